@@ -1,0 +1,1 @@
+"""Lifecycle automation for Camunda 8 Orchestration Clusters on Amazon ECS."""
