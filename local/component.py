@@ -1,0 +1,68 @@
+"""What hangs in the embedded AWS: load balancers, tasks, the database.
+
+A component is a package `local.<name>` with a function `component(instance) -> Component`. All run
+as threads of the one process that also hosts the emulator, so they may read the emulator's own
+state, but the API through `Instance.client` is the better window: it is what users see.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import boto3
+from botocore.config import Config
+
+from local.config import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, LocalConfig
+from local.names import Names
+from local.processes import Processes
+
+
+class Component(Protocol):
+    """Something that is started after the emulator answers and stopped before it goes."""
+
+    def start(self) -> None:
+        """Begin; returns at once. Work goes on in threads and child processes."""
+
+    def stop(self) -> None:
+        """Stop threads and children; called once, must not raise, waits until they are gone."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """What a component gets: where it lives, how to start children, how to see the emulator."""
+
+    config: LocalConfig
+    names: Names
+    processes: Processes
+
+    @classmethod
+    def of(cls, config: LocalConfig) -> Instance:
+        """Give the instance that lives where `config` says."""
+        return cls(config, Names(config.names_file), Processes(config.processes_file))
+
+    def client(self, service: str) -> Any:
+        """Give a boto3 client of the emulator, as the account's root.
+
+        Hosts are never prefixed: `StartSyncExecution` and `DiscoverInstances` would otherwise go
+        to `sync-127.…` and `data-127.…`, which do not exist.
+        """
+        return _session().client(
+            service,
+            endpoint_url=self.config.aws_endpoint,
+            config=Config(
+                inject_host_prefix=False,
+                retries={"total_max_attempts": 3, "mode": "standard"},
+                connect_timeout=5,
+                read_timeout=60,
+            ),
+        )
+
+
+def _session() -> Any:
+    # Sessions are not safe to share between threads while clients are being made.
+    return boto3.session.Session(
+        aws_access_key_id=ACCESS_KEY_ID,
+        aws_secret_access_key=SECRET_ACCESS_KEY,
+        region_name=REGION,
+    )

@@ -1,0 +1,111 @@
+"""Where one local instance lives: its files, its addresses and its account.
+
+Everything of an instance is under one root directory and inside one block of loopback addresses,
+so that two instances (a developer's `make up` and the end-to-end tests) never meet.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+Brokers = Literal["real", "fake"]
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+REGION = "eu-central-1"
+ACCOUNT_ID = "000000000000"
+# The emulator's bootstrap keys: they act as the account's root and open nothing elsewhere.
+ACCESS_KEY_ID = "test"
+SECRET_ACCESS_KEY = "test"  # noqa: S105
+AWS_PORT = 4566
+
+
+@dataclass(frozen=True)
+class LocalConfig:
+    """One instance: `root` holds its files, `block` (two octets) its addresses."""
+
+    root: Path
+    block: str = "127.41"
+    brokers: Brokers = "real"
+
+    @property
+    def aws_address(self) -> str:
+        """Address the emulator listens on."""
+        return f"{self.block}.0.1"
+
+    @property
+    def aws_endpoint(self) -> str:
+        """URL of the emulator, for `AWS_ENDPOINT_URL`."""
+        return f"http://{self.aws_address}:{AWS_PORT}"
+
+    @property
+    def database_address(self) -> str:
+        """Address of the database's front; its port is the deployed one."""
+        return f"{self.block}.0.3"
+
+    def load_balancer_address(self, index: int) -> str:
+        """Address of the load balancer number `index`, from 0."""
+        return _address(self.block, 0, 4 + index)
+
+    def task_address(self, index: int) -> str:
+        """Address of the task number `index`, from 0: what its network interface has on AWS."""
+        return _address(self.block, 1, 10 + index)
+
+    @property
+    def names_file(self) -> Path:
+        """What stands in for VPC name resolution; see `names.py`."""
+        return self.root / "names.json"
+
+    @property
+    def processes_file(self) -> Path:
+        """Registry of every process this instance started; see `processes.py`."""
+        return self.root / "processes.json"
+
+    @property
+    def instance_file(self) -> Path:
+        """Which process hosts the instance, written when it is ready."""
+        return self.root / "instance.json"
+
+    @property
+    def endpoints_file(self) -> Path:
+        """What users read: URLs, keys and ARNs of the running instance."""
+        return self.root / "endpoints.json"
+
+    @property
+    def logs(self) -> Path:
+        """Directory of log files."""
+        return self.root / "logs"
+
+    @property
+    def cache(self) -> Path:
+        """Downloads, shared by all instances and never deleted by `down`."""
+        override = os.environ.get("CAMUNDA_LIFECYCLE_CACHE")
+        return Path(override) if override else REPOSITORY / ".cache"
+
+    def client_environment(self) -> dict[str, str]:
+        """Environment that points the aws CLI, SAM and boto3 at this instance as its root."""
+        return {
+            "AWS_ENDPOINT_URL": self.aws_endpoint,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+            # A developer's own profiles must never be used by mistake.
+            "AWS_CONFIG_FILE": "/dev/null",
+            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def arguments(self) -> list[str]:
+        """Command-line form, understood by `from_arguments`."""
+        fields = asdict(self)
+        return [f"--{key}={value}" for key, value in fields.items()]
+
+
+def _address(block: str, third: int, number: int) -> str:
+    third, fourth = third + number // 250, number % 250
+    if third > 250:
+        raise ValueError(f"block {block}: no address left for number {number}")
+    return f"{block}.{third}.{fourth}"

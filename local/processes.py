@@ -1,0 +1,248 @@
+"""Child processes that cannot be left behind.
+
+A child dies with the process that started it (Linux's parent-death signal), and is recorded with
+its start time, so that `down` finds it even after the parent was killed and never kills a stranger
+that happens to have the same process id.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local.names import replace_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+# Runs in the child, before the real command. The parent-death signal is cleared by a change of
+# user, so the user comes first; it does not fire if the parent is already gone, hence the check.
+_LAUNCHER = """
+import ctypes, os, signal, sys
+parent, user, group = (int(value) for value in sys.argv[1:4])
+if user >= 0:
+    os.setgroups([]); os.setgid(group); os.setuid(user)
+if parent:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+os.execv(sys.argv[4], sys.argv[4:])
+"""
+
+
+@dataclass(frozen=True)
+class ProcessRecord:
+    """What is needed to recognise a process again."""
+
+    name: str
+    pid: int
+    started: int
+    """Field 22 of /proc/<pid>/stat: clock ticks since boot."""
+
+    def alive(self) -> bool:
+        """Whether exactly this process still runs (a zombie does not)."""
+        return start_time(self.pid) == self.started
+
+
+def start_time(pid: int) -> int | None:
+    """Start time of a running process in clock ticks since boot; None if gone or a zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in {"Z", "X"} else int(fields[19])
+
+
+class Process:
+    """A running child. `returncode` semantics are those of `subprocess.Popen`."""
+
+    def __init__(
+        self, popen: subprocess.Popen[bytes], record: ProcessRecord, registry: _Registry
+    ) -> None:
+        self._popen = popen
+        self._registry = registry
+        self.record = record
+
+    @property
+    def pid(self) -> int:
+        """Process id, also of its process group."""
+        return self._popen.pid
+
+    def poll(self) -> int | None:
+        """Exit code, negative for a signal, or None while it runs."""
+        return self._popen.poll()
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Exit code; raises subprocess.TimeoutExpired after `timeout` seconds."""
+        return self._popen.wait(timeout)
+
+    def stop(self, grace: float = 10.0) -> int:
+        """SIGTERM, after `grace` seconds SIGKILL to the whole group. Gives the exit code."""
+        if self._popen.poll() is None:
+            _signal_group(self.pid, signal.SIGTERM)
+            try:
+                self._popen.wait(grace)
+            except subprocess.TimeoutExpired:
+                _signal_group(self.pid, signal.SIGKILL)
+        code = self._popen.wait()
+        self._registry.remove(self.record)
+        return code
+
+
+class Processes:
+    """The children of one instance, recorded in the file `registry`."""
+
+    def __init__(self, registry: Path) -> None:
+        self._registry = _Registry(registry)
+        self._spawner = _Spawner()
+
+    def spawn(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        log: Path,
+        directory: Path | None = None,
+        user: tuple[int, int] | None = None,
+        detached: bool = False,
+        pass_fds: Sequence[int] = (),
+    ) -> Process:
+        """Start `command` (an absolute path first) in its own process group.
+
+        It gets exactly `environment`; stdout and stderr are appended to `log`. `user` is a
+        (uid, gid) to change to. `detached` children outlive this process: only for the process
+        that hosts an instance. Raises FileNotFoundError if the command does not exist.
+        """
+        executable = command[0]
+        if not os.access(executable, os.X_OK):
+            raise FileNotFoundError(f"{name}: no executable {executable}")
+        log.parent.mkdir(parents=True, exist_ok=True)
+        uid, gid = user or (-1, -1)
+        parent = "0" if detached else str(os.getpid())
+        launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, parent, str(uid), str(gid)]
+
+        def start() -> subprocess.Popen[bytes]:
+            with log.open("ab") as output:
+                return subprocess.Popen(
+                    [*launcher, *command],
+                    env=dict(environment),
+                    cwd=directory,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    process_group=None if detached else 0,
+                    start_new_session=detached,
+                    pass_fds=pass_fds,
+                )
+
+        popen = self._spawner.run(start)
+        record = ProcessRecord(name=name, pid=popen.pid, started=start_time(popen.pid) or 0)
+        self._registry.add(record)
+        return Process(popen, record, self._registry)
+
+    def survivors(self) -> list[ProcessRecord]:
+        """Recorded processes that still run, whoever started them."""
+        return [record for record in self._registry.read() if record.alive()]
+
+    def stop_survivors(self, grace: float = 10.0) -> list[ProcessRecord]:
+        """Stop every recorded process that still runs; gives those that were stopped."""
+        found = self.survivors()
+        stop_records(found, grace)
+        self._registry.clear()
+        return found
+
+
+def stop_records(records: Sequence[ProcessRecord], grace: float = 10.0) -> None:
+    """SIGTERM to the groups of `records`, SIGKILL to those that remain after `grace` seconds."""
+    for record in records:
+        if record.alive():
+            _signal_group(record.pid, signal.SIGTERM)
+    deadline = time.monotonic() + grace
+    while any(record.alive() for record in records) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for record in records:
+        if record.alive():
+            _signal_group(record.pid, signal.SIGKILL)
+    while any(record.alive() for record in records):
+        time.sleep(0.05)
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if os.getpgid(pid) == pid:
+            os.killpg(pid, number)
+        else:
+            os.kill(pid, number)
+
+
+class _Spawner:
+    """One thread that lives as long as the process and does all the forking.
+
+    The parent-death signal belongs to the *thread* that forked: a child started from a short-lived
+    worker thread would be killed when that thread ends.
+    """
+
+    def __init__(self) -> None:
+        self._work: queue.SimpleQueue[
+            tuple[Callable[[], subprocess.Popen[bytes]], Future[subprocess.Popen[bytes]]]
+        ] = queue.SimpleQueue()
+        threading.Thread(target=self._loop, name="spawner", daemon=True).start()
+
+    def run(self, start: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+        result: Future[subprocess.Popen[bytes]] = Future()
+        self._work.put((start, result))
+        return result.result()
+
+    def _loop(self) -> None:
+        while True:
+            start, result = self._work.get()
+            try:
+                result.set_result(start())
+            except BaseException as error:  # noqa: BLE001
+                result.set_exception(error)
+
+
+class _Registry:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> list[ProcessRecord]:
+        try:
+            return [ProcessRecord(**entry) for entry in json.loads(self._path.read_text())]
+        except FileNotFoundError:
+            return []
+
+    def add(self, record: ProcessRecord) -> None:
+        with self._locked():
+            kept = [other for other in self.read() if other.alive()]
+            replace_json(self._path, [asdict(entry) for entry in [*kept, record]])
+
+    def remove(self, record: ProcessRecord) -> None:
+        with self._locked():
+            kept = [other for other in self.read() if other != record]
+            replace_json(self._path, [asdict(entry) for entry in kept])
+
+    def clear(self) -> None:
+        with self._locked():
+            self._path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.with_suffix(".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
