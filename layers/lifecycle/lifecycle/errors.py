@@ -22,6 +22,16 @@ class InvalidRequest(LifecycleError):
 
     default_next_step = "Correct the fields named and start again; nothing was changed."
 
+    def __init__(
+        self,
+        message: str,
+        *,
+        problems: tuple[dict[str, str], ...] = (),
+        next_step: str | None = None,
+    ) -> None:
+        super().__init__(message, next_step=next_step)
+        self.problems = problems
+
 
 class ClusterBusy(LifecycleError):
     """Another operation holds the cluster."""

@@ -1,0 +1,38 @@
+"""The naming contract: how control stack, cluster, stack and operation are called."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+CLUSTER_NAME: Final = re.compile(r"[a-z][a-z0-9-]{1,18}")
+CLUSTER_NAME_RULE: Final = (
+    "2 to 19 characters: lower-case letters, digits and hyphens, starting with a letter"
+)
+TAG_CONTROL_PLANE: Final = "camunda:control-plane"
+TAG_CLUSTER: Final = "camunda:cluster"
+
+
+def is_cluster_name(value: object) -> bool:
+    """Tell whether ``value`` may name a cluster."""
+    return isinstance(value, str) and CLUSTER_NAME.fullmatch(value) is not None
+
+
+def stack_name(control_stack: str, cluster: str) -> str:
+    """Name of the CloudFormation stack that holds a cluster."""
+    return f"{control_stack}-{cluster}"
+
+
+def tags(control_stack: str, cluster: str) -> dict[str, str]:
+    """Tags that everything of a cluster carries."""
+    return {TAG_CONTROL_PLANE: control_stack, TAG_CLUSTER: cluster}
+
+
+def change_set_name(operation_id: str, step: str) -> str:
+    """Name of the change set that one operation makes for one step.
+
+    The same operation asks for the same name again after a retry, so that CloudFormation itself
+    refuses a second copy. At most 128 characters of ``[A-Za-z0-9-]``, starting with a letter.
+    """
+    cleaned = re.sub(r"[^A-Za-z0-9-]", "-", f"{step}-{operation_id}")
+    return cleaned[:128]

@@ -1,0 +1,292 @@
+"""What a provision request may say. One validation for API, console and schedule.
+
+Every wrong field is reported at once: which field, what was given, what is allowed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from lifecycle.core.names import CLUSTER_NAME_RULE, is_cluster_name
+from lifecycle.errors import InvalidRequest
+
+Declarations = Mapping[str, Mapping[str, object]]
+
+ON_START_FAILURE: Final = ("stop", "keep")
+PROVISION_FIELDS: Final = ("clusterName", "parameters", "onStartFailure")
+BOOTSTRAP_PARAMETERS: Final = ("Brokers", "Partitions", "ReplicationFactor")
+
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html
+# CPU units -> allowed memory in MiB.
+FARGATE_MEMORY: Final[Mapping[int, range | tuple[int, ...]]] = {
+    256: (512, 1024, 2048),
+    512: range(1024, 4096 + 1, 1024),
+    1024: range(2048, 8192 + 1, 1024),
+    2048: range(4096, 16384 + 1, 1024),
+    4096: range(8192, 30720 + 1, 1024),
+    8192: range(16384, 61440 + 1, 4096),
+    16384: range(32768, 122880 + 1, 8192),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One wrong field: its path, what was given and what is allowed."""
+
+    field: str
+    given: object
+    allowed: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: given {shown(self.given)}; allowed: {self.allowed}"
+
+
+@dataclass(frozen=True, slots=True)
+class ProvisionRequest:
+    """A provision request after validation.
+
+    ``parameters`` holds only what the request named, as CloudFormation takes it (strings);
+    everything else keeps the template's default, or on a living stack its present value.
+    """
+
+    cluster: str
+    parameters: Mapping[str, str]
+    on_start_failure: str
+
+
+def shown(value: object) -> str:
+    """Give a value as a person reads it in a message: never more than 80 characters."""
+    if value is None:
+        return "nothing"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def read_provision_request(
+    raw: object, declarations: Declarations, present: Mapping[str, str] | None = None
+) -> ProvisionRequest:
+    """Validate the input of the provision machine.
+
+    ``declarations`` are the cluster template's parameters (``core/cluster_parameters.json``);
+    ``present`` holds the parameter values of the cluster's stack when there is one already.
+    Raises ``InvalidRequest`` that lists every problem.
+    """
+    if not isinstance(raw, Mapping):
+        raise invalid([Problem("(input)", raw, "a JSON object with clusterName and parameters")])
+    problems = [
+        Problem(str(name), raw[name], f"no such field{_suggestion(str(name), PROVISION_FIELDS)}")
+        for name in raw
+        if name not in PROVISION_FIELDS
+    ]
+    cluster = raw.get("clusterName")
+    if not is_cluster_name(cluster):
+        problems.append(Problem("clusterName", cluster, CLUSTER_NAME_RULE))
+    on_failure = raw.get("onStartFailure", "stop")
+    if on_failure not in ON_START_FAILURE:
+        problems.append(Problem("onStartFailure", on_failure, " or ".join(ON_START_FAILURE)))
+    given = raw.get("parameters", {})
+    parameters: dict[str, str] = {}
+    if isinstance(given, Mapping):
+        parameters, wrong = read_parameters(given, declarations)
+        problems += wrong
+        if not wrong:
+            problems += _across(parameters, declarations, present or {})
+    else:
+        problems.append(Problem("parameters", given, "a JSON object of parameter names to values"))
+    if problems:
+        raise invalid(problems)
+    return ProvisionRequest(
+        cluster=str(cluster), parameters=parameters, on_start_failure=str(on_failure)
+    )
+
+
+def invalid(problems: list[Problem]) -> InvalidRequest:
+    """Make the error that names every problem."""
+    listed = "; ".join(f"({n}) {problem}" for n, problem in enumerate(problems, start=1))
+    fields = "1 field is" if len(problems) == 1 else f"{len(problems)} fields are"
+    return InvalidRequest(
+        f"{fields} wrong: {listed}.",
+        problems=tuple(
+            {"field": p.field, "given": shown(p.given), "allowed": p.allowed} for p in problems
+        ),
+    )
+
+
+def read_parameters(
+    given: Mapping[str, object], declarations: Declarations
+) -> tuple[dict[str, str], list[Problem]]:
+    """Check each parameter by itself. Returns CloudFormation's strings, and the problems."""
+    values: dict[str, str] = {}
+    problems: list[Problem] = []
+    own = [name for name, declared in declarations.items() if not declared.get("machine")]
+    for name, value in given.items():
+        field = f"parameters.{name}"
+        declared = declarations.get(name)
+        if declared is None:
+            problems.append(Problem(field, value, f"no such parameter{_suggestion(name, own)}"))
+        elif declared.get("machine"):
+            problems.append(Problem(field, value, "nothing: the machine sets this itself"))
+        else:
+            text = _as_cloudformation(value, str(declared["type"]))
+            allowed = _allowed(declared)
+            if text is None or not _fits(text, declared):
+                problems.append(Problem(field, value, allowed))
+            else:
+                values[name] = text
+    return values, problems
+
+
+def _suggestion(name: str, known: tuple[str, ...] | list[str]) -> str:
+    folded = {candidate.lower(): candidate for candidate in known}
+    close = difflib.get_close_matches(name.lower(), list(folded), n=1, cutoff=0.7)
+    return f" (did you mean {folded[close[0]]}?)" if close else ""
+
+
+def _as_cloudformation(value: object, declared_type: str) -> str | None:
+    """Turn a JSON value into the string CloudFormation takes; None when it cannot be one."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float() if value.is_integer():
+            return str(int(value))
+        case str():
+            return value.strip()
+        case list() if declared_type.startswith(("CommaDelimitedList", "List<")):
+            return ",".join(str(item).strip() for item in value)
+        case _:
+            return None
+
+
+def _number(declared: Mapping[str, object], key: str) -> int | None:
+    value = declared.get(key)
+    return None if value is None else int(str(value))
+
+
+def _fits(text: str, declared: Mapping[str, object]) -> bool:
+    if declared["type"] == "Number":
+        if re.fullmatch(r"-?[0-9]+", text) is None:
+            return False
+        low, high = _number(declared, "min"), _number(declared, "max")
+        if (low is not None and int(text) < low) or (high is not None and int(text) > high):
+            return False
+    values = declared.get("allowedValues")
+    if isinstance(values, list) and text not in {str(value) for value in values}:
+        return False
+    shortest, longest = _number(declared, "minLength"), _number(declared, "maxLength")
+    if (shortest is not None and len(text) < shortest) or (
+        longest is not None and len(text) > longest
+    ):
+        return False
+    pattern = declared.get("allowedPattern")
+    if not isinstance(pattern, str):
+        return True
+    # CloudFormation matches a list's pattern against each item, and the whole of each.
+    items = (
+        text.split(",")
+        if str(declared["type"]).startswith(("CommaDelimitedList", "List<"))
+        else [text]
+    )
+    return all(re.fullmatch(pattern, item.strip()) is not None for item in items)
+
+
+def _allowed(declared: Mapping[str, object]) -> str:
+    values = declared.get("allowedValues")
+    if isinstance(values, list):
+        return "one of " + ", ".join(str(value) for value in values)
+    low, high = declared.get("min"), declared.get("max")
+    if declared["type"] == "Number" and (low is not None or high is not None):
+        return f"a whole number from {low} to {high}" if high is not None else f"{low} or more"
+    constraint = declared.get("constraint")
+    if constraint:
+        return str(constraint)
+    return str(declared.get("description") or declared["type"])
+
+
+def _across(
+    parameters: Mapping[str, str], declarations: Declarations, present: Mapping[str, str]
+) -> list[Problem]:
+    """Rules that need more than one parameter: as requested, else as it is, else the default."""
+    full = {name: str(declared.get("default", "")) for name, declared in declarations.items()}
+    full |= {**present, **parameters}
+    problems: list[Problem] = []
+
+    def value(name: str) -> str:
+        return full.get(name, "")
+
+    for name in BOOTSTRAP_PARAMETERS:
+        # CAMUNDA_CLUSTER_SIZE and its kin count only when the first lease is written.
+        if name in present and name in parameters and parameters[name] != present[name]:
+            problems.append(
+                Problem(
+                    f"parameters.{name}",
+                    parameters[name],
+                    f"{present[name]}, with which this cluster was bootstrapped; leave it out "
+                    "(the number of brokers changes by scaling)",
+                )
+            )
+    brokers, factor = int(value("Brokers")), int(value("ReplicationFactor"))
+    if brokers < factor:
+        problems.append(
+            Problem(
+                "parameters.Brokers",
+                brokers,
+                f"at least the replication factor, {factor}: each copy of a partition needs "
+                "a broker of its own",
+            )
+        )
+    for cpu, memory in (("BrokerCpu", "BrokerMemory"), ("ConnectorsCpu", "ConnectorsMemory")):
+        sizes = FARGATE_MEMORY.get(int(value(cpu)))
+        if sizes is not None and int(value(memory)) not in sizes:
+            problems.append(
+                Problem(
+                    f"parameters.{memory}",
+                    int(value(memory)),
+                    f"what Fargate offers with {cpu} {value(cpu)}: {_sizes(sizes)} MiB",
+                )
+            )
+    if value("LoadBalancerScheme") == "internet-facing":
+        problems += _public(value)
+    return problems
+
+
+def _sizes(sizes: range | tuple[int, ...]) -> str:
+    if isinstance(sizes, range):
+        return f"{sizes[0]} to {sizes[-1]} in steps of {sizes.step}"
+    return ", ".join(map(str, sizes))
+
+
+def _public(value: Callable[[str], str]) -> list[Problem]:
+    problems = []
+    cidrs = value("AllowedCidrs")
+    if not cidrs:
+        problems.append(
+            Problem(
+                "parameters.AllowedCidrs",
+                None,
+                "with an internet-facing load balancer, the address ranges that may reach it",
+            )
+        )
+    for cidr in filter(None, cidrs.split(",")):
+        try:
+            ipaddress.ip_network(cidr.strip())
+        except ValueError:
+            problems.append(
+                Problem("parameters.AllowedCidrs", cidr, "address ranges such as 203.0.113.0/24")
+            )
+    if not value("CertificateArn") and value("AcceptPlaintext") != "true":
+        problems.append(
+            Problem(
+                "parameters.CertificateArn",
+                None,
+                "with an internet-facing load balancer, the ARN of a certificate "
+                "(or AcceptPlaintext true: passwords would cross the internet in clear)",
+            )
+        )
+    return problems

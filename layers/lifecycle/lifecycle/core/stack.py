@@ -1,0 +1,239 @@
+"""What to do about the cluster's stack, from what CloudFormation says of it.
+
+The stack is settled in two steps, so that no template that CloudFormation could roll back to
+carries a task count: first everything with counts of zero (``Booting`` true), then a second
+change set that flips only ``Booting``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from lifecycle.core.names import TAG_CLUSTER, TAG_CONTROL_PLANE
+from lifecycle.errors import ChangeSetRefused, StackNotUsable
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A CloudFormation stack as described by AWS. Times are ISO 8601 in UTC."""
+
+    name: str
+    stack_id: str
+    status: str
+    reason: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    termination_protected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StackEvent:
+    """One line of a stack's history, oldest first in every list of them."""
+
+    event_id: str
+    at: str
+    logical_id: str
+    resource_type: str
+    status: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceChange:
+    """One change of a change set. ``replacement`` is True, False or Conditional, as AWS says."""
+
+    action: str
+    logical_id: str
+    resource_type: str
+    replacement: str = ""
+
+
+class StackAction(StrEnum):
+    """What the next step on a stack is."""
+
+    CREATE = "CREATE"
+    UPDATE = "UPDATE"
+    WAIT = "WAIT"
+
+
+@dataclass(frozen=True, slots=True)
+class StackDecision:
+    """An action and why."""
+
+    action: StackAction
+    reason: str
+
+
+_SETTLED: Final = frozenset(
+    {
+        "CREATE_COMPLETE",
+        "UPDATE_COMPLETE",
+        "UPDATE_ROLLBACK_COMPLETE",
+        "IMPORT_COMPLETE",
+        "IMPORT_ROLLBACK_COMPLETE",
+    }
+)
+# Kept half-way by OnStackFailure DO_NOTHING: what worked stays and an update goes on from there.
+_CONTINUABLE: Final = frozenset({"CREATE_FAILED", "UPDATE_FAILED"})
+_NEEDS_A_PERSON: Final[Mapping[str, str]] = {
+    "ROLLBACK_COMPLETE": "Its creation was rolled back, so nothing in it can be used. Delete the "
+    "stack, then start again.",
+    "ROLLBACK_FAILED": "A rollback of its creation got stuck. Look at its events, delete the "
+    "stack (retaining what cannot be deleted), then start again.",
+    "DELETE_FAILED": "Its deletion got stuck. Look at its events, finish the deletion, then "
+    "start again.",
+    "DELETE_IN_PROGRESS": "It is being deleted. Wait until it is gone, then start again.",
+    "UPDATE_ROLLBACK_FAILED": "A rollback got stuck. Use 'continue update rollback' in "
+    "CloudFormation, then start again.",
+}
+# Replacing or removing one of these stops brokers or loses data.
+PRECIOUS_TYPES: Final = frozenset(
+    {
+        "AWS::ECS::Service",
+        "AWS::ECS::Cluster",
+        "AWS::EFS::FileSystem",
+        "AWS::EFS::AccessPoint",
+        "AWS::RDS::DBCluster",
+        "AWS::S3::Bucket",
+        "AWS::KMS::Key",
+        "AWS::SecretsManager::Secret",
+        "AWS::Logs::LogGroup",
+        "AWS::ServiceDiscovery::Service",
+        "AWS::ServiceDiscovery::PrivateDnsNamespace",
+        "AWS::ServiceDiscovery::HttpNamespace",
+    }
+)
+
+
+def decide_on(stack: Stack | None, control_stack: str, cluster: str) -> StackDecision:
+    """Decide whether to create, update or wait.
+
+    Raises ``StackNotUsable`` for a state that only a person can resolve, and for a stack that
+    does not belong to this cluster.
+    """
+    if stack is None:
+        return StackDecision(StackAction.CREATE, "There is no stack of that name yet.")
+    if stack.status == "REVIEW_IN_PROGRESS":
+        return StackDecision(StackAction.CREATE, "The stack holds only a change set so far.")
+    owner = (stack.tags.get(TAG_CONTROL_PLANE), stack.tags.get(TAG_CLUSTER))
+    if owner != (control_stack, cluster):
+        raise StackNotUsable(
+            f"A stack named {stack.name} exists but does not carry the tags of cluster "
+            f"{cluster} of {control_stack}; it is left alone.",
+            next_step="Choose another cluster name, or remove that stack if it is yours.",
+        )
+    if stack.status in _NEEDS_A_PERSON:
+        raise StackNotUsable(
+            f"Stack {stack.name} is in {stack.status}{_because(stack.reason)}.",
+            next_step=_NEEDS_A_PERSON[stack.status],
+        )
+    if stack.status in _CONTINUABLE:
+        return StackDecision(
+            StackAction.UPDATE,
+            f"The stack is in {stack.status}; what worked was kept and is continued from.",
+        )
+    if stack.status in _SETTLED:
+        return StackDecision(StackAction.UPDATE, f"The stack is in {stack.status}.")
+    if stack.status.endswith("_IN_PROGRESS"):
+        return StackDecision(
+            StackAction.WAIT, f"CloudFormation is still busy with it ({stack.status})."
+        )
+    raise StackNotUsable(
+        f"Stack {stack.name} is in {stack.status}, a state that this version does not know.",
+        next_step="Bring the stack to a complete state in CloudFormation, then start again.",
+    )
+
+
+def _because(reason: str) -> str:
+    return f": {reason.rstrip('.')}" if reason else ""
+
+
+def is_booting(stack: Stack | None) -> bool:
+    """Tell whether the stack's template still pins the task counts to zero."""
+    return stack is None or stack.parameters.get("Booting", "true") == "true"
+
+
+def stack_parameters(
+    *,
+    declarations: Mapping[str, Mapping[str, object]],
+    stack: Stack | None,
+    requested: Mapping[str, str],
+    by_machine: Mapping[str, str],
+) -> dict[str, str | None]:
+    """Every parameter of the next change set; None keeps the value that the stack has.
+
+    A parameter that the request does not name keeps its present value on a living stack, so that
+    a template's new default never changes a cluster by surprise.
+    """
+    present: Mapping[str, str] = {}
+    if stack is not None and stack.status != "REVIEW_IN_PROGRESS":
+        present = stack.parameters
+    chosen: dict[str, str | None] = {}
+    for name in declarations:
+        if name in by_machine:
+            chosen[name] = by_machine[name]
+        elif name in requested:
+            chosen[name] = requested[name]
+        elif name in present:
+            chosen[name] = None
+    return chosen
+
+
+def refuse_dangerous(changes: Sequence[ResourceChange]) -> None:
+    """Raise ``ChangeSetRefused`` if a change would replace or remove a service or data."""
+    dangerous = [
+        f"{change.action.lower()} {change.logical_id} ({change.resource_type})"
+        if change.action == "Remove"
+        else f"replace {change.logical_id} ({change.resource_type})"
+        for change in changes
+        if change.resource_type in PRECIOUS_TYPES
+        and (change.action == "Remove" or change.replacement in {"True", "Conditional"})
+    ]
+    if dangerous:
+        raise ChangeSetRefused(
+            "The change would touch what holds data or runs brokers: " + "; ".join(dangerous) + ".",
+            next_step="Nothing was changed. Start again without the parameters that lead to this.",
+        )
+
+
+def refuse_beyond_booting(changes: Sequence[ResourceChange]) -> None:
+    """Raise ``ChangeSetRefused`` unless the change set touches nothing but the ECS services.
+
+    It is the one that flips ``Booting``; anything else in it means that the template or a
+    parameter changed under the operation's feet.
+    """
+    others = [
+        f"{change.action.lower()} {change.logical_id} ({change.resource_type})"
+        for change in changes
+        if change.resource_type != "AWS::ECS::Service"
+        or change.action != "Modify"
+        or change.replacement == "True"
+    ]
+    if others:
+        raise ChangeSetRefused(
+            "The change set that hands the task counts over would also " + "; ".join(others) + ".",
+            next_step="Nothing was changed. Start the same operation again; if this repeats, "
+            "compare the stack's template with the one of this version.",
+        )
+
+
+def first_failure(events: Sequence[StackEvent]) -> StackEvent | None:
+    """Find the failure that caused the others: the first that is not a mere cancellation."""
+    for event in events:
+        if event.status.endswith("_FAILED") and "cancelled" not in event.reason.lower():
+            return event
+    return None
+
+
+def is_done(status: str) -> bool:
+    """Tell whether a stack's operation ended well."""
+    return status in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
+
+
+def is_running(status: str) -> bool:
+    """Tell whether CloudFormation still works on the stack; clean-up no longer changes services."""
+    return status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS"

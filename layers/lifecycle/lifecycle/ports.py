@@ -1,0 +1,159 @@
+"""What operations need from outside, as small Protocols. Adapters implement them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from lifecycle.core.operation import Lock, Operation
+    from lifecycle.core.services import Service, StoppedTask
+    from lifecycle.core.stack import ResourceChange, Stack, StackEvent
+    from lifecycle.core.verification import TargetHealth
+
+
+class Clock(Protocol):
+    """The time of day."""
+
+    def now(self) -> datetime:
+        """Present time, aware, in UTC."""
+        ...
+
+
+class Locks(Protocol):
+    """One lock per cluster. An owner is the ARN of an execution."""
+
+    def take(self, lock: Lock, *, now: int, instead_of: Lock | None = None) -> Lock | None:
+        """Take or extend a lock by one conditional write. Times are epoch seconds.
+
+        Succeeds when nobody or the same owner holds it; with ``instead_of``, when exactly that
+        (expired) lock is still there. Returns None on success, else the lock that is in the way.
+        """
+        ...
+
+    def release(self, cluster: str, owner: str) -> bool:
+        """Give the lock back if ``owner`` holds it; tells whether it did."""
+        ...
+
+
+class Executions(Protocol):
+    """State machine executions."""
+
+    def is_running(self, execution_arn: str) -> bool:
+        """Tell whether an execution runs; one that does not exist does not run."""
+        ...
+
+
+class Operations(Protocol):
+    """The record of each operation."""
+
+    def begin(self, operation: Operation, *, now: datetime) -> None:
+        """Write the operation's item; writing it again changes nothing."""
+        ...
+
+    def progress(self, operation: Operation, *, step: str, detail: str, now: datetime) -> None:
+        """Say where the operation is and what it waits for."""
+        ...
+
+    def end(self, operation: Operation, *, result: str, report_key: str, now: datetime) -> None:
+        """Note the result and where the report lies."""
+        ...
+
+
+class Stacks(Protocol):
+    """CloudFormation, for one cluster's stack."""
+
+    def describe(self, name: str) -> Stack | None:
+        """Describe a stack; None when there is none of that name."""
+        ...
+
+    def create_change_set(
+        self,
+        *,
+        stack: str,
+        name: str,
+        create: bool,
+        template_url: str | None,
+        parameters: Mapping[str, str | None],
+        tags: Mapping[str, str],
+        description: str,
+    ) -> str:
+        """Ask for a change set and return its ARN.
+
+        ``template_url`` None keeps the stack's template; a parameter None keeps its value. The
+        same name again returns the change set that is there.
+        """
+        ...
+
+    def change_set(self, arn: str) -> tuple[str, str, Sequence[ResourceChange]]:
+        """Status, reason and changes of a change set; status ``EMPTY`` when nothing would change.
+
+        Other values: ``PENDING``, ``READY``, ``EXECUTED``, ``FAILED``, ``GONE``.
+        """
+        ...
+
+    def delete_change_set(self, arn: str) -> None:
+        """Remove a change set that is not wanted."""
+        ...
+
+    def execute_change_set(self, arn: str, token: str) -> None:
+        """Execute; failures keep what worked. ``token`` marks the events that follow."""
+        ...
+
+    def events(self, name: str, token: str) -> Sequence[StackEvent]:
+        """Events that carry the token, oldest first."""
+        ...
+
+
+class Artifacts(Protocol):
+    """The artifact bucket."""
+
+    def put(self, key: str, body: bytes, content_type: str) -> None:
+        """Store an object."""
+        ...
+
+    def url(self, key: str) -> str:
+        """Address of an object as CloudFormation takes it for a template."""
+        ...
+
+
+class Services(Protocol):
+    """ECS services of one ECS cluster."""
+
+    def describe(self, ecs_cluster: str, names: Sequence[str]) -> Sequence[Service]:
+        """Describe services, in the order asked for. Raises ``ServiceMissing``."""
+        ...
+
+    def start(self, ecs_cluster: str, name: str, *, count: int, minimum_healthy: int) -> None:
+        """Raise a service from zero with a new deployment."""
+        ...
+
+    def set_count(self, ecs_cluster: str, name: str, count: int) -> None:
+        """Set the desired count without a new deployment."""
+        ...
+
+    def stopped_tasks(self, ecs_cluster: str, name: str, since: str) -> Sequence[StoppedTask]:
+        """Tasks of a service that stopped after ``since`` (ISO 8601, UTC). ECS keeps them ~1 h."""
+        ...
+
+    def last_log_lines(self, log_group: str, task_id: str, limit: int) -> Sequence[str]:
+        """Last lines that a task logged; empty when there are none or they cannot be read."""
+        ...
+
+
+class TargetGroups(Protocol):
+    """Health of load-balancer targets."""
+
+    def health(self, arn: str) -> Sequence[TargetHealth]:
+        """Targets of a group and what the load balancer says of each."""
+        ...
+
+
+class Probe(Protocol):
+    """The function inside the VPC, asked from outside it."""
+
+    def ask(self, question: str, cluster: Mapping[str, str]) -> Mapping[str, Any]:
+        """Ask about a cluster, given its stack's outputs. See ``operations/probe_cluster.py``."""
+        ...
