@@ -80,13 +80,49 @@ class DatabaseRefused(LifecycleError):
 class ManagementUnavailable(LifecycleError):
     """No broker answered the management API."""
 
+    default_next_step = "Check that broker tasks run and are reachable on port 9600."
+
 
 class ManagementRefused(LifecycleError):
     """The management API gave a definite refusal (HTTP 4xx)."""
 
+    default_next_step = "Nothing was changed. Correct the request by what Camunda says."
+
+
+class ChangeInProgress(LifecycleError):
+    """Camunda refuses a change because another one is under way (HTTP 409)."""
+
+    default_next_step = "Nothing was changed. Wait until that change has ended; never cancel it."
+
 
 class ManagementAmbiguous(LifecycleError):
     """A write got no definite answer; what happened must be read, never assumed."""
+
+    default_next_step = "Read the cluster configuration to see whether the change was accepted."
+
+
+class UnreadableAnswer(LifecycleError):
+    """An answer is not of the shape that Camunda documents; nothing was concluded from it."""
+
+    default_next_step = "Check that the address is a Camunda broker of a supported version."
+
+
+class EndpointUnreachable(LifecycleError):
+    """A name does not resolve, or no connection or answer came within the time allowed."""
+
+    default_next_step = "Check name, security groups and whether the load balancer has targets."
+
+
+class CertificateRefused(LifecycleError):
+    """The server's certificate could not be verified; nothing was sent."""
+
+    default_next_step = "Install a certificate for this name that the caller's trust store knows."
+
+
+class CredentialsWithheld(LifecycleError):
+    """Credentials were not sent: without TLS they stay inside the VPC."""
+
+    default_next_step = "Give the load balancer a certificate, or verify from inside the VPC."
 
 
 class StartFailed(LifecycleError):
@@ -95,3 +131,13 @@ class StartFailed(LifecycleError):
 
 class VerificationFailed(LifecycleError):
     """The cluster runs but a check of it failed."""
+
+
+class ServiceMissing(LifecycleError):
+    """An ECS service that the stack's outputs name does not exist."""
+
+
+class ProbeFailed(LifecycleError):
+    """The function inside the VPC could not answer at all."""
+
+    default_next_step = "Look at the probe function's log group; check its subnets and egress."

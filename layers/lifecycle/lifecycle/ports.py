@@ -102,6 +102,10 @@ class Stacks(Protocol):
         """Execute; failures keep what worked. ``token`` marks the events that follow."""
         ...
 
+    def protect(self, name: str, policy: str) -> None:
+        """Turn termination protection on and set the stack policy (JSON)."""
+        ...
+
     def events(self, name: str, token: str) -> Sequence[StackEvent]:
         """Events that carry the token, oldest first."""
         ...

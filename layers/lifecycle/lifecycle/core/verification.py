@@ -11,7 +11,7 @@ from typing import Any, Final
 class Result(StrEnum):
     """Result of one check."""
 
-    PASS = "PASS"
+    PASS = "PASS"  # noqa: S105 - a result, not a password
     WARN = "WARN"
     FAIL = "FAIL"
 

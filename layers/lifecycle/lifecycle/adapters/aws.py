@@ -1,0 +1,39 @@
+"""How boto3 clients are made, in one place. boto3 is loaded only when a client is needed."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+
+@functools.cache
+def client(service: str, *, read_timeout: int = 20) -> Any:
+    """Make a boto3 client once per process.
+
+    Standard retries cover throttling and 5xx answers; ``read_timeout`` in seconds.
+    """
+    import boto3  # noqa: PLC0415 - functions that call no AWS API must not pay for it
+    from botocore.config import Config  # noqa: PLC0415
+
+    make: Any = boto3.client  # its stubs know services only as literals
+    return make(
+        service,
+        config=Config(
+            retries={"mode": "standard", "max_attempts": 8},
+            connect_timeout=5,
+            read_timeout=read_timeout,
+            user_agent_extra="camunda-ecs-lifecycle",
+        ),
+    )
+
+
+def error_code(error: Exception) -> str:
+    """AWS's code of a botocore ``ClientError``, empty for any other exception."""
+    response = getattr(error, "response", None)
+    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
+
+
+def error_message(error: Exception) -> str:
+    """AWS's message of a botocore ``ClientError``."""
+    response = getattr(error, "response", None)
+    return str(response.get("Error", {}).get("Message", "")) if isinstance(response, dict) else ""

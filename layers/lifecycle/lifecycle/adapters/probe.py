@@ -1,0 +1,34 @@
+"""The probe: the function inside the VPC, asked from outside by a Lambda invocation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from lifecycle.adapters.aws import client
+from lifecycle.errors import ProbeFailed
+
+# The probe's own time-out is 60 s; its answer needs a little longer to travel.
+_READ_TIMEOUT: Final = 70
+
+
+class LambdaProbe:
+    """The ``Probe`` port on Lambda."""
+
+    def __init__(self, function: str) -> None:
+        self._function = function
+
+    def ask(self, question: str, cluster: Mapping[str, str]) -> Mapping[str, Any]:
+        """Ask about a cluster. Raises ``ProbeFailed`` when the function itself fails."""
+        answer = client("lambda", read_timeout=_READ_TIMEOUT).invoke(
+            FunctionName=self._function,
+            Payload=json.dumps({"question": question, "cluster": dict(cluster)}).encode(),
+        )
+        payload = json.loads(answer["Payload"].read() or b"{}")
+        if answer.get("FunctionError"):
+            kind = payload.get("errorType", "an unknown error") if payload else "an unknown error"
+            message = payload.get("errorMessage", "") if payload else ""
+            raise ProbeFailed(f"The probe inside the VPC failed with {kind}: {message}")
+        result: Mapping[str, Any] = payload
+        return result
