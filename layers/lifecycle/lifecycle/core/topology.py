@@ -1,0 +1,620 @@
+"""What a Camunda cluster says about itself, and what that means.
+
+Two answers describe a cluster, and neither is enough alone. ``GET /actuator/cluster`` is its
+*configuration*: who belongs to it, which partitions are placed where and which change is under way.
+A broker that died stays ``ACTIVE`` there for ever. ``GET /v2/topology`` is what is *seen*: which
+brokers are there now, who leads which partition and how it is.
+
+The readers are tolerant where versions differ (8.6 to 8.10 were compared): unknown enumeration
+values become ``UNKNOWN``, absent fields ``None``, identifiers may be strings, lists come in any
+order, and timestamps may lie outside the years that Python knows. They are strict where guessing
+would be dangerous: what identifies a broker, a partition or a change must be there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from lifecycle.errors import UnreadableAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+# A number, or "zone-a_0" in a zone-aware cluster (8.10).
+type BrokerId = int | str
+
+
+class MemberState(StrEnum):
+    """State of a broker in the configuration."""
+
+    UNKNOWN = "UNKNOWN"
+    ACTIVE = "ACTIVE"
+    JOINING = "JOINING"
+    LEAVING = "LEAVING"
+    LEFT = "LEFT"
+    RECOVERING = "RECOVERING"
+
+
+class ReplicaState(StrEnum):
+    """State of a partition's replica in the configuration."""
+
+    UNKNOWN = "UNKNOWN"
+    JOINING = "JOINING"
+    ACTIVE = "ACTIVE"
+    LEAVING = "LEAVING"
+    RECOVERING = "RECOVERING"
+
+
+class OperationKind(StrEnum):
+    """The steps of a cluster change that decisions here tell apart; any other is ``UNKNOWN``."""
+
+    UNKNOWN = "UNKNOWN"
+    PRE_SCALING = "PRE_SCALING"
+    POST_SCALING = "POST_SCALING"
+    BROKER_ADD = "BROKER_ADD"
+    BROKER_REMOVE = "BROKER_REMOVE"
+    BROKER_FORCE_REMOVE = "BROKER_FORCE_REMOVE"
+    PARTITION_JOIN = "PARTITION_JOIN"
+    PARTITION_LEAVE = "PARTITION_LEAVE"
+    PARTITION_RECONFIGURE_PRIORITY = "PARTITION_RECONFIGURE_PRIORITY"
+    PARTITION_FORCE_RECONFIGURE = "PARTITION_FORCE_RECONFIGURE"
+
+
+class ChangeStatus(StrEnum):
+    """What has become of one cluster change."""
+
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    PENDING = "PENDING"
+    OUTDATED = "OUTDATED"
+    UNKNOWN = "UNKNOWN"
+
+
+class Role(StrEnum):
+    """Raft role of a broker for a partition."""
+
+    UNKNOWN = "unknown"
+    LEADER = "leader"
+    FOLLOWER = "follower"
+    INACTIVE = "inactive"
+
+
+class Health(StrEnum):
+    """Health of a partition on a broker."""
+
+    UNKNOWN = "unknown"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True)
+class Replica:
+    """A partition as the configuration places it on a broker. Leaders have the top priority."""
+
+    partition: int
+    state: ReplicaState
+    priority: int | None
+
+
+@dataclass(frozen=True)
+class Member:
+    """A broker as the configuration has it. ``last_updated_at`` is ``None`` for "never"."""
+
+    id: BrokerId
+    state: MemberState
+    version: int | None
+    last_updated_at: datetime | None
+    partitions: tuple[Replica, ...]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One step of a change.
+
+    ``broker`` is whom the step is about. A forced removal is printed as ``BROKER_REMOVE`` with the
+    *executor* as its broker and the removed ones in a list; here its kind is
+    ``BROKER_FORCE_REMOVE``, ``broker`` the removed one and ``brokers`` all that are removed.
+    ``name`` is what Camunda called the step.
+    """
+
+    kind: OperationKind
+    name: str
+    broker: BrokerId | None = None
+    partition: int | None = None
+    priority: int | None = None
+    brokers: tuple[BrokerId, ...] = ()
+
+    def __str__(self) -> str:
+        """Text for people, such as ``PARTITION_JOIN broker 3 partition 2``."""
+        broker = None if self.broker is None else f"broker {self.broker}"
+        partition = None if self.partition is None else f"partition {self.partition}"
+        return " ".join(part for part in (self.name, broker, partition) if part)
+
+
+@dataclass(frozen=True)
+class LastChange:
+    """The change that ended last."""
+
+    id: int
+    status: ChangeStatus
+    started_at: datetime | None
+    completed_at: datetime | None
+
+
+@dataclass(frozen=True)
+class PendingChange:
+    """The change under way, with the steps done and still to do, in order."""
+
+    id: int
+    completed: tuple[Operation, ...]
+    pending: tuple[Operation, ...]
+
+
+@dataclass(frozen=True)
+class Routing:
+    """How many partitions take new requests; fewer than exist while partitions are added."""
+
+    version: int | None
+    active_partitions: int | None
+
+
+@dataclass(frozen=True)
+class ClusterConfiguration:
+    """``GET /actuator/cluster``. Members are in order of their ids.
+
+    ``version`` is absent on 8.10 with several physical tenants; ``last_change``,
+    ``pending_change`` and ``routing`` whenever there is none.
+    """
+
+    version: int | None
+    members: tuple[Member, ...]
+    last_change: LastChange | None = None
+    pending_change: PendingChange | None = None
+    routing: Routing | None = None
+    cluster_id: str | None = None
+
+    @property
+    def broker_ids(self) -> tuple[BrokerId, ...]:
+        """Ids of the members, in order."""
+        return tuple(member.id for member in self.members)
+
+
+@dataclass(frozen=True)
+class PlannedChange:
+    """The answer to a requested change or to its dry run.
+
+    ``change_id`` of a request that changes nothing is that of an *older* change (0 if there was
+    none), so a change is to be followed only when ``operations`` is not empty.
+    """
+
+    change_id: int
+    operations: tuple[Operation, ...]
+    current: tuple[Member, ...]
+    expected: tuple[Member, ...]
+
+    @property
+    def is_noop(self) -> bool:
+        """Whether the cluster already is as requested."""
+        return not self.operations
+
+
+@dataclass(frozen=True)
+class SeenPartition:
+    """A partition on a broker as the gateway sees it."""
+
+    id: int
+    role: Role
+    health: Health
+
+
+@dataclass(frozen=True)
+class SeenBroker:
+    """A broker as the gateway sees it; on Fargate ``host`` is its task's private address."""
+
+    node_id: BrokerId
+    host: str
+    port: int | None
+    version: str
+    partitions: tuple[SeenPartition, ...]
+
+
+@dataclass(frozen=True)
+class Topology:
+    """``GET /v2/topology``. Brokers are in order of their ids.
+
+    A broker without partitions is running but not (or no longer) part of the cluster, or has not
+    been given a partition. One that died is still listed for about 15 seconds.
+    """
+
+    cluster_size: int | None
+    partitions_count: int | None
+    replication_factor: int | None
+    gateway_version: str
+    brokers: tuple[SeenBroker, ...]
+
+
+@dataclass(frozen=True)
+class Formation:
+    """How far a cluster is formed; ``problems`` is empty exactly when it is."""
+
+    formed: bool
+    brokers_joined: int
+    partitions_ready: int
+    problems: tuple[str, ...]
+
+
+def read_configuration(payload: object) -> ClusterConfiguration:
+    """Read the answer of ``GET /actuator/cluster``.
+
+    Raises ``UnreadableAnswer`` when brokers or changes cannot be identified.
+    """
+    answer = _mapping(payload, "the cluster configuration")
+    return ClusterConfiguration(
+        version=_optional_integer(answer, "version"),
+        members=_members(answer.get("brokers"), "brokers"),
+        last_change=_last_change(answer.get("lastChange")),
+        pending_change=_pending_change(answer.get("pendingChange")),
+        routing=_routing(answer.get("routing")),
+        cluster_id=_optional_text(answer, "clusterId"),
+    )
+
+
+def read_planned_change(payload: object) -> PlannedChange:
+    """Read the 202 answer to a change or to its dry run.
+
+    Raises ``UnreadableAnswer`` when the change or its brokers cannot be identified.
+    """
+    answer = _mapping(payload, "the planned change")
+    return PlannedChange(
+        change_id=_integer(answer.get("changeId"), "changeId"),
+        operations=_operations(answer.get("plannedChanges"), "plannedChanges"),
+        current=_members(answer.get("currentTopology"), "currentTopology"),
+        expected=_members(answer.get("expectedTopology"), "expectedTopology"),
+    )
+
+
+def read_topology(payload: object) -> Topology:
+    """Read the answer of ``GET /v2/topology``.
+
+    Raises ``UnreadableAnswer`` when brokers or partitions cannot be identified.
+    """
+    answer = _mapping(payload, "the topology")
+    brokers = [
+        SeenBroker(
+            node_id=_broker_id(item.get("nodeId"), f"brokers[{index}].nodeId"),
+            host=_optional_text(item, "host") or "",
+            port=_optional_integer(item, "port"),
+            version=_optional_text(item, "version") or "",
+            partitions=_seen_partitions(item.get("partitions"), f"brokers[{index}].partitions"),
+        )
+        for index, item in enumerate(_optional_items(answer.get("brokers"), "brokers"))
+    ]
+    return Topology(
+        cluster_size=_optional_integer(answer, "clusterSize"),
+        partitions_count=_optional_integer(answer, "partitionsCount"),
+        replication_factor=_optional_integer(answer, "replicationFactor"),
+        gateway_version=_optional_text(answer, "gatewayVersion") or "",
+        brokers=_ordered(brokers, lambda broker: broker.node_id, "brokers"),
+    )
+
+
+def change_status(configuration: ClusterConfiguration, change_id: int) -> ChangeStatus:
+    """Tell what has become of the change that was accepted as ``change_id``.
+
+    ``OUTDATED``: a later change has ended since, so this one is over and how it ended is not known
+    any more. ``UNKNOWN``: this configuration does not know the change (yet).
+    """
+    last, pending = configuration.last_change, configuration.pending_change
+    if last is not None and last.id == change_id:
+        return last.status
+    if pending is not None and pending.id == change_id:
+        return ChangeStatus.PENDING
+    if last is not None and last.id > change_id:
+        return ChangeStatus.OUTDATED
+    return ChangeStatus.UNKNOWN
+
+
+def formation(
+    configuration: ClusterConfiguration | None,
+    topology: Topology | None,
+    *,
+    brokers: int,
+    partitions: int,
+    replication_factor: int,
+) -> Formation:
+    """Judge whether the cluster is formed as it was asked for.
+
+    Formed: the brokers ``0 … brokers-1`` are all seen (and, where the configuration could be read,
+    active members), and each partition ``1 … partitions`` has exactly one leader and
+    ``replication_factor`` replicas, all healthy. ``None`` stands for what could not be read;
+    brokers beyond the expected ones are no problem.
+    """
+    if topology is None:
+        return Formation(
+            formed=False,
+            brokers_joined=0,
+            partitions_ready=0,
+            problems=("no broker shows the topology yet",),
+        )
+    seen = {broker.node_id for broker in topology.brokers}
+    missing = [node for node in range(brokers) if node not in seen]
+    problems = [f"broker {node} is not in the topology" for node in missing]
+    if configuration is not None:
+        problems += _membership_problems(configuration, brokers)
+    ready = 0
+    for partition in range(1, partitions + 1):
+        problem = _partition_problem(topology, partition, replication_factor)
+        if problem is None:
+            ready += 1
+        else:
+            problems.append(problem)
+    return Formation(
+        formed=not problems,
+        brokers_joined=brokers - len(missing),
+        partitions_ready=ready,
+        problems=tuple(problems),
+    )
+
+
+def topology_table(topology: Topology) -> list[dict[str, object]]:
+    """Rows for a table of brokers by partitions, JSON-serialisable.
+
+    One row per broker: ``{"broker", "host", "version", "partitions": {"1": {"role", "health"}}}``.
+    """
+    return [
+        {
+            "broker": broker.node_id,
+            "host": broker.host,
+            "version": broker.version,
+            "partitions": {
+                str(partition.id): {"role": partition.role.value, "health": partition.health.value}
+                for partition in broker.partitions
+            },
+        }
+        for broker in topology.brokers
+    ]
+
+
+def _membership_problems(configuration: ClusterConfiguration, brokers: int) -> list[str]:
+    states = {member.id: member.state for member in configuration.members}
+    return [
+        f"broker {node} is {states[node]} in the cluster configuration"
+        if node in states
+        else f"broker {node} is not in the cluster configuration"
+        for node in range(brokers)
+        if states.get(node) is not MemberState.ACTIVE
+    ]
+
+
+def _partition_problem(topology: Topology, partition: int, replication_factor: int) -> str | None:
+    replicas = [
+        (broker.node_id, replica)
+        for broker in topology.brokers
+        for replica in broker.partitions
+        if replica.id == partition
+    ]
+    leaders = [node for node, replica in replicas if replica.role is Role.LEADER]
+    unhealthy = [node for node, replica in replicas if replica.health is not Health.HEALTHY]
+    if len(leaders) != 1:
+        who = f"leaders {leaders}" if leaders else "no leader"
+        return f"partition {partition} has {who}"
+    if len(replicas) != replication_factor:
+        return f"partition {partition} has {len(replicas)} of {replication_factor} replicas"
+    if unhealthy:
+        names = ", ".join(str(node) for node in unhealthy)
+        return f"partition {partition} is not healthy on broker {names}"
+    return None
+
+
+def _last_change(value: object) -> LastChange | None:
+    if value is None:
+        return None
+    change = _mapping(value, "lastChange")
+    return LastChange(
+        id=_integer(change.get("id"), "lastChange.id"),
+        status=_ended(change.get("status")),
+        started_at=_time(change.get("startedAt")),
+        completed_at=_time(change.get("completedAt")),
+    )
+
+
+def _ended(value: object) -> ChangeStatus:
+    # PENDING and OUTDATED are our words: Camunda saying them would be something new.
+    status = _member_of(ChangeStatus, value)
+    ends = {ChangeStatus.COMPLETED, ChangeStatus.FAILED, ChangeStatus.CANCELLED}
+    return status if status in ends else ChangeStatus.UNKNOWN
+
+
+def _pending_change(value: object) -> PendingChange | None:
+    if value is None:
+        return None
+    change = _mapping(value, "pendingChange")
+    return PendingChange(
+        id=_integer(change.get("id"), "pendingChange.id"),
+        completed=_operations(change.get("completed"), "pendingChange.completed"),
+        pending=_operations(change.get("pending"), "pendingChange.pending"),
+    )
+
+
+def _routing(value: object) -> Routing | None:
+    """Read the routing: 8.6 lists active partitions, 8.8 and later name a strategy."""
+    if not isinstance(value, Mapping):
+        return None
+    handling = value.get("requestHandling")
+    listed = value.get("activePartitions")
+    active: int | None = None
+    if isinstance(listed, list):
+        active = len(listed)
+    elif isinstance(handling, Mapping):
+        active = _optional_integer(handling, "partitionCount")
+        base = _optional_integer(handling, "basePartitionCount")
+        additional = handling.get("additionalActivePartitions")
+        if active is None and base is not None:
+            active = base + (len(additional) if isinstance(additional, list) else 0)
+    return Routing(version=_optional_integer(value, "version"), active_partitions=active)
+
+
+def _members(value: object, where: str) -> tuple[Member, ...]:
+    members = [
+        Member(
+            id=_broker_id(item.get("id"), f"{where}[{index}].id"),
+            state=_member_of(MemberState, item.get("state")),
+            version=_optional_integer(item, "version"),
+            last_updated_at=_time(item.get("lastUpdatedAt")),
+            partitions=_replicas(item.get("partitions"), f"{where}[{index}].partitions"),
+        )
+        for index, item in enumerate(_items(value, where))
+    ]
+    return _ordered(members, lambda member: member.id, where)
+
+
+def _replicas(value: object, where: str) -> tuple[Replica, ...]:
+    replicas = [
+        Replica(
+            partition=_integer(item.get("id"), f"{where}[{index}].id"),
+            state=_member_of(ReplicaState, item.get("state")),
+            priority=_optional_integer(item, "priority"),
+        )
+        for index, item in enumerate(_optional_items(value, where))
+    ]
+    return _ordered(replicas, lambda replica: replica.partition, where)
+
+
+def _seen_partitions(value: object, where: str) -> tuple[SeenPartition, ...]:
+    partitions = [
+        SeenPartition(
+            id=_integer(item.get("partitionId"), f"{where}[{index}].partitionId"),
+            role=_member_of(Role, item.get("role")),
+            health=_member_of(Health, item.get("health")),
+        )
+        for index, item in enumerate(_optional_items(value, where))
+    ]
+    return _ordered(partitions, lambda partition: partition.id, where)
+
+
+def _operations(value: object, where: str) -> tuple[Operation, ...]:
+    return tuple(
+        _operation(item, f"{where}[{index}]")
+        for index, item in enumerate(_optional_items(value, where))
+    )
+
+
+def _operation(item: Mapping[str, object], where: str) -> Operation:
+    name = _optional_text(item, "operation") or OperationKind.UNKNOWN.value
+    kind = _member_of(OperationKind, name)
+    broker = item.get("brokerId")
+    broker_id = None if broker is None else _broker_id(broker, f"{where}.brokerId")
+    listed = item.get("brokers")
+    brokers = tuple(
+        _broker_id(one, f"{where}.brokers") for one in (listed if isinstance(listed, list) else ())
+    )
+    if kind in (OperationKind.BROKER_REMOVE, OperationKind.BROKER_FORCE_REMOVE) and brokers:
+        kind, broker_id = OperationKind.BROKER_FORCE_REMOVE, brokers[0]
+        name = kind.value
+    return Operation(
+        kind=kind,
+        name=name,
+        broker=broker_id,
+        partition=_optional_integer(item, "partitionId"),
+        priority=_optional_integer(item, "priority"),
+        brokers=brokers,
+    )
+
+
+def _mapping(value: object, where: str) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise UnreadableAnswer(f"{where} should be an object but is {_short(value)}.")
+    return value
+
+
+def _items(value: object, where: str) -> list[Mapping[str, object]]:
+    if not isinstance(value, list):
+        raise UnreadableAnswer(f"{where} should be a list but is {_short(value)}.")
+    return [_mapping(item, f"{where}[{index}]") for index, item in enumerate(value)]
+
+
+def _optional_items(value: object, where: str) -> list[Mapping[str, object]]:
+    return [] if value is None else _items(value, where)
+
+
+def _integer(value: object, where: str) -> int:
+    number = _number(value)
+    if number is None:
+        raise UnreadableAnswer(f"{where} should be a whole number but is {_short(value)}.")
+    return number
+
+
+def _optional_integer(item: Mapping[str, object], key: str) -> int | None:
+    return _number(item.get(key))
+
+
+def _number(value: object) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    # Ids are 64-bit, some of them printed as text.
+    if isinstance(value, str) and len(value) <= 20 and value.removeprefix("-").isdecimal():
+        return int(value)
+    return None
+
+
+def _optional_text(item: Mapping[str, object], key: str) -> str | None:
+    value = item.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _broker_id(value: object, where: str) -> BrokerId:
+    number = _number(value)
+    if number is not None:
+        return number
+    if isinstance(value, str) and value:
+        return value
+    raise UnreadableAnswer(f"{where} should name a broker but is {_short(value)}.")
+
+
+def _member_of[E: StrEnum](enumeration: type[E], value: object) -> E:
+    """Find the member that ``value`` names, in any case of letters, or ``UNKNOWN``."""
+    wanted = value.casefold() if isinstance(value, str) else None
+    for member in enumeration:
+        if member.value.casefold() == wanted:
+            return member
+    return enumeration["UNKNOWN"]
+
+
+def _time(value: object) -> datetime | None:
+    """Read a timestamp; "never" is printed as the year 0 or -999999999 and becomes ``None``."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def _ordered[T](items: Iterable[T], identity: Callable[[T], BrokerId], where: str) -> tuple[T, ...]:
+    ordered = tuple(sorted(items, key=lambda item: _rank(identity(item))))
+    counts = Counter(identity(item) for item in ordered)
+    double = [key for key, count in counts.items() if count > 1]
+    if double:
+        raise UnreadableAnswer(f"{where} lists {double[0]} more than once.")
+    return ordered
+
+
+def _rank(identity: BrokerId) -> tuple[bool, int, str]:
+    if isinstance(identity, int):
+        return (False, identity, "")
+    return (True, 0, identity)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"
