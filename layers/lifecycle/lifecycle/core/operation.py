@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 # Longer than any single wait or function between two renewals, short enough that a cluster is
 # not blocked for long when nobody could free it.
@@ -20,6 +21,17 @@ class Operation:
     cluster: str
     machine: str
     started_at: str
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Operation:
+        """Read the operation as a state machine carries it."""
+        return cls(
+            operation_id=state["id"],
+            execution_arn=state["executionArn"],
+            cluster=state["cluster"],
+            machine=state["machine"],
+            started_at=state["startedAt"],
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ change set that flips only ``Booting``.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -237,3 +238,38 @@ def is_done(status: str) -> bool:
 def is_running(status: str) -> bool:
     """Tell whether CloudFormation still works on the stack; clean-up no longer changes services."""
     return status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS"
+
+
+def stack_policy() -> str:
+    """Stack policy (JSON) that keeps CloudFormation from replacing or removing what is precious.
+
+    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/protect-stack-resources.html
+    """
+    allow = {"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"}
+    deny = {
+        "Effect": "Deny",
+        "Action": ["Update:Replace", "Update:Delete"],
+        "Principal": "*",
+        "Resource": "*",
+        "Condition": {"StringEquals": {"ResourceType": sorted(PRECIOUS_TYPES)}},
+    }
+    return json.dumps({"Statement": [allow, deny]})
+
+
+@dataclass(frozen=True, slots=True)
+class StackProgress:
+    """How far CloudFormation is: resources done and resources it works on."""
+
+    done: int
+    working: tuple[str, ...]
+
+
+def progress_of(events: Sequence[StackEvent], name: str) -> StackProgress:
+    """Count resources from the events of one operation, oldest first; ``name`` is the stack's."""
+    latest = {event.logical_id: event for event in events if event.logical_id != name}
+    return StackProgress(
+        done=sum(1 for event in latest.values() if event.status.endswith("_COMPLETE")),
+        working=tuple(
+            sorted(key for key, event in latest.items() if event.status.endswith("_IN_PROGRESS"))
+        ),
+    )

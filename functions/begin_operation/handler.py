@@ -1,0 +1,15 @@
+"""Take the cluster's lock for this operation and write its record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.core.operation import Operation
+from lifecycle.observability import Event, entry_point
+from lifecycle.wiring import journal
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    journal().begin(Operation.from_state(event["operation"]))
+    return {"begun": True}

@@ -1,0 +1,21 @@
+"""Tell whether a change set may be executed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.core.operation import Operation
+from lifecycle.observability import Event, entry_point
+from lifecycle.operations.change_stack import Pass
+from lifecycle.wiring import stack_changer
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    return stack_changer().look_at_change_set(
+        Operation.from_state(event["operation"]),
+        change_set=event["changeSet"],
+        which=Pass(event["pass"]),
+        creates=event["creates"],
+        polls=event["polls"],
+    )

@@ -1,0 +1,19 @@
+"""Execute exactly one change set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.core.operation import Operation
+from lifecycle.observability import Event, entry_point
+from lifecycle.operations.change_stack import Pass
+from lifecycle.wiring import stack_changer
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    return stack_changer().execute(
+        Operation.from_state(event["operation"]),
+        change_set=event["changeSet"],
+        which=Pass(event["pass"]),
+    )

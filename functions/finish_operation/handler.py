@@ -1,0 +1,22 @@
+"""End an operation: report, record, lock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.core.operation import Operation
+from lifecycle.observability import Event, entry_point
+from lifecycle.wiring import finisher
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    operation = Operation.from_state(event["operation"])
+    if "error" in event:
+        return finisher().fail(operation, request=event["request"], error=event["error"])
+    return finisher().succeed(
+        operation,
+        request=event["request"],
+        cluster=event["cluster"],
+        verification=event["verification"],
+    )

@@ -1,0 +1,22 @@
+"""Tell how far CloudFormation is; when done, read the cluster's outputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.core.operation import Operation
+from lifecycle.observability import Event, entry_point
+from lifecycle.operations.change_stack import Pass
+from lifecycle.wiring import stack_changer
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    return stack_changer().follow(
+        Operation.from_state(event["operation"]),
+        stack=event["request"]["stack"],
+        which=Pass(event["pass"]),
+        token=event["token"],
+        changes=event["changes"],
+        polls=event["polls"],
+    )

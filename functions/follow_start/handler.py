@@ -1,0 +1,19 @@
+"""Tell how far the start of brokers and connectors is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.core.operation import Operation
+from lifecycle.observability import Event, entry_point
+from lifecycle.wiring import service_starter
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    return service_starter().follow(
+        Operation.from_state(event["operation"]),
+        event["cluster"],
+        since=event["since"],
+        polls=event["polls"],
+    )

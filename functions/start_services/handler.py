@@ -1,0 +1,14 @@
+"""Raise the services that stand at zero; leave alone those that have a count."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.core.operation import Operation
+from lifecycle.observability import Event, entry_point
+from lifecycle.wiring import service_starter
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    return service_starter().start(Operation.from_state(event["operation"]), event["cluster"])

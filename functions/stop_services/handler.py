@@ -1,0 +1,16 @@
+"""Set back to zero what this operation raised from zero."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.core.operation import Operation
+from lifecycle.observability import Event, entry_point
+from lifecycle.wiring import service_starter
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    return service_starter().take_back(
+        Operation.from_state(event["operation"]), event["cluster"], raised=event["raised"]
+    )

@@ -1,0 +1,14 @@
+"""Verify a cluster as its users would see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.core.operation import Operation
+from lifecycle.observability import Event, entry_point
+from lifecycle.wiring import verifier
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    return verifier().verify(Operation.from_state(event["operation"]), event["cluster"])

@@ -1,0 +1,220 @@
+"""Change the cluster's stack: plan, look at the change set, execute, follow.
+
+Two passes: ``SETTLE`` makes everything, with task counts of zero on a new cluster; ``HAND_OVER``
+flips ``Booting`` alone, so that from then on no template carries a task count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.core.names import change_set_name, tags
+from lifecycle.core.polling import next_wait
+from lifecycle.core.stack import (
+    StackAction,
+    decide_on,
+    first_failure,
+    is_booting,
+    is_done,
+    is_running,
+    progress_of,
+    refuse_beyond_booting,
+    refuse_dangerous,
+    stack_parameters,
+    stack_policy,
+)
+from lifecycle.errors import ChangeSetRefused, StackFailed
+
+if TYPE_CHECKING:
+    from lifecycle.core.operation import Operation
+    from lifecycle.operations.journal import Journal
+    from lifecycle.ports import Artifacts, Stacks
+
+
+class Pass(StrEnum):
+    """Which of the two change sets."""
+
+    SETTLE = "SETTLE"
+    HAND_OVER = "HAND_OVER"
+
+
+_STEP: Final = {
+    Pass.SETTLE: "Change set for the infrastructure",
+    Pass.HAND_OVER: "Change set that hands the task counts over",
+}
+_FOLLOW: Final = {
+    Pass.SETTLE: "CloudFormation builds the infrastructure",
+    Pass.HAND_OVER: "CloudFormation hands the task counts over",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StackChanger:
+    """The use case with what it needs from outside."""
+
+    stacks: Stacks
+    artifacts: Artifacts
+    journal: Journal
+    control_stack: str
+    declarations: Mapping[str, Mapping[str, object]]
+
+    def plan(
+        self,
+        operation: Operation,
+        *,
+        stack: str,
+        which: Pass,
+        requested: Mapping[str, str],
+        template: bytes,
+        database_ca: str,
+        polls: int,
+    ) -> dict[str, Any]:
+        """Ask CloudFormation for the change set.
+
+        Returns ``status`` ``PLANNED`` with ``changeSet``, ``UNCHANGED`` when this pass has nothing
+        to do, or ``BUSY`` with ``wait`` (seconds) while CloudFormation works on the stack.
+        Raises ``StackNotUsable``, ``ChangeSetRefused``.
+        """
+        self.journal.step(operation, _STEP[which], "reading the stack")
+        found = self.stacks.describe(stack)
+        decision = decide_on(found, self.control_stack, operation.cluster)
+        if decision.action is StackAction.WAIT:
+            self.journal.step(operation, _STEP[which], decision.reason)
+            return {"status": "BUSY", "wait": next_wait(polls, near_end=False)}
+        booting = is_booting(found)
+        if which is Pass.HAND_OVER:
+            if not booting:
+                return {"status": "UNCHANGED"}
+            self.stacks.protect(stack, stack_policy())
+        by_machine = {
+            "ControlStack": self.control_stack,
+            "ClusterName": operation.cluster,
+            "Booting": "true" if booting and which is Pass.SETTLE else "false",
+        }
+        url = None
+        if which is Pass.SETTLE:
+            by_machine["DatabaseCaCertificate"] = database_ca
+            key = f"templates/{hashlib.sha256(template).hexdigest()}.yaml"
+            self.artifacts.put(key, template, "application/yaml")
+            url = self.artifacts.url(key)
+        change_set = self.stacks.create_change_set(
+            stack=stack,
+            name=change_set_name(operation.operation_id, which.lower()),
+            create=decision.action is StackAction.CREATE,
+            template_url=url,
+            parameters=stack_parameters(
+                declarations=self.declarations,
+                stack=found,
+                requested=requested if which is Pass.SETTLE else {},
+                by_machine=by_machine,
+            ),
+            tags=tags(self.control_stack, operation.cluster),
+            description=f"{which.lower()} by operation {operation.operation_id}",
+        )
+        return {
+            "status": "PLANNED",
+            "changeSet": change_set,
+            "creates": decision.action is StackAction.CREATE,
+        }
+
+    def look_at_change_set(
+        self, operation: Operation, *, change_set: str, which: Pass, creates: bool, polls: int
+    ) -> dict[str, Any]:
+        """Tell whether a change set may be executed.
+
+        Returns ``status`` ``READY`` with ``changes`` (their number), ``UNCHANGED``, or ``PENDING``
+        with ``wait`` (seconds). Raises ``ChangeSetRefused``; nothing is executed then.
+        """
+        status, reason, changes = self.stacks.change_set(change_set)
+        if status == "PENDING":
+            return {"status": "PENDING", "wait": next_wait(polls, near_end=False)}
+        if status == "EMPTY":
+            self.stacks.delete_change_set(change_set)
+            return {"status": "UNCHANGED"}
+        if status in {"FAILED", "GONE"}:
+            raise ChangeSetRefused(
+                f"CloudFormation could not make the change set: {reason or status}",
+                next_step="Nothing was changed. Correct what it names and start again.",
+            )
+        if status == "READY" and which is Pass.HAND_OVER:
+            refuse_beyond_booting(changes)
+        elif status == "READY" and not creates:
+            refuse_dangerous(changes)
+        self.journal.step(operation, _STEP[which], f"{len(changes)} changes")
+        return {"status": "READY", "changes": len(changes)}
+
+    def execute(self, operation: Operation, *, change_set: str, which: Pass) -> dict[str, Any]:
+        """Execute exactly this change set; returns the ``token`` that marks its events."""
+        self.journal.step(operation, _FOLLOW[which], "starting")
+        token = change_set_name(operation.operation_id, which.lower())
+        status, reason, _ = self.stacks.change_set(change_set)
+        if status == "READY":
+            self.stacks.execute_change_set(change_set, token)
+        elif status != "EXECUTED":
+            raise ChangeSetRefused(
+                f"The change set can no longer be executed: {reason or status}",
+                next_step="Nothing was executed. Start the same operation again.",
+            )
+        return {"token": token}
+
+    def follow(
+        self,
+        operation: Operation,
+        *,
+        stack: str,
+        which: Pass,
+        token: str,
+        changes: int,
+        polls: int,
+    ) -> dict[str, Any]:
+        """Tell how far CloudFormation is.
+
+        Returns ``status`` ``DONE``, or ``BUSY`` with ``wait`` (seconds). Raises ``StackFailed``
+        naming the first resource that failed and its reason; what worked was kept.
+        """
+        found = self.stacks.describe(stack)
+        if found is None:
+            raise StackFailed(
+                f"Stack {stack} is gone while it was being changed.",
+                next_step="Find out who deleted it, then start again.",
+            )
+        if is_done(found.status):
+            self.journal.step(operation, _FOLLOW[which], "done")
+            return {"status": "DONE"}
+        events = self.stacks.events(stack, token)
+        if is_running(found.status):
+            progress = progress_of(events, stack)
+            working = ", ".join(progress.working[:4]) or "CloudFormation"
+            more = f" and {len(progress.working) - 4} more" if len(progress.working) > 4 else ""
+            self.journal.step(
+                operation,
+                _FOLLOW[which],
+                f"{progress.done} of {changes} resources; waiting for {working}{more}",
+            )
+            near_end = changes > 0 and progress.done >= changes * 0.9
+            return {"status": "BUSY", "wait": next_wait(polls, near_end=near_end)}
+        failed = first_failure(events)
+        what = (
+            f"{failed.logical_id} ({failed.resource_type}): {failed.reason}"
+            if failed is not None
+            else found.reason or "CloudFormation gave no reason"
+        )
+        raise StackFailed(
+            f"Stack {stack} is in {found.status}. The first failure: {what}",
+            next_step="What worked was kept. Remove the cause and start the same operation "
+            "again; it continues from there.",
+        )
+
+    def outputs(self, stack: str) -> dict[str, str]:
+        """Read the outputs of the stack: the contract by which the cluster is known."""
+        found = self.stacks.describe(stack)
+        if found is None or "ContractVersion" not in found.outputs:
+            raise StackFailed(
+                f"Stack {stack} has no outputs that describe a cluster.",
+                next_step="Start the operation again; if this repeats, look at the stack.",
+            )
+        return dict(found.outputs)

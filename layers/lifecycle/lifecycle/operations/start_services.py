@@ -1,0 +1,141 @@
+"""Bring brokers and connectors up, see them come up, and take them back if they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.core.polling import next_wait
+from lifecycle.core.services import (
+    Service,
+    StartDecision,
+    StartState,
+    decide_start,
+    minimum_healthy_percent,
+)
+from lifecycle.errors import StartFailed
+
+if TYPE_CHECKING:
+    from lifecycle.core.operation import Operation
+    from lifecycle.operations.journal import Journal
+    from lifecycle.ports import Probe, Services, TargetGroups
+
+STEP: Final = "Brokers and connectors start"
+_LOG_LINES: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStarter:
+    """The use case with what it needs from outside."""
+
+    services: Services
+    targets: TargetGroups
+    probe: Probe
+    journal: Journal
+
+    def start(self, operation: Operation, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """Raise each service that stands at zero; one that has a count already is left alone.
+
+        Returns ``raised`` (names of the services this operation raised) and ``since`` (ISO 8601),
+        from when stopped tasks count.
+        """
+        since = self.journal.clock.now().isoformat(timespec="seconds")
+        raised: list[str] = []
+        for service, count in self._planned(cluster):
+            self.journal.step(operation, STEP, f"{service.name}: {service.desired} → {count}")
+            if service.desired == 0 and count > 0:
+                self.services.start(
+                    cluster["EcsClusterName"],
+                    service.name,
+                    count=count,
+                    minimum_healthy=minimum_healthy_percent(count),
+                )
+                raised.append(service.name)
+        return {"raised": raised, "since": since}
+
+    def _planned(self, cluster: Mapping[str, str]) -> Sequence[tuple[Service, int]]:
+        names = (cluster["OrchestrationServiceName"], cluster["ConnectorsServiceName"])
+        brokers, connectors = self.services.describe(cluster["EcsClusterName"], names)
+        return (brokers, int(cluster["Brokers"])), (connectors, int(cluster["Connectors"]))
+
+    def follow(
+        self, operation: Operation, cluster: Mapping[str, str], *, since: str, polls: int
+    ) -> dict[str, Any]:
+        """Tell how far the start is.
+
+        Returns ``status`` ``STARTED`` with the ``topology``, or ``WAITING`` with ``wait``
+        (seconds) and ``detail``. Raises ``StartFailed`` with ECS's reason, the stop code and the
+        last log lines.
+        """
+        (brokers, _), (connectors, _) = self._planned(cluster)
+        seen: Mapping[str, Any] = {}
+        if brokers.running:
+            seen = self.probe.ask("brokers", {**cluster, "LiveBrokers": str(brokers.desired)})
+        decisions = [
+            self._decide(cluster, brokers, since, _unformed(seen)),
+            self._decide(cluster, connectors, since, self._connectors_wait(cluster, connectors)),
+        ]
+        for decision in decisions:
+            if decision.state is StartState.FAILED:
+                raise StartFailed(
+                    f"The start failed: {decision.reason}",
+                    next_step="Remove the cause (image, network, secrets, sizes) and start the "
+                    "same operation again; it continues from what exists.",
+                )
+        waiting = [d.reason for d in decisions if d.state is StartState.WAITING]
+        self.journal.step(operation, STEP, "; ".join(waiting) or "all started")
+        if waiting:
+            # A few seconds decide here, and a start takes minutes, not hours.
+            return {"status": "WAITING", "wait": next_wait(min(polls, 3), near_end=False)}
+        return {"status": "STARTED", "topology": seen.get("topology", [])}
+
+    def _decide(
+        self, cluster: Mapping[str, str], service: Service, since: str, unformed: str
+    ) -> StartDecision:
+        stopped = self.services.stopped_tasks(cluster["EcsClusterName"], service.name, since)
+        decision = decide_start(service, stopped, unformed)
+        if decision.state is not StartState.FAILED or not stopped:
+            return decision
+        last = max(stopped, key=lambda task: task.stopped_at)
+        group = (
+            cluster["OrchestrationLogGroup"]
+            if service.name == cluster["OrchestrationServiceName"]
+            else cluster["ConnectorsLogGroup"]
+        )
+        lines = self.services.last_log_lines(group, last.task_id, _LOG_LINES)
+        if not lines:
+            return decision
+        return StartDecision(decision.state, f"{decision.reason}; it logged: {' | '.join(lines)}")
+
+    def _connectors_wait(self, cluster: Mapping[str, str], connectors: Service) -> str:
+        if connectors.desired == 0:
+            return ""
+        targets = self.targets.health(cluster["ConnectorsTargetGroupArn"])
+        healthy = sum(1 for target in targets if target.state == "healthy")
+        if healthy >= connectors.desired:
+            return ""
+        return f"{healthy} of {connectors.desired} answer their readiness check"
+
+    def take_back(
+        self, operation: Operation, cluster: Mapping[str, str], *, raised: Sequence[str]
+    ) -> dict[str, Any]:
+        """Set back to zero the services that this very operation raised from zero.
+
+        Services that had a count before are never lowered: they may hold partitions.
+        """
+        for name in raised:
+            self.journal.step(operation, "Counts go back to zero", name)
+            self.services.set_count(cluster["EcsClusterName"], name, 0)
+        return {"lowered": list(raised)}
+
+
+def _unformed(seen: Mapping[str, Any]) -> str:
+    if not seen:
+        return "no broker runs yet"
+    formation = seen["formation"]
+    if formation["formed"]:
+        return ""
+    problems = formation["problems"]
+    more = f" (and {len(problems) - 2} more)" if len(problems) > 2 else ""
+    return "; ".join(problems[:2]) + more if problems else "the brokers form the cluster"

@@ -1,0 +1,123 @@
+"""Which adapter stands behind which port. Plain functions; nothing is made before it is needed."""
+
+from __future__ import annotations
+
+import functools
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lifecycle.settings import Settings
+
+if TYPE_CHECKING:
+    from lifecycle.operations.change_stack import StackChanger
+    from lifecycle.operations.finish_operation import Finisher
+    from lifecycle.operations.journal import Journal
+    from lifecycle.operations.start_services import ServiceStarter
+    from lifecycle.operations.verify_cluster import Verifier
+    from lifecycle.ports import Artifacts, Probe, Stacks
+
+# Imports stay inside the functions: each Lambda function loads only what it uses.
+# ruff: noqa: PLC0415
+
+
+class SystemClock:
+    """The ``Clock`` port on the system's clock."""
+
+    def now(self) -> datetime:
+        """Present time, aware, in UTC."""
+        return datetime.now(UTC)
+
+
+@functools.cache
+def settings() -> Settings:
+    """Read the environment once per process."""
+    return Settings.from_env()
+
+
+def stacks() -> Stacks:
+    """CloudFormation."""
+    from lifecycle.adapters.cloudformation import CloudFormationStacks
+
+    return CloudFormationStacks(settings().deployment_role_arn)
+
+
+def artifacts() -> Artifacts:
+    """Artifact bucket."""
+    from lifecycle.adapters.s3 import S3Artifacts
+
+    return S3Artifacts(settings().artifact_bucket, settings().region)
+
+
+def probe() -> Probe:
+    """Function inside the VPC."""
+    from lifecycle.adapters.probe import LambdaProbe
+
+    return LambdaProbe(Settings.from_env(None, "PROBE_FUNCTION").probe_function)
+
+
+def journal() -> Journal:
+    """Locks and records."""
+    from lifecycle.adapters.dynamodb import DynamoTable
+    from lifecycle.adapters.stepfunctions import StepFunctionsExecutions
+    from lifecycle.operations.journal import Journal
+
+    table = DynamoTable(settings().table_name)
+    return Journal(
+        locks=table, operations=table, executions=StepFunctionsExecutions(), clock=SystemClock()
+    )
+
+
+def stack_changer() -> StackChanger:
+    """Change of the cluster's stack."""
+    from lifecycle.core.parameters import cluster_parameters
+    from lifecycle.operations.change_stack import StackChanger
+
+    return StackChanger(
+        stacks=stacks(),
+        artifacts=artifacts(),
+        journal=journal(),
+        control_stack=settings().control_stack,
+        declarations=cluster_parameters(),
+    )
+
+
+def cluster_template() -> bytes:
+    """Template of the cluster stack, as it was shipped with the functions."""
+    return Path(settings().cluster_template).read_bytes()
+
+
+def service_starter() -> ServiceStarter:
+    """Start of brokers and connectors."""
+    from lifecycle.adapters.ecs import EcsServices
+    from lifecycle.adapters.elbv2 import ElbTargetGroups
+    from lifecycle.operations.start_services import ServiceStarter
+
+    return ServiceStarter(
+        services=EcsServices(), targets=ElbTargetGroups(), probe=probe(), journal=journal()
+    )
+
+
+def verifier() -> Verifier:
+    """Verification of a cluster."""
+    from lifecycle.adapters.ecs import EcsServices
+    from lifecycle.adapters.elbv2 import ElbTargetGroups
+    from lifecycle.operations.verify_cluster import Verifier
+
+    return Verifier(
+        services=EcsServices(), targets=ElbTargetGroups(), probe=probe(), journal=journal()
+    )
+
+
+def finisher() -> Finisher:
+    """End of an operation."""
+    from lifecycle.adapters.ecs import EcsServices
+    from lifecycle.operations.finish_operation import Finisher
+
+    return Finisher(
+        stacks=stacks(),
+        services=EcsServices(),
+        artifacts=artifacts(),
+        journal=journal(),
+        control_stack=settings().control_stack,
+    )
