@@ -73,6 +73,18 @@ class MissingRdsIam(LifecycleError):
     """The server has no ``rds_iam`` role: IAM authentication is not enabled on it."""
 
 
+class DatabaseTlsFailed(LifecycleError):
+    """The server's certificate could not be verified; no password was sent."""
+
+
+class DatabaseChangedMeanwhile(DatabaseNotReady):
+    """Somebody else changed the same roles or grants; ours was rolled back, look again."""
+
+
+class SecretUnreadable(LifecycleError):
+    """A secret in Secrets Manager cannot be read or does not hold what it should."""
+
+
 class DatabaseRefused(LifecycleError):
     """The database refused a statement for a reason that repeating will not change."""
 

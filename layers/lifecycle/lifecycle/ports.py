@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from lifecycle.core.operation import Lock, Operation
+    from lifecycle.core.seed import Login, Proof, RoleFacts, Step
     from lifecycle.core.services import Service, StoppedTask
     from lifecycle.core.stack import ResourceChange, Stack, StackEvent
     from lifecycle.core.verification import TargetHealth
@@ -55,6 +57,10 @@ class Operations(Protocol):
 
     def progress(self, operation: Operation, *, step: str, detail: str, now: datetime) -> None:
         """Say where the operation is and what it waits for."""
+        ...
+
+    def timeline(self, operation: Operation) -> Sequence[Mapping[str, str]]:
+        """Steps so far with the time each began, oldest first."""
         ...
 
     def end(self, operation: Operation, *, result: str, report_key: str, now: datetime) -> None:
@@ -160,4 +166,44 @@ class Probe(Protocol):
 
     def ask(self, question: str, cluster: Mapping[str, str]) -> Mapping[str, Any]:
         """Ask about a cluster, given its stack's outputs. See ``operations/probe_cluster.py``."""
+        ...
+
+
+class DatabaseRoles(Protocol):
+    """Roles and grants of one database, inside one transaction of its admin."""
+
+    def read(self, user: str) -> RoleFacts:
+        """Read what the catalogs say of a user, whether it exists or not."""
+        ...
+
+    def apply(self, step: Step, user: str) -> None:
+        """Take one step. Raises ``DatabaseChangedMeanwhile``, ``DatabaseRefused``."""
+        ...
+
+
+class Database(Protocol):
+    """One PostgreSQL database, spoken to over verified TLS only.
+
+    Both methods raise ``DatabaseNotReady``, ``DatabaseUnreachable``, ``DatabaseTlsFailed`` and
+    ``DatabaseAuthenticationFailed``, ``DatabaseRefused`` for what repeating will not change.
+    """
+
+    def administration(self, login: Login) -> AbstractContextManager[DatabaseRoles]:
+        """Hold the seeds' common lock and a transaction, committed when the block ends well."""
+        ...
+
+    def prove(self, login: Login) -> Proof:
+        """Log in, create a table in schema ``public`` and drop it."""
+        ...
+
+
+class DatabaseLogins(Protocol):
+    """Where logins to databases come from."""
+
+    def admin(self, secret_arn: str) -> Login:
+        """Read the admin's secret. Raises ``SecretUnreadable``."""
+        ...
+
+    def iam(self, endpoint: str, port: int, user: str) -> Login:
+        """Sign a token for a user; RDS takes it for 15 minutes. Raises ``SecretUnreadable``."""
         ...
