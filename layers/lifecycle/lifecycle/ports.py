@@ -9,10 +9,17 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
+    from lifecycle.core.credentials import Credentials
     from lifecycle.core.operation import Lock, Operation
     from lifecycle.core.seed import Login, Proof, RoleFacts, Step
     from lifecycle.core.services import Service, StoppedTask
     from lifecycle.core.stack import ResourceChange, Stack, StackEvent
+    from lifecycle.core.topology import (
+        ClusterConfiguration,
+        PlannedChange,
+        Readiness,
+        Topology,
+    )
     from lifecycle.core.verification import TargetHealth
 
 
@@ -206,4 +213,42 @@ class DatabaseLogins(Protocol):
 
     def iam(self, endpoint: str, port: int, user: str) -> Login:
         """Sign a token for a user; RDS takes it for 15 minutes. Raises ``SecretUnreadable``."""
+        ...
+
+
+class ManagementApi(Protocol):
+    """Camunda's management API and topology of one cluster, asked from inside the VPC.
+
+    Every call raises ``ManagementUnavailable`` when no broker could answer.
+    """
+
+    def addresses(self) -> tuple[str, ...]:
+        """Addresses that the cluster's discovery name has now."""
+        ...
+
+    def configuration(self) -> ClusterConfiguration:
+        """Who belongs to the cluster and which change is under way; says nothing of liveness."""
+        ...
+
+    def topology(self, credentials: Credentials | None = None) -> Topology:
+        """What the gateways see. Raises ``ManagementRefused`` when credentials are not right."""
+        ...
+
+    def readiness(self, address: str) -> Readiness:
+        """Whether the broker at an address is ready; does not raise when it is not there."""
+        ...
+
+    def plan_brokers(self, count: int) -> PlannedChange:
+        """What scaling to the brokers ``0 … count-1`` would do; changes nothing.
+
+        Raises ``ManagementRefused`` or ``ChangeInProgress``.
+        """
+        ...
+
+    def scale_brokers(self, count: int) -> PlannedChange:
+        """Start scaling to the brokers ``0 … count-1``.
+
+        Raises ``ManagementRefused`` or ``ChangeInProgress`` when nothing was changed, and
+        ``ManagementAmbiguous`` when the configuration has to be read to know what happened.
+        """
         ...

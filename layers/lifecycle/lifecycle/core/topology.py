@@ -240,6 +240,23 @@ class Topology:
     brokers: tuple[SeenBroker, ...]
 
 
+class ReadinessState(StrEnum):
+    """What one broker says of itself, or that it says nothing."""
+
+    READY = "READY"
+    NOT_READY = "NOT_READY"
+    UNREACHABLE = "UNREACHABLE"
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Readiness of the broker at one address; ``detail`` says why when it is not ready."""
+
+    address: str
+    state: ReadinessState
+    detail: str
+
+
 @dataclass(frozen=True)
 class Formation:
     """How far a cluster is formed; ``problems`` is empty exactly when it is."""

@@ -1,0 +1,239 @@
+"""Camunda's management API (port 9600) and topology (REST, port 8080), spoken to inside the VPC.
+
+Any broker answers for the cluster, so a call is made to each address of the discovery name until
+one answers: with MULTIVALUE answers some addresses belong to tasks that are starting or gone. The
+management API has no authentication; REST takes the credentials of a Camunda user.
+
+What an HTTP status means follows Camunda's ``ClusterEndpoint`` (8.6 to 8.10): 400 and 404 are
+permanent, 409 is another change under way, 502 and 504 say that the coordinator (broker 0) could
+not be asked, which for a write leaves open what happened.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from http import HTTPStatus
+
+from lifecycle.adapters import wire
+from lifecycle.core.credentials import Credentials, may_travel
+from lifecycle.core.topology import (
+    ClusterConfiguration,
+    PlannedChange,
+    Readiness,
+    ReadinessState,
+    Topology,
+    read_configuration,
+    read_planned_change,
+    read_topology,
+)
+from lifecycle.errors import (
+    ChangeInProgress,
+    CredentialsWithheld,
+    ManagementAmbiguous,
+    ManagementRefused,
+    ManagementUnavailable,
+    UnreadableAnswer,
+)
+
+MANAGEMENT_PORT = 9600
+REST_PORT = 8080
+_CLUSTER = "/actuator/cluster"
+_ACCEPT = {"Accept": "application/json"}
+_LONGEST_MESSAGE = 300
+
+
+class HttpManagement:
+    """The management API of one cluster, found by its discovery name.
+
+    ``networks`` are the CIDRs in which credentials may travel in clear (those of the VPC).
+    ``budget_seconds`` bounds one call over all addresses: no further address is tried after it.
+    """
+
+    def __init__(
+        self,
+        discovery_name: str,
+        *,
+        networks: Sequence[str] = (),
+        timeouts: wire.Timeouts | None = None,
+        budget_seconds: float = 40.0,
+        resolve: Callable[[str, int], tuple[str, ...]] = wire.resolve,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._name = discovery_name
+        self._networks = tuple(networks)
+        self._timeouts = timeouts or wire.Timeouts()
+        self._budget = budget_seconds
+        self._resolve = resolve
+        self._monotonic = monotonic
+
+    def addresses(self) -> tuple[str, ...]:
+        """Addresses that the discovery name has now. Raises ``ManagementUnavailable``."""
+        try:
+            return self._resolve(self._name, MANAGEMENT_PORT)
+        except wire.NothingSent as error:
+            raise ManagementUnavailable(f"{error}.") from error
+
+    def configuration(self) -> ClusterConfiguration:
+        """Read the cluster configuration (``GET /actuator/cluster``).
+
+        Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``UnreadableAnswer``.
+        """
+        answer = self._read(MANAGEMENT_PORT, wire.Request("GET", _CLUSTER, headers=_ACCEPT))
+        return read_configuration(_json(answer))
+
+    def topology(self, credentials: Credentials | None = None) -> Topology:
+        """Read what the gateways see (``GET /v2/topology``).
+
+        Raises as ``configuration`` does, and ``CredentialsWithheld`` for an address outside the
+        VPC.
+        """
+        request = wire.Request("GET", "/v2/topology", headers=_ACCEPT)
+        return read_topology(_json(self._read(REST_PORT, request, credentials)))
+
+    def readiness(self, address: str) -> Readiness:
+        """Ask one broker whether it is ready; never raises for a broker that is not there.
+
+        Readiness does not go back once it was reached: it says nothing about the cluster.
+        """
+        request = wire.Request("GET", "/actuator/health/readiness", headers=_ACCEPT)
+        try:
+            answer = self._exchange(address, MANAGEMENT_PORT, request)
+        except (wire.NothingSent, wire.NoAnswer) as error:
+            return Readiness(address, ReadinessState.UNREACHABLE, str(error))
+        if answer.status == HTTPStatus.OK:
+            return Readiness(address, ReadinessState.READY, "")
+        return Readiness(address, ReadinessState.NOT_READY, f"HTTP {answer.status}")
+
+    def plan_brokers(self, count: int) -> PlannedChange:
+        """Ask what scaling to the brokers ``0 … count-1`` would do; changes nothing.
+
+        A plan says nothing about whether those brokers run. Raises ``ManagementRefused``,
+        ``ChangeInProgress``, ``ManagementUnavailable`` or ``UnreadableAnswer``.
+        """
+        answer = self._read(MANAGEMENT_PORT, _scale_request(count, dry_run=True))
+        return read_planned_change(_json(answer))
+
+    def scale_brokers(self, count: int) -> PlannedChange:
+        """Start scaling to the brokers ``0 … count-1``.
+
+        Another address is tried only as long as nothing was sent. Raises ``ManagementRefused`` or
+        ``ChangeInProgress`` when nothing was changed, ``ManagementUnavailable`` when no broker
+        could be asked, and ``ManagementAmbiguous`` when the configuration has to be read to know.
+        """
+        request = _scale_request(count, dry_run=False)
+        tried: list[str] = []
+        for address in self._each_address(tried):
+            try:
+                answer = self._exchange(address, MANAGEMENT_PORT, request)
+            except wire.NothingSent as error:
+                tried.append(str(error))
+                continue
+            except wire.NoAnswer as error:
+                raise ManagementAmbiguous(f"Scaling to {count} brokers: {error}.") from error
+            if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise ManagementAmbiguous(f"Scaling to {count} brokers: {_said(address, answer)}.")
+            _refuse(address, answer)
+            try:
+                return read_planned_change(_json(answer))
+            except UnreadableAnswer as error:
+                raise ManagementAmbiguous(
+                    f"Scaling to {count} brokers was answered with HTTP {answer.status}, "
+                    f"but not readably: {error.message}"
+                ) from error
+        raise self._unavailable(tried)
+
+    def _read(
+        self, port: int, request: wire.Request, credentials: Credentials | None = None
+    ) -> wire.Answer:
+        """Ask one address after the other until one answers with less than 500."""
+        tried: list[str] = []
+        for address in self._each_address(tried):
+            try:
+                answer = self._exchange(address, port, request, credentials)
+            except (wire.NothingSent, wire.NoAnswer) as error:
+                tried.append(str(error))
+                continue
+            if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                tried.append(_said(address, answer))
+                continue
+            _refuse(address, answer)
+            return answer
+        raise self._unavailable(tried)
+
+    def _each_address(self, tried: list[str]) -> Iterator[str]:
+        give_up = self._monotonic() + self._budget
+        for address in self.addresses():
+            if tried and self._monotonic() >= give_up:
+                tried.append(f"{address} was not tried: {self._budget:g} s were over")
+                return
+            yield address
+
+    def _exchange(
+        self,
+        address: str,
+        port: int,
+        request: wire.Request,
+        credentials: Credentials | None = None,
+    ) -> wire.Answer:
+        if credentials is not None:
+            if not may_travel("http", address, self._networks):
+                raise CredentialsWithheld(
+                    f"{self._name} resolves to {address}, which is outside the VPC; the "
+                    "credentials of the Camunda user were not sent there in clear."
+                )
+            headers = {**request.headers, "Authorization": credentials.basic_authorization()}
+            request = wire.Request(request.method, request.path, request.body, headers)
+        return wire.exchange(wire.Endpoint(address, port, self._name), request, self._timeouts)
+
+    def _unavailable(self, tried: Sequence[str]) -> ManagementUnavailable:
+        reasons = "; ".join(tried) or "the name has no address"
+        return ManagementUnavailable(f"No broker of {self._name} could answer: {reasons}.")
+
+
+def _scale_request(count: int, *, dry_run: bool) -> wire.Request:
+    return wire.Request(
+        "PATCH",
+        f"{_CLUSTER}?dryRun=true" if dry_run else _CLUSTER,
+        json.dumps({"brokers": {"count": count}}).encode(),
+        {**_ACCEPT, "Content-Type": "application/json"},
+    )
+
+
+def _json(answer: wire.Answer) -> object:
+    try:
+        return json.loads(answer.body)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableAnswer(f"The answer (HTTP {answer.status}) is not JSON.") from error
+
+
+def _refuse(address: str, answer: wire.Answer) -> None:
+    """Raise for a definite answer (below 500) that is not a success."""
+    if answer.status == HTTPStatus.CONFLICT:
+        raise ChangeInProgress(f"{_said(address, answer)}.")
+    if HTTPStatus.BAD_REQUEST <= answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise ManagementRefused(f"{_said(address, answer)}.")
+    if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+        raise UnreadableAnswer(f"{_said(address, answer)}; no such answer is documented.")
+
+
+def _said(address: str, answer: wire.Answer) -> str:
+    return f"{address} answered HTTP {answer.status}: {_message(answer)}"
+
+
+def _message(answer: wire.Answer) -> str:
+    """Camunda's own words, without the 2 KB in which a 409 prints the whole configuration."""
+    text = answer.body.decode(errors="replace")
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        document = None
+    if isinstance(document, dict):
+        said = document.get("message") or document.get("detail") or document.get("error")
+        text = said if isinstance(said, str) else text
+    text = " ".join(text.split()).rstrip(".") or "no reason given"
+    if len(text) <= _LONGEST_MESSAGE:
+        return text
+    # Both ends matter: what was refused, and "... is in progress".
+    return f"{text[:200]} … {text[-60:]}"
