@@ -7,7 +7,7 @@ so that two instances (a developer's `make up` and the end-to-end tests) never m
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -44,6 +44,11 @@ class LocalConfig:
     def database_address(self) -> str:
         """Address of the database's front; its port is the deployed one."""
         return f"{self.block}.0.3"
+
+    @property
+    def database_ca(self) -> Path:
+        """PEM of the local authority that signed the database's certificate."""
+        return self.root / "postgres" / "ca.pem"
 
     def load_balancer_address(self, index: int) -> str:
         """Address of the load balancer number `index`, from 0."""
@@ -97,11 +102,6 @@ class LocalConfig:
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
             "AWS_EC2_METADATA_DISABLED": "true",
         }
-
-    def arguments(self) -> list[str]:
-        """Command-line form, understood by `from_arguments`."""
-        fields = asdict(self)
-        return [f"--{key}={value}" for key, value in fields.items()]
 
 
 def _address(block: str, third: int, number: int) -> str:

@@ -1,0 +1,7 @@
+"""`python -m local.aws --root=… --block=… --brokers=…`: host one instance until SIGTERM."""
+
+import sys
+
+from local.aws.host import main
+
+sys.exit(main(sys.argv[1:]))

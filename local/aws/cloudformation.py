@@ -1,0 +1,251 @@
+"""Resource types and properties that the emulator's CloudFormation lacks or drops."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from typing import Any
+
+import yaml
+from ministack.core.responses import new_uuid
+from ministack.services import ec2, ecs, lambda_svc
+from ministack.services.cloudformation import provisioners
+
+from local.aws.shapes import api_parameters
+
+Created = tuple[str, dict[str, Any]]
+Properties = dict[str, Any]
+
+# RFC 5737: addresses that exist nowhere.
+_DOCUMENTATION_NETWORK = ipaddress.ip_network("203.0.113.0/24")
+
+
+def install() -> None:
+    """Put our handlers into the emulator's table."""
+    handlers = provisioners._RESOURCE_HANDLERS
+    handlers["AWS::EC2::EIP"] = {
+        "create": _create_address,
+        "update": lambda physical_id, *_: (physical_id, _address_attributes(physical_id)),
+        "delete": _delete_address,
+    }
+    handlers["AWS::EC2::NatGateway"] = {
+        "create": _create_nat_gateway,
+        "update": lambda physical_id, *_: (physical_id, {"NatGatewayId": physical_id}),
+        "delete": lambda physical_id, _: ec2._nat_gateways.pop(physical_id, None),
+    }
+    for type_name, store in (
+        ("AWS::EC2::SecurityGroupIngress", "IpPermissions"),
+        ("AWS::EC2::SecurityGroupEgress", "IpPermissionsEgress"),
+    ):
+        handlers[type_name] = _security_group_rule(store)
+    _extend("AWS::EC2::VPC", _add_vpc_cidr)
+    _extend("AWS::ECS::Cluster", _add_service_connect_defaults)
+    _extend("AWS::Lambda::Function", _add_vpc_config)
+    handlers["AWS::ECS::TaskDefinition"] |= {
+        "create": _create_task_definition,
+        "update": _update_task_definition,
+    }
+    handlers["AWS::ECS::Service"] |= {"create": _create_service, "update": _update_service}
+    provisioners._sfn_definition = _definition_as_json(provisioners._sfn_definition)
+
+
+# --- EC2 ---------------------------------------------------------------------------------------
+
+
+def _create_address(_logical_id: str, properties: Properties, _stack: str) -> Created:
+    allocation_id = f"eipalloc-{new_uuid().replace('-', '')[:17]}"
+    public_ip = str(_DOCUMENTATION_NETWORK[1 + len(list(ec2._addresses)) % 253])
+    ec2._addresses[allocation_id] = {
+        "AllocationId": allocation_id,
+        "PublicIp": public_ip,
+        "Domain": properties.get("Domain", "vpc"),
+        "AssociationId": None,
+        "InstanceId": None,
+        "NetworkInterfaceId": None,
+        "PrivateIpAddress": None,
+    }
+    provisioners._ec2_apply_tags(allocation_id, properties)
+    return public_ip, _address_attributes(public_ip)
+
+
+def _address_attributes(public_ip: str) -> dict[str, Any]:
+    found = [entry for entry in ec2._addresses.values() if entry["PublicIp"] == public_ip]
+    return {"AllocationId": found[0]["AllocationId"], "PublicIp": public_ip}
+
+
+def _delete_address(physical_id: str, _properties: Properties) -> None:
+    for allocation_id, record in list(ec2._addresses.items()):
+        if record["PublicIp"] == physical_id:
+            del ec2._addresses[allocation_id]
+
+
+def _create_nat_gateway(_logical_id: str, properties: Properties, _stack: str) -> Created:
+    nat_id = f"nat-{new_uuid().replace('-', '')[:17]}"
+    subnet = ec2._subnets.get(properties["SubnetId"])
+    if subnet is None:
+        raise ValueError(f"The subnet ID '{properties['SubnetId']}' does not exist")
+    ec2._nat_gateways[nat_id] = {
+        "NatGatewayId": nat_id,
+        "SubnetId": properties["SubnetId"],
+        "VpcId": subnet["VpcId"],
+        "State": "available",
+        "ConnectivityType": properties.get("ConnectivityType", "public"),
+        "CreateTime": ec2._now_ts(),
+        "Tags": [],
+    }
+    provisioners._ec2_apply_tags(nat_id, properties)
+    return nat_id, {"NatGatewayId": nat_id}
+
+
+def _security_group_rule(store: str) -> dict[str, Any]:
+    def create(_logical_id: str, properties: Properties, _stack: str) -> Created:
+        group = ec2._security_groups.get(properties["GroupId"])
+        if group is None:
+            raise ValueError(f"The security group '{properties['GroupId']}' does not exist")
+        group.setdefault(store, []).extend(provisioners._ec2_sg_permissions([properties]))
+        rule_id = f"sgr-{new_uuid().replace('-', '')[:17]}"
+        return rule_id, {"Id": rule_id}
+
+    def delete(_physical_id: str, properties: Properties) -> None:
+        group = ec2._security_groups.get(properties.get("GroupId"))
+        if group is None:
+            return
+        for permission in provisioners._ec2_sg_permissions([properties]):
+            if permission in group.get(store, []):
+                group[store].remove(permission)
+
+    def update(physical_id: str, old: Properties, new: Properties, stack: str) -> Created:
+        if old == new:
+            return physical_id, {"Id": physical_id}
+        delete(physical_id, old)
+        return create("", new, stack)
+
+    return {"create": create, "update": update, "delete": delete}
+
+
+def _add_vpc_cidr(physical_id: str, _properties: Properties) -> dict[str, Any]:
+    return {"CidrBlock": ec2._vpcs[physical_id]["CidrBlock"]}
+
+
+def _add_vpc_config(physical_id: str, properties: Properties) -> dict[str, Any]:
+    config = lambda_svc._functions[physical_id]["config"]
+    declared = properties.get("VpcConfig")
+    if declared:
+        subnets = list(declared.get("SubnetIds", []))
+        vpc_id = ec2._subnets[subnets[0]]["VpcId"] if subnets else ""
+        config["VpcConfig"] = {
+            "SubnetIds": subnets,
+            "SecurityGroupIds": list(declared.get("SecurityGroupIds", [])),
+            "VpcId": vpc_id,
+        }
+    else:
+        config.pop("VpcConfig", None)
+    return {}
+
+
+def _extend(type_name: str, extra: Any) -> None:
+    """Let `extra(physical_id, properties)` follow create and update and add to the attributes."""
+    handlers = provisioners._RESOURCE_HANDLERS[type_name]
+    own_create, own_update = handlers["create"], handlers["update"]
+
+    def create(logical_id: str, properties: Properties, stack: str) -> Created:
+        physical_id, attributes = own_create(logical_id, properties, stack)
+        return physical_id, attributes | extra(physical_id, properties)
+
+    def update(
+        physical_id: str, old: Properties, new: Properties, stack: str, *rest: Any, **named: Any
+    ) -> Created:
+        updated_id, attributes = own_update(physical_id, old, new, stack, *rest, **named)
+        return updated_id, attributes | extra(updated_id, new)
+
+    handlers["create"], handlers["update"] = create, update
+
+
+# --- ECS ---------------------------------------------------------------------------------------
+
+
+def _add_service_connect_defaults(physical_id: str, properties: Properties) -> dict[str, Any]:
+    if declared := properties.get("ServiceConnectDefaults"):
+        ecs._clusters[physical_id]["serviceConnectDefaults"] = {"namespace": declared["Namespace"]}
+    return {}
+
+
+def _create_task_definition(logical_id: str, properties: Properties, stack: str) -> Created:
+    family = properties.get("Family", f"{stack}-{logical_id}")
+    request = api_parameters("ecs", "RegisterTaskDefinition", properties | {"Family": family})
+    body = _called(ecs._register_task_definition(request), "AWS::ECS::TaskDefinition")
+    arn = body["taskDefinition"]["taskDefinitionArn"]
+    return arn, {"TaskDefinitionArn": arn}
+
+
+def _update_task_definition(
+    physical_id: str, old: Properties, new: Properties, stack: str, logical_id: str | None = None
+) -> Created:
+    if {**old, "Tags": None} == {**new, "Tags": None}:
+        ecs._tags[physical_id] = api_parameters(
+            "ecs", "TagResource", {"Tags": new.get("Tags", [])}
+        )["tags"]
+        return physical_id, {"TaskDefinitionArn": physical_id}
+    return _create_task_definition(logical_id or physical_id, new, stack)
+
+
+def _create_service(logical_id: str, properties: Properties, stack: str) -> Created:
+    name = properties.get("ServiceName", f"{stack}-{logical_id}")
+    request = api_parameters("ecs", "CreateService", properties | {"ServiceName": name})
+    body = _called(ecs._create_service(request), "AWS::ECS::Service")
+    _keep_dropped_fields(request, body["service"])
+    arn = body["service"]["serviceArn"]
+    return arn, {"ServiceArn": arn, "Name": name}
+
+
+def _update_service(physical_id: str, old: Properties, new: Properties, _stack: str) -> Created:
+    cluster, name = physical_id.split("/")[-2:]
+    # What is absent from the template is left alone: a live count above all.
+    changed = {key: value for key, value in new.items() if value != old.get(key)}
+    changed = {key: changed[key] for key in changed if key.lower() not in _ONLY_AT_CREATION}
+    request = api_parameters("ecs", "UpdateService", changed)
+    request |= {"cluster": cluster, "service": name}
+    body = _called(ecs._update_service(request), "AWS::ECS::Service")
+    _keep_dropped_fields(request, body["service"])
+    return physical_id, {"ServiceArn": physical_id, "Name": name}
+
+
+_ONLY_AT_CREATION = {"cluster", "servicename", "launchtype", "schedulingstrategy", "role", "tags"}
+
+
+def _keep_dropped_fields(request: dict[str, Any], described: dict[str, Any]) -> None:
+    """Store what the emulator's API call does not, where AWS's description shows it."""
+    cluster, name = described["serviceArn"].split("/")[-2:]
+    record = ecs._services[f"{cluster}/{name}"]
+    for field in ("availabilityZoneRebalancing", "enableECSManagedTags", "propagateTags"):
+        if field in request:
+            record[field] = request[field]
+    if "serviceConnectConfiguration" in request:
+        record["deployments"][0]["serviceConnectConfiguration"] = request[
+            "serviceConnectConfiguration"
+        ]
+
+
+def _called(response: tuple[int, Any, bytes], type_name: str) -> dict[str, Any]:
+    status, _, body = response
+    content: dict[str, Any] = json.loads(body)
+    if status >= 400:
+        raise ValueError(f"{type_name}: {content.get('message') or content}")
+    return content
+
+
+# --- Step Functions ----------------------------------------------------------------------------
+
+
+def _definition_as_json(own: Any) -> Any:
+    """AWS takes a definition in YAML from S3 as well; the emulator's engine reads only JSON."""
+
+    def definition(properties: Properties) -> str:
+        text: str = own(properties)
+        try:
+            json.loads(text)
+        except ValueError:
+            return json.dumps(yaml.safe_load(text))
+        return text
+
+    return definition

@@ -1,0 +1,73 @@
+"""The emulator's Lambda, executed by our pool instead of its own workers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ministack.core.lambda_runtime import execution_credentials
+from ministack.services import lambda_svc
+
+from local.aws.lambda_pool import Function, LambdaPool, PoolExhaustedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SUPPORTED_RUNTIME = "python3.13"
+
+
+def install(pool: LambdaPool) -> None:
+    """Send every invocation of a function to `pool`."""
+
+    def execute(record: dict[str, Any], event: Any, request_id: str) -> dict[str, Any]:
+        config = record.get("config") or record
+        if config.get("Runtime") != SUPPORTED_RUNTIME:
+            return _refused(
+                "InvalidRuntimeException",
+                f"{config['FunctionName']}: this machine runs {SUPPORTED_RUNTIME},"
+                f" not {config.get('Runtime')}",
+            )
+        try:
+            result = pool.invoke(_function(record, config), event, request_id)
+        except PoolExhaustedError as error:
+            throttled: dict[str, Any] = lambda_svc._throttle_response(
+                reason_code="ConcurrentInvocationLimitExceeded", msg=f"Rate Exceeded: {error}"
+            )
+            return throttled
+        answer = {"body": result.body, "log": result.log}
+        return answer | {"error": True} if result.error else answer
+
+    lambda_svc._execute_function_warm = execute
+
+
+def role_credentials(function: Function) -> Mapping[str, str]:
+    """Credentials of a session of the function's own role, whose policies the emulator enforces."""
+    credentials: dict[str, str] = execution_credentials(
+        {"FunctionArn": function.arn, "Role": function.role, "FunctionName": function.name}
+    )
+    return credentials
+
+
+def _function(record: dict[str, Any], config: dict[str, Any]) -> Function:
+    layers = [lambda_svc._resolve_layer_zip(layer) for layer in config.get("Layers", [])]
+    vpc = config.get("VpcConfig") or {}
+    name = config["FunctionName"]
+    logging = config.get("LoggingConfig") or {}
+    return Function(
+        name=name,
+        arn=config["FunctionArn"],
+        version=config.get("Version", "$LATEST"),
+        handler=config["Handler"],
+        role=config["Role"],
+        timeout=float(config.get("Timeout", 3)),
+        memory=int(config.get("MemorySize", 128)),
+        environment=(config.get("Environment") or {}).get("Variables") or {},
+        in_vpc=bool(vpc.get("SubnetIds")),
+        code=record["code_zip"],
+        layers=[layer for layer in layers if layer],
+        log_group=logging.get("LogGroup") or f"/aws/lambda/{name}",
+        revision=config["RevisionId"],
+    )
+
+
+def _refused(error_type: str, message: str) -> dict[str, Any]:
+    return {"body": {"errorType": error_type, "errorMessage": message}, "error": True, "log": ""}

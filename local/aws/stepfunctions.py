@@ -1,0 +1,90 @@
+"""Where the emulator's Step Functions differ from AWS in ways the application relies on."""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import threading
+from typing import Any
+
+from ministack.core.responses import json_response, now_iso
+from ministack.services import stepfunctions as engine
+
+
+def install() -> None:
+    """Replace the functions that the engine looks up by name."""
+    engine._start_execution = _idempotent(engine._start_execution)
+    engine._run_execution = _with_timeout(engine._run_execution)
+    engine._fail_execution = _only_while_running(engine._fail_execution)
+
+
+def _idempotent(own: Any) -> Any:
+    """The same name and input while the first runs is a success, as on AWS.
+
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
+    """
+
+    def start(data: dict[str, Any]) -> Any:
+        machine = engine._resolve_state_machine_arn(data.get("stateMachineArn", ""))
+        name = data.get("name")
+        if machine and name:
+            arn = f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
+            execution = engine._executions.get(arn)
+            if (
+                execution
+                and execution["status"] == "RUNNING"
+                and execution["input"] == data.get("input", "{}")
+            ):
+                return json_response({"executionArn": arn, "startDate": execution["startDate"]})
+        return own(data)
+
+    return start
+
+
+def _with_timeout(own: Any) -> Any:
+    """Enforce the machine's own `TimeoutSeconds`; the engine only knows those of tasks."""
+
+    def run(arn: str) -> None:
+        execution = engine._executions.get(arn)
+        machine = execution and engine._state_machines.get(execution["stateMachineArn"])
+        try:
+            seconds = json.loads(machine["definition"]).get("TimeoutSeconds") if machine else None
+        except ValueError:
+            seconds = None
+        if seconds is None:
+            own(arn)
+            return
+        # The timer's thread needs this one's account and region.
+        timer = threading.Timer(
+            float(seconds), contextvars.copy_context().run, (_time_out, execution)
+        )
+        timer.daemon = True
+        timer.start()
+        try:
+            own(arn)
+        finally:
+            timer.cancel()
+
+    return run
+
+
+def _time_out(execution: dict[str, Any]) -> None:
+    if execution["status"] != "RUNNING":
+        return
+    execution |= {"status": "TIMED_OUT", "stopDate": now_iso(), "error": "States.Timeout"}
+    engine._add_event(
+        execution,
+        "ExecutionTimedOut",
+        {"executionTimedOutEventDetails": {"error": "States.Timeout"}},
+    )
+    engine._emit_execution_status_event(execution)
+
+
+def _only_while_running(own: Any) -> Any:
+    """A task that fails after its execution was aborted or timed out does not change that."""
+
+    def fail(execution: dict[str, Any], error: str, cause: str) -> None:
+        if execution["status"] == "RUNNING":
+            own(execution, error, cause)
+
+    return fail
