@@ -1,0 +1,132 @@
+"""Verification as a user would do it: HTTP through the ALB, gRPC through the NLB.
+
+Names are resolved once and the address that was judged is the address that is connected to.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from lifecycle.adapters import wire
+from lifecycle.core.credentials import Credentials, may_travel
+from lifecycle.errors import CertificateRefused, CredentialsWithheld, EndpointUnreachable
+
+_PROBE_TIMEOUTS = wire.Timeouts(connect=5.0, read=10.0)
+
+# RFC 9113: the client's preface (section 3.4), frame header (4.1), SETTINGS frame (6.5).
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_FRAME_HEADER = struct.Struct(">BHBBI")
+_SETTINGS = 0x4
+_ACK = 0x1
+_EMPTY_SETTINGS = _FRAME_HEADER.pack(0, 0, _SETTINGS, 0, 0)
+
+
+@dataclass(frozen=True)
+class HttpStatus:
+    """What a URL answered; ``document`` is the body when it is JSON, else ``None``."""
+
+    status: int
+    document: object
+
+
+def http_status(
+    url: str,
+    *,
+    credentials: Credentials | None = None,
+    networks: Sequence[str] = (),
+    ca_file: str | None = None,
+    timeouts: wire.Timeouts = _PROBE_TIMEOUTS,
+) -> HttpStatus:
+    """``GET`` a URL, without following redirects.
+
+    Certificates are verified against ``ca_file`` (default: the system's). ``credentials`` travel
+    over https, or in clear to an address inside ``networks`` (CIDRs of the VPC) and nowhere else.
+    Raises ``EndpointUnreachable``, ``CertificateRefused`` or ``CredentialsWithheld``.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise EndpointUnreachable(f"{url} is not a URL: {error}.") from error
+    if parts.scheme not in ("http", "https") or not host:
+        raise EndpointUnreachable(f"{url} is not an http or https URL.")
+    tls = ssl.create_default_context(cafile=ca_file) if parts.scheme == "https" else None
+    port = port or (443 if tls else 80)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    headers = {"Accept": "application/json"}
+    if credentials is not None:
+        headers["Authorization"] = credentials.basic_authorization()
+    request = wire.Request("GET", path, headers=headers)
+    failures: list[str] = []
+    for address in _addresses(host, port):
+        if credentials is not None and not may_travel(parts.scheme, address, networks):
+            raise CredentialsWithheld(
+                f"{host} resolves to {address}, which is outside the VPC, and {url} has no TLS; "
+                "the credentials of the Camunda user were not sent."
+            )
+        try:
+            answer = wire.exchange(wire.Endpoint(address, port, host, tls), request, timeouts)
+        except ssl.SSLCertVerificationError as error:
+            raise CertificateRefused(
+                f"The certificate of {host} ({address}) was refused: {error.verify_message}."
+            ) from error
+        except (wire.NothingSent, wire.NoAnswer) as error:
+            failures.append(str(error))
+            continue
+        return HttpStatus(answer.status, _document(answer.body))
+    raise EndpointUnreachable(f"{url} gave no answer: {'; '.join(failures)}.")
+
+
+def grpc_answers(host: str, port: int, *, timeouts: wire.Timeouts = _PROBE_TIMEOUTS) -> bool:
+    """Tell whether a gRPC server is behind a TCP port (plaintext).
+
+    Sends what opens every HTTP/2 connection and requires the server's SETTINGS in return: a load
+    balancer without healthy targets accepts a connection but cannot answer that. ``False``: the
+    connection was accepted and something else, or nothing, came. Raises ``EndpointUnreachable``
+    when no address accepts a connection.
+    """
+    failures: list[str] = []
+    for address in _addresses(host, port):
+        try:
+            connection = wire.connect(wire.Endpoint(address, port, host), timeouts)
+        except wire.NothingSent as error:
+            failures.append(str(error))
+            continue
+        with connection:
+            return _exchanges_settings(connection)
+    raise EndpointUnreachable(f"{host}:{port} accepts no connection: {'; '.join(failures)}.")
+
+
+def _exchanges_settings(connection: socket.socket) -> bool:
+    try:
+        connection.sendall(_PREFACE + _EMPTY_SETTINGS)
+        header = b""
+        while len(header) < _FRAME_HEADER.size:
+            received = connection.recv(_FRAME_HEADER.size - len(header))
+            if not received:
+                return False
+            header += received
+    except OSError:
+        return False
+    _, _, kind, flags, stream = _FRAME_HEADER.unpack(header)
+    return kind == _SETTINGS and not flags & _ACK and stream == 0
+
+
+def _addresses(host: str, port: int) -> tuple[str, ...]:
+    try:
+        return wire.resolve(host, port)
+    except wire.NothingSent as error:
+        raise EndpointUnreachable(f"{error}.") from error
+
+
+def _document(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
