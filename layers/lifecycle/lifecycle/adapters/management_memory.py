@@ -1,0 +1,130 @@
+"""The in-memory twin of the management API: a simulated cluster, asked without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.adapters.management_simulation import Refusal, SimulatedCluster
+from lifecycle.core.topology import (
+    ClusterConfiguration,
+    PlannedChange,
+    Readiness,
+    ReadinessState,
+    Topology,
+    read_configuration,
+    read_planned_change,
+    read_topology,
+)
+from lifecycle.errors import (
+    ChangeInProgress,
+    ManagementAmbiguous,
+    ManagementRefused,
+    ManagementUnavailable,
+)
+
+if TYPE_CHECKING:
+    from lifecycle.core.credentials import Credentials
+
+
+class InMemoryManagement:
+    """A cluster whose brokers are started and stopped, and whose time passes, by command.
+
+    ``credentials`` are those that the topology asks for; ``None`` asks for none.
+    """
+
+    def __init__(
+        self,
+        cluster: SimulatedCluster,
+        *,
+        running: Iterable[int] = (),
+        credentials: Credentials | None = None,
+        now: float = 0.0,
+    ) -> None:
+        self._cluster = cluster
+        self._credentials = credentials
+        self._now = now
+        self._started: dict[int, float] = {}
+        for node in running:
+            self.start_broker(node)
+
+    def start_broker(self, node: int) -> None:
+        """Start a broker process; it takes part as soon as the cluster lets it."""
+        self._started[node] = self._now
+        self.pass_time(0)
+
+    def kill_broker(self, node: int) -> None:
+        """Kill a broker process; the others notice after a while."""
+        del self._started[node]
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, in small pieces, as brokers that are alive would spend it."""
+        end = self._now + seconds
+        while True:
+            for node in sorted(self._started):
+                self._cluster.beat(node, _address(node), self._started[node], self._now)
+            self._cluster.advance(self._now)
+            if self._now >= end:
+                return
+            self._now = min(end, self._now + self._cluster.step_seconds)
+
+    def addresses(self) -> tuple[str, ...]:
+        """Addresses of the processes that run."""
+        return tuple(_address(node) for node in sorted(self._started))
+
+    def configuration(self) -> ClusterConfiguration:
+        """Read the cluster configuration."""
+        self._require_coordinator()
+        return read_configuration(self._cluster.configuration())
+
+    def topology(self, credentials: Credentials | None = None) -> Topology:
+        """Read what the gateways see."""
+        self._require_gateway()
+        if self._credentials is not None and credentials != self._credentials:
+            raise ManagementRefused("The topology was refused: HTTP 401: Unauthorized.")
+        return read_topology(self._cluster.topology())
+
+    def readiness(self, address: str) -> Readiness:
+        """Ask one broker whether it is ready."""
+        for node in self._serving():
+            if _address(node) == address:
+                if self._cluster.brokers[node].ready:
+                    return Readiness(address, ReadinessState.READY, "")
+                return Readiness(address, ReadinessState.NOT_READY, "HTTP 503")
+        return Readiness(address, ReadinessState.UNREACHABLE, f"{address}: Connection refused")
+
+    def plan_brokers(self, count: int) -> PlannedChange:
+        """Ask what scaling would do."""
+        self._require_coordinator()
+        return read_planned_change(self._patch(count, dry_run=True))
+
+    def scale_brokers(self, count: int) -> PlannedChange:
+        """Start scaling."""
+        self._require_gateway()
+        if not self._cluster.coordinator_lives(self._now):
+            raise ManagementAmbiguous("A broker answered HTTP 502: broker 0 is not known.")
+        return read_planned_change(self._patch(count, dry_run=False))
+
+    def _patch(self, count: int, *, dry_run: bool) -> dict[str, Any]:
+        body = {"brokers": {"count": count}}
+        try:
+            return self._cluster.patch(body, now=self._now, dry_run=dry_run)
+        except Refusal as refusal:
+            error = ChangeInProgress if refusal.status == 409 else ManagementRefused
+            raise error(f"A broker answered HTTP {refusal.status}: {refusal.message}.") from refusal
+
+    def _serving(self) -> list[int]:
+        return [node for node in self._started if node in self._cluster.brokers]
+
+    def _require_gateway(self) -> None:
+        if not self._serving():
+            raise ManagementUnavailable("No broker could answer: none runs.")
+
+    def _require_coordinator(self) -> None:
+        self._require_gateway()
+        if not self._cluster.coordinator_lives(self._now):
+            raise ManagementUnavailable("No broker could answer: HTTP 502: broker 0 is not known.")
+
+
+def _address(node: int) -> str:
+    return f"10.0.0.{10 + node}"
