@@ -198,6 +198,7 @@ class _Worker:
         task, opt = packages.task(function.code), packages.opt(function.layers)
         self._home = packages.new_home(function.name)
         self._log = config.logs / "lambda" / f"{function.name}.log"
+        self._log.parent.mkdir(parents=True, exist_ok=True)
         self._api = _RuntimeApi(config.aws_address)
         settings = {
             "handler": function.handler,

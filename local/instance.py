@@ -1,0 +1,93 @@
+"""Start, find and stop the process that hosts an instance."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from local.config import REPOSITORY
+from local.processes import Process, ProcessRecord, stop_records
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from local.component import Instance
+
+START_SECONDS = 120.0
+STOP_SECONDS = 60.0
+
+
+class InstanceError(Exception):
+    """The instance cannot be started; the message says what to do."""
+
+
+def running(instance: Instance) -> ProcessRecord | None:
+    """Give the process that hosts `instance`, if it runs."""
+    try:
+        content = json.loads(instance.config.instance_file.read_text())
+    except FileNotFoundError:
+        return None
+    record = ProcessRecord("aws", content["pid"], content["started"])
+    return record if record.alive() else None
+
+
+def start(
+    instance: Instance, *, components: Sequence[str] | None = None, detached: bool = False
+) -> Process:
+    """Start the host and wait until every component has started.
+
+    `detached`: it goes on when this process ends. Raises InstanceError with the host's own words.
+    """
+    config = instance.config
+    if running(instance):
+        raise InstanceError(f"an instance already runs in {config.root}: `make down` stops it")
+    config.instance_file.unlink(missing_ok=True)
+    instance.names.clear()
+    log = config.logs / "aws.log"
+    log.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "local.aws", f"--root={config.root}"]
+    command += [f"--block={config.block}", f"--brokers={config.brokers}"]
+    if components is not None:
+        command.append(f"--components={','.join(components)}")
+    host = instance.processes.spawn(
+        "aws",
+        command,
+        environment=dict(os.environ),
+        log=log,
+        directory=REPOSITORY,
+        detached=detached,
+    )
+    try:
+        _wait_until_ready(instance, host, log)
+    except BaseException:
+        host.stop(grace=STOP_SECONDS)
+        raise
+    return host
+
+
+def _wait_until_ready(instance: Instance, host: Process, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not instance.config.instance_file.exists():
+        if host.poll() is not None:
+            lines = log.read_text().strip().splitlines() or ["it ended without a word"]
+            raise InstanceError(lines[-1])
+        if time.monotonic() > deadline:
+            raise InstanceError(f"not ready after {START_SECONDS:.0f} s; see {log}")
+        time.sleep(0.05)
+
+
+def stop(instance: Instance) -> list[ProcessRecord]:
+    """Stop the host, then whatever of the instance survived it; gives what had to be stopped."""
+    host = running(instance)
+    if host:
+        # It stops its components and their processes itself, in order.
+        stop_records([host], STOP_SECONDS)
+    stopped = instance.processes.stop_survivors()
+    instance.config.instance_file.unlink(missing_ok=True)
+    instance.config.endpoints_file.unlink(missing_ok=True)
+    instance.names.clear()
+    return [host, *stopped] if host else stopped

@@ -1,0 +1,3 @@
+"""Comes from a layer."""
+
+COLOUR = "green"

@@ -1,0 +1,311 @@
+"""The embedded AWS: a small application through the real SAM CLI, and what its functions see."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import deploy, instance
+from local.component import Instance
+from local.config import LocalConfig
+from local.processes import start_time
+
+pytestmark = pytest.mark.integration
+
+SAMPLE = Path(__file__).with_name("sample") / "template.yaml"
+BLOCK = "127.51"
+
+
+@dataclass
+class Sample:
+    """The deployed sample application."""
+
+    instance: Instance
+    outputs: dict[str, str]
+
+    def ask(self, function: str = "Probe", **actions: Any) -> Any:
+        """Answer of a probe; its error document if it failed."""
+        answer = self.instance.client("lambda").invoke(
+            FunctionName=self.outputs[function], Payload=json.dumps(actions).encode()
+        )
+        return json.loads(answer["Payload"].read())
+
+    def execute(self, seconds: float = 20, **actions: Any) -> dict[str, Any]:
+        states = self.instance.client("stepfunctions")
+        arn = states.start_execution(
+            stateMachineArn=self.outputs["Machine"], input=json.dumps(actions)
+        )["executionArn"]
+        assert eventually(
+            lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", seconds
+        )
+        return states.describe_execution(executionArn=arn)
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return condition()
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sample]:
+    root = tmp_path_factory.mktemp("instance")
+    here = Instance.of(LocalConfig(root, BLOCK))
+    host = instance.start(here, components=[])
+    try:
+        built = deploy.build(here, SAMPLE, root / "build" / "sample")
+        deploy.deploy(here, built, "sample", {})
+        stack = here.client("cloudformation").describe_stacks(StackName="sample")["Stacks"][0]
+        outputs = {entry["OutputKey"]: entry["OutputValue"] for entry in stack["Outputs"]}
+        yield Sample(here, outputs)
+    finally:
+        host.stop(grace=30)
+        assert here.processes.survivors() == []
+
+
+def test_types_the_emulator_lacks_are_created(sample: Sample) -> None:
+    ec2 = sample.instance.client("ec2")
+    assert sample.outputs["VpcCidr"] == "10.9.0.0/16"
+    assert ec2.describe_nat_gateways()["NatGateways"][0]["State"] == "available"
+    groups = ec2.describe_security_groups()["SecurityGroups"]
+    rules = [rule for group in groups for rule in group["IpPermissions"]]
+    assert 9600 in [rule.get("FromPort") for rule in rules]
+
+
+def test_everything_listens_on_loopback_only(sample: Sample) -> None:
+    host = instance.running(sample.instance)
+    assert host is not None
+    addresses = listening(host.pid)
+    assert f"{BLOCK}.0.1:4566" in addresses
+    assert [address for address in addresses if not address.startswith("127.")] == []
+
+
+def listening(pid: int) -> list[str]:
+    """Every TCP address that a process listens on, from the kernel's own table."""
+    sockets = {
+        str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()
+    }
+    found = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
+                host, port = fields[1].split(":")
+                packed = bytes.fromhex(host)[::-1] if table == "tcp" else b""
+                address = ".".join(map(str, packed)) if packed else f"ipv6 {host}"
+                found.append(f"{address}:{int(port, 16)}")
+    return found
+
+
+def test_environment_is_declared_plus_lambda_plus_endpoint(sample: Sample) -> None:
+    environment = sample.ask(environment=None)["environment"]
+    assert environment["TABLE"] == sample.outputs["Table"]
+    assert environment["AWS_LAMBDA_FUNCTION_NAME"] == sample.outputs["Probe"]
+    assert environment["AWS_ENDPOINT_URL"] == sample.instance.config.aws_endpoint
+    assert environment["CERTIFICATE"].endswith("/certificate.txt")
+    for leaked in ("VIRTUAL_ENV", "USER", "PYTHONPATH", "PGHOSTADDR", "AUTH", "PWD"):
+        assert leaked not in environment
+
+
+def test_opt_is_the_unpacked_layers(sample: Sample) -> None:
+    answer = sample.ask(colour=None, read="CERTIFICATE")
+    assert answer == {"colour": "green", "read": "from the layer"}
+
+
+def test_only_the_runtime_and_the_layers_are_importable(sample: Sample) -> None:
+    assert sample.ask(importable="boto3")["importable"]
+    for development_only in ("ministack", "pytest", "yaml", "local", "psycopg"):
+        assert not sample.ask(importable=development_only)["importable"]
+
+
+def test_credentials_are_those_of_the_functions_own_role(sample: Sample) -> None:
+    put = ["dynamodb", "put_item", {"Item": {"pk": {"S": "1"}}}]
+    delete = ["dynamodb", "delete_item", {"Key": {"pk": {"S": "1"}}}]
+    assert "assumed-role/sample-ProbeRole" in sample.ask(identity=None)["identity"]
+    assert sample.ask(call=put)["call"] == "allowed"
+    assert sample.ask(call=delete)["call"] == "AccessDeniedException"
+    assert sample.ask("ProbeInVpc", call=["s3", "list_buckets", {}])["call"] == "AccessDenied"
+
+
+def test_error_type_is_the_exception_class(sample: Sample) -> None:
+    answer = sample.ask(**{"raise": "not today"})
+    assert answer["errorType"] == "ProbeRefusedError"
+    assert answer["errorMessage"] == "not today"
+    assert "handler.py" in "".join(answer["stackTrace"])
+
+
+def test_environment_is_reused_and_replaced_after_a_timeout(sample: Sample) -> None:
+    first = sample.ask("ProbeInVpc", pid=None)["pid"]
+    assert sample.ask("ProbeInVpc", pid=None)["pid"] == first
+    timed_out = sample.ask("ProbeInVpc", sleep=10)
+    assert timed_out["errorType"] == "Sandbox.Timedout"
+    assert "Task timed out after 2.00 seconds" in timed_out["errorMessage"]
+    assert start_time(first) is None
+    assert sample.ask("ProbeInVpc", pid=None)["pid"] != first
+
+
+def test_exit_is_reported_as_such(sample: Sample) -> None:
+    answer = sample.ask(exit=3)
+    assert answer["errorType"] == "Runtime.ExitError"
+    assert "exit status 3" in answer["errorMessage"]
+
+
+def test_deadline_and_arn_in_the_context(sample: Sample) -> None:
+    version = sample.outputs["ProbeVersion"]
+    context = sample.ask("ProbeVersion", context=None)["context"]
+    assert context["arn"] == version
+    assert 15_000 < context["left"] <= 20_000
+
+
+def test_more_invocations_than_workers_wait_their_turn(sample: Sample) -> None:
+    with ThreadPoolExecutor(12) as threads:
+        answers = list(threads.map(lambda _: sample.ask(sleep=0.2, pid=None), range(12)))
+    processes = {answer["pid"] for answer in answers}
+    assert 1 < len(processes) <= 4
+
+
+def test_output_goes_to_the_log_group_and_a_file(sample: Sample) -> None:
+    sample.ask(colour=None)
+    group = f"/aws/lambda/{sample.outputs['Probe']}"
+    logs = sample.instance.client("logs")
+    events = logs.filter_log_events(logGroupName=group, filterPattern="asked")["events"]
+    assert any("asked for {'colour': None}" in event["message"] for event in events)
+    file = sample.instance.config.logs / "lambda" / f"{sample.outputs['Probe']}.log"
+    assert "asked for {'colour': None}" in file.read_text()
+
+
+@pytest.fixture
+def broker(sample: Sample) -> Iterator[str]:
+    """Something that answers on a task's address."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"broker")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    address = sample.instance.config.task_address(0)
+    server = HTTPServer((address, 9600), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sample.instance.names.set("brokers.sample.local", [address])
+    yield address
+    sample.instance.names.remove("brokers.sample.local")
+    server.shutdown()
+    server.server_close()
+
+
+def test_inside_the_vpc_names_resolve_and_tasks_answer(sample: Sample, broker: str) -> None:
+    answer = sample.ask(
+        "ProbeInVpc", resolve="brokers.sample.local", fetch="http://brokers.sample.local:9600/"
+    )
+    assert answer == {"resolve": [broker], "fetch": "broker"}
+
+
+def test_outside_the_vpc_neither(sample: Sample, broker: str) -> None:
+    answer = sample.ask(resolve="brokers.sample.local", fetch=f"http://{broker}:9600/")
+    assert answer["resolve"] is None
+    assert "inside the VPC" in answer["fetch"]
+
+
+def test_machine_in_yaml_calls_a_published_version(sample: Sample) -> None:
+    ended = sample.execute(colour=None)
+    assert (ended["status"], json.loads(ended["output"])) == ("SUCCEEDED", {"colour": "green"})
+
+
+def test_machine_catches_an_exception_by_its_class(sample: Sample) -> None:
+    ended = sample.execute(**{"raise": "no"})
+    assert json.loads(ended["output"]) == {"caught": "ProbeRefusedError", "message": "no"}
+
+
+def test_same_name_and_input_again_is_the_same_execution(sample: Sample) -> None:
+    states = sample.instance.client("stepfunctions")
+    request = {
+        "stateMachineArn": sample.outputs["Machine"],
+        "name": "twice",
+        "input": json.dumps({"sleep": 1}),
+    }
+    first = states.start_execution(**request)
+    assert states.start_execution(**request)["executionArn"] == first["executionArn"]
+    with pytest.raises(states.exceptions.ExecutionAlreadyExists):
+        states.start_execution(**request | {"input": "{}"})
+
+
+def test_machine_timeout_is_enforced_and_its_event_reaches_the_cleaner(sample: Sample) -> None:
+    ended = sample.execute(wait="long")
+    assert ended["status"] == "TIMED_OUT"
+    table = sample.instance.client("dynamodb")
+    key = {"pk": {"S": ended["executionArn"]}}
+
+    def told() -> bool:
+        item = table.get_item(TableName=sample.outputs["Table"], Key=key).get("Item")
+        return bool(item) and item["status"]["S"] == "TIMED_OUT"
+
+    assert eventually(told)
+
+
+def test_abort_reaches_the_cleaner_and_stays_aborted(sample: Sample) -> None:
+    states, table = sample.instance.client("stepfunctions"), sample.instance.client("dynamodb")
+    arn = states.start_execution(
+        stateMachineArn=sample.outputs["Machine"], input=json.dumps({"sleep": 1, "raise": "late"})
+    )["executionArn"]
+    time.sleep(0.5)
+    states.stop_execution(executionArn=arn)
+    key = {"pk": {"S": arn}}
+    assert eventually(lambda: "Item" in table.get_item(TableName=sample.outputs["Table"], Key=key))
+    time.sleep(1)
+    assert states.describe_execution(executionArn=arn)["status"] == "ABORTED"
+
+
+def test_second_instance_on_the_same_block_is_told_why(sample: Sample, tmp_path: Path) -> None:
+    other = Instance.of(LocalConfig(tmp_path, BLOCK))
+    with pytest.raises(instance.InstanceError, match=r"127\.51\.0\.1:4566 is taken"):
+        instance.start(other, components=[])
+
+
+def test_emulator_answers_while_functions_run(sample: Sample) -> None:
+    threads = ThreadPoolExecutor(4)
+    running = [threads.submit(sample.ask, sleep=1.5) for _ in range(4)]
+    time.sleep(0.3)
+    started = time.monotonic()
+    sample.instance.client("sts").get_caller_identity()
+    assert time.monotonic() - started < 1
+    for future in running:
+        future.result()
+    threads.shutdown()
+
+
+def test_host_killed_leaves_nothing(tmp_path: Path) -> None:
+    here = Instance.of(LocalConfig(tmp_path, "127.52"))
+    host = instance.start(here, components=[])
+    child = here.processes.spawn(
+        "stray",
+        [sys.executable, "-c", "import time; time.sleep(60)"],
+        environment={},
+        log=tmp_path / "log",
+    )
+    os.kill(host.pid, signal.SIGKILL)
+    host.wait(5)
+    assert [record.name for record in instance.stop(here)] == ["stray"]
+    child.wait(5)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((here.config.aws_address, 4566))
