@@ -1,4 +1,4 @@
-"""Tell how far CloudFormation is; when done, read the cluster's outputs."""
+"""Tell how far CloudFormation is with the stack."""
 
 from __future__ import annotations
 

@@ -153,3 +153,15 @@ class ProbeFailed(LifecycleError):
     """The function inside the VPC could not answer at all."""
 
     default_next_step = "Look at the probe function's log group; check its subnets and egress."
+
+
+class AwsUnavailable(LifecycleError):
+    """AWS throttled, failed or could not be reached; trying again is right."""
+
+    default_next_step = "Start the same operation again; it continues from what exists."
+
+
+class AwsRefused(LifecycleError):
+    """AWS refused a call for a reason that repeating will not change."""
+
+    default_next_step = "Correct what AWS names (often a permission), then start again."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from lifecycle.errors import LifecycleError
+from lifecycle.errors import AwsRefused, AwsUnavailable, LifecycleError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,6 +28,46 @@ def _correlation(event: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def _log(error: LifecycleError) -> None:
+    logger.warning(
+        error.message, extra={"error": type(error).__name__, "next_step": error.next_step}
+    )
+
+
+# https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+_TRANSIENT = frozenset(
+    {
+        "InternalError",
+        "InternalFailure",
+        "InternalServerError",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestTimeout",
+        "ServerException",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+
+
+def _of_aws(error: Exception) -> LifecycleError | None:
+    """Translate botocore's errors; it is recognised by its module, so as not to load it."""
+    if "botocore" not in {kind.__module__.split(".")[0] for kind in type(error).__mro__}:
+        return None
+    response = getattr(error, "response", None)
+    if not isinstance(response, dict):
+        return AwsUnavailable(f"AWS could not be reached: {error}")
+    code = str(response.get("Error", {}).get("Code", ""))
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in _TRANSIENT or status >= 500:
+        return AwsUnavailable(str(error))
+    return AwsRefused(str(error))
+
+
 def entry_point(handler: Callable[[Event, Any], Event]) -> Callable[[Event, Any], Event]:
     """Wrap a handler: JSON logs that carry operation and cluster, one line per known error.
 
@@ -41,11 +81,15 @@ def entry_point(handler: Callable[[Event, Any], Event]) -> Callable[[Event, Any]
         try:
             return handler(event, context)
         except LifecycleError as error:
-            logger.warning(
-                error.message,
-                extra={"error": type(error).__name__, "next_step": error.next_step},
-            )
+            _log(error)
             raise
+        except Exception as error:
+            translated = _of_aws(error)
+            if translated is None:
+                logger.exception("Unexpected error")
+                raise
+            _log(translated)
+            raise translated from error
 
     injected: Callable[[Event, Any], Event] = logger.inject_lambda_context(
         clear_state=True, log_event=False

@@ -252,3 +252,29 @@ class ManagementApi(Protocol):
         ``ManagementAmbiguous`` when the configuration has to be read to know what happened.
         """
         ...
+
+
+class Users(Protocol):
+    """Users of Camunda."""
+
+    def credentials(self, secret_arn: str) -> Credentials:
+        """Read a user's name and password. Raises ``SecretUnreadable``."""
+        ...
+
+
+class Paths(Protocol):
+    """Paths through the load balancers, asked as a user would."""
+
+    def http(
+        self,
+        url: str,
+        *,
+        credentials: Credentials | None = None,
+        networks: Sequence[str] = (),
+    ) -> tuple[bool, str]:
+        """``GET``: whether the answer is 200, and what was seen, in words."""
+        ...
+
+    def grpc(self, host: str, port: int) -> tuple[bool, str]:
+        """Whether a gRPC server answers, and what was seen, in words."""
+        ...

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lifecycle.operations.change_stack import StackChanger
     from lifecycle.operations.finish_operation import Finisher
     from lifecycle.operations.journal import Journal
+    from lifecycle.operations.probe_cluster import Prober
     from lifecycle.operations.start_services import ServiceStarter
     from lifecycle.operations.verify_cluster import Verifier
     from lifecycle.ports import Artifacts, Probe, Stacks
@@ -120,4 +121,22 @@ def finisher() -> Finisher:
         artifacts=artifacts(),
         journal=journal(),
         control_stack=settings().control_stack,
+    )
+
+
+def prober() -> Prober:
+    """Questions that can be asked only inside the VPC."""
+    import os
+
+    from lifecycle.adapters.management import HttpManagement
+    from lifecycle.adapters.paths import NetworkPaths
+    from lifecycle.adapters.secrets import SecretsManagerUsers
+    from lifecycle.operations.probe_cluster import Prober
+
+    networks = (os.environ["VPC_CIDR"],)
+    return Prober(
+        management=lambda name: HttpManagement(name, networks=networks),
+        paths=NetworkPaths(),
+        users=SecretsManagerUsers(),
+        networks=networks,
     )

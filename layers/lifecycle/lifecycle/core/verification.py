@@ -100,3 +100,15 @@ def overall(checks: Sequence[Check]) -> Result:
         if worst in results:
             return worst
     return Result.PASS
+
+
+def failure(checks: Sequence[Check]) -> str:
+    """Say which checks failed and what to do; empty when none did."""
+    failed = [c for c in checks if c.result is Result.FAIL]
+    if not failed:
+        return ""
+    listed = "; ".join(f"{c.name}: {c.seen} ({c.remedy})" for c in failed)
+    return (
+        f"{len(failed)} of {len(checks)} checks failed: {listed} Next: remove the cause and start "
+        "the same operation again; it continues from what exists."
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.core.polling import next_wait
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from lifecycle.operations.journal import Journal
     from lifecycle.ports import Probe, Services, TargetGroups
 
+# Brokers pull a 1 GB image, wait for a lease and build their database schema: minutes, not hours.
+START_SECONDS: Final = 30 * 60
 STEP: Final = "Brokers and connectors start"
 _LOG_LINES: Final = 5
 
@@ -84,6 +87,14 @@ class ServiceStarter:
                     "same operation again; it continues from what exists.",
                 )
         waiting = [d.reason for d in decisions if d.state is StartState.WAITING]
+        elapsed = self.journal.clock.now() - datetime.fromisoformat(since)
+        if waiting and elapsed.total_seconds() > START_SECONDS:
+            raise StartFailed(
+                f"The start took longer than {START_SECONDS // 60} minutes; still waiting for: "
+                + "; ".join(waiting),
+                next_step="Look at the tasks' log groups, then start the same operation again; "
+                "it continues from what exists.",
+            )
         self.journal.step(operation, STEP, "; ".join(waiting) or "all started")
         if waiting:
             # A few seconds decide here, and a start takes minutes, not hours.

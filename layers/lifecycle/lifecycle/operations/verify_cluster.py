@@ -11,6 +11,7 @@ from lifecycle.core.verification import (
     check_path,
     check_targets,
     check_topology,
+    failure,
     overall,
 )
 
@@ -34,7 +35,8 @@ class Verifier:
     def verify(self, operation: Operation, cluster: Mapping[str, str]) -> dict[str, Any]:
         """Check brokers, load balancers and each path through them.
 
-        Returns ``result`` (PASS, WARN or FAIL), ``checks`` and the ``topology``.
+        Returns ``result`` (PASS, WARN or FAIL), ``checks``, ``failure`` (what failed, in words) and
+        the ``topology``.
         """
         self.journal.step(operation, STEP, "asking brokers and load balancers")
         names = (cluster["OrchestrationServiceName"], cluster["ConnectorsServiceName"])
@@ -81,5 +83,6 @@ class Verifier:
         return {
             "result": str(result),
             "checks": [check.as_dict() for check in checks],
+            "failure": failure(checks),
             "topology": direct.get("topology", []),
         }

@@ -1,0 +1,13 @@
+"""Read the outputs of the cluster's stack: the contract by which the machines know it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.observability import Event, entry_point
+from lifecycle.wiring import stack_changer
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    return stack_changer().outputs(event["request"]["stack"])

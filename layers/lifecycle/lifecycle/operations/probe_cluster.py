@@ -1,0 +1,89 @@
+"""Ask brokers and load balancers from inside the VPC, where alone they can be reached.
+
+Questions: ``brokers`` (what the brokers say of themselves) and ``paths`` (what a user gets through
+the load balancers). Every answer is small and free of secrets. What cannot be asked is part of the
+answer, never an exception: the one who asks decides what it means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.core.topology import formation, topology_table
+from lifecycle.errors import LifecycleError
+
+if TYPE_CHECKING:
+    from lifecycle.core.topology import ClusterConfiguration, Topology
+    from lifecycle.ports import ManagementApi, Paths, Users
+
+
+@dataclass(frozen=True, slots=True)
+class Prober:
+    """The use case with what it needs from outside; ``networks`` are the CIDRs of the VPC."""
+
+    management: Callable[[str], ManagementApi]
+    paths: Paths
+    users: Users
+    networks: Sequence[str]
+
+    def brokers(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """Formation and topology, compared with the number of brokers that should be there.
+
+        ``cluster`` holds the stack's outputs; ``LiveBrokers`` beside them is the number expected
+        now, else the one of the bootstrap.
+        """
+        api = self.management(cluster["DiscoveryName"])
+        problems: list[str] = []
+        configuration: ClusterConfiguration | None = None
+        topology: Topology | None = None
+        try:
+            configuration = api.configuration()
+            topology = api.topology(self.users.credentials(cluster["AdminUserSecretArn"]))
+        except LifecycleError as error:
+            problems.append(error.message)
+        expected = int(cluster.get("LiveBrokers") or cluster["Brokers"])
+        partitions = int(cluster["Partitions"])
+        formed = formation(
+            configuration,
+            topology,
+            brokers=expected,
+            partitions=partitions,
+            replication_factor=int(cluster["ReplicationFactor"]),
+        )
+        return {
+            "formation": {
+                **asdict(formed),
+                "problems": [*problems, *formed.problems],
+                "brokers": expected,
+                "partitions": partitions,
+            },
+            "topology": topology_table(topology) if topology is not None else [],
+        }
+
+    def through_load_balancers(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """REST as the admin, connectors' readiness, gRPC: each ok or what was seen."""
+        rest = cluster["RestUrl"]
+        host, _, port = cluster["GrpcEndpoint"].rpartition(":")
+        return {
+            "rest": self._asked(
+                lambda: self.paths.http(
+                    f"{rest}/v2/topology",
+                    credentials=self.users.credentials(cluster["AdminUserSecretArn"]),
+                    networks=self.networks,
+                )
+            ),
+            "connectors": self._asked(
+                lambda: self.paths.http(f"{rest}/connectors/actuator/health/readiness")
+            ),
+            "grpc": self._asked(lambda: self.paths.grpc(host, int(port))),
+        }
+
+    @staticmethod
+    def _asked(ask: Callable[[], tuple[bool, str]]) -> dict[str, Any]:
+        try:
+            ok, seen = ask()
+        except LifecycleError as error:
+            return {"ok": False, "seen": error.message}
+        return {"ok": ok, "seen": seen}
