@@ -29,7 +29,8 @@ from lifecycle.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_CONNECT_TIMEOUT_SECONDS: Final = 10
+_CONNECT_TIMEOUT_SECONDS = 10
+_LOCK_TIMEOUT = "30s"
 # Advisory locks are per database; the number only has to be the same in every seed.
 _SEED_LOCK: Final = 8_026_500
 
@@ -85,8 +86,8 @@ class PostgresDatabase:
     def administration(self, login: Login) -> Iterator[_Roles]:
         """Hold the seeds' common lock and a transaction, committed when the block ends well."""
         with self._connection(login) as connection, connection.transaction():
-            connection.execute("SET LOCAL lock_timeout = '30s'")
-            connection.execute("SET LOCAL statement_timeout = '60s'")
+            connection.execute("SELECT set_config('lock_timeout', %s, true)", [_LOCK_TIMEOUT])
+            connection.execute("SELECT set_config('statement_timeout', '60s', true)")
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [_SEED_LOCK])
             yield _Roles(connection, self._target.database)
 

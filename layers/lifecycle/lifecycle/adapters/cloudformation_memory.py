@@ -1,0 +1,148 @@
+"""In-memory twin of CloudFormation for one stack at a time, advanced by the test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from lifecycle.core.stack import ResourceChange, Stack, StackEvent
+
+
+@dataclass
+class _ChangeSet:
+    stack: str
+    create: bool
+    parameters: dict[str, str]
+    tags: dict[str, str]
+    changes: tuple[ResourceChange, ...]
+    status: str
+    reason: str = ""
+
+
+@dataclass
+class MemoryStacks:
+    """Stacks and change sets.
+
+    ``resources`` are what the template holds; the first change set adds them, a later one changes
+    those in ``changed_by`` for each parameter that differs. An executed change set ends at
+    ``finish``, or fails at the resource named there.
+    """
+
+    resources: Mapping[str, str] = field(default_factory=dict)
+    changed_by: Mapping[str, Sequence[ResourceChange]] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    stacks: dict[str, Stack] = field(default_factory=dict)
+    change_sets: dict[str, _ChangeSet] = field(default_factory=dict)
+    history: list[tuple[str, StackEvent]] = field(default_factory=list)
+    policies: dict[str, str] = field(default_factory=dict)
+    running: tuple[str, str] | None = None
+
+    def describe(self, name: str) -> Stack | None:
+        """Describe a stack."""
+        return self.stacks.get(name)
+
+    def create_change_set(
+        self,
+        *,
+        stack: str,
+        name: str,
+        create: bool,
+        template_url: str | None,
+        parameters: Mapping[str, str | None],
+        tags: Mapping[str, str],
+        description: str,
+    ) -> str:
+        """Compute a change set; the same name again is the same one."""
+        del template_url, description
+        arn = f"arn:changeSet/{name}/{stack}"
+        if arn in self.change_sets:
+            return arn
+        found = self.stacks.get(stack)
+        present = dict(found.parameters) if found and not create else {}
+        values = dict(self.defaults) | present
+        values |= {key: value for key, value in parameters.items() if value is not None}
+        if create:
+            changes = tuple(ResourceChange("Add", k, v) for k, v in self.resources.items())
+            self.stacks[stack] = Stack(stack, f"arn:stack/{stack}", "REVIEW_IN_PROGRESS", tags=tags)
+        else:
+            differing = [key for key, value in values.items() if present.get(key) != value]
+            changes = tuple(c for key in differing for c in self.changed_by.get(key, ()))
+            if found is not None and found.status == "CREATE_FAILED":
+                changes = tuple(ResourceChange("Add", k, v) for k, v in self.resources.items())
+        empty = not changes and not create
+        self.change_sets[arn] = _ChangeSet(
+            stack, create, values, dict(tags), changes, "EMPTY" if empty else "READY"
+        )
+        return arn
+
+    def change_set(self, arn: str) -> tuple[str, str, Sequence[ResourceChange]]:
+        """Status, reason and changes."""
+        found = self.change_sets.get(arn)
+        if found is None:
+            return "GONE", "removed", ()
+        return found.status, found.reason, found.changes
+
+    def delete_change_set(self, arn: str) -> None:
+        """Remove a change set."""
+        self.change_sets.pop(arn, None)
+
+    def execute_change_set(self, arn: str, token: str) -> None:
+        """Begin; nothing is done before ``finish``."""
+        found = self.change_sets[arn]
+        found.status = "EXECUTED"
+        status = "CREATE_IN_PROGRESS" if found.create else "UPDATE_IN_PROGRESS"
+        self.stacks[found.stack] = replace(
+            self.stacks[found.stack], status=status, parameters=found.parameters, tags=found.tags
+        )
+        self.running = (arn, token)
+        for change in found.changes:
+            self._event(token, change, status, "")
+
+    def finish(self, *, failing: str = "", reason: str = "") -> None:
+        """End what runs: well, or with ``failing`` as the resource that failed for ``reason``."""
+        if self.running is None:
+            return
+        arn, token = self.running
+        found = self.change_sets[arn]
+        verb = "CREATE" if found.create else "UPDATE"
+        for change in found.changes:
+            if change.logical_id == failing:
+                self._event(token, change, f"{verb}_FAILED", reason)
+            elif failing:
+                self._event(token, change, f"{verb}_FAILED", "Resource creation cancelled")
+            else:
+                self._event(token, change, f"{verb}_COMPLETE", "")
+        self.stacks[found.stack] = replace(
+            self.stacks[found.stack],
+            status=f"{verb}_FAILED" if failing else f"{verb}_COMPLETE",
+            reason=f"The following resource(s) failed: [{failing}]" if failing else "",
+            outputs={} if failing else dict(self.outputs),
+        )
+        self.running = None
+
+    def protect(self, name: str, policy: str) -> None:
+        """Turn termination protection on and set the policy."""
+        self.stacks[name] = replace(self.stacks[name], termination_protected=True)
+        self.policies[name] = policy
+
+    def events(self, name: str, token: str) -> Sequence[StackEvent]:
+        """Events that carry the token."""
+        del name
+        return [event for marked, event in self.history if marked == token]
+
+    def _event(self, token: str, change: ResourceChange, status: str, reason: str) -> None:
+        number = len(self.history)
+        self.history.append(
+            (
+                token,
+                StackEvent(
+                    event_id=str(number),
+                    at=f"2026-01-01T00:00:{number % 60:02}+00:00",
+                    logical_id=change.logical_id,
+                    resource_type=change.resource_type,
+                    status=status,
+                    reason=reason,
+                ),
+            )
+        )

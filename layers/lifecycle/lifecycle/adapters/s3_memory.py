@@ -1,0 +1,21 @@
+"""In-memory twin of the artifact bucket."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class MemoryArtifacts:
+    """Objects by key."""
+
+    objects: dict[str, bytes] = field(default_factory=dict)
+
+    def put(self, key: str, body: bytes, content_type: str) -> None:
+        """Store an object."""
+        del content_type
+        self.objects[key] = body
+
+    def url(self, key: str) -> str:
+        """Address of an object."""
+        return f"https://artifacts.s3.eu-central-1.amazonaws.com/{key}"
