@@ -1,0 +1,361 @@
+"""The part of the ECS API that the emulator lacks or only pretends: services whose tasks are real.
+
+Installed over the emulator's own functions, which its CloudFormation calls as well. Messages are
+AWS's where they are known.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from ministack.core.responses import error_response_json, json_response
+from ministack.services import ecs
+from ministack.services.cloudformation import provisioners, stacks
+
+from local.config import ACCOUNT_ID, REGION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from local.fargate.supervisor import Supervisor
+    from local.fargate.task import Record
+
+Response = tuple[int, Any, bytes]
+Parameters = dict[str, Any]
+
+_MOST_PROTECTED_AT_ONCE = 10
+_PROTECTION_MINUTES = 120
+_LONGEST_PROTECTION_MINUTES = 2880
+_DELETION_SECONDS = 180.0
+
+# UpdateService starts a new deployment if one of these changes (API reference).
+_DEPLOYING = (
+    "networkConfiguration",
+    "loadBalancers",
+    "serviceRegistries",
+    "platformVersion",
+    "serviceConnectConfiguration",
+    "capacityProviderStrategy",
+    "enableECSManagedTags",
+    "propagateTags",
+    "enableExecuteCommand",
+)
+_PLAIN = ("healthCheckGracePeriodSeconds", "availabilityZoneRebalancing")
+
+
+def install(supervisor: Supervisor) -> None:
+    """Let the emulator's ECS work through `supervisor`."""
+    api = _EcsApi(supervisor)
+    operations: dict[str, Callable[[Parameters], Response]] = {
+        "CreateService": api.create_service,
+        "UpdateService": api.update_service,
+        "DeleteService": api.delete_service,
+        "StopTask": api.stop_task,
+        "RunTask": api.run_task,
+        "UpdateTaskProtection": api.update_task_protection,
+        "GetTaskProtection": api.get_task_protection,
+    }
+    ecs._ACTION_MAP.update(operations)
+    ecs._create_service = api.create_service
+    ecs._update_service = api.update_service
+    ecs._delete_service = api.delete_service
+    ecs._stop_task = api.stop_task
+    ecs._run_task = api.run_task
+    # Tasks are the supervisor's alone; it looks again as soon as a service changes.
+    ecs._reconcile_service_tasks = lambda *_: supervisor.wake()
+    ecs._dispatch_action = _under(supervisor.lock, ecs._dispatch_action)
+    ecs._dispatch_path = _under(supervisor.lock, ecs._dispatch_path)
+    _let_stack_deletion_wait(supervisor)
+
+
+class _EcsApi:
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._own_create_service = ecs._create_service
+
+    def create_service(self, data: Parameters) -> Response:
+        with self._supervisor.lock:
+            definition = _task_definition(data.get("taskDefinition", ""))
+            if definition is None:
+                return error_response_json("ClientException", "TaskDefinition not found.", 400)
+            data = {**data, "taskDefinition": definition}
+            response: Response = self._own_create_service(data)
+            if response[0] >= 400:
+                return response
+            described = json.loads(response[2])["service"]
+            service = ecs._services["/".join(described["serviceArn"].split("/")[-2:])]
+            service["_uid"] = uuid.uuid4().hex
+            service["platformVersion"] = data.get("platformVersion", "LATEST")
+            service["availabilityZoneRebalancing"] = data.get(
+                "availabilityZoneRebalancing", "ENABLED"
+            )
+            service["deployments"] = [_deployment(service, data)]
+            service["_service_connect"] = data.get("serviceConnectConfiguration")
+            self._supervisor.wake()
+            return _described(service)
+
+    def update_service(self, data: Parameters) -> Response:
+        with self._supervisor.lock:
+            service, problem = _service(data)
+            if service is None:
+                return problem
+            if service["status"] != "ACTIVE":
+                return error_response_json(
+                    "ServiceNotActiveException", "Service was not ACTIVE.", 400
+                )
+            definition = service["taskDefinition"]
+            if data.get("taskDefinition"):
+                found = _task_definition(data["taskDefinition"])
+                if found is None:
+                    return error_response_json("ClientException", "TaskDefinition not found.", 400)
+                definition = found
+            self._apply(service, data, definition)
+            self._supervisor.wake()
+            return _described(service)
+
+    def _apply(self, service: Record, data: Parameters, definition: str) -> None:
+        deploy = bool(data.get("forceNewDeployment")) or definition != service["taskDefinition"]
+        service["taskDefinition"] = definition
+        if data.get("desiredCount") is not None:
+            service["desiredCount"] = int(data["desiredCount"])
+        if "deploymentConfiguration" in data:
+            # What a call leaves out stays as it is.
+            service["deploymentConfiguration"] = {
+                **service.get("deploymentConfiguration", {}),
+                **data["deploymentConfiguration"],
+            }
+        for field in _PLAIN:
+            if field in data:
+                service[field] = data[field]
+        for field in _DEPLOYING:
+            stored = "_service_connect" if field == "serviceConnectConfiguration" else field
+            if field in data and data[field] != service.get(stored):
+                service[stored] = data[field]
+                deploy = True
+        primary = service["deployments"][0]
+        if deploy:
+            primary["status"] = "ACTIVE"
+            service["deployments"].insert(0, _deployment(service, data))
+        elif primary["rolloutState"] != "FAILED":
+            primary["desiredCount"] = service["desiredCount"]
+            primary["updatedAt"] = time.time()
+
+    def delete_service(self, data: Parameters) -> Response:
+        with self._supervisor.lock:
+            service, problem = _service(data)
+            if service is None:
+                return problem
+            if service["desiredCount"] > 0 and not data.get("force"):
+                return error_response_json(
+                    "InvalidParameterException",
+                    "The service cannot be stopped while it is scaled above 0.",
+                    400,
+                )
+            if service["status"] == "ACTIVE":
+                service["status"] = "DRAINING"
+                service["desiredCount"] = service["deployments"][0]["desiredCount"] = 0
+            self._supervisor.wake()
+            return _described(service)
+
+    def stop_task(self, data: Parameters) -> Response:
+        with self._supervisor.lock:
+            cluster = ecs._resolve_cluster_name(data.get("cluster", "default"))
+            record = ecs._resolve_task(data.get("task", ""), cluster)
+            task = self._supervisor.find(record["taskArn"]) if record else None
+            if task is None:
+                return error_response_json(
+                    "InvalidParameterException", "The referenced task was not found.", 400
+                )
+            reason = data.get("reason") or "Task stopped by user"
+            self._supervisor.stop_task(task, "UserInitiated", reason, time.time())
+            self._supervisor.wake()
+            return json_response({"task": ecs._sanitize(task.record)})
+
+    def run_task(self, _data: Parameters) -> Response:
+        return error_response_json(
+            "ClientException",
+            "RunTask has no stand-in on this machine: only tasks of services really run.",
+            400,
+        )
+
+    def update_task_protection(self, data: Parameters) -> Response:
+        wanted = data.get("tasks") or []
+        minutes = data.get("expiresInMinutes") or _PROTECTION_MINUTES
+        if not 1 <= len(wanted) <= _MOST_PROTECTED_AT_ONCE:
+            return error_response_json(
+                "InvalidParameterException",
+                f"Tasks must be between 1 and {_MOST_PROTECTED_AT_ONCE} entries.",
+                400,
+            )
+        if not 1 <= minutes <= _LONGEST_PROTECTION_MINUTES:
+            return error_response_json(
+                "InvalidParameterException",
+                f"expiresInMinutes must be between 1 and {_LONGEST_PROTECTION_MINUTES}.",
+                400,
+            )
+        until = time.time() + minutes * 60 if data.get("protectionEnabled") else 0.0
+        with self._supervisor.lock:
+            protected, failures = [], []
+            for reference in wanted:
+                record, failure = self._protectable(data, reference)
+                if record is None:
+                    failures.append(failure)
+                elif until and self._blocked(record):
+                    failures.append(
+                        {
+                            "arn": record["taskArn"],
+                            "reason": "DEPLOYMENT_BLOCKED",
+                            "detail": "More tasks are protected than the service's desired count.",
+                        }
+                    )
+                else:
+                    record["_protected_until"] = until
+                    protected.append(_protection(record))
+            self._supervisor.wake()
+        return json_response({"protectedTasks": protected, "failures": failures})
+
+    def get_task_protection(self, data: Parameters) -> Response:
+        with self._supervisor.lock:
+            cluster = ecs._resolve_cluster_name(data.get("cluster", "default"))
+            arn = f"arn:aws:ecs:{REGION}:{ACCOUNT_ID}:cluster/{cluster}"
+            wanted = data.get("tasks") or [
+                record["taskArn"]
+                for record in ecs._tasks.values()
+                if record["clusterArn"] == arn and record["desiredStatus"] == "RUNNING"
+            ]
+            found = [self._protectable(data, reference) for reference in wanted]
+        return json_response(
+            {
+                "protectedTasks": [_protection(record) for record, _ in found if record],
+                "failures": [failure for record, failure in found if record is None],
+            }
+        )
+
+    def _protectable(
+        self, data: Parameters, reference: str
+    ) -> tuple[Record | None, dict[str, str]]:
+        cluster = ecs._resolve_cluster_name(data.get("cluster", "default"))
+        record = ecs._resolve_task(reference, cluster)
+        if record is None or record["lastStatus"] == "STOPPED":
+            arn = (
+                reference
+                if reference.startswith("arn:")
+                else f"arn:aws:ecs:{REGION}:{ACCOUNT_ID}:task/{cluster}/{reference}"
+            )
+            return None, {"arn": arn, "reason": "MISSING"}
+        if self._supervisor.find(record["taskArn"]) is None:
+            return None, {"arn": record["taskArn"], "reason": "TASK_NOT_VALID"}
+        return record, {}
+
+    def _blocked(self, record: Record) -> bool:
+        """Whether protecting one more task would protect more than the service wants."""
+        cluster = record["clusterArn"].rsplit("/", 1)[-1]
+        service = ecs._services[f"{cluster}/{record['group'].partition(':')[2]}"]
+        now = time.time()
+        protected = {
+            other["taskArn"]
+            for other in ecs._tasks.values()
+            if other["clusterArn"] == record["clusterArn"]
+            and other["group"] == record["group"]
+            and other["desiredStatus"] == "RUNNING"
+            and other.get("_protected_until", 0) > now
+        }
+        return len(protected | {record["taskArn"]}) > service["desiredCount"]
+
+
+def _protection(record: Record) -> dict[str, Any]:
+    until = record.get("_protected_until", 0)
+    enabled = until > time.time()
+    shown: dict[str, Any] = {"taskArn": record["taskArn"], "protectionEnabled": enabled}
+    return shown | ({"expirationDate": until} if enabled else {})
+
+
+def _task_definition(reference: str) -> str | None:
+    """ARN of a task definition; a family without a revision is its latest ACTIVE one."""
+    key = reference.rsplit("/", 1)[-1]
+    if ":" in key:
+        found = ecs._task_defs.get(key)
+        return str(found["taskDefinitionArn"]) if found else None
+    revisions = [
+        one for one in ecs._task_defs.values() if one["family"] == key and one["status"] == "ACTIVE"
+    ]
+    if not revisions:
+        return None
+    return str(max(revisions, key=lambda one: one["revision"])["taskDefinitionArn"])
+
+
+def _service(data: Parameters) -> tuple[Record | None, Response]:
+    cluster = ecs._resolve_cluster_name(data.get("cluster", "default"))
+    if cluster not in ecs._clusters:
+        return None, error_response_json("ClusterNotFoundException", "Cluster not found.", 400)
+    name = str(data.get("service", "")).rsplit("/", 1)[-1]
+    service = ecs._services.get(f"{cluster}/{name}")
+    if service is None or service["status"] == "INACTIVE":
+        return None, error_response_json("ServiceNotFoundException", "Service not found.", 400)
+    return service, json_response({})
+
+
+def _deployment(service: Record, data: Parameters) -> Record:
+    number = str(uuid.uuid4().int)[:19]
+    now = time.time()
+    deployment = {
+        "id": f"ecs-svc/{number}",
+        "status": "PRIMARY",
+        "taskDefinition": service["taskDefinition"],
+        "desiredCount": service["desiredCount"],
+        "runningCount": 0,
+        "pendingCount": 0,
+        "failedTasks": 0,
+        "launchType": service.get("launchType") or "FARGATE",
+        "platformVersion": "1.4.0",
+        "platformFamily": "Linux",
+        "networkConfiguration": service.get("networkConfiguration") or {},
+        "createdAt": now,
+        "updatedAt": now,
+        "rolloutState": "IN_PROGRESS",
+        "rolloutStateReason": f"ECS deployment ecs-svc/{number} in progress.",
+    }
+    connect = data.get("serviceConnectConfiguration") or service.get("_service_connect")
+    return deployment | ({"serviceConnectConfiguration": connect} if connect else {})
+
+
+def _described(service: Record) -> Response:
+    response: Response = json_response({"service": ecs._sanitize(service)})
+    return response
+
+
+def _under(lock: Any, function: Callable[..., Response]) -> Callable[..., Response]:
+    @functools.wraps(function)
+    def locked(*arguments: Any) -> Response:
+        with lock:
+            return function(*arguments)
+
+    return locked
+
+
+def _let_stack_deletion_wait(supervisor: Supervisor) -> None:
+    """CloudFormation waits for a service's tasks to stop before it deletes what they use."""
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::ECS::Service"]
+    own_delete, own_rule = handlers["delete"], stacks._runs_on_worker_thread
+
+    def delete(physical_id: str, properties: dict[str, Any]) -> None:
+        own_delete(physical_id, properties)
+        service = ecs._services.get("/".join(physical_id.split("/")[-2:]))
+        deadline = time.monotonic() + _DELETION_SECONDS
+        while service is not None and service["status"] != "INACTIVE":
+            if time.monotonic() > deadline:
+                raise ValueError(
+                    f"Resource of type 'AWS::ECS::Service' {physical_id} "
+                    "did not stabilize: tasks are still running."
+                )
+            supervisor.wake()
+            time.sleep(0.1)
+
+    handlers["delete"] = delete
+    stacks._runs_on_worker_thread = lambda type_name: (
+        type_name == "AWS::ECS::Service" or own_rule(type_name)
+    )

@@ -1,0 +1,103 @@
+"""Where a running task is known: Cloud Map, the names of the VPC, and target groups."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ministack.services import alb, servicediscovery
+
+from local.config import REGION
+
+if TYPE_CHECKING:
+    from local.fargate.task import Record, Task
+    from local.names import Names
+
+
+def register(service: Record, task: Task, names: Names) -> list[str]:
+    """Make a running task known. Gives the target groups it is in now.
+
+    Instance attributes are those that ECS sets.
+    """
+    for registry in service.get("serviceRegistries") or []:
+        service_id = registry["registryArn"].rsplit("/", 1)[-1]
+        if service_id in servicediscovery._services:
+            servicediscovery._register_instance(
+                {
+                    "ServiceId": service_id,
+                    "InstanceId": task.id,
+                    "Attributes": {
+                        "AWS_INSTANCE_IPV4": task.address,
+                        "AWS_INIT_HEALTH_STATUS": "HEALTHY",
+                        "AVAILABILITY_ZONE": task.record["availabilityZone"],
+                        "REGION": REGION,
+                        "ECS_CLUSTER_NAME": service["clusterArn"].rsplit("/", 1)[-1],
+                        "ECS_SERVICE_NAME": service["serviceName"],
+                        "ECS_TASK_DEFINITION_FAMILY": task.definition["family"],
+                    },
+                }
+            )
+            _publish_name(service_id, names)
+    groups = []
+    for balancer in service.get("loadBalancers") or []:
+        group, port = balancer["targetGroupArn"], balancer["containerPort"]
+        if group in alb._tgs:
+            targets = alb._targets.setdefault(group, [])
+            targets.append({"Id": task.address, "Port": port, "_task": task.id})
+            groups.append(group)
+    return groups
+
+
+def deregister(service: Record, task: Task, names: Names) -> list[str]:
+    """Forget a task in Cloud Map and let its targets drain. Gives the target groups."""
+    for registry in service.get("serviceRegistries") or []:
+        service_id = registry["registryArn"].rsplit("/", 1)[-1]
+        if service_id in servicediscovery._services:
+            servicediscovery._deregister_instance({"ServiceId": service_id, "InstanceId": task.id})
+            _publish_name(service_id, names)
+    groups = []
+    for group, targets in list(alb._targets.items()):
+        for target in targets:
+            if target.get("_task") == task.id:
+                target["_state"] = "draining"
+                groups.append(group)
+    return groups
+
+
+def forget_targets(task: Task) -> None:
+    """Take a task's targets out of their groups: their connections have drained."""
+    for group, targets in list(alb._targets.items()):
+        alb._targets[group] = [one for one in targets if one.get("_task") != task.id]
+
+
+def target_states(service: Record, task: Task) -> dict[str, str]:
+    """State of the task in each target group of its service (`local/proxy/targets.py` asks)."""
+    states = {}
+    for balancer in service.get("loadBalancers") or []:
+        group = balancer["targetGroupArn"]
+        for target in alb._targets.get(group, []):
+            if target.get("_task") == task.id and target["Port"] == balancer["containerPort"]:
+                states[group] = target.get("_state", "initial")
+    return states
+
+
+def service_connect_aliases(service: Record) -> list[str]:
+    """DNS names under which other tasks reach the service through Service Connect."""
+    configuration: dict[str, Any] = service.get("_service_connect") or {}
+    return [
+        alias.get("dnsName", entry.get("discoveryName", entry["portName"]))
+        for entry in configuration.get("services") or []
+        for alias in entry.get("clientAliases") or [{}]
+    ]
+
+
+def _publish_name(service_id: str, names: Names) -> None:
+    service = servicediscovery._services[service_id]
+    namespace = servicediscovery._namespaces.get(service.get("NamespaceId"), {})
+    names.set(
+        f"{service['Name']}.{namespace.get('Name', '')}",
+        [
+            instance["Attributes"]["AWS_INSTANCE_IPV4"]
+            for instance in servicediscovery._instances.get(service_id, {}).values()
+            if "AWS_INSTANCE_IPV4" in instance["Attributes"]
+        ],
+    )

@@ -1,0 +1,149 @@
+"""Load balancers appear and disappear with the records of the emulator."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ministack.core.responses import request_scope
+from ministack.services import alb
+
+from local.config import ACCOUNT_ID, REGION
+from local.names import bindable_port
+from local.proxy.listener import HttpListener, TcpListener
+from local.proxy.targets import TargetHealth, attribute, healthy_targets
+
+if TYPE_CHECKING:
+    from local.component import Instance
+
+logger = logging.getLogger(__name__)
+
+_TICK = 0.3
+_STICKINESS_SECONDS = "86400"
+
+
+@dataclass
+class _Balancer:
+    name: str
+    index: int
+    address: str
+    listeners: dict[str, HttpListener | TcpListener] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
+    """Listeners that cannot be served, told once."""
+
+
+class Balancers:
+    """Serves every load balancer of the emulator on an address of its own."""
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._health = TargetHealth()
+        self._balancers: dict[str, _Balancer] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="load-balancers", daemon=True)
+
+    def start(self) -> None:
+        """Begin to follow the emulator."""
+        self._health.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close every port."""
+        self._stopping.set()
+        self._thread.join()
+        for balancer in list(self._balancers.values()):
+            self._remove(balancer)
+        self._health.stop()
+
+    def _loop(self) -> None:
+        while not self._stopping.wait(_TICK):
+            try:
+                with request_scope(ACCOUNT_ID, REGION):
+                    self._follow(dict(alb._lbs.items()), dict(alb._listeners.items()))
+            except Exception:
+                logger.exception("following load balancers")
+
+    def _follow(self, records: dict[str, Any], listeners: dict[str, Any]) -> None:
+        for arn in self._balancers.keys() - records.keys():
+            self._remove(self._balancers.pop(arn))
+        for arn, record in records.items():
+            balancer = self._balancers.get(arn)
+            if balancer is None:
+                balancer = self._balancers[arn] = self._add(record["DNSName"])
+            own = {key: one for key, one in listeners.items() if one["LoadBalancerArn"] == arn}
+            for key in balancer.listeners.keys() - own.keys():
+                balancer.listeners.pop(key).stop()
+            for key in own.keys() - balancer.listeners.keys() - balancer.refused:
+                self._listen(balancer, key, own[key])
+
+    def _add(self, name: str) -> _Balancer:
+        taken = {one.index for one in self._balancers.values()}
+        index = next(number for number in range(len(taken) + 1) if number not in taken)
+        address = self._instance.config.load_balancer_address(index)
+        self._instance.names.set(name, [address])
+        return _Balancer(name, index, address)
+
+    def _remove(self, balancer: _Balancer) -> None:
+        for listener in balancer.listeners.values():
+            listener.stop()
+        self._instance.names.remove(balancer.name)
+
+    def _listen(self, balancer: _Balancer, arn: str, record: dict[str, Any]) -> None:
+        public_port, protocol = record["Port"], record["Protocol"]
+        try:
+            port = bindable_port(balancer.address, public_port)
+            listener = _listener(balancer.address, port, arn, record)
+        except (OSError, NotImplementedError) as problem:
+            balancer.refused.add(arn)
+            logger.error("%s %s:%s: %s", protocol, balancer.name, public_port, problem)  # noqa: TRY400
+            return
+        listener.start()
+        balancer.listeners[arn] = listener
+        if port != public_port:
+            self._instance.names.map_port(balancer.name, public_port, balancer.address, port)
+
+
+def _listener(
+    address: str, port: int, arn: str, record: dict[str, Any]
+) -> HttpListener | TcpListener:
+    match record["Protocol"]:
+        case "HTTP":
+            return HttpListener(
+                address,
+                port,
+                public_port=record["Port"],
+                rules_now=lambda: _rules(arn),
+                healthy=_healthy,
+                stickiness=_stickiness,
+            )
+        case "TCP":
+            return TcpListener(address, port, targets=lambda: _first_targets(arn))
+        case other:
+            raise NotImplementedError(f"{other} listeners have no stand-in on this machine")
+
+
+def _rules(listener: str) -> list[dict[str, Any]]:
+    with request_scope(ACCOUNT_ID, REGION):
+        return [rule for rule in alb._rules.values() if rule["ListenerArn"] == listener]
+
+
+def _healthy(group: str) -> list[tuple[str, int]]:
+    with request_scope(ACCOUNT_ID, REGION):
+        return healthy_targets(group)
+
+
+def _stickiness(group: str) -> int:
+    with request_scope(ACCOUNT_ID, REGION):
+        if attribute(group, "stickiness.enabled", "false") != "true":
+            return 0
+        key = "stickiness.lb_cookie.duration_seconds"
+        return int(attribute(group, key, _STICKINESS_SECONDS))
+
+
+def _first_targets(listener: str) -> list[tuple[str, int]]:
+    with request_scope(ACCOUNT_ID, REGION):
+        record = alb._listeners.get(listener) or {"DefaultActions": []}
+        groups = [action.get("TargetGroupArn") for action in record["DefaultActions"]]
+        return healthy_targets(groups[0]) if groups and groups[0] else []

@@ -1,0 +1,103 @@
+"""What an Application Load Balancer does with a request, decided from the rules of its listener."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import fnmatch
+import re
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+Rule = dict[str, Any]
+COOKIE = "AWSALB"
+
+
+@dataclass(frozen=True)
+class Request:
+    """The part of a request that rules look at."""
+
+    method: str
+    host: str
+    path: str
+    """Without the query string."""
+    query: str = ""
+
+
+def choose(rules: Iterable[Rule], request: Request) -> Rule | None:
+    """Give the matching rule of the lowest priority; the default rule comes last."""
+    ordered = sorted(rules, key=_priority)
+    return next((rule for rule in ordered if applies(rule, request)), None)
+
+
+def applies(rule: Rule, request: Request) -> bool:
+    """Whether every condition of the rule holds. Raises NotImplementedError for unknown fields."""
+    return all(_holds(condition, request) for condition in rule["Conditions"])
+
+
+def _priority(rule: Rule) -> tuple[int, int]:
+    return (1, 0) if rule["Priority"] == "default" else (0, int(rule["Priority"]))
+
+
+def _holds(condition: Mapping[str, Any], request: Request) -> bool:
+    values = condition.get("Values") or []
+    match condition["Field"]:
+        case "path-pattern":
+            # Case-sensitive; `*` also spans slashes.
+            return any(_like(request.path, pattern) for pattern in values)
+        case "host-header":
+            host = request.host.partition(":")[0].lower()
+            return any(_like(host, pattern.lower()) for pattern in values)
+        case "http-request-method":
+            return request.method in values
+        case other:
+            raise NotImplementedError(f"listener rule with condition {other}")
+
+
+def _like(text: str, pattern: str) -> bool:
+    # `[` has a meaning for fnmatch that it does not have for a load balancer.
+    return fnmatch.fnmatchcase(text, re.sub(r"\[", "[[]", pattern))
+
+
+def location(config: Mapping[str, str], request: Request, *, protocol: str, port: int) -> str:
+    """URL of a redirect action: its placeholders stand for parts of the request."""
+    parts = {
+        "protocol": protocol.lower(),
+        "host": request.host.partition(":")[0],
+        "port": str(port),
+        "path": request.path.lstrip("/"),
+        "query": request.query,
+    }
+
+    def filled(key: str, default: str) -> str:
+        text = config.get(key, default)
+        for name, value in parts.items():
+            text = text.replace(f"#{{{name}}}", value)
+        return text
+
+    query = filled("Query", "#{query}")
+    return (
+        f"{filled('Protocol', '#{protocol}').lower()}://{filled('Host', '#{host}')}:"
+        f"{filled('Port', '#{port}')}{filled('Path', '/#{path}')}{'?' if query else ''}{query}"
+    )
+
+
+def sticky_target(cookies: str, group: str, targets: Sequence[str]) -> str | None:
+    """Target that an earlier answer's cookie names, if it is still among the healthy ones."""
+    try:
+        jar = SimpleCookie(cookies)
+        text = base64.urlsafe_b64decode(jar[COOKIE].value).decode() if COOKIE in jar else ""
+    except (CookieError, binascii.Error, UnicodeDecodeError):
+        return None
+    named_group, _, target = text.partition("|")
+    return target if named_group == group and target in targets else None
+
+
+def sticky_cookie(group: str, target: str, seconds: int) -> str:
+    """`Set-Cookie` value that keeps a client on a target; on AWS its content is encrypted."""
+    value = base64.urlsafe_b64encode(f"{group}|{target}".encode()).decode()
+    return f"{COOKIE}={value}; Max-Age={seconds}; Path=/"

@@ -1,0 +1,70 @@
+"""A container's own command for tests: answers on the task's address, badly if told so."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+ADDRESS = os.environ["TASK_ADDRESS"]
+START = time.monotonic()
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path.startswith("/sick"):
+            self.reply(503, {})
+        elif self.path.startswith("/empty"):
+            self.send_response(204)
+            self.end_headers()
+        else:
+            self.reply(
+                200,
+                {
+                    "address": ADDRESS,
+                    "method": self.command,
+                    "path": self.path,
+                    "body": body.decode(),
+                    "headers": {key.lower(): value for key, value in self.headers.items()},
+                    "variables": dict(os.environ),
+                },
+            )
+
+    do_GET = do_POST = do_PUT = do_HEAD = answer
+
+    def reply(self, status: int, content: object) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet."""
+
+
+def main() -> None:
+    print("stub says hello", flush=True)
+    if "IGNORE_SIGTERM" not in os.environ:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for port in (8080, 9600, 26500):
+        server = ThreadingHTTPServer((ADDRESS, port), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    while True:
+        time.sleep(3600)
+
+
+if __name__ == "__main__":
+    if "EXIT_WITH" in os.environ:
+        print("stub gives up", flush=True)
+        sys.exit(int(os.environ["EXIT_WITH"]))
+    main()
