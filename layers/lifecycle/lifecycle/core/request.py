@@ -79,7 +79,7 @@ def read_provision_request(
     if not isinstance(raw, Mapping):
         raise invalid([Problem("(input)", raw, "a JSON object with clusterName and parameters")])
     problems = [
-        Problem(str(name), raw[name], f"no such field{_suggestion(str(name), PROVISION_FIELDS)}")
+        Problem(str(name) or "(empty name)", raw[name], f"no such field{_suggestion(str(name), PROVISION_FIELDS)}")
         for name in raw
         if name not in PROVISION_FIELDS
     ]
@@ -132,7 +132,7 @@ def read_parameters(
         elif declared.get("machine"):
             problems.append(Problem(field, value, "nothing: the machine sets this itself"))
         else:
-            text = _as_cloudformation(value, str(declared["type"]))
+            text = _as_cloudformation(value)
             allowed = _allowed(declared)
             if text is None or not _fits(text, declared):
                 problems.append(Problem(field, value, allowed))
@@ -147,7 +147,7 @@ def _suggestion(name: str, known: tuple[str, ...] | list[str]) -> str:
     return f" (did you mean {folded[close[0]]}?)" if close else ""
 
 
-def _as_cloudformation(value: object, declared_type: str) -> str | None:
+def _as_cloudformation(value: object) -> str | None:
     """Turn a JSON value into the string CloudFormation takes; None when it cannot be one."""
     match value:
         case bool():
@@ -158,7 +158,7 @@ def _as_cloudformation(value: object, declared_type: str) -> str | None:
             return str(int(value))
         case str():
             return value.strip()
-        case list() if declared_type.startswith(("CommaDelimitedList", "List<")):
+        case list():
             return ",".join(str(item).strip() for item in value)
         case _:
             return None

@@ -1,0 +1,26 @@
+"""Markers by folder, and no network where none is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent
+LAYERS = {
+    "unit": "unit",
+    "property": "property",
+    "contract": "contract",
+    "statemachines": "statemachine",
+    "integration": "integration",
+    "e2e": "e2e",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = item.path.relative_to(ROOT).parts[0]
+        if folder in LAYERS:
+            item.add_marker(getattr(pytest.mark, LAYERS[folder]))
+        if folder in {"unit", "property"}:
+            item.add_marker(pytest.mark.disable_socket)

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from lifecycle.core.parameters import cluster_parameters
+from lifecycle.core.request import read_provision_request
+from lifecycle.errors import InvalidRequest
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.text(max_size=12), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = st.sampled_from(sorted(cluster_parameters())) | st.text(max_size=12)
+REQUESTS = st.fixed_dictionaries(
+    {"clusterName": st.just("demo"), "parameters": st.dictionaries(NAMES, JSON, max_size=4)}
+)
+
+
+@given(JSON | REQUESTS)
+def test_a_request_is_accepted_whole_or_refused_with_named_fields(raw: object) -> None:
+    try:
+        request = read_provision_request(raw, cluster_parameters())
+    except InvalidRequest as error:
+        assert error.problems
+        assert all(problem["field"] and problem["allowed"] for problem in error.problems)
+        return
+    assert isinstance(raw, dict)
+    assert set(request.parameters) == set(raw.get("parameters", {}))
+    assert all(isinstance(value, str) for value in request.parameters.values())
+    assert not any(cluster_parameters()[name]["machine"] for name in request.parameters)
+
+
+@given(brokers=st.integers(1, 30), factor=st.sampled_from([1, 3, 5]))
+def test_brokers_are_never_fewer_than_copies(brokers: int, factor: int) -> None:
+    raw = {
+        "clusterName": "demo",
+        "parameters": {"Brokers": brokers, "ReplicationFactor": factor},
+    }
+    try:
+        read_provision_request(raw, cluster_parameters())
+        accepted = True
+    except InvalidRequest:
+        accepted = False
+    assert accepted == (brokers >= factor)

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from lifecycle.core.parameters import cluster_parameters
+from lifecycle.core.request import read_provision_request
+from lifecycle.errors import InvalidRequest
+
+EVENTS = Path(__file__).parents[2] / "events"
+
+
+def problems_of(raw: object, present: dict[str, str] | None = None) -> dict[str, dict[str, str]]:
+    with pytest.raises(InvalidRequest) as caught:
+        read_provision_request(raw, cluster_parameters(), present)
+    return {problem["field"]: problem for problem in caught.value.problems}
+
+
+@pytest.mark.parametrize("event", sorted(EVENTS.glob("provision-*.json")), ids=lambda p: p.stem)
+def test_every_provision_event_that_is_shipped_is_accepted(event: Path) -> None:
+    raw = json.loads(event.read_text())
+    request = read_provision_request(raw, cluster_parameters())
+    assert request.cluster == raw["clusterName"]
+    assert set(request.parameters) == set(raw["parameters"])
+
+
+def test_values_become_what_cloudformation_takes() -> None:
+    request = read_provision_request(
+        {
+            "clusterName": "demo",
+            "parameters": {
+                "Brokers": 5,
+                "Partitions": "6",
+                "DatabaseDeletionProtection": False,
+                "AllowedCidrs": ["203.0.113.0/24", " 198.51.100.0/24"],
+            },
+        },
+        cluster_parameters(),
+    )
+    assert request.parameters == {
+        "Brokers": "5",
+        "Partitions": "6",
+        "DatabaseDeletionProtection": "false",
+        "AllowedCidrs": "203.0.113.0/24,198.51.100.0/24",
+    }
+    assert request.on_start_failure == "stop"
+
+
+def test_every_wrong_field_is_named_at_once_with_what_was_given_and_what_is_allowed() -> None:
+    problems = problems_of(
+        {
+            "clusterName": "Demo!",
+            "clusterNmae": "demo",
+            "onStartFailure": "explode",
+            "parameters": {
+                "Brokers": "three",
+                "Partitons": 3,
+                "LogRetentionDays": 8,
+                "Booting": "false",
+                "OrchestrationImage": "camunda/camunda:8.9.0-alpha3",
+            },
+        }
+    )
+    assert set(problems) == {
+        "clusterName",
+        "clusterNmae",
+        "onStartFailure",
+        "parameters.Brokers",
+        "parameters.Partitons",
+        "parameters.LogRetentionDays",
+        "parameters.Booting",
+        "parameters.OrchestrationImage",
+    }
+    assert problems["clusterName"]["given"] == "'Demo!'"
+    assert "19 characters" in problems["clusterName"]["allowed"]
+    assert "did you mean clusterName?" in problems["clusterNmae"]["allowed"]
+    assert "did you mean Partitions?" in problems["parameters.Partitons"]["allowed"]
+    assert "from 1 to 30" in problems["parameters.Brokers"]["allowed"]
+    assert "30" in problems["parameters.LogRetentionDays"]["allowed"]
+    assert "the machine sets this" in problems["parameters.Booting"]["allowed"]
+
+
+def test_fewer_brokers_than_copies_is_refused() -> None:
+    problems = problems_of(
+        {"clusterName": "demo", "parameters": {"Brokers": 2, "ReplicationFactor": 3}}
+    )
+    assert problems["parameters.Brokers"]["given"] == "2"
+    assert "replication factor, 3" in problems["parameters.Brokers"]["allowed"]
+
+
+def test_a_memory_that_fargate_does_not_offer_is_refused_with_what_it_offers() -> None:
+    problems = problems_of(
+        {"clusterName": "demo", "parameters": {"BrokerCpu": 1024, "BrokerMemory": 16384}}
+    )
+    assert "2048 to 8192" in problems["parameters.BrokerMemory"]["allowed"]
+
+
+def test_an_internet_facing_load_balancer_needs_ranges_and_a_certificate() -> None:
+    problems = problems_of(
+        {"clusterName": "demo", "parameters": {"LoadBalancerScheme": "internet-facing"}}
+    )
+    assert set(problems) == {"parameters.AllowedCidrs", "parameters.CertificateArn"}
+
+
+def test_plaintext_on_the_internet_only_when_accepted_in_so_many_words() -> None:
+    request = read_provision_request(
+        {
+            "clusterName": "demo",
+            "parameters": {
+                "LoadBalancerScheme": "internet-facing",
+                "AllowedCidrs": "203.0.113.0/24",
+                "AcceptPlaintext": True,
+            },
+        },
+        cluster_parameters(),
+    )
+    assert request.parameters["AcceptPlaintext"] == "true"
+
+
+def test_what_a_living_cluster_has_counts_for_the_rules_between_parameters() -> None:
+    present = {"Brokers": "5", "ReplicationFactor": "3", "Partitions": "3"}
+    problems = problems_of(
+        {"clusterName": "demo", "parameters": {"Brokers": 3}}, present=present
+    )
+    assert "bootstrapped" in problems["parameters.Brokers"]["allowed"]
+
+
+def test_the_same_bootstrap_values_again_are_no_change() -> None:
+    present = {"Brokers": "3", "ReplicationFactor": "3", "Partitions": "3"}
+    request = read_provision_request(
+        {"clusterName": "demo", "parameters": {"Brokers": 3}}, cluster_parameters(), present
+    )
+    assert request.parameters == {"Brokers": "3"}
+
+
+@pytest.mark.parametrize("raw", [None, [], "demo", 3, {"clusterName": "demo", "parameters": []}])
+def test_anything_that_is_no_request_is_refused(raw: object) -> None:
+    assert problems_of(raw)

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from lifecycle.core.polling import LONGEST, SHORTEST, next_wait
+from lifecycle.core.services import (
+    Deployment,
+    Service,
+    StartState,
+    StoppedTask,
+    decide_start,
+    minimum_healthy_percent,
+)
+
+COMPLETED = Deployment("d", "PRIMARY", "COMPLETED", "", 0)
+SERVICE = Service("brokers", "ACTIVE", desired=3, running=3, pending=0, deployments=(COMPLETED,))
+
+
+def stopped(number: int, code: str = "EssentialContainerExited") -> StoppedTask:
+    return StoppedTask(
+        f"task-{number}",
+        f"2026-01-01T00:00:0{number}+00:00",
+        code,
+        "Essential container in task exited",
+        ("broker, exit code 1",),
+    )
+
+
+def test_all_run_and_all_formed_is_started() -> None:
+    assert decide_start(SERVICE, [], "").state is StartState.STARTED
+
+
+def test_running_tasks_are_not_enough() -> None:
+    decision = decide_start(SERVICE, [], "partition 2 has no leader")
+    assert decision.state is StartState.WAITING
+    assert "partition 2 has no leader" in decision.reason
+
+
+def test_a_placement_problem_is_told_while_waiting() -> None:
+    service = replace(
+        SERVICE, running=1, events=("(service brokers) was unable to place a task because …",)
+    )
+    decision = decide_start(service, [], "")
+    assert decision.state is StartState.WAITING
+    assert "1 of 3" in decision.reason
+    assert "unable to place" in decision.reason
+
+
+def test_one_task_that_dies_is_replaced_and_only_told() -> None:
+    decision = decide_start(replace(SERVICE, running=2), [stopped(1)], "")
+    assert decision.state is StartState.WAITING
+    assert "task-1" in decision.reason
+
+
+def test_repeated_stops_end_the_wait_with_the_last_reason() -> None:
+    decision = decide_start(
+        replace(SERVICE, running=0), [stopped(2), stopped(3), stopped(1)], "no broker"
+    )
+    assert decision.state is StartState.FAILED
+    assert "task-3" in decision.reason
+    assert "exit code 1" in decision.reason
+
+
+def test_tasks_that_ecs_stopped_by_itself_are_no_failures() -> None:
+    stops = [stopped(n, "ServiceSchedulerInitiated") for n in (1, 2, 3, 4)]
+    assert decide_start(SERVICE, stops, "").state is StartState.STARTED
+
+
+def test_a_tripped_circuit_breaker_ends_the_wait_with_its_reason() -> None:
+    tripped = Deployment("d", "PRIMARY", "FAILED", "tasks failed to start.", 3)
+    decision = decide_start(replace(SERVICE, running=0, deployments=(tripped,)), [], "")
+    assert decision.state is StartState.FAILED
+    assert "tasks failed to start" in decision.reason
+
+
+def test_a_service_that_is_being_deleted_does_not_start() -> None:
+    assert decide_start(replace(SERVICE, status="DRAINING"), [], "").state is StartState.FAILED
+
+
+def test_an_older_deployment_is_waited_out() -> None:
+    older = Deployment("old", "ACTIVE", "COMPLETED", "", 0)
+    decision = decide_start(replace(SERVICE, deployments=(COMPLETED, older)), [], "")
+    assert decision.state is StartState.WAITING
+
+
+@pytest.mark.parametrize(("count", "percent"), [(1, 0), (2, 50), (3, 66), (4, 75), (6, 83)])
+def test_at_most_one_of_n_may_be_taken_down(count: int, percent: int) -> None:
+    assert minimum_healthy_percent(count) == percent
+    if count > 1:
+        # ECS rounds the number of tasks that must stay up to the next whole one.
+        assert -(-percent * count // 100) == count - 1
+
+
+def test_polls_back_off_and_come_back_near_the_end() -> None:
+    waits = [next_wait(n, near_end=False) for n in range(1, 12)]
+    assert waits[0] == SHORTEST
+    assert waits == sorted(waits)
+    assert waits[-1] == LONGEST
+    assert next_wait(100, near_end=True) == SHORTEST

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from lifecycle.core.stack import (
+    PRECIOUS_TYPES,
+    ResourceChange,
+    Stack,
+    StackAction,
+    StackEvent,
+    decide_on,
+    first_failure,
+    is_booting,
+    progress_of,
+    refuse_beyond_booting,
+    refuse_dangerous,
+    stack_parameters,
+    stack_policy,
+)
+from lifecycle.errors import ChangeSetRefused, StackNotUsable
+
+OURS = {"camunda:control-plane": "control", "camunda:cluster": "demo"}
+
+
+def stack(status: str, **changes: object) -> Stack:
+    values: dict[str, object] = {"name": "control-demo", "stack_id": "arn", "tags": OURS}
+    return Stack(status=status, **{**values, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("status", "action"),
+    [
+        (None, StackAction.CREATE),
+        ("REVIEW_IN_PROGRESS", StackAction.CREATE),
+        ("CREATE_FAILED", StackAction.UPDATE),
+        ("UPDATE_FAILED", StackAction.UPDATE),
+        ("CREATE_COMPLETE", StackAction.UPDATE),
+        ("UPDATE_COMPLETE", StackAction.UPDATE),
+        ("UPDATE_ROLLBACK_COMPLETE", StackAction.UPDATE),
+        ("CREATE_IN_PROGRESS", StackAction.WAIT),
+        ("UPDATE_IN_PROGRESS", StackAction.WAIT),
+        ("UPDATE_ROLLBACK_IN_PROGRESS", StackAction.WAIT),
+        ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", StackAction.WAIT),
+    ],
+)
+def test_each_state_has_one_next_step(status: str | None, action: StackAction) -> None:
+    found = None if status is None else stack(status)
+    assert decide_on(found, "control", "demo").action is action
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        "ROLLBACK_COMPLETE",
+        "ROLLBACK_FAILED",
+        "DELETE_FAILED",
+        "DELETE_IN_PROGRESS",
+        "UPDATE_ROLLBACK_FAILED",
+        "A_STATE_OF_TOMORROW",
+    ],
+)
+def test_states_that_need_a_person_say_what_the_person_can_do(status: str) -> None:
+    with pytest.raises(StackNotUsable) as caught:
+        decide_on(stack(status, reason="Because."), "control", "demo")
+    assert status in caught.value.message
+    assert "start again" in caught.value.next_step
+
+
+def test_somebody_elses_stack_is_left_alone() -> None:
+    with pytest.raises(StackNotUsable, match="does not carry the tags"):
+        decide_on(stack("CREATE_COMPLETE", tags={}), "control", "demo")
+
+
+def test_counts_are_withheld_until_the_stack_says_otherwise() -> None:
+    assert is_booting(None)
+    assert is_booting(stack("CREATE_FAILED"))
+    assert is_booting(stack("CREATE_COMPLETE", parameters={"Booting": "true"}))
+    assert not is_booting(stack("UPDATE_COMPLETE", parameters={"Booting": "false"}))
+
+
+def test_what_a_request_does_not_name_stays_as_it_is() -> None:
+    declarations: dict[str, dict[str, object]] = {
+        "Booting": {},
+        "Brokers": {},
+        "LogRetentionDays": {},
+        "NewInThisVersion": {},
+    }
+    living = stack("UPDATE_COMPLETE", parameters={"Brokers": "3", "LogRetentionDays": "30"})
+    assert stack_parameters(
+        declarations=declarations,
+        stack=living,
+        requested={"LogRetentionDays": "90"},
+        by_machine={"Booting": "false"},
+    ) == {"Booting": "false", "Brokers": None, "LogRetentionDays": "90"}
+
+
+def test_a_change_set_that_was_never_executed_gives_no_present_values() -> None:
+    shell = stack("REVIEW_IN_PROGRESS", parameters={"Brokers": "3"})
+    assert (
+        stack_parameters(declarations={"Brokers": {}}, stack=shell, requested={}, by_machine={})
+        == {}
+    )
+
+
+@pytest.mark.parametrize("precious", sorted(PRECIOUS_TYPES))
+@pytest.mark.parametrize(
+    ("action", "replacement"), [("Remove", ""), ("Modify", "True"), ("Modify", "Conditional")]
+)
+def test_services_and_data_are_never_replaced_or_removed(
+    precious: str, action: str, replacement: str
+) -> None:
+    with pytest.raises(ChangeSetRefused, match=r"Thing \("):
+        refuse_dangerous([ResourceChange(action, "Thing", precious, replacement)])
+
+
+def test_harmless_changes_pass() -> None:
+    refuse_dangerous(
+        [
+            ResourceChange("Modify", "Brokers", "AWS::ECS::Service", "False"),
+            ResourceChange("Modify", "Definition", "AWS::ECS::TaskDefinition", "True"),
+            ResourceChange("Add", "Bucket", "AWS::S3::Bucket"),
+            ResourceChange("Remove", "Rule", "AWS::EC2::SecurityGroupIngress"),
+        ]
+    )
+
+
+def test_handing_the_counts_over_touches_services_only() -> None:
+    refuse_beyond_booting([ResourceChange("Modify", "Brokers", "AWS::ECS::Service", "False")])
+    for change in (
+        ResourceChange("Modify", "Brokers", "AWS::ECS::Service", "True"),
+        ResourceChange("Add", "Other", "AWS::ECS::Service"),
+        ResourceChange("Modify", "Key", "AWS::KMS::Key", "False"),
+    ):
+        with pytest.raises(ChangeSetRefused):
+            refuse_beyond_booting([change])
+
+
+def event(logical_id: str, status: str, reason: str = "") -> StackEvent:
+    return StackEvent("e", "2026-01-01T00:00:00+00:00", logical_id, "AWS::X::Y", status, reason)
+
+
+def test_the_first_failure_is_the_cause_not_the_cancellations_it_led_to() -> None:
+    events = [
+        event("A", "CREATE_IN_PROGRESS"),
+        event("B", "CREATE_FAILED", "Resource creation cancelled"),
+        event("C", "CREATE_FAILED", "no such instance class"),
+        event("D", "CREATE_FAILED", "Resource creation cancelled"),
+    ]
+    found = first_failure(events)
+    assert found is not None
+    assert found.logical_id == "C"
+    assert first_failure(events[:2]) is None
+
+
+def test_progress_counts_resources_not_events_nor_the_stack_itself() -> None:
+    events = [
+        event("control-demo", "CREATE_IN_PROGRESS"),
+        event("A", "CREATE_IN_PROGRESS"),
+        event("B", "CREATE_IN_PROGRESS"),
+        event("A", "CREATE_COMPLETE"),
+    ]
+    progress = progress_of(events, "control-demo")
+    assert (progress.done, progress.working) == (1, ("B",))
+
+
+def test_the_stack_policy_denies_replacing_and_removing_what_is_precious() -> None:
+    allow, deny = json.loads(stack_policy())["Statement"]
+    assert allow["Effect"] == "Allow"
+    assert deny["Action"] == ["Update:Replace", "Update:Delete"]
+    assert set(deny["Condition"]["StringEquals"]["ResourceType"]) == PRECIOUS_TYPES
