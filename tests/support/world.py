@@ -1,0 +1,187 @@
+"""A control plane and one cluster in memory: the twins, wired as the handlers wire the adapters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from lifecycle.adapters.cloudformation_memory import MemoryStacks
+from lifecycle.adapters.dynamodb_memory import MemoryTable
+from lifecycle.adapters.ecs_memory import MemoryServices, MemoryTargets
+from lifecycle.adapters.probe_memory import MemoryProbe
+from lifecycle.adapters.s3_memory import MemoryArtifacts
+from lifecycle.adapters.stepfunctions_memory import MemoryExecutions
+from lifecycle.core.operation import Operation
+from lifecycle.core.parameters import cluster_parameters
+from lifecycle.core.stack import ResourceChange
+from lifecycle.operations.change_stack import StackChanger
+from lifecycle.operations.finish_operation import Finisher
+from lifecycle.operations.journal import Journal
+from lifecycle.operations.start_services import ServiceStarter
+from lifecycle.operations.verify_cluster import Verifier
+
+CONTROL = "control"
+RESOURCES = {
+    "DataKey": "AWS::KMS::Key",
+    "Files": "AWS::EFS::FileSystem",
+    "Database": "AWS::RDS::DBCluster",
+    "BrokerService": "AWS::ECS::Service",
+    "ConnectorsService": "AWS::ECS::Service",
+}
+OUTPUTS = {
+    "ContractVersion": "1",
+    "ClusterName": "demo",
+    "EcsClusterName": "control-demo",
+    "OrchestrationServiceName": "orchestration-cluster",
+    "ConnectorsServiceName": "connectors",
+    "Brokers": "3",
+    "Connectors": "1",
+    "Partitions": "3",
+    "ReplicationFactor": "3",
+    "RestTargetGroupArn": "arn:rest",
+    "GrpcTargetGroupArn": "arn:grpc",
+    "ConnectorsTargetGroupArn": "arn:connectors",
+    "OrchestrationLogGroup": "broker-logs",
+    "ConnectorsLogGroup": "connectors-logs",
+}
+FORMED = {
+    "formation": {"formed": True, "problems": [], "brokers": 3, "partitions": 3},
+    "topology": [{"nodeId": 0}],
+}
+UNFORMED = {
+    "formation": {
+        "formed": False,
+        "problems": ["broker 2 is not in the topology"],
+        "brokers": 3,
+        "partitions": 3,
+    },
+    "topology": [],
+}
+PATHS = {name: {"ok": True, "seen": "answers 200"} for name in ("rest", "grpc", "connectors")}
+
+
+@dataclass
+class TestClock:
+    """A clock that only tests move."""
+
+    at: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.at
+
+    def pass_seconds(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+
+
+def operation(number: int = 1, cluster: str = "demo") -> Operation:
+    return Operation(
+        operation_id=f"{cluster}.provision.{number}",
+        execution_arn=f"arn:execution:{cluster}:{number}",
+        cluster=cluster,
+        machine="provision",
+        started_at="2026-01-01T00:00:00+00:00",
+    )
+
+
+@dataclass
+class World:
+    """Everything outside of the operations, in memory."""
+
+    clock: TestClock = field(default_factory=TestClock)
+    table: MemoryTable = field(default_factory=MemoryTable)
+    executions: MemoryExecutions = field(default_factory=MemoryExecutions)
+    artifacts: MemoryArtifacts = field(default_factory=MemoryArtifacts)
+    services: MemoryServices = field(default_factory=MemoryServices)
+    targets: MemoryTargets = field(default_factory=MemoryTargets)
+    probe: MemoryProbe = field(default_factory=MemoryProbe)
+    stacks: MemoryStacks = field(
+        default_factory=lambda: MemoryStacks(
+            resources=RESOURCES,
+            outputs=OUTPUTS,
+            defaults={
+                name: str(declared.get("default", ""))
+                for name, declared in cluster_parameters().items()
+            },
+            changed_by={
+                "Booting": [
+                    ResourceChange("Modify", "BrokerService", "AWS::ECS::Service", "False"),
+                    ResourceChange("Modify", "ConnectorsService", "AWS::ECS::Service", "False"),
+                ],
+                "LogRetentionDays": [
+                    ResourceChange("Modify", "BrokerLogs", "AWS::Logs::LogGroup", "False")
+                ],
+                "DatabaseName": [
+                    ResourceChange("Modify", "Database", "AWS::RDS::DBCluster", "True")
+                ],
+            },
+        )
+    )
+
+    def __post_init__(self) -> None:
+        self.services.add("orchestration-cluster")
+        self.services.add("connectors")
+        self.probe.answers = {"brokers": UNFORMED, "paths": PATHS}
+
+    @property
+    def journal(self) -> Journal:
+        return Journal(
+            locks=self.table, operations=self.table, executions=self.executions, clock=self.clock
+        )
+
+    @property
+    def changer(self) -> StackChanger:
+        return StackChanger(
+            stacks=self.stacks,
+            artifacts=self.artifacts,
+            journal=self.journal,
+            control_stack=CONTROL,
+            declarations=cluster_parameters(),
+        )
+
+    @property
+    def starter(self) -> ServiceStarter:
+        return ServiceStarter(
+            services=self.services, targets=self.targets, probe=self.probe, journal=self.journal
+        )
+
+    @property
+    def verifier(self) -> Verifier:
+        return Verifier(
+            services=self.services, targets=self.targets, probe=self.probe, journal=self.journal
+        )
+
+    @property
+    def finisher(self) -> Finisher:
+        return Finisher(
+            stacks=self.stacks,
+            services=self.services,
+            artifacts=self.artifacts,
+            journal=self.journal,
+            control_stack=CONTROL,
+        )
+
+    def bring_up(self) -> None:
+        """Let everything that was asked for run and be healthy."""
+        for name in self.services.services:
+            self.services.settle(name)
+        brokers = self.services.services["orchestration-cluster"].desired
+        self.targets.set_healthy("arn:rest", brokers)
+        self.targets.set_healthy("arn:grpc", brokers)
+        self.targets.set_healthy("arn:connectors", self.services.services["connectors"].desired)
+        self.probe.answers["brokers"] = FORMED
+
+    @property
+    def desired(self) -> dict[str, int]:
+        return {name: service.desired for name, service in self.services.services.items()}
+
+    def plan(self, op: Operation, which: Any, requested: dict[str, str] | None = None) -> Any:
+        return self.changer.plan(
+            op,
+            stack="control-demo",
+            which=which,
+            requested=requested or {},
+            template=b"template",
+            database_ca="PEM",
+            polls=0,
+        )

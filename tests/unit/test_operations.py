@@ -1,0 +1,439 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from lifecycle.adapters.probe_memory import MemoryProbe
+from lifecycle.core.operation import LOCK_SECONDS
+from lifecycle.core.services import StoppedTask
+from lifecycle.core.verification import TargetHealth
+from lifecycle.errors import (
+    ChangeSetRefused,
+    ClusterBusy,
+    LockLost,
+    StackFailed,
+    StackNotUsable,
+    StartFailed,
+)
+from lifecycle.operations.change_stack import Pass
+from lifecycle.operations.clean_up_operation import clean_up
+from lifecycle.operations.start_services import START_SECONDS
+
+from tests.support.world import OUTPUTS, UNFORMED, World, operation
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def settle(world: World, number: int = 1, requested: dict[str, str] | None = None) -> None:
+    """Carry one pass of the infrastructure through."""
+    op = operation(number)
+    planned = world.plan(op, Pass.SETTLE, requested)
+    world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE)
+    world.stacks.finish()
+    world.journal.release(op)
+
+
+class TestLock:
+    def test_a_free_cluster_is_taken_and_taken_again_by_the_same_operation(
+        self, world: World
+    ) -> None:
+        world.journal.begin(operation())
+        world.clock.pass_seconds(60)
+        world.journal.begin(operation())
+        lock = world.table.locks["demo"]
+        assert lock.owner == operation().execution_arn
+        assert lock.expires_at == int(world.clock.now().timestamp()) + LOCK_SECONDS
+
+    def test_a_held_cluster_is_refused_and_the_holder_named(self, world: World) -> None:
+        world.journal.begin(operation(1))
+        with pytest.raises(ClusterBusy, match=r"demo\.provision\.1"):
+            world.journal.begin(operation(2))
+        assert world.table.locks["demo"].owner == operation(1).execution_arn
+
+    def test_an_expired_lock_stays_while_its_owner_runs(self, world: World) -> None:
+        world.journal.begin(operation(1))
+        world.executions.running.add(operation(1).execution_arn)
+        world.clock.pass_seconds(LOCK_SECONDS + 1)
+        with pytest.raises(ClusterBusy):
+            world.journal.begin(operation(2))
+
+    def test_an_expired_lock_of_an_owner_that_is_gone_is_taken_over(self, world: World) -> None:
+        world.journal.begin(operation(1))
+        world.clock.pass_seconds(LOCK_SECONDS + 1)
+        world.journal.begin(operation(2))
+        assert world.table.locks["demo"].owner == operation(2).execution_arn
+
+    def test_an_operation_that_lost_its_lock_stops_before_it_changes_anything(
+        self, world: World
+    ) -> None:
+        world.journal.begin(operation(1))
+        world.clock.pass_seconds(LOCK_SECONDS + 1)
+        world.journal.begin(operation(2))
+        with pytest.raises(LockLost, match=r"demo\.provision\.2"):
+            world.plan(operation(1), Pass.SETTLE)
+        assert world.stacks.stacks == {}
+
+    def test_a_lock_that_is_absent_is_taken_again_by_the_step_that_needs_it(
+        self, world: World
+    ) -> None:
+        world.journal.step(operation(), "Step", "after a redrive")
+        assert world.table.locks["demo"].owner == operation().execution_arn
+
+    def test_the_timeline_holds_each_step_once(self, world: World) -> None:
+        for detail in ("one", "two"):
+            world.journal.step(operation(), "First", detail)
+        world.journal.step(operation(), "Second", "three")
+        steps = [entry["step"] for entry in world.table.timeline(operation())]
+        assert steps == ["First", "Second"]
+
+
+class TestCleaner:
+    def event(self, number: int = 1, status: str = "ABORTED") -> dict[str, object]:
+        return {
+            "detail": {
+                "status": status,
+                "executionArn": operation(number).execution_arn,
+                "input": json.dumps({"clusterName": "demo"}),
+            }
+        }
+
+    def test_the_lock_of_an_aborted_execution_is_freed(self, world: World) -> None:
+        world.journal.begin(operation())
+        assert clean_up(self.event(), world.journal)["released"]
+        assert world.table.locks == {}
+
+    def test_somebody_elses_lock_is_not(self, world: World) -> None:
+        world.journal.begin(operation(2))
+        assert not clean_up(self.event(1), world.journal)["released"]
+        assert world.table.locks["demo"].owner == operation(2).execution_arn
+
+    def test_a_late_event_of_an_execution_that_was_redriven_frees_nothing(
+        self, world: World
+    ) -> None:
+        world.journal.begin(operation())
+        world.executions.running.add(operation().execution_arn)
+        assert not clean_up(self.event(), world.journal)["released"]
+        assert "demo" in world.table.locks
+
+    @pytest.mark.parametrize("text", ["", "no json", "[]", '{"clusterName": "BAD NAME"}'])
+    def test_an_input_that_names_no_cluster_is_no_crash(self, world: World, text: str) -> None:
+        event = {"detail": {"executionArn": "arn", "input": text}}
+        assert not clean_up(event, world.journal)["released"]
+
+
+class TestStack:
+    def test_a_new_cluster_begins_with_counts_of_zero(self, world: World) -> None:
+        planned = world.plan(operation(), Pass.SETTLE, {"Brokers": "5"})
+        change_set = world.stacks.change_sets[planned["changeSet"]]
+        assert planned["creates"]
+        assert change_set.parameters["Booting"] == "true"
+        assert change_set.parameters["Brokers"] == "5"
+        assert change_set.parameters["ControlStack"] == "control"
+        assert change_set.tags == {
+            "camunda:control-plane": "control",
+            "camunda:cluster": "demo",
+        }
+
+    def test_the_template_is_stored_under_its_digest(self, world: World) -> None:
+        world.plan(operation(), Pass.SETTLE)
+        (key,) = world.artifacts.objects
+        assert key.startswith("templates/")
+        assert len(key) == len("templates/.yaml") + 64
+
+    def test_asking_twice_gives_the_same_change_set(self, world: World) -> None:
+        first = world.plan(operation(), Pass.SETTLE)
+        assert world.plan(operation(), Pass.SETTLE)["changeSet"] == first["changeSet"]
+
+    def test_counts_are_handed_over_once_and_the_stack_protected(self, world: World) -> None:
+        settle(world)
+        planned = world.plan(operation(), Pass.HAND_OVER)
+        looked = world.changer.look_at_change_set(
+            operation(),
+            change_set=planned["changeSet"],
+            which=Pass.HAND_OVER,
+            creates=False,
+            polls=0,
+        )
+        assert looked == {"status": "READY", "changes": 2}
+        world.changer.execute(operation(), change_set=planned["changeSet"], which=Pass.HAND_OVER)
+        world.stacks.finish()
+        stack = world.stacks.stacks["control-demo"]
+        assert stack.parameters["Booting"] == "false"
+        assert stack.termination_protected
+        assert "Update:Replace" in world.stacks.policies["control-demo"]
+        assert world.plan(operation(), Pass.HAND_OVER) == {"status": "UNCHANGED"}
+        world.journal.release(operation())
+
+    def test_a_living_cluster_never_boots_again(self, world: World) -> None:
+        self.test_counts_are_handed_over_once_and_the_stack_protected(world)
+        planned = world.plan(operation(2), Pass.SETTLE, {"LogRetentionDays": "90"})
+        change_set = world.stacks.change_sets[planned["changeSet"]]
+        assert change_set.parameters["Booting"] == "false"
+        assert [change.logical_id for change in change_set.changes] == ["BrokerLogs"]
+
+    def test_a_change_that_would_replace_the_database_is_refused(self, world: World) -> None:
+        self.test_counts_are_handed_over_once_and_the_stack_protected(world)
+        planned = world.plan(operation(2), Pass.SETTLE, {"DatabaseName": "other"})
+        with pytest.raises(ChangeSetRefused, match="Database"):
+            world.changer.look_at_change_set(
+                operation(2),
+                change_set=planned["changeSet"],
+                which=Pass.SETTLE,
+                creates=False,
+                polls=0,
+            )
+        assert world.stacks.stacks["control-demo"].parameters["DatabaseName"] == "camunda"
+
+    def test_nothing_to_change_removes_the_change_set(self, world: World) -> None:
+        self.test_counts_are_handed_over_once_and_the_stack_protected(world)
+        planned = world.plan(operation(2), Pass.SETTLE)
+        looked = world.changer.look_at_change_set(
+            operation(2),
+            change_set=planned["changeSet"],
+            which=Pass.SETTLE,
+            creates=False,
+            polls=0,
+        )
+        assert looked == {"status": "UNCHANGED"}
+        assert planned["changeSet"] not in world.stacks.change_sets
+
+    def test_a_busy_stack_is_waited_for(self, world: World) -> None:
+        op = operation()
+        planned = world.plan(op, Pass.SETTLE)
+        world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE)
+        assert world.plan(operation(), Pass.SETTLE)["status"] == "BUSY"
+
+    def test_following_tells_what_is_waited_for_and_then_that_it_is_done(
+        self, world: World
+    ) -> None:
+        op = operation()
+        planned = world.plan(op, Pass.SETTLE)
+        token = world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE)[
+            "token"
+        ]
+
+        def follow() -> dict[str, object]:
+            return world.changer.follow(
+                op, stack="control-demo", which=Pass.SETTLE, token=token, changes=5, polls=0
+            )
+
+        assert follow()["status"] == "BUSY"
+        assert "0 of 5 resources; waiting for" in world.table.records[op.operation_id]["detail"]
+        world.stacks.finish()
+        assert follow() == {"status": "DONE"}
+        assert world.changer.outputs("control-demo") == OUTPUTS
+
+    def test_a_failed_resource_is_named_and_the_next_run_continues(self, world: World) -> None:
+        op = operation()
+        planned = world.plan(op, Pass.SETTLE)
+        token = world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE)[
+            "token"
+        ]
+        world.stacks.finish(failing="Database", reason="no such instance class")
+        with pytest.raises(StackFailed, match=r"Database .*no such instance class"):
+            world.changer.follow(
+                op, stack="control-demo", which=Pass.SETTLE, token=token, changes=5, polls=0
+            )
+        world.journal.release(op)
+        settle(world, 2, {"DatabaseInstanceClass": "db.r6g.large"})
+        stack = world.stacks.stacks["control-demo"]
+        assert stack.status == "UPDATE_COMPLETE"
+        assert stack.parameters["Booting"] == "true"
+
+    def test_an_executed_change_set_is_not_executed_twice(self, world: World) -> None:
+        op = operation()
+        planned = world.plan(op, Pass.SETTLE)
+        world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE)
+        events = len(world.stacks.history)
+        world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE)
+        assert len(world.stacks.history) == events
+
+    def test_a_change_set_that_is_gone_is_not_executed(self, world: World) -> None:
+        op = operation()
+        planned = world.plan(op, Pass.SETTLE)
+        world.stacks.delete_change_set(planned["changeSet"])
+        with pytest.raises(ChangeSetRefused):
+            world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE)
+
+    def test_a_stack_without_a_contract_is_no_cluster(self, world: World) -> None:
+        with pytest.raises(StackFailed):
+            world.changer.outputs("control-demo")
+
+    def test_a_rolled_back_stack_needs_a_person(self, world: World) -> None:
+        settle(world)
+        stack = world.stacks.stacks["control-demo"]
+        world.stacks.stacks["control-demo"] = type(stack)(
+            stack.name, stack.stack_id, "ROLLBACK_COMPLETE", tags=stack.tags
+        )
+        with pytest.raises(StackNotUsable):
+            world.plan(operation(2), Pass.SETTLE)
+
+
+class TestStart:
+    def test_services_at_zero_are_raised_with_a_matching_minimum(self, world: World) -> None:
+        started = world.starter.start(operation(), OUTPUTS)
+        assert started["raised"] == ["orchestration-cluster", "connectors"]
+        assert world.desired == {"orchestration-cluster": 3, "connectors": 1}
+        assert world.services.minimum_healthy == {"orchestration-cluster": 66, "connectors": 0}
+
+    def test_a_count_that_is_there_is_never_changed(self, world: World) -> None:
+        world.services.add("orchestration-cluster", desired=5)
+        started = world.starter.start(operation(), OUTPUTS)
+        assert started["raised"] == ["connectors"]
+        assert world.desired["orchestration-cluster"] == 5
+
+    def follow(self, world: World, since: str = "2026-01-01T00:00:00+00:00") -> dict[str, object]:
+        return world.starter.follow(operation(), OUTPUTS, since=since, polls=1)
+
+    def test_it_waits_for_tasks_then_for_the_cluster_then_for_connectors(
+        self, world: World
+    ) -> None:
+        world.starter.start(operation(), OUTPUTS)
+        assert self.follow(world)["status"] == "WAITING"
+        world.services.settle("orchestration-cluster")
+        world.services.settle("connectors")
+        assert self.follow(world)["status"] == "WAITING"
+        detail = world.table.records[operation().operation_id]["detail"]
+        assert "broker 2 is not in the topology" in detail
+        assert "0 of 1 answer their readiness check" in detail
+        world.bring_up()
+        assert self.follow(world) == {"status": "STARTED", "topology": [{"nodeId": 0}]}
+
+    def die(self, world: World) -> None:
+        world.starter.start(operation(), OUTPUTS)
+        world.services.stopped["orchestration-cluster"] = [
+            StoppedTask(
+                f"task{n}",
+                f"2026-01-01T00:0{n}:00+00:00",
+                "EssentialContainerExited",
+                "Essential container in task exited",
+                ("orchestration-cluster, exit code 1",),
+            )
+            for n in (1, 2, 3)
+        ]
+        world.services.logs["broker-logs", "task3"] = ["java.net.UnknownHostException: database"]
+
+    def test_repeated_stops_end_it_with_stop_reason_and_last_log_lines(self, world: World) -> None:
+        self.die(world)
+        with pytest.raises(StartFailed) as caught:
+            self.follow(world)
+        assert "exit code 1" in caught.value.message
+        assert "UnknownHostException" in caught.value.message
+
+    def test_only_what_this_operation_raised_goes_back(self, world: World) -> None:
+        world.services.add("connectors", desired=2)
+        started = world.starter.start(operation(), OUTPUTS)
+        world.starter.take_back(operation(), OUTPUTS, raised=started["raised"])
+        assert world.desired == {"orchestration-cluster": 0, "connectors": 2}
+
+    def test_a_start_that_takes_too_long_ends_and_says_what_it_waited_for(
+        self, world: World
+    ) -> None:
+        world.starter.start(operation(), OUTPUTS)
+        world.clock.pass_seconds(START_SECONDS + 1)
+        with pytest.raises(StartFailed, match="0 of 3 tasks run"):
+            self.follow(world)
+
+
+class TestVerification:
+    def up(self, world: World) -> None:
+        world.starter.start(operation(), OUTPUTS)
+        world.bring_up()
+
+    def verify(self, world: World) -> tuple[str, dict[str, str]]:
+        report = world.verifier.verify(operation(), OUTPUTS)
+        return report["result"], {c["name"]: c["result"] for c in report["checks"]}
+
+    def test_all_is_well(self, world: World) -> None:
+        self.up(world)
+        result, checks = self.verify(world)
+        assert result == "PASS"
+        assert set(checks.values()) == {"PASS"}
+        assert len(checks) == 7
+
+    def test_a_path_that_cannot_exist_from_here_is_a_warning(self, world: World) -> None:
+        self.up(world)
+        world.probe.answers["paths"] = {
+            **world.probe.answers["paths"],
+            "rest": {"ok": False, "seen": "no answer within 5 s"},
+        }
+        result, checks = self.verify(world)
+        assert result == "WARN"
+        assert checks["REST through the load balancer"] == "WARN"
+
+    def test_the_same_without_healthy_targets_is_a_failure(self, world: World) -> None:
+        self.test_a_path_that_cannot_exist_from_here_is_a_warning(world)
+        world.targets.by_arn["arn:rest"] = [
+            TargetHealth("10.0.0.1", 8080, "unhealthy", "Target.Timeout")
+        ]
+        report = world.verifier.verify(operation(), OUTPUTS)
+        assert report["result"] == "FAIL"
+        assert "Target.Timeout" in report["failure"]
+
+    def test_a_cluster_that_is_not_formed_fails(self, world: World) -> None:
+        self.up(world)
+        world.probe.answers["brokers"] = UNFORMED
+        result, checks = self.verify(world)
+        assert result == "FAIL"
+        assert checks["brokers and partitions"] == "FAIL"
+
+    def test_a_cluster_without_connectors_has_no_connector_checks(self, world: World) -> None:
+        self.up(world)
+        world.services.set_count("control-demo", "connectors", 0)
+        _, checks = self.verify(world)
+        assert not any("connectors" in name for name in checks)
+
+
+class TestFinish:
+    REQUEST = {"cluster": "demo", "parameters": {}}
+
+    def test_success_leaves_a_report_and_a_free_cluster(self, world: World) -> None:
+        world.journal.begin(operation())
+        world.journal.step(operation(), "Some step", "…")
+        result = world.finisher.succeed(
+            operation(), request=self.REQUEST, cluster=OUTPUTS, verification={"result": "PASS"}
+        )
+        report = json.loads(world.artifacts.objects[result["reportKey"]])
+        assert report["result"] == "SUCCEEDED"
+        assert report["request"] == self.REQUEST
+        assert report["timeline"][0]["step"] == "Some step"
+        assert result["outputs"] == OUTPUTS
+        assert world.table.locks == {}
+        assert world.table.records[operation().operation_id]["result"] == "SUCCEEDED"
+
+    def test_failure_says_what_is_true_and_what_to_do(self, world: World) -> None:
+        settle(world)
+        error = {
+            "Error": "StartFailed",
+            "Cause": json.dumps(
+                {
+                    "errorType": "StartFailed",
+                    "errorMessage": "It did not start. Next: look at the logs.",
+                    "stackTrace": ["secret path"],
+                }
+            ),
+        }
+        result = world.finisher.fail(operation(), request=self.REQUEST, error=error)
+        assert result["error"] == "StartFailed"
+        assert "Next: look at the logs." in result["cause"]
+        assert "stack control-demo is in CREATE_COMPLETE" in result["cause"]
+        assert "orchestration-cluster runs 0 of 0" in result["cause"]
+        assert "secret path" not in result["cause"]
+        assert world.table.locks == {}
+
+    @pytest.mark.parametrize("cause", ["", "plain words", "[1]", None])
+    def test_any_cause_is_told_as_it_is(self, world: World, cause: str | None) -> None:
+        result = world.finisher.fail(
+            operation(), request=self.REQUEST, error={"Error": "States.Timeout", "Cause": cause}
+        )
+        assert result["error"] == "States.Timeout"
+        assert (cause or "") in result["cause"]
+
+
+def test_the_probe_is_not_asked_before_a_task_runs(world: World) -> None:
+    world.probe = MemoryProbe()
+    world.starter.start(operation(), OUTPUTS)
+    assert TestStart().follow(world)["status"] == "WAITING"
