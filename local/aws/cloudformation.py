@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from typing import Any
 
 import yaml
 from ministack.core.responses import new_uuid
 from ministack.services import ec2, ecs, lambda_svc
-from ministack.services.cloudformation import provisioners
+from ministack.services.cloudformation import helpers, provisioners
 
 from local.aws.shapes import api_parameters
+from local.config import ACCOUNT_ID, REGION
 
 Created = tuple[str, dict[str, Any]]
 Properties = dict[str, Any]
@@ -33,6 +35,11 @@ def install() -> None:
         "update": lambda physical_id, *_: (physical_id, {"NatGatewayId": physical_id}),
         "delete": lambda physical_id, _: ec2._nat_gateways.pop(physical_id, None),
     }
+    handlers["AWS::EC2::PrefixList"] = {
+        "create": _create_prefix_list,
+        "update": _update_prefix_list,
+        "delete": lambda physical_id, _: ec2._prefix_lists.pop(physical_id, None),
+    }
     for type_name, store in (
         ("AWS::EC2::SecurityGroupIngress", "IpPermissions"),
         ("AWS::EC2::SecurityGroupEgress", "IpPermissionsEgress"),
@@ -47,6 +54,7 @@ def install() -> None:
     }
     handlers["AWS::ECS::Service"] |= {"create": _create_service, "update": _update_service}
     provisioners._sfn_definition = _definition_as_json(provisioners._sfn_definition)
+    helpers._resolve_document = _virtual_hosted(helpers._resolve_document)
 
 
 # --- EC2 ---------------------------------------------------------------------------------------
@@ -95,6 +103,31 @@ def _create_nat_gateway(_logical_id: str, properties: Properties, _stack: str) -
     }
     provisioners._ec2_apply_tags(nat_id, properties)
     return nat_id, {"NatGatewayId": nat_id}
+
+
+def _create_prefix_list(_logical_id: str, properties: Properties, _stack: str) -> Created:
+    prefix_list_id = f"pl-{new_uuid().replace('-', '')[:17]}"
+    ec2._prefix_lists[prefix_list_id] = {"PrefixListId": prefix_list_id, "Version": 0}
+    return _update_prefix_list(prefix_list_id, {}, properties, _stack)
+
+
+def _update_prefix_list(physical_id: str, old: Properties, new: Properties, _stack: str) -> Created:
+    record = ec2._prefix_lists[physical_id]
+    record |= {
+        "PrefixListName": new["PrefixListName"],
+        "AddressFamily": new["AddressFamily"],
+        "MaxEntries": int(new["MaxEntries"]),
+        "State": "create-complete",
+        "Version": record["Version"] + 1,
+        "Entries": [
+            {"Cidr": entry["Cidr"], "Description": entry.get("Description", "")}
+            for entry in new.get("Entries", [])
+        ],
+    }
+    provisioners._ec2_apply_tags(physical_id, new, old)
+    arn = f"arn:aws:ec2:{REGION}:{ACCOUNT_ID}:prefix-list/{physical_id}"
+    attributes = {"PrefixListId": physical_id, "Arn": arn, "Version": record["Version"]}
+    return physical_id, attributes | {"OwnerId": ACCOUNT_ID}
 
 
 def _security_group_rule(store: str) -> dict[str, Any]:
@@ -249,3 +282,24 @@ def _definition_as_json(own: Any) -> Any:
         return text
 
     return definition
+
+
+# --- Documents in S3 ---------------------------------------------------------------------------
+
+_VIRTUAL_HOSTED = re.compile(r"https://([^/]+)\.s3\.[a-z0-9-]+\.amazonaws\.com/(.+)")
+
+
+def _virtual_hosted(own: Any) -> Any:
+    """`https://<bucket>.s3.<region>.amazonaws.com/<key>`; the emulator reads only path style."""
+
+    def resolve(
+        parameters: dict[str, list[str]], body_key: str, url_key: str, label: str
+    ) -> tuple[Any, Any]:
+        url = (parameters.get(url_key) or [""])[0]
+        if found := _VIRTUAL_HOSTED.fullmatch(url):
+            path_style = f"https://s3.amazonaws.com/{found[1]}/{found[2]}"
+            parameters = parameters | {url_key: [path_style]}
+        result: tuple[Any, Any] = own(parameters, body_key, url_key, label)
+        return result
+
+    return resolve

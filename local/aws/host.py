@@ -115,9 +115,10 @@ def _check_port(config: LocalConfig) -> None:
 
 def _extended_emulator(instance: Instance) -> LambdaPool:
     # Imported only after the environment is set.
-    from local.aws import cloudformation, functions, stepfunctions
+    from local.aws import cloudformation, functions, iam, stepfunctions
 
     cloudformation.install()
+    iam.install()
     stepfunctions.install()
     pool = LambdaPool(
         instance,

@@ -1,0 +1,124 @@
+"""Where the emulator's authorisation looks at another resource or condition than AWS does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ministack.core import iam_actions, iam_evaluator
+from ministack.services import cloudformation
+
+from local.config import ACCOUNT_ID, REGION
+
+# What each action of ECS is authorised on.
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html
+_ON_SERVICES = {
+    "DescribeServices": "services",
+    "UpdateService": "service",
+    "CreateService": "serviceName",
+    "DeleteService": "service",
+}
+_ON_TASKS = {
+    "DescribeTasks": "tasks",
+    "StopTask": "task",
+    "UpdateTaskProtection": "tasks",
+    "GetTaskProtection": "tasks",
+}
+_ON_CLUSTER = {"DescribeClusters", "ListServices", "UpdateCluster", "DeleteCluster"}
+
+
+class _Resources(str):
+    """Several resources, each of which the caller must be allowed; reads as the first."""
+
+    all: list[str]
+    context: dict[str, str]
+
+
+def install() -> None:
+    """Replace what the emulator looks up by name for every request."""
+    iam_actions.extract_resource_arn = _as_on_aws(iam_actions.extract_resource_arn)
+    iam_evaluator.enforce = _each_resource(iam_evaluator.enforce)
+    iam_evaluator._resolve_condition_key = _transport_is_secure(
+        iam_evaluator._resolve_condition_key
+    )
+
+
+def _as_on_aws(own: Any) -> Any:
+    def extract(service: str, method: str, path: str, headers: Any, body: Any, *rest: Any) -> str:
+        found: str = own(service, method, path, headers, body, *rest)
+        if service == "cloudformation" and found == "*":
+            return _stack_of_change_set(rest[0])
+        if service != "ecs":
+            return found
+        action = str(headers.get("x-amz-target", "")).rpartition(".")[2]
+        try:
+            request = json.loads(body or b"{}")
+        except ValueError:
+            return "*"
+        arns = ecs_resources(action, request)
+        resources = _Resources(arns[0])
+        resources.all = arns
+        resources.context = {"ecs:cluster": _arn("cluster", _cluster(request))}
+        return resources
+
+    return extract
+
+
+def _stack_of_change_set(parameters: dict[str, list[str]]) -> str:
+    """A change set named by its ARN alone is authorised on its stack."""
+    named = (parameters.get("ChangeSetName") or [""])[0]
+    record = cloudformation._change_sets.get(named)
+    return str(record["StackId"]) if record else "*"
+
+
+def ecs_resources(action: str, request: dict[str, Any]) -> list[str]:
+    """ARNs that AWS authorises `action` on; `*` for actions without resource-level permissions."""
+    cluster = _cluster(request)
+    for kind, actions in (("service", _ON_SERVICES), ("task", _ON_TASKS)):
+        if action in actions:
+            named = request.get(actions[action]) or []
+            names = named if isinstance(named, list) else [named]
+            return [_arn(kind, cluster, name) for name in names] or ["*"]
+    if action in _ON_CLUSTER:
+        return [_arn("cluster", name) for name in request.get("clusters") or [cluster]]
+    return ["*"]
+
+
+def _cluster(request: dict[str, Any]) -> str:
+    return str(request.get("cluster") or "default").rpartition("/")[2]
+
+
+def _arn(kind: str, *names: str) -> str:
+    if names[-1].startswith("arn:"):
+        return names[-1]
+    return f"arn:aws:ecs:{REGION}:{ACCOUNT_ID}:{kind}/{'/'.join(names)}"
+
+
+def _each_resource(own: Any) -> Any:
+    def enforce(  # noqa: PLR0917
+        access_key_id: str,
+        iam_action: str,
+        service: str,
+        region: str,
+        resource_arn: str = "*",
+        service_context: dict[str, Any] | None = None,
+    ) -> Any:
+        if not isinstance(resource_arn, _Resources):
+            return own(access_key_id, iam_action, service, region, resource_arn, service_context)
+        context = (service_context or {}) | resource_arn.context
+        for arn in resource_arn.all:
+            denied = own(access_key_id, iam_action, service, region, arn, context)
+            if denied:
+                return denied
+        return None
+
+    return enforce
+
+
+def _transport_is_secure(own: Any) -> Any:
+    """The emulator's endpoint stands for AWS's, which clients reach over TLS."""
+
+    def resolve(key: str, context: Any) -> Any:
+        return "true" if key.lower() == "aws:securetransport" else own(key, context)
+
+    return resolve
