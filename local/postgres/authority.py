@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ssl
 import tempfile
+import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,8 @@ class Authority:
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = _name("Local database root CA")
+        # Unique, so that a client with another instance's root says "unknown", not "forged".
+        self._name = _name(f"Local database root CA {uuid.uuid4().hex[:8]}")
         self._certificate = (
             _certificate(self._name, self._name, self._key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

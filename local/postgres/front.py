@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import ssl
 import struct
 import threading
@@ -69,7 +70,7 @@ class Front:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Listen. Raises OSError if the address is taken."""
+        """Listen. Raises OSError if the address is taken, saying what to do."""
         listening: Future[None] = Future()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._listen(listening)), name="postgres-front", daemon=True
@@ -98,7 +99,12 @@ class Front:
         try:
             server = await asyncio.start_server(self._serve, self._address, self._port)
         except OSError as error:
-            listening.set_exception(error)
+            reason = os.strerror(error.errno or 0)
+            taken = (
+                f"{self._address}:{self._port} cannot be used ({reason}). Another instance may be "
+                "running: `make down`, or choose another block with BLOCK=127.<n>."
+            )
+            listening.set_exception(OSError(error.errno, taken))
             return
         listening.set_result(None)
         async with server:

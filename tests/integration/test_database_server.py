@@ -1,0 +1,160 @@
+"""The local PostgreSQL itself: where it can run, and what is left when everything is killed."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from local.component import Instance
+from local.config import LocalConfig
+from local.downloads import POSTGRES, fetch
+from local.postgres.component import Cluster, PostgresComponent
+from local.postgres.server import DatabaseStartFailed, Server
+
+pytestmark = pytest.mark.integration
+
+CLUSTER = Cluster(
+    identifier="demo",
+    resource_id="cluster-DEMO",
+    status="available",
+    endpoint="demo.cluster-abc.eu-central-1.rds.amazonaws.com",
+    reader_endpoint="demo.cluster-ro-abc.eu-central-1.rds.amazonaws.com",
+    port=5432,
+    database="camunda",
+    admin='the "admin"',
+    password="it's",
+    iam_enabled=True,
+)
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not condition():
+        time.sleep(0.02)
+    return condition()
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[Instance]:
+    found = Instance.of(LocalConfig(tmp_path / "instance", "127.53"))
+    yield found
+    assert found.processes.survivors() == []
+
+
+def make_server(instance: Instance, distribution: Path) -> Server:
+    return Server(
+        "postgres-test",
+        distribution=distribution,
+        processes=instance.processes,
+        log=instance.config.logs / "postgres-test.log",
+    )
+
+
+def test_it_runs_from_a_directory_that_only_its_user_can_enter(
+    instance: Instance, tmp_path: Path
+) -> None:
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    distribution = private / "postgres"
+    shutil.copytree(fetch(POSTGRES, instance.config.cache), distribution, symlinks=True)
+    server = make_server(instance, distribution)
+    try:
+        server.create(admin="admin", password="secret", database="camunda")
+        with server.connect("camunda") as connection:
+            owner = connection.execute(
+                "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'camunda'"
+            ).fetchone()
+        assert owner == ("admin",)
+    finally:
+        server.remove()
+    assert not server.scratch.exists()
+
+
+def test_data_outlives_a_stop(instance: Instance) -> None:
+    server = make_server(instance, fetch(POSTGRES, instance.config.cache))
+    try:
+        server.create(admin="admin", password="secret", database="camunda")
+        # A client that stays does not hold up the stop.
+        with server.connect("camunda") as client:
+            client.execute("CREATE TABLE kept ()")
+            began = time.monotonic()
+            server.stop()
+            assert time.monotonic() - began < 5
+            with pytest.raises(psycopg.OperationalError):
+                client.execute("SELECT 1")
+        with pytest.raises(ConnectionError):
+            server.account("admin")
+        server.start()
+        with server.connect("camunda") as client:
+            assert client.execute("SELECT * FROM kept").fetchall() == []
+    finally:
+        server.remove()
+
+
+def test_a_server_that_cannot_start_says_where_to_look(instance: Instance) -> None:
+    server = make_server(instance, fetch(POSTGRES, instance.config.cache))
+    try:
+        server.create(admin="admin", password="secret", database="camunda")
+        server.stop()
+        (server.scratch / "data" / "PG_VERSION").write_text("9.6\n")
+        with pytest.raises(DatabaseStartFailed, match=r"postgres-test\.log"):
+            server.start()
+    finally:
+        server.remove()
+
+
+def test_only_its_own_users_can_reach_the_socket(instance: Instance) -> None:
+    server = make_server(instance, fetch(POSTGRES, instance.config.cache))
+    try:
+        server.create(admin="admin", password="secret", database="camunda")
+        assert server.socket.exists()
+        assert server.scratch.stat().st_mode & 0o077 == 0
+    finally:
+        server.remove()
+
+
+def test_the_component_follows_status_and_deletion(instance: Instance) -> None:
+    component = PostgresComponent(instance)
+    component.start()
+    try:
+        component.reconcile([CLUSTER])
+        assert instance.names.lookup(CLUSTER.endpoint) == (instance.config.database_address,)
+        assert instance.names.lookup(CLUSTER.reader_endpoint)
+        component.reconcile([replace(CLUSTER, status="stopped")])
+        assert instance.processes.survivors() == []
+        component.reconcile([CLUSTER])
+        assert len(instance.processes.survivors()) == 1
+        component.reconcile([])
+        assert instance.processes.survivors() == []
+        assert instance.names.lookup(CLUSTER.endpoint) == ()
+    finally:
+        component.stop()
+
+
+def test_what_a_killed_instance_left_is_removed_by_the_next(instance: Instance) -> None:
+    scratch = Path("/tmp") / f"camunda-pg-left-{threading.get_native_id()}"  # noqa: S108
+    (scratch / "data").mkdir(parents=True)
+    link = instance.config.database_ca.with_name("cluster-LEFT")
+    link.parent.mkdir(parents=True)
+    link.symlink_to(scratch)
+    component = PostgresComponent(instance)
+    component.start()
+    component.stop()
+    assert not scratch.exists()
+    assert not link.is_symlink()
+
+
+def test_an_address_that_is_taken_is_named_with_the_way_out(instance: Instance) -> None:
+    with socket.create_server((instance.config.database_address, 5432)):
+        component = PostgresComponent(instance)
+        with pytest.raises(OSError, match=r"127\.53\.0\.3:5432 .* in use.*make down"):
+            component.start()
+        component.stop()

@@ -1,0 +1,315 @@
+"""What the seed decides, says and never says; the server itself is in tests/integration."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import boto3
+import psycopg
+import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+from lifecycle.adapters.database import statement, translate
+from lifecycle.adapters.database_logins import AwsDatabaseLogins
+from lifecycle.adapters.database_memory import MemoryDatabase, MemoryDatabaseLogins
+from lifecycle.core.seed import Login, Proof, RoleFacts, SeedReport, SeedTarget, Step, plan_seed
+from lifecycle.errors import (
+    DatabaseAuthenticationFailed,
+    DatabaseChangedMeanwhile,
+    DatabaseNotReady,
+    DatabaseRefused,
+    DatabaseTlsFailed,
+    DatabaseUnreachable,
+    InvalidRequest,
+    MissingRdsIam,
+    SecretUnreadable,
+)
+from lifecycle.operations.seed_database import seed
+
+pytestmark = pytest.mark.unit
+
+OUTPUTS = {
+    "DatabaseEndpoint": "demo.cluster-abc.eu-central-1.rds.amazonaws.com",
+    "DatabasePort": "5432",
+    "DatabaseName": "camunda",
+    "DatabaseUser": "brokers",
+    "DatabaseAdminSecretArn": "arn:secret",
+}
+TARGET = SeedTarget.from_outputs(OUTPUTS)
+COMPLETE = RoleFacts(
+    rds_iam_exists=True,
+    exists=True,
+    can_login=True,
+    in_rds_iam=True,
+    database_granted=True,
+    schema_granted=True,
+)
+
+
+# The contract's outputs
+
+
+def test_the_target_is_read_from_the_outputs_of_the_stack() -> None:
+    assert (
+        SeedTarget(
+            "demo.cluster-abc.eu-central-1.rds.amazonaws.com",
+            5432,
+            "camunda",
+            "brokers",
+            "arn:secret",
+        )
+        == TARGET
+    )
+
+
+def test_every_wrong_output_is_named_at_once() -> None:
+    wrong = {"DatabaseEndpoint": None, "DatabasePort": "70000", "DatabaseUser": "pg_brokers"}
+    with pytest.raises(InvalidRequest) as refusal:
+        SeedTarget.from_outputs(wrong | {"DatabaseName": "d" * 64})
+    for part in ("DatabaseEndpoint is missing", "'70000'", "'pg_brokers'", "63 bytes", "SecretArn"):
+        assert part in refusal.value.message
+
+
+@pytest.mark.parametrize("port", ["0", "-1", "65536", "54 32", "٥٤٣٢", "5432.0"])
+def test_a_port_is_a_number_in_range(port: str) -> None:
+    with pytest.raises(InvalidRequest, match="DatabasePort"):
+        SeedTarget.from_outputs(OUTPUTS | {"DatabasePort": port})
+
+
+# The decision
+
+
+def plan(facts: RoleFacts) -> tuple[Step, ...]:
+    return plan_seed("brokers", "admin", facts)
+
+
+def test_a_missing_role_is_created_with_everything() -> None:
+    assert plan(RoleFacts(rds_iam_exists=True)) == (
+        Step.CREATE_ROLE,
+        Step.GRANT_RDS_IAM,
+        Step.GRANT_DATABASE,
+        Step.GRANT_SCHEMA,
+    )
+
+
+@pytest.mark.parametrize(
+    ("lacking", "step"),
+    [
+        ({"can_login": False}, Step.ALLOW_LOGIN),
+        ({"in_rds_iam": False}, Step.GRANT_RDS_IAM),
+        ({"database_granted": False}, Step.GRANT_DATABASE),
+        ({"schema_granted": False}, Step.GRANT_SCHEMA),
+    ],
+)
+def test_only_what_lacks_is_done(lacking: dict[str, bool], step: Step) -> None:
+    assert plan(COMPLETE) == ()
+    assert plan(replace(COMPLETE, **lacking)) == (step,)
+
+
+def test_a_role_with_other_rights_is_refused_even_when_complete() -> None:
+    with pytest.raises(DatabaseRefused, match="CREATEROLE"):
+        plan(replace(COMPLETE, elevated=("CREATEROLE",)))
+
+
+def test_the_admin_is_never_made_the_iam_user() -> None:
+    with pytest.raises(DatabaseRefused, match="admin"):
+        plan_seed("admin", "admin", COMPLETE)
+
+
+def test_without_rds_iam_there_is_nothing_to_grant() -> None:
+    with pytest.raises(MissingRdsIam, match="EnableIAMDatabaseAuthentication"):
+        plan(RoleFacts(rds_iam_exists=False))
+
+
+# The operation
+
+
+@pytest.mark.parametrize(("races", "ends_well"), [(1, True), (4, True), (5, False)])
+def test_changes_by_others_are_looked_at_again_but_not_for_ever(
+    races: int, ends_well: bool
+) -> None:
+    admin = Login("admin", "secret")
+    database = MemoryDatabase(TARGET, admin, tokens={"brokers": "t"}, races=races)
+    logins = MemoryDatabaseLogins({"arn:secret": admin}, {"brokers": "t"})
+    if ends_well:
+        assert seed(TARGET, database=database, logins=logins).steps[0] is Step.CREATE_ROLE
+    else:
+        with pytest.raises(DatabaseNotReady, match="5 attempts"):
+            seed(TARGET, database=database, logins=logins)
+        assert database.roles == {}
+
+
+def test_the_report_is_plain_data() -> None:
+    report = SeedReport(TARGET, (Step.GRANT_SCHEMA,), Proof("brokers", "17.5")).as_dict()
+    assert json.loads(json.dumps(report)) == report
+    assert report["role"] == "already there"
+    assert report["changes"] == ["usage and create on schema public granted"]
+
+
+# SQL
+
+
+@pytest.mark.parametrize(
+    ("step", "text"),
+    [
+        (Step.CREATE_ROLE, 'CREATE ROLE "a""b" WITH LOGIN'),
+        (Step.ALLOW_LOGIN, 'ALTER ROLE "a""b" WITH LOGIN'),
+        (Step.GRANT_RDS_IAM, 'GRANT rds_iam TO "a""b"'),
+        (Step.GRANT_DATABASE, 'GRANT ALL PRIVILEGES ON DATABASE "My; DB" TO "a""b"'),
+        (Step.GRANT_SCHEMA, 'GRANT USAGE, CREATE ON SCHEMA public TO "a""b"'),
+    ],
+)
+def test_identifiers_are_quoted(step: Step, text: str) -> None:
+    assert statement(step, user='a"b', database="My; DB").as_string() == text
+
+
+# psycopg's errors
+
+LOGIN = Login("brokers", "p4ss'word")
+SERVER = 'connection failed: connection to server at "10.0.0.1", port 5432 failed: '
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Connection refused", DatabaseNotReady),
+        ("failed to resolve host 'x': [Errno -2] Name or service not known", DatabaseNotReady),
+        ("FATAL:  the database system is starting up", DatabaseNotReady),
+        ("FATAL:  the database system is shutting down", DatabaseNotReady),
+        ("FATAL:  the database system is in recovery mode", DatabaseNotReady),
+        ("FATAL:  sorry, too many clients already", DatabaseNotReady),
+        ("FATAL:  remaining connection slots are reserved for roles", DatabaseNotReady),
+        ("server closed the connection unexpectedly", DatabaseNotReady),
+        ("SSL connection has been closed unexpectedly", DatabaseNotReady),
+        ("SSL SYSCALL error: EOF detected", DatabaseNotReady),
+        ("SSL error: unexpected eof while reading", DatabaseNotReady),
+        ("timeout expired", DatabaseUnreachable),
+        ("connection timeout expired", DatabaseUnreachable),
+        ("No route to host", DatabaseUnreachable),
+        ("SSL error: certificate verify failed", DatabaseTlsFailed),
+        ('server certificate for "a" does not match host name "b"', DatabaseTlsFailed),
+        ('root certificate file "/opt/x.pem" does not exist', DatabaseTlsFailed),
+        ("server does not support SSL, but SSL was required", DatabaseTlsFailed),
+        ("SSL error: tlsv1 alert unknown ca", DatabaseTlsFailed),
+        ('FATAL:  password authentication failed for user "a"', DatabaseAuthenticationFailed),
+        ('FATAL:  PAM authentication failed for user "a"', DatabaseAuthenticationFailed),
+        ("FATAL:  pg_hba.conf rejects connection for host", DatabaseAuthenticationFailed),
+        ('FATAL:  role "a" is not permitted to log in', DatabaseAuthenticationFailed),
+        ("fe_sendauth: no password supplied", DatabaseAuthenticationFailed),
+        ('FATAL:  database "x" does not exist', DatabaseRefused),
+        ("something new", DatabaseNotReady),
+    ],
+)
+def test_a_failed_connection_is_told_by_its_text(text: str, expected: type[Exception]) -> None:
+    error = translate(psycopg.OperationalError(SERVER + text), TARGET, LOGIN, connected=False)
+    assert type(error) is expected
+    assert text.rsplit(":", maxsplit=1)[-1].rsplit("  ", maxsplit=1)[-1] in str(error)
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ("42501", DatabaseRefused),
+        ("3F000", DatabaseRefused),
+        ("42710", DatabaseChangedMeanwhile),
+        ("23505", DatabaseChangedMeanwhile),
+        ("40P01", DatabaseChangedMeanwhile),
+        ("55P03", DatabaseNotReady),
+        ("57P01", DatabaseNotReady),
+        ("57P03", DatabaseNotReady),
+        ("08006", DatabaseNotReady),
+        ("25006", DatabaseNotReady),
+    ],
+)
+def test_a_refused_statement_is_told_by_its_code(state: str, expected: type[Exception]) -> None:
+    error = psycopg.errors.lookup(state)("no")
+    assert type(translate(error, TARGET, LOGIN, connected=True)) is expected
+
+
+def test_an_internal_error_is_a_race_only_if_it_says_so() -> None:
+    for text, expected in (
+        ("tuple concurrently updated", DatabaseChangedMeanwhile),
+        ("cache lookup failed for relation 1", DatabaseRefused),
+    ):
+        error = psycopg.errors.InternalError_(text)
+        assert type(translate(error, TARGET, LOGIN, connected=True)) is expected
+
+
+TOKEN = (
+    "demo:5432/?Action=connect&DBUser=brokers&X-Amz-Algorithm=AWS4-HMAC-SHA256"
+    "&X-Amz-Credential=ASIAEXAMPLE%2F20261123%2Feu-central-1%2Frds-db%2Faws4_request"
+    "&X-Amz-Date=20261123T120000Z&X-Amz-Expires=900&X-Amz-SignedHeaders=host"
+    "&X-Amz-Security-Token=IQoJb3JpZ2luSECRET&X-Amz-Signature=5ec2e7"
+)
+
+
+@pytest.mark.parametrize(
+    ("password", "said", "kept"),
+    [
+        ("p4ss'word", 'invalid connection option "p4ss\'word"', ["p4ss'word"]),
+        ("p4ss'word", "options {'password': \"p4ss'word\"}", ["p4ss'word"]),
+        ("p4ss\\word", f"options {['p4ss\\word']!r}", ["p4ss\\word", "p4ss\\\\word"]),
+        (TOKEN, f"bad conninfo: password={TOKEN}", [TOKEN, "5ec2e7", "SECRET", "ASIAEXAMPLE"]),
+        (TOKEN, "…&X-Amz-Signature=5ec2e7 is truncated", ["5ec2e7"]),
+        (TOKEN, "X-Amz-Security-Token=IQoJb3JpZ2luSECRET", ["SECRET"]),
+    ],
+)
+@pytest.mark.parametrize("connected", [True, False])
+def test_no_secret_passes_through_an_error(
+    password: str, said: str, kept: list[str], connected: bool
+) -> None:
+    login = Login("brokers", password)
+    error = translate(psycopg.OperationalError(said), TARGET, login, connected=connected)
+    told = "".join(traceback.format_exception(error)) + repr(error.args) + repr(error)
+    assert [secret for secret in kept if secret in told] == []
+    assert "***" in told
+
+
+def test_a_login_does_not_show_its_password() -> None:
+    assert LOGIN.password not in f"{LOGIN} {LOGIN!r} {[LOGIN]}"
+
+
+# Where logins come from
+
+
+def logins_answering(answer: dict[str, str] | ClientError) -> AwsDatabaseLogins:
+    keys = {"aws_access_key_id": "AKIA", "aws_secret_access_key": "s", "region_name": "eu-west-1"}
+    secrets = boto3.client("secretsmanager", **keys)
+    stub = Stubber(secrets)
+    if isinstance(answer, ClientError):
+        stub.add_client_error("get_secret_value", answer.response["Error"]["Code"])
+    else:
+        stub.add_response("get_secret_value", answer)
+    stub.activate()
+    return AwsDatabaseLogins(secrets=secrets, rds=boto3.client("rds", **keys))
+
+
+def test_the_admin_comes_from_the_secret() -> None:
+    logins = logins_answering({"SecretString": '{"username": "admin", "password": "hidden"}'})
+    assert logins.admin("arn") == Login("admin", "hidden")
+
+
+@pytest.mark.parametrize(
+    "text", ["hidden", '{"username": "admin", "passwort": "hidden"}', '["hidden"]', '"hidden"']
+)
+def test_a_secret_of_another_form_is_named_but_not_shown(text: str) -> None:
+    with pytest.raises(SecretUnreadable, match="arn:of:it") as failure:
+        logins_answering({"SecretString": text}).admin("arn:of:it")
+    assert "hidden" not in "".join(traceback.format_exception(failure.value))
+
+
+def test_a_secret_that_may_not_be_read_says_why() -> None:
+    denied = ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue")
+    with pytest.raises(SecretUnreadable, match="AccessDeniedException"):
+        logins_answering(denied).admin("arn")
+
+
+def test_a_token_is_for_the_endpoint_port_and_user() -> None:
+    logins = logins_answering({})
+    login = logins.iam("demo.rds.amazonaws.com", 5432, "brokers")
+    assert login.user == "brokers"
+    assert login.password.startswith("demo.rds.amazonaws.com:5432/?Action=connect&DBUser=brokers&")
+    assert f"%2F{datetime.now(UTC):%Y%m%d}%2Feu-west-1%2Frds-db%2F" in login.password
