@@ -192,6 +192,15 @@ class HttpManagement:
         return ManagementUnavailable(f"No broker of {self._name} could answer: {reasons}.")
 
 
+def shortened(text: str) -> str:
+    """Give Camunda's words without the 2 KB in which a 409 prints the whole configuration."""
+    text = " ".join(text.split()).rstrip(".") or "no reason given"
+    if len(text) <= _LONGEST_MESSAGE:
+        return text
+    # Both ends matter: what was refused, and "... is in progress".
+    return f"{text[:200]} … {text[-60:]}"
+
+
 def _scale_request(count: int, *, dry_run: bool) -> wire.Request:
     return wire.Request(
         "PATCH",
@@ -223,7 +232,6 @@ def _said(address: str, answer: wire.Answer) -> str:
 
 
 def _message(answer: wire.Answer) -> str:
-    """Camunda's own words, without the 2 KB in which a 409 prints the whole configuration."""
     text = answer.body.decode(errors="replace")
     try:
         document = json.loads(text)
@@ -232,8 +240,4 @@ def _message(answer: wire.Answer) -> str:
     if isinstance(document, dict):
         said = document.get("message") or document.get("detail") or document.get("error")
         text = said if isinstance(said, str) else text
-    text = " ".join(text.split()).rstrip(".") or "no reason given"
-    if len(text) <= _LONGEST_MESSAGE:
-        return text
-    # Both ends matter: what was refused, and "... is in progress".
-    return f"{text[:200]} … {text[-60:]}"
+    return shortened(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.adapters.management import shortened
 from lifecycle.adapters.management_simulation import Refusal, SimulatedCluster
 from lifecycle.core.topology import (
     ClusterConfiguration,
@@ -111,7 +112,8 @@ class InMemoryManagement:
             return self._cluster.patch(body, now=self._now, dry_run=dry_run)
         except Refusal as refusal:
             error = ChangeInProgress if refusal.status == 409 else ManagementRefused
-            raise error(f"A broker answered HTTP {refusal.status}: {refusal.message}.") from refusal
+            said = f"HTTP {refusal.status}: {shortened(refusal.message)}"
+            raise error(f"A broker answered {said}.") from refusal
 
     def _serving(self) -> list[int]:
         return [node for node in self._started if node in self._cluster.brokers]
