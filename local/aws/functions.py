@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import secrets
+import time
 from typing import TYPE_CHECKING, Any
 
-from ministack.core.lambda_runtime import execution_credentials
-from ministack.services import lambda_svc
+from ministack.core.responses import request_scope
+from ministack.services import iam, lambda_svc, sts
 
-from local.aws.lambda_pool import Function, LambdaPool, PoolExhaustedError
+from local.aws.lambda_pool import (
+    WORKER_LIFETIME_SECONDS,
+    Function,
+    LambdaPool,
+    PoolExhaustedError,
+)
+from local.config import ACCOUNT_ID, REGION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SUPPORTED_RUNTIME = "python3.13"
+SESSION_SECONDS = WORKER_LIFETIME_SECONDS + 15 * 60
 
 
 def install(pool: LambdaPool) -> None:
@@ -40,11 +50,34 @@ def install(pool: LambdaPool) -> None:
 
 
 def role_credentials(function: Function) -> Mapping[str, str]:
-    """Credentials of a session of the function's own role, whose policies the emulator enforces."""
-    credentials: dict[str, str] = execution_credentials(
-        {"FunctionArn": function.arn, "Role": function.role, "FunctionName": function.name}
+    """Open a session of the function's own role, whose policies the emulator enforces.
+
+    Raises PermissionError if the role does not trust Lambda: AWS refuses such a function.
+    """
+    name = function.role.rpartition("/")[2]
+    with request_scope(ACCOUNT_ID, REGION):
+        role = iam._roles.get(name)
+    if role is None or "lambda.amazonaws.com" not in json.dumps(role["AssumeRolePolicyDocument"]):
+        raise PermissionError(f"the role {function.role} cannot be assumed by Lambda")
+    access_key = f"ASIA{secrets.token_hex(8).upper()}"
+    secret, token = secrets.token_hex(20), secrets.token_hex(64)
+    sts.register_session(
+        access_key,
+        {
+            "Arn": f"arn:aws:sts::{ACCOUNT_ID}:assumed-role/{name}/{function.name}",
+            "UserId": f"{role['RoleId']}:{function.name}",
+            "AccountId": ACCOUNT_ID,
+            "PrincipalType": "AssumedRole",
+            "SecretAccessKey": secret,
+            "SessionToken": token,
+            "Expiration": time.time() + SESSION_SECONDS,
+        },
     )
-    return credentials
+    return {
+        "AWS_ACCESS_KEY_ID": access_key,
+        "AWS_SECRET_ACCESS_KEY": secret,
+        "AWS_SESSION_TOKEN": token,
+    }
 
 
 def _function(record: dict[str, Any], config: dict[str, Any]) -> Function:
