@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import ClassVar
 
 import pytest
 from lifecycle.adapters.probe_memory import MemoryProbe
@@ -388,7 +389,7 @@ class TestVerification:
 
 
 class TestFinish:
-    REQUEST = {"cluster": "demo", "parameters": {}}
+    REQUEST: ClassVar = {"cluster": "demo", "parameters": {}}
 
     def test_success_leaves_a_report_and_a_free_cluster(self, world: World) -> None:
         world.journal.begin(operation())

@@ -120,9 +120,7 @@ def test_plaintext_on_the_internet_only_when_accepted_in_so_many_words() -> None
 
 def test_what_a_living_cluster_has_counts_for_the_rules_between_parameters() -> None:
     present = {"Brokers": "5", "ReplicationFactor": "3", "Partitions": "3"}
-    problems = problems_of(
-        {"clusterName": "demo", "parameters": {"Brokers": 3}}, present=present
-    )
+    problems = problems_of({"clusterName": "demo", "parameters": {"Brokers": 3}}, present=present)
     assert "bootstrapped" in problems["parameters.Brokers"]["allowed"]
 
 

@@ -1,0 +1,173 @@
+"""Run a real definition in moto's Step Functions engine, with real handlers and injected time.
+
+The engine knows JSONata only through a JVM bridge that is not there; the hook below evaluates
+with ``jsonata-python``. It and the two others use private names of moto, whose version is pinned.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import boto3
+import jsonata
+import moto.stepfunctions.parser.asl.component.common.retry.retrier_decl as retries
+import moto.stepfunctions.parser.asl.component.state.exec.state_task.lambda_eval_utils as lambdas
+import moto.stepfunctions.parser.asl.jsonata.jsonata as bridge
+import pytest
+import yaml
+from moto import mock_aws
+from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
+    WaitFunction,
+)
+
+ROOT = Path(__file__).parents[2]
+REGION = "eu-central-1"
+
+Function = Callable[[dict[str, Any]], Any]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What Lambda hands to a handler beside the event."""
+
+    function_name: str = "function"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:function"
+    aws_request_id: str = "request"
+
+
+@dataclass
+class Result:
+    """How an execution ended, and what was called on the way."""
+
+    status: str
+    output: Any
+    error: str
+    cause: str
+    states: list[str]
+    calls: list[str]
+    waited: list[int] = field(default_factory=list)
+
+
+def load_handler(folder: str, **replaced: Any) -> Function:
+    """Load ``functions/<folder>/handler.py``; ``replaced`` are names in it to set anew."""
+    path = ROOT / "functions" / folder / "handler.py"
+    spec = importlib.util.spec_from_file_location(f"handler_{folder}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module: ModuleType = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for name, value in replaced.items():
+        assert hasattr(module, name), f"{path} has no {name}"
+        setattr(module, name, value)
+    return lambda event: module.handler(event, Context())
+
+
+def _evaluate(expression: str) -> Any:
+    parsed = jsonata.Jsonata(expression)
+    # Step Functions' own addition to JSONata; the engine binds only what the language has.
+    parsed.register_lambda("parse", json.loads)
+    return parsed.evaluate(None)
+
+
+class _Lambda:
+    def __init__(self, functions: Mapping[str, Function], calls: list[str]) -> None:
+        self._functions = functions
+        self._calls = calls
+
+    def invoke(self, **request: Any) -> dict[str, Any]:
+        name = request["FunctionName"]
+        payload = request["Payload"]
+        event = json.loads(payload) if isinstance(payload, (str, bytes)) else payload
+        self._calls.append(name)
+        try:
+            answer = self._functions[name](json.loads(json.dumps(event)))
+        except Exception as error:  # noqa: BLE001 - Lambda too answers any error with its class name
+            body = {
+                "errorType": type(error).__name__,
+                "errorMessage": str(error),
+                "stackTrace": traceback.format_tb(error.__traceback__)[-1:],
+            }
+            return self._answer(body, {"FunctionError": "Unhandled"})
+        return self._answer(answer, {})
+
+    @staticmethod
+    def _answer(body: Any, more: dict[str, Any]) -> dict[str, Any]:
+        stream = io.BytesIO(json.dumps(body).encode())
+        return {"StatusCode": 200, "Payload": stream, **more}
+
+
+def run(
+    definition: str,
+    functions: Mapping[str, Function],
+    given: Any,
+    *,
+    monkeypatch: pytest.MonkeyPatch,
+    on_wait: Callable[[int], None] = lambda _seconds: None,
+    name: str = "demo.provision.1",
+) -> Result:
+    """Run ``statemachines/<definition>.asl.yaml`` to its end.
+
+    ``functions`` are called by the name that the definition substitutes; a wait (also a retry's)
+    calls ``on_wait`` with its seconds instead of sleeping.
+    """
+    calls: list[str] = []
+    waited: list[int] = []
+
+    def wait(_self: Any, env: Any, wait_seconds: int) -> None:
+        del env
+        waited.append(int(wait_seconds))
+        on_wait(int(wait_seconds))
+
+    monkeypatch.setattr(bridge, "_eval_jsonata", _evaluate)
+    monkeypatch.setattr(lambdas, "boto_client_for", lambda **_: _Lambda(functions, calls))
+    monkeypatch.setattr(WaitFunction, "_wait_interval", wait)
+    retry_time = SimpleNamespace(sleep=lambda seconds: wait(None, None, int(seconds)))
+    monkeypatch.setattr(retries, "time", retry_time)
+    for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(key, "testing")
+    text = (ROOT / "statemachines" / f"{definition}.asl.yaml").read_text()
+    for function in functions:
+        text = text.replace(f"${{{function}}}", function)
+    text = text.replace("${Partition}", "aws")
+    assert "${" not in text, "a substitution of the definition has no function"
+    with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
+        api = boto3.client("stepfunctions", region_name=REGION)
+        machine = api.create_state_machine(
+            name=definition,
+            definition=json.dumps(yaml.safe_load(text)),
+            roleArn="arn:aws:iam::123456789012:role/machine",
+        )["stateMachineArn"]
+        execution = api.start_execution(
+            stateMachineArn=machine, name=name, input=json.dumps(given)
+        )["executionArn"]
+        deadline = time.monotonic() + 60
+        while True:
+            found = api.describe_execution(executionArn=execution)
+            if found["status"] != "RUNNING":
+                break
+            assert time.monotonic() < deadline, "the execution did not end"
+            time.sleep(0.02)
+        events = api.get_execution_history(executionArn=execution, maxResults=1000)["events"]
+    return Result(
+        status=found["status"],
+        output=json.loads(found["output"]) if found.get("output") else None,
+        error=found.get("error", ""),
+        cause=found.get("cause", ""),
+        states=[
+            event["stateEnteredEventDetails"]["name"]
+            for event in events
+            if "stateEnteredEventDetails" in event
+        ],
+        calls=calls,
+        waited=waited,
+    )

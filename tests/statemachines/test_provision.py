@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from lifecycle.core.services import StoppedTask
+from lifecycle.errors import AwsUnavailable, DatabaseNotReady
+from lifecycle.settings import Settings
+
+from tests.statemachines.engine import Function, Result, load_handler, run
+from tests.support.world import CONTROL, World, operation
+
+INPUT = {"clusterName": "demo", "parameters": {"Brokers": 3}}
+
+
+class Provision:
+    """The provision machine on a world in memory; every wait lets the world move on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.world = World()
+        self.monkeypatch = monkeypatch
+        self.on_wait: Callable[[World], None] = self.all_goes_well
+        self.seeds: list[dict[str, Any]] = []
+        self.seed_errors: list[Exception] = []
+        self.functions = self._functions()
+
+    @staticmethod
+    def all_goes_well(world: World) -> None:
+        world.stacks.finish()
+        if any(world.desired.values()):
+            world.bring_up()
+
+    def _functions(self) -> dict[str, Function]:
+        world = self.world
+        settings = Settings(
+            control_stack=CONTROL,
+            region="eu-central-1",
+            table_name="table",
+            artifact_bucket="artifacts",
+            deployment_role_arn="arn:role",
+            cluster_template="/opt/cluster.yaml",
+        )
+
+        def seed(event: dict[str, Any]) -> dict[str, Any]:
+            if self.seed_errors:
+                raise self.seed_errors.pop(0)
+            self.seeds.append(event)
+            return {"roles": ["camunda"]}
+
+        stack = {"stack_changer": lambda: world.changer}
+        start = {"service_starter": lambda: world.starter}
+        return {
+            "ValidateRequest": load_handler(
+                "validate_request", settings=lambda: settings, stacks=lambda: world.stacks
+            ),
+            "BeginOperation": load_handler("begin_operation", journal=lambda: world.journal),
+            "PlanStack": load_handler(
+                "plan_stack",
+                settings=lambda: settings,
+                cluster_template=lambda: b"template",
+                **stack,
+            ),
+            "CheckChangeSet": load_handler("check_change_set", **stack),
+            "ExecuteChangeSet": load_handler("execute_change_set", **stack),
+            "FollowStack": load_handler("follow_stack", **stack),
+            "ReadCluster": load_handler("read_cluster", **stack),
+            "SeedDatabase": seed,
+            "StartServices": load_handler("start_services", **start),
+            "FollowStart": load_handler("follow_start", **start),
+            "StopServices": load_handler("stop_services", **start),
+            "VerifyCluster": load_handler("verify_cluster", verifier=lambda: world.verifier),
+            "FinishOperation": load_handler("finish_operation", finisher=lambda: world.finisher),
+        }
+
+    def run(self, given: Any = INPUT, number: int = 1) -> Result:
+        def waited(seconds: int) -> None:
+            self.world.clock.pass_seconds(seconds)
+            self.on_wait(self.world)
+
+        return run(
+            "provision",
+            self.functions,
+            given,
+            monkeypatch=self.monkeypatch,
+            on_wait=waited,
+            name=operation(number).operation_id,
+        )
+
+    def interrupt(self, function: str, error: Exception, times: int = 1) -> None:
+        """Let a function do its work and then die before its answer arrives."""
+        real = self.functions[function]
+        left = [error] * times
+
+        def dying(event: dict[str, Any]) -> Any:
+            answer = real(event)
+            if left:
+                raise left.pop()
+            return answer
+
+        self.functions[function] = dying
+
+
+@pytest.fixture
+def provision(monkeypatch: pytest.MonkeyPatch) -> Provision:
+    return Provision(monkeypatch)
+
+
+def test_a_cluster_is_made_from_nothing(provision: Provision) -> None:
+    result = provision.run()
+    assert result.status == "SUCCEEDED", result.cause
+    world = provision.world
+    stack = world.stacks.stacks["control-demo"]
+    assert (stack.status, stack.parameters["Booting"]) == ("UPDATE_COMPLETE", "false")
+    assert world.desired == {"orchestration-cluster": 3, "connectors": 1}
+    assert result.output["result"] == "SUCCEEDED"
+    assert result.output["verification"]["result"] == "PASS"
+    assert result.output["outputs"]["EcsClusterName"] == "control-demo"
+    assert world.table.locks == {}
+    assert json.loads(world.artifacts.objects[result.output["reportKey"]])["timeline"]
+
+
+def test_counts_are_handed_over_before_any_is_raised(provision: Provision) -> None:
+    raised_while_booting = []
+    real = provision.functions["StartServices"]
+
+    def start(event: dict[str, Any]) -> Any:
+        stack = provision.world.stacks.stacks["control-demo"]
+        raised_while_booting.append(stack.parameters["Booting"])
+        return real(event)
+
+    provision.functions["StartServices"] = start
+    assert provision.run().status == "SUCCEEDED"
+    assert raised_while_booting == ["false"]
+
+
+def test_the_same_input_again_changes_nothing(provision: Provision) -> None:
+    provision.run()
+    history = len(provision.world.stacks.history)
+    result = provision.run(number=2)
+    assert result.status == "SUCCEEDED", result.cause
+    assert len(provision.world.stacks.history) == history
+    assert provision.world.desired == {"orchestration-cluster": 3, "connectors": 1}
+    assert "ExecuteChangeSet" not in result.states
+
+
+def test_a_scaled_cluster_keeps_its_count(provision: Provision) -> None:
+    provision.run()
+    provision.world.services.set_count("control-demo", "orchestration-cluster", 5)
+    provision.world.bring_up()
+    assert provision.run(number=2).status == "SUCCEEDED"
+    assert provision.world.desired["orchestration-cluster"] == 5
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"clusterName": "Bad Name"}, "clusterName"),
+        ({}, "clusterName"),
+        (
+            {"clusterName": "demo", "parameters": {"Brokers": 2, "ReplicationFactor": 3}},
+            "parameters.Brokers",
+        ),
+    ],
+)
+def test_a_bad_request_ends_before_anything_is_changed(
+    provision: Provision, given: Any, field: str
+) -> None:
+    result = provision.run(given)
+    assert (result.status, result.error) == ("FAILED", "InvalidRequest")
+    assert field in result.cause
+    assert result.calls == ["ValidateRequest"]
+    assert provision.world.table.records == {}
+
+
+def test_a_second_operation_is_refused_and_the_first_one_named(provision: Provision) -> None:
+    provision.world.journal.begin(operation(7))
+    result = provision.run()
+    assert (result.status, result.error) == ("FAILED", "ClusterBusy")
+    assert "demo.provision.7" in result.cause
+    assert provision.world.stacks.stacks == {}
+    assert provision.world.table.locks["demo"].owner == operation(7).execution_arn
+
+
+def test_a_failed_resource_is_named_kept_and_continued_from(provision: Provision) -> None:
+    provision.on_wait = lambda world: world.stacks.finish(
+        failing="Database", reason="no such instance class"
+    )
+    result = provision.run()
+    assert (result.status, result.error) == ("FAILED", "StackFailed")
+    assert "no such instance class" in result.cause
+    assert "CREATE_FAILED" in result.cause
+    assert provision.world.table.locks == {}
+    provision.on_wait = provision.all_goes_well
+    assert provision.run(number=2).status == "SUCCEEDED"
+
+
+def test_a_database_that_is_still_starting_is_waited_out(provision: Provision) -> None:
+    provision.seed_errors = [DatabaseNotReady("starting up")] * 3
+    result = provision.run()
+    assert result.status == "SUCCEEDED", result.cause
+    assert result.calls.count("SeedDatabase") == 4
+    assert len(provision.seeds) == 1
+
+
+def broken_brokers(world: World) -> None:
+    world.stacks.finish()
+    if world.desired["orchestration-cluster"]:
+        at = world.clock.now().isoformat(timespec="seconds")
+        world.services.stopped["orchestration-cluster"] = [
+            StoppedTask(f"t{n}", at, "EssentialContainerExited", "it exited", ("b, exit code 1",))
+            for n in range(3)
+        ]
+
+
+def test_brokers_that_keep_dying_end_the_start_and_counts_go_back(provision: Provision) -> None:
+    provision.on_wait = broken_brokers
+    result = provision.run()
+    assert (result.status, result.error) == ("FAILED", "StartFailed")
+    assert "exit code 1" in result.cause
+    assert provision.world.desired == {"orchestration-cluster": 0, "connectors": 0}
+    assert provision.world.table.locks == {}
+    provision.world.services.stopped.clear()
+    provision.on_wait = provision.all_goes_well
+    assert provision.run(number=2).status == "SUCCEEDED"
+
+
+def test_counts_stay_when_told_to_keep_them(provision: Provision) -> None:
+    provision.on_wait = broken_brokers
+    result = provision.run({**INPUT, "onStartFailure": "keep"})
+    assert result.error == "StartFailed"
+    assert provision.world.desired["orchestration-cluster"] == 3
+
+
+def test_a_failed_verification_is_told_and_leaves_the_cluster_as_it_is(
+    provision: Provision,
+) -> None:
+    provision.world.targets.by_arn.clear()
+
+    def without_rest(world: World) -> None:
+        provision.all_goes_well(world)
+        world.targets.by_arn["arn:rest"] = []
+
+    provision.on_wait = without_rest
+    result = provision.run()
+    assert (result.status, result.error) == ("FAILED", "VerificationFailed")
+    assert "REST targets: 0 of 3" in result.cause
+    assert provision.world.desired == {"orchestration-cluster": 3, "connectors": 1}
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        "BeginOperation",
+        "PlanStack",
+        "CheckChangeSet",
+        "ExecuteChangeSet",
+        "FollowStack",
+        "StartServices",
+        "FollowStart",
+        "VerifyCluster",
+        "FinishOperation",
+    ],
+)
+def test_a_function_that_dies_after_its_side_effect_is_repeated_harmlessly(
+    provision: Provision, function: str
+) -> None:
+    provision.interrupt(function, AwsUnavailable("the answer was lost"))
+    result = provision.run()
+    assert result.status == "SUCCEEDED", result.cause
+    world = provision.world
+    assert world.desired == {"orchestration-cluster": 3, "connectors": 1}
+    executed = [cs for cs in world.stacks.change_sets.values() if cs.status == "EXECUTED"]
+    assert len(executed) == 2
+    assert world.table.locks == {}
+
+
+def test_what_cannot_be_repeated_any_more_ends_in_words_and_a_free_cluster(
+    provision: Provision,
+) -> None:
+    provision.interrupt("PlanStack", AwsUnavailable("throttled"), times=50)
+    result = provision.run()
+    assert (result.status, result.error) == ("FAILED", "AwsUnavailable")
+    assert "throttled" in result.cause
+    assert "REVIEW_IN_PROGRESS" in result.cause
+    assert provision.world.table.locks == {}
