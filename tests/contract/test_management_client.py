@@ -1,0 +1,261 @@
+"""The client against servers that fail in every way: what is repeated, and what is never."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from lifecycle.adapters import wire
+from lifecycle.adapters.management import MANAGEMENT_PORT, REST_PORT, HttpManagement
+from lifecycle.core.credentials import Credentials
+from lifecycle.core.topology import ReadinessState
+from lifecycle.errors import (
+    ChangeInProgress,
+    CredentialsWithheld,
+    ManagementAmbiguous,
+    ManagementRefused,
+    ManagementUnavailable,
+    UnreadableAnswer,
+)
+
+pytestmark = pytest.mark.contract
+
+FAST = wire.Timeouts(connect=0.5, read=0.3)
+EMPTY = {"changeId": 1, "plannedChanges": [], "currentTopology": [], "expectedTopology": []}
+_BLOCK = f"127.{60 + os.getpid() % 150}.255"
+_numbers = itertools.count(1)
+
+
+class Server:
+    """A TCP server at an address of its own that keeps what it was sent."""
+
+    def __init__(self, reply: bytes | None, *, port: int = MANAGEMENT_PORT) -> None:
+        self.address = unused()
+        self.received: list[bytes] = []
+        self._reply = reply
+        self._silence = threading.Event()
+        self._socket = socket.create_server((self.address, port))
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            with connection:
+                self.received.append(connection.recv(65536))
+                if self._reply is None:
+                    self._silence.wait(5)
+                else:
+                    connection.sendall(self._reply)
+
+    def close(self) -> None:
+        self._silence.set()
+        # Wakes the thread that accepts; closing alone does not.
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Server]]:
+    with ExitStack() as stack:
+
+        def start(reply: bytes | None, *, port: int = MANAGEMENT_PORT) -> Server:
+            server = Server(reply, port=port)
+            stack.callback(server.close)
+            return server
+
+        yield start
+
+
+def unused() -> str:
+    """A loopback address where nobody listens."""
+    return f"{_BLOCK}.{next(_numbers)}"
+
+
+def http(status: int, document: object) -> bytes:
+    body = document if isinstance(document, str) else json.dumps(document)
+    length = len(body.encode())
+    return f"HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n\r\n{body}".encode()
+
+
+def client(*addresses: str, **options: object) -> HttpManagement:
+    return HttpManagement(
+        "brokers.test",
+        resolve=lambda *_: addresses,
+        timeouts=FAST,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def test_a_read_goes_on_to_the_next_address(serve: Callable[..., Server]) -> None:
+    servers = [
+        serve(b""),
+        serve(http(502, {"message": "no coordinator"})),
+        serve(None),
+        serve(http(200, {"version": 1, "brokers": []})),
+    ]
+
+    configuration = client(unused(), *(server.address for server in servers)).configuration()
+
+    assert configuration.version == 1
+    assert [len(server.received) for server in servers] == [1, 1, 1, 1]
+
+
+def test_when_no_address_answers_each_reason_is_told(serve: Callable[..., Server]) -> None:
+    coordinatorless, nobody = serve(http(502, {"message": "no coordinator"})), unused()
+
+    with pytest.raises(ManagementUnavailable) as failed:
+        client(nobody, coordinatorless.address).configuration()
+
+    assert f"{nobody}:9600: Connection refused" in failed.value.message
+    assert f"{coordinatorless.address} answered HTTP 502: no coordinator" in failed.value.message
+
+
+def test_a_name_without_addresses_is_unavailable() -> None:
+    with pytest.raises(ManagementUnavailable, match="has no address"):
+        client().configuration()
+    with pytest.raises(ManagementUnavailable, match="does not resolve"):
+        HttpManagement("brokers.invalid").scale_brokers(4)
+
+
+def test_no_further_address_is_tried_when_the_time_is_over(serve: Callable[..., Server]) -> None:
+    late = serve(http(200, {"version": 1, "brokers": []}))
+    times = iter([0.0, 41.0])
+
+    with pytest.raises(ManagementUnavailable, match="was not tried"):
+        client(unused(), late.address, monotonic=lambda: next(times)).configuration()
+
+    assert late.received == []
+
+
+def test_a_write_is_repeated_while_nothing_was_sent(serve: Callable[..., Server]) -> None:
+    server = serve(http(202, EMPTY))
+
+    plan = client(unused(), unused(), server.address).scale_brokers(4)
+
+    assert plan.is_noop
+    (request,) = server.received
+    assert request.startswith(b"PATCH /actuator/cluster HTTP/1.1\r\n")
+    assert request.endswith(b'{"brokers": {"count": 4}}')
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(None, id="no answer"),
+        pytest.param(b"", id="connection closed"),
+        pytest.param(b"HTTP/1.1 202 X\r\nContent-Length: 99\r\n\r\n{", id="answer cut off"),
+        pytest.param(b"nonsense\r\n\r\n", id="not HTTP"),
+        pytest.param(http(500, {"message": "broken"}), id="500"),
+        pytest.param(http(502, {"message": "no coordinator"}), id="502"),
+        pytest.param(http(504, {"message": "timed out in PT10S"}), id="504"),
+        pytest.param(http(202, "accepted"), id="accepted unreadably"),
+    ],
+)
+def test_a_write_without_a_definite_answer_is_sent_once(
+    serve: Callable[..., Server], reply: bytes | None
+) -> None:
+    first, second = serve(reply), serve(http(202, EMPTY))
+
+    with pytest.raises(ManagementAmbiguous):
+        client(first.address, second.address).scale_brokers(4)
+
+    assert len(first.received) == 1
+    assert second.received == []
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(400, ManagementRefused), (404, ManagementRefused), (409, ChangeInProgress)],
+)
+def test_a_definite_refusal_is_not_asked_again(
+    serve: Callable[..., Server], status: int, error: type[Exception]
+) -> None:
+    first, second = serve(http(status, {"message": "because"})), serve(http(202, EMPTY))
+
+    for call in (
+        client(first.address, second.address).scale_brokers,
+        client(first.address, second.address).plan_brokers,
+    ):
+        with pytest.raises(error, match=f"{status}: because"):
+            call(4)
+
+    assert second.received == []
+
+
+def test_redirects_are_not_followed(serve: Callable[..., Server]) -> None:
+    server = serve(b"HTTP/1.1 301 X\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n")
+
+    with pytest.raises(UnreadableAnswer, match="301"):
+        client(server.address).configuration()
+    with pytest.raises(UnreadableAnswer, match="301"):
+        client(server.address).scale_brokers(4)
+
+
+@pytest.mark.parametrize("body", ["<html>", "[" * 100_000, "[]", '{"version": 1}'])
+def test_what_is_not_a_configuration_is_unreadable(serve: Callable[..., Server], body: str) -> None:
+    with pytest.raises(UnreadableAnswer):
+        client(serve(http(200, body)).address).configuration()
+
+
+def test_an_endless_answer_is_given_up(serve: Callable[..., Server]) -> None:
+    server = serve(http(200, "1" * (9 * 1024 * 1024)))
+
+    with pytest.raises(ManagementUnavailable, match="more than"):
+        client(server.address).configuration()
+
+
+def test_a_silent_broker_costs_no_more_than_the_time_out(serve: Callable[..., Server]) -> None:
+    began = time.monotonic()
+
+    with pytest.raises(ManagementUnavailable, match=r"did not answer within 0\.3 s"):
+        client(serve(None).address).configuration()
+
+    assert time.monotonic() - began < 3
+
+
+def test_readiness_never_raises(serve: Callable[..., Server]) -> None:
+    answers = {
+        serve(http(200, {"status": "UP"})).address: ReadinessState.READY,
+        serve(http(503, {"status": "OUT_OF_SERVICE"})).address: ReadinessState.NOT_READY,
+        serve(None).address: ReadinessState.UNREACHABLE,
+        unused(): ReadinessState.UNREACHABLE,
+    }
+
+    assert {address: client().readiness(address).state for address in answers} == answers
+
+
+def test_credentials_go_to_the_rest_api_only(serve: Callable[..., Server]) -> None:
+    rest = serve(http(200, {"brokers": []}), port=REST_PORT)
+
+    client(rest.address).topology(Credentials("demo", "pä:ss"))
+
+    (request,) = rest.received
+    assert b"Authorization: Basic ZGVtbzpww6Q6c3M=\r\n" in request
+
+
+def test_credentials_do_not_leave_the_vpc_in_clear() -> None:
+    outside = client("192.0.2.1", networks=("10.0.0.0/16",))
+
+    with pytest.raises(CredentialsWithheld) as withheld:
+        outside.topology(Credentials("demo", "very-secret"))
+
+    assert "very-secret" not in str(withheld.value)
+
+
+def test_wrong_credentials_are_a_refusal(serve: Callable[..., Server]) -> None:
+    rest = serve(http(401, {"title": "Unauthorized", "detail": "Bad credentials"}), port=REST_PORT)
+
+    with pytest.raises(ManagementRefused, match="401: Bad credentials") as refused:
+        client(rest.address).topology(Credentials("demo", "very-secret"))
+
+    assert "very-secret" not in str(refused.value)

@@ -1,0 +1,246 @@
+"""Probes against real sockets: TLS, credentials, and what is gRPC and what is not."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import itertools
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from lifecycle.adapters import wire
+from lifecycle.adapters.probes import grpc_answers, http_status
+from lifecycle.core.credentials import Credentials, may_travel
+from lifecycle.errors import CertificateRefused, CredentialsWithheld, EndpointUnreachable
+
+pytestmark = pytest.mark.contract
+
+FAST = wire.Timeouts(connect=0.5, read=0.5)
+SECRET = Credentials("demo", "very-secret")
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n" + b'{"brokers":[]}'
+SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+_BLOCK = f"127.{60 + os.getpid() % 150}.254"
+_numbers = itertools.count(1)
+
+
+class Server:
+    """A server for any number of connections, each answered with the same bytes."""
+
+    def __init__(self, address: str, reply: bytes, tls: ssl.SSLContext | None) -> None:
+        self.address = address
+        self._listener = socket.create_server((self.address, 0))
+        self.port = self._listener.getsockname()[1]
+        self.received: list[bytes] = []
+        self._reply, self._tls = reply, tls
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+                if self._tls is not None:
+                    connection = self._tls.wrap_socket(connection, server_side=True)
+            except ssl.SSLError:
+                continue
+            except OSError:
+                return
+            with connection:
+                self.received.append(connection.recv(65536))
+                connection.sendall(self._reply)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+def unused() -> str:
+    """A loopback address of its own."""
+    return f"{_BLOCK}.{next(_numbers)}"
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Server]]:
+    with ExitStack() as stack:
+
+        def start(
+            reply: bytes, tls: ssl.SSLContext | None = None, address: str | None = None
+        ) -> Server:
+            server = Server(address or unused(), reply, tls)
+            stack.callback(server.close)
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Callable[[str], tuple[ssl.SSLContext, str]]:
+    """Make a certificate for an address: the server's context, and the file to trust it by."""
+
+    def make(address: str) -> tuple[ssl.SSLContext, str]:
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "probe test")])
+        now = datetime.datetime.now(datetime.UTC)
+        issued = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(hours=1))
+            .not_valid_after(now + datetime.timedelta(hours=1))
+            .add_extension(
+                x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]),
+                critical=False,
+            )
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        public, private = tmp_path / f"{address}.crt", tmp_path / f"{address}.key"
+        public.write_bytes(issued.public_bytes(serialization.Encoding.PEM))
+        private.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(public, private)
+        return context, str(public)
+
+    return make
+
+
+def test_http_gives_status_and_document(serve: Callable[..., Server]) -> None:
+    server = serve(OK)
+
+    answer = http_status(f"http://{server.address}:{server.port}/v2/topology?a=b", timeouts=FAST)
+
+    assert (answer.status, answer.document) == (200, {"brokers": []})
+    assert server.received[0].startswith(b"GET /v2/topology?a=b HTTP/1.1\r\n")
+    assert b"Authorization" not in server.received[0]
+
+
+def test_what_is_not_json_has_no_document(serve: Callable[..., Server]) -> None:
+    server = serve(b"HTTP/1.1 503 X\r\nContent-Length: 4\r\n\r\nbusy")
+
+    answer = http_status(f"http://{server.address}:{server.port}", timeouts=FAST)
+
+    assert (answer.status, answer.document) == (503, None)
+
+
+def test_a_trusted_certificate_lets_credentials_travel(
+    serve: Callable[..., Server], certificate: Callable[[str], tuple[ssl.SSLContext, str]]
+) -> None:
+    address = unused()
+    context, trusted = certificate(address)
+    server = serve(OK, context, address)
+
+    answer = http_status(
+        f"https://{server.address}:{server.port}/",
+        credentials=SECRET,
+        ca_file=trusted,
+        timeouts=FAST,
+    )
+
+    assert answer.status == 200
+    assert b"Authorization: Basic " in server.received[0]
+
+
+def test_an_unknown_certificate_gets_nothing(
+    serve: Callable[..., Server], certificate: Callable[[str], tuple[ssl.SSLContext, str]]
+) -> None:
+    address = unused()
+    context, _ = certificate(address)
+    server = serve(OK, context, address)
+
+    with pytest.raises(CertificateRefused):
+        http_status(f"https://{server.address}:{server.port}/", credentials=SECRET, timeouts=FAST)
+
+    assert server.received == []
+
+
+def test_a_certificate_of_another_name_gets_nothing(
+    serve: Callable[..., Server], certificate: Callable[[str], tuple[ssl.SSLContext, str]]
+) -> None:
+    context, trusted = certificate("192.0.2.1")
+    server = serve(OK, context)
+
+    with pytest.raises(CertificateRefused):
+        http_status(
+            f"https://{server.address}:{server.port}/",
+            credentials=SECRET,
+            ca_file=trusted,
+            timeouts=FAST,
+        )
+
+    assert server.received == []
+
+
+def test_credentials_do_not_leave_the_vpc_in_clear() -> None:
+    with pytest.raises(CredentialsWithheld) as withheld:
+        http_status("http://192.0.2.1/", credentials=SECRET, networks=("10.0.0.0/16",))
+
+    assert "very-secret" not in str(withheld.value)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "address", "allowed"),
+    [
+        ("https", "192.0.2.1", True),
+        ("http", "10.0.7.9", True),
+        ("http", "10.1.0.1", False),
+        ("http", "192.0.2.1", False),
+        ("http", "127.0.0.1", True),
+        ("http", "fd00::5", True),
+        ("http", "2001:db8::1", False),
+    ],
+)
+def test_where_credentials_may_travel(scheme: str, address: str, allowed: bool) -> None:
+    assert may_travel(scheme, address, ("10.0.0.0/16", "fd00::/64")) is allowed
+
+
+def test_a_password_is_in_no_representation() -> None:
+    assert "very-secret" not in f"{SECRET!r} {SECRET}"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1/", "http://name.invalid/", "ftp://127.0.0.1/", "http://[::", "x"]
+)
+def test_what_cannot_be_reached_is_said_so(url: str) -> None:
+    with pytest.raises(EndpointUnreachable):
+        http_status(url, timeouts=FAST)
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        pytest.param(SETTINGS, True, id="settings"),
+        pytest.param(SETTINGS + b"more", True, id="settings and more"),
+        pytest.param(OK, False, id="HTTP/1.1"),
+        pytest.param(b"", False, id="closed, like a balancer without targets"),
+        pytest.param(SETTINGS[:5], False, id="cut off"),
+        pytest.param(bytes([0, 0, 0, 4, 1, 0, 0, 0, 0]), False, id="only an acknowledgement"),
+        pytest.param(bytes([0, 0, 0, 7, 0, 0, 0, 0, 0]), False, id="GOAWAY"),
+    ],
+)
+def test_grpc_needs_settings(serve: Callable[..., Server], reply: bytes, *, expected: bool) -> None:
+    server = serve(reply)
+
+    assert grpc_answers(server.address, server.port, timeouts=FAST) is expected
+    assert server.received[0].startswith(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+
+
+def test_grpc_where_nobody_listens() -> None:
+    with pytest.raises(EndpointUnreachable, match="Connection refused"):
+        grpc_answers("127.0.0.1", 1, timeouts=FAST)
