@@ -25,9 +25,9 @@ import psycopg
 import pytest
 from lifecycle.adapters import database as adapter
 from lifecycle.adapters.database import PostgresDatabase
-from lifecycle.adapters.database_logins import AwsDatabaseLogins
-from lifecycle.adapters.database_memory import MemoryDatabase, MemoryDatabaseLogins
-from lifecycle.core.seed import Login, RoleFacts, SeedReport, SeedTarget, Step, plan_seed
+from lifecycle.adapters.database_memory import MemoryDatabase, MemoryDatabaseTokens
+from lifecycle.core.credentials import Credentials
+from lifecycle.core.seed import RoleFacts, SeedTarget, Step, plan_seed
 from lifecycle.errors import (
     DatabaseAuthenticationFailed,
     DatabaseNotReady,
@@ -36,15 +36,16 @@ from lifecycle.errors import (
     DatabaseUnreachable,
     LifecycleError,
     MissingRdsIam,
-    SecretUnreadable,
 )
-from lifecycle.operations.seed_database import seed
-from lifecycle.ports import Database, DatabaseLogins
+from lifecycle.operations.seed_database import DatabaseSeeder
+from lifecycle.ports import Database, DatabaseTokens
 
 from local import instance
 from local.component import Instance
 from local.config import REGION, LocalConfig
 from local.postgres.authority import Authority
+from tests.support.world import World as ControlPlane
+from tests.support.world import operation
 
 pytestmark = pytest.mark.integration
 
@@ -87,9 +88,9 @@ class World(Protocol):
     """A database of either kind, and what a test may do to it behind the seed's back."""
 
     target: SeedTarget
-    admin: Login
+    admin: Credentials
     database: Database
-    logins: DatabaseLogins
+    tokens: DatabaseTokens
 
     def make_role(self, attributes: str) -> None: ...
     def undo(self, step: Step) -> None: ...
@@ -102,10 +103,9 @@ class World(Protocol):
 class MemoryWorld:
     def __init__(self) -> None:
         self.target = SeedTarget("db.test", 5432, "camunda", "camunda", "arn:secret")
-        self.admin = Login("camunda_admin", "right")
-        tokens = {"camunda": "token", 'x"; DROP ROLE camunda_admin; --': "token"}
-        self.database = MemoryDatabase(self.target, self.admin, tokens=tokens)
-        self.logins = MemoryDatabaseLogins({"arn:secret": self.admin}, tokens)
+        self.admin = Credentials("camunda_admin", "right")
+        self.database = MemoryDatabase(self.target, self.admin)
+        self.tokens = MemoryDatabaseTokens()
 
     def make_role(self, attributes: str) -> None:
         elevated = tuple(word for word in attributes.split() if not word.startswith("NO"))
@@ -195,11 +195,18 @@ class Aurora:
             region_name=REGION,
         )
 
-    def logins(self, session: boto3.session.Session | None = None) -> AwsDatabaseLogins:
-        return AwsDatabaseLogins(
-            secrets=self.instance.client("secretsmanager"),
-            rds=(session or self.session).client("rds"),
-        )
+    def tokens(self, session: boto3.session.Session | None = None) -> DatabaseTokens:
+        """Tokens signed with the credentials of `session`, else of a role that may connect."""
+        return SessionTokens((session or self.session).client("rds"))
+
+
+@dataclass(frozen=True)
+class SessionTokens:
+    rds: Any
+
+    def sign(self, endpoint: str, port: int, user: str) -> Credentials:
+        token = self.rds.generate_db_auth_token(DBHostname=endpoint, Port=port, DBUsername=user)
+        return Credentials(user, token)
 
 
 class PostgresWorld:
@@ -208,8 +215,11 @@ class PostgresWorld:
         self.target = SeedTarget.from_outputs(
             aurora.outputs | {"DatabaseUser": f"camunda_{uuid.uuid4().hex[:8]}"}
         )
-        self.logins = aurora.logins()
-        self.admin = self.logins.admin(self.target.admin_secret_arn)
+        self.tokens = aurora.tokens()
+        secret = aurora.instance.client("secretsmanager").get_secret_value(
+            SecretId=self.target.admin_secret_arn
+        )
+        self.admin = Credentials(**json.loads(secret["SecretString"]))
         self._environment = monkeypatch
         self._directory = directory
 
@@ -316,9 +326,40 @@ def world(request: pytest.FixtureRequest) -> World:
     return MemoryWorld() if request.param == "twin" else request.getfixturevalue("postgres")
 
 
-def run(world: World, **changes: Any) -> SeedReport:
-    parts: dict[str, Any] = {"database": world.database, "logins": world.logins} | changes
-    return seed(parts.pop("target", world.target), **parts)
+@dataclass(frozen=True)
+class Secret:
+    """The `Users` port with one user."""
+
+    content: Credentials
+
+    def credentials(self, secret_arn: str) -> Credentials:
+        del secret_arn
+        return self.content
+
+
+def run(world: World, **changes: Any) -> dict[str, Any]:
+    """Seed; `changes` replace the target, or what the seed gets from outside."""
+    parts: dict[str, Any] = {
+        "target": world.target,
+        "admin": world.admin,
+        "database": world.database,
+        "tokens": world.tokens,
+    } | changes
+    target: SeedTarget = parts["target"]
+    seeder = DatabaseSeeder(
+        database=lambda _: parts["database"],
+        users=Secret(parts["admin"]),
+        tokens=parts["tokens"],
+        journal=ControlPlane().journal,
+    )
+    outputs = {
+        "DatabaseEndpoint": target.endpoint,
+        "DatabasePort": str(target.port),
+        "DatabaseName": target.database,
+        "DatabaseUser": target.user,
+        "DatabaseAdminSecretArn": target.admin_secret_arn,
+    }
+    return seeder.seed(operation(), outputs)
 
 
 def facts(world: World) -> RoleFacts:
@@ -327,7 +368,7 @@ def facts(world: World) -> RoleFacts:
 
 
 def is_complete(world: World) -> bool:
-    return plan_seed(world.target.user, world.admin.user, facts(world)) == ()
+    return plan_seed(world.target.user, world.admin.username, facts(world)) == ()
 
 
 ALL_GRANTS = (Step.GRANT_RDS_IAM, Step.GRANT_DATABASE, Step.GRANT_SCHEMA)
@@ -339,18 +380,18 @@ ALL_GRANTS = (Step.GRANT_RDS_IAM, Step.GRANT_DATABASE, Step.GRANT_SCHEMA)
 def test_the_first_seed_creates_and_the_second_changes_nothing(world: World) -> None:
     assert not facts(world).exists
     first, second = run(world), run(world)
-    assert first.steps == (Step.CREATE_ROLE, *ALL_GRANTS)
-    assert first.as_dict()["role"] == "created"
-    assert second.steps == ()
-    assert second.as_dict()["role"] == "already there"
-    assert second.proof.logged_in_as == world.target.user
+    assert first["changes"] == [Step.CREATE_ROLE, *ALL_GRANTS]
+    assert first["role"] == "created"
+    assert second["changes"] == []
+    assert second["role"] == "already there"
+    assert second["proof"]["loggedInAs"] == world.target.user
     assert is_complete(world)
 
 
 def test_seeds_at_the_same_time_do_not_collide(world: World) -> None:
     with ThreadPoolExecutor(8) as pool:
         reports = list(pool.map(lambda _: run(world), range(8)))
-    assert [Step.CREATE_ROLE in report.steps for report in reports].count(True) == 1
+    assert [report["role"] for report in reports].count("created") == 1
     assert is_complete(world)
 
 
@@ -358,13 +399,13 @@ def test_seeds_at_the_same_time_do_not_collide(world: World) -> None:
 def test_what_was_taken_away_is_given_back(world: World, step: Step) -> None:
     run(world)
     world.undo(step)
-    assert run(world).steps == (step,)
+    assert run(world)["changes"] == [step]
     assert is_complete(world)
 
 
 def test_a_bare_role_made_by_hand_is_completed(world: World) -> None:
     world.make_role("NOLOGIN")
-    assert run(world).steps == (Step.ALLOW_LOGIN, *ALL_GRANTS)
+    assert run(world)["changes"] == [Step.ALLOW_LOGIN, *ALL_GRANTS]
 
 
 def test_a_privileged_role_is_refused_and_left_as_it_is(world: World) -> None:
@@ -377,21 +418,12 @@ def test_a_privileged_role_is_refused_and_left_as_it_is(world: World) -> None:
 
 def test_the_admin_itself_is_refused(world: World) -> None:
     with pytest.raises(DatabaseRefused, match="is the database's admin"):
-        run(world, target=replace(world.target, user=world.admin.user))
+        run(world, target=replace(world.target, user=world.admin.username))
 
 
 def test_a_wrong_admin_password_is_told_apart(world: World) -> None:
-    wrong = MemoryDatabaseLogins(
-        {world.target.admin_secret_arn: Login(world.admin.user, "wrong")}, {}
-    )
-    with pytest.raises(DatabaseAuthenticationFailed, match=world.admin.user):
-        run(world, logins=wrong)
-
-
-def test_a_missing_secret_is_told_apart(world: World) -> None:
-    arn = "arn:aws:secretsmanager:eu-central-1:000000000000:secret:nothing-abcdef"
-    with pytest.raises(SecretUnreadable, match="nothing"):
-        run(world, target=replace(world.target, admin_secret_arn=arn))
+    with pytest.raises(DatabaseAuthenticationFailed, match=world.admin.username):
+        run(world, admin=Credentials(world.admin.username, "wrong"))
 
 
 def test_a_server_without_rds_iam_is_told_apart_and_unchanged(world: World) -> None:
@@ -399,13 +431,13 @@ def test_a_server_without_rds_iam_is_told_apart_and_unchanged(world: World) -> N
         with pytest.raises(MissingRdsIam, match="nothing was changed"):
             run(world)
         assert not facts(world).exists
-    assert run(world).as_dict()["role"] == "created"
+    assert run(world)["role"] == "created"
 
 
 def test_a_stopped_server_is_not_ready_and_seeded_once_it_is_back(world: World) -> None:
     with world.stopped(), pytest.raises(DatabaseNotReady):
         run(world)
-    assert run(world).as_dict()["role"] == "created"
+    assert run(world)["role"] == "created"
 
 
 def test_a_server_that_cannot_be_verified_gets_no_password(world: World) -> None:
@@ -423,8 +455,8 @@ def test_an_admin_who_may_not_grant_is_not_a_success(world: World) -> None:
 def test_a_nasty_user_name_is_only_a_name(world: World) -> None:
     user = 'x"; DROP ROLE camunda_admin; --'
     target = replace(world.target, user=user)
-    assert run(world, target=target).proof.logged_in_as == user
-    assert run(world).as_dict()["role"] == "created"
+    assert run(world, target=target)["proof"]["loggedInAs"] == user
+    assert run(world)["role"] == "created"
 
 
 # The real server alone
@@ -439,7 +471,7 @@ def test_a_role_made_at_the_same_moment_by_somebody_else_is_taken_up(
             other.execute(f"GRANT {postgres.target.user} TO camunda_admin WITH ADMIN OPTION")
             running = pool.submit(run, postgres)
             eventually(lambda: _waits_for_lock(postgres))
-        assert running.result(timeout=20).steps == ALL_GRANTS
+        assert running.result(timeout=20)["changes"] == list(ALL_GRANTS)
 
 
 def _waits_for_lock(postgres: PostgresWorld) -> bool:
@@ -466,7 +498,7 @@ def test_a_server_that_goes_away_in_the_middle_leaves_nothing_half_done(
     with pytest.raises(DatabaseNotReady, match="rolled back"):
         seed_interrupted()
     assert not facts(postgres).exists
-    assert run(postgres).as_dict()["role"] == "created"
+    assert run(postgres)["role"] == "created"
 
 
 def test_the_proof_leaves_no_table(postgres: PostgresWorld) -> None:
@@ -496,30 +528,27 @@ def test_no_root_certificate_is_no_reason_to_go_on_without(
 def test_the_front_takes_nobody_without_tls(postgres: PostgresWorld) -> None:
     with pytest.raises(psycopg.OperationalError, match="no encryption"):
         psycopg.connect(
-            host=postgres.target.endpoint, dbname="camunda", user=postgres.admin.user,
+            host=postgres.target.endpoint, dbname="camunda", user=postgres.admin.username,
             password=postgres.admin.password, sslmode="disable",
         )  # fmt: skip
 
 
 def test_the_superuser_is_out_of_reach(postgres: PostgresWorld) -> None:
     with pytest.raises(DatabaseAuthenticationFailed, match=r"pg_hba\.conf rejects"):
-        postgres.database.prove(Login("rdsadmin", "any"))
+        postgres.database.prove(Credentials("rdsadmin", "any"))
 
 
-class Signed(DatabaseLogins):
-    """Logins whose token was signed for something else, at another time or by somebody else."""
+class Signed(DatabaseTokens):
+    """Tokens signed for something else, or altered afterwards."""
 
     def __init__(
-        self, inner: DatabaseLogins, change: Callable[[str], str] = str, **sign_for: Any
+        self, inner: DatabaseTokens, change: Callable[[str], str] = str, **sign_for: Any
     ) -> None:
         self._inner, self._change, self._sign_for = inner, change, sign_for
 
-    def admin(self, secret_arn: str) -> Login:
-        return self._inner.admin(secret_arn)
-
-    def iam(self, endpoint: str, port: int, user: str) -> Login:
+    def sign(self, endpoint: str, port: int, user: str) -> Credentials:
         arguments = {"endpoint": endpoint, "port": port, "user": user} | self._sign_for
-        return Login(user, self._change(self._inner.iam(**arguments).password))
+        return Credentials(user, self._change(self._inner.sign(**arguments).password))
 
 
 def _in_the_past(monkeypatch: pytest.MonkeyPatch, minutes: int) -> None:
@@ -529,18 +558,18 @@ def _in_the_past(monkeypatch: pytest.MonkeyPatch, minutes: int) -> None:
         monkeypatch.setattr(f"{module}.get_current_datetime", lambda **_: then)
 
 
-REFUSED_TOKENS: dict[str, Callable[[Aurora, str], DatabaseLogins]] = {
+REFUSED_TOKENS: dict[str, Callable[[Aurora, str], DatabaseTokens]] = {
     "forged": lambda aurora, _: Signed(
-        aurora.logins(), lambda token: token[:-1] + ("0" if token[-1] != "0" else "1")
+        aurora.tokens(), lambda token: token[:-1] + ("0" if token[-1] != "0" else "1")
     ),
-    "of another user": lambda aurora, _: Signed(aurora.logins(), user="somebody"),
-    "for another endpoint": lambda aurora, _: Signed(aurora.logins(), endpoint="db.example.com"),
-    "not a token": lambda aurora, _: Signed(aurora.logins(), lambda _: "a password"),
-    "of a role without the right": lambda aurora, _: aurora.logins(aurora.role(user="somebody")),
-    "of a role for another cluster": lambda aurora, user: aurora.logins(
+    "of another user": lambda aurora, _: Signed(aurora.tokens(), user="somebody"),
+    "for another endpoint": lambda aurora, _: Signed(aurora.tokens(), endpoint="db.example.com"),
+    "not a token": lambda aurora, _: Signed(aurora.tokens(), lambda _: "a password"),
+    "of a role without the right": lambda aurora, _: aurora.tokens(aurora.role(user="somebody")),
+    "of a role for another cluster": lambda aurora, user: aurora.tokens(
         aurora.role(resource_id="cluster-OTHER", user=user)
     ),
-    "of unknown keys": lambda aurora, _: aurora.logins(
+    "of unknown keys": lambda aurora, _: aurora.tokens(
         boto3.session.Session("AKIAUNKNOWN", "unknown", region_name=REGION)
     ),
 }
@@ -549,9 +578,9 @@ REFUSED_TOKENS: dict[str, Callable[[Aurora, str], DatabaseLogins]] = {
 @pytest.mark.parametrize("why", REFUSED_TOKENS)
 def test_a_token_is_refused(postgres: PostgresWorld, aurora: Aurora, why: str) -> None:
     run(postgres)
-    logins = REFUSED_TOKENS[why](aurora, postgres.target.user)
+    tokens = REFUSED_TOKENS[why](aurora, postgres.target.user)
     with pytest.raises(DatabaseAuthenticationFailed, match="PAM authentication failed"):
-        run(postgres, logins=logins)
+        run(postgres, tokens=tokens)
 
 
 @pytest.mark.parametrize(("minutes", "taken"), [(14, True), (16, False)])
@@ -561,7 +590,7 @@ def test_a_token_lives_for_fifteen_minutes(
     run(postgres)
     with monkeypatch.context() as past:
         _in_the_past(past, minutes)
-        login = aurora.logins().iam(postgres.target.endpoint, 5432, postgres.target.user)
+        login = aurora.tokens().sign(postgres.target.endpoint, 5432, postgres.target.user)
     if taken:
         assert postgres.database.prove(login).logged_in_as == postgres.target.user
     else:
@@ -572,14 +601,17 @@ def test_a_token_lives_for_fifteen_minutes(
 def test_a_role_that_may_connect_as_exactly_this_user_is_let_in(
     postgres: PostgresWorld, aurora: Aurora
 ) -> None:
-    run(postgres, logins=aurora.logins(aurora.role(user=postgres.target.user)))
+    run(postgres, tokens=aurora.tokens(aurora.role(user=postgres.target.user)))
 
 
 def test_no_secret_is_in_what_a_failure_says(postgres: PostgresWorld, aurora: Aurora) -> None:
     run(postgres)
-    token = aurora.logins().iam("db.example.com", 5432, postgres.target.user).password
+    token = aurora.tokens().sign("db.example.com", 5432, postgres.target.user).password
     password = f"{uuid.uuid4()}"
-    for login in (Login(postgres.target.user, token), Login(postgres.admin.user, password)):
+    for login in (
+        Credentials(postgres.target.user, token),
+        Credentials(postgres.admin.username, password),
+    ):
         with pytest.raises(LifecycleError) as failure:
             postgres.database.prove(login)
         told = "".join(traceback.format_exception(failure.value)) + repr(failure.value.args)
@@ -653,16 +685,15 @@ def test_a_second_cluster_has_its_own_server_and_goes_with_its_deletion(
     eventually(lambda: bool(names.lookup(second["Endpoint"])))
     target = replace(postgres.target, endpoint=second["Endpoint"])
     session = aurora.role(resource_id=second["DbClusterResourceId"])
-    logins = AwsDatabaseLogins(secrets=None, rds=session.client("rds"))
     database = PostgresDatabase(target)
-    with database.administration(Login("second_admin", "second password")) as roles:
+    with database.administration(Credentials("second_admin", "second password")) as roles:
         assert not roles.read(postgres.target.user).exists
         for step in (Step.CREATE_ROLE, *ALL_GRANTS):
             roles.apply(step, postgres.target.user)
-    login = logins.iam(target.endpoint, target.port, target.user)
+    login = aurora.tokens(session).sign(target.endpoint, target.port, target.user)
     assert database.prove(login).logged_in_as == target.user
     with pytest.raises(DatabaseAuthenticationFailed):
-        database.prove(Login("camunda_admin", postgres.admin.password))
+        database.prove(Credentials("camunda_admin", postgres.admin.password))
 
     rds.delete_db_cluster(DBClusterIdentifier="second", SkipFinalSnapshot=True)
     eventually(lambda: not names.lookup(second["Endpoint"]))

@@ -10,12 +10,11 @@ from datetime import UTC, datetime
 import boto3
 import psycopg
 import pytest
-from botocore.exceptions import ClientError
-from botocore.stub import Stubber
 from lifecycle.adapters.database import statement, translate
-from lifecycle.adapters.database_logins import AwsDatabaseLogins
-from lifecycle.adapters.database_memory import MemoryDatabase, MemoryDatabaseLogins
-from lifecycle.core.seed import Login, Proof, RoleFacts, SeedReport, SeedTarget, Step, plan_seed
+from lifecycle.adapters.database_memory import MemoryDatabase, MemoryDatabaseTokens
+from lifecycle.adapters.database_tokens import RdsTokens
+from lifecycle.core.credentials import Credentials
+from lifecycle.core.seed import Proof, RoleFacts, SeedReport, SeedTarget, Step, plan_seed
 from lifecycle.errors import (
     DatabaseAuthenticationFailed,
     DatabaseChangedMeanwhile,
@@ -24,10 +23,12 @@ from lifecycle.errors import (
     DatabaseTlsFailed,
     DatabaseUnreachable,
     InvalidRequest,
+    LockLost,
     MissingRdsIam,
-    SecretUnreadable,
 )
-from lifecycle.operations.seed_database import seed
+from lifecycle.operations.seed_database import STEP, DatabaseSeeder
+
+from tests.support.world import World, operation
 
 pytestmark = pytest.mark.unit
 
@@ -126,20 +127,52 @@ def test_without_rds_iam_there_is_nothing_to_grant() -> None:
 
 # The operation
 
+ADMIN = Credentials("admin", "secret")
+
+
+class Secret:
+    def credentials(self, secret_arn: str) -> Credentials:
+        assert secret_arn == "arn:secret"
+        return ADMIN
+
+
+def seeder(world: World, database: MemoryDatabase) -> DatabaseSeeder:
+    return DatabaseSeeder(
+        database=lambda _: database,
+        users=Secret(),
+        tokens=MemoryDatabaseTokens(),
+        journal=world.journal,
+    )
+
 
 @pytest.mark.parametrize(("races", "ends_well"), [(1, True), (4, True), (5, False)])
 def test_changes_by_others_are_looked_at_again_but_not_for_ever(
     races: int, ends_well: bool
 ) -> None:
-    admin = Login("admin", "secret")
-    database = MemoryDatabase(TARGET, admin, tokens={"brokers": "t"}, races=races)
-    logins = MemoryDatabaseLogins({"arn:secret": admin}, {"brokers": "t"})
+    database = MemoryDatabase(TARGET, ADMIN, races=races)
+    seed = seeder(World(), database).seed
     if ends_well:
-        assert seed(TARGET, database=database, logins=logins).steps[0] is Step.CREATE_ROLE
+        assert seed(operation(), OUTPUTS)["role"] == "created"
     else:
         with pytest.raises(DatabaseNotReady, match="5 attempts"):
-            seed(TARGET, database=database, logins=logins)
+            seed(operation(), OUTPUTS)
         assert database.roles == {}
+
+
+def test_it_says_where_it_is_and_keeps_the_lock() -> None:
+    world = World()
+    seeder(world, MemoryDatabase(TARGET, ADMIN)).seed(operation(), OUTPUTS)
+    assert world.table.locks["demo"].owner == operation().execution_arn
+    record = world.table.records["demo.provision.1"]
+    assert (record["step"], record["detail"]) == (STEP, f"brokers in {TARGET.endpoint}")
+
+
+def test_without_the_lock_nothing_is_touched() -> None:
+    world, database = World(), MemoryDatabase(TARGET, ADMIN)
+    world.journal.begin(operation(2))
+    with pytest.raises(LockLost, match=r"demo\.provision\.2"):
+        seeder(world, database).seed(operation(1), OUTPUTS)
+    assert database.roles == {}
 
 
 def test_the_report_is_plain_data() -> None:
@@ -168,7 +201,7 @@ def test_identifiers_are_quoted(step: Step, text: str) -> None:
 
 # psycopg's errors
 
-LOGIN = Login("brokers", "p4ss'word")
+LOGIN = Credentials("brokers", "p4ss'word")
 SERVER = 'connection failed: connection to server at "10.0.0.1", port 5432 failed: '
 
 
@@ -261,55 +294,28 @@ TOKEN = (
 def test_no_secret_passes_through_an_error(
     password: str, said: str, kept: list[str], connected: bool
 ) -> None:
-    login = Login("brokers", password)
+    login = Credentials("brokers", password)
     error = translate(psycopg.OperationalError(said), TARGET, login, connected=connected)
     told = "".join(traceback.format_exception(error)) + repr(error.args) + repr(error)
     assert [secret for secret in kept if secret in told] == []
     assert "***" in told
 
 
-def test_a_login_does_not_show_its_password() -> None:
-    assert LOGIN.password not in f"{LOGIN} {LOGIN!r} {[LOGIN]}"
+# Tokens
 
 
-# Where logins come from
-
-
-def logins_answering(answer: dict[str, str] | ClientError) -> AwsDatabaseLogins:
-    keys = {"aws_access_key_id": "AKIA", "aws_secret_access_key": "s", "region_name": "eu-west-1"}
-    secrets = boto3.client("secretsmanager", **keys)
-    stub = Stubber(secrets)
-    if isinstance(answer, ClientError):
-        stub.add_client_error("get_secret_value", answer.response["Error"]["Code"])
-    else:
-        stub.add_response("get_secret_value", answer)
-    stub.activate()
-    return AwsDatabaseLogins(secrets=secrets, rds=boto3.client("rds", **keys))
-
-
-def test_the_admin_comes_from_the_secret() -> None:
-    logins = logins_answering({"SecretString": '{"username": "admin", "password": "hidden"}'})
-    assert logins.admin("arn") == Login("admin", "hidden")
-
-
-@pytest.mark.parametrize(
-    "text", ["hidden", '{"username": "admin", "passwort": "hidden"}', '["hidden"]', '"hidden"']
-)
-def test_a_secret_of_another_form_is_named_but_not_shown(text: str) -> None:
-    with pytest.raises(SecretUnreadable, match="arn:of:it") as failure:
-        logins_answering({"SecretString": text}).admin("arn:of:it")
-    assert "hidden" not in "".join(traceback.format_exception(failure.value))
-
-
-def test_a_secret_that_may_not_be_read_says_why() -> None:
-    denied = ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue")
-    with pytest.raises(SecretUnreadable, match="AccessDeniedException"):
-        logins_answering(denied).admin("arn")
-
-
-def test_a_token_is_for_the_endpoint_port_and_user() -> None:
-    logins = logins_answering({})
-    login = logins.iam("demo.rds.amazonaws.com", 5432, "brokers")
-    assert login.user == "brokers"
+def test_a_token_is_for_the_endpoint_port_and_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "lifecycle.adapters.database_tokens.client",
+        lambda service: boto3.client(
+            service,
+            aws_access_key_id="AKIA",
+            aws_secret_access_key="hidden",
+            region_name="eu-west-1",
+        ),
+    )
+    login = RdsTokens().sign("demo.rds.amazonaws.com", 5432, "brokers")
+    assert login.username == "brokers"
     assert login.password.startswith("demo.rds.amazonaws.com:5432/?Action=connect&DBUser=brokers&")
     assert f"%2F{datetime.now(UTC):%Y%m%d}%2Feu-west-1%2Frds-db%2F" in login.password
+    assert login.password not in repr(login)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from lifecycle.core.credentials import Credentials
     from lifecycle.core.operation import Lock, Operation
-    from lifecycle.core.seed import Login, Proof, RoleFacts, Step
+    from lifecycle.core.seed import Proof, RoleFacts, Step
     from lifecycle.core.services import Service, StoppedTask
     from lifecycle.core.stack import ResourceChange, Stack, StackEvent
     from lifecycle.core.topology import (
@@ -195,24 +195,20 @@ class Database(Protocol):
     ``DatabaseAuthenticationFailed``, ``DatabaseRefused`` for what repeating will not change.
     """
 
-    def administration(self, login: Login) -> AbstractContextManager[DatabaseRoles]:
+    def administration(self, login: Credentials) -> AbstractContextManager[DatabaseRoles]:
         """Hold the seeds' common lock and a transaction, committed when the block ends well."""
         ...
 
-    def prove(self, login: Login) -> Proof:
+    def prove(self, login: Credentials) -> Proof:
         """Log in, create a table in schema ``public`` and drop it."""
         ...
 
 
-class DatabaseLogins(Protocol):
-    """Where logins to databases come from."""
+class DatabaseTokens(Protocol):
+    """IAM tokens that stand for a database user's password."""
 
-    def admin(self, secret_arn: str) -> Login:
-        """Read the admin's secret. Raises ``SecretUnreadable``."""
-        ...
-
-    def iam(self, endpoint: str, port: int, user: str) -> Login:
-        """Sign a token for a user; RDS takes it for 15 minutes. Raises ``SecretUnreadable``."""
+    def sign(self, endpoint: str, port: int, user: str) -> Credentials:
+        """Sign a token; RDS takes it for 15 minutes, at login only."""
         ...
 
 
@@ -255,7 +251,7 @@ class ManagementApi(Protocol):
 
 
 class Users(Protocol):
-    """Users of Camunda."""
+    """Users of Camunda and the database's admin, each in a secret."""
 
     def credentials(self, secret_arn: str) -> Credentials:
         """Read a user's name and password. Raises ``SecretUnreadable``."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lifecycle.operations.finish_operation import Finisher
     from lifecycle.operations.journal import Journal
     from lifecycle.operations.probe_cluster import Prober
+    from lifecycle.operations.seed_database import DatabaseSeeder
     from lifecycle.operations.start_services import ServiceStarter
     from lifecycle.operations.verify_cluster import Verifier
     from lifecycle.ports import Artifacts, Probe, Stacks
@@ -86,6 +87,21 @@ def stack_changer() -> StackChanger:
 def cluster_template() -> bytes:
     """Template of the cluster stack, as it was shipped with the functions."""
     return Path(settings().cluster_template).read_bytes()
+
+
+def database_seeder() -> DatabaseSeeder:
+    """Seed of the database's IAM user; needs the layer with psycopg."""
+    from lifecycle.adapters.database import PostgresDatabase
+    from lifecycle.adapters.database_tokens import RdsTokens
+    from lifecycle.adapters.secrets import SecretsManagerUsers
+    from lifecycle.operations.seed_database import DatabaseSeeder
+
+    return DatabaseSeeder(
+        database=PostgresDatabase,
+        users=SecretsManagerUsers(),
+        tokens=RdsTokens(),
+        journal=journal(),
+    )
 
 
 def service_starter() -> ServiceStarter:

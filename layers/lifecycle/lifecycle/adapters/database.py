@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 from psycopg import sql
 
-from lifecycle.core.seed import Login, Proof, RoleFacts, SeedTarget, Step
+from lifecycle.core.seed import Proof, RoleFacts, SeedTarget, Step
 from lifecycle.errors import (
     DatabaseAuthenticationFailed,
     DatabaseChangedMeanwhile,
@@ -29,8 +29,10 @@ from lifecycle.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from lifecycle.core.credentials import Credentials
+
 _CONNECT_TIMEOUT_SECONDS = 10
-_LOCK_TIMEOUT = "30s"
+_LOCK_TIMEOUT = "10s"
 # Advisory locks are per database; the number only has to be the same in every seed.
 _SEED_LOCK: Final = 8_026_500
 
@@ -83,15 +85,15 @@ class PostgresDatabase:
         self._target = target
 
     @contextmanager
-    def administration(self, login: Login) -> Iterator[_Roles]:
+    def administration(self, login: Credentials) -> Iterator[_Roles]:
         """Hold the seeds' common lock and a transaction, committed when the block ends well."""
         with self._connection(login) as connection, connection.transaction():
             connection.execute("SELECT set_config('lock_timeout', %s, true)", [_LOCK_TIMEOUT])
-            connection.execute("SELECT set_config('statement_timeout', '60s', true)")
+            connection.execute("SELECT set_config('statement_timeout', '20s', true)")
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [_SEED_LOCK])
             yield _Roles(connection, self._target.database)
 
-    def prove(self, login: Login) -> Proof:
+    def prove(self, login: Credentials) -> Proof:
         """Log in, create a table in schema ``public`` and drop it; leaves nothing behind."""
         table = sql.Identifier("public", f"lifecycle_seed_{uuid.uuid4().hex}")
         with self._connection(login) as connection:
@@ -105,14 +107,14 @@ class PostgresDatabase:
         return Proof(logged_in_as=row[0], server_version=row[1])
 
     @contextmanager
-    def _connection(self, login: Login) -> Iterator[psycopg.Connection]:
+    def _connection(self, login: Credentials) -> Iterator[psycopg.Connection]:
         connected = False
         try:
             with psycopg.connect(
                 host=self._target.endpoint,
                 port=self._target.port,
                 dbname=self._target.database,
-                user=login.user,
+                user=login.username,
                 password=login.password,
                 sslmode="verify-full",
                 connect_timeout=_CONNECT_TIMEOUT_SECONDS,
@@ -197,7 +199,7 @@ _TRANSIENT: Final = frozenset(
 
 
 def translate(
-    error: psycopg.Error, target: SeedTarget, login: Login, *, connected: bool
+    error: psycopg.Error, target: SeedTarget, login: Credentials, *, connected: bool
 ) -> LifecycleError:
     """Translate psycopg's error into ours; the text never holds the password or token."""
     place = f"{target.endpoint}:{target.port}"
@@ -217,12 +219,12 @@ def translate(
             next_step="Try again; what was under way was rolled back.",
         )
     return DatabaseRefused(
-        f"The database {place} refused a statement of {login.user!r} ({state}): {text}",
+        f"The database {place} refused a statement of {login.username!r} ({state}): {text}",
         next_step="Correct the cause that PostgreSQL names, then run the same input again.",
     )
 
 
-def _connection_failure(text: str, place: str, login: Login) -> LifecycleError:
+def _connection_failure(text: str, place: str, login: Credentials) -> LifecycleError:
     if _LOST.search(text):
         return DatabaseNotReady(
             f"The database {place} dropped the connection while it was made: {text}",
@@ -239,7 +241,7 @@ def _connection_failure(text: str, place: str, login: Login) -> LifecycleError:
         )
     if _AUTHENTICATION.search(text):
         return DatabaseAuthenticationFailed(
-            f"The database {place} refused the login of {login.user!r}: {text}",
+            f"The database {place} refused the login of {login.username!r}: {text}",
             next_step=(
                 "For the admin: compare the admin secret with the Aurora cluster's password. For "
                 "the IAM user: the function's role needs rds-db:connect on the cluster's resource "
@@ -256,7 +258,7 @@ def _connection_failure(text: str, place: str, login: Login) -> LifecycleError:
         )
     if _FATAL.search(text) and not _BUSY.search(text):
         return DatabaseRefused(
-            f"The database {place} refused the connection of {login.user!r}: {text}",
+            f"The database {place} refused the connection of {login.username!r}: {text}",
             next_step="Correct the cause that PostgreSQL names, then run the same input again.",
         )
     return DatabaseNotReady(
@@ -268,7 +270,7 @@ def _connection_failure(text: str, place: str, login: Login) -> LifecycleError:
 _TOKEN_SECRETS = re.compile(r"X-Amz-(?:Signature|Security-Token|Credential)=([^&]+)")
 
 
-def _scrub(text: str, login: Login) -> str:
+def _scrub(text: str, login: Credentials) -> str:
     flat = " ".join(text.split())
     # libpq may repeat a password as it is or quoted; of a token, a part is enough to be kept.
     secrets = {login.password, repr(login.password)[1:-1], *_TOKEN_SECRETS.findall(login.password)}

@@ -1,4 +1,4 @@
-"""In-memory twin of `database.py` and `database_logins.py`, for tests and local development."""
+"""In-memory twin of `database.py` and `database_tokens.py`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from lifecycle.core.seed import Login, Proof, RoleFacts, SeedTarget, Step
+from lifecycle.core.credentials import Credentials
+from lifecycle.core.seed import Proof, RoleFacts, SeedTarget, Step
 from lifecycle.errors import (
     DatabaseAuthenticationFailed,
     DatabaseChangedMeanwhile,
     DatabaseNotReady,
     DatabaseRefused,
     DatabaseTlsFailed,
-    SecretUnreadable,
 )
 
 if TYPE_CHECKING:
@@ -27,10 +27,8 @@ class MemoryDatabase:
     """A database server with one database; tests set the fields to stage a situation."""
 
     target: SeedTarget
-    admin: Login
+    admin: Credentials
     roles: dict[str, RoleFacts] = field(default_factory=dict)
-    tokens: dict[str, str] = field(default_factory=dict)
-    """Token that the server takes, by user."""
     rds_iam_exists: bool = True
     running: bool = True
     certificate_trusted: bool = True
@@ -41,11 +39,11 @@ class MemoryDatabase:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @contextmanager
-    def administration(self, login: Login) -> Iterator[_MemoryRoles]:
+    def administration(self, login: Credentials) -> Iterator[_MemoryRoles]:
         """Hold the seeds' common lock and a transaction, committed when the block ends well."""
         self._answer()
         if login != self.admin:
-            raise DatabaseAuthenticationFailed(f"Refused the login of {login.user!r}.")
+            raise DatabaseAuthenticationFailed(f"Refused the login of {login.username!r}.")
         with self._lock:
             before = copy.copy(self.roles)
             try:
@@ -54,16 +52,16 @@ class MemoryDatabase:
                 self.roles = before
                 raise
 
-    def prove(self, login: Login) -> Proof:
+    def prove(self, login: Credentials) -> Proof:
         """Log in, create a table in schema ``public`` and drop it."""
         self._answer()
-        facts = self.roles.get(login.user)
+        facts = self.roles.get(login.username)
         known = facts is not None and facts.can_login and facts.in_rds_iam
-        if facts is None or not known or self.tokens.get(login.user) != login.password:
-            raise DatabaseAuthenticationFailed(f"Refused the login of {login.user!r}.")
+        if facts is None or not known or login.password != MemoryDatabaseTokens.TOKEN:
+            raise DatabaseAuthenticationFailed(f"Refused the login of {login.username!r}.")
         if not facts.schema_granted:
             raise DatabaseRefused("permission denied for schema public")
-        return Proof(logged_in_as=login.user, server_version="memory")
+        return Proof(logged_in_as=login.username, server_version="memory")
 
     def _answer(self) -> None:
         if not self.running:
@@ -102,19 +100,12 @@ class _MemoryRoles:
         database.roles[user] = facts
 
 
-@dataclass
-class MemoryDatabaseLogins:
-    """Logins out of two dictionaries: admins by secret ARN, tokens by user."""
+class MemoryDatabaseTokens:
+    """The same token for everybody."""
 
-    admins: dict[str, Login]
-    tokens: dict[str, str]
+    TOKEN = "signed"  # noqa: S105
 
-    def admin(self, secret_arn: str) -> Login:
-        """Give the admin's login."""
-        if secret_arn not in self.admins:
-            raise SecretUnreadable(f"The admin secret {secret_arn} could not be read.")
-        return self.admins[secret_arn]
-
-    def iam(self, endpoint: str, port: int, user: str) -> Login:
-        """Give the user's token."""
-        return Login(user=user, password=self.tokens.get(user, "unsigned"))
+    def sign(self, endpoint: str, port: int, user: str) -> Credentials:
+        """Sign a token."""
+        del endpoint, port
+        return Credentials(user, self.TOKEN)

@@ -8,7 +8,7 @@ say that it is missing, and a role that was made for something else is refused, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
@@ -61,14 +61,6 @@ class SeedTarget:
             user=values["DatabaseUser"],
             admin_secret_arn=values["DatabaseAdminSecretArn"],
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """A user and the password, or token, to log in with; never shown in a repr."""
-
-    user: str
-    password: str = field(repr=False)
 
 
 class Step(StrEnum):

@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.core.seed import Login, SeedReport, SeedTarget, Step, plan_seed
+from lifecycle.core.seed import SeedReport, SeedTarget, Step, plan_seed
 from lifecycle.errors import DatabaseChangedMeanwhile, DatabaseNotReady, DatabaseRefused
 
 if TYPE_CHECKING:
-    from lifecycle.ports import Database, DatabaseLogins
+    from lifecycle.core.credentials import Credentials
+    from lifecycle.core.operation import Operation
+    from lifecycle.operations.journal import Journal
+    from lifecycle.ports import Database, DatabaseTokens, Users
 
+STEP: Final = "Database user is seeded"
 _ATTEMPTS: Final = 5
 
 
-def seed(target: SeedTarget, *, database: Database, logins: DatabaseLogins) -> SeedReport:
-    """Make ``target.user`` able to log in by IAM token and own tables, and prove that it can.
+@dataclass(frozen=True, slots=True)
+class DatabaseSeeder:
+    """The use case with what it needs from outside."""
 
-    Repeating is harmless: what is in place is left alone. Any number of seeds may run at once.
+    database: Callable[[SeedTarget], Database]
+    users: Users
+    tokens: DatabaseTokens
+    journal: Journal
 
-    Raises ``DatabaseNotReady`` and ``DatabaseUnreachable`` (nothing is wrong yet: try again later),
-    ``DatabaseAuthenticationFailed``, ``DatabaseTlsFailed``, ``MissingRdsIam``, ``DatabaseRefused``
-    and ``SecretUnreadable``.
-    """
-    admin = logins.admin(target.admin_secret_arn)
-    steps = _converge(target, database, admin)
-    proof = database.prove(logins.iam(target.endpoint, target.port, target.user))
-    return SeedReport(target=target, steps=steps, proof=proof)
+    def seed(self, operation: Operation, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """Make the stack's ``DatabaseUser`` able to log in by IAM token and own tables; prove it.
+
+        Repeating is harmless: what is in place is left alone. Any number of seeds may run at once.
+
+        Returns the report. Raises ``DatabaseNotReady`` and ``DatabaseUnreachable`` (nothing is
+        wrong yet: try again later), ``DatabaseAuthenticationFailed``, ``DatabaseTlsFailed``,
+        ``MissingRdsIam``, ``DatabaseRefused`` and ``SecretUnreadable``.
+        """
+        target = SeedTarget.from_outputs(cluster)
+        self.journal.step(operation, STEP, f"{target.user} in {target.endpoint}")
+        database = self.database(target)
+        steps = _converge(target, database, self.users.credentials(target.admin_secret_arn))
+        proof = database.prove(self.tokens.sign(target.endpoint, target.port, target.user))
+        return SeedReport(target=target, steps=steps, proof=proof).as_dict()
 
 
-def _converge(target: SeedTarget, database: Database, admin: Login) -> tuple[Step, ...]:
+def _converge(target: SeedTarget, database: Database, admin: Credentials) -> tuple[Step, ...]:
     for _ in range(_ATTEMPTS):
         try:
             return _apply_missing(target, database, admin)
@@ -42,19 +59,19 @@ def _converge(target: SeedTarget, database: Database, admin: Login) -> tuple[Ste
     )
 
 
-def _apply_missing(target: SeedTarget, database: Database, admin: Login) -> tuple[Step, ...]:
+def _apply_missing(target: SeedTarget, database: Database, admin: Credentials) -> tuple[Step, ...]:
     with database.administration(admin) as roles:
-        steps = plan_seed(target.user, admin.user, roles.read(target.user))
+        steps = plan_seed(target.user, admin.username, roles.read(target.user))
         for step in steps:
             roles.apply(step, target.user)
         # PostgreSQL answers a GRANT by someone without the right to grant with a mere warning.
-        without_effect = plan_seed(target.user, admin.user, roles.read(target.user))
+        without_effect = plan_seed(target.user, admin.username, roles.read(target.user))
         if without_effect:
             raise DatabaseRefused(
-                f"The admin {admin.user!r} may not do everything that {target.user!r} needs; "
+                f"The admin {admin.username!r} may not do everything that {target.user!r} needs; "
                 f"without effect: {', '.join(without_effect)}. Everything was rolled back.",
                 next_step=(
-                    f"Make {admin.user!r} owner of database {target.database!r} "
+                    f"Make {admin.username!r} owner of database {target.database!r} "
                     "and a member of rds_superuser, then run the same input again."
                 ),
             )
