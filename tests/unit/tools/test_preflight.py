@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tools.preflight import (
+    POLICY,
+    Check,
+    Result,
+    _principal,
+    check_permissions,
+    check_quota,
+    check_stack,
+    check_zones,
+    needed_actions,
+    overall,
+)
+
+
+def test_three_zones_are_needed() -> None:
+    assert check_zones(["a", "b", "c"]).result is Result.PASS
+    too_few = check_zones(["a", "b"])
+    assert too_few.result is Result.FAIL
+    assert too_few.remedy
+
+
+@pytest.mark.parametrize(
+    ("used", "needed", "result"), [(2, 3, Result.PASS), (3, 3, Result.FAIL), (5, 0, Result.PASS)]
+)
+def test_a_quota_must_leave_room(used: int, needed: int, result: Result) -> None:
+    check = check_quota("x", used=used, quota=5.0, needed=needed, remedy="Raise it.")
+    assert check.result is result
+    assert bool(check.remedy) == (result is Result.FAIL)
+
+
+@pytest.mark.parametrize(
+    ("status", "result"),
+    [
+        (None, Result.PASS),
+        ("CREATE_COMPLETE", Result.PASS),
+        ("UPDATE_ROLLBACK_COMPLETE", Result.PASS),
+        ("UPDATE_IN_PROGRESS", Result.FAIL),
+        ("ROLLBACK_COMPLETE", Result.FAIL),
+        ("UPDATE_ROLLBACK_FAILED", Result.FAIL),
+    ],
+)
+def test_a_stack_state_that_needs_a_decision_fails(status: str | None, result: Result) -> None:
+    check = check_stack("camunda-lifecycle", status)
+    assert check.result is result
+    assert bool(check.remedy) == (result is Result.FAIL)
+
+
+def test_denied_actions_are_named_but_not_endlessly() -> None:
+    assert check_permissions([]).result is Result.PASS
+    denied = [f"ec2:Action{n}" for n in range(12)]
+    assert "and 4 more" in check_permissions(denied).seen
+
+
+def test_the_simulator_gets_whole_action_names() -> None:
+    actions = needed_actions(json.loads(POLICY.read_text()))
+    assert "lambda:CreateFunction" in actions
+    assert all(re.fullmatch(r"[a-z0-9-]+:[A-Za-z0-9]+", action) for action in actions)
+
+
+def test_a_session_is_simulated_as_its_role() -> None:
+    assert (
+        _principal("arn:aws:sts::123456789012:assumed-role/Deployer/me")
+        == "arn:aws:iam::123456789012:role/Deployer"
+    )
+    assert _principal("arn:aws:iam::123456789012:user/me") == "arn:aws:iam::123456789012:user/me"
+
+
+def test_the_worst_result_counts() -> None:
+    ok, bad = Check("a", Result.PASS, ""), Check("b", Result.FAIL, "")
+    assert overall([ok]) is Result.PASS
+    assert overall([ok, Check("c", Result.WARN, "")]) is Result.WARN
+    assert overall([ok, bad]) is Result.FAIL
