@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import socket
 import threading
 import time
@@ -51,7 +52,7 @@ class Server:
             except OSError:
                 return
             with connection:
-                self.received.append(connection.recv(65536))
+                self.received.append(_whole_request(connection))
                 if self._reply is None:
                     self._silence.wait(5)
                 else:
@@ -62,6 +63,20 @@ class Server:
         # Wakes the thread that accepts; closing alone does not.
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+
+
+def _whole_request(connection: socket.socket) -> bytes:
+    """Headers and body, which may come in two pieces."""
+    request = b""
+    while True:
+        head, found, body = request.partition(b"\r\n\r\n")
+        length = re.search(rb"Content-Length: (\d+)", head)
+        if found and len(body) >= int(length[1] if length else 0):
+            return request
+        piece = connection.recv(65536)
+        if not piece:
+            return request
+        request += piece
 
 
 @pytest.fixture

@@ -453,19 +453,24 @@ class SimulatedCluster:
         return _brokers(self.members)
 
     def _go_on(self, now: float) -> None:
-        """Begin and complete steps, one after the other, as far as time and brokers allow."""
+        """Begin and complete steps in order; a broker works on its steps only while it lives."""
         if self.pending is None:
             return
-        moment = now
+        moment = self.pending.started
         for step in self.pending.steps:
             if step.done is not None:
+                moment = step.done
                 continue
-            if not self._lives(step.broker, now):
+            worker = self.brokers.get(step.broker)
+            if worker is None:
                 return
+            moment = max(moment, worker.started)
             if step.begun is None:
+                if worker.seen < moment:
+                    return
                 self._begin(step, moment)
-            moment = (moment if step.begun is None else step.begun) + self.step_seconds
-            if moment > now:
+            moment += self.step_seconds
+            if min(worker.seen, now) < moment:
                 return
             self._complete(step, moment)
         self._end(moment)
