@@ -243,6 +243,20 @@ def test_a_failed_connection_is_told_by_its_text(text: str, expected: type[Excep
 
 
 @pytest.mark.parametrize(
+    ("text", "step"),
+    [
+        ('FATAL:  PAM authentication failed for user "a"', "rds-db:connect"),
+        ('FATAL:  password authentication failed for user "a"', "admin secret"),
+    ],
+)
+def test_a_refused_token_and_a_refused_password_have_different_remedies(
+    text: str, step: str
+) -> None:
+    error = translate(psycopg.OperationalError(SERVER + text), TARGET, LOGIN, connected=False)
+    assert step in error.next_step
+
+
+@pytest.mark.parametrize(
     ("state", "expected"),
     [
         ("42501", DatabaseRefused),

@@ -243,9 +243,11 @@ def _connection_failure(text: str, place: str, login: Credentials) -> LifecycleE
         return DatabaseAuthenticationFailed(
             f"The database {place} refused the login of {login.username!r}: {text}",
             next_step=(
-                "For the admin: compare the admin secret with the Aurora cluster's password. For "
-                "the IAM user: the function's role needs rds-db:connect on the cluster's resource "
-                "id and this user, and the cluster needs IAM authentication enabled."
+                # RDS checks tokens through PAM, passwords itself.
+                "Allow the function's role rds-db:connect on the cluster's resource id and this "
+                "user, and check that IAM authentication is enabled on the cluster."
+                if "PAM authentication" in text
+                else "Compare the admin secret with the Aurora cluster's master password."
             ),
         )
     if _TIMEOUT.search(text):
