@@ -20,6 +20,7 @@ ACCOUNT_ID = "000000000000"
 ACCESS_KEY_ID = "test"
 SECRET_ACCESS_KEY = "test"  # noqa: S105
 AWS_PORT = 4566
+CONTROL_STACK = "camunda-lifecycle"
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,11 @@ class LocalConfig:
         return self.root / "instance.json"
 
     @property
+    def tasks_file(self) -> Path:
+        """Which tasks run, written by the supervisor: task ARN, service, address, node id."""
+        return self.root / "tasks.json"
+
+    @property
     def endpoints_file(self) -> Path:
         """What users read: URLs, keys and ARNs of the running instance."""
         return self.root / "endpoints.json"
@@ -102,6 +108,26 @@ class LocalConfig:
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
             "AWS_EC2_METADATA_DISABLED": "true",
         }
+
+
+def user_environment() -> dict[str, str]:
+    """What tools may see of the user's own environment: where things are, never whose they are."""
+    kept = (
+        "PATH",
+        "HOME",
+        "LANG",
+        "LC_",
+        "PIP_",
+        "SSL_",
+        "MAVEN_",
+        "CAMUNDA_LIFECYCLE_",
+        "LAMBDA_",
+    )
+    return {
+        key: value
+        for key, value in os.environ.items()
+        if key.startswith(kept) or key.lower().endswith("_proxy")
+    }
 
 
 def _address(block: str, third: int, number: int) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local.config import REGION, REPOSITORY
+from local.config import REGION, REPOSITORY, user_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,21 +58,8 @@ def deploy(
 
 def sam_environment(instance: Instance) -> dict[str, str]:
     """Environment of `sam`: this machine's AWS, and Python 3.13 on the path for its builder."""
-    kept = (
-        "PIP_",
-        "HTTP",
-        "http",
-        "HTTPS",
-        "https",
-        "NO_PROXY",
-        "no_proxy",
-        "SSL_",
-        "HOME",
-        "LANG",
-    )
-    inherited = {key: value for key, value in os.environ.items() if key.startswith(kept)}
     return (
-        inherited
+        user_environment()
         | instance.config.client_environment()
         | {
             "PATH": f"{TOOLS}:/usr/local/bin:/usr/bin:/bin",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from typing import TYPE_CHECKING
 
-from local.config import REPOSITORY
-from local.processes import Process, ProcessRecord, stop_records
+from local.config import REPOSITORY, user_environment
+from local.processes import Process, ProcessRecord, listeners, stop_records
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +55,7 @@ def start(
     host = instance.processes.spawn(
         "aws",
         command,
-        environment=dict(os.environ),
+        environment=user_environment(),
         log=log,
         directory=REPOSITORY,
         detached=detached,
@@ -91,3 +90,18 @@ def stop(instance: Instance) -> list[ProcessRecord]:
     instance.config.endpoints_file.unlink(missing_ok=True)
     instance.names.clear()
     return [host, *stopped] if host else stopped
+
+
+def leftovers(instance: Instance) -> list[str]:
+    """What of `instance` still runs or listens, one line each; empty after a complete stop."""
+    config = instance.config
+    found = {
+        record.pid: f"{record.name} (pid {record.pid})" for record in instance.processes.survivors()
+    }
+    for listener in listeners():
+        if listener.address.startswith(f"{config.block}."):
+            found.setdefault(
+                listener.pid or 0,
+                f"{listener.address}:{listener.port} (pid {listener.pid or 'unknown'})",
+            )
+    return list(found.values())

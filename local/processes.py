@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import ipaddress
 import json
 import os
 import queue
@@ -179,6 +180,53 @@ def stop_records(records: Sequence[ProcessRecord], grace: float = 10.0) -> None:
             _signal_group(record.pid, signal.SIGKILL)
     while any(record.alive() for record in records):
         time.sleep(0.05)
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A TCP socket that accepts connections; `pid` is None for another user's."""
+
+    address: str
+    port: int
+    pid: int | None
+
+    def owner(self) -> str:
+        """`postgres (pid 42)`, as far as it can be told."""
+        if self.pid is None:
+            return "another user's process"
+        name = Path(f"/proc/{self.pid}/comm").read_text().strip()
+        return f"{name} (pid {self.pid})"
+
+
+def listeners() -> list[Listener]:
+    """Every listening TCP socket of this machine, from the kernel's own tables."""
+    owners = _socket_owners()
+    found = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A":
+                host, _, port = fields[1].partition(":")
+                address = _unpacked_address(host)
+                found.append(Listener(address, int(port, 16), owners.get(fields[9])))
+    return found
+
+
+def _unpacked_address(text: str) -> str:
+    words = [bytes.fromhex(text[start : start + 8])[::-1] for start in range(0, len(text), 8)]
+    return str(ipaddress.ip_address(b"".join(words)))
+
+
+def _socket_owners() -> dict[str, int]:
+    owners = {}
+    for directory in Path("/proc").iterdir():
+        if directory.name.isdigit():
+            with contextlib.suppress(OSError):
+                for link in (directory / "fd").iterdir():
+                    target = str(link.readlink())
+                    if target.startswith("socket:["):
+                        owners[target[8:-1]] = int(directory.name)
+    return owners
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

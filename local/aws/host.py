@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 MINISTACK_VERSION = "1.5.33"
 # In the order they start; each is `local.<name>` with a function `component`.
-COMPONENTS = ("postgres", "fargate", "proxy")
+COMPONENTS = ("postgres", "fargate", "proxy", "endpoints")
 
 logger = logging.getLogger("local.aws")
 

@@ -1,0 +1,95 @@
+"""`python -m local up|demo|down|status`: the application on this machine.
+
+Environment: BROKERS=real|fake, KEEP=1, BLOCK=127.<n>, INPUT=<file of events/>.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local.aws.lambda_runtime import RuntimeInstallError
+from local.checks import NotPossibleError
+from local.commands import Commands, LeftBehindError
+from local.component import Instance
+from local.config import REPOSITORY, LocalConfig
+from local.console import Screen
+from local.deploy import DeployError
+from local.downloads import DownloadError
+from local.instance import InstanceError
+from local.progress import ExecutionFailedError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+_EXPECTED = (
+    DeployError,
+    DownloadError,
+    ExecutionFailedError,
+    InstanceError,
+    LeftBehindError,
+    NotPossibleError,
+    RuntimeInstallError,
+)
+_INTERRUPTED = 130
+
+
+def main() -> int:
+    """Run one command. Gives 1 after an error, told without a traceback, and 130 after Ctrl-C."""
+    options = _options()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    block = str(options.block)
+    config = LocalConfig(options.root.resolve(), block, options.brokers)
+    screen = Screen()
+    commands = Commands(
+        Instance.of(config), screen, options.input.resolve(), keep=bool(options.keep)
+    )
+    try:
+        getattr(commands, options.command)()
+    except KeyboardInterrupt:
+        screen.say("Interrupted.")
+        return _INTERRUPTED
+    except _EXPECTED as error:
+        if options.debug:
+            raise
+        screen.say(f"Error: {error}")
+        return 1
+    except Exception as error:
+        if options.debug:
+            raise
+        logs = config.logs
+        screen.say(f"Error: {type(error).__name__}: {error} (--debug tells where; logs: {logs})")
+        return 1
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    environment = os.environ
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    parser.add_argument("command", choices=["up", "demo", "down", "status"])
+    parser.add_argument("--root", type=Path, default=REPOSITORY / ".local")
+    parser.add_argument("--block", default=environment.get("BLOCK") or "127.41")
+    parser.add_argument(
+        "--brokers", choices=["real", "fake"], default=environment.get("BROKERS") or "real"
+    )
+    parser.add_argument(
+        "--input",
+        type=Path,
+        default=environment.get("INPUT") or REPOSITORY / "events" / "provision-local.json",
+    )
+    parser.add_argument("--keep", action="store_true", default=environment.get("KEEP") == "1")
+    parser.add_argument("--debug", action="store_true")
+    return parser.parse_args()
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

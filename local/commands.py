@@ -1,0 +1,307 @@
+"""up, demo, down and status: what the Makefile's targets of these names do."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import signal
+import threading
+import time
+import urllib.request
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.core.topology import read_topology, topology_table
+from rich.table import Table
+from rich.text import Text
+
+from local import checks, deploy, endpoints, instance, progress
+from local.aws.lambda_runtime import ensure_runtime
+from local.config import CONTROL_STACK, REPOSITORY
+from local.downloads import fetch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from local.component import Instance
+    from local.console import Screen
+
+BUILD = REPOSITORY / ".aws-sam" / "build"
+_REST_SECONDS = 10.0
+
+
+class LeftBehindError(Exception):
+    """Something still runs after everything was stopped."""
+
+
+@dataclass(frozen=True)
+class Commands:
+    """The commands on one instance; `keep` leaves it running whatever happens."""
+
+    instance: Instance
+    screen: Screen
+    request: Path
+    keep: bool = False
+
+    def up(self) -> None:
+        """Start, deploy, provision, and leave it running.
+
+        With an instance that runs already: deploy what changed and provision again. A failed
+        provisioning leaves it running to be looked at; whatever fails before does not.
+        """
+        already = instance.running(self.instance) is not None
+        if not already:
+            self._check()
+        try:
+            self._download()
+            if not already:
+                self._launch(detached=True)
+            self._deploy()
+        except BaseException:
+            if not already:
+                self._stop_unless_kept()
+            raise
+        try:
+            result = self._provision()
+        except KeyboardInterrupt:
+            if not already:
+                self._stop_unless_kept()
+            raise
+        except progress.ExecutionFailedError:
+            self._say_running()
+            raise
+        self._show(result)
+        self._say_running()
+
+    def demo(self) -> None:
+        """Do as `up` does, show the result, and stop everything again, also after a failure."""
+        if instance.running(self.instance):
+            raise instance.InstanceError(
+                f"an instance already runs in {self.instance.config.root}: `make down` first"
+            )
+        self._check()
+        try:
+            self._download()
+            # As a child it cannot outlive this process, however this process ends.
+            self._launch(detached=self.keep)
+            self._deploy()
+            self._show(self._provision())
+        finally:
+            self._stop_unless_kept()
+            self.screen.say()
+            self.screen.say(self.screen.times())
+
+    def down(self) -> None:
+        """Stop what runs, including what an earlier run was killed over."""
+        with uninterrupted(), self.screen.phase("Stopping") as phase:
+            stopped = instance.stop(self.instance)
+            self.screen.detail(phase, ", ".join(record.name for record in stopped))
+            self._verify_nothing_left()
+        self.screen.say("Nothing is left running." if stopped else "Nothing was running.")
+
+    def status(self) -> None:
+        """Show what runs."""
+        host = instance.running(self.instance)
+        if host is None:
+            self.screen.say("Not running. `make up` starts it.")
+            return
+        found = endpoints.describe(self.instance)
+        self.screen.say(f"Running (pid {host.pid}) in {self.instance.config.root}")
+        self.screen.say(_pairs("Endpoints", {key: found[key] for key in ("aws", "alb", "grpc")}))
+        self._show_topology()
+
+    # --- steps ---------------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        # An earlier run may have been killed: what it left would be in the way.
+        instance.stop(self.instance)
+        checks.check(self.instance.config)
+
+    def _download(self) -> None:
+        config = self.instance.config
+        with self.screen.phase("Downloads") as phase:
+            for download in checks.needed_downloads(config):
+                fetch(download, config.cache, lambda text: self.screen.detail(phase, text))
+            ensure_runtime(config)
+
+    def _launch(self, *, detached: bool) -> None:
+        with self.screen.phase("Embedded AWS"):
+            instance.start(self.instance, detached=detached)
+
+    def _deploy(self) -> None:
+        with self.screen.phase("sam build"):
+            built = deploy.build(self.instance, REPOSITORY / "template.yaml", BUILD)
+        with self.screen.phase("sam deploy") as phase, self._stack_progress(phase):
+            deploy.deploy(self.instance, built, CONTROL_STACK, {})
+
+    @contextlib.contextmanager
+    def _stack_progress(self, phase: Any) -> Iterator[None]:
+        """Tell from the stack's resources how far CloudFormation is."""
+        over = threading.Event()
+
+        def watch() -> None:
+            client = self.instance.client("cloudformation")
+            while not over.wait(1):
+                with contextlib.suppress(Exception):
+                    pages = client.get_paginator("list_stack_resources")
+                    done = [
+                        resource
+                        for page in pages.paginate(StackName=CONTROL_STACK)
+                        for resource in page["StackResourceSummaries"]
+                        if resource["ResourceStatus"].endswith("_COMPLETE")
+                    ]
+                    self.screen.detail(phase, f"{len(done)} resources are there")
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
+
+    def _provision(self) -> dict[str, Any]:
+        request = json.loads(self.request.read_text())
+        name = f"{request['clusterName']}.provision.{datetime.now(UTC):%Y%m%dT%H%M%S}"
+        machine = f"{CONTROL_STACK}-provision"
+        arns = self.instance.client("stepfunctions").list_state_machines()["stateMachines"]
+        arn = next(entry["stateMachineArn"] for entry in arns if entry["name"] == machine)
+        self.screen.say(f"Provisioning from {_relative(self.request)}, execution {name}")
+        started = self.instance.client("stepfunctions").start_execution(
+            stateMachineArn=arn, name=name, input=json.dumps(request)
+        )
+        return progress.follow(
+            self.instance, self.screen, started["executionArn"], self._table_name()
+        )
+
+    def _table_name(self) -> str:
+        stacks = self.instance.client("cloudformation").describe_stacks(StackName=CONTROL_STACK)
+        outputs = stacks["Stacks"][0]["Outputs"]
+        return str(next(o["OutputValue"] for o in outputs if o["OutputKey"] == "TableName"))
+
+    # --- what is shown -------------------------------------------------------------------------
+
+    def _show(self, result: dict[str, Any]) -> None:
+        found = endpoints.describe(self.instance)
+        self.screen.say()
+        self.screen.say(_pairs("Outputs of the cluster stack", result["outputs"]))
+        self._show_topology()
+        self.screen.say(_checks(result["verification"]))
+        here = {"REST": found["alb"], "gRPC": found["grpc"], "AWS": found["aws"]}
+        here |= {f"broker {one['nodeId']}": one["management"] for one in found["brokers"]}
+        self.screen.say(_pairs("On this machine", here))
+
+    def _show_topology(self) -> None:
+        topology = self._topology()
+        if topology is not None:
+            self.screen.say(topology)
+
+    def _topology(self) -> Table | None:
+        """Brokers by partitions, asked from the first broker that answers."""
+        outputs = endpoints.cluster_outputs(self.instance)
+        for broker in endpoints.describe(self.instance)["brokers"]:
+            request = urllib.request.Request(f"{broker['rest']}/v2/topology")  # noqa: S310
+            request.add_header("Authorization", self._credentials(outputs))
+            try:
+                with urllib.request.urlopen(request, timeout=_REST_SECONDS) as answer:  # noqa: S310
+                    return _topology(topology_table(read_topology(json.load(answer))))
+            except OSError:
+                continue
+        return None
+
+    def _credentials(self, outputs: dict[str, str]) -> str:
+        secret = self.instance.client("secretsmanager").get_secret_value(
+            SecretId=outputs["AdminUserSecretArn"]
+        )
+        user = json.loads(secret["SecretString"])
+        pair = f"{user['username']}:{user['password']}".encode()
+        return f"Basic {base64.b64encode(pair).decode()}"
+
+    def _say_running(self) -> None:
+        config = self.instance.config
+        self.screen.say()
+        self.screen.say(f"Left running. Where everything is: {_relative(config.endpoints_file)}")
+        exports = " ".join(
+            f"{key}={value}"
+            for key, value in config.client_environment().items()
+            if key in {"AWS_ENDPOINT_URL", "AWS_REGION"} or "KEY" in key
+        )
+        self.screen.say(f"To use it with the aws CLI or boto3: export {exports}")
+        self.screen.say("`make status` shows it, `make down` stops it.")
+
+    # --- the end -------------------------------------------------------------------------------
+
+    def _stop_unless_kept(self) -> None:
+        if self.keep:
+            self._say_running()
+            return
+        with uninterrupted(), self.screen.phase("Stopping everything"):
+            instance.stop(self.instance)
+            self._verify_nothing_left()
+        self.screen.say("No process left behind.")
+
+    def _verify_nothing_left(self) -> None:
+        deadline = time.monotonic() + 5
+        while found := instance.leftovers(self.instance):
+            if time.monotonic() > deadline:
+                raise LeftBehindError(f"still there: {', '.join(found)}")
+            time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let a second Ctrl-C not leave half of the processes behind."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _pairs(title: str, pairs: dict[str, Any]) -> Table:
+    table = Table(
+        title=title, title_justify="left", title_style="bold", show_header=False, box=None
+    )
+    for key, value in pairs.items():
+        table.add_row(key, Text(str(value if value is not None else "-"), overflow="fold"))
+    return table
+
+
+def _checks(verification: dict[str, Any]) -> Table:
+    styles = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}
+    title = f"Verification: {verification['result']}"
+    table = Table(
+        title=title, title_justify="left", title_style="bold", show_header=False, box=None
+    )
+    for entry in verification["checks"]:
+        result = str(entry["result"])
+        table.add_row(Text(result, style=styles.get(result, "")), entry["name"], entry["detail"])
+    return table
+
+
+def _topology(rows: list[dict[str, Any]]) -> Table:
+    partitions = sorted({partition for row in rows for partition in row["partitions"]}, key=int)
+    table = Table(title="Topology: brokers by partitions", title_justify="left", title_style="bold")
+    for column in ("broker", "address", "version", *(f"partition {one}" for one in partitions)):
+        table.add_column(column)
+    for row in rows:
+        cells = [_replica(row["partitions"].get(partition)) for partition in partitions]
+        table.add_row(str(row["broker"]), str(row["host"]), str(row["version"]), *cells)
+    return table
+
+
+def _replica(partition: dict[str, str] | None) -> Text:
+    if partition is None:
+        return Text("-", style="dim")
+    role, health = partition["role"].lower(), partition["health"].lower()
+    style = "bold" if role == "leader" else ""
+    return Text.assemble((role, style), " ", (health, "green" if health == "healthy" else "red"))
+
+
+def _relative(path: Path) -> str:
+    return str(path.relative_to(REPOSITORY) if path.is_relative_to(REPOSITORY) else path)

@@ -1,0 +1,164 @@
+"""Keeps `endpoints.json` true: where everything of the running instance can be reached.
+
+A component of the host, so that it follows brokers as they come and go, whoever starts them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.config import (
+    ACCESS_KEY_ID,
+    ACCOUNT_ID,
+    CONTROL_STACK,
+    REGION,
+    SECRET_ACCESS_KEY,
+)
+from local.names import replace_json
+
+if TYPE_CHECKING:
+    from local.component import Component, Instance
+
+logger = logging.getLogger(__name__)
+
+REST_PORT = 8080
+MANAGEMENT_PORT = 9600
+_POLL_SECONDS = 1.0
+_PORTS = {"http": 80, "https": 443}
+
+
+class Endpoints:
+    """The component; see `local.component.Component`."""
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._written: dict[str, Any] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="endpoints", daemon=True)
+
+    def start(self) -> None:
+        """Write the file for the first time and follow."""
+        self._write()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop following and remove the file: nothing of what it says is true any more."""
+        self._stopping.set()
+        self._thread.join()
+        self._instance.config.endpoints_file.unlink(missing_ok=True)
+
+    def _follow(self) -> None:
+        while not self._stopping.wait(_POLL_SECONDS):
+            try:
+                self._write()
+            except (BotoCoreError, ClientError):
+                logger.warning("endpoints.json not renewed", exc_info=True)
+
+    def _write(self) -> None:
+        content = describe(self._instance)
+        if content != self._written:
+            replace_json(self._instance.config.endpoints_file, content)
+            self._written = content
+
+
+def component(instance: Instance) -> Component:
+    """Give the component of `instance`."""
+    return Endpoints(instance)
+
+
+def describe(instance: Instance) -> dict[str, Any]:
+    """Content of `endpoints.json` as it is true now; what does not exist yet is null."""
+    config = instance.config
+    outputs = cluster_outputs(instance)
+    return {
+        "aws": config.aws_endpoint,
+        "region": REGION,
+        "accountId": ACCOUNT_ID,
+        "accessKeyId": ACCESS_KEY_ID,
+        "secretAccessKey": SECRET_ACCESS_KEY,
+        "clusterName": outputs.get("ClusterName"),
+        "api": _api(instance),
+        "alb": _reachable_url(instance, outputs.get("RestUrl")),
+        "grpc": _reachable_address(instance, outputs.get("GrpcEndpoint")),
+        "stateMachines": _state_machines(instance),
+        "brokers": _brokers(instance, outputs),
+    }
+
+
+def cluster_outputs(instance: Instance) -> dict[str, str]:
+    """Outputs of the cluster stack, which are its contract; empty while there is none."""
+    stacks = instance.client("cloudformation").describe_stacks()["Stacks"]
+    for stack in stacks:
+        outputs = {
+            entry["OutputKey"]: str(entry["OutputValue"]) for entry in stack.get("Outputs", [])
+        }
+        if "ContractVersion" in outputs:
+            return outputs
+    return {}
+
+
+def _state_machines(instance: Instance) -> dict[str, str]:
+    prefix = f"{CONTROL_STACK}-"
+    machines = instance.client("stepfunctions").list_state_machines()["stateMachines"]
+    return {
+        machine["name"].removeprefix(prefix): machine["stateMachineArn"]
+        for machine in machines
+        if machine["name"].startswith(prefix)
+    }
+
+
+def _api(instance: Instance) -> str | None:
+    """The control plane's REST API as the emulator serves it."""
+    gateway = instance.client("apigateway")
+    for api in gateway.get_rest_apis()["items"]:
+        for stage in gateway.get_stages(restApiId=api["id"])["item"]:
+            path = f"restapis/{api['id']}/{stage['stageName']}/_user_request_"
+            return f"{instance.config.aws_endpoint}/{path}"
+    return None
+
+
+def _reachable_url(instance: Instance, url: str | None) -> str | None:
+    if not url:
+        return None
+    parts = urlsplit(url)
+    port = parts.port or _PORTS[parts.scheme]
+    found = instance.names.resolve(parts.hostname or "", port)
+    if not found:
+        return None
+    address, actual = found[0]
+    netloc = address if actual == _PORTS[parts.scheme] else f"{address}:{actual}"
+    return parts._replace(netloc=netloc).geturl()
+
+
+def _reachable_address(instance: Instance, endpoint: str | None) -> str | None:
+    if not endpoint:
+        return None
+    host, _, port = endpoint.rpartition(":")
+    found = instance.names.resolve(host, int(port))
+    return f"{found[0][0]}:{found[0][1]}" if found else None
+
+
+def _brokers(instance: Instance, outputs: dict[str, str]) -> list[dict[str, Any]]:
+    tasks: list[dict[str, Any]] = []
+    with contextlib.suppress(FileNotFoundError):
+        tasks = json.loads(instance.config.tasks_file.read_text())
+    brokers = [
+        {
+            "nodeId": task["nodeId"],
+            "taskArn": task["taskArn"],
+            "management": f"http://{task['address']}:{MANAGEMENT_PORT}",
+            "rest": f"http://{task['address']}:{REST_PORT}",
+        }
+        for task in tasks
+        if task["service"] == outputs.get("OrchestrationServiceName")
+        and f":task/{outputs['EcsClusterName']}/" in task["taskArn"]
+        and task["status"] == "RUNNING"
+    ]
+    return sorted(brokers, key=lambda broker: (broker["nodeId"] is None, broker["nodeId"]))

@@ -1,0 +1,58 @@
+"""Follows one execution of the provision machine, as a person wants to see it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from local.component import Instance
+    from local.console import Phase, Screen
+
+_POLL_SECONDS = 0.4
+_FIRST_STEP = "Validation"
+
+
+class ExecutionFailedError(Exception):
+    """The execution ended otherwise than well; the message holds its error and cause."""
+
+
+def follow(instance: Instance, screen: Screen, execution_arn: str, table: str) -> dict[str, Any]:
+    """Show each step until the execution ends; gives its output.
+
+    Steps come from the operation's own record, before it exists from the execution's history.
+    Raises ExecutionFailedError.
+    """
+    states, database = instance.client("stepfunctions"), instance.client("dynamodb")
+    key = {"pk": {"S": f"OPERATION#{execution_arn.rpartition(':')[2]}"}}
+    phase: Phase = screen.begin(_FIRST_STEP)
+    worked = False
+    try:
+        while True:
+            execution = states.describe_execution(executionArn=execution_arn)
+            item = database.get_item(TableName=table, Key=key).get("Item", {})
+            step = item.get("step", {}).get("S") or phase.title
+            if step != phase.title:
+                screen.end(phase)
+                phase = screen.begin(step)
+            screen.detail(phase, item.get("detail", {}).get("S") or "")
+            if execution["status"] != "RUNNING":
+                break
+            time.sleep(_POLL_SECONDS)
+        worked = execution["status"] == "SUCCEEDED"
+    finally:
+        screen.end(phase, worked=worked)
+    if not worked:
+        raise ExecutionFailedError(explain(execution))
+    output: dict[str, Any] = json.loads(execution["output"])
+    return output
+
+
+def explain(execution: dict[str, Any]) -> str:
+    """Error and cause of an execution as a sentence; a Lambda error document is unwrapped."""
+    cause = execution.get("cause") or ""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        cause = json.loads(cause)["errorMessage"]
+    return f"{execution.get('error') or execution['status']}: {cause}".rstrip(": ")
