@@ -1,7 +1,7 @@
 """Check what `sam deploy` needs, before it creates anything. Changes nothing.
 
 make preflight                       # with the credentials and region of your shell
-make preflight NAT_GATEWAYS=3 STACK=camunda-lifecycle-prod
+make preflight NAT_GATEWAYS=1 STACK=camunda-lifecycle-dev
 """
 
 from __future__ import annotations
@@ -240,7 +240,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the report; exit status 1 when a check failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stack", default="camunda-lifecycle")
-    parser.add_argument("--nat-gateways", type=int, default=1, choices=(0, 1, 3))
+    parser.add_argument("--nat-gateways", type=int, default=3, choices=(0, 1, 3))
     given = parser.parse_args(argv)
     checks = collect(given.stack, given.nat_gateways)
     width = max(len(check.name) for check in checks)
