@@ -12,7 +12,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from ministack.core.responses import error_response_json, json_response
+from ministack.core import responses
 from ministack.services import ecs
 from ministack.services.cloudformation import provisioners, stacks
 
@@ -81,7 +81,7 @@ class _EcsApi:
         with self._supervisor.lock:
             definition = _task_definition(data.get("taskDefinition", ""))
             if definition is None:
-                return error_response_json("ClientException", "TaskDefinition not found.", 400)
+                return _refusal("ClientException", "TaskDefinition not found.")
             data = {**data, "taskDefinition": definition}
             response: Response = self._own_create_service(data)
             if response[0] >= 400:
@@ -89,6 +89,8 @@ class _EcsApi:
             described = json.loads(response[2])["service"]
             service = ecs._services["/".join(described["serviceArn"].split("/")[-2:])]
             service["_uid"] = uuid.uuid4().hex
+            # Described only on request (`include`), from where TagResource keeps them.
+            service.pop("tags", None)
             service["platformVersion"] = data.get("platformVersion", "LATEST")
             service["availabilityZoneRebalancing"] = data.get(
                 "availabilityZoneRebalancing", "ENABLED"
@@ -104,14 +106,12 @@ class _EcsApi:
             if service is None:
                 return problem
             if service["status"] != "ACTIVE":
-                return error_response_json(
-                    "ServiceNotActiveException", "Service was not ACTIVE.", 400
-                )
+                return _refusal("ServiceNotActiveException", "Service was not ACTIVE.")
             definition = service["taskDefinition"]
             if data.get("taskDefinition"):
                 found = _task_definition(data["taskDefinition"])
                 if found is None:
-                    return error_response_json("ClientException", "TaskDefinition not found.", 400)
+                    return _refusal("ClientException", "TaskDefinition not found.")
                 definition = found
             self._apply(service, data, definition)
             self._supervisor.wake()
@@ -150,10 +150,9 @@ class _EcsApi:
             if service is None:
                 return problem
             if service["desiredCount"] > 0 and not data.get("force"):
-                return error_response_json(
+                return _refusal(
                     "InvalidParameterException",
                     "The service cannot be stopped while it is scaled above 0.",
-                    400,
                 )
             if service["status"] == "ACTIVE":
                 service["status"] = "DRAINING"
@@ -167,35 +166,30 @@ class _EcsApi:
             record = ecs._resolve_task(data.get("task", ""), cluster)
             task = self._supervisor.find(record["taskArn"]) if record else None
             if task is None:
-                return error_response_json(
-                    "InvalidParameterException", "The referenced task was not found.", 400
-                )
+                return _refusal("InvalidParameterException", "The referenced task was not found.")
             reason = data.get("reason") or "Task stopped by user"
             self._supervisor.stop_task(task, "UserInitiated", reason, time.time())
             self._supervisor.wake()
-            return json_response({"task": ecs._sanitize(task.record)})
+            return _answer({"task": ecs._sanitize(task.record)})
 
     def run_task(self, _data: Parameters) -> Response:
-        return error_response_json(
+        return _refusal(
             "ClientException",
             "RunTask has no stand-in on this machine: only tasks of services really run.",
-            400,
         )
 
     def update_task_protection(self, data: Parameters) -> Response:
         wanted = data.get("tasks") or []
         minutes = data.get("expiresInMinutes") or _PROTECTION_MINUTES
         if not 1 <= len(wanted) <= _MOST_PROTECTED_AT_ONCE:
-            return error_response_json(
+            return _refusal(
                 "InvalidParameterException",
                 f"Tasks must be between 1 and {_MOST_PROTECTED_AT_ONCE} entries.",
-                400,
             )
         if not 1 <= minutes <= _LONGEST_PROTECTION_MINUTES:
-            return error_response_json(
+            return _refusal(
                 "InvalidParameterException",
                 f"expiresInMinutes must be between 1 and {_LONGEST_PROTECTION_MINUTES}.",
-                400,
             )
         until = time.time() + minutes * 60 if data.get("protectionEnabled") else 0.0
         with self._supervisor.lock:
@@ -216,7 +210,7 @@ class _EcsApi:
                     record["_protected_until"] = until
                     protected.append(_protection(record))
             self._supervisor.wake()
-        return json_response({"protectedTasks": protected, "failures": failures})
+        return _answer({"protectedTasks": protected, "failures": failures})
 
     def get_task_protection(self, data: Parameters) -> Response:
         with self._supervisor.lock:
@@ -228,7 +222,7 @@ class _EcsApi:
                 if record["clusterArn"] == arn and record["desiredStatus"] == "RUNNING"
             ]
             found = [self._protectable(data, reference) for reference in wanted]
-        return json_response(
+        return _answer(
             {
                 "protectedTasks": [_protection(record) for record, _ in found if record],
                 "failures": [failure for record, failure in found if record is None],
@@ -264,7 +258,17 @@ class _EcsApi:
             and other["desiredStatus"] == "RUNNING"
             and other.get("_protected_until", 0) > now
         }
-        return len(protected | {record["taskArn"]}) > service["desiredCount"]
+        return len(protected | {record["taskArn"]}) > int(service["desiredCount"])
+
+
+def _answer(content: Parameters) -> Response:
+    response: Response = responses.json_response(content)
+    return response
+
+
+def _refusal(code: str, message: str) -> Response:
+    response: Response = responses.error_response_json(code, message, 400)
+    return response
 
 
 def _protection(record: Record) -> dict[str, Any]:
@@ -291,12 +295,12 @@ def _task_definition(reference: str) -> str | None:
 def _service(data: Parameters) -> tuple[Record | None, Response]:
     cluster = ecs._resolve_cluster_name(data.get("cluster", "default"))
     if cluster not in ecs._clusters:
-        return None, error_response_json("ClusterNotFoundException", "Cluster not found.", 400)
+        return None, _refusal("ClusterNotFoundException", "Cluster not found.")
     name = str(data.get("service", "")).rsplit("/", 1)[-1]
     service = ecs._services.get(f"{cluster}/{name}")
     if service is None or service["status"] == "INACTIVE":
-        return None, error_response_json("ServiceNotFoundException", "Service not found.", 400)
-    return service, json_response({})
+        return None, _refusal("ServiceNotFoundException", "Service not found.")
+    return service, _answer({})
 
 
 def _deployment(service: Record, data: Parameters) -> Record:
@@ -324,8 +328,7 @@ def _deployment(service: Record, data: Parameters) -> Record:
 
 
 def _described(service: Record) -> Response:
-    response: Response = json_response({"service": ecs._sanitize(service)})
-    return response
+    return _answer({"service": ecs._sanitize(service)})
 
 
 def _under(lock: Any, function: Callable[..., Response]) -> Callable[..., Response]:

@@ -31,6 +31,7 @@ from local.fargate.task import (
     attach_interface,
     environment_of,
     new_task,
+    task_tags,
 )
 from local.names import replace_json
 from local.proxy.probe import ask_http
@@ -255,11 +256,11 @@ class Supervisor:
         )
 
     def _volume(self, task: Task, name: str) -> Path:
-        volume = next(one for one in task.definition["volumes"] if one["name"] == name)
+        volume: Record = next(one for one in task.definition["volumes"] if one["name"] == name)
         file_system = (volume.get("efsVolumeConfiguration") or {}).get("fileSystemId")
-        directory = (
-            self._root / "efs" / file_system if file_system else task.directory / "volumes" / name
-        )
+        directory = task.directory / "volumes" / name
+        if file_system:
+            directory = self._root / "efs" / str(file_system)
         directory.mkdir(parents=True, exist_ok=True)
         return directory
 
@@ -268,7 +269,7 @@ class Supervisor:
         for volume in task.definition.get("volumes") or []:
             if volume.get("efsVolumeConfiguration"):
                 return self._volume(task, volume["name"])
-        directory = self._root / "services" / service["_uid"]
+        directory = self._root / "services" / str(service["_uid"])
         directory.mkdir(parents=True, exist_ok=True)
         return directory
 
@@ -485,10 +486,9 @@ class Supervisor:
 
     def _add(self, service: Record, now: float) -> str:
         definition = ecs._task_defs[service["taskDefinition"].rsplit("/", 1)[-1]]
-        tags = ecs._tags.get(definition["taskDefinitionArn"], [])
         task = new_task(
             service,
-            {**definition, "_tags": tags},
+            definition,
             address=self._free_address(),
             number=self._numbers,
             root=self._root / "tasks",
@@ -496,7 +496,7 @@ class Supervisor:
         )
         self._tasks[task.arn] = task
         ecs._tasks[task.arn] = task.record
-        ecs._tags[task.arn] = task.record["tags"]
+        ecs._tags[task.arn] = task_tags(service, definition)
         return task.arn
 
     def _free_address(self) -> str:
@@ -548,6 +548,7 @@ class Supervisor:
             if task.status == "STOPPED" and now - task.changed_at > _KEPT_STOPPED:
                 del self._tasks[arn]
                 ecs._tasks.pop(arn, None)
+                ecs._tags.pop(arn, None)
 
     # --- what others may ask -------------------------------------------------------------------
 
@@ -616,9 +617,9 @@ def _condition_met(container: Container, condition: str) -> bool:
         case "START":
             return container.started
         case "COMPLETE":
-            return container.record["lastStatus"] == "STOPPED"
+            return bool(container.record["lastStatus"] == "STOPPED")
         case "SUCCESS":
-            return container.record.get("exitCode") == 0
+            return container.ended() == 0
         case _:
             return container.health.status == "HEALTHY"
 

@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ministack.services import secretsmanager, ssm
+from ministack.services import ecs, secretsmanager, ssm
 
 from local.config import ACCOUNT_ID, REGION
 from local.fargate.health import ContainerHealth
@@ -100,7 +100,7 @@ class Task:
     @property
     def live(self) -> bool:
         """Starting or running, and not asked to stop."""
-        return self.record["desiredStatus"] == "RUNNING"
+        return bool(self.record["desiredStatus"] == "RUNNING")
 
     def move(self, status: str, now: float) -> None:
         """Change `lastStatus`."""
@@ -176,7 +176,6 @@ def new_task(
         "overrides": {"containerOverrides": [], "inferenceAcceleratorOverrides": []},
         "enableExecuteCommand": bool(service.get("enableExecuteCommand")),
         "ephemeralStorage": definition.get("ephemeralStorage") or {"sizeInGiB": 20},
-        "tags": _task_tags(service, definition),
         "attributes": [],
     }
     return Task(
@@ -210,6 +209,22 @@ def attach_interface(task: Task) -> None:
         container.record["networkInterfaces"] = [
             {"attachmentId": attachment["id"], "privateIpv4Address": task.address}
         ]
+
+
+def task_tags(service: Record, definition: Record) -> list[dict[str, str]]:
+    """Tags that ECS gives a task: those it propagates, and its managed ones."""
+    source = {
+        "SERVICE": service["serviceArn"],
+        "TASK_DEFINITION": definition["taskDefinitionArn"],
+    }.get(service.get("propagateTags", "NONE"), "")
+    tags = list(ecs._tags.get(source, []))
+    if service.get("enableECSManagedTags"):
+        cluster = service["clusterArn"].rsplit("/", 1)[-1]
+        tags += [
+            {"key": "aws:ecs:clusterName", "value": cluster},
+            {"key": "aws:ecs:serviceName", "value": service["serviceName"]},
+        ]
+    return tags
 
 
 def environment_of(container: Mapping[str, Any]) -> dict[str, str]:
@@ -267,17 +282,3 @@ def _container_record(container: Mapping[str, Any], task_arn: str) -> Record:
         "healthStatus": "UNKNOWN",
         "cpu": str(container.get("cpu", 0)),
     }
-
-
-def _task_tags(service: Record, definition: Record) -> list[dict[str, str]]:
-    tags = {
-        "SERVICE": list(service.get("tags") or []),
-        "TASK_DEFINITION": list(definition.get("_tags") or []),
-    }.get(service.get("propagateTags", "NONE"), [])
-    if service.get("enableECSManagedTags"):
-        cluster = service["clusterArn"].rsplit("/", 1)[-1]
-        tags += [
-            {"key": "aws:ecs:clusterName", "value": cluster},
-            {"key": "aws:ecs:serviceName", "value": service["serviceName"]},
-        ]
-    return tags

@@ -38,20 +38,19 @@ REPLACED = {
 """The setting has an effect, with a value that fits one machine."""
 
 ABSENT = {
-    r"CAMUNDA_CLUSTER_NODEIDPROVIDER_S3_\w+": "no S3 node-id provider (8.9)",
     r"CAMUNDA_CLUSTER_NODEIDPROVIDER_\w+": "no S3 node-id provider (8.9)",
     r"CAMUNDA_DATA_SECONDARYSTORAGE_\w+": "no secondary storage setting, no RDBMS (8.8, 8.9)",
     r"SPRING_DATASOURCE_\w+": "no RDBMS (8.9)",
     r"CAMUNDA_DATABASE_\w+": "no secondary storage setting (8.8)",
-    r"CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_\w+": "continuous backups came later (8.9)",
-    r"CAMUNDA_DATA_BACKUP_\w+": "backup store under another name and without continuous backups",
+    r"CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_\w+": "no continuous backups (8.9)",
+    r"CAMUNDA_DATA_BACKUP_\w+": "the backup store has other names and is not set up here",
     r"CAMUNDA_SECURITY_\w+": "no users, roles or authentication of its own (8.8)",
-    r"CAMUNDA_DATABASE_CA\w*": "no RDBMS (8.9)",
     r"SPRING_PROFILES_ACTIVE": "one application, not several in one process (8.8)",
-    r"CAMUNDA_(OPERATE|TASKLIST|IDENTITY)_\w+": "not in the broker's process (8.8)",
+    r"CAMUNDA_OPERATE_\w+": "Operate is not in the broker's process (8.8)",
+    r"CAMUNDA_TASKLIST_\w+": "Tasklist is not in the broker's process (8.8)",
+    r"CAMUNDA_IDENTITY_\w+": "Identity is not in the broker's process (8.8)",
     r"AWS_\w+": "no AWS client in use",
-    r"MANAGEMENT_\w+": "only the management port and address are set, to the task's own",
-    r"(LOGGING|ZEEBE_LOG|CAMUNDA_LOG)_\w+": "the log keeps 8.6.0's own format",
+    r"CAMUNDA_LOG_\w+": "the log keeps 8.6.0's own format",
 }
 """Patterns of names that 8.6.0 has no counterpart of, and why."""
 

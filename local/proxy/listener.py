@@ -99,7 +99,7 @@ class _AlbHandler(BaseHTTPRequestHandler):
                 501, [("Content-Type", "text/plain")], f"{problem} has no stand-in".encode()
             )
             return
-        action = rule["Actions"][-1] if rule else {"Type": "none"}
+        action: rules.Rule = rule["Actions"][-1] if rule else {"Type": "none"}
         match action["Type"]:
             case "fixed-response":
                 fixed = action.get("FixedResponseConfig") or {}
@@ -109,7 +109,7 @@ class _AlbHandler(BaseHTTPRequestHandler):
                     str(fixed.get("MessageBody", "")).encode(),
                 )
             case "redirect":
-                config = action["RedirectConfig"]
+                config: dict[str, Any] = action["RedirectConfig"]
                 target = rules.location(config, request, protocol="http", port=self.alb.public_port)
                 status = int(str(config["StatusCode"]).removeprefix("HTTP_"))
                 self._answer(status, [("Location", target)], b"")

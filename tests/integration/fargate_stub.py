@@ -37,7 +37,7 @@ class Handler(BaseHTTPRequestHandler):
                 },
             )
 
-    do_GET = do_POST = do_PUT = do_HEAD = answer
+    do_GET = do_POST = do_PUT = do_HEAD = answer  # noqa: N815
 
     def reply(self, status: int, content: object) -> None:
         body = json.dumps(content).encode()
@@ -48,12 +48,12 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Quiet."""
 
 
 def main() -> None:
-    print("stub says hello", flush=True)
+    print("stub says hello", flush=True)  # noqa: T201
     if "IGNORE_SIGTERM" not in os.environ:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     for port in (8080, 9600, 26500):
@@ -65,6 +65,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if "EXIT_WITH" in os.environ:
-        print("stub gives up", flush=True)
+        print("stub gives up", flush=True)  # noqa: T201
         sys.exit(int(os.environ["EXIT_WITH"]))
     main()
