@@ -1,4 +1,4 @@
-"""Write the parameters that ``stacks/cluster.yaml`` declares as JSON for the validation of requests.
+"""Write the parameters of ``stacks/cluster.yaml`` as JSON for the validation of requests.
 
 The template is the only place where they are declared. Run by ``make generate``; a test refuses
 drift between the two files.

@@ -1,0 +1,308 @@
+"""Who reaches what: security groups, load balancers, their variants and the rules for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.unit.templates.resolver import Resolved, broken_rules, resolve
+
+CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b"
+PUBLIC = {"LoadBalancerScheme": "internet-facing", "AllowedCidrs": "203.0.113.0/24"}
+BALANCERS = {"WebLoadBalancer", "GrpcLoadBalancer"}
+
+
+def group(reference: str) -> str:
+    return reference.removeprefix("att(").removesuffix(".GroupId)")
+
+
+def ways_in(cluster: Resolved) -> dict[str, set[tuple[str, int, int]]]:
+    """Per security group: who may connect, and from which port to which."""
+    found: dict[str, set[tuple[str, int, int]]] = {
+        name: set() for name in cluster.of_type("AWS::EC2::SecurityGroup")
+    }
+    for rule in cluster.of_type("AWS::EC2::SecurityGroupIngress").values():
+        if "SourcePrefixListId" in rule:
+            source = "clients"
+        else:
+            source = group(rule["SourceSecurityGroupId"]).removesuffix("SecurityGroup")
+        assert rule["IpProtocol"] == "tcp"
+        found[group(rule["GroupId"])].add((source, rule["FromPort"], rule["ToPort"]))
+    return found
+
+
+def ranges(cluster: Resolved) -> list[str]:
+    """The client ranges that can be a source at all: loopback hosts cannot."""
+    entries = [entry["Cidr"] for entry in cluster.properties("ClientRanges")["Entries"]]
+    assert len(set(entries)) == len(entries) == 5, "AWS refuses the same range twice"
+    return [entry for entry in entries if not entry.startswith("127.")]
+
+
+def test_every_way_in_by_default() -> None:
+    assert ways_in(resolve("cluster")) == {
+        "DatabaseSecurityGroup": {("Broker", 5432, 5432), ("sg-functions", 5432, 5432)},
+        "FileSystemSecurityGroup": {("Broker", 2049, 2049)},
+        "BrokerSecurityGroup": {
+            ("Broker", 26500, 26502),
+            ("WebLoadBalancer", 8080, 8080),
+            ("Connectors", 8080, 8080),
+            ("sg-functions", 8080, 8080),
+            ("GrpcLoadBalancer", 26500, 26500),
+            ("Connectors", 26500, 26500),
+            ("sg-functions", 26500, 26500),
+            ("WebLoadBalancer", 9600, 9600),
+            ("GrpcLoadBalancer", 9600, 9600),
+            ("sg-functions", 9600, 9600),
+        },
+        "ConnectorsSecurityGroup": {
+            ("WebLoadBalancer", 8080, 8080),
+            ("sg-functions", 8080, 8080),
+        },
+        "WebLoadBalancerSecurityGroup": {("clients", 80, 80), ("sg-functions", 80, 80)},
+        "GrpcLoadBalancerSecurityGroup": {
+            ("clients", 26500, 26500),
+            ("sg-functions", 26500, 26500),
+        },
+    }
+
+
+def test_no_group_has_rules_that_this_test_does_not_see() -> None:
+    for properties in resolve("cluster").of_type("AWS::EC2::SecurityGroup").values():
+        assert "SecurityGroupIngress" not in properties
+        assert properties["SecurityGroupEgress"], "an empty list lets AWS allow everything"
+
+
+def test_ways_out() -> None:
+    cluster = resolve("cluster")
+    found: dict[str, set[tuple[str, int | None]]] = {}
+    for name, properties in cluster.of_type("AWS::EC2::SecurityGroup").items():
+        found[name] = {
+            (rule.get("CidrIp") or group(rule["DestinationSecurityGroupId"]), rule.get("ToPort"))
+            for rule in properties["SecurityGroupEgress"]
+        }
+    assert found == {
+        "DatabaseSecurityGroup": {("127.0.0.1/32", None)},
+        "FileSystemSecurityGroup": {("127.0.0.1/32", None)},
+        "BrokerSecurityGroup": {
+            ("0.0.0.0/0", 443),
+            ("DatabaseSecurityGroup", 5432),
+            ("FileSystemSecurityGroup", 2049),
+        },
+        "ConnectorsSecurityGroup": {
+            ("0.0.0.0/0", 443),
+            ("0.0.0.0/0", 80),
+            ("BrokerSecurityGroup", 8080),
+            ("BrokerSecurityGroup", 26500),
+        },
+        "WebLoadBalancerSecurityGroup": {
+            ("BrokerSecurityGroup", 8080),
+            ("BrokerSecurityGroup", 9600),
+            ("ConnectorsSecurityGroup", 8080),
+        },
+        "GrpcLoadBalancerSecurityGroup": {
+            ("BrokerSecurityGroup", 26500),
+            ("BrokerSecurityGroup", 9600),
+        },
+    }
+
+
+def test_whoever_may_send_is_also_let_in() -> None:
+    """An egress rule towards a group without the ingress rule would fail only on AWS."""
+    cluster = resolve("cluster")
+    inward = ways_in(cluster)
+    for name, properties in cluster.of_type("AWS::EC2::SecurityGroup").items():
+        for rule in properties["SecurityGroupEgress"]:
+            if "DestinationSecurityGroupId" in rule:
+                target = inward[group(rule["DestinationSecurityGroupId"])]
+                assert (
+                    name.removesuffix("SecurityGroup"),
+                    rule["FromPort"],
+                    rule["ToPort"],
+                ) in target
+
+
+# --- clients -------------------------------------------------------------------------------------
+
+
+def test_without_ranges_the_vpc_is_let_in_and_nobody_else() -> None:
+    assert ranges(resolve("cluster")) == ["10.190.0.0/16"]
+
+
+def test_up_to_five_ranges_are_let_in() -> None:
+    five = "203.0.113.0/24,198.51.100.7/32,10.0.0.0/8,192.0.2.0/28,172.16.0.0/12"
+    assert ranges(resolve("cluster", AllowedCidrs="203.0.113.0/24,198.51.100.7/32")) == [
+        "203.0.113.0/24",
+        "198.51.100.7/32",
+    ]
+    assert ranges(resolve("cluster", AllowedCidrs=five)) == five.split(",")
+
+
+# --- load balancers ------------------------------------------------------------------------------
+
+
+def test_load_balancers_are_internal_unless_asked() -> None:
+    cluster = resolve("cluster")
+    for name in BALANCERS:
+        assert cluster.properties(name)["Scheme"] == "internal"
+        assert cluster.properties(name)["Subnets"][0] == "subnet-private-1"
+    public = resolve("cluster", **PUBLIC, CertificateArn=CERTIFICATE)
+    for name in BALANCERS:
+        assert public.properties(name)["Scheme"] == "internet-facing"
+        assert public.properties(name)["Subnets"] == [
+            "subnet-public-1",
+            "subnet-public-2",
+            "subnet-public-3",
+        ]
+
+
+def rules_of(cluster: Resolved) -> list[tuple[int, str, str, str]]:
+    rules = cluster.of_type("AWS::ElasticLoadBalancingV2::ListenerRule").values()
+    return sorted(
+        (
+            rule["Priority"],
+            rule["Conditions"][0]["PathPatternConfig"]["Values"][0],
+            rule["Actions"][0]["TargetGroupArn"],
+            rule["ListenerArn"],
+        )
+        for rule in rules
+    )
+
+
+def test_connectors_are_asked_first() -> None:
+    assert rules_of(resolve("cluster")) == [
+        (50, "/connectors*", "ref(ConnectorsTargetGroup)", "ref(HttpListener)"),
+        (100, "/*", "ref(RestTargetGroup)", "ref(HttpListener)"),
+    ]
+
+
+def test_without_certificate_what_no_rule_matches_is_not_found() -> None:
+    listener = resolve("cluster").properties("HttpListener")
+    assert (listener["Port"], listener["Protocol"]) == (80, "HTTP")
+    (action,) = listener["DefaultActions"]
+    assert action["FixedResponseConfig"]["StatusCode"] == "404"
+
+
+def test_with_a_certificate_everything_is_encrypted() -> None:
+    cluster = resolve("cluster", **PUBLIC, CertificateArn=CERTIFICATE)
+    (redirect,) = cluster.properties("HttpListener")["DefaultActions"]
+    assert redirect["RedirectConfig"] == {
+        "Protocol": "HTTPS",
+        "Port": "443",
+        "StatusCode": "HTTP_301",
+    }
+    assert {listener for *_, listener in rules_of(cluster)} == {"ref(HttpsListener)"}
+    for name, protocol in (("HttpsListener", "HTTPS"), ("GrpcListener", "TLS")):
+        listener = cluster.properties(name)
+        assert listener["Protocol"] == protocol
+        assert listener["Certificates"] == [{"CertificateArn": CERTIFICATE}]
+        assert listener["SslPolicy"] == "ELBSecurityPolicy-TLS13-1-2-2021-06"
+    assert cluster.properties("GrpcListener")["AlpnPolicy"] == ["HTTP2Preferred"]
+    web = ways_in(cluster)["WebLoadBalancerSecurityGroup"]
+    assert web == {("clients", 80, 80), ("clients", 443, 443), ("sg-functions", 443, 443)}
+    assert cluster.outputs["RestUrl"] == "https://att(WebLoadBalancer.DNSName)"
+
+
+def test_grpc_without_certificate_is_plain_tcp() -> None:
+    listener = resolve("cluster").properties("GrpcListener")
+    assert (listener["Port"], listener["Protocol"]) == (26500, "TCP")
+    assert not {"Certificates", "SslPolicy", "AlpnPolicy"} & set(listener)
+
+
+def test_the_rest_url_is_the_name_in_the_certificate() -> None:
+    assert resolve("cluster").outputs["RestUrl"] == "http://att(WebLoadBalancer.DNSName)"
+    named = resolve("cluster", CertificateArn=CERTIFICATE, DomainName="camunda.example.com")
+    assert named.outputs["RestUrl"] == "https://camunda.example.com"
+
+
+TARGETS = {
+    "RestTargetGroup": ("HTTP", 8080, "9600", "/actuator/health/readiness"),
+    "GrpcTargetGroup": ("TCP", 26500, "9600", "/actuator/health/readiness"),
+    "ManagementTargetGroup": ("HTTP", 9600, "9600", "/actuator/health/readiness"),
+    "ConnectorsTargetGroup": ("HTTP", 8080, "8080", "/connectors/actuator/health/readiness"),
+}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_target_health(name: str) -> None:
+    target = resolve("cluster", ManagementListener="true").properties(name)
+    protocol, port, health_port, path = TARGETS[name]
+    assert (target["Protocol"], target["Port"]) == (protocol, port)
+    assert (target["HealthCheckPort"], target["HealthCheckPath"]) == (health_port, path)
+    assert target["HealthCheckProtocol"] == "HTTP"
+    assert target["HealthCheckIntervalSeconds"] == 10
+    assert target["HealthCheckTimeoutSeconds"] == 5
+    assert (target["HealthyThresholdCount"], target["UnhealthyThresholdCount"]) == (2, 2)
+    assert target["TargetType"] == "ip"
+    attributes = {one["Key"]: one["Value"] for one in target["TargetGroupAttributes"]}
+    assert attributes["deregistration_delay.timeout_seconds"] == "30"
+    sticky = name in {"RestTargetGroup", "ConnectorsTargetGroup"}
+    assert (attributes.get("stickiness.lb_cookie.duration_seconds") == "43200") is sticky
+    assert (attributes.get("stickiness.enabled") == "true") is sticky
+
+
+def attached(cluster: Resolved) -> set[tuple[int, str]]:
+    balancers: list[Mapping[str, Any]] = cluster.properties("OrchestrationService")["LoadBalancers"]
+    return {(one["ContainerPort"], one["TargetGroupArn"]) for one in balancers}
+
+
+def test_the_management_listener_exists_only_on_request() -> None:
+    usual = {(8080, "ref(RestTargetGroup)"), (26500, "ref(GrpcTargetGroup)")}
+    default = resolve("cluster")
+    assert attached(default) == usual
+    assert "ManagementTargetGroup" not in default.resources
+    assert "ManagementTargetGroupArn" not in default.outputs
+    asked = resolve("cluster", ManagementListener="true")
+    assert attached(asked) == usual | {(9600, "ref(ManagementTargetGroup)")}
+    assert asked.properties("ManagementListenerOnRequest")["Port"] == 9600
+    assert ("clients", 9600, 9600) in ways_in(asked)["WebLoadBalancerSecurityGroup"]
+    assert asked.outputs["ManagementTargetGroupArn"] == "ref(ManagementTargetGroup)"
+
+
+# --- rules over several parameters ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"Brokers": "2"}, "at least ReplicationFactor"),
+        ({"Brokers": "4", "ReplicationFactor": "5"}, "at least ReplicationFactor"),
+        ({"LoadBalancerScheme": "internet-facing", "CertificateArn": CERTIFICATE}, "AllowedCidrs"),
+        (PUBLIC, "CertificateArn, or AcceptPlaintext"),
+        (
+            {**PUBLIC, "CertificateArn": CERTIFICATE, "ManagementListener": "true"},
+            "LoadBalancerScheme internal",
+        ),
+        ({"DomainName": "camunda.example.com"}, "CertificateArn"),
+        ({"BrokerMemory": "4096"}, "BrokerMemory from 8192"),
+        ({"BrokerCpu": "1024", "BrokerMemory": "12288"}, "BrokerMemory from 2048"),
+        ({"BrokerCpu": "2048", "BrokerMemory": "2048"}, "BrokerMemory from 4096"),
+        ({"BrokerCpu": "8192"}, "BrokerMemory from 16384"),
+        ({"BrokerCpu": "16384"}, "BrokerMemory from 32768"),
+        ({"ConnectorsCpu": "512", "ConnectorsMemory": "6144"}, "ConnectorsMemory from 1024"),
+        ({"ConnectorsCpu": "1024", "ConnectorsMemory": "1024"}, "ConnectorsMemory from 2048"),
+        ({"ConnectorsMemory": "2048"}, "ConnectorsMemory from 4096"),
+        ({"ConnectorsCpu": "4096"}, "ConnectorsMemory from 8192"),
+    ],
+)
+def test_combinations_that_are_refused(given: dict[str, str], said: str) -> None:
+    (broken,) = broken_rules("cluster", **given)
+    assert said in broken
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"Brokers": "1", "ReplicationFactor": "1"},
+        {"Brokers": "5", "ReplicationFactor": "5"},
+        {**PUBLIC, "CertificateArn": CERTIFICATE},
+        {**PUBLIC, "AcceptPlaintext": "true"},
+        {"ManagementListener": "true"},
+        {"BrokerCpu": "16384", "BrokerMemory": "122880"},
+        {"BrokerCpu": "1024", "BrokerMemory": "2048"},
+    ],
+)
+def test_combinations_that_are_accepted(given: dict[str, str]) -> None:
+    assert broken_rules("cluster", **given) == []

@@ -1,0 +1,362 @@
+"""Brokers and connectors: what ECS is told, and what it is deliberately not told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from lifecycle.core.services import minimum_healthy_percent
+
+from tests.unit.templates.resolver import MACHINE, Resolved, resolve, strings
+
+SERVICES = ("OrchestrationService", "ConnectorsService")
+
+
+def container(cluster: Resolved, definition: str, name: str) -> Mapping[str, Any]:
+    found: list[Mapping[str, Any]] = cluster.properties(definition)["ContainerDefinitions"]
+    return next(one for one in found if one["Name"] == name)
+
+
+def broker(cluster: Resolved) -> Mapping[str, Any]:
+    return container(cluster, "OrchestrationTaskDefinition", "orchestration-cluster")
+
+
+def environment(definition: Mapping[str, Any]) -> dict[str, str]:
+    return {one["Name"]: one["Value"] for one in definition["Environment"]}
+
+
+# --- counts and revisions belong to the machines ------------------------------------------------
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_count_but_zero_is_ever_in_the_template(service: str) -> None:
+    assert resolve("cluster").properties(service)["DesiredCount"] == 0
+    assert "DesiredCount" not in resolve("cluster", Booting="false").properties(service)
+
+
+def test_booting_changes_the_services_and_nothing_else() -> None:
+    before, after = resolve("cluster"), resolve("cluster", Booting="false")
+    changed = {name for name in before.resources if before.resources[name] != after.resources[name]}
+    assert changed == set(SERVICES)
+    assert before.outputs == after.outputs
+
+
+@pytest.mark.parametrize(
+    ("service", "definition", "family"),
+    [
+        ("OrchestrationService", "OrchestrationTaskDefinition", "orchestration-cluster"),
+        ("ConnectorsService", "ConnectorsTaskDefinition", "connectors"),
+    ],
+)
+def test_services_name_the_family_so_that_a_new_revision_moves_nobody(
+    service: str, definition: str, family: str
+) -> None:
+    cluster = resolve("cluster")
+    assert cluster.properties(definition)["Family"] == f"control-demo-{family}"
+    assert cluster.properties(service)["TaskDefinition"] == f"control-demo-{family}"
+    assert definition in cluster.waits_for(service)
+    other = resolve(
+        "cluster",
+        OrchestrationImage="camunda/camunda:8.9.17",
+        BrokerCpu="8192",
+        BrokerMemory="16384",
+        ConnectorsImage="camunda/connectors-bundle:8.9.8",
+    )
+    assert cluster.resources[definition] != other.resources[definition]
+    assert cluster.resources[service] == other.resources[service]
+    assert cluster.resources[definition]["UpdateReplacePolicy"] == "Retain"
+
+
+@pytest.mark.parametrize("brokers", range(1, 31))
+def test_a_deployment_takes_at_most_one_broker_away(brokers: int) -> None:
+    service = resolve("cluster", Brokers=str(brokers)).properties("OrchestrationService")
+    percent = service["DeploymentConfiguration"]["MinimumHealthyPercent"]
+    assert percent == minimum_healthy_percent(brokers)
+    assert service["DeploymentConfiguration"]["MaximumPercent"] == 100
+
+
+def test_three_brokers_keep_the_percentage_of_the_reference() -> None:
+    service = resolve("cluster").properties("OrchestrationService")
+    assert service["DeploymentConfiguration"]["MinimumHealthyPercent"] == 66
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_both_services_have_in_common(service: str) -> None:
+    properties = resolve("cluster").properties(service)
+    assert properties["LaunchType"] == "FARGATE"
+    assert properties["HealthCheckGracePeriodSeconds"] == 900
+    assert properties["AvailabilityZoneRebalancing"] == "DISABLED"
+    assert properties["PropagateTags"] == "SERVICE"
+    assert properties["EnableECSManagedTags"] is True
+    breaker = properties["DeploymentConfiguration"]["DeploymentCircuitBreaker"]
+    assert breaker == {"Enable": True, "Rollback": False}
+    network = properties["NetworkConfiguration"]["AwsvpcConfiguration"]
+    assert network["AssignPublicIp"] == "DISABLED"
+    assert network["Subnets"] == ["subnet-private-1", "subnet-private-2", "subnet-private-3"]
+
+
+def test_brokers_wait_for_what_their_tasks_need() -> None:
+    waited = resolve("cluster").waits_for("OrchestrationService")
+    assert waited >= {
+        "MountTarget1", "MountTarget2", "MountTarget3", "OrchestrationRule", "ConnectorsRule",
+        "HttpListener", "GrpcListener", "BrokersFromBrokers", "FileSystemFromBrokers",
+    }  # fmt: skip
+    assert "DatabaseInstance1" not in waited, "the slowest resource stays off the path"
+
+
+def test_listeners_made_on_request_are_waited_for_too() -> None:
+    cluster = resolve(
+        "cluster", ManagementListener="true", CertificateArn="arn:aws:acm:r:1:certificate/1"
+    )
+    waited = cluster.waits_for("OrchestrationService")
+    assert waited >= {"ManagementListenerOnRequest", "HttpsListener"}
+
+
+def test_connectors_come_after_the_names_they_call() -> None:
+    waited = resolve("cluster").waits_for("ConnectorsService")
+    assert waited >= {"OrchestrationService", "ConnectorsRule", "RestFromConnectors"}
+
+
+# --- discovery -----------------------------------------------------------------------------------
+
+
+def test_service_connect_aliases_of_the_reference() -> None:
+    cluster = resolve("cluster")
+    connect = cluster.properties("OrchestrationService")["ServiceConnectConfiguration"]
+    aliases = {
+        (one["PortName"], one["DiscoveryName"], alias["DnsName"], alias["Port"])
+        for one in connect["Services"]
+        for alias in one["ClientAliases"]
+    }
+    assert aliases == {
+        ("grpc", "orchestration-cluster-grpc", "orchestration-cluster-grpc", 26500),
+        ("internal-api", "orchestration-cluster-sc", "orchestration-cluster-sc", 26502),
+        ("rest", "orchestration-cluster-rest", "orchestration-cluster-rest", 8080),
+    }
+    named = {port["Name"]: port["ContainerPort"] for port in broker(cluster)["PortMappings"]
+             if "Name" in port}  # fmt: skip
+    assert all(named[one["PortName"]] for one in connect["Services"])
+    client = cluster.properties("ConnectorsService")["ServiceConnectConfiguration"]
+    assert client == {"Enabled": True, "Namespace": connect["Namespace"]}
+
+
+def test_cloud_map_answers_with_every_broker() -> None:
+    cluster = resolve("cluster")
+    discovery = cluster.properties("BrokerDiscovery")
+    assert discovery["DnsConfig"] == {
+        "RoutingPolicy": "MULTIVALUE",
+        "DnsRecords": [{"Type": "A", "TTL": 10}],
+    }
+    name = f"{discovery['Name']}.{cluster.properties('DnsNamespace')['Name']}"
+    assert name == cluster.outputs["DiscoveryName"]
+    assert name == "orchestration-cluster.control-demo.service.local"
+    registries = cluster.properties("OrchestrationService")["ServiceRegistries"]
+    assert registries == [{"RegistryArn": "att(BrokerDiscovery.Arn)"}]
+
+
+# --- the brokers' task ---------------------------------------------------------------------------
+
+
+def test_size_and_platform_of_a_broker() -> None:
+    definition = resolve("cluster").properties("OrchestrationTaskDefinition")
+    assert (definition["Cpu"], definition["Memory"]) == ("4096", "8192")
+    assert definition["RuntimePlatform"] == {
+        "OperatingSystemFamily": "LINUX",
+        "CpuArchitecture": "X86_64",
+    }
+    assert definition["RequiresCompatibilities"] == ["FARGATE"]
+    assert definition["NetworkMode"] == "awsvpc"
+
+
+def test_ports_and_health_check_of_a_broker() -> None:
+    definition = broker(resolve("cluster"))
+    ports = [port["ContainerPort"] for port in definition["PortMappings"]]
+    assert ports == [26500, 26501, 26502, 9600, 8080]
+    check = definition["HealthCheck"]
+    assert "http://localhost:9600/actuator/health/liveness" in check["Command"][1]
+    assert (check["Interval"], check["Timeout"], check["Retries"]) == (30, 5, 3)
+    assert check["StartPeriod"] == 300
+    assert definition["StopTimeout"] == 30
+
+
+def test_environment_of_a_broker() -> None:
+    cluster = resolve("cluster", Brokers="5", Partitions="7", ReplicationFactor="5")
+    found = environment(broker(cluster))
+    assert found == {
+        "SPRING_LIFECYCLE_TIMEOUTPERSHUTDOWNPHASE": "5s",
+        "ZEEBE_BROKER_DATA_DIRECTORY": "/usr/local/camunda/data",
+        "CAMUNDA_CLUSTER_INITIALCONTACTPOINTS": "orchestration-cluster-sc:26502",
+        "CAMUNDA_CLUSTER_SIZE": "5",
+        "CAMUNDA_CLUSTER_PARTITIONCOUNT": "7",
+        "CAMUNDA_CLUSTER_REPLICATIONFACTOR": "5",
+        "CAMUNDA_CLUSTER_NODEIDPROVIDER_TYPE": "s3",
+        "CAMUNDA_CLUSTER_NODEIDPROVIDER_S3_BUCKETNAME": "ref(NodeIdBucket)",
+        "CAMUNDA_CLUSTER_NODEIDPROVIDER_S3_LEASEDURATION": "PT15S",
+        "CAMUNDA_CLUSTER_NODEIDPROVIDER_S3_REGION": "eu-central-1",
+        "CAMUNDA_DATA_SECONDARYSTORAGE_TYPE": "rdbms",
+        "CAMUNDA_DATA_SECONDARYSTORAGE_AUTOCONFIGURECAMUNDAEXPORTER": "false",
+        "CAMUNDA_DATA_SECONDARYSTORAGE_RDBMS_URL": (
+            "jdbc:aws-wrapper:postgresql://att(DatabaseCluster.Endpoint.Address)"
+            ":att(DatabaseCluster.Endpoint.Port)/camunda"
+            "?wrapperPlugins=iam&sslmode=verify-full&sslrootcert=/database-ca/ca.pem"
+        ),
+        "CAMUNDA_DATA_SECONDARYSTORAGE_RDBMS_USERNAME": "camunda",
+        "CAMUNDA_DATA_SECONDARYSTORAGE_RDBMS_AUTODDL": "true",
+        "SPRING_DATASOURCE_DRIVER_CLASS_NAME": "software.amazon.jdbc.Driver",
+        "CAMUNDA_SECURITY_INITIALIZATION_USERS_0_USERNAME": "admin",
+        "CAMUNDA_SECURITY_INITIALIZATION_USERS_0_NAME": "Admin User",
+        "CAMUNDA_SECURITY_INITIALIZATION_USERS_0_EMAIL": "admin@example.com",
+        "CAMUNDA_SECURITY_INITIALIZATION_DEFAULTROLES_ADMIN_USERS_0": "admin",
+        "CAMUNDA_SECURITY_INITIALIZATION_USERS_1_USERNAME": "connectors",
+        "CAMUNDA_SECURITY_INITIALIZATION_USERS_1_NAME": "Connectors User",
+        "CAMUNDA_SECURITY_INITIALIZATION_USERS_1_EMAIL": "connectors@example.com",
+        "CAMUNDA_SECURITY_INITIALIZATION_DEFAULTROLES_CONNECTORS_USERS_0": "connectors",
+        "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_STORE": "S3",
+        "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_S3_BUCKETNAME": "ref(BackupBucket)",
+        "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_S3_REGION": "eu-central-1",
+        "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_CONTINUOUS": "true",
+        "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_SCHEDULE": "PT1H",
+        "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_CHECKPOINTINTERVAL": "PT15M",
+        "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_RETENTION_WINDOW": "P7D",
+        "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_RETENTION_CLEANUPSCHEDULE": "PT1H",
+    }
+
+
+def test_without_continuous_backup_nothing_is_scheduled() -> None:
+    found = environment(broker(resolve("cluster", ContinuousBackup="false")))
+    assert found["CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_CONTINUOUS"] == "false"
+    assert not [name for name in found if "SCHEDULE" in name or "RETENTION" in name]
+    assert found["CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_STORE"] == "S3"
+
+
+def test_passwords_come_from_secrets_only() -> None:
+    cluster = resolve("cluster")
+    found = {
+        secret["Name"]: secret["ValueFrom"]
+        for definition in cluster.of_type("AWS::ECS::TaskDefinition").values()
+        for one in definition["ContainerDefinitions"]
+        for secret in one.get("Secrets", [])
+    }
+    assert found == {
+        "CAMUNDA_SECURITY_INITIALIZATION_USERS_0_PASSWORD": "att(AdminUserSecret.Id):password::",
+        "CAMUNDA_SECURITY_INITIALIZATION_USERS_1_PASSWORD": (
+            "att(ConnectorsUserSecret.Id):password::"
+        ),
+        "CAMUNDA_CLIENT_AUTH_PASSWORD": "att(ConnectorsUserSecret.Id):password::",
+    }
+    for definition in cluster.of_type("AWS::ECS::TaskDefinition").values():
+        for one in definition["ContainerDefinitions"]:
+            assert not any("resolve:" in text for text in strings(one["Environment"]))
+
+
+def test_data_volume_is_mounted_with_iam_and_tls() -> None:
+    cluster = resolve("cluster")
+    volumes = {v["Name"]: v for v in cluster.properties("OrchestrationTaskDefinition")["Volumes"]}
+    assert volumes["camunda-volume"]["EFSVolumeConfiguration"] == {
+        "FilesystemId": "ref(FileSystem)",
+        "RootDirectory": "/",
+        "TransitEncryption": "ENABLED",
+        "AuthorizationConfig": {"AccessPointId": "ref(DataAccessPoint)", "IAM": "ENABLED"},
+    }
+    mounts = {m["SourceVolume"]: m for m in broker(cluster)["MountPoints"]}
+    assert mounts["camunda-volume"]["ContainerPath"] == "/usr/local/camunda/data"
+    assert mounts["camunda-volume"]["ReadOnly"] is False
+
+
+def test_database_authority_is_there_before_the_broker_starts() -> None:
+    cluster = resolve("cluster")
+    writer = container(cluster, "OrchestrationTaskDefinition", "database-ca")
+    definition = broker(cluster)
+    assert definition["DependsOn"] == [{"ContainerName": "database-ca", "Condition": "SUCCESS"}]
+    assert writer["Essential"] is False
+    assert writer["Image"] == definition["Image"]
+    assert writer["User"] == "0", "task volumes belong to root"
+    assert environment(writer) == {"DATABASE_CA_CERTIFICATE": MACHINE["DatabaseCaCertificate"]}
+    (mount,) = writer["MountPoints"]
+    assert mount["ReadOnly"] is False
+    target = environment(definition)["CAMUNDA_DATA_SECONDARYSTORAGE_RDBMS_URL"].split("=")[-1]
+    assert target.startswith(mount["ContainerPath"])
+    assert f"> {target}" in writer["Command"][0]
+    assert "umask 022" in writer["Command"][0], "readable whatever user the broker runs as"
+    reader = next(m for m in definition["MountPoints"] if m["SourceVolume"] == "database-ca")
+    assert reader == {**mount, "ReadOnly": True}
+
+
+# --- the connectors' task ------------------------------------------------------------------------
+
+
+def test_connectors_task() -> None:
+    cluster = resolve("cluster")
+    definition = cluster.properties("ConnectorsTaskDefinition")
+    assert (definition["Cpu"], definition["Memory"]) == ("2048", "4096")
+    one = container(cluster, "ConnectorsTaskDefinition", "connectors")
+    assert environment(one) == {
+        "SERVER_SERVLET_CONTEXT_PATH": "/connectors",
+        "CAMUNDA_CLIENT_MODE": "self-managed",
+        "CAMUNDA_CLIENT_RESTADDRESS": "http://orchestration-cluster-rest:8080",
+        "CAMUNDA_CLIENT_GRPCADDRESS": "http://orchestration-cluster-grpc:26500",
+        "CAMUNDA_CLIENT_AUTH_METHOD": "basic",
+        "CAMUNDA_CLIENT_AUTH_USERNAME": "connectors",
+    }
+    check = one["HealthCheck"]["Command"][1]
+    assert "http://localhost:8080/connectors/actuator/health/readiness" in check
+
+
+# --- images and logs -----------------------------------------------------------------------------
+
+
+def images(cluster: Resolved) -> set[str]:
+    return {
+        one["Image"]
+        for definition in cluster.of_type("AWS::ECS::TaskDefinition").values()
+        for one in definition["ContainerDefinitions"]
+    }
+
+
+def test_default_images_are_released_versions_of_one_minor() -> None:
+    assert images(resolve("cluster")) == {
+        "camunda/camunda:8.9.16",
+        "camunda/connectors-bundle:8.9.7",
+    }
+
+
+def test_a_mirror_serves_every_image() -> None:
+    mirrored = images(resolve("cluster", ImageRegistryPrefix="mirror.example.com:5000/hub"))
+    assert mirrored == {
+        "mirror.example.com:5000/hub/camunda/camunda:8.9.16",
+        "mirror.example.com:5000/hub/camunda/connectors-bundle:8.9.7",
+    }
+
+
+def test_registry_credentials_reach_every_container_or_none() -> None:
+    arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:registry-a1b2c3"
+    for given, expected in ((arn, {"CredentialsParameter": arn}), ("", None)):
+        cluster = resolve("cluster", RegistryCredentialsArn=given)
+        for definition in cluster.of_type("AWS::ECS::TaskDefinition").values():
+            for one in definition["ContainerDefinitions"]:
+                assert one.get("RepositoryCredentials") == expected
+
+
+def test_log_patterns_keep_a_stack_trace_in_one_event() -> None:
+    cluster = resolve("cluster")
+    patterns = {
+        one["Name"]: one["LogConfiguration"]["Options"].get("awslogs-multiline-pattern")
+        for definition in cluster.of_type("AWS::ECS::TaskDefinition").values()
+        for one in definition["ContainerDefinitions"]
+    }
+    assert patterns == {
+        "orchestration-cluster": r"^\[\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}\.\d{3}\]",
+        "database-ca": None,
+        "connectors": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z",
+    }
+
+
+@pytest.mark.parametrize(("given", "expected"), [("true", "true"), ("false", "false")])
+def test_execute_command_only_on_request(given: str, expected: str) -> None:
+    cluster = resolve("cluster", EnableExecuteCommand=given)
+    for service in SERVICES:
+        assert cluster.properties(service)["EnableExecuteCommand"] == expected
+    allowed = {text for role in cluster.of_type("AWS::IAM::Role").values()
+               for text in strings(role) if text.startswith("ssmmessages:")}  # fmt: skip
+    assert len(allowed) == (4 if given == "true" else 0)
