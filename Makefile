@@ -1,0 +1,77 @@
+# `make` alone lists what there is. Everything bootstraps itself into .venv from hashed requirements.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON := .venv/bin/python
+# Made anew whenever the requirements change, and only then.
+STAMP := .venv/.requirements-$(shell sha256sum requirements/dev.txt | cut -c1-16)
+PYTEST := $(PYTHON) -m pytest
+SOURCES := functions layers/lifecycle local tests tools
+
+.PHONY: help demo up down status test test-unit lint format generate lock build validate preflight clean
+
+help: ## Show this list
+	@printf '%s\n\n' 'Camunda 8 on Amazon ECS: provision, scale, watch, remove. Start with: make demo'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 13 | sed 's/^/  /'
+	@printf '\n%s\n' 'Settings: BROKERS=real|fake  KEEP=1  INPUT=events/<file>  BLOCK=127.<n>'
+
+demo: $(STAMP) ## Bring a real cluster up on this machine, show it, stop everything
+	@$(PYTHON) -m local demo
+
+up: $(STAMP) ## The same, left running; .local/endpoints.json says where
+	@$(PYTHON) -m local up
+
+down: $(STAMP) ## Stop what `make up` started
+	@$(PYTHON) -m local down
+
+status: $(STAMP) ## Show what runs on this machine
+	@$(PYTHON) -m local status
+
+test: $(STAMP) ## Run every test, real brokers and PostgreSQL included
+	@$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
+
+test-unit: $(STAMP) ## Run the tests that need neither network nor processes
+	@$(PYTEST) tests/unit tests/property $(ARGS)
+
+lint: $(STAMP) ## Check style, types and templates
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@.venv/bin/mypy
+	@.venv/bin/mypy --strict --ignore-missing-imports local
+	@.venv/bin/cfn-lint template.yaml 'stacks/*.yaml'
+
+format: $(STAMP) ## Format the code and correct what can be corrected
+	@.venv/bin/ruff check --fix
+	@.venv/bin/ruff format
+
+generate: $(STAMP) ## Write what is derived from the templates
+	@$(PYTHON) -m tools.generate_parameters
+
+LOCK := .venv/bin/uv pip compile --quiet --generate-hashes --python-version 3.13 \
+	--no-emit-index-url --no-emit-find-links
+lock: export UV_CUSTOM_COMPILE_COMMAND := make lock
+lock: $(STAMP) ## Pin the requirements anew, with hashes
+	@$(LOCK) -o requirements/dev.txt requirements/dev.in
+	@$(LOCK) -c requirements/dev.txt -o requirements/lambda-runtime.txt requirements/lambda-runtime.in
+	@for layer in lifecycle postgres; do \
+		$(LOCK) -c requirements/dev.txt -o layers/$$layer/requirements.txt layers/$$layer/requirements.in; \
+	done
+
+build: $(STAMP) ## Build functions and layers for AWS (sam build)
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/sam build
+
+validate: $(STAMP) ## Validate the templates as AWS does (sam validate --lint)
+	@.venv/bin/sam validate --lint --region eu-central-1
+
+preflight: $(STAMP) ## On AWS: check what `sam deploy` needs before it creates anything
+	@$(PYTHON) tools/preflight.py $(ARGS)
+
+clean: ## Remove what was built and installed; downloads in .cache stay
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi
+	@rm -rf .aws-sam .local .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+
+$(STAMP):
+	@./tools/bootstrap "$@"
