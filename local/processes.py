@@ -156,8 +156,9 @@ class Processes:
         return Process(popen, record, self._registry)
 
     def survivors(self) -> list[ProcessRecord]:
-        """Recorded processes that still run, whoever started them."""
-        return [record for record in self._registry.read() if record.alive()]
+        """Recorded processes that still run, whoever started them, but never this one."""
+        found = [record for record in self._registry.read() if record.alive()]
+        return [record for record in found if record.pid != os.getpid()]
 
     def stop_survivors(self, grace: float = 10.0) -> list[ProcessRecord]:
         """Stop every recorded process that still runs; gives those that were stopped."""
