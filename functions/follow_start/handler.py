@@ -6,12 +6,12 @@ from typing import Any
 
 from lifecycle.core.operation import Operation
 from lifecycle.observability import Event, entry_point
-from lifecycle.wiring import service_starter
+from lifecycle.wiring import start_follower
 
 
 @entry_point
 def handler(event: Event, _context: Any) -> Event:
-    return service_starter().follow(
+    return start_follower().follow(
         Operation.from_state(event["operation"]),
         event["cluster"],
         since=event["since"],

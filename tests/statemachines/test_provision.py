@@ -68,7 +68,7 @@ class Provision:
             "ReadCluster": load_handler("read_cluster", **stack),
             "SeedDatabase": seed,
             "StartServices": load_handler("start_services", **start),
-            "FollowStart": load_handler("follow_start", **start),
+            "FollowStart": load_handler("follow_start", start_follower=lambda: world.follower),
             "StopServices": load_handler("stop_services", **start),
             "VerifyCluster": load_handler("verify_cluster", verifier=lambda: world.verifier),
             "FinishOperation": load_handler("finish_operation", finisher=lambda: world.finisher),

@@ -18,7 +18,7 @@ from lifecycle.core.stack import ResourceChange
 from lifecycle.operations.change_stack import StackChanger
 from lifecycle.operations.finish_operation import Finisher
 from lifecycle.operations.journal import Journal
-from lifecycle.operations.start_services import ServiceStarter
+from lifecycle.operations.start_services import ServiceStarter, StartFollower
 from lifecycle.operations.verify_cluster import Verifier
 
 CONTROL = "control"
@@ -141,7 +141,11 @@ class World:
 
     @property
     def starter(self) -> ServiceStarter:
-        return ServiceStarter(
+        return ServiceStarter(services=self.services, journal=self.journal)
+
+    @property
+    def follower(self) -> StartFollower:
+        return StartFollower(
             services=self.services, targets=self.targets, probe=self.probe, journal=self.journal
         )
 

@@ -287,7 +287,7 @@ class TestStart:
         assert world.desired["orchestration-cluster"] == 5
 
     def follow(self, world: World, since: str = "2026-01-01T00:00:00+00:00") -> dict[str, object]:
-        return world.starter.follow(operation(), OUTPUTS, since=since, polls=1)
+        return world.follower.follow(operation(), OUTPUTS, since=since, polls=1)
 
     def test_it_waits_for_tasks_then_for_the_cluster_then_for_connectors(
         self, world: World

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lifecycle.operations.journal import Journal
     from lifecycle.operations.probe_cluster import Prober
     from lifecycle.operations.seed_database import DatabaseSeeder
-    from lifecycle.operations.start_services import ServiceStarter
+    from lifecycle.operations.start_services import ServiceStarter, StartFollower
     from lifecycle.operations.verify_cluster import Verifier
     from lifecycle.ports import Artifacts, Probe, Stacks
 
@@ -107,10 +107,18 @@ def database_seeder() -> DatabaseSeeder:
 def service_starter() -> ServiceStarter:
     """Start of brokers and connectors."""
     from lifecycle.adapters.ecs import EcsServices
-    from lifecycle.adapters.elbv2 import ElbTargetGroups
     from lifecycle.operations.start_services import ServiceStarter
 
-    return ServiceStarter(
+    return ServiceStarter(services=EcsServices(), journal=journal())
+
+
+def start_follower() -> StartFollower:
+    """Watch over the start of brokers and connectors."""
+    from lifecycle.adapters.ecs import EcsServices
+    from lifecycle.adapters.elbv2 import ElbTargetGroups
+    from lifecycle.operations.start_services import StartFollower
+
+    return StartFollower(
         services=EcsServices(), targets=ElbTargetGroups(), probe=probe(), journal=journal()
     )
 

@@ -30,11 +30,9 @@ _LOG_LINES: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class ServiceStarter:
-    """The use case with what it needs from outside."""
+    """Raise counts, and take back what was raised."""
 
     services: Services
-    targets: TargetGroups
-    probe: Probe
     journal: Journal
 
     def start(self, operation: Operation, cluster: Mapping[str, str]) -> dict[str, Any]:
@@ -45,7 +43,9 @@ class ServiceStarter:
         """
         since = self.journal.clock.now().isoformat(timespec="seconds")
         raised: list[str] = []
-        for service, count in self._planned(cluster):
+        brokers, connectors = _describe(self.services, cluster)
+        planned = ((brokers, int(cluster["Brokers"])), (connectors, int(cluster["Connectors"])))
+        for service, count in planned:
             self.journal.step(operation, STEP, f"{service.name}: {service.desired} → {count}")
             if service.desired == 0 and count > 0:
                 self.services.start(
@@ -57,10 +57,27 @@ class ServiceStarter:
                 raised.append(service.name)
         return {"raised": raised, "since": since}
 
-    def _planned(self, cluster: Mapping[str, str]) -> Sequence[tuple[Service, int]]:
-        names = (cluster["OrchestrationServiceName"], cluster["ConnectorsServiceName"])
-        brokers, connectors = self.services.describe(cluster["EcsClusterName"], names)
-        return (brokers, int(cluster["Brokers"])), (connectors, int(cluster["Connectors"]))
+    def take_back(
+        self, operation: Operation, cluster: Mapping[str, str], *, raised: Sequence[str]
+    ) -> dict[str, Any]:
+        """Set back to zero the services that this very operation raised from zero.
+
+        Services that had a count before are never lowered: they may hold partitions.
+        """
+        for name in raised:
+            self.journal.step(operation, "Counts go back to zero", name)
+            self.services.set_count(cluster["EcsClusterName"], name, 0)
+        return {"lowered": list(raised)}
+
+
+@dataclass(frozen=True, slots=True)
+class StartFollower:
+    """See services come up, with what that needs from outside."""
+
+    services: Services
+    targets: TargetGroups
+    probe: Probe
+    journal: Journal
 
     def follow(
         self, operation: Operation, cluster: Mapping[str, str], *, since: str, polls: int
@@ -71,7 +88,7 @@ class ServiceStarter:
         (seconds) and ``detail``. Raises ``StartFailed`` with ECS's reason, the stop code and the
         last log lines.
         """
-        (brokers, _), (connectors, _) = self._planned(cluster)
+        brokers, connectors = _describe(self.services, cluster)
         seen: Mapping[str, Any] = {}
         if brokers.running:
             seen = self.probe.ask("brokers", {**cluster, "LiveBrokers": str(brokers.desired)})
@@ -128,17 +145,11 @@ class ServiceStarter:
             return ""
         return f"{healthy} of {connectors.desired} answer their readiness check"
 
-    def take_back(
-        self, operation: Operation, cluster: Mapping[str, str], *, raised: Sequence[str]
-    ) -> dict[str, Any]:
-        """Set back to zero the services that this very operation raised from zero.
 
-        Services that had a count before are never lowered: they may hold partitions.
-        """
-        for name in raised:
-            self.journal.step(operation, "Counts go back to zero", name)
-            self.services.set_count(cluster["EcsClusterName"], name, 0)
-        return {"lowered": list(raised)}
+def _describe(services: Services, cluster: Mapping[str, str]) -> tuple[Service, Service]:
+    names = (cluster["OrchestrationServiceName"], cluster["ConnectorsServiceName"])
+    brokers, connectors = services.describe(cluster["EcsClusterName"], names)
+    return brokers, connectors
 
 
 def _unformed(seen: Mapping[str, Any]) -> str:
