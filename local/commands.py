@@ -280,7 +280,7 @@ def _checks(verification: dict[str, Any]) -> Table:
     )
     for entry in verification["checks"]:
         result = str(entry["result"])
-        table.add_row(Text(result, style=styles.get(result, "")), entry["name"], entry["detail"])
+        table.add_row(Text(result, style=styles.get(result, "")), entry["name"], entry["seen"])
     return table
 
 

@@ -42,6 +42,9 @@ class Screen:
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False)
+        if not self.console.is_terminal:
+            # A log wraps nothing: whoever reads it searches for whole ARNs.
+            self.console.width = 200
         self.phases: list[Phase] = []
         self._live: Live | None = None
 
