@@ -121,9 +121,17 @@ def test_values_that_are_accepted(name: str, value: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "accepted"),
-    [("10.190.0.0/16", True), ("172.31.0.0/16", True), ("192.168.0.0/16", True),
-     ("10.190.0.0/24", False), ("8.8.0.0/16", False), ("172.32.0.0/16", False)],
-)  # fmt: skip
+    [
+        ("10.190.0.0/16", True),
+        ("172.31.0.0/16", True),
+        ("192.168.0.0/16", True),
+        ("100.64.0.0/16", True),
+        ("10.190.0.0/24", False),
+        ("8.8.0.0/16", False),
+        ("172.32.0.0/16", False),
+        ("100.128.0.0/16", False),
+    ],
+)
 def test_ranges_of_the_vpc(value: str, accepted: bool) -> None:
     pattern = template("network")["Parameters"]["VpcCidr"]["AllowedPattern"]
     assert bool(re.fullmatch(pattern, value)) is accepted
