@@ -91,8 +91,8 @@ class Commands:
             self._show(self._provision())
         finally:
             self._stop_unless_kept()
-            self.screen.say()
-            self.screen.say(self.screen.times())
+        self.screen.say()
+        self.screen.say(self.screen.times())
 
     def down(self) -> None:
         """Stop what runs, including what an earlier run was killed over."""

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import cloudformation
+from ministack.services import cloudformation, iam
 
 from local.config import ACCOUNT_ID, REGION
 
@@ -122,3 +122,22 @@ def _transport_is_secure(own: Any) -> Any:
         return "true" if key.lower() == "aws:securetransport" else own(key, context)
 
     return resolve
+
+
+def role_allows(role_arn: str, action: str, resource: str) -> bool:
+    """Whether the policies of a role, within its boundary, allow `action` on `resource`."""
+    name = role_arn.rpartition("/")[2]
+    context = iam_evaluator.EvalContext(
+        principal_arn=f"arn:aws:sts::{ACCOUNT_ID}:assumed-role/{name}/session",
+        principal_type="AssumedRole",
+        principal_account=ACCOUNT_ID,
+        action=action,
+        resource_arn=resource,
+        region=REGION,
+    )
+    decision = iam_evaluator.evaluate(
+        context,
+        iam_evaluator._gather_role_policies(name, ACCOUNT_ID),
+        *iam_evaluator._permissions_boundary(iam._roles, name, ACCOUNT_ID),
+    ).decision
+    return bool(decision == "Allow")

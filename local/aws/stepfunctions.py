@@ -10,12 +10,18 @@ from typing import Any
 from ministack.core.responses import json_response, now_iso
 from ministack.services import stepfunctions as engine
 
+from local.aws.iam import role_allows
+from local.config import ACCOUNT_ID, REGION
+
+_FUNCTION_PREFIX = f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:"
+
 
 def install() -> None:
     """Replace the functions that the engine looks up by name."""
     engine._start_execution = _idempotent(engine._start_execution)
     engine._run_execution = _with_timeout(engine._run_execution)
     engine._fail_execution = _only_while_running(engine._fail_execution)
+    engine._call_lambda = _as_the_machines_role(engine._call_lambda)
 
 
 def _idempotent(own: Any) -> Any:
@@ -51,6 +57,7 @@ def _with_timeout(own: Any) -> Any:
             seconds = json.loads(machine["definition"]).get("TimeoutSeconds") if machine else None
         except ValueError:
             seconds = None
+        _role.set(machine["roleArn"] if machine else None)
         if seconds is None:
             own(arn)
             return
@@ -88,3 +95,23 @@ def _only_while_running(own: Any) -> Any:
             own(execution, error, cause)
 
     return fail
+
+
+_role: contextvars.ContextVar[str | None] = contextvars.ContextVar("role", default=None)
+
+
+def _as_the_machines_role(own: Any) -> Any:
+    """Functions are invoked with the rights of the machine's role; the engine asks nobody."""
+
+    def call(function: str, event: Any) -> Any:
+        role = _role.get()
+        arn = function if function.startswith("arn:") else f"{_FUNCTION_PREFIX}{function}"
+        if role and not role_allows(role, "lambda:InvokeFunction", arn):
+            raise engine._ExecutionError(
+                "Lambda.AWSLambdaException",
+                f"{role} is not authorized to perform: lambda:InvokeFunction on resource: {arn}"
+                " (Service: AWSLambda; Status Code: 403; Error Code: AccessDeniedException)",
+            )
+        return own(function, event)
+
+    return call

@@ -21,12 +21,12 @@ import pytest
 from local import deploy, instance
 from local.component import Instance
 from local.config import LocalConfig
-from local.processes import start_time
+from local.processes import listeners, start_time
 
 pytestmark = pytest.mark.integration
 
 SAMPLE = Path(__file__).with_name("sample") / "template.yaml"
-BLOCK = "127.51"
+BLOCK = "127.151"
 
 
 @dataclass
@@ -43,13 +43,13 @@ class Sample:
         )
         return json.loads(answer["Payload"].read())
 
-    def execute(self, seconds: float = 20, **actions: Any) -> dict[str, Any]:
+    def execute(self, machine: str = "Machine", **actions: Any) -> dict[str, Any]:
         states = self.instance.client("stepfunctions")
         arn = states.start_execution(
-            stateMachineArn=self.outputs["Machine"], input=json.dumps(actions)
+            stateMachineArn=self.outputs[machine], input=json.dumps(actions)
         )["executionArn"]
         assert eventually(
-            lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", seconds
+            lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", 20
         )
         return states.describe_execution(executionArn=arn)
 
@@ -91,26 +91,9 @@ def test_types_the_emulator_lacks_are_created(sample: Sample) -> None:
 def test_everything_listens_on_loopback_only(sample: Sample) -> None:
     host = instance.running(sample.instance)
     assert host is not None
-    addresses = listening(host.pid)
-    assert f"{BLOCK}.0.1:4566" in addresses
-    assert [address for address in addresses if not address.startswith("127.")] == []
-
-
-def listening(pid: int) -> list[str]:
-    """Every TCP address that a process listens on, from the kernel's own table."""
-    sockets = {
-        str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()
-    }
-    found = []
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
-                host, port = fields[1].split(":")
-                packed = bytes.fromhex(host)[::-1] if table == "tcp" else b""
-                address = ".".join(map(str, packed)) if packed else f"ipv6 {host}"
-                found.append(f"{address}:{int(port, 16)}")
-    return found
+    ours = [one for one in listeners() if one.pid == host.pid]
+    assert (f"{BLOCK}.0.1", 4566) in [(one.address, one.port) for one in ours]
+    assert [one for one in ours if not one.address.startswith("127.")] == []
 
 
 def test_environment_is_declared_plus_lambda_plus_endpoint(sample: Sample) -> None:
@@ -236,6 +219,12 @@ def test_machine_catches_an_exception_by_its_class(sample: Sample) -> None:
     assert json.loads(ended["output"]) == {"caught": "ProbeRefusedError", "message": "no"}
 
 
+def test_machine_invokes_only_what_its_role_may(sample: Sample) -> None:
+    ended = sample.execute("Powerless", colour=None)
+    assert ended["error"] == "Lambda.AWSLambdaException"
+    assert "not authorized to perform: lambda:InvokeFunction" in ended["cause"]
+
+
 def test_same_name_and_input_again_is_the_same_execution(sample: Sample) -> None:
     states = sample.instance.client("stepfunctions")
     request = {
@@ -277,7 +266,7 @@ def test_abort_reaches_the_cleaner_and_stays_aborted(sample: Sample) -> None:
 
 def test_second_instance_on_the_same_block_is_told_why(sample: Sample, tmp_path: Path) -> None:
     other = Instance.of(LocalConfig(tmp_path, BLOCK))
-    with pytest.raises(instance.InstanceError, match=r"127\.51\.0\.1:4566 is taken"):
+    with pytest.raises(instance.InstanceError, match=r"127\.151\.0\.1:4566 is taken"):
         instance.start(other, components=[])
 
 
@@ -294,7 +283,7 @@ def test_emulator_answers_while_functions_run(sample: Sample) -> None:
 
 
 def test_host_killed_leaves_nothing(tmp_path: Path) -> None:
-    here = Instance.of(LocalConfig(tmp_path, "127.52"))
+    here = Instance.of(LocalConfig(tmp_path, "127.152"))
     host = instance.start(here, components=[])
     child = here.processes.spawn(
         "stray",

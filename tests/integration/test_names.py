@@ -86,12 +86,12 @@ def test_guard_of_functions_outside_the_vpc() -> None:
 
 
 def test_port_that_may_be_bound_is_kept() -> None:
-    assert bindable_port("127.51.0.99", 8080) == 8080
+    assert bindable_port("127.151.0.99", 8080) == 8080
 
 
 def test_port_in_use_is_told() -> None:
     with socket.socket() as other:
-        other.bind(("127.51.0.99", 8080))
+        other.bind(("127.151.0.99", 8080))
         other.listen()
         with pytest.raises(OSError, match="in use"):
-            bindable_port("127.51.0.99", 8080)
+            bindable_port("127.151.0.99", 8080)
