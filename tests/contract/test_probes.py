@@ -244,3 +244,15 @@ def test_grpc_needs_settings(serve: Callable[..., Server], reply: bytes, *, expe
 def test_grpc_where_nobody_listens() -> None:
     with pytest.raises(EndpointUnreachable, match="Connection refused"):
         grpc_answers("127.0.0.1", 1, timeouts=FAST)
+
+
+def test_grpc_over_tls_is_verified(
+    serve: Callable[..., Server], certificate: Callable[[str], tuple[ssl.SSLContext, str]]
+) -> None:
+    address = unused()
+    context, ca_file = certificate(address)
+    server = serve(SETTINGS, context, address)
+
+    assert grpc_answers(address, server.port, tls=True, ca_file=ca_file, timeouts=FAST)
+    with pytest.raises(CertificateRefused):
+        grpc_answers(address, server.port, tls=True, timeouts=FAST)

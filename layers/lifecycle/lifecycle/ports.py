@@ -271,6 +271,6 @@ class Paths(Protocol):
         """``GET``: whether the answer is 200, and what was seen, in words."""
         ...
 
-    def grpc(self, host: str, port: int) -> tuple[bool, str]:
+    def grpc(self, host: str, port: int, *, tls: bool) -> tuple[bool, str]:
         """Whether a gRPC server answers, and what was seen, in words."""
         ...

@@ -25,8 +25,8 @@ class NetworkPaths:
         status = http_status(url, credentials=credentials, networks=networks).status
         return status == 200, f"{url} answers {status}"
 
-    def grpc(self, host: str, port: int) -> tuple[bool, str]:
+    def grpc(self, host: str, port: int, *, tls: bool) -> tuple[bool, str]:
         """Whether a gRPC server answers, and what was seen, in words."""
-        if grpc_answers(host, port):
-            return True, f"{host}:{port} answers HTTP/2"
+        if grpc_answers(host, port, tls=tls):
+            return True, f"{host}:{port} answers HTTP/2{' over TLS' if tls else ''}"
         return False, f"{host}:{port} accepts a connection but no gRPC server answers"

@@ -83,18 +83,33 @@ def http_status(
     raise EndpointUnreachable(f"{url} gave no answer: {'; '.join(failures)}.")
 
 
-def grpc_answers(host: str, port: int, *, timeouts: wire.Timeouts = _PROBE_TIMEOUTS) -> bool:
-    """Tell whether a gRPC server is behind a TCP port (plaintext).
+def grpc_answers(
+    host: str,
+    port: int,
+    *,
+    tls: bool = False,
+    ca_file: str | None = None,
+    timeouts: wire.Timeouts = _PROBE_TIMEOUTS,
+) -> bool:
+    """Tell whether a gRPC server is behind a TCP port, in clear or (``tls``) with TLS.
 
     Sends what opens every HTTP/2 connection and requires the server's SETTINGS in return: a load
     balancer without healthy targets accepts a connection but cannot answer that. ``False``: the
     connection was accepted and something else, or nothing, came. Raises ``EndpointUnreachable``
-    when no address accepts a connection.
+    when no address accepts a connection, ``CertificateRefused`` for a certificate that is not the
+    host's or of an unknown authority (``ca_file``, default: the system's).
     """
+    context = ssl.create_default_context(cafile=ca_file) if tls else None
+    if context is not None:
+        context.set_alpn_protocols(["h2"])
     failures: list[str] = []
     for address in _addresses(host, port):
         try:
-            connection = wire.connect(wire.Endpoint(address, port, host), timeouts)
+            connection = wire.connect(wire.Endpoint(address, port, host, context), timeouts)
+        except ssl.SSLCertVerificationError as error:
+            raise CertificateRefused(
+                f"The certificate of {host} ({address}) was refused: {error.verify_message}."
+            ) from error
         except wire.NothingSent as error:
             failures.append(str(error))
             continue

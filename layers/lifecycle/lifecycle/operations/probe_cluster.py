@@ -66,6 +66,8 @@ class Prober:
         """REST as the admin, connectors' readiness, gRPC: each ok or what was seen."""
         rest = cluster["RestUrl"]
         host, _, port = cluster["GrpcEndpoint"].rpartition(":")
+        # One certificate serves both load balancers.
+        tls = rest.startswith("https:")
         return {
             "rest": self._asked(
                 lambda: self.paths.http(
@@ -77,7 +79,7 @@ class Prober:
             "connectors": self._asked(
                 lambda: self.paths.http(f"{rest}/connectors/actuator/health/readiness")
             ),
-            "grpc": self._asked(lambda: self.paths.grpc(host, int(port))),
+            "grpc": self._asked(lambda: self.paths.grpc(host, int(port), tls=tls)),
         }
 
     @staticmethod
