@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_TICK = 0.2
+_TICK = 0.1
 _HELPERS = 16
 _KEPT_EVENTS = 100
 _ADDRESSES = 240
@@ -57,10 +57,12 @@ _KEPT_STOPPED = 3600.0
 class Pace:
     """Seconds: what takes AWS longer, and what it is shortened to here. Thresholds stay."""
 
-    provisioning: float = 0.5
+    provisioning: float = 0.3
     """To attach a network interface and to pull images: 20 to 60 on AWS."""
     drain: float = 1.0
     """Upper limit of a target group's deregistration delay."""
+    steady: float = 0.5
+    """A task must have run that long before it counts as healthy."""
     check_interval: float = 2.0
     """Upper limit of the interval of a container health check."""
     stop_timeout: float = 20.0
@@ -84,6 +86,7 @@ class Supervisor:
         self.lock = threading.RLock()
         self._tasks: dict[str, Task] = {}
         self._numbers = 0
+        # By deployment: a new one starts without the old one's delay.
         self._not_before: dict[str, float] = {}
         self._exits: dict[str, int] = {}
         self._published: object = None
@@ -286,7 +289,7 @@ class Supervisor:
         if self._healthy(service, task):
             if not task.was_healthy:
                 task.was_healthy = True
-                self._exits[task.service] = 0
+                self._exits[task.deployment] = 0
             return
         grace = service.get("healthCheckGracePeriodSeconds") or 0
         if now - task.record["startedAt"] < grace:
@@ -308,7 +311,7 @@ class Supervisor:
         self.stop_task(task, "ServiceSchedulerInitiated", reason, now)
 
     def _healthy(self, service: Record, task: Task) -> bool:
-        if task.status != "RUNNING":
+        if task.status != "RUNNING" or self._clock() - task.changed_at < self._pace.steady:
             return False
         if any(one.check for one in task.containers) and task.record["healthStatus"] != "HEALTHY":
             return False
@@ -416,9 +419,9 @@ class Supervisor:
         failed_checks = task.record.get("_failed_checks", False)
         if code not in {"EssentialContainerExited", "TaskFailedToStart"} and not failed_checks:
             return
-        exits = self._exits.get(task.service, 0) + 1
-        self._exits[task.service] = exits
-        self._not_before[task.service] = now + scheduling.retry_delay(exits)
+        exits = self._exits.get(task.deployment, 0) + 1
+        self._exits[task.deployment] = exits
+        self._not_before[task.deployment] = now + scheduling.retry_delay(exits)
         if exits == scheduling.breaker_threshold(service["desiredCount"]):
             _event(
                 service,
@@ -478,7 +481,7 @@ class Supervisor:
             self.stop_task(task, "ServiceSchedulerInitiated", reason, now)
         if decision.stop:
             _event(service, _counted("has stopped", "running tasks", decision.stop), now)
-        if decision.start and now >= self._not_before.get(service["_uid"], 0.0):
+        if decision.start and now >= self._not_before.get(view.deployment, 0.0):
             started = [self._add(service, now) for _ in range(decision.start)]
             _event(service, _counted("has started", "tasks", started), now)
             self._wake.set()

@@ -54,8 +54,8 @@ class Handler(BaseHTTPRequestHandler):
 
 def main() -> None:
     print("stub says hello", flush=True)  # noqa: T201
-    if "IGNORE_SIGTERM" not in os.environ:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    ignore = "IGNORE_SIGTERM" in os.environ
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if ignore else lambda *_: sys.exit(0))
     for port in (8080, 9600, 26500):
         server = ThreadingHTTPServer((ADDRESS, port), Handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,0 +1,458 @@
+"""Tasks that really run, seen through the ECS API as on AWS."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import time
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.integration.fargate_world import LOG_GROUP, World, address, eventually, hosted
+
+BLOCK = "127.52"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with hosted(tmp_path_factory.mktemp("instance"), BLOCK) as found:
+        yield found
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest, world: World) -> Iterator[str]:
+    """A service's name, removed afterwards if it was created."""
+    own = re.sub(r"\W+", "-", request.node.name.removeprefix("test_"))
+    yield own
+    found = world.ecs.describe_services(cluster="c", services=[own])["services"]
+    if found and found[0]["status"] != "INACTIVE":
+        world.remove(own)
+
+
+def ask(task: dict[str, Any]) -> dict[str, Any]:
+    """What the task's process answers, once it listens: RUNNING says nothing about that."""
+
+    def answer() -> dict[str, Any] | None:
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://{address(task)}:8080/", timeout=5) as found,
+        ):
+            return dict(json.load(found))
+        return None
+
+    return dict(eventually(answer))
+
+
+def discovery(world: World, name: str) -> tuple[str, str]:
+    """ARN of a Cloud Map service, and its DNS name."""
+    client = world.client("servicediscovery")
+    namespace = f"{name.replace('_', '-')}.service.local"
+    client.create_private_dns_namespace(Name=namespace, Vpc="vpc-1")
+    found = next(one for one in client.list_namespaces()["Namespaces"] if one["Name"] == namespace)
+    service = client.create_service(Name="brokers", NamespaceId=found["Id"])["Service"]
+    return service["Arn"], f"brokers.{namespace}"
+
+
+def test_a_raised_count_becomes_tasks_with_addresses_that_are_known(
+    world: World, name: str
+) -> None:
+    arn, dns_name = discovery(world, name)
+    world.define("plain")
+    world.create(name, "plain", 0, serviceRegistries=[{"registryArn": arn}])
+    eventually(lambda: world.rollout(name) == "COMPLETED")
+    world.ecs.update_service(cluster="c", service=name, desiredCount=3, forceNewDeployment=True)
+    assert world.rollout(name) == "IN_PROGRESS"
+    tasks = world.running(name, 3)
+    eventually(lambda: world.rollout(name) == "COMPLETED")
+
+    addresses = {address(task) for task in tasks}
+    assert len(addresses) == 3
+    assert {ask(task)["address"] for task in tasks} == addresses
+    assert set(world.instance.names.lookup(dns_name)) == addresses
+    instances = world.client("servicediscovery").discover_instances(
+        NamespaceName=dns_name.partition(".")[2], ServiceName="brokers"
+    )["Instances"]
+    assert {one["Attributes"]["AWS_INSTANCE_IPV4"] for one in instances} == addresses
+    assert {one["InstanceId"] for one in instances} == {
+        task["taskArn"].rsplit("/", 1)[-1] for task in tasks
+    }
+    assert len({task["availabilityZone"] for task in tasks}) == 3
+    assert set(world.node_ids(name)) == {0, 1, 2}
+    found = world.service(name)
+    assert (found["desiredCount"], found["runningCount"], found["pendingCount"]) == (3, 3, 0)
+    assert len(found["deployments"]) == 1
+    assert "has reached a steady state." in found["events"][0]["message"]
+    assert tasks[0]["startedBy"] == found["deployments"][0]["id"]
+
+    world.remove(name)
+    assert world.instance.names.lookup(dns_name) == ()
+    for gone in addresses:
+        with pytest.raises(ConnectionRefusedError), socket.create_connection((gone, 8080), 1):
+            pass
+
+
+def test_a_count_alone_is_no_new_deployment(world: World, name: str) -> None:
+    world.define("plain")
+    world.create(name, "plain", 1)
+    world.running(name, 1)
+    before = eventually(
+        lambda: world.rollout(name) == "COMPLETED" and world.service(name)["deployments"][0]["id"]
+    )
+    world.ecs.update_service(cluster="c", service=name, desiredCount=2)
+    world.running(name, 2)
+    deployment = world.service(name)["deployments"][0]
+    assert (deployment["id"], deployment["rolloutState"]) == (before, "COMPLETED")
+
+
+def test_lines_of_a_container_are_in_its_log_stream(world: World, name: str) -> None:
+    world.define("plain")
+    world.create(name, "plain", 1)
+    task = world.running(name, 1)[0]
+    stream = f"p/main/{task['taskArn'].rsplit('/', 1)[-1]}"
+    events = eventually(
+        lambda: world.client("logs").get_log_events(
+            logGroupName=LOG_GROUP, logStreamName=stream, startFromHead=True
+        )["events"]
+    )
+    assert events[0]["message"] == "stub says hello"
+
+
+def test_a_process_that_ends_is_replaced_with_its_node_id_at_another_address(
+    world: World, name: str
+) -> None:
+    world.define("plain")
+    world.create(name, "plain", 3)
+    world.running(name, 3)
+    first = world.node_ids(name)[1]
+    os.kill(world.known()[first["taskArn"]]["pids"]["main"], signal.SIGKILL)
+    eventually(lambda: len(world.tasks(name, "STOPPED")) == 1)
+    successor = eventually(
+        lambda: (
+            len(world.running(name, 3)) == 3
+            and 1 in world.node_ids(name)
+            and world.node_ids(name)[1]
+        )
+    )
+    assert address(successor) != address(first)
+    stopped = eventually(
+        lambda: [one for one in world.tasks(name, "STOPPED") if one["lastStatus"] == "STOPPED"]
+    )[0]
+    assert stopped["taskArn"] == first["taskArn"]
+    assert stopped["stopCode"] == "EssentialContainerExited"
+    assert stopped["stoppedReason"] == "Essential container in task exited"
+    assert stopped["containers"][0]["exitCode"] == 137
+    assert stopped["startedAt"] <= stopped["stoppingAt"] <= stopped["stoppedAt"]
+
+
+def test_secrets_reach_the_process_and_nothing_else(world: World, name: str) -> None:
+    secret = world.client("secretsmanager").create_secret(
+        Name=name, SecretString=json.dumps({"username": "u", "password": "hush-hush"})
+    )["ARN"]
+    world.define("secret", secrets=[{"name": "PASSWORD", "valueFrom": f"{secret}:password::"}])
+    world.create(name, "secret", 1)
+    task = world.running(name, 1)[0]
+    variables = ask(task)["variables"]
+    assert variables["PASSWORD"] == "hush-hush"
+    assert not {"AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL", "VIRTUAL_ENV"} & variables.keys()
+    described = json.dumps([task, world.service(name)], default=str)
+    files = [
+        path
+        for path in world.instance.config.root.rglob("*")
+        if path.is_file() and b"hush-hush" in path.read_bytes()
+    ]
+    assert "hush-hush" not in described
+    assert files == []
+
+
+@pytest.mark.parametrize(
+    ("container", "reason"),
+    [
+        ({"image": "camunda/no-such:1", "entryPoint": []}, "CannotPullContainerError"),
+        (
+            {"secrets": [{"name": "X", "valueFrom": "arn:aws:secretsmanager:r:1:secret:none"}]},
+            "ResourceInitializationError: unable to pull secrets",
+        ),
+        (
+            {"logConfiguration": {"logDriver": "awslogs", "options": {"awslogs-group": "/none"}}},
+            "The specified log group does not exist",
+        ),
+        ({"entryPoint": ["no-such-shell", "-c"]}, "CannotStartContainerError"),
+    ],
+    ids=["image", "secret", "log-group", "command"],
+)
+def test_three_tasks_that_cannot_start_trip_the_circuit_breaker(
+    world: World, name: str, container: dict[str, Any], reason: str
+) -> None:
+    world.define("plain")
+    broken = world.define("broken", **container)
+    world.create(name, "plain", 0)
+    world.ecs.update_service(
+        cluster="c", service=name, desiredCount=3, taskDefinition=broken, forceNewDeployment=True
+    )
+    eventually(lambda: world.rollout(name) == "FAILED")
+    deployment = world.service(name)["deployments"][0]
+    assert deployment["failedTasks"] >= 3
+    assert deployment["rolloutStateReason"] == (
+        "ECS deployment circuit breaker: tasks failed to start."
+    )
+    stopped = world.tasks(name, "STOPPED")
+    assert {one["stopCode"] for one in stopped} == {"TaskFailedToStart"}
+    assert all(reason in one["stoppedReason"] for one in stopped)
+    messages = " ".join(event["message"] for event in world.service(name)["events"])
+    assert "deployment failed: tasks failed to start." in messages
+
+    # Another count does not help; another deployment does.
+    world.ecs.update_service(cluster="c", service=name, desiredCount=1)
+    assert world.rollout(name) == "FAILED"
+    world.ecs.update_service(cluster="c", service=name, taskDefinition="plain")
+    world.running(name, 1)
+    eventually(lambda: world.rollout(name) == "COMPLETED")
+
+
+def test_a_process_that_ends_after_running_never_trips_it_but_slows_down(
+    world: World, name: str
+) -> None:
+    world.define("brief", environment={"EXIT_WITH": "3"})
+    world.create(name, "brief", 1)
+    stopped = eventually(
+        lambda: len(world.tasks(name, "STOPPED")) >= 3 and world.tasks(name, "STOPPED")
+    )
+    assert {one["containers"][0]["exitCode"] for one in stopped if "stoppedAt" in one} == {3}
+    assert world.rollout(name) == "IN_PROGRESS"
+    eventually(
+        lambda: any(
+            "unable to consistently start tasks successfully" in event["message"]
+            for event in world.service(name)["events"]
+        )
+    )
+    starts = sorted(one["createdAt"] for one in stopped)
+    assert starts[2] - starts[1] > starts[1] - starts[0]
+
+
+def test_a_container_starts_after_the_success_of_another(world: World, name: str) -> None:
+    script = "printf '%s' \"$TEXT\" > /shared/file"
+    volumes = [{"name": "shared"}]
+    mount = [{"sourceVolume": "shared", "containerPath": "/shared"}]
+    before = {
+        "name": "before",
+        "image": "camunda/camunda:8.9.16",
+        "essential": False,
+        "entryPoint": ["sh", "-c"],
+        "command": [script],
+        "mountPoints": mount,
+        "environment": [{"name": "TEXT", "value": "prepared"}],
+    }
+    main = {
+        "name": "main",
+        "image": "camunda/camunda:8.9.16",
+        "entryPoint": ["sh", "-c"],
+        "command": ["cat /shared/file; sleep 60"],
+        "mountPoints": mount,
+        "dependsOn": [{"containerName": "before", "condition": "SUCCESS"}],
+    }
+    for ending, expected in (("", "RUNNING"), ("; exit 5", "STOPPED")):
+        world.ecs.register_task_definition(
+            family="pair",
+            networkMode="awsvpc",
+            volumes=volumes,
+            containerDefinitions=[main, before | {"command": [script + ending]}],
+        )
+        if expected == "RUNNING":
+            world.create(name, "pair", 1)
+            task = world.running(name, 1)[0]
+            exits = {one["name"]: one.get("exitCode") for one in task["containers"]}
+            assert exits == {"main": None, "before": 0}
+            log = f"{world.known()[task['taskArn']]['log']}/main.log"
+            eventually(lambda log=log: "prepared" in open(log).read())  # noqa: PTH123, SIM115
+            world.remove(name)
+        else:
+            world.create(name, "pair", 1)
+            stopped = eventually(
+                lambda: [
+                    one
+                    for one in world.tasks(name, "STOPPED")
+                    if one["stopCode"] == "TaskFailedToStart"
+                ]
+            )[0]
+            assert "before exited with code 5" in stopped["stoppedReason"]
+
+
+def test_scale_in_stops_what_is_least_convenient_and_spares_the_protected(
+    world: World, name: str
+) -> None:
+    world.define("plain")
+    world.create(name, "plain", 4)
+    world.running(name, 4)
+    ids = world.node_ids(name)
+    answer = world.ecs.update_task_protection(
+        cluster="c",
+        tasks=[ids[0]["taskArn"], ids[1]["taskArn"].rsplit("/", 1)[-1]],
+        protectionEnabled=True,
+        expiresInMinutes=60,
+    )
+    assert answer["failures"] == []
+    assert [one["protectionEnabled"] for one in answer["protectedTasks"]] == [True, True]
+    left = answer["protectedTasks"][0]["expirationDate"].timestamp() - time.time()
+    assert 3500 < left <= 3600
+
+    world.ecs.update_service(cluster="c", service=name, desiredCount=2)
+    world.running(name, 2)
+    assert set(world.node_ids(name)) == {0, 1}
+    stopped = {one["taskArn"]: one for one in world.tasks(name, "STOPPED")}
+    assert stopped.keys() == {ids[2]["taskArn"], ids[3]["taskArn"]}
+    assert {one["stopCode"] for one in stopped.values()} == {"ServiceSchedulerInitiated"}
+
+    world.ecs.update_service(cluster="c", service=name, desiredCount=1)
+    time.sleep(1)
+    assert set(world.node_ids(name)) == {0, 1}, "protected tasks were stopped"
+    world.ecs.update_task_protection(
+        cluster="c", tasks=[one["taskArn"] for one in ids.values()][:2], protectionEnabled=False
+    )
+    world.running(name, 1)
+    assert set(world.node_ids(name)) == {1}, "the lowest node id is the least convenient"
+
+
+def test_protection_of_more_than_are_wanted_is_refused_one_by_one(world: World, name: str) -> None:
+    world.define("plain")
+    world.create(name, "plain", 2)
+    arns = [task["taskArn"] for task in world.running(name, 2)]
+    world.ecs.update_task_protection(cluster="c", tasks=arns, protectionEnabled=True)
+    world.ecs.update_service(cluster="c", service=name, desiredCount=1)
+    answer = world.ecs.update_task_protection(
+        cluster="c", tasks=[*arns, "0" * 32], protectionEnabled=True
+    )
+    assert [one["reason"] for one in answer["failures"]] == [
+        "DEPLOYMENT_BLOCKED",
+        "DEPLOYMENT_BLOCKED",
+        "MISSING",
+    ]
+    shown = world.ecs.get_task_protection(cluster="c", tasks=arns)["protectedTasks"]
+    assert [one["protectionEnabled"] for one in shown] == [True, True]
+    for wrong in ({"tasks": ["x"] * 11}, {"tasks": arns, "expiresInMinutes": 2881}):
+        with pytest.raises(world.ecs.exceptions.InvalidParameterException):
+            world.ecs.update_task_protection(cluster="c", protectionEnabled=True, **wrong)
+
+
+def test_a_rolling_deployment_keeps_two_of_three(world: World, name: str) -> None:
+    world.define("plain")
+    world.create(name, "plain", 3)
+    old = {task["taskArn"] for task in world.running(name, 3)}
+    eventually(lambda: world.rollout(name) == "COMPLETED")
+    world.ecs.update_service(cluster="c", service=name, forceNewDeployment=True)
+    fewest = 3
+    while world.rollout(name) != "COMPLETED":
+        fewest = min(fewest, world.service(name)["runningCount"])
+        time.sleep(0.05)
+    assert fewest == 2
+    assert not old & {task["taskArn"] for task in world.running(name, 3)}
+    assert set(world.node_ids(name)) == {0, 1, 2}
+    assert len(world.service(name)["deployments"]) == 1
+
+
+def test_a_task_without_a_free_node_id_runs_but_waits(world: World, name: str) -> None:
+    world.define("plain")
+    world.create(name, "plain", 3)
+    eventually(lambda: world.rollout(name) == "COMPLETED")
+    # Room above the desired count: the fourth task finds all three ids taken.
+    world.ecs.update_service(
+        cluster="c",
+        service=name,
+        deploymentConfiguration={"minimumHealthyPercent": 100, "maximumPercent": 134},
+    )
+    before = set(world.known())
+    world.ecs.update_service(cluster="c", service=name, forceNewDeployment=True)
+    eventually(
+        lambda: any(
+            one["status"] == "RUNNING" and one["nodeId"] is None and not one["pids"]
+            for one in world.known().values()
+            if one["taskArn"] not in before
+        )
+    )
+    eventually(lambda: world.rollout(name) == "COMPLETED", 30)
+    assert set(world.node_ids(name)) == {0, 1, 2}
+
+
+def test_a_process_that_ignores_sigterm_is_killed_after_its_stop_timeout(
+    world: World, name: str
+) -> None:
+    world.define("stubborn", environment={"IGNORE_SIGTERM": "1"}, stopTimeout=2)
+    world.create(name, "stubborn", 1)
+    task = world.running(name, 1)[0]
+    ask(task)
+    world.ecs.stop_task(cluster="c", task=task["taskArn"], reason="enough")
+
+    def stopped() -> Any:
+        found = world.ecs.describe_tasks(cluster="c", tasks=[task["taskArn"]])["tasks"][0]
+        return found if found["lastStatus"] == "STOPPED" else None
+
+    found = eventually(stopped)
+    assert (found["stopCode"], found["stoppedReason"]) == ("UserInitiated", "enough")
+    assert found["containers"][0]["exitCode"] == 137
+    assert 2 <= (found["stoppedAt"] - found["stoppingAt"]).total_seconds() < 5
+
+
+def test_an_unhealthy_container_is_replaced_after_the_grace_period(world: World, name: str) -> None:
+    check = {
+        "command": ["CMD-SHELL", "wget --spider http://localhost:9600/sick || exit 1"],
+        "interval": 5,
+        "retries": 2,
+    }
+    world.define("sick", healthCheck=check)
+    world.create(name, "sick", 1, healthCheckGracePeriodSeconds=1)
+    stopped = eventually(lambda: world.tasks(name, "STOPPED"))[0]
+    assert stopped["healthStatus"] == "UNHEALTHY"
+    assert stopped["stoppedReason"] == "Task failed container health checks"
+    eventually(lambda: world.service(name)["deployments"][0]["failedTasks"] == 1)
+
+
+def test_tags_and_service_connect_are_shown_as_on_aws(world: World, name: str) -> None:
+    world.define("plain")
+    connect = {
+        "enabled": True,
+        "namespace": "n",
+        "services": [{"portName": "rest", "clientAliases": [{"port": 8080, "dnsName": "r"}]}],
+    }
+    world.create(
+        name,
+        "plain",
+        1,
+        tags=[{"key": "camunda:cluster", "value": "demo"}],
+        propagateTags="SERVICE",
+        enableECSManagedTags=True,
+        serviceConnectConfiguration=connect,
+    )
+    task = world.running(name, 1)[0]
+    assert "tags" not in task
+    assert "tags" not in world.service(name)
+    described = world.ecs.describe_tasks(cluster="c", tasks=[task["taskArn"]], include=["TAGS"])
+    tags = {one["key"]: one["value"] for one in described["tasks"][0]["tags"]}
+    assert tags == {
+        "camunda:cluster": "demo",
+        "aws:ecs:clusterName": "c",
+        "aws:ecs:serviceName": name,
+    }
+    shown = world.service(name)["deployments"][0]["serviceConnectConfiguration"]
+    assert shown["services"][0]["clientAliases"][0]["dnsName"] == "r"
+
+
+def test_what_cannot_be_done_is_refused(world: World, name: str) -> None:
+    world.define("plain")
+    with pytest.raises(world.ecs.exceptions.ClientException, match="TaskDefinition not found"):
+        world.create(name, "no-such-family", 1)
+    with pytest.raises(world.ecs.exceptions.ServiceNotFoundException):
+        world.ecs.update_service(cluster="c", service="none", desiredCount=1)
+    with pytest.raises(world.ecs.exceptions.ClientException, match="RunTask"):
+        world.ecs.run_task(cluster="c", taskDefinition="plain")
+    world.create(name, "plain", 1)
+    with pytest.raises(world.ecs.exceptions.InvalidParameterException):
+        world.ecs.delete_service(cluster="c", service=name)
+    world.remove(name)
+    with pytest.raises(world.ecs.exceptions.ServiceNotFoundException):
+        world.ecs.update_service(cluster="c", service=name, desiredCount=1)
