@@ -91,7 +91,14 @@ class Screen:
 
     def say(self, what: RenderableType = "") -> None:
         """Print something of its own."""
-        self.console.print(what, soft_wrap=isinstance(what, str | Text), markup=False)
+        if self.console.is_terminal:
+            self.console.print(what, soft_wrap=isinstance(what, str | Text), markup=False)
+            return
+        with self.console.capture() as capture:
+            self.console.print(what, soft_wrap=isinstance(what, str | Text), markup=False)
+        lines = [line.rstrip() for line in capture.get().splitlines()]
+        self.console.file.write("\n".join([*lines, ""]))
+        self.console.file.flush()
 
     def times(self) -> Table:
         """Where the time went."""

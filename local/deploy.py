@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ class DeployError(Exception):
 
 
 def build(instance: Instance, template: Path, directory: Path) -> Path:
-    """Run `sam build` into `directory` and give the built template.
+    """Run `sam build` into `directory` and give the built template, in a copy of this instance's.
 
     Unchanged functions and layers come from the cache beside `directory`. Raises DeployError.
     """
@@ -38,7 +39,11 @@ def build(instance: Instance, template: Path, directory: Path) -> Path:
         arguments += ["--build-dir", str(directory), "--cache-dir", str(cache)]
         log = instance.config.logs / "sam-build.log"
         _sam(instance, arguments, log=log, seconds=BUILD_SECONDS)
-    return directory / "template.yaml"
+        # A sibling, because built templates point to what was not built by relative paths.
+        own = directory.with_name(f"{directory.name}-{instance.config.block}")
+        shutil.rmtree(own, ignore_errors=True)
+        shutil.copytree(directory, own)
+    return own / "template.yaml"
 
 
 def deploy(
