@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.core.topology import formation, topology_table
-from lifecycle.errors import LifecycleError
+from lifecycle.errors import LifecycleError, ManagementUnavailable
 
 if TYPE_CHECKING:
     from lifecycle.core.topology import ClusterConfiguration, Topology
@@ -41,8 +41,10 @@ class Prober:
         try:
             configuration = api.configuration()
             topology = api.topology(self.users.credentials(cluster["AdminUserSecretArn"]))
+        except ManagementUnavailable:
+            problems.append("no broker answers yet")
         except LifecycleError as error:
-            problems.append(error.message)
+            problems.append(error.message.rstrip("."))
         expected = int(cluster.get("LiveBrokers") or cluster["Brokers"])
         partitions = int(cluster["Partitions"])
         formed = formation(
@@ -55,7 +57,8 @@ class Prober:
         return {
             "formation": {
                 **asdict(formed),
-                "problems": [*problems, *formed.problems],
+                # Why nothing could be read says more than what follows from it.
+                "problems": problems or list(formed.problems),
                 "brokers": expected,
                 "partitions": partitions,
             },
