@@ -45,6 +45,12 @@ class LockLost(LifecycleError):
     default_next_step = "Look at the operation named, then start this one again."
 
 
+class ClusterFrozen(LifecycleError):
+    """The cluster's stack carries the tag that forbids changes."""
+
+    default_next_step = "Nothing was changed. Ask who set the tag; remove it, then start again."
+
+
 class StackNotUsable(LifecycleError):
     """The stack is in a state that needs a person's decision."""
 
