@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import Final
 
 from lifecycle.errors import ClusterFrozen
-
-if TYPE_CHECKING:
-    from lifecycle.core.stack import Stack
 
 TAG_FROZEN: Final = "camunda:frozen"
 
 
-def frozen_because(stack: Stack | None) -> str | None:
+def frozen_because(tags: Mapping[str, str]) -> str | None:
     """Give the reason for which a cluster is frozen, the tag's value; None when it is not."""
-    if stack is None or TAG_FROZEN not in stack.tags:
+    if TAG_FROZEN not in tags:
         return None
-    return stack.tags[TAG_FROZEN].strip() or "no reason given"
+    return tags[TAG_FROZEN].strip() or "no reason was given"
 
 
-def refuse_if_frozen(stack: Stack | None) -> None:
-    """Raise ``ClusterFrozen`` with the tag's value as the reason.
+def refuse_if_frozen(stack: str, tags: Mapping[str, str]) -> None:
+    """Raise ``ClusterFrozen`` with the tag's value as the reason, if the stack carries the tag.
 
     To be asked before the first change of an operation, not between two of them: an operation
     that has begun is safer ended than left half-way.
     """
-    reason = frozen_because(stack)
-    if stack is not None and reason is not None:
-        raise ClusterFrozen(f"Stack {stack.name} carries the tag {TAG_FROZEN}: {reason}.")
+    reason = frozen_because(tags)
+    if reason is not None:
+        raise ClusterFrozen(
+            f"Stack {stack} is frozen by its tag {TAG_FROZEN}: {reason}. Nothing was changed.",
+            next_step=f"When the reason is gone, remove the tag {TAG_FROZEN} from the stack, "
+            "then start again.",
+        )
