@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 _own_getaddrinfo = socket.getaddrinfo
+_own_connect = socket.socket.connect
+_FIRST_UNPRIVILEGED_PORT = 1024
 
 
 def main() -> None:
@@ -24,7 +26,9 @@ def main() -> None:
     settings = json.loads(sys.argv[1])
     sys.path[:0] = settings["path"]
     if settings["names"]:
-        socket.getaddrinfo = _vpc_resolver(Path(settings["names"]))
+        names = Path(settings["names"])
+        socket.getaddrinfo = _vpc_resolver(names)
+        socket.socket.connect = _to_listener(names)  # type: ignore[method-assign]
     else:
         sys.addaudithook(_refuse_vpc(settings["block"], settings["open"]))
     # Imported only now: it must come from the Lambda runtime's own directory.
@@ -33,23 +37,20 @@ def main() -> None:
     run(["bootstrap", settings["handler"]])
 
 
+def _read(names: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(names.read_text())
+    except FileNotFoundError:
+        return {"hosts": {}, "ports": {}}
+    return content
+
+
 def _vpc_resolver(names: Path) -> Any:
     """Resolve Cloud Map, load balancer and database names; everything else as usual."""
 
     def resolve(host: Any, port: Any, *rest: Any, **options: Any) -> Any:
-        name = host.decode() if isinstance(host, bytes) else host
-        try:
-            content = json.loads(names.read_text())
-        except FileNotFoundError:
-            content = {"hosts": {}, "ports": {}}
-        key = str(name or "").lower().rstrip(".")
-        mapped = content["ports"].get(f"{key}:{port}")
-        if mapped:
-            address, _, actual = mapped.rpartition(":")
-            return _own_getaddrinfo(address, int(actual), *rest, **options)
-        addresses = content["hosts"].get(key)
-        if not addresses:
-            return _own_getaddrinfo(host, port, *rest, **options)
+        name = host.decode() if isinstance(host, bytes) else str(host or "")
+        addresses = _read(names)["hosts"].get(name.lower().rstrip("."), [host])
         return [
             entry
             for address in addresses
@@ -57,6 +58,20 @@ def _vpc_resolver(names: Path) -> Any:
         ]
 
     return resolve
+
+
+def _to_listener(names: Path) -> Any:
+    """Connect to where a port that this user may not bind is served instead."""
+
+    def connect(self: socket.socket, address: Any) -> None:
+        if isinstance(address, tuple) and address[1] < _FIRST_UNPRIVILEGED_PORT:
+            for name, actual in _read(names)["ports"].items():
+                host, _, port = actual.rpartition(":")
+                if host == address[0] and name.endswith(f":{address[1]}"):
+                    address = (host, int(port))
+        _own_connect(self, address)
+
+    return connect
 
 
 def _refuse_vpc(block: str, allowed: list[str]) -> Any:

@@ -67,12 +67,20 @@ def test_file_is_replaced_never_half_written(tmp_path: Path) -> None:
 def test_resolver_of_the_worker(names: Names) -> None:
     resolve = bootstrap._vpc_resolver(names.path)
     assert resolve("localhost", 80, socket.AF_INET, socket.SOCK_STREAM)
-    names.set("alb.local", ["127.41.0.4"])
     names.set("brokers.local", ["127.41.1.10", "127.41.1.11"])
-    names.map_port("alb.local", 80, "127.41.0.4", 10080)
-    brokers = resolve("brokers.local.", 9600, socket.AF_INET, socket.SOCK_STREAM)
+    brokers = resolve("Brokers.local.", 9600, socket.AF_INET, socket.SOCK_STREAM)
     assert [entry[4] for entry in brokers] == [("127.41.1.10", 9600), ("127.41.1.11", 9600)]
-    assert resolve("ALB.local", 80, type=socket.SOCK_STREAM)[0][4] == ("127.41.0.4", 10080)
+
+
+def test_connection_of_the_worker_goes_to_the_port_that_could_be_bound(names: Names) -> None:
+    names.map_port("alb.local", 80, "127.151.0.98", 10080)
+    with socket.socket() as listener, socket.socket() as client:
+        listener.bind(("127.151.0.98", 10080))
+        listener.listen()
+        bootstrap._to_listener(names.path)(client, ("127.151.0.98", 80))
+        assert client.getpeername() == ("127.151.0.98", 10080)
+    with socket.socket() as client, pytest.raises(ConnectionRefusedError):
+        bootstrap._to_listener(names.path)(client, ("127.151.0.97", 80))
 
 
 def test_guard_of_functions_outside_the_vpc() -> None:

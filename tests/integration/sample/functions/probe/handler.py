@@ -17,7 +17,7 @@ class ProbeRefusedError(Exception):
 
 
 def handle(event, context):
-    print(f"asked for {event}")
+    print(f"asked for {event}")  # noqa: T201
     return {name: ACTIONS[name](argument, context) for name, argument in event.items()}
 
 
