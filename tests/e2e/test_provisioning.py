@@ -1,0 +1,269 @@
+"""Provisioning as a user meets it: good and bad inputs, races, and parts that fail on the way.
+
+With the project's fake brokers; `test_real_cluster.py` does the main path on real ones.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from local.component import Instance
+from local.config import CONTROL_STACK, REPOSITORY, LocalConfig
+from local.instance import leftovers
+
+BLOCK = "127.154"
+REQUEST = json.loads((REPOSITORY / "events" / "provision-local.json").read_text())
+
+
+def eventually(condition: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+class Cloud:
+    """A running instance, driven with boto3 alone."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        found = json.loads(instance.config.endpoints_file.read_text())
+        self._client = {
+            "endpoint_url": found["aws"],
+            "region_name": found["region"],
+            "aws_access_key_id": found["accessKeyId"],
+            "aws_secret_access_key": found["secretAccessKey"],
+        }
+        self.machine: str = found["stateMachines"]["provision"]
+
+    def client(self, service: str) -> Any:
+        return boto3.client(service, **self._client)  # type: ignore[call-overload]
+
+    def start(self, request: Any) -> str:
+        started = self.client("stepfunctions").start_execution(
+            stateMachineArn=self.machine,
+            name=f"demo.provision.{uuid.uuid4().hex[:8]}",
+            input=json.dumps(request),
+        )
+        return str(started["executionArn"])
+
+    def ended(self, execution: str, seconds: float = 120) -> dict[str, Any]:
+        states = self.client("stepfunctions")
+        found: dict[str, Any] = {}
+
+        def over() -> bool:
+            found.update(states.describe_execution(executionArn=execution))
+            return found["status"] != "RUNNING"
+
+        assert eventually(over, seconds), "the execution did not end"
+        return found
+
+    def stacks(self) -> set[str]:
+        return {
+            stack["StackName"]
+            for stack in self.client("cloudformation").describe_stacks()["Stacks"]
+        }
+
+    def counts(self, cluster: str) -> dict[str, tuple[int, int]]:
+        services = self.client("ecs").describe_services(
+            cluster=f"{CONTROL_STACK}-{cluster}", services=["orchestration-cluster", "connectors"]
+        )["services"]
+        return {s["serviceName"]: (s["desiredCount"], s["runningCount"]) for s in services}
+
+    def healthy(self) -> bool:
+        return self.counts("demo") == {"orchestration-cluster": (3, 3), "connectors": (1, 1)}
+
+    def locks(self) -> list[Any]:
+        table = next(
+            output["OutputValue"]
+            for output in self.client("cloudformation").describe_stacks(StackName=CONTROL_STACK)[
+                "Stacks"
+            ][0]["Outputs"]
+            if output["OutputKey"] == "TableName"
+        )
+        items = self.client("dynamodb").scan(TableName=table)["Items"]
+        return [item for item in items if item["pk"]["S"].startswith("LOCK#")]
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    instance = Instance.of(LocalConfig(tmp_path_factory.mktemp("instance"), BLOCK, "fake"))
+
+    def command(name: str) -> subprocess.CompletedProcess[str]:
+        options = ["--root", str(instance.config.root), "--block", BLOCK, "--brokers", "fake"]
+        return subprocess.run(  # noqa: S603
+            [sys.executable, "-m", "local", name, *options],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    up = command("up")
+    try:
+        assert up.returncode == 0, up.stdout + up.stderr
+        yield Cloud(instance)
+    finally:
+        command("down")
+        assert leftovers(instance) == []
+
+
+@pytest.mark.parametrize(
+    ("request_", "field", "given"),
+    [
+        ({"clusterName": "Demo_1"}, "clusterName", "Demo_1"),
+        (
+            {"clusterName": "other", "parameters": {"Brokers": 2, "ReplicationFactor": 3}},
+            "parameters.Brokers",
+            "2",
+        ),
+        ({"clusterName": "other", "parameters": {"Borkers": 3}}, "parameters.Borkers", "3"),
+    ],
+)
+def test_a_wrong_input_is_refused_before_anything_changes(
+    cloud: Cloud, request_: dict[str, Any], field: str, given: str
+) -> None:
+    before = cloud.stacks()
+    ended = cloud.ended(cloud.start(request_))
+    assert (ended["status"], ended["error"]) == ("FAILED", "InvalidRequest")
+    assert field in ended["cause"]
+    assert given in ended["cause"]
+    assert "nothing was changed" in ended["cause"]
+    assert cloud.stacks() == before
+    assert cloud.locks() == []
+
+
+def test_the_same_input_started_twice_runs_once_and_the_other_is_told(cloud: Cloud) -> None:
+    executions = [cloud.start(REQUEST) for _ in range(2)]
+    ended = [cloud.ended(execution) for execution in executions]
+    assert sorted(one["status"] for one in ended) == ["FAILED", "SUCCEEDED"]
+    refused = next(one for one in ended if one["status"] == "FAILED")
+    winner = next(one for one in ended if one["status"] == "SUCCEEDED")
+    assert refused["error"] == "ClusterBusy"
+    assert winner["name"] in refused["cause"]
+    assert cloud.healthy()
+    assert cloud.locks() == []
+
+
+def test_the_same_input_again_leaves_every_task_alone(cloud: Cloud) -> None:
+    ecs = cloud.client("ecs")
+    tasks = set(ecs.list_tasks(cluster=f"{CONTROL_STACK}-demo")["taskArns"])
+    ended = cloud.ended(cloud.start(REQUEST))
+    assert ended["status"] == "SUCCEEDED", ended
+    assert set(ecs.list_tasks(cluster=f"{CONTROL_STACK}-demo")["taskArns"]) == tasks
+
+
+def test_an_aborted_operation_frees_the_cluster_and_the_next_one_continues(cloud: Cloud) -> None:
+    execution = cloud.start(REQUEST)
+    assert eventually(lambda: cloud.locks() != [], 30)
+    cloud.client("stepfunctions").stop_execution(executionArn=execution)
+    assert eventually(lambda: cloud.locks() == [], 30)
+    assert cloud.ended(cloud.start(REQUEST))["status"] == "SUCCEEDED"
+
+
+def test_a_database_that_is_stopped_is_waited_for(cloud: Cloud) -> None:
+    rds = cloud.client("rds")
+    (database,) = [
+        found["DBClusterIdentifier"]
+        for found in rds.describe_db_clusters()["DBClusters"]
+        if found["DBClusterIdentifier"].startswith(f"{CONTROL_STACK}-demo")
+    ]
+    rds.stop_db_cluster(DBClusterIdentifier=database)
+    execution = cloud.start(REQUEST)
+    states = cloud.client("stepfunctions")
+
+    def seeding() -> bool:
+        events = states.get_execution_history(executionArn=execution, maxResults=1000)["events"]
+        return any("SeedDatabase" in json.dumps(event, default=str) for event in events)
+
+    try:
+        assert eventually(seeding, 60)
+        assert states.describe_execution(executionArn=execution)["status"] == "RUNNING"
+    finally:
+        rds.start_db_cluster(DBClusterIdentifier=database)
+    assert cloud.ended(execution)["status"] == "SUCCEEDED"
+
+
+def test_a_broker_that_dies_while_starting_is_replaced(cloud: Cloud) -> None:
+    request = {"clusterName": "second", "parameters": {"Connectors": 0}}
+    execution = cloud.start(request)
+    ecs = cloud.client("ecs")
+    cluster = f"{CONTROL_STACK}-second"
+
+    def tasks() -> list[str]:
+        try:
+            return list(ecs.list_tasks(cluster=cluster)["taskArns"])
+        except ecs.exceptions.ClusterNotFoundException:
+            return []
+
+    assert eventually(lambda: bool(tasks()), 90)
+    assert eventually(lambda: _kill_broker_of(ecs, cluster, tasks()), 30)
+    ended = cloud.ended(execution)
+    assert ended["status"] == "SUCCEEDED", ended
+    assert cloud.counts("second")["orchestration-cluster"] == (3, 3)
+    assert cloud.healthy()
+
+
+def _kill_broker_of(ecs: Any, cluster: str, tasks: list[str]) -> bool:
+    """Kill the broker process of some task, found by the address of its network interface."""
+    for task in ecs.describe_tasks(cluster=cluster, tasks=tasks)["tasks"]:
+        details = [d for a in task.get("attachments", []) for d in a["details"]]
+        address = next((d["value"] for d in details if d["name"] == "privateIPv4Address"), None)
+        for directory in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (directory / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if address and b"local.fake_broker" in command and address.encode() in command:
+                os.kill(int(directory.name), signal.SIGKILL)
+                return True
+    return False
+
+
+def test_no_secret_is_in_what_an_operation_leaves_behind(cloud: Cloud) -> None:
+    secrets = cloud.client("secretsmanager")
+    values = set()
+    for found in secrets.list_secrets()["SecretList"]:
+        text = secrets.get_secret_value(SecretId=found["ARN"])["SecretString"]
+        values.add(json.loads(text)["password"])
+    assert values
+    ended = cloud.ended(cloud.start(REQUEST))
+    history = cloud.client("stepfunctions").get_execution_history(
+        executionArn=ended["executionArn"], maxResults=1000
+    )
+    report = json.loads(ended["output"])
+    left = json.dumps([history, ended, report], default=str)
+    assert not [value for value in values if value in left]
+
+
+def test_the_report_is_in_the_bucket(cloud: Cloud) -> None:
+    ended = cloud.ended(cloud.start(REQUEST))
+    output = json.loads(ended["output"])
+    bucket = next(
+        o["OutputValue"]
+        for o in cloud.client("cloudformation").describe_stacks(StackName=CONTROL_STACK)["Stacks"][
+            0
+        ]["Outputs"]
+        if o["OutputKey"] == "ArtifactBucketName"
+    )
+    body = cloud.client("s3").get_object(Bucket=bucket, Key=output["reportKey"])["Body"].read()
+    report = json.loads(body)
+    assert report["operationId"] == ended["name"]
+    assert report["result"] == "SUCCEEDED"
+    assert [entry["step"] for entry in report["timeline"]][-1] == "Verification"
+    assert Path(output["reportKey"]).parts[:2] == ("operations", "demo")
