@@ -1,4 +1,4 @@
-"""Ask brokers and load balancers from inside the VPC. Questions: ``brokers``, ``paths``."""
+"""Ask brokers and load balancers from inside the VPC. Questions: brokers, overview, paths."""
 
 from __future__ import annotations
 
@@ -10,5 +10,10 @@ from lifecycle.wiring import prober
 
 @entry_point
 def handler(event: Event, _context: Any) -> Event:
-    questions = {"brokers": prober().brokers, "paths": prober().through_load_balancers}
+    asked = prober()
+    questions = {
+        "brokers": asked.brokers,
+        "overview": asked.overview,
+        "paths": asked.through_load_balancers,
+    }
     return questions[event["question"]](event["cluster"])

@@ -38,6 +38,12 @@ class ClusterBusy(LifecycleError):
 
     default_next_step = "Wait until that operation ends, then start again."
 
+    def __init__(
+        self, message: str, *, operation_id: str = "", next_step: str | None = None
+    ) -> None:
+        super().__init__(message, next_step=next_step)
+        self.operation_id = operation_id
+
 
 class LockLost(LifecycleError):
     """The cluster's lock went to another operation while this one ran."""
@@ -171,3 +177,41 @@ class AwsRefused(LifecycleError):
     """AWS refused a call for a reason that repeating will not change."""
 
     default_next_step = "Correct what AWS names (often a permission), then start again."
+
+
+class ClusterUnknown(LifecycleError):
+    """There is no cluster of that name under this control plane."""
+
+    default_next_step = "List the clusters (GET /clusters) and check the name."
+
+
+class OperationUnknown(LifecycleError):
+    """No operation has that id, or it ended more than 90 days ago."""
+
+    default_next_step = "List the cluster's operations (GET /operations?cluster=…)."
+
+
+class IdempotencyKeyReused(LifecycleError):
+    """The key already stands for a different request; nothing was changed."""
+
+    default_next_step = "Send a new Idempotency-Key for a new request."
+
+
+class MachineNotDeployed(LifecycleError):
+    """The state machine that would do this does not exist in this control plane."""
+
+    default_next_step = "Nothing was changed. Deploy a version of the control stack that has it."
+
+
+class StartUncertain(LifecycleError):
+    """Starting an execution got no definite answer; it may run or not."""
+
+    default_next_step = (
+        "Send the same request with the same Idempotency-Key again: it never starts twice."
+    )
+
+
+class RequestTooLarge(LifecycleError):
+    """The body of a request is larger than any request needs."""
+
+    default_next_step = "Nothing was changed. Send only the documented fields."

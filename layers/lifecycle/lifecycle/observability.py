@@ -54,8 +54,8 @@ _TRANSIENT = frozenset(
 )
 
 
-def _of_aws(error: Exception) -> LifecycleError | None:
-    """Translate botocore's errors; it is recognised by its module, so as not to load it."""
+def of_aws(error: Exception) -> LifecycleError | None:
+    """Translate botocore's errors; None for any other. It is recognised without loading it."""
     if "botocore" not in {kind.__module__.split(".")[0] for kind in type(error).__mro__}:
         return None
     response = getattr(error, "response", None)
@@ -84,7 +84,7 @@ def entry_point(handler: Callable[[Event, Any], Event]) -> Callable[[Event, Any]
             _log(error)
             raise
         except Exception as error:
-            translated = _of_aws(error)
+            translated = of_aws(error)
             if translated is None:
                 logger.exception("Unexpected error")
                 raise

@@ -10,10 +10,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from lifecycle.core.credentials import Credentials
+    from lifecycle.core.events import Event
     from lifecycle.core.operation import Lock, Operation
+    from lifecycle.core.record import Execution, Record
     from lifecycle.core.seed import Proof, RoleFacts, Step
     from lifecycle.core.services import Service, StoppedTask
-    from lifecycle.core.stack import ResourceChange, Stack, StackEvent
+    from lifecycle.core.stack import ChangeSet, Stack, StackEvent
     from lifecycle.core.topology import (
         ClusterConfiguration,
         PlannedChange,
@@ -55,6 +57,45 @@ class Executions(Protocol):
         ...
 
 
+class Machines(Protocol):
+    """State machines, for whoever starts them and asks how they fare."""
+
+    def start(self, machine_arn: str, name: str, text: str) -> bool:
+        """Start an execution with a JSON text as its input.
+
+        False when an execution of that name exists already and this call started none; the same
+        name and input while the first runs counts as started. Raises ``MachineNotDeployed`` and
+        ``AwsRefused`` when certainly nothing was started, ``StartUncertain`` when nobody knows.
+        """
+        ...
+
+    def describe(self, execution_arn: str) -> Execution | None:
+        """Describe an execution; None when there is none, or no longer after 90 days."""
+        ...
+
+
+class Records(Protocol):
+    """Records of operations, for whoever starts them and reports on them."""
+
+    def claim(
+        self, operation: Operation, *, caller: str, request_hash: str, now: datetime
+    ) -> Record | None:
+        """Write a record with caller and request, unless there is one; then return that one."""
+        ...
+
+    def withdraw(self, operation_id: str, request_hash: str) -> None:
+        """Remove the record of an operation that was never started, if it is of that request."""
+        ...
+
+    def find(self, operation_id: str) -> Record | None:
+        """Read a record."""
+        ...
+
+    def of_cluster(self, cluster: str, limit: int) -> Sequence[Record]:
+        """Records of a cluster, newest first; they may lag by a moment."""
+        ...
+
+
 class Operations(Protocol):
     """The record of each operation."""
 
@@ -63,7 +104,11 @@ class Operations(Protocol):
         ...
 
     def progress(self, operation: Operation, *, step: str, detail: str, now: datetime) -> None:
-        """Say where the operation is and what it waits for."""
+        """Say where the operation is and what it waits for; it has no result while it goes on."""
+        ...
+
+    def find(self, operation_id: str) -> Record | None:
+        """Read the record of an operation; None when it never began."""
         ...
 
     def timeline(self, operation: Operation) -> Sequence[Mapping[str, str]]:
@@ -72,6 +117,14 @@ class Operations(Protocol):
 
     def end(self, operation: Operation, *, result: str, report_key: str, now: datetime) -> None:
         """Note the result and where the report lies."""
+        ...
+
+
+class Events(Protocol):
+    """An event bus."""
+
+    def send(self, event: Event) -> None:
+        """Send an event. Never raises: what goes wrong is logged."""
         ...
 
 
@@ -89,26 +142,31 @@ class Stacks(Protocol):
         name: str,
         create: bool,
         template_url: str | None,
-        parameters: Mapping[str, str | None],
+        parameters: Mapping[str, str],
         tags: Mapping[str, str],
         description: str,
     ) -> str:
         """Ask for a change set and return its ARN.
 
-        ``template_url`` None keeps the stack's template; a parameter None keeps its value. The
-        same name again returns the change set that is there.
+        ``template_url`` None keeps the stack's template. The same name again returns the change
+        set that is there.
         """
         ...
 
-    def change_set(self, arn: str) -> tuple[str, str, Sequence[ResourceChange]]:
-        """Status, reason and changes of a change set; status ``EMPTY`` when nothing would change.
+    def change_set(self, name: str, stack: str = "") -> ChangeSet:
+        """Describe a change set, named by its ARN, or by its name and its stack's."""
+        ...
 
-        Other values: ``PENDING``, ``READY``, ``EXECUTED``, ``FAILED``, ``GONE``.
-        """
+    def change_sets_of(self, stack: str) -> Sequence[str]:
+        """ARNs of the change sets that a stack has."""
         ...
 
     def delete_change_set(self, arn: str) -> None:
-        """Remove a change set that is not wanted."""
+        """Remove a change set that is not wanted; one that is gone is no error."""
+        ...
+
+    def delete_shell(self, stack_id: str) -> None:
+        """Delete a stack that only ever held change sets."""
         ...
 
     def execute_change_set(self, arn: str, token: str) -> None:
@@ -119,8 +177,24 @@ class Stacks(Protocol):
         """Turn termination protection on and set the stack policy (JSON)."""
         ...
 
+    def set_policy(self, name: str, policy: str) -> None:
+        """Set the stack policy (JSON)."""
+        ...
+
     def events(self, name: str, token: str) -> Sequence[StackEvent]:
         """Events that carry the token, oldest first."""
+        ...
+
+
+class ClusterStacks(Protocol):
+    """The stacks of all clusters of one control plane."""
+
+    def of_control_plane(self, control_stack: str) -> Sequence[Stack]:
+        """Every cluster's stack, by name."""
+        ...
+
+    def describe(self, name: str) -> Stack | None:
+        """Describe a stack; None when there is none of that name."""
         ...
 
 

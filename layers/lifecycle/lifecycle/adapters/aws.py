@@ -7,10 +7,11 @@ from typing import Any
 
 
 @functools.cache
-def client(service: str, *, read_timeout: int = 20) -> Any:
+def client(service: str, *, read_timeout: int = 20, attempts: int = 8) -> Any:
     """Make a boto3 client once per process.
 
-    Standard retries cover throttling and 5xx answers; ``read_timeout`` in seconds.
+    Standard retries cover throttling, 5xx answers and time-outs, ``attempts`` in all;
+    ``read_timeout`` in seconds.
     """
     import boto3  # noqa: PLC0415 - functions that call no AWS API must not pay for it
     from botocore.config import Config  # noqa: PLC0415
@@ -19,7 +20,7 @@ def client(service: str, *, read_timeout: int = 20) -> Any:
     return make(
         service,
         config=Config(
-            retries={"mode": "standard", "max_attempts": 8},
+            retries={"mode": "standard", "max_attempts": attempts},
             connect_timeout=5,
             read_timeout=read_timeout,
             user_agent_extra="camunda-ecs-lifecycle",

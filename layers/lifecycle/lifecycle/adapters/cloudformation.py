@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.adapters.aws import client, error_code, error_message
-from lifecycle.core.stack import ResourceChange, Stack, StackEvent
+from lifecycle.core.names import TAG_CLUSTER, TAG_CONTROL_PLANE
+from lifecycle.core.stack import ChangeSet, ResourceChange, Stack, StackEvent
 from lifecycle.errors import ChangeSetRefused
 
 if TYPE_CHECKING:
@@ -40,18 +41,18 @@ class CloudFormationStacks:
             if error_code(error) == "ValidationError" and "does not exist" in error_message(error):
                 return None
             raise
-        return Stack(
-            name=found["StackName"],
-            stack_id=found.get("StackId", ""),
-            status=found["StackStatus"],
-            reason=found.get("StackStatusReason", ""),
-            parameters={
-                p["ParameterKey"]: p.get("ParameterValue", "") for p in found.get("Parameters", ())
-            },
-            outputs={o["OutputKey"]: o["OutputValue"] for o in found.get("Outputs", ())},
-            tags={t["Key"]: t["Value"] for t in found.get("Tags", ())},
-            termination_protected=found.get("EnableTerminationProtection", False),
+        return _stack(found)
+
+    def of_control_plane(self, control_stack: str) -> Sequence[Stack]:
+        """Every cluster's stack, by name."""
+        pages = self._api.get_paginator("describe_stacks").paginate()
+        found = (_stack(stack) for page in pages for stack in page["Stacks"])
+        ours = (
+            stack
+            for stack in found
+            if stack.tags.get(TAG_CONTROL_PLANE) == control_stack and TAG_CLUSTER in stack.tags
         )
+        return sorted(ours, key=lambda stack: stack.name)
 
     def create_change_set(
         self,
@@ -60,7 +61,7 @@ class CloudFormationStacks:
         name: str,
         create: bool,
         template_url: str | None,
-        parameters: Mapping[str, str | None],
+        parameters: Mapping[str, str],
         tags: Mapping[str, str],
         description: str,
     ) -> str:
@@ -70,10 +71,7 @@ class CloudFormationStacks:
             "ChangeSetName": name,
             "ChangeSetType": "CREATE" if create else "UPDATE",
             "Parameters": [
-                {"ParameterKey": key, "UsePreviousValue": True}
-                if value is None
-                else {"ParameterKey": key, "ParameterValue": value}
-                for key, value in parameters.items()
+                {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
             ],
             "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
             "Capabilities": ["CAPABILITY_IAM"],
@@ -101,43 +99,59 @@ class CloudFormationStacks:
                 ) from error
             raise
 
-    def change_set(self, arn: str) -> tuple[str, str, Sequence[ResourceChange]]:
-        """Status, reason and changes of a change set."""
+    def change_set(self, name: str, stack: str = "") -> ChangeSet:
+        """Describe a change set, named by its ARN, or by its name and its stack's."""
+        request: dict[str, Any] = {"ChangeSetName": name}
+        if stack and not name.startswith("arn:"):
+            request["StackName"] = stack
         changes: list[ResourceChange] = []
-        page: dict[str, Any] = {}
         while True:
             try:
-                found = self._api.describe_change_set(ChangeSetName=arn, **page)
+                found = self._api.describe_change_set(**request)
             except self._api.exceptions.ChangeSetNotFoundException:
-                return "GONE", "it was removed, or another change set was executed", ()
+                return ChangeSet(name, "GONE", "it was removed, or another one was executed")
+            except self._api.exceptions.ClientError as error:
+                # The stack itself does not exist: no change set of it does.
+                if error_code(error) == "ValidationError" and "not exist" in error_message(error):
+                    return ChangeSet(name, "GONE", error_message(error))
+                raise
             changes += [
-                ResourceChange(
-                    action=change["ResourceChange"]["Action"],
-                    logical_id=change["ResourceChange"]["LogicalResourceId"],
-                    resource_type=change["ResourceChange"]["ResourceType"],
-                    replacement=change["ResourceChange"].get("Replacement", ""),
-                )
+                _change(change["ResourceChange"])
                 for change in found.get("Changes", ())
                 if "ResourceChange" in change
             ]
             if not found.get("NextToken"):
                 break
-            page = {"NextToken": found["NextToken"]}
+            request["NextToken"] = found["NextToken"]
         reason = found.get("StatusReason", "")
-        execution = found.get("ExecutionStatus", "")
-        status = found["Status"]
-        if status == "FAILED":
-            empty = any(words in reason for words in _EMPTY)
-            return ("EMPTY" if empty else "FAILED"), reason, changes
-        if execution in {"EXECUTE_IN_PROGRESS", "EXECUTE_COMPLETE", "EXECUTE_FAILED"}:
-            return "EXECUTED", reason, changes
-        if status == "CREATE_COMPLETE" and execution == "AVAILABLE":
-            return "READY", reason, changes
-        return "PENDING", reason, changes
+        return ChangeSet(
+            arn=found["ChangeSetId"],
+            status=_change_set_status(found["Status"], found.get("ExecutionStatus", ""), reason),
+            reason=reason,
+            changes=tuple(changes),
+            name=found["ChangeSetName"],
+            stack=found["StackName"],
+            description=found.get("Description", ""),
+            parameters={
+                p["ParameterKey"]: p.get("ParameterValue", "") for p in found.get("Parameters", ())
+            },
+        )
+
+    def change_sets_of(self, stack: str) -> Sequence[str]:
+        """ARNs of the change sets that a stack has."""
+        pages = self._api.get_paginator("list_change_sets").paginate(StackName=stack)
+        return [found["ChangeSetId"] for page in pages for found in page["Summaries"]]
 
     def delete_change_set(self, arn: str) -> None:
-        """Remove a change set that is not wanted."""
-        self._api.delete_change_set(ChangeSetName=arn)
+        """Remove a change set that is not wanted; one that is gone is no error."""
+        try:
+            self._api.delete_change_set(ChangeSetName=arn)
+        except self._api.exceptions.ChangeSetNotFoundException:
+            return
+
+    def delete_shell(self, stack_id: str) -> None:
+        """Delete a stack that only ever held change sets."""
+        self._api.delete_stack(StackName=stack_id)
 
     def execute_change_set(self, arn: str, token: str) -> None:
         """Execute; failures keep what worked."""
@@ -146,6 +160,10 @@ class CloudFormationStacks:
     def protect(self, name: str, policy: str) -> None:
         """Turn termination protection on and set the stack policy (JSON)."""
         self._api.update_termination_protection(StackName=name, EnableTerminationProtection=True)
+        self.set_policy(name, policy)
+
+    def set_policy(self, name: str, policy: str) -> None:
+        """Set the stack policy (JSON)."""
         self._api.set_stack_policy(StackName=name, StackPolicyBody=policy)
 
     def events(self, name: str, token: str) -> Sequence[StackEvent]:
@@ -172,6 +190,45 @@ class CloudFormationStacks:
                 break  # newest first: what follows belongs to earlier operations
         found.reverse()
         return found
+
+
+def _stack(found: Mapping[str, Any]) -> Stack:
+    return Stack(
+        name=found["StackName"],
+        stack_id=found.get("StackId", ""),
+        status=found["StackStatus"],
+        reason=found.get("StackStatusReason", ""),
+        parameters={
+            p["ParameterKey"]: p.get("ParameterValue", "") for p in found.get("Parameters", ())
+        },
+        outputs={o["OutputKey"]: o["OutputValue"] for o in found.get("Outputs", ())},
+        tags={t["Key"]: t["Value"] for t in found.get("Tags", ())},
+        termination_protected=found.get("EnableTerminationProtection", False),
+        changed_at=_iso(found.get("LastUpdatedTime") or found["CreationTime"]),
+    )
+
+
+def _change(found: Mapping[str, Any]) -> ResourceChange:
+    targets = [detail.get("Target", {}) for detail in found.get("Details", ())]
+    names = [target.get("Name") or target.get("Attribute", "") for target in targets]
+    return ResourceChange(
+        action=found["Action"],
+        logical_id=found["LogicalResourceId"],
+        resource_type=found["ResourceType"],
+        replacement=found.get("Replacement", ""),
+        policy_action=found.get("PolicyAction", ""),
+        properties=tuple(sorted({name for name in names if name})),
+    )
+
+
+def _change_set_status(status: str, execution: str, reason: str) -> str:
+    if status == "FAILED":
+        return "EMPTY" if any(words in reason for words in _EMPTY) else "FAILED"
+    if execution in {"EXECUTE_IN_PROGRESS", "EXECUTE_COMPLETE", "EXECUTE_FAILED"}:
+        return "EXECUTED"
+    if status == "CREATE_COMPLETE" and execution == "OBSOLETE":
+        return "GONE"  # the stack was changed since; it can never be executed
+    return "READY" if status == "CREATE_COMPLETE" and execution == "AVAILABLE" else "PENDING"
 
 
 def _iso(at: datetime) -> str:

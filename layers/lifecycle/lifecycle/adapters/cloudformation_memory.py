@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lifecycle.core.stack import ResourceChange, Stack, StackEvent
+from lifecycle.core.names import TAG_CLUSTER, TAG_CONTROL_PLANE
+from lifecycle.core.stack import ChangeSet, ResourceChange, Stack, StackEvent
 
 
 @dataclass
@@ -17,6 +18,8 @@ class _ChangeSet:
     changes: tuple[ResourceChange, ...]
     status: str
     reason: str = ""
+    name: str = ""
+    description: str = ""
 
 
 @dataclass
@@ -25,7 +28,8 @@ class MemoryStacks:
 
     ``resources`` are what the template holds; the first change set adds them, a later one changes
     those in ``changed_by`` for each parameter that differs. An executed change set ends at
-    ``finish``, or fails at the resource named there.
+    ``finish``, or fails at the resource named there. ``refuses`` is the reason for which the next
+    change sets fail.
     """
 
     resources: Mapping[str, str] = field(default_factory=dict)
@@ -37,10 +41,20 @@ class MemoryStacks:
     history: list[tuple[str, StackEvent]] = field(default_factory=list)
     policies: dict[str, str] = field(default_factory=dict)
     running: tuple[str, str] | None = None
+    refuses: str = ""
 
     def describe(self, name: str) -> Stack | None:
         """Describe a stack."""
         return self.stacks.get(name)
+
+    def of_control_plane(self, control_stack: str) -> Sequence[Stack]:
+        """Every cluster's stack, by name."""
+        ours = (
+            stack
+            for stack in self.stacks.values()
+            if stack.tags.get(TAG_CONTROL_PLANE) == control_stack and TAG_CLUSTER in stack.tags
+        )
+        return sorted(ours, key=lambda stack: stack.name)
 
     def create_change_set(
         self,
@@ -49,43 +63,66 @@ class MemoryStacks:
         name: str,
         create: bool,
         template_url: str | None,
-        parameters: Mapping[str, str | None],
+        parameters: Mapping[str, str],
         tags: Mapping[str, str],
         description: str,
     ) -> str:
         """Compute a change set; the same name again is the same one."""
-        del template_url, description
+        del template_url
         arn = f"arn:changeSet/{name}/{stack}"
         if arn in self.change_sets:
             return arn
         found = self.stacks.get(stack)
         present = dict(found.parameters) if found and not create else {}
         values = dict(self.defaults) | present
-        values |= {key: value for key, value in parameters.items() if value is not None}
+        values |= parameters
         if create:
             changes = tuple(ResourceChange("Add", k, v) for k, v in self.resources.items())
-            self.stacks[stack] = Stack(stack, f"arn:stack/{stack}", "REVIEW_IN_PROGRESS", tags=tags)
+            self.stacks[stack] = Stack(
+                stack, f"arn:stack/{stack}", "REVIEW_IN_PROGRESS", tags=tags, changed_at=name
+            )
         else:
             differing = [key for key, value in values.items() if present.get(key) != value]
             changes = tuple(c for key in differing for c in self.changed_by.get(key, ()))
             if found is not None and found.status == "CREATE_FAILED":
                 changes = tuple(ResourceChange("Add", k, v) for k, v in self.resources.items())
         empty = not changes and not create
+        status = "FAILED" if self.refuses else "EMPTY" if empty else "READY"
         self.change_sets[arn] = _ChangeSet(
-            stack, create, values, dict(tags), changes, "EMPTY" if empty else "READY"
+            stack, create, values, dict(tags), changes, status, self.refuses, name, description
         )
         return arn
 
-    def change_set(self, arn: str) -> tuple[str, str, Sequence[ResourceChange]]:
-        """Status, reason and changes."""
+    def change_set(self, name: str, stack: str = "") -> ChangeSet:
+        """Describe a change set."""
+        arn = name if name.startswith("arn:") else f"arn:changeSet/{name}/{stack}"
         found = self.change_sets.get(arn)
         if found is None:
-            return "GONE", "removed", ()
-        return found.status, found.reason, found.changes
+            return ChangeSet(name, "GONE", "removed")
+        return ChangeSet(
+            arn,
+            found.status,
+            found.reason,
+            found.changes,
+            name=found.name,
+            stack=found.stack,
+            description=found.description,
+            parameters=found.parameters,
+        )
+
+    def change_sets_of(self, stack: str) -> Sequence[str]:
+        """ARNs of the change sets that a stack has."""
+        return [arn for arn, found in self.change_sets.items() if found.stack == stack]
 
     def delete_change_set(self, arn: str) -> None:
         """Remove a change set."""
         self.change_sets.pop(arn, None)
+
+    def delete_shell(self, stack_id: str) -> None:
+        """Delete a stack that only ever held change sets."""
+        for name, found in list(self.stacks.items()):
+            if found.stack_id == stack_id:
+                del self.stacks[name]
 
     def execute_change_set(self, arn: str, token: str) -> None:
         """Begin; nothing is done before ``finish``."""
@@ -93,8 +130,15 @@ class MemoryStacks:
         found.status = "EXECUTED"
         status = "CREATE_IN_PROGRESS" if found.create else "UPDATE_IN_PROGRESS"
         self.stacks[found.stack] = replace(
-            self.stacks[found.stack], status=status, parameters=found.parameters, tags=found.tags
+            self.stacks[found.stack],
+            status=status,
+            parameters=found.parameters,
+            tags=found.tags,
+            changed_at=token,
         )
+        for other in self.change_sets_of(found.stack):
+            if other != arn:
+                del self.change_sets[other]  # as CloudFormation does
         self.running = (arn, token)
         for change in found.changes:
             self._event(token, change, status, "")
@@ -124,6 +168,10 @@ class MemoryStacks:
     def protect(self, name: str, policy: str) -> None:
         """Turn termination protection on and set the policy."""
         self.stacks[name] = replace(self.stacks[name], termination_protected=True)
+        self.set_policy(name, policy)
+
+    def set_policy(self, name: str, policy: str) -> None:
+        """Set the stack policy."""
         self.policies[name] = policy
 
     def events(self, name: str, token: str) -> Sequence[StackEvent]:

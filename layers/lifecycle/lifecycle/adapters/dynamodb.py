@@ -5,11 +5,13 @@ One table, one key ``pk``: ``LOCK#<cluster>``, ``OPERATION#<operation id>``, ``H
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.adapters.aws import client
 from lifecycle.core.operation import Lock
+from lifecycle.core.record import Record
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -20,7 +22,7 @@ _OPERATION_DAYS: Final = 90
 
 
 class DynamoTable:
-    """The ``Locks`` and ``Operations`` ports on DynamoDB."""
+    """The ``Locks``, ``Operations`` and ``Records`` ports on DynamoDB."""
 
     def __init__(self, table_name: str) -> None:
         self._table = table_name
@@ -85,29 +87,53 @@ class DynamoTable:
 
     def begin(self, operation: Operation, *, now: datetime) -> None:
         """Write the operation's item; writing it again changes nothing."""
+        self._write_once(_operation_item(operation, now))
+
+    def claim(
+        self, operation: Operation, *, caller: str, request_hash: str, now: datetime
+    ) -> Record | None:
+        """Write a record with caller and request, unless there is one."""
+        item = _operation_item(operation, now)
+        item |= {"caller": {"S": caller}, "requestHash": {"S": request_hash}}
+        return None if self._write_once(item) else self.find(operation.operation_id)
+
+    def withdraw(self, operation_id: str, request_hash: str) -> None:
+        """Remove the record of an operation that was never started."""
         try:
-            self._api.put_item(
+            self._api.delete_item(
                 TableName=self._table,
-                Item={
-                    "pk": {"S": f"OPERATION#{operation.operation_id}"},
-                    "operationId": {"S": operation.operation_id},
-                    "cluster": {"S": operation.cluster},
-                    "machine": {"S": operation.machine},
-                    "executionArn": {"S": operation.execution_arn},
-                    "startedAt": {"S": operation.started_at},
-                    "timeline": {"L": []},
-                    "ttl": {"N": str(int((now + timedelta(days=_OPERATION_DAYS)).timestamp()))},
-                },
-                ConditionExpression="attribute_not_exists(pk)",
+                Key={"pk": {"S": f"OPERATION#{operation_id}"}},
+                ConditionExpression="requestHash = :hash",
+                ExpressionAttributeValues={":hash": {"S": request_hash}},
             )
         except self._api.exceptions.ConditionalCheckFailedException:
             return
 
+    def find(self, operation_id: str) -> Record | None:
+        """Read a record."""
+        item = self._item(f"OPERATION#{operation_id}")
+        return _record(item) if item else None
+
+    def of_cluster(self, cluster: str, limit: int) -> list[Record]:
+        """Records of a cluster, newest first."""
+        found = self._api.query(
+            TableName=self._table,
+            IndexName="by-cluster",
+            KeyConditionExpression="cluster = :cluster",
+            ExpressionAttributeValues={":cluster": {"S": cluster}},
+            ScanIndexForward=False,
+            Limit=limit,
+        )
+        return [_record(item) for item in found["Items"]]
+
     def progress(self, operation: Operation, *, step: str, detail: str, now: datetime) -> None:
-        """Say where the operation is; a new step also goes onto the timeline."""
+        """Say where the operation is; a new step also goes onto the timeline.
+
+        An operation that goes on after its end was noted (a redrive) has no result any more.
+        """
         key = {"pk": {"S": f"OPERATION#{operation.operation_id}"}}
         at = now.isoformat(timespec="seconds")
-        names = {"#step": "step"}
+        names = {"#step": "step", "#result": "result"}
         values: dict[str, Any] = {
             ":step": {"S": step},
             ":detail": {"S": detail},
@@ -118,7 +144,8 @@ class DynamoTable:
             self._api.update_item(
                 TableName=self._table,
                 Key=key,
-                UpdateExpression=f"{update}, timeline = list_append(timeline, :entry)",
+                UpdateExpression=f"{update}, timeline = list_append(timeline, :entry)"
+                " REMOVE #result, reportKey, endedAt",
                 ConditionExpression="attribute_not_exists(#step) OR #step <> :step",
                 ExpressionAttributeNames=names,
                 ExpressionAttributeValues={
@@ -130,16 +157,14 @@ class DynamoTable:
             self._api.update_item(
                 TableName=self._table,
                 Key=key,
-                UpdateExpression=update,
+                UpdateExpression=f"{update} REMOVE #result, reportKey, endedAt",
                 ExpressionAttributeNames=names,
                 ExpressionAttributeValues=values,
             )
 
     def timeline(self, operation: Operation) -> list[dict[str, str]]:
         """Steps so far with the time each began, oldest first."""
-        item = self._item(f"OPERATION#{operation.operation_id}")
-        entries = item.get("timeline", {}).get("L", []) if item else []
-        return [{"step": entry["M"]["step"]["S"], "at": entry["M"]["at"]["S"]} for entry in entries]
+        return _timeline(self._item(f"OPERATION#{operation.operation_id}"))
 
     def end(self, operation: Operation, *, result: str, report_key: str, now: datetime) -> None:
         """Note the result and where the report lies."""
@@ -155,8 +180,58 @@ class DynamoTable:
             },
         )
 
+    def _write_once(self, item: dict[str, Any]) -> bool:
+        try:
+            self._api.put_item(
+                TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(pk)"
+            )
+        except self._api.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
     def _item(self, key: str) -> dict[str, Any]:
         found = self._api.get_item(
             TableName=self._table, Key={"pk": {"S": key}}, ConsistentRead=True
         )
         return found.get("Item", {})
+
+
+def _operation_item(operation: Operation, now: datetime) -> dict[str, Any]:
+    return {
+        "pk": {"S": f"OPERATION#{operation.operation_id}"},
+        "operationId": {"S": operation.operation_id},
+        "cluster": {"S": operation.cluster},
+        "machine": {"S": operation.machine},
+        "executionArn": {"S": operation.execution_arn},
+        "startedAt": {"S": operation.started_at},
+        "timeline": {"L": []},
+        "ttl": {"N": str(int((now + timedelta(days=_OPERATION_DAYS)).timestamp()))},
+    }
+
+
+def _record(item: Mapping[str, Any]) -> Record:
+    def text(name: str) -> str:
+        return str(item.get(name, {}).get("S", ""))
+
+    return Record(
+        operation_id=text("operationId"),
+        cluster=text("cluster"),
+        machine=text("machine"),
+        execution_arn=text("executionArn"),
+        started_at=text("startedAt"),
+        caller=text("caller"),
+        request_hash=text("requestHash"),
+        step=text("step"),
+        detail=text("detail"),
+        timeline=_timeline(item),
+        result=text("result"),
+        report_key=text("reportKey"),
+        ended_at=text("endedAt"),
+    )
+
+
+def _timeline(item: Mapping[str, Any]) -> list[dict[str, str]]:
+    return [
+        {"step": entry["M"]["step"]["S"], "at": entry["M"]["at"]["S"]}
+        for entry in item.get("timeline", {}).get("L", [])
+    ]

@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.core.record import Record
+
 if TYPE_CHECKING:
     from lifecycle.core.operation import Lock, Operation
 
 
 @dataclass
 class MemoryTable:
-    """``Locks`` and ``Operations`` in dictionaries, open to tests."""
+    """``Locks``, ``Operations`` and ``Records`` in dictionaries, open to tests."""
 
     locks: dict[str, Lock] = field(default_factory=dict)
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -34,6 +36,49 @@ class MemoryTable:
         del self.locks[cluster]
         return True
 
+    def claim(
+        self, operation: Operation, *, caller: str, request_hash: str, now: datetime
+    ) -> Record | None:
+        """Write a record with caller and request, unless there is one."""
+        found = self.find(operation.operation_id)
+        if found is None:
+            self.begin(operation, now=now)
+            self.records[operation.operation_id] |= {"caller": caller, "requestHash": request_hash}
+        return found
+
+    def withdraw(self, operation_id: str, request_hash: str) -> None:
+        """Remove the record of an operation that was never started."""
+        if self.records.get(operation_id, {}).get("requestHash") == request_hash:
+            del self.records[operation_id]
+
+    def find(self, operation_id: str) -> Record | None:
+        """Read a record."""
+        found = self.records.get(operation_id)
+        if found is None or "operation" not in found:
+            return None
+        operation: Operation = found["operation"]
+        return Record(
+            operation_id=operation.operation_id,
+            cluster=operation.cluster,
+            machine=operation.machine,
+            execution_arn=operation.execution_arn,
+            started_at=operation.started_at,
+            caller=found.get("caller", ""),
+            request_hash=found.get("requestHash", ""),
+            step=found.get("step") or "",
+            detail=found.get("detail", ""),
+            timeline=list(found["timeline"]),
+            result=found.get("result", ""),
+            report_key=found.get("reportKey", ""),
+            ended_at=found.get("endedAt", ""),
+        )
+
+    def of_cluster(self, cluster: str, limit: int) -> list[Record]:
+        """Records of a cluster, newest first."""
+        found = [record for key in self.records if (record := self.find(key))]
+        mine = [record for record in found if record.cluster == cluster]
+        return sorted(mine, key=lambda record: record.started_at, reverse=True)[:limit]
+
     def begin(self, operation: Operation, *, now: datetime) -> None:
         """Write the operation's item once."""
         del now
@@ -49,6 +94,8 @@ class MemoryTable:
         if record["step"] != step:
             record["timeline"].append({"step": step, "at": now.isoformat(timespec="seconds")})
         record.update(step=step, detail=detail)
+        for ended in ("result", "reportKey", "endedAt"):
+            record.pop(ended, None)
 
     def timeline(self, operation: Operation) -> list[dict[str, str]]:
         """Steps so far."""
@@ -56,6 +103,6 @@ class MemoryTable:
 
     def end(self, operation: Operation, *, result: str, report_key: str, now: datetime) -> None:
         """Note the result."""
-        self.records.setdefault(operation.operation_id, {"timeline": []}).update(
-            result=result, reportKey=report_key, endedAt=now.isoformat(timespec="seconds")
-        )
+        self.records.setdefault(
+            operation.operation_id, {"operation": operation, "timeline": [], "step": None}
+        ).update(result=result, reportKey=report_key, endedAt=now.isoformat(timespec="seconds"))

@@ -16,12 +16,16 @@ _READ_TIMEOUT: Final = 70
 class LambdaProbe:
     """The ``Probe`` port on Lambda."""
 
-    def __init__(self, function: str) -> None:
+    def __init__(
+        self, function: str, *, read_timeout: int = _READ_TIMEOUT, attempts: int = 8
+    ) -> None:
         self._function = function
+        self._read_timeout = read_timeout
+        self._attempts = attempts
 
     def ask(self, question: str, cluster: Mapping[str, str]) -> Mapping[str, Any]:
         """Ask about a cluster. Raises ``ProbeFailed`` when the function itself fails."""
-        answer = client("lambda", read_timeout=_READ_TIMEOUT).invoke(
+        answer = client("lambda", read_timeout=self._read_timeout, attempts=self._attempts).invoke(
             FunctionName=self._function,
             Payload=json.dumps({"question": question, "cluster": dict(cluster)}).encode(),
         )

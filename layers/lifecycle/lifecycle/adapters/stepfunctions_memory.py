@@ -2,15 +2,69 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from lifecycle.core.record import Execution
+from lifecycle.errors import LifecycleError, MachineNotDeployed, StartUncertain
+
+_AT = "2026-01-01T00:00:00.000+00:00"
 
 
 @dataclass
 class MemoryExecutions:
-    """ARNs of the executions that run."""
+    """Executions by ARN.
+
+    ``running`` holds ARNs that run without anything else being known of them. ``machines`` are the
+    ARNs of those that are deployed. ``failing`` is raised by the next start instead of an answer:
+    a ``StartUncertain`` may still have started it (``lost_answer``).
+    """
 
     running: set[str] = field(default_factory=set)
+    machines: set[str] = field(default_factory=set)
+    executions: dict[str, Execution] = field(default_factory=dict)
+    failing: LifecycleError | None = None
+    lost_answer: bool = False
 
     def is_running(self, execution_arn: str) -> bool:
         """Tell whether an execution runs."""
-        return execution_arn in self.running
+        found = self.describe(execution_arn)
+        return execution_arn in self.running or (found is not None and found.is_running)
+
+    def start(self, machine_arn: str, name: str, text: str) -> bool:
+        """Start an execution; False when one of that name exists already."""
+        failing, self.failing = self.failing, None
+        if failing is not None and not self.lost_answer:
+            raise failing
+        if machine_arn not in self.machines:
+            raise MachineNotDeployed(f"There is no state machine {machine_arn}.")
+        arn = f"{machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
+        found = self.executions.get(arn)
+        started = found is None or (found.is_running and found.input == text)
+        if found is None:
+            self.executions[arn] = Execution(arn, "RUNNING", _AT, input=text)
+        if failing is not None:
+            raise StartUncertain(failing.message)
+        return started
+
+    def describe(self, execution_arn: str) -> Execution | None:
+        """Describe an execution."""
+        return self.executions.get(execution_arn)
+
+    def finish(
+        self,
+        arn: str,
+        status: str = "SUCCEEDED",
+        *,
+        output: str = "{}",
+        error: str = "",
+        cause: str = "",
+    ) -> None:
+        """End an execution."""
+        self.executions[arn] = replace(
+            self.executions[arn],
+            status=status,
+            ended_at=_AT,
+            output=output if status == "SUCCEEDED" else "",
+            error=error,
+            cause=cause,
+        )

@@ -399,6 +399,27 @@ def topology_table(topology: Topology) -> list[dict[str, object]]:
     ]
 
 
+def members_table(configuration: ClusterConfiguration) -> list[dict[str, object]]:
+    """Members as the configuration has them, JSON-serialisable: ``{"broker", "state"}``."""
+    return [{"broker": member.id, "state": member.state.value} for member in configuration.members]
+
+
+def pending_summary(configuration: ClusterConfiguration) -> dict[str, object] | None:
+    """Give the change under way, JSON-serialisable; None when there is none.
+
+    ``{"id", "done", "planned", "next"}``: steps done and in all, and the next step in words.
+    """
+    change = configuration.pending_change
+    if change is None:
+        return None
+    return {
+        "id": change.id,
+        "done": len(change.completed),
+        "planned": len(change.completed) + len(change.pending),
+        "next": str(change.pending[0]) if change.pending else None,
+    }
+
+
 def _membership_problems(configuration: ClusterConfiguration, brokers: int) -> list[str]:
     states = {member.id: member.state for member in configuration.members}
     return [

@@ -23,9 +23,16 @@ class Journal:
     clock: Clock
 
     def begin(self, operation: Operation) -> None:
-        """Take the cluster for the operation and write its record.
+        """Take the cluster for the operation and write its record. Repeating it is harmless.
 
-        Repeating it is harmless. An expired lock is taken over only if its owner does not run.
+        Raises ``ClusterBusy`` naming the operation that holds the cluster.
+        """
+        self.take(operation)
+        self.operations.begin(operation, now=self.clock.now())
+
+    def take(self, operation: Operation) -> None:
+        """Take the cluster. An expired lock is taken over only if its owner does not run.
+
         Raises ``ClusterBusy`` naming the operation that holds the cluster.
         """
         lock = self._lock(operation)
@@ -37,7 +44,6 @@ class Journal:
             foreign = self.locks.take(lock, now=now, instead_of=foreign)
         if foreign is not None:
             raise self._busy(foreign)
-        self.operations.begin(operation, now=self.clock.now())
 
     def step(self, operation: Operation, step: str, detail: str) -> None:
         """Renew the lock and note the progress, before something is changed.
@@ -69,5 +75,6 @@ class Journal:
     def _busy(foreign: Lock) -> ClusterBusy:
         return ClusterBusy(
             f"Cluster {foreign.cluster} is held by operation {foreign.operation_id} "
-            f"({foreign.owner}); nothing was changed."
+            f"({foreign.owner}); nothing was changed.",
+            operation_id=foreign.operation_id,
         )

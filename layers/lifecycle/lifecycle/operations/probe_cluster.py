@@ -1,8 +1,9 @@
 """Ask brokers and load balancers from inside the VPC, where alone they can be reached.
 
-Questions: ``brokers`` (what the brokers say of themselves) and ``paths`` (what a user gets through
-the load balancers). Every answer is small and free of secrets. What cannot be asked is part of the
-answer, never an exception: the one who asks decides what it means.
+Questions: ``brokers`` (whether the brokers form the cluster expected), ``overview`` (what they say
+of themselves) and ``paths`` (what a user gets through the load balancers). Every answer is small
+and free of secrets. What cannot be asked is part of the answer, never an exception: the one who
+asks decides what it means.
 """
 
 from __future__ import annotations
@@ -11,7 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.core.topology import formation, topology_table
+from lifecycle.core.topology import (
+    formation,
+    members_table,
+    pending_summary,
+    topology_table,
+)
 from lifecycle.errors import LifecycleError, ManagementUnavailable
 
 if TYPE_CHECKING:
@@ -63,6 +69,27 @@ class Prober:
                 "partitions": partitions,
             },
             "topology": topology_table(topology) if topology is not None else [],
+        }
+
+    def overview(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """Members, pending change and topology as Camunda tells them; null for what it does not."""
+        api = self.management(cluster["DiscoveryName"])
+        problems: list[str] = []
+        configuration: ClusterConfiguration | None = None
+        topology: Topology | None = None
+        try:
+            configuration = api.configuration()
+        except LifecycleError as error:
+            problems.append(error.message)
+        try:
+            topology = api.topology(self.users.credentials(cluster["AdminUserSecretArn"]))
+        except LifecycleError as error:
+            problems.append(error.message)
+        return {
+            "members": None if configuration is None else members_table(configuration),
+            "pendingChange": None if configuration is None else pending_summary(configuration),
+            "topology": None if topology is None else topology_table(topology),
+            "problems": problems,
         }
 
     def through_load_balancers(self, cluster: Mapping[str, str]) -> dict[str, Any]:

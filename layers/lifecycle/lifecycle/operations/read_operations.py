@@ -1,0 +1,83 @@
+"""Report on operations: what is written down, and what Step Functions says of the execution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.core.idempotency import split_operation_id
+from lifecycle.core.progress import failure, progress, result_of, status_of
+from lifecycle.core.record import Execution, Record
+from lifecycle.errors import OperationUnknown
+
+if TYPE_CHECKING:
+    from lifecycle.core.arns import MachineArns
+    from lifecycle.ports import Machines, Records
+
+LISTED: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class OperationReader:
+    """The use case with what it needs from outside."""
+
+    machines: Machines
+    records: Records
+    arns: MachineArns
+
+    def read(self, operation_id: str) -> dict[str, Any]:
+        """Report on one operation. Raises ``OperationUnknown``."""
+        record = self.records.find(operation_id)
+        parts = split_operation_id(operation_id)
+        if record is None and parts is None:
+            raise _unknown(operation_id)
+        arn = record.execution_arn if record else ""
+        if not arn and parts is not None:
+            arn = self.arns.execution(parts[1], operation_id)
+        execution = self.machines.describe(arn)
+        if record is None:
+            if execution is None or parts is None:
+                raise _unknown(operation_id)
+            record = Record(operation_id, parts[0], parts[1], arn, execution.started_at)
+        return self.report(record, execution)
+
+    def of_cluster(self, cluster: str, limit: int = LISTED) -> list[dict[str, Any]]:
+        """List a cluster's operations, newest first, without steps and results."""
+        return [self._line(record) for record in self.records.of_cluster(cluster, limit)]
+
+    def report(self, record: Record, execution: Execution | None) -> dict[str, Any]:
+        """Give an operation as the API tells it."""
+        status = status_of(record, execution)
+        return {
+            **_head(record, status, execution),
+            "progress": progress(record, record.machine, status),
+            "result": result_of(execution) if execution else None,
+            "error": failure(status, execution),
+            "reportKey": record.report_key or None,
+        }
+
+    def started(self, record: Record) -> dict[str, Any]:
+        """Give an operation that has just been started."""
+        return self.report(record, Execution(record.execution_arn, "RUNNING", record.started_at))
+
+    def _line(self, record: Record) -> dict[str, Any]:
+        # The record of an ended operation says how it ended; only the others are asked about.
+        execution = None if record.result else self.machines.describe(record.execution_arn)
+        return _head(record, status_of(record, execution), execution)
+
+
+def _head(record: Record, status: str, execution: Execution | None) -> dict[str, Any]:
+    return {
+        "operationId": record.operation_id,
+        "cluster": record.cluster,
+        "kind": record.machine,
+        "status": status,
+        "startedAt": record.started_at or None,
+        "endedAt": (execution.ended_at if execution else "") or record.ended_at or None,
+        "startedBy": record.caller or None,
+        "execution": record.execution_arn,
+    }
+
+
+def _unknown(operation_id: str) -> OperationUnknown:
+    return OperationUnknown(f"There is no operation {operation_id!r}.")
