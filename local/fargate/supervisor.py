@@ -130,7 +130,7 @@ class Supervisor:
             list(stoppers.map(lambda process: process.stop(self._pace.stop_timeout), running))
         self._helpers.shutdown(wait=True, cancel_futures=True)
         self._logs.stop()
-        (self._instance.config.root / "tasks.json").unlink(missing_ok=True)
+        (self._instance.config.tasks_file).unlink(missing_ok=True)
 
     def wake(self) -> None:
         """Look at the services now instead of at the next turn."""
@@ -593,7 +593,7 @@ class Supervisor:
         aliases = self._aliases()
         if (tasks, aliases) == self._published:
             return
-        replace_json(self._instance.config.root / "tasks.json", tasks)
+        replace_json(self._instance.config.tasks_file, tasks)
         for task in self._tasks.values():
             if task.live and task.directory.is_dir():
                 replace_json(task.directory / "service-connect.json", aliases)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -456,3 +457,41 @@ def test_what_cannot_be_done_is_refused(world: World, name: str) -> None:
     world.remove(name)
     with pytest.raises(world.ecs.exceptions.ServiceNotFoundException):
         world.ecs.update_service(cluster="c", service=name, desiredCount=1)
+
+
+def test_connectors_wait_for_the_brokers_behind_their_alias(world: World, name: str) -> None:
+    world.define("fakes", entryPoint=[], environment={"CAMUNDA_CLUSTER_PARTITIONCOUNT": "1"})
+    world.define(
+        "connectors",
+        entryPoint=[],
+        image="camunda/connectors-bundle:8.9.1",
+        environment={
+            "CAMUNDA_CLIENT_RESTADDRESS": "http://brokers-rest:8080",
+            "SERVER_SERVLET_CONTEXT_PATH": "/connectors",
+        },
+    )
+    world.create(name, "connectors", 1)
+    connectors = address(world.running(name, 1)[0])
+
+    def answer(path: str) -> tuple[int, str]:
+        connection = http.client.HTTPConnection(connectors, 8080, timeout=5)
+        with contextlib.closing(connection), contextlib.suppress(OSError):
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        return 0, ""
+
+    readiness = "/connectors/actuator/health/readiness"
+    eventually(lambda: answer(readiness)[0] == 503)
+    assert "brokers-rest does not resolve" in answer(readiness)[1]
+    assert "stand-in" in answer("/connectors/")[1]
+    assert answer("/")[0] == 404
+
+    alias = {"portName": "rest", "clientAliases": [{"port": 8080, "dnsName": "brokers-rest"}]}
+    connect = {"enabled": True, "namespace": "n", "services": [alias]}
+    world.create("fakes", "fakes", 1, serviceConnectConfiguration=connect)
+    try:
+        world.running("fakes", 1)
+        eventually(lambda: answer(readiness)[0] == 200)
+    finally:
+        world.remove("fakes")
