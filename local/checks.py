@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from local.config import AWS_PORT, LocalConfig
-from local.downloads import CAMUNDA, POSTGRES, Download
+from local.downloads import CAMUNDA, POSTGRES, Download, installed_postgres
 from local.names import bindable_port
 from local.processes import listeners
 
@@ -32,13 +32,9 @@ def check(config: LocalConfig) -> None:
         raise NotPossibleError("\n".join(problems))
 
 
-def needed_downloads(config: LocalConfig) -> list[Download]:
-    """What `config` needs from Maven."""
-    return [POSTGRES] if config.brokers == "fake" else [CAMUNDA, POSTGRES]
-
-
 def _missing(config: LocalConfig) -> list[Download]:
-    return [one for one in needed_downloads(config) if not (config.cache / one.directory).is_dir()]
+    needed = [POSTGRES] if config.brokers == "fake" else [CAMUNDA, POSTGRES]
+    return [one for one in needed if not (config.cache / one.directory).is_dir()]
 
 
 def _platform() -> list[str]:
@@ -53,9 +49,15 @@ def _maven(config: LocalConfig) -> list[str]:
     missing = _missing(config)
     if not missing or shutil.which("mvn"):
         return []
+    if missing == [POSTGRES] and installed_postgres() is not None:
+        return []
     titles = " and ".join(download.title for download in missing)
-    hint = "" if config.brokers == "fake" else ", or BROKERS=fake to do without Camunda"
-    return [f"Maven is missing, which fetches {titles}: apt-get install maven{hint}."]
+    way_out = (
+        "or install a PostgreSQL server: apt-get install postgresql"
+        if config.brokers == "fake"
+        else "or BROKERS=fake to do without Camunda"
+    )
+    return [f"Maven is missing, which fetches {titles}: apt-get install maven, {way_out}."]
 
 
 def _disk(config: LocalConfig) -> list[str]:

@@ -20,7 +20,7 @@ from rich.text import Text
 from local import checks, deploy, endpoints, instance, progress
 from local.aws.lambda_runtime import ensure_runtime
 from local.config import CONTROL_STACK, REPOSITORY
-from local.downloads import fetch
+from local.downloads import CAMUNDA, fetch, postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,8 +123,9 @@ class Commands:
     def _download(self) -> None:
         config = self.instance.config
         with self.screen.phase("Downloads") as phase:
-            for download in checks.needed_downloads(config):
-                fetch(download, config.cache, lambda text: self.screen.detail(phase, text))
+            if config.brokers == "real":
+                fetch(CAMUNDA, config.cache, lambda text: self.screen.detail(phase, text))
+            postgres(config.cache, lambda text: self.screen.detail(phase, text))
             ensure_runtime(config)
 
     def _launch(self, *, detached: bool) -> None:

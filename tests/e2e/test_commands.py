@@ -21,7 +21,7 @@ import boto3
 import pytest
 
 from local.component import Instance
-from local.config import REPOSITORY, LocalConfig
+from local.config import REPOSITORY, Brokers, LocalConfig
 from local.instance import leftovers
 from local.processes import listeners
 
@@ -42,13 +42,13 @@ def eventually(condition: Callable[[], bool], seconds: float) -> bool:
 class Machine:
     """One instance of its own and the commands on it."""
 
-    def __init__(self, root: Path) -> None:
-        self.instance = Instance.of(LocalConfig(root / "instance", BLOCK, "fake"))
+    def __init__(self, root: Path, brokers: Brokers = "fake") -> None:
+        self.instance = Instance.of(LocalConfig(root / "instance", BLOCK, brokers))
         self.output = root / "output.txt"
 
     def start(self, command: str) -> subprocess.Popen[bytes]:
         config = self.instance.config
-        options = ["--root", str(config.root), "--block", BLOCK, "--brokers", "fake"]
+        options = ["--root", str(config.root), "--block", BLOCK, "--brokers", config.brokers]
         with self.output.open("wb") as output:
             return subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", "local", command, *options],
@@ -110,13 +110,14 @@ def test_taken_port_is_named_before_anything_is_started(machine: Machine) -> Non
 
 
 def test_missing_maven_is_told_with_the_way_out(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setenv("CAMUNDA_LIFECYCLE_CACHE", str(tmp_path / "empty"))
-    code, output = machine.run("demo")
+    code, output = Machine(tmp_path, "real").run("demo")
     assert code == 1
     assert "Maven is missing" in output
+    assert "BROKERS=fake" in output
     assert "Traceback" not in output
 
 
