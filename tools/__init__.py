@@ -1,0 +1,1 @@
+"""What developers and deployers run from the repository, never in a function."""
