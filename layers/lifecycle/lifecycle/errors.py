@@ -65,6 +65,30 @@ class ChangeSetRefused(LifecycleError):
     """CloudFormation, or this product's rules, refused the change set; nothing was executed."""
 
 
+class PlanUnknown(LifecycleError):
+    """The change set is not a plan of this cluster, or no longer exists."""
+
+    default_next_step = "Nothing was changed. Make a new plan and apply the change set it names."
+
+
+class PlanStale(LifecycleError):
+    """The plan is over a day old, or something it rests on is different now."""
+
+    default_next_step = "Nothing was changed. Make a new plan, review it and apply that one."
+
+
+class SecondPersonRequired(LifecycleError):
+    """Who made a plan may not be the one who applies it."""
+
+    default_next_step = "Nothing was changed. Let a second person apply the plan."
+
+
+class PreflightFailed(LifecycleError):
+    """Checks before any change found what would make it fail; nothing was changed."""
+
+    default_next_step = "Nothing was changed. Remove each cause named, then start again."
+
+
 class StackFailed(LifecycleError):
     """A resource of the stack could not be created or updated."""
 
@@ -165,6 +189,28 @@ class ProbeFailed(LifecycleError):
     """The function inside the VPC could not answer at all."""
 
     default_next_step = "Look at the probe function's log group; check its subnets and egress."
+
+
+class ScalingRefused(LifecycleError):
+    """A precondition of scaling is not met; the cluster was not changed."""
+
+    default_next_step = "Do what stands after each arrow, then start the same request again."
+
+
+class TasksNotPlaced(LifecycleError):
+    """The tasks of new brokers could not be placed or started; Camunda was not asked to change."""
+
+
+class ChangeStuck(LifecycleError):
+    """Camunda's cluster change makes no progress; it was left in place."""
+
+
+class ChangeNotCompleted(LifecycleError):
+    """Camunda's cluster change failed, was cancelled, or was replaced by another one."""
+
+
+class ScalingNotSettled(LifecycleError):
+    """The brokers are configured as requested, but tasks or partitions did not come to rest."""
 
 
 class AwsUnavailable(LifecycleError):

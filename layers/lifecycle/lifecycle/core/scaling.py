@@ -1,0 +1,809 @@
+"""Scaling brokers: what was observed x what is requested -> what is done next.
+
+The whole choreography is this one decision, asked again after every step. It needs no memory to be
+right: an operation that was interrupted anywhere is continued by the next one. What it does
+remember (``Memory``) only bounds its patience and tells what happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.core.brokers import (
+    BrokersSeen,
+    half_done,
+    has_gap,
+    holders,
+    leads_to,
+    span,
+    tasks_of_brokers,
+)
+from lifecycle.core.scaling_checks import preconditions, refusal, refusal_text, required
+from lifecycle.core.topology import (
+    ChangeStatus,
+    ClusterConfiguration,
+    OperationKind,
+    PendingChange,
+    ReadinessState,
+    change_status,
+    formation,
+)
+from lifecycle.core.verification import Check, Result
+from lifecycle.errors import (
+    ChangeNotCompleted,
+    ChangeStuck,
+    LifecycleError,
+    ManagementUnavailable,
+    ScalingNotSettled,
+    ScalingRefused,
+    TasksNotPlaced,
+)
+
+if TYPE_CHECKING:
+    from lifecycle.core.brokers import BrokerService, BrokerTask
+    from lifecycle.core.scaling_checks import Surroundings
+
+# --- the table -----------------------------------------------------------------------------------
+
+
+class Change(StrEnum):
+    """The cluster change that Camunda has under way."""
+
+    NONE = "none"
+    THERE = "leads to the requested brokers"
+    ELSEWHERE = "leads elsewhere"
+
+
+class Members(StrEnum):
+    """The brokers of Camunda's configuration, against the requested ones."""
+
+    REQUESTED = "as requested"
+    UNFINISHED = "as requested, but half-done"
+    FEWER = "fewer"
+    MORE = "more"
+    GAP = "ids with a gap"
+
+
+class Count(StrEnum):
+    """The desired count of the ECS service, against brokers and request."""
+
+    BOTH = "equals brokers and request"
+    MEMBERS = "equals the brokers"
+    REQUESTED = "equals the request"
+    BETWEEN = "between them"
+    BELOW = "below both"
+    ABOVE = "above both"
+
+
+class Step(StrEnum):
+    """What is done next."""
+
+    REFUSE = "refuse"
+    RAISE = "raise the count to the higher of both"
+    CHANGE = "send the change, once its tasks run"
+    FOLLOW = "follow the change"
+    LOWER = "protect who stays, lower the count"
+    SETTLE = "see that all is well, end"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table; an empty set of counts stands for any."""
+
+    change: Change
+    members: frozenset[Members]
+    counts: frozenset[Count]
+    step: Step
+    why: str
+
+
+_ANY_MEMBERS: Final = frozenset(Members)
+_ANY_COUNT: Final = frozenset(Count)
+
+
+def _row(
+    change: Change,
+    members: Members | frozenset[Members],
+    counts: Count | tuple[Count, ...] | frozenset[Count],
+    step: Step,
+    why: str,
+) -> Row:
+    return Row(
+        change,
+        members if isinstance(members, frozenset) else frozenset({members}),
+        frozenset({counts}) if isinstance(counts, Count) else frozenset(counts),
+        step,
+        why,
+    )
+
+
+TABLE: Final[tuple[Row, ...]] = (
+    _row(
+        Change.ELSEWHERE,
+        _ANY_MEMBERS,
+        _ANY_COUNT,
+        Step.REFUSE,
+        "two changes at once cannot be; somebody wants something else",
+    ),
+    _row(
+        Change.NONE,
+        Members.GAP,
+        _ANY_COUNT,
+        Step.REFUSE,
+        "a count means the ids 0, 1, 2 …: it would remove others than the highest",
+    ),
+    _row(
+        Change.THERE,
+        frozenset({Members.REQUESTED, Members.FEWER, Members.MORE}),
+        (Count.BOTH, Count.ABOVE),
+        Step.FOLLOW,
+        "every broker that the change needs has a task",
+    ),
+    _row(
+        Change.THERE,
+        Members.FEWER,
+        Count.REQUESTED,
+        Step.FOLLOW,
+        "scaling out: the count was raised before",
+    ),
+    _row(
+        Change.THERE,
+        Members.MORE,
+        Count.MEMBERS,
+        Step.FOLLOW,
+        "scaling in: the count is lowered afterwards",
+    ),
+    _row(
+        Change.THERE,
+        Members.FEWER,
+        (Count.MEMBERS, Count.BETWEEN, Count.BELOW),
+        Step.RAISE,
+        "the change waits for brokers that have no task",
+    ),
+    _row(
+        Change.THERE,
+        Members.MORE,
+        (Count.REQUESTED, Count.BETWEEN, Count.BELOW),
+        Step.RAISE,
+        "brokers that still hold partitions have lost their tasks",
+    ),
+    _row(
+        Change.THERE,
+        Members.REQUESTED,
+        Count.BELOW,
+        Step.RAISE,
+        "brokers have lost their tasks",
+    ),
+    _row(Change.NONE, Members.REQUESTED, Count.BOTH, Step.SETTLE, "nothing is left to do"),
+    _row(
+        Change.NONE,
+        Members.REQUESTED,
+        Count.BELOW,
+        Step.RAISE,
+        "somebody lowered the count under living brokers: they come back",
+    ),
+    _row(
+        Change.NONE,
+        Members.REQUESTED,
+        Count.ABOVE,
+        Step.LOWER,
+        "the tasks beyond the brokers hold no partitions",
+    ),
+    _row(
+        Change.NONE,
+        Members.UNFINISHED,
+        (Count.BOTH, Count.ABOVE),
+        Step.CHANGE,
+        "a cancelled change left replicas half-way: only forward is open",
+    ),
+    _row(
+        Change.NONE,
+        Members.UNFINISHED,
+        Count.BELOW,
+        Step.RAISE,
+        "brokers have lost their tasks",
+    ),
+    _row(Change.NONE, Members.FEWER, Count.MEMBERS, Step.RAISE, "scaling out begins with tasks"),
+    _row(
+        Change.NONE,
+        Members.FEWER,
+        Count.REQUESTED,
+        Step.CHANGE,
+        "scaling out: the tasks were asked for before",
+    ),
+    _row(
+        Change.NONE,
+        Members.MORE,
+        Count.MEMBERS,
+        Step.CHANGE,
+        "scaling in begins with the partitions",
+    ),
+    _row(
+        Change.NONE,
+        Members.MORE,
+        Count.REQUESTED,
+        Step.RAISE,
+        "the count was lowered before the partitions had moved: their brokers come back first",
+    ),
+    _row(
+        Change.NONE,
+        frozenset({Members.FEWER, Members.MORE}),
+        (Count.BETWEEN, Count.BELOW, Count.ABOVE),
+        Step.REFUSE,
+        "the count is neither the old nor the requested one: request the present number of "
+        "brokers first, which makes both agree",
+    ),
+)
+
+
+def possible(change: Change, members: Members, count: Count) -> bool:
+    """Tell whether such a case can be: some exclude each other by what the words mean.
+
+    While a change runs, replicas come and go as they should, and ids may have a gap for a moment;
+    brokers are counted by the highest id then.
+    """
+    if members is Members.UNFINISHED and change is not Change.NONE:
+        return False
+    if members is Members.GAP and change is Change.THERE:
+        return False
+    equal = members in (Members.REQUESTED, Members.UNFINISHED)
+    if equal:
+        return count in (Count.BOTH, Count.BELOW, Count.ABOVE)
+    return count is not Count.BOTH or members is Members.GAP
+
+
+def row_for(change: Change, members: Members, count: Count) -> Row:
+    """Find the one line of the table for a case."""
+    for row in TABLE:
+        if row.change is change and members in row.members and count in row.counts:
+            return row
+    raise AssertionError(f"the table has no line for {change}, {members}, {count}")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A case of the table with its figures. ``higher`` is the larger of brokers and request."""
+
+    change: Change
+    members: Members
+    count: Count
+    brokers: int
+    desired: int
+    requested: int
+
+    @property
+    def higher(self) -> int:
+        """Tasks that are needed while one becomes the other."""
+        return max(self.brokers, self.requested)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.brokers} brokers in Camunda's configuration, desired count {self.desired}, "
+            f"{self.requested} requested"
+        )
+
+
+def read_case(configuration: ClusterConfiguration, desired: int, requested: int) -> Case:
+    """Put what was observed into the words of the table."""
+    brokers = span(configuration)
+    change = Change.NONE
+    if configuration.pending_change is not None:
+        there = leads_to(configuration) == frozenset(range(requested))
+        change = Change.THERE if there else Change.ELSEWHERE
+    if change is not Change.THERE and has_gap(configuration):
+        members = Members.GAP
+    elif brokers == requested:
+        members = Members.UNFINISHED if half_done(configuration) else Members.REQUESTED
+    else:
+        members = Members.FEWER if brokers < requested else Members.MORE
+    low, high = min(brokers, requested), max(brokers, requested)
+    if desired < low or desired > high:
+        count = Count.BELOW if desired < low else Count.ABOVE
+    elif low == high:
+        count = Count.BOTH
+    elif desired == brokers:
+        count = Count.MEMBERS
+    else:
+        count = Count.REQUESTED if desired == requested else Count.BETWEEN
+    return Case(change, members, count, brokers, desired, requested)
+
+
+# --- what is remembered between two looks --------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What one operation remembers between two looks; all of it may be lost without harm.
+
+    ``before``: brokers at the first look. ``back_to``: where the count goes when what was begun
+    cannot be gone on with, 0 for nowhere. ``survivors``: broker by task id at the time the count
+    was lowered. ``stage`` is what is waited for, since when (epoch seconds) and how often looked.
+    """
+
+    before: int = -1
+    begun: bool = False
+    back_to: int = 0
+    change_id: int | None = None
+    operations: int = 0
+    survivors: Mapping[str, int] = field(default_factory=dict)
+    stage: str = ""
+    stage_since: int = 0
+    looks: int = 0
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Memory:
+        """Read it as the state machine carries it; empty at the first look."""
+        return cls(**{**state, "notes": tuple(state.get("notes", ()))})
+
+    def as_state(self) -> dict[str, Any]:
+        """Give it as the state machine carries it."""
+        return {**asdict(self), "notes": list(self.notes)}
+
+    def noting(self, note: str) -> Memory:
+        """Remember something to be told at the end, once."""
+        return self if note in self.notes else replace(self, notes=(*self.notes, note))
+
+
+class Action(StrEnum):
+    """What the state machine does next."""
+
+    SET_COUNT = "SET_COUNT"
+    CHANGE_BROKERS = "CHANGE_BROKERS"
+    PROTECT = "PROTECT"
+    UNPROTECT = "UNPROTECT"
+    WAIT = "WAIT"
+    DONE = "DONE"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The next action, why, and what to remember.
+
+    ``count`` is for ``SET_COUNT``; ``tasks`` (ids) for ``PROTECT``, ``UNPROTECT``, and for a
+    ``SET_COUNT`` that lowers: who must be protected for it. ``wait`` is in seconds.
+    """
+
+    action: Action
+    reason: str
+    memory: Memory
+    count: int = 0
+    tasks: tuple[str, ...] = ()
+    wait: int = 1
+    checks: tuple[Check, ...] = ()
+
+
+# --- the decision --------------------------------------------------------------------------------
+
+# Seconds. Tasks that wait for a node id are never healthy: ECS replaces them after minutes, so
+# what does not run by then will not.
+TASKS_PATIENCE: Final = 10 * 60
+HEALTH_PATIENCE: Final = 5 * 60
+CHANGE_PATIENCE: Final = 15 * 60
+SETTLE_PATIENCE: Final = 15 * 60
+FRESH_PATIENCE: Final = 2 * 60
+ANSWER_PATIENCE: Final = 60
+PROTECTION_MINUTES: Final = 15
+_RENEW_BELOW: Final = 5 * 60
+_MOST_REPEATS: Final = 5
+_AGAIN: Final = "Start the same request again; it continues from what exists."
+
+
+def next_look(looks: int) -> int:
+    """Seconds until the next look, after ``looks`` at the same thing: 1, 1, 1, 2, 2, 3 … 15.
+
+    An unchanged state is found out at most a third of its duration late.
+    """
+    return min(15, max(1, int(1.35 ** (looks - 1))))
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything one decision rests on. ``now`` is in epoch seconds."""
+
+    service: BrokerService
+    brokers: BrokersSeen
+    surroundings: Surroundings
+    partitions: int
+    replication_factor: int
+    now: int
+
+
+def decide(observed: Observed, requested: int, memory: Memory) -> Decision:
+    """Decide the next action towards ``requested`` brokers.
+
+    Raises ``ScalingRefused`` (nothing was changed by this look), ``TasksNotPlaced``,
+    ``ChangeStuck``, ``ChangeNotCompleted``, ``ScalingNotSettled``, ``ManagementUnavailable``.
+    """
+    return _Decider(observed, requested, memory).decide()
+
+
+@dataclass(frozen=True, slots=True)
+class _Decider:
+    observed: Observed
+    requested: int
+    memory: Memory
+
+    def decide(self) -> Decision:
+        configuration = self.observed.brokers.configuration
+        if configuration is None:
+            return self._unreachable()
+        case = read_case(configuration, self.observed.service.desired, self.requested)
+        memory = self.memory
+        if memory.before < 0:
+            memory = replace(memory, before=case.brokers)
+        # From the first task that was asked for until the change was accepted, there is a way back.
+        back = case.change is Change.NONE and case.members is Members.FEWER
+        memory = replace(memory, back_to=case.brokers if back else 0)
+        decider = replace(self, memory=memory)
+        row = row_for(case.change, case.members, case.count)
+        match row.step:
+            case Step.REFUSE:
+                raise decider._refuse(case, configuration, row)
+            case Step.RAISE:
+                return decider._raise(case)
+            case Step.CHANGE:
+                return decider._change(case, configuration)
+            case Step.FOLLOW:
+                return decider._follow(configuration)
+            case Step.LOWER:
+                return decider._lower(configuration)
+            case Step.SETTLE:
+                return decider._settle(configuration)
+
+    # One method per step
+
+    def _unreachable(self) -> Decision:
+        problems = "; ".join(self.observed.brokers.problems) or "no broker answered"
+        if self.memory.change_id is not None:
+            error: LifecycleError = ChangeStuck(
+                f"Change {self.memory.change_id} cannot be followed: {problems}",
+                next_step="The change was left as it is. Bring broker 0, the coordinator, back "
+                f"(its task and its log). {_AGAIN}",
+            )
+            return self._wait("no answer", problems, CHANGE_PATIENCE, error)
+        return self._wait("no answer", problems, ANSWER_PATIENCE, ManagementUnavailable(problems))
+
+    def _refuse(self, case: Case, configuration: ClusterConfiguration, row: Row) -> ScalingRefused:
+        pending = configuration.pending_change
+        if case.change is Change.ELSEWHERE and pending is not None:
+            return refusal(
+                "no other cluster change",
+                f"change {pending.id} is under way and leads elsewhere: "
+                f"{_progress(pending)} ({row.why})",
+            )
+        if case.members is Members.GAP:
+            ids = ", ".join(map(str, configuration.broker_ids))
+            return refusal("broker ids without a gap", f"the brokers are {ids} ({row.why})")
+        return refusal("counts agree", f"{case} ({row.why})")
+
+    def _raise(self, case: Case) -> Decision:
+        if case.change is Change.NONE and case.members is Members.FEWER:
+            self._require_all(out=True)
+        return self._act(
+            Action.SET_COUNT,
+            f"desired count {case.desired} → {case.higher}",
+            count=case.higher,
+        )
+
+    def _change(self, case: Case, configuration: ClusterConfiguration) -> Decision:
+        sent = self._after_sending(configuration)
+        if sent is not None:
+            return sent
+        service = self.observed.service
+        running = len(service.running)
+        if case.members is Members.FEWER and running < case.requested:
+            text = f"{running} of {case.requested} tasks run with an address"
+            error = TasksNotPlaced(
+                f"The new brokers' tasks did not come to run: {text}"
+                f"{_listed(service.failures)}. Camunda's configuration was not changed.",
+                next_step="Remove the cause (quota, subnet addresses, image, network) and start "
+                "the same request again.",
+            )
+            # ECS tries again by itself; what failed twice will fail a third time.
+            if len(service.failures) >= 2:
+                raise error
+            return self._wait("tasks", text, TASKS_PATIENCE, error)
+        checks = self._checks(out=case.members is Members.FEWER)
+        if case.members is Members.UNFINISHED:
+            checks = tuple(check for check in checks if check.name not in _NOT_WHEN_UNFINISHED)
+        failed = refusal_text(checks)
+        if failed:
+            if not self.memory.begun:
+                raise ScalingRefused(failed)
+            return self._wait("health", failed, HEALTH_PATIENCE, ScalingRefused(failed))
+        plan = self.observed.brokers.plan
+        operations = len(plan.operations) if plan is not None else 0
+        decision = self._act(
+            Action.CHANGE_BROKERS,
+            f"{case.brokers} → {case.requested} brokers, {operations} operations",
+        )
+        return replace(decision, memory=replace(decision.memory, operations=operations))
+
+    def _after_sending(self, configuration: ClusterConfiguration) -> Decision | None:
+        """Judge the change that this operation sent, when it is no longer (or not yet) there."""
+        change = self.memory.change_id
+        if change is None:
+            return None
+        status = change_status(configuration, change)
+        error = ChangeNotCompleted(
+            f"Change {change} ended as {status}, and the brokers are not as requested.",
+            next_step=f"Find out who cancelled or replaced it. {_AGAIN}",
+        )
+        if status is ChangeStatus.UNKNOWN:
+            text = f"change {change} is not visible yet"
+            return self._wait("visible", text, ANSWER_PATIENCE, error)
+        raise error
+
+    def _follow(self, configuration: ClusterConfiguration) -> Decision:
+        pending = configuration.pending_change
+        if pending is None:  # the table follows only what is there
+            raise AssertionError
+        total = len(pending.completed) + len(pending.pending)
+        memory = replace(
+            self.memory,
+            begun=True,
+            change_id=pending.id,
+            operations=total,
+        )
+        text = _progress(pending)
+        blocker = _blocker(pending, self.observed)
+        error = ChangeStuck(
+            f"Change {pending.id} made no progress for {CHANGE_PATIENCE // 60} minutes: {text}. "
+            f"{blocker}",
+            next_step="The change was left as it is; never cancel or force it. Bring that broker "
+            f"back (its task, its log, its disk). {_AGAIN}",
+        )
+        # Replicas that move count as progress too, though they take minutes within one operation.
+        versions = sum(member.version or 0 for member in configuration.members)
+        stage = f"change {pending.id}: {len(pending.completed)} done, {versions}"
+        return replace(self, memory=memory)._wait(stage, text, CHANGE_PATIENCE, error)
+
+    def _lower(self, configuration: ClusterConfiguration) -> Decision:
+        self._require_completed(configuration)
+        service = self.observed.service
+        found = tasks_of_brokers(service, self.observed.brokers.topology)
+        staying = {node: task for node, task in found.items() if node < self.requested}
+        ids = {task.task_id for task in staying.values()}
+        if len(ids) < self.requested:
+            missing = [node for node in range(self.requested) if node not in staying]
+            text = f"the task of broker {_joined(missing)} is not known"
+            error = ScalingNotSettled(
+                f"The count was not lowered from {service.desired} to {self.requested}, because "
+                f"{text}: ECS might have stopped a broker that holds partitions.",
+                next_step=f"Bring that broker back. {_AGAIN}",
+            )
+            return self._wait("survivors", text, SETTLE_PATIENCE, error)
+        stale = [task for task in service.protected if task.task_id not in ids]
+        if stale:
+            return self._act(
+                Action.UNPROTECT, "protection of tasks that are to go", tasks=_ids(stale)
+            )
+        unprotected = self._needing_protection(staying.values())
+        if unprotected:
+            return self._act(Action.PROTECT, f"{len(ids)} tasks that stay", tasks=_ids(unprotected))
+        decision = self._act(
+            Action.SET_COUNT,
+            f"desired count {service.desired} → {self.requested}",
+            count=self.requested,
+            tasks=tuple(sorted(ids)),
+        )
+        survivors = {task.task_id: node for node, task in staying.items()}
+        return replace(decision, memory=replace(decision.memory, survivors=survivors))
+
+    def _settle(self, configuration: ClusterConfiguration) -> Decision:
+        self._require_completed(configuration)
+        service, memory = self.observed.service, self.memory
+        wanted = [task for task in service.tasks if task.wanted]
+        if len(wanted) > self.requested:
+            surviving = [task for task in wanted if task.task_id in memory.survivors]
+            renew = self._needing_protection(surviving)
+            if renew:
+                return self._act(Action.PROTECT, "renewed until ECS is done", tasks=_ids(renew))
+            text = f"ECS stops {len(wanted) - self.requested} tasks"
+            error = ScalingNotSettled(
+                f"ECS still runs {len(wanted)} tasks with a desired count of {self.requested}.",
+                next_step=f"Look at the service's events. {_AGAIN}",
+            )
+            return self._wait("stopping", text, SETTLE_PATIENCE, error)
+        for task_id, node in memory.survivors.items():
+            if task_id not in {task.task_id for task in wanted}:
+                memory = memory.noting(
+                    f"ECS stopped the task of broker {node}, although it was protected; the "
+                    "cluster was waited for until it had healed"
+                )
+        decider = replace(self, memory=memory)
+        if service.protected:
+            return decider._act(Action.UNPROTECT, "ECS is done", tasks=_ids(service.protected))
+        return decider._finish(configuration)
+
+    def _finish(self, configuration: ClusterConfiguration) -> Decision:
+        problems = self._unsettled(configuration)
+        if problems:
+            text = "; ".join(problems[:3])
+            error = ScalingNotSettled(
+                f"{self.requested} brokers are configured, but not all is well: "
+                f"{'; '.join(problems)}.",
+                next_step=f"Look at the tasks and logs of the brokers named. {_AGAIN}",
+            )
+            patience = SETTLE_PATIENCE if self.memory.begun else FRESH_PATIENCE
+            return self._wait("settling", text, patience, error)
+        decision = Decision(Action.DONE, f"{self.requested} brokers", self.memory)
+        return replace(decision, checks=self._report(configuration))
+
+    def _unsettled(self, configuration: ClusterConfiguration) -> list[str]:
+        running = len(self.observed.service.running)
+        problems = []
+        if running < self.requested:
+            problems.append(f"{running} of {self.requested} tasks run")
+        problems += self.observed.brokers.problems
+        formed = formation(
+            configuration,
+            self.observed.brokers.topology,
+            brokers=self.requested,
+            partitions=self.observed.partitions,
+            replication_factor=self.observed.replication_factor,
+        )
+        problems += formed.problems
+        known = {one.address: one for one in self.observed.brokers.readiness}
+        found = tasks_of_brokers(self.observed.service, self.observed.brokers.topology)
+        for node in sorted(holders(configuration), key=str):
+            task = found.get(node) if isinstance(node, int) else None
+            if task is None:
+                problems.append(f"broker {node} is not seen at the address of a running task")
+                continue
+            ready = known.get(task.address)
+            if ready is None or ready.state is not ReadinessState.READY:
+                why = f": {ready.detail}" if ready is not None and ready.detail else ""
+                problems.append(f"broker {node} is not ready{why}")
+        return problems
+
+    def _report(self, configuration: ClusterConfiguration) -> tuple[Check, ...]:
+        idle = [
+            member.id for member in configuration.members if member.id not in holders(configuration)
+        ]
+        checks = [
+            Check(
+                "brokers and partitions",
+                Result.PASS,
+                f"{self.requested} brokers, {self.observed.partitions} partitions, each with one "
+                "healthy leader and all replicas; every broker with partitions is ready",
+            )
+        ]
+        plan = self.observed.brokers.plan
+        if plan is not None and plan.is_noop:
+            checks.append(Check("placement", Result.PASS, "as Camunda plans it"))
+        else:
+            seen = "; ".join(map(str, plan.operations[:5])) if plan is not None else "not known"
+            checks.append(
+                Check(
+                    "placement",
+                    Result.WARN,
+                    f"Camunda would still do: {seen}",
+                    "Look at the placement; a new request for another count corrects it.",
+                )
+            )
+        if idle:
+            checks.append(
+                Check(
+                    "brokers without partitions",
+                    Result.WARN,
+                    f"broker {_joined(idle)} holds none: there are not enough partitions",
+                    "Request fewer brokers, or add partitions with Camunda.",
+                )
+            )
+        checks += [
+            Check("what happened on the way", Result.WARN, note, "Nothing is to be done.")
+            for note in self.memory.notes
+        ]
+        return tuple(checks)
+
+    # Common parts
+
+    def _require_completed(self, configuration: ClusterConfiguration) -> None:
+        """Raise when the change that was followed did not end well, though brokers are there."""
+        change = self.memory.change_id
+        status = None if change is None else change_status(configuration, change)
+        if status in (ChangeStatus.FAILED, ChangeStatus.CANCELLED):
+            raise ChangeNotCompleted(
+                f"Change {change} ended as {status}; task counts and protection were left alone.",
+                next_step=f"Find out who cancelled it. {_AGAIN}",
+            )
+
+    def _checks(self, *, out: bool) -> tuple[Check, ...]:
+        observed = self.observed
+        return preconditions(
+            service=observed.service,
+            brokers=observed.brokers,
+            surroundings=observed.surroundings,
+            requested=self.requested,
+            partitions=observed.partitions,
+            replication_factor=observed.replication_factor,
+            out=out,
+            begun=self.memory.begun,
+        )
+
+    def _require_all(self, *, out: bool) -> None:
+        required(self._checks(out=out))
+
+    def _needing_protection(self, tasks: Iterable[BrokerTask]) -> list[BrokerTask]:
+        soon = self.observed.now + _RENEW_BELOW
+        return [task for task in tasks if task.protected_until < soon]
+
+    def _act(
+        self, action: Action, reason: str, *, count: int = 0, tasks: tuple[str, ...] = ()
+    ) -> Decision:
+        stage = f"{action}: {reason}"
+        looks = self.memory.looks + 1 if self.memory.stage == stage else 1
+        if looks > _MOST_REPEATS:
+            raise ScalingNotSettled(
+                f"{reason} was asked for {_MOST_REPEATS} times and did not come true.",
+                next_step=f"Look at the events of service {self.observed.service.name}. {_AGAIN}",
+            )
+        memory = replace(
+            self.memory, begun=True, stage=stage, stage_since=self.observed.now, looks=looks
+        )
+        return Decision(action, reason, memory, count=count, tasks=tasks, wait=next_look(looks))
+
+    def _wait(self, stage: str, reason: str, patience: int, error: LifecycleError) -> Decision:
+        memory, now = self.memory, self.observed.now
+        if memory.stage == stage:
+            if now - memory.stage_since >= patience:
+                raise error
+            memory = replace(memory, looks=memory.looks + 1)
+        else:
+            memory = replace(memory, stage=stage, stage_since=now, looks=1)
+        return Decision(Action.WAIT, reason, memory, wait=next_look(memory.looks))
+
+
+# What a half-done change leaves behind is what finishing it repairs.
+_NOT_WHEN_UNFINISHED: Final = frozenset({"no half-done change", "partitions healthy"})
+
+
+def _progress(pending: PendingChange) -> str:
+    done, total = len(pending.completed), len(pending.completed) + len(pending.pending)
+    following = f"; next {pending.pending[0]}" if pending.pending else ""
+    return f"{done} of {total} operations done{following}"
+
+
+def _blocker(pending: PendingChange, observed: Observed) -> str:
+    """Say whom the change waits for, and what is known of that broker."""
+    if not pending.pending:
+        return "Nothing is pending any more."
+    first = pending.pending[0]
+    if first.kind in (OperationKind.PRE_SCALING, OperationKind.POST_SCALING):
+        node: object = min((m for m in _seen_ids(observed)), default=0)
+    else:
+        node = first.broker
+    if node is None:
+        return "Camunda does not say who carries it out."
+    found = tasks_of_brokers(observed.service, observed.brokers.topology)
+    if isinstance(node, int) and node in found:
+        task = found[node]
+        return f"It waits for broker {node}, which runs in task {task.task_id} ({task.address})."
+    seen = node in _seen_ids(observed)
+    return (
+        f"It waits for broker {node}, which "
+        + ("is seen, but not at the address of a running task." if seen else "is not seen.")
+        + _listed(observed.service.failures)
+    )
+
+
+def _seen_ids(observed: Observed) -> list[Any]:
+    topology = observed.brokers.topology
+    return [broker.node_id for broker in topology.brokers] if topology is not None else []
+
+
+def _listed(failures: Sequence[str]) -> str:
+    return f" ({'; '.join(failures[:3])})" if failures else ""
+
+
+def _joined(items: Sequence[object]) -> str:
+    return ", ".join(map(str, items))
+
+
+def _ids(tasks: Sequence[BrokerTask]) -> tuple[str, ...]:
+    return tuple(sorted(task.task_id for task in tasks))

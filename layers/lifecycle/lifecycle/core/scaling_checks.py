@@ -1,0 +1,280 @@
+"""Preconditions of scaling: named checks, each with a remedy. The list in the docs is this one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from lifecycle.core.brokers import BrokersSeen, half_done, has_gap, tasks_of_brokers
+from lifecycle.core.topology import ClusterConfiguration, formation
+from lifecycle.core.verification import Check, Result
+from lifecycle.errors import ScalingRefused
+
+if TYPE_CHECKING:
+    from lifecycle.core.brokers import BrokerService
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What else matters: the stack and the quota.
+
+    ``vcpu_each`` is what one broker takes; limit and use are those of Fargate On-Demand in this
+    region, ``None`` where they could not be read.
+    """
+
+    stack_status: str
+    vcpu_each: float = 0.0
+    vcpu_limit: float | None = None
+    vcpu_used: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Precondition:
+    """A check by name: what must be true, and what to do when it is not."""
+
+    name: str
+    demand: str
+    remedy: str
+
+
+PRECONDITIONS: Final[tuple[Precondition, ...]] = (
+    Precondition(
+        "cluster not frozen",
+        "the cluster's stack has no tag `camunda:frozen`",
+        "Ask who set the tag; remove it, then start again.",
+    ),
+    Precondition(
+        "stack at rest",
+        "CloudFormation is not changing the cluster's stack",
+        "Wait until the stack's update has ended, or bring it to an end.",
+    ),
+    Precondition(
+        "no deployment in progress",
+        "the brokers' service has exactly one deployment, and it is complete",
+        "Wait until the deployment is complete; a failed one needs a new deployment first.",
+    ),
+    Precondition(
+        "count covers the replication factor",
+        "there are at least as many brokers as copies of each partition",
+        "Request at least as many brokers as the replication factor.",
+    ),
+    Precondition(
+        "broker ids without a gap",
+        "the brokers are 0, 1, 2 … without a hole (and not named by zones)",
+        "Add the missing broker with Camunda's API, or remove the ones above it, first.",
+    ),
+    Precondition(
+        "no other cluster change",
+        "Camunda has no change under way but one that leads to the requested brokers",
+        "Wait until that change has ended; it is never cancelled from here.",
+    ),
+    Precondition(
+        "no half-done change",
+        "no broker and no replica is left joining or leaving by a change that was cancelled",
+        "Request the present number of brokers first: it finishes what was begun.",
+    ),
+    Precondition(
+        "counts agree",
+        "the service's desired count is the present or the requested number of brokers",
+        "Request the present number of brokers first: it makes both agree.",
+    ),
+    Precondition(
+        "every broker runs",
+        "each broker of the configuration is seen now, at the address of a running task "
+        "(the configuration calls a dead one ACTIVE for ever)",
+        "Bring the broker named back: look at its task and its log.",
+    ),
+    Precondition(
+        "partitions healthy",
+        "each partition has one leader and all its replicas, all healthy",
+        "Bring the broker named back, or wait until its replica has caught up.",
+    ),
+    Precondition(
+        "one version",
+        "all brokers are of one version: no rolling update is half-way",
+        "Complete the rolling update first.",
+    ),
+    Precondition(
+        "version can scale",
+        "Camunda's S3 node-id provider of this version can scale; that of the 8.9.0 alphas cannot",
+        "Provision a new cluster with a released version: alphas cannot be updated.",
+    ),
+    Precondition(
+        "Camunda accepts the plan",
+        "Camunda's own dry run of this very change is accepted",
+        "Correct what Camunda names.",
+    ),
+    Precondition(
+        "Fargate quota",
+        "the region's Fargate vCPU quota has room for the new brokers",
+        "Request a higher quota (Service Quotas, Fargate On-Demand vCPU resource count).",
+    ),
+)
+_BY_NAME: Final = {one.name: one for one in PRECONDITIONS}
+
+_AT_REST: Final = frozenset(
+    {
+        "CREATE_COMPLETE",
+        "UPDATE_COMPLETE",
+        "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
+        "UPDATE_ROLLBACK_COMPLETE",
+        "IMPORT_COMPLETE",
+        "IMPORT_ROLLBACK_COMPLETE",
+    }
+)
+
+
+def preconditions(
+    *,
+    service: BrokerService,
+    brokers: BrokersSeen,
+    surroundings: Surroundings,
+    requested: int,
+    partitions: int,
+    replication_factor: int,
+    out: bool,
+    begun: bool,
+) -> tuple[Check, ...]:
+    """Check everything that must be true before a change begins.
+
+    ``out`` asks for room for more brokers; ``begun`` is true once this operation has raised the
+    count itself, which makes a deployment of its own look unfinished.
+    """
+    configuration = brokers.configuration
+    if configuration is None:
+        return (_failed("every broker runs", "; ".join(brokers.problems)),)
+    checks = [
+        _stack(surroundings),
+        _deployment(service, begun=begun),
+        _replication(requested, replication_factor),
+        _ids(configuration),
+        _half_done(configuration),
+        _runs(service, brokers, configuration),
+        _partitions(brokers, partitions, replication_factor),
+        _one_version(brokers),
+        _version(brokers),
+        _plan(brokers),
+    ]
+    if out:
+        checks.append(_quota(surroundings, requested - service.desired))
+    return tuple(checks)
+
+
+def required(checks: Sequence[Check]) -> None:
+    """Raise ``ScalingRefused`` that names every failed check with its remedy."""
+    text = refusal_text(checks)
+    if text:
+        raise ScalingRefused(text)
+
+
+def refusal_text(checks: Sequence[Check]) -> str:
+    """Name every failed check with what was seen and its remedy; empty when none failed."""
+    failed = [check for check in checks if check.result is Result.FAIL]
+    return "; ".join(f"{check.name}: {check.seen} → {check.remedy}" for check in failed)
+
+
+def refusal(name: str, seen: str) -> ScalingRefused:
+    """Make the refusal for one check."""
+    return ScalingRefused(refusal_text([_failed(name, seen)]))
+
+
+def _passed(name: str, seen: str) -> Check:
+    return Check(name, Result.PASS, seen)
+
+
+def _failed(name: str, seen: str) -> Check:
+    return Check(name, Result.FAIL, seen, _BY_NAME[name].remedy)
+
+
+def _stack(surroundings: Surroundings) -> Check:
+    name, status = "stack at rest", surroundings.stack_status
+    return _passed(name, status) if status in _AT_REST else _failed(name, f"it is in {status}")
+
+
+def _deployment(service: BrokerService, *, begun: bool) -> Check:
+    name = "no deployment in progress"
+    states = [one.rollout_state for one in service.deployments]
+    if len(states) != 1:
+        return _failed(name, f"{len(states)} deployments of {service.name}")
+    if states[0] == "FAILED":
+        return _failed(name, f"the last deployment of {service.name} has failed")
+    if states[0] == "IN_PROGRESS" and not begun:
+        return _failed(name, f"a deployment of {service.name} is in progress")
+    return _passed(name, "one deployment")
+
+
+def _replication(requested: int, factor: int) -> Check:
+    name = "count covers the replication factor"
+    seen = f"{requested} brokers, replication factor {factor}"
+    return _passed(name, seen) if requested >= factor else _failed(name, seen)
+
+
+def _ids(configuration: ClusterConfiguration) -> Check:
+    name, ids = "broker ids without a gap", ", ".join(map(str, configuration.broker_ids))
+    return _failed(name, ids) if has_gap(configuration) else _passed(name, ids)
+
+
+def _half_done(configuration: ClusterConfiguration) -> Check:
+    name, left = "no half-done change", half_done(configuration)
+    return _failed(name, "; ".join(left)) if left else _passed(name, "none")
+
+
+def _runs(
+    service: BrokerService, brokers: BrokersSeen, configuration: ClusterConfiguration
+) -> Check:
+    name = "every broker runs"
+    found = tasks_of_brokers(service, brokers.topology)
+    away = [str(node) for node in configuration.broker_ids if node not in found]
+    if not away:
+        return _passed(name, f"{len(found)} brokers in running tasks")
+    return _failed(name, f"broker {', '.join(away)} is not seen at the address of a running task")
+
+
+def _partitions(brokers: BrokersSeen, partitions: int, factor: int) -> Check:
+    name = "partitions healthy"
+    formed = formation(
+        None, brokers.topology, brokers=0, partitions=partitions, replication_factor=factor
+    )
+    if formed.formed:
+        return _passed(name, f"{partitions} partitions, {factor} replicas each")
+    return _failed(name, "; ".join([*brokers.problems, *formed.problems]))
+
+
+def _versions(brokers: BrokersSeen) -> list[str]:
+    topology = brokers.topology
+    return sorted({one.version for one in topology.brokers}) if topology is not None else []
+
+
+def _one_version(brokers: BrokersSeen) -> Check:
+    name, versions = "one version", _versions(brokers)
+    seen = ", ".join(versions) or "not known"
+    return _failed(name, seen) if len(versions) > 1 else _passed(name, seen)
+
+
+def _version(brokers: BrokersSeen) -> Check:
+    name, versions = "version can scale", _versions(brokers)
+    # camunda/camunda#45812, #47335. Versions before 8.9 have no such provider: their ids are fixed.
+    unable = [one for one in versions if re.match(r"8\.9\.0-alpha\d", one)]
+    return _failed(name, unable[0]) if unable else _passed(name, ", ".join(versions))
+
+
+def _plan(brokers: BrokersSeen) -> Check:
+    name = "Camunda accepts the plan"
+    if brokers.plan is not None:
+        return _passed(name, f"{len(brokers.plan.operations)} operations")
+    return _failed(name, brokers.plan_refused or "; ".join(brokers.problems) or "no dry run")
+
+
+def _quota(surroundings: Surroundings, more: int) -> Check:
+    name = "Fargate quota"
+    need = surroundings.vcpu_each * max(0, more)
+    limit, used = surroundings.vcpu_limit, surroundings.vcpu_used
+    if limit is None:
+        return Check(name, Result.WARN, "the quota could not be read", _BY_NAME[name].remedy)
+    free = limit - (used or 0.0)
+    seen = f"{need:g} vCPU more, {free:g} of {limit:g} free"
+    if used is None:
+        seen += " at most (present use is not known)"
+    return _passed(name, seen) if need <= free else _failed(name, seen)

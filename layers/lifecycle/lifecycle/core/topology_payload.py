@@ -1,0 +1,105 @@
+"""Camunda's answers as Camunda prints them, made again from what the readers gave.
+
+The function inside the VPC reads the brokers; functions outside decide. Between them travels the
+documented shape, so that both sides use the same readers. Moments in time stay behind: no decision
+needs them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.core.topology import OperationKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lifecycle.core.topology import (
+        ClusterConfiguration,
+        Member,
+        Operation,
+        PlannedChange,
+        Topology,
+    )
+
+
+def configuration_payload(configuration: ClusterConfiguration) -> dict[str, Any]:
+    """Give what ``read_configuration`` reads, JSON-serialisable."""
+    payload: dict[str, Any] = {
+        "version": configuration.version,
+        "brokers": _members(configuration.members),
+    }
+    last, pending = configuration.last_change, configuration.pending_change
+    if last is not None:
+        payload["lastChange"] = {"id": last.id, "status": last.status.value}
+    if pending is not None:
+        payload["pendingChange"] = {
+            "id": pending.id,
+            "completed": _operations(pending.completed),
+            "pending": _operations(pending.pending),
+        }
+    return payload
+
+
+def planned_change_payload(planned: PlannedChange) -> dict[str, Any]:
+    """Give what ``read_planned_change`` reads, JSON-serialisable."""
+    return {
+        "changeId": planned.change_id,
+        "currentTopology": _members(planned.current),
+        "plannedChanges": _operations(planned.operations),
+        "expectedTopology": _members(planned.expected),
+    }
+
+
+def topology_payload(topology: Topology) -> dict[str, Any]:
+    """Give what ``read_topology`` reads, JSON-serialisable."""
+    return {
+        "clusterSize": topology.cluster_size,
+        "partitionsCount": topology.partitions_count,
+        "replicationFactor": topology.replication_factor,
+        "gatewayVersion": topology.gateway_version,
+        "brokers": [
+            {
+                "nodeId": broker.node_id,
+                "host": broker.host,
+                "port": broker.port,
+                "version": broker.version,
+                "partitions": [
+                    {"partitionId": one.id, "role": one.role.value, "health": one.health.value}
+                    for one in broker.partitions
+                ],
+            }
+            for broker in topology.brokers
+        ],
+    }
+
+
+def _members(members: Sequence[Member]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": member.id,
+            "state": member.state.value,
+            "version": member.version,
+            "partitions": [
+                {"id": one.partition, "state": one.state.value, "priority": one.priority}
+                for one in member.partitions
+            ],
+        }
+        for member in members
+    ]
+
+
+def _operations(operations: Sequence[Operation]) -> list[dict[str, Any]]:
+    return [_operation(operation) for operation in operations]
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    forced = operation.kind is OperationKind.BROKER_FORCE_REMOVE
+    return {
+        # Printed by Camunda as a plain removal; the list says whom.
+        "operation": OperationKind.BROKER_REMOVE.value if forced else operation.name,
+        "brokerId": operation.broker,
+        "partitionId": operation.partition,
+        "priority": operation.priority,
+        "brokers": list(operation.brokers),
+    }
