@@ -112,7 +112,7 @@ def overall(checks: Iterable[Check]) -> Result:
 
 def _attempt(name: str, check: Callable[[], Check], remedy: str) -> Check:
     """Turn what an identity may not read, or cannot reach, into a warning, not into an end."""
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+    from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         return check()
@@ -122,8 +122,8 @@ def _attempt(name: str, check: Callable[[], Check], remedy: str) -> Check:
 
 def collect(stack: str, nat_gateways: int) -> list[Check]:
     """Run every check with the credentials and region of the environment."""
-    import boto3  # noqa: PLC0415
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
 
     session = boto3.session.Session()
     make: Any = session.client
@@ -245,9 +245,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     checks = collect(given.stack, given.nat_gateways)
     width = max(len(check.name) for check in checks)
     for check in checks:
-        print(f"{check.result:4}  {check.name:{width}}  {check.seen}")  # noqa: T201
+        print(f"{check.result:4}  {check.name:{width}}  {check.seen}")
         if check.remedy:
-            print(f"      {'':{width}}  → {check.remedy}")  # noqa: T201
+            print(f"      {'':{width}}  → {check.remedy}")
     return 1 if overall(checks) is Result.FAIL else 0
 
 
