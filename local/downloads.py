@@ -229,6 +229,8 @@ def main() -> int:
     except DownloadError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
