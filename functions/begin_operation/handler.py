@@ -6,10 +6,12 @@ from typing import Any
 
 from lifecycle.core.operation import Operation
 from lifecycle.observability import Event, entry_point
-from lifecycle.wiring import journal
+from lifecycle.wiring import announcer, journal
 
 
 @entry_point
 def handler(event: Event, _context: Any) -> Event:
-    journal().begin(Operation.from_state(event["operation"]))
+    operation = Operation.from_state(event["operation"])
+    journal().begin(operation)
+    announcer().started(operation)
     return {"begun": True}

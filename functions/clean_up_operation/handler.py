@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from lifecycle.observability import Event, entry_point
-from lifecycle.operations.clean_up_operation import clean_up
-from lifecycle.wiring import journal
+from lifecycle.wiring import cleaner
 
 
 @entry_point
 def handler(event: Event, _context: Any) -> Event:
-    return clean_up(event, journal())
+    return cleaner().clean_up(event)

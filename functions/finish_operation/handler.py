@@ -14,9 +14,4 @@ def handler(event: Event, _context: Any) -> Event:
     operation = Operation.from_state(event["operation"])
     if "error" in event:
         return finisher().fail(operation, request=event["request"], error=event["error"])
-    return finisher().succeed(
-        operation,
-        request=event["request"],
-        cluster=event["cluster"],
-        verification=event["verification"],
-    )
+    return finisher().succeed(operation, request=event["request"], outcome=event["outcome"])

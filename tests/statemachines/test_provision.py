@@ -55,7 +55,9 @@ class Provision:
             "ValidateRequest": load_handler(
                 "validate_request", settings=lambda: settings, stacks=lambda: world.stacks
             ),
-            "BeginOperation": load_handler("begin_operation", journal=lambda: world.journal),
+            "BeginOperation": load_handler(
+                "begin_operation", journal=lambda: world.journal, announcer=lambda: world.announcer
+            ),
             "PlanStack": load_handler(
                 "plan_stack",
                 settings=lambda: settings,

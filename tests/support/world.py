@@ -9,13 +9,16 @@ from typing import Any
 from lifecycle.adapters.cloudformation_memory import MemoryStacks
 from lifecycle.adapters.dynamodb_memory import MemoryTable
 from lifecycle.adapters.ecs_memory import MemoryServices, MemoryTargets
+from lifecycle.adapters.events_memory import MemoryEvents
 from lifecycle.adapters.probe_memory import MemoryProbe
 from lifecycle.adapters.s3_memory import MemoryArtifacts
 from lifecycle.adapters.stepfunctions_memory import MemoryExecutions
 from lifecycle.core.operation import Operation
 from lifecycle.core.parameters import cluster_parameters
 from lifecycle.core.stack import ResourceChange
+from lifecycle.operations.announce import Announcer
 from lifecycle.operations.change_stack import StackChanger
+from lifecycle.operations.clean_up_operation import Cleaner
 from lifecycle.operations.finish_operation import Finisher
 from lifecycle.operations.journal import Journal
 from lifecycle.operations.start_services import ServiceStarter, StartFollower
@@ -92,6 +95,7 @@ class World:
     table: MemoryTable = field(default_factory=MemoryTable)
     executions: MemoryExecutions = field(default_factory=MemoryExecutions)
     artifacts: MemoryArtifacts = field(default_factory=MemoryArtifacts)
+    events: MemoryEvents = field(default_factory=MemoryEvents)
     services: MemoryServices = field(default_factory=MemoryServices)
     targets: MemoryTargets = field(default_factory=MemoryTargets)
     probe: MemoryProbe = field(default_factory=MemoryProbe)
@@ -156,6 +160,14 @@ class World:
         )
 
     @property
+    @property
+    def announcer(self) -> Announcer:
+        return Announcer(events=self.events, operations=self.table, control_stack=CONTROL)
+
+    @property
+    def cleaner(self) -> Cleaner:
+        return Cleaner(journal=self.journal, finisher=self.finisher)
+
     def finisher(self) -> Finisher:
         return Finisher(
             stacks=self.stacks,
@@ -163,6 +175,7 @@ class World:
             artifacts=self.artifacts,
             journal=self.journal,
             control_stack=CONTROL,
+            announcer=self.announcer,
         )
 
     def bring_up(self) -> None:

@@ -17,7 +17,6 @@ from lifecycle.errors import (
     StartFailed,
 )
 from lifecycle.operations.change_stack import Pass
-from lifecycle.operations.clean_up_operation import clean_up
 from lifecycle.operations.start_services import START_SECONDS
 
 from tests.support.world import OUTPUTS, UNFORMED, World, operation
@@ -89,40 +88,6 @@ class TestLock:
         world.journal.step(operation(), "Second", "three")
         steps = [entry["step"] for entry in world.table.timeline(operation())]
         assert steps == ["First", "Second"]
-
-
-class TestCleaner:
-    def event(self, number: int = 1, status: str = "ABORTED") -> dict[str, object]:
-        return {
-            "detail": {
-                "status": status,
-                "executionArn": operation(number).execution_arn,
-                "input": json.dumps({"clusterName": "demo"}),
-            }
-        }
-
-    def test_the_lock_of_an_aborted_execution_is_freed(self, world: World) -> None:
-        world.journal.begin(operation())
-        assert clean_up(self.event(), world.journal)["released"]
-        assert world.table.locks == {}
-
-    def test_somebody_elses_lock_is_not(self, world: World) -> None:
-        world.journal.begin(operation(2))
-        assert not clean_up(self.event(1), world.journal)["released"]
-        assert world.table.locks["demo"].owner == operation(2).execution_arn
-
-    def test_a_late_event_of_an_execution_that_was_redriven_frees_nothing(
-        self, world: World
-    ) -> None:
-        world.journal.begin(operation())
-        world.executions.running.add(operation().execution_arn)
-        assert not clean_up(self.event(), world.journal)["released"]
-        assert "demo" in world.table.locks
-
-    @pytest.mark.parametrize("text", ["", "no json", "[]", '{"clusterName": "BAD NAME"}'])
-    def test_an_input_that_names_no_cluster_is_no_crash(self, world: World, text: str) -> None:
-        event = {"detail": {"executionArn": "arn", "input": text}}
-        assert not clean_up(event, world.journal)["released"]
 
 
 class TestStack:
@@ -395,7 +360,9 @@ class TestFinish:
         world.journal.begin(operation())
         world.journal.step(operation(), "Some step", "…")
         result = world.finisher.succeed(
-            operation(), request=self.REQUEST, cluster=OUTPUTS, verification={"result": "PASS"}
+            operation(),
+            request=self.REQUEST,
+            outcome={"outputs": OUTPUTS, "verification": {"result": "PASS"}},
         )
         report = json.loads(world.artifacts.objects[result["reportKey"]])
         assert report["result"] == "SUCCEEDED"

@@ -19,7 +19,7 @@ class Settings:
     """The control plane as one function sees it.
 
     ``probe_function`` is set only where it is needed: for functions outside the VPC that ask the
-    one inside.
+    one inside; ``event_bus`` for those that tell how an operation goes.
     """
 
     control_stack: str
@@ -29,6 +29,7 @@ class Settings:
     deployment_role_arn: str
     cluster_template: str
     probe_function: str = ""
+    event_bus: str = ""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, *require: str) -> Settings:
@@ -58,4 +59,5 @@ class Settings:
             deployment_role_arn=env["DEPLOYMENT_ROLE_ARN"],
             cluster_template=env["CLUSTER_TEMPLATE"],
             probe_function=env.get("PROBE_FUNCTION", ""),
+            event_bus=env.get("EVENT_BUS", ""),
         )

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
+    from lifecycle.api.app import Api
+    from lifecycle.operations.announce import Announcer
     from lifecycle.operations.change_stack import StackChanger
+    from lifecycle.operations.clean_up_operation import Cleaner
     from lifecycle.operations.finish_operation import Finisher
     from lifecycle.operations.journal import Journal
     from lifecycle.operations.probe_cluster import Prober
@@ -136,6 +139,26 @@ def verifier() -> Verifier:
 
 def finisher() -> Finisher:
     """End of an operation."""
+def announcer() -> Announcer:
+    """Events that tell how an operation goes."""
+    from lifecycle.adapters.dynamodb import DynamoTable
+    from lifecycle.adapters.events import EventBridgeEvents
+    from lifecycle.operations.announce import Announcer
+
+    return Announcer(
+        events=EventBridgeEvents(Settings.from_env(None, "EVENT_BUS").event_bus),
+        operations=DynamoTable(settings().table_name),
+        control_stack=settings().control_stack,
+    )
+
+
+def cleaner() -> Cleaner:
+    """End of an operation whose execution could not end it."""
+    from lifecycle.operations.clean_up_operation import Cleaner
+
+    return Cleaner(journal=journal(), finisher=finisher())
+
+
     from lifecycle.adapters.ecs import EcsServices
     from lifecycle.operations.finish_operation import Finisher
 
@@ -146,6 +169,7 @@ def finisher() -> Finisher:
         journal=journal(),
         control_stack=settings().control_stack,
     )
+        announcer=announcer(),
 
 
 def prober() -> Prober:

@@ -7,30 +7,72 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.core.names import is_cluster_name
+from lifecycle.core.operation import Operation
 
 if TYPE_CHECKING:
+    from lifecycle.operations.finish_operation import Finisher
     from lifecycle.operations.journal import Journal
 
 
-def clean_up(event: Mapping[str, Any], journal: Journal) -> dict[str, Any]:
-    """Release the lock of the execution that an EventBridge status event names.
+@dataclass(frozen=True, slots=True)
+class Cleaner:
+    """The use case with what it needs from outside."""
 
-    The event is "Step Functions Execution Status Change" with status FAILED, TIMED_OUT or ABORTED.
-    Only the lock that this very execution holds is freed, and only when it does not run: an event
-    may arrive late, after a redrive. Harmless when there is none.
-    """
-    detail = event.get("detail", {})
-    execution = str(detail.get("executionArn", ""))
+    journal: Journal
+    finisher: Finisher
+
+    def clean_up(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """End the operation of the execution that an EventBridge status event names.
+
+        The event is "Step Functions Execution Status Change" with status FAILED, TIMED_OUT or
+        ABORTED. Only the lock that this very execution holds is freed, and only when it does not
+        run: an event may arrive late, after a redrive. An operation that did not note its own end
+        gets its report, its event and its result. Harmless when there is nothing to do.
+        """
+        detail = event.get("detail", {})
+        execution = str(detail.get("executionArn", ""))
+        request = _input(detail)
+        cluster = request.get("clusterName")
+        if not execution or not is_cluster_name(cluster):
+            return {"released": False, "reason": "the event names no cluster"}
+        if self.journal.executions.is_running(execution):
+            return {"released": False, "reason": "the execution runs again"}
+        released = self.journal.locks.release(str(cluster), execution)
+        result = self._note_end(detail, execution, request)
+        return {"released": released, "cluster": cluster, "result": result}
+
+    def _note_end(
+        self, detail: Mapping[str, Any], execution: str, request: Mapping[str, Any]
+    ) -> str:
+        record = self.journal.operations.find(str(detail.get("name", "")))
+        if record is None or record.execution_arn != execution:
+            return "it never began"
+        if record.result:
+            return record.result
+        operation = Operation(
+            operation_id=record.operation_id,
+            execution_arn=record.execution_arn,
+            cluster=record.cluster,
+            machine=record.machine,
+            started_at=record.started_at,
+        )
+        report = self.finisher.close(
+            operation,
+            request=request,
+            status=str(detail["status"]),
+            error=detail.get("error") or "",
+            cause=detail.get("cause") or "",
+        )
+        return str(report["result"])
+
+
+def _input(detail: Mapping[str, Any]) -> dict[str, Any]:
     try:
         given = json.loads(detail.get("input") or "{}")
     except ValueError:
-        given = {}
-    cluster = given.get("clusterName") if isinstance(given, dict) else None
-    if not execution or not is_cluster_name(cluster):
-        return {"released": False, "reason": "the event names no cluster"}
-    if journal.executions.is_running(execution):
-        return {"released": False, "reason": "the execution runs again"}
-    return {"released": journal.locks.release(str(cluster), execution), "cluster": cluster}
+        return {}
+    return given if isinstance(given, dict) else {}

@@ -1,4 +1,4 @@
-"""End an operation: report into the bucket, record, lock; the same for success and failure."""
+"""End an operation: report into the bucket, event, record, lock; the same for every way to end."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.core.names import stack_name
+from lifecycle.errors import ServiceMissing
 
 if TYPE_CHECKING:
     from lifecycle.core.operation import Operation
+    from lifecycle.operations.announce import Announcer
     from lifecycle.operations.journal import Journal
     from lifecycle.ports import Artifacts, Services, Stacks
 
 # Step Functions refuses more than 256 KiB between states; people read far less.
 _MAX_CAUSE: Final = 4000
+_UNFINISHED: Final[Mapping[str, str]] = {
+    "ABORTED": "The execution was stopped by somebody",
+    "TIMED_OUT": "The machine ran out of time",
+    "FAILED": "The execution failed before it could write down why",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,25 +33,17 @@ class Finisher:
     services: Services
     artifacts: Artifacts
     journal: Journal
+    announcer: Announcer
     control_stack: str
 
     def succeed(
-        self,
-        operation: Operation,
-        *,
-        request: Mapping[str, Any],
-        cluster: Mapping[str, str],
-        verification: Mapping[str, Any],
+        self, operation: Operation, *, request: Mapping[str, Any], outcome: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Write the report, note the end, free the cluster. Returns what the execution returns."""
-        result = {
-            "operationId": operation.operation_id,
-            "cluster": operation.cluster,
-            "result": "SUCCEEDED",
-            "outputs": dict(cluster),
-            "verification": dict(verification),
-        }
-        return self._end(operation, request, result)
+        """Write the report, note the end, free the cluster. Returns what the execution returns.
+
+        ``outcome`` is what the machine has to tell beside the result, under names of its own.
+        """
+        return self._end(operation, request, {"result": "SUCCEEDED", **outcome})
 
     def fail(
         self, operation: Operation, *, request: Mapping[str, Any], error: Mapping[str, Any]
@@ -55,20 +54,38 @@ class Finisher:
         ``cause`` for the Fail state.
         """
         name, message = read_error(error)
-        truth = self._truth(operation.cluster)
-        cause = f"{message} True now: {truth}"[:_MAX_CAUSE]
-        self._end(
+        cause = f"{message} True now: {self._truth(operation.cluster)}"[:_MAX_CAUSE]
+        self._end(operation, request, {"result": "FAILED", "error": name, "cause": cause})
+        return {"error": name, "cause": cause}
+
+    def close(
+        self,
+        operation: Operation,
+        *,
+        request: Mapping[str, Any],
+        status: str,
+        error: str,
+        cause: str,
+    ) -> dict[str, Any]:
+        """End an operation whose execution could not do so itself; ``status`` as AWS names it.
+
+        Returns the report.
+        """
+        steps = self.journal.operations.timeline(operation)
+        where = f" during {steps[-1]['step']!r}" if steps else ""
+        _, said = read_error({"Error": error, "Cause": cause})
+        message = f"{_UNFINISHED[status]}{where}{f': {said}' if said else '.'}"
+        if " Next: " not in message:
+            message += " Next: Start the same operation again; it continues from what exists."
+        return self._end(
             operation,
             request,
             {
-                "operationId": operation.operation_id,
-                "cluster": operation.cluster,
-                "result": "FAILED",
-                "error": name,
-                "cause": cause,
+                "result": status,
+                "error": error or status,
+                "cause": f"{message} True now: {self._truth(operation.cluster)}"[:_MAX_CAUSE],
             },
         )
-        return {"error": name, "cause": cause}
 
     def _truth(self, cluster: str) -> str:
         stack = self.stacks.describe(stack_name(self.control_stack, cluster))
@@ -81,28 +98,46 @@ class Finisher:
             if key in stack.outputs
         ]
         if names:
-            facts += [
-                f"service {service.name} runs {service.running} of {service.desired} tasks"
-                for service in self.services.describe(stack.outputs["EcsClusterName"], names)
-            ]
+            facts += self._counts(stack.outputs["EcsClusterName"], names)
         return "; ".join(facts) + "; the cluster is free for the next operation."
 
+    def _counts(self, ecs_cluster: str, names: list[str]) -> list[str]:
+        try:
+            found = self.services.describe(ecs_cluster, names)
+        except ServiceMissing as error:
+            return [error.message.rstrip(".")]
+        return [
+            f"service {service.name} runs {service.running} of {service.desired} tasks"
+            for service in found
+        ]
+
     def _end(
-        self, operation: Operation, request: Mapping[str, Any], result: dict[str, Any]
+        self, operation: Operation, request: Mapping[str, Any], told: dict[str, Any]
     ) -> dict[str, Any]:
         now = self.journal.clock.now()
+        ended_at = now.isoformat(timespec="seconds")
         key = f"operations/{operation.cluster}/{operation.operation_id}.json"
         report = {
-            **result,
+            "operationId": operation.operation_id,
+            "cluster": operation.cluster,
+            **told,
             "reportKey": key,
             "machine": operation.machine,
             "startedAt": operation.started_at,
-            "endedAt": now.isoformat(timespec="seconds"),
+            "endedAt": ended_at,
             "timeline": self.journal.operations.timeline(operation),
         }
         full = {**report, "request": dict(request), "operation": asdict(operation)}
         self.artifacts.put(key, json.dumps(full, indent=2).encode(), "application/json")
-        self.journal.operations.end(operation, result=result["result"], report_key=key, now=now)
+        # Told before it is noted: whoever repeats this after a crash rather tells it twice.
+        self.announcer.ended(
+            operation,
+            result=told["result"],
+            error=told.get("error", ""),
+            report_key=key,
+            ended_at=ended_at,
+        )
+        self.journal.operations.end(operation, result=told["result"], report_key=key, now=now)
         self.journal.release(operation)
         return report
 

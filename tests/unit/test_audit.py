@@ -1,0 +1,226 @@
+"""What an operation leaves behind however it ends: lock, record, report, events."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator, FormatChecker
+from lifecycle.adapters.events import EventBridgeEvents
+from lifecycle.core import events
+from lifecycle.core.operation import Operation
+from moto.events.models import EventPattern
+
+from tests.support.world import World, operation
+from tools.generate_parameters import ROOT, load_template
+
+SCHEMA = json.loads((ROOT / "docs" / "events.schema.json").read_text())
+RECORDED = Path(__file__).parents[1] / "fixtures" / "executions"
+KINDS = ("failed", "timed_out", "aborted")
+CALLER = "arn:aws:sts::123456789012:assumed-role/operators/jane"
+OPERATION = Operation(
+    operation_id="demo.provision.1",
+    execution_arn="arn:aws:states:eu-central-1:123456789012:execution:control-provision:demo.provision.1",
+    cluster="demo",
+    machine="provision",
+    started_at="2026-01-01T00:00:00.000Z",
+)
+
+
+def recorded(kind: str) -> dict[str, Any]:
+    """Event of AWS's rule on execution status, in the shape of its documentation."""
+    document: dict[str, Any] = json.loads((RECORDED / f"{kind}.json").read_text())
+    return document
+
+
+def document(event: events.Event) -> dict[str, Any]:
+    """Event as a rule's target receives it, as far as we decide."""
+    return {
+        "source": events.SOURCE,
+        "detail-type": event.detail_type,
+        "resources": list(event.resources),
+        "detail": json.loads(json.dumps(event.detail)),
+    }
+
+
+def validate(event: events.Event) -> None:
+    Draft202012Validator(SCHEMA, format_checker=FormatChecker()).validate(document(event))
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def begin(world: World, op: Operation = OPERATION) -> None:
+    world.journal.begin(op)
+    world.announcer.started(op)
+    world.journal.step(op, "CloudFormation builds the infrastructure", "")
+
+
+class TestEvents:
+    def test_an_operation_tells_its_start_and_its_end(self, world: World) -> None:
+        begin(world)
+        world.clock.pass_seconds(60)
+        report = world.finisher.succeed(OPERATION, request={}, outcome={"outputs": {}})
+        started, ended = world.events.sent
+        assert started.detail_type == "Lifecycle Operation Started"
+        assert ended.detail["result"] == "SUCCEEDED"
+        assert ended.detail["error"] is None
+        assert ended.detail["reportKey"] == report["reportKey"]
+        assert ended.detail["endedAt"] == "2026-01-01T00:01:00+00:00"
+        assert ended.resources == (OPERATION.execution_arn,)
+        validate(started)
+        validate(ended)
+
+    def test_a_failure_tells_its_name_and_none_of_its_words(self, world: World) -> None:
+        begin(world)
+        error = {"Error": "StackFailed", "Cause": "password=hunter2"}
+        world.finisher.fail(OPERATION, request={}, error=error)
+        ended = world.events.sent[-1]
+        assert (ended.detail["result"], ended.detail["error"]) == ("FAILED", "StackFailed")
+        assert "hunter2" not in json.dumps(ended.detail)
+        validate(ended)
+
+    def test_who_asked_is_told_where_it_is_known(self, world: World) -> None:
+        now = world.clock.now()
+        world.table.claim(OPERATION, caller=CALLER, request_hash="h", now=now)
+        begin(world)
+        assert world.events.sent[0].detail["principal"] == CALLER
+        validate(world.events.sent[0])
+
+    def test_the_schema_refuses_what_it_does_not_describe(self) -> None:
+        event = events.started(OPERATION, control_stack="control", principal="")
+        surplus = events.Event(event.detail_type, {**event.detail, "input": {}}, event.resources)
+        assert not Draft202012Validator(SCHEMA).is_valid(document(surplus))
+
+    def test_a_bus_that_refuses_or_cannot_be_reached_fails_nothing(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from botocore.exceptions import EndpointConnectionError
+
+        event = events.started(OPERATION, control_stack="control", principal="")
+
+        class Refusing:
+            def put_events(self, **_: Any) -> dict[str, Any]:
+                return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "Throttled"}]}
+
+        class Unreachable:
+            def put_events(self, **_: Any) -> dict[str, Any]:
+                raise EndpointConnectionError(endpoint_url="https://events")
+
+        for api in (Refusing(), Unreachable()):
+            monkeypatch.setattr("lifecycle.adapters.events.client", lambda _, api=api: api)
+            EventBridgeEvents("default").send(event)
+
+
+class TestCleaner:
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_an_execution_that_could_not_end_its_operation_has_it_ended(
+        self, world: World, kind: str
+    ) -> None:
+        begin(world)
+        event = recorded(kind)
+        answer = world.cleaner.clean_up(event)
+        status = event["detail"]["status"]
+        assert answer == {"released": True, "cluster": "demo", "result": status}
+        assert world.table.locks == {}
+        record = world.table.records[OPERATION.operation_id]
+        assert record["result"] == status
+        report = json.loads(world.artifacts.objects[record["reportKey"]])
+        assert report["request"]["clusterName"] == "demo"
+        assert "CloudFormation builds the infrastructure" in report["cause"]
+        assert "Next: " in report["cause"]
+        assert "True now: " in report["cause"]
+        ended = world.events.sent[-1]
+        assert ended.detail["result"] == status
+        assert ended.detail["error"] == (event["detail"]["error"] or status)
+        validate(ended)
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_what_ended_by_itself_is_not_ended_again(self, world: World, kind: str) -> None:
+        begin(world)
+        world.finisher.fail(OPERATION, request={}, error={"Error": "StackFailed", "Cause": "why"})
+        told = len(world.events.sent)
+        answer = world.cleaner.clean_up(recorded(kind))
+        assert (answer["released"], answer["result"]) == (False, "FAILED")
+        assert len(world.events.sent) == told
+
+    def test_a_lock_that_outlived_its_end_is_freed_all_the_same(self, world: World) -> None:
+        begin(world)
+        now = world.clock.now()
+        world.table.end(OPERATION, result="FAILED", report_key="key", now=now)
+        assert world.cleaner.clean_up(recorded("failed"))["released"]
+        assert world.table.locks == {}
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_what_never_began_leaves_no_trace(self, world: World, kind: str) -> None:
+        assert not world.cleaner.clean_up(recorded(kind))["released"]
+        assert world.table.records == {}
+        assert world.events.sent == []
+        assert world.artifacts.objects == {}
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_somebody_elses_lock_stays(self, world: World, kind: str) -> None:
+        begin(world, operation(2))
+        assert not world.cleaner.clean_up(recorded(kind))["released"]
+        assert world.table.locks["demo"].owner == operation(2).execution_arn
+
+    def test_the_same_name_in_another_machine_is_another_operation(self, world: World) -> None:
+        other = operation(1)
+        assert other.operation_id == OPERATION.operation_id
+        begin(world, other)
+        assert not world.cleaner.clean_up(recorded("aborted"))["released"]
+        assert world.table.locks["demo"].owner == other.execution_arn
+        assert "result" not in world.table.records[other.operation_id]
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_a_late_event_of_a_redriven_execution_changes_nothing(
+        self, world: World, kind: str
+    ) -> None:
+        begin(world)
+        world.executions.running.add(OPERATION.execution_arn)
+        assert not world.cleaner.clean_up(recorded(kind))["released"]
+        assert "demo" in world.table.locks
+
+    def test_an_operation_that_goes_on_after_its_end_can_be_ended_again(self, world: World) -> None:
+        begin(world)
+        world.cleaner.clean_up(recorded("aborted"))
+        world.journal.step(OPERATION, "Verification", "redriven")
+        assert world.cleaner.clean_up(recorded("timed_out"))["result"] == "TIMED_OUT"
+        assert world.table.locks == {}
+
+    @pytest.mark.parametrize("text", ["", "no json", "[]", '{"clusterName": "BAD NAME"}', None])
+    def test_an_input_that_names_no_cluster_is_no_crash(
+        self, world: World, text: str | None
+    ) -> None:
+        event = recorded("aborted")
+        event["detail"]["input"] = text
+        assert not world.cleaner.clean_up(event)["released"]
+
+
+class TestRule:
+    def pattern(self) -> dict[str, Any]:
+        """Pattern of the rule as deployed, with the machines' ARNs in place of their references."""
+        rule = load_template(ROOT / "template.yaml")["Resources"]["CleanUpOperation"]
+        found: dict[str, Any] = rule["Properties"]["Events"]["OperationEnded"]["Properties"][
+            "Pattern"
+        ]
+        arn = "arn:aws:states:eu-central-1:123456789012:stateMachine:control-"
+        machines = [f"{arn}{ref['Ref'].lower()}" for ref in found["detail"]["stateMachineArn"]]
+        return {**found, "detail": {**found["detail"], "stateMachineArn": machines}}
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_each_kind_of_bad_end_calls_the_cleaner(self, kind: str) -> None:
+        pattern = EventPattern.load(json.dumps(self.pattern()))
+        assert pattern.matches_event(recorded(kind))
+
+    def test_a_good_end_and_a_foreign_machine_do_not(self) -> None:
+        pattern = EventPattern.load(json.dumps(self.pattern()))
+        good, foreign = recorded("failed"), recorded("failed")
+        good["detail"]["status"] = "SUCCEEDED"
+        foreign["detail"]["stateMachineArn"] += "-of-somebody-else"
+        assert not pattern.matches_event(good)
+        assert not pattern.matches_event(foreign)
