@@ -67,7 +67,7 @@ validate: $(STAMP) ## Validate the templates as AWS does (sam validate --lint)
 	@.venv/bin/sam validate --lint --region eu-central-1
 
 preflight: $(STAMP) ## On AWS: check what `sam deploy` needs before it creates anything
-	@$(PYTHON) tools/preflight.py $(ARGS)
+	@$(PYTHON) tools/preflight.py $(if $(STACK),--stack $(STACK)) $(if $(NAT_GATEWAYS),--nat-gateways $(NAT_GATEWAYS))
 
 clean: ## Remove what was built and installed; downloads in .cache stay
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi

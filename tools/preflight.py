@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -125,7 +126,8 @@ def collect(stack: str, nat_gateways: int) -> list[Check]:
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
-    session = boto3.session.Session()
+    # boto3 itself reads AWS_DEFAULT_REGION and profiles, the CLI and SAM also AWS_REGION.
+    session = boto3.session.Session(region_name=os.environ.get("AWS_REGION") or None)
     make: Any = session.client
     if not session.region_name:
         return [Check("region", Result.FAIL, "none set", "Set AWS_REGION, e.g. eu-central-1.")]
@@ -185,6 +187,13 @@ def collect(stack: str, nat_gateways: int) -> list[Check]:
         )
 
     def permissions() -> Check:
+        if arn.endswith(":root"):
+            return Check(
+                "permissions",
+                Result.WARN,
+                "the account's root may do everything",
+                "Deploy with an identity that has docs/deployer-policy.json and no more.",
+            )
         actions = needed_actions(json.loads(POLICY.read_text(encoding="utf-8")))
         pages = (
             make("iam")
