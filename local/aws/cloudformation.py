@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 from ministack.core.responses import new_uuid
-from ministack.services import ec2, ecs, lambda_svc
+from ministack.services import apigateway_v1, ec2, ecs, lambda_svc
 from ministack.services.cloudformation import helpers, provisioners
 
 from local.aws.shapes import api_parameters
@@ -55,6 +55,26 @@ def install() -> None:
     handlers["AWS::ECS::Service"] |= {"create": _create_service, "update": _update_service}
     provisioners._sfn_definition = _definition_as_json(provisioners._sfn_definition)
     helpers._resolve_document = _virtual_hosted(helpers._resolve_document)
+    apigateway_v1._import_rest_api = _with_gateway_responses(apigateway_v1._import_rest_api)
+
+
+# --- API Gateway -------------------------------------------------------------------------------
+
+
+def _with_gateway_responses(own: Any) -> Any:
+    """The import of an OpenAPI document also takes its gateway responses.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-gateway-responses.html
+    """
+
+    def import_api(document: dict[str, Any], *rest: Any) -> str:
+        api_id: str = own(document, *rest)
+        responses = document.get("x-amazon-apigateway-gateway-responses") or {}
+        for kind, response in responses.items():
+            apigateway_v1._put_gateway_response(api_id, kind, response)
+        return api_id
+
+    return import_api
 
 
 # --- EC2 ---------------------------------------------------------------------------------------

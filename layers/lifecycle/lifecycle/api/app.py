@@ -1,0 +1,154 @@
+"""Answers a request of API Gateway (Lambda proxy integration, payload 1.0)."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.api.problems import CONTENT_TYPE, RETRY_SECONDS, problem, unexpected
+from lifecycle.api.routes import ROUTES, Route
+from lifecycle.core.idempotency import KEY_RULE, is_key
+from lifecycle.core.names import CLUSTER_NAME_RULE, is_cluster_name
+from lifecycle.core.request import Problem, invalid
+from lifecycle.errors import LifecycleError, RequestTooLarge
+from lifecycle.observability import logger
+
+if TYPE_CHECKING:
+    from lifecycle.operations.read_clusters import ClusterReader
+    from lifecycle.operations.read_operations import OperationReader
+    from lifecycle.operations.start_operation import OperationStarter
+
+# Far more than the largest provision request with every parameter; Lambda itself takes 6 MB.
+MAX_BODY_BYTES: Final = 64 * 1024
+_BY_RESOURCE: Final = {(route.method, route.resource): route for route in ROUTES}
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The API with the use cases behind it.
+
+    ``translate`` makes one of our errors of one that an AWS client raised, None of any other.
+    """
+
+    starter: OperationStarter
+    operations: OperationReader
+    clusters: ClusterReader
+    translate: Callable[[Exception], LifecycleError | None]
+
+    def answer(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer one request. Every error becomes a problem document; none is raised."""
+        context = event.get("requestContext") or {}
+        request_id = str(context.get("requestId", ""))
+        try:
+            return self._route(event, context)
+        except Exception as error:  # noqa: BLE001 - the last line before API Gateway
+            known = error if isinstance(error, LifecycleError) else self.translate(error)
+            if known is None:
+                logger.exception("Unexpected error")
+                status, document = unexpected(request_id)
+            else:
+                logger.warning(known.message, extra={"error": type(known).__name__})
+                status, document = problem(known, request_id=request_id)
+            headers = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else {}
+            return _response(status, document, content_type=CONTENT_TYPE, headers=headers)
+
+    def _route(self, event: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
+        route = _BY_RESOURCE[event["httpMethod"], event["resource"]]
+        path = event.get("pathParameters") or {}
+        query = event.get("queryStringParameters") or {}
+        if route.verb:
+            return self._start(route, event, context)
+        match route.name:
+            case "listClusters":
+                return _response(200, {"clusters": self.clusters.all()})
+            case "readCluster":
+                return _response(200, self.clusters.read(_cluster(path.get("name"), "name")))
+            case "listOperations":
+                cluster = _cluster(query.get("cluster"), "cluster")
+                return _response(200, {"operations": self.operations.of_cluster(cluster)})
+            case _:
+                return _response(200, self.operations.read(str(path.get("id"))))
+
+    def _start(
+        self, route: Route, event: Mapping[str, Any], context: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        request, key = _request(event)
+        caller = str((context.get("identity") or {}).get("userArn") or "")
+        record, execution = self.starter.start(route.verb, request, key=key, caller=caller)
+        told = (
+            self.operations.started(record)
+            if execution is None
+            else self.operations.report(record, execution)
+        )
+        logger.info(
+            "Operation accepted",
+            extra={"operation_id": record.operation_id, "caller": caller, "verb": route.verb},
+        )
+        return _response(202, told, headers={"Location": f"/operations/{record.operation_id}"})
+
+
+def _cluster(value: object, field: str) -> str:
+    if not is_cluster_name(value):
+        raise invalid([Problem(field, value, CLUSTER_NAME_RULE)])
+    return str(value)
+
+
+def _request(event: Mapping[str, Any]) -> tuple[dict[str, object], str | None]:
+    """Read the machine's input and the idempotency key; every wrong part is named at once."""
+    name = (event.get("pathParameters") or {}).get("name")
+    headers = {header.lower(): value for header, value in (event.get("headers") or {}).items()}
+    key = headers.get("idempotency-key")
+    body = _body(event)
+    problems = []
+    if not is_cluster_name(name):
+        problems.append(Problem("name", name, CLUSTER_NAME_RULE))
+    if key is not None and not is_key(key):
+        problems.append(Problem("Idempotency-Key", key, KEY_RULE))
+    if not isinstance(body, dict):
+        problems.append(Problem("(body)", body, "a JSON object"))
+    elif "clusterName" in body:
+        problems.append(
+            Problem("clusterName", body["clusterName"], "nothing: the path names the cluster")
+        )
+    if problems or not isinstance(body, dict):
+        raise invalid(problems)
+    return {"clusterName": name, **body}, key
+
+
+def _body(event: Mapping[str, Any]) -> object:
+    """Parse the body; text that is not JSON is given back as it is, for the refusal to show."""
+    raw = event.get("body") or ""
+    data = base64.b64decode(raw) if event.get("isBase64Encoded") else raw.encode()
+    if len(data) > MAX_BODY_BYTES:
+        raise RequestTooLarge(
+            f"The body has {len(data)} bytes; at most {MAX_BODY_BYTES} are accepted."
+        )
+    try:
+        return json.loads(data, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return data[:80].decode(errors="replace")
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _response(
+    status: int,
+    document: Mapping[str, Any],
+    *,
+    content_type: str = "application/json",
+    headers: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    return {
+        "statusCode": status,
+        "headers": {
+            "Content-Type": content_type,
+            "Cache-Control": "no-store",
+            **(headers or {}),
+        },
+        "body": json.dumps(document),
+    }

@@ -1,0 +1,58 @@
+"""Errors as problem documents. https://www.rfc-editor.org/rfc/rfc9457"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from lifecycle.errors import ClusterBusy, InvalidRequest, LifecycleError
+
+CONTENT_TYPE: Final = "application/problem+json"
+RETRY_SECONDS: Final = 5
+
+STATUS: Final[Mapping[str, int]] = {
+    "InvalidRequest": 400,
+    "ClusterUnknown": 404,
+    "OperationUnknown": 404,
+    "ClusterBusy": 409,
+    "ClusterFrozen": 409,
+    "StackNotUsable": 409,
+    "RequestTooLarge": 413,
+    "IdempotencyKeyReused": 422,
+    "MachineNotDeployed": 501,
+    "AwsUnavailable": 503,
+    "StartUncertain": 503,
+}
+
+
+def problem(error: LifecycleError, *, request_id: str) -> tuple[int, dict[str, Any]]:
+    """Give status and document of an error. Its class name is the stable part: ``error``."""
+    name = type(error).__name__
+    status = STATUS.get(name, 500)
+    document: dict[str, Any] = {
+        "type": f"tag:camunda-ecs-lifecycle,2026:{name}",
+        "title": re.sub(r"(?<!^)(?=[A-Z])", " ", name).capitalize(),
+        "status": status,
+        "detail": error.message,
+        "error": name,
+        "nextStep": error.next_step,
+        "requestId": request_id,
+    }
+    if isinstance(error, InvalidRequest):
+        document["errors"] = [dict(wrong) for wrong in error.problems]
+    if isinstance(error, ClusterBusy):
+        document["operationId"] = error.operation_id
+    return status, document
+
+
+def unexpected(request_id: str) -> tuple[int, dict[str, Any]]:
+    """Give status and document of an error that nobody foresaw; it says nothing of its inside."""
+    return 500, {
+        "type": "about:blank",
+        "title": "Internal Server Error",
+        "status": 500,
+        "detail": "The request could not be carried out because of an error in the function.",
+        "nextStep": "Look for the request id in the log group of the functions.",
+        "requestId": request_id,
+    }

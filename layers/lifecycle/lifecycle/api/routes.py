@@ -1,0 +1,52 @@
+"""The API's routes, in one table.
+
+Dispatch, the OpenAPI document (``tools/generate_openapi.py``) and the comparison with the template
+all read it. API Gateway has matched the route already and names it (``resource``), whatever base
+path a custom domain puts in front, so there is no second router here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route. ``verb`` names the machine that it starts; empty for a route that only reads."""
+
+    method: str
+    resource: str
+    name: str
+    summary: str
+    verb: str = ""
+
+
+ROUTES: Final = (
+    Route("GET", "/clusters", "listClusters", "List the clusters"),
+    Route("GET", "/clusters/{name}", "readCluster", "Report on a cluster"),
+    Route(
+        "PUT",
+        "/clusters/{name}",
+        "provisionCluster",
+        "Apply a reviewed plan, or plan and apply parameters in one go",
+        "provision",
+    ),
+    Route("DELETE", "/clusters/{name}", "tearDownCluster", "Remove a cluster", "teardown"),
+    Route(
+        "PUT",
+        "/clusters/{name}/brokers",
+        "scaleBrokers",
+        "Scale the brokers of a cluster to a count",
+        "scale",
+    ),
+    Route(
+        "POST",
+        "/clusters/{name}/plans",
+        "planChange",
+        "Plan provisioning or scaling; changes nothing",
+        "plan",
+    ),
+    Route("GET", "/operations", "listOperations", "List the operations of a cluster"),
+    Route("GET", "/operations/{id}", "readOperation", "Report on an operation"),
+)
