@@ -75,11 +75,13 @@ def journal() -> Journal:
 
 def stack_changer() -> StackChanger:
     """Change of the cluster's stack."""
+    from lifecycle.adapters.ecs import EcsServices
     from lifecycle.core.parameters import cluster_parameters
     from lifecycle.operations.change_stack import StackChanger
 
     return StackChanger(
         stacks=stacks(),
+        services=EcsServices(),
         artifacts=artifacts(),
         journal=journal(),
         control_stack=settings().control_stack,
@@ -137,8 +139,6 @@ def verifier() -> Verifier:
     )
 
 
-def finisher() -> Finisher:
-    """End of an operation."""
 def announcer() -> Announcer:
     """Events that tell how an operation goes."""
     from lifecycle.adapters.dynamodb import DynamoTable
@@ -159,6 +159,8 @@ def cleaner() -> Cleaner:
     return Cleaner(journal=journal(), finisher=finisher())
 
 
+def finisher() -> Finisher:
+    """End of an operation."""
     from lifecycle.adapters.ecs import EcsServices
     from lifecycle.operations.finish_operation import Finisher
 
@@ -167,9 +169,9 @@ def cleaner() -> Cleaner:
         services=EcsServices(),
         artifacts=artifacts(),
         journal=journal(),
+        announcer=announcer(),
         control_stack=settings().control_stack,
     )
-        announcer=announcer(),
 
 
 def prober() -> Prober:
@@ -187,4 +189,62 @@ def prober() -> Prober:
         paths=NetworkPaths(),
         users=SecretsManagerUsers(),
         networks=networks,
+    )
+
+
+@functools.cache
+def api(function_arn: str) -> Api:
+    """The REST API, in the function of that ARN."""
+    import secrets
+
+    from lifecycle.adapters.cloudformation import CloudFormationStacks
+    from lifecycle.adapters.dynamodb import DynamoTable
+    from lifecycle.adapters.ecs import EcsServices
+    from lifecycle.adapters.probe import LambdaProbe
+    from lifecycle.adapters.stepfunctions import StepFunctionsExecutions
+    from lifecycle.api.app import Api
+    from lifecycle.core.arns import MachineArns
+    from lifecycle.core.parameters import cluster_parameters
+    from lifecycle.observability import of_aws
+    from lifecycle.operations.read_clusters import ClusterReader
+    from lifecycle.operations.read_operations import OperationReader
+    from lifecycle.operations.start_operation import OperationStarter
+    from lifecycle.operations.validate_request import validate_request
+
+    control_stack = settings().control_stack
+    arns = MachineArns.beside(function_arn, control_stack)
+    machines, table = StepFunctionsExecutions(), DynamoTable(settings().table_name)
+    cloudformation = CloudFormationStacks(settings().deployment_role_arn)
+    operations = OperationReader(machines=machines, records=table, arns=arns)
+    return Api(
+        starter=OperationStarter(
+            machines=machines,
+            records=table,
+            journal=journal(),
+            arns=arns,
+            validators={
+                "provision": lambda raw: validate_request(
+                    raw,
+                    control_stack=control_stack,
+                    declarations=cluster_parameters(),
+                    stacks=cloudformation,
+                ),
+            },
+            new_key=lambda: f"{SystemClock().now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
+        ),
+        operations=operations,
+        clusters=ClusterReader(
+            stacks=cloudformation,
+            services=EcsServices(),
+            # API Gateway answers for us after 29 s; what is known by then must be told.
+            probe=LambdaProbe(
+                Settings.from_env(None, "PROBE_FUNCTION").probe_function,
+                read_timeout=15,
+                attempts=1,
+            ),
+            operations=operations,
+            control_stack=control_stack,
+            translate=of_aws,
+        ),
+        translate=of_aws,
     )
