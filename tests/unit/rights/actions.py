@@ -1,0 +1,95 @@
+"""From operations of boto3 to the IAM actions they need, and what IAM knows of an action."""
+
+from __future__ import annotations
+
+import functools
+import json
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+import cfnlint.data.AdditionalSpecs
+from botocore import xform_name
+
+if TYPE_CHECKING:
+    from tests.unit.rights.calls import Operation
+
+# Where the prefix of a service's actions is not the name its requests are signed with.
+_PREFIXES = {"cloudwatch": "cloudwatch"}
+# Where an action is not called like the operation.
+# https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html
+_CALLED_OTHERWISE = {
+    ("lambda", "Invoke"): {"lambda:InvokeFunction"},
+    ("s3", "HeadBucket"): {"s3:ListBucket"},
+    ("s3", "HeadObject"): {"s3:GetObject"},
+    ("s3", "ListObjectsV2"): {"s3:ListBucket"},
+    ("s3", "ListObjectVersions"): {"s3:ListBucketVersions"},
+    ("s3", "DeleteObjects"): {"s3:DeleteObject", "s3:DeleteObjectVersion"},
+    ("s3", "GetPublicAccessBlock"): {"s3:GetBucketPublicAccessBlock"},
+    ("s3", "GetBucketEncryption"): {"s3:GetEncryptionConfiguration"},
+    ("s3", "GetBucketLifecycleConfiguration"): {"s3:GetLifecycleConfiguration"},
+}
+# What an operation needs beside the action that is called like it, as this project uses it.
+_BESIDE = {
+    # Tags, RoleARN and TemplateURL of the request: CloudFormation acts for the caller.
+    ("cloudformation", "CreateChangeSet"): {
+        "cloudformation:TagResource",
+        "iam:PassRole",
+        "s3:GetObject",
+    },
+    # Every secret of a cluster is encrypted with the cluster's own key.
+    ("secretsmanager", "GetSecretValue"): {"kms:Decrypt"},
+    # The target's role.
+    ("scheduler", "CreateSchedule"): {"iam:PassRole"},
+    ("scheduler", "UpdateSchedule"): {"iam:PassRole"},
+}
+# Methods of clients that are no operation.
+_METHODS = {
+    ("rds", "generate_db_auth_token"): {"rds-db:connect"},
+    ("s3", "generate_presigned_url"): {"s3:GetObject"},
+}
+
+
+def needed_for(operation: Operation) -> set[str]:
+    """Give the IAM actions of one operation; raises for a method that is no operation."""
+    service, method = operation
+    if operation in _METHODS:
+        return _METHODS[operation]
+    model = _model(service)
+    named = {xform_name(name): name for name in model.operation_names}
+    api = service, named[method]
+    own = {f"{_PREFIXES.get(service, model.signing_name)}:{named[method]}"}
+    return _CALLED_OTHERWISE.get(api, own) | _BESIDE.get(api, set())
+
+
+@functools.cache
+def _model(service: str) -> Any:
+    return botocore.session.get_session().get_service_model(service)
+
+
+@functools.cache
+def _catalogue() -> dict[str, Any]:
+    # The service authorization reference as cfn-lint carries it.
+    files = resources.files(cfnlint.data.AdditionalSpecs)
+    found: dict[str, Any] = json.loads((files / "Policies.json").read_text())
+    return found
+
+
+def exists(action: str) -> bool:
+    """Tell whether IAM knows an action (or, for ``x:Describe*``, one that it stands for)."""
+    return bool(standing_for(action))
+
+
+def standing_for(action: str) -> set[str]:
+    """Give the actions, in lower case, that an action with or without ``*`` stands for."""
+    prefix, _, name = action.lower().partition(":")
+    known = _catalogue().get(prefix, {}).get("Actions", {})
+    if name.endswith("*"):
+        return {f"{prefix}:{one}" for one in known if one.startswith(name[:-1])}
+    return {f"{prefix}:{name}"} & {f"{prefix}:{one}" for one in known}
+
+
+def resource_types(action: str) -> set[str]:
+    """Kinds of resources that an action can be scoped to; empty if only ``*`` works."""
+    prefix, _, name = action.lower().partition(":")
+    return set(_catalogue()[prefix]["Actions"][name].get("Resources", ()))

@@ -1,0 +1,177 @@
+"""The role that makes cluster stacks, and the identity that deploys the control plane."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from tests.unit.rights.actions import exists, standing_for
+from tests.unit.rights.schemas import has_property, needed, permissions
+from tests.unit.rights.statements import CONTROL, of
+from tests.unit.rights.unused import NEVER, ONLY_FOR
+from tools.generate_parameters import ROOT
+
+CLUSTER = ROOT / "stacks" / "cluster.yaml"
+NETWORK = ROOT / "stacks" / "network.yaml"
+POLICY = ROOT / "docs" / "deployer-policy.json"
+INLINE_LIMIT = 10_240
+MANAGED_LIMIT = 6_144
+
+# What no schema lists and the deployment role needs all the same, with the reason.
+BEYOND_CLUSTER = {
+    # https://docs.aws.amazon.com/efs/latest/ug/API_CreateMountTarget.html and its siblings
+    "ec2:CreateNetworkInterface": "EFS makes a mount target's interface as the caller",
+    "ec2:DeleteNetworkInterface": "EFS removes a mount target's interface as the caller",
+    "ec2:ModifyNetworkInterfaceAttribute": "EFS changes a mount target's groups as the caller",
+    # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
+    "kms:Decrypt": "secrets are under the cluster's own key",
+    "kms:GenerateDataKey": "secrets are under the cluster's own key",
+}
+
+
+def _covered(action: str, granted: Iterable[str]) -> bool:
+    return any(action.lower() in standing_for(one) for one in granted)
+
+
+def _surplus(granted: set[str], wanted: set[str]) -> list[str]:
+    low = {action.lower() for action in wanted}
+    return sorted(action for action in granted if not standing_for(action) & low)
+
+
+def _granted_to_deployment() -> set[str]:
+    statements = [one for one in of("ClusterDeploymentRole") if one.is_of_a_role]
+    return {action for one in statements for action in one.actions}
+
+
+def test_the_deployment_role_lacks_nothing_that_a_cluster_needs() -> None:
+    granted = _granted_to_deployment()
+    wanted = needed(CLUSTER)
+    missing = {
+        action: sorted(types) for action, types in wanted.items() if not _covered(action, granted)
+    }
+    assert missing == {}
+    assert [one for one in BEYOND_CLUSTER if not _covered(one, granted)] == []
+
+
+def test_the_deployment_role_has_nothing_that_no_cluster_needs() -> None:
+    assert _surplus(_granted_to_deployment(), set(needed(CLUSTER)) | set(BEYOND_CLUSTER)) == []
+
+
+def test_the_deployment_role_writes_nothing_by_wildcard() -> None:
+    wild = {action for action in _granted_to_deployment() if "*" in action}
+    assert {action.split(":")[1].rstrip("*") for action in wild} <= {"Describe"}
+
+
+def test_the_deployment_role_fits() -> None:
+    """Inline policies of a role have 10,240 characters together, white space left out."""
+    statements = [one.content for one in of("ClusterDeploymentRole") if one.is_of_a_role]
+    assert len(json.dumps(statements, separators=(",", ":"))) < INLINE_LIMIT
+
+
+@pytest.mark.parametrize(("kind", "name"), sorted(ONLY_FOR))
+def test_what_is_left_out_is_in_the_schema(kind: str, name: str) -> None:
+    assert has_property(kind, name)
+    assert ONLY_FOR[kind, name] <= permissions(kind)
+
+
+def test_what_is_never_granted_is_granted_to_nobody() -> None:
+    assert sorted(NEVER.keys() & (_granted_to_deployment() | _granted_to_deployer())) == []
+
+
+# --- the identity that runs `sam deploy` -----------------------------------------------------
+
+# What the SAM CLI and the preflight call themselves.
+BY_THE_CLI = {
+    "cloudformation:CreateChangeSet",
+    "cloudformation:CreateStack",
+    "cloudformation:DeleteChangeSet",
+    "cloudformation:DeleteStack",
+    "cloudformation:DescribeChangeSet",
+    "cloudformation:DescribeStackEvents",
+    "cloudformation:DescribeStackResources",
+    "cloudformation:DescribeStacks",
+    "cloudformation:ExecuteChangeSet",
+    "cloudformation:GetTemplate",
+    "cloudformation:GetTemplateSummary",
+    "cloudformation:ListExports",
+    "cloudformation:ListImports",
+    "cloudformation:ListStackResources",
+    "cloudformation:TagResource",
+    "cloudformation:UpdateStack",
+    "cloudformation:ValidateTemplate",
+    "ec2:Describe*",
+    "s3:CreateBucket",
+    "s3:GetBucketLocation",
+    "s3:GetBucketPolicy",
+    "s3:GetObject",
+    "s3:ListBucket",
+    "s3:PutBucketPolicy",
+    "s3:PutBucketPublicAccessBlock",
+    "s3:PutBucketTagging",
+    "s3:PutBucketVersioning",
+    "s3:PutEncryptionConfiguration",
+    "s3:PutObject",
+    "servicequotas:GetServiceQuota",
+    "sts:GetCallerIdentity",
+}
+# What no schema lists and `sam deploy` of this template needs all the same, with the reason.
+BEYOND_CONTROL = {
+    # https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
+    "logs:CreateLogDelivery": "a state machine with logging",
+    "logs:DeleteLogDelivery": "a state machine with logging",
+    "logs:GetLogDelivery": "a state machine with logging",
+    "logs:ListLogDeliveries": "a state machine with logging",
+    "logs:PutResourcePolicy": "a state machine with logging",
+    "logs:UpdateLogDelivery": "a state machine with logging",
+    "iam:TagPolicy": "stack tags on the boundaries",
+    "iam:UntagPolicy": "stack tags on the boundaries",
+    "states:ListStateMachineVersions": "CloudFormation reads a machine before it deletes it",
+    "states:ValidateStateMachineDefinition": "CloudFormation validates a definition first",
+}
+
+
+def _deployer_statements() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(POLICY.read_text())["Statement"]
+    return found
+
+
+def _granted_to_deployer() -> set[str]:
+    return {action for one in _deployer_statements() for action in one["Action"]}
+
+
+def _needed_by_deployer() -> dict[str, set[str]]:
+    wanted = needed(CONTROL)
+    for action, types in needed(NETWORK).items():
+        wanted.setdefault(action, set()).update(types)
+    return wanted
+
+
+def test_the_deployer_lacks_nothing_that_the_control_plane_needs() -> None:
+    granted = _granted_to_deployer()
+    missing = {
+        action: sorted(types)
+        for action, types in _needed_by_deployer().items()
+        if not _covered(action, granted)
+    }
+    assert missing == {}
+    assert [one for one in {*BY_THE_CLI, *BEYOND_CONTROL} if not _covered(one, granted)] == []
+
+
+def test_the_deployer_has_nothing_that_nothing_needs() -> None:
+    wanted = set(_needed_by_deployer()) | BY_THE_CLI | set(BEYOND_CONTROL)
+    assert _surplus(_granted_to_deployer(), wanted) == []
+
+
+def test_the_deployer_policy_names_known_actions() -> None:
+    assert [one for one in sorted(_granted_to_deployer()) if not exists(one)] == []
+
+
+def test_the_deployer_reaches_only_what_is_ours() -> None:
+    """A statement on everything says in its name why."""
+    for statement in _deployer_statements():
+        resources = statement["Resource"]
+        if "*" in (resources if isinstance(resources, list) else [resources]):
+            assert statement["Sid"].endswith(("Permissions", "ByEc2", "ByTheirServices")), statement

@@ -1,0 +1,102 @@
+"""Each function may do what its handler can reach, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.unit.rights.actions import exists, needed_for, resource_types
+from tests.unit.rights.calls import operations_of, written_operations
+from tests.unit.rights.statements import CONTROL, is_open, of
+from tools.generate_parameters import ROOT, load_template
+
+# Rights that no call in the source shows, with the reason.
+UNSEEN: dict[tuple[str, str], str] = {}
+# Actions on `*` although IAM knows resources for them, with the reason.
+ON_EVERYTHING = {
+    "ecs:ListTasks": "its resource is a container instance; the condition names the cluster"
+}
+
+
+def _functions() -> dict[str, Any]:
+    return {
+        name: resource["Properties"]
+        for name, resource in load_template(CONTROL)["Resources"].items()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }
+
+
+def _folder(properties: Any) -> str:
+    return str(properties["CodeUri"]).removeprefix("functions/")
+
+
+def _granted(function: str) -> set[str]:
+    return {action for one in of(function) if one.allows for action in one.actions}
+
+
+def test_every_folder_is_one_function() -> None:
+    folders = [_folder(properties) for properties in _functions().values()]
+    made = {path.parent.name for path in (ROOT / "functions").glob("*/handler.py")}
+    assert sorted(folders) == sorted(made)
+
+
+@pytest.mark.parametrize("function", sorted(_functions()))
+def test_a_function_has_the_rights_it_uses(function: str) -> None:
+    used = operations_of(_folder(_functions()[function]))
+    needed = {action for operation in used for action in needed_for(operation)}
+    granted = {action for action in _granted(function) if (function, action) not in UNSEEN}
+    assert sorted(needed - granted) == [], "missing"
+    assert sorted(granted - needed) == [], "surplus: no call in the source needs it"
+
+
+def test_what_is_written_in_adapters_is_reached_by_a_function() -> None:
+    reached = {
+        operation for one in _functions().values() for operation in operations_of(_folder(one))
+    }
+    assert sorted(written_operations() - reached) == [], (
+        "either nothing uses it, or the walk cannot follow the code that does"
+    )
+
+
+def test_clients_are_made_in_one_place() -> None:
+    made = [
+        str(path.relative_to(ROOT))
+        for folder in ("functions", "layers/lifecycle/lifecycle")
+        for path in (ROOT / folder).rglob("*.py")
+        if re.search(r"^\s*(import|from) boto3\b", path.read_text(), re.MULTILINE)
+    ]
+    assert made == ["layers/lifecycle/lifecycle/adapters/aws.py"]
+
+
+@pytest.mark.parametrize("function", sorted(_functions()))
+def test_a_right_on_everything_has_no_resource_to_name(function: str) -> None:
+    for statement in of(function):
+        if statement.resources == ["*"]:
+            scopable = {action for action in statement.actions if resource_types(action)}
+            assert sorted(scopable - set(ON_EVERYTHING)) == [], str(statement)
+
+
+@pytest.mark.parametrize("function", sorted(_functions()))
+def test_actions_are_written_out_and_known(function: str) -> None:
+    for statement in of(function):
+        for action in statement.actions:
+            assert "*" not in action, str(statement)
+            assert exists(action), f"{statement}: IAM knows no {action}"
+
+
+@pytest.mark.parametrize("function", sorted(_functions()))
+def test_secrets_and_keys_are_open_only_under_a_condition(function: str) -> None:
+    for statement in of(function):
+        if any(is_open(one) for one in statement.resources):
+            services = {action.split(":")[0] for action in statement.actions}
+            if services & {"secretsmanager", "kms", "iam"}:
+                assert statement.content["Condition"], str(statement)
+
+
+def test_only_the_planner_passes_a_role_and_only_one() -> None:
+    passed = [one for name in _functions() for one in of(name) if "iam:PassRole" in one.actions]
+    for statement in passed:
+        assert "iam:PassedToService" in str(statement.content["Condition"]), str(statement)
+        assert not any(is_open(one) for one in statement.resources), str(statement)
