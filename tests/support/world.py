@@ -11,7 +11,7 @@ from lifecycle.adapters.dynamodb_memory import MemoryTable
 from lifecycle.adapters.ecs_memory import MemoryServices, MemoryTargets
 from lifecycle.adapters.events_memory import MemoryEvents
 from lifecycle.adapters.probe_memory import MemoryProbe
-from lifecycle.adapters.s3_memory import MemoryArtifacts
+from lifecycle.adapters.s3_memory import MemoryArtifacts, MemoryLeases
 from lifecycle.adapters.stepfunctions_memory import MemoryExecutions
 from lifecycle.core.operation import Operation
 from lifecycle.core.parameters import cluster_parameters
@@ -38,6 +38,9 @@ OUTPUTS = {
     "EcsClusterName": "control-demo",
     "OrchestrationServiceName": "orchestration-cluster",
     "ConnectorsServiceName": "connectors",
+    "OrchestrationTaskFamily": "control-demo-orchestration-cluster",
+    "ConnectorsTaskFamily": "control-demo-connectors",
+    "NodeIdBucketName": "node-ids",
     "Brokers": "3",
     "Connectors": "1",
     "Partitions": "3",
@@ -95,6 +98,7 @@ class World:
     table: MemoryTable = field(default_factory=MemoryTable)
     executions: MemoryExecutions = field(default_factory=MemoryExecutions)
     artifacts: MemoryArtifacts = field(default_factory=MemoryArtifacts)
+    leases: MemoryLeases = field(default_factory=MemoryLeases)
     events: MemoryEvents = field(default_factory=MemoryEvents)
     services: MemoryServices = field(default_factory=MemoryServices)
     targets: MemoryTargets = field(default_factory=MemoryTargets)
@@ -137,6 +141,7 @@ class World:
     def changer(self) -> StackChanger:
         return StackChanger(
             stacks=self.stacks,
+            services=self.services,
             artifacts=self.artifacts,
             journal=self.journal,
             control_stack=CONTROL,
@@ -145,7 +150,9 @@ class World:
 
     @property
     def starter(self) -> ServiceStarter:
-        return ServiceStarter(services=self.services, journal=self.journal)
+        return ServiceStarter(
+            services=self.services, leases=self.leases, journal=self.journal
+        )
 
     @property
     def follower(self) -> StartFollower:
@@ -160,7 +167,6 @@ class World:
         )
 
     @property
-    @property
     def announcer(self) -> Announcer:
         return Announcer(events=self.events, operations=self.table, control_stack=CONTROL)
 
@@ -168,14 +174,15 @@ class World:
     def cleaner(self) -> Cleaner:
         return Cleaner(journal=self.journal, finisher=self.finisher)
 
+    @property
     def finisher(self) -> Finisher:
         return Finisher(
             stacks=self.stacks,
             services=self.services,
             artifacts=self.artifacts,
             journal=self.journal,
-            control_stack=CONTROL,
             announcer=self.announcer,
+            control_stack=CONTROL,
         )
 
     def bring_up(self) -> None:

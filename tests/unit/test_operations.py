@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
 from lifecycle.adapters.probe_memory import MemoryProbe
 from lifecycle.core.operation import LOCK_SECONDS
-from lifecycle.core.services import StoppedTask
+from lifecycle.core.services import Deployment, StoppedTask
 from lifecycle.core.verification import TargetHealth
 from lifecycle.errors import (
     ChangeSetRefused,
@@ -31,7 +32,7 @@ def settle(world: World, number: int = 1, requested: dict[str, str] | None = Non
     """Carry one pass of the infrastructure through."""
     op = operation(number)
     planned = world.plan(op, Pass.SETTLE, requested)
-    world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE)
+    world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE, replace=[])
     world.stacks.finish()
     world.journal.release(op)
 
@@ -121,10 +122,13 @@ class TestStack:
             change_set=planned["changeSet"],
             which=Pass.HAND_OVER,
             creates=False,
+            replace=[],
             polls=0,
         )
         assert looked == {"status": "READY", "changes": 2}
-        world.changer.execute(operation(), change_set=planned["changeSet"], which=Pass.HAND_OVER)
+        world.changer.execute(
+            operation(), change_set=planned["changeSet"], which=Pass.HAND_OVER, replace=[]
+        )
         world.stacks.finish()
         stack = world.stacks.stacks["control-demo"]
         assert stack.parameters["Booting"] == "false"
@@ -149,6 +153,7 @@ class TestStack:
                 change_set=planned["changeSet"],
                 which=Pass.SETTLE,
                 creates=False,
+                replace=[],
                 polls=0,
             )
         assert world.stacks.stacks["control-demo"].parameters["DatabaseName"] == "camunda"
@@ -161,6 +166,7 @@ class TestStack:
             change_set=planned["changeSet"],
             which=Pass.SETTLE,
             creates=False,
+            replace=[],
             polls=0,
         )
         assert looked == {"status": "UNCHANGED"}
@@ -169,7 +175,7 @@ class TestStack:
     def test_a_busy_stack_is_waited_for(self, world: World) -> None:
         op = operation()
         planned = world.plan(op, Pass.SETTLE)
-        world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE)
+        world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE, replace=[])
         assert world.plan(operation(), Pass.SETTLE)["status"] == "BUSY"
 
     def test_following_tells_what_is_waited_for_and_then_that_it_is_done(
@@ -177,13 +183,19 @@ class TestStack:
     ) -> None:
         op = operation()
         planned = world.plan(op, Pass.SETTLE)
-        token = world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE)[
-            "token"
-        ]
+        token = world.changer.execute(
+            op, change_set=planned["changeSet"], which=Pass.SETTLE, replace=[]
+        )["token"]
 
         def follow() -> dict[str, object]:
             return world.changer.follow(
-                op, stack="control-demo", which=Pass.SETTLE, token=token, changes=5, polls=0
+                op,
+                stack="control-demo",
+                which=Pass.SETTLE,
+                token=token,
+                changes=5,
+                replace=[],
+                polls=0,
             )
 
         assert follow()["status"] == "BUSY"
@@ -195,13 +207,19 @@ class TestStack:
     def test_a_failed_resource_is_named_and_the_next_run_continues(self, world: World) -> None:
         op = operation()
         planned = world.plan(op, Pass.SETTLE)
-        token = world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE)[
-            "token"
-        ]
+        token = world.changer.execute(
+            op, change_set=planned["changeSet"], which=Pass.SETTLE, replace=[]
+        )["token"]
         world.stacks.finish(failing="Database", reason="no such instance class")
         with pytest.raises(StackFailed, match=r"Database .*no such instance class"):
             world.changer.follow(
-                op, stack="control-demo", which=Pass.SETTLE, token=token, changes=5, polls=0
+                op,
+                stack="control-demo",
+                which=Pass.SETTLE,
+                token=token,
+                changes=5,
+                replace=[],
+                polls=0,
             )
         world.journal.release(op)
         settle(world, 2, {"DatabaseInstanceClass": "db.r6g.large"})
@@ -212,9 +230,9 @@ class TestStack:
     def test_an_executed_change_set_is_not_executed_twice(self, world: World) -> None:
         op = operation()
         planned = world.plan(op, Pass.SETTLE)
-        world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE)
+        world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE, replace=[])
         events = len(world.stacks.history)
-        world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE)
+        world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE, replace=[])
         assert len(world.stacks.history) == events
 
     def test_a_change_set_that_is_gone_is_not_executed(self, world: World) -> None:
@@ -222,7 +240,9 @@ class TestStack:
         planned = world.plan(op, Pass.SETTLE)
         world.stacks.delete_change_set(planned["changeSet"])
         with pytest.raises(ChangeSetRefused):
-            world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE)
+            world.changer.execute(
+                op, change_set=planned["changeSet"], which=Pass.SETTLE, replace=[]
+            )
 
     def test_a_stack_without_a_contract_is_no_cluster(self, world: World) -> None:
         with pytest.raises(StackFailed):
@@ -250,6 +270,28 @@ class TestStart:
         started = world.starter.start(operation(), OUTPUTS)
         assert started["raised"] == ["connectors"]
         assert world.desired["orchestration-cluster"] == 5
+
+    def test_a_start_names_the_family_so_that_the_newest_revision_runs(self, world: World) -> None:
+        world.starter.start(operation(), OUTPUTS)
+        assert (
+            world.services.families["orchestration-cluster"] == (OUTPUTS["OrchestrationTaskFamily"])
+        )
+
+    def test_a_failed_deployment_with_nothing_running_is_started_anew(self, world: World) -> None:
+        failed = Deployment("d", "PRIMARY", "FAILED", "tasks failed to start", 3)
+        world.services.add("orchestration-cluster", desired=3, running=0)
+        service = world.services.services["orchestration-cluster"]
+        world.services.services["orchestration-cluster"] = replace(service, deployments=(failed,))
+        started = world.starter.start(operation(), OUTPUTS)
+        assert "orchestration-cluster" not in started["raised"]
+        (deployment,) = world.services.services["orchestration-cluster"].deployments
+        assert deployment.rollout_state == "IN_PROGRESS"
+
+    def test_a_stopped_cluster_that_was_scaled_is_not_started_too_small(self, world: World) -> None:
+        world.leases.by_bucket["node-ids"] = 5
+        with pytest.raises(StartFailed, match="up to 5"):
+            world.starter.start(operation(), OUTPUTS)
+        assert world.desired == {"orchestration-cluster": 0, "connectors": 0}
 
     def follow(self, world: World, since: str = "2026-01-01T00:00:00+00:00") -> dict[str, object]:
         return world.follower.follow(operation(), OUTPUTS, since=since, polls=1)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
+    from lifecycle.core.brokers import BrokerService
     from lifecycle.core.credentials import Credentials
     from lifecycle.core.events import Event
     from lifecycle.core.operation import Lock, Operation
@@ -217,8 +218,10 @@ class Services(Protocol):
         """Describe services, in the order asked for. Raises ``ServiceMissing``."""
         ...
 
-    def start(self, ecs_cluster: str, name: str, *, count: int, minimum_healthy: int) -> None:
-        """Raise a service from zero with a new deployment."""
+    def start(
+        self, ecs_cluster: str, name: str, *, family: str, count: int, minimum_healthy: int
+    ) -> None:
+        """Start a service with a new deployment of the family's newest revision."""
         ...
 
     def set_count(self, ecs_cluster: str, name: str, count: int) -> None:
@@ -231,6 +234,42 @@ class Services(Protocol):
 
     def last_log_lines(self, log_group: str, task_id: str, limit: int) -> Sequence[str]:
         """Last lines that a task logged; empty when there are none or they cannot be read."""
+        ...
+
+
+class BrokerTasks(Protocol):
+    """The ECS service of one cluster's brokers, task by task."""
+
+    def observe(self, ecs_cluster: str, service: str, *, since: str) -> BrokerService:
+        """Service, tasks with addresses and protection, failures since then (ISO 8601, UTC).
+
+        Raises ``ServiceMissing``.
+        """
+        ...
+
+    def set_count(
+        self, ecs_cluster: str, service: str, count: int, *, minimum_healthy: int
+    ) -> None:
+        """Set count and minimum healthy percent together, without a new deployment."""
+        ...
+
+    def protect(self, ecs_cluster: str, task_ids: Sequence[str], *, minutes: int) -> None:
+        """Protect tasks from scale-in, for so long from now.
+
+        Raises ``ScalingNotSettled`` naming the tasks that ECS did not protect.
+        """
+        ...
+
+    def unprotect(self, ecs_cluster: str, task_ids: Sequence[str]) -> None:
+        """Take protection away; a task that is gone needs none."""
+        ...
+
+
+class FargateQuota(Protocol):
+    """Fargate On-Demand vCPUs of this account and region."""
+
+    def vcpus(self) -> tuple[float | None, float | None]:
+        """Limit and present use; None for what cannot be read."""
         ...
 
 
@@ -347,4 +386,12 @@ class Paths(Protocol):
 
     def grpc(self, host: str, port: int, *, tls: bool) -> tuple[bool, str]:
         """Whether a gRPC server answers, and what was seen, in words."""
+        ...
+
+
+class NodeIdLeases(Protocol):
+    """Leases of node ids: one object per id that a cluster has ever had at the same time."""
+
+    def count(self, bucket: str) -> int:
+        """Number of leases in a cluster's node-id bucket; 0 before its first start."""
         ...

@@ -112,9 +112,10 @@ def database_seeder() -> DatabaseSeeder:
 def service_starter() -> ServiceStarter:
     """Start of brokers and connectors."""
     from lifecycle.adapters.ecs import EcsServices
+    from lifecycle.adapters.s3 import S3NodeIdLeases
     from lifecycle.operations.start_services import ServiceStarter
 
-    return ServiceStarter(services=EcsServices(), journal=journal())
+    return ServiceStarter(services=EcsServices(), leases=S3NodeIdLeases(), journal=journal())
 
 
 def start_follower() -> StartFollower:

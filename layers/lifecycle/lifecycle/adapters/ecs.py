@@ -36,15 +36,19 @@ class EcsServices:
             raise ServiceMissing(f"ECS cluster {ecs_cluster} has no service {', '.join(missing)}.")
         return [_service(found[name]) for name in names]
 
-    def start(self, ecs_cluster: str, name: str, *, count: int, minimum_healthy: int) -> None:
-        """Raise a service from zero with a new deployment.
+    def start(
+        self, ecs_cluster: str, name: str, *, family: str, count: int, minimum_healthy: int
+    ) -> None:
+        """Start a service with a new deployment of the family's newest revision.
 
         A new deployment, because Service Connect gives a task its endpoints as they were when
-        its deployment began, and because ECS's circuit breaker judges deployments only.
+        its deployment began, and because ECS's circuit breaker judges deployments only. The
+        family is named, because without it ECS keeps the revision that the service has.
         """
         self._api.update_service(
             cluster=ecs_cluster,
             service=name,
+            taskDefinition=family,
             desiredCount=count,
             forceNewDeployment=True,
             deploymentConfiguration=self._configuration(ecs_cluster, name, minimum_healthy),

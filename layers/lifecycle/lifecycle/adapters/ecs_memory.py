@@ -16,6 +16,7 @@ class MemoryServices:
 
     services: dict[str, Service] = field(default_factory=dict)
     minimum_healthy: dict[str, int] = field(default_factory=dict)
+    families: dict[str, str] = field(default_factory=dict)
     stopped: dict[str, list[StoppedTask]] = field(default_factory=dict)
     logs: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
@@ -37,9 +38,12 @@ class MemoryServices:
             raise ServiceMissing(f"ECS cluster {ecs_cluster} has no service {', '.join(missing)}.")
         return [self.services[name] for name in names]
 
-    def start(self, ecs_cluster: str, name: str, *, count: int, minimum_healthy: int) -> None:
-        """Raise a service with a new deployment."""
+    def start(
+        self, ecs_cluster: str, name: str, *, family: str, count: int, minimum_healthy: int
+    ) -> None:
+        """Start a service with a new deployment."""
         del ecs_cluster
+        self.families[name] = family
         self.minimum_healthy[name] = minimum_healthy
         self.services[name] = replace(
             self.services[name],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from lifecycle.adapters.aws import client
 
 
@@ -19,3 +21,17 @@ class S3Artifacts:
     def url(self, key: str) -> str:
         """Address of an object as CloudFormation takes it for a template."""
         return f"https://{self._bucket}.s3.{self._region}.amazonaws.com/{key}"
+
+
+class S3NodeIdLeases:
+    """The ``NodeIdLeases`` port on the node-id bucket.
+
+    Camunda keeps one object ``<node id>.json`` per id, beside a marker.
+    Source: camunda/camunda, zeebe/dynamic-node-id-provider, S3NodeIdRepository.
+    """
+
+    def count(self, bucket: str) -> int:
+        """Number of leases in a cluster's node-id bucket."""
+        pages = client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        keys = [found["Key"] for page in pages for found in page.get("Contents", ())]
+        return sum(1 for key in keys if re.fullmatch(r"[0-9]+\.json", key))

@@ -19,3 +19,14 @@ class MemoryArtifacts:
     def url(self, key: str) -> str:
         """Address of an object."""
         return f"https://artifacts.s3.eu-central-1.amazonaws.com/{key}"
+
+
+@dataclass
+class MemoryLeases:
+    """Number of leases by bucket."""
+
+    by_bucket: dict[str, int] = field(default_factory=dict)
+
+    def count(self, bucket: str) -> int:
+        """Number of leases in a bucket."""
+        return self.by_bucket.get(bucket, 0)

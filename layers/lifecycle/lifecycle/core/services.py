@@ -107,6 +107,16 @@ def _stops(failures: Sequence[StoppedTask]) -> str:
     return f"; the last of {len(failures)} stopped tasks, {last.task_id}: {last.reason}{containers}"
 
 
+def must_start(service: Service) -> bool:
+    """Tell whether a service needs a new deployment to start.
+
+    One at zero does. One with a count is left alone, unless its deployment failed and nothing
+    runs: ECS starts no further task for a failed deployment.
+    """
+    failed = any(d.status == "PRIMARY" and d.rollout_state == "FAILED" for d in service.deployments)
+    return service.desired == 0 or (failed and service.running == 0)
+
+
 def minimum_healthy_percent(count: int) -> int:
     """Percentage that lets ECS take down at most one of ``count`` tasks at a time.
 

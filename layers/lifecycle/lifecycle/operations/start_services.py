@@ -14,13 +14,14 @@ from lifecycle.core.services import (
     StartState,
     decide_start,
     minimum_healthy_percent,
+    must_start,
 )
 from lifecycle.errors import StartFailed
 
 if TYPE_CHECKING:
     from lifecycle.core.operation import Operation
     from lifecycle.operations.journal import Journal
-    from lifecycle.ports import Probe, Services, TargetGroups
+    from lifecycle.ports import NodeIdLeases, Probe, Services, TargetGroups
 
 # Brokers pull a 1 GB image, wait for a lease and build their database schema: minutes, not hours.
 START_SECONDS: Final = 30 * 60
@@ -33,29 +34,51 @@ class ServiceStarter:
     """Raise counts, and take back what was raised."""
 
     services: Services
+    leases: NodeIdLeases
     journal: Journal
 
     def start(self, operation: Operation, cluster: Mapping[str, str]) -> dict[str, Any]:
         """Raise each service that stands at zero; one that has a count already is left alone.
 
         Returns ``raised`` (names of the services this operation raised) and ``since`` (ISO 8601),
-        from when stopped tasks count.
+        from when stopped tasks count. Raises ``StartFailed`` for a stopped cluster that has had
+        more brokers than it was bootstrapped with.
         """
         since = self.journal.clock.now().isoformat(timespec="seconds")
         raised: list[str] = []
         brokers, connectors = _describe(self.services, cluster)
-        planned = ((brokers, int(cluster["Brokers"])), (connectors, int(cluster["Connectors"])))
-        for service, count in planned:
+        planned = (
+            (brokers, int(cluster["Brokers"]), cluster["OrchestrationTaskFamily"]),
+            (connectors, int(cluster["Connectors"]), cluster["ConnectorsTaskFamily"]),
+        )
+        if brokers.desired == 0:
+            self._refuse_scaled(cluster)
+        for service, count, family in planned:
             self.journal.step(operation, STEP, f"{service.name}: {service.desired} → {count}")
-            if service.desired == 0 and count > 0:
+            if count > 0 and must_start(service):
+                if service.desired == 0:
+                    raised.append(service.name)
                 self.services.start(
                     cluster["EcsClusterName"],
                     service.name,
-                    count=count,
-                    minimum_healthy=minimum_healthy_percent(count),
+                    family=family,
+                    count=service.desired or count,
+                    minimum_healthy=minimum_healthy_percent(service.desired or count),
                 )
-                raised.append(service.name)
         return {"raised": raised, "since": since}
+
+    def _refuse_scaled(self, cluster: Mapping[str, str]) -> None:
+        """Refuse to guess the size of a stopped cluster: its members can be asked only alive."""
+        bootstrap = int(cluster["Brokers"])
+        leases = self.leases.count(cluster["NodeIdBucketName"])
+        if leases > bootstrap:
+            raise StartFailed(
+                f"The brokers stand at zero, and the cluster has had up to {leases} of them, more "
+                f"than the {bootstrap} of its bootstrap; starting too few would leave partitions "
+                "without replicas.",
+                next_step="Set the desired count of the service to the number of brokers the "
+                "cluster had, wait until they run, then start the same operation again.",
+            )
 
     def take_back(
         self, operation: Operation, cluster: Mapping[str, str], *, raised: Sequence[str]
