@@ -119,7 +119,8 @@ class DynamoTable:
         found = self._api.query(
             TableName=self._table,
             IndexName="by-cluster",
-            KeyConditionExpression="cluster = :cluster",
+            KeyConditionExpression="#cluster = :cluster",
+            ExpressionAttributeNames={"#cluster": "cluster"},
             ExpressionAttributeValues={":cluster": {"S": cluster}},
             ScanIndexForward=False,
             Limit=limit,
