@@ -17,5 +17,6 @@ def handler(event: Event, _context: Any) -> Event:
         change_set=event["changeSet"],
         which=Pass(event["pass"]),
         creates=event["creates"],
+        replace=event["replace"],
         polls=event["polls"],
     )

@@ -16,4 +16,5 @@ def handler(event: Event, _context: Any) -> Event:
         Operation.from_state(event["operation"]),
         change_set=event["changeSet"],
         which=Pass(event["pass"]),
+        replace=event["replace"],
     )

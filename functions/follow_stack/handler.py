@@ -18,5 +18,6 @@ def handler(event: Event, _context: Any) -> Event:
         which=Pass(event["pass"]),
         token=event["token"],
         changes=event["changes"],
+        replace=event["replace"],
         polls=event["polls"],
     )

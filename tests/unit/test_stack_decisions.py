@@ -92,7 +92,7 @@ def test_what_a_request_does_not_name_stays_as_it_is() -> None:
         stack=living,
         requested={"LogRetentionDays": "90"},
         by_machine={"Booting": "false"},
-    ) == {"Booting": "false", "Brokers": None, "LogRetentionDays": "90"}
+    ) == {"Booting": "false", "Brokers": "3", "LogRetentionDays": "90"}
 
 
 def test_a_change_set_that_was_never_executed_gives_no_present_values() -> None:

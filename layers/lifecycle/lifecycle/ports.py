@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lifecycle.core.credentials import Credentials
     from lifecycle.core.events import Event
     from lifecycle.core.operation import Lock, Operation
+    from lifecycle.core.preflight import Facts, Need
     from lifecycle.core.record import Execution, Record
     from lifecycle.core.seed import Proof, RoleFacts, Step
     from lifecycle.core.services import Service, StoppedTask
@@ -206,8 +207,28 @@ class Artifacts(Protocol):
         """Store an object."""
         ...
 
+    def get(self, key: str) -> bytes | None:
+        """Read an object; None when there is none of that key."""
+        ...
+
     def url(self, key: str) -> str:
         """Address of an object as CloudFormation takes it for a template."""
+        ...
+
+
+class Account(Protocol):
+    """The account with its region and network, read only."""
+
+    def facts(self, need: Need) -> Facts:
+        """Read what a change needs; what cannot be read is None in the answer, with the reason."""
+        ...
+
+
+class Schedules(Protocol):
+    """One-time schedules that end by themselves."""
+
+    def once(self, name: str, *, at: datetime, payload: Mapping[str, str]) -> None:
+        """Call the function behind this port once; the same name again changes nothing."""
         ...
 
 

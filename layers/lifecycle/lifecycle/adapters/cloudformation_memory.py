@@ -137,7 +137,7 @@ class MemoryStacks:
             changed_at=token,
         )
         for other in self.change_sets_of(found.stack):
-            if other != arn:
+            if self.change_sets[other].status != "EXECUTED":
                 del self.change_sets[other]  # as CloudFormation does
         self.running = (arn, token)
         for change in found.changes:

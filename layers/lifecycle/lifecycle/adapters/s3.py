@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lifecycle.adapters.aws import client
+from lifecycle.adapters.aws import client, error_code
 
 
 class S3Artifacts:
@@ -17,6 +17,17 @@ class S3Artifacts:
     def put(self, key: str, body: bytes, content_type: str) -> None:
         """Store an object."""
         client("s3").put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=content_type)
+
+    def get(self, key: str) -> bytes | None:
+        """Read an object; None when there is none of that key."""
+        api = client("s3")
+        try:
+            body: bytes = api.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        except api.exceptions.ClientError as error:
+            if error_code(error) == "NoSuchKey":
+                return None
+            raise
+        return body
 
     def url(self, key: str) -> str:
         """Address of an object as CloudFormation takes it for a template."""

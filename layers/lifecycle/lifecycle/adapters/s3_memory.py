@@ -16,6 +16,10 @@ class MemoryArtifacts:
         del content_type
         self.objects[key] = body
 
+    def get(self, key: str) -> bytes | None:
+        """Read an object."""
+        return self.objects.get(key)
+
     def url(self, key: str) -> str:
         """Address of an object."""
         return f"https://artifacts.s3.eu-central-1.amazonaws.com/{key}"

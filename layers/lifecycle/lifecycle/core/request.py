@@ -79,7 +79,11 @@ def read_provision_request(
     if not isinstance(raw, Mapping):
         raise invalid([Problem("(input)", raw, "a JSON object with clusterName and parameters")])
     problems = [
-        Problem(str(name) or "(empty name)", raw[name], f"no such field{_suggestion(str(name), PROVISION_FIELDS)}")
+        Problem(
+            str(name) or "(empty name)",
+            raw[name],
+            f"no such field{_suggestion(str(name), PROVISION_FIELDS)}",
+        )
         for name in raw
         if name not in PROVISION_FIELDS
     ]

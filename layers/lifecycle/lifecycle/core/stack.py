@@ -8,7 +8,7 @@ change set that flips only ``Booting``.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -19,7 +19,10 @@ from lifecycle.errors import ChangeSetRefused, StackNotUsable
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A CloudFormation stack as described by AWS. Times are ISO 8601 in UTC."""
+    """A CloudFormation stack as described by AWS. Times are ISO 8601 in UTC.
+
+    ``changed_at`` is when it was last updated, or else created.
+    """
 
     name: str
     stack_id: str
@@ -29,6 +32,7 @@ class Stack:
     outputs: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     termination_protected: bool = False
+    changed_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +49,40 @@ class StackEvent:
 
 @dataclass(frozen=True, slots=True)
 class ResourceChange:
-    """One change of a change set. ``replacement`` is True, False or Conditional, as AWS says."""
+    """One change of a change set. ``replacement`` is True, False or Conditional, as AWS says.
+
+    ``properties`` are the names of those that change; ``policy_action`` is what becomes of the
+    present resource: Delete, Retain, Snapshot, or the same with ReplaceAnd before it.
+    """
 
     action: str
     logical_id: str
     resource_type: str
     replacement: str = ""
+    policy_action: str = ""
+    properties: tuple[str, ...] = ()
+
+    @property
+    def replaces(self) -> bool:
+        """Whether a new resource takes the place of the present one, or may."""
+        return self.replacement in {"True", "Conditional"}
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSet:
+    """A change set. ``status`` is ``EMPTY`` when nothing would change.
+
+    Other values: ``PENDING``, ``READY``, ``EXECUTED``, ``FAILED``, ``GONE``.
+    """
+
+    arn: str
+    status: str
+    reason: str = ""
+    changes: tuple[ResourceChange, ...] = ()
+    name: str = ""
+    stack: str = ""
+    description: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 class StackAction(StrEnum):
@@ -91,11 +123,19 @@ _NEEDS_A_PERSON: Final[Mapping[str, str]] = {
     "UPDATE_ROLLBACK_FAILED": "A rollback got stuck. Use 'continue update rollback' in "
     "CloudFormation, then start again.",
 }
-# Replacing or removing one of these stops brokers or loses data.
-PRECIOUS_TYPES: Final = frozenset(
+# Replacing or removing one of these stops all brokers at once. No plan may.
+RUNNING_TYPES: Final = frozenset(
     {
         "AWS::ECS::Service",
         "AWS::ECS::Cluster",
+        "AWS::ServiceDiscovery::Service",
+        "AWS::ServiceDiscovery::PrivateDnsNamespace",
+        "AWS::ServiceDiscovery::HttpNamespace",
+    }
+)
+# Replacing or removing one of these loses data, or what is needed to read it. A plan may name it.
+DATA_TYPES: Final = frozenset(
+    {
         "AWS::EFS::FileSystem",
         "AWS::EFS::AccessPoint",
         "AWS::RDS::DBCluster",
@@ -103,11 +143,10 @@ PRECIOUS_TYPES: Final = frozenset(
         "AWS::KMS::Key",
         "AWS::SecretsManager::Secret",
         "AWS::Logs::LogGroup",
-        "AWS::ServiceDiscovery::Service",
-        "AWS::ServiceDiscovery::PrivateDnsNamespace",
-        "AWS::ServiceDiscovery::HttpNamespace",
     }
 )
+PRECIOUS_TYPES: Final = RUNNING_TYPES | DATA_TYPES
+ORCHESTRATION_SERVICE: Final = "OrchestrationService"
 
 
 def decide_on(stack: Stack | None, control_stack: str, cluster: str) -> StackDecision:
@@ -158,46 +197,110 @@ def is_booting(stack: Stack | None) -> bool:
     return stack is None or stack.parameters.get("Booting", "true") == "true"
 
 
+def machine_parameters(
+    *, control_stack: str, cluster: str, stack: Stack | None, database_ca: str
+) -> dict[str, str]:
+    """Parameters that no request may set, for the change set that settles the infrastructure."""
+    return {
+        "ControlStack": control_stack,
+        "ClusterName": cluster,
+        "Booting": "true" if is_booting(stack) else "false",
+        "DatabaseCaCertificate": database_ca,
+    }
+
+
+def present_parameters(stack: Stack | None) -> Mapping[str, str]:
+    """Parameter values of a stack that has any; a stack that only holds change sets has none."""
+    return stack.parameters if stack is not None and stack.status != "REVIEW_IN_PROGRESS" else {}
+
+
 def stack_parameters(
     *,
     declarations: Mapping[str, Mapping[str, object]],
     stack: Stack | None,
     requested: Mapping[str, str],
     by_machine: Mapping[str, str],
-) -> dict[str, str | None]:
-    """Every parameter of the next change set; None keeps the value that the stack has.
+) -> dict[str, str]:
+    """Every parameter of the next change set that has another value than the template's default.
 
     A parameter that the request does not name keeps its present value on a living stack, so that
     a template's new default never changes a cluster by surprise.
     """
-    present: Mapping[str, str] = {}
-    if stack is not None and stack.status != "REVIEW_IN_PROGRESS":
-        present = stack.parameters
-    chosen: dict[str, str | None] = {}
-    for name in declarations:
-        if name in by_machine:
-            chosen[name] = by_machine[name]
-        elif name in requested:
-            chosen[name] = requested[name]
-        elif name in present:
-            chosen[name] = None
-    return chosen
+    chosen = {**present_parameters(stack), **requested, **by_machine}
+    return {name: chosen[name] for name in declarations if name in chosen}
 
 
-def refuse_dangerous(changes: Sequence[ResourceChange]) -> None:
-    """Raise ``ChangeSetRefused`` if a change would replace or remove a service or data."""
-    dangerous = [
-        f"{change.action.lower()} {change.logical_id} ({change.resource_type})"
-        if change.action == "Remove"
-        else f"replace {change.logical_id} ({change.resource_type})"
+def stack_tags(stack: Stack | None, ours: Mapping[str, str]) -> dict[str, str]:
+    """Tags of the next change set: it replaces all tags, so the owner's own have to be repeated."""
+    return {**(stack.tags if stack is not None else {}), **ours}
+
+
+def dangers(changes: Sequence[ResourceChange], named: Collection[str] = ()) -> list[str]:
+    """Changes that would replace or remove a service, or data that is not ``named``, in words."""
+    return [
+        f"{change.action.lower() if change.action == 'Remove' else 'replace'} "
+        f"{change.logical_id} ({change.resource_type})"
         for change in changes
-        if change.resource_type in PRECIOUS_TYPES
-        and (change.action == "Remove" or change.replacement in {"True", "Conditional"})
+        if (change.action == "Remove" or change.replaces)
+        and (
+            change.resource_type in RUNNING_TYPES
+            or (change.resource_type in DATA_TYPES and change.logical_id not in named)
+        )
     ]
+
+
+def refuse_dangerous(changes: Sequence[ResourceChange], named: Collection[str] = ()) -> None:
+    """Raise ``ChangeSetRefused`` if a change would replace or remove a service or data.
+
+    ``named`` are logical ids that a reviewed plan names: data among them may be replaced. A
+    service may not, whoever names it.
+    """
+    dangerous = dangers(changes, named)
     if dangerous:
         raise ChangeSetRefused(
             "The change would touch what holds data or runs brokers: " + "; ".join(dangerous) + ".",
-            next_step="Nothing was changed. Start again without the parameters that lead to this.",
+            next_step="Nothing was changed. Leave out the parameters that lead to this. If data "
+            "shall really be replaced, make a plan that names it in its field replace; a service "
+            "is never replaced.",
+        )
+
+
+def disagreement(
+    changes: Sequence[ResourceChange], *, booting: bool, counts: Mapping[str, int], bootstrap: int
+) -> str:
+    """Say where the template and the live counts would disagree; empty when they do not.
+
+    ``counts`` are the desired counts by logical id of the service, ``bootstrap`` the brokers the
+    template was made for.
+    """
+    live = counts.get(ORCHESTRATION_SERVICE, 0)
+    if booting and any(counts.values()):
+        shown = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+        return f"the template would set the task counts to 0 while tasks run ({shown})"
+    touched = any(change.logical_id == ORCHESTRATION_SERVICE for change in changes)
+    if not booting and touched and live != bootstrap:
+        # An update of the service lets CloudFormation set MinimumHealthyPercent for the
+        # bootstrap's count: too low for more brokers, so that neighbours would go together.
+        return (
+            f"the change updates {ORCHESTRATION_SERVICE}, whose template is made for "
+            f"{bootstrap} brokers while {live} are wanted live"
+        )
+    return ""
+
+
+def refuse_disagreement(
+    changes: Sequence[ResourceChange], *, booting: bool, counts: Mapping[str, int], bootstrap: int
+) -> None:
+    """Raise ``ChangeSetRefused`` where template and live counts would disagree."""
+    words = disagreement(changes, booting=booting, counts=counts, bootstrap=bootstrap)
+    if words:
+        raise ChangeSetRefused(
+            f"Template and live counts would disagree: {words}.",
+            next_step=f"Nothing was changed. Scale to {bootstrap} brokers first, or leave out the "
+            "parameters that change the service."
+            if not booting
+            else "Nothing was changed. Set the counts to 0 first; the cluster never finished "
+            "booting.",
         )
 
 
@@ -240,17 +343,23 @@ def is_running(status: str) -> bool:
     return status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS"
 
 
-def stack_policy() -> str:
+def stack_policy(lifted: Collection[str] = ()) -> str:
     """Stack policy (JSON) that keeps CloudFormation from replacing or removing what is precious.
 
+    ``lifted`` are logical ids that a reviewed plan may replace.
     Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/protect-stack-resources.html
     """
     allow = {"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"}
+    what = (
+        {"NotResource": [f"LogicalResourceId/{name}" for name in sorted(lifted)]}
+        if lifted
+        else {"Resource": "*"}
+    )
     deny = {
         "Effect": "Deny",
         "Action": ["Update:Replace", "Update:Delete"],
         "Principal": "*",
-        "Resource": "*",
+        **what,
         "Condition": {"StringEquals": {"ResourceType": sorted(PRECIOUS_TYPES)}},
     }
     return json.dumps({"Statement": [allow, deny]})

@@ -7,11 +7,12 @@ flips ``Booting`` alone, so that from then on no template carries a task count.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.core.freeze import refuse_if_frozen
 from lifecycle.core.names import change_set_name, tags
 from lifecycle.core.polling import next_wait
 from lifecycle.core.stack import (
@@ -21,18 +22,22 @@ from lifecycle.core.stack import (
     is_booting,
     is_done,
     is_running,
+    machine_parameters,
     progress_of,
     refuse_beyond_booting,
     refuse_dangerous,
+    refuse_disagreement,
     stack_parameters,
     stack_policy,
+    stack_tags,
 )
 from lifecycle.errors import ChangeSetRefused, StackFailed
 
 if TYPE_CHECKING:
     from lifecycle.core.operation import Operation
+    from lifecycle.core.stack import ChangeSet, Stack
     from lifecycle.operations.journal import Journal
-    from lifecycle.ports import Artifacts, Stacks
+    from lifecycle.ports import Artifacts, Services, Stacks
 
 
 class Pass(StrEnum):
@@ -57,6 +62,7 @@ class StackChanger:
     """The use case with what it needs from outside."""
 
     stacks: Stacks
+    services: Services
     artifacts: Artifacts
     journal: Journal
     control_stack: str
@@ -77,7 +83,7 @@ class StackChanger:
 
         Returns ``status`` ``PLANNED`` with ``changeSet``, ``UNCHANGED`` when this pass has nothing
         to do, or ``BUSY`` with ``wait`` (seconds) while CloudFormation works on the stack.
-        Raises ``StackNotUsable``, ``ChangeSetRefused``.
+        Raises ``StackNotUsable``, ``ChangeSetRefused``, ``ClusterFrozen``.
         """
         self.journal.step(operation, _STEP[which], "reading the stack")
         found = self.stacks.describe(stack)
@@ -85,22 +91,24 @@ class StackChanger:
         if decision.action is StackAction.WAIT:
             self.journal.step(operation, _STEP[which], decision.reason)
             return {"status": "BUSY", "wait": next_wait(polls, near_end=False)}
-        booting = is_booting(found)
         if which is Pass.HAND_OVER:
-            if not booting:
+            if not is_booting(found):
                 return {"status": "UNCHANGED"}
             self.stacks.protect(stack, stack_policy())
-        by_machine = {
-            "ControlStack": self.control_stack,
-            "ClusterName": operation.cluster,
-            "Booting": "true" if booting and which is Pass.SETTLE else "false",
-        }
+        elif found is not None:
+            refuse_if_frozen(stack, found.tags)
+        by_machine = machine_parameters(
+            control_stack=self.control_stack,
+            cluster=operation.cluster,
+            stack=found,
+            database_ca=database_ca,
+        )
         url = None
         if which is Pass.SETTLE:
-            by_machine["DatabaseCaCertificate"] = database_ca
-            key = f"templates/{hashlib.sha256(template).hexdigest()}.yaml"
-            self.artifacts.put(key, template, "application/yaml")
-            url = self.artifacts.url(key)
+            url = store_template(self.artifacts, template)
+            self._protect_again(found)
+        else:
+            by_machine = {"Booting": "false"}
         change_set = self.stacks.create_change_set(
             stack=stack,
             name=change_set_name(operation.operation_id, which.lower()),
@@ -112,51 +120,83 @@ class StackChanger:
                 requested=requested if which is Pass.SETTLE else {},
                 by_machine=by_machine,
             ),
-            tags=tags(self.control_stack, operation.cluster),
+            tags=stack_tags(found, tags(self.control_stack, operation.cluster)),
             description=f"{which.lower()} by operation {operation.operation_id}",
         )
         return {
             "status": "PLANNED",
             "changeSet": change_set,
             "creates": decision.action is StackAction.CREATE,
+            "replace": [],
         }
 
+    def _protect_again(self, stack: Stack | None) -> None:
+        """Close what an interrupted operation may have left open for the data its plan replaced."""
+        if stack is not None and stack.termination_protected:
+            self.stacks.set_policy(stack.name, stack_policy())
+
     def look_at_change_set(
-        self, operation: Operation, *, change_set: str, which: Pass, creates: bool, polls: int
+        self,
+        operation: Operation,
+        *,
+        change_set: str,
+        which: Pass,
+        creates: bool,
+        replace: Sequence[str],
+        polls: int,
     ) -> dict[str, Any]:
         """Tell whether a change set may be executed.
 
-        Returns ``status`` ``READY`` with ``changes`` (their number), ``UNCHANGED``, or ``PENDING``
-        with ``wait`` (seconds). Raises ``ChangeSetRefused``; nothing is executed then.
+        ``replace`` are the logical ids of data that a reviewed plan names for replacement.
+        Returns ``status`` ``READY`` with ``changes`` (their number), ``UNCHANGED``, or
+        ``PENDING`` with ``wait`` (seconds). Raises ``ChangeSetRefused``; nothing is executed then.
         """
-        status, reason, changes = self.stacks.change_set(change_set)
-        if status == "PENDING":
+        found = self.stacks.change_set(change_set)
+        if found.status == "PENDING":
             return {"status": "PENDING", "wait": next_wait(polls, near_end=False)}
-        if status == "EMPTY":
+        if found.status == "EMPTY":
             self.stacks.delete_change_set(change_set)
             return {"status": "UNCHANGED"}
-        if status in {"FAILED", "GONE"}:
+        if found.status in {"FAILED", "GONE"}:
             raise ChangeSetRefused(
-                f"CloudFormation could not make the change set: {reason or status}",
+                f"CloudFormation could not make the change set: {found.reason or found.status}",
                 next_step="Nothing was changed. Correct what it names and start again.",
             )
-        if status == "READY" and which is Pass.HAND_OVER:
-            refuse_beyond_booting(changes)
-        elif status == "READY" and not creates:
-            refuse_dangerous(changes)
-        self.journal.step(operation, _STEP[which], f"{len(changes)} changes")
-        return {"status": "READY", "changes": len(changes)}
+        if found.status == "READY" and which is Pass.HAND_OVER:
+            refuse_beyond_booting(found.changes)
+        elif found.status == "READY" and not creates:
+            refuse_dangerous(found.changes, replace)
+            self._refuse_disagreement(found)
+        self.journal.step(operation, _STEP[which], f"{len(found.changes)} changes")
+        return {"status": "READY", "changes": len(found.changes)}
 
-    def execute(self, operation: Operation, *, change_set: str, which: Pass) -> dict[str, Any]:
-        """Execute exactly this change set; returns the ``token`` that marks its events."""
+    def _refuse_disagreement(self, change_set: ChangeSet) -> None:
+        parameters = change_set.parameters
+        refuse_disagreement(
+            change_set.changes,
+            booting=parameters.get("Booting") == "true",
+            counts=live_counts(self.stacks.describe(change_set.stack), self.services),
+            bootstrap=int(parameters.get("Brokers", "0")),
+        )
+
+    def execute(
+        self, operation: Operation, *, change_set: str, which: Pass, replace: Sequence[str]
+    ) -> dict[str, Any]:
+        """Execute exactly this change set; returns the ``token`` that marks its events.
+
+        The stack policy is lifted for the data in ``replace`` and for nothing else; ``follow``
+        sets it again, and if that never happens the next operation or the plan's expiry does.
+        """
         self.journal.step(operation, _FOLLOW[which], "starting")
         token = change_set_name(operation.operation_id, which.lower())
-        status, reason, _ = self.stacks.change_set(change_set)
-        if status == "READY":
+        found = self.stacks.change_set(change_set)
+        if found.status == "READY":
+            if replace:
+                self.stacks.set_policy(found.stack, stack_policy(replace))
             self.stacks.execute_change_set(change_set, token)
-        elif status != "EXECUTED":
+        elif found.status != "EXECUTED":
             raise ChangeSetRefused(
-                f"The change set can no longer be executed: {reason or status}",
+                f"The change set can no longer be executed: {found.reason or found.status}",
                 next_step="Nothing was executed. Start the same operation again.",
             )
         return {"token": token}
@@ -169,6 +209,7 @@ class StackChanger:
         which: Pass,
         token: str,
         changes: int,
+        replace: Sequence[str],
         polls: int,
     ) -> dict[str, Any]:
         """Tell how far CloudFormation is.
@@ -182,6 +223,8 @@ class StackChanger:
                 f"Stack {stack} is gone while it was being changed.",
                 next_step="Find out who deleted it, then start again.",
             )
+        if replace and not is_running(found.status):
+            self.stacks.set_policy(stack, stack_policy())
         if is_done(found.status):
             self.journal.step(operation, _FOLLOW[which], "done")
             return {"status": "DONE"}
@@ -218,3 +261,22 @@ class StackChanger:
                 next_step="Start the operation again; if this repeats, look at the stack.",
             )
         return dict(found.outputs)
+
+
+def store_template(artifacts: Artifacts, template: bytes) -> str:
+    """Put the template under its digest; returns its address as CloudFormation takes it."""
+    key = f"templates/{hashlib.sha256(template).hexdigest()}.yaml"
+    artifacts.put(key, template, "application/yaml")
+    return artifacts.url(key)
+
+
+def live_counts(stack: Stack | None, services: Services) -> dict[str, int]:
+    """Desired counts by the service's logical id; empty while the stack names no services."""
+    if stack is None or "EcsClusterName" not in stack.outputs:
+        return {}
+    names = {
+        service: stack.outputs[f"{service}Name"]
+        for service in ("OrchestrationService", "ConnectorsService")
+    }
+    found = services.describe(stack.outputs["EcsClusterName"], list(names.values()))
+    return {service: described.desired for service, described in zip(names, found, strict=True)}

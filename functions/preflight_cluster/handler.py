@@ -1,0 +1,13 @@
+"""Check before any change what would make it fail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.observability import Event, entry_point
+from lifecycle.wiring import preflight
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    return preflight().check(event["request"], planning=event["planning"])

@@ -1,0 +1,220 @@
+"""What an account, its region and its network offer, read from seven services.
+
+Each fact is read by itself, so that one missing permission hides no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.adapters.aws import client, error_code
+from lifecycle.core.preflight import Bucket, Facts, Network, Quota, Subnet
+from lifecycle.observability import of_aws
+
+if TYPE_CHECKING:
+    from lifecycle.core.preflight import Need
+
+# https://docs.aws.amazon.com/general/latest/gr/ecs-service.html, elb.html, aurora.html
+_VCPU: Final = ("fargate", "L-3032A538")
+_APPLICATION_BALANCERS: Final = ("elasticloadbalancing", "L-53DA6B97")
+_NETWORK_BALANCERS: Final = ("elasticloadbalancing", "L-69A177A2")
+_DATABASE_CLUSTERS: Final = ("rds", "L-952B80B8")
+_DATABASE_INSTANCES: Final = ("rds", "L-7B6409FD")
+_ENGINE: Final = "aurora-postgresql"
+# The keys of a route that say where it leads.
+_TARGETS: Final = (
+    "NatGatewayId",
+    "TransitGatewayId",
+    "GatewayId",
+    "NetworkInterfaceId",
+    "InstanceId",
+    "VpcPeeringConnectionId",
+    "EgressOnlyInternetGatewayId",
+    "CarrierGatewayId",
+    "LocalGatewayId",
+    "CoreNetworkArn",
+)
+
+
+class AwsAccount:
+    """The ``Account`` port on AWS. Nothing here changes anything."""
+
+    def __init__(self, *, region: str, vpc: str, subnets: tuple[str, ...], bucket: str) -> None:
+        self._region = region
+        self._vpc = vpc
+        self._subnets = subnets
+        self._bucket_name = bucket
+
+    def facts(self, need: Need) -> Facts:
+        """Read every fact that the need asks for; what cannot be read is None, with the reason."""
+        found: dict[str, Any] = {}
+        unread: dict[str, str] = {}
+        readers: dict[str, Callable[[], Any]] = {
+            "account": _account,
+            "engine_offered": lambda: _engine_offered(need.engine_version),
+            "class_offered": lambda: _class_offered(need.engine_version, need.instance_class),
+            "network": self._network,
+            "bucket": self._bucket,
+        }
+        if need.creates:
+            readers |= {
+                "vcpu": lambda: Quota(_limit(_VCPU), _vcpu_used()),
+                "application_balancers": lambda: Quota(
+                    _limit(_APPLICATION_BALANCERS), _balancers("application")
+                ),
+                "network_balancers": lambda: Quota(
+                    _limit(_NETWORK_BALANCERS), _balancers("network")
+                ),
+                "database_clusters": lambda: Quota(
+                    _limit(_DATABASE_CLUSTERS), _count("describe_db_clusters", "DBClusters")
+                ),
+                "database_instances": lambda: Quota(
+                    _limit(_DATABASE_INSTANCES), _count("describe_db_instances", "DBInstances")
+                ),
+                "ecs_cluster_exists": lambda: _ecs_cluster_exists(need.stack),
+            }
+        for name, read in readers.items():
+            try:
+                found[name] = read()
+            except Exception as error:
+                translated = of_aws(error)
+                if translated is None:
+                    raise
+                unread[name] = translated.message
+        return Facts(region=self._region, unread=unread, **found)
+
+    def _network(self) -> Network:
+        ec2 = client("ec2", attempts=3)
+
+        def attribute(name: str) -> bool:
+            answer = ec2.describe_vpc_attribute(VpcId=self._vpc, Attribute=name)
+            return bool(answer[name[0].upper() + name[1:]]["Value"])
+
+        here = [{"Name": "vpc-id", "Values": [self._vpc]}]
+        tables = ec2.describe_route_tables(Filters=here)["RouteTables"]
+        endpoints = ec2.describe_vpc_endpoints(Filters=here)["VpcEndpoints"]
+        prefix = f"com.amazonaws.{self._region}."
+        return Network(
+            dns_support=attribute("enableDnsSupport"),
+            dns_hostnames=attribute("enableDnsHostnames"),
+            subnets=tuple(
+                Subnet(
+                    subnet_id=subnet["SubnetId"],
+                    zone=subnet["AvailabilityZone"],
+                    free=subnet["AvailableIpAddressCount"],
+                    way_out=way_out(tables, subnet["SubnetId"]),
+                )
+                for subnet in ec2.describe_subnets(SubnetIds=list(self._subnets))["Subnets"]
+            ),
+            endpoints=frozenset(
+                endpoint["ServiceName"].removeprefix(prefix)
+                for endpoint in endpoints
+                if endpoint.get("State", "").lower() == "available"
+            ),
+        )
+
+    def _bucket(self) -> Bucket:
+        s3 = client("s3", attempts=3)
+        try:
+            answer = s3.get_public_access_block(Bucket=self._bucket_name)
+            block = answer["PublicAccessBlockConfiguration"]
+        except s3.exceptions.ClientError as error:
+            if error_code(error) != "NoSuchPublicAccessBlockConfiguration":
+                raise
+            block = {}
+        versioning = s3.get_bucket_versioning(Bucket=self._bucket_name).get("Status")
+        return Bucket(
+            private=len(block) == 4 and all(block.values()), versioned=versioning == "Enabled"
+        )
+
+
+def way_out(tables: list[dict[str, Any]], subnet: str) -> str:
+    """Where a subnet's default route leads, for example ``nat-…``; empty when nowhere.
+
+    A subnet without a route table of its own uses the main one. A route whose target is gone (a
+    black hole) leads nowhere.
+    """
+    own = [t for t in tables if any(a.get("SubnetId") == subnet for a in t["Associations"])]
+    main = [t for t in tables if any(a.get("Main") for a in t["Associations"])]
+    for table in own or main:
+        for route in table["Routes"]:
+            if (
+                route.get("DestinationCidrBlock") == "0.0.0.0/0"
+                and route.get("State") != "blackhole"
+            ):
+                return next((route[key] for key in _TARGETS if route.get(key)), "")
+    return ""
+
+
+def _account() -> str:
+    return str(client("sts", attempts=3).get_caller_identity()["Account"])
+
+
+def _limit(quota: tuple[str, str]) -> float:
+    api = client("service-quotas", attempts=3)
+    service, code = quota
+    try:
+        answer = api.get_service_quota(ServiceCode=service, QuotaCode=code)
+    except api.exceptions.NoSuchResourceException:
+        # Nothing was ever applied to the account: AWS's default holds.
+        answer = api.get_aws_default_service_quota(ServiceCode=service, QuotaCode=code)
+    return float(answer["Quota"]["Value"])
+
+
+def _vcpu_used() -> float:
+    # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/monitoring-fargate-usage.html
+    now = datetime.now(UTC)
+    points = client("cloudwatch", attempts=3).get_metric_statistics(
+        Namespace="AWS/Usage",
+        MetricName="ResourceCount",
+        Dimensions=[
+            {"Name": "Service", "Value": "Fargate"},
+            {"Name": "Type", "Value": "Resource"},
+            {"Name": "Resource", "Value": "vCPU"},
+            {"Name": "Class", "Value": "Standard/OnDemand"},
+        ],
+        StartTime=now - timedelta(minutes=15),
+        EndTime=now,
+        Period=300,
+        Statistics=["Maximum"],
+    )["Datapoints"]
+    # An account in which nothing runs has no points.
+    return float(max((point["Maximum"] for point in points), default=0.0))
+
+
+def _balancers(kind: str) -> float:
+    pages = client("elbv2", attempts=3).get_paginator("describe_load_balancers").paginate()
+    return sum(1 for page in pages for found in page["LoadBalancers"] if found["Type"] == kind)
+
+
+def _count(operation: str, key: str) -> float:
+    pages = client("rds", attempts=3).get_paginator(operation).paginate()
+    return sum(len(page[key]) for page in pages)
+
+
+def _engine_offered(version: str) -> bool:
+    found = client("rds", attempts=3).describe_db_engine_versions(
+        Engine=_ENGINE, EngineVersion=version
+    )
+    return bool(found["DBEngineVersions"])
+
+
+def _class_offered(version: str, instance_class: str) -> bool:
+    api = client("rds", attempts=3)
+    try:
+        found = api.describe_orderable_db_instance_options(
+            Engine=_ENGINE, EngineVersion=version, DBInstanceClass=instance_class, Vpc=True
+        )
+    except api.exceptions.ClientError as error:
+        # RDS refuses a version or class that it does not know instead of listing none.
+        if error_code(error) in {"InvalidParameterValue", "InvalidParameterCombination"}:
+            return False
+        raise
+    return bool(found["OrderableDBInstanceOptions"])
+
+
+def _ecs_cluster_exists(name: str) -> bool:
+    found = client("ecs", attempts=3).describe_clusters(clusters=[name])["clusters"]
+    return any(cluster["status"] != "INACTIVE" for cluster in found)

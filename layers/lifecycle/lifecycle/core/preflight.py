@@ -1,0 +1,422 @@
+"""Checks before any change: what the account, its region and its network offer against the need.
+
+What cannot be read is a warning. A failed check is something that would make the change fail.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from lifecycle.core.freeze import frozen_because
+from lifecycle.core.stack import Stack, StackAction, decide_on, is_booting
+from lifecycle.core.verification import Check, Result
+from lifecycle.errors import LifecycleError, PreflightFailed
+
+# A released tag, as stacks/cluster.yaml asks for; never alpha, rc, SNAPSHOT or latest.
+_RELEASE: Final = re.compile(r".+:8\.[0-9]+\.[0-9]+(@sha256:[0-9a-f]{64})?")
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html
+_BALANCER_ADDRESSES: Final = 8
+# What tasks and the functions need where no route leads out; docs/network.md says who needs which.
+NEEDED_ENDPOINTS: Final = ("dynamodb", "ecr.api", "ecr.dkr", "logs", "s3", "secretsmanager")
+_DNS_LABEL: Final = 63
+_STACK_NAME: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """A quota of the account and what is used of it; None for what could not be read."""
+
+    limit: float | None
+    used: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Subnet:
+    """A private subnet. ``way_out`` is where its default route leads, empty when there is none."""
+
+    subnet_id: str
+    zone: str
+    free: int
+    way_out: str
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The VPC. ``endpoints`` are service names without ``com.amazonaws.<region>.``."""
+
+    dns_support: bool
+    dns_hostnames: bool
+    subnets: tuple[Subnet, ...]
+    endpoints: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """The artifact bucket."""
+
+    private: bool
+    versioned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was found. None where it could not be read; ``unread`` then says why, by field."""
+
+    account: str | None = None
+    region: str = ""
+    vcpu: Quota | None = None
+    application_balancers: Quota | None = None
+    network_balancers: Quota | None = None
+    database_clusters: Quota | None = None
+    database_instances: Quota | None = None
+    engine_offered: bool | None = None
+    class_offered: bool | None = None
+    network: Network | None = None
+    bucket: Bucket | None = None
+    ecs_cluster_exists: bool | None = None
+    unread: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What the change needs. ``creates``: nothing of the cluster runs yet. CPU in vCPU."""
+
+    stack: str
+    creates: bool
+    broker_vcpu: float
+    connectors_vcpu: float
+    tasks: int
+    database_instances: int
+    engine_version: str
+    instance_class: str
+    images: tuple[str, ...]
+    docker_hub: bool
+
+    @classmethod
+    def of(cls, stack: str, found: Stack | None, parameters: Mapping[str, str]) -> Need:
+        """Take the need from the full set of parameters that the cluster will have."""
+        brokers, connectors = int(parameters["Brokers"]), int(parameters["Connectors"])
+        return cls(
+            stack=stack,
+            creates=is_booting(found),
+            broker_vcpu=brokers * int(parameters["BrokerCpu"]) / 1024,
+            connectors_vcpu=connectors * int(parameters["ConnectorsCpu"]) / 1024,
+            # Connectors are replaced by starting new tasks first.
+            tasks=brokers + 2 * connectors,
+            database_instances=int(parameters["DatabaseInstances"]),
+            engine_version=parameters["DatabaseEngineVersion"],
+            instance_class=parameters["DatabaseInstanceClass"],
+            images=(parameters["OrchestrationImage"], parameters["ConnectorsImage"]),
+            docker_hub=not parameters["ImageRegistryPrefix"],
+        )
+
+
+def check_all(
+    need: Need,
+    facts: Facts,
+    *,
+    stack: Stack | None,
+    control_stack: str,
+    cluster: str,
+    certificate: str,
+    planning: bool,
+) -> list[Check]:
+    """Every check. ``certificate`` is empty when the RDS authorities cover the region.
+
+    ``planning`` makes a warning of what only keeps a plan from being applied now.
+    """
+    checks = [
+        _identity(facts),
+        _certificate(facts.region, certificate),
+        _stack_state(stack, control_stack, cluster, planning=planning),
+        _frozen(stack, planning=planning),
+        _names(need),
+        _images(need),
+    ]
+    if need.creates:
+        checks += [
+            _vcpu(need, facts),
+            _quota(
+                "Application Load Balancers",
+                "application_balancers",
+                1,
+                facts,
+            ),
+            _quota("Network Load Balancers", "network_balancers", 1, facts),
+            _quota("Aurora clusters", "database_clusters", 1, facts),
+            _quota("database instances", "database_instances", need.database_instances, facts),
+        ]
+        checks.append(_ecs_cluster(need, facts, stack))
+    checks += [
+        _offered(
+            "database engine",
+            facts,
+            "engine_offered",
+            f"Aurora PostgreSQL {need.engine_version}",
+            "Choose a DatabaseEngineVersion that RDS lists for this region.",
+        ),
+        _offered(
+            "database instance class",
+            facts,
+            "class_offered",
+            f"{need.instance_class} with Aurora PostgreSQL {need.engine_version}",
+            "Choose a DatabaseInstanceClass that RDS offers in this region for this version.",
+        ),
+        *_network(need, facts),
+        _bucket(facts),
+    ]
+    return checks
+
+
+def refuse_failed(checks: Sequence[Check]) -> None:
+    """Raise ``PreflightFailed`` naming every failed check, if there is one."""
+    failed = [check for check in checks if check.result is Result.FAIL]
+    if failed:
+        listed = "; ".join(f"{c.name}: {c.seen} ({c.remedy})" for c in failed)
+        raise PreflightFailed(f"{len(failed)} of {len(checks)} checks failed: {listed}")
+
+
+def _unread(name: str, facts: Facts, topic: str) -> Check:
+    why = facts.unread.get(topic, "no answer")
+    return Check(
+        name,
+        Result.WARN,
+        f"could not be read: {why}",
+        "Look yourself, or let the role of PreflightCluster read it.",
+    )
+
+
+def _identity(facts: Facts) -> Check:
+    if facts.account is None:
+        return _unread("identity and region", facts, "account")
+    return Check("identity and region", Result.PASS, f"account {facts.account}, {facts.region}")
+
+
+def _certificate(region: str, problem: str) -> Check:
+    if problem:
+        return Check(
+            "database certificate",
+            Result.FAIL,
+            problem,
+            "Refresh the bundle as layers/lifecycle/lifecycle/certificates/README.md says.",
+        )
+    return Check("database certificate", Result.PASS, f"the RDS authority of {region} is known")
+
+
+def _stack_state(stack: Stack | None, control_stack: str, cluster: str, *, planning: bool) -> Check:
+    name = "cluster stack"
+    try:
+        decision = decide_on(stack, control_stack, cluster)
+    except LifecycleError as error:
+        return Check(name, Result.FAIL, error.message, error.next_step)
+    if decision.action is not StackAction.WAIT:
+        return Check(name, Result.PASS, decision.reason)
+    if planning:
+        return Check(
+            name,
+            Result.FAIL,
+            f"{decision.reason} A plan made now would be stale at once.",
+            "Wait until CloudFormation is done, then plan.",
+        )
+    return Check(name, Result.WARN, decision.reason, "It is waited for.")
+
+
+def _frozen(stack: Stack | None, *, planning: bool) -> Check:
+    reason = frozen_because(stack.tags) if stack is not None else None
+    if reason is None:
+        return Check("freeze", Result.PASS, "the cluster is not frozen")
+    return Check(
+        "freeze",
+        Result.WARN if planning else Result.FAIL,
+        f"the cluster is frozen: {reason}",
+        "A plan can be applied only after the tag is gone."
+        if planning
+        else "When the reason is gone, remove the tag camunda:frozen from the stack.",
+    )
+
+
+def _names(need: Need) -> Check:
+    length = len(need.stack)
+    limits = {
+        "a stack's name": _STACK_NAME,
+        # <stack>.service.local, and the ECS cluster (255) which is called like the stack
+        "a label in DNS": _DNS_LABEL,
+        # CloudFormation makes these names itself and cuts ours to fit (target groups and load
+        # balancers: 32, roles: 64, buckets: 63), so that they limit nothing.
+    }
+    broken = [f"{what} may have {most}" for what, most in limits.items() if length > most]
+    if broken:
+        return Check(
+            "names",
+            Result.FAIL,
+            f"{need.stack} has {length} characters; {', '.join(broken)}",
+            "Choose a shorter cluster name, or deploy the control stack under a shorter name.",
+        )
+    return Check("names", Result.PASS, f"{need.stack} has {length} of {_DNS_LABEL} characters")
+
+
+def _images(need: Need) -> Check:
+    unreleased = [image for image in need.images if _RELEASE.fullmatch(image) is None]
+    if unreleased:
+        return Check(
+            "images",
+            Result.FAIL,
+            f"not a release: {', '.join(unreleased)}",
+            "Name released versions; a pre-release cannot be upgraded.",
+        )
+    return Check("images", Result.PASS, ", ".join(need.images))
+
+
+def _vcpu(need: Need, facts: Facts) -> Check:
+    vcpu = need.broker_vcpu + need.connectors_vcpu
+    return _quota(
+        "Fargate vCPU",
+        "vcpu",
+        vcpu,
+        facts,
+        detail=f" (brokers {need.broker_vcpu:g}, connectors {need.connectors_vcpu:g})",
+    )
+
+
+def _quota(name: str, topic: str, needed: float, facts: Facts, *, detail: str = "") -> Check:
+    quota: Quota | None = getattr(facts, topic)
+    if quota is None or quota.limit is None:
+        return _unread(name, facts, topic)
+    remedy = (
+        f"Raise the quota to {needed + (quota.used or 0):g} or more in Service Quotas "
+        "(hours to days), or ask for less."
+    )
+    if quota.used is None:
+        seen = f"{needed:g} needed{detail}, the quota is {quota.limit:g}; its use could not be read"
+        if needed > quota.limit:
+            return Check(name, Result.FAIL, seen, remedy)
+        return Check(name, Result.WARN, seen, "See in Service Quotas what is used already.")
+    seen = f"{needed:g} needed{detail}, {quota.used:g} of {quota.limit:g} used"
+    if quota.used + needed > quota.limit:
+        return Check(name, Result.FAIL, seen, remedy)
+    return Check(name, Result.PASS, seen)
+
+
+def _ecs_cluster(need: Need, facts: Facts, stack: Stack | None) -> Check:
+    name = "ECS cluster name"
+    if facts.ecs_cluster_exists is None:
+        return _unread(name, facts, "ecs_cluster_exists")
+    begun = stack is not None and stack.status != "REVIEW_IN_PROGRESS"
+    if facts.ecs_cluster_exists and not begun:
+        return Check(
+            name,
+            Result.FAIL,
+            f"an ECS cluster {need.stack} exists that no stack of ours made",
+            "Choose another cluster name, or delete that ECS cluster if it is a leftover.",
+        )
+    return Check(name, Result.PASS, f"{need.stack} is free or our own")
+
+
+def _offered(name: str, facts: Facts, topic: str, what: str, remedy: str) -> Check:
+    offered: bool | None = getattr(facts, topic)
+    if offered is None:
+        return _unread(name, facts, topic)
+    if not offered:
+        return Check(name, Result.FAIL, f"{what} is not offered in {facts.region}", remedy)
+    return Check(name, Result.PASS, f"{what} is offered")
+
+
+def _network(need: Need, facts: Facts) -> list[Check]:
+    network = facts.network
+    if network is None:
+        return [_unread("VPC", facts, "network")]
+    checks = [_dns(network), _way_out(need, network)]
+    if need.creates:
+        checks.append(_addresses(need, network))
+    return checks
+
+
+def _dns(network: Network) -> Check:
+    off = [
+        name
+        for name, on in (
+            ("DNS support", network.dns_support),
+            ("DNS hostnames", network.dns_hostnames),
+        )
+        if not on
+    ]
+    if off:
+        return Check(
+            "VPC DNS",
+            Result.FAIL,
+            f"{' and '.join(off)} off",
+            "Turn both on: EFS and the private DNS namespace depend on them.",
+        )
+    return Check("VPC DNS", Result.PASS, "support and hostnames are on")
+
+
+def _way_out(need: Need, network: Network) -> Check:
+    name = "way out of the private subnets"
+    closed = [subnet.subnet_id for subnet in network.subnets if not subnet.way_out]
+    if not closed:
+        ways = ", ".join(sorted({subnet.way_out for subnet in network.subnets}))
+        return Check(name, Result.PASS, f"by {ways}")
+    missing = [endpoint for endpoint in NEEDED_ENDPOINTS if endpoint not in network.endpoints]
+    remedy = (
+        "Deploy the control stack with NatGateways 1 or 3, or give the VPC the endpoints of "
+        "docs/network.md and mirror the images (ImageRegistryPrefix)."
+    )
+    if missing:
+        return Check(
+            name,
+            Result.FAIL,
+            f"no default route in {', '.join(closed)}, and no endpoints for {', '.join(missing)}",
+            remedy,
+        )
+    if need.docker_hub:
+        return Check(
+            name,
+            Result.FAIL,
+            f"no default route in {', '.join(closed)}, so images cannot come from Docker Hub",
+            remedy,
+        )
+    return Check(name, Result.PASS, "by VPC endpoints")
+
+
+def _addresses(need: Need, network: Network) -> Check:
+    zones = max(1, len(network.subnets))
+    # Per subnet: its share of the tasks, a load balancer's eight, and one each for the network
+    # load balancer, EFS, Aurora and the functions.
+    needed = math.ceil(need.tasks / zones) + _BALANCER_ADDRESSES + 4
+    short = [f"{s.subnet_id} has {s.free}" for s in network.subnets if s.free < needed]
+    if short:
+        return Check(
+            "free addresses",
+            Result.FAIL,
+            f"{needed} needed in each private subnet; {', '.join(short)}",
+            "Use larger or emptier subnets.",
+        )
+    least = min((subnet.free for subnet in network.subnets), default=0)
+    return Check("free addresses", Result.PASS, f"{needed} needed, at least {least} free")
+
+
+def _bucket(facts: Facts) -> Check:
+    name = "artifact bucket"
+    if facts.bucket is None:
+        return _unread(name, facts, "bucket")
+    wrong = [
+        what
+        for what, right in (
+            ("not private", facts.bucket.private),
+            ("not versioned", facts.bucket.versioned),
+        )
+        if not right
+    ]
+    if wrong:
+        return Check(
+            name,
+            Result.FAIL,
+            " and ".join(wrong),
+            "Block public access and turn versioning on again: it holds templates and the audit "
+            "trail.",
+        )
+    return Check(name, Result.PASS, "private and versioned")

@@ -1,0 +1,141 @@
+"""What a cluster costs per month before usage, from a dated price list; no price is ever guessed.
+
+The list, ``prices.json``, holds on-demand prices of the regions that were looked up. Anything else
+is "no price for" it, and a sum that lacks a part is no sum.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Any, Final
+
+# Each broker renews its lease every third of 15 seconds.
+_LEASE_WRITES_PER_HOUR: Final = 3600 // 5
+_ZONES: Final = 3
+NOT_INCLUDED: Final = (
+    "storage, I/O and backups of Aurora; EFS; logs and metrics; load-balancer capacity units; data "
+    "transfer; NAT gateways of the network, which clusters share"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What of a cluster is paid for by the hour. CPU in Fargate's units, memory in MiB."""
+
+    brokers: int
+    connectors: int
+    broker_cpu: int
+    broker_memory: int
+    connectors_cpu: int
+    connectors_memory: int
+    architecture: str
+    instance_class: str
+    instances: int
+    public: bool
+    own_keys: bool
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, str], *, brokers: int, connectors: int) -> Size:
+        """Take sizes from the cluster's parameters and the counts that run or will run."""
+        return cls(
+            brokers=brokers,
+            connectors=connectors,
+            broker_cpu=int(parameters["BrokerCpu"]),
+            broker_memory=int(parameters["BrokerMemory"]),
+            connectors_cpu=int(parameters["ConnectorsCpu"]),
+            connectors_memory=int(parameters["ConnectorsMemory"]),
+            architecture=parameters["CpuArchitecture"],
+            instance_class=parameters["DatabaseInstanceClass"],
+            instances=int(parameters["DatabaseInstances"]),
+            public=parameters["LoadBalancerScheme"] == "internet-facing",
+            own_keys=not parameters["KmsKeyArn"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Cost per month. ``total`` is None when a price is missing; ``missing`` says which."""
+
+    total: Decimal | None
+    items: Mapping[str, Decimal]
+    missing: tuple[str, ...]
+    as_of: str
+    currency: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the cost as JSON; amounts as strings with two decimals."""
+        return {
+            "total": None if self.total is None else f"{self.total:.2f}",
+            "items": {name: f"{amount:.2f}" for name, amount in self.items.items()},
+            "missing": list(self.missing),
+            "asOf": self.as_of or None,
+            "currency": self.currency,
+        }
+
+
+@functools.cache
+def price_list() -> Mapping[str, Any]:
+    """Read the price list."""
+    text = Path(__file__).with_name("prices.json").read_text(encoding="utf-8")
+    found: Mapping[str, Any] = json.loads(text)
+    return found
+
+
+def monthly_cost(size: Size, region: str, prices: Mapping[str, Any] | None = None) -> Cost:
+    """Fixed cost of a cluster per month. ``prices`` default to the list that is shipped."""
+    listed = price_list() if prices is None else prices
+    known = listed["regions"].get(region)
+    if known is None:
+        return Cost(None, {}, (f"no price for {region}",), "", listed["currency"])
+    hours = Decimal(listed["hoursPerMonth"])
+    items: dict[str, Decimal] = {}
+    missing: list[str] = []
+
+    def add(name: str, amount: Decimal | None, what: str) -> None:
+        if amount is None:
+            missing.append(f"no price for {what} in {region}")
+        else:
+            items[name] = amount.quantize(Decimal("0.01"), ROUND_HALF_UP)
+
+    def fargate(count: int, cpu: int, memory: int) -> Decimal | None:
+        vcpu = known["fargateVcpuHour"].get(size.architecture)
+        gigabyte = known["fargateGbHour"].get(size.architecture)
+        if vcpu is None or gigabyte is None:
+            return None
+        each = Decimal(vcpu) * cpu / 1024 + Decimal(gigabyte) * memory / 1024
+        return each * count * hours
+
+    tasks = f"Fargate {size.architecture}"
+    add("brokers", fargate(size.brokers, size.broker_cpu, size.broker_memory), tasks)
+    add("connectors", fargate(size.connectors, size.connectors_cpu, size.connectors_memory), tasks)
+    instance = known["auroraInstanceHour"].get(size.instance_class)
+    add(
+        "database instances",
+        None if instance is None else Decimal(instance) * size.instances * hours,
+        size.instance_class,
+    )
+    balancers = Decimal(known["applicationLoadBalancerHour"]) + Decimal(
+        known["networkLoadBalancerHour"]
+    )
+    add("load balancers", balancers * hours, "load balancers")
+    if size.public:
+        add(
+            "public addresses",
+            Decimal(known["publicAddressHour"]) * 2 * _ZONES * hours,
+            "public addresses",
+        )
+    keys = Decimal(known["keyMonth"]) * 3 if size.own_keys else Decimal(0)
+    add(
+        "keys, secrets, private DNS",
+        keys + Decimal(known["secretMonth"]) * 3 + Decimal(known["hostedZoneMonth"]),
+        "keys and secrets",
+    )
+    writes = size.brokers * _LEASE_WRITES_PER_HOUR
+    add("broker-id leases in S3", Decimal(known["bucketWrite"]) * writes * hours, "S3 requests")
+    total = None if missing else sum(items.values(), Decimal(0))
+    return Cost(total, items, tuple(dict.fromkeys(missing)), known["asOf"], listed["currency"])

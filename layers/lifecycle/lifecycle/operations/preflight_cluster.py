@@ -1,0 +1,68 @@
+"""Check before any change what would make it fail, and say all of it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.certificates import rds_root_certificate
+from lifecycle.core.freeze import refuse_if_frozen
+from lifecycle.core.preflight import Need, check_all, refuse_failed
+from lifecycle.core.stack import present_parameters
+from lifecycle.core.verification import overall
+from lifecycle.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from lifecycle.ports import Account, Stacks
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """The use case with what it needs from outside. It changes nothing."""
+
+    stacks: Stacks
+    account: Account
+    region: str
+    control_stack: str
+    declarations: Mapping[str, Mapping[str, object]]
+
+    def check(self, request: Mapping[str, Any], *, planning: bool) -> dict[str, Any]:
+        """Run every check for a request; returns ``result`` and ``checks``.
+
+        ``planning`` when a plan is made: what only keeps it from being applied is a warning then.
+        Raises ``PreflightFailed`` naming each failed check, and ``ClusterFrozen``.
+        """
+        stack = self.stacks.describe(request["stack"])
+        if stack is not None and not planning:
+            refuse_if_frozen(stack.name, stack.tags)
+        need = Need.of(request["stack"], stack, self._parameters(request, stack))
+        checks = check_all(
+            need,
+            self.account.facts(need),
+            stack=stack,
+            control_stack=self.control_stack,
+            cluster=request["cluster"],
+            certificate=self._certificate_problem(),
+            planning=planning,
+        )
+        refuse_failed(checks)
+        return {
+            "result": overall(checks),
+            "checks": [check.as_dict() for check in checks],
+        }
+
+    def _parameters(self, request: Mapping[str, Any], stack: Any) -> dict[str, str]:
+        """Every parameter that the cluster will have: the plan's, requested, present, default."""
+        planned: Mapping[str, str] = {}
+        if request.get("changeSet"):
+            planned = self.stacks.change_set(request["changeSet"], request["stack"]).parameters
+        defaults = {name: str(d.get("default", "")) for name, d in self.declarations.items()}
+        return {**defaults, **present_parameters(stack), **request["parameters"], **planned}
+
+    def _certificate_problem(self) -> str:
+        try:
+            rds_root_certificate(self.region)
+        except InvalidRequest as error:
+            return error.message
+        return ""
