@@ -1,0 +1,65 @@
+"""A trial: a cluster to try things on, which leaves nothing behind when it is torn down.
+
+It is one from its first change set to its last, and its stack carries a tag that says so. What
+makes it one is the parameter ``Trial`` and a template in which nothing is retained: CloudFormation
+takes no condition in a deletion policy, so the policies are rewritten before the upload.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+PARAMETER: Final = "Trial"
+TAG_TRIAL: Final = "camunda:trial"
+
+# The smallest sizes that work. Each can be given another value, except those below.
+DEFAULTS: Final[Mapping[str, str]] = {
+    "Brokers": "1",
+    "Partitions": "1",
+    "ReplicationFactor": "1",
+    "Connectors": "1",
+    "BrokerCpu": "1024",
+    "BrokerMemory": "2048",
+    "ConnectorsCpu": "512",
+    "ConnectorsMemory": "1024",
+    "ContinuousBackup": "false",
+    "DatabaseInstances": "1",
+    "DatabaseBackupRetentionDays": "1",
+    "LogRetentionDays": "1",
+}
+# Protection would keep it from being removed; Container Insights makes a log group outside of the
+# stack, which would be left behind.
+FIXED: Final[Mapping[str, str]] = {
+    "DatabaseDeletionProtection": "false",
+    "ContainerInsights": "disabled",
+}
+
+# A task definition keeps its replaced revisions (they cost nothing): brokers may still run them.
+_POLICIES: Final = re.compile(
+    rb"^    DeletionPolicy: (?:RetainExceptOnCreate|Snapshot)\n"
+    rb"    UpdateReplacePolicy: (?:Retain|Snapshot)$",
+    re.MULTILINE,
+)
+_DELETE: Final = b"    DeletionPolicy: Delete\n    UpdateReplacePolicy: Delete"
+
+
+def is_trial(parameters: Mapping[str, str]) -> bool:
+    """Tell whether parameters, requested or present, are those of a trial."""
+    return parameters.get(PARAMETER) == "true"
+
+
+def trial_parameters(requested: Mapping[str, str]) -> dict[str, str]:
+    """Fill a request for a new trial with the smallest sizes and what is fixed."""
+    return {**DEFAULTS, **requested, **FIXED}
+
+
+def trial_template(template: bytes) -> bytes:
+    """Give the cluster template (YAML) so that nothing of it is retained."""
+    return _POLICIES.sub(_DELETE, template)
+
+
+def tags(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Tags that a stack carries beside the others, by its parameters."""
+    return {TAG_TRIAL: "true"} if is_trial(parameters) else {}
