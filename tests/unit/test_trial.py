@@ -6,6 +6,7 @@ import pytest
 from lifecycle.core.parameters import cluster_parameters
 from lifecycle.core.request import read_provision_request
 from lifecycle.core.trial import DEFAULTS, FIXED, tags, trial_parameters, trial_template
+from lifecycle.errors import InvalidRequest
 
 from tools.generate_parameters import TEMPLATE, load_template
 
@@ -63,3 +64,31 @@ def test_sizes_can_be_asked_for_and_protection_cannot() -> None:
 )
 def test_the_stack_says_what_it_is(parameters: dict[str, str], expected: dict[str, str]) -> None:
     assert tags(parameters) == expected
+
+
+def read(parameters: dict[str, object], present: dict[str, str] | None = None) -> dict[str, str]:
+    raw = {"clusterName": "demo", "parameters": parameters}
+    return dict(read_provision_request(raw, cluster_parameters(), present).parameters)
+
+
+def test_a_new_trial_is_small_without_being_told() -> None:
+    assert read({"Trial": True}) == {"Trial": "true", **DEFAULTS, **FIXED}
+
+
+def test_a_living_trial_keeps_its_sizes() -> None:
+    present = {"Trial": "true", "Brokers": "3", "ReplicationFactor": "3", "Partitions": "3"}
+    assert read({"Trial": True}, present) == {"Trial": "true"}
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_what_a_cluster_is_cannot_be_changed(wanted: bool) -> None:
+    present = {"Trial": str(not wanted).lower()}
+    with pytest.raises(InvalidRequest, match=r"parameters\.Trial"):
+        read({"Trial": wanted}, present)
+
+
+def test_protection_of_a_trial_is_refused_by_name() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        read({"Trial": True, "DatabaseDeletionProtection": True, "ContainerInsights": "enhanced"})
+    fields = [problem["field"] for problem in refused.value.problems]
+    assert fields == ["parameters.DatabaseDeletionProtection", "parameters.ContainerInsights"]

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from lifecycle.core.names import CLUSTER_NAME_RULE, is_cluster_name
+from lifecycle.core.trial import FIXED, is_trial, trial_parameters
+from lifecycle.core.trial import PARAMETER as TRIAL
 from lifecycle.errors import InvalidRequest
 
 Declarations = Mapping[str, Mapping[str, object]]
@@ -97,6 +99,9 @@ def read_provision_request(
     parameters: dict[str, str] = {}
     if isinstance(given, Mapping):
         parameters, wrong = read_parameters(given, declarations)
+        wrong += _as_a_trial(parameters, present or {})
+        if is_trial(parameters) and not present:
+            parameters = trial_parameters(parameters)
         problems += wrong
         if not wrong:
             problems += _across(parameters, declarations, present or {})
@@ -257,6 +262,28 @@ def _across(
             )
     if value("LoadBalancerScheme") == "internet-facing":
         problems += _public(value)
+    return problems
+
+
+def _as_a_trial(parameters: Mapping[str, str], present: Mapping[str, str]) -> list[Problem]:
+    problems = []
+    was, wanted = present.get(TRIAL, "false"), parameters.get(TRIAL)
+    if present and wanted is not None and wanted != was:
+        problems.append(
+            Problem(
+                f"parameters.{TRIAL}",
+                wanted,
+                f"{was}, which this cluster is for as long as it lives; leave it out",
+            )
+        )
+    if is_trial({**present, **parameters}):
+        problems += [
+            Problem(
+                f"parameters.{name}", parameters[name], f"{value}, because nothing keeps a trial"
+            )
+            for name, value in FIXED.items()
+            if parameters.get(name, value) != value
+        ]
     return problems
 
 
