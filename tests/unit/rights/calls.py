@@ -180,7 +180,7 @@ class _Walk:
             return (bound,)
         return ()
 
-    def statements(  # noqa: PLR0912 - one branch per kind of statement
+    def statements(
         self, body: Iterable[ast.stmt], local: dict[str, Values], names: Mapping[str, Any]
     ) -> Values:
         answer: Values = ()
@@ -195,13 +195,10 @@ class _Walk:
                         value = getattr(importlib.import_module(module), alias.name, None)
                         local[alias.asname or alias.name] = self._known(value)
                 case ast.Assign(targets=targets, value=value):
-                    values = self.value(value, local, names)
                     for target in targets:
-                        if isinstance(target, ast.Name):
-                            local[target.id] = _union(local.get(target.id, ()), values)
-                case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-                    values = self.value(value, local, names)
-                    local[name] = _union(local.get(name, ()), values)
+                        self._assign(target, value, local, names)
+                case ast.AnnAssign(target=target, value=ast.expr() as value):
+                    self._assign(target, value, local, names)
                 case ast.Return(value=ast.expr() as value):
                     answer = _union(answer, self.value(value, local, names))
                 case _:
@@ -211,6 +208,21 @@ class _Walk:
                         else:
                             answer = _union(answer, self._inside(child, local, names))
         return answer
+
+    def _assign(
+        self,
+        target: ast.expr,
+        value: ast.expr,
+        local: dict[str, Values],
+        names: Mapping[str, Any],
+    ) -> None:
+        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+            for one, part in zip(target.elts, value.elts, strict=True):
+                self._assign(one, part, local, names)
+            return
+        values = self.value(value, local, names)
+        if isinstance(target, ast.Name):
+            local[target.id] = _union(local.get(target.id, ()), values)
 
     def _inside(self, node: ast.AST, local: dict[str, Values], names: Mapping[str, Any]) -> Values:
         """Visit what is neither a statement nor an expression: handlers, cases, with-items."""
@@ -314,7 +326,8 @@ class _Walk:
             return (Client(service),)
         if isinstance(function, ClientMethod):
             if function.name == "get_paginator":
-                self.found.add((function.service, arguments[0][0]))
+                # Unknown where the name is a parameter; then the callers' walks know it.
+                self.found.update((function.service, name) for name in arguments[0])
             elif function.name == "get_waiter":
                 raise NotImplementedError(f"which operation does waiter {arguments[0]} call?")
             return ()

@@ -15,7 +15,7 @@ from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from cfnlint.template.transforms._sam import Transform
 
 from tests.unit.rights.actions import exists
-from tests.unit.rights.unused import NEVER, ONLY_FOR
+from tests.unit.rights.unused import NEVER, NOT_FOR, ONLY_FOR
 from tools.generate_parameters import load_template
 
 REGION = "eu-central-1"
@@ -99,7 +99,7 @@ def needed(template: Path) -> dict[str, set[str]]:
             for (kind, name), actions in ONLY_FOR.items()
             if kind == resource_type and name not in used
             for action in actions
-        }
+        } | {action for kind, action in NOT_FOR if kind == resource_type}
         for action in permissions(resource_type) - unneeded - set(NEVER):
             found.setdefault(action, set()).add(resource_type)
     return found

@@ -58,7 +58,6 @@ ONLY_FOR: Mapping[tuple[str, str], set[str]] = {
         "ec2:AssociateSubnetCidrBlock",
         "ec2:DisassociateSubnetCidrBlock",
     },
-    ("AWS::EC2::VPC", "InstanceTenancy"): {"ec2:ModifyVpcTenancy"},
     ("AWS::EC2::VPCEndpoint", "ServiceNetworkArn"): {
         "vpc-lattice:CreateServiceNetworkVpcEndpointAssociation"
     },
@@ -259,9 +258,15 @@ NEVER: Mapping[str, str] = {
     "dynamodb:Scan": "the contents of a table are not the deployer's",
     "dynamodb:UpdateItem": "the contents of a table are not the deployer's",
     "ec2:CreateVpcEncryptionControl": "the VPC asks for no encryption control",
+    "ec2:ModifyVpcTenancy": "the VPC's tenancy never changes",
     "ecs:PutAccountSetting": "a cluster's settings are its own, not the account's",
     "ecs:PutAccountSettingDefault": "a cluster's settings are its own, not the account's",
     "iam:DeleteRolePermissionsBoundary": "no role may ever lose its boundary",
     "rds:CreateDBSnapshot": "members of an Aurora cluster have no snapshots of their own",
     "s3:DeleteObject": "a bucket with objects is never emptied by a stack",
+}
+
+# Listed by one type's schema, of no use to that type here.
+NOT_FOR: Mapping[tuple[str, str], str] = {
+    ("AWS::DynamoDB::Table", "iam:CreateServiceLinkedRole"): "only replicas and scaling have one",
 }
