@@ -90,6 +90,11 @@ class LocalConfig:
         return self.root / "logs"
 
     @property
+    def authorisation_log(self) -> Path:
+        """Which rights the functions' roles used, and what they were denied; see `aws/audit.py`."""
+        return self.logs / "authorisation.jsonl"
+
+    @property
     def cache(self) -> Path:
         """Downloads, shared by all instances and never deleted by `down`."""
         override = os.environ.get("CAMUNDA_LIFECYCLE_CACHE")

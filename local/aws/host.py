@@ -115,10 +115,11 @@ def _check_port(config: LocalConfig) -> None:
 
 def _extended_emulator(instance: Instance) -> LambdaPool:
     # Imported only after the environment is set.
-    from local.aws import cloudformation, functions, iam, stepfunctions
+    from local.aws import audit, cloudformation, functions, iam, stepfunctions
 
     cloudformation.install()
     iam.install()
+    audit.install(instance.config.authorisation_log)
     stepfunctions.install()
     pool = LambdaPool(
         instance,
