@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lifecycle.core.record import Execution, Record
     from lifecycle.core.seed import Proof, RoleFacts, Step
     from lifecycle.core.services import Service, StoppedTask
-    from lifecycle.core.stack import ChangeSet, Stack, StackEvent
+    from lifecycle.core.stack import ChangeSet, Stack, StackEvent, StackResource
     from lifecycle.core.topology import (
         ClusterConfiguration,
         PlannedChange,
@@ -185,6 +185,60 @@ class Stacks(Protocol):
 
     def events(self, name: str, token: str) -> Sequence[StackEvent]:
         """Events that carry the token, oldest first."""
+        ...
+
+    def contents(self, name: str) -> Sequence[StackResource]:
+        """Resources that a stack holds; those that it deleted are not among them."""
+        ...
+
+    def template(self, name: str) -> str:
+        """Text of the stack's template, as it was uploaded."""
+        ...
+
+    def unprotect(self, name: str) -> None:
+        """Turn termination protection off."""
+        ...
+
+    def delete(self, name: str, token: str) -> None:
+        """Delete a stack with the role it was made with. ``token`` marks the events that follow.
+
+        Raises ``StackNotDeleted`` when CloudFormation refuses to begin.
+        """
+        ...
+
+
+class Databases(Protocol):
+    """Aurora clusters, as far as their removal goes."""
+
+    def protect(self, identifier: str, *, on: bool) -> None:
+        """Turn deletion protection on or off; an Aurora cluster that is gone is no error."""
+        ...
+
+    def snapshots(self, identifier: str) -> Sequence[str]:
+        """Names of the manual snapshots of an Aurora cluster, gone or not, oldest first."""
+        ...
+
+
+class Storage(Protocol):
+    """What holds data, whatever service it is of."""
+
+    def size(self, resource: StackResource) -> int | None:
+        """Bytes that a resource holds; None when that cannot be known."""
+        ...
+
+    def empty_bucket(self, name: str) -> bool:
+        """Delete objects and versions for a while; True when nothing was left.
+
+        A bucket that does not exist is empty.
+        """
+        ...
+
+
+class Health(Protocol):
+    """The last verdict on each cluster's health."""
+
+    def forget(self, cluster: str) -> None:
+        """Remove what is known of a cluster that is gone."""
         ...
 
 

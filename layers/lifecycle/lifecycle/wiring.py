@@ -12,11 +12,19 @@ from lifecycle.settings import Settings
 if TYPE_CHECKING:
     from lifecycle.api.app import Api
     from lifecycle.operations.announce import Announcer
+    from lifecycle.operations.change_brokers import BrokerChanger
     from lifecycle.operations.change_stack import StackChanger
     from lifecycle.operations.clean_up_operation import Cleaner
     from lifecycle.operations.finish_operation import Finisher
     from lifecycle.operations.journal import Journal
     from lifecycle.operations.probe_cluster import Prober
+    from lifecycle.operations.probe_scaling import ScalingProber
+    from lifecycle.operations.scale_cluster import (
+        BrokerReader,
+        CountSetter,
+        ScaleObserver,
+        TaskProtector,
+    )
     from lifecycle.operations.seed_database import DatabaseSeeder
     from lifecycle.operations.start_services import ServiceStarter, StartFollower
     from lifecycle.operations.verify_cluster import Verifier
@@ -190,6 +198,67 @@ def prober() -> Prober:
         paths=NetworkPaths(),
         users=SecretsManagerUsers(),
         networks=networks,
+    )
+
+
+def broker_reader() -> BrokerReader:
+    """Everything that a decision about scaling rests on."""
+    from lifecycle.adapters.ecs_tasks import EcsBrokerTasks
+    from lifecycle.adapters.quotas import AwsFargateQuota
+    from lifecycle.operations.scale_cluster import BrokerReader
+
+    return BrokerReader(
+        stacks=stacks(),
+        tasks=EcsBrokerTasks(),
+        probe=probe(),
+        quota=AwsFargateQuota(),
+        control_stack=settings().control_stack,
+    )
+
+
+def scale_observer() -> ScaleObserver:
+    """Decisions about scaling."""
+    from lifecycle.operations.scale_cluster import ScaleObserver
+
+    return ScaleObserver(reader=broker_reader(), journal=journal())
+
+
+def count_setter() -> CountSetter:
+    """Desired count of the brokers' service."""
+    from lifecycle.adapters.ecs_tasks import EcsBrokerTasks
+    from lifecycle.operations.scale_cluster import CountSetter
+
+    return CountSetter(tasks=EcsBrokerTasks(), journal=journal())
+
+
+def task_protector() -> TaskProtector:
+    """Protection of tasks from scale-in."""
+    from lifecycle.adapters.ecs_tasks import EcsBrokerTasks
+    from lifecycle.operations.scale_cluster import TaskProtector
+
+    return TaskProtector(tasks=EcsBrokerTasks(), journal=journal())
+
+
+def broker_changer() -> BrokerChanger:
+    """Camunda's cluster changes; only inside the VPC."""
+    from lifecycle.adapters.management import HttpManagement
+    from lifecycle.operations.change_brokers import BrokerChanger
+
+    return BrokerChanger(management=HttpManagement, journal=journal())
+
+
+def scaling_prober() -> ScalingProber:
+    """The question about scaling, asked inside the VPC."""
+    import os
+
+    from lifecycle.adapters.management import HttpManagement
+    from lifecycle.adapters.secrets import SecretsManagerUsers
+    from lifecycle.operations.probe_scaling import ScalingProber
+
+    networks = (os.environ["VPC_CIDR"],)
+    return ScalingProber(
+        management=lambda name: HttpManagement(name, networks=networks),
+        users=SecretsManagerUsers(),
     )
 
 

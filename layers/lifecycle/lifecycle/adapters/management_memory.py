@@ -46,12 +46,14 @@ class InMemoryManagement:
         self._credentials = credentials
         self._now = now
         self._started: dict[int, float] = {}
+        self._addresses: dict[int, str] = {}
         for node in running:
             self.start_broker(node)
 
-    def start_broker(self, node: int) -> None:
+    def start_broker(self, node: int, address: str = "") -> None:
         """Start a broker process; it takes part as soon as the cluster lets it."""
         self._started[node] = self._now
+        self._addresses[node] = address or f"10.0.0.{10 + node}"
         self.pass_time(0)
 
     def kill_broker(self, node: int) -> None:
@@ -63,7 +65,7 @@ class InMemoryManagement:
         end = self._now + seconds
         while True:
             for node in sorted(self._started):
-                self._cluster.beat(node, _address(node), self._started[node], self._now)
+                self._cluster.beat(node, self._addresses[node], self._started[node], self._now)
             self._cluster.advance(self._now)
             if self._now >= end:
                 return
@@ -71,7 +73,7 @@ class InMemoryManagement:
 
     def addresses(self) -> tuple[str, ...]:
         """Addresses of the processes that run."""
-        return tuple(_address(node) for node in sorted(self._started))
+        return tuple(self._addresses[node] for node in sorted(self._started))
 
     def configuration(self) -> ClusterConfiguration:
         """Read the cluster configuration."""
@@ -88,7 +90,7 @@ class InMemoryManagement:
     def readiness(self, address: str) -> Readiness:
         """Ask one broker whether it is ready."""
         for node in self._serving():
-            if _address(node) == address:
+            if self._addresses[node] == address:
                 if self._cluster.brokers[node].ready:
                     return Readiness(address, ReadinessState.READY, "")
                 return Readiness(address, ReadinessState.NOT_READY, "HTTP 503")
@@ -126,7 +128,3 @@ class InMemoryManagement:
         self._require_gateway()
         if not self._cluster.coordinator_lives(self._now):
             raise ManagementUnavailable("No broker could answer: HTTP 502: broker 0 is not known.")
-
-
-def _address(node: int) -> str:
-    return f"10.0.0.{10 + node}"

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.core.scaling import PHASES
+
 if TYPE_CHECKING:
     from lifecycle.core.record import Execution, Record
 
@@ -20,6 +22,7 @@ STEPS: Final[Mapping[str, tuple[str, ...]]] = {
         "Brokers and connectors start",
         "Verification",
     ),
+    "scale": PHASES,
 }
 _NEXT: Final = " Next: "
 _TRUTH: Final = " True now: "

@@ -1,0 +1,19 @@
+"""Look at tasks and brokers and decide the next action towards the requested brokers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.core.operation import Operation
+from lifecycle.observability import Event, entry_point
+from lifecycle.wiring import scale_observer
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    return scale_observer().look(
+        Operation.from_state(event["operation"]),
+        requested=event["count"],
+        memory=event["memory"],
+        sent=event["sent"] or None,
+    )

@@ -1,0 +1,19 @@
+"""Protect broker tasks from scale-in, or take that away; without tasks, from all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.core.operation import Operation
+from lifecycle.observability import Event, entry_point
+from lifecycle.wiring import task_protector
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    operation, cluster = Operation.from_state(event["operation"]), event["cluster"]
+    if event["action"] == "PROTECT":
+        return task_protector().protect(operation, cluster, task_ids=event["tasks"])
+    if event["action"] == "UNPROTECT":
+        return task_protector().unprotect(operation, cluster, task_ids=event["tasks"])
+    return task_protector().unprotect_all(operation, cluster)

@@ -1,0 +1,19 @@
+"""Set the desired count of the brokers' service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.core.operation import Operation
+from lifecycle.observability import Event, entry_point
+from lifecycle.wiring import count_setter
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    return count_setter().set_count(
+        Operation.from_state(event["operation"]),
+        event["cluster"],
+        count=event["count"],
+        protected=event["protected"],
+    )

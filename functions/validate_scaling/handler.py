@@ -1,0 +1,14 @@
+"""Check a scale request; nothing is changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.observability import Event, entry_point
+from lifecycle.operations.validate_scaling import validate_scaling
+from lifecycle.wiring import settings, stacks
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    return validate_scaling(event["input"], control_stack=settings().control_stack, stacks=stacks())

@@ -1,0 +1,175 @@
+"""The brokers' ECS service task by task: addresses, protection, counts.
+
+Sources: the API references of DescribeTasks (attachments), UpdateTaskProtection and
+GetTaskProtection; aws-containers/ecs-task-protection-examples for what ``failures`` mean.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.adapters.aws import client
+from lifecycle.core.brokers import BrokerService, BrokerTask
+from lifecycle.core.services import Deployment
+from lifecycle.errors import ScalingNotSettled, ServiceMissing
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecs import ECSClient
+
+_DESCRIBED_PER_CALL: Final = 100
+_PROTECTED_PER_CALL: Final = 10
+
+
+class EcsBrokerTasks:
+    """The ``BrokerTasks`` port on ECS."""
+
+    @property
+    def _api(self) -> ECSClient:
+        api: ECSClient = client("ecs")
+        return api
+
+    def observe(self, ecs_cluster: str, service: str, *, since: str) -> BrokerService:
+        """Service, tasks with addresses and protection, failures since then (ISO 8601, UTC)."""
+        found = self._describe(ecs_cluster, service)
+        tasks = self._tasks(ecs_cluster, service, "RUNNING")
+        protected = self._protected(ecs_cluster, [task["taskArn"] for task in tasks])
+        start = datetime.fromisoformat(since)
+        return BrokerService(
+            name=found["serviceName"],
+            desired=found["desiredCount"],
+            deployments=tuple(
+                Deployment(
+                    deployment_id=one["id"],
+                    status=one["status"],
+                    rollout_state=one.get("rolloutState", ""),
+                    rollout_reason=one.get("rolloutStateReason", ""),
+                    failed_tasks=one.get("failedTasks", 0),
+                )
+                for one in found.get("deployments", ())
+            ),
+            tasks=tuple(_task(task, protected) for task in tasks),
+            failures=self._failures(ecs_cluster, service, found, start),
+        )
+
+    def set_count(
+        self, ecs_cluster: str, service: str, count: int, *, minimum_healthy: int
+    ) -> None:
+        """Set count and minimum healthy percent together, without a new deployment."""
+        # UpdateService replaces the whole structure: what is not repeated goes back to a default.
+        present = self._describe(ecs_cluster, service).get("deploymentConfiguration", {})
+        configuration: Any = {**present, "minimumHealthyPercent": minimum_healthy}
+        self._api.update_service(
+            cluster=ecs_cluster,
+            service=service,
+            desiredCount=count,
+            deploymentConfiguration=configuration,
+        )
+
+    def protect(self, ecs_cluster: str, task_ids: Sequence[str], *, minutes: int) -> None:
+        """Protect tasks from scale-in. ECS answers 200 also for tasks that it did not protect."""
+        failed: list[str] = []
+        for few in itertools.batched(task_ids, _PROTECTED_PER_CALL, strict=False):
+            answer = self._api.update_task_protection(
+                cluster=ecs_cluster,
+                tasks=list(few),
+                protectionEnabled=True,
+                expiresInMinutes=minutes,
+            )
+            done = {
+                one["taskArn"].rsplit("/", 1)[-1]
+                for one in answer["protectedTasks"]
+                if one["protectionEnabled"]
+            }
+            reasons = {
+                one.get("arn", "").rsplit("/", 1)[-1]: one.get("reason", "")
+                for one in answer.get("failures", ())
+            }
+            failed += [
+                f"{task} ({reasons.get(task) or 'no reason given'})"
+                for task in few
+                if task not in done
+            ]
+        if failed:
+            raise ScalingNotSettled(
+                f"ECS did not protect {', '.join(failed)} from scale-in; no count was lowered.",
+                next_step="Start the same request again; it continues from what exists.",
+            )
+
+    def unprotect(self, ecs_cluster: str, task_ids: Sequence[str]) -> None:
+        """Take protection away; a task that is gone needs none."""
+        for few in itertools.batched(task_ids, _PROTECTED_PER_CALL, strict=False):
+            self._api.update_task_protection(
+                cluster=ecs_cluster, tasks=list(few), protectionEnabled=False
+            )
+
+    def _describe(self, ecs_cluster: str, service: str) -> Any:
+        try:
+            answer = self._api.describe_services(cluster=ecs_cluster, services=[service])
+        except self._api.exceptions.ClusterNotFoundException as error:
+            raise ServiceMissing(f"There is no ECS cluster {ecs_cluster}.") from error
+        found = [one for one in answer["services"] if one["status"] == "ACTIVE"]
+        if not found:
+            raise ServiceMissing(f"ECS cluster {ecs_cluster} has no active service {service}.")
+        return found[0]
+
+    def _tasks(self, ecs_cluster: str, service: str, wanted: Any) -> list[Any]:
+        pages = self._api.get_paginator("list_tasks").paginate(
+            cluster=ecs_cluster, serviceName=service, desiredStatus=wanted
+        )
+        arns = [arn for page in pages for arn in page["taskArns"]]
+        return [
+            task
+            for few in itertools.batched(arns, _DESCRIBED_PER_CALL, strict=False)
+            for task in self._api.describe_tasks(cluster=ecs_cluster, tasks=list(few))["tasks"]
+        ]
+
+    def _protected(self, ecs_cluster: str, arns: Sequence[str]) -> dict[str, int]:
+        """Epoch seconds until which each protected task is protected."""
+        return {
+            one["taskArn"]: int(one["expirationDate"].timestamp())
+            for few in itertools.batched(arns, _DESCRIBED_PER_CALL, strict=False)
+            for one in self._api.get_task_protection(cluster=ecs_cluster, tasks=list(few))[
+                "protectedTasks"
+            ]
+            if one["protectionEnabled"]
+        }
+
+    def _failures(
+        self, ecs_cluster: str, service: str, found: Any, start: datetime
+    ) -> tuple[str, ...]:
+        """Tasks that could not be placed or started: never one that ran."""
+        events = [
+            event["message"]
+            for event in found.get("events", ())[:10]
+            if "unable to place" in event["message"] and event["createdAt"] >= start
+        ]
+        stopped = [
+            f"task {task['taskArn'].rsplit('/', 1)[-1]}: {task.get('stoppedReason', 'no reason')}"
+            for task in self._tasks(ecs_cluster, service, "STOPPED")
+            if task.get("stopCode") == "TaskFailedToStart"
+            and "stoppedAt" in task
+            and task["stoppedAt"] >= start
+        ]
+        return (*events, *stopped)
+
+
+def _task(task: Any, protected: dict[str, int]) -> BrokerTask:
+    return BrokerTask(
+        task_id=task["taskArn"].rsplit("/", 1)[-1],
+        address=_address(task),
+        status=task["lastStatus"],
+        wanted=task["desiredStatus"] == "RUNNING",
+        protected_until=protected.get(task["taskArn"], 0),
+    )
+
+
+def _address(task: Any) -> str:
+    for attachment in task.get("attachments", ()):
+        if attachment.get("type") == "ElasticNetworkInterface":
+            for detail in attachment.get("details", ()):
+                if detail.get("name") == "privateIPv4Address":
+                    return str(detail["value"])
+    return ""

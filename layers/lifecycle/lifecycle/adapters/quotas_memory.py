@@ -1,0 +1,17 @@
+"""In-memory twin of the Fargate quota."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class MemoryFargateQuota:
+    """Limit and use, set by the test."""
+
+    limit: float | None = 100.0
+    used: float | None = 0.0
+
+    def vcpus(self) -> tuple[float | None, float | None]:
+        """Limit and present use."""
+        return self.limit, self.used
