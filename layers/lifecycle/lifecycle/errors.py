@@ -93,6 +93,14 @@ class StackFailed(LifecycleError):
     """A resource of the stack could not be created or updated."""
 
 
+class TasksRemain(LifecycleError):
+    """Tasks still run, or targets are still registered, long after the counts went to zero."""
+
+
+class StackNotDeleted(LifecycleError):
+    """CloudFormation refused to delete the stack, or could not delete all of it."""
+
+
 class DatabaseNotReady(LifecycleError):
     """The database is starting or not reachable yet; trying again is right."""
 
@@ -255,6 +263,12 @@ class StartUncertain(LifecycleError):
     default_next_step = (
         "Send the same request with the same Idempotency-Key again: it never starts twice."
     )
+
+    def __init__(
+        self, message: str, *, operation_id: str = "", next_step: str | None = None
+    ) -> None:
+        super().__init__(message, next_step=next_step)
+        self.operation_id = operation_id
 
 
 class RequestTooLarge(LifecycleError):

@@ -82,7 +82,9 @@ class StepFunctionsExecutions:
 
 
 def _uncertain(name: str, reason: str) -> StartUncertain:
-    return StartUncertain(f"Whether execution {name} was started is not known: {reason}")
+    return StartUncertain(
+        f"Whether execution {name} was started is not known: {reason}", operation_id=name
+    )
 
 
 def _iso(at: datetime) -> str:

@@ -33,6 +33,8 @@ class MemoryExecutions:
     def start(self, machine_arn: str, name: str, text: str) -> bool:
         """Start an execution; False when one of that name exists already."""
         failing, self.failing = self.failing, None
+        if isinstance(failing, StartUncertain):
+            failing.operation_id = name
         if failing is not None and not self.lost_answer:
             raise failing
         if machine_arn not in self.machines:
@@ -43,7 +45,7 @@ class MemoryExecutions:
         if found is None:
             self.executions[arn] = Execution(arn, "RUNNING", _AT, input=text)
         if failing is not None:
-            raise StartUncertain(failing.message)
+            raise failing
         return started
 
     def describe(self, execution_arn: str) -> Execution | None:

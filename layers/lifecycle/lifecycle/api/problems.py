@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from lifecycle.errors import ClusterBusy, InvalidRequest, LifecycleError
+from lifecycle.errors import ClusterBusy, InvalidRequest, LifecycleError, StartUncertain
 
 CONTENT_TYPE: Final = "application/problem+json"
 RETRY_SECONDS: Final = 5
@@ -41,8 +41,10 @@ def problem(error: LifecycleError, *, request_id: str) -> tuple[int, dict[str, A
     }
     if isinstance(error, InvalidRequest):
         document["errors"] = [dict(wrong) for wrong in error.problems]
-    if isinstance(error, ClusterBusy):
+    if isinstance(error, ClusterBusy | StartUncertain):
         document["operationId"] = error.operation_id
+    if isinstance(error, StartUncertain):
+        document["idempotencyKey"] = error.operation_id.rpartition(".")[2]
     return status, document
 
 

@@ -94,9 +94,13 @@ class OperationStarter:
         locked = operation.machine not in UNLOCKED_VERBS
         if locked:
             self.journal.take(operation)
-        there = self.records.claim(
-            operation, caller=caller, request_hash=digest(text), now=self.journal.clock.now()
-        )
+        try:
+            there = self.records.claim(
+                operation, caller=caller, request_hash=digest(text), now=self.journal.clock.now()
+            )
+        except Exception:
+            self._withdraw(operation, text)
+            raise
         if there is not None and there.request_hash != digest(text):
             self._release_if_ended(operation)
             raise _reused(operation)
@@ -111,9 +115,7 @@ class OperationStarter:
                 raise
             return record, execution
         except LifecycleError:
-            if self.machines.describe(operation.execution_arn) is None:
-                self.records.withdraw(operation.operation_id, digest(text))
-                self.journal.release(operation)
+            self._withdraw(operation, text)
             raise
         if started:
             return record, None
@@ -122,6 +124,12 @@ class OperationStarter:
         if compare(text, recorded=None, execution_input=given) is Known.OTHER:
             raise _reused(operation)
         return record, execution
+
+    def _withdraw(self, operation: Operation, text: str) -> None:
+        """Leave nothing behind, unless another request with this key got further than ours."""
+        if self.machines.describe(operation.execution_arn) is None:
+            self.records.withdraw(operation.operation_id, digest(text))
+            self.journal.release(operation)
 
     def _release_if_ended(self, operation: Operation) -> Execution | None:
         """Another request with this key was faster: its end has freed the lock, so must ours."""

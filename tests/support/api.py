@@ -1,0 +1,134 @@
+"""The REST API on the twins, asked as API Gateway asks the function."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lifecycle.api.app import Api
+from lifecycle.core.arns import MachineArns
+from lifecycle.core.parameters import cluster_parameters
+from lifecycle.core.record import Execution
+from lifecycle.observability import of_aws
+from lifecycle.operations.read_clusters import ClusterReader
+from lifecycle.operations.read_operations import OperationReader
+from lifecycle.operations.start_operation import OperationStarter
+from lifecycle.operations.validate_request import validate_request
+
+from tests.support.world import CONTROL, World
+
+ARNS = MachineArns("aws", "eu-central-1", "123456789012", CONTROL)
+CALLER = "arn:aws:iam::123456789012:user/ada"
+
+
+@dataclass
+class ApiWorld:
+    """A world with an API in front of it."""
+
+    world: World = field(default_factory=World)
+    # Stands between the use case and a twin; a test may interrupt there.
+    between: Callable[[Any], Any] = lambda twin: twin
+    keys: Any = field(default_factory=lambda: (f"generated-{n}" for n in itertools.count(1)))
+
+    def __post_init__(self) -> None:
+        for verb in ("provision", "scale", "plan", "teardown"):
+            self.world.executions.machines.add(ARNS.machine(verb))
+        self.world.probe.answers["overview"] = {
+            "members": None,
+            "pendingChange": None,
+            "topology": None,
+            "problems": [],
+        }
+
+    @property
+    def operations(self) -> OperationReader:
+        return OperationReader(machines=self.world.executions, records=self.world.table, arns=ARNS)
+
+    @property
+    def starter(self) -> OperationStarter:
+        return OperationStarter(
+            machines=self.between(self.world.executions),
+            records=self.between(self.world.table),
+            journal=replace(self.world.journal, locks=self.between(self.world.table)),
+            arns=ARNS,
+            validators={"provision": self._validate, "plan": lambda _: None},
+            new_key=lambda: str(next(self.keys)),
+        )
+
+    @property
+    def api(self) -> Api:
+        return Api(
+            starter=self.starter,
+            operations=self.operations,
+            clusters=ClusterReader(
+                stacks=self.world.stacks,
+                services=self.world.services,
+                probe=self.world.probe,
+                operations=self.operations,
+                control_stack=CONTROL,
+                translate=of_aws,
+            ),
+            translate=of_aws,
+        )
+
+    def _validate(self, raw: Mapping[str, object]) -> object:
+        return validate_request(
+            raw,
+            control_stack=CONTROL,
+            declarations=cluster_parameters(),
+            stacks=self.world.stacks,
+        )
+
+    def ask(
+        self,
+        method: str,
+        resource: str,
+        body: Any = None,
+        *,
+        key: str | None = None,
+        query: Mapping[str, str] | None = None,
+        raw_body: str | None = None,
+        **path: str,
+    ) -> Answer:
+        """Send one request; ``resource`` is the route, ``path`` what stands for its variables."""
+        event = {
+            "httpMethod": method,
+            "resource": resource,
+            "pathParameters": path or None,
+            "queryStringParameters": query,
+            "headers": {"idempotency-key": key} if key is not None else None,
+            "body": raw_body if raw_body is not None else json.dumps(body) if body else None,
+            "isBase64Encoded": False,
+            "requestContext": {"requestId": "r-1", "identity": {"userArn": CALLER}},
+        }
+        answer = self.api.answer(event)
+        return Answer(
+            answer["statusCode"],
+            {name.lower(): value for name, value in answer["headers"].items()},
+            json.loads(answer["body"]),
+        )
+
+    def provision(self, body: Any = None, *, key: str | None = None) -> Answer:
+        return self.ask("PUT", "/clusters/{name}", body or {"parameters": {}}, key=key, name="demo")
+
+    def execution(self, operation_id: str) -> Execution:
+        verb = operation_id.split(".")[1]
+        return self.world.executions.executions[ARNS.execution(verb, operation_id)]
+
+    def finish(self, operation_id: str, status: str = "SUCCEEDED", **told: str) -> None:
+        """End an execution as its machine would: the lock is freed."""
+        arn = self.execution(operation_id).arn
+        self.world.executions.finish(arn, status, **told)
+        self.world.table.release(operation_id.partition(".")[0], arn)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status, headers (names in lower case) and document of an answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    document: dict[str, Any]

@@ -1,0 +1,485 @@
+"""Each route and each refusal, on the twins."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from lifecycle.core.operation import LOCK_SECONDS
+from lifecycle.core.stack import Stack
+from lifecycle.errors import AwsRefused, ProbeFailed, StartUncertain
+
+from tests.support.api import ARNS, CALLER, ApiWorld
+from tests.support.world import CONTROL, OUTPUTS, operation
+
+START = ("PUT", "/clusters/{name}")
+
+
+@pytest.fixture
+def api() -> ApiWorld:
+    return ApiWorld()
+
+
+def living(api: ApiWorld, name: str = "demo", **outputs: str) -> None:
+    """Let a cluster's stack be there."""
+    api.world.stacks.stacks[f"{CONTROL}-{name}"] = Stack(
+        f"{CONTROL}-{name}",
+        f"arn:stack/{name}",
+        "CREATE_COMPLETE",
+        outputs={**OUTPUTS, "ClusterName": name, "RestUrl": "http://rest", **outputs},
+        tags={"camunda:control-plane": CONTROL, "camunda:cluster": name},
+    )
+
+
+class TestStarting:
+    def test_a_start_is_accepted_and_says_where_to_look(self, api: ApiWorld) -> None:
+        answer = api.provision({"parameters": {"Brokers": 5}}, key="k1")
+        assert answer.status == 202
+        assert answer.headers["location"] == "/operations/demo.provision.k1"
+        assert answer.document["operationId"] == "demo.provision.k1"
+        assert answer.document["status"] == "RUNNING"
+        assert answer.document["startedBy"] == CALLER
+        assert answer.document["progress"]["done"] == 0
+
+    def test_the_machine_gets_the_validated_body_and_nothing_else(self, api: ApiWorld) -> None:
+        api.provision({"parameters": {"Brokers": 5.0}}, key="k1")
+        given = api.execution("demo.provision.k1").input
+        assert given == '{"clusterName":"demo","parameters":{"Brokers":5}}'
+
+    def test_the_cluster_is_taken_for_the_execution_before_it_runs(self, api: ApiWorld) -> None:
+        api.provision(key="k1")
+        lock = api.world.table.locks["demo"]
+        assert lock.owner == api.execution("demo.provision.k1").arn
+        assert lock.operation_id == "demo.provision.k1"
+
+    def test_the_machine_then_finds_its_own_lock(self, api: ApiWorld) -> None:
+        api.provision(key="k1")
+        record = api.world.table.find("demo.provision.k1")
+        assert record is not None
+        begun = api.world.table.records["demo.provision.k1"]["operation"]
+        api.world.journal.begin(begun)
+        assert api.world.table.find("demo.provision.k1") == record
+
+    def test_without_a_key_every_request_is_a_new_operation(self, api: ApiWorld) -> None:
+        first = api.provision().document["operationId"]
+        api.finish(first)
+        second = api.provision().document["operationId"]
+        assert first != second
+        assert len(api.world.executions.executions) == 2
+
+    def test_a_plan_takes_no_lock(self, api: ApiWorld) -> None:
+        answer = api.ask(
+            "POST", "/clusters/{name}/plans", {"scale": {"count": 4}}, key="p", name="demo"
+        )
+        assert answer.status == 202
+        assert answer.headers["location"] == "/operations/demo.plan.p"
+        assert api.world.table.locks == {}
+
+    def test_plans_are_made_while_an_operation_runs(self, api: ApiWorld) -> None:
+        api.provision(key="k1")
+        body = {"scale": {"count": 4}}
+        assert api.ask("POST", "/clusters/{name}/plans", body, name="demo").status == 202
+
+
+class TestIdempotency:
+    BODY: ClassVar[Any] = {"parameters": {"Brokers": 5}}
+
+    def test_the_same_request_is_the_same_operation_while_it_runs(self, api: ApiWorld) -> None:
+        first = api.provision(self.BODY, key="k1")
+        again = api.provision(self.BODY, key="k1")
+        assert again.status == 202
+        assert again.document["operationId"] == first.document["operationId"]
+        assert len(api.world.executions.executions) == 1
+
+    @pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT"])
+    def test_and_after_it_ended_without_taking_the_cluster(
+        self, api: ApiWorld, status: str
+    ) -> None:
+        api.provision(self.BODY, key="k1")
+        api.finish("demo.provision.k1", status)
+        again = api.provision(self.BODY, key="k1")
+        assert again.status == 202
+        assert again.document["status"] == status
+        assert api.world.table.locks == {}
+
+    def test_also_while_another_operation_holds_the_cluster(self, api: ApiWorld) -> None:
+        api.provision(self.BODY, key="k1")
+        api.finish("demo.provision.k1")
+        api.provision(key="k2")
+        assert api.provision(self.BODY, key="k1").document["status"] == "SUCCEEDED"
+
+    def test_spelling_makes_no_other_request(self, api: ApiWorld) -> None:
+        api.ask(
+            *START,
+            raw_body='{"parameters": {"Brokers": 5, "Partitions": 3}}',
+            key="k1",
+            name="demo",
+        )
+        again = api.ask(
+            *START, raw_body='{"parameters":{"Partitions":3.0,"Brokers":5}}', key="k1", name="demo"
+        )
+        assert again.status == 202
+
+    def test_the_same_key_with_another_body_is_refused(self, api: ApiWorld) -> None:
+        api.provision(self.BODY, key="k1")
+        answer = api.provision({"parameters": {"Brokers": 7}}, key="k1")
+        assert (answer.status, answer.document["error"]) == (422, "IdempotencyKeyReused")
+        assert "new Idempotency-Key" in answer.document["nextStep"]
+
+    def test_the_same_key_for_another_verb_is_another_operation(self, api: ApiWorld) -> None:
+        api.provision(self.BODY, key="k1")
+        answer = api.ask("POST", "/clusters/{name}/plans", {"scale": {}}, key="k1", name="demo")
+        assert answer.document["operationId"] == "demo.plan.k1"
+
+    def test_an_execution_started_in_the_console_is_compared_by_its_input(
+        self, api: ApiWorld
+    ) -> None:
+        text = '{"parameters": {"Brokers": 5}, "clusterName": "demo"}'
+        api.world.executions.start(ARNS.machine("provision"), "demo.provision.k1", text)
+        assert api.provision(self.BODY, key="k1").status == 202
+        assert api.provision({"parameters": {}}, key="k1").status == 422
+        assert api.world.table.locks == {}
+
+    def test_what_was_written_down_but_never_started_is_started_by_the_same_request(
+        self, api: ApiWorld
+    ) -> None:
+        api.world.executions.failing = StartUncertain("no answer")
+        assert api.provision(self.BODY, key="k1").status == 503
+        assert api.provision(self.BODY, key="k1").status == 202
+        assert api.execution("demo.provision.k1").status == "RUNNING"
+
+
+class TestBusy:
+    def test_a_busy_cluster_is_refused_and_the_running_operation_named(self, api: ApiWorld) -> None:
+        api.provision(key="k1")
+        answer = api.provision(key="k2")
+        assert answer.status == 409
+        assert answer.document["operationId"] == "demo.provision.k1"
+        assert api.world.table.find("demo.provision.k2") is None
+
+    def test_the_refused_request_may_come_again_once_the_cluster_is_free(
+        self, api: ApiWorld
+    ) -> None:
+        api.provision(key="k1")
+        api.provision(key="k2")
+        api.finish("demo.provision.k1")
+        assert api.provision(key="k2").status == 202
+
+    def test_a_lock_of_an_operation_that_is_gone_is_taken_over(self, api: ApiWorld) -> None:
+        api.world.journal.begin(operation())
+        api.world.clock.pass_seconds(LOCK_SECONDS + 1)
+        assert api.provision(key="k1").status == 202
+
+
+class TestStartFails:
+    def test_a_machine_that_is_not_deployed_leaves_nothing_behind(self, api: ApiWorld) -> None:
+        api.world.executions.machines.clear()
+        answer = api.provision(key="k1")
+        assert (answer.status, answer.document["error"]) == (501, "MachineNotDeployed")
+        assert api.world.table.locks == {}
+        assert api.world.table.records == {}
+
+    def test_a_verb_without_validation_does_not_reach_its_machine(self, api: ApiWorld) -> None:
+        answer = api.ask("PUT", "/clusters/{name}/brokers", {"count": 4}, name="demo")
+        assert answer.status == 501
+        assert api.world.executions.executions == {}
+
+    def test_a_definite_refusal_frees_the_cluster(self, api: ApiWorld) -> None:
+        api.world.executions.failing = AwsRefused("not authorized")
+        assert api.provision(key="k1").status == 500
+        assert api.world.table.locks == {}
+        assert api.provision(key="k2").status == 202
+
+    def test_a_record_that_cannot_be_written_frees_the_cluster(
+        self, api: ApiWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def throttled(*_: object, **__: object) -> object:
+            raise ClientError({"Error": {"Code": "ThrottlingException"}}, "PutItem")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(api.world.table, "claim", throttled)
+            assert api.provision(key="k1").status == 503
+        assert api.world.table.locks == {}
+        assert api.provision(key="k2").status == 202
+
+    def test_an_uncertain_start_keeps_the_cluster_and_says_how_to_go_on(
+        self, api: ApiWorld
+    ) -> None:
+        api.world.executions.failing = StartUncertain("no answer")
+        answer = api.provision(key="k1")
+        assert answer.status == 503
+        assert answer.headers["retry-after"] == "5"
+        assert "same Idempotency-Key" in answer.document["nextStep"]
+        assert api.world.table.locks["demo"].operation_id == "demo.provision.k1"
+        told = api.ask("GET", "/operations/{id}", id="demo.provision.k1").document
+        assert told["status"] == "NOT_STARTED"
+        assert "same Idempotency-Key" in told["error"]["nextStep"]
+
+    def test_an_uncertain_start_that_did_start_is_accepted(self, api: ApiWorld) -> None:
+        api.world.executions.failing = StartUncertain("no answer")
+        api.world.executions.lost_answer = True
+        assert api.provision(key="k1").status == 202
+
+    def test_a_generated_key_is_told_when_the_start_is_uncertain(self, api: ApiWorld) -> None:
+        api.world.executions.failing = StartUncertain("no answer")
+        answer = api.provision()
+        assert answer.document["idempotencyKey"] == "generated-1"
+        assert api.provision(key="generated-1").status == 202
+        assert list(api.world.table.records) == ["demo.provision.generated-1"]
+
+
+class TestRefusals:
+    def test_every_wrong_field_is_named_at_once(self, api: ApiWorld) -> None:
+        answer = api.provision({"parameters": {"Brokers": "four", "Brokkers": 1}, "dry": True})
+        assert answer.status == 400
+        assert answer.headers["content-type"] == "application/problem+json"
+        fields = {wrong["field"] for wrong in answer.document["errors"]}
+        assert fields == {"dry", "parameters.Brokers", "parameters.Brokkers"}
+        assert all(
+            set(wrong) == {"field", "given", "allowed"} for wrong in answer.document["errors"]
+        )
+        assert api.world.table.locks == {}
+
+    def test_name_key_and_body_are_judged_together(self, api: ApiWorld) -> None:
+        answer = api.ask(*START, raw_body="[]", key="no spaces", name="Demo")
+        fields = {wrong["field"] for wrong in answer.document["errors"]}
+        assert fields == {"name", "Idempotency-Key", "(body)"}
+
+    @pytest.mark.parametrize(
+        "body", ["", "{", "null", "4", '"x"', "[1]", '{"parameters": NaN}', "[" * 50_000]
+    )
+    def test_what_is_no_json_object_is_refused(self, api: ApiWorld, body: str) -> None:
+        answer = api.ask(*START, raw_body=body, name="demo")
+        assert answer.status == 400
+        assert answer.document["errors"][0]["field"] == "(body)"
+
+    @pytest.mark.parametrize("key", ["", " ", "a b", "a.b", "x" * 41, "ä"])
+    def test_keys_outside_the_rule_are_refused(self, api: ApiWorld, key: str) -> None:
+        assert api.provision(key=key).status == 400
+
+    def test_the_path_alone_names_the_cluster(self, api: ApiWorld) -> None:
+        answer = api.provision({"clusterName": "other", "parameters": {}})
+        assert answer.document["errors"][0]["field"] == "clusterName"
+
+    def test_a_body_beyond_any_request_is_refused(self, api: ApiWorld) -> None:
+        answer = api.ask(*START, raw_body=json.dumps({"x": "y" * 70_000}), name="demo")
+        assert (answer.status, answer.document["error"]) == (413, "RequestTooLarge")
+
+    def test_an_unforeseen_error_says_nothing_of_its_inside(
+        self, api: ApiWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: object) -> object:
+            raise RuntimeError("internal detail")
+
+        monkeypatch.setattr(api.world.stacks, "of_control_plane", broken, raising=False)
+        answer = api.ask("GET", "/clusters")
+        assert answer.status == 500
+        assert answer.document["requestId"] == "r-1"
+        assert "internal detail" not in json.dumps(answer.document)
+
+    @pytest.mark.parametrize(
+        ("error", "status"),
+        [
+            (ClientError({"Error": {"Code": "ThrottlingException"}}, "DescribeStacks"), 503),
+            (ClientError({"Error": {"Code": "AccessDenied"}}, "DescribeStacks"), 500),
+            (EndpointConnectionError(endpoint_url="https://x"), 503),
+        ],
+    )
+    def test_errors_of_aws_are_told_as_such(
+        self, api: ApiWorld, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
+    ) -> None:
+        def failing(*_: object) -> object:
+            raise error
+
+        monkeypatch.setattr(api.world.stacks, "of_control_plane", failing)
+        answer = api.ask("GET", "/clusters")
+        assert answer.status == status
+        assert ("retry-after" in answer.headers) == (status == 503)
+
+
+class TestOperations:
+    def test_progress_is_done_of_planned(self, api: ApiWorld) -> None:
+        api.provision(key="k1")
+        op = api.world.table.records["demo.provision.k1"]["operation"]
+        for step in (
+            "Change set for the infrastructure",
+            "CloudFormation builds the infrastructure",
+            "Database user is seeded",
+        ):
+            api.world.journal.step(op, step, "now")
+        told = api.ask("GET", "/operations/{id}", id="demo.provision.k1").document
+        assert (told["progress"]["done"], told["progress"]["planned"]) == (4, 7)
+        assert told["progress"]["step"] == "Database user is seeded"
+        assert told["progress"]["detail"] == "now"
+        assert len(told["progress"]["timeline"]) == 3
+
+    def test_the_result_is_what_the_execution_returned(self, api: ApiWorld) -> None:
+        api.provision(key="k1")
+        api.finish("demo.provision.k1", output='{"outputs": {"RestUrl": "http://x"}}')
+        told = api.ask("GET", "/operations/{id}", id="demo.provision.k1").document
+        assert told["status"] == "SUCCEEDED"
+        assert told["result"] == {"outputs": {"RestUrl": "http://x"}}
+        assert told["error"] is None
+        assert told["progress"]["done"] == told["progress"]["planned"]
+        assert told["endedAt"]
+
+    @pytest.mark.parametrize(
+        "cause",
+        [
+            "The image cannot be pulled. Next: Correct the image. True now: the stack is there.",
+            json.dumps(
+                {
+                    "errorType": "StartFailed",
+                    "errorMessage": "The image cannot be pulled. Next: Correct the image.",
+                }
+            ),
+        ],
+    )
+    def test_an_error_says_what_happened_and_what_to_do(self, api: ApiWorld, cause: str) -> None:
+        api.provision(key="k1")
+        api.finish("demo.provision.k1", "FAILED", error="StartFailed", cause=cause)
+        error = api.ask("GET", "/operations/{id}", id="demo.provision.k1").document["error"]
+        assert error["name"] == "StartFailed"
+        assert error["cause"] == "The image cannot be pulled."
+        assert error["nextStep"] == "Correct the image."
+        assert error["trueNow"] in {None, "the stack is there."}
+
+    @pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT"])
+    def test_an_end_from_outside_has_a_next_step_too(self, api: ApiWorld, status: str) -> None:
+        api.provision(key="k1")
+        api.finish("demo.provision.k1", status)
+        error = api.ask("GET", "/operations/{id}", id="demo.provision.k1").document["error"]
+        assert error["name"] == status
+        assert "new Idempotency-Key" in error["nextStep"]
+
+    def test_an_execution_of_the_console_is_found_before_it_wrote_anything(
+        self, api: ApiWorld
+    ) -> None:
+        api.world.executions.start(ARNS.machine("provision"), "demo.provision.mine", "{}")
+        told = api.ask("GET", "/operations/{id}", id="demo.provision.mine").document
+        assert (told["status"], told["startedBy"]) == ("RUNNING", None)
+
+    def test_an_execution_with_a_name_of_its_own_is_found_by_its_record(
+        self, api: ApiWorld
+    ) -> None:
+        op = operation()
+        api.world.journal.begin(type(op)("3f2a", "arn:e:3f2a", "demo", "provision", op.started_at))
+        told = api.ask("GET", "/operations/{id}", id="3f2a").document
+        assert told["execution"] == "arn:e:3f2a"
+
+    @pytest.mark.parametrize("name", ["demo.provision.none", "what", "a.b.c.d", "../x"])
+    def test_an_unknown_operation_is_not_found(self, api: ApiWorld, name: str) -> None:
+        answer = api.ask("GET", "/operations/{id}", id=name)
+        assert (answer.status, answer.document["error"]) == (404, "OperationUnknown")
+
+    def test_a_clusters_operations_come_newest_first(self, api: ApiWorld) -> None:
+        for key in ("one", "two", "three"):
+            api.provision(key=key)
+            api.finish(f"demo.provision.{key}", "FAILED" if key == "two" else "SUCCEEDED")
+            api.world.clock.pass_seconds(60)
+        api.ask("POST", "/clusters/{name}/plans", {"scale": {}}, key="p", name="other")
+        listed = api.ask("GET", "/operations", query={"cluster": "demo"}).document["operations"]
+        assert [(one["operationId"], one["status"]) for one in listed] == [
+            ("demo.provision.three", "SUCCEEDED"),
+            ("demo.provision.two", "FAILED"),
+            ("demo.provision.one", "SUCCEEDED"),
+        ]
+
+    def test_the_list_needs_a_cluster(self, api: ApiWorld) -> None:
+        answer = api.ask("GET", "/operations")
+        assert answer.document["errors"][0]["field"] == "cluster"
+
+
+class TestClusters:
+    def test_the_list_holds_this_control_planes_clusters(self, api: ApiWorld) -> None:
+        living(api, "beta")
+        living(api, "alpha")
+        api.world.stacks.stacks["foreign"] = Stack("foreign", "arn", "CREATE_COMPLETE")
+        listed = api.ask("GET", "/clusters").document["clusters"]
+        assert [one["name"] for one in listed] == ["alpha", "beta"]
+        assert listed[0]["status"] == "CREATE_COMPLETE"
+
+    def test_counts_and_topology_stand_side_by_side(self, api: ApiWorld) -> None:
+        living(api)
+        api.world.services.add("orchestration-cluster", desired=4, running=3)
+        api.world.services.add("connectors", desired=1)
+        api.world.probe.answers["overview"] = {
+            "members": [
+                {"broker": 0, "state": "ACTIVE"},
+                {"broker": 1, "state": "ACTIVE"},
+                {"broker": 2, "state": "JOINING"},
+            ],
+            "pendingChange": {"id": 7, "done": 2, "planned": 9, "next": "PARTITION_JOIN broker 3"},
+            "topology": [{"broker": 0}],
+            "problems": [],
+        }
+        api.provision(key="k1")
+        told = api.ask("GET", "/clusters/{name}", name="demo").document
+        assert told["brokers"] == {"declared": 4, "running": 3, "joined": 2}
+        assert told["connectors"] == {"declared": 1, "running": 1}
+        assert told["pendingChange"]["done"] == 2
+        assert told["topology"] == [{"broker": 0}]
+        assert told["lastOperation"]["operationId"] == "demo.provision.k1"
+        assert told["restUrl"] == "http://rest"
+        assert told["unreachable"] == []
+
+    def test_a_silent_part_does_not_hide_the_others(
+        self, api: ApiWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        living(api)
+        api.world.services.add("orchestration-cluster", desired=3)
+
+        def silent(*_: object) -> object:
+            raise ProbeFailed("the probe timed out")
+
+        monkeypatch.setattr(api.world.probe, "ask", silent)
+        answer = api.ask("GET", "/clusters/{name}", name="demo")
+        assert answer.status == 200
+        assert answer.document["brokers"] == {"declared": 3, "running": 3, "joined": None}
+        assert answer.document["unreachable"] == [
+            {"part": "brokers", "reason": "the probe timed out"}
+        ]
+
+    def test_services_that_cannot_be_read_do_not_hide_the_brokers(
+        self, api: ApiWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        living(api)
+
+        def throttled(*_: object) -> object:
+            raise ClientError({"Error": {"Code": "ThrottlingException"}}, "DescribeServices")
+
+        monkeypatch.setattr(api.world.services, "describe", throttled)
+        api.world.probe.answers["overview"] = {
+            "members": [{"broker": 0, "state": "ACTIVE"}],
+            "pendingChange": None,
+            "topology": None,
+            "problems": ["no gateway answered"],
+        }
+        told = api.ask("GET", "/clusters/{name}", name="demo").document
+        assert told["brokers"] == {"declared": None, "running": None, "joined": 1}
+        assert [one["part"] for one in told["unreachable"]] == ["services", "brokers"]
+
+    def test_a_stack_that_is_being_built_is_told_as_such(self, api: ApiWorld) -> None:
+        living(api)
+        name = f"{CONTROL}-demo"
+        half = api.world.stacks.stacks[name]
+        api.world.stacks.stacks[name] = Stack(name, "arn", "CREATE_IN_PROGRESS", tags=half.tags)
+        told = api.ask("GET", "/clusters/{name}", name="demo").document
+        assert told["status"] == "CREATE_IN_PROGRESS"
+        assert told["brokers"]["declared"] is None
+        assert told["unreachable"][0]["part"] == "stack"
+
+    @pytest.mark.parametrize("tags", [None, {"camunda:control-plane": "somebody-else"}])
+    def test_an_unknown_cluster_and_a_foreign_stack_are_not_found(
+        self, api: ApiWorld, tags: dict[str, str] | None
+    ) -> None:
+        if tags is not None:
+            name = f"{CONTROL}-demo"
+            api.world.stacks.stacks[name] = Stack(name, "arn", "CREATE_COMPLETE", tags=tags)
+        answer = api.ask("GET", "/clusters/{name}", name="demo")
+        assert (answer.status, answer.document["error"]) == (404, "ClusterUnknown")
+
+    def test_a_name_outside_the_rule_is_refused(self, api: ApiWorld) -> None:
+        assert api.ask("GET", "/clusters/{name}", name="No_Such").status == 400
