@@ -1,0 +1,355 @@
+"""A whole run under the functions' own rights: which they used, and where no secret may be.
+
+With the project's fake brokers; roles, secrets, database and logs are what they always are.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from local.component import Instance
+from local.config import CONTROL_STACK, REPOSITORY, LocalConfig
+from local.instance import leftovers
+from tests.unit.rights.statements import of
+
+BLOCK = "127.165"
+REQUEST = json.loads((REPOSITORY / "events" / "provision-local.json").read_text())
+# Changes what holds data: refused after the change set was looked at.
+REFUSED = {**REQUEST, "parameters": {**REQUEST["parameters"], "DatabaseName": "another"}}
+SHORTEST_SECRET = 12
+
+# Granted, and not seen in this run: with the function, or for all functions.
+NOT_SEEN: Mapping[tuple[str, str], str] = {
+    ("*", "cloudformation:TagResource"): "the emulator asks for CreateChangeSet alone",
+    ("*", "iam:PassRole"): "the emulator does not ask when a role is passed",
+    ("*", "kms:Decrypt"): "the emulator's Secrets Manager does not ask KMS",
+    ("*", "rds-db:connect"): "asked by the database's front: tests/integration",
+    ("*", "s3:GetObject"): "the emulator reads a template without asking for its caller",
+    ("*", "dynamodb:GetItem"): "read only after a conditional write was lost",
+    ("BeginOperation", "states:DescribeExecution"): "only for an expired lock",
+    ("FollowStack", "cloudformation:DescribeStackEvents"): "only while CloudFormation works",
+    ("FollowStart", "ecs:DescribeTasks"): "only after a task stopped",
+    ("FollowStart", "logs:DescribeLogStreams"): "only after a task stopped",
+    ("FollowStart", "logs:GetLogEvents"): "only after a task stopped",
+    ("PlanStack", "cloudformation:DescribeChangeSet"): "only for a change set that is there",
+}
+
+
+@dataclass
+class Run:
+    """An instance after a cluster was provisioned, provisioned again, and one request refused."""
+
+    instance: Instance
+    credentials: set[str]
+    outputs: list[str] = field(default_factory=list)
+
+    def client(self, service: str) -> Any:
+        return self.instance.client(service)
+
+    def pages(self, service: str, operation: str, key: str, **given: Any) -> list[Any]:
+        pages = self.client(service).get_paginator(operation).paginate(**given)
+        return [item for page in pages for item in page.get(key, [])]
+
+    def execute(self, request: Any) -> dict[str, Any]:
+        states = self.client("stepfunctions")
+        machine = next(
+            one["stateMachineArn"]
+            for one in states.list_state_machines()["stateMachines"]
+            if one["name"] == f"{CONTROL_STACK}-provision"
+        )
+        name = f"demo.provision.{uuid.uuid4().hex[:8]}"
+        execution = states.start_execution(
+            stateMachineArn=machine, name=name, input=json.dumps(request)
+        )["executionArn"]
+        deadline = time.monotonic() + 120
+        while True:
+            found: dict[str, Any] = states.describe_execution(executionArn=execution)
+            if found["status"] != "RUNNING":
+                return found
+            assert time.monotonic() < deadline, "the execution did not end"
+            time.sleep(0.2)
+
+    def uses(self) -> dict[str, set[tuple[str, bool]]]:
+        """What each function's role asked for and whether it was allowed."""
+        found: dict[str, set[tuple[str, bool]]] = defaultdict(set)
+        for line in self.instance.config.authorisation_log.read_text().splitlines():
+            entry = json.loads(line)
+            role = re.fullmatch(rf"{CONTROL_STACK}-(\w+)Role-\w+", entry["role"])
+            assert role, entry
+            found[role.group(1)].add((entry["action"], entry["allowed"]))
+        return found
+
+
+def _watch_credentials(config: LocalConfig, found: set[str], over: threading.Event) -> None:
+    """Read the keys out of the environments of the functions' processes while they live."""
+    while not over.wait(0.05):
+        try:
+            processes = json.loads(config.processes_file.read_text())
+        except (OSError, ValueError):
+            continue
+        for process in processes:
+            if process["name"].startswith("lambda "):
+                found |= _keys_of(process["pid"])
+
+
+def _keys_of(pid: int) -> set[str]:
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
+    except OSError:
+        return set()
+    pairs = dict(entry.partition("=")[::2] for entry in environment.split("\0"))
+    names = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    return {pairs[name] for name in names if pairs.get(name)}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    instance = Instance.of(LocalConfig(tmp_path_factory.mktemp("instance"), BLOCK, "fake"))
+    config = instance.config
+    outputs = []
+
+    def command(name: str) -> int:
+        options = ["--root", str(config.root), "--block", BLOCK, "--brokers", "fake"]
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-m", "local", name, *options],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        outputs.append(done.stdout + done.stderr)
+        return done.returncode
+
+    credentials: set[str] = set()
+    over = threading.Event()
+    watcher = threading.Thread(target=_watch_credentials, args=(config, credentials, over))
+    watcher.start()
+    try:
+        assert command("up") == 0, outputs[-1]
+        it = Run(instance, credentials, outputs)
+        again = it.execute(REQUEST)
+        assert again["status"] == "SUCCEEDED", again
+        refused = it.execute(REFUSED)
+        assert refused["error"] == "ChangeSetRefused", refused
+        yield it
+    finally:
+        over.set()
+        watcher.join()
+        command("down")
+        assert leftovers(instance) == []
+
+
+# --- rights -----------------------------------------------------------------------------------
+
+
+def test_no_function_was_denied_anything(run: Run) -> None:
+    denied = {
+        function: sorted(action for action, allowed in uses if not allowed)
+        for function, uses in run.uses().items()
+    }
+    assert {function: actions for function, actions in denied.items() if actions} == {}
+    logs = [path.read_text() for path in (run.instance.config.logs / "lambda").glob("*.log")]
+    assert logs
+    assert [line for text in logs for line in text.splitlines() if "AccessDenied" in line] == []
+
+
+def test_the_functions_of_a_provisioning_ran(run: Run) -> None:
+    machine = (REPOSITORY / "statemachines" / "provision.asl.yaml").read_text()
+    named = set(re.findall(r"FunctionName: \$\{(\w+)\}", machine))
+    assert named - set(run.uses()) <= {"StopServices"}, "only a failed start is taken back"
+
+
+def test_each_right_of_a_function_was_used_or_says_why_not(run: Run) -> None:
+    unused = {}
+    for function, uses in run.uses().items():
+        granted = {action for one in of(function) for action in one.actions}
+        used = {action for action, _ in uses}
+        left = {
+            action
+            for action in granted - used
+            if not {("*", action), (function, action)} & NOT_SEEN.keys()
+        }
+        if left:
+            unused[function] = sorted(left)
+    assert unused == {}
+
+
+# --- secrets ----------------------------------------------------------------------------------
+
+
+def _stored(run: Run) -> dict[str, str]:
+    client = run.client("secretsmanager")
+    return {
+        secret["ARN"]: client.get_secret_value(SecretId=secret["ARN"])["SecretString"]
+        for secret in run.pages("secretsmanager", "list_secrets", "SecretList")
+    }
+
+
+def _secrets(run: Run) -> dict[str, str]:
+    """Every secret value in each form in which it could be written down, with what it is."""
+    found = dict.fromkeys(run.credentials, "credentials of a function's role")
+    for arn, text in _stored(run).items():
+        name = arn.rpartition(":")[2]
+        found[text] = f"the whole of {name}"
+        content = json.loads(text)
+        pair = f"{content['username']}:{content['password']}".encode()
+        found[base64.b64encode(pair).decode()] = f"basic authorization of {name}"
+        for form in {content["password"], quote(content["password"], safe="")}:
+            found[form] = f"password of {name}"
+        found[json.dumps(content["password"])[1:-1]] = f"password of {name}"
+    return found
+
+
+# A signed database token or URL, an authorization header with something in it.
+_PATTERNS = {
+    "a signed token": re.compile(r"X-Amz-Signature=[0-9a-f]{16}|X-Amz-Security-Token=\w"),
+    "an authorization header": re.compile(r"Authorization['\": ]+(Basic|Bearer) [A-Za-z0-9+/=]{8}"),
+    "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
+}
+
+
+def _found_in(text: str, secrets: Mapping[str, str]) -> set[str]:
+    known = {what for value, what in secrets.items() if value in text}
+    return known | {what for what, pattern in _PATTERNS.items() if pattern.search(text)}
+
+
+def _executions(run: Run) -> Iterator[tuple[str, Any]]:
+    states = run.client("stepfunctions")
+    for machine in states.list_state_machines()["stateMachines"]:
+        found = states.list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]
+        for one in found:
+            arn = one["executionArn"]
+            yield arn, states.describe_execution(executionArn=arn)
+            yield (
+                f"history of {arn}",
+                run.pages("stepfunctions", "get_execution_history", "events", executionArn=arn),
+            )
+
+
+def _log_groups(run: Run) -> Iterator[tuple[str, Any]]:
+    for group in run.pages("logs", "describe_log_groups", "logGroups"):
+        name = group["logGroupName"]
+        yield name, run.pages("logs", "filter_log_events", "events", logGroupName=name)
+
+
+def _log_files(run: Run) -> Iterator[tuple[str, Any]]:
+    for path in sorted(run.instance.config.logs.rglob("*")):
+        if path.is_file():
+            yield str(path), path.read_text(errors="replace")
+
+
+def _stacks(run: Run) -> Iterator[tuple[str, Any]]:
+    cloudformation = run.client("cloudformation")
+    for stack in cloudformation.describe_stacks()["Stacks"]:
+        name = stack["StackName"]
+        yield f"outputs and parameters of {name}", stack
+        yield f"template of {name}", cloudformation.get_template(StackName=name)["TemplateBody"]
+        events = run.pages("cloudformation", "describe_stack_events", "StackEvents", StackName=name)
+        yield f"events of {name}", events
+
+
+def _objects(run: Run) -> Iterator[tuple[str, Any]]:
+    s3 = run.client("s3")
+    for bucket in s3.list_buckets()["Buckets"]:
+        for item in run.pages("s3", "list_objects_v2", "Contents", Bucket=bucket["Name"]):
+            body = s3.get_object(Bucket=bucket["Name"], Key=item["Key"])["Body"].read()
+            yield f"s3://{bucket['Name']}/{item['Key']}", body.decode(errors="replace")
+
+
+def _items(run: Run) -> Iterator[tuple[str, Any]]:
+    for table in run.pages("dynamodb", "list_tables", "TableNames"):
+        yield table, run.pages("dynamodb", "scan", "Items", TableName=table)
+
+
+def _functions(run: Run) -> Iterator[tuple[str, Any]]:
+    for function in run.pages("lambda", "list_functions", "Functions"):
+        yield function["FunctionName"], function
+
+
+def _task_definitions(run: Run) -> Iterator[tuple[str, Any]]:
+    ecs = run.client("ecs")
+    for arn in run.pages("ecs", "list_task_definitions", "taskDefinitionArns"):
+        yield arn, ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]
+    for cluster in run.pages("ecs", "list_clusters", "clusterArns"):
+        tasks = run.pages("ecs", "list_tasks", "taskArns", cluster=cluster)
+        yield f"tasks of {cluster}", ecs.describe_tasks(cluster=cluster, tasks=tasks)["tasks"]
+
+
+def _messages(run: Run) -> Iterator[tuple[str, Any]]:
+    sqs = run.client("sqs")
+    for url in sqs.list_queues().get("QueueUrls", []):
+        yield url, sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+
+
+def _said(run: Run) -> Iterator[tuple[str, Any]]:
+    yield "what the commands printed", "\n".join(run.outputs)
+
+
+SOURCES: Mapping[str, Callable[[Run], Iterator[tuple[str, Any]]]] = {
+    "executions": _executions,
+    "log groups": _log_groups,
+    "log files": _log_files,
+    "stacks": _stacks,
+    "objects": _objects,
+    "items": _items,
+    "functions": _functions,
+    "task definitions and tasks": _task_definitions,
+    "dead letters": _messages,
+    "commands": _said,
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_no_secret_is_in(run: Run, source: str) -> None:
+    secrets = _secrets(run)
+    leaks = {}
+    searched = 0
+    for where, content in SOURCES[source](run):
+        text = content if isinstance(content, str) else json.dumps(content, default=str)
+        searched += len(text)
+        if found := _found_in(text, secrets):
+            leaks[where] = sorted(found)
+    assert leaks == {}
+    assert searched > 0, "there was nothing to search"
+
+
+def test_what_is_searched_for_is_there_to_be_found(run: Run) -> None:
+    secrets = _secrets(run)
+    stored = _stored(run)
+    assert len(stored) >= 3, "the admin of Aurora, two users of Camunda"
+    assert len(run.credentials) >= 2 * 5, "several functions' keys and tokens were seen"
+    assert min(map(len, secrets)) >= SHORTEST_SECRET, "a short one would be found by chance"
+    for text in stored.values():
+        assert _found_in(text, secrets)
+    key = next(iter(run.credentials))
+    assert _found_in(f"key={key};", secrets) == {"credentials of a function's role"}
+
+
+def test_only_references_to_secrets_reach_a_task_definition(run: Run) -> None:
+    containers = [
+        container
+        for _, content in _task_definitions(run)
+        if isinstance(content, dict)
+        for container in content["containerDefinitions"]
+    ]
+    referred = [
+        one["valueFrom"] for container in containers for one in container.get("secrets", [])
+    ]
+    assert referred
+    assert all(value.startswith("arn:aws:secretsmanager:") for value in referred)
