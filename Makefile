@@ -47,8 +47,9 @@ format: $(STAMP) ## Format the code and correct what can be corrected
 	@.venv/bin/ruff check --fix
 	@.venv/bin/ruff format
 
-generate: $(STAMP) ## Write what is derived from the templates
+generate: $(STAMP) ## Write what is derived from the templates and the API routes
 	@$(PYTHON) -m tools.generate_parameters
+	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_openapi
 
 LOCK := .venv/bin/uv pip compile --quiet --generate-hashes --python-version 3.13 \
 	--no-emit-index-url --no-emit-find-links

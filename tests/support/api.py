@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from jsonschema import Draft202012Validator
 from lifecycle.api.app import Api
 from lifecycle.core.arns import MachineArns
 from lifecycle.core.parameters import cluster_parameters
@@ -19,8 +20,10 @@ from lifecycle.operations.start_operation import OperationStarter
 from lifecycle.operations.validate_request import validate_request
 
 from tests.support.world import CONTROL, World
+from tools.generate_openapi import document
 
 ARNS = MachineArns("aws", "eu-central-1", "123456789012", CONTROL)
+DOCUMENT = document()
 CALLER = "arn:aws:iam::123456789012:user/ada"
 
 
@@ -105,11 +108,13 @@ class ApiWorld:
             "requestContext": {"requestId": "r-1", "identity": {"userArn": CALLER}},
         }
         answer = self.api.answer(event)
-        return Answer(
+        told = Answer(
             answer["statusCode"],
             {name.lower(): value for name, value in answer["headers"].items()},
             json.loads(answer["body"]),
         )
+        as_documented(method, resource, told)
+        return told
 
     def provision(self, body: Any = None, *, key: str | None = None) -> Answer:
         return self.ask("PUT", "/clusters/{name}", body or {"parameters": {}}, key=key, name="demo")
@@ -123,6 +128,16 @@ class ApiWorld:
         arn = self.execution(operation_id).arn
         self.world.executions.finish(arn, status, **told)
         self.world.table.release(operation_id.partition(".")[0], arn)
+
+
+def as_documented(method: str, resource: str, answer: Answer) -> None:
+    """Hold an answer to the OpenAPI document."""
+    responses = DOCUMENT["paths"][resource][method.lower()]["responses"]
+    described = responses.get(str(answer.status)) or responses["default"]
+    ((content_type, content),) = described["content"].items()
+    assert answer.headers["content-type"] == content_type
+    schema = {**content["schema"], "components": DOCUMENT["components"]}
+    Draft202012Validator(schema).validate(answer.document)
 
 
 @dataclass(frozen=True)

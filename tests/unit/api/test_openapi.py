@@ -1,0 +1,133 @@
+"""Document and template say what the route table says; every route is signed."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from lifecycle.api.routes import ROUTES
+from samtranslator.translator.transform import transform
+
+from tools.generate_openapi import TARGET, document, render, schemas
+from tools.generate_parameters import ROOT, load_template
+
+GATEWAY_VARIABLE = re.compile(r"\$context\.error\.messageString")
+
+
+@pytest.fixture(scope="module")
+def template() -> dict[str, Any]:
+    return load_template(ROOT / "template.yaml")
+
+
+@pytest.fixture(scope="module")
+def api(template: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = template["Resources"]["Api"]["Properties"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def translated() -> dict[str, Any]:
+    """What SAM makes of the template, with artifacts as `sam package` names them."""
+    source = load_template(ROOT / "template.yaml")
+    for resource in source["Resources"].values():
+        for key in ("CodeUri", "ContentUri", "DefinitionUri"):
+            if key in resource.get("Properties", {}):
+                resource["Properties"][key] = "s3://bucket/key"
+    source["Globals"]["Function"].pop("CodeUri", None)
+
+    class NoManagedPolicies:
+        def load(self) -> dict[str, str]:
+            return {}
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+        result: dict[str, Any] = transform(source, {}, NoManagedPolicies())
+    return result
+
+
+def test_the_document_is_up_to_date() -> None:
+    assert TARGET.read_text(encoding="utf-8") == render(), "run: make generate"
+
+
+@pytest.mark.parametrize("name", sorted(schemas()))
+def test_every_schema_is_one(name: str) -> None:
+    Draft202012Validator.check_schema(schemas()[name])
+
+
+def test_every_reference_leads_somewhere() -> None:
+    text = json.dumps(document())
+    referred = set(re.findall(r"#/components/schemas/(\w+)", text))
+    assert referred <= set(schemas())
+
+
+def test_the_template_has_exactly_these_routes(template: dict[str, Any]) -> None:
+    events = template["Resources"]["ServeApi"]["Properties"]["Events"]
+    found = {(e["Properties"]["Method"], e["Properties"]["Path"]): n for n, e in events.items()}
+    expected = {(r.method, r.resource): r.name[0].upper() + r.name[1:] for r in ROUTES}
+    assert found == expected
+
+
+def test_reading_and_changing_differ_by_method_or_path() -> None:
+    """So that IAM on the API's resources is the permission model."""
+    assert all((route.method == "GET") == (not route.verb) for route in ROUTES)
+    changing = [(route.method, route.resource) for route in ROUTES if route.verb]
+    assert len(set(changing)) == len({route.verb for route in ROUTES if route.verb}) == 4
+
+
+def test_no_route_is_public_and_none_borrows_the_callers_rights(
+    translated: dict[str, Any],
+) -> None:
+    (rest,) = [
+        r["Properties"]["Body"]
+        for r in translated["Resources"].values()
+        if r["Type"] == "AWS::ApiGateway::RestApi"
+    ]
+    methods = [
+        method
+        for path in rest["paths"].values()
+        for verb, method in path.items()
+        if verb != "parameters"
+    ]
+    assert len(methods) == len(ROUTES)
+    for method in methods:
+        assert method["security"] == [{"AWS_IAM": []}]
+        assert "credentials" not in method["x-amazon-apigateway-integration"]
+    scheme = rest["components"]["securitySchemes"]["AWS_IAM"]
+    assert scheme["x-amazon-apigateway-authtype"] == "awsSigv4"
+
+
+def test_there_is_one_stage_with_throttling_and_access_logs(translated: dict[str, Any]) -> None:
+    (stage,) = [
+        r["Properties"]
+        for r in translated["Resources"].values()
+        if r["Type"] == "AWS::ApiGateway::Stage"
+    ]
+    (setting,) = stage["MethodSettings"]
+    assert (setting["ResourcePath"], setting["HttpMethod"]) == ("/*", "*")
+    assert 0 < setting["ThrottlingRateLimit"] <= setting["ThrottlingBurstLimit"] <= 100
+    line = json.loads(stage["AccessLogSetting"]["Format"])
+    assert line["caller"] == "$context.identity.userArn"
+    assert "\n" not in stage["AccessLogSetting"]["Format"]
+
+
+def test_what_api_gateway_refuses_itself_is_a_problem_document(api: dict[str, Any]) -> None:
+    responses = api["GatewayResponses"]
+    statuses = {kind: response.get("StatusCode") for kind, response in responses.items()}
+    assert {403, 404, 413, 429, 504} <= set(statuses.values())
+    assert {"DEFAULT_4XX", "DEFAULT_5XX"} <= set(statuses)
+    problem = Draft202012Validator(schemas()["Problem"])
+    for kind, response in responses.items():
+        headers = response["ResponseParameters"]["Headers"]
+        assert headers["Content-Type"] == "'application/problem+json'", kind
+        text = response["ResponseTemplates"]["application/json"]
+        filled = json.loads(GATEWAY_VARIABLE.sub('"why"', text))
+        problem.validate(filled)
+        assert filled.get("status") == statuses[kind]
+
+
+def test_the_function_ends_before_api_gateway_answers_for_it(template: dict[str, Any]) -> None:
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+    assert template["Resources"]["ServeApi"]["Properties"]["Timeout"] < 29

@@ -1,0 +1,337 @@
+"""Write ``docs/openapi.json`` from the API's route table and the cluster template's parameters.
+
+Run by ``make generate``; a test refuses drift, another holds every answer of the API to it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lifecycle.api.problems import STATUS
+from lifecycle.api.routes import ROUTES, Route
+from lifecycle.core.idempotency import KEY
+from lifecycle.core.names import CLUSTER_NAME
+from lifecycle.core.parameters import cluster_parameters
+from lifecycle.core.request import ON_START_FAILURE
+from lifecycle.core.scale_request import MOST_BROKERS
+
+TARGET = Path(__file__).resolve().parent.parent / "docs" / "openapi.json"
+
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string"}
+TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
+COUNT: Schema = {"type": ["integer", "null"], "minimum": 0}
+CLUSTER: Schema = {"type": "string", "pattern": f"^{CLUSTER_NAME.pattern}$"}
+BROKERS: Schema = {"type": "integer", "minimum": 1, "maximum": MOST_BROKERS}
+
+
+def closed(properties: Mapping[str, Schema], *optional: str, **more: Any) -> Schema:
+    """An object with these fields and no others; all are required but the optional ones."""
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": [name for name in properties if name not in optional],
+        "additionalProperties": False,
+        **more,
+    }
+
+
+def reference(name: str) -> Schema:
+    """A reference to one of the document's schemas."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def parameters() -> Schema:
+    """The cluster template's parameters that a request may set."""
+    own = {name: kind for name, kind in cluster_parameters().items() if not kind.get("machine")}
+    return {
+        "type": "object",
+        "properties": {name: _parameter(declared) for name, declared in own.items()},
+        "additionalProperties": False,
+    }
+
+
+def _parameter(declared: Mapping[str, Any]) -> Schema:
+    schema: Schema = {}
+    if declared.get("description"):
+        schema["description"] = declared["description"]
+    if "default" in declared:
+        schema["default"] = declared["default"]
+    allowed = declared.get("allowedValues")
+    if allowed in (["true", "false"], ["false", "true"]):
+        return schema | {"enum": [True, False, "true", "false"]}
+    if declared["type"] == "Number":
+        limits = {"minimum": declared.get("min"), "maximum": declared.get("max")}
+        schema["type"] = "integer"
+        schema |= {key: int(limit) for key, limit in limits.items() if limit is not None}
+        if allowed:
+            schema["enum"] = [int(value) for value in allowed]
+        return schema
+    if str(declared["type"]).startswith(("CommaDelimitedList", "List<")):
+        return schema | {"type": ["string", "array"], "items": TEXT}
+    schema["type"] = "string"
+    if allowed:
+        schema["enum"] = allowed
+    if declared.get("allowedPattern"):
+        schema["pattern"] = declared["allowedPattern"]
+    return schema
+
+
+PROVISION: Schema = closed(
+    {
+        "parameters": reference("ClusterParameters"),
+        "onStartFailure": {"enum": list(ON_START_FAILURE), "default": ON_START_FAILURE[0]},
+    },
+    "parameters",
+    "onStartFailure",
+)
+APPLY: Schema = closed(
+    {
+        "changeSet": {**TEXT, "description": "Name or ARN of the change set that a plan made"},
+        "onStartFailure": {"enum": list(ON_START_FAILURE), "default": ON_START_FAILURE[0]},
+    },
+    "onStartFailure",
+)
+PLANNED: Schema = closed(
+    {
+        "parameters": reference("ClusterParameters"),
+        "replace": {
+            "type": "array",
+            "items": TEXT,
+            "description": "Logical ids of what holds data and may be replaced or removed",
+        },
+    },
+    "parameters",
+    "replace",
+)
+BODIES: Mapping[str, Schema] = {
+    "provisionCluster": {"oneOf": [APPLY, PROVISION]},
+    "tearDownCluster": closed(
+        {
+            "confirm": {**TEXT, "description": "The cluster's name, typed again"},
+            "dryRun": {"type": "boolean", "default": False},
+        },
+        "dryRun",
+    ),
+    "scaleBrokers": closed({"count": BROKERS}),
+    "planChange": {
+        "oneOf": [closed({"scale": closed({"count": BROKERS})}), closed({"provision": PLANNED})]
+    },
+}
+HEAD: Mapping[str, Schema] = {
+    "operationId": TEXT,
+    "cluster": TEXT,
+    "kind": {**TEXT, "description": "The state machine: provision, scale, plan, teardown"},
+    "status": {
+        "enum": [
+            "RUNNING",
+            "SUCCEEDED",
+            "FAILED",
+            "TIMED_OUT",
+            "ABORTED",
+            "PENDING_REDRIVE",
+            "NOT_STARTED",
+        ],
+        "description": "As Step Functions names it; NOT_STARTED: written down, but never ran",
+    },
+    "startedAt": TEXT_OR_NULL,
+    "endedAt": TEXT_OR_NULL,
+    "startedBy": {
+        **TEXT_OR_NULL,
+        "description": "The principal's ARN; null when it was not started through this API",
+    },
+    "execution": {**TEXT, "description": "ARN of the execution"},
+}
+SERVICE: Mapping[str, Schema] = {
+    "declared": {**COUNT, "description": "Desired count of the ECS service"},
+    "running": {**COUNT, "description": "Running tasks of the ECS service"},
+}
+CLUSTER_LINE: Mapping[str, Schema] = {
+    "name": TEXT_OR_NULL,
+    "stack": TEXT,
+    "status": {**TEXT, "description": "Status of the CloudFormation stack"},
+    "restUrl": TEXT_OR_NULL,
+    "grpcEndpoint": TEXT_OR_NULL,
+}
+
+
+def schemas() -> dict[str, Schema]:
+    """Every named schema of the document."""
+    step = closed({"step": TEXT, "at": TEXT})
+    progress = closed(
+        {
+            "done": {"type": "integer", "minimum": 0},
+            "planned": {**COUNT, "description": "null when it is not known beforehand"},
+            "step": TEXT_OR_NULL,
+            "detail": {**TEXT_OR_NULL, "description": "What it does or waits for now"},
+            "timeline": {"type": "array", "items": step},
+        }
+    )
+    error = closed(
+        {
+            "name": {**TEXT, "description": "Error name; the runbook has an entry for each"},
+            "cause": TEXT,
+            "nextStep": TEXT,
+            "trueNow": {**TEXT_OR_NULL, "description": "What is so now, after the failure"},
+        },
+        type=["object", "null"],
+    )
+    member = closed({"broker": {"type": ["integer", "string"]}, "state": TEXT})
+    pending = closed(
+        {
+            "id": {"type": "integer"},
+            "done": {"type": "integer"},
+            "planned": {"type": "integer"},
+            "next": TEXT_OR_NULL,
+        },
+        type=["object", "null"],
+    )
+    wrong = closed({"field": TEXT, "given": TEXT, "allowed": TEXT})
+    return {
+        "ClusterParameters": parameters(),
+        "OperationLine": closed(HEAD),
+        "Operation": closed(
+            {
+                **HEAD,
+                "progress": progress,
+                "result": {"description": "What the execution returned"},
+                "error": error,
+                "reportKey": {**TEXT_OR_NULL, "description": "Its report in the artifact bucket"},
+            }
+        ),
+        "ClusterLine": closed(CLUSTER_LINE),
+        "Cluster": closed(
+            {
+                **CLUSTER_LINE,
+                "statusReason": TEXT_OR_NULL,
+                "brokers": closed(
+                    {**SERVICE, "joined": {**COUNT, "description": "Active members in Camunda"}}
+                ),
+                "connectors": closed(SERVICE),
+                "members": {"type": ["array", "null"], "items": member},
+                "topology": {"type": ["array", "null"], "items": {"type": "object"}},
+                "pendingChange": pending,
+                "lastOperation": {"oneOf": [reference("OperationLine"), {"type": "null"}]},
+                "unreachable": {
+                    "type": "array",
+                    "items": closed({"part": TEXT, "reason": TEXT}),
+                    "description": "Parts that gave no answer; what they would tell is null",
+                },
+            }
+        ),
+        "Problem": {
+            "description": "RFC 9457; API Gateway's own refusals have no error and nextStep",
+            "type": "object",
+            "properties": {
+                "type": TEXT,
+                "title": TEXT,
+                "status": {"type": "integer"},
+                "detail": TEXT_OR_NULL,
+                "error": {**TEXT, "description": "Error name; the runbook has an entry for each"},
+                "nextStep": TEXT,
+                "requestId": TEXT,
+                "operationId": {**TEXT, "description": "The running operation, or the uncertain"},
+                "idempotencyKey": {**TEXT, "description": "To send the same request again"},
+                "errors": {"type": "array", "items": wrong},
+            },
+            "required": ["type", "title", "requestId"],
+            "additionalProperties": False,
+        },
+    }
+
+
+ANSWERS: Mapping[str, Schema] = {
+    "listClusters": closed({"clusters": {"type": "array", "items": reference("ClusterLine")}}),
+    "readCluster": reference("Cluster"),
+    "listOperations": closed(
+        {"operations": {"type": "array", "items": reference("OperationLine")}}
+    ),
+    "readOperation": reference("Operation"),
+}
+
+
+def _operation(route: Route) -> Schema:
+    answer = ANSWERS.get(route.name, reference("Operation"))
+    described: Schema = {
+        "operationId": route.name,
+        "summary": route.summary,
+        "responses": {
+            "202" if route.verb else "200": {
+                "description": "Accepted" if route.verb else "OK",
+                "content": {"application/json": {"schema": answer}},
+            },
+            "default": {
+                "description": "A problem document; see docs/api.md for which error means what",
+                "content": {"application/problem+json": {"schema": reference("Problem")}},
+            },
+        },
+    }
+    given = []
+    if "{name}" in route.resource:
+        given.append({"name": "name", "in": "path", "required": True, "schema": CLUSTER})
+    if "{id}" in route.resource:
+        given.append({"name": "id", "in": "path", "required": True, "schema": TEXT})
+    if route.name == "listOperations":
+        given.append({"name": "cluster", "in": "query", "required": True, "schema": CLUSTER})
+    if route.verb:
+        key = {"type": "string", "pattern": f"^{KEY.pattern}$"}
+        given.append({"name": "Idempotency-Key", "in": "header", "schema": key})
+        described["responses"]["202"]["headers"] = {
+            "Location": {"description": "Where the operation is", "schema": TEXT}
+        }
+        described["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": BODIES[route.name]}},
+        }
+    if given:
+        described["parameters"] = given
+    return described
+
+
+def document() -> Schema:
+    """Give the whole document."""
+    paths: dict[str, Schema] = {}
+    for route in ROUTES:
+        paths.setdefault(route.resource, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "camunda-ecs-lifecycle",
+            "version": "1",
+            "description": "Provision, scale, watch and remove Camunda 8 clusters on Amazon ECS. "
+            f"Errors of its own and their status: {json.dumps(dict(STATUS))}; any other is 500.",
+        },
+        "servers": [
+            {
+                "url": "https://{api}.execute-api.{region}.amazonaws.com/v1",
+                "variables": {"api": {"default": "api-id"}, "region": {"default": "eu-central-1"}},
+            }
+        ],
+        "security": [{"sigv4": []}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas(),
+            "securitySchemes": {
+                "sigv4": {
+                    "type": "apiKey",
+                    "name": "Authorization",
+                    "in": "header",
+                    "description": "AWS Signature Version 4, service execute-api",
+                    "x-amazon-apigateway-authtype": "awsSigv4",
+                }
+            },
+        },
+    }
+
+
+def render() -> str:
+    """Give the text that the generated file must have."""
+    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    TARGET.write_text(render(), encoding="utf-8")
