@@ -37,9 +37,16 @@ def read_scale_request(raw: object) -> ScaleRequest:
     cluster, count = raw.get("clusterName"), raw.get("count")
     if not is_cluster_name(cluster):
         problems.append(Problem("clusterName", cluster, CLUSTER_NAME_RULE))
-    whole = isinstance(count, int) and not isinstance(count, bool)
-    if not whole or not 1 <= int(str(count)) <= MOST_BROKERS:
+    number = _whole(count)
+    if number is None or not 1 <= number <= MOST_BROKERS:
         problems.append(Problem("count", count, f"a whole number from 1 to {MOST_BROKERS}"))
-    if problems:
+    if problems or number is None:
         raise invalid(problems)
-    return ScaleRequest(cluster=str(cluster), count=int(str(count)))
+    return ScaleRequest(cluster=str(cluster), count=number)
+
+
+def _whole(value: object) -> int | None:
+    # JSON has one kind of number: 4.0 is 4 wherever a machine has passed it on.
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if value == value // 1 else None

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.core.brokers import BrokersSeen, holders, tasks_of_brokers
+from lifecycle.core.brokers import BrokersSeen, half_done, holders, tasks_of_brokers
 from lifecycle.core.scaling_checks import preconditions, refusal, refusal_text, required
 from lifecycle.core.scaling_table import Case, Change, Members, Row, Step, read_case, row_for
 from lifecycle.core.topology import (
@@ -202,6 +202,15 @@ class _Decider:
     # One method per step
 
     def _unreachable(self) -> Decision:
+        service, topology = self.observed.service, self.observed.brokers.topology
+        size = topology.cluster_size if topology is not None else None
+        if size is not None and service.desired < size:
+            # Somebody lowered the count, and it hit the coordinator: only its return helps.
+            return self._act(
+                Action.SET_COUNT,
+                f"desired count {service.desired} → {size}: brokers have lost their tasks",
+                count=size,
+            )
         problems = "; ".join(self.observed.brokers.problems) or "no broker answered"
         if self.memory.change_id is not None:
             error: LifecycleError = ChangeStuck(
@@ -253,6 +262,14 @@ class _Decider:
                 raise error
             return self._wait("tasks", text, TASKS_PATIENCE, error)
         checks = self._checks(out=case.members is Members.FEWER)
+        plan = self.observed.brokers.plan
+        if case.members is Members.UNFINISHED and plan is not None and plan.is_noop:
+            left = "; ".join(half_done(configuration))
+            unfinished = ScalingNotSettled(
+                f"Camunda plans nothing to finish what was left half-done: {left}.",
+                next_step=f"Look at the logs of the brokers named. {_AGAIN}",
+            )
+            return self._wait("half-done", left, HEALTH_PATIENCE, unfinished)
         if case.members is Members.UNFINISHED:
             checks = tuple(check for check in checks if check.name not in _NOT_WHEN_UNFINISHED)
         failed = refusal_text(checks)
@@ -260,7 +277,6 @@ class _Decider:
             if not self.memory.begun:
                 raise ScalingRefused(failed)
             return self._wait("health", failed, HEALTH_PATIENCE, ScalingRefused(failed))
-        plan = self.observed.brokers.plan
         operations = len(plan.operations) if plan is not None else 0
         decision = self._act(
             Action.CHANGE_BROKERS,
@@ -485,7 +501,7 @@ class _Decider:
         looks = self.memory.looks + 1 if self.memory.stage == stage else 1
         if looks > _MOST_REPEATS:
             raise ScalingNotSettled(
-                f"{reason} was asked for {_MOST_REPEATS} times and did not come true.",
+                f"Asked for {_MOST_REPEATS} times, it did not come true: {reason}.",
                 next_step=f"Look at the events of service {self.observed.service.name}. {_AGAIN}",
             )
         memory = replace(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.core.brokers import has_gap, leads_to
+from lifecycle.core.brokers import half_done, has_gap, leads_to
 from lifecycle.core.scaling_checks import refusal
 from lifecycle.errors import ChangeInProgress, LifecycleError, ManagementAmbiguous
 
@@ -39,9 +39,10 @@ class BrokerChanger:
         """
         self.journal.step(operation, STEP, f"asking Camunda for {count} brokers")
         api = self.management(cluster["DiscoveryName"])
-        under_way = self._under_way(api.configuration(), count)
-        if under_way is not None:
-            return {"changeId": under_way, "wait": 1}
+        configuration = api.configuration()
+        under_way = self._under_way(configuration, count)
+        if under_way is not None or _is_there(configuration, count):
+            return {"changeId": under_way or 0, "wait": 1}
         try:
             planned = api.scale_brokers(count)
         except ChangeInProgress:
@@ -72,3 +73,7 @@ class BrokerChanger:
                 "no other cluster change", f"change {pending.id} is under way and leads elsewhere"
             )
         return pending.id
+
+
+def _is_there(configuration: ClusterConfiguration, count: int) -> bool:
+    return configuration.broker_ids == tuple(range(count)) and not half_done(configuration)

@@ -1,0 +1,483 @@
+"""The scale machine's real definition, on brokers and tasks in memory that really move."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Literal
+
+import pytest
+from lifecycle.core.services import Deployment
+from lifecycle.errors import AwsUnavailable, ManagementAmbiguous
+from lifecycle.settings import Settings
+
+from tests.statemachines.engine import Function, Result, load_handler, run
+from tests.support.scaling import ScalingWorld, scale_operation
+from tests.support.world import CONTROL
+
+FUNCTIONS = (
+    "ValidateScaling",
+    "BeginOperation",
+    "ObserveScaling",
+    "SetBrokerCount",
+    "ProtectTasks",
+    "ChangeBrokers",
+    "FinishOperation",
+)
+
+
+class Scale:
+    """The scale machine on a running cluster in memory; every wait lets its time pass."""
+
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        dialect: Literal["8.6", "8.9"] = "8.9",
+        brokers: int = 3,
+        **more: Any,
+    ) -> None:
+        self.world = ScalingWorld(brokers, dialect=dialect, **more)
+        self.monkeypatch = monkeypatch
+        self.on_wait: Callable[[], None] = lambda: None
+        world = self.world
+        settings = Settings(
+            control_stack=CONTROL,
+            region="eu-central-1",
+            table_name="table",
+            artifact_bucket="artifacts",
+            deployment_role_arn="arn:role",
+            cluster_template="/opt/cluster.yaml",
+        )
+        self.functions: dict[str, Function] = {
+            "ValidateScaling": load_handler(
+                "validate_scaling", settings=lambda: settings, stacks=lambda: world.stacks
+            ),
+            "BeginOperation": load_handler(
+                "begin_operation", journal=lambda: world.journal, announcer=lambda: world.announcer
+            ),
+            "ObserveScaling": load_handler(
+                "observe_scaling", scale_observer=lambda: world.observer
+            ),
+            "SetBrokerCount": load_handler("set_broker_count", count_setter=lambda: world.setter),
+            "ProtectTasks": load_handler("protect_tasks", task_protector=lambda: world.protector),
+            "ChangeBrokers": load_handler("change_brokers", broker_changer=lambda: world.changer),
+            "FinishOperation": load_handler("finish_operation", finisher=lambda: world.finisher),
+        }
+
+    def run(self, count: Any, number: int = 1, **more: Any) -> Result:
+        def waited(seconds: int) -> None:
+            self.world.pass_seconds(seconds)
+            self.on_wait()
+
+        return run(
+            "scale",
+            self.functions,
+            {"clusterName": "demo", "count": count, **more},
+            monkeypatch=self.monkeypatch,
+            on_wait=waited,
+            name=scale_operation(number).operation_id,
+        )
+
+    def interrupt(
+        self, function: str, error: Exception, times: int = 1, *, after: bool = True
+    ) -> None:
+        """Let a function die before or after its work."""
+        real = self.functions[function]
+        left = [error] * times
+
+        def dying(event: dict[str, Any]) -> Any:
+            if left and not after:
+                raise left.pop()
+            answer = real(event)
+            if left:
+                raise left.pop()
+            return answer
+
+        self.functions[function] = dying
+
+    def settled(self, count: int) -> None:
+        """Everything is at rest with so many brokers, and nothing is left behind."""
+        world = self.world
+        assert world.members == list(range(count))
+        assert world.cluster.pending is None
+        assert world.tasks.desired == count
+        assert world.running == list(range(count))
+        assert world.protected == 0
+        assert world.table.locks == {}
+
+
+@pytest.fixture(params=["8.9", "8.6"])
+def scale(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Scale:
+    return Scale(monkeypatch, request.param)
+
+
+def test_out_and_in_again(scale: Scale) -> None:
+    out = scale.run(4)
+    assert out.status == "SUCCEEDED", out.cause
+    scale.settled(4)
+    assert scale.world.tasks.minimum_healthy == 75
+    assert out.output["verification"]["brokers"] == {"before": 3, "after": 4}
+    assert out.output["verification"]["change"]["operations"] > 0
+    assert {check["result"] for check in out.output["verification"]["checks"]} == {"PASS"}
+
+    back = scale.run(3, number=2)
+    assert back.status == "SUCCEEDED", back.cause
+    scale.settled(3)
+    assert scale.world.tasks.minimum_healthy == 66
+    assert set(scale.world.tasks.stopped_by_ecs) <= {3}
+    assert scale.world.management.writes == 2
+
+
+def test_several_at_once_and_some_without_partitions(scale: Scale) -> None:
+    result = scale.run(6)
+    assert result.status == "SUCCEEDED", result.cause
+    scale.settled(6)
+    notes = {check["name"]: check for check in result.output["verification"]["checks"]}
+    assert "broker 5 holds none" in notes["brokers without partitions"]["seen"]
+    assert scale.run(3, number=2).status == "SUCCEEDED"
+    scale.settled(3)
+    assert set(scale.world.tasks.stopped_by_ecs) <= {3, 4, 5}
+
+
+def test_the_present_number_changes_nothing(scale: Scale) -> None:
+    result = scale.run(3)
+    assert result.status == "SUCCEEDED", result.cause
+    assert scale.world.management.writes == 0
+    assert scale.world.tasks.started == 3
+    scale.settled(3)
+
+
+@pytest.mark.parametrize("count", [0, -1, 31, 1000, "four", "4", 3.5, True, None, [4]])
+def test_a_count_that_is_none_is_refused_before_anything_is_read(
+    monkeypatch: pytest.MonkeyPatch, count: Any
+) -> None:
+    scale = Scale(monkeypatch)
+    result = scale.run(count)
+    assert (result.status, result.error) == ("FAILED", "InvalidRequest")
+    assert "count" in result.cause
+    assert result.calls == ["ValidateScaling"]
+
+
+def test_unknown_fields_and_clusters_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    scale = Scale(monkeypatch)
+    result = scale.run(4, force=True)
+    assert result.error == "InvalidRequest"
+    assert "force" in result.cause
+    scale.world.stacks.stack = None
+    result = scale.run(4, number=2)
+    assert (result.error, "no cluster demo" in result.cause) == ("ClusterUnknown", True)
+
+
+def test_a_frozen_cluster_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    scale = Scale(monkeypatch)
+    assert scale.world.stacks.stack is not None
+    frozen = replace(scale.world.stacks.stack, tags={"camunda:frozen": "audit until Friday"})
+    scale.world.stacks.stack = frozen
+    result = scale.run(4)
+    assert result.error == "ClusterFrozen"
+    assert "audit until Friday" in result.cause
+    assert result.calls == ["ValidateScaling"]
+
+
+def test_a_second_operation_is_refused_and_the_first_one_named(scale: Scale) -> None:
+    scale.world.journal.begin(scale_operation(7))
+    result = scale.run(4)
+    assert (result.status, result.error) == ("FAILED", "ClusterBusy")
+    assert "demo.scale.7" in result.cause
+    assert scale.world.tasks.desired == 3
+
+
+def refused(scale: Scale, count: int, check: str) -> Result:
+    before = (scale.world.tasks.desired, scale.world.members, scale.world.management.writes)
+    result = scale.run(count)
+    assert (result.status, result.error) == ("FAILED", "ScalingRefused"), result.cause
+    assert f"{check}:" in result.cause
+    assert " → " in result.cause
+    after = (scale.world.tasks.desired, scale.world.members, scale.world.management.writes)
+    assert after == before
+    assert scale.world.table.locks == {}
+    return result
+
+
+class TestRefusals:
+    def test_below_the_replication_factor(self, scale: Scale) -> None:
+        refused(scale, 2, "count covers the replication factor")
+
+    def test_a_dead_broker_though_the_configuration_calls_it_active(self, scale: Scale) -> None:
+        scale.world.tasks.refusal = "no capacity"
+        scale.world.tasks.stop_broker(2)
+        scale.world.pass_seconds(10)
+        assert scale.world.brokers.configuration().members[2].state == "ACTIVE"
+        result = refused(scale, 4, "every broker runs")
+        assert "broker 2" in result.cause
+        assert "partitions healthy:" in result.cause
+
+    def test_a_foreign_change(self, scale: Scale) -> None:
+        scale.world.brokers.scale_brokers(5)
+        result = scale.run(4)
+        assert result.error == "ScalingRefused"
+        assert "no other cluster change:" in result.cause
+        assert scale.world.tasks.desired == 3
+
+    def test_a_gap_in_the_ids(self, scale: Scale) -> None:
+        del scale.world.cluster.members[1]
+        refused(scale, 4, "broker ids without a gap")
+
+    def test_a_stack_update(self, scale: Scale) -> None:
+        assert scale.world.stacks.stack is not None
+        scale.world.stacks.stack = replace(scale.world.stacks.stack, status="UPDATE_IN_PROGRESS")
+        refused(scale, 4, "stack at rest")
+
+    def test_a_deployment(self, scale: Scale) -> None:
+        scale.world.tasks.deployments = (
+            Deployment("d-2", "PRIMARY", "IN_PROGRESS", "", 0),
+            *scale.world.tasks.deployments,
+        )
+        refused(scale, 4, "no deployment in progress")
+
+    def test_the_quota(self, scale: Scale) -> None:
+        scale.world.quota.limit, scale.world.quota.used = 14.0, 13.0
+        result = refused(scale, 4, "Fargate quota")
+        assert "4 vCPU more, 1 of 14 free" in result.cause
+
+    def test_a_count_that_agrees_with_nothing_names_the_way_out(self, scale: Scale) -> None:
+        scale.world.tasks.desired = 7
+        scale.world.pass_seconds(5)
+        result = refused(scale, 5, "counts agree")
+        assert "Request the present number of brokers first" in result.cause
+        assert scale.run(3, number=2).status == "SUCCEEDED"
+        assert scale.run(5, number=3).status == "SUCCEEDED"
+        scale.settled(5)
+
+    def test_a_version_that_cannot_scale(
+        self, scale: Scale, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        versions = {"8.6": "8.9.0-alpha3", "8.9": "8.9.0-alpha3"}
+        monkeypatch.setattr("lifecycle.adapters.management_simulation.VERSIONS", versions)
+        result = refused(scale, 4, "version can scale")
+        assert "8.9.0-alpha3" in result.cause
+
+
+def test_tasks_that_cannot_be_placed_are_taken_back(scale: Scale) -> None:
+    scale.world.tasks.refusal = "service demo was unable to place a task."
+    result = scale.run(4)
+    assert (result.status, result.error) == ("FAILED", "TasksNotPlaced"), result.cause
+    assert "unable to place a task" in result.cause
+    assert "runs 3 of 3 tasks" in result.cause
+    scale.settled(3)
+    assert scale.world.management.writes == 0
+    assert scale.world.tasks.stopped_by_ecs == []
+    scale.world.tasks.refusal = ""
+    scale.world.tasks.failures.clear()
+    assert scale.run(4, number=2).status == "SUCCEEDED"
+
+
+def test_a_refusal_by_camunda_lowers_the_count_again(scale: Scale) -> None:
+    scale.world.management.lost = ["refused"]
+    result = scale.run(4)
+    assert (result.status, result.error) == ("FAILED", "ManagementRefused"), result.cause
+    assert "not like this" in result.cause
+    assert set(scale.world.tasks.stopped_by_ecs) <= {3}
+    scale.settled(3)
+
+
+def test_tasks_that_hang_without_a_node_id_are_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """From 8.9 on the new task is no broker, and never healthy, before the change was sent."""
+    scale = Scale(monkeypatch, "8.9")
+    seen: list[list[int | None]] = []
+    real = scale.functions["ChangeBrokers"]
+
+    def change(event: dict[str, Any]) -> Any:
+        seen.append(scale.world.running)
+        return real(event)
+
+    scale.functions["ChangeBrokers"] = change
+    assert scale.run(4).status == "SUCCEEDED"
+    assert seen == [[0, 1, 2, None]]
+
+
+@pytest.mark.parametrize("how", ["before", "after"])
+def test_a_write_without_an_answer_is_read_and_never_sent_blindly(scale: Scale, how: str) -> None:
+    scale.world.management.lost = [how]
+    result = scale.run(4)
+    assert result.status == "SUCCEEDED", result.cause
+    scale.settled(4)
+    assert scale.world.management.writes == {"before": 2, "after": 1}[how]
+
+
+def test_the_joining_broker_dies_and_comes_back(scale: Scale) -> None:
+    killed: list[int] = []
+
+    def kill_the_new_one_once() -> None:
+        if scale.world.cluster.pending is not None and not killed:
+            killed.append(3)
+            scale.world.tasks.stop_broker(3)
+
+    scale.on_wait = kill_the_new_one_once
+    result = scale.run(4)
+    assert result.status == "SUCCEEDED", result.cause
+    assert killed
+    scale.settled(4)
+
+
+def test_a_change_that_is_stuck_is_left_in_place_and_followed_by_the_next_run(
+    scale: Scale,
+) -> None:
+    def never_comes() -> None:
+        if scale.world.cluster.pending is not None:
+            scale.world.tasks.refusal = "no capacity"
+            scale.world.tasks.stop_broker(3)
+
+    scale.on_wait = never_comes
+    result = scale.run(4)
+    assert (result.status, result.error) == ("FAILED", "ChangeStuck"), result.cause
+    assert "broker 3" in result.cause
+    assert "never cancel" in result.cause
+    pending = scale.world.cluster.pending
+    assert pending is not None
+    assert scale.world.tasks.desired == 4
+
+    scale.on_wait = lambda: None
+    scale.world.tasks.refusal = ""
+    result = scale.run(4, number=2)
+    assert result.status == "SUCCEEDED", result.cause
+    assert scale.world.management.writes == 1
+    assert result.output["verification"]["change"]["id"] == pending.id
+    scale.settled(4)
+
+
+def test_the_coordinator_is_away_during_a_change(scale: Scale) -> None:
+    away: list[int] = []
+
+    def stop_broker_0_once() -> None:
+        if scale.world.cluster.pending is not None and not away:
+            away.append(0)
+            scale.world.tasks.stop_broker(0)
+
+    scale.on_wait = stop_broker_0_once
+    result = scale.run(4)
+    assert result.status == "SUCCEEDED", result.cause
+    assert away
+    scale.settled(4)
+
+
+def test_a_cancelled_change_is_told_and_finished_by_the_next_run(scale: Scale) -> None:
+    def cancel() -> None:
+        pending = scale.world.cluster.pending
+        if pending is not None and sum(step.done is not None for step in pending.steps) >= 2:
+            scale.world.cluster.cancel(pending.id, now=pending.started + 1)
+
+    scale.on_wait = cancel
+    result = scale.run(4)
+    assert (result.status, result.error) == ("FAILED", "ChangeNotCompleted"), result.cause
+    scale.on_wait = lambda: None
+    result = scale.run(4, number=2)
+    assert result.status == "SUCCEEDED", result.cause
+    scale.settled(4)
+
+
+def test_a_survivor_that_ecs_stops_is_waited_for_and_told(scale: Scale) -> None:
+    scale.run(4)
+    lowered: list[int] = []
+
+    def ecs_ignores_protection() -> None:
+        if scale.world.tasks.desired == 3 and not lowered:
+            lowered.append(1)
+            scale.world.tasks.stop_broker(1)
+
+    scale.on_wait = ecs_ignores_protection
+    result = scale.run(3, number=2)
+    assert result.status == "SUCCEEDED", result.cause
+    told = [
+        check["seen"]
+        for check in result.output["verification"]["checks"]
+        if check["name"] == "what happened on the way"
+    ]
+    assert any("broker 1" in text for text in told)
+    scale.settled(3)
+
+
+def test_a_count_lowered_by_hand_under_living_brokers_is_put_right_first(scale: Scale) -> None:
+    scale.run(4)
+    scale.world.tasks.desired = 3
+    scale.world.pass_seconds(10)
+    result = scale.run(3, number=2)
+    assert result.status == "SUCCEEDED", result.cause
+    scale.settled(3)
+
+
+def test_left_over_protection_is_taken_away(scale: Scale) -> None:
+    scale.world.tasks.protect("", list(scale.world.tasks.tasks), minutes=15)
+    assert scale.run(3).status == "SUCCEEDED"
+    scale.settled(3)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("error", [AwsUnavailable("lost"), type("Timedout", (Exception,), {})()])
+def test_a_function_that_dies_after_its_side_effect_is_repeated_harmlessly(
+    monkeypatch: pytest.MonkeyPatch, function: str, error: Exception
+) -> None:
+    if not isinstance(error, AwsUnavailable):
+        # As AWS names a function that ran out of time.
+        type(error).__name__ = "Sandbox.Timedout"
+    for first, second in ((3, 4), (4, 3)):
+        scale = Scale(monkeypatch, brokers=first)
+        scale.interrupt(function, error)
+        result = scale.run(second)
+        assert result.status == "SUCCEEDED", result.cause
+        scale.settled(second)
+        assert scale.world.management.writes == 1
+        assert set(scale.world.tasks.stopped_by_ecs) <= {3}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS[2:6])
+@pytest.mark.parametrize("after", [True, False])
+def test_what_cannot_be_repeated_any_more_ends_in_words_and_the_next_run_goes_on(
+    monkeypatch: pytest.MonkeyPatch, function: str, after: bool
+) -> None:
+    scale = Scale(monkeypatch, brokers=4)
+    whole = dict(scale.functions)
+    scale.interrupt(function, AwsUnavailable("throttled"), times=7, after=after)
+    result = scale.run(3)
+    assert (result.status, result.error) == ("FAILED", "AwsUnavailable")
+    assert "throttled" in result.cause
+    assert scale.world.table.locks == {}
+    scale.functions = whole
+    result = scale.run(3, number=2)
+    assert result.status == "SUCCEEDED", result.cause
+    scale.settled(3)
+    assert scale.world.management.writes == 1
+
+
+def test_transitions_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    for first, second in ((3, 4), (4, 3)):
+        scale = Scale(monkeypatch, brokers=first)
+        result = scale.run(second)
+        polls = result.states.count("WaitForBrokers")
+        assert len(result.states) <= 40 + 3 * polls
+        assert len(result.states) <= 60
+
+
+def test_the_report_tells_the_timeline(scale: Scale) -> None:
+    result = scale.run(4)
+    report = json.loads(scale.world.artifacts.objects[result.output["reportKey"]])
+    steps = [entry["step"] for entry in report["timeline"]]
+    assert steps[0] == "Tasks start"
+    assert "Cluster change" in steps
+    assert steps[-1] == "Verification"
+    assert "a password" not in json.dumps(report)
+
+
+def test_ambiguous_answers_again_and_again_end_in_words(scale: Scale) -> None:
+    scale.world.management.lost = ["before"] * 20
+    result = scale.run(4)
+    assert result.status == "FAILED"
+    assert result.error == "ScalingNotSettled"
+    assert scale.world.table.locks == {}
+    assert ManagementAmbiguous.__name__ not in result.cause
+    scale.world.management.lost = []
+    assert scale.run(4, number=2).status == "SUCCEEDED"
+    scale.settled(4)

@@ -1,0 +1,243 @@
+"""A running cluster in memory: ECS tasks, brokers that really move partitions, and the operations.
+
+``dialect`` 8.9 has node-id leases: a task without one hangs, a broker that lost its own exits.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lifecycle.adapters.dynamodb_memory import MemoryTable
+from lifecycle.adapters.ecs_memory import MemoryServices
+from lifecycle.adapters.ecs_tasks_memory import MemoryBrokerTasks
+from lifecycle.adapters.events_memory import MemoryEvents
+from lifecycle.adapters.management_memory import InMemoryManagement
+from lifecycle.adapters.management_simulation import Dialect, SimulatedCluster
+from lifecycle.adapters.quotas_memory import MemoryFargateQuota
+from lifecycle.adapters.s3_memory import MemoryArtifacts
+from lifecycle.adapters.stepfunctions_memory import MemoryExecutions
+from lifecycle.core.credentials import Credentials
+from lifecycle.core.operation import Operation
+from lifecycle.core.stack import Stack
+from lifecycle.core.topology import ClusterConfiguration, PlannedChange, Readiness, Topology
+from lifecycle.errors import ManagementAmbiguous, ManagementRefused
+from lifecycle.operations.announce import Announcer
+from lifecycle.operations.change_brokers import BrokerChanger
+from lifecycle.operations.finish_operation import Finisher
+from lifecycle.operations.journal import Journal
+from lifecycle.operations.probe_scaling import ScalingProber
+from lifecycle.operations.scale_cluster import (
+    BrokerReader,
+    CountSetter,
+    ScaleObserver,
+    TaskProtector,
+)
+
+from tests.support.world import CONTROL, OUTPUTS, TestClock
+
+CLUSTER_OUTPUTS = {
+    **OUTPUTS,
+    "DiscoveryName": "orchestration-cluster.control-demo.service.local",
+    "AdminUserSecretArn": "arn:secret:admin",
+}
+ADMIN = Credentials("admin", "a password")
+
+
+def scale_operation(number: int = 1) -> Operation:
+    return Operation(
+        operation_id=f"demo.scale.{number}",
+        execution_arn=f"arn:execution:demo:scale:{number}",
+        cluster="demo",
+        machine="scale",
+        started_at="2026-01-01T00:00:00+00:00",
+    )
+
+
+@dataclass
+class OneStack:
+    """CloudFormation with the cluster's stack, or without."""
+
+    stack: Stack | None
+
+    def describe(self, name: str) -> Stack | None:
+        return self.stack if self.stack is not None and self.stack.name == name else None
+
+
+@dataclass
+class Users:
+    def credentials(self, secret_arn: str) -> Credentials:
+        assert secret_arn == CLUSTER_OUTPUTS["AdminUserSecretArn"]
+        return ADMIN
+
+
+@dataclass
+class FlakyManagement:
+    """The management API whose answer to the next write is lost, after or before it was done."""
+
+    inner: InMemoryManagement
+    lost: list[str] = field(default_factory=list)
+    writes: int = 0
+
+    def addresses(self) -> tuple[str, ...]:
+        return self.inner.addresses()
+
+    def configuration(self) -> ClusterConfiguration:
+        return self.inner.configuration()
+
+    def topology(self, credentials: Credentials | None = None) -> Topology:
+        return self.inner.topology(credentials)
+
+    def readiness(self, address: str) -> Readiness:
+        return self.inner.readiness(address)
+
+    def plan_brokers(self, count: int) -> PlannedChange:
+        return self.inner.plan_brokers(count)
+
+    def scale_brokers(self, count: int) -> PlannedChange:
+        self.writes += 1
+        how = self.lost.pop(0) if self.lost else ""
+        if how == "refused":
+            raise ManagementRefused("10.0.0.10 answered HTTP 400: not like this.")
+        if how == "before":
+            raise ManagementAmbiguous("10.0.0.10 answered HTTP 504.")
+        planned = self.inner.scale_brokers(count)
+        if how == "after":
+            raise ManagementAmbiguous("10.0.0.10 answered HTTP 504.")
+        return planned
+
+
+@dataclass
+class DirectProbe:
+    """The function inside the VPC, without a network between: JSON goes in and out."""
+
+    prober: ScalingProber
+
+    def ask(self, question: str, cluster: Mapping[str, str]) -> Mapping[str, Any]:
+        assert question == "scaling"
+        answer: Mapping[str, Any] = json.loads(json.dumps(self.prober.ask(dict(cluster))))
+        return answer
+
+
+class ScalingWorld:
+    """A cluster of ``brokers`` brokers that runs, and everything that scales it."""
+
+    def __init__(
+        self,
+        brokers: int = 3,
+        *,
+        partitions: int = 3,
+        factor: int = 3,
+        dialect: Dialect = "8.9",
+    ) -> None:
+        self.clock = TestClock()
+        self.table = MemoryTable()
+        self.executions = MemoryExecutions()
+        self.quota = MemoryFargateQuota()
+        self.artifacts = MemoryArtifacts()
+        self.events = MemoryEvents()
+        outputs = {
+            **CLUSTER_OUTPUTS,
+            "Brokers": str(brokers),
+            "Partitions": str(partitions),
+            "ReplicationFactor": str(factor),
+        }
+        self.stacks = OneStack(
+            Stack(
+                "control-demo",
+                "arn:stack",
+                "UPDATE_COMPLETE",
+                outputs=outputs,
+                parameters={"BrokerCpu": "4096"},
+            )
+        )
+        self.cluster = SimulatedCluster(
+            brokers, partitions, factor, dialect=dialect, start_seconds=1.0, failure_seconds=3.0
+        )
+        self.brokers = InMemoryManagement(self.cluster, credentials=ADMIN)
+        self.management = FlakyManagement(self.brokers)
+        self.tasks = MemoryBrokerTasks(
+            now=lambda: int(self.clock.now().timestamp()),
+            leases=self.leases,
+            on_start=self.brokers.start_broker,
+            on_stop=self.brokers.kill_broker,
+            desired=brokers,
+        )
+        self.pass_seconds(10)
+        assert self.tasks.stopped_by_ecs == []
+
+    def leases(self) -> int:
+        if self.cluster.dialect == "8.9":
+            return self.cluster.leases
+        return max(self.cluster.cluster_size, self.tasks.desired)
+
+    def pass_seconds(self, seconds: float) -> None:
+        for _ in range(round(seconds)):
+            self.clock.pass_seconds(1)
+            self.tasks.tick()
+            self.brokers.pass_time(1)
+
+    @property
+    def members(self) -> list[int]:
+        return sorted(self.cluster.members)
+
+    @property
+    def running(self) -> list[int | None]:
+        return sorted((task.node for task in self.tasks.tasks.values()), key=str)
+
+    @property
+    def protected(self) -> int:
+        return len(self.tasks.observe("", self.tasks.name, since="").protected)
+
+    @property
+    def journal(self) -> Journal:
+        return Journal(
+            locks=self.table, operations=self.table, executions=self.executions, clock=self.clock
+        )
+
+    @property
+    def reader(self) -> BrokerReader:
+        prober = ScalingProber(management=lambda _: self.management, users=Users())
+        return BrokerReader(
+            stacks=self.stacks,  # type: ignore[arg-type]
+            tasks=self.tasks,
+            probe=DirectProbe(prober),
+            quota=self.quota,
+            control_stack=CONTROL,
+        )
+
+    @property
+    def observer(self) -> ScaleObserver:
+        return ScaleObserver(reader=self.reader, journal=self.journal)
+
+    @property
+    def setter(self) -> CountSetter:
+        return CountSetter(tasks=self.tasks, journal=self.journal)
+
+    @property
+    def protector(self) -> TaskProtector:
+        return TaskProtector(tasks=self.tasks, journal=self.journal)
+
+    @property
+    def changer(self) -> BrokerChanger:
+        return BrokerChanger(management=lambda _: self.management, journal=self.journal)
+
+    @property
+    def announcer(self) -> Announcer:
+        return Announcer(events=self.events, operations=self.table, control_stack=CONTROL)
+
+    @property
+    def finisher(self) -> Finisher:
+        services = MemoryServices()
+        services.add(self.tasks.name, desired=self.tasks.desired, running=len(self.running))
+        services.add("connectors", desired=1)
+        return Finisher(
+            stacks=self.stacks,  # type: ignore[arg-type]
+            services=services,
+            artifacts=self.artifacts,
+            journal=self.journal,
+            announcer=self.announcer,
+            control_stack=CONTROL,
+        )
