@@ -17,7 +17,7 @@ from lifecycle.observability import of_aws
 from lifecycle.operations.read_clusters import ClusterReader
 from lifecycle.operations.read_operations import OperationReader
 from lifecycle.operations.start_operation import OperationStarter
-from lifecycle.operations.validate_request import validate_request
+from lifecycle.operations.validate_start import StartValidation
 
 from tests.support.world import CONTROL, World
 from tools.generate_openapi import document
@@ -57,7 +57,11 @@ class ApiWorld:
             records=self.between(self.world.table),
             journal=replace(self.world.journal, locks=self.between(self.world.table)),
             arns=ARNS,
-            validators={"provision": self._validate, "plan": lambda _: None},
+            validators=StartValidation(
+                stacks=self.world.stacks,
+                control_stack=CONTROL,
+                declarations=cluster_parameters(),
+            ).by_verb(),
             new_key=lambda: str(next(self.keys)),
         )
 
@@ -75,14 +79,6 @@ class ApiWorld:
                 translate=of_aws,
             ),
             translate=of_aws,
-        )
-
-    def _validate(self, raw: Mapping[str, object]) -> object:
-        return validate_request(
-            raw,
-            control_stack=CONTROL,
-            declarations=cluster_parameters(),
-            stacks=self.world.stacks,
         )
 
     def ask(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pytest
@@ -15,6 +16,7 @@ from tests.support.api import ARNS, CALLER, ApiWorld
 from tests.support.world import CONTROL, OUTPUTS, operation
 
 START = ("PUT", "/clusters/{name}")
+PLAN = {"provision": {"parameters": {}}}
 
 
 @pytest.fixture
@@ -22,14 +24,14 @@ def api() -> ApiWorld:
     return ApiWorld()
 
 
-def living(api: ApiWorld, name: str = "demo", **outputs: str) -> None:
+def living(api: ApiWorld, name: str = "demo", tags: Mapping[str, str] | None = None) -> None:
     """Let a cluster's stack be there."""
     api.world.stacks.stacks[f"{CONTROL}-{name}"] = Stack(
         f"{CONTROL}-{name}",
         f"arn:stack/{name}",
         "CREATE_COMPLETE",
-        outputs={**OUTPUTS, "ClusterName": name, "RestUrl": "http://rest", **outputs},
-        tags={"camunda:control-plane": CONTROL, "camunda:cluster": name},
+        outputs={**OUTPUTS, "ClusterName": name, "RestUrl": "http://rest"},
+        tags={"camunda:control-plane": CONTROL, "camunda:cluster": name, **(tags or {})},
     )
 
 
@@ -70,17 +72,34 @@ class TestStarting:
         assert len(api.world.executions.executions) == 2
 
     def test_a_plan_takes_no_lock(self, api: ApiWorld) -> None:
-        answer = api.ask(
-            "POST", "/clusters/{name}/plans", {"scale": {"count": 4}}, key="p", name="demo"
-        )
+        answer = api.ask("POST", "/clusters/{name}/plans", PLAN, key="p", name="demo")
         assert answer.status == 202
         assert answer.headers["location"] == "/operations/demo.plan.p"
         assert api.world.table.locks == {}
 
     def test_plans_are_made_while_an_operation_runs(self, api: ApiWorld) -> None:
         api.provision(key="k1")
-        body = {"scale": {"count": 4}}
-        assert api.ask("POST", "/clusters/{name}/plans", body, name="demo").status == 202
+        assert api.ask("POST", "/clusters/{name}/plans", PLAN, name="demo").status == 202
+
+    def test_scaling_starts_with_the_count(self, api: ApiWorld) -> None:
+        living(api)
+        answer = api.ask("PUT", "/clusters/{name}/brokers", {"count": 4}, key="k", name="demo")
+        assert answer.status == 202
+        assert answer.headers["location"] == "/operations/demo.scale.k"
+        assert api.execution("demo.scale.k").input == '{"clusterName":"demo","count":4}'
+        assert api.world.table.locks["demo"].operation_id == "demo.scale.k"
+
+    def test_a_teardown_starts_with_the_name_typed_again(self, api: ApiWorld) -> None:
+        living(api)
+        answer = api.ask("DELETE", "/clusters/{name}", {"confirm": "demo"}, key="k", name="demo")
+        assert answer.status == 202
+        assert api.execution("demo.teardown.k").input == '{"clusterName":"demo","confirm":"demo"}'
+
+    def test_a_teardown_that_only_tells_takes_no_lock(self, api: ApiWorld) -> None:
+        living(api)
+        answer = api.ask("DELETE", "/clusters/{name}", {"dryRun": True}, name="demo")
+        assert answer.status == 202
+        assert api.world.table.locks == {}
 
 
 class TestIdempotency:
@@ -130,7 +149,7 @@ class TestIdempotency:
 
     def test_the_same_key_for_another_verb_is_another_operation(self, api: ApiWorld) -> None:
         api.provision(self.BODY, key="k1")
-        answer = api.ask("POST", "/clusters/{name}/plans", {"scale": {}}, key="k1", name="demo")
+        answer = api.ask("POST", "/clusters/{name}/plans", PLAN, key="k1", name="demo")
         assert answer.document["operationId"] == "demo.plan.k1"
 
     def test_an_execution_started_in_the_console_is_compared_by_its_input(
@@ -180,11 +199,6 @@ class TestStartFails:
         assert (answer.status, answer.document["error"]) == (501, "MachineNotDeployed")
         assert api.world.table.locks == {}
         assert api.world.table.records == {}
-
-    def test_a_verb_without_validation_does_not_reach_its_machine(self, api: ApiWorld) -> None:
-        answer = api.ask("PUT", "/clusters/{name}/brokers", {"count": 4}, name="demo")
-        assert answer.status == 501
-        assert api.world.executions.executions == {}
 
     def test_a_definite_refusal_frees_the_cluster(self, api: ApiWorld) -> None:
         api.world.executions.failing = AwsRefused("not authorized")
@@ -241,6 +255,61 @@ class TestRefusals:
             set(wrong) == {"field", "given", "allowed"} for wrong in answer.document["errors"]
         )
         assert api.world.table.locks == {}
+
+    @pytest.mark.parametrize("count", [0, -1, 1000, "four", 3.5, True, None, [4]])
+    def test_a_count_that_cannot_be_is_refused(self, api: ApiWorld, count: Any) -> None:
+        living(api)
+        answer = api.ask("PUT", "/clusters/{name}/brokers", {"count": count}, name="demo")
+        assert answer.status == 400
+        assert [wrong["field"] for wrong in answer.document["errors"]] == ["count"]
+        assert api.world.executions.executions == {}
+
+    @pytest.mark.parametrize(
+        ("method", "resource", "body"),
+        [
+            ("PUT", "/clusters/{name}/brokers", {"count": 4}),
+            ("DELETE", "/clusters/{name}", {"confirm": "demo"}),
+        ],
+    )
+    def test_a_cluster_that_is_not_there_is_not_found(
+        self, api: ApiWorld, method: str, resource: str, body: Any
+    ) -> None:
+        answer = api.ask(method, resource, body, name="demo")
+        assert (answer.status, answer.document["error"]) == (404, "ClusterUnknown")
+        assert api.world.table.locks == {}
+
+    @pytest.mark.parametrize(
+        ("method", "resource", "body"),
+        [
+            ("PUT", "/clusters/{name}/brokers", {"count": 4}),
+            ("PUT", "/clusters/{name}", {"parameters": {}}),
+            ("DELETE", "/clusters/{name}", {"confirm": "demo"}),
+        ],
+    )
+    def test_a_frozen_cluster_is_refused_with_its_reason(
+        self, api: ApiWorld, method: str, resource: str, body: Any
+    ) -> None:
+        living(api, tags={"camunda:frozen": "year end"})
+        answer = api.ask(method, resource, body, name="demo")
+        assert (answer.status, answer.document["error"]) == (409, "ClusterFrozen")
+        assert "year end" in answer.document["detail"]
+        assert api.world.executions.executions == {}
+
+    @pytest.mark.parametrize("confirm", ["other", "", "Demo", None, 1])
+    def test_a_teardown_without_the_name_typed_again_is_refused(
+        self, api: ApiWorld, confirm: Any
+    ) -> None:
+        living(api)
+        answer = api.ask("DELETE", "/clusters/{name}", {"confirm": confirm}, name="demo")
+        assert answer.status == 400
+        assert answer.document["errors"][0]["field"] == "confirm"
+
+    @pytest.mark.parametrize(
+        "body", [{}, {"scale": {"count": 4}, "provision": {}}, {"scale": 4}, {"provision": 4}]
+    )
+    def test_a_plan_is_of_one_thing(self, api: ApiWorld, body: Any) -> None:
+        living(api)
+        assert api.ask("POST", "/clusters/{name}/plans", body, name="demo").status == 400
 
     def test_name_key_and_body_are_judged_together(self, api: ApiWorld) -> None:
         answer = api.ask(*START, raw_body="[]", key="no spaces", name="Demo")
@@ -379,7 +448,7 @@ class TestOperations:
             api.provision(key=key)
             api.finish(f"demo.provision.{key}", "FAILED" if key == "two" else "SUCCEEDED")
             api.world.clock.pass_seconds(60)
-        api.ask("POST", "/clusters/{name}/plans", {"scale": {}}, key="p", name="other")
+        api.ask("POST", "/clusters/{name}/plans", PLAN, key="p", name="other")
         listed = api.ask("GET", "/operations", query={"cluster": "demo"}).document["operations"]
         assert [(one["operationId"], one["status"]) for one in listed] == [
             ("demo.provision.three", "SUCCEEDED"),

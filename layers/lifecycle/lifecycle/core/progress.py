@@ -23,6 +23,11 @@ STEPS: Final[Mapping[str, tuple[str, ...]]] = {
         "Verification",
     ),
     "scale": PHASES,
+    "teardown": (
+        "Brokers and connectors stop",
+        "Buckets of the trial are emptied",
+        "CloudFormation deletes the infrastructure",
+    ),
 }
 _NEXT: Final = " Next: "
 _TRUTH: Final = " True now: "

@@ -16,7 +16,6 @@ from lifecycle.core.record import Execution, Record
 from lifecycle.errors import (
     IdempotencyKeyReused,
     LifecycleError,
-    MachineNotDeployed,
     StartUncertain,
 )
 
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
     from lifecycle.operations.journal import Journal
     from lifecycle.ports import Machines, Records
 
-# Whatever only reads takes no lock.
-UNLOCKED_VERBS: Final = frozenset({"plan"})
+_ONLY_READING: Final = frozenset({"plan"})
 
 type Validator = Callable[[Mapping[str, object]], object]
 
@@ -35,8 +33,8 @@ type Validator = Callable[[Mapping[str, object]], object]
 class OperationStarter:
     """The use case with what it needs from outside.
 
-    ``validators`` check a machine's input by verb, with the code that the machine itself uses;
-    ``new_key`` makes a key for a request that brings none.
+    ``validators`` check a machine's input, by verb; ``new_key`` makes a key for a request that
+    brings none.
     """
 
     machines: Machines
@@ -62,11 +60,10 @@ class OperationStarter:
             there = self._there(operation, text)
             if there is not None:
                 return there
-        validate = self.validators.get(verb)
-        if validate is None:
-            raise MachineNotDeployed(f"There is no state machine for {verb!r} yet.")
-        validate(request)
-        return self._begin(operation, text, caller)
+        self.validators[verb](request)
+        # What only tells changes nothing: its machine takes no lock, so nothing would free ours.
+        locks = verb not in _ONLY_READING and request.get("dryRun") is not True
+        return self._begin(operation, text, caller, locks=locks)
 
     def _operation(self, verb: str, cluster: str, key: str) -> Operation:
         name = operation_id(cluster, verb, key)
@@ -89,10 +86,9 @@ class OperationStarter:
         return record or _as_record(operation), execution
 
     def _begin(
-        self, operation: Operation, text: str, caller: str
+        self, operation: Operation, text: str, caller: str, *, locks: bool
     ) -> tuple[Record, Execution | None]:
-        locked = operation.machine not in UNLOCKED_VERBS
-        if locked:
+        if locks:
             self.journal.take(operation)
         try:
             there = self.records.claim(
