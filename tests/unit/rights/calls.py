@@ -100,9 +100,9 @@ def written_operations() -> set[Operation]:
 
 
 def adapter_modules() -> Iterator[ModuleType]:
-    """All modules of ``lifecycle.adapters``."""
+    """Modules of ``lifecycle.adapters`` that speak to something; twins speak to nothing."""
     for path in sorted((PACKAGE / "adapters").glob("*.py")):
-        if path.stem != "__init__":
+        if not path.stem.endswith(("__init__", "_memory", "_simulation")):
             yield importlib.import_module(f"lifecycle.adapters.{path.stem}")
 
 

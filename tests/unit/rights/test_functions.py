@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.unit.rights.actions import exists, needed_for, resource_types
+from tests.unit.rights.actions import exists, needed_for, resource_types, standing_for
 from tests.unit.rights.calls import operations_of, written_operations
+from tests.unit.rights.schemas import resources
 from tests.unit.rights.statements import CONTROL, is_open, of
 from tools.generate_parameters import ROOT, load_template
 
@@ -52,6 +53,46 @@ def test_a_function_has_the_rights_it_uses(function: str) -> None:
     granted = {action for action in _granted(function) if (function, action) not in UNSEEN}
     assert sorted(needed - granted) == [], "missing"
     assert sorted(granted - needed) == [], "surplus: no call in the source needs it"
+
+
+def _within_the_boundary() -> set[str]:
+    return {
+        action
+        for statement in of("FunctionBoundary")
+        for written in statement.actions
+        for action in standing_for(written)
+    }
+
+
+@pytest.mark.parametrize("function", sorted(_functions()))
+def test_a_function_keeps_its_rights_within_the_boundary(function: str) -> None:
+    granted = {action.lower() for action in _granted(function)}
+    assert sorted(granted - _within_the_boundary()) == [], "add the service to FunctionBoundary"
+
+
+def test_no_function_can_change_who_may_what_or_write_other_logs() -> None:
+    allowed = _within_the_boundary()
+    assert sorted(action for action in allowed if action.startswith(("iam:", "sts:"))) == [
+        "iam:passrole"
+    ]
+    written = {"logs:createlogstream", "logs:putlogevents"}
+    reading = ("logs:describe", "logs:get")
+    logs = {action for action in allowed if action.startswith("logs:")}
+    assert {action for action in logs if not action.startswith(reading)} == written
+    (statement,) = [one for one in of("FunctionBoundary") if "logs:PutLogEvents" in one.actions]
+    assert statement.resources == [{"Fn::GetAtt": ["FunctionLogs", "Arn"]}]
+
+
+def test_every_function_has_the_boundary() -> None:
+    boundary = {"Ref": "FunctionBoundary"}
+    assert load_template(CONTROL)["Globals"]["Function"]["PermissionsBoundary"] == boundary
+    roles = [
+        resource["Properties"].get("PermissionsBoundary")
+        for resource in resources(CONTROL).values()
+        if resource["Type"] == "AWS::IAM::Role"
+        and "lambda.amazonaws.com" in str(resource["Properties"]["AssumeRolePolicyDocument"])
+    ]
+    assert roles == [boundary] * len(_functions())
 
 
 def test_what_is_written_in_adapters_is_reached_by_a_function() -> None:
