@@ -11,12 +11,16 @@ from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
     from lifecycle.api.app import Api
+    from lifecycle.operations.adopt_plan import PlanAdopter
     from lifecycle.operations.announce import Announcer
     from lifecycle.operations.change_brokers import BrokerChanger
     from lifecycle.operations.change_stack import StackChanger
     from lifecycle.operations.clean_up_operation import Cleaner
+    from lifecycle.operations.discard_plan import Discarder
     from lifecycle.operations.finish_operation import Finisher
     from lifecycle.operations.journal import Journal
+    from lifecycle.operations.make_plan import Planner
+    from lifecycle.operations.preflight_cluster import Preflight
     from lifecycle.operations.probe_cluster import Prober
     from lifecycle.operations.probe_scaling import ScalingProber
     from lifecycle.operations.scale_cluster import (
@@ -27,6 +31,12 @@ if TYPE_CHECKING:
     )
     from lifecycle.operations.seed_database import DatabaseSeeder
     from lifecycle.operations.start_services import ServiceStarter, StartFollower
+    from lifecycle.operations.tear_down import (
+        ClusterStopper,
+        StackDeleter,
+        TeardownPlanner,
+        TrialEmptier,
+    )
     from lifecycle.operations.verify_cluster import Verifier
     from lifecycle.ports import Artifacts, Probe, Stacks
 
@@ -97,6 +107,79 @@ def stack_changer() -> StackChanger:
     )
 
 
+def preflight() -> Preflight:
+    """Checks before any change."""
+    import os
+
+    from lifecycle.adapters.account import AwsAccount
+    from lifecycle.core.parameters import cluster_parameters
+    from lifecycle.operations.preflight_cluster import Preflight
+
+    return Preflight(
+        stacks=stacks(),
+        account=AwsAccount(
+            region=settings().region,
+            vpc=os.environ["VPC_ID"],
+            subnets=tuple(os.environ["PRIVATE_SUBNET_IDS"].split(",")),
+            bucket=settings().artifact_bucket,
+        ),
+        region=settings().region,
+        control_stack=settings().control_stack,
+        declarations=cluster_parameters(),
+    )
+
+
+def planner() -> Planner:
+    """Plans of provisioning."""
+    import os
+
+    from lifecycle.adapters.dynamodb import DynamoTable
+    from lifecycle.adapters.ecs import EcsServices
+    from lifecycle.adapters.scheduler import OneTimeSchedules
+    from lifecycle.core.parameters import cluster_parameters
+    from lifecycle.operations.make_plan import Planner
+
+    return Planner(
+        stacks=stacks(),
+        services=EcsServices(),
+        artifacts=artifacts(),
+        # Only the function that makes plans schedules their end, and is told how.
+        schedules=OneTimeSchedules(
+            group=os.environ.get("SCHEDULE_GROUP", ""),
+            function_arn=os.environ.get("DISCARD_FUNCTION", ""),
+            role_arn=os.environ.get("SCHEDULER_ROLE_ARN", ""),
+            dead_letters=os.environ.get("DEAD_LETTERS_ARN", ""),
+        ),
+        operations=DynamoTable(settings().table_name),
+        clock=SystemClock(),
+        region=settings().region,
+        role=settings().deployment_role_arn,
+        control_stack=settings().control_stack,
+        declarations=cluster_parameters(),
+    )
+
+
+def plan_adopter() -> PlanAdopter:
+    """Taking up of a reviewed plan."""
+    import os
+
+    from lifecycle.operations.adopt_plan import PlanAdopter
+
+    return PlanAdopter(
+        planner=planner(),
+        journal=journal(),
+        require_second_person=os.environ.get("REQUIRE_SECOND_PERSON") == "true",
+    )
+
+
+def discarder() -> Discarder:
+    """End of a plan."""
+    from lifecycle.adapters.dynamodb import DynamoTable
+    from lifecycle.operations.discard_plan import Discarder
+
+    return Discarder(stacks=stacks(), locks=DynamoTable(settings().table_name), clock=SystemClock())
+
+
 def cluster_template() -> bytes:
     """Template of the cluster stack, as it was shipped with the functions."""
     return Path(settings().cluster_template).read_bytes()
@@ -145,6 +228,62 @@ def verifier() -> Verifier:
 
     return Verifier(
         services=EcsServices(), targets=ElbTargetGroups(), probe=probe(), journal=journal()
+    )
+
+
+def teardown_planner() -> TeardownPlanner:
+    """What a teardown would do."""
+    from lifecycle.adapters.storage import AwsStorage
+    from lifecycle.operations.tear_down import TeardownPlanner
+
+    return TeardownPlanner(
+        stacks=stacks(),
+        storage=AwsStorage(),
+        control_stack=settings().control_stack,
+        region=settings().region,
+    )
+
+
+def cluster_stopper() -> ClusterStopper:
+    """Stop of brokers and connectors before their removal."""
+    from lifecycle.adapters.ecs import EcsServices
+    from lifecycle.adapters.elbv2 import ElbTargetGroups
+    from lifecycle.operations.tear_down import ClusterStopper
+
+    return ClusterStopper(
+        stacks=stacks(),
+        services=EcsServices(),
+        targets=ElbTargetGroups(),
+        journal=journal(),
+        control_stack=settings().control_stack,
+    )
+
+
+def trial_emptier() -> TrialEmptier:
+    """Emptying of a trial's buckets."""
+    from lifecycle.adapters.storage import AwsStorage
+    from lifecycle.operations.tear_down import TrialEmptier
+
+    return TrialEmptier(
+        stacks=stacks(),
+        storage=AwsStorage(),
+        journal=journal(),
+        control_stack=settings().control_stack,
+    )
+
+
+def stack_deleter() -> StackDeleter:
+    """Deletion of a cluster's stack."""
+    from lifecycle.adapters.dynamodb import DynamoTable
+    from lifecycle.adapters.rds import RdsDatabases
+    from lifecycle.operations.tear_down import StackDeleter
+
+    return StackDeleter(
+        stacks=stacks(),
+        databases=RdsDatabases(),
+        health=DynamoTable(settings().table_name),
+        journal=journal(),
+        control_stack=settings().control_stack,
     )
 
 
@@ -279,7 +418,7 @@ def api(function_arn: str) -> Api:
     from lifecycle.operations.read_clusters import ClusterReader
     from lifecycle.operations.read_operations import OperationReader
     from lifecycle.operations.start_operation import OperationStarter
-    from lifecycle.operations.validate_request import validate_request
+    from lifecycle.operations.validate_start import StartValidation
 
     control_stack = settings().control_stack
     arns = MachineArns.beside(function_arn, control_stack)
@@ -292,14 +431,11 @@ def api(function_arn: str) -> Api:
             records=table,
             journal=journal(),
             arns=arns,
-            validators={
-                "provision": lambda raw: validate_request(
-                    raw,
-                    control_stack=control_stack,
-                    declarations=cluster_parameters(),
-                    stacks=cloudformation,
-                ),
-            },
+            validators=StartValidation(
+                stacks=cloudformation,
+                control_stack=control_stack,
+                declarations=cluster_parameters(),
+            ).by_verb(),
             new_key=lambda: f"{SystemClock().now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
         ),
         operations=operations,
