@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from lifecycle.api.routes import ROUTES
-from samtranslator.translator.transform import transform
 
+from tests.support.sam import translated
 from tools.generate_openapi import TARGET, document, render, schemas
 from tools.generate_parameters import ROOT, load_template
 
@@ -29,23 +29,8 @@ def api(template: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def translated() -> dict[str, Any]:
-    """What SAM makes of the template, with artifacts as `sam package` names them."""
-    source = load_template(ROOT / "template.yaml")
-    for resource in source["Resources"].values():
-        for key in ("CodeUri", "ContentUri", "DefinitionUri"):
-            if key in resource.get("Properties", {}):
-                resource["Properties"][key] = "s3://bucket/key"
-    source["Globals"]["Function"].pop("CodeUri", None)
-
-    class NoManagedPolicies:
-        def load(self) -> dict[str, str]:
-            return {}
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-        result: dict[str, Any] = transform(source, {}, NoManagedPolicies())
-    return result
+def resources() -> dict[str, Any]:
+    return translated()
 
 
 def test_the_document_is_up_to_date() -> None:
@@ -78,11 +63,11 @@ def test_reading_and_changing_differ_by_method_or_path() -> None:
 
 
 def test_no_route_is_public_and_none_borrows_the_callers_rights(
-    translated: dict[str, Any],
+    resources: dict[str, Any],
 ) -> None:
     (rest,) = [
         r["Properties"]["Body"]
-        for r in translated["Resources"].values()
+        for r in resources.values()
         if r["Type"] == "AWS::ApiGateway::RestApi"
     ]
     methods = [
@@ -99,11 +84,9 @@ def test_no_route_is_public_and_none_borrows_the_callers_rights(
     assert scheme["x-amazon-apigateway-authtype"] == "awsSigv4"
 
 
-def test_there_is_one_stage_with_throttling_and_access_logs(translated: dict[str, Any]) -> None:
+def test_there_is_one_stage_with_throttling_and_access_logs(resources: dict[str, Any]) -> None:
     (stage,) = [
-        r["Properties"]
-        for r in translated["Resources"].values()
-        if r["Type"] == "AWS::ApiGateway::Stage"
+        r["Properties"] for r in resources.values() if r["Type"] == "AWS::ApiGateway::Stage"
     ]
     (setting,) = stage["MethodSettings"]
     assert (setting["ResourcePath"], setting["HttpMethod"]) == ("/*", "*")

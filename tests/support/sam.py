@@ -1,0 +1,32 @@
+"""What SAM makes of the control plane's template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from samtranslator.translator.transform import transform
+
+from tools.generate_parameters import ROOT, load_template
+
+
+class _NoManagedPolicies:
+    def load(self) -> dict[str, str]:
+        return {}
+
+
+def translated(artifacts: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The resources after the SAM transform, artifacts named as `sam package` names them.
+
+    ``artifacts`` are objects in the bucket by the logical id of what they belong to.
+    """
+    source = load_template(ROOT / "template.yaml")
+    for name, resource in source["Resources"].items():
+        for key in ("CodeUri", "ContentUri", "DefinitionUri"):
+            if key in resource.get("Properties", {}):
+                resource["Properties"][key] = f"s3://bucket/{(artifacts or {}).get(name, 'same')}"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+        resources: dict[str, Any] = transform(source, {}, _NoManagedPolicies())["Resources"]
+    return resources
