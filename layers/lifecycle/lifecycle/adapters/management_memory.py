@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.adapters.management import shortened
 from lifecycle.adapters.management_simulation import Refusal, SimulatedCluster
+from lifecycle.core.health_facts import BackupsSeen, PartitionSeen, read_partitions
 from lifecycle.core.topology import (
     ClusterConfiguration,
     PlannedChange,
@@ -56,6 +58,11 @@ class InMemoryManagement:
         self._addresses[node] = address or f"10.0.0.{10 + node}"
         self.pass_time(0)
 
+    @property
+    def running(self) -> frozenset[int]:
+        """Brokers whose processes run, whether they may take part or not."""
+        return frozenset(self._started)
+
     def kill_broker(self, node: int) -> None:
         """Kill a broker process; the others notice after a while."""
         del self._started[node]
@@ -95,6 +102,20 @@ class InMemoryManagement:
                     return Readiness(address, ReadinessState.READY, "")
                 return Readiness(address, ReadinessState.NOT_READY, "HTTP 503")
         return Readiness(address, ReadinessState.UNREACHABLE, f"{address}: Connection refused")
+
+    def partitions(self, address: str) -> tuple[PartitionSeen, ...]:
+        """Read what one broker tells of its own partitions."""
+        for node in self._serving():
+            if self._addresses[node] == address:
+                return read_partitions(self._cluster.partition_states(node))
+        raise ManagementUnavailable(f"{address}: Connection refused.")
+
+    def backups(self) -> BackupsSeen:
+        """Read each partition's latest backup: one was taken just now."""
+        self._require_gateway()
+        taken = datetime.fromtimestamp(self._now, UTC)
+        latest = dict.fromkeys(range(1, self._cluster.partitions + 1), taken)
+        return BackupsSeen(told=True, enabled=True, latest=latest)
 
     def plan_brokers(self, count: int) -> PlannedChange:
         """Ask what scaling would do."""

@@ -114,7 +114,7 @@ class Decision:
     tasks: tuple[str, ...] = ()
     wait: int = 1
     checks: tuple[Check, ...] = ()
-    phase: str = "Observation"
+    phase: str = ""
 
 
 # --- the decision --------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ class _Decider:
         if row.step is Step.REFUSE:
             raise decider._refuse(case, configuration, row)
         decision = decider._take(row.step, case, configuration)
-        return replace(decision, phase=_PHASE[row.step])
+        return decision if decision.phase else replace(decision, phase=_PHASE[row.step])
 
     def _take(self, step: Step, case: Case, configuration: ClusterConfiguration) -> Decision:
         match step:
@@ -363,13 +363,15 @@ class _Decider:
             surviving = [task for task in wanted if task.task_id in memory.survivors]
             renew = self._needing_protection(surviving)
             if renew:
-                return self._act(Action.PROTECT, "renewed until ECS is done", tasks=_ids(renew))
+                decision = self._act(Action.PROTECT, "until ECS is done", tasks=_ids(renew))
+                return replace(decision, phase=_PHASE[Step.LOWER])
             text = f"ECS stops {len(wanted) - self.requested} tasks"
             error = ScalingNotSettled(
                 f"ECS still runs {len(wanted)} tasks with a desired count of {self.requested}.",
                 next_step=f"Look at the service's events. {_AGAIN}",
             )
-            return self._wait("stopping", text, SETTLE_PATIENCE, error)
+            decision = self._wait("stopping", text, SETTLE_PATIENCE, error)
+            return replace(decision, phase=_PHASE[Step.LOWER])
         for task_id, node in memory.survivors.items():
             if task_id not in {task.task_id for task in wanted}:
                 memory = memory.noting(
@@ -378,7 +380,8 @@ class _Decider:
                 )
         decider = replace(self, memory=memory)
         if service.protected:
-            return decider._act(Action.UNPROTECT, "ECS is done", tasks=_ids(service.protected))
+            decision = decider._act(Action.UNPROTECT, "ECS is done", tasks=_ids(service.protected))
+            return replace(decision, phase=_PHASE[Step.LOWER])
         return decider._finish(configuration)
 
     def _finish(self, configuration: ClusterConfiguration) -> Decision:

@@ -13,6 +13,7 @@ from lifecycle.core.brokers import BrokersSeen
 from lifecycle.core.freeze import refuse_if_frozen
 from lifecycle.core.names import stack_name
 from lifecycle.core.scaling import (
+    PHASES,
     PROTECTION_MINUTES,
     Action,
     Decision,
@@ -131,7 +132,7 @@ class ScaleObserver:
             with_quota=not remembered.begun,
         )
         decision = decide(observed, requested, remembered)
-        self.journal.step(operation, decision.phase, decision.reason)
+        self.journal.step(operation, decision.phase or PHASES[0], decision.reason)
         answer: dict[str, Any] = {
             "action": decision.action.value,
             "reason": decision.reason,

@@ -1,0 +1,330 @@
+"""The whole choreography, interrupted anywhere: laws that hold whatever happens between two steps.
+
+The steps are taken as the state machine takes them; a crash forgets all that the machine carried,
+before or after the step's side effect. Brokers die and come back, time passes, answers get lost,
+ECS stops whom it likes among the unprotected, and somebody keeps asking for another number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+from lifecycle.core.scaling import Action
+from lifecycle.core.scaling_table import (
+    TABLE,
+    Change,
+    Count,
+    Members,
+    possible,
+    row_for,
+)
+from lifecycle.errors import LifecycleError
+
+from tests.support.scaling import CLUSTER_OUTPUTS, ScalingWorld, scale_operation
+
+pytestmark = pytest.mark.property
+
+FACTOR = 3
+MOST = 7
+# What the machine answers by taking the count back (see statemachines/scale.asl.yaml).
+TAKEN_BACK = {"ScalingRefused", "TasksNotPlaced", "ManagementRefused"}
+
+
+class Execution:
+    """What the state machine carries; see statemachines/scale.asl.yaml."""
+
+    def __init__(self, count: int, number: int) -> None:
+        self.operation = scale_operation(number)
+        self.count = self.goal = count
+        self.decision: dict[str, Any] = {"memory": {"back_to": 0}, "cluster": {}}
+        self.sent = 0
+        self.taking_back = False
+        self.error: LifecycleError | None = None
+        self.ended = ""
+
+    def step(self, world: ScalingWorld) -> None:
+        """Observe and take the one action that follows."""
+        try:
+            self.decision = world.observer.look(
+                self.operation,
+                requested=self.goal,
+                memory=self.decision["memory"],
+                sent=self.sent or None,
+            )
+            self._act(world)
+        except LifecycleError as error:
+            self._caught(world, error)
+
+    def _act(self, world: ScalingWorld) -> None:
+        action, cluster = self.decision["action"], self.decision["cluster"]
+        wait = self.decision["wait"]
+        match action:
+            case Action.SET_COUNT:
+                world.setter.set_count(
+                    self.operation,
+                    cluster,
+                    count=self.decision["count"],
+                    protected=self.decision["tasks"],
+                )
+            case Action.PROTECT:
+                world.protector.protect(self.operation, cluster, task_ids=self.decision["tasks"])
+            case Action.UNPROTECT:
+                world.protector.unprotect(self.operation, cluster, task_ids=self.decision["tasks"])
+            case Action.CHANGE_BROKERS:
+                answer = world.changer.change(self.operation, cluster, count=self.goal)
+                self.sent, wait = answer["changeId"], answer["wait"]
+            case Action.DONE:
+                self.ended = "FAILED" if self.taking_back else "SUCCEEDED"
+                return
+        world.pass_seconds(wait)
+
+    def _caught(self, world: ScalingWorld, error: LifecycleError) -> None:
+        assert error.message
+        assert error.next_step
+        self.error = self.error or error
+        back = self.decision["memory"]["back_to"]
+        if type(error).__name__ in TAKEN_BACK and not self.taking_back and back > 0:
+            self.taking_back, self.goal = True, back
+            return
+        with contextlib.suppress(LifecycleError):
+            world.protector.unprotect_all(self.operation, self.decision["cluster"])
+        self.ended = "FAILED"
+
+
+class Scaling(RuleBasedStateMachine):
+    """A cluster that people scale while things go wrong."""
+
+    executions = Bundle("executions")
+
+    @initialize(dialect=st.sampled_from(["8.9", "8.6"]), brokers=st.integers(3, 5))
+    def begin(self, dialect: Any, brokers: int) -> None:
+        self.world = ScalingWorld(brokers, dialect=dialect, partitions=4, factor=FACTOR)
+        self.numbers = itertools.count(1)
+        self.running: Execution | None = None
+        self.killed: set[int] = set()
+        self._watch_ecs()
+        self._watch_changes()
+
+    def _watch_ecs(self) -> None:
+        """Look at each task that ECS chooses to stop while it still is what it was."""
+        tasks, world = self.world.tasks, self.world
+        real = tasks._end
+
+        def end(task_id: str) -> None:
+            node = tasks.tasks[task_id].node
+            surplus = len(tasks.tasks) > tasks.desired
+            lost_lease = node is not None and node >= world.leases()
+            if surplus and not lost_lease and not self.accident and node in world.cluster.members:
+                held = world.cluster.members[node].partitions
+                assert not held, f"ECS was let stop broker {node}, which holds {sorted(held)}"
+            real(task_id)
+
+        self.accident = False
+        tasks._end = end  # type: ignore[method-assign]
+
+    def _watch_changes(self) -> None:
+        """Nothing is sent to Camunda while a change is under way, nor what is there already."""
+        management, cluster = self.world.management, self.world.cluster
+        real = management.scale_brokers
+
+        def scale_brokers(count: int) -> Any:
+            assert cluster.pending is None, "a second change was sent"
+            return real(count)
+
+        management.scale_brokers = scale_brokers  # type: ignore[method-assign]
+
+    # What people and machines do
+
+    @precondition(lambda self: self.running is None)
+    @rule(count=st.integers(1, MOST))
+    def request(self, count: int) -> None:
+        self.running = Execution(count, next(self.numbers))
+
+    @precondition(lambda self: self.running is not None)
+    @rule(steps=st.integers(1, 12))
+    def go_on(self, steps: int) -> None:
+        assert self.running is not None
+        for _ in range(steps):
+            self.running.step(self.world)
+            self._end_if_ended()
+            if self.running is None:
+                return
+
+    @precondition(lambda self: self.running is not None)
+    @rule()
+    def crash(self) -> None:
+        """Forget everything that the machine carried; its lock is freed by the cleaner."""
+        assert self.running is not None
+        self.world.journal.release(self.running.operation)
+        self.running = None
+
+    @precondition(lambda self: self.running is not None)
+    @rule()
+    def crash_with_the_step_done_but_not_remembered(self) -> None:
+        assert self.running is not None
+        before = dict(self.running.__dict__)
+        self.running.step(self.world)
+        self.running.__dict__.update(before)
+        self._end_if_ended()
+
+    @precondition(lambda self: self.running is not None)
+    @rule(count=st.integers(1, MOST))
+    def ask_again_meanwhile(self, count: int) -> None:
+        """A second operation is refused by the lock before it looks at anything."""
+        assert self.running is not None
+        self.world.journal.begin(self.running.operation)
+        with pytest.raises(LifecycleError, match=self.running.operation.operation_id):
+            self.world.journal.begin(Execution(count, next(self.numbers)).operation)
+
+    # What goes wrong
+
+    @rule(seconds=st.sampled_from([1, 5, 30, 120]))
+    def time_passes(self, seconds: int) -> None:
+        self.world.pass_seconds(seconds)
+
+    @rule(node=st.integers(0, MOST - 1))
+    def a_task_dies(self, node: int) -> None:
+        self._accident(node)
+
+    @rule(node=st.integers(0, MOST - 1))
+    def a_broker_process_hangs_for_good(self, node: int) -> None:
+        """Until its task is replaced; one at a time, as replicas are three."""
+        if not self.killed and node in self.world.brokers.running:
+            self.world.brokers.kill_broker(node)
+            self.killed.add(node)
+
+    @precondition(lambda self: bool(self.killed))
+    @rule()
+    def ecs_replaces_it(self) -> None:
+        self._replace_hanging()
+
+    @rule(how=st.sampled_from(["before", "after", "refused"]))
+    def the_next_answer_is_lost(self, how: str) -> None:
+        self.world.management.lost = [how]
+
+    @rule(reason=st.sampled_from(["", "no capacity"]))
+    def capacity_comes_and_goes(self, reason: str) -> None:
+        self.world.tasks.refusal = reason
+        if not reason:
+            self.world.tasks.failures.clear()
+
+    # What always holds
+
+    @invariant()
+    def no_partition_below_its_replication_factor(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        for partition in range(1, self.world.cluster.partitions + 1):
+            replicas = [
+                member.partitions[partition].state
+                for member in self.world.cluster.members.values()
+                if partition in member.partitions
+            ]
+            staying = [state for state in replicas if state in ("ACTIVE", "LEAVING")]
+            assert len(staying) >= FACTOR
+
+    @invariant()
+    def never_more_protected_than_wanted(self) -> None:
+        if hasattr(self, "world"):
+            assert self.world.protected <= max(
+                self.world.tasks.desired, len(self.world.cluster.members)
+            )
+
+    def teardown(self) -> None:
+        """Never a dead end: with everything repaired, any number is reached by asking for it."""
+        if not hasattr(self, "world"):
+            return
+        world = self.world
+        world.tasks.refusal, world.management.lost = "", []
+        world.tasks.failures.clear()
+        self._replace_hanging()
+        if self.running is not None:
+            self.crash()
+        world.pass_seconds(60)
+        for count in (4, 3):
+            errors = []
+            for _ in range(4):
+                execution = Execution(count, next(self.numbers))
+                for _ in range(400):
+                    execution.step(world)
+                    if execution.ended:
+                        break
+                world.journal.release(execution.operation)
+                if execution.ended == "SUCCEEDED":
+                    break
+                errors.append(execution.error)
+                self._follow_advice(execution)
+            assert execution.ended == "SUCCEEDED", [str(error) for error in errors]
+            assert world.members == list(range(count))
+            assert world.running == list(range(count))
+            assert world.protected == 0
+
+    def _follow_advice(self, execution: Execution) -> None:
+        """Do what the refusal says: ask for the present number first, or wait for the change."""
+        world = self.world
+        message = execution.error.message if execution.error else ""
+        world.pass_seconds(120)
+        if "present number of brokers first" in message:
+            present = Execution(max(world.members) + 1, next(self.numbers))
+            for _ in range(400):
+                present.step(world)
+                if present.ended:
+                    break
+            world.journal.release(present.operation)
+
+    def _replace_hanging(self) -> None:
+        for node in self.killed:
+            self._accident(node)
+        self.killed.clear()
+
+    def _accident(self, node: int) -> None:
+        self.accident = True
+        self.world.tasks.stop_broker(node)
+        self.accident = False
+
+    def _end_if_ended(self) -> None:
+        if self.running is not None and self.running.ended:
+            self.world.journal.release(self.running.operation)
+            self.running = None
+
+
+Scaling.TestCase.settings = settings(
+    max_examples=150,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+TestScaling = Scaling.TestCase
+
+
+@pytest.mark.parametrize("change", Change)
+@pytest.mark.parametrize("members", Members)
+@pytest.mark.parametrize("count", Count)
+def test_the_table_is_complete_and_says_one_thing(
+    change: Change, members: Members, count: Count
+) -> None:
+    rows = [
+        row
+        for row in TABLE
+        if row.change is change and members in row.members and count in row.counts
+    ]
+    if possible(change, members, count):
+        assert len(rows) == 1
+        assert row_for(change, members, count) is rows[0]
+
+
+def test_outputs_are_those_of_the_contract() -> None:
+    assert {"EcsClusterName", "OrchestrationServiceName", "DiscoveryName"} <= set(CLUSTER_OUTPUTS)
