@@ -13,5 +13,10 @@ from lifecycle.wiring import finisher
 def handler(event: Event, _context: Any) -> Event:
     operation = Operation.from_state(event["operation"])
     if "error" in event:
-        return finisher().fail(operation, request=event["request"], error=event["error"])
+        return finisher().fail(
+            operation,
+            request=event["request"],
+            error=event["error"],
+            outcome=event.get("outcome", {}),
+        )
     return finisher().succeed(operation, request=event["request"], outcome=event["outcome"])

@@ -6,6 +6,7 @@ with ``jsonata-python``. It and the two others use private names of moto, whose 
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import io
 import json
@@ -43,6 +44,18 @@ class Context:
     memory_limit_in_mb: int = 512
     invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:function"
     aws_request_id: str = "request"
+
+
+@dataclass
+class Control:
+    """Acts on the running execution as a person in the console would."""
+
+    stop: Callable[[], None] = lambda: None
+
+
+def execution_arn(definition: str, name: str) -> str:
+    """ARN that the engine gives an execution."""
+    return f"arn:aws:states:{REGION}:123456789012:execution:{definition}:{name}"
 
 
 @dataclass
@@ -106,6 +119,16 @@ class _Lambda:
         return {"StatusCode": 200, "Payload": stream, **more}
 
 
+@functools.cache
+def _definition(name: str, functions: tuple[str, ...]) -> str:
+    text = (ROOT / "statemachines" / f"{name}.asl.yaml").read_text()
+    for function in functions:
+        text = text.replace(f"${{{function}}}", function)
+    text = text.replace("${Partition}", "aws")
+    assert "${" not in text, "a substitution of the definition has no function"
+    return json.dumps(yaml.safe_load(text))
+
+
 def run(
     definition: str,
     functions: Mapping[str, Function],
@@ -114,11 +137,13 @@ def run(
     monkeypatch: pytest.MonkeyPatch,
     on_wait: Callable[[int], None] = lambda _seconds: None,
     name: str = "demo.provision.1",
+    control: Control | None = None,
 ) -> Result:
     """Run ``statemachines/<definition>.asl.yaml`` to its end.
 
     ``functions`` are called by the name that the definition substitutes; a wait (also a retry's)
-    calls ``on_wait`` with its seconds instead of sleeping.
+    calls ``on_wait`` with its seconds instead of sleeping. Through ``control``, a function can
+    stop the execution.
     """
     calls: list[str] = []
     waited: list[int] = []
@@ -135,21 +160,17 @@ def run(
     monkeypatch.setattr(retries, "time", retry_time)
     for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(key, "testing")
-    text = (ROOT / "statemachines" / f"{definition}.asl.yaml").read_text()
-    for function in functions:
-        text = text.replace(f"${{{function}}}", function)
-    text = text.replace("${Partition}", "aws")
-    assert "${" not in text, "a substitution of the definition has no function"
     with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
         api = boto3.client("stepfunctions", region_name=REGION)
         machine = api.create_state_machine(
             name=definition,
-            definition=json.dumps(yaml.safe_load(text)),
+            definition=_definition(definition, tuple(functions)),
             roleArn="arn:aws:iam::123456789012:role/machine",
         )["stateMachineArn"]
-        execution = api.start_execution(
-            stateMachineArn=machine, name=name, input=json.dumps(given)
-        )["executionArn"]
+        execution = execution_arn(definition, name)
+        if control is not None:
+            control.stop = lambda: api.stop_execution(executionArn=execution)
+        api.start_execution(stateMachineArn=machine, name=name, input=json.dumps(given))
         deadline = time.monotonic() + 60
         while True:
             found = api.describe_execution(executionArn=execution)

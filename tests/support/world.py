@@ -12,9 +12,11 @@ from lifecycle.adapters.ecs_memory import MemoryServices, MemoryTargets
 from lifecycle.adapters.events_memory import MemoryEvents
 from lifecycle.adapters.probe_memory import MemoryProbe
 from lifecycle.adapters.s3_memory import MemoryArtifacts, MemoryLeases
+from lifecycle.adapters.rds_memory import MemoryDatabases
 from lifecycle.adapters.stepfunctions_memory import MemoryExecutions
 from lifecycle.core.operation import Operation
 from lifecycle.core.parameters import cluster_parameters
+from lifecycle.adapters.storage_memory import MemoryStorage
 from lifecycle.core.stack import ResourceChange
 from lifecycle.operations.announce import Announcer
 from lifecycle.operations.change_stack import StackChanger
@@ -28,6 +30,12 @@ CONTROL = "control"
 RESOURCES = {
     "DataKey": "AWS::KMS::Key",
     "Files": "AWS::EFS::FileSystem",
+from lifecycle.operations.tear_down import (
+    ClusterStopper,
+    StackDeleter,
+    TeardownPlanner,
+    TrialEmptier,
+)
     "Database": "AWS::RDS::DBCluster",
     "BrokerService": "AWS::ECS::Service",
     "ConnectorsService": "AWS::ECS::Service",
@@ -108,6 +116,8 @@ class World:
             resources=RESOURCES,
             outputs=OUTPUTS,
             defaults={
+    databases: MemoryDatabases = field(default_factory=MemoryDatabases)
+    storage: MemoryStorage = field(default_factory=MemoryStorage)
                 name: str(declared.get("default", ""))
                 for name, declared in cluster_parameters().items()
             },
@@ -209,3 +219,51 @@ class World:
             database_ca="PEM",
             polls=0,
         )
+    @property
+    def teardown_planner(self) -> TeardownPlanner:
+        return TeardownPlanner(
+            stacks=self.stacks,
+            storage=self.storage,
+            control_stack=CONTROL,
+            region="eu-central-1",
+        )
+
+    @property
+    def stopper(self) -> ClusterStopper:
+        return ClusterStopper(
+            stacks=self.stacks,
+            services=self.services,
+            targets=self.targets,
+            journal=self.journal,
+            control_stack=CONTROL,
+        )
+
+    @property
+    def emptier(self) -> TrialEmptier:
+        return TrialEmptier(
+            stacks=self.stacks,
+            storage=self.storage,
+            journal=self.journal,
+            control_stack=CONTROL,
+        )
+
+    @property
+    def deleter(self) -> StackDeleter:
+        return StackDeleter(
+            stacks=self.stacks,
+            databases=self.databases,
+            health=self.table,
+            journal=self.journal,
+            control_stack=CONTROL,
+        )
+
+    def bring_down(self) -> None:
+        """Let the targets of services without tasks be gone."""
+        for arn, name in (
+            ("arn:rest", "orchestration-cluster"),
+            ("arn:grpc", "orchestration-cluster"),
+            ("arn:connectors", "connectors"),
+        ):
+            if self.services.services[name].running == 0:
+                self.targets.by_arn[arn] = []
+

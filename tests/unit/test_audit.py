@@ -78,7 +78,7 @@ class TestEvents:
     def test_a_failure_tells_its_name_and_none_of_its_words(self, world: World) -> None:
         begin(world)
         error = {"Error": "StackFailed", "Cause": "password=hunter2"}
-        world.finisher.fail(OPERATION, request={}, error=error)
+        world.finisher.fail(OPERATION, request={}, error=error, outcome={})
         ended = world.events.sent[-1]
         assert (ended.detail["result"], ended.detail["error"]) == ("FAILED", "StackFailed")
         assert "hunter2" not in json.dumps(ended.detail)
@@ -142,7 +142,9 @@ class TestCleaner:
     @pytest.mark.parametrize("kind", KINDS)
     def test_what_ended_by_itself_is_not_ended_again(self, world: World, kind: str) -> None:
         begin(world)
-        world.finisher.fail(OPERATION, request={}, error={"Error": "StackFailed", "Cause": "why"})
+        world.finisher.fail(
+            OPERATION, request={}, error={"Error": "StackFailed", "Cause": "why"}, outcome={}
+        )
         told = len(world.events.sent)
         answer = world.cleaner.clean_up(recorded(kind))
         assert (answer["released"], answer["result"]) == (False, "FAILED")

@@ -426,7 +426,7 @@ class TestFinish:
                 }
             ),
         }
-        result = world.finisher.fail(operation(), request=self.REQUEST, error=error)
+        result = world.finisher.fail(operation(), request=self.REQUEST, error=error, outcome={})
         assert result["error"] == "StartFailed"
         assert "Next: look at the logs." in result["cause"]
         assert "stack control-demo is in CREATE_COMPLETE" in result["cause"]
@@ -437,7 +437,10 @@ class TestFinish:
     @pytest.mark.parametrize("cause", ["", "plain words", "[1]", None])
     def test_any_cause_is_told_as_it_is(self, world: World, cause: str | None) -> None:
         result = world.finisher.fail(
-            operation(), request=self.REQUEST, error={"Error": "States.Timeout", "Cause": cause}
+            operation(),
+            request=self.REQUEST,
+            error={"Error": "States.Timeout", "Cause": cause},
+            outcome={},
         )
         assert result["error"] == "States.Timeout"
         assert (cause or "") in result["cause"]

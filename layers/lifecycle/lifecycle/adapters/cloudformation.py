@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.adapters.aws import client, error_code, error_message
 from lifecycle.core.names import TAG_CLUSTER, TAG_CONTROL_PLANE
-from lifecycle.core.stack import ChangeSet, ResourceChange, Stack, StackEvent
-from lifecycle.errors import ChangeSetRefused
+from lifecycle.core.stack import ChangeSet, ResourceChange, Stack, StackEvent, StackResource
+from lifecycle.errors import ChangeSetRefused, StackNotDeleted
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -149,10 +149,6 @@ class CloudFormationStacks:
         except self._api.exceptions.ChangeSetNotFoundException:
             return
 
-    def delete_shell(self, stack_id: str) -> None:
-        """Delete a stack that only ever held change sets."""
-        self._api.delete_stack(StackName=stack_id)
-
     def execute_change_set(self, arn: str, token: str) -> None:
         """Execute; failures keep what worked."""
         self._api.execute_change_set(ChangeSetName=arn, ClientRequestToken=token)
@@ -190,6 +186,41 @@ class CloudFormationStacks:
                 break  # newest first: what follows belongs to earlier operations
         found.reverse()
         return found
+
+    def contents(self, name: str) -> Sequence[StackResource]:
+        """Resources that a stack holds; those that it deleted are not among them."""
+        pages = self._api.get_paginator("list_stack_resources").paginate(StackName=name)
+        return [
+            StackResource(
+                logical_id=found["LogicalResourceId"],
+                resource_type=found["ResourceType"],
+                physical_id=found["PhysicalResourceId"],
+            )
+            for page in pages
+            for found in page["StackResourceSummaries"]
+            if found.get("PhysicalResourceId") and found["ResourceStatus"] != "DELETE_COMPLETE"
+        ]
+
+    def template(self, name: str) -> str:
+        """Text of the stack's template, as it was uploaded."""
+        body: Any = self._api.get_template(StackName=name, TemplateStage="Original")["TemplateBody"]
+        return str(body)
+
+    def unprotect(self, name: str) -> None:
+        """Turn termination protection off."""
+        self._api.update_termination_protection(StackName=name, EnableTerminationProtection=False)
+
+    def delete(self, name: str, token: str) -> None:
+        """Delete a stack with the role it was made with."""
+        try:
+            self._api.delete_stack(StackName=name, ClientRequestToken=token)
+        except self._api.exceptions.ClientError as error:
+            if error_code(error) == "ValidationError":
+                raise StackNotDeleted(
+                    f"CloudFormation refused to delete the stack: {error_message(error)}",
+                    next_step="Remove what it names, then start again.",
+                ) from error
+            raise
 
 
 def _stack(found: Mapping[str, Any]) -> Stack:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lifecycle.core.names import TAG_CLUSTER, TAG_CONTROL_PLANE
-from lifecycle.core.stack import ChangeSet, ResourceChange, Stack, StackEvent
+from lifecycle.core.stack import ChangeSet, ResourceChange, Stack, StackEvent, StackResource
+from lifecycle.errors import StackNotDeleted
 
 
 @dataclass
@@ -29,7 +30,8 @@ class MemoryStacks:
     ``resources`` are what the template holds; the first change set adds them, a later one changes
     those in ``changed_by`` for each parameter that differs. An executed change set ends at
     ``finish``, or fails at the resource named there. ``refuses`` is the reason for which the next
-    change sets fail.
+    change sets fail; ``blocked`` names a resource that cannot be deleted, and why. A stack made
+    anew under a name has another id and other resources.
     """
 
     resources: Mapping[str, str] = field(default_factory=dict)
@@ -42,10 +44,15 @@ class MemoryStacks:
     policies: dict[str, str] = field(default_factory=dict)
     running: tuple[str, str] | None = None
     refuses: str = ""
+    body: str = ""
+    deleting: tuple[str, str] | None = None
+    deleted: dict[str, Stack] = field(default_factory=dict)
+    blocked: Callable[[], tuple[str, str] | None] = lambda: None
 
     def describe(self, name: str) -> Stack | None:
-        """Describe a stack."""
-        return self.stacks.get(name)
+        """Describe a stack, by its name or, a deleted one too, by its id."""
+        by_id = {stack.stack_id: stack for stack in self.stacks.values()}
+        return self.stacks.get(name) or by_id.get(name) or self.deleted.get(name)
 
     def of_control_plane(self, control_stack: str) -> Sequence[Stack]:
         """Every cluster's stack, by name."""
@@ -79,7 +86,11 @@ class MemoryStacks:
         if create:
             changes = tuple(ResourceChange("Add", k, v) for k, v in self.resources.items())
             self.stacks[stack] = Stack(
-                stack, f"arn:stack/{stack}", "REVIEW_IN_PROGRESS", tags=tags, changed_at=name
+                stack,
+                f"arn:stack/{stack}{'-again' * len(self.deleted)}",
+                "REVIEW_IN_PROGRESS",
+                tags=tags,
+                changed_at=name,
             )
         else:
             differing = [key for key, value in values.items() if present.get(key) != value]
@@ -118,12 +129,6 @@ class MemoryStacks:
         """Remove a change set."""
         self.change_sets.pop(arn, None)
 
-    def delete_shell(self, stack_id: str) -> None:
-        """Delete a stack that only ever held change sets."""
-        for name, found in list(self.stacks.items()):
-            if found.stack_id == stack_id:
-                del self.stacks[name]
-
     def execute_change_set(self, arn: str, token: str) -> None:
         """Begin; nothing is done before ``finish``."""
         found = self.change_sets[arn]
@@ -145,6 +150,8 @@ class MemoryStacks:
 
     def finish(self, *, failing: str = "", reason: str = "") -> None:
         """End what runs: well, or with ``failing`` as the resource that failed for ``reason``."""
+        if self.deleting is not None:
+            self._finish_deletion(failing, reason)
         if self.running is None:
             return
         arn, token = self.running
@@ -173,6 +180,54 @@ class MemoryStacks:
     def set_policy(self, name: str, policy: str) -> None:
         """Set the stack policy."""
         self.policies[name] = policy
+
+    def contents(self, name: str) -> Sequence[StackResource]:
+        """Resources that a stack holds."""
+        found = self.describe(name)
+        if found is None or found.status == "REVIEW_IN_PROGRESS":
+            return []
+        number = len(self.deleted) + 1
+        return [
+            StackResource(key, kind, f"{key.lower()}-{number}")
+            for key, kind in self.resources.items()
+        ]
+
+    def template(self, name: str) -> str:
+        """Text of the template."""
+        del name
+        return self.body
+
+    def unprotect(self, name: str) -> None:
+        """Turn termination protection off."""
+        self.stacks[name] = replace(self.stacks[name], termination_protected=False)
+
+    def delete(self, name: str, token: str) -> None:
+        """Begin; nothing is deleted before ``finish``."""
+        stack = self.describe(name)
+        if stack is None or stack.name not in self.stacks:
+            return
+        if stack.termination_protected:
+            raise StackNotDeleted("TerminationProtection is enabled")
+        self.stacks[stack.name] = replace(stack, status="DELETE_IN_PROGRESS")
+        self.deleting = (stack.name, token)
+
+    def _finish_deletion(self, failing: str, reason: str) -> None:
+        name, token = self.deleting or ("", "")
+        self.deleting = None
+        stack = self.stacks[name]
+        blocker, why = self.blocked() or (failing, reason)
+        for key, kind in self.resources.items():
+            change = ResourceChange("Remove", key, kind)
+            if key == blocker:
+                self._event(token, change, "DELETE_FAILED", why)
+            else:
+                self._event(token, change, "DELETE_COMPLETE", "")
+        if blocker:
+            words = f"The following resource(s) failed to delete: [{blocker}]."
+            self.stacks[name] = replace(stack, status="DELETE_FAILED", reason=words)
+        else:
+            del self.stacks[name]
+            self.deleted[stack.stack_id] = replace(stack, status="DELETE_COMPLETE")
 
     def events(self, name: str, token: str) -> Sequence[StackEvent]:
         """Events that carry the token."""

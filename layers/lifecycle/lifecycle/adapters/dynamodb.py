@@ -181,6 +181,10 @@ class DynamoTable:
             },
         )
 
+    def forget(self, cluster: str) -> None:
+        """Remove what is known of a cluster's health."""
+        self._api.delete_item(TableName=self._table, Key={"pk": {"S": f"HEALTH#{cluster}"}})
+
     def _write_once(self, item: dict[str, Any]) -> bool:
         try:
             self._api.put_item(

@@ -18,6 +18,7 @@ class MemoryTable:
 
     locks: dict[str, Lock] = field(default_factory=dict)
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    health: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def take(self, lock: Lock, *, now: int, instead_of: Lock | None = None) -> Lock | None:
         """Take or extend a lock."""
@@ -27,6 +28,10 @@ class MemoryTable:
             self.locks[lock.cluster] = lock
             return None
         return held
+
+    def forget(self, cluster: str) -> None:
+        """Remove what is known of a cluster's health."""
+        self.health.pop(cluster, None)
 
     def release(self, cluster: str, owner: str) -> bool:
         """Give the lock back if ``owner`` holds it."""

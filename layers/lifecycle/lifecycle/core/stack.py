@@ -48,6 +48,15 @@ class StackEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class StackResource:
+    """One resource that a stack holds."""
+
+    logical_id: str
+    resource_type: str
+    physical_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ResourceChange:
     """One change of a change set. ``replacement`` is True, False or Conditional, as AWS says.
 

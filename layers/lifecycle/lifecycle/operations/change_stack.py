@@ -23,6 +23,7 @@ from lifecycle.core.stack import (
     is_done,
     is_running,
     machine_parameters,
+    present_parameters,
     progress_of,
     refuse_beyond_booting,
     refuse_dangerous,
@@ -31,6 +32,8 @@ from lifecycle.core.stack import (
     stack_policy,
     stack_tags,
 )
+from lifecycle.core.trial import is_trial, trial_template
+from lifecycle.core.trial import tags as trial_tags
 from lifecycle.errors import ChangeSetRefused, StackFailed
 
 if TYPE_CHECKING:
@@ -94,7 +97,8 @@ class StackChanger:
         if which is Pass.HAND_OVER:
             if not is_booting(found):
                 return {"status": "UNCHANGED"}
-            self.stacks.protect(stack, stack_policy())
+            if found is not None and not is_trial(found.parameters):
+                self.stacks.protect(stack, stack_policy())
         elif found is not None:
             refuse_if_frozen(stack, found.tags)
         by_machine = machine_parameters(
@@ -104,8 +108,11 @@ class StackChanger:
             database_ca=database_ca,
         )
         url = None
+        trial = {**present_parameters(found), **requested}
         if which is Pass.SETTLE:
-            url = store_template(self.artifacts, template)
+            url = store_template(
+                self.artifacts, trial_template(template) if is_trial(trial) else template
+            )
             self._protect_again(found)
         else:
             by_machine = {"Booting": "false"}
@@ -120,7 +127,7 @@ class StackChanger:
                 requested=requested if which is Pass.SETTLE else {},
                 by_machine=by_machine,
             ),
-            tags=stack_tags(found, tags(self.control_stack, operation.cluster)),
+            tags=stack_tags(found, tags(self.control_stack, operation.cluster) | trial_tags(trial)),
             description=f"{which.lower()} by operation {operation.operation_id}",
         )
         return {

@@ -46,16 +46,22 @@ class Finisher:
         return self._end(operation, request, {"result": "SUCCEEDED", **outcome})
 
     def fail(
-        self, operation: Operation, *, request: Mapping[str, Any], error: Mapping[str, Any]
+        self,
+        operation: Operation,
+        *,
+        request: Mapping[str, Any],
+        error: Mapping[str, Any],
+        outcome: Mapping[str, Any],
     ) -> dict[str, Any]:
         """Say what is true now and what to do next; write the report; free the cluster.
 
-        ``error`` is what Step Functions caught: ``Error`` and ``Cause``. Returns ``error`` and
-        ``cause`` for the Fail state.
+        ``error`` is what Step Functions caught: ``Error`` and ``Cause``; ``outcome`` is what the
+        machine has to tell all the same. Returns ``error`` and ``cause`` for the Fail state.
         """
         name, message = read_error(error)
-        cause = f"{message} True now: {self._truth(operation.cluster)}"[:_MAX_CAUSE]
-        self._end(operation, request, {"result": "FAILED", "error": name, "cause": cause})
+        cause = self._cause(operation, message)
+        told = {"result": "FAILED", "error": name, "cause": cause, **outcome}
+        self._end(operation, request, told)
         return {"error": name, "cause": cause}
 
     def close(
@@ -75,17 +81,21 @@ class Finisher:
         where = f" during {steps[-1]['step']!r}" if steps else ""
         _, said = read_error({"Error": error, "Cause": cause})
         message = f"{_UNFINISHED[status]}{where}{f': {said}' if said else '.'}"
-        if " Next: " not in message:
-            message += " Next: Start the same operation again; it continues from what exists."
         return self._end(
             operation,
             request,
             {
                 "result": status,
                 "error": error or status,
-                "cause": f"{message} True now: {self._truth(operation.cluster)}"[:_MAX_CAUSE],
+                "cause": self._cause(operation, message),
             },
         )
+
+    def _cause(self, operation: Operation, message: str) -> str:
+        # An error that is not ours (a killed function, a timeout) does not say what to do.
+        if " Next: " not in message:
+            message += " Next: Start the same operation again; it continues from what exists."
+        return f"{message} True now: {self._truth(operation.cluster)}"[:_MAX_CAUSE]
 
     def _truth(self, cluster: str) -> str:
         stack = self.stacks.describe(stack_name(self.control_stack, cluster))

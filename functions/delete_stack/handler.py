@@ -1,0 +1,19 @@
+"""Delete a cluster's stack, or tell how far its deletion is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.core.operation import Operation
+from lifecycle.observability import Event, entry_point
+from lifecycle.wiring import stack_deleter
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    return stack_deleter().delete(
+        Operation.from_state(event["operation"]),
+        stack=event["request"]["stack"],
+        begun=event["begun"],
+        polls=event["polls"],
+    )

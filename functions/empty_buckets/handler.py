@@ -1,0 +1,16 @@
+"""Empty the buckets of a trial."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.core.operation import Operation
+from lifecycle.observability import Event, entry_point
+from lifecycle.wiring import trial_emptier
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    return trial_emptier().empty(
+        Operation.from_state(event["operation"]), stack=event["request"]["stack"]
+    )

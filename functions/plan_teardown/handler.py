@@ -1,0 +1,13 @@
+"""Check a teardown request and tell what it would do; nothing is changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.observability import Event, entry_point
+from lifecycle.wiring import teardown_planner
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    return teardown_planner().plan(event["input"])

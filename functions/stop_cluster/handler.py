@@ -1,0 +1,19 @@
+"""Set all counts to zero and tell whether everything has stopped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.core.operation import Operation
+from lifecycle.observability import Event, entry_point
+from lifecycle.wiring import cluster_stopper
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    return cluster_stopper().stop(
+        Operation.from_state(event["operation"]),
+        stack=event["request"]["stack"],
+        since=event["since"],
+        polls=event["polls"],
+    )

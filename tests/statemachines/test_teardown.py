@@ -1,0 +1,406 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from lifecycle.core.names import tags
+
+from tests.statemachines.engine import Control, Function, Result, load_handler, run
+from tests.support.world import CONTROL, OUTPUTS, World, operation
+
+INPUT = {"clusterName": "demo", "confirm": "demo"}
+STACK = "control-demo"
+DATABASE = "database-1"
+RESOURCES = {
+    "DataKey": "AWS::KMS::Key",
+    "Files": "AWS::EFS::FileSystem",
+    "Leases": "AWS::S3::Bucket",
+    "LeasesPolicy": "AWS::S3::BucketPolicy",
+    "Database": "AWS::RDS::DBCluster",
+    "BrokerService": "AWS::ECS::Service",
+    "ConnectorsService": "AWS::ECS::Service",
+}
+TEMPLATE = """
+Parameters:
+  Trial:
+    Type: String
+Resources:
+  DataKey:
+    Type: AWS::KMS::Key
+    DeletionPolicy: RetainExceptOnCreate
+  Files: # brokers' data
+    Type: AWS::EFS::FileSystem
+    DeletionPolicy: RetainExceptOnCreate
+  Leases:
+    DeletionPolicy: RetainExceptOnCreate
+  LeasesPolicy:
+    DeletionPolicy: RetainExceptOnCreate
+  Database:
+    DeletionPolicy: Snapshot # the last state
+  BrokerService:
+    Type: AWS::ECS::Service
+Outputs:
+  Files:
+    DeletionPolicy: Retain
+"""
+
+
+class Teardown:
+    """The teardown machine on a world in memory with a cluster in it."""
+
+    definition = "teardown"
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, world: World | None = None) -> None:
+        self.world = world or standing()
+        self.monkeypatch = monkeypatch
+        self.on_wait: Callable[[World], None] = self.all_goes_well
+        self.control = Control()
+        self.functions = self._functions()
+
+    @staticmethod
+    def all_goes_well(world: World) -> None:
+        world.stacks.finish()
+        world.bring_down()
+
+    def _functions(self) -> dict[str, Function]:
+        world = self.world
+        return {
+            "PlanTeardown": load_handler(
+                "plan_teardown", teardown_planner=lambda: world.teardown_planner
+            ),
+            "BeginOperation": load_handler(
+                "begin_operation", journal=lambda: world.journal, announcer=lambda: world.announcer
+            ),
+            "StopCluster": load_handler("stop_cluster", cluster_stopper=lambda: world.stopper),
+            "EmptyBuckets": load_handler("empty_buckets", trial_emptier=lambda: world.emptier),
+            "DeleteStack": load_handler("delete_stack", stack_deleter=lambda: world.deleter),
+            "FinishOperation": load_handler("finish_operation", finisher=lambda: world.finisher),
+        }
+
+    def run(self, given: Any = INPUT, number: int = 1) -> Result:
+        def waited(seconds: int) -> None:
+            self.world.clock.pass_seconds(seconds)
+            self.on_wait(self.world)
+
+        return run(
+            self.definition,
+            self.functions,
+            given,
+            monkeypatch=self.monkeypatch,
+            on_wait=waited,
+            name=f"demo.teardown.{number}",
+            control=self.control,
+        )
+
+
+def standing(*, trial: bool = False) -> World:
+    """A world with a cluster that runs."""
+    world = World()
+    stacks = world.stacks
+    stacks.resources, stacks.body = RESOURCES, TEMPLATE
+    stacks.create_change_set(
+        stack=STACK,
+        name="settle",
+        create=True,
+        template_url="https://template",
+        parameters={"Booting": "false", "Trial": str(trial).lower()},
+        tags=tags(CONTROL, "demo"),
+        description="",
+    )
+    stacks.execute_change_set(f"arn:changeSet/settle/{STACK}", "token")
+    stacks.outputs = {**OUTPUTS, "DatabaseClusterId": DATABASE}
+    stacks.finish()
+    world.services.set_count(STACK, "orchestration-cluster", 3)
+    world.services.set_count(STACK, "connectors", 1)
+    world.bring_up()
+    world.table.health["demo"] = {"verdict": "healthy"}
+    if trial:
+        stacks.body = TEMPLATE.replace("RetainExceptOnCreate", "Delete").replace(
+            "Snapshot", "Delete"
+        )
+        world.storage.objects = {"leases-1": 2500}
+    else:
+        stacks.protect(STACK, "policy")
+        world.databases.protect(DATABASE, on=True)
+    stacks.blocked = lambda: blocker(world)
+    return world
+
+
+def blocker(world: World) -> tuple[str, str] | None:
+    """What AWS refuses to delete."""
+    if DATABASE in world.databases.protected:
+        return "Database", "Cannot delete protected Cluster, please disable deletion protection"
+    if world.storage.objects.get("leases-1"):
+        return "Leases", "The bucket you tried to delete is not empty"
+    return None
+
+
+def is_gone(world: World) -> bool:
+    return STACK not in world.stacks.stacks
+
+
+@pytest.fixture
+def teardown(monkeypatch: pytest.MonkeyPatch) -> Teardown:
+    return Teardown(monkeypatch)
+
+
+def test_a_cluster_goes_and_what_it_leaves_is_told(teardown: Teardown) -> None:
+    world = teardown.world
+    world.storage.sizes = {"files-1": 10 * 1024**3, "leases-1": 0, DATABASE: 1024**3}
+    world.databases.taken[DATABASE] = ["control-demo-snapshot-database"]
+    result = teardown.run()
+    assert result.status == "SUCCEEDED", result.cause
+    assert is_gone(world)
+    assert world.desired == {"orchestration-cluster": 0, "connectors": 0}
+    assert world.table.health == {}
+    assert world.table.locks == {}
+    kept = {one["logicalId"]: one for one in result.output["plan"]["kept"]}
+    assert set(kept) == {"DataKey", "Files", "Leases", "Database"}
+    assert kept["Files"]["monthlyCost"] == "3.60"
+    assert "files-1" in kept["Files"]["howToDelete"]
+    assert result.output["snapshots"] == ["control-demo-snapshot-database"]
+    report = json.loads(world.artifacts.objects[result.output["reportKey"]])
+    assert report["plan"]["text"] == result.output["plan"]["text"]
+    assert [event.detail["machine"] for event in world.events.sent] == ["teardown", "teardown"]
+
+
+def test_it_stops_before_it_deletes_and_lifts_protection_last(teardown: Teardown) -> None:
+    world = teardown.world
+    seen: list[tuple[dict[str, int], int, bool]] = []
+    real = teardown.functions["DeleteStack"]
+
+    def delete(event: dict[str, Any]) -> Any:
+        protected = world.stacks.stacks[STACK].termination_protected
+        if not seen:
+            seen.append((world.desired, len(world.targets.health("arn:rest")), protected))
+        teardown.functions["DeleteStack"] = real
+        return real(event)
+
+    teardown.functions["DeleteStack"] = delete
+    assert teardown.run().status == "SUCCEEDED"
+    assert seen == [({"orchestration-cluster": 0, "connectors": 0}, 0, True)]
+
+
+def test_a_dry_run_tells_and_does_nothing(teardown: Teardown) -> None:
+    result = teardown.run({"clusterName": "demo", "dryRun": True})
+    world = teardown.world
+    assert result.status == "SUCCEEDED", result.cause
+    assert result.calls == ["PlanTeardown"]
+    assert "kept: file system" in result.output["text"]
+    assert world.desired == {"orchestration-cluster": 3, "connectors": 1}
+    assert world.table.records == {}
+    assert world.events.sent == []
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"clusterName": "demo"}, "confirm"),
+        ({"clusterName": "demo", "confirm": "Demo"}, "confirm"),
+        ({"clusterName": "demo", "confirm": "other"}, "confirm"),
+        ({"clusterName": "demo", "confirm": True}, "confirm"),
+        ({"clusterName": "demo", "confirm": "demo", "dryRun": "yes"}, "dryRun"),
+        ({"clusterName": "demo", "confirm": "demo", "force": True}, "force"),
+        ({"confirm": "demo"}, "clusterName"),
+        ({"clusterName": None, "confirm": None}, "clusterName"),
+        (["demo"], "(input)"),
+    ],
+)
+def test_a_wrong_request_ends_before_anything_is_changed(
+    teardown: Teardown, given: Any, field: str
+) -> None:
+    result = teardown.run(given)
+    assert (result.status, result.error) == ("FAILED", "InvalidRequest")
+    assert f"{field}: given" in result.cause
+    assert teardown.world.desired == {"orchestration-cluster": 3, "connectors": 1}
+    assert teardown.world.table.records == {}
+
+
+def test_a_frozen_cluster_stays(teardown: Teardown) -> None:
+    world = teardown.world
+    stack = world.stacks.stacks[STACK]
+    world.stacks.stacks[STACK] = replace(
+        stack, tags={**stack.tags, "camunda:frozen": "audit until Friday"}
+    )
+    result = teardown.run()
+    assert (result.status, result.error) == ("FAILED", "ClusterFrozen")
+    assert "audit until Friday" in result.cause
+    assert world.desired == {"orchestration-cluster": 3, "connectors": 1}
+
+
+def test_a_cluster_frozen_after_the_plan_stays_too(teardown: Teardown) -> None:
+    world = teardown.world
+    real = teardown.functions["BeginOperation"]
+
+    def freeze(event: dict[str, Any]) -> Any:
+        stack = world.stacks.stacks[STACK]
+        world.stacks.stacks[STACK] = replace(stack, tags={**stack.tags, "camunda:frozen": "now"})
+        return real(event)
+
+    teardown.functions["BeginOperation"] = freeze
+    result = teardown.run()
+    assert result.error == "ClusterFrozen"
+    assert world.desired == {"orchestration-cluster": 3, "connectors": 1}
+    assert world.table.locks == {}
+
+
+def test_a_running_operation_is_named_and_left_alone(teardown: Teardown) -> None:
+    teardown.world.journal.begin(operation(7))
+    result = teardown.run()
+    assert (result.status, result.error) == ("FAILED", "ClusterBusy")
+    assert "demo.provision.7" in result.cause
+    assert teardown.world.desired == {"orchestration-cluster": 3, "connectors": 1}
+
+
+def test_a_foreign_stack_of_that_name_is_left_alone(teardown: Teardown) -> None:
+    stacks = teardown.world.stacks
+    stacks.stacks[STACK] = replace(stacks.stacks[STACK], tags={})
+    result = teardown.run()
+    assert (result.status, result.error) == ("FAILED", "StackNotUsable")
+    assert teardown.world.desired["orchestration-cluster"] == 3
+
+
+def test_an_adopted_cluster_is_left_alone(teardown: Teardown) -> None:
+    teardown.world.stacks.resources = {"Schedule": "AWS::Scheduler::Schedule"}
+    result = teardown.run()
+    assert (result.status, result.error) == ("FAILED", "StackNotUsable")
+    assert "something else made" in result.cause
+    assert teardown.world.desired["orchestration-cluster"] == 3
+
+
+def test_where_there_is_nothing_nothing_is_removed(teardown: Teardown) -> None:
+    assert teardown.run().status == "SUCCEEDED"
+    again = teardown.run(number=2)
+    assert again.status == "SUCCEEDED", again.cause
+    assert again.output["plan"]["stackStatus"] == "ABSENT"
+    assert "There is no stack" in again.output["plan"]["text"]
+
+
+def test_a_stack_that_is_still_being_made_is_waited_for(teardown: Teardown) -> None:
+    stacks = teardown.world.stacks
+    stacks.stacks[STACK] = replace(stacks.stacks[STACK], status="UPDATE_IN_PROGRESS")
+    counts_while_busy = []
+
+    def settle(world: World) -> None:
+        stack = world.stacks.stacks.get(STACK)
+        if stack is not None and stack.status == "UPDATE_IN_PROGRESS":
+            counts_while_busy.append(world.desired["orchestration-cluster"])
+            world.stacks.stacks[STACK] = replace(stack, status="UPDATE_COMPLETE")
+        else:
+            teardown.all_goes_well(world)
+
+    teardown.on_wait = settle
+    assert teardown.run().status == "SUCCEEDED"
+    assert counts_while_busy == [3]
+
+
+@pytest.mark.parametrize("status", ["CREATE_FAILED", "ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS"])
+def test_what_never_became_a_cluster_goes_as_well(teardown: Teardown, status: str) -> None:
+    world = teardown.world
+    found = world.stacks.stacks[STACK]
+    world.stacks.stacks[STACK] = replace(
+        found, status=status, outputs={}, termination_protected=False
+    )
+    world.services.services.clear()
+    world.databases.protected.clear()
+    teardown.on_wait = lambda world: world.stacks.finish()
+    assert teardown.run().status == "SUCCEEDED"
+    assert is_gone(world)
+
+
+def test_tasks_that_never_stop_end_it_in_words(teardown: Teardown) -> None:
+    teardown.on_wait = lambda world: world.stacks.finish()
+    result = teardown.run()
+    assert (result.status, result.error) == ("FAILED", "TasksRemain")
+    assert "3 targets of RestTargetGroup" in result.cause
+    assert not is_gone(teardown.world)
+    teardown.on_wait = teardown.all_goes_well
+    assert teardown.run(number=2).status == "SUCCEEDED"
+
+
+def test_what_blocks_is_named_with_its_remedy_and_the_next_run_goes_on(
+    teardown: Teardown,
+) -> None:
+    group = ("BrokerService", "resource sg-1 has a dependent object")
+    teardown.world.stacks.blocked = lambda: group
+    result = teardown.run()
+    assert (result.status, result.error) == ("FAILED", "StackNotDeleted")
+    assert "resource sg-1 has a dependent object" in result.cause
+    assert "remove what else uses it" in result.cause
+    assert "DELETE_FAILED" in result.cause
+    report = teardown.world.table.records["demo.teardown.1"]["reportKey"]
+    assert json.loads(teardown.world.artifacts.objects[report])["plan"]["kept"]
+    teardown.world.stacks.blocked = lambda: None
+    assert teardown.run(number=2).status == "SUCCEEDED"
+    assert is_gone(teardown.world)
+
+
+def test_a_trial_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    teardown = Teardown(monkeypatch, standing(trial=True))
+    result = teardown.run()
+    assert result.status == "SUCCEEDED", result.cause
+    assert result.output["plan"]["kept"] == []
+    assert result.output["plan"]["monthlyCost"] == "0.00"
+    assert teardown.world.storage.objects == {"leases-1": 0}
+    assert result.calls.count("EmptyBuckets") == 4
+    assert is_gone(teardown.world)
+
+
+def test_buckets_of_anything_but_a_trial_are_never_emptied(teardown: Teardown) -> None:
+    teardown.world.storage.objects = {"leases-1": 5}
+    teardown.world.stacks.blocked = lambda: None
+    assert teardown.run().status == "SUCCEEDED"
+    assert teardown.world.storage.objects == {"leases-1": 5}
+    event = {"operation": state(), "request": {"stack": STACK}}
+    again = Teardown(teardown.monkeypatch)
+    again.world.storage.objects = {"leases-1": 5}
+    assert again.functions["EmptyBuckets"](event) == {"status": "EMPTY"}
+    assert again.world.storage.objects == {"leases-1": 5}
+
+
+def state() -> dict[str, str]:
+    return {
+        "id": "demo.teardown.9",
+        "executionArn": "arn:9",
+        "startedAt": "2026-01-01T00:00:00Z",
+        "machine": "teardown",
+        "cluster": "demo",
+    }
+
+
+def test_a_new_cluster_of_the_same_name_has_nothing_of_the_old_one(teardown: Teardown) -> None:
+    world = teardown.world
+    old = {resource.physical_id for resource in world.stacks.contents(STACK)}
+    old_id = world.stacks.stacks[STACK].stack_id
+    assert teardown.run().status == "SUCCEEDED"
+    world.stacks.create_change_set(
+        stack=STACK,
+        name="settle-2",
+        create=True,
+        template_url="https://template",
+        parameters={},
+        tags=tags(CONTROL, "demo"),
+        description="",
+    )
+    world.stacks.execute_change_set(f"arn:changeSet/settle-2/{STACK}", "token-2")
+    world.stacks.finish()
+    assert world.stacks.stacks[STACK].stack_id != old_id
+    assert old.isdisjoint(resource.physical_id for resource in world.stacks.contents(STACK))
+    # The old stack is still known by its id, and its name is the new one's.
+    found = world.stacks.describe(old_id)
+    assert found is not None
+    assert found.status == "DELETE_COMPLETE"
+    assert teardown.run(number=2).status == "SUCCEEDED"
+
+
+def test_deleted_twice_at_once_is_followed_not_begun_again(teardown: Teardown) -> None:
+    world = teardown.world
+    world.stacks.unprotect(STACK)
+    world.databases.protect(DATABASE, on=False)
+    world.stacks.delete(STACK, "somebody-else")
+    result = teardown.run()
+    assert result.status == "SUCCEEDED", result.cause
+    assert is_gone(world)
