@@ -11,12 +11,12 @@ from lifecycle.adapters.dynamodb_memory import MemoryTable
 from lifecycle.adapters.ecs_memory import MemoryServices, MemoryTargets
 from lifecycle.adapters.events_memory import MemoryEvents
 from lifecycle.adapters.probe_memory import MemoryProbe
-from lifecycle.adapters.s3_memory import MemoryArtifacts, MemoryLeases
 from lifecycle.adapters.rds_memory import MemoryDatabases
+from lifecycle.adapters.s3_memory import MemoryArtifacts, MemoryLeases
 from lifecycle.adapters.stepfunctions_memory import MemoryExecutions
+from lifecycle.adapters.storage_memory import MemoryStorage
 from lifecycle.core.operation import Operation
 from lifecycle.core.parameters import cluster_parameters
-from lifecycle.adapters.storage_memory import MemoryStorage
 from lifecycle.core.stack import ResourceChange
 from lifecycle.operations.announce import Announcer
 from lifecycle.operations.change_stack import StackChanger
@@ -24,18 +24,18 @@ from lifecycle.operations.clean_up_operation import Cleaner
 from lifecycle.operations.finish_operation import Finisher
 from lifecycle.operations.journal import Journal
 from lifecycle.operations.start_services import ServiceStarter, StartFollower
-from lifecycle.operations.verify_cluster import Verifier
-
-CONTROL = "control"
-RESOURCES = {
-    "DataKey": "AWS::KMS::Key",
-    "Files": "AWS::EFS::FileSystem",
 from lifecycle.operations.tear_down import (
     ClusterStopper,
     StackDeleter,
     TeardownPlanner,
     TrialEmptier,
 )
+from lifecycle.operations.verify_cluster import Verifier
+
+CONTROL = "control"
+RESOURCES = {
+    "DataKey": "AWS::KMS::Key",
+    "Files": "AWS::EFS::FileSystem",
     "Database": "AWS::RDS::DBCluster",
     "BrokerService": "AWS::ECS::Service",
     "ConnectorsService": "AWS::ECS::Service",
@@ -108,6 +108,8 @@ class World:
     artifacts: MemoryArtifacts = field(default_factory=MemoryArtifacts)
     leases: MemoryLeases = field(default_factory=MemoryLeases)
     events: MemoryEvents = field(default_factory=MemoryEvents)
+    databases: MemoryDatabases = field(default_factory=MemoryDatabases)
+    storage: MemoryStorage = field(default_factory=MemoryStorage)
     services: MemoryServices = field(default_factory=MemoryServices)
     targets: MemoryTargets = field(default_factory=MemoryTargets)
     probe: MemoryProbe = field(default_factory=MemoryProbe)
@@ -116,8 +118,6 @@ class World:
             resources=RESOURCES,
             outputs=OUTPUTS,
             defaults={
-    databases: MemoryDatabases = field(default_factory=MemoryDatabases)
-    storage: MemoryStorage = field(default_factory=MemoryStorage)
                 name: str(declared.get("default", ""))
                 for name, declared in cluster_parameters().items()
             },
@@ -195,30 +195,6 @@ class World:
             control_stack=CONTROL,
         )
 
-    def bring_up(self) -> None:
-        """Let everything that was asked for run and be healthy."""
-        for name in self.services.services:
-            self.services.settle(name)
-        brokers = self.services.services["orchestration-cluster"].desired
-        self.targets.set_healthy("arn:rest", brokers)
-        self.targets.set_healthy("arn:grpc", brokers)
-        self.targets.set_healthy("arn:connectors", self.services.services["connectors"].desired)
-        self.probe.answers["brokers"] = FORMED
-
-    @property
-    def desired(self) -> dict[str, int]:
-        return {name: service.desired for name, service in self.services.services.items()}
-
-    def plan(self, op: Operation, which: Any, requested: dict[str, str] | None = None) -> Any:
-        return self.changer.plan(
-            op,
-            stack="control-demo",
-            which=which,
-            requested=requested or {},
-            template=b"template",
-            database_ca="PEM",
-            polls=0,
-        )
     @property
     def teardown_planner(self) -> TeardownPlanner:
         return TeardownPlanner(
@@ -267,3 +243,27 @@ class World:
             if self.services.services[name].running == 0:
                 self.targets.by_arn[arn] = []
 
+    def bring_up(self) -> None:
+        """Let everything that was asked for run and be healthy."""
+        for name in self.services.services:
+            self.services.settle(name)
+        brokers = self.services.services["orchestration-cluster"].desired
+        self.targets.set_healthy("arn:rest", brokers)
+        self.targets.set_healthy("arn:grpc", brokers)
+        self.targets.set_healthy("arn:connectors", self.services.services["connectors"].desired)
+        self.probe.answers["brokers"] = FORMED
+
+    @property
+    def desired(self) -> dict[str, int]:
+        return {name: service.desired for name, service in self.services.services.items()}
+
+    def plan(self, op: Operation, which: Any, requested: dict[str, str] | None = None) -> Any:
+        return self.changer.plan(
+            op,
+            stack="control-demo",
+            which=which,
+            requested=requested or {},
+            template=b"template",
+            database_ca="PEM",
+            polls=0,
+        )
