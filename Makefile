@@ -11,7 +11,7 @@ STAMP := .venv/.requirements-$(shell sha256sum requirements/dev.txt | cut -c1-16
 PYTEST := $(PYTHON) -m pytest
 SOURCES := functions layers/lifecycle local tests tools
 
-.PHONY: help demo up down status test test-unit lint format generate lock build validate preflight clean
+.PHONY: help demo up down status test test-unit lint checkov format generate lock build validate preflight clean
 
 help: ## Show this list
 	@printf '%s\n\n' 'Camunda 8 on Amazon ECS: provision, scale, watch, remove. Start with: make demo'
@@ -43,6 +43,17 @@ lint: $(STAMP) ## Check style, types and templates
 	@.venv/bin/mypy --strict --ignore-missing-imports local
 	@.venv/bin/cfn-lint template.yaml 'stacks/*.yaml'
 
+# Its pins clash with those of the embedded AWS: a virtual environment of its own.
+CHECKOV_STAMP := .venv-checkov/.requirements-$(shell sha256sum requirements/checkov.txt | cut -c1-16)
+checkov: $(CHECKOV_STAMP) ## Check the templates against security rules; exceptions in .checkov.yaml
+	@.venv-checkov/bin/checkov --config-file .checkov.yaml -f template.yaml stacks/*.yaml
+
+$(CHECKOV_STAMP): $(STAMP)
+	@rm -rf .venv-checkov
+	@$(PYTHON) -m venv .venv-checkov
+	@.venv-checkov/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/checkov.txt
+	@touch $@
+
 format: $(STAMP) ## Format the code and correct what can be corrected
 	@.venv/bin/ruff check --fix
 	@.venv/bin/ruff format
@@ -56,6 +67,7 @@ LOCK := .venv/bin/uv pip compile --quiet --generate-hashes --python-version 3.13
 lock: export UV_CUSTOM_COMPILE_COMMAND := make lock
 lock: $(STAMP) ## Pin the requirements anew, with hashes
 	@$(LOCK) -o requirements/dev.txt requirements/dev.in
+	@$(LOCK) -o requirements/checkov.txt requirements/checkov.in
 	@$(LOCK) -c requirements/dev.txt -o requirements/lambda-runtime.txt requirements/lambda-runtime.in
 	@for layer in lifecycle postgres; do \
 		$(LOCK) -c requirements/dev.txt -o layers/$$layer/requirements.txt layers/$$layer/requirements.in; \
@@ -72,7 +84,7 @@ preflight: $(STAMP) ## On AWS: check what `sam deploy` needs before it creates a
 
 clean: ## Remove what was built and installed; downloads in .cache stay
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi
-	@rm -rf .aws-sam .local .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	@rm -rf .aws-sam .local .venv .venv-checkov .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 $(STAMP):
 	@./tools/bootstrap "$@"
