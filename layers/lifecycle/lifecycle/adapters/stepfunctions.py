@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from lifecycle.adapters.aws import client, error_code, error_message
 from lifecycle.core.record import Execution
 from lifecycle.errors import AwsRefused, MachineNotDeployed, StartUncertain
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 # Answers after which certainly nothing was started. A throttled call is not among them: an earlier
 # attempt of the client may have got through.
@@ -88,4 +86,4 @@ def _uncertain(name: str, reason: str) -> StartUncertain:
 
 
 def _iso(at: datetime) -> str:
-    return at.isoformat(timespec="milliseconds")
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

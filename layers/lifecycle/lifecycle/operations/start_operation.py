@@ -67,7 +67,8 @@ class OperationStarter:
 
     def _operation(self, verb: str, cluster: str, key: str) -> Operation:
         name = operation_id(cluster, verb, key)
-        now = self.journal.clock.now().isoformat(timespec="milliseconds")
+        # As Step Functions writes it, so that operations sort by it whoever started them.
+        now = self.journal.clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return Operation(name, self.arns.execution(verb, name), cluster, verb, now)
 
     def _there(self, operation: Operation, text: str) -> tuple[Record, Execution | None] | None:

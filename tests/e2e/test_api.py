@@ -1,0 +1,339 @@
+"""The REST API as its users meet it: signed requests, through API Gateway, to a whole cluster.
+
+With the project's fake brokers.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from jsonschema import Draft202012Validator
+
+from local.component import Instance
+from local.config import REPOSITORY, LocalConfig
+from local.instance import leftovers
+from tools.generate_openapi import schemas
+
+BLOCK = "127.164"
+PROBLEM = "application/problem+json"
+
+# The API's part of the four policies, as docs/api.md has it.
+READ = ["GET/*"]
+PLAN = [*READ, "POST/clusters/*/plans"]
+SCALE = [*PLAN, "PUT/clusters/*/brokers"]
+ADMINISTER = [*SCALE, "PUT/clusters/*", "DELETE/clusters/*"]
+POLICIES = {"viewer": READ, "planner": PLAN, "operator": SCALE, "administrator": ADMINISTER}
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    document: Any
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Client:
+    """Asks the API with one identity; without credentials, unsigned."""
+
+    url: str
+    region: str
+    credentials: Credentials | None
+
+    def ask(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Answer:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        request = AWSRequest(method, self.url + path, data=data, headers=headers)
+        if self.credentials is not None:
+            SigV4Auth(self.credentials, "execute-api", self.region).add_auth(request)
+        sent = urllib.request.Request(
+            self.url + path, data=data, headers=dict(request.headers.items()), method=method
+        )
+        began = time.monotonic()
+        try:
+            with urllib.request.urlopen(sent, timeout=40) as answer:
+                status, told, text = answer.status, answer.headers, answer.read()
+        except urllib.error.HTTPError as error:
+            status, told, text = error.code, error.headers, error.read()
+        return Answer(
+            status,
+            {name.lower(): value for name, value in told.items()},
+            json.loads(text),
+            time.monotonic() - began,
+        )
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A running instance with a cluster in it."""
+
+    endpoints: dict[str, Any]
+
+    def aws(self, service: str) -> Any:
+        return boto3.client(  # type: ignore[call-overload]
+            service,
+            endpoint_url=self.endpoints["aws"],
+            region_name=self.endpoints["region"],
+            aws_access_key_id=self.endpoints["accessKeyId"],
+            aws_secret_access_key=self.endpoints["secretAccessKey"],
+        )
+
+    def client(self, credentials: Credentials | None) -> Client:
+        return Client(self.endpoints["api"], self.endpoints["region"], credentials)
+
+    @property
+    def root(self) -> Client:
+        found = self.endpoints
+        return self.client(Credentials(found["accessKeyId"], found["secretAccessKey"]))
+
+    def ended(self, operation_id: str, seconds: float = 60) -> dict[str, Any]:
+        deadline = time.monotonic() + seconds
+        while True:
+            told = self.root.ask("GET", f"/operations/{operation_id}").document
+            if told["status"] != "RUNNING":
+                return dict(told)
+            assert time.monotonic() < deadline, told
+            time.sleep(0.5)
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    instance = Instance.of(LocalConfig(tmp_path_factory.mktemp("instance"), BLOCK, "fake"))
+
+    def command(name: str) -> subprocess.CompletedProcess[str]:
+        options = ["--root", str(instance.config.root), "--block", BLOCK, "--brokers", "fake"]
+        return subprocess.run(  # noqa: S603
+            [sys.executable, "-m", "local", name, *options],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    up = command("up")
+    try:
+        assert up.returncode == 0, up.stdout + up.stderr
+        yield Deployed(json.loads(instance.config.endpoints_file.read_text()))
+    finally:
+        command("down")
+        assert leftovers(instance) == []
+
+
+@pytest.fixture(scope="module")
+def people(deployed: Deployed) -> dict[str, tuple[str, Client]]:
+    """A user with each of the four policies: ARN and client."""
+    iam = deployed.aws("iam")
+    account, region = deployed.endpoints["accountId"], deployed.endpoints["region"]
+    api_id = deployed.endpoints["api"].split("/restapis/")[1].partition("/")[0]
+    found = {}
+    for name, paths in POLICIES.items():
+        arn = iam.create_user(UserName=name)["User"]["Arn"]
+        resources = [f"arn:aws:execute-api:{region}:{account}:{api_id}/v1/{path}" for path in paths]
+        iam.put_user_policy(
+            UserName=name,
+            PolicyName="api",
+            PolicyDocument=json.dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": {
+                        "Effect": "Allow",
+                        "Action": "execute-api:Invoke",
+                        "Resource": resources,
+                    },
+                }
+            ),
+        )
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        found[name] = (
+            arn,
+            deployed.client(Credentials(key["AccessKeyId"], key["SecretAccessKey"])),
+        )
+    return found
+
+
+def is_problem(answer: Answer, status: int) -> None:
+    assert (answer.status, answer.headers["content-type"]) == (status, PROBLEM), answer
+    Draft202012Validator({**schemas()["Problem"], "components": {"schemas": schemas()}}).validate(
+        answer.document
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/clusters"),
+        ("GET", "/clusters/demo"),
+        ("PUT", "/clusters/demo"),
+        ("DELETE", "/clusters/demo"),
+        ("PUT", "/clusters/demo/brokers"),
+        ("POST", "/clusters/demo/plans"),
+        ("GET", "/operations"),
+        ("GET", "/operations/demo.scale.x"),
+    ],
+)
+def test_no_route_answers_an_unsigned_request(deployed: Deployed, method: str, path: str) -> None:
+    is_problem(deployed.client(None).ask(method, path, {"count": 4}), 403)
+
+
+def test_a_wrong_signature_and_an_unknown_key_are_refused(deployed: Deployed) -> None:
+    known = deployed.endpoints["accessKeyId"]
+    is_problem(deployed.client(Credentials(known, "wrong")).ask("GET", "/clusters"), 403)
+    unknown = deployed.client(Credentials("AKIAUNKNOWN", "secret")).ask("GET", "/clusters")
+    assert (unknown.status, unknown.headers["content-type"]) == (403, PROBLEM)
+
+
+def test_a_route_that_does_not_exist_is_a_problem_document_too(deployed: Deployed) -> None:
+    is_problem(deployed.root.ask("GET", "/nowhere"), 403)
+    is_problem(deployed.root.ask("PATCH", "/clusters/demo"), 403)
+
+
+@pytest.mark.parametrize("person", POLICIES)
+@pytest.mark.parametrize(
+    ("method", "path", "body", "allowed"),
+    [
+        ("GET", "/clusters", None, {"viewer", "planner", "operator", "administrator"}),
+        ("GET", "/operations?cluster=demo", None, set(POLICIES)),
+        # What is allowed is refused for its content, so that nothing is started here.
+        ("POST", "/clusters/demo/plans", {}, {"planner", "operator", "administrator"}),
+        ("PUT", "/clusters/demo/brokers", {"count": 0}, {"operator", "administrator"}),
+        ("PUT", "/clusters/demo", {"nothing": 1}, {"administrator"}),
+        ("DELETE", "/clusters/demo", {"confirm": "no"}, {"administrator"}),
+    ],
+)
+def test_who_may_what_is_decided_by_method_and_path(  # noqa: PLR0917 - one row of a table
+    people: dict[str, tuple[str, Client]],
+    person: str,
+    method: str,
+    path: str,
+    body: Any,
+    allowed: set[str],
+) -> None:
+    answer = people[person][1].ask(method, path, body)
+    if person not in allowed:
+        is_problem(answer, 403)
+    else:
+        assert answer.status == (200 if method == "GET" else 400), answer
+
+
+def test_a_cluster_is_told_with_all_its_parts(deployed: Deployed) -> None:
+    (line,) = deployed.root.ask("GET", "/clusters").document["clusters"]
+    assert line["name"] == "demo"
+    told = deployed.root.ask("GET", "/clusters/demo").document
+    assert told["unreachable"] == []
+    assert told["brokers"] == {"declared": 3, "running": 3, "joined": 3}
+    assert told["connectors"] == {"declared": 1, "running": 1}
+    assert len(told["topology"]) == 3
+    assert told["pendingChange"] is None
+    assert told["lastOperation"]["kind"] == "provision"
+
+
+def test_scaling_through_the_api(deployed: Deployed, people: dict[str, tuple[str, Client]]) -> None:
+    arn, operator = people["operator"]
+    path, body = "/clusters/demo/brokers", {"count": 4}
+    started = operator.ask("PUT", path, body, key="four")
+    assert started.status == 202, started
+    assert started.headers["location"] == "/operations/demo.scale.four"
+    assert started.document["startedBy"] == arn
+
+    again = operator.ask("PUT", path, body, key="four")
+    assert (again.status, again.document["operationId"]) == (202, "demo.scale.four")
+    is_problem(operator.ask("PUT", path, {"count": 5}, key="four"), 422)
+    busy = operator.ask("PUT", path, {"count": 5}, key="five")
+    is_problem(busy, 409)
+    assert busy.document["operationId"] == "demo.scale.four"
+
+    ended = deployed.ended("demo.scale.four")
+    assert ended["status"] == "SUCCEEDED", ended
+    assert ended["progress"]["done"] == ended["progress"]["planned"]
+    replayed = operator.ask("PUT", path, body, key="four")
+    assert (replayed.status, replayed.document["status"]) == (202, "SUCCEEDED")
+    told = deployed.root.ask("GET", "/clusters/demo").document
+    assert told["brokers"] == {"declared": 4, "running": 4, "joined": 4}
+    assert told["lastOperation"]["operationId"] == "demo.scale.four"
+
+
+def test_the_same_request_many_times_at_once_is_one_operation(deployed: Deployed) -> None:
+    def ask(_: int) -> Answer:
+        return deployed.root.ask("PUT", "/clusters/demo/brokers", {"count": 3}, key="three")
+
+    with ThreadPoolExecutor(5) as threads:
+        answers = list(threads.map(ask, range(5)))
+    assert {answer.status for answer in answers} == {202}, answers
+    assert deployed.ended("demo.scale.three")["status"] == "SUCCEEDED"
+    listed = deployed.root.ask("GET", "/operations?cluster=demo").document["operations"]
+    assert [one["operationId"] for one in listed].count("demo.scale.three") == 1
+
+
+def test_different_requests_at_once_are_one_operation_and_refusals(deployed: Deployed) -> None:
+    def ask(number: int) -> Answer:
+        body = {"count": 4 + number % 2}
+        return deployed.root.ask("PUT", "/clusters/demo/brokers", body, key=f"race-{number}")
+
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(ask, range(4)))
+    assert sorted(answer.status for answer in answers) == [202, 409, 409, 409]
+    (winner,) = [a.document["operationId"] for a in answers if a.status == 202]
+    assert {a.document["operationId"] for a in answers if a.status == 409} == {winner}
+    assert deployed.ended(winner)["status"] == "SUCCEEDED"
+
+
+def test_an_aborted_operation_says_so_and_leaves_the_cluster_free(deployed: Deployed) -> None:
+    started = deployed.root.ask("PUT", "/clusters/demo/brokers", {"count": 3}, key="stop")
+    deployed.aws("stepfunctions").stop_execution(executionArn=started.document["execution"])
+    told = deployed.ended("demo.scale.stop")
+    assert told["status"] == "ABORTED"
+    assert "new Idempotency-Key" in told["error"]["nextStep"]
+
+    def free() -> bool:
+        answer = deployed.root.ask("PUT", "/clusters/demo/brokers", {"count": 3}, key="go-on")
+        assert answer.status in {202, 409}
+        return answer.status == 202
+
+    assert eventually(free)
+    assert deployed.ended("demo.scale.go-on")["status"] == "SUCCEEDED"
+
+
+def test_applying_parameters_in_one_go(
+    deployed: Deployed, people: dict[str, tuple[str, Client]]
+) -> None:
+    wrong = deployed.root.ask(
+        "PUT", "/clusters/demo", {"parameters": {"Brokers": 9, "LogRetentionDays": "x"}}
+    )
+    is_problem(wrong, 400)
+    assert {one["field"] for one in wrong.document["errors"]} == {"parameters.LogRetentionDays"}
+    arn, administrator = people["administrator"]
+    started = administrator.ask(
+        "PUT", "/clusters/demo", {"parameters": {"LogRetentionDays": 90}}, key="logs"
+    )
+    assert started.status == 202, started
+    ended = deployed.ended("demo.provision.logs")
+    assert ended["status"] == "SUCCEEDED", ended
+    assert ended["result"]["outputs"]["ClusterName"] == "demo"
+    assert ended["startedBy"] == arn
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.5)
+    return True
