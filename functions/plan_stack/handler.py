@@ -1,4 +1,4 @@
-"""Ask CloudFormation for the change set of one pass."""
+"""Ask CloudFormation for the change set of one pass, or take up the one of a reviewed plan."""
 
 from __future__ import annotations
 
@@ -8,18 +8,30 @@ from lifecycle.certificates import rds_root_certificate
 from lifecycle.core.operation import Operation
 from lifecycle.observability import Event, entry_point
 from lifecycle.operations.change_stack import Pass
-from lifecycle.wiring import cluster_template, settings, stack_changer
+from lifecycle.wiring import cluster_template, plan_adopter, settings, stack_changer
 
 
 @entry_point
 def handler(event: Event, _context: Any) -> Event:
     request = event["request"]
+    operation = Operation.from_state(event["operation"])
+    which = Pass(event["pass"])
+    database_ca = rds_root_certificate(settings().region)
+    if request["changeSet"] and which is Pass.SETTLE:
+        return plan_adopter().adopt(
+            operation,
+            stack=request["stack"],
+            change_set=request["changeSet"],
+            template=cluster_template(),
+            database_ca=database_ca,
+            polls=event["polls"],
+        )
     return stack_changer().plan(
-        Operation.from_state(event["operation"]),
+        operation,
         stack=request["stack"],
-        which=Pass(event["pass"]),
+        which=which,
         requested=request["parameters"],
         template=cluster_template(),
-        database_ca=rds_root_certificate(settings().region),
+        database_ca=database_ca,
         polls=event["polls"],
     )

@@ -22,6 +22,24 @@ Properties = dict[str, Any]
 _DOCUMENTATION_NETWORK = ipaddress.ip_network("203.0.113.0/24")
 
 
+# Properties whose change replaces a resource, for types of which the emulator does not know it and
+# says "Conditional" of any change. Source: createOnlyProperties of the types' schemas.
+_REPLACED_BY: dict[str, tuple[str, ...]] = {
+    "AWS::EC2::SecurityGroup": ("GroupDescription", "GroupName", "VpcId"),
+    "AWS::ECS::Cluster": ("ClusterName",),
+    "AWS::ECS::Service": ("Cluster", "LaunchType", "Role", "SchedulingStrategy", "ServiceName"),
+    "AWS::ElasticLoadBalancingV2::Listener": ("LoadBalancerArn",),
+    "AWS::ElasticLoadBalancingV2::ListenerRule": ("ListenerArn",),
+    "AWS::KMS::Key": (),
+    "AWS::Logs::LogGroup": ("LogGroupName",),
+    "AWS::S3::Bucket": ("BucketName",),
+    "AWS::SecretsManager::Secret": ("Name",),
+    "AWS::ServiceDiscovery::HttpNamespace": ("Name",),
+    "AWS::ServiceDiscovery::PrivateDnsNamespace": ("Name", "Vpc"),
+    "AWS::ServiceDiscovery::Service": ("HealthCheckCustomConfig", "Name", "NamespaceId", "Type"),
+}
+
+
 def install() -> None:
     """Put our handlers into the emulator's table."""
     handlers = provisioners._RESOURCE_HANDLERS
@@ -53,6 +71,8 @@ def install() -> None:
         "update": _update_task_definition,
     }
     handlers["AWS::ECS::Service"] |= {"create": _create_service, "update": _update_service}
+    for type_name, properties in _REPLACED_BY.items():
+        provisioners._REPLACING_PROPERTIES.setdefault(type_name, properties)
     provisioners._sfn_definition = _definition_as_json(provisioners._sfn_definition)
     helpers._resolve_document = _virtual_hosted(helpers._resolve_document)
     apigateway_v1._import_rest_api = _with_gateway_responses(apigateway_v1._import_rest_api)

@@ -48,6 +48,8 @@ def _as_on_aws(own: Any) -> Any:
         found: str = own(service, method, path, headers, body, *rest)
         if service == "cloudformation" and found == "*":
             return _stack_of_change_set(rest[0])
+        if service == "scheduler":
+            return _in_its_group(found, body)
         if service != "ecs":
             return found
         action = str(headers.get("x-amz-target", "")).rpartition(".")[2]
@@ -69,6 +71,15 @@ def _stack_of_change_set(parameters: dict[str, list[str]]) -> str:
     named = (parameters.get("ChangeSetName") or [""])[0]
     record = cloudformation._change_sets.get(named)
     return str(record["StackId"]) if record else "*"
+
+
+def _in_its_group(found: str, body: Any) -> str:
+    """A schedule is authorised in the group that the request names, not in the default one."""
+    try:
+        group = json.loads(body or b"{}").get("GroupName")
+    except (ValueError, AttributeError):
+        return found
+    return found.replace(":schedule/default/", f":schedule/{group}/") if group else found
 
 
 def ecs_resources(action: str, request: dict[str, Any]) -> list[str]:

@@ -58,8 +58,12 @@ class Provision:
             "BeginOperation": load_handler(
                 "begin_operation", journal=lambda: world.journal, announcer=lambda: world.announcer
             ),
+            "PreflightCluster": load_handler(
+                "preflight_cluster", preflight=lambda: world.preflight
+            ),
             "PlanStack": load_handler(
                 "plan_stack",
+                plan_adopter=lambda: world.adopter,
                 settings=lambda: settings,
                 cluster_template=lambda: b"template",
                 **stack,

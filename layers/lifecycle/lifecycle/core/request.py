@@ -9,7 +9,7 @@ import difflib
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lifecycle.core.names import CLUSTER_NAME_RULE, is_cluster_name
@@ -20,7 +20,14 @@ from lifecycle.errors import InvalidRequest
 Declarations = Mapping[str, Mapping[str, object]]
 
 ON_START_FAILURE: Final = ("stop", "keep")
-PROVISION_FIELDS: Final = ("clusterName", "parameters", "onStartFailure")
+PROVISION_FIELDS: Final = ("clusterName", "parameters", "changeSet", "onStartFailure")
+PLAN_FIELDS: Final = ("clusterName", "provision", "scale")
+PLANNED_PROVISION_FIELDS: Final = ("parameters", "replace")
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ExecuteChangeSet.html
+_CHANGE_SET: Final = re.compile(
+    r"[a-zA-Z][-a-zA-Z0-9]{0,127}|arn:aws[a-z-]*:cloudformation:[-a-zA-Z0-9:/]{1,1500}"
+)
+_LOGICAL_ID: Final = re.compile(r"[A-Za-z0-9]{1,255}")
 BOOTSTRAP_PARAMETERS: Final = ("Brokers", "Partitions", "ReplicationFactor")
 
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html
@@ -54,11 +61,25 @@ class ProvisionRequest:
 
     ``parameters`` holds only what the request named, as CloudFormation takes it (strings);
     everything else keeps the template's default, or on a living stack its present value.
+    ``change_set`` is the reviewed plan's, by name or ARN; empty to plan and apply in one go.
     """
 
     cluster: str
     parameters: Mapping[str, str]
     on_start_failure: str
+    change_set: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """A request for a plan of provisioning, after validation.
+
+    ``replace`` are logical ids of what holds data and may be replaced or removed by this plan.
+    """
+
+    cluster: str
+    parameters: Mapping[str, str]
+    replace: tuple[str, ...]
 
 
 def shown(value: object) -> str:
@@ -80,38 +101,114 @@ def read_provision_request(
     """
     if not isinstance(raw, Mapping):
         raise invalid([Problem("(input)", raw, "a JSON object with clusterName and parameters")])
-    problems = [
-        Problem(
-            str(name) or "(empty name)",
-            raw[name],
-            f"no such field{_suggestion(str(name), PROVISION_FIELDS)}",
-        )
-        for name in raw
-        if name not in PROVISION_FIELDS
-    ]
+    problems = _unknown_fields(raw, PROVISION_FIELDS)
     cluster = raw.get("clusterName")
     if not is_cluster_name(cluster):
         problems.append(Problem("clusterName", cluster, CLUSTER_NAME_RULE))
     on_failure = raw.get("onStartFailure", "stop")
     if on_failure not in ON_START_FAILURE:
         problems.append(Problem("onStartFailure", on_failure, " or ".join(ON_START_FAILURE)))
-    given = raw.get("parameters", {})
-    parameters: dict[str, str] = {}
-    if isinstance(given, Mapping):
-        parameters, wrong = read_parameters(given, declarations)
-        wrong += _as_a_trial(parameters, present or {})
-        if is_trial(parameters) and not present:
-            parameters = trial_parameters(parameters)
-        problems += wrong
-        if not wrong:
-            problems += _across(parameters, declarations, present or {})
+    change_set = raw.get("changeSet", "")
+    if "changeSet" in raw:
+        if not isinstance(change_set, str) or _CHANGE_SET.fullmatch(change_set) is None:
+            problems.append(
+                Problem("changeSet", change_set, "name or ARN of the change set that a plan made")
+            )
+        if "parameters" in raw:
+            problems.append(
+                Problem(
+                    "parameters", raw["parameters"], "nothing beside changeSet: the plan has them"
+                )
+            )
+        parameters: dict[str, str] = {}
     else:
-        problems.append(Problem("parameters", given, "a JSON object of parameter names to values"))
+        parameters, wrong = _read_all_parameters(
+            raw.get("parameters", {}), "parameters", declarations, present or {}
+        )
+        problems += wrong
     if problems:
         raise invalid(problems)
     return ProvisionRequest(
-        cluster=str(cluster), parameters=parameters, on_start_failure=str(on_failure)
+        cluster=str(cluster),
+        parameters=parameters,
+        on_start_failure=str(on_failure),
+        change_set=str(change_set),
     )
+
+
+def read_plan_request(
+    raw: object, declarations: Declarations, present: Mapping[str, str] | None = None
+) -> PlanRequest:
+    """Validate the plan machine's input for provisioning: ``{"clusterName", "provision": {…}}``.
+
+    Raises ``InvalidRequest`` that lists every problem.
+    """
+    if not isinstance(raw, Mapping):
+        raise invalid([Problem("(input)", raw, "a JSON object with clusterName and provision")])
+    problems = _unknown_fields(raw, PLAN_FIELDS)
+    cluster = raw.get("clusterName")
+    if not is_cluster_name(cluster):
+        problems.append(Problem("clusterName", cluster, CLUSTER_NAME_RULE))
+    if ("provision" in raw) == ("scale" in raw):
+        both = ", ".join(name for name in ("provision", "scale") if name in raw)
+        problems.append(Problem("(input)", both or None, "exactly one of provision and scale"))
+    elif "scale" in raw:
+        problems.append(Problem("scale", raw["scale"], "nothing yet: only provision is planned"))
+    given = raw.get("provision", {})
+    parameters: dict[str, str] = {}
+    named: tuple[str, ...] = ()
+    if isinstance(given, Mapping):
+        problems += _unknown_fields(given, PLANNED_PROVISION_FIELDS, "provision.")
+        parameters, wrong = _read_all_parameters(
+            given.get("parameters", {}), "provision.parameters", declarations, present or {}
+        )
+        problems += wrong
+        named, wrong = _read_replace(given.get("replace", []))
+        problems += wrong
+    else:
+        problems.append(Problem("provision", given, "a JSON object with parameters"))
+    if problems:
+        raise invalid(problems)
+    return PlanRequest(cluster=str(cluster), parameters=parameters, replace=named)
+
+
+def _read_replace(given: object) -> tuple[tuple[str, ...], list[Problem]]:
+    if isinstance(given, list) and all(
+        isinstance(name, str) and _LOGICAL_ID.fullmatch(name) for name in given
+    ):
+        return tuple(sorted(set(given))), []
+    allowed = "a list of logical ids of what holds data, as a plan names them"
+    return (), [Problem("provision.replace", given, allowed)]
+
+
+def _unknown_fields(
+    raw: Mapping[str, object], known: tuple[str, ...], prefix: str = ""
+) -> list[Problem]:
+    return [
+        Problem(
+            prefix + (str(name) or "(empty name)"),
+            raw[name],
+            f"no such field{_suggestion(str(name), known)}",
+        )
+        for name in raw
+        if name not in known
+    ]
+
+
+def _read_all_parameters(
+    given: object, path: str, declarations: Declarations, present: Mapping[str, str]
+) -> tuple[dict[str, str], list[Problem]]:
+    """Check parameters by themselves, and if each is right, against each other."""
+    if not isinstance(given, Mapping):
+        return {}, [Problem(path, given, "a JSON object of parameter names to values")]
+    parameters, problems = read_parameters(given, declarations)
+    problems += _as_a_trial(parameters, present)
+    if is_trial(parameters) and not present:
+        parameters = trial_parameters(parameters)
+    if not problems:
+        problems = _across(parameters, declarations, present)
+    prefix = path.removesuffix("parameters")
+    return parameters, [replace(found, field=prefix + found.field) for found in problems]
 
 
 def invalid(problems: list[Problem]) -> InvalidRequest:

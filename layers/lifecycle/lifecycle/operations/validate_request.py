@@ -1,4 +1,4 @@
-"""Check a provision request before anything is changed."""
+"""Check a request for provisioning, or for a plan of it, before anything is changed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.core.names import is_cluster_name, stack_name
-from lifecycle.core.request import ProvisionRequest, read_provision_request
+from lifecycle.core.request import (
+    PlanRequest,
+    ProvisionRequest,
+    read_plan_request,
+    read_provision_request,
+)
+from lifecycle.core.stack import present_parameters
 
 if TYPE_CHECKING:
     from lifecycle.ports import Stacks
@@ -23,12 +29,24 @@ def validate_request(
 
     Raises ``InvalidRequest`` that names every wrong field.
     """
-    present: Mapping[str, str] = {}
-    if isinstance(raw, Mapping) and is_cluster_name(raw.get("clusterName")):
-        stack = stacks.describe(stack_name(control_stack, raw["clusterName"]))
-        if stack is not None and stack.status != "REVIEW_IN_PROGRESS":
-            present = stack.parameters
-    return read_provision_request(raw, declarations, present)
+    return read_provision_request(raw, declarations, _present(raw, control_stack, stacks))
+
+
+def validate_plan(
+    raw: object,
+    *,
+    control_stack: str,
+    declarations: Mapping[str, Mapping[str, object]],
+    stacks: Stacks,
+) -> PlanRequest:
+    """Validate a request for a plan in the same way. Raises ``InvalidRequest``."""
+    return read_plan_request(raw, declarations, _present(raw, control_stack, stacks))
+
+
+def _present(raw: object, control_stack: str, stacks: Stacks) -> Mapping[str, str]:
+    if not isinstance(raw, Mapping) or not is_cluster_name(raw.get("clusterName")):
+        return {}
+    return present_parameters(stacks.describe(stack_name(control_stack, raw["clusterName"])))
 
 
 def as_state(request: ProvisionRequest, control_stack: str) -> dict[str, Any]:
@@ -37,5 +55,16 @@ def as_state(request: ProvisionRequest, control_stack: str) -> dict[str, Any]:
         "cluster": request.cluster,
         "stack": stack_name(control_stack, request.cluster),
         "parameters": dict(request.parameters),
+        "changeSet": request.change_set,
         "onStartFailure": request.on_start_failure,
+    }
+
+
+def plan_as_state(request: PlanRequest, control_stack: str) -> dict[str, Any]:
+    """Give the request as the plan machine carries it."""
+    return {
+        "cluster": request.cluster,
+        "stack": stack_name(control_stack, request.cluster),
+        "parameters": dict(request.parameters),
+        "replace": list(request.replace),
     }

@@ -1,0 +1,22 @@
+"""Ask CloudFormation for the change set of a plan, and schedule its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.certificates import rds_root_certificate
+from lifecycle.core.operation import Operation
+from lifecycle.observability import Event, entry_point
+from lifecycle.wiring import cluster_template, planner, settings
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    request = event["request"]
+    return planner().create(
+        Operation.from_state(event["operation"]),
+        stack=request["stack"],
+        requested=request["parameters"],
+        template=cluster_template(),
+        database_ca=rds_root_certificate(settings().region),
+    )

@@ -1,0 +1,21 @@
+"""Remove what a failed plan left behind, and say what went wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.core.operation import Operation
+from lifecycle.observability import Event, entry_point
+from lifecycle.operations.finish_operation import read_error
+from lifecycle.wiring import planner
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    error, cause = read_error(event["error"])
+    return planner().fail(
+        Operation.from_state(event["operation"]),
+        request=event["request"],
+        error=error,
+        cause=cause,
+    )

@@ -1,0 +1,26 @@
+"""Tell a plan in words and figures, and store it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.certificates import rds_root_certificate
+from lifecycle.core.operation import Operation
+from lifecycle.observability import Event, entry_point
+from lifecycle.wiring import cluster_template, planner, settings
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    request = event["request"]
+    return planner().tell(
+        Operation.from_state(event["operation"]),
+        stack=request["stack"],
+        change_set=event["changeSet"],
+        requested=request["parameters"],
+        replace=tuple(request["replace"]),
+        preflight=event["preflight"],
+        template=cluster_template(),
+        database_ca=rds_root_certificate(settings().region),
+        polls=event["polls"],
+    )

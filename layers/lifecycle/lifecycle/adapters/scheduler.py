@@ -1,0 +1,41 @@
+"""EventBridge Scheduler, for schedules that fire once and delete themselves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from lifecycle.adapters.aws import client
+
+
+class OneTimeSchedules:
+    """The ``Schedules`` port on EventBridge Scheduler, with one function as its target."""
+
+    def __init__(self, *, group: str, function_arn: str, role_arn: str, dead_letters: str) -> None:
+        self._group = group
+        self._function = function_arn
+        self._role = role_arn
+        self._dead_letters = dead_letters
+
+    def once(self, name: str, *, at: datetime, payload: Mapping[str, str]) -> None:
+        """Call the function once; the same name again changes nothing."""
+        api = client("scheduler")
+        try:
+            api.create_schedule(
+                Name=name,
+                GroupName=self._group,
+                ScheduleExpression=f"at({at.astimezone(UTC):%Y-%m-%dT%H:%M:%S})",
+                ScheduleExpressionTimezone="UTC",
+                FlexibleTimeWindow={"Mode": "OFF"},
+                ActionAfterCompletion="DELETE",
+                Target={
+                    "Arn": self._function,
+                    "RoleArn": self._role,
+                    "Input": json.dumps(dict(payload)),
+                    "DeadLetterConfig": {"Arn": self._dead_letters},
+                    "RetryPolicy": {"MaximumRetryAttempts": 20, "MaximumEventAgeInSeconds": 3600},
+                },
+            )
+        except api.exceptions.ConflictException:
+            return

@@ -1,0 +1,247 @@
+"""Tell a change set as a plan: what changes, what becomes of data, how long, what it costs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.core.prices import NOT_INCLUDED, Cost, Size, monthly_cost
+from lifecycle.core.stack import DATA_TYPES, RUNNING_TYPES, is_booting
+
+if TYPE_CHECKING:
+    from lifecycle.core.plan import Fingerprint, Mark
+    from lifecycle.core.stack import ChangeSet, ResourceChange, Stack
+
+# Typical minutes, least and most, in which AWS makes or changes a resource of the type; everything
+# else takes less than one. Chains run beside each other, the links of a chain one after another.
+_CHAINS: Final[Sequence[Mapping[str, tuple[int, int]]]] = (
+    {"AWS::RDS::DBCluster": (2, 5), "AWS::RDS::DBInstance": (6, 12)},
+    {"AWS::EFS::FileSystem": (1, 1), "AWS::EFS::MountTarget": (1, 3)},
+    {"AWS::ElasticLoadBalancingV2::LoadBalancer": (2, 5)},
+    {"AWS::ServiceDiscovery::PrivateDnsNamespace": (1, 2)},
+)
+_SERVICES: Final = (1, 3)
+_HAND_OVER: Final = (1, 2)
+_START: Final = (3, 10)
+_KEPT: Final[Mapping[str, str]] = {
+    "Retain": "the present one is kept, and paid for until you delete it",
+    "Snapshot": "a snapshot of the present one is taken before it is deleted",
+    "Delete": "the present one is DELETED with what it holds",
+    "": "what becomes of the present one is said by its policies in the template",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a plan is made from.
+
+    ``before`` and ``after`` are all parameters of the cluster, with the template's defaults, before
+    and after the change; ``before`` is empty when there is no cluster. ``counts`` are the live
+    desired counts, ``named`` the data that the plan may replace, ``machine`` the parameters that
+    only machines set.
+    """
+
+    cluster: str
+    region: str
+    stack: Stack | None
+    change_set: ChangeSet
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+    counts: Mapping[str, int]
+    named: Sequence[str]
+    machine: frozenset[str]
+    refusal: str
+
+
+def tell(
+    situation: Situation,
+    *,
+    mark: Mark,
+    fingerprint: Fingerprint,
+    requested: Mapping[str, str],
+    preflight: Mapping[str, Any],
+    author: str,
+) -> dict[str, Any]:
+    """Give the plan as JSON. ``status`` is ``READY``, ``UNCHANGED`` or ``REFUSED``."""
+    change_set = situation.change_set
+    kind = _kind(situation.stack)
+    status = (
+        "REFUSED" if situation.refusal else "UNCHANGED" if change_set.status == "EMPTY" else "READY"
+    )
+    changes = [_change(change) for change in change_set.changes]
+    parameters = _parameter_changes(situation)
+    return {
+        "planVersion": 1,
+        "status": status,
+        "kind": kind,
+        "operationId": mark.operation_id,
+        "author": author or None,
+        "cluster": situation.cluster,
+        "stack": change_set.stack,
+        "region": situation.region,
+        "madeAt": mark.made_at.isoformat(timespec="seconds"),
+        "expiresAt": mark.expires_at.isoformat(timespec="seconds"),
+        "changeSet": change_set.arn,
+        "refusal": situation.refusal or None,
+        "counts": _count(changes),
+        "changes": changes,
+        "parameters": parameters,
+        "data": _data(change_set.changes),
+        "minutes": list(_minutes(change_set.changes, situation.stack)),
+        "cost": _costs(situation),
+        "stop": _stop(kind),
+        "undo": _undo(situation, kind, parameters),
+        "preflight": dict(preflight),
+        "requested": dict(requested),
+        "replace": list(situation.named),
+        "fingerprint": {"sha256": mark.digest, **asdict(fingerprint)},
+        "apply": {"clusterName": situation.cluster, "changeSet": change_set.arn},
+    }
+
+
+def summary(plan: Mapping[str, Any], *, key: str, text_key: str) -> dict[str, Any]:
+    """Give the plan's outline, small enough for a state machine's state."""
+    return {
+        "status": plan["status"],
+        "kind": plan["kind"],
+        "changeSet": plan["changeSet"],
+        "expiresAt": plan["expiresAt"],
+        "counts": plan["counts"],
+        "data": plan["data"][:10],
+        "minutes": plan["minutes"],
+        "cost": {when: plan["cost"][when]["total"] for when in ("before", "after")},
+        "apply": plan["apply"],
+        "planKey": key,
+        "textKey": text_key,
+    }
+
+
+def _kind(stack: Stack | None) -> str:
+    if stack is None or stack.status == "REVIEW_IN_PROGRESS":
+        return "create"
+    return "continue" if is_booting(stack) else "update"
+
+
+def _change(change: ResourceChange) -> dict[str, Any]:
+    action = change.action.lower()
+    if change.action == "Modify":
+        action = {"True": "replace", "Conditional": "may replace"}.get(change.replacement, "change")
+    return {
+        "action": action,
+        "resource": change.logical_id,
+        "type": change.resource_type,
+        "holdsData": change.resource_type in DATA_TYPES,
+        "runsBrokers": change.resource_type in RUNNING_TYPES,
+        "properties": list(change.properties),
+    }
+
+
+def _count(changes: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    counts = dict.fromkeys(("add", "change", "replace", "may replace", "remove"), 0)
+    for change in changes:
+        counts[change["action"]] = counts.get(change["action"], 0) + 1
+    return counts
+
+
+def _data(changes: Sequence[ResourceChange]) -> list[str]:
+    """What becomes of each thing that holds data and is touched, other than newly made."""
+    told = []
+    for change in changes:
+        if change.resource_type not in DATA_TYPES or change.action == "Add":
+            continue
+        name = f"{change.logical_id} ({change.resource_type})"
+        kept = _KEPT[change.policy_action.removeprefix("ReplaceAnd")]
+        if change.action == "Remove":
+            told.append(f"{name} is removed from the stack; {kept}.")
+        elif change.replaces:
+            may = "may be" if change.replacement == "Conditional" else "is"
+            told.append(f"{name} {may} REPLACED by a new, empty one; {kept}.")
+        else:
+            what = ", ".join(change.properties) or "properties"
+            told.append(f"{name} is changed in place ({what}); what it holds stays.")
+    return told
+
+
+def _parameter_changes(situation: Situation) -> list[dict[str, str | None]]:
+    return [
+        {"name": name, "from": situation.before.get(name), "to": value}
+        for name, value in sorted(situation.after.items())
+        if name not in situation.machine and situation.before.get(name) != value
+    ]
+
+
+def _minutes(changes: Sequence[ResourceChange], stack: Stack | None) -> tuple[int, int]:
+    """Typical least and most minutes of applying it."""
+    touched = {change.resource_type for change in changes}
+    chains = [
+        tuple(sum(spans[n] for kind, spans in chain.items() if kind in touched) for n in (0, 1))
+        for chain in _CHAINS
+    ]
+    least, most = max(c[0] for c in chains), max(c[1] for c in chains)
+    parts = [(least, most)]
+    if "AWS::ECS::Service" in touched:
+        parts.append(_SERVICES)
+    if is_booting(stack):
+        parts += [_HAND_OVER, _START]
+    if not changes:
+        return (0, 1)
+    return max(1, sum(p[0] for p in parts)), max(2, sum(p[1] for p in parts))
+
+
+def _costs(situation: Situation) -> dict[str, Any]:
+    def cost(parameters: Mapping[str, str], *, raised: bool) -> Cost:
+        def tasks(service: str, parameter: str) -> int:
+            live = situation.counts.get(service, 0)
+            # Provisioning raises what stands at zero to what the parameters say.
+            return live if live or not raised else int(parameters[parameter])
+
+        size = Size.of(
+            parameters,
+            brokers=tasks("OrchestrationService", "Brokers"),
+            connectors=tasks("ConnectorsService", "Connectors"),
+        )
+        return monthly_cost(size, situation.region)
+
+    after = cost(situation.after, raised=True)
+    before = (
+        cost(situation.before, raised=False).as_dict()
+        if situation.before
+        else {**after.as_dict(), "total": "0.00", "items": {}, "missing": []}
+    )
+    return {"before": before, "after": after.as_dict(), "notIncluded": NOT_INCLUDED}
+
+
+def _stop(kind: str) -> str:
+    if kind == "update":
+        return (
+            "Do not apply it: it removes itself. Once applied, 'Cancel update' in CloudFormation "
+            "rolls the stack back; tasks and their counts are not touched by that."
+        )
+    return (
+        "Do not apply it: it removes itself. Once applied, stop the execution; CloudFormation "
+        "ends what it has begun, what was made is kept, and applying or provisioning again "
+        "continues from it."
+    )
+
+
+def _undo(situation: Situation, kind: str, parameters: Sequence[Mapping[str, str | None]]) -> str:
+    if kind != "update":
+        confirm = json.dumps({"clusterName": situation.cluster, "confirm": situation.cluster})
+        return f"Remove the cluster with the teardown machine: {confirm}"
+    former = {str(p["name"]): p["from"] for p in parameters if p["from"] is not None}
+    back = json.dumps({"clusterName": situation.cluster, "provision": {"parameters": former}})
+    words = (
+        f"Plan and apply the former values: {back}"
+        if former
+        else "No parameter changes: deploy the former version of the application, plan and apply."
+    )
+    lost = [
+        change.logical_id
+        for change in situation.change_set.changes
+        if change.resource_type in DATA_TYPES and (change.replaces or change.action == "Remove")
+    ]
+    if lost:
+        words += f" The data of {', '.join(lost)} does not come back that way."
+    return words

@@ -1,0 +1,131 @@
+"""A plan as plain text, to be pasted into a change ticket."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any, Final
+
+_WIDTH: Final = 96
+_KIND: Final[Mapping[str, str]] = {
+    "create": "makes a new cluster",
+    "continue": "continues a cluster that was not finished",
+    "update": "updates a living cluster; its task counts and the order of brokers stay",
+}
+_LOUD: Final = ("remove", "replace", "may replace")
+_COUNTED: Final[Mapping[str, str]] = {
+    "add": "to add",
+    "change": "to change",
+    "replace": "to replace",
+    "may replace": "that may be replaced",
+    "remove": "to remove",
+}
+
+
+def plan_text(plan: Mapping[str, Any]) -> str:
+    """Give the plan, as ``core.plan_report.tell`` made it, as text that ends with a newline."""
+    lines = [
+        f"Plan {plan['operationId']}",
+        f"Cluster {plan['cluster']}, stack {plan['stack']}, {plan['region']}",
+        f"What it does: {_KIND[plan['kind']]}",
+        f"Made {plan['madeAt']} by {plan['author'] or 'nobody AWS tells of (console or schedule)'}",
+        f"Can be applied until {plan['expiresAt']}",
+        f"Fingerprint {plan['fingerprint']['sha256']}",
+        "",
+    ]
+    if plan["refusal"]:
+        lines += [*_wrapped("REFUSED: " + plan["refusal"]), ""]
+    if plan["status"] == "UNCHANGED":
+        lines += ["Nothing would change.", ""]
+    lines += [*_data(plan), *_parameters(plan), *_changes(plan), *_checks(plan)]
+    least, most = plan["minutes"]
+    lines += [f"Expected to take {least} to {most} minutes.", ""]
+    lines += [*_cost(plan["cost"]), ""]
+    lines += [*_wrapped("To stop: " + plan["stop"]), *_wrapped("To undo: " + plan["undo"])]
+    if plan["status"] == "READY":
+        lines += ["", "To apply, start the provision machine with:", _json(plan["apply"])]
+    return "\n".join(lines) + "\n"
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    inner = ", ".join(f'"{key}": "{text}"' for key, text in value.items())
+    return f"{{{inner}}}"
+
+
+def _wrapped(text: str, indent: str = "") -> list[str]:
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _data(plan: Mapping[str, Any]) -> list[str]:
+    if plan["kind"] == "create":
+        return ["Data: there is none yet.", ""]
+    if not plan["data"]:
+        return ["Data: nothing that holds data is touched.", ""]
+    told = [line for sentence in plan["data"] for line in _wrapped(sentence, "  ")]
+    return ["Data:", *told, ""]
+
+
+def _parameters(plan: Mapping[str, Any]) -> list[str]:
+    told = [p for p in plan["parameters"] if p["from"] or p["to"]]
+    if not told:
+        return []
+    lines = ["Parameters:"]
+    for parameter in told:
+        name, before, after = parameter["name"], parameter["from"], parameter["to"]
+        arrow = f"{after!r}" if before is None else f"{before!r} -> {after!r}"
+        lines += _wrapped(f"{name}: {arrow}", "  ")
+    return [*lines, ""]
+
+
+def _changes(plan: Mapping[str, Any]) -> list[str]:
+    counts = plan["counts"]
+    shown = ", ".join(
+        f"{number} {_COUNTED.get(action, action)}" for action, number in counts.items() if number
+    )
+    lines = [f"Resources: {shown or 'none'}"]
+    order = {action: n for n, action in enumerate((*_LOUD, "change", "add"))}
+    for change in sorted(
+        plan["changes"], key=lambda c: (order.get(c["action"], 0), c["type"], c["resource"])
+    ):
+        mark = "!" if change["action"] in _LOUD else " "
+        what = f" ({', '.join(change['properties'])})" if change["properties"] else ""
+        text = f"{mark} {change['action']:11} {change['resource']} {change['type']}{what}"
+        lines += _wrapped(text, "  ")
+    return [*lines, ""]
+
+
+def _checks(plan: Mapping[str, Any]) -> list[str]:
+    checks = plan["preflight"].get("checks", [])
+    notable = [check for check in checks if check["result"] != "PASS"]
+    lines = [f"Preflight: {len(checks) - len(notable)} of {len(checks)} checks passed"]
+    for check in notable:
+        lines += _wrapped(
+            f"{check['result']} {check['name']}: {check['seen']} ({check['remedy']})", "  "
+        )
+    return [*lines, ""]
+
+
+def _cost(cost: Mapping[str, Any]) -> list[str]:
+    after = cost["after"]
+    currency, as_of = after["currency"], after["asOf"]
+    if as_of is None:
+        return [f"Cost per month: {after['missing'][0]}"]
+    before = _total(cost["before"])
+    lines = [
+        f"Fixed cost per month: {before} before, {_total(after)} after",
+        f"  {currency}, list prices of {as_of}; after:",
+    ]
+    lines += [f"  {name}: {amount}" for name, amount in after["items"].items()]
+    lines += [f"  {missing}" for missing in after["missing"]]
+    return [*lines, *_wrapped(f"Not included: {cost['notIncluded']}.", "  ")]
+
+
+def _total(cost: Mapping[str, Any]) -> str:
+    return cost["total"] if cost["total"] is not None else "no total"

@@ -1,0 +1,279 @@
+"""Make a plan of provisioning: a change set with a fingerprint, told in words and figures.
+
+Nothing here changes a cluster, so there is no lock. What is made is a change set, the empty stack
+that a first one leaves, a schedule that removes both after a day, and the plan's report.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.core.names import change_set_name, tags
+from lifecycle.core.plan import Fingerprint, Mark, read_mark
+from lifecycle.core.plan_report import Situation, summary, tell
+from lifecycle.core.plan_text import plan_text
+from lifecycle.core.polling import next_wait
+from lifecycle.core.stack import (
+    StackAction,
+    dangers,
+    decide_on,
+    disagreement,
+    machine_parameters,
+    present_parameters,
+    stack_parameters,
+    stack_tags,
+)
+from lifecycle.core.trial import is_trial, trial_template
+from lifecycle.core.trial import tags as trial_tags
+from lifecycle.errors import ChangeSetRefused, ClusterBusy, PlanStale
+from lifecycle.operations.change_stack import live_counts, store_template
+
+if TYPE_CHECKING:
+    from lifecycle.core.operation import Operation
+    from lifecycle.core.stack import ChangeSet, Stack
+    from lifecycle.ports import Artifacts, Clock, Operations, Schedules, Services, Stacks
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """The use case with what it needs from outside."""
+
+    stacks: Stacks
+    services: Services
+    artifacts: Artifacts
+    schedules: Schedules
+    operations: Operations
+    clock: Clock
+    region: str
+    role: str
+    control_stack: str
+    declarations: Mapping[str, Mapping[str, object]]
+
+    def create(
+        self,
+        operation: Operation,
+        *,
+        stack: str,
+        requested: Mapping[str, str],
+        template: bytes,
+        database_ca: str,
+    ) -> dict[str, Any]:
+        """Schedule the end of the plan, then ask CloudFormation for its change set.
+
+        Returns ``changeSet`` (ARN). Raises ``StackNotUsable``, ``ChangeSetRefused`` and
+        ``ClusterBusy`` while CloudFormation works on the stack: a plan made now would be stale.
+        """
+        name = change_set_name(operation.operation_id, "plan")
+        there = self.stacks.change_set(name, stack)
+        if there.status != "GONE":  # a retry: the first answer was lost
+            return {"changeSet": there.arn}
+        found = self.stacks.describe(stack)
+        decision = decide_on(found, self.control_stack, operation.cluster)
+        if decision.action is StackAction.WAIT:
+            raise ClusterBusy(
+                f"Stack {stack}: {decision.reason} A plan made now would be stale at once.",
+                next_step="Wait until CloudFormation is done, then plan again.",
+            )
+        print_ = self.fingerprint(
+            operation.cluster, found, requested, template=template, database_ca=database_ca
+        )
+        mark = Mark(print_.digest(), self.clock.now(), operation.operation_id)
+        self.schedules.once(
+            _schedule_name(self.control_stack, operation.operation_id),
+            at=mark.expires_at,
+            payload={"cluster": operation.cluster, "stack": stack, "changeSetName": name},
+        )
+        arn = self.stacks.create_change_set(
+            stack=stack,
+            name=name,
+            create=decision.action is StackAction.CREATE,
+            template_url=store_template(self.artifacts, _effective(template, print_.parameters)),
+            parameters=print_.parameters,
+            tags=stack_tags(
+                found,
+                tags(self.control_stack, operation.cluster) | trial_tags(print_.parameters),
+            ),
+            description=str(mark),
+        )
+        return {"changeSet": arn}
+
+    def fingerprint(
+        self,
+        cluster: str,
+        stack: Stack | None,
+        requested: Mapping[str, str],
+        *,
+        template: bytes,
+        database_ca: str,
+    ) -> Fingerprint:
+        """Everything a plan of this request rests on, as it is now."""
+        made = stack is not None and stack.status != "REVIEW_IN_PROGRESS"
+        parameters = stack_parameters(
+            declarations=self.declarations,
+            stack=stack,
+            requested=requested,
+            by_machine=machine_parameters(
+                control_stack=self.control_stack,
+                cluster=cluster,
+                stack=stack,
+                database_ca=database_ca,
+            ),
+        )
+        return Fingerprint(
+            template=hashlib.sha256(_effective(template, parameters)).hexdigest(),
+            parameters=parameters,
+            counts=live_counts(stack, self.services),
+            stack=stack.stack_id if stack is not None and made else "",
+            changed_at=stack.changed_at if stack is not None and made else "",
+            role=self.role,
+        )
+
+    def tell(
+        self,
+        operation: Operation,
+        *,
+        stack: str,
+        change_set: str,
+        requested: Mapping[str, str],
+        replace: tuple[str, ...],
+        preflight: Mapping[str, Any],
+        template: bytes,
+        database_ca: str,
+        polls: int,
+    ) -> dict[str, Any]:
+        """Tell the plan and store it, or say how long to wait for CloudFormation.
+
+        Returns ``status`` ``PENDING`` with ``wait`` (seconds), or ``TOLD`` with the outline of the
+        plan in ``plan``. Raises ``ChangeSetRefused`` with the reason; the plan is stored even
+        then, and its change set removed.
+        """
+        found = self.stacks.change_set(change_set)
+        if found.status == "PENDING":
+            return {"status": "PENDING", "wait": next_wait(polls, near_end=False)}
+        if found.status in {"GONE", "EXECUTED"}:
+            raise ChangeSetRefused(
+                f"The plan's change set was removed or executed meanwhile: {found.reason}",
+                next_step="Nothing was changed by this operation. Plan again.",
+            )
+        present = self.stacks.describe(stack)
+        print_ = self.fingerprint(
+            operation.cluster, present, requested, template=template, database_ca=database_ca
+        )
+        mark = read_mark(found.description)
+        if print_.digest() != mark.digest:
+            raise PlanStale(
+                f"The cluster was changed while plan {mark.operation_id} was made.",
+                next_step="Nothing was changed by this operation. Plan again.",
+            )
+        situation = self._situation(operation.cluster, present, found, print_, replace)
+        record = self.operations.find(operation.operation_id)
+        plan = tell(
+            situation,
+            mark=mark,
+            fingerprint=print_,
+            requested=requested,
+            preflight=preflight,
+            author=record.caller if record else "",
+        )
+        key, text_key = plan_keys(operation.cluster, found.name)
+        self.artifacts.put(key, json.dumps(plan, indent=2).encode(), "application/json")
+        self.artifacts.put(text_key, plan_text(plan).encode(), "text/plain; charset=utf-8")
+        if situation.refusal:
+            raise ChangeSetRefused(
+                f"{situation.refusal} The plan with all details is {text_key} in the artifact "
+                "bucket.",
+                next_step="Nothing was changed. Correct what it names and plan again. Data may be "
+                "replaced only by a plan that names it in its field replace; a service never.",
+            )
+        outline = summary(plan, key=key, text_key=text_key)
+        if plan["status"] == "UNCHANGED":
+            self.stacks.delete_change_set(found.arn)
+            outline |= {"changeSet": None, "apply": None}
+        self._record(operation, result="SUCCEEDED", key=key)
+        return {"status": "TOLD", "plan": outline}
+
+    def fail(
+        self, operation: Operation, *, request: Mapping[str, Any], error: str, cause: str
+    ) -> dict[str, Any]:
+        """Remove what a failed plan left; returns ``error`` and ``cause`` for the Fail state."""
+        name = change_set_name(operation.operation_id, "plan")
+        found = self.stacks.change_set(name, request["stack"])
+        if found.status not in {"GONE", "EXECUTED"}:
+            self.stacks.delete_change_set(found.arn)
+        failure = {"error": error, "cause": f"{cause} True now: nothing was changed."}
+        report = {"result": "FAILED", **failure, "request": dict(request), **asdict(operation)}
+        key = f"plans/{operation.cluster}/{name}.failure.json"
+        self.artifacts.put(key, json.dumps(report, indent=2).encode(), "application/json")
+        self._record(operation, result="FAILED", key=key)
+        return failure
+
+    def _situation(
+        self,
+        cluster: str,
+        present: Stack | None,
+        change_set: ChangeSet,
+        print_: Fingerprint,
+        replace: tuple[str, ...],
+    ) -> Situation:
+        defaults = {name: str(d.get("default", "")) for name, d in self.declarations.items()}
+        before = present_parameters(present)
+        after = {**defaults, **print_.parameters}
+        return Situation(
+            cluster=cluster,
+            region=self.region,
+            stack=present,
+            change_set=change_set,
+            before={**defaults, **before} if before else {},
+            after=after,
+            counts=print_.counts,
+            named=replace,
+            machine=frozenset(n for n, d in self.declarations.items() if d.get("machine")),
+            refusal=_refusal(present, change_set, print_, replace, after),
+        )
+
+    def _record(self, operation: Operation, *, result: str, key: str) -> None:
+        now = self.clock.now()
+        self.operations.begin(operation, now=now)
+        self.operations.end(operation, result=result, report_key=key, now=now)
+
+
+def _refusal(
+    present: Stack | None,
+    change_set: ChangeSet,
+    print_: Fingerprint,
+    replace: tuple[str, ...],
+    after: Mapping[str, str],
+) -> str:
+    """Say why this plan cannot be applied, by CloudFormation or by our own rules."""
+    if change_set.status == "FAILED":
+        return f"CloudFormation could not make the change set: {change_set.reason}."
+    if not present_parameters(present):
+        return ""
+    dangerous = dangers(change_set.changes, replace)
+    if dangerous:
+        return f"It would touch what holds data or runs brokers: {'; '.join(dangerous)}."
+    words = disagreement(
+        change_set.changes,
+        booting=after["Booting"] == "true",
+        counts=print_.counts,
+        bootstrap=int(after["Brokers"]),
+    )
+    return f"Template and live counts would disagree: {words}." if words else ""
+
+
+def _effective(template: bytes, parameters: Mapping[str, str]) -> bytes:
+    return trial_template(template) if is_trial(parameters) else template
+
+
+def plan_keys(cluster: str, name: str) -> tuple[str, str]:
+    """Keys of a plan in the artifact bucket, as JSON and as text, by its change set's name."""
+    return f"plans/{cluster}/{name}.json", f"plans/{cluster}/{name}.txt"
+
+
+def _schedule_name(control_stack: str, operation_id: str) -> str:
+    # At most 64 characters, while an operation id may have 80.
+    return f"plan-{hashlib.sha256(f'{control_stack}/{operation_id}'.encode()).hexdigest()[:32]}"
