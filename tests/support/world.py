@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from lifecycle.adapters.account_memory import MemoryAccount
 from lifecycle.adapters.cloudformation_memory import MemoryStacks
 from lifecycle.adapters.dynamodb_memory import MemoryTable
 from lifecycle.adapters.ecs_memory import MemoryServices, MemoryTargets
@@ -13,16 +14,21 @@ from lifecycle.adapters.events_memory import MemoryEvents
 from lifecycle.adapters.probe_memory import MemoryProbe
 from lifecycle.adapters.rds_memory import MemoryDatabases
 from lifecycle.adapters.s3_memory import MemoryArtifacts, MemoryLeases
+from lifecycle.adapters.scheduler_memory import MemorySchedules
 from lifecycle.adapters.stepfunctions_memory import MemoryExecutions
 from lifecycle.adapters.storage_memory import MemoryStorage
 from lifecycle.core.operation import Operation
 from lifecycle.core.parameters import cluster_parameters
 from lifecycle.core.stack import ResourceChange
+from lifecycle.operations.adopt_plan import PlanAdopter
 from lifecycle.operations.announce import Announcer
 from lifecycle.operations.change_stack import StackChanger
 from lifecycle.operations.clean_up_operation import Cleaner
+from lifecycle.operations.discard_plan import Discarder
 from lifecycle.operations.finish_operation import Finisher
 from lifecycle.operations.journal import Journal
+from lifecycle.operations.make_plan import Planner
+from lifecycle.operations.preflight_cluster import Preflight
 from lifecycle.operations.start_services import ServiceStarter, StartFollower
 from lifecycle.operations.tear_down import (
     ClusterStopper,
@@ -106,6 +112,8 @@ class World:
     table: MemoryTable = field(default_factory=MemoryTable)
     executions: MemoryExecutions = field(default_factory=MemoryExecutions)
     artifacts: MemoryArtifacts = field(default_factory=MemoryArtifacts)
+    account: MemoryAccount = field(default_factory=MemoryAccount)
+    schedules: MemorySchedules = field(default_factory=MemorySchedules)
     leases: MemoryLeases = field(default_factory=MemoryLeases)
     events: MemoryEvents = field(default_factory=MemoryEvents)
     databases: MemoryDatabases = field(default_factory=MemoryDatabases)
@@ -159,10 +167,41 @@ class World:
         )
 
     @property
-    def starter(self) -> ServiceStarter:
-        return ServiceStarter(
-            services=self.services, leases=self.leases, journal=self.journal
+    def preflight(self) -> Preflight:
+        return Preflight(
+            stacks=self.stacks,
+            account=self.account,
+            region="eu-central-1",
+            control_stack=CONTROL,
+            declarations=cluster_parameters(),
         )
+
+    @property
+    def planner(self) -> Planner:
+        return Planner(
+            stacks=self.stacks,
+            services=self.services,
+            artifacts=self.artifacts,
+            schedules=self.schedules,
+            operations=self.table,
+            clock=self.clock,
+            region="eu-central-1",
+            role="arn:role",
+            control_stack=CONTROL,
+            declarations=cluster_parameters(),
+        )
+
+    @property
+    def adopter(self) -> PlanAdopter:
+        return PlanAdopter(planner=self.planner, journal=self.journal, require_second_person=True)
+
+    @property
+    def discarder(self) -> Discarder:
+        return Discarder(stacks=self.stacks, locks=self.table, clock=self.clock)
+
+    @property
+    def starter(self) -> ServiceStarter:
+        return ServiceStarter(services=self.services, leases=self.leases, journal=self.journal)
 
     @property
     def follower(self) -> StartFollower:
