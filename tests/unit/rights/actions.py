@@ -43,10 +43,11 @@ _BESIDE = {
     ("scheduler", "CreateSchedule"): {"iam:PassRole"},
     ("scheduler", "UpdateSchedule"): {"iam:PassRole"},
 }
-# Methods of clients that are no operation.
-_METHODS = {
+# Methods of clients that are no operation, or need no right.
+_METHODS: dict[Operation, set[str]] = {
     ("rds", "generate_db_auth_token"): {"rds-db:connect"},
-    ("s3", "generate_presigned_url"): {"s3:GetObject"},
+    # Everybody may ask who they are.
+    ("sts", "get_caller_identity"): set(),
 }
 
 

@@ -59,6 +59,21 @@ class Made:
 
 
 @dataclass(eq=False)
+class Table:
+    """A dictionary whose values are known."""
+
+    entries: Mapping[Any, Values]
+
+    @property
+    def anything(self) -> Values:
+        """What any of its values may be."""
+        found: Values = ()
+        for values in self.entries.values():
+            found = _union(found, values)
+        return found
+
+
+@dataclass(eq=False)
 class Bound:
     """A function with the object it is a method of, and the variables around it."""
 
@@ -68,7 +83,8 @@ class Bound:
     around: Mapping[str, Values] = field(default_factory=dict)
 
 
-def operations_of(folder: str) -> set[Operation]:
+@functools.cache
+def operations_of(folder: str) -> frozenset[Operation]:
     """Every AWS operation that ``functions/<folder>/handler.py`` can reach."""
     module = _load(ROOT / "functions" / folder / "handler.py")
     walk = _Walk()
@@ -81,7 +97,7 @@ def operations_of(folder: str) -> set[Operation]:
                     walk.call(Bound(method, vars(module), Made(getattr(module, node.name))), {})
         else:
             walk.statements([node], {}, vars(module))
-    return walk.found
+    return frozenset(walk.found)
 
 
 def written_operations() -> set[Operation]:
@@ -274,14 +290,22 @@ class _Walk:
                 for value in values:
                     answer = _union(answer, self.value(value, local, names))
                 return answer
-            case ast.Dict(values=values):
-                answer = ()
-                for value in values:
-                    answer = _union(answer, self.value(value, local, names))
-                return answer
+            case ast.Dict(keys=keys, values=values):
+                return (
+                    Table(
+                        {
+                            getattr(key, "value", key): self.value(value, local, names)
+                            for key, value in zip(keys, values, strict=True)
+                        }
+                    ),
+                )
             case ast.Subscript(value=value, slice=index):
                 self.value(index, local, names)
-                return self.value(value, local, names)
+                answer = ()
+                for owner in self.value(value, local, names):
+                    if isinstance(owner, Table):
+                        answer = _union(answer, owner.anything)
+                return answer
         for child in ast.iter_child_nodes(node):
             self._inside(child, local, names)
         return ()
@@ -291,6 +315,8 @@ class _Walk:
             return (value,)
         if callable(value) and _is_ours(inspect.unwrap(value)):
             return (inspect.unwrap(value),)
+        if isinstance(value, Mapping):
+            return (Table({key: self._known(one) for key, one in value.items()}),)
         return ()
 
     def _attribute(self, owner: Any, name: str) -> Values:
@@ -302,6 +328,8 @@ class _Walk:
             return (ClientMethod(owner.service, name),)
         if isinstance(owner, Made):
             return self.visit_member(owner, name)
+        if isinstance(owner, Table) and name == "get":
+            return (owner,)
         if isinstance(owner, type) and _is_ours(owner):
             return self.visit_member(Made(owner), name)
         return ()
@@ -313,6 +341,11 @@ class _Walk:
             for keyword in node.keywords
             if keyword.arg
         }
+        for keyword in node.keywords:
+            if keyword.arg is None:
+                for table in self.value(keyword.value, local, names):
+                    if isinstance(table, Table):
+                        keywords |= {str(key): values for key, values in table.entries.items()}
         answer: Values = ()
         for function in self.value(node.func, local, names):
             answer = _union(answer, self._called(function, arguments, keywords))
@@ -324,6 +357,8 @@ class _Walk:
         if function is inspect.unwrap(aws.client):
             (service,) = arguments[0]
             return (Client(service),)
+        if isinstance(function, Table):  # its method `get`
+            return function.anything
         if isinstance(function, ClientMethod):
             if function.name == "get_paginator":
                 # Unknown where the name is a parameter; then the callers' walks know it.
@@ -384,6 +419,8 @@ def _identity(value: Any) -> Any:
         return value.kind, _identities(value.fields)
     if isinstance(value, Bound):
         return value.node, _identity(value.owner)
+    if isinstance(value, Table):
+        return _identities({str(key): values for key, values in value.entries.items()})
     try:
         hash(value)
     except TypeError:

@@ -6,6 +6,7 @@ that they use. Types older than the schemas have none; theirs are in ``WITHOUT_S
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from cfnlint.template.transforms._sam import Transform
 
 from tests.unit.rights.actions import exists
+from tests.unit.rights.statements import content
 from tests.unit.rights.unused import NEVER, NOT_FOR, ONLY_FOR
-from tools.generate_parameters import load_template
 
 REGION = "eu-central-1"
 _HANDLERS = ("create", "read", "update", "delete")
@@ -51,19 +52,20 @@ WITHOUT_SCHEMA: Mapping[str, set[str]] = {
 }
 
 
+@functools.cache
 def resources(template: Path) -> Mapping[str, Any]:
     """Give the resources of a template, after the SAM transform where it asks for it."""
-    content = load_template(template)
-    if content.get("Transform") == "AWS::Serverless-2016-10-31":
-        content = _transformed(template)
-    found: Mapping[str, Any] = content["Resources"]
+    written = content(template)
+    if written.get("Transform") == "AWS::Serverless-2016-10-31":
+        written = _transformed(template)
+    found: Mapping[str, Any] = written["Resources"]
     return found
 
 
 def _transformed(template: Path) -> Any:
-    content, problems = decode(str(template))
+    decoded, problems = decode(str(template))
     assert not problems
-    transform = Transform(str(template), content, REGION)
+    transform = Transform(str(template), decoded, REGION)
     failed = transform.transform_template()
     assert not failed, failed
     return transform.template()
@@ -90,10 +92,10 @@ def _spelt(action: str) -> str:
 
 def needed(template: Path) -> dict[str, set[str]]:
     """Give the actions that a template's resources need, each with the types that need it."""
-    content = resources(template)
+    made = resources(template)
     found: dict[str, set[str]] = {}
-    for resource_type in {resource["Type"] for resource in content.values()}:
-        used = _properties_used(content, resource_type)
+    for resource_type in {resource["Type"] for resource in made.values()}:
+        used = _properties_used(made, resource_type)
         unneeded = {
             action
             for (kind, name), actions in ONLY_FOR.items()
@@ -111,11 +113,11 @@ def has_property(resource_type: str, name: str) -> bool:
     return name in set(_keys([schema["properties"], schema.get("definitions", {})]))
 
 
-def _properties_used(content: Mapping[str, Any], resource_type: str) -> set[str]:
+def _properties_used(made: Mapping[str, Any], resource_type: str) -> set[str]:
     """Give the names of all properties, at any depth, that resources of a type have."""
     return {
         name
-        for resource in content.values()
+        for resource in made.values()
         if resource["Type"] == resource_type
         for name in _keys(resource.get("Properties", {}))
     }

@@ -60,18 +60,24 @@ def _listed(value: Any) -> list[Any]:
 
 
 @functools.cache
+def content(template: Path = CONTROL) -> Any:
+    """Give a template as it was written; nobody may change it."""
+    return load_template(template)
+
+
+@functools.cache
 def statements(template: Path) -> tuple[Statement, ...]:
     """Every policy statement of a template, in the order of the text."""
     text = template.read_text()
     root = yaml.compose(text, Loader=yaml.SafeLoader)
-    content = load_template(template)
+    written = content(template)
     lines = text.splitlines()
     return tuple(
         Statement(
             template,
             node.start_mark.line + 1,
             tuple(str(step) for step in path),
-            _follow(content, path),
+            _follow(written, path),
             _comments(lines, node),
         )
         for path, node in _nodes(root, ())
@@ -101,10 +107,10 @@ def _step(path: tuple[Any, ...], node: yaml.Node, key: Any) -> tuple[Any, ...]:
     return (*path, key)
 
 
-def _follow(content: Any, path: tuple[Any, ...]) -> Any:
+def _follow(node: Any, path: tuple[Any, ...]) -> Any:
     for step in path:
-        content = content[step]
-    return content
+        node = node[step]
+    return node
 
 
 def _comments(lines: list[str], node: yaml.Node) -> str:

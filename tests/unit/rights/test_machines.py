@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.rights.statements import CONTROL, of
-from tools.generate_parameters import ROOT, load_template
+from tests.unit.rights.statements import content, of
+from tools.generate_parameters import ROOT
 
 # Log delivery of a state machine.
 # https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
@@ -28,13 +28,18 @@ LOGGING = {
     "logs:UpdateLogDelivery",
 }
 # https://docs.aws.amazon.com/step-functions/latest/dg/integrate-optimized.html
-INTEGRATIONS = {"lambda:invoke": "lambda:InvokeFunction", "events:putEvents": "events:PutEvents"}
+INTEGRATIONS = {
+    "aws-sdk:sfn:startSyncExecution": "states:StartSyncExecution",
+    "lambda:invoke": "lambda:InvokeFunction",
+}
+# https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
+DISTRIBUTED_MAP = "states:StartExecution"
 
 
 def _machines() -> dict[str, Any]:
     return {
         name: resource["Properties"]
-        for name, resource in load_template(CONTROL)["Resources"].items()
+        for name, resource in content()["Resources"].items()
         if resource["Type"] == "AWS::Serverless::StateMachine"
     }
 
@@ -85,7 +90,10 @@ def test_functions_invoked_are_functions_allowed(machine: str) -> None:
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_actions_are_those_of_the_integrations_and_of_logging(machine: str) -> None:
-    used = {INTEGRATIONS[_integration(task)] for task in _tasks(_definition(machine))}
+    definition = _definition(machine)
+    used = {INTEGRATIONS[_integration(task)] for task in _tasks(definition)}
+    if "DISTRIBUTED" in str(definition):
+        used.add(DISTRIBUTED_MAP)
     granted = {action for one in of(machine) if one.allows for action in one.actions}
     assert sorted(granted) == sorted(used | LOGGING)
 

@@ -1,0 +1,175 @@
+"""Every definition is valid States Language after substitution, and leads to an end.
+
+cfn-lint has a schema of the States Language and knows JSONata; what it does not look at, where
+states lead and whether expressions parse, is asserted beside it.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import jsonata
+import pytest
+import yaml
+from cfnlint import api
+from cfnlint.config import ManualArgs
+
+from tools.generate_parameters import ROOT, load_template
+
+DEFINITIONS = sorted(path.name.split(".")[0] for path in ROOT.glob("statemachines/*.asl.yaml"))
+TRANSIENT = {"Lambda.ServiceException", "Lambda.TooManyRequestsException"}
+
+
+@functools.cache
+def _template() -> dict[str, Any]:
+    return load_template(ROOT / "template.yaml")
+
+
+def _definition(name: str) -> dict[str, Any]:
+    """Read a definition with every substitution of its machine put in."""
+    path = ROOT / "statemachines" / f"{name}.asl.yaml"
+    machines = [
+        resource["Properties"]
+        for resource in _template()["Resources"].values()
+        if resource["Type"] == "AWS::Serverless::StateMachine"
+        and resource["Properties"]["DefinitionUri"] == str(path.relative_to(ROOT))
+    ]
+    assert len(machines) == 1, f"{path} belongs to {len(machines)} machines"
+    text = path.read_text()
+    for key in machines[0]["DefinitionSubstitutions"]:
+        arn = f"arn:aws:lambda:eu-central-1:123456789012:function:{key}:1"
+        text = text.replace(f"${{{key}}}", "aws" if key == "Partition" else arn)
+    assert "${" not in text, re.findall(r"\$\{\w+\}", text)
+    found: dict[str, Any] = yaml.safe_load(text)
+    return found
+
+
+def _problems(definition: dict[str, Any]) -> list[str]:
+    """What cfn-lint says of a definition inside a state machine's resource."""
+    template = {
+        "Resources": {
+            "Machine": {
+                "Type": "AWS::StepFunctions::StateMachine",
+                "Properties": {
+                    "RoleArn": "arn:aws:iam::123456789012:role/machine",
+                    "Definition": definition,
+                },
+            }
+        }
+    }
+    found = api.lint(
+        json.dumps(template), config=ManualArgs(regions=["eu-central-1"], configure_rules={})
+    )
+    return [f"{one.rule.id} {one.message}" for one in found]
+
+
+def _state_sets(definition: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Give the machine itself and each part of it that has states of its own."""
+    yield definition
+    for state in definition["States"].values():
+        for inner in [*state.get("Branches", ()), state.get("ItemProcessor")]:
+            if inner:
+                yield from _state_sets(inner)
+
+
+def _targets(state: dict[str, Any]) -> set[str]:
+    lists = (state.get("Choices", ()), state.get("Catch", ()))
+    named = [state.get("Next"), state.get("Default")]
+    named += [entry.get("Next") for entries in lists for entry in entries]
+    return {name for name in named if name}
+
+
+def _expressions(node: Any) -> Iterator[str]:
+    if isinstance(node, str) and node.startswith("{%"):
+        yield node.removeprefix("{%").removesuffix("%}")
+    elif isinstance(node, dict):
+        for item in node.values():
+            yield from _expressions(item)
+    elif isinstance(node, list):
+        for item in node:
+            yield from _expressions(item)
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_a_definition_is_valid(name: str) -> None:
+    assert _problems(_definition(name)) == []
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda definition, first: definition["States"][first].update(Type="Tsk"),
+        lambda definition, first: definition["States"][first].update(ResultPath="$.x"),
+        lambda definition, first: definition["States"][first].pop("Next"),
+        lambda definition, _first: definition.update(StartAt="Nowhere"),
+    ],
+)
+def test_a_spoilt_definition_is_refused(spoil: Any) -> None:
+    definition = copy.deepcopy(_definition(DEFINITIONS[0]))
+    spoil(definition, definition["StartAt"])
+    assert _problems(definition) != []
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_every_state_is_reached_and_leads_to_an_end(name: str) -> None:
+    for part in _state_sets(_definition(name)):
+        states = part["States"]
+        leads = {state: _targets(content) for state, content in states.items()}
+        assert set().union(*leads.values()) <= set(states)
+        reached, open_ends = {part["StartAt"]}, [part["StartAt"]]
+        while open_ends:
+            new = leads[open_ends.pop()] - reached
+            reached |= new
+            open_ends += new
+        assert sorted(set(states) - reached) == []
+        ends = {
+            state
+            for state, content in states.items()
+            if content["Type"] in {"Succeed", "Fail"} or content.get("End")
+        }
+        while more := {state for state, to in leads.items() if to & ends} - ends:
+            ends |= more
+        assert sorted(set(states) - ends) == []
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_every_expression_parses_and_knows_its_variables(name: str) -> None:
+    definition = _definition(name)
+    assigned = {
+        variable
+        for part in _state_sets(definition)
+        for state in part["States"].values()
+        for holder in [state, *state.get("Choices", ()), *state.get("Catch", ())]
+        for variable in holder.get("Assign", {})
+    }
+    expressions = list(_expressions(definition))
+    assert expressions
+    for expression in expressions:
+        jsonata.Jsonata(expression)
+        functions = set(re.findall(r"\$(\w+)\(", expression))
+        inner = set(re.findall(r"\$(\w+)\s*:=|function\(\$(\w+)", expression))
+        local = {one for pair in inner for one in pair}
+        used = set(re.findall(r"\$([a-zA-Z]\w*)", expression)) - functions - local - {"states"}
+        assert sorted(used - assigned) == [], expression
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_every_task_has_an_end_a_second_try_and_a_way_out(name: str) -> None:
+    definition = _definition(name)
+    assert definition["TimeoutSeconds"] > 0
+    for part in _state_sets(definition):
+        for state, content in part["States"].items():
+            if content["Type"] != "Task":
+                continue
+            assert content["TimeoutSeconds"] > 0, state
+            retried = {error for one in content["Retry"] for error in one["ErrorEquals"]}
+            if content["Resource"].endswith(":lambda:invoke"):
+                assert retried >= TRANSIENT, state
+            assert retried, state
+            caught = [error for one in content["Catch"] for error in one["ErrorEquals"]]
+            assert "States.ALL" in caught, state
