@@ -17,12 +17,14 @@ from lifecycle.wiring import settings, stacks
 
 @entry_point
 def handler(event: Event, _context: Any) -> Event:
-    control_stack = settings().control_stack
-    known: dict[str, Any] = {
-        "control_stack": control_stack,
-        "declarations": cluster_parameters(),
-        "stacks": stacks(),
-    }
+    raw, control_stack = event["input"], settings().control_stack
+    declarations, present = cluster_parameters(), stacks()
     if event["machine"] == "plan":
-        return plan_as_state(validate_plan(event["input"], **known), control_stack)
-    return as_state(validate_request(event["input"], **known), control_stack)
+        plan = validate_plan(
+            raw, control_stack=control_stack, declarations=declarations, stacks=present
+        )
+        return plan_as_state(plan, control_stack)
+    request = validate_request(
+        raw, control_stack=control_stack, declarations=declarations, stacks=present
+    )
+    return as_state(request, control_stack)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from lifecycle.core.parameters import cluster_parameters
-from lifecycle.core.request import read_provision_request
+from lifecycle.core.request import read_plan_request, read_provision_request
 from lifecycle.errors import InvalidRequest
 
 EVENTS = Path(__file__).parents[2] / "events"
@@ -22,7 +22,56 @@ def test_every_provision_event_that_is_shipped_is_accepted(event: Path) -> None:
     raw = json.loads(event.read_text())
     request = read_provision_request(raw, cluster_parameters())
     assert request.cluster == raw["clusterName"]
-    assert set(request.parameters) == set(raw["parameters"])
+    assert set(request.parameters) == set(raw.get("parameters", {}))
+    assert request.change_set == raw.get("changeSet", "")
+
+
+@pytest.mark.parametrize("event", sorted(EVENTS.glob("plan-*.json")), ids=lambda p: p.stem)
+def test_every_plan_event_that_is_shipped_is_accepted(event: Path) -> None:
+    raw = json.loads(event.read_text())
+    request = read_plan_request(raw, cluster_parameters())
+    assert set(request.parameters) == set(raw["provision"]["parameters"])
+    assert set(request.replace) == set(raw["provision"].get("replace", []))
+
+
+@pytest.mark.parametrize(
+    ("raw", "field"),
+    [
+        ({"clusterName": "demo"}, "(input)"),
+        ({"clusterName": "demo", "provision": {}, "scale": {"count": 4}}, "(input)"),
+        ({"clusterName": "demo", "provision": []}, "provision"),
+        ({"clusterName": "demo", "provision": {"parameter": {}}}, "provision.parameter"),
+        ({"clusterName": "demo", "provision": {}, "dryRun": True}, "dryRun"),
+        ({"clusterName": "Demo", "provision": {}}, "clusterName"),
+        (
+            {"clusterName": "demo", "provision": {"parameters": {"Brokers": "x"}}},
+            "provision.parameters.Brokers",
+        ),
+        (
+            {"clusterName": "demo", "provision": {"parameters": {"ReplicationFactor": 5}}},
+            "provision.parameters.Brokers",
+        ),
+        ({"clusterName": "demo", "provision": {"parameters": []}}, "provision.parameters"),
+        ({"clusterName": "demo", "provision": {"replace": "FileSystem"}}, "provision.replace"),
+        ({"clusterName": "demo", "provision": {"replace": ["a-b"]}}, "provision.replace"),
+        ([], "(input)"),
+    ],
+)
+def test_a_wrong_request_for_a_plan_names_the_field(raw: object, field: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read_plan_request(raw, cluster_parameters())
+    assert field in [problem["field"] for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize("change_set", ["", 3, "-x", "arn:aws:s3:::bucket", "a" * 129, None])
+def test_what_is_no_name_of_a_change_set_is_refused(change_set: object) -> None:
+    found = problems_of({"clusterName": "demo", "changeSet": change_set})
+    assert set(found) == {"changeSet"}
+
+
+def test_a_plan_is_applied_with_nothing_beside_it() -> None:
+    raw = {"clusterName": "demo", "changeSet": "plan-x", "parameters": {"Brokers": 3}}
+    assert set(problems_of(raw)) == {"parameters"}
 
 
 def test_values_become_what_cloudformation_takes() -> None:

@@ -52,7 +52,7 @@ class AwsAccount:
         found: dict[str, Any] = {}
         unread: dict[str, str] = {}
         readers: dict[str, Callable[[], Any]] = {
-            "account": _account,
+            "account": lambda: str(client("sts", attempts=3).get_caller_identity()["Account"]),
             "engine_offered": lambda: _engine_offered(need.engine_version),
             "class_offered": lambda: _class_offered(need.engine_version, need.instance_class),
             "network": self._network,
@@ -146,10 +146,6 @@ def way_out(tables: list[dict[str, Any]], subnet: str) -> str:
             ):
                 return next((route[key] for key in _TARGETS if route.get(key)), "")
     return ""
-
-
-def _account() -> str:
-    return str(client("sts", attempts=3).get_caller_identity()["Account"])
 
 
 def _limit(quota: tuple[str, str]) -> float:
