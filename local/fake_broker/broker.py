@@ -133,7 +133,11 @@ class Broker:
         if path.startswith("/actuator/health") and method == "GET":
             return self._health(path.removeprefix("/actuator/health").strip("/"))
         if path == "/actuator/partitions" and method == "GET":
-            return Reply(200, self.perform(lambda cluster, _: self._partitions(cluster)))
+            node = self.settings.node_id
+            return Reply(200, self.perform(lambda cluster, _: cluster.partition_states(node)))
+        backups = path == "/actuator/backupRuntime/state" and self.settings.dialect != "8.6"
+        if backups and method == "GET":
+            return Reply(200, self.perform(lambda cluster, now: cluster.backup_states(now)))
         exporting = {"/actuator/exporting/pause": "PAUSED", "/actuator/exporting/resume": None}
         if path in exporting and method == "POST":
             soft = exporting[path] and parse_qs(url.query).get("soft") == ["true"]
@@ -283,20 +287,6 @@ class Broker:
     def _ready(self, cluster: SimulatedCluster) -> bool:
         presence = cluster.brokers.get(self.settings.node_id)
         return presence is not None and presence.ready
-
-    def _partitions(self, cluster: SimulatedCluster) -> Json:
-        return {
-            str(seen["partitionId"]): {
-                "role": seen["role"].upper(),
-                "processedPosition": 0,
-                "snapshotId": None,
-                "processedPositionInSnapshot": None,
-                "streamProcessorPhase": "PROCESSING" if seen["role"] == "leader" else "REPLAY",
-                "exporterPhase": cluster.exporting,
-                "exportedPosition": 0,
-            }
-            for seen in cluster.seen_partitions(self.settings.node_id)
-        }
 
     def _authorized(self, authorization: str) -> bool:
         if not self.users or self.settings.dialect == "8.6":

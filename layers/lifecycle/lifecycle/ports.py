@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from lifecycle.core.brokers import BrokerService
     from lifecycle.core.credentials import Credentials
     from lifecycle.core.events import Event
+    from lifecycle.core.health import Record as HealthRecord
+    from lifecycle.core.health_facts import BackupsSeen, PartitionSeen
     from lifecycle.core.operation import Lock, Operation
     from lifecycle.core.preflight import Facts, Need
     from lifecycle.core.record import Execution, Record
@@ -165,10 +167,6 @@ class Stacks(Protocol):
 
     def delete_change_set(self, arn: str) -> None:
         """Remove a change set that is not wanted; one that is gone is no error."""
-        ...
-
-    def delete_shell(self, stack_id: str) -> None:
-        """Delete a stack that only ever held change sets."""
         ...
 
     def execute_change_set(self, arn: str, token: str) -> None:
@@ -379,7 +377,7 @@ class DatabaseRoles(Protocol):
 class Database(Protocol):
     """One PostgreSQL database, spoken to over verified TLS only.
 
-    Both methods raise ``DatabaseNotReady``, ``DatabaseUnreachable``, ``DatabaseTlsFailed`` and
+    All methods raise ``DatabaseNotReady``, ``DatabaseUnreachable``, ``DatabaseTlsFailed`` and
     ``DatabaseAuthenticationFailed``, ``DatabaseRefused`` for what repeating will not change.
     """
 
@@ -389,6 +387,10 @@ class Database(Protocol):
 
     def prove(self, login: Credentials) -> Proof:
         """Log in, create a table in schema ``public`` and drop it."""
+        ...
+
+    def check(self, login: Credentials) -> Sequence[str]:
+        """Log in and name the privileges that are missing; changes nothing."""
         ...
 
 
@@ -420,6 +422,14 @@ class ManagementApi(Protocol):
 
     def readiness(self, address: str) -> Readiness:
         """Whether the broker at an address is ready; does not raise when it is not there."""
+        ...
+
+    def partitions(self, address: str) -> tuple[PartitionSeen, ...]:
+        """What the broker at an address tells of its own partitions."""
+        ...
+
+    def backups(self) -> BackupsSeen:
+        """Each partition's latest backup."""
         ...
 
     def plan_brokers(self, count: int) -> PlannedChange:
@@ -469,4 +479,84 @@ class NodeIdLeases(Protocol):
 
     def count(self, bucket: str) -> int:
         """Number of leases in a cluster's node-id bucket; 0 before its first start."""
+        ...
+
+
+class Leases(Protocol):
+    """Leases of the broker ids, asked from inside the VPC."""
+
+    def read(self, bucket: str, nodes: Sequence[int]) -> Mapping[str, Any]:
+        """``used`` and ``leases`` (node, task, until in milliseconds) of some node ids."""
+        ...
+
+
+class CloudSight(Protocol):
+    """What AWS says of a cluster's parts, as JSON; see ``core/health_facts.py`` for the shapes."""
+
+    def services(self, ecs_cluster: str, brokers: str, connectors: str) -> Mapping[str, Any]:
+        """Both ECS services."""
+        ...
+
+    def tasks(self, ecs_cluster: str, service: str) -> Sequence[Mapping[str, Any]]:
+        """Tasks that start or run, with addresses and protection."""
+        ...
+
+    def stops(self, ecs_cluster: str, brokers: str, connectors: str) -> Sequence[Mapping[str, Any]]:
+        """Tasks that stopped without having been told to, within the last hour."""
+        ...
+
+    def targets(self, target_group: str) -> Sequence[Mapping[str, Any]]:
+        """Targets of a group and what the load balancer says of each."""
+        ...
+
+    def database(self, cluster: str) -> Mapping[str, Any]:
+        """Status of an Aurora cluster."""
+        ...
+
+    def mounts(self, file_system: str) -> Sequence[Mapping[str, Any]]:
+        """Mount targets of an EFS file system."""
+        ...
+
+    def secrets(self, arns: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
+        """Whether secrets are there, by the names of their outputs; no value is read."""
+        ...
+
+    def certificate(self, arn: str) -> Mapping[str, Any]:
+        """Status and end of a certificate."""
+        ...
+
+
+class HealthRecords(Protocol):
+    """The last health check of each cluster."""
+
+    def find(self, cluster: str) -> HealthRecord | None:
+        """Read the last check; None when there is none."""
+        ...
+
+    def write(self, record: HealthRecord, before: HealthRecord | None) -> bool:
+        """Write a check if the last one is still ``before`` and older; tells whether it did."""
+        ...
+
+    def delivered(self, cluster: str, decided_at: datetime) -> None:
+        """Note that the announcement decided then was delivered; nothing for any other one."""
+        ...
+
+    def holder(self, cluster: str) -> Lock | None:
+        """Who holds the cluster; None when nobody does."""
+        ...
+
+
+class Messages(Protocol):
+    """Messages to people."""
+
+    def publish(self, subject: str, text: str) -> None:
+        """Send a message; the subject has less than 100 characters of printable ASCII."""
+        ...
+
+
+class Metrics(Protocol):
+    """Metrics with one dimension, the stack of a cluster."""
+
+    def emit(self, cluster_stack: str, values: Mapping[str, float]) -> None:
+        """Measure values of one cluster, now."""
         ...

@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     from lifecycle.operations.clean_up_operation import Cleaner
     from lifecycle.operations.discard_plan import Discarder
     from lifecycle.operations.finish_operation import Finisher
+    from lifecycle.operations.judge_health import HealthJudge
     from lifecycle.operations.journal import Journal
+    from lifecycle.operations.locate_cluster import ClusterLocator
+    from lifecycle.operations.observe_health import HealthObserver
     from lifecycle.operations.make_plan import Planner
     from lifecycle.operations.preflight_cluster import Preflight
     from lifecycle.operations.probe_cluster import Prober
+    from lifecycle.operations.probe_health import HealthProber
     from lifecycle.operations.probe_scaling import ScalingProber
     from lifecycle.operations.scale_cluster import (
         BrokerReader,
@@ -398,6 +402,72 @@ def scaling_prober() -> ScalingProber:
     return ScalingProber(
         management=lambda name: HttpManagement(name, networks=networks),
         users=SecretsManagerUsers(),
+    )
+
+
+def cluster_locator() -> ClusterLocator:
+    """The cluster that a check is about."""
+    from lifecycle.adapters.cloudformation import CloudFormationStacks
+    from lifecycle.operations.locate_cluster import ClusterLocator
+
+    return ClusterLocator(
+        stacks=CloudFormationStacks(settings().deployment_role_arn),
+        control_stack=settings().control_stack,
+    )
+
+
+def health_observer() -> HealthObserver:
+    """The outside of a health check."""
+    from lifecycle.adapters.cloud_sight import AwsSight
+    from lifecycle.operations.observe_health import HealthObserver
+
+    return HealthObserver(cloud=AwsSight())
+
+
+def health_prober() -> HealthProber:
+    """The inside of a health check; needs the layer with psycopg."""
+    import os
+
+    from lifecycle.adapters.database import PostgresDatabase
+    from lifecycle.adapters.database_tokens import RdsTokens
+    from lifecycle.adapters.leases import S3Leases
+    from lifecycle.adapters.management import HttpManagement
+    from lifecycle.adapters.secrets import SecretsManagerUsers
+    from lifecycle.adapters.wire import Timeouts
+    from lifecycle.operations.probe_health import HealthProber
+
+    networks = (os.environ["VPC_CIDR"],)
+    # A broker that hangs must not use up the time of those that do not.
+    timeouts = Timeouts(connect=1.0, read=3.0)
+    return HealthProber(
+        management=lambda name: HttpManagement(
+            name, networks=networks, timeouts=timeouts, budget_seconds=3.0
+        ),
+        users=SecretsManagerUsers(),
+        database=lambda target: PostgresDatabase(target, connect_timeout=4),
+        tokens=RdsTokens(),
+        leases=S3Leases(),
+    )
+
+
+def health_judge() -> HealthJudge:
+    """The verdict of a health check, and who is told."""
+    import os
+    import time
+
+    from lifecycle.adapters.events import EventBridgeEvents
+    from lifecycle.adapters.health_table import HealthTable
+    from lifecycle.adapters.metrics import EmbeddedMetrics
+    from lifecycle.adapters.sns import SnsMessages
+    from lifecycle.operations.judge_health import HealthJudge
+
+    return HealthJudge(
+        records=HealthTable(settings().table_name),
+        events=EventBridgeEvents(Settings.from_env(None, "EVENT_BUS").event_bus),
+        messages=SnsMessages(os.environ["TOPIC_ARN"]),
+        metrics=EmbeddedMetrics(time.time),
+        clock=SystemClock(),
+        control_stack=settings().control_stack,
     )
 
 

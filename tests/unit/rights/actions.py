@@ -39,6 +39,8 @@ _BESIDE = {
     },
     # Every secret of a cluster is encrypted with the cluster's own key.
     ("secretsmanager", "GetSecretValue"): {"kms:Decrypt"},
+    # The topic is encrypted with a key of the control plane.
+    ("sns", "Publish"): {"kms:Decrypt", "kms:GenerateDataKey"},
     # The target's role.
     ("scheduler", "CreateSchedule"): {"iam:PassRole"},
     ("scheduler", "UpdateSchedule"): {"iam:PassRole"},

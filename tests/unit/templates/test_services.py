@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from lifecycle.core.services import minimum_healthy_percent
+from lifecycle.core.stack import HANDED_OVER_TYPES
 
 from tests.unit.templates.resolver import MACHINE, Resolved, resolve, strings
 
@@ -35,10 +36,11 @@ def test_no_count_but_zero_is_ever_in_the_template(service: str) -> None:
     assert "DesiredCount" not in resolve("cluster", Booting="false").properties(service)
 
 
-def test_booting_changes_the_services_and_nothing_else() -> None:
+def test_booting_changes_the_services_and_their_checks_and_nothing_else() -> None:
     before, after = resolve("cluster"), resolve("cluster", Booting="false")
     changed = {name for name in before.resources if before.resources[name] != after.resources[name]}
-    assert changed == set(SERVICES)
+    assert changed == {*SERVICES, "HealthCheckSchedule", "NoChecksAlarm"}
+    assert {before.resources[name]["Type"] for name in changed} <= HANDED_OVER_TYPES
     assert before.outputs == after.outputs
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import threading
 from typing import Any
+
+_MAKING = threading.Lock()
 
 
 @functools.cache
@@ -17,15 +20,17 @@ def client(service: str, *, read_timeout: int = 20, attempts: int = 8) -> Any:
     from botocore.config import Config  # noqa: PLC0415
 
     make: Any = boto3.client  # its stubs know services only as literals
-    return make(
-        service,
-        config=Config(
-            retries={"mode": "standard", "max_attempts": attempts},
-            connect_timeout=5,
-            read_timeout=read_timeout,
-            user_agent_extra="camunda-ecs-lifecycle",
-        ),
-    )
+    # Clients may be used by several threads, but not made by several at once.
+    with _MAKING:
+        return make(
+            service,
+            config=Config(
+                retries={"mode": "standard", "max_attempts": attempts},
+                connect_timeout=5,
+                read_timeout=read_timeout,
+                user_agent_extra="camunda-ecs-lifecycle",
+            ),
+        )
 
 
 def error_code(error: Exception) -> str:

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from lifecycle.core.credentials import Credentials
 
 _CONNECT_TIMEOUT_SECONDS = 10
+# What the brokers need, as the seed grants it.
+_PRIVILEGES: Final = """
+SELECT has_database_privilege(current_database(), 'CONNECT'),
+    has_schema_privilege('public', 'USAGE'), has_schema_privilege('public', 'CREATE')
+"""
 _LOCK_TIMEOUT = "10s"
 # Advisory locks are per database; the number only has to be the same in every seed.
 _SEED_LOCK: Final = 8_026_500
@@ -81,8 +86,11 @@ def statement(step: Step, *, user: str, database: str) -> sql.Composed:
 class PostgresDatabase:
     """The `Database` port for the database of one cluster."""
 
-    def __init__(self, target: SeedTarget) -> None:
+    def __init__(
+        self, target: SeedTarget, *, connect_timeout: int = _CONNECT_TIMEOUT_SECONDS
+    ) -> None:
         self._target = target
+        self._connect_timeout = connect_timeout
 
     @contextmanager
     def administration(self, login: Credentials) -> Iterator[_Roles]:
@@ -106,6 +114,14 @@ class PostgresDatabase:
         assert row is not None  # noqa: S101 - a SELECT without FROM has one row
         return Proof(logged_in_as=row[0], server_version=row[1])
 
+    def check(self, login: Credentials) -> tuple[str, ...]:
+        """Log in and name the privileges that are missing; changes nothing."""
+        names = ("CONNECT on the database", "USAGE on public", "CREATE on public")
+        with self._connection(login) as connection:
+            row = connection.execute(_PRIVILEGES).fetchone()
+        assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+        return tuple(name for name, held in zip(names, row, strict=True) if not held)
+
     @contextmanager
     def _connection(self, login: Credentials) -> Iterator[psycopg.Connection]:
         connected = False
@@ -117,8 +133,8 @@ class PostgresDatabase:
                 user=login.username,
                 password=login.password,
                 sslmode="verify-full",
-                connect_timeout=_CONNECT_TIMEOUT_SECONDS,
-                application_name="camunda-ecs-lifecycle seed",
+                connect_timeout=self._connect_timeout,
+                application_name="camunda-ecs-lifecycle",
                 autocommit=True,
             ) as connection:
                 connected = True

@@ -63,6 +63,15 @@ class MemoryDatabase:
             raise DatabaseRefused("permission denied for schema public")
         return Proof(logged_in_as=login.username, server_version="memory")
 
+    def check(self, login: Credentials) -> tuple[str, ...]:
+        """Log in and name the privileges that are missing."""
+        self._answer()
+        facts = self.roles.get(login.username)
+        known = facts is not None and facts.can_login and facts.in_rds_iam
+        if facts is None or not known or login.password != MemoryDatabaseTokens.TOKEN:
+            raise DatabaseAuthenticationFailed(f"Refused the login of {login.username!r}.")
+        return () if facts.schema_granted else ("USAGE on public", "CREATE on public")
+
     def _answer(self) -> None:
         if not self.running:
             raise DatabaseNotReady("Connection refused.")

@@ -13,11 +13,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from http import HTTPStatus
 
 from lifecycle.adapters import wire
 from lifecycle.core.credentials import Credentials, may_travel
+from lifecycle.core.health_facts import (
+    BackupsSeen,
+    PartitionSeen,
+    read_backup_state,
+    read_partitions,
+)
 from lifecycle.core.topology import (
     ClusterConfiguration,
     PlannedChange,
@@ -106,6 +112,35 @@ class HttpManagement:
             return Readiness(address, ReadinessState.READY, "")
         return Readiness(address, ReadinessState.NOT_READY, f"HTTP {answer.status}")
 
+    def partitions(self, address: str) -> tuple[PartitionSeen, ...]:
+        """Read what one broker tells of its own partitions (``GET /actuator/partitions``).
+
+        Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``UnreadableAnswer``.
+        """
+        request = wire.Request("GET", "/actuator/partitions", headers=_ACCEPT)
+        try:
+            answer = self._exchange(address, MANAGEMENT_PORT, request)
+        except (wire.NothingSent, wire.NoAnswer) as error:
+            raise ManagementUnavailable(f"{error}.") from error
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise ManagementUnavailable(f"{_said(address, answer)}.")
+        _refuse(address, answer)
+        return read_partitions(_json(answer))
+
+    def backups(self) -> BackupsSeen:
+        """Read each partition's latest backup (``GET /actuator/backupRuntime/state``, from 8.9 on).
+
+        Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``UnreadableAnswer``.
+        """
+        request = wire.Request("GET", "/actuator/backupRuntime/state", headers=_ACCEPT)
+        absent, disabled = HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST
+        answer = self._read(MANAGEMENT_PORT, request, accept=(absent, disabled))
+        if answer.status == absent:
+            return BackupsSeen(told=False, enabled=False, latest={})
+        if answer.status == disabled:
+            return BackupsSeen(told=True, enabled=False, latest={})
+        return BackupsSeen(told=True, enabled=True, latest=read_backup_state(_json(answer)))
+
     def plan_brokers(self, count: int) -> PlannedChange:
         """Ask what scaling to the brokers ``0 … count-1`` would do; changes nothing.
 
@@ -145,9 +180,17 @@ class HttpManagement:
         raise self._unavailable(tried)
 
     def _read(
-        self, port: int, request: wire.Request, credentials: Credentials | None = None
+        self,
+        port: int,
+        request: wire.Request,
+        credentials: Credentials | None = None,
+        *,
+        accept: Collection[int] = (),
     ) -> wire.Answer:
-        """Ask one address after the other until one answers with less than 500."""
+        """Ask one address after the other until one answers with less than 500.
+
+        Raises for what is not a success, but for the statuses that the caller can ``accept``.
+        """
         tried: list[str] = []
         for address in self._each_address(tried):
             try:
@@ -158,7 +201,8 @@ class HttpManagement:
             if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 tried.append(_said(address, answer))
                 continue
-            _refuse(address, answer)
+            if answer.status not in accept:
+                _refuse(address, answer)
             return answer
         raise self._unavailable(tried)
 

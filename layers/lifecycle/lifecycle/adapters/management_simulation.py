@@ -255,6 +255,40 @@ class SimulatedCluster:
             if replica.state != "JOINING"
         ]
 
+    def partition_states(self, node: int) -> Json:
+        """Give the body of ``GET /actuator/partitions`` of one broker."""
+        return {
+            str(seen["partitionId"]): {
+                "role": seen["role"].upper(),
+                "processedPosition": 0,
+                "snapshotId": None,
+                "processedPositionInSnapshot": None,
+                "streamProcessorPhase": "PROCESSING" if seen["role"] == "leader" else "REPLAY",
+                "exporterPhase": self.exporting,
+                "exportedPosition": 0,
+            }
+            for seen in self.seen_partitions(node)
+        }
+
+    def backup_states(self, now: float) -> Json:
+        """Give the body of ``GET /actuator/backupRuntime/state``: a backup at each full hour."""
+        taken = _instant(now - now % 3600)
+        return {
+            "checkpointStates": [],
+            "backupStates": [
+                {
+                    "partitionId": partition + 1,
+                    "checkpointId": int(now // 3600),
+                    "checkpointType": "SCHEDULED_BACKUP",
+                    "checkpointTimestamp": taken,
+                    "checkpointPosition": 0,
+                    "firstLogPosition": 0,
+                }
+                for partition in range(self.partitions)
+            ],
+            "ranges": [],
+        }
+
     def leader(self, partition: int) -> int | None:
         """Give the broker that leads a partition; ``None`` without a majority of its replicas."""
         voters = {

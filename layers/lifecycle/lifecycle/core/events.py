@@ -14,6 +14,7 @@ from lifecycle.core.operation import Operation
 SOURCE: Final = "camunda.ecs.lifecycle"
 STARTED: Final = "Lifecycle Operation Started"
 ENDED: Final = "Lifecycle Operation Ended"
+HEALTH_CHANGED: Final = "Cluster Health Changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,22 @@ def ended(
         "reportKey": report_key,
     }
     return Event(ENDED, detail, _resources(operation))
+
+
+def health_changed(
+    report: Mapping[str, object], *, before: str, now: str, control_stack: str
+) -> Event:
+    """Tell that the announced verdict on a cluster changed; ``report`` is the check's report."""
+    detail = {
+        "version": "1",
+        "controlStack": control_stack,
+        "cluster": report["cluster"],
+        "verdict": now,
+        "previous": before,
+        "checkedAt": report["checkedAt"],
+        "findings": report["findings"],
+    }
+    return Event(HEALTH_CHANGED, detail, ())
 
 
 def _identity(operation: Operation, control_stack: str, principal: str) -> dict[str, object]:

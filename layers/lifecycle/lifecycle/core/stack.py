@@ -155,6 +155,10 @@ DATA_TYPES: Final = frozenset(
     }
 )
 PRECIOUS_TYPES: Final = RUNNING_TYPES | DATA_TYPES
+# What the change set touches that hands the task counts over: from then on checks make sense.
+HANDED_OVER_TYPES: Final = frozenset(
+    {"AWS::ECS::Service", "AWS::Scheduler::Schedule", "AWS::CloudWatch::Alarm"}
+)
 ORCHESTRATION_SERVICE: Final = "OrchestrationService"
 
 
@@ -203,7 +207,7 @@ def _because(reason: str) -> str:
 
 def is_booting(stack: Stack | None) -> bool:
     """Tell whether the stack's template still pins the task counts to zero."""
-    return stack is None or stack.parameters.get("Booting", "true") == "true"
+    return present_parameters(stack).get("Booting", "true") == "true"
 
 
 def machine_parameters(
@@ -314,15 +318,15 @@ def refuse_disagreement(
 
 
 def refuse_beyond_booting(changes: Sequence[ResourceChange]) -> None:
-    """Raise ``ChangeSetRefused`` unless the change set touches nothing but the ECS services.
+    """Raise ``ChangeSetRefused`` unless the change set touches nothing but what ``Booting`` does.
 
-    It is the one that flips ``Booting``; anything else in it means that the template or a
-    parameter changed under the operation's feet.
+    That is the ECS services, and the health checks that begin now; anything else in it means that
+    the template or a parameter changed under the operation's feet.
     """
     others = [
         f"{change.action.lower()} {change.logical_id} ({change.resource_type})"
         for change in changes
-        if change.resource_type != "AWS::ECS::Service"
+        if change.resource_type not in HANDED_OVER_TYPES
         or change.action != "Modify"
         or change.replacement == "True"
     ]

@@ -1,0 +1,13 @@
+"""Find the cluster that a health check is about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.observability import Event, entry_point
+from lifecycle.wiring import cluster_locator
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    return cluster_locator().locate(event["input"], event["began"])

@@ -1,0 +1,13 @@
+"""Look at a cluster from outside the VPC: what AWS says of its parts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.observability import Event, entry_point
+from lifecycle.wiring import health_observer
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    return health_observer().look(event["cluster"])

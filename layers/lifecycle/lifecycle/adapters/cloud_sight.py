@@ -1,0 +1,199 @@
+"""What AWS says of a cluster's parts, for the health check: quick, few calls, as plain JSON.
+
+Clients give up after seconds: a check would rather know nothing of one part than be late for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from lifecycle.adapters.aws import client, error_code
+
+_READ_SECONDS: Final = 4
+_ATTEMPTS: Final = 2
+_PER_CALL: Final = 100
+# Stops that nobody ordered; a scale-in or a new deployment stops tasks too.
+_FAILED_STOPS: Final = frozenset(
+    {"TaskFailedToStart", "EssentialContainerExited", "SpotInterruption", "TerminationNotice"}
+)
+_UNHEALTHY: Final = ("health check", "unhealthy")
+
+
+class AwsSight:
+    """The ``CloudSight`` port on ECS, ELB, RDS, EFS, Secrets Manager and Certificate Manager."""
+
+    def services(self, ecs_cluster: str, brokers: str, connectors: str) -> dict[str, Any]:
+        """Both services; one that is gone has ``exists`` false."""
+        answer = _ecs().describe_services(cluster=ecs_cluster, services=[brokers, connectors])
+        found = {one["serviceName"]: one for one in answer["services"] if one["status"] == "ACTIVE"}
+        return {
+            "brokers": _service(found.get(brokers)),
+            "connectors": _service(found.get(connectors)),
+        }
+
+    def tasks(self, ecs_cluster: str, service: str) -> list[dict[str, Any]]:
+        """Tasks of a service that start or run, with addresses and protection."""
+        tasks = self._tasks(ecs_cluster, service, "RUNNING")
+        arns = [task["taskArn"] for task in tasks]
+        protected = self._protection(ecs_cluster, arns)
+        return [
+            {
+                "task": _id(task),
+                "address": _address(task),
+                "status": task["lastStatus"],
+                "startedAt": _iso(task.get("startedAt")),
+                "protectedUntil": _iso(protected.get(task["taskArn"])),
+            }
+            for task in tasks
+        ]
+
+    def stops(self, ecs_cluster: str, brokers: str, connectors: str) -> list[dict[str, Any]]:
+        """Tasks of both services that stopped without having been told to; ECS keeps them 1 h."""
+        return [
+            {
+                "service": name,
+                "task": _id(task),
+                "at": _iso(task.get("stoppedAt") or task.get("stoppingAt")),
+                "reason": _why(task),
+            }
+            for name, service in (("brokers", brokers), ("connectors", connectors))
+            for task in self._tasks(ecs_cluster, service, "STOPPED")
+            if _failed(task) and (task.get("stoppedAt") or task.get("stoppingAt"))
+        ]
+
+    def targets(self, target_group: str) -> list[dict[str, Any]]:
+        """Targets of a group and what the load balancer says of each."""
+        api = client("elbv2", read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
+        answer = api.describe_target_health(TargetGroupArn=target_group)
+        return [
+            {
+                "address": one["Target"]["Id"],
+                "state": one["TargetHealth"]["State"],
+                "reason": one["TargetHealth"].get("Reason", ""),
+            }
+            for one in answer["TargetHealthDescriptions"]
+        ]
+
+    def database(self, cluster: str) -> dict[str, Any]:
+        """Status of an Aurora cluster; ``absent`` when there is none."""
+        api = client("rds", read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
+        try:
+            answer = api.describe_db_clusters(DBClusterIdentifier=cluster)
+        except api.exceptions.DBClusterNotFoundFault:
+            return {"status": "absent"}
+        return {"status": answer["DBClusters"][0]["Status"]}
+
+    def mounts(self, file_system: str) -> list[dict[str, Any]]:
+        """Mount targets of a file system."""
+        api = client("efs", read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
+        answer = api.describe_mount_targets(FileSystemId=file_system)
+        return [
+            {
+                "zone": one.get("AvailabilityZoneName") or one["SubnetId"],
+                "state": one["LifeCycleState"],
+            }
+            for one in answer["MountTargets"]
+        ]
+
+    def secrets(self, arns: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Whether secrets are there, by the names of their outputs; no value is read."""
+        return [{"name": name, "problem": _secret_problem(arn)} for name, arn in arns.items()]
+
+    def certificate(self, arn: str) -> dict[str, Any]:
+        """Status and end of a certificate."""
+        api = client("acm", read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
+        found = api.describe_certificate(CertificateArn=arn)["Certificate"]
+        return {"status": found["Status"], "notAfter": _iso(found.get("NotAfter"))}
+
+    @staticmethod
+    def _tasks(ecs_cluster: str, service: str, wanted: Any) -> list[Any]:
+        arns = _ecs().list_tasks(
+            cluster=ecs_cluster, serviceName=service, desiredStatus=wanted, maxResults=_PER_CALL
+        )["taskArns"]
+        if not arns:
+            return []
+        found: list[Any] = _ecs().describe_tasks(cluster=ecs_cluster, tasks=arns)["tasks"]
+        return found
+
+    @staticmethod
+    def _protection(ecs_cluster: str, arns: Sequence[str]) -> dict[str, datetime]:
+        if not arns:
+            return {}
+        answer = _ecs().get_task_protection(cluster=ecs_cluster, tasks=list(arns))
+        return {
+            one["taskArn"]: one["expirationDate"]
+            for one in answer["protectedTasks"]
+            if one["protectionEnabled"] and one.get("expirationDate")
+        }
+
+
+def _ecs() -> Any:
+    return client("ecs", read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
+
+
+def _service(found: Any) -> dict[str, Any]:
+    if found is None:
+        return {"exists": False, "desired": 0, "running": 0, "pending": 0, "deployments": []}
+    return {
+        "exists": True,
+        "desired": found["desiredCount"],
+        "running": found["runningCount"],
+        "pending": found["pendingCount"],
+        "deployments": [
+            {
+                "status": one["status"],
+                "rollout": one.get("rolloutState", ""),
+                "reason": one.get("rolloutStateReason", ""),
+                "startedAt": _iso(one.get("createdAt")),
+            }
+            for one in found.get("deployments", ())
+        ],
+    }
+
+
+def _failed(task: Any) -> bool:
+    if task.get("stopCode") in _FAILED_STOPS:
+        return True
+    reason = task.get("stoppedReason", "").lower()
+    return any(words in reason for words in _UNHEALTHY)
+
+
+def _why(task: Any) -> str:
+    parts = [task.get("stoppedReason", "") or task.get("stopCode", "no reason given")]
+    for container in task.get("containers", ()):
+        code = container.get("exitCode")
+        if code:
+            parts.append(f"{container.get('name', 'container')} ended with exit code {code}")
+        if container.get("reason"):
+            parts.append(container["reason"])
+    return "; ".join(parts)[:300]
+
+
+def _id(task: Any) -> str:
+    return str(task["taskArn"]).rsplit("/", 1)[-1]
+
+
+def _address(task: Any) -> str:
+    for attachment in task.get("attachments", ()):
+        for detail in attachment.get("details", ()):
+            if detail.get("name") == "privateIPv4Address":
+                return str(detail["value"])
+    return ""
+
+
+def _secret_problem(arn: str) -> str:
+    api = client("secretsmanager", read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
+    try:
+        found = api.describe_secret(SecretId=arn)
+    except api.exceptions.ClientError as error:
+        if error_code(error) == "ResourceNotFoundException":
+            return "it does not exist"
+        raise
+    deleted = found.get("DeletedDate")
+    return f"it is scheduled for deletion since {deleted:%Y-%m-%d}" if deleted else ""
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at is not None else None

@@ -1,0 +1,101 @@
+"""The ``HEALTH#<cluster>`` item: the last check of each cluster, and who holds the cluster."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.adapters.aws import client
+from lifecycle.core.health import as_document, read_document, stamp
+from lifecycle.core.operation import Lock
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from lifecycle.core.health import Record
+
+
+class HealthTable:
+    """The ``HealthRecords`` port on DynamoDB."""
+
+    def __init__(self, table_name: str) -> None:
+        self._table = table_name
+
+    @property
+    def _api(self) -> DynamoDBClient:
+        api: DynamoDBClient = client("dynamodb")
+        return api
+
+    def find(self, cluster: str) -> Record | None:
+        """Read the last check of a cluster."""
+        item = self._item(f"HEALTH#{cluster}")
+        return read_document(item["document"]["S"]) if item else None
+
+    def write(self, record: Record, before: Record | None) -> bool:
+        """Write a check if the last one is still ``before``; tells whether it did."""
+        condition = "attribute_not_exists(pk)"
+        values: dict[str, Any] = {}
+        if before is not None:
+            condition = "checkedAt = :before AND checkedAt < :now"
+            values = {
+                "ExpressionAttributeValues": {
+                    ":before": {"S": stamp(before.checked_at)},
+                    ":now": {"S": stamp(record.checked_at)},
+                }
+            }
+        try:
+            self._api.put_item(
+                TableName=self._table,
+                Item={
+                    "pk": {"S": f"HEALTH#{record.cluster}"},
+                    "checkedAt": {"S": stamp(record.checked_at)},
+                    "verdict": {"S": record.verdict},
+                    "document": {"S": as_document(record)},
+                },
+                ConditionExpression=condition,
+                **values,
+            )
+        except self._api.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def delivered(self, cluster: str, decided_at: datetime) -> None:
+        """Note that the announcement decided then was delivered; nothing for any other one."""
+        record = self.find(cluster)
+        if record is None or record.undelivered != decided_at:
+            return
+        document = as_document(replace(record, undelivered=None))
+        try:
+            self._api.update_item(
+                TableName=self._table,
+                Key={"pk": {"S": f"HEALTH#{cluster}"}},
+                UpdateExpression="SET document = :document",
+                ConditionExpression="checkedAt = :at",
+                ExpressionAttributeValues={
+                    ":document": {"S": document},
+                    ":at": {"S": stamp(record.checked_at)},
+                },
+            )
+        except self._api.exceptions.ConditionalCheckFailedException:
+            # A newer check took the note over; it is delivered once more rather than never.
+            return
+
+    def holder(self, cluster: str) -> Lock | None:
+        """Who holds the cluster; None when nobody does."""
+        item = self._item(f"LOCK#{cluster}")
+        if not item:
+            return None
+        return Lock(
+            cluster=cluster,
+            owner=item["owner"]["S"],
+            operation_id=item["operationId"]["S"],
+            expires_at=int(item["expiresAt"]["N"]),
+        )
+
+    def _item(self, key: str) -> dict[str, Any]:
+        found = self._api.get_item(
+            TableName=self._table, Key={"pk": {"S": key}}, ConsistentRead=True
+        )
+        return found.get("Item", {})

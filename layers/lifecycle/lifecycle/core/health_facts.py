@@ -1,0 +1,476 @@
+"""What a health check saw, read from what two functions answered.
+
+Each side answers ``{"answers": {source: …}, "problems": {source: why}}``. A source that gave
+nothing, or something that is not of its shape, becomes ``Unknown`` with the reason: it is never
+left out, because what is left out would look healthy. ``None`` is a part that a cluster has not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from lifecycle.core.reading import flag, integer, mapping, moment, objects, text
+from lifecycle.core.topology import read_configuration, read_topology
+from lifecycle.errors import UnreadableAnswer
+
+if TYPE_CHECKING:
+    from lifecycle.core.topology import ClusterConfiguration, Topology
+
+ADDRESSES: Final = ("RestTargetGroupArn", "GrpcTargetGroupArn", "ConnectorsTargetGroupArn")
+SECRETS: Final = ("AdminUserSecretArn", "ConnectorsUserSecretArn", "DatabaseAdminSecretArn")
+# Each source and the outputs that a cluster has when it has that part.
+INSIDE: Final[Mapping[str, tuple[str, ...]]] = {
+    "configuration": ("DiscoveryName",),
+    "topology": ("DiscoveryName",),
+    "exporting": ("DiscoveryName",),
+    "leases": ("NodeIdBucketName",),
+    "backups": ("ContinuousBackup",),
+    "login": ("DatabaseEndpoint", "DatabasePort", "DatabaseName", "DatabaseUser"),
+}
+OUTSIDE: Final[Mapping[str, tuple[str, ...]]] = {
+    "services": ("EcsClusterName", "OrchestrationServiceName", "ConnectorsServiceName"),
+    "tasks": ("EcsClusterName", "OrchestrationServiceName"),
+    "stops": ("EcsClusterName", "OrchestrationServiceName", "ConnectorsServiceName"),
+    "rest": ("RestTargetGroupArn",),
+    "grpc": ("GrpcTargetGroupArn",),
+    "connectors": ("ConnectorsTargetGroupArn",),
+    "database": ("DatabaseClusterId",),
+    "files": ("FileSystemId",),
+    "secrets": ("AdminUserSecretArn",),
+    "certificate": ("CertificateArn",),
+}
+# Outputs that switch a part on only by their value.
+_OFF: Final = {"ContinuousBackup": "false"}
+
+
+def sources(table: Mapping[str, tuple[str, ...]], outputs: Mapping[str, str]) -> tuple[str, ...]:
+    """Sources that a cluster with these outputs has."""
+    return tuple(
+        source
+        for source, needed in table.items()
+        if all(outputs.get(name) and outputs[name] != _OFF.get(name) for name in needed)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A source that said nothing usable, and why."""
+
+    why: str
+
+
+type Answer[T] = T | Unknown | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentSeen:
+    """One deployment of a service; ``started_at`` is when it was made."""
+
+    status: str
+    rollout: str
+    reason: str
+    started_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSeen:
+    """An ECS service; ``exists`` is false for one that is gone or inactive."""
+
+    exists: bool
+    desired: int
+    running: int
+    pending: int
+    deployments: tuple[DeploymentSeen, ...]
+
+    @property
+    def rolling(self) -> DeploymentSeen | None:
+        """The deployment in progress, if there is one."""
+        return next((one for one in self.deployments if one.rollout == "IN_PROGRESS"), None)
+
+
+@dataclass(frozen=True, slots=True)
+class ServicesSeen:
+    """Both services of a cluster."""
+
+    brokers: ServiceSeen
+    connectors: ServiceSeen
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSeen:
+    """A task of the brokers' service that ECS starts or runs."""
+
+    task_id: str
+    address: str
+    status: str
+    started_at: datetime | None
+    protected_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StopSeen:
+    """A task that stopped by itself or by a failure, not by an order."""
+
+    service: str
+    task_id: str
+    stopped_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSeen:
+    """A load balancer's target."""
+
+    address: str
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MountSeen:
+    """An EFS mount target: its availability zone and state."""
+
+    zone: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSeen:
+    """A secret by the name of its output; ``problem`` is empty when it is there."""
+
+    name: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateSeen:
+    """The load balancers' certificate."""
+
+    status: str
+    not_after: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionSeen:
+    """A partition as one broker tells of itself."""
+
+    partition: int
+    role: str
+    phase: str
+    processed: int
+    exported: int
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSeen:
+    """What one broker answered on its management port; ``problem`` when it did not."""
+
+    address: str
+    problem: str
+    partitions: tuple[PartitionSeen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseSeen:
+    """Lease of a node id: the holder, empty for none, and until when it holds."""
+
+    node: int
+    task: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeasesSeen:
+    """Leases of the broker ids; ``used`` is false where brokers have fixed ids."""
+
+    used: bool
+    leases: tuple[LeaseSeen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BackupsSeen:
+    """The latest backup of each partition; ``told`` is false where Camunda does not tell."""
+
+    told: bool
+    enabled: bool
+    latest: Mapping[int, datetime | None]
+
+
+@dataclass(frozen=True, slots=True)
+class LoginSeen:
+    """A login as the IAM user: name of the error, empty when it worked, and what was seen."""
+
+    error: str
+    seen: str
+    granted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StackSeen:
+    """The cluster's stack."""
+
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that one check saw."""
+
+    outputs: Mapping[str, str]
+    stack: StackSeen
+    configuration: Answer[ClusterConfiguration]
+    topology: Answer[Topology]
+    exporting: Answer[tuple[BrokerSeen, ...]]
+    leases: Answer[LeasesSeen]
+    backups: Answer[BackupsSeen]
+    login: Answer[LoginSeen]
+    services: Answer[ServicesSeen]
+    tasks: Answer[tuple[TaskSeen, ...]]
+    stops: Answer[tuple[StopSeen, ...]]
+    rest: Answer[tuple[TargetSeen, ...]]
+    grpc: Answer[tuple[TargetSeen, ...]]
+    connectors: Answer[tuple[TargetSeen, ...]]
+    database: Answer[str]
+    files: Answer[tuple[MountSeen, ...]]
+    secrets: Answer[tuple[SecretSeen, ...]]
+    certificate: Answer[CertificateSeen]
+
+    @property
+    def ready(self) -> bool:
+        """Whether the stack has the outputs by which a cluster is known."""
+        return "ContractVersion" in self.outputs
+
+    @property
+    def unknown(self) -> dict[str, str]:
+        """Sources that said nothing usable, with the reasons."""
+        return {
+            name: answer.why
+            for name in (*INSIDE, *OUTSIDE)
+            if isinstance(answer := getattr(self, name), Unknown)
+        }
+
+
+def seen[T](answer: Answer[T]) -> T | None:
+    """Give what was seen; None for what is unknown or not there."""
+    return None if isinstance(answer, Unknown) else answer
+
+
+def read_facts(
+    outputs: Mapping[str, str], stack: StackSeen, inside: object, outside: object
+) -> Facts:
+    """Read what both functions answered; never raises, whatever they did."""
+    has = {*sources(INSIDE, outputs), *sources(OUTSIDE, outputs)}
+
+    def answer[T](side: object, name: str, read: Callable[[object], T]) -> Answer[T]:
+        return _answer(side, name, read) if name in has else None
+
+    return Facts(
+        outputs=outputs,
+        stack=stack,
+        configuration=answer(inside, "configuration", read_configuration),
+        topology=answer(inside, "topology", read_topology),
+        exporting=answer(inside, "exporting", _brokers),
+        leases=answer(inside, "leases", _leases),
+        backups=answer(inside, "backups", _backups),
+        login=answer(inside, "login", _login),
+        services=answer(outside, "services", _services),
+        tasks=answer(outside, "tasks", _tasks),
+        stops=answer(outside, "stops", _stops),
+        rest=answer(outside, "rest", _targets),
+        grpc=answer(outside, "grpc", _targets),
+        connectors=answer(outside, "connectors", _targets),
+        database=answer(outside, "database", _database),
+        files=answer(outside, "files", _files),
+        secrets=answer(outside, "secrets", _secrets),
+        certificate=answer(outside, "certificate", _certificate),
+    )
+
+
+def read_partitions(payload: object) -> tuple[PartitionSeen, ...]:
+    """Read ``GET /actuator/partitions`` of one broker: an object by partition id.
+
+    Raises ``UnreadableAnswer``.
+    """
+    found = []
+    for key, value in mapping(payload, "the partitions").items():
+        if not (key.isascii() and key.isdigit() and len(key) < 10):
+            raise UnreadableAnswer(f"{key!r} is no partition id.")
+        one = mapping(value, f"partition {key}")
+        found.append(
+            PartitionSeen(
+                partition=int(key),
+                role=str(one.get("role") or "").upper(),
+                phase=str(one.get("exporterPhase") or "").upper(),
+                processed=_position(one, "processedPosition"),
+                exported=_position(one, "exportedPosition"),
+            )
+        )
+    return tuple(found)
+
+
+def read_backup_state(payload: object) -> dict[int, datetime | None]:
+    """Read ``GET /actuator/backupRuntime/state``: when each partition's latest backup was begun.
+
+    Raises ``UnreadableAnswer``.
+    """
+    answer = mapping(payload, "the backup state")
+    latest: dict[int, datetime | None] = {}
+    for one in objects(answer.get("backupStates") or [], "backupStates"):
+        latest[integer(one, "partitionId")] = moment(one, "checkpointTimestamp")
+    return latest
+
+
+def _answer[T](side: object, name: str, read: Callable[[object], T]) -> Answer[T]:
+    try:
+        told = mapping(side, "the answer")
+        problems, answers = told.get("problems"), told.get("answers")
+        if isinstance(problems, Mapping) and name in problems:
+            return Unknown(str(problems[name])[:300])
+        given = mapping(answers, "answers")
+        if name not in given:
+            return Unknown("it gave no answer")
+        return read(given[name])
+    except UnreadableAnswer as error:
+        return Unknown(error.message)
+
+
+def _brokers(value: object) -> tuple[BrokerSeen, ...]:
+    return tuple(
+        BrokerSeen(
+            address=text(one, "address"),
+            problem=text(one, "problem"),
+            partitions=() if text(one, "problem") else read_partitions(one.get("partitions")),
+        )
+        for one in objects(value, "brokers")
+    )
+
+
+def _leases(value: object) -> LeasesSeen:
+    answer = mapping(value, "the leases")
+    return LeasesSeen(
+        used=flag(answer, "used"),
+        leases=tuple(
+            LeaseSeen(integer(one, "node"), text(one, "task"), moment(one, "until"))
+            for one in objects(answer.get("leases"), "leases")
+        ),
+    )
+
+
+def _backups(value: object) -> BackupsSeen:
+    answer = mapping(value, "the backups")
+    return BackupsSeen(
+        told=flag(answer, "told"),
+        enabled=flag(answer, "enabled"),
+        latest={
+            integer(one, "partition"): moment(one, "at")
+            for one in objects(answer.get("latest"), "latest")
+        },
+    )
+
+
+def _login(value: object) -> LoginSeen:
+    answer = mapping(value, "the login")
+    return LoginSeen(text(answer, "error"), text(answer, "seen"), flag(answer, "granted"))
+
+
+def _services(value: object) -> ServicesSeen:
+    answer = mapping(value, "the services")
+    return ServicesSeen(_service(answer.get("brokers")), _service(answer.get("connectors")))
+
+
+def _service(value: object) -> ServiceSeen:
+    one = mapping(value, "a service")
+    return ServiceSeen(
+        exists=flag(one, "exists"),
+        desired=integer(one, "desired"),
+        running=integer(one, "running"),
+        pending=integer(one, "pending"),
+        deployments=tuple(
+            DeploymentSeen(
+                text(each, "status"),
+                text(each, "rollout"),
+                text(each, "reason"),
+                moment(each, "startedAt"),
+            )
+            for each in objects(one.get("deployments"), "deployments")
+        ),
+    )
+
+
+def _tasks(value: object) -> tuple[TaskSeen, ...]:
+    return tuple(
+        TaskSeen(
+            task_id=text(one, "task"),
+            address=text(one, "address"),
+            status=text(one, "status"),
+            started_at=moment(one, "startedAt"),
+            protected_until=moment(one, "protectedUntil"),
+        )
+        for one in objects(value, "tasks")
+    )
+
+
+def _stops(value: object) -> tuple[StopSeen, ...]:
+    found = []
+    for one in objects(value, "stops"):
+        at = moment(one, "at")
+        if at is None:
+            raise UnreadableAnswer("A stopped task has no time.")
+        found.append(StopSeen(text(one, "service"), text(one, "task"), at, text(one, "reason")))
+    return tuple(found)
+
+
+def _targets(value: object) -> tuple[TargetSeen, ...]:
+    return tuple(
+        TargetSeen(text(one, "address"), text(one, "state"), text(one, "reason"))
+        for one in objects(value, "targets")
+    )
+
+
+def _database(value: object) -> str:
+    return text(mapping(value, "the database"), "status")
+
+
+def _files(value: object) -> tuple[MountSeen, ...]:
+    return tuple(
+        MountSeen(text(one, "zone"), text(one, "state")) for one in objects(value, "mounts")
+    )
+
+
+def _secrets(value: object) -> tuple[SecretSeen, ...]:
+    return tuple(
+        SecretSeen(text(one, "name"), text(one, "problem")) for one in objects(value, "secrets")
+    )
+
+
+def _certificate(value: object) -> CertificateSeen:
+    one = mapping(value, "the certificate")
+    return CertificateSeen(text(one, "status"), moment(one, "notAfter"))
+
+
+def _position(one: Mapping[str, object], key: str) -> int:
+    # Absent on a replica that processes nothing.
+    return -1 if one.get(key) is None else integer(one, key)
+
+
+def listed(names: Sequence[object], most: int = 8) -> str:
+    """Give names for people, not more than they can read."""
+    shown = ", ".join(str(name) for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def partitions_payload(partitions: Sequence[PartitionSeen]) -> dict[str, dict[str, object]]:
+    """Give what ``read_partitions`` reads, JSON-serialisable."""
+    return {
+        str(one.partition): {
+            "role": one.role,
+            "exporterPhase": one.phase,
+            "processedPosition": one.processed,
+            "exportedPosition": one.exported,
+        }
+        for one in partitions
+    }

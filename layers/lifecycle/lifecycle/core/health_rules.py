@@ -1,0 +1,653 @@
+"""From what was seen to findings: one rule per part of a cluster, none of them knows another.
+
+A deviation that something explains (an operation that holds the cluster, a deployment that ECS
+rolls out one task at a time) is told as a note; ``excuse`` decides that in one place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from lifecycle.core.brokers import half_done
+from lifecycle.core.health_catalog import KINDS, Severity, rank
+from lifecycle.core.health_facts import Facts, PartitionSeen, ServicesSeen, listed, seen
+from lifecycle.core.topology import ChangeStatus, Health, MemberState, OperationKind, Role
+
+if TYPE_CHECKING:
+    from lifecycle.core.health_facts import BrokerSeen, ServiceSeen, TargetSeen
+    from lifecycle.core.topology import BrokerId, ClusterConfiguration, Topology
+
+# What a task may take from its start until it counts (the services' health check grace period).
+GRACE: Final = timedelta(minutes=15)
+DEPLOYMENT: Final = timedelta(minutes=30)
+STOPS: Final = timedelta(minutes=30)
+STOPS_MOST: Final = 3
+CHANGE: Final = timedelta(minutes=30)
+EXPORT: Final = timedelta(minutes=10)
+BACKUP: Final = timedelta(hours=3)
+LEASE: Final = timedelta(seconds=30)
+CERTIFICATE: Final = timedelta(days=14)
+# https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/accessing-monitoring.html
+_SERVING: Final = frozenset(
+    {
+        "available",
+        "backing-up",
+        "backtracking",
+        "configuring-iam-database-auth",
+        "maintenance",
+        "modifying",
+        "promoting",
+        "renaming",
+        "resetting-master-credentials",
+        "update-iam-db-auth",
+        "upgrading",
+    }
+)
+_UNREACHED: Final = frozenset({"DatabaseNotReady", "DatabaseUnreachable"})
+_PAUSED: Final = frozenset({"PAUSED", "SOFT_PAUSED"})
+_BROKER_STARTS: Final = frozenset(
+    {
+        "BROKER_MISSING",
+        "BROKER_UNREACHABLE",
+        "PARTITION_REPLICAS_MISSING",
+        "PARTITION_UNHEALTHY",
+        "SERVICE_SHORT",
+        "TARGETS_UNHEALTHY",
+        "LEASE_STALE",
+        "VERSION_MIXED",
+    }
+)
+_SCALING: Final = frozenset(
+    {
+        "BROKER_NOT_ACTIVE",
+        "CHANGE_STUCK",
+        "COUNT_CHANGED",
+        "LEASE_STALE",
+        "PARTITION_REPLICAS_MISSING",
+        "PARTITION_UNHEALTHY",
+        "SERVICE_SHORT",
+        "TARGETS_UNHEALTHY",
+    }
+)
+_STARTING: Final = (
+    _BROKER_STARTS
+    | _SCALING
+    | {
+        "BROKERS_SILENT",
+        "CONNECTORS_STOPPED",
+        "COORDINATOR_UNREACHABLE",
+        "DATABASE_DOWN",
+        "DATABASE_GRANTS_MISSING",
+        "DATABASE_LOGIN_REFUSED",
+        "DATABASE_UNREACHABLE",
+        "DEPLOYMENT_FAILED",
+        "DEPLOYMENT_SLOW",
+        "MANAGEMENT_UNREACHABLE",
+        "NO_HEALTHY_TARGET",
+        "PARTITION_WITHOUT_LEADER",
+        "STACK_FAILED",
+        "STACK_NOT_READY",
+    }
+)
+# What each machine explains while it holds the cluster.
+EXPLAINED: Final[Mapping[str, frozenset[str]]] = {
+    "provision": _STARTING,
+    "scale": _SCALING,
+    "teardown": frozenset(KINDS),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The operation that holds the cluster."""
+
+    machine: str
+    operation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What earlier checks leave for later ones to compare with.
+
+    ``change`` is the pending change and its steps done, ``change_since`` when that was first seen.
+    ``exported`` is by partition the exported position and since when it has not moved although
+    something was processed.
+    """
+
+    first_at: datetime
+    change: tuple[int, int] | None = None
+    change_since: datetime | None = None
+    exported: Mapping[int, tuple[int, datetime]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing found. ``because`` says what explains it: then it is a note.
+
+    ``settling``: something is on its way that would end it; it is true now and told, but nobody
+    is woken for it yet.
+    """
+
+    code: str
+    severity: Severity
+    seen: str
+    subject: str = ""
+    because: str = ""
+    settling: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """Give the finding as JSON, with what the table says of its code."""
+        kind = KINDS[self.code]
+        more = {"subject": self.subject, "because": self.because, "settling": self.settling}
+        return {
+            "code": self.code,
+            "severity": str(self.severity),
+            "title": kind.title,
+            "seen": self.seen,
+            "expected": kind.expected,
+            "remedy": kind.remedy,
+            "runbook": f"docs/runbook.md#{self.code.lower()}",
+            **{name: value for name, value in more.items() if value},
+        }
+
+
+def found(code: str, what: str, subject: str = "") -> Finding:
+    """Make a finding of a code, as severe as the table says."""
+    return Finding(code, KINDS[code].severity, what, subject)
+
+
+def remember(facts: Facts, at: datetime, before: Memory | None) -> Memory:
+    """Note what the next check has to compare with."""
+    memory = before or Memory(first_at=at)
+    configuration = seen(facts.configuration)
+    if configuration is not None:
+        pending = configuration.pending_change
+        change = None if pending is None else (pending.id, len(pending.completed))
+        since = memory.change_since if change == memory.change else at
+        memory = replace(memory, change=change, change_since=since if change else None)
+    brokers = seen(facts.exporting)
+    if brokers is not None:
+        memory = replace(memory, exported=_exported(_leading(brokers), at, memory.exported or {}))
+    return memory
+
+
+def _exported(
+    leading: Sequence[PartitionSeen], at: datetime, before: Mapping[int, tuple[int, datetime]]
+) -> dict[int, tuple[int, datetime]]:
+    kept = {}
+    for one in leading:
+        position, since = before.get(one.partition, (one.exported, at))
+        behind = 0 <= one.exported < one.processed
+        kept[one.partition] = (one.exported, since if behind and position == one.exported else at)
+    return kept
+
+
+def findings(
+    facts: Facts, at: datetime, memory: Memory, running: Running | None
+) -> tuple[Finding, ...]:
+    """Everything that a check found, worst first."""
+    every = [
+        *_stack(facts),
+        *(_cluster(facts, at, memory) if facts.ready else ()),
+    ]
+    told = [excuse(one, facts, at, running) for one in every]
+    if running is not None:
+        told.append(
+            found("OPERATION_RUNNING", f"{running.machine}: {running.operation_id} is under way")
+        )
+    return tuple(sorted(told, key=lambda one: (-rank(one.severity), one.code, one.subject)))
+
+
+def excuse(one: Finding, facts: Facts, at: datetime, running: Running | None) -> Finding:
+    """Turn a deviation that something explains into a note, or mark it as settling."""
+    if one.severity is Severity.NOTE:
+        return one
+    if running is not None and one.code in EXPLAINED.get(running.machine, frozenset()):
+        because = f"{running.operation_id} is under way"
+        return replace(one, severity=Severity.NOTE, because=because)
+    services = seen(facts.services)
+    if services is None or one.code not in _BROKER_STARTS | {"CONNECTORS_STOPPED"}:
+        return one
+    service = services.connectors if _is_about_connectors(one) else services.brokers
+    rolling = service.rolling
+    if rolling is not None and _young(rolling.started_at, at, DEPLOYMENT) and _one_at_a_time(facts):
+        because = "ECS rolls a deployment out, one broker at a time"
+        return replace(one, severity=Severity.NOTE, because=because)
+    starting = _starting(facts, at)
+    if starting and len(_missing(facts)) <= len(starting) and not _is_about_connectors(one):
+        return replace(one, settling=f"task {listed(starting)} is starting")
+    return one
+
+
+def _is_about_connectors(one: Finding) -> bool:
+    return one.code == "CONNECTORS_STOPPED" or one.subject == "connectors"
+
+
+def _one_at_a_time(facts: Facts) -> bool:
+    return len(_missing(facts)) <= 1
+
+
+def _starting(facts: Facts, at: datetime) -> list[str]:
+    """Tasks that are too young to have joined."""
+    topology = seen(facts.topology)
+    hosts = {one.host for one in topology.brokers} if topology is not None else set()
+    return [
+        task.task_id[:8]
+        for task in seen(facts.tasks) or ()
+        if task.address not in hosts
+        and (task.started_at is None or _young(task.started_at, at, GRACE))
+    ]
+
+
+def _young(since: datetime | None, at: datetime, limit: timedelta) -> bool:
+    return since is not None and at - since < limit
+
+
+def _cluster(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
+    for name, why in facts.unknown.items():
+        if not _told_otherwise(facts, name):
+            yield found("SOURCE_UNKNOWN", f"{name}: {why.rstrip('.')}", name)
+    yield from _reachability(facts)
+    yield from _members(facts)
+    yield from _partitions(facts)
+    yield from _change(facts, at, memory)
+    yield from _exporting(facts, at, memory)
+    yield from _services(facts, at)
+    yield from _stops(facts, at)
+    yield from _protection(facts, at)
+    yield from _load_balancers(facts)
+    yield from _database(facts)
+    yield from _leases(facts, at)
+    yield from _backups(facts, at, memory)
+    yield from _parts(facts, at)
+
+
+def _stack(facts: Facts) -> Iterator[Finding]:
+    status = facts.stack.status
+    if not facts.ready:
+        yield found("STACK_NOT_READY", f"the stack is in {status} and has no outputs")
+    if status.endswith("_IN_PROGRESS"):
+        yield found("STACK_CHANGING", f"the stack is in {status}")
+    elif status.endswith("FAILED") or status == "ROLLBACK_COMPLETE":
+        reason = f": {facts.stack.reason}" if facts.stack.reason else ""
+        yield found("STACK_FAILED", f"the stack is in {status}{reason}")
+
+
+# Brokers and partitions
+
+
+def _wanted(facts: Facts) -> int | None:
+    services = seen(facts.services)
+    return services.brokers.desired if services is not None else None
+
+
+def _silent(facts: Facts) -> bool:
+    """Whether no broker said anything on either port."""
+    brokers = seen(facts.exporting) or ()
+    return (
+        seen(facts.topology) is None
+        and seen(facts.configuration) is None
+        and all(one.problem for one in brokers)
+    )
+
+
+def _told_otherwise(facts: Facts, source: str) -> bool:
+    """Whether another finding says what the silence of a source means."""
+    if source not in {"topology", "configuration", "exporting", "backups"}:
+        return False
+    if facts.topology is None:
+        return False
+    return _silent(facts) or (source == "configuration" and seen(facts.topology) is not None)
+
+
+def _reachability(facts: Facts) -> Iterator[Finding]:
+    """Who answers where; the topology comes from 8080, everything else from 9600."""
+    if facts.topology is None:
+        return
+    brokers = seen(facts.exporting) or ()
+    mute = [one for one in brokers if one.problem]
+    if _silent(facts):
+        why = facts.unknown.get("topology", "no answer")
+        yield found("BROKERS_SILENT", f"no broker answers: {why.rstrip('.')}")
+        return
+    if brokers and len(mute) == len(brokers):
+        yield found("MANAGEMENT_UNREACHABLE", f"{len(mute)} brokers: {mute[0].problem}")
+        return
+    if mute:
+        yield found("BROKER_UNREACHABLE", "; ".join(one.problem for one in mute[:3]))
+    configuration_lost = seen(facts.configuration) is None and seen(facts.topology) is not None
+    if configuration_lost and facts.configuration is not None:
+        yield found(
+            "COORDINATOR_UNREACHABLE",
+            f"the configuration cannot be read: {facts.unknown.get('configuration', '')}".rstrip(
+                ". "
+            ),
+        )
+
+
+def _missing(facts: Facts) -> list[BrokerId]:
+    """Active members that are not in the topology; by the count where members are not known."""
+    topology = seen(facts.topology)
+    if topology is None:
+        return []
+    alive = {one.node_id for one in topology.brokers}
+    configuration = seen(facts.configuration)
+    if configuration is not None:
+        leaving = _leaving(configuration)
+        return [
+            member.id
+            for member in configuration.members
+            if member.state is MemberState.ACTIVE and member.id not in alive | leaving
+        ]
+    size = topology.cluster_size or 0
+    return [node for node in range(size) if node not in alive]
+
+
+def _leaving(configuration: ClusterConfiguration) -> set[BrokerId]:
+    pending = configuration.pending_change
+    removed = {OperationKind.BROKER_REMOVE, OperationKind.BROKER_FORCE_REMOVE}
+    steps = pending.pending if pending is not None else ()
+    return {step.broker for step in steps if step.kind in removed and step.broker is not None}
+
+
+def _members(facts: Facts) -> Iterator[Finding]:
+    missing = _missing(facts)
+    if missing:
+        yield found("BROKER_MISSING", f"broker {listed(missing)} is not in the topology")
+    configuration, topology = seen(facts.configuration), seen(facts.topology)
+    if configuration is not None:
+        halves = half_done(configuration)
+        if halves:
+            yield found("BROKER_NOT_ACTIVE", f"{listed(halves)}, and no change is under way")
+        wanted = _wanted(facts)
+        members = len(configuration.members)
+        if wanted is not None and wanted != members:
+            yield found("COUNT_CHANGED", f"ECS wants {wanted}, the cluster has {members} members")
+    if topology is not None:
+        versions = Counter(one.version for one in topology.brokers if one.version)
+        if len(versions) > 1:
+            told = ", ".join(f"{count} on {version}" for version, count in versions.items())
+            yield found("VERSION_MIXED", told)
+
+
+def _partitions(facts: Facts) -> Iterator[Finding]:
+    topology = seen(facts.topology)
+    if topology is None:
+        return
+    factor = max(_number(facts.outputs, "ReplicationFactor"), topology.replication_factor or 0)
+    count = max(_number(facts.outputs, "Partitions"), topology.partitions_count or 0)
+    leaderless: list[int] = []
+    doubled: list[str] = []
+    thin: list[str] = []
+    sick: list[str] = []
+    for partition in range(1, count + 1):
+        replicas = [
+            (broker.node_id, one)
+            for broker in topology.brokers
+            for one in broker.partitions
+            if one.id == partition
+        ]
+        leaders = [node for node, one in replicas if one.role is Role.LEADER]
+        healthy = {node for node, one in replicas if one.health is Health.HEALTHY}
+        if not healthy.intersection(leaders):
+            leaderless.append(partition)
+        if len(leaders) > 1:
+            doubled.append(f"{partition} (brokers {listed(leaders)})")
+        if len(replicas) < factor:
+            thin.append(f"{partition} ({len(replicas)} of {factor})")
+        sick += [
+            f"{partition} on broker {node}"
+            for node, one in replicas
+            if node not in healthy and one.role is not Role.LEADER
+        ]
+    if leaderless:
+        yield found(
+            "PARTITION_WITHOUT_LEADER", f"{len(leaderless)} of {count}: {listed(leaderless)}"
+        )
+    if doubled:
+        yield found("PARTITION_WITH_TWO_LEADERS", f"partition {listed(doubled)}")
+    if thin:
+        yield found("PARTITION_REPLICAS_MISSING", f"partition {listed(thin)}")
+    if sick:
+        yield found("PARTITION_UNHEALTHY", f"partition {listed(sick)}")
+    yield from _spread(topology, count)
+
+
+def _spread(topology: Topology, partitions: int) -> Iterator[Finding]:
+    holding = [one for one in topology.brokers if one.partitions]
+    if not holding:
+        return
+    leads = {
+        one.node_id: sum(part.role is Role.LEADER for part in one.partitions) for one in holding
+    }
+    share = math.ceil(partitions / len(holding))
+    most = max(leads, key=lambda node: leads[node])
+    if leads[most] > share + 1 or (leads[most] > share and 0 in leads.values()):
+        yield found(
+            "LEADERS_UNEVEN",
+            f"broker {most} leads {leads[most]} of {partitions} partitions, its share is {share}",
+        )
+
+
+def _change(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
+    configuration = seen(facts.configuration)
+    if configuration is None:
+        return
+    last = configuration.last_change
+    pending = configuration.pending_change
+    if pending is None:
+        if last is not None and last.status is ChangeStatus.FAILED:
+            yield found("CHANGE_FAILED", f"change {last.id} is FAILED")
+        return
+    step = pending.pending[0] if pending.pending else None
+    total = len(pending.completed) + len(pending.pending)
+    told = f"change {pending.id}, {len(pending.completed)} of {total} steps done"
+    told += f", next: {step}" if step is not None else ""
+    topology = seen(facts.topology)
+    alive = {one.node_id for one in topology.brokers} if topology is not None else None
+    since = memory.change_since or at
+    if step is not None and step.broker is not None and alive and step.broker not in alive:
+        yield found("CHANGE_STUCK", f"{told}; broker {step.broker} does not run")
+    elif at - since >= CHANGE:
+        minutes = int((at - since).total_seconds() // 60)
+        yield found("CHANGE_STUCK", f"{told}; no step in {minutes} minutes")
+    else:
+        yield found("CHANGE_PENDING", told)
+
+
+def _leading(brokers: Sequence[BrokerSeen]) -> list[PartitionSeen]:
+    return [one for broker in brokers for one in broker.partitions if one.role == "LEADER"]
+
+
+def _exporting(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
+    brokers = seen(facts.exporting)
+    if brokers is None:
+        return
+    paused = sorted({one.partition for one in _leading(brokers) if one.phase in _PAUSED})
+    if paused:
+        yield found("EXPORTING_PAUSED", f"partition {listed(paused)}")
+    stuck = [
+        f"{partition} ({int((at - since).total_seconds() // 60)} minutes)"
+        for partition, (_, since) in sorted((memory.exported or {}).items())
+        if at - since >= EXPORT and partition not in paused
+    ]
+    if stuck:
+        yield found("EXPORTING_STUCK", f"partition {listed(stuck)}")
+
+
+# ECS and load balancers
+
+
+def _services(facts: Facts, at: datetime) -> Iterator[Finding]:
+    services = seen(facts.services)
+    if services is None:
+        return
+    for name, service in (("brokers", services.brokers), ("connectors", services.connectors)):
+        if not service.exists:
+            yield found("SERVICE_MISSING", f"the service of the {name} does not exist", name)
+            continue
+        yield from _service(name, service, at)
+    wanted = _number(facts.outputs, "Connectors")
+    connectors = services.connectors
+    if connectors.exists and wanted and not connectors.running:
+        yield found(
+            "CONNECTORS_STOPPED", f"0 of {wanted} connectors run, ECS wants {connectors.desired}"
+        )
+
+
+def _service(name: str, service: ServiceSeen, at: datetime) -> Iterator[Finding]:
+    short = service.running < service.desired
+    if short and (name == "brokers" or service.running):
+        told = f"{name}: {service.running} of {service.desired} tasks run"
+        yield found("SERVICE_SHORT", told, name)
+    failed = [one for one in service.deployments if one.rollout == "FAILED"]
+    rolling = service.rolling
+    if failed:
+        yield found("DEPLOYMENT_FAILED", f"{name}: {failed[0].reason or 'no reason given'}", name)
+    elif rolling is not None and _young(rolling.started_at, at, DEPLOYMENT):
+        yield found("DEPLOYMENT_RUNNING", f"{name}: a deployment is in progress", name)
+    elif rolling is not None:
+        yield found("DEPLOYMENT_SLOW", f"{name}: in progress for over half an hour", name)
+
+
+def _stops(facts: Facts, at: datetime) -> Iterator[Finding]:
+    recent = [one for one in seen(facts.stops) or () if at - one.stopped_at < STOPS]
+    for service in sorted({one.service for one in recent}):
+        own = sorted((one for one in recent if one.service == service), key=lambda s: s.stopped_at)
+        last = own[-1]
+        told = f"{service}: {len(own)} in half an hour; last {last.task_id[:8]}: {last.reason}"
+        code = "TASKS_STOPPING" if len(own) >= STOPS_MOST else "TASK_STOPPED"
+        yield found(code, told, service)
+
+
+def _protection(facts: Facts, at: datetime) -> Iterator[Finding]:
+    protected = [
+        one.task_id[:8]
+        for one in seen(facts.tasks) or ()
+        if one.protected_until is not None and one.protected_until > at
+    ]
+    if protected:
+        yield found("TASK_PROTECTED", f"task {listed(protected)}")
+
+
+def _load_balancers(facts: Facts) -> Iterator[Finding]:
+    services = seen(facts.services)
+    for name in ("rest", "grpc", "connectors"):
+        targets: tuple[TargetSeen, ...] | None = seen(getattr(facts, name))
+        if targets is None:
+            continue
+        wanted = _behind(name, services, facts.outputs)
+        healthy = sum(one.state == "healthy" for one in targets)
+        if healthy >= wanted:
+            continue
+        reasons = sorted(
+            {f"{one.state} {one.reason}".strip() for one in targets if one.state != "healthy"}
+        )
+        why = f" ({', '.join(reasons)})" if reasons else ""
+        told = f"{name}: {healthy} of {wanted} targets healthy{why}"
+        down = not healthy and name != "connectors"
+        yield found("NO_HEALTHY_TARGET" if down else "TARGETS_UNHEALTHY", told, name)
+
+
+def _behind(name: str, services: ServicesSeen | None, outputs: Mapping[str, str]) -> int:
+    if services is None:
+        return _number(outputs, "Connectors" if name == "connectors" else "Brokers")
+    return services.connectors.desired if name == "connectors" else services.brokers.desired
+
+
+# Database, node ids, backups and the rest
+
+
+def _database(facts: Facts) -> Iterator[Finding]:
+    status, login = seen(facts.database), seen(facts.login)
+    serving = status is None or status in _SERVING
+    if login is None:
+        if not serving:
+            yield found("DATABASE_DOWN", f"Aurora is {status}")
+        return
+    if not login.error:
+        if not login.granted:
+            yield found("DATABASE_GRANTS_MISSING", login.seen)
+        if status is not None and status != "available":
+            yield found("DATABASE_BUSY", f"Aurora is {status} and lets the IAM user in")
+    elif login.error in _UNREACHED:
+        if serving:
+            yield found("DATABASE_UNREACHABLE", login.seen)
+        else:
+            yield found("DATABASE_DOWN", f"Aurora is {status}; {login.seen}")
+    elif login.error == "DatabaseTlsFailed":
+        yield found("DATABASE_CERTIFICATE", login.seen)
+    else:
+        yield found("DATABASE_LOGIN_REFUSED", login.seen)
+
+
+def _leases(facts: Facts, at: datetime) -> Iterator[Finding]:
+    leases, topology = seen(facts.leases), seen(facts.topology)
+    if leases is None:
+        return
+    if not leases.used:
+        yield found("LEASES_UNUSED", "the node-id bucket holds no leases")
+        return
+    fresh = {
+        one.node: one.task
+        for one in leases.leases
+        if one.task and one.until is not None and one.until >= at - LEASE
+    }
+    brokers = [one.node_id for one in topology.brokers] if topology is not None else []
+    stale = [node for node in brokers if isinstance(node, int) and node not in fresh]
+    if stale:
+        yield found("LEASE_STALE", f"broker {listed(stale)}")
+    shared = [task for task, count in Counter(fresh.values()).items() if count > 1]
+    if shared:
+        nodes = sorted(node for node, task in fresh.items() if task in shared)
+        yield found("LEASE_SHARED", f"node ids {listed(nodes)} belong to one task")
+
+
+def _backups(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
+    backups = seen(facts.backups)
+    if backups is None:
+        return
+    if not backups.told:
+        yield found("BACKUPS_UNSEEN", "the brokers have no endpoint that tells")
+        return
+    if not backups.enabled:
+        yield found("BACKUP_DISABLED", "the brokers say that no backup is configured")
+        return
+    # A cluster that is watched for less than that need not have one yet.
+    oldest = at - BACKUP
+    late = []
+    for partition in range(1, _number(facts.outputs, "Partitions") + 1):
+        last = backups.latest.get(partition)
+        if (last or memory.first_at) < oldest:
+            hours = f"{int((at - last).total_seconds() // 3600)} hours old" if last else "none"
+            late.append(f"{partition} ({hours})")
+    if late:
+        yield found("BACKUP_OLD", f"partition {listed(late)}")
+
+
+def _parts(facts: Facts, at: datetime) -> Iterator[Finding]:
+    mounts = seen(facts.files)
+    if mounts is not None:
+        broken = [f"{one.zone} {one.state}" for one in mounts if one.state != "available"]
+        if broken or not mounts:
+            yield found("FILES_UNAVAILABLE", listed(broken) or "there is no mount target")
+    lost = [f"{one.name}: {one.problem}" for one in seen(facts.secrets) or () if one.problem]
+    if lost:
+        yield found("SECRET_MISSING", listed(lost))
+    certificate = seen(facts.certificate)
+    if certificate is not None:
+        left = None if certificate.not_after is None else certificate.not_after - at
+        if certificate.status != "ISSUED":
+            yield found("CERTIFICATE_EXPIRING", f"its status is {certificate.status}")
+        elif left is not None and left < CERTIFICATE:
+            yield found("CERTIFICATE_EXPIRING", f"{max(left.days, 0)} days left")
+
+
+def _number(outputs: Mapping[str, str], name: str) -> int:
+    value = str(outputs.get(name, ""))
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 7 else 0

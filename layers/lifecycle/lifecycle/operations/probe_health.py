@@ -1,0 +1,117 @@
+"""The inside of a health check: what brokers, database and leases say, asked within the VPC."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.core.health_facts import INSIDE, partitions_payload, sources
+from lifecycle.core.seed import SeedTarget
+from lifecycle.core.topology_payload import configuration_payload, topology_payload
+from lifecycle.errors import LifecycleError
+from lifecycle.operations.ask_sources import Told, ask_all
+
+if TYPE_CHECKING:
+    from lifecycle.core.topology import Topology
+    from lifecycle.ports import Database, DatabaseTokens, Leases, ManagementApi, Users
+
+# The topology says whom to ask for the rest; together they stay below the function's time-out.
+TOPOLOGY_SECONDS: Final = 5.0
+REST_SECONDS: Final = 8.0
+BROKER_SECONDS: Final = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class HealthProber:
+    """The use case with what it needs from outside."""
+
+    management: Callable[[str], ManagementApi]
+    users: Users
+    database: Callable[[SeedTarget], Database]
+    tokens: DatabaseTokens
+    leases: Leases
+
+    def look(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """Ask every source that a cluster with these outputs has; never raises."""
+        names = sources(INSIDE, cluster)
+        if "topology" not in names:
+            return self._rest(names, cluster, None).as_dict()
+        api = self.management(cluster["DiscoveryName"])
+        seen: list[Topology] = []
+
+        def topology() -> dict[str, Any]:
+            found = api.topology(self.users.credentials(cluster["AdminUserSecretArn"]))
+            seen.append(found)
+            return topology_payload(found)
+
+        told = ask_all({"topology": topology}, seconds=TOPOLOGY_SECONDS)
+        known = seen[0] if "topology" in told.answers else None
+        return told.add(self._rest(names, cluster, known)).as_dict()
+
+    def _rest(
+        self, names: Sequence[str], cluster: Mapping[str, str], topology: Topology | None
+    ) -> Told:
+        name = cluster.get("DiscoveryName", "")
+        every: dict[str, Callable[[], Any]] = {
+            "configuration": lambda: configuration_payload(self.management(name).configuration()),
+            "exporting": lambda: self._brokers(self.management(name), topology),
+            "leases": lambda: self.leases.read(cluster["NodeIdBucketName"], _nodes(topology)),
+            "backups": lambda: self._backups(self.management(name)),
+            "login": lambda: self._login(cluster),
+        }
+        return ask_all(
+            {source: ask for source, ask in every.items() if source in names},
+            seconds=REST_SECONDS,
+        )
+
+    @staticmethod
+    def _brokers(api: ManagementApi, topology: Topology | None) -> list[dict[str, Any]]:
+        """Ask every broker by its address; one that does not answer has a ``problem``."""
+        hosts = [one.host for one in topology.brokers if one.host] if topology else []
+        addresses = hosts or list(api.addresses())
+
+        def asking(address: str) -> Callable[[], Any]:
+            return lambda: partitions_payload(api.partitions(address))
+
+        told = ask_all({one: asking(one) for one in addresses}, seconds=BROKER_SECONDS)
+        return [
+            {
+                "address": address,
+                "problem": _with(address, told.problems.get(address, "")),
+                "partitions": told.answers.get(address),
+            }
+            for address in addresses
+        ]
+
+    @staticmethod
+    def _backups(api: ManagementApi) -> dict[str, Any]:
+        found = api.backups()
+        return {
+            "told": found.told,
+            "enabled": found.enabled,
+            "latest": [
+                {"partition": partition, "at": at.isoformat() if at else None}
+                for partition, at in sorted(found.latest.items())
+            ],
+        }
+
+    def _login(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """Log in as the IAM user. What the database says is an answer, not a problem."""
+        target = SeedTarget.from_outputs(cluster)
+        login = self.tokens.sign(target.endpoint, target.port, target.user)
+        try:
+            missing = self.database(target).check(login)
+        except LifecycleError as error:
+            return {"error": type(error).__name__, "seen": error.message, "granted": False}
+        seen = f"missing: {', '.join(missing)}" if missing else f"{target.user} is logged in"
+        return {"error": "", "seen": seen, "granted": not missing}
+
+
+def _nodes(topology: Topology | None) -> list[int]:
+    brokers = topology.brokers if topology is not None else ()
+    return [one.node_id for one in brokers if isinstance(one.node_id, int)]
+
+
+def _with(address: str, problem: str) -> str:
+    return problem if not problem or address in problem else f"{address}: {problem}"
