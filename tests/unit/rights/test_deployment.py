@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.unit.rights.actions import exists, standing_for
-from tests.unit.rights.schemas import has_property, needed, permissions
+from tests.unit.rights.schemas import has_property, needed, permissions, resources
 from tests.unit.rights.statements import CONTROL, of
 from tests.unit.rights.unused import NEVER, ONLY_FOR
 from tools.generate_parameters import ROOT
@@ -176,6 +176,21 @@ def test_the_deployer_policy_fits_into_a_role() -> None:
 
 def test_the_deployer_policy_names_known_actions() -> None:
     assert [one for one in sorted(_granted_to_deployer()) if not exists(one)] == []
+
+
+# Who takes a role that a resource of the control plane names.
+_TAKES = {
+    "AWS::ApiGateway::Account": "apigateway.amazonaws.com",
+    "AWS::Lambda::Function": "lambda.amazonaws.com",
+    "AWS::StepFunctions::StateMachine": "states.amazonaws.com",
+}
+
+
+def test_the_deployer_passes_roles_to_the_services_of_the_control_plane_only() -> None:
+    (statement,) = [one for one in _deployer_statements() if one["Action"] == "iam:PassRole"]
+    types = {resource["Type"] for resource in resources(CONTROL).values()}
+    passed = sorted(service for kind, service in _TAKES.items() if kind in types)
+    assert statement["Condition"]["StringEquals"]["iam:PassedToService"] == passed
 
 
 def test_the_deployer_reaches_only_what_is_ours() -> None:

@@ -1,0 +1,148 @@
+"""The four policies of docs/policies: which routes and machines each opens, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+from lifecycle.api.routes import ROUTES
+
+from tests.unit.rights.actions import exists, resource_types
+from tests.unit.rights.statements import content
+from tools.generate_parameters import ROOT
+
+MANAGED_LIMIT = 6_144
+STACK = "camunda-lifecycle"
+ROLES = ("viewer", "planner", "operator", "administrator")
+STARTING = {"states:StartExecution", "states:StartSyncExecution"}
+# Scopable in principle; what the console lists is everything there is.
+LISTS = {"cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "logs:DescribeLogGroups"}
+READING = ("Describe", "Get", "List", "Filter")
+
+ROUTES_OF = {
+    "viewer": {"listClusters", "readCluster", "listOperations", "readOperation"},
+    "planner": {"planChange"},
+    "operator": {"scaleBrokers"},
+    "administrator": {"provisionCluster", "tearDownCluster"},
+}
+MACHINES_OF = {
+    "viewer": set[str](),
+    "planner": {"plan"},
+    "operator": {"scale", "check_health", "check_all_health"},
+    "administrator": {"provision", "teardown"},
+}
+
+
+def _up_to(table: dict[str, set[str]], role: str) -> set[str]:
+    """What a role may: its own and that of every role before it."""
+    return set().union(*(table[one] for one in ROLES[: ROLES.index(role) + 1]))
+
+
+def _statements(role: str) -> list[dict[str, Any]]:
+    policy = json.loads((ROOT / "docs" / "policies" / f"{role}.json").read_text())
+    assert policy["Version"] == "2012-10-17"
+    found: list[dict[str, Any]] = policy["Statement"]
+    return found
+
+
+def _listed(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value]
+
+
+def _grants(role: str) -> set[tuple[str, str]]:
+    return {
+        (action, resource)
+        for statement in _statements(role)
+        for action in _listed(statement["Action"])
+        for resource in _listed(statement["Resource"])
+    }
+
+
+def _opened_routes(role: str) -> set[str]:
+    opened = set()
+    for action, resource in _grants(role):
+        if action == "execute-api:Invoke":
+            stage_and_route = resource.split(":API_ID/")[1]
+            _, _, pattern = stage_and_route.partition("/")
+            opened |= {
+                route.name
+                for route in ROUTES
+                if fnmatchcase(
+                    f"{route.method}{route.resource}".format(name="demo", id="demo.scale.1"),
+                    pattern,
+                )
+            }
+    return opened
+
+
+def _started_machines(role: str) -> set[str]:
+    return {
+        resource.rpartition(f":{STACK}-")[2]
+        for action, resource in _grants(role)
+        if action in STARTING
+    }
+
+
+def _machines() -> set[str]:
+    names = [
+        resource["Properties"]["Name"]["Fn::Sub"]
+        for resource in content()["Resources"].values()
+        if resource["Type"] == "AWS::Serverless::StateMachine"
+    ]
+    return {name.removeprefix("${AWS::StackName}-") for name in names}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_opens_its_routes(role: str) -> None:
+    assert _opened_routes(role) == _up_to(ROUTES_OF, role)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_starts_its_machines(role: str) -> None:
+    assert _started_machines(role) == _up_to(MACHINES_OF, role)
+
+
+def test_the_administrator_reaches_every_route_and_machine() -> None:
+    assert _opened_routes("administrator") == {route.name for route in ROUTES}
+    assert _started_machines("administrator") == _machines()
+
+
+@pytest.mark.parametrize(("less", "more"), [ROLES[0:2], ROLES[1:3], ROLES[2:4]])
+def test_each_role_adds_to_the_one_before(less: str, more: str) -> None:
+    assert _grants(less) < _grants(more)
+
+
+def test_a_viewer_only_reads() -> None:
+    for action, resource in _grants("viewer"):
+        name = action.split(":")[1]
+        reads = name.startswith(READING) or (action == "execute-api:Invoke" and "/GET/" in resource)
+        assert reads, (action, resource)
+
+
+def test_a_planner_changes_nothing() -> None:
+    added = _grants("planner") - _grants("viewer")
+    assert {action for action, _ in added} == {"execute-api:Invoke", "states:StartExecution"}
+    assert all("plan" in resource.rpartition("/")[2] for _, resource in added)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_policy_names_known_actions_and_our_names(role: str) -> None:
+    for action, resource in _grants(role):
+        assert exists(action), action
+        if resource == "*":
+            assert not resource_types(action) or action in LISTS, action
+        else:
+            assert STACK in resource or ":API_ID/" in resource, resource
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_policy_fits_into_a_managed_policy(role: str) -> None:
+    text = json.dumps({"Statement": _statements(role)}, separators=(",", ":"))
+    assert len(text) < MANAGED_LIMIT
+
+
+def test_there_are_these_four() -> None:
+    found = {path.stem for path in (ROOT / "docs" / "policies").glob("*.json")}
+    assert found == set(ROLES)
