@@ -1,0 +1,274 @@
+"""Machines that are killed, stopped, throttled or robbed of their lock, and go on afterwards."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.statemachines.engine import Control, Result, run
+from tests.statemachines.test_provision import INPUT, Provision
+from tests.statemachines.test_teardown import STACK, Teardown, standing
+from tests.support.failures import (
+    Fault,
+    Machine,
+    Watch,
+    kill,
+    kill_function,
+    lose_lock,
+    once,
+    stop_at,
+    survive,
+    tamper,
+    throttle,
+)
+
+if TYPE_CHECKING:
+    from tests.support.world import World
+
+ProvisionFunctions = (
+    "ValidateRequest",
+    "BeginOperation",
+    "PlanStack",
+    "CheckChangeSet",
+    "ExecuteChangeSet",
+    "FollowStack",
+    "ReadCluster",
+    "SeedDatabase",
+    "StartServices",
+    "FollowStart",
+    "VerifyCluster",
+    "FinishOperation",
+)
+TeardownFunctions = (
+    "PlanTeardown",
+    "BeginOperation",
+    "StopCluster",
+    "EmptyBuckets",
+    "DeleteStack",
+    "FinishOperation",
+)
+
+
+class Provisioning(Provision):
+    """The provision machine, as the harness drives it."""
+
+    definition = "provision"
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(monkeypatch)
+        self.control = Control()
+
+    def run(self, number: int = 1) -> Result:  # type: ignore[override]
+        def waited(seconds: int) -> None:
+            self.world.clock.pass_seconds(seconds)
+            self.on_wait(self.world)
+
+        return run(
+            self.definition,
+            self.functions,
+            INPUT,
+            monkeypatch=self.monkeypatch,
+            on_wait=waited,
+            name=f"demo.provision.{number}",
+            control=self.control,
+        )
+
+    def reached(self) -> bool:
+        stack = self.world.stacks.stacks[STACK]
+        return (
+            stack.status == "UPDATE_COMPLETE"
+            and stack.parameters["Booting"] == "false"
+            and stack.termination_protected
+            and self.world.desired == {"orchestration-cluster": 3, "connectors": 1}
+        )
+
+
+class Removal(Teardown):
+    """The teardown machine, as the harness drives it: of a trial, which has one state more."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(monkeypatch, standing(trial=True))
+
+    def run(self, number: int = 1) -> Result:  # type: ignore[override]
+        return super().run(number=number)
+
+    def reached(self) -> bool:
+        return (
+            STACK not in self.world.stacks.stacks
+            and set(self.world.desired.values()) == {0}
+            and self.world.storage.objects == {"leases-1": 0}
+            and self.world.table.health == {}
+        )
+
+
+MACHINES: dict[str, Callable[[pytest.MonkeyPatch], Machine]] = {
+    "provision": Provisioning,
+    "teardown": Removal,
+}
+STATES = [("provision", name) for name in ProvisionFunctions] + [
+    ("teardown", name) for name in TeardownFunctions
+]
+
+
+@pytest.fixture(params=sorted(MACHINES))
+def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    return MACHINES[request.param](monkeypatch)
+
+
+def test_every_function_of_the_machines_is_among_the_states(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, make in MACHINES.items():
+        called = {function for definition, function in STATES if definition == name}
+        # Only a start that fails calls this one; it has a test of its own.
+        assert set(make(monkeypatch).functions) - {"StopServices", "PreflightCluster"} == called
+
+
+@pytest.mark.parametrize(("name", "function"), STATES)
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_function_killed_before_or_after_its_effect(
+    monkeypatch: pytest.MonkeyPatch, name: str, function: str, after: bool
+) -> None:
+    machine = MACHINES[name](monkeypatch)
+    watch = tamper(machine)
+    kill_function(machine, function, after=after)
+    assert survive(machine, watch).status == "FAILED"
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "ended_as"),
+    [(*state, ("ABORTED", "TIMED_OUT")[n % 2]) for n, state in enumerate(STATES[::2])],
+)
+def test_an_execution_that_ends_in_the_middle_of_a_state(
+    monkeypatch: pytest.MonkeyPatch, name: str, function: str, ended_as: str
+) -> None:
+    machine = MACHINES[name](monkeypatch)
+    watch = tamper(machine)
+    stop_at(machine, function)
+    first = survive(machine, watch, ended_as=ended_as)
+    assert first.status == "ABORTED"
+    # Stopped after its work was done and noted, it stays noted as done.
+    ends = {ended_as, "SUCCEEDED"} if function == "FinishOperation" else {ended_as}
+    record = machine.world.table.records.get(f"demo.{name}.1", {})
+    assert record.get("result", ended_as) in ends
+
+
+def effects(name: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many effects a run without faults has."""
+    machine = MACHINES[name](monkeypatch)
+    watch = tamper(machine)
+    assert once(machine, watch, 1).status == "SUCCEEDED"
+    return len(watch.effects)
+
+
+@pytest.fixture(scope="module")
+def lengths() -> dict[str, int]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        return {name: effects(name, monkeypatch) for name in MACHINES}
+
+
+def put_in(kind: str, machine: Machine, watch: Watch, at: int, *, after: bool) -> None:
+    acts: dict[str, tuple[Callable[[], None], int]] = {
+        "kill": (kill, 1),
+        "throttle": (throttle, 3),
+        "refuse for long": (throttle, 10_000),
+        "lose the lock": (lose_lock(machine, watch), 1),
+        "stop": (machine.control.stop, 1),
+    }
+    act, times = acts[kind]
+    if kind == "stop":
+        act = lambda: machine.control.stop()  # noqa: E731, PLW0108 - set when the run begins
+    watch.fault = Fault(act, at, after, times)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_fault_between_any_two_effects(
+    monkeypatch: pytest.MonkeyPatch, lengths: dict[str, int], seed: int
+) -> None:
+    chance = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
+    name = sorted(MACHINES)[seed % 2]
+    kinds = ("kill", "throttle", "refuse for long", "lose the lock", "stop")
+    kind = kinds[seed // 2 % len(kinds)]
+    at, after = chance.randrange(lengths[name]), chance.random() < 0.5
+    machine = MACHINES[name](monkeypatch)
+    watch = tamper(machine)
+    put_in(kind, machine, watch, at, after=after)
+    survive(machine, watch)
+
+
+def test_two_starts_at_the_same_instant(machine: Machine) -> None:
+    watch = tamper(machine)
+    real = machine.functions["BeginOperation"]
+
+    def outrun(event: dict[str, Any]) -> Any:
+        """The second execution takes the lock a moment earlier."""
+        machine.functions["BeginOperation"] = real
+        operation = dict(event["operation"])
+        number = f"demo.{machine.definition}.2"
+        operation["id"] = number
+        operation["executionArn"] = operation["executionArn"].rpartition(":")[0] + f":{number}"
+        machine.functions["BeginOperation"]({"operation": operation})
+        return real(event)
+
+    machine.functions["BeginOperation"] = outrun
+    before = len(watch.effects)
+    loser = once(machine, watch, 1)
+    assert (loser.status, loser.error) == ("FAILED", "ClusterBusy")
+    assert f"demo.{machine.definition}.2" in loser.cause
+    changed = [name for name in watch.effects[before:] if name.startswith(("stacks", "services"))]
+    assert changed == []
+    assert once(machine, watch, 2).status == "SUCCEEDED"
+    assert machine.reached()
+
+
+def test_a_database_that_takes_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Provisioning(monkeypatch)
+    watch = tamper(machine)
+    begun = machine.world.clock.now()
+    held: list[bool] = []
+
+    def slow(world: World) -> None:
+        lock = world.table.locks["demo"]
+        held.append(lock.expires_at > world.clock.now().timestamp())
+        if (world.clock.now() - begun).total_seconds() >= 3600:
+            machine.all_goes_well(world)
+
+    machine.on_wait = slow
+    result = once(machine, watch, 1)
+    assert result.status == "SUCCEEDED", result.cause
+    assert machine.reached()
+    assert all(held), "the lock is renewed while it waits"
+    assert len(result.waited) < 3600 / 30 + 30
+
+
+def test_a_resource_that_fails_is_named_and_the_next_run_continues(
+    machine: Machine,
+) -> None:
+    watch = tamper(machine)
+    good = machine.on_wait  # type: ignore[attr-defined]
+
+    def failing(world: World) -> None:
+        world.bring_down()
+        world.stacks.finish(failing="Database", reason="no capacity in this zone")
+
+    machine.on_wait = failing  # type: ignore[attr-defined]
+    first = once(machine, watch, 1)
+    assert first.status == "FAILED"
+    assert "Database (AWS::RDS::DBCluster): no capacity in this zone" in first.cause
+    machine.on_wait = good  # type: ignore[attr-defined]
+    assert once(machine, watch, 2).status == "SUCCEEDED"
+    assert machine.reached()
+
+
+def test_a_lock_whose_owner_is_gone_is_taken_over_when_it_expired(machine: Machine) -> None:
+    watch = tamper(machine)
+    watch.guarded = False
+    lose_lock(machine, watch)()
+    first = once(machine, watch, 1)
+    assert (first.status, first.error) == ("FAILED", "ClusterBusy")
+    machine.world.clock.pass_seconds(901)
+    assert once(machine, watch, 2).status == "SUCCEEDED"
+    assert machine.reached()

@@ -1,0 +1,277 @@
+"""Failures put into a machine that runs on the twins: by function, or between any two effects.
+
+For any machine: give it as a ``Machine``, wrap its world with ``tamper``, put a fault in, and let
+``survive`` run it, do what AWS would do afterwards, and run it again. The invariants of ``Watch``
+hold at every effect of every run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lifecycle.core.operation import Lock
+from lifecycle.core.trial import is_trial
+from lifecycle.errors import AwsUnavailable
+
+from tests.statemachines.engine import Control, Function, Result, execution_arn
+
+if TYPE_CHECKING:
+    from tests.support.world import World
+
+STACK = "control-demo"
+FOREIGN = "arn:execution:demo:99"
+# What Lambda says of a process that ended in the middle of a call.
+Killed = type("Runtime.ExitError", (Exception,), {})
+
+# Effects by the world's attribute; reading needs no fault of its own.
+EFFECTS: Mapping[str, frozenset[str]] = {
+    "stacks": frozenset(
+        {
+            "create_change_set",
+            "delete_change_set",
+            "execute_change_set",
+            "protect",
+            "set_policy",
+            "unprotect",
+            "delete",
+        }
+    ),
+    "services": frozenset({"start", "set_count"}),
+    "table": frozenset({"take", "release", "begin", "progress", "end", "forget"}),
+    "artifacts": frozenset({"put"}),
+    "events": frozenset({"send"}),
+    "databases": frozenset({"protect"}),
+    "storage": frozenset({"empty_bucket"}),
+}
+# What only the holder of the cluster may touch.
+_GUARDED = frozenset({"stacks", "services", "databases", "storage"})
+
+
+class Machine(Protocol):
+    """A state machine on a world in memory."""
+
+    definition: str
+    world: World
+    functions: dict[str, Function]
+    control: Control
+
+    def run(self, number: int) -> Result:
+        """Run it once; ``number`` goes into the operation's id."""
+        ...
+
+    def reached(self) -> bool:
+        """Whether the world is as the machine should leave it."""
+        ...
+
+
+@dataclass
+class Fault:
+    """Something that happens at the ``at``-th effect, before or after it, ``times`` in a row."""
+
+    act: Callable[[], None]
+    at: int
+    after: bool = False
+    times: int = 1
+
+    def strike(self, number: int, *, after: bool) -> None:
+        if self.after == after and self.at <= number < self.at + self.times:
+            self.act()
+
+
+@dataclass
+class Watch:
+    """Counts the effects on a world, lets a fault strike, and asserts what must always hold."""
+
+    world: World
+    fault: Fault | None = None
+    owner: str = ""
+    guarded: bool = True
+    effects: list[str] = field(default_factory=list)
+    executed: Counter[str] = field(default_factory=Counter)
+
+    def effect(self, name: str, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
+        number = len(self.effects)
+        self.effects.append(name)
+        if self.fault is not None:
+            self.fault.strike(number, after=False)
+        self._check(name, arguments)
+        result = call()
+        if self.fault is not None:
+            self.fault.strike(number, after=True)
+        return result
+
+    def _check(self, name: str, arguments: Mapping[str, Any]) -> None:
+        world, given = self.world, list(arguments.values())
+        if self.guarded and name.partition(".")[0] in _GUARDED:
+            lock = world.table.locks.get("demo")
+            assert lock is not None, f"{name} without the cluster's lock"
+            assert lock.owner == self.owner, f"{name} under {lock.owner}'s lock"
+        if name in {"services.start", "services.set_count"}:
+            count = next(value for value in reversed(given) if isinstance(value, int))
+            count = arguments.get("count", count)
+            assert count >= 0
+            stack = world.stacks.stacks[STACK]
+            if count > world.services.services[arguments["1"]].desired:
+                assert stack.parameters["Booting"] == "false", "raised before the hand-over"
+                assert stack.status.endswith("_COMPLETE")
+        elif name == "stacks.execute_change_set":
+            self.executed[arguments["0"]] += 1
+            assert self.executed[arguments["0"]] == 1, "a change set executed twice"
+        elif name == "stacks.delete":
+            services = world.services.services.values()
+            assert not any(service.desired for service in services), "deleted under running tasks"
+            assert not world.targets.by_arn.get("arn:rest"), "deleted before targets were gone"
+        elif name == "storage.empty_bucket":
+            assert is_trial(world.stacks.stacks[STACK].parameters), "emptied what is no trial's"
+
+
+class _Tampered:
+    """A twin whose effects go through a ``Watch``."""
+
+    def __init__(self, twin: Any, name: str, watch: Watch) -> None:
+        self.__dict__.update(twin=twin, name=name, watch=watch)
+
+    def __getattr__(self, attribute: str) -> Any:
+        value = getattr(self.twin, attribute)
+        if attribute not in EFFECTS[self.name]:
+            return value
+
+        def call(*given: Any, **named: Any) -> Any:
+            arguments = {**{str(n): one for n, one in enumerate(given)}, **named}
+            return self.watch.effect(
+                f"{self.name}.{attribute}", lambda: value(*given, **named), arguments
+            )
+
+        return call
+
+    def __setattr__(self, attribute: str, value: Any) -> None:
+        setattr(self.twin, attribute, value)
+
+
+def tamper(machine: Machine) -> Watch:
+    """Let every effect of a machine's world go through a watch."""
+    watch = Watch(machine.world)
+    for name in EFFECTS:
+        setattr(machine.world, name, _Tampered(getattr(machine.world, name), name, watch))
+    return watch
+
+
+# --- faults ------------------------------------------------------------------------------------
+
+
+def kill() -> None:
+    """End the function's process here."""
+    raise Killed("Runtime exited with error: signal: killed")
+
+
+def throttle() -> None:
+    """Let AWS refuse this call for now."""
+    raise AwsUnavailable("Rate exceeded")
+
+
+def lose_lock(machine: Machine, watch: Watch) -> Callable[[], None]:
+    """Let another operation hold the cluster from here on."""
+
+    def lose() -> None:
+        watch.guarded = False  # the step that runs now could not know
+        expires = int(machine.world.clock.now().timestamp()) + 900
+        machine.world.table.locks["demo"] = Lock("demo", FOREIGN, "demo.provision.99", expires)
+
+    return lose
+
+
+def kill_function(machine: Machine, function: str, *, after: bool) -> None:
+    """Kill a function's first call, before it did anything or before its answer arrives."""
+    real = machine.functions[function]
+
+    def dying(event: dict[str, Any]) -> Any:
+        machine.functions[function] = real
+        if after:
+            real(event)
+        raise Killed("Runtime exited with error: signal: killed")
+
+    machine.functions[function] = dying
+
+
+def stop_at(machine: Machine, function: str) -> None:
+    """Let somebody stop the execution while a function's first call runs."""
+    real = machine.functions[function]
+
+    def stopped(event: dict[str, Any]) -> Any:
+        machine.functions[function] = real
+        machine.control.stop()
+        return real(event)
+
+    machine.functions[function] = stopped
+
+
+# --- what happens then -------------------------------------------------------------------------
+
+
+def once(machine: Machine, watch: Watch, number: int, *, ended_as: str = "") -> Result:
+    """Run a machine, and then do what AWS does: the rule on the execution's status.
+
+    ``ended_as`` names an end that the engine cannot have, TIMED_OUT, for one it can, ABORTED.
+    """
+    name = f"demo.{machine.definition}.{number}"
+    arn = execution_arn(machine.definition, name)
+    watch.owner = arn
+    machine.world.executions.running.add(arn)
+    result = machine.run(number)
+    machine.world.executions.running.discard(arn)
+    if result.status != "SUCCEEDED":
+        fault, watch.fault = watch.fault, None
+        machine.world.cleaner.clean_up(
+            {
+                "detail": {
+                    "executionArn": arn,
+                    "name": name,
+                    "status": ended_as or result.status,
+                    "input": json.dumps({"clusterName": "demo"}),
+                    "error": result.error or None,
+                    "cause": result.cause or None,
+                }
+            }
+        )
+        watch.fault = fault
+    _accounted_for(machine.world, name, arn, result)
+    return result
+
+
+def _accounted_for(world: World, name: str, arn: str, result: Result) -> None:
+    """However it ended: lock free, result noted, what is true and what to do in the report."""
+    lock = world.table.locks.get("demo")
+    assert lock is None or lock.owner != arn, "the lock outlived the operation"
+    record = world.table.records.get(name)
+    if record is None:
+        assert result.status != "SUCCEEDED"
+        return
+    report = json.loads(world.artifacts.objects[record["reportKey"]])
+    assert report["result"] == record["result"]
+    ended = [event for event in world.events.sent if event.detail["operationId"] == name][-1]
+    assert ended.detail["result"] == record["result"]
+    if result.status == "SUCCEEDED":
+        assert record["result"] == "SUCCEEDED"
+    if record["result"] != "SUCCEEDED":
+        assert "True now: " in report["cause"]
+        assert "Next: " in report["cause"]
+
+
+def survive(machine: Machine, watch: Watch, *, ended_as: str = "") -> Result:
+    """Run with the fault that was put in, then again without; the second run has to succeed.
+
+    Returns how the first one ended.
+    """
+    first = once(machine, watch, 1, ended_as=ended_as)
+    if first.status == "SUCCEEDED":
+        assert machine.reached()
+    watch.fault, watch.guarded = None, True
+    machine.world.table.locks.pop("demo", None)  # a foreign operation, if any, has ended
+    second = once(machine, watch, 2)
+    assert second.status == "SUCCEEDED", f"{first.error}: {first.cause} / {second.cause}"
+    assert machine.reached()
+    return first
