@@ -83,9 +83,18 @@ class Bound:
     around: Mapping[str, Values] = field(default_factory=dict)
 
 
-@functools.cache
+def modules_of(folder: str) -> frozenset[str]:
+    """The project's modules that the handler can come to import."""
+    return frozenset(_walked(folder).modules)
+
+
 def operations_of(folder: str) -> frozenset[Operation]:
     """Every AWS operation that ``functions/<folder>/handler.py`` can reach."""
+    return frozenset(_walked(folder).found)
+
+
+@functools.cache
+def _walked(folder: str) -> _Walk:
     module = _load(ROOT / "functions" / folder / "handler.py")
     walk = _Walk()
     for node in ast.parse(inspect.getsource(module)).body:
@@ -97,7 +106,7 @@ def operations_of(folder: str) -> frozenset[Operation]:
                     walk.call(Bound(method, vars(module), Made(getattr(module, node.name))), {})
         else:
             walk.statements([node], {}, vars(module))
-    return frozenset(walk.found)
+    return walk
 
 
 def written_operations() -> set[Operation]:
@@ -151,6 +160,7 @@ def _is_ours(value: Any) -> bool:
 class _Walk:
     def __init__(self) -> None:
         self.found: set[Operation] = set()
+        self.modules: set[str] = set()
         self._active: set[tuple[Any, ...]] = set()
         self._answers: dict[tuple[Any, ...], Values] = {}
 
@@ -162,6 +172,7 @@ class _Walk:
         if key in self._answers or key in self._active:
             return self._answers.get(key, ())
         self._active.add(key)
+        self._note(str(function.names.get("__name__", "")))
         local = {**function.around, **given}
         if function.owner is not None and isinstance(function.node, ast.FunctionDef):
             first = function.node.args.args[:1]
@@ -207,6 +218,7 @@ class _Walk:
                     local[node.name] = (inner,)
                     self.call(inner, {})
                 case ast.ImportFrom(module=str(module)):
+                    self._note(module)
                     for alias in node.names:
                         value = getattr(importlib.import_module(module), alias.name, None)
                         local[alias.asname or alias.name] = self._known(value)
@@ -224,6 +236,10 @@ class _Walk:
                         else:
                             answer = _union(answer, self._inside(child, local, names))
         return answer
+
+    def _note(self, module: str) -> None:
+        if module.startswith("lifecycle"):
+            self.modules.add(module)
 
     def _assign(
         self,
