@@ -110,7 +110,7 @@ def standing(*, trial: bool = False) -> World:
         tags=tags(CONTROL, "demo"),
         description="",
     )
-    stacks.execute_change_set(f"arn:changeSet/settle/{STACK}", "token")
+    stacks.execute_change_set(stacks.change_set("settle", STACK).arn, "token")
     stacks.outputs = {**OUTPUTS, "DatabaseClusterId": DATABASE}
     stacks.finish()
     world.services.set_count(STACK, "orchestration-cluster", 3)
@@ -385,7 +385,8 @@ def test_a_new_cluster_of_the_same_name_has_nothing_of_the_old_one(teardown: Tea
         tags=tags(CONTROL, "demo"),
         description="",
     )
-    world.stacks.execute_change_set(f"arn:changeSet/settle-2/{STACK}", "token-2")
+    again = world.stacks.change_set("settle-2", STACK).arn
+    world.stacks.execute_change_set(again, "token-2")
     world.stacks.finish()
     assert world.stacks.stacks[STACK].stack_id != old_id
     assert old.isdisjoint(resource.physical_id for resource in world.stacks.contents(STACK))

@@ -76,7 +76,7 @@ class MemoryStacks:
     ) -> str:
         """Compute a change set; the same name again is the same one."""
         del template_url
-        arn = f"arn:changeSet/{name}/{stack}"
+        arn = _arn(name, stack)
         if arn in self.change_sets:
             return arn
         found = self.stacks.get(stack)
@@ -106,7 +106,7 @@ class MemoryStacks:
 
     def change_set(self, name: str, stack: str = "") -> ChangeSet:
         """Describe a change set."""
-        arn = name if name.startswith("arn:") else f"arn:changeSet/{name}/{stack}"
+        arn = name if name.startswith("arn:") else _arn(name, stack)
         found = self.change_sets.get(arn)
         if found is None:
             return ChangeSet(name, "GONE", "removed")
@@ -249,3 +249,7 @@ class MemoryStacks:
                 ),
             )
         )
+
+
+def _arn(name: str, stack: str) -> str:
+    return f"arn:aws:cloudformation:eu-central-1:123456789012:changeSet/{name}/{stack}"

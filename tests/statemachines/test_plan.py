@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from lifecycle.core.preflight import Quota
+from lifecycle.errors import AwsUnavailable
+from lifecycle.settings import Settings
+
+from tests.statemachines.engine import Function, Result, load_handler, run
+from tests.statemachines.test_provision import Provision
+from tests.support.world import CONTROL, World
+
+STACK = "control-demo"
+
+
+class Plan:
+    """The plan machine on the provision machine's world in memory."""
+
+    def __init__(self, provision: Provision, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.world = provision.world
+        self.monkeypatch = monkeypatch
+        self.functions = self._functions(self.world)
+
+    def _functions(self, world: World) -> dict[str, Function]:
+        settings = Settings(
+            control_stack=CONTROL,
+            region="eu-central-1",
+            table_name="table",
+            artifact_bucket="artifacts",
+            deployment_role_arn="arn:role",
+            cluster_template="/opt/cluster.yaml",
+        )
+        known: dict[str, Any] = {
+            "settings": lambda: settings,
+            "cluster_template": lambda: b"template",
+            "planner": lambda: world.planner,
+        }
+        return {
+            "ValidateRequest": load_handler(
+                "validate_request", settings=lambda: settings, stacks=lambda: world.stacks
+            ),
+            "PreflightCluster": load_handler(
+                "preflight_cluster", preflight=lambda: world.preflight
+            ),
+            "CreatePlan": load_handler("create_plan", **known),
+            "TellPlan": load_handler("tell_plan", **known),
+            "FailPlan": load_handler("fail_plan", planner=lambda: world.planner),
+        }
+
+    def run(self, number: int = 1, **provision: Any) -> Result:
+        return self.run_input({"clusterName": "demo", "provision": provision}, number)
+
+    def run_input(self, given: Any, number: int = 1) -> Result:
+        return run(
+            "plan",
+            self.functions,
+            given,
+            monkeypatch=self.monkeypatch,
+            on_wait=self.world.clock.pass_seconds,
+            name=f"demo.plan.{number}",
+        )
+
+
+@pytest.fixture
+def provision(monkeypatch: pytest.MonkeyPatch) -> Provision:
+    return Provision(monkeypatch)
+
+
+@pytest.fixture
+def plan(provision: Provision, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    return Plan(provision, monkeypatch)
+
+
+def test_a_plan_is_made_told_and_kept_ready(plan: Plan) -> None:
+    result = plan.run(parameters={"Brokers": 3})
+    assert result.status == "SUCCEEDED", result.cause
+    assert result.output["operationId"] == "demo.plan.1"
+    assert result.output["plan"]["status"] == "READY"
+    assert result.output["plan"]["counts"]["add"] == 5
+    assert len(json.dumps(result.output)) < 32 * 1024
+    assert plan.world.stacks.stacks[STACK].status == "REVIEW_IN_PROGRESS"
+    assert plan.world.table.locks == {}
+
+
+def test_what_was_planned_is_what_is_applied(plan: Plan, provision: Provision) -> None:
+    planned = plan.run(parameters={"Brokers": 5}).output["plan"]
+    result = provision.run(planned["apply"])
+    assert result.status == "SUCCEEDED", result.cause
+    world = plan.world
+    assert world.stacks.change_sets[planned["changeSet"]].status == "EXECUTED"
+    stack = world.stacks.stacks[STACK]
+    assert (stack.parameters["Brokers"], stack.parameters["Booting"]) == ("5", "false")
+    settled = [cs.name for cs in world.stacks.change_sets.values() if cs.status == "EXECUTED"]
+    assert settled == ["plan-demo-plan-1", "hand-over-demo-provision-1"]
+    assert world.desired["orchestration-cluster"] == 3
+
+
+def test_an_update_is_planned_applied_and_touches_no_count(
+    plan: Plan, provision: Provision
+) -> None:
+    provision.run()
+    plan.world.services.set_count("control-demo", "orchestration-cluster", 5)
+    plan.world.bring_up()
+    planned = plan.run(parameters={"LogRetentionDays": 90}).output["plan"]
+    assert planned["kind"] == "update"
+    result = provision.run(planned["apply"], number=2)
+    assert result.status == "SUCCEEDED", result.cause
+    assert plan.world.desired["orchestration-cluster"] == 5
+    assert plan.world.stacks.stacks[STACK].parameters["LogRetentionDays"] == "90"
+
+
+def test_named_data_is_replaced_by_exactly_this_execution(plan: Plan, provision: Provision) -> None:
+    provision.run()
+    strict = plan.world.stacks.policies[STACK]
+    planned = plan.run(parameters={"DatabaseName": "other"}, replace=["Database"]).output["plan"]
+    policies: list[str] = []
+    real = provision.functions["ExecuteChangeSet"]
+
+    def execute(event: dict[str, Any]) -> Any:
+        answer = real(event)
+        policies.append(plan.world.stacks.policies[STACK])
+        return answer
+
+    provision.functions["ExecuteChangeSet"] = execute
+    assert provision.run(planned["apply"], number=2).status == "SUCCEEDED"
+    assert "LogicalResourceId/Database" in policies[0]
+    assert plan.world.stacks.policies[STACK] == strict
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "named"),
+    [
+        (lambda w: w.clock.pass_seconds(24 * 3600 + 1), "PlanStale", "could be applied until"),
+        (
+            lambda w: w.services.set_count("control-demo", "connectors", 2),
+            "PlanStale",
+            "ConnectorsService: planned at 1, now 2",
+        ),
+        (lambda w: w.stacks.change_sets.clear(), "PlanUnknown", "There is no change set"),
+        (lambda w: w.artifacts.objects.clear(), "PlanUnknown", "has stored no plan"),
+    ],
+)
+def test_a_plan_that_no_longer_holds_changes_nothing(
+    plan: Plan, provision: Provision, spoil: Any, error: str, named: str
+) -> None:
+    provision.run()
+    planned = plan.run(parameters={"LogRetentionDays": 90}).output["plan"]
+    before = plan.world.stacks.stacks[STACK]
+    spoil(plan.world)
+    result = provision.run(planned["apply"], number=2)
+    assert (result.status, result.error) == ("FAILED", error)
+    assert named in result.cause
+    assert "True now: stack control-demo is in UPDATE_COMPLETE" in result.cause
+    assert plan.world.stacks.stacks[STACK] == before
+    assert plan.world.table.locks == {}
+
+
+def test_applying_it_again_after_a_failed_start_continues(plan: Plan, provision: Provision) -> None:
+    planned = plan.run(parameters={}).output["plan"]
+    starting = provision.functions["StartServices"]
+
+    def broken(event: dict[str, Any]) -> Any:
+        raise ValueError("a bug")
+
+    provision.functions["StartServices"] = broken
+    assert provision.run(planned["apply"]).error == "ValueError"
+    provision.functions["StartServices"] = starting
+    result = provision.run(planned["apply"], number=2)
+    assert result.status == "SUCCEEDED", result.cause
+    assert "ExecuteChangeSet" not in result.states
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"clusterName": "demo"}, "(input)"),
+        ({"clusterName": "Demo", "provision": {}}, "clusterName"),
+    ],
+)
+def test_a_wrong_request_ends_at_once(plan: Plan, given: Any, field: str) -> None:
+    result = plan.run_input(given)
+    assert (result.status, result.error) == ("FAILED", "InvalidRequest")
+    assert field in result.cause
+    assert result.calls == ["ValidateRequest"]
+
+
+def test_a_failed_preflight_names_every_failed_check(plan: Plan, provision: Provision) -> None:
+    plan.world.account.found = replace(
+        plan.world.account.found, vcpu=Quota(6, 0), class_offered=False
+    )
+    for result in (plan.run(parameters={}), provision.run()):
+        assert (result.status, result.error) == ("FAILED", "PreflightFailed")
+        assert "Fargate vCPU: 14 needed" in result.cause
+        assert "database instance class" in result.cause
+    assert plan.world.stacks.stacks == {}
+    assert plan.world.schedules.schedules == {}
+
+
+def test_what_cloudformation_refuses_is_told_and_removed(plan: Plan) -> None:
+    plan.world.stacks.refuses = "No export named control-VpcId"
+    result = plan.run(parameters={})
+    assert (result.status, result.error) == ("FAILED", "ChangeSetRefused")
+    assert "No export named control-VpcId" in result.cause
+    assert "nothing was changed" in result.cause
+    assert plan.world.stacks.change_sets == {}
+    assert b"REFUSED" in plan.world.artifacts.objects["plans/demo/plan-demo-plan-1.txt"]
+
+
+@pytest.mark.parametrize("function", ["PreflightCluster", "CreatePlan", "TellPlan"])
+def test_a_function_that_dies_after_its_side_effect_is_repeated_harmlessly(
+    plan: Plan, function: str
+) -> None:
+    real = plan.functions[function]
+    left = [AwsUnavailable("the answer was lost")]
+
+    def dying(event: dict[str, Any]) -> Any:
+        answer = real(event)
+        if left:
+            raise left.pop()
+        return answer
+
+    plan.functions[function] = dying
+    result = plan.run(parameters={})
+    assert result.status == "SUCCEEDED", result.cause
+    assert len(plan.world.stacks.change_sets) == 1
+    assert len(plan.world.schedules.schedules) == 1
+
+
+def test_a_long_wait_for_cloudformation_is_polled(plan: Plan) -> None:
+    real = plan.functions["TellPlan"]
+    pending = [True] * 5
+
+    def slow(event: dict[str, Any]) -> Any:
+        if pending:
+            pending.pop()
+            return {"status": "PENDING", "wait": 7}
+        return real(event)
+
+    plan.functions["TellPlan"] = slow
+    result = plan.run(parameters={})
+    assert result.status == "SUCCEEDED", result.cause
+    assert result.waited == [5, 7, 7, 7, 7, 7]
+
+
+def test_a_provision_stays_within_its_transitions(provision: Provision) -> None:
+    """At most 60 in all plus 3 for each poll; a transition is one into a state."""
+    result = provision.run()
+    assert result.status == "SUCCEEDED", result.cause
+    polls = sum(1 for state in result.states if state.startswith("WaitFor"))
+    assert len(result.states) + 1 <= 60 + 3 * polls
+    assert len(result.states) - 3 * polls <= 25

@@ -1,0 +1,521 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from lifecycle.core.operation import Operation
+from lifecycle.core.stack import ResourceChange
+from lifecycle.errors import (
+    ChangeSetRefused,
+    ClusterBusy,
+    ClusterFrozen,
+    PlanStale,
+    PlanUnknown,
+    SecondPersonRequired,
+    StackNotUsable,
+)
+from lifecycle.operations.change_stack import Pass
+from lifecycle.operations.make_plan import plan_keys
+
+from tests.support.world import World, operation
+
+STACK = "control-demo"
+TEMPLATE = b"template"
+LOGS = {"LogRetentionDays": "90"}
+
+
+def planning(number: int = 1) -> Operation:
+    return replace(
+        operation(number),
+        operation_id=f"demo.plan.{number}",
+        execution_arn=f"arn:execution:plan:{number}",
+        machine="plan",
+    )
+
+
+def make(
+    world: World,
+    requested: dict[str, str] | None = None,
+    *,
+    number: int = 1,
+    named: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """Make a plan and give its outline."""
+    op = planning(number)
+    created = world.planner.create(
+        op, stack=STACK, requested=requested or {}, template=TEMPLATE, database_ca="PEM"
+    )
+    told = world.planner.tell(
+        op,
+        stack=STACK,
+        change_set=created["changeSet"],
+        requested=requested or {},
+        replace=named,
+        preflight={"result": "PASS", "checks": []},
+        template=TEMPLATE,
+        database_ca="PEM",
+        polls=0,
+    )
+    assert told["status"] == "TOLD"
+    return dict(told["plan"])
+
+
+def adopt(
+    world: World, change_set: str, *, number: int = 2, template: bytes = TEMPLATE, ca: str = "PEM"
+) -> dict[str, Any]:
+    return world.adopter.adopt(
+        operation(number),
+        stack=STACK,
+        change_set=change_set,
+        template=template,
+        database_ca=ca,
+        polls=0,
+    )
+
+
+def bring_to_life(world: World, number: int = 50) -> None:
+    """Provision without a plan, up to running brokers."""
+    op = operation(number)
+    for which in Pass:
+        planned = world.plan(op, which)
+        world.changer.execute(op, change_set=planned["changeSet"], which=which, replace=[])
+        world.stacks.finish()
+    world.services.set_count("control-demo", "orchestration-cluster", 3)
+    world.services.set_count("control-demo", "connectors", 1)
+    world.journal.release(op)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def living(world: World) -> World:
+    bring_to_life(world)
+    return world
+
+
+class TestMaking:
+    def test_a_plan_of_a_new_cluster_is_a_change_set_and_two_reports(self, world: World) -> None:
+        outline = make(world, {"Brokers": "5"})
+        assert (outline["status"], outline["kind"]) == ("READY", "create")
+        assert outline["apply"] == {"clusterName": "demo", "changeSet": outline["changeSet"]}
+        plan = json.loads(world.artifacts.objects[outline["planKey"]])
+        assert plan["fingerprint"]["parameters"]["Brokers"] == "5"
+        assert plan["requested"] == {"Brokers": "5"}
+        assert world.artifacts.objects[outline["textKey"]].startswith(b"Plan demo.plan.1\n")
+        assert world.table.records["demo.plan.1"]["result"] == "SUCCEEDED"
+
+    def test_it_takes_no_lock_and_changes_no_stack(self, living: World) -> None:
+        before = living.stacks.stacks[STACK]
+        make(living, LOGS)
+        assert living.stacks.stacks[STACK] == before
+        assert living.table.locks == {}
+        assert living.desired == {"orchestration-cluster": 3, "connectors": 1}
+
+    def test_it_may_be_made_while_an_operation_holds_the_cluster(self, living: World) -> None:
+        living.journal.begin(operation(9))
+        assert make(living, LOGS)["status"] == "READY"
+
+    def test_its_end_is_scheduled_before_there_is_anything_to_remove(self, world: World) -> None:
+        make(world)
+        ((at, payload),) = world.schedules.schedules.values()
+        assert at == world.clock.now() + timedelta(days=1)
+        assert payload == {
+            "cluster": "demo",
+            "stack": STACK,
+            "changeSetName": "plan-demo-plan-1",
+        }
+
+    def test_making_it_again_after_a_lost_answer_is_the_same_plan(self, world: World) -> None:
+        first = make(world)
+        world.clock.pass_seconds(30)
+        assert make(world)["changeSet"] == first["changeSet"]
+        assert len(world.schedules.schedules) == 1
+        assert len(world.stacks.change_sets) == 1
+
+    def test_a_cluster_that_cloudformation_works_on_is_not_planned_for(self, world: World) -> None:
+        op = operation()
+        planned = world.plan(op, Pass.SETTLE)
+        world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE, replace=[])
+        with pytest.raises(ClusterBusy, match="CREATE_IN_PROGRESS"):
+            make(world)
+        assert world.schedules.schedules == {}
+
+    def test_a_stack_that_needs_a_person_is_not_planned_for(self, living: World) -> None:
+        living.stacks.stacks[STACK] = replace(
+            living.stacks.stacks[STACK], status="UPDATE_ROLLBACK_FAILED"
+        )
+        with pytest.raises(StackNotUsable):
+            make(living)
+
+    def test_what_a_request_does_not_name_stays(self, living: World) -> None:
+        outline = make(living, LOGS)
+        parameters = living.stacks.change_sets[outline["changeSet"]].parameters
+        assert (parameters["Brokers"], parameters["LogRetentionDays"]) == ("3", "90")
+        assert parameters["Booting"] == "false"
+
+    def test_tags_of_the_owner_stay(self, living: World) -> None:
+        stack = living.stacks.stacks[STACK]
+        living.stacks.stacks[STACK] = replace(stack, tags={**stack.tags, "cost-centre": "7"})
+        outline = make(living, LOGS)
+        assert living.stacks.change_sets[outline["changeSet"]].tags["cost-centre"] == "7"
+
+    def test_a_refusal_of_cloudformation_is_told_and_stored(self, world: World) -> None:
+        world.stacks.refuses = "Template error: no such export"
+        with pytest.raises(ChangeSetRefused, match="no such export") as caught:
+            make(world)
+        assert "plans/demo/plan-demo-plan-1.txt" in caught.value.message
+        plan = json.loads(world.artifacts.objects["plans/demo/plan-demo-plan-1.json"])
+        assert plan["status"] == "REFUSED"
+
+    def test_data_that_is_not_named_is_not_replaced(self, living: World) -> None:
+        with pytest.raises(ChangeSetRefused, match=r"replace Database \(AWS::RDS::DBCluster\)"):
+            make(living, {"DatabaseName": "other"})
+
+    def test_data_that_is_named_may_be(self, living: World) -> None:
+        outline = make(living, {"DatabaseName": "other"}, named=("Database",))
+        assert outline["counts"]["replace"] == 1
+        assert "Database (AWS::RDS::DBCluster) is REPLACED" in outline["data"][0]
+
+    def test_a_service_is_not_replaced_whoever_names_it(self, living: World) -> None:
+        living.stacks.changed_by = {
+            "IamPath": [
+                ResourceChange("Modify", "OrchestrationService", "AWS::ECS::Service", "True")
+            ]
+        }
+        with pytest.raises(ChangeSetRefused, match="OrchestrationService"):
+            make(living, {"IamPath": "/camunda/x/"}, named=("OrchestrationService",))
+
+    def test_a_scaled_cluster_keeps_its_service_as_it_is(self, living: World) -> None:
+        living.stacks.changed_by = {
+            "EnableExecuteCommand": [
+                ResourceChange("Modify", "OrchestrationService", "AWS::ECS::Service", "False")
+            ]
+        }
+        living.services.set_count("control-demo", "orchestration-cluster", 5)
+        with pytest.raises(ChangeSetRefused, match="made for 3 brokers while 5 are wanted live"):
+            make(living, {"EnableExecuteCommand": "true"})
+        living.services.set_count("control-demo", "orchestration-cluster", 3)
+        assert make(living, {"EnableExecuteCommand": "true"}, number=2)["status"] == "READY"
+
+    def test_a_template_that_would_stop_running_tasks_is_refused(self, living: World) -> None:
+        stack = living.stacks.stacks[STACK]
+        living.stacks.stacks[STACK] = replace(
+            stack, parameters={**stack.parameters, "Booting": "true"}
+        )
+        with pytest.raises(ChangeSetRefused, match="set the task counts to 0 while tasks run"):
+            make(living, LOGS)
+
+    def test_nothing_to_change_is_told_and_leaves_no_change_set(self, living: World) -> None:
+        outline = make(living)
+        assert (outline["status"], outline["apply"]) == ("UNCHANGED", None)
+        assert "plan-demo-plan-1" not in {cs.name for cs in living.stacks.change_sets.values()}
+
+    def test_a_cluster_that_is_changed_meanwhile_is_planned_anew(self, living: World) -> None:
+        created = living.planner.create(
+            planning(), stack=STACK, requested=LOGS, template=TEMPLATE, database_ca="PEM"
+        )
+        living.services.set_count("control-demo", "orchestration-cluster", 4)
+        with pytest.raises(PlanStale, match="changed while plan"):
+            living.planner.tell(
+                planning(),
+                stack=STACK,
+                change_set=created["changeSet"],
+                requested=LOGS,
+                replace=(),
+                preflight={},
+                template=TEMPLATE,
+                database_ca="PEM",
+                polls=0,
+            )
+
+    def test_a_failed_plan_leaves_no_change_set(self, world: World) -> None:
+        world.stacks.refuses = "no"
+        with pytest.raises(ChangeSetRefused):
+            make(world)
+        request = {"cluster": "demo", "stack": STACK}
+        failed = world.planner.fail(
+            planning(), request=request, error="ChangeSetRefused", cause="It said no."
+        )
+        assert failed == {
+            "error": "ChangeSetRefused",
+            "cause": "It said no. True now: nothing was changed.",
+        }
+        assert world.stacks.change_sets == {}
+        assert world.table.records["demo.plan.1"]["result"] == "FAILED"
+        key = world.table.records["demo.plan.1"]["reportKey"]
+        assert json.loads(world.artifacts.objects[key])["error"] == "ChangeSetRefused"
+
+
+class TestApplying:
+    @pytest.mark.parametrize("by", ["name", "arn"])
+    def test_exactly_the_reviewed_change_set_is_taken_up(self, living: World, by: str) -> None:
+        outline = make(living, LOGS)
+        named = outline["changeSet"] if by == "arn" else "plan-demo-plan-1"
+        assert adopt(living, named) == {
+            "status": "PLANNED",
+            "changeSet": outline["changeSet"],
+            "creates": False,
+            "replace": [],
+        }
+
+    def test_a_new_cluster_too(self, world: World) -> None:
+        outline = make(world)
+        assert adopt(world, outline["changeSet"])["creates"]
+
+    def test_a_plan_of_over_a_day_is_refused(self, living: World) -> None:
+        outline = make(living, LOGS)
+        living.clock.pass_seconds(24 * 3600)
+        adopt(living, outline["changeSet"])
+        living.clock.pass_seconds(1)
+        with pytest.raises(PlanStale, match="could be applied until"):
+            adopt(living, outline["changeSet"])
+
+    def test_a_changed_count_is_named(self, living: World) -> None:
+        outline = make(living, LOGS)
+        living.services.set_count("control-demo", "orchestration-cluster", 4)
+        with pytest.raises(PlanStale, match="OrchestrationService: planned at 3, now 4"):
+            adopt(living, outline["changeSet"])
+
+    def test_another_version_of_the_application_is_named(self, living: World) -> None:
+        outline = make(living, LOGS)
+        with pytest.raises(PlanStale, match="the cluster template"):
+            adopt(living, outline["changeSet"], template=b"newer")
+        with pytest.raises(PlanStale, match="the parameter DatabaseCaCertificate"):
+            adopt(living, outline["changeSet"], ca="NEWER")
+
+    def test_a_change_by_somebody_else_is_named(self, living: World) -> None:
+        outline = make(living, LOGS)
+        stack = living.stacks.stacks[STACK]
+        living.stacks.stacks[STACK] = replace(
+            stack,
+            changed_at="2026-05-05T00:00:00+00:00",
+            parameters={**stack.parameters, "Connectors": "2"},
+        )
+        with pytest.raises(PlanStale) as caught:
+            adopt(living, outline["changeSet"])
+        assert "2026-05-05" in caught.value.message
+        assert "Connectors: planned '1', now '2'" in caught.value.message
+
+    def test_a_stack_made_anew_is_another_one(self, living: World) -> None:
+        outline = make(living, LOGS)
+        stack = living.stacks.stacks[STACK]
+        living.stacks.stacks[STACK] = replace(stack, stack_id="arn:stack/again")
+        with pytest.raises(PlanStale, match="another one"):
+            adopt(living, outline["changeSet"])
+
+    def test_a_change_set_that_is_gone_is_unknown(self, living: World) -> None:
+        with pytest.raises(PlanUnknown, match="There is no change set plan-x"):
+            adopt(living, "plan-x")
+
+    def foreign(self, world: World, description: str, name: str = "foreign") -> str:
+        return world.stacks.create_change_set(
+            stack=STACK,
+            name=name,
+            create=False,
+            template_url=None,
+            parameters=LOGS,
+            tags={},
+            description=description,
+        )
+
+    def test_a_change_set_of_another_tool_is_refused(self, living: World) -> None:
+        with pytest.raises(PlanUnknown, match="not made by the plan machine"):
+            adopt(living, self.foreign(living, "made by hand"))
+
+    def test_a_borrowed_description_makes_no_plan(self, living: World) -> None:
+        outline = make(living, LOGS)
+        description = living.stacks.change_sets[outline["changeSet"]].description
+        with pytest.raises(PlanUnknown, match="has stored no plan"):
+            adopt(living, self.foreign(living, description))
+
+    def test_a_change_set_put_in_the_place_of_the_plans_is_refused(self, living: World) -> None:
+        outline = make(living, LOGS)
+        change_set = living.stacks.change_sets[outline["changeSet"]]
+        change_set.parameters["LogRetentionDays"] = "1"
+        with pytest.raises(PlanUnknown, match="other parameters than its plan: LogRetentionDays"):
+            adopt(living, outline["changeSet"])
+
+    def test_a_report_that_was_tampered_with_is_no_plan(self, living: World) -> None:
+        outline = make(living, LOGS)
+        plan = json.loads(living.artifacts.objects[outline["planKey"]])
+        plan["fingerprint"]["counts"]["OrchestrationService"] = 4
+        living.artifacts.objects[outline["planKey"]] = json.dumps(plan).encode()
+        with pytest.raises(PlanUnknown, match="has stored no plan"):
+            adopt(living, outline["changeSet"])
+
+    def test_a_refused_plan_cannot_be_applied(self, living: World) -> None:
+        with pytest.raises(ChangeSetRefused):
+            make(living, {"DatabaseName": "other"})
+        with pytest.raises(PlanUnknown, match="has stored no plan"):
+            adopt(living, "plan-demo-plan-1")
+
+    def test_a_plan_of_another_stack_is_refused(self, living: World) -> None:
+        outline = make(living, LOGS)
+        living.stacks.change_sets[outline["changeSet"]].stack = "control-other"
+        with pytest.raises(PlanUnknown, match="belongs to stack control-other"):
+            adopt(living, outline["changeSet"])
+
+    def test_a_frozen_cluster_is_not_changed(self, living: World) -> None:
+        outline = make(living, LOGS)
+        stack = living.stacks.stacks[STACK]
+        living.stacks.stacks[STACK] = replace(stack, tags={**stack.tags, "camunda:frozen": "audit"})
+        with pytest.raises(ClusterFrozen, match="audit"):
+            adopt(living, outline["changeSet"])
+
+    @pytest.mark.parametrize(
+        ("author", "caller", "allowed"),
+        [
+            ("arn:ann", "arn:bob", True),
+            ("arn:ann", "arn:ann", False),
+            ("", "arn:bob", False),
+            ("arn:ann", "", True),
+        ],
+    )
+    def test_a_second_person_applies(
+        self, living: World, author: str, caller: str, *, allowed: bool
+    ) -> None:
+        for op, who in ((planning(), author), (operation(2), caller)):
+            living.table.claim(op, caller=who, request_hash="", now=living.clock.now())
+        outline = make(living, LOGS)
+        if allowed:
+            assert adopt(living, outline["changeSet"])["status"] == "PLANNED"
+        else:
+            with pytest.raises(SecondPersonRequired):
+                adopt(living, outline["changeSet"])
+
+    def execute(self, world: World, outline: dict[str, Any], named: list[str]) -> Any:
+        token = world.changer.execute(
+            operation(2), change_set=outline["changeSet"], which=Pass.SETTLE, replace=named
+        )["token"]
+        return lambda: world.changer.follow(
+            operation(2),
+            stack=STACK,
+            which=Pass.SETTLE,
+            token=token,
+            changes=1,
+            replace=named,
+            polls=0,
+        )
+
+    def test_the_stack_policy_is_lifted_for_what_is_named_and_only_meanwhile(
+        self, living: World
+    ) -> None:
+        strict = living.stacks.policies[STACK]
+        outline = make(living, {"DatabaseName": "other"}, named=("Database",))
+        adopted = adopt(living, outline["changeSet"])
+        assert adopted["replace"] == ["Database"]
+        follow = self.execute(living, outline, adopted["replace"])
+        lifted = json.loads(living.stacks.policies[STACK])["Statement"][1]
+        assert lifted["NotResource"] == ["LogicalResourceId/Database"]
+        follow()
+        assert living.stacks.policies[STACK] != strict
+        living.stacks.finish()
+        assert follow() == {"status": "DONE"}
+        assert living.stacks.policies[STACK] == strict
+
+    @pytest.mark.parametrize("closer", ["next operation", "next plan applied", "expiry"])
+    def test_a_policy_left_open_is_closed_by_whatever_comes_next(
+        self, living: World, closer: str
+    ) -> None:
+        strict = living.stacks.policies[STACK]
+        outline = make(living, {"DatabaseName": "other"}, named=("Database",))
+        adopt(living, outline["changeSet"])
+        self.execute(living, outline, ["Database"])
+        living.stacks.finish()
+        living.journal.release(operation(2))
+        assert living.stacks.policies[STACK] != strict
+        if closer == "next operation":
+            living.plan(operation(3), Pass.SETTLE)
+        elif closer == "next plan applied":
+            adopt(living, make(living, LOGS, number=3)["changeSet"], number=3)
+        else:
+            living.discarder.discard(cluster="demo", stack=STACK, change_set="plan-demo-plan-1")
+        assert living.stacks.policies[STACK] == strict
+
+    def test_applying_it_again_continues_what_it_began(self, living: World) -> None:
+        outline = make(living, LOGS)
+        adopt(living, outline["changeSet"])
+        self.execute(living, outline, [])
+        assert adopt(living, outline["changeSet"])["status"] == "BUSY"
+        living.stacks.finish()
+        living.clock.pass_seconds(2 * 24 * 3600)
+        assert adopt(living, outline["changeSet"]) == {"status": "UNCHANGED"}
+
+    def test_applying_it_again_after_something_else_was_changed_is_refused(
+        self, living: World
+    ) -> None:
+        outline = make(living, LOGS)
+        adopt(living, outline["changeSet"])
+        self.execute(living, outline, [])
+        living.stacks.finish()
+        stack = living.stacks.stacks[STACK]
+        living.stacks.stacks[STACK] = replace(
+            stack, parameters={**stack.parameters, "LogRetentionDays": "30"}
+        )
+        with pytest.raises(PlanStale, match="other values of LogRetentionDays"):
+            adopt(living, outline["changeSet"])
+
+    def test_a_plan_whose_execution_failed_is_made_anew(self, world: World) -> None:
+        outline = make(world)
+        adopt(world, outline["changeSet"])
+        self.execute(world, outline, [])
+        world.stacks.finish(failing="Database", reason="no such class")
+        world.journal.release(operation(2))
+        with pytest.raises(PlanStale, match="CREATE_FAILED"):
+            adopt(world, outline["changeSet"])
+        assert make(world, number=3)["kind"] == "continue"
+
+
+class TestDiscarding:
+    def discard(self, world: World, number: int = 1) -> dict[str, Any]:
+        return world.discarder.discard(
+            cluster="demo", stack=STACK, change_set=f"plan-demo-plan-{number}"
+        )
+
+    def test_an_expired_plan_of_a_new_cluster_leaves_nothing(self, world: World) -> None:
+        make(world)
+        assert self.discard(world) == {"changeSet": True, "stack": True}
+        world.stacks.finish()
+        assert world.stacks.stacks == {}
+        assert world.stacks.change_sets == {}
+        assert world.table.locks == {}
+        assert self.discard(world) == {"changeSet": False, "stack": False}
+
+    def test_an_expired_plan_of_a_living_cluster_leaves_the_cluster(self, living: World) -> None:
+        make(living, LOGS)
+        stack = living.stacks.stacks[STACK]
+        assert self.discard(living) == {"changeSet": True, "stack": False}
+        assert living.stacks.stacks[STACK] == stack
+
+    def test_another_plan_keeps_the_empty_stack(self, world: World) -> None:
+        make(world)
+        make(world, number=2)
+        assert self.discard(world) == {"changeSet": True, "stack": False}
+        assert STACK in world.stacks.stacks
+        assert self.discard(world, 2) == {"changeSet": True, "stack": True}
+
+    def test_an_operation_that_runs_keeps_it_too(self, world: World) -> None:
+        make(world)
+        world.journal.begin(operation(7))
+        assert self.discard(world) == {"changeSet": True, "stack": False}
+        assert world.table.locks["demo"].owner == operation(7).execution_arn
+
+    def test_what_was_applied_stays(self, world: World) -> None:
+        outline = make(world)
+        world.changer.execute(
+            operation(2), change_set=outline["changeSet"], which=Pass.SETTLE, replace=[]
+        )
+        world.stacks.finish()
+        world.journal.release(operation(2))
+        assert self.discard(world) == {"changeSet": False, "stack": False}
+        assert world.stacks.stacks[STACK].status == "CREATE_COMPLETE"
+
+
+def test_a_plan_is_found_by_the_name_of_its_change_set() -> None:
+    assert plan_keys("demo", "plan-x") == ("plans/demo/plan-x.json", "plans/demo/plan-x.txt")

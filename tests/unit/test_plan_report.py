@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from lifecycle.core.parameters import cluster_parameters
+from lifecycle.core.plan import Fingerprint, Mark
+from lifecycle.core.plan_report import Situation, summary, tell
+from lifecycle.core.plan_text import plan_text
+from lifecycle.core.stack import ChangeSet, ResourceChange, Stack
+
+DEFAULTS = {name: str(d.get("default", "")) for name, d in cluster_parameters().items()}
+LIVING = {**DEFAULTS, "Booting": "false"}
+MACHINE = frozenset(name for name, d in cluster_parameters().items() if d["machine"])
+STACK = Stack("control-demo", "arn:stack", "UPDATE_COMPLETE", parameters=LIVING)
+ADDED = (
+    ResourceChange("Add", "DatabaseCluster", "AWS::RDS::DBCluster"),
+    ResourceChange("Add", "DatabaseInstance1", "AWS::RDS::DBInstance"),
+    ResourceChange("Add", "OrchestrationService", "AWS::ECS::Service"),
+)
+MARK = Mark("f" * 64, datetime(2026, 1, 1, 12, tzinfo=UTC), "demo.plan.1")
+PREFLIGHT: dict[str, Any] = {
+    "result": "WARN",
+    "checks": [
+        {"name": "names", "result": "PASS", "seen": "fine", "remedy": ""},
+        {"name": "Fargate vCPU", "result": "WARN", "seen": "unread", "remedy": "Look."},
+    ],
+}
+
+
+def change_set(*changes: ResourceChange, status: str = "READY") -> ChangeSet:
+    return ChangeSet("arn:cs", status, changes=changes, name="plan-x", stack="control-demo")
+
+
+CREATION = Situation(
+    cluster="demo",
+    region="us-east-1",
+    stack=None,
+    change_set=change_set(*ADDED),
+    before={},
+    after=DEFAULTS,
+    counts={},
+    named=(),
+    machine=MACHINE,
+    refusal="",
+)
+LOGS = ResourceChange(
+    "Modify", "Logs", "AWS::Logs::LogGroup", "False", properties=("RetentionInDays",)
+)
+UPDATE = replace(
+    CREATION,
+    stack=STACK,
+    change_set=change_set(LOGS),
+    before=LIVING,
+    after={**LIVING, "LogRetentionDays": "90"},
+    counts={"OrchestrationService": 4, "ConnectorsService": 1},
+)
+
+
+def plan(situation: Situation, author: str = "") -> dict[str, Any]:
+    told = tell(
+        situation,
+        mark=MARK,
+        fingerprint=Fingerprint("1", {}, {}, "", "", "arn:role"),
+        requested={},
+        preflight=PREFLIGHT,
+        author=author,
+    )
+    return dict(json.loads(json.dumps(told)))
+
+
+def data(*changes: ResourceChange) -> list[str]:
+    return list(plan(replace(UPDATE, change_set=change_set(*changes)))["data"])
+
+
+def test_a_creation_tells_what_is_added_and_that_there_is_no_data_yet() -> None:
+    told = plan(CREATION)
+    assert (told["kind"], told["status"]) == ("create", "READY")
+    assert told["counts"]["add"] == 3
+    assert told["data"] == []
+    assert told["cost"]["before"]["total"] == "0.00"
+    assert told["cost"]["after"]["total"] == "609.85"
+    assert '"confirm": "demo"' in told["undo"]
+    text = plan_text(told)
+    assert "3 to add" in text
+    assert "Data: there is none yet." in text
+    assert "0.00 before, 609.85 after" in text
+
+
+def test_a_creation_takes_as_long_as_its_longest_chain_and_the_start() -> None:
+    # Database 8 to 17, services 1 to 3, hand-over 1 to 2, start 3 to 10.
+    assert plan(CREATION)["minutes"] == [13, 32]
+    assert plan(UPDATE)["minutes"] == [1, 2]
+
+
+def test_an_update_tells_the_parameters_and_the_way_back() -> None:
+    told = plan(UPDATE)
+    assert told["kind"] == "update"
+    assert told["parameters"] == [{"name": "LogRetentionDays", "from": "30", "to": "90"}]
+    assert '"LogRetentionDays": "30"' in told["undo"]
+    text = plan_text(told)
+    assert "LogRetentionDays: '30' -> '90'" in text
+    assert "1 to change" in text
+
+
+def test_a_living_cluster_costs_what_runs_not_what_it_began_with() -> None:
+    cost = plan(UPDATE)["cost"]
+    assert cost["before"] == cost["after"]
+    assert cost["after"]["items"]["brokers"] == "576.64"
+
+
+def test_an_unfinished_cluster_is_continued() -> None:
+    unfinished = replace(STACK, status="CREATE_FAILED", parameters=DEFAULTS)
+    assert plan(replace(CREATION, stack=unfinished, before=DEFAULTS))["kind"] == "continue"
+
+
+def test_a_region_without_prices_says_exactly_that() -> None:
+    told = plan(replace(CREATION, region="mars-north-1"))
+    assert told["cost"]["after"]["total"] is None
+    assert "Cost per month: no price for mars-north-1\n" in plan_text(told)
+
+
+def test_a_missing_price_leaves_no_total() -> None:
+    after = {**DEFAULTS, "DatabaseInstanceClass": "db.x99.huge"}
+    text = plan_text(plan(replace(CREATION, after=after)))
+    assert "0.00 before, no total after" in text
+    assert "no price for db.x99.huge in us-east-1" in text
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        ("ReplaceAndRetain", "kept, and paid for until you delete it"),
+        ("ReplaceAndSnapshot", "a snapshot of the present one"),
+        ("ReplaceAndDelete", "DELETED with what it holds"),
+        ("", "its policies in the template"),
+    ],
+)
+def test_data_that_is_replaced_is_called_out_with_what_becomes_of_it(
+    policy: str, words: str
+) -> None:
+    (told,) = data(
+        ResourceChange(
+            "Modify", "FileSystem", "AWS::EFS::FileSystem", "True", policy, ("KmsKeyId",)
+        )
+    )
+    assert "is REPLACED by a new, empty one" in told
+    assert words in told
+
+
+def test_data_that_may_be_replaced_or_is_removed_or_stays_is_called_out_too() -> None:
+    assert (
+        "may be REPLACED"
+        in data(ResourceChange("Modify", "B", "AWS::S3::Bucket", "Conditional"))[0]
+    )
+    assert (
+        "removed from the stack"
+        in data(ResourceChange("Remove", "B", "AWS::S3::Bucket", "", "Retain"))[0]
+    )
+    assert "in place (RetentionInDays); what it holds stays" in data(LOGS)[0]
+
+
+def test_what_holds_no_data_is_not_called_out() -> None:
+    assert data(ResourceChange("Modify", "Rule", "AWS::EC2::SecurityGroupIngress", "True")) == []
+    assert data(*ADDED) == []
+
+
+def test_the_undoing_of_a_replacement_is_not_promised() -> None:
+    replaced = ResourceChange("Modify", "FileSystem", "AWS::EFS::FileSystem", "True")
+    told = plan(replace(UPDATE, change_set=change_set(replaced), named=("FileSystem",)))
+    assert "The data of FileSystem does not come back" in told["undo"]
+    assert told["replace"] == ["FileSystem"]
+
+
+def test_loud_changes_come_first_and_are_marked() -> None:
+    changes = (
+        LOGS,
+        ResourceChange("Remove", "Old", "AWS::EC2::SecurityGroupIngress"),
+        ResourceChange("Add", "New", "AWS::EC2::SecurityGroupIngress"),
+    )
+    lines = plan_text(plan(replace(UPDATE, change_set=change_set(*changes)))).splitlines()
+    marked = [line for line in lines if line.startswith("  ! ")]
+    assert marked == ["  ! remove      Old AWS::EC2::SecurityGroupIngress"]
+    positions = [
+        next(n for n, line in enumerate(lines) if f" {name} AWS" in line)
+        for name in ("Old", "Logs", "New")
+    ]
+    assert positions == sorted(positions)
+
+
+def test_a_refused_plan_says_why_and_not_how_to_apply_it() -> None:
+    told = plan(replace(UPDATE, refusal="It would replace the database."))
+    assert told["status"] == "REFUSED"
+    text = plan_text(told)
+    assert "REFUSED: It would replace the database." in text
+    assert "To apply" not in text
+    assert "To apply" in plan_text(plan(UPDATE))
+
+
+def test_an_empty_plan_changes_nothing() -> None:
+    told = plan(replace(UPDATE, change_set=change_set(status="EMPTY"), after=LIVING))
+    assert told["status"] == "UNCHANGED"
+    assert "Nothing would change." in plan_text(told)
+
+
+def test_who_made_it_is_told_when_it_is_known() -> None:
+    assert "by arn:aws:iam::1:user/ann" in plan_text(plan(UPDATE, "arn:aws:iam::1:user/ann"))
+    assert "nobody AWS tells of" in plan_text(plan(UPDATE))
+
+
+def test_warnings_of_preflight_are_in_the_text() -> None:
+    text = plan_text(plan(UPDATE))
+    assert "1 of 2 checks passed" in text
+    assert "WARN Fargate vCPU: unread (Look.)" in text
+
+
+def test_the_command_to_apply_it_can_be_pasted() -> None:
+    last = plan_text(plan(UPDATE)).splitlines()[-1]
+    assert json.loads(last) == {"clusterName": "demo", "changeSet": "arn:cs"}
+
+
+def test_lines_fit_a_ticket() -> None:
+    assert all(len(line) <= 120 for line in plan_text(plan(CREATION)).splitlines())
+
+
+def test_the_outline_fits_a_state_however_large_the_plan() -> None:
+    many = tuple(
+        ResourceChange("Modify", f"FileSystem{n}", "AWS::EFS::FileSystem", "True")
+        for n in range(500)
+    )
+    told = plan(replace(UPDATE, change_set=change_set(*many)))
+    outline = summary(told, key="plans/demo/plan-x.json", text_key="plans/demo/plan-x.txt")
+    assert len(json.dumps(outline)) < 32 * 1024
+    assert outline["counts"]["replace"] == 500
+    assert outline["cost"]["before"] == outline["cost"]["after"] == "756.64"

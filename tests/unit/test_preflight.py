@@ -1,0 +1,294 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+from lifecycle.adapters.account import way_out
+from lifecycle.adapters.account_memory import ROOMY
+from lifecycle.core.parameters import cluster_parameters
+from lifecycle.core.preflight import (
+    NEEDED_ENDPOINTS,
+    Bucket,
+    Facts,
+    Need,
+    Network,
+    Quota,
+    Subnet,
+    check_all,
+    refuse_failed,
+)
+from lifecycle.core.stack import Stack
+from lifecycle.core.verification import Check, Result
+from lifecycle.errors import ClusterFrozen, PreflightFailed
+
+from tests.support.world import World
+
+DEFAULTS = {name: str(d.get("default", "")) for name, d in cluster_parameters().items()}
+OURS = {"camunda:control-plane": "control", "camunda:cluster": "demo"}
+REQUEST: dict[str, Any] = {"cluster": "demo", "stack": "control-demo", "parameters": {}}
+
+
+def stack(status: str, *, tags: Mapping[str, str] = OURS, booting: str = "false") -> Stack:
+    return Stack("control-demo", "arn", status, tags=tags, parameters={"Booting": booting})
+
+
+def checks(
+    facts: Facts = ROOMY,
+    found: Stack | None = None,
+    *,
+    name: str = "control-demo",
+    planning: bool = False,
+    certificate: str = "",
+    **parameters: str,
+) -> dict[str, Check]:
+    all_of_them = check_all(
+        Need.of(name, found, {**DEFAULTS, **parameters}),
+        facts,
+        stack=found,
+        control_stack="control",
+        cluster="demo",
+        certificate=certificate,
+        planning=planning,
+    )
+    assert len({check.name for check in all_of_them}) == len(all_of_them)
+    return {check.name: check for check in all_of_them}
+
+
+def network(**changes: Any) -> Facts:
+    assert ROOMY.network is not None
+    return replace(ROOMY, network=replace(ROOMY.network, **changes))
+
+
+def subnets(**changes: Any) -> tuple[Subnet, ...]:
+    assert ROOMY.network is not None
+    return tuple(replace(subnet, **changes) for subnet in ROOMY.network.subnets)
+
+
+CLOSED = subnets(way_out="")
+ALL_ENDPOINTS = frozenset(NEEDED_ENDPOINTS)
+
+
+def test_an_account_with_room_passes_everything() -> None:
+    assert {check.result for check in checks().values()} == {Result.PASS}
+    assert len(checks()) == 18
+
+
+@pytest.mark.parametrize(
+    ("facts", "failed"),
+    [
+        (replace(ROOMY, vcpu=Quota(6, 0)), "Fargate vCPU"),
+        (replace(ROOMY, vcpu=Quota(16, 3)), "Fargate vCPU"),
+        (replace(ROOMY, vcpu=Quota(6, None)), "Fargate vCPU"),
+        (replace(ROOMY, application_balancers=Quota(50, 50)), "Application Load Balancers"),
+        (replace(ROOMY, network_balancers=Quota(50, 50)), "Network Load Balancers"),
+        (replace(ROOMY, database_clusters=Quota(40, 40)), "Aurora clusters"),
+        (replace(ROOMY, database_instances=Quota(40, 40)), "database instances"),
+        (replace(ROOMY, engine_offered=False), "database engine"),
+        (replace(ROOMY, class_offered=False), "database instance class"),
+        (replace(ROOMY, ecs_cluster_exists=True), "ECS cluster name"),
+        (replace(ROOMY, bucket=Bucket(private=False, versioned=True)), "artifact bucket"),
+        (replace(ROOMY, bucket=Bucket(private=True, versioned=False)), "artifact bucket"),
+        (network(dns_support=False), "VPC DNS"),
+        (network(dns_hostnames=False), "VPC DNS"),
+        (network(subnets=subnets(free=10)), "free addresses"),
+        (network(subnets=CLOSED), "way out of the private subnets"),
+        (network(subnets=CLOSED, endpoints=ALL_ENDPOINTS), "way out of the private subnets"),
+    ],
+)
+def test_what_is_missing_fails_with_a_remedy(facts: Facts, failed: str) -> None:
+    found = checks(facts)
+    assert [c.name for c in found.values() if c.result is Result.FAIL] == [failed]
+    assert found[failed].remedy
+    with pytest.raises(PreflightFailed, match=failed):
+        refuse_failed(list(found.values()))
+
+
+def test_the_default_cluster_needs_fourteen_vcpu() -> None:
+    seen = checks(replace(ROOMY, vcpu=Quota(6, 0)))["Fargate vCPU"].seen
+    assert "14 needed (brokers 12, connectors 2), 0 of 6 used" in seen
+    assert checks(replace(ROOMY, vcpu=Quota(14, 0)))["Fargate vCPU"].result is Result.PASS
+
+
+def test_everything_that_fails_is_named_at_once() -> None:
+    facts = replace(ROOMY, vcpu=Quota(6, 0), engine_offered=False)
+    with pytest.raises(PreflightFailed) as caught:
+        refuse_failed(list(checks(facts).values()))
+    assert "2 of 18 checks failed" in caught.value.message
+    assert "Fargate vCPU" in caught.value.message
+    assert "database engine" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "fact", [f.name for f in fields(Facts) if f.name not in {"region", "unread"}]
+)
+def test_what_cannot_be_read_is_a_warning(fact: str) -> None:
+    unread: dict[str, Any] = {fact: None, "unread": {fact: "not authorized"}}
+    found = checks(replace(ROOMY, **unread))
+    (warned,) = [check for check in found.values() if check.result is not Result.PASS]
+    assert warned.result is Result.WARN
+    assert "not authorized" in warned.seen
+    assert warned.remedy
+
+
+def test_a_quota_whose_use_cannot_be_read_is_a_warning_while_it_could_suffice() -> None:
+    check = checks(replace(ROOMY, vcpu=Quota(100, None)))["Fargate vCPU"]
+    assert check.result is Result.WARN
+
+
+def test_no_way_out_is_well_with_endpoints_and_mirrored_images() -> None:
+    facts = network(subnets=CLOSED, endpoints=ALL_ENDPOINTS)
+    mirrored = checks(facts, ImageRegistryPrefix="123456789012.dkr.ecr.eu-central-1.amazonaws.com")
+    assert mirrored["way out of the private subnets"].result is Result.PASS
+
+
+def test_a_living_cluster_is_not_measured_against_what_it_already_has() -> None:
+    names = set(checks(found=stack("UPDATE_COMPLETE")))
+    assert names.isdisjoint({"Fargate vCPU", "Aurora clusters", "free addresses"})
+    assert "Fargate vCPU" in checks(found=stack("CREATE_FAILED", booting="true"))
+
+
+def test_the_ecs_cluster_of_a_stack_that_was_begun_is_its_own() -> None:
+    facts = replace(ROOMY, ecs_cluster_exists=True)
+    begun = checks(facts, stack("CREATE_FAILED", booting="true"))
+    assert begun["ECS cluster name"].result is Result.PASS
+    review = checks(facts, stack("REVIEW_IN_PROGRESS", tags={}))
+    assert review["ECS cluster name"].result is Result.FAIL
+
+
+@pytest.mark.parametrize(
+    ("status", "planning", "applying"),
+    [
+        ("CREATE_FAILED", Result.PASS, Result.PASS),
+        ("UPDATE_FAILED", Result.PASS, Result.PASS),
+        ("UPDATE_COMPLETE", Result.PASS, Result.PASS),
+        ("REVIEW_IN_PROGRESS", Result.PASS, Result.PASS),
+        ("UPDATE_IN_PROGRESS", Result.FAIL, Result.WARN),
+        ("UPDATE_ROLLBACK_IN_PROGRESS", Result.FAIL, Result.WARN),
+        ("DELETE_IN_PROGRESS", Result.FAIL, Result.FAIL),
+        ("ROLLBACK_COMPLETE", Result.FAIL, Result.FAIL),
+        ("ROLLBACK_FAILED", Result.FAIL, Result.FAIL),
+        ("UPDATE_ROLLBACK_FAILED", Result.FAIL, Result.FAIL),
+        ("DELETE_FAILED", Result.FAIL, Result.FAIL),
+    ],
+)
+def test_each_state_of_the_stack_is_decided(
+    status: str, planning: Result, applying: Result
+) -> None:
+    found = stack(status)
+    assert checks(found=found, planning=True)["cluster stack"].result is planning
+    check = checks(found=found)["cluster stack"]
+    assert check.result is applying
+    assert check.remedy or check.result is Result.PASS
+
+
+def test_a_foreign_stack_of_that_name_fails() -> None:
+    check = checks(found=stack("CREATE_COMPLETE", tags={}))["cluster stack"]
+    assert check.result is Result.FAIL
+    assert "does not carry the tags" in check.seen
+
+
+def test_a_frozen_cluster_may_be_planned_for_but_not_changed() -> None:
+    found = stack("UPDATE_COMPLETE", tags={**OURS, "camunda:frozen": "audit"})
+    assert checks(found=found, planning=True)["freeze"].result is Result.WARN
+    check = checks(found=found)["freeze"]
+    assert check.result is Result.FAIL
+    assert "audit" in check.seen
+
+
+def test_a_name_too_long_for_dns_fails() -> None:
+    assert checks(name="c" * 63)["names"].result is Result.PASS
+    check = checks(name="c" * 64)["names"]
+    assert check.result is Result.FAIL
+    assert "a label in DNS may have 63" in check.seen
+
+
+@pytest.mark.parametrize("tag", ["latest", "8.9.0-alpha3", "8.9.0-rc1", "SNAPSHOT", "8.9"])
+def test_an_image_that_is_no_release_fails(tag: str) -> None:
+    check = checks(OrchestrationImage=f"camunda/camunda:{tag}")["images"]
+    assert check.result is Result.FAIL
+    assert tag in check.seen
+
+
+def test_a_region_whose_database_authority_is_unknown_fails() -> None:
+    check = checks(certificate="The bundle holds no root of region 'mars'.")
+    assert check["database certificate"].result is Result.FAIL
+
+
+class TestOperation:
+    @pytest.fixture
+    def world(self) -> World:
+        return World()
+
+    def test_the_report_has_every_check(self, world: World) -> None:
+        report = world.preflight.check(REQUEST, planning=False)
+        assert report["result"] == "PASS"
+        assert len(report["checks"]) == 18
+
+    def test_a_warning_does_not_end_it(self, world: World) -> None:
+        world.account.found = replace(ROOMY, vcpu=None)
+        assert world.preflight.check(REQUEST, planning=False)["result"] == "WARN"
+
+    def test_a_failure_ends_it(self, world: World) -> None:
+        world.account.found = replace(ROOMY, vcpu=Quota(6, 0))
+        with pytest.raises(PreflightFailed, match="Fargate vCPU"):
+            world.preflight.check(REQUEST, planning=True)
+
+    def test_a_frozen_cluster_has_an_error_of_its_own(self, world: World) -> None:
+        frozen = stack("UPDATE_COMPLETE", tags={**OURS, "camunda:frozen": "audit"})
+        world.stacks.stacks["control-demo"] = frozen
+        with pytest.raises(ClusterFrozen, match="audit"):
+            world.preflight.check(REQUEST, planning=False)
+        assert world.preflight.check(REQUEST, planning=True)["result"] == "WARN"
+
+    def test_a_plan_is_measured_by_its_own_parameters(self, world: World) -> None:
+        world.account.found = replace(ROOMY, vcpu=Quota(14, 0))
+        arn = world.stacks.create_change_set(
+            stack="control-demo",
+            name="plan-x",
+            create=True,
+            template_url="https://template",
+            parameters={"Brokers": "4"},
+            tags={},
+            description="",
+        )
+        world.preflight.check(REQUEST, planning=False)
+        with pytest.raises(PreflightFailed, match="18 needed"):
+            world.preflight.check({**REQUEST, "changeSet": arn}, planning=False)
+
+
+def table(*routes: Mapping[str, str], subnet: str = "", main: bool = False) -> dict[str, Any]:
+    association = {"SubnetId": subnet} if subnet else {}
+    return {"Associations": [{**association, "Main": main}], "Routes": list(routes)}
+
+
+LOCAL = {"DestinationCidrBlock": "10.0.0.0/16", "GatewayId": "local", "State": "active"}
+NAT = {"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": "nat-1", "State": "active"}
+
+
+@pytest.mark.parametrize(
+    ("tables", "way"),
+    [
+        ([table(LOCAL, NAT, subnet="s")], "nat-1"),
+        ([table(LOCAL, subnet="s")], ""),
+        ([table(LOCAL, subnet="s"), table(NAT, main=True)], ""),
+        ([table(NAT, subnet="other"), table(LOCAL, main=True)], ""),
+        ([table(NAT, subnet="other"), table(NAT, main=True)], "nat-1"),
+        ([table({**NAT, "State": "blackhole"}, subnet="s")], ""),
+        ([], ""),
+    ],
+)
+def test_the_way_out_is_where_the_default_route_of_the_subnet_leads(
+    tables: list[dict[str, Any]], way: str
+) -> None:
+    assert way_out(tables, "s") == way
+
+
+def test_addresses_are_counted_per_subnet() -> None:
+    assert ROOMY.network is not None
+    three = ROOMY.network.subnets
+    tight = Network(True, True, (replace(three[0], free=14), *three[1:]))
+    assert checks(replace(ROOMY, network=tight))["free addresses"].result is Result.PASS
+    tight = Network(True, True, (replace(three[0], free=13), *three[1:]))
+    assert checks(replace(ROOMY, network=tight))["free addresses"].result is Result.FAIL
