@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 from ministack.core.responses import new_uuid
-from ministack.services import apigateway_v1, ec2, ecs, lambda_svc
+from ministack.services import ec2, ecs, lambda_svc, rds, s3
 from ministack.services.cloudformation import helpers, provisioners
 
 from local.aws.shapes import api_parameters
@@ -75,26 +75,8 @@ def install() -> None:
         provisioners._REPLACING_PROPERTIES.setdefault(type_name, properties)
     provisioners._sfn_definition = _definition_as_json(provisioners._sfn_definition)
     helpers._resolve_document = _virtual_hosted(helpers._resolve_document)
-    apigateway_v1._import_rest_api = _with_gateway_responses(apigateway_v1._import_rest_api)
-
-
-# --- API Gateway -------------------------------------------------------------------------------
-
-
-def _with_gateway_responses(own: Any) -> Any:
-    """The import of an OpenAPI document also takes its gateway responses.
-
-    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-gateway-responses.html
-    """
-
-    def import_api(document: dict[str, Any], *rest: Any) -> str:
-        api_id: str = own(document, *rest)
-        responses = document.get("x-amazon-apigateway-gateway-responses") or {}
-        for kind, response in responses.items():
-            apigateway_v1._put_gateway_response(api_id, kind, response)
-        return api_id
-
-    return import_api
+    _refuse_deletion("AWS::S3::Bucket", _not_empty)
+    _refuse_deletion("AWS::RDS::DBCluster", _protected)
 
 
 # --- EC2 ---------------------------------------------------------------------------------------
@@ -322,6 +304,37 @@ def _definition_as_json(own: Any) -> Any:
         return text
 
     return definition
+
+
+# --- What AWS refuses to delete ------------------------------------------------------------------
+
+
+def _refuse_deletion(type_name: str, reason: Any) -> None:
+    """Let `reason(physical_id)` say why AWS would not delete a resource; empty if it would."""
+    handlers = provisioners._RESOURCE_HANDLERS[type_name]
+    own = handlers["delete"]
+
+    def delete(physical_id: str, properties: Properties) -> None:
+        if words := reason(physical_id):
+            raise ValueError(words)
+        own(physical_id, properties)
+
+    handlers["delete"] = delete
+
+
+def _not_empty(bucket: str) -> str:
+    found = s3._buckets.get(bucket)
+    if found and (found["objects"] or s3._bucket_has_versions(bucket)):
+        return f"The bucket you tried to delete is not empty: {bucket}"
+    return ""
+
+
+def _protected(identifier: str) -> str:
+    if rds._clusters.get(identifier, {}).get("DeletionProtection"):
+        return (
+            "Cannot delete protected Cluster, please disable deletion protection and try again."
+        )
+    return ""
 
 
 # --- Documents in S3 ---------------------------------------------------------------------------

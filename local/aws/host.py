@@ -115,11 +115,13 @@ def _check_port(config: LocalConfig) -> None:
 
 def _extended_emulator(instance: Instance) -> LambdaPool:
     # Imported only after the environment is set.
-    from local.aws import audit, cloudformation, functions, iam, stepfunctions
+    from local.aws import apigateway, audit, cloudformation, functions, iam, schedules, stepfunctions
 
+    apigateway.install()
     cloudformation.install()
     iam.install()
     audit.install(instance.config.authorisation_log)
+    schedules.install()
     stepfunctions.install()
     pool = LambdaPool(
         instance,
