@@ -1,0 +1,176 @@
+"""The same cases for DynamoDB and Step Functions (in moto) and for their twins in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+from lifecycle.adapters import aws
+from lifecycle.adapters.dynamodb import DynamoTable
+from lifecycle.adapters.dynamodb_memory import MemoryTable
+from lifecycle.adapters.stepfunctions import StepFunctionsExecutions
+from lifecycle.adapters.stepfunctions_memory import MemoryExecutions
+from lifecycle.core.operation import Lock, Operation
+from lifecycle.errors import AwsRefused, MachineNotDeployed, StartUncertain
+from moto import mock_aws
+
+from tools.generate_parameters import ROOT, load_template
+
+REGION = "eu-central-1"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+MACHINE = f"arn:aws:states:{REGION}:123456789012:stateMachine:control-scale"
+MISSING = f"arn:aws:states:{REGION}:123456789012:stateMachine:control-none"
+EXECUTION = f"{MACHINE.replace(':stateMachine:', ':execution:')}:demo.scale.k"
+
+
+def op(key: str, minutes: int = 0, cluster: str = "demo") -> Operation:
+    name = f"{cluster}.scale.{key}"
+    at = (NOW + timedelta(minutes=minutes)).isoformat(timespec="milliseconds")
+    return Operation(name, f"arn:e:{name}", cluster, "scale", at)
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name, value in (
+        ("AWS_DEFAULT_REGION", REGION),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+    ):
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        aws.client.cache_clear()
+        yield
+    aws.client.cache_clear()
+
+
+@pytest.fixture(params=["memory", "dynamodb"])
+def table(request: pytest.FixtureRequest) -> Any:
+    if request.param == "memory":
+        return MemoryTable()
+    request.getfixturevalue("cloud")
+    declared = load_template(ROOT / "template.yaml")["Resources"]["Table"]["Properties"]
+    kept = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+    boto3.client("dynamodb").create_table(
+        TableName="table", **{name: declared[name] for name in kept}
+    )
+    return DynamoTable("table")
+
+
+@pytest.fixture(params=["memory", "stepfunctions"])
+def executions(request: pytest.FixtureRequest) -> Any:
+    if request.param == "memory":
+        return MemoryExecutions(machines={MACHINE})
+    request.getfixturevalue("cloud")
+    boto3.client("stepfunctions").create_state_machine(
+        name="control-scale", definition="{}", roleArn="arn:aws:iam::123456789012:role/machine"
+    )
+    return StepFunctionsExecutions()
+
+
+class TestRecords:
+    def test_the_first_claim_is_written_and_any_other_gets_it(self, table: Any) -> None:
+        assert table.claim(op("k"), caller="ada", request_hash="h1", now=NOW) is None
+        there = table.claim(op("k"), caller="bob", request_hash="h2", now=NOW)
+        assert (there.caller, there.request_hash) == ("ada", "h1")
+        assert table.find("demo.scale.k") == there
+
+    def test_the_machine_begins_and_goes_on_in_the_callers_record(self, table: Any) -> None:
+        table.claim(op("k"), caller="ada", request_hash="h1", now=NOW)
+        table.begin(dataclasses.replace(op("k"), started_at="later"), now=NOW)
+        table.progress(op("k"), step="One", detail="a", now=NOW)
+        table.progress(op("k"), step="One", detail="b", now=NOW)
+        table.progress(op("k"), step="Two", detail="c", now=NOW)
+        table.end(op("k"), result="SUCCEEDED", report_key="key", now=NOW)
+        found = table.find("demo.scale.k")
+        assert (found.caller, found.started_at) == ("ada", op("k").started_at)
+        assert [entry["step"] for entry in found.timeline] == ["One", "Two"]
+        assert (found.step, found.detail) == ("Two", "c")
+        assert (found.result, found.report_key) == ("SUCCEEDED", "key")
+
+    def test_a_record_without_a_caller_has_none(self, table: Any) -> None:
+        table.begin(op("k"), now=NOW)
+        found = table.find("demo.scale.k")
+        assert (found.caller, found.request_hash, found.result) == ("", "", "")
+
+    def test_only_the_request_that_wrote_it_withdraws_it(self, table: Any) -> None:
+        table.claim(op("k"), caller="ada", request_hash="h1", now=NOW)
+        table.withdraw("demo.scale.k", "h2")
+        table.withdraw("demo.scale.other", "h1")
+        assert table.find("demo.scale.k") is not None
+        table.withdraw("demo.scale.k", "h1")
+        assert table.find("demo.scale.k") is None
+
+    def test_a_clusters_records_come_newest_first_and_without_its_lock(self, table: Any) -> None:
+        for minutes, key in enumerate(("a", "b", "c")):
+            table.begin(op(key, minutes), now=NOW)
+        table.begin(op("d", 9, cluster="other"), now=NOW)
+        table.take(Lock("demo", "arn:e", "demo.scale.a", 1), now=0)
+        found = table.of_cluster("demo", 2)
+        assert [record.operation_id for record in found] == ["demo.scale.c", "demo.scale.b"]
+        assert table.of_cluster("none", 2) == []
+
+
+class TestExecutions:
+    def test_a_start_runs_with_its_input(self, executions: Any) -> None:
+        assert executions.start(MACHINE, "demo.scale.k", '{"count":4}')
+        found = executions.describe(EXECUTION)
+        assert (found.arn, found.status, found.input) == (EXECUTION, "RUNNING", '{"count":4}')
+        assert executions.is_running(EXECUTION)
+
+    def test_the_same_start_again_is_no_error(self, executions: Any) -> None:
+        executions.start(MACHINE, "demo.scale.k", '{"count":4}')
+        assert executions.start(MACHINE, "demo.scale.k", '{"count":4}')
+
+    def test_a_name_with_another_input_is_taken(self, executions: Any) -> None:
+        executions.start(MACHINE, "demo.scale.k", '{"count":4}')
+        assert not executions.start(MACHINE, "demo.scale.k", '{"count":5}')
+
+    def test_what_does_not_exist_is_none(self, executions: Any) -> None:
+        assert executions.describe(EXECUTION) is None
+        assert not executions.is_running(EXECUTION)
+
+    def test_a_machine_that_is_not_there_is_told(self, executions: Any) -> None:
+        with pytest.raises(MachineNotDeployed):
+            executions.start(MISSING, "demo.none.k", "{}")
+
+
+class TestUncertainty:
+    """Which answers of AWS leave it open whether something was started."""
+
+    @pytest.mark.parametrize(
+        ("error", "raised"),
+        [
+            ("AccessDeniedException", AwsRefused),
+            ("InvalidExecutionInput", AwsRefused),
+            ("ExecutionLimitExceeded", AwsRefused),
+            ("ThrottlingException", StartUncertain),
+            ("InternalServerError", StartUncertain),
+            ("SomethingNew", StartUncertain),
+            (ReadTimeoutError(endpoint_url="https://states"), StartUncertain),
+        ],
+    )
+    def test_only_a_definite_refusal_is_one(
+        self,
+        cloud: None,
+        monkeypatch: pytest.MonkeyPatch,
+        error: str | Exception,
+        raised: type[Exception],
+    ) -> None:
+        del cloud
+        failure = (
+            ClientError({"Error": {"Code": error, "Message": "no"}}, "StartExecution")
+            if isinstance(error, str)
+            else error
+        )
+
+        def fail(**_: object) -> object:
+            raise failure
+
+        monkeypatch.setattr(aws.client("stepfunctions"), "start_execution", fail)
+        with pytest.raises(raised):
+            StepFunctionsExecutions().start(MACHINE, "demo.scale.k", "{}")
