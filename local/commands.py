@@ -77,7 +77,10 @@ class Commands:
         self._say_running()
 
     def demo(self) -> None:
-        """Do as `up` does, show the result, and stop everything again, also after a failure."""
+        """Do as `up` does, show the result, tear the cluster down and stop everything again.
+
+        After a failure everything is stopped as well; kept, the cluster stays.
+        """
         if instance.running(self.instance):
             raise instance.InstanceError(
                 f"an instance already runs in {self.instance.config.root}: `make down` first"
@@ -89,6 +92,8 @@ class Commands:
             self._launch(detached=self.keep)
             self._deploy()
             self._show(self._provision())
+            if not self.keep:
+                self._tear_down()
         finally:
             self._stop_unless_kept()
         self.screen.say()
@@ -166,14 +171,27 @@ class Commands:
 
     def _provision(self) -> dict[str, Any]:
         request = json.loads(self.request.read_text())
-        name = f"{request['clusterName']}.provision.{datetime.now(UTC):%Y%m%dT%H%M%S}"
-        machine = f"{CONTROL_STACK}-provision"
-        arns = self.instance.client("stepfunctions").list_state_machines()["stateMachines"]
-        arn = next(entry["stateMachineArn"] for entry in arns if entry["name"] == machine)
-        self.screen.say(f"Provisioning from {_relative(self.request)}, execution {name}")
-        started = self.instance.client("stepfunctions").start_execution(
-            stateMachineArn=arn, name=name, input=json.dumps(request)
+        return self._run("provision", request, f"Provisioning from {_relative(self.request)}")
+
+    def _tear_down(self) -> None:
+        cluster = json.loads(self.request.read_text())["clusterName"]
+        self.screen.say()
+        request = {"clusterName": cluster, "confirm": cluster}
+        result = self._run("teardown", request, "Tearing down, which KEEP=1 skips")
+        self.screen.say(_leftovers(result))
+
+    def _run(self, machine: str, request: dict[str, Any], words: str) -> dict[str, Any]:
+        """Run one machine and show its progress; gives its output."""
+        states = self.instance.client("stepfunctions")
+        name = f"{request['clusterName']}.{machine}.{datetime.now(UTC):%Y%m%dT%H%M%S}"
+        arns = states.list_state_machines()["stateMachines"]
+        arn = next(
+            entry["stateMachineArn"]
+            for entry in arns
+            if entry["name"] == f"{CONTROL_STACK}-{machine}"
         )
+        self.screen.say(f"{words}, execution {name}")
+        started = states.start_execution(stateMachineArn=arn, name=name, input=json.dumps(request))
         return progress.follow(
             self.instance, self.screen, started["executionArn"], self._table_name()
         )
@@ -282,6 +300,25 @@ def _checks(verification: dict[str, Any]) -> Table:
     for entry in verification["checks"]:
         result = str(entry["result"])
         table.add_row(Text(result, style=styles.get(result, "")), entry["name"], entry["seen"])
+    return table
+
+
+def _leftovers(result: dict[str, Any]) -> Table:
+    plan = result["plan"]
+    total = plan["monthlyCost"]
+    cost = f"{total} {plan['currency']} a month" if total else "not every price or size is known"
+    table = Table(
+        title=f"What AWS would keep ({cost}); here it ends with the instance",
+        title_justify="left",
+        title_style="bold",
+        show_header=False,
+        box=None,
+    )
+    snapshot = "AWS::RDS::DBCluster"
+    for one in plan["kept"]:
+        named = ", ".join(result["snapshots"]) if one["type"] == snapshot else one["id"]
+        cost = one["monthlyCost"] or one["price"]
+        table.add_row(one["logicalId"], one["what"], Text(named, overflow="fold"), cost)
     return table
 
 

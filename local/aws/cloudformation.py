@@ -66,6 +66,7 @@ def install() -> None:
     _extend("AWS::EC2::VPC", _add_vpc_cidr)
     _extend("AWS::ECS::Cluster", _add_service_connect_defaults)
     _extend("AWS::Lambda::Function", _add_vpc_config)
+    _extend("AWS::RDS::DBCluster", _add_database_tags)
     handlers["AWS::ECS::TaskDefinition"] |= {
         "create": _create_task_definition,
         "update": _update_task_definition,
@@ -195,6 +196,11 @@ def _add_vpc_config(physical_id: str, properties: Properties) -> dict[str, Any]:
         }
     else:
         config.pop("VpcConfig", None)
+    return {}
+
+
+def _add_database_tags(physical_id: str, properties: Properties) -> dict[str, Any]:
+    rds._tags[rds._clusters[physical_id]["DBClusterArn"]] = list(properties.get("Tags", []))
     return {}
 
 
@@ -331,9 +337,7 @@ def _not_empty(bucket: str) -> str:
 
 def _protected(identifier: str) -> str:
     if rds._clusters.get(identifier, {}).get("DeletionProtection"):
-        return (
-            "Cannot delete protected Cluster, please disable deletion protection and try again."
-        )
+        return "Cannot delete protected Cluster, please disable deletion protection and try again."
     return ""
 
 

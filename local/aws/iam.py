@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import cloudformation, iam
+from ministack.services import cloudformation, iam, rds, tagging
 
 from local.config import ACCOUNT_ID, REGION
 
@@ -41,6 +41,11 @@ def install() -> None:
     iam_evaluator._resolve_condition_key = _transport_is_secure(
         iam_evaluator._resolve_condition_key
     )
+    # Services whose tags a policy's `aws:ResourceTag` does not see otherwise.
+    tagging._RESOURCE_TAG_COLLECTORS |= {
+        "elasticfilesystem": tagging._collect_efs,
+        "rds": rds._tags.items,
+    }
 
 
 def _as_on_aws(own: Any) -> Any:
@@ -48,6 +53,10 @@ def _as_on_aws(own: Any) -> Any:
         found: str = own(service, method, path, headers, body, *rest)
         if service == "cloudformation" and found == "*":
             return _stack_of_change_set(rest[0])
+        if service == "elasticfilesystem" and found == "*":
+            named = (rest[0].get("FileSystemId") or [""])[0]
+            prefix = f"arn:aws:elasticfilesystem:{REGION}:{ACCOUNT_ID}:file-system/"
+            return prefix + named if named else "*"
         if service == "scheduler":
             return _in_its_group(found, body)
         if service != "ecs":
