@@ -108,15 +108,15 @@ PLANNED: Schema = closed(
     "parameters",
     "replace",
 )
+CONFIRM: Schema = {**TEXT, "description": "The cluster's name, typed again"}
 BODIES: Mapping[str, Schema] = {
     "provisionCluster": {"oneOf": [APPLY, PROVISION]},
-    "tearDownCluster": closed(
-        {
-            "confirm": {**TEXT, "description": "The cluster's name, typed again"},
-            "dryRun": {"type": "boolean", "default": False},
-        },
-        "dryRun",
-    ),
+    "tearDownCluster": {
+        "oneOf": [
+            closed({"confirm": CONFIRM, "dryRun": {"const": False}}, "dryRun"),
+            closed({"confirm": CONFIRM, "dryRun": {"const": True}}, "confirm"),
+        ]
+    },
     "scaleBrokers": closed({"count": BROKERS}),
     "planChange": {
         "oneOf": [closed({"scale": closed({"count": BROKERS})}), closed({"provision": PLANNED})]
