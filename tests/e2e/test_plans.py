@@ -1,0 +1,186 @@
+"""Plans on the embedded AWS: made, looked at, applied; stale and foreign ones refused; expired."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from local.component import Instance
+from local.config import CONTROL_STACK, REPOSITORY, LocalConfig
+from local.instance import leftovers
+from tests.e2e.test_provisioning import Cloud
+
+BLOCK = "127.161"
+STACK = f"{CONTROL_STACK}-demo"
+
+
+class Plans(Cloud):
+    """A running instance whose plan and provision machines are driven with boto3."""
+
+    def run(self, verb: str, given: Any) -> dict[str, Any]:
+        """Run one machine to its end; its output, or its error and cause."""
+        started = self.client("stepfunctions").start_execution(
+            stateMachineArn=self.machine.replace("-provision", f"-{verb}"),
+            name=f"{given['clusterName']}.{verb}.{uuid.uuid4().hex[:8]}",
+            input=json.dumps(given),
+        )
+        found = self.ended(started["executionArn"])
+        if found["status"] == "SUCCEEDED":
+            return dict(json.loads(found["output"]))
+        return {"error": found["error"], "cause": found["cause"]}
+
+    def plan(self, cluster: str = "demo", **parameters: Any) -> dict[str, Any]:
+        answer = self.run("plan", {"clusterName": cluster, "provision": {"parameters": parameters}})
+        assert "plan" in answer, answer
+        return dict(answer["plan"])
+
+    def stored(self, key: str) -> str:
+        bucket = self.outputs()["ArtifactBucketName"]
+        return str(self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode())
+
+    def outputs(self, stack: str = CONTROL_STACK) -> dict[str, str]:
+        found = self.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+        return {entry["OutputKey"]: entry["OutputValue"] for entry in found["Outputs"]}
+
+    def retention(self) -> int:
+        group = self.outputs(STACK)["OrchestrationLogGroup"]
+        groups = self.client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+        return int(groups[0]["retentionInDays"])
+
+    def change_sets(self, stack: str) -> list[str]:
+        found = self.client("cloudformation").list_change_sets(StackName=stack)["Summaries"]
+        return [
+            one["ChangeSetName"] for one in found if one["ExecutionStatus"] != "EXECUTE_COMPLETE"
+        ]
+
+    def set_connectors(self, count: int) -> None:
+        self.client("ecs").update_service(cluster=STACK, service="connectors", desiredCount=count)
+
+
+@pytest.fixture(scope="module")
+def plans(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plans]:
+    instance = Instance.of(LocalConfig(tmp_path_factory.mktemp("instance"), BLOCK, "fake"))
+
+    def command(name: str) -> subprocess.CompletedProcess[str]:
+        options = ["--root", str(instance.config.root), "--block", BLOCK, "--brokers", "fake"]
+        return subprocess.run(  # noqa: S603
+            [sys.executable, "-m", "local", name, *options],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    up = command("up")
+    try:
+        assert up.returncode == 0, up.stdout + up.stderr
+        yield Plans(instance)
+    finally:
+        command("down")
+        assert leftovers(instance) == []
+
+
+def test_a_plan_is_made_looked_at_and_applied(plans: Plans) -> None:
+    before = plans.counts("demo")
+    plan = plans.plan(LogRetentionDays=90)
+    assert (plan["status"], plan["kind"]) == ("READY", "update")
+    assert plan["counts"]["replace"] == plan["counts"]["remove"] == 0
+    text = plans.stored(plan["textKey"])
+    assert "LogRetentionDays: '30' -> '90'" in text
+    assert "OrchestrationLogGroup (AWS::Logs::LogGroup) is changed in place" in text
+    assert plans.retention() == 30
+    applied = plans.run("provision", plan["apply"])
+    assert applied["result"] == "SUCCEEDED", applied
+    assert plans.retention() == 90
+    assert plans.counts("demo") == before
+    assert plans.locks() == []
+
+
+def test_the_plan_of_an_applied_plan_changes_nothing(plans: Plans) -> None:
+    plan = plans.plan()
+    assert (plan["status"], plan["apply"]) == ("UNCHANGED", None)
+    assert plans.change_sets(STACK) == []
+
+
+def test_a_stale_plan_is_refused_by_what_differs(plans: Plans) -> None:
+    plan = plans.plan(LogRetentionDays=60)
+    plans.set_connectors(2)
+    try:
+        refused = plans.run("provision", plan["apply"])
+    finally:
+        plans.set_connectors(1)
+    assert refused["error"] == "PlanStale", refused
+    assert "ConnectorsService: planned at 1, now 2" in refused["cause"]
+    assert plans.retention() != 60
+    assert plans.locks() == []
+
+
+def test_a_change_set_of_another_tool_is_refused(plans: Plans) -> None:
+    cloudformation = plans.client("cloudformation")
+    stack = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
+    foreign = cloudformation.create_change_set(
+        StackName=STACK,
+        ChangeSetName="by-hand",
+        UsePreviousTemplate=True,
+        Parameters=[
+            {**parameter, "ParameterValue": "14"}
+            if parameter["ParameterKey"] == "LogRetentionDays"
+            else {"ParameterKey": parameter["ParameterKey"], "UsePreviousValue": True}
+            for parameter in stack["Parameters"]
+        ],
+        Capabilities=["CAPABILITY_IAM"],
+    )["Id"]
+    try:
+        for named in (foreign, "by-hand"):
+            refused = plans.run("provision", {"clusterName": "demo", "changeSet": named})
+            assert refused["error"] == "PlanUnknown", refused
+    finally:
+        cloudformation.delete_change_set(ChangeSetName=foreign)
+    assert plans.retention() != 14
+
+
+def test_a_refused_plan_leaves_its_report_and_no_change_set(plans: Plans) -> None:
+    refused = plans.run(
+        "plan", {"clusterName": "demo", "provision": {"parameters": {"DatabaseName": "other"}}}
+    )
+    assert refused["error"] == "ChangeSetRefused", refused
+    assert "DatabaseCluster" in refused["cause"]
+    key = next(word for word in refused["cause"].split() if word.startswith("plans/demo/"))
+    assert "REFUSED" in plans.stored(key)
+    assert not [name for name in plans.change_sets(STACK) if name in key]
+
+
+def test_an_expired_plan_of_a_new_cluster_leaves_nothing(plans: Plans) -> None:
+    plan = plans.plan("fresh")
+    stack = f"{CONTROL_STACK}-fresh"
+    assert plan["kind"] == "create"
+    assert stack in plans.stacks()
+    name = plan["changeSet"].split("/")[1]
+    scheduler = plans.client("scheduler")
+    group = next(
+        resource["PhysicalResourceId"]
+        for resource in plans.client("cloudformation").describe_stack_resources(
+            StackName=CONTROL_STACK
+        )["StackResources"]
+        if resource["LogicalResourceId"] == "PlanSchedules"
+    )
+    schedules = [
+        scheduler.get_schedule(Name=found["Name"], GroupName=group)
+        for found in scheduler.list_schedules(GroupName=group)["Schedules"]
+    ]
+    (schedule,) = [one for one in schedules if name in one["Target"]["Input"]]
+    assert schedule["ScheduleExpression"] == f"at({plan['expiresAt'][:19]})"
+    assert schedule["ActionAfterCompletion"] == "DELETE"
+    answer = plans.client("lambda").invoke(
+        FunctionName=schedule["Target"]["Arn"], Payload=schedule["Target"]["Input"]
+    )
+    assert json.loads(answer["Payload"].read()) == {"changeSet": True, "stack": True}
+    assert stack not in plans.stacks()
+    assert plans.locks() == []
