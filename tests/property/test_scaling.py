@@ -52,6 +52,7 @@ class Execution:
         self.decision: dict[str, Any] = {"memory": {"back_to": 0}, "cluster": {}}
         self.sent = 0
         self.taking_back = False
+        self.stutters = False
         self.error: LifecycleError | None = None
         self.ended = ""
 
@@ -64,6 +65,10 @@ class Execution:
                 memory=self.decision["memory"],
                 sent=self.sent or None,
             )
+            if self.stutters and self.decision["action"] != Action.DONE:
+                # The function did its work and died; Step Functions calls it again.
+                self.stutters = False
+                self._act(world)
             self._act(world)
         except LifecycleError as error:
             self._caught(world, error)
@@ -210,6 +215,21 @@ class Scaling(RuleBasedStateMachine):
     @rule()
     def ecs_replaces_it(self) -> None:
         self._replace_hanging()
+
+    @precondition(lambda self: self.running is not None)
+    @rule()
+    def the_next_function_is_called_twice(self) -> None:
+        assert self.running is not None
+        self.running.stutters = True
+
+    @precondition(lambda self: self.world.cluster.dialect == "8.9")
+    @rule(count=st.integers(2, MOST))
+    def somebody_sets_the_count_by_hand(self, count: int) -> None:
+        """Without leases a broker that was removed could keep the place of one that was not."""
+        self.world.tasks.desired = count
+        self.accident = True
+        self.world.pass_seconds(5)
+        self.accident = False
 
     @rule(how=st.sampled_from(["before", "after", "refused"]))
     def the_next_answer_is_lost(self, how: str) -> None:

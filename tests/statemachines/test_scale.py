@@ -27,6 +27,16 @@ FUNCTIONS = (
 )
 
 
+SETTINGS = Settings(
+    control_stack=CONTROL,
+    region="eu-central-1",
+    table_name="table",
+    artifact_bucket="artifacts",
+    deployment_role_arn="arn:role",
+    cluster_template="/opt/cluster.yaml",
+)
+
+
 class Scale:
     """The scale machine on a running cluster in memory; every wait lets its time pass."""
 
@@ -41,17 +51,9 @@ class Scale:
         self.monkeypatch = monkeypatch
         self.on_wait: Callable[[], None] = lambda: None
         world = self.world
-        settings = Settings(
-            control_stack=CONTROL,
-            region="eu-central-1",
-            table_name="table",
-            artifact_bucket="artifacts",
-            deployment_role_arn="arn:role",
-            cluster_template="/opt/cluster.yaml",
-        )
         self.functions: dict[str, Function] = {
             "ValidateScaling": load_handler(
-                "validate_scaling", settings=lambda: settings, stacks=lambda: world.stacks
+                "validate_scaling", settings=lambda: SETTINGS, stacks=lambda: world.stacks
             ),
             "BeginOperation": load_handler(
                 "begin_operation", journal=lambda: world.journal, announcer=lambda: world.announcer
@@ -481,3 +483,107 @@ def test_ambiguous_answers_again_and_again_end_in_words(scale: Scale) -> None:
     scale.world.management.lost = []
     assert scale.run(4, number=2).status == "SUCCEEDED"
     scale.settled(4)
+
+
+class TestPlan:
+    """The branch of the plan machine that plans scaling."""
+
+    def run(self, scale: Scale, count: Any, number: int = 1) -> Result:
+        world = scale.world
+        functions = dict.fromkeys(
+            ("PreflightCluster", "CreatePlan", "TellPlan"), lambda _: pytest.fail("not for this")
+        )
+        functions |= {
+            "ValidateRequest": load_handler(
+                "validate_request", settings=lambda: SETTINGS, stacks=lambda: world.stacks
+            ),
+            "PlanScale": load_handler("plan_scale", scale_planner=lambda: world.planner),
+            "FailPlan": lambda event: {
+                "error": event["error"]["Error"],
+                "cause": json.loads(event["error"]["Cause"])["errorMessage"],
+            },
+        }
+        return run(
+            "plan",
+            functions,
+            {"clusterName": "demo", "scale": {"count": count}},
+            monkeypatch=scale.monkeypatch,
+            name=f"demo.plan.{number}",
+        )
+
+    def test_it_tells_what_camunda_and_the_machine_would_do_and_changes_nothing(
+        self, scale: Scale
+    ) -> None:
+        result = self.run(scale, 4)
+        assert result.status == "SUCCEEDED", result.cause
+        plan = result.output["plan"]
+        assert (plan["status"], plan["from"], plan["to"]) == ("READY", 3, 4)
+        assert any("PARTITION_JOIN broker 3" in one for one in plan["operations"])
+        assert plan["moves"]
+        assert plan["brokersWithoutPartition"] == []
+        assert float(plan["cost"]["after"]) > float(plan["cost"]["before"])
+        assert plan["apply"] == {"clusterName": "demo", "count": 4}
+        text = scale.world.artifacts.objects[plan["textKey"]].decode()
+        assert "1. set the desired count to 4" in text
+        assert "partition 1: 0, 1, 2 -> " in text
+        assert "PASS every broker runs" in text
+        assert scale.world.tasks.desired == 3
+        assert scale.world.management.writes == 0
+        assert scale.world.table.locks == {}
+        assert scale.run(plan["apply"]["count"]).status == "SUCCEEDED"
+        full = json.loads(scale.world.artifacts.objects[plan["planKey"]])
+        placed = {
+            str(replica.partition)
+            for member in scale.world.brokers.configuration().members
+            for replica in member.partitions
+            if member.id in full["placement"]["after"][str(replica.partition)]
+        }
+        assert placed == set(full["placement"]["after"])
+
+    def test_brokers_that_would_stay_empty_are_named(self, scale: Scale) -> None:
+        plan = self.run(scale, 6).output["plan"]
+        assert plan["brokersWithoutPartition"] == [5]
+
+    def test_scaling_in_names_the_protected(self, scale: Scale) -> None:
+        scale.run(4)
+        plan = self.run(scale, 3).output["plan"]
+        text = scale.world.artifacts.objects[plan["textKey"]].decode()
+        assert "protect the 3 tasks that stay" in text
+        assert "set the desired count to 4" not in text
+
+    def test_nothing_to_do_is_told(self, scale: Scale) -> None:
+        assert self.run(scale, 3).output["plan"]["status"] == "UNCHANGED"
+
+    def test_a_refusal_names_every_check_and_is_kept(self, scale: Scale) -> None:
+        scale.world.quota.limit = 1.0
+        scale.world.tasks.deployments = ()
+        result = self.run(scale, 4)
+        assert (result.status, result.error) == ("FAILED", "ScalingRefused")
+        assert "Fargate quota:" in result.cause
+        assert "no deployment in progress:" in result.cause
+        kept = scale.world.artifacts.objects["plans/demo/demo.plan.1.txt"].decode()
+        assert "REFUSED" in kept
+
+    @pytest.mark.parametrize("count", [0, "four", None])
+    def test_a_count_that_is_none_is_refused(self, scale: Scale, count: Any) -> None:
+        result = self.run(scale, count)
+        assert (result.status, result.error) == ("FAILED", "InvalidRequest")
+        assert "scale.count" in result.cause
+
+
+def test_an_aborted_operation_leaves_no_protection_behind(scale: Scale) -> None:
+    world = scale.world
+    operation = scale_operation(9)
+    world.journal.begin(operation)
+    world.protector.protect(operation, world.stacks.stack.outputs, task_ids=list(world.tasks.tasks))
+    event = {
+        "detail": {
+            "status": "ABORTED",
+            "name": operation.operation_id,
+            "executionArn": operation.execution_arn,
+            "stateMachineArn": "arn:aws:states:eu-central-1:1:stateMachine:control-scale",
+            "input": json.dumps({"clusterName": "demo", "count": 4}),
+        }
+    }
+    assert world.cleaner.clean_up(event)["result"] == "ABORTED"
+    scale.settled(3)

@@ -21,13 +21,16 @@ from lifecycle.adapters.s3_memory import MemoryArtifacts
 from lifecycle.adapters.stepfunctions_memory import MemoryExecutions
 from lifecycle.core.credentials import Credentials
 from lifecycle.core.operation import Operation
+from lifecycle.core.parameters import cluster_parameters
 from lifecycle.core.stack import Stack
 from lifecycle.core.topology import ClusterConfiguration, PlannedChange, Readiness, Topology
 from lifecycle.errors import ManagementAmbiguous, ManagementRefused
 from lifecycle.operations.announce import Announcer
 from lifecycle.operations.change_brokers import BrokerChanger
+from lifecycle.operations.clean_up_operation import Cleaner
 from lifecycle.operations.finish_operation import Finisher
 from lifecycle.operations.journal import Journal
+from lifecycle.operations.plan_scaling import ScalePlanner
 from lifecycle.operations.probe_scaling import ScalingProber
 from lifecycle.operations.scale_cluster import (
     BrokerReader,
@@ -150,7 +153,10 @@ class ScalingWorld:
                 "arn:stack",
                 "UPDATE_COMPLETE",
                 outputs=outputs,
-                parameters={"BrokerCpu": "4096"},
+                parameters={
+                    name: str(declared.get("default", ""))
+                    for name, declared in cluster_parameters().items()
+                },
             )
         )
         self.cluster = SimulatedCluster(
@@ -228,6 +234,20 @@ class ScalingWorld:
     @property
     def changer(self) -> BrokerChanger:
         return BrokerChanger(management=lambda _: self.management, journal=self.journal)
+
+    @property
+    def planner(self) -> ScalePlanner:
+        return ScalePlanner(
+            reader=self.reader,
+            artifacts=self.artifacts,
+            operations=self.table,
+            clock=self.clock,
+            region="eu-central-1",
+        )
+
+    @property
+    def cleaner(self) -> Cleaner:
+        return Cleaner(journal=self.journal, finisher=self.finisher, tasks=self.tasks)
 
     @property
     def announcer(self) -> Announcer:

@@ -10,6 +10,7 @@ from lifecycle.adapters.account_memory import MemoryAccount
 from lifecycle.adapters.cloudformation_memory import MemoryStacks
 from lifecycle.adapters.dynamodb_memory import MemoryTable
 from lifecycle.adapters.ecs_memory import MemoryServices, MemoryTargets
+from lifecycle.adapters.ecs_tasks_memory import MemoryBrokerTasks
 from lifecycle.adapters.events_memory import MemoryEvents
 from lifecycle.adapters.probe_memory import MemoryProbe
 from lifecycle.adapters.rds_memory import MemoryDatabases
@@ -79,6 +80,11 @@ UNFORMED = {
     "topology": [],
 }
 PATHS = {name: {"ok": True, "seen": "answers 200"} for name in ("rest", "grpc", "connectors")}
+
+
+NO_BROKERS = MemoryBrokerTasks(
+    now=lambda: 0, leases=lambda: 0, on_start=lambda *_: None, on_stop=lambda _: None
+)
 
 
 @dataclass
@@ -221,7 +227,7 @@ class World:
 
     @property
     def cleaner(self) -> Cleaner:
-        return Cleaner(journal=self.journal, finisher=self.finisher)
+        return Cleaner(journal=self.journal, finisher=self.finisher, tasks=NO_BROKERS)
 
     @property
     def finisher(self) -> Finisher:

@@ -313,10 +313,11 @@ class Services(Protocol):
 class BrokerTasks(Protocol):
     """The ECS service of one cluster's brokers, task by task."""
 
-    def observe(self, ecs_cluster: str, service: str, *, since: str) -> BrokerService:
-        """Service, tasks with addresses and protection, failures since then (ISO 8601, UTC).
+    def observe(self, ecs_cluster: str, service: str, *, since: str = "") -> BrokerService:
+        """Service and tasks with addresses and protection.
 
-        Raises ``ServiceMissing``.
+        With ``since`` (ISO 8601, UTC) also why tasks failed to start from then on. Raises
+        ``ServiceMissing``.
         """
         ...
 

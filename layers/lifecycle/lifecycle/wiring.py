@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from lifecycle.operations.clean_up_operation import Cleaner
     from lifecycle.operations.discard_plan import Discarder
     from lifecycle.operations.finish_operation import Finisher
-    from lifecycle.operations.judge_health import HealthJudge
     from lifecycle.operations.journal import Journal
+    from lifecycle.operations.judge_health import HealthJudge
     from lifecycle.operations.locate_cluster import ClusterLocator
-    from lifecycle.operations.observe_health import HealthObserver
     from lifecycle.operations.make_plan import Planner
+    from lifecycle.operations.observe_health import HealthObserver
+    from lifecycle.operations.plan_scaling import ScalePlanner
     from lifecycle.operations.preflight_cluster import Preflight
     from lifecycle.operations.probe_cluster import Prober
     from lifecycle.operations.probe_health import HealthProber
@@ -306,9 +307,10 @@ def announcer() -> Announcer:
 
 def cleaner() -> Cleaner:
     """End of an operation whose execution could not end it."""
+    from lifecycle.adapters.ecs_tasks import EcsBrokerTasks
     from lifecycle.operations.clean_up_operation import Cleaner
 
-    return Cleaner(journal=journal(), finisher=finisher())
+    return Cleaner(journal=journal(), finisher=finisher(), tasks=EcsBrokerTasks())
 
 
 def finisher() -> Finisher:
@@ -364,6 +366,20 @@ def scale_observer() -> ScaleObserver:
     from lifecycle.operations.scale_cluster import ScaleObserver
 
     return ScaleObserver(reader=broker_reader(), journal=journal())
+
+
+def scale_planner() -> ScalePlanner:
+    """Plans of scaling."""
+    from lifecycle.adapters.dynamodb import DynamoTable
+    from lifecycle.operations.plan_scaling import ScalePlanner
+
+    return ScalePlanner(
+        reader=broker_reader(),
+        artifacts=artifacts(),
+        operations=DynamoTable(settings().table_name),
+        clock=SystemClock(),
+        region=settings().region,
+    )
 
 
 def count_setter() -> CountSetter:

@@ -31,12 +31,11 @@ class EcsBrokerTasks:
         api: ECSClient = client("ecs")
         return api
 
-    def observe(self, ecs_cluster: str, service: str, *, since: str) -> BrokerService:
-        """Service, tasks with addresses and protection, failures since then (ISO 8601, UTC)."""
+    def observe(self, ecs_cluster: str, service: str, *, since: str = "") -> BrokerService:
+        """Service and tasks with addresses and protection; with ``since`` what failed to start."""
         found = self._describe(ecs_cluster, service)
         tasks = self._tasks(ecs_cluster, service, "RUNNING")
         protected = self._protected(ecs_cluster, [task["taskArn"] for task in tasks])
-        start = datetime.fromisoformat(since)
         return BrokerService(
             name=found["serviceName"],
             desired=found["desiredCount"],
@@ -51,7 +50,7 @@ class EcsBrokerTasks:
                 for one in found.get("deployments", ())
             ),
             tasks=tuple(_task(task, protected) for task in tasks),
-            failures=self._failures(ecs_cluster, service, found, start),
+            failures=self._failures(ecs_cluster, service, found, since) if since else (),
         )
 
     def set_count(
@@ -137,10 +136,9 @@ class EcsBrokerTasks:
             if one["protectionEnabled"]
         }
 
-    def _failures(
-        self, ecs_cluster: str, service: str, found: Any, start: datetime
-    ) -> tuple[str, ...]:
+    def _failures(self, ecs_cluster: str, service: str, found: Any, since: str) -> tuple[str, ...]:
         """Tasks that could not be placed or started: never one that ran."""
+        start = datetime.fromisoformat(since)
         events = [
             event["message"]
             for event in found.get("events", ())[:10]

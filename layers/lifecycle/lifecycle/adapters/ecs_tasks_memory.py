@@ -46,7 +46,7 @@ class MemoryBrokerTasks:
 
     # The port
 
-    def observe(self, ecs_cluster: str, service: str, *, since: str) -> BrokerService:
+    def observe(self, ecs_cluster: str, service: str, *, since: str = "") -> BrokerService:
         """Describe service and tasks."""
         del since
         if service != self.name:

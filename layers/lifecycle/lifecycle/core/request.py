@@ -28,6 +28,8 @@ _CHANGE_SET: Final = re.compile(
     r"[a-zA-Z][-a-zA-Z0-9]{0,127}|arn:aws[a-z-]*:cloudformation:[-a-zA-Z0-9:/]{1,1500}"
 )
 _LOGICAL_ID: Final = re.compile(r"[A-Za-z0-9]{1,255}")
+# As many as the cluster template bootstraps at most.
+MOST_BROKERS: Final = 30
 BOOTSTRAP_PARAMETERS: Final = ("Brokers", "Partitions", "ReplicationFactor")
 
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html
@@ -72,14 +74,16 @@ class ProvisionRequest:
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """A request for a plan of provisioning, after validation.
+    """A request for a plan of provisioning, or of scaling, after validation.
 
     ``replace`` are logical ids of what holds data and may be replaced or removed by this plan.
+    ``count`` is the number of brokers to scale to, 0 for a plan of provisioning.
     """
 
     cluster: str
     parameters: Mapping[str, str]
     replace: tuple[str, ...]
+    count: int = 0
 
 
 def shown(value: object) -> str:
@@ -139,7 +143,7 @@ def read_provision_request(
 def read_plan_request(
     raw: object, declarations: Declarations, present: Mapping[str, str] | None = None
 ) -> PlanRequest:
-    """Validate the plan machine's input for provisioning: ``{"clusterName", "provision": {…}}``.
+    """Validate the plan machine's input: ``{"clusterName", "provision": {…}}`` or ``"scale"``.
 
     Raises ``InvalidRequest`` that lists every problem.
     """
@@ -152,8 +156,8 @@ def read_plan_request(
     if ("provision" in raw) == ("scale" in raw):
         both = ", ".join(name for name in ("provision", "scale") if name in raw)
         problems.append(Problem("(input)", both or None, "exactly one of provision and scale"))
-    elif "scale" in raw:
-        problems.append(Problem("scale", raw["scale"], "nothing yet: only provision is planned"))
+    count, wrong = _read_scale(raw["scale"]) if "scale" in raw else (0, [])
+    problems += wrong
     given = raw.get("provision", {})
     parameters: dict[str, str] = {}
     named: tuple[str, ...] = ()
@@ -169,7 +173,22 @@ def read_plan_request(
         problems.append(Problem("provision", given, "a JSON object with parameters"))
     if problems:
         raise invalid(problems)
-    return PlanRequest(cluster=str(cluster), parameters=parameters, replace=named)
+    return PlanRequest(cluster=str(cluster), parameters=parameters, replace=named, count=count)
+
+
+def _read_scale(given: object) -> tuple[int, list[Problem]]:
+    if not isinstance(given, Mapping):
+        return 0, [Problem("scale", given, "a JSON object with count")]
+    count, problems = read_count(given.get("count"), "scale.count")
+    return count, [*_unknown_fields(given, ("count",), "scale."), *problems]
+
+
+def read_count(given: object, field: str) -> tuple[int, list[Problem]]:
+    """Read a number of brokers. JSON has one kind of number: 4.0 is 4."""
+    number = int(given) if isinstance(given, float) and given.is_integer() else given
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST_BROKERS:
+        return 0, [Problem(field, given, f"a whole number from 1 to {MOST_BROKERS}")]
+    return number, []
 
 
 def _read_replace(given: object) -> tuple[tuple[str, ...], list[Problem]]:

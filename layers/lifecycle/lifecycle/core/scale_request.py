@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from lifecycle.core.names import CLUSTER_NAME_RULE, is_cluster_name
-from lifecycle.core.request import Problem, invalid
+from lifecycle.core.request import Problem, invalid, read_count
 
 SCALE_FIELDS: Final = ("clusterName", "count")
-# As many as the cluster template bootstraps at most.
-MOST_BROKERS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +32,10 @@ def read_scale_request(raw: object) -> ScaleRequest:
         for name in raw
         if name not in SCALE_FIELDS
     ]
-    cluster, count = raw.get("clusterName"), raw.get("count")
+    cluster = raw.get("clusterName")
     if not is_cluster_name(cluster):
         problems.append(Problem("clusterName", cluster, CLUSTER_NAME_RULE))
-    number = _whole(count)
-    if number is None or not 1 <= number <= MOST_BROKERS:
-        problems.append(Problem("count", count, f"a whole number from 1 to {MOST_BROKERS}"))
-    if problems or number is None:
-        raise invalid(problems)
-    return ScaleRequest(cluster=str(cluster), count=number)
-
-
-def _whole(value: object) -> int | None:
-    # JSON has one kind of number: 4.0 is 4 wherever a machine has passed it on.
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return int(value) if value == value // 1 else None
+    count, wrong = read_count(raw.get("count"), "count")
+    if problems or wrong:
+        raise invalid([*problems, *wrong])
+    return ScaleRequest(cluster=str(cluster), count=count)

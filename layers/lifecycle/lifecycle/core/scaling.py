@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.core.brokers import BrokersSeen, half_done, holders, tasks_of_brokers
-from lifecycle.core.scaling_checks import preconditions, refusal, refusal_text, required
+from lifecycle.core.scaling_checks import failed, preconditions, refusal_text, required
 from lifecycle.core.scaling_table import Case, Change, Members, Row, Step, read_case, row_for
 from lifecycle.core.topology import (
     ChangeStatus,
@@ -182,7 +182,7 @@ class _Decider:
         decider = replace(self, memory=memory)
         row = row_for(case.change, case.members, case.count)
         if row.step is Step.REFUSE:
-            raise decider._refuse(case, configuration, row)
+            raise ScalingRefused(refusal_text([refused_by_table(case, configuration, row)]))
         decision = decider._take(row.step, case, configuration)
         return decision if decision.phase else replace(decision, phase=_PHASE[row.step])
 
@@ -220,19 +220,6 @@ class _Decider:
             )
             return self._wait("no answer", problems, CHANGE_PATIENCE, error)
         return self._wait("no answer", problems, ANSWER_PATIENCE, ManagementUnavailable(problems))
-
-    def _refuse(self, case: Case, configuration: ClusterConfiguration, row: Row) -> ScalingRefused:
-        pending = configuration.pending_change
-        if case.change is Change.ELSEWHERE and pending is not None:
-            return refusal(
-                "no other cluster change",
-                f"change {pending.id} is under way and leads elsewhere: "
-                f"{_progress(pending)} ({row.why})",
-            )
-        if case.members is Members.GAP:
-            ids = ", ".join(map(str, configuration.broker_ids))
-            return refusal("broker ids without a gap", f"the brokers are {ids} ({row.why})")
-        return refusal("counts agree", f"{case} ({row.why})")
 
     def _raise(self, case: Case) -> Decision:
         if case.change is Change.NONE and case.members is Members.FEWER:
@@ -272,11 +259,11 @@ class _Decider:
             return self._wait("half-done", left, HEALTH_PATIENCE, unfinished)
         if case.members is Members.UNFINISHED:
             checks = tuple(check for check in checks if check.name not in _NOT_WHEN_UNFINISHED)
-        failed = refusal_text(checks)
-        if failed:
+        refused = refusal_text(checks)
+        if refused:
             if not self.memory.begun:
-                raise ScalingRefused(failed)
-            return self._wait("health", failed, HEALTH_PATIENCE, ScalingRefused(failed))
+                raise ScalingRefused(refused)
+            return self._wait("health", refused, HEALTH_PATIENCE, ScalingRefused(refused))
         operations = len(plan.operations) if plan is not None else 0
         decision = self._act(
             Action.CHANGE_BROKERS,
@@ -521,6 +508,21 @@ class _Decider:
         else:
             memory = replace(memory, stage=stage, stage_since=now, looks=1)
         return Decision(Action.WAIT, reason, memory, wait=next_look(memory.looks))
+
+
+def refused_by_table(case: Case, configuration: ClusterConfiguration, row: Row) -> Check:
+    """Give the check that a case fails which the table refuses."""
+    pending = configuration.pending_change
+    if pending is not None:
+        return failed(
+            "no other cluster change",
+            f"change {pending.id} is under way and leads elsewhere: {_progress(pending)} "
+            f"({row.why})",
+        )
+    if case.members is Members.GAP:
+        ids = _joined(configuration.broker_ids)
+        return failed("broker ids without a gap", f"the brokers are {ids} ({row.why})")
+    return failed("counts agree", f"{case} ({row.why})")
 
 
 # What a half-done change leaves behind is what finishing it repairs.

@@ -144,7 +144,7 @@ def preconditions(
     """
     configuration = brokers.configuration
     if configuration is None:
-        return (_failed("every broker runs", "; ".join(brokers.problems)),)
+        return (failed("every broker runs", "; ".join(brokers.problems)),)
     checks = [
         _stack(surroundings),
         _deployment(service, begun=begun),
@@ -171,54 +171,55 @@ def required(checks: Sequence[Check]) -> None:
 
 def refusal_text(checks: Sequence[Check]) -> str:
     """Name every failed check with what was seen and its remedy; empty when none failed."""
-    failed = [check for check in checks if check.result is Result.FAIL]
-    return "; ".join(f"{check.name}: {check.seen} → {check.remedy}" for check in failed)
+    bad = [check for check in checks if check.result is Result.FAIL]
+    return "; ".join(f"{check.name}: {check.seen} → {check.remedy}" for check in bad)
+
+
+def failed(name: str, seen: str) -> Check:
+    """Give a precondition that is not met, with its remedy."""
+    return Check(name, Result.FAIL, seen, _BY_NAME[name].remedy)
 
 
 def refusal(name: str, seen: str) -> ScalingRefused:
     """Make the refusal for one check."""
-    return ScalingRefused(refusal_text([_failed(name, seen)]))
+    return ScalingRefused(refusal_text([failed(name, seen)]))
 
 
 def _passed(name: str, seen: str) -> Check:
     return Check(name, Result.PASS, seen)
 
 
-def _failed(name: str, seen: str) -> Check:
-    return Check(name, Result.FAIL, seen, _BY_NAME[name].remedy)
-
-
 def _stack(surroundings: Surroundings) -> Check:
     name, status = "stack at rest", surroundings.stack_status
-    return _passed(name, status) if status in _AT_REST else _failed(name, f"it is in {status}")
+    return _passed(name, status) if status in _AT_REST else failed(name, f"it is in {status}")
 
 
 def _deployment(service: BrokerService, *, begun: bool) -> Check:
     name = "no deployment in progress"
     states = [one.rollout_state for one in service.deployments]
     if len(states) != 1:
-        return _failed(name, f"{len(states)} deployments of {service.name}")
+        return failed(name, f"{len(states)} deployments of {service.name}")
     if states[0] == "FAILED":
-        return _failed(name, f"the last deployment of {service.name} has failed")
+        return failed(name, f"the last deployment of {service.name} has failed")
     if states[0] == "IN_PROGRESS" and not begun:
-        return _failed(name, f"a deployment of {service.name} is in progress")
+        return failed(name, f"a deployment of {service.name} is in progress")
     return _passed(name, "one deployment")
 
 
 def _replication(requested: int, factor: int) -> Check:
     name = "count covers the replication factor"
     seen = f"{requested} brokers, replication factor {factor}"
-    return _passed(name, seen) if requested >= factor else _failed(name, seen)
+    return _passed(name, seen) if requested >= factor else failed(name, seen)
 
 
 def _ids(configuration: ClusterConfiguration) -> Check:
     name, ids = "broker ids without a gap", ", ".join(map(str, configuration.broker_ids))
-    return _failed(name, ids) if has_gap(configuration) else _passed(name, ids)
+    return failed(name, ids) if has_gap(configuration) else _passed(name, ids)
 
 
 def _half_done(configuration: ClusterConfiguration) -> Check:
     name, left = "no half-done change", half_done(configuration)
-    return _failed(name, "; ".join(left)) if left else _passed(name, "none")
+    return failed(name, "; ".join(left)) if left else _passed(name, "none")
 
 
 def _runs(
@@ -229,7 +230,7 @@ def _runs(
     away = [str(node) for node in configuration.broker_ids if node not in found]
     if not away:
         return _passed(name, f"{len(found)} brokers in running tasks")
-    return _failed(name, f"broker {', '.join(away)} is not seen at the address of a running task")
+    return failed(name, f"broker {', '.join(away)} is not seen at the address of a running task")
 
 
 def _partitions(brokers: BrokersSeen, partitions: int, factor: int) -> Check:
@@ -239,7 +240,7 @@ def _partitions(brokers: BrokersSeen, partitions: int, factor: int) -> Check:
     )
     if formed.formed:
         return _passed(name, f"{partitions} partitions, {factor} replicas each")
-    return _failed(name, "; ".join([*brokers.problems, *formed.problems]))
+    return failed(name, "; ".join([*brokers.problems, *formed.problems]))
 
 
 def _versions(brokers: BrokersSeen) -> list[str]:
@@ -250,21 +251,21 @@ def _versions(brokers: BrokersSeen) -> list[str]:
 def _one_version(brokers: BrokersSeen) -> Check:
     name, versions = "one version", _versions(brokers)
     seen = ", ".join(versions) or "not known"
-    return _failed(name, seen) if len(versions) > 1 else _passed(name, seen)
+    return failed(name, seen) if len(versions) > 1 else _passed(name, seen)
 
 
 def _version(brokers: BrokersSeen) -> Check:
     name, versions = "version can scale", _versions(brokers)
     # camunda/camunda#45812, #47335. Versions before 8.9 have no such provider: their ids are fixed.
     unable = [one for one in versions if re.match(r"8\.9\.0-alpha\d", one)]
-    return _failed(name, unable[0]) if unable else _passed(name, ", ".join(versions))
+    return failed(name, unable[0]) if unable else _passed(name, ", ".join(versions))
 
 
 def _plan(brokers: BrokersSeen) -> Check:
     name = "Camunda accepts the plan"
     if brokers.plan is not None:
         return _passed(name, f"{len(brokers.plan.operations)} operations")
-    return _failed(name, brokers.plan_refused or "; ".join(brokers.problems) or "no dry run")
+    return failed(name, brokers.plan_refused or "; ".join(brokers.problems) or "no dry run")
 
 
 def _quota(surroundings: Surroundings, more: int) -> Check:
@@ -277,4 +278,4 @@ def _quota(surroundings: Surroundings, more: int) -> Check:
     seen = f"{need:g} vCPU more, {free:g} of {limit:g} free"
     if used is None:
         seen += " at most (present use is not known)"
-    return _passed(name, seen) if need <= free else _failed(name, seen)
+    return _passed(name, seen) if need <= free else failed(name, seen)

@@ -173,7 +173,7 @@ class CountSetter:
             "Tasks stop" if protected else "Tasks start",
             f"setting the desired count to {count}",
         )
-        service = self._observe(operation, cluster)
+        service = self._observe(cluster)
         if service.desired == count:
             return {"count": count}
         if count < service.desired:
@@ -187,11 +187,10 @@ class CountSetter:
         )
         return {"count": count}
 
-    def _observe(self, operation: Operation, cluster: Mapping[str, str]) -> BrokerService:
+    def _observe(self, cluster: Mapping[str, str]) -> BrokerService:
         return self.tasks.observe(
             cluster["EcsClusterName"],
             cluster["OrchestrationServiceName"],
-            since=operation.started_at,
         )
 
 
@@ -237,18 +236,16 @@ class TaskProtector:
         if "EcsClusterName" not in cluster:
             return {"unprotected": 0}
         self.journal.step(operation, "Tasks stop", "leaving no task protected")
-        return {"unprotected": unprotect_all(self.tasks, cluster, since=operation.started_at)}
+        return {"unprotected": unprotect_all(self.tasks, cluster)}
 
 
-def unprotect_all(tasks: BrokerTasks, cluster: Mapping[str, str], *, since: str) -> int:
+def unprotect_all(tasks: BrokerTasks, cluster: Mapping[str, str]) -> int:
     """Unprotect every task of the brokers' service, whoever protected it; tells how many were.
 
     A protected task would block later deployments. While ECS still has tasks to stop, protection
     stays: it ends by itself after 15 minutes.
     """
-    service = tasks.observe(
-        cluster["EcsClusterName"], cluster["OrchestrationServiceName"], since=since
-    )
+    service = tasks.observe(cluster["EcsClusterName"], cluster["OrchestrationServiceName"])
     if sum(task.wanted for task in service.tasks) > service.desired:
         return 0
     ids = [task.task_id for task in service.protected]

@@ -67,4 +67,5 @@ def plan_as_state(request: PlanRequest, control_stack: str) -> dict[str, Any]:
         "stack": stack_name(control_stack, request.cluster),
         "parameters": dict(request.parameters),
         "replace": list(request.replace),
+        "count": request.count,
     }

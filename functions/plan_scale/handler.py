@@ -1,0 +1,16 @@
+"""Tell what scaling would do; nothing is changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.core.operation import Operation
+from lifecycle.observability import Event, entry_point
+from lifecycle.wiring import scale_planner
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    return scale_planner().plan(
+        Operation.from_state(event["operation"]), requested=event["request"]["count"]
+    )

@@ -1,0 +1,215 @@
+"""Tell what scaling would do: Camunda's own dry run, our checks, the cost; in figures and words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.core.prices import NOT_INCLUDED, Size, monthly_cost
+from lifecycle.core.scaling import refused_by_table
+from lifecycle.core.scaling_checks import preconditions, refusal_text
+from lifecycle.core.scaling_table import Case, Change, Members, Step, read_case, row_for
+from lifecycle.core.verification import Check, Result
+
+if TYPE_CHECKING:
+    from lifecycle.core.scaling import Observed
+    from lifecycle.core.topology import BrokerId, Member
+
+BACKUP: Final = "Take a backup of Camunda before a change of brokers; this plan does not."
+
+
+def plan_scaling(
+    observed: Observed,
+    *,
+    cluster: str,
+    requested: int,
+    region: str,
+    parameters: Mapping[str, str],
+) -> dict[str, Any]:
+    """Give the plan as JSON. ``status`` is ``READY``, ``UNCHANGED`` or ``REFUSED``.
+
+    ``parameters`` are those of the cluster's stack; an adopted one has no sizes, so no price.
+    """
+    configuration = observed.brokers.configuration
+    case = None
+    if configuration is not None:
+        case = read_case(configuration, observed.service.desired, requested)
+    checks = _checks(observed, case, requested)
+    refused = refusal_text(checks)
+    step = None if case is None else row_for(case.change, case.members, case.count).step
+    status = "REFUSED" if refused else "UNCHANGED" if step is Step.SETTLE else "READY"
+    before = _placement(configuration.members) if configuration is not None else {}
+    planned = observed.brokers.plan
+    after = _placement(planned.expected) if planned is not None else before
+    expected = planned.expected if planned is not None else ()
+    return {
+        "planVersion": 1,
+        "status": status,
+        "kind": "scale",
+        "cluster": cluster,
+        "region": region,
+        "from": case.brokers if case is not None else None,
+        "to": requested,
+        "refusal": refused or None,
+        "next": None if refused or case is None else _steps(case),
+        "operations": [str(one) for one in planned.operations] if planned is not None else [],
+        "placement": {"before": before, "after": after},
+        "moves": _moves(before, after),
+        "brokersWithoutPartition": [one.id for one in expected if not one.partitions],
+        "checks": [check.as_dict() for check in checks],
+        "cost": _cost(parameters, observed.service.desired, requested, region),
+        "backup": BACKUP,
+        "stop": "Before Camunda was asked: stop the execution, then request the present number. "
+        "Afterwards Camunda's change goes on by itself; let it end.",
+        "undo": f'Scale back: {{"clusterName": "{cluster}", "count": '
+        f"{case.brokers if case is not None else observed.service.desired}}}",
+        "apply": {"clusterName": cluster, "count": requested},
+    }
+
+
+def plan_text(plan: Mapping[str, Any]) -> str:
+    """Give the plan as text that can be pasted into a change ticket."""
+    cost = plan["cost"]
+    what = f"from {plan['from']} to {plan['to']} brokers: {plan['status']}"
+    lines = [f"Scale cluster {plan['cluster']} ({plan['region']}) {what}", ""]
+    if plan["refusal"]:
+        lines += ["Refused:", *(f"- {part}" for part in plan["refusal"].split("; ")), ""]
+    lines += [f"{n}. {step}" for n, step in enumerate(plan["next"] or (), start=1)]
+    lines += ["", "Camunda's own plan (dry run):"]
+    lines += [f"- {operation}" for operation in plan["operations"]] or ["- nothing"]
+    lines += ["", "Partitions (brokers before -> after, the first leads):"]
+    lines += [
+        f"- partition {partition}: {_row(brokers)} -> {_row(plan['placement']['after'][partition])}"
+        for partition, brokers in plan["placement"]["before"].items()
+        if partition in plan["placement"]["after"]
+    ]
+    if plan["brokersWithoutPartition"]:
+        idle = _row(plan["brokersWithoutPartition"])
+        lines.append(f"- without a partition afterwards: broker {idle}")
+    lines += ["", "Checks:"]
+    lines += [f"- {one['result']} {one['name']}: {one['seen']}" for one in plan["checks"]]
+    lines += [
+        "",
+        f"Cost per month before usage: {_money(cost['before'])} -> {_money(cost['after'])}",
+        f"Not included: {cost['notIncluded']}.",
+        "",
+        f"Backup: {plan['backup']}",
+        f"To stop: {plan['stop']}",
+        f"To undo: {plan['undo']}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def summary(plan: Mapping[str, Any], *, key: str, text_key: str) -> dict[str, Any]:
+    """Give the plan's outline, small enough for a state machine's state."""
+    return {
+        "status": plan["status"],
+        "kind": plan["kind"],
+        "from": plan["from"],
+        "to": plan["to"],
+        "operations": plan["operations"][:50],
+        "moves": plan["moves"],
+        "brokersWithoutPartition": plan["brokersWithoutPartition"],
+        "cost": {when: plan["cost"][when]["total"] for when in ("before", "after")},
+        "apply": plan["apply"],
+        "planKey": key,
+        "textKey": text_key,
+    }
+
+
+def _checks(observed: Observed, case: Case | None, requested: int) -> tuple[Check, ...]:
+    configuration = observed.brokers.configuration
+    checks = preconditions(
+        service=observed.service,
+        brokers=observed.brokers,
+        surroundings=observed.surroundings,
+        requested=requested,
+        partitions=observed.partitions,
+        replication_factor=observed.replication_factor,
+        out=case is not None and case.members is Members.FEWER,
+        begun=False,
+    )
+    if case is None or configuration is None:
+        return checks
+    row = row_for(case.change, case.members, case.count)
+    if row.step is Step.REFUSE:
+        return (*checks, refused_by_table(case, configuration, row))
+    if case.change is Change.NONE and case.members in (Members.FEWER, Members.MORE):
+        return checks
+    # What was begun is gone on with, whatever a fresh start would demand.
+    return tuple(
+        replace(one, result=Result.WARN) if one.result is Result.FAIL else one for one in checks
+    )
+
+
+def _steps(case: Case) -> list[str]:
+    change = f"ask Camunda for {case.requested} brokers and follow its change to the end"
+    verify = "see that every broker with partitions is ready, and the placement as planned"
+    lower = f"protect the {case.requested} tasks that stay, set the desired count to "
+    lower += f"{case.requested}, see which tasks stopped, take the protection away"
+    raised = f"set the desired count to {case.higher} and wait until the tasks run"
+    row = row_for(case.change, case.members, case.count)
+    steps: list[str] = []
+    if row.step is Step.RAISE:
+        steps.append(raised)
+    if row.step in (Step.RAISE, Step.CHANGE, Step.FOLLOW) and (
+        case.members is not Members.REQUESTED or case.change is Change.THERE
+    ):
+        steps.append(change if case.change is Change.NONE else "follow the change under way")
+    if max(case.higher, case.desired) > case.requested:
+        steps.append(lower)
+    return [*steps, verify]
+
+
+def _placement(members: Sequence[Member]) -> dict[str, list[BrokerId]]:
+    """Brokers of each partition, the one with the highest priority first."""
+    found: dict[int, list[tuple[int, BrokerId]]] = {}
+    for member in members:
+        for replica in member.partitions:
+            found.setdefault(replica.partition, []).append((-(replica.priority or 0), member.id))
+    return {
+        str(partition): [node for _, node in sorted(found[partition], key=lambda one: one[0])]
+        for partition in sorted(found)
+    }
+
+
+def _moves(
+    before: Mapping[str, Sequence[BrokerId]], after: Mapping[str, Sequence[BrokerId]]
+) -> list[dict[str, Any]]:
+    """Partitions that get or lose a broker; each that gets one copies its data there."""
+    moves = []
+    for partition in after:
+        old, new = before.get(partition, ()), after[partition]
+        joins = [node for node in new if node not in old]
+        leaves = [node for node in old if node not in new]
+        if joins or leaves:
+            moves.append({"partition": partition, "joins": joins, "leaves": leaves})
+    return moves
+
+
+def _cost(parameters: Mapping[str, str], before: int, after: int, region: str) -> dict[str, Any]:
+    try:
+        sizes = [
+            Size.of(parameters, brokers=count, connectors=int(parameters["Connectors"]))
+            for count in (before, after)
+        ]
+    except (KeyError, ValueError):
+        unknown: dict[str, Any] = {
+            "total": None,
+            "items": {},
+            "missing": ["the sizes of the cluster"],
+        }
+        return {"before": unknown, "after": unknown, "notIncluded": NOT_INCLUDED}
+    costs = [monthly_cost(size, region).as_dict() for size in sizes]
+    return {"before": costs[0], "after": costs[1], "notIncluded": NOT_INCLUDED}
+
+
+def _money(cost: Mapping[str, Any]) -> str:
+    if cost["total"] is None:
+        return f"not known ({', '.join(cost['missing'])})"
+    return f"{cost['total']} {cost['currency']} (prices of {cost['asOf']})"
+
+
+def _row(brokers: Sequence[BrokerId]) -> str:
+    return ", ".join(map(str, brokers))

@@ -1,0 +1,67 @@
+"""Plan scaling: what the scale machine would do, and what Camunda's own dry run says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.core.freeze import refuse_if_frozen
+from lifecycle.core.scaling_plan import plan_scaling, plan_text, summary
+from lifecycle.errors import ScalingRefused
+
+if TYPE_CHECKING:
+    from lifecycle.core.operation import Operation
+    from lifecycle.operations.scale_cluster import BrokerReader
+    from lifecycle.ports import Artifacts, Clock, Operations
+
+
+@dataclass(frozen=True, slots=True)
+class ScalePlanner:
+    """The use case with what it needs from outside."""
+
+    reader: BrokerReader
+    artifacts: Artifacts
+    operations: Operations
+    clock: Clock
+    region: str
+
+    def plan(self, operation: Operation, *, requested: int) -> dict[str, Any]:
+        """Tell the plan and store it as JSON and as text; nothing is changed, nothing locked.
+
+        Returns ``status`` ``TOLD`` with the outline of the plan in ``plan``. Raises
+        ``ClusterUnknown``, ``ClusterFrozen``, and ``ScalingRefused`` with every failed check; the
+        plan is stored even then.
+        """
+        stack = self.reader.stack(operation.cluster)
+        refuse_if_frozen(stack.name, stack.tags)
+        now = self.clock.now()
+        observed = self.reader.observe(
+            stack,
+            requested,
+            since=operation.started_at,
+            now=int(now.timestamp()),
+            with_quota=True,
+        )
+        plan = {
+            **plan_scaling(
+                observed,
+                cluster=operation.cluster,
+                requested=requested,
+                region=self.region,
+                parameters=stack.parameters,
+            ),
+            "operationId": operation.operation_id,
+            "madeAt": now.isoformat(timespec="seconds"),
+        }
+        key = f"plans/{operation.cluster}/{operation.operation_id}.json"
+        text_key = key.removesuffix(".json") + ".txt"
+        self.artifacts.put(key, json.dumps(plan, indent=2).encode(), "application/json")
+        self.artifacts.put(text_key, plan_text(plan).encode(), "text/plain; charset=utf-8")
+        if plan["refusal"]:
+            raise ScalingRefused(
+                f"{plan['refusal']} The plan with all details is {text_key} in the artifact bucket."
+            )
+        self.operations.begin(operation, now=now)
+        self.operations.end(operation, result="SUCCEEDED", report_key=key, now=now)
+        return {"status": "TOLD", "plan": summary(plan, key=key, text_key=text_key)}
