@@ -15,8 +15,7 @@ from lifecycle.api.routes import ROUTES, Route
 from lifecycle.core.idempotency import KEY
 from lifecycle.core.names import CLUSTER_NAME
 from lifecycle.core.parameters import cluster_parameters
-from lifecycle.core.request import ON_START_FAILURE
-from lifecycle.core.scale_request import MOST_BROKERS
+from lifecycle.core.request import MOST_BROKERS, ON_START_FAILURE
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "openapi.json"
 

@@ -247,6 +247,23 @@ def test_a_cluster_is_told_with_all_its_parts(deployed: Deployed) -> None:
     assert told["lastOperation"]["kind"] == "provision"
 
 
+@pytest.mark.parametrize(
+    "body", [{"scale": {"count": 4}}, {"provision": {"parameters": {"LogRetentionDays": 90}}}]
+)
+def test_a_plan_is_the_result_of_its_operation_and_changes_nothing(
+    deployed: Deployed, people: dict[str, tuple[str, Client]], body: Any
+) -> None:
+    arn, planner = people["planner"]
+    started = planner.ask("POST", "/clusters/demo/plans", body)
+    assert started.status == 202, started
+    told = deployed.ended(started.document["operationId"])
+    assert told["status"] == "SUCCEEDED", told
+    assert told["result"]
+    assert told["startedBy"] == arn
+    brokers = deployed.root.ask("GET", "/clusters/demo").document["brokers"]
+    assert brokers == {"declared": 3, "running": 3, "joined": 3}
+
+
 def test_scaling_through_the_api(deployed: Deployed, people: dict[str, tuple[str, Client]]) -> None:
     arn, operator = people["operator"]
     path, body = "/clusters/demo/brokers", {"count": 4}

@@ -259,15 +259,20 @@ class TestRefusals:
     @pytest.mark.parametrize("count", [0, -1, 1000, "four", 3.5, True, None, [4]])
     def test_a_count_that_cannot_be_is_refused(self, api: ApiWorld, count: Any) -> None:
         living(api)
-        answer = api.ask("PUT", "/clusters/{name}/brokers", {"count": count}, name="demo")
-        assert answer.status == 400
-        assert [wrong["field"] for wrong in answer.document["errors"]] == ["count"]
+        for method, resource, body, field in (
+            ("PUT", "/clusters/{name}/brokers", {"count": count}, "count"),
+            ("POST", "/clusters/{name}/plans", {"scale": {"count": count}}, "scale.count"),
+        ):
+            answer = api.ask(method, resource, body, name="demo")
+            assert answer.status == 400
+            assert [wrong["field"] for wrong in answer.document["errors"]] == [field]
         assert api.world.executions.executions == {}
 
     @pytest.mark.parametrize(
         ("method", "resource", "body"),
         [
             ("PUT", "/clusters/{name}/brokers", {"count": 4}),
+            ("POST", "/clusters/{name}/plans", {"scale": {"count": 4}}),
             ("DELETE", "/clusters/{name}", {"confirm": "demo"}),
         ],
     )

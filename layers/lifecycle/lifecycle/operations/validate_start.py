@@ -18,6 +18,7 @@ from lifecycle.operations.validate_request import validate_plan, validate_reques
 from lifecycle.operations.validate_scaling import validate_scaling
 
 if TYPE_CHECKING:
+    from lifecycle.core.stack import Stack
     from lifecycle.operations.start_operation import Validator
     from lifecycle.ports import Stacks
 
@@ -52,22 +53,26 @@ class StartValidation:
             refuse_if_frozen(name, stack.tags)
 
     def _plan(self, raw: Mapping[str, object]) -> None:
-        validate_plan(
+        request = validate_plan(
             raw,
             control_stack=self.control_stack,
             declarations=self.declarations,
             stacks=self.stacks,
         )
+        if request.count:
+            self._find(request.cluster)
 
     def _scale(self, raw: Mapping[str, object]) -> None:
         validate_scaling(raw, control_stack=self.control_stack, stacks=self.stacks)
 
     def _teardown(self, raw: Mapping[str, object]) -> None:
         request = read_teardown_request(raw)
-        stack = self.stacks.describe(stack_name(self.control_stack, request.cluster))
-        if stack is None or stack.tags.get(TAG_CONTROL_PLANE) != self.control_stack:
-            raise ClusterUnknown(
-                f"There is no cluster {request.cluster!r} under {self.control_stack}."
-            )
+        stack = self._find(request.cluster)
         if not request.dry_run:
             refuse_if_frozen(stack.name, stack.tags)
+
+    def _find(self, cluster: str) -> Stack:
+        stack = self.stacks.describe(stack_name(self.control_stack, cluster))
+        if stack is None or stack.tags.get(TAG_CONTROL_PLANE) != self.control_stack:
+            raise ClusterUnknown(f"There is no cluster {cluster!r} under {self.control_stack}.")
+        return stack
