@@ -11,7 +11,7 @@ STAMP := .venv/.requirements-$(shell sha256sum requirements/dev.txt | cut -c1-16
 PYTEST := $(PYTHON) -m pytest
 SOURCES := functions layers/lifecycle local tests tools
 
-.PHONY: help demo up down status test test-unit lint checkov format generate lock build validate preflight clean
+.PHONY: help demo up down status test test-unit lint checkov format generate lock build validate preflight bench clean
 
 help: ## Show this list
 	@printf '%s\n\n' 'Camunda 8 on Amazon ECS: provision, scale, watch, remove. Start with: make demo'
@@ -81,6 +81,10 @@ validate: $(STAMP) ## Validate the templates as AWS does (sam validate --lint)
 
 preflight: $(STAMP) ## On AWS: check what `sam deploy` needs before it creates anything
 	@$(PYTHON) tools/preflight.py $(if $(STACK),--stack $(STACK)) $(if $(NAT_GATEWAYS),--nat-gateways $(NAT_GATEWAYS))
+
+bench: $(STAMP) ## Measure sizes and cold starts of the functions; see benchmarks/README.md
+	@$(PYTHON) -m benchmarks.sizes
+	@$(PYTHON) -m benchmarks.cold_start
 
 clean: ## Remove what was built and installed; downloads in .cache stay
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi

@@ -1,0 +1,1 @@
+"""What is measured, and how. Each module is a script: ``python -m benchmarks.<name>``."""
