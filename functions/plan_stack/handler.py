@@ -17,7 +17,9 @@ def handler(event: Event, _context: Any) -> Event:
     operation = Operation.from_state(event["operation"])
     which = Pass(event["pass"])
     database_ca = rds_root_certificate(settings().region)
-    if request["changeSet"] and which is Pass.SETTLE:
+    if which is Pass.SETTLE and not request["changeSet"]:
+        plan_adopter().refuse_alone(operation)
+    elif which is Pass.SETTLE:
         return plan_adopter().adopt(
             operation,
             stack=request["stack"],

@@ -389,6 +389,19 @@ class TestApplying:
             with pytest.raises(SecondPersonRequired):
                 adopt(living, outline["changeSet"])
 
+    @pytest.mark.parametrize(("caller", "allowed"), [("arn:ann", False), ("", True)])
+    def test_one_person_cannot_plan_and_apply_in_one_go(
+        self, world: World, caller: str, *, allowed: bool
+    ) -> None:
+        world.table.claim(operation(), caller=caller, request_hash="", now=world.clock.now())
+        free = replace(world.adopter, require_second_person=False)
+        free.refuse_alone(operation())
+        if allowed:
+            world.adopter.refuse_alone(operation())
+        else:
+            with pytest.raises(SecondPersonRequired, match="in one go"):
+                world.adopter.refuse_alone(operation())
+
     def execute(self, world: World, outline: dict[str, Any], named: list[str]) -> Any:
         token = world.changer.execute(
             operation(2), change_set=outline["changeSet"], which=Pass.SETTLE, replace=named

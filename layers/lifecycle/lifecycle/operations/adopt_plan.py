@@ -17,7 +17,7 @@ from lifecycle.core.plan import (
 )
 from lifecycle.core.polling import next_wait
 from lifecycle.core.stack import StackAction, decide_on, is_done, present_parameters, stack_policy
-from lifecycle.errors import PlanStale, PlanUnknown
+from lifecycle.errors import PlanStale, PlanUnknown, SecondPersonRequired
 from lifecycle.operations.make_plan import plan_keys
 
 if TYPE_CHECKING:
@@ -94,6 +94,18 @@ class PlanAdopter:
             "creates": decision.action is StackAction.CREATE,
             "replace": plan["replace"],
         }
+
+    def refuse_alone(self, operation: Operation) -> None:
+        """Refuse to plan and apply in one go where a second person is required.
+
+        Raises ``SecondPersonRequired`` for an operation that was started through the API.
+        """
+        mine = self.journal.operations.find(operation.operation_id)
+        if self.require_second_person and mine is not None and mine.caller:
+            raise SecondPersonRequired(
+                f"{mine.caller} asked to plan and apply in one go; a second person is required.",
+                next_step="Nothing was changed. Make a plan, and let another person apply it.",
+            )
 
     def _report(self, cluster: str, change_set: ChangeSet, mark: Mark) -> Mapping[str, Any]:
         """Read the plan that was stored for exactly this change set."""
