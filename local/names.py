@@ -25,6 +25,7 @@ UNPRIVILEGED_OFFSET = 10_000
 class _Content(TypedDict):
     hosts: dict[str, list[str]]
     ports: dict[str, str]
+    blocked: list[str]
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,14 @@ class Names:
 
         self._change(change)
 
+    def block(self, address: str, port: int) -> None:
+        """Let nothing through to a port, as a security group without a rule for it does."""
+        self._change(lambda content: content["blocked"].append(f"{address}:{port}"))
+
+    def unblock(self, address: str, port: int) -> None:
+        """Let connections through again."""
+        self._change(lambda content: content["blocked"].remove(f"{address}:{port}"))
+
     def lookup(self, name: str) -> tuple[str, ...]:
         """Every address registered for `name`; empty if there is none."""
         return tuple(self._read()["hosts"].get(name.lower(), ()))
@@ -85,7 +94,7 @@ class Names:
         try:
             content: _Content = json.loads(self.path.read_text())
         except FileNotFoundError:
-            return {"hosts": {}, "ports": {}}
+            return {"hosts": {}, "ports": {}, "blocked": []}
         return content
 
     def _change(self, change: Callable[[_Content], None]) -> None:

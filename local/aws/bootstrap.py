@@ -13,6 +13,7 @@ import errno
 import json
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def _read(names: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(names.read_text())
     except FileNotFoundError:
-        return {"hosts": {}, "ports": {}}
+        return {"hosts": {}, "ports": {}, "blocked": []}
     return content
 
 
@@ -61,7 +62,10 @@ def _vpc_resolver(names: Path) -> Any:
 
 
 def _to_listener(names: Path) -> Any:
-    """Connect to where a port that this user may not bind is served instead."""
+    """Connect to where a port that this user may not bind is served instead.
+
+    A blocked port gives no answer at all, as behind a security group without a rule for it.
+    """
 
     def connect(self: socket.socket, address: Any) -> None:
         if isinstance(address, tuple) and address[1] < _FIRST_UNPRIVILEGED_PORT:
@@ -69,6 +73,9 @@ def _to_listener(names: Path) -> Any:
                 host, _, port = actual.rpartition(":")
                 if host == address[0] and name.endswith(f":{address[1]}"):
                     address = (host, int(port))
+        if isinstance(address, tuple) and f"{address[0]}:{address[1]}" in _read(names)["blocked"]:
+            time.sleep(self.gettimeout() or 0)
+            raise TimeoutError(errno.ETIMEDOUT, "nothing came back")
         _own_connect(self, address)
 
     return connect

@@ -115,7 +115,15 @@ def _check_port(config: LocalConfig) -> None:
 
 def _extended_emulator(instance: Instance) -> LambdaPool:
     # Imported only after the environment is set.
-    from local.aws import apigateway, audit, cloudformation, functions, iam, schedules, stepfunctions
+    from local.aws import (
+        apigateway,
+        audit,
+        cloudformation,
+        functions,
+        iam,
+        schedules,
+        stepfunctions,
+    )
 
     apigateway.install()
     cloudformation.install()

@@ -57,6 +57,9 @@ def _as_on_aws(own: Any) -> Any:
             named = (rest[0].get("FileSystemId") or [""])[0]
             prefix = f"arn:aws:elasticfilesystem:{REGION}:{ACCOUNT_ID}:file-system/"
             return prefix + named if named else "*"
+        if service == "logs" and found == "*":
+            # What AWS names in a denial of DescribeLogGroups.
+            return f"arn:aws:logs:{REGION}:{ACCOUNT_ID}:log-group::log-stream:"
         if service == "scheduler":
             return _in_its_group(found, body)
         if service != "ecs":

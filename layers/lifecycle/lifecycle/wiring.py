@@ -454,10 +454,10 @@ def health_prober() -> HealthProber:
 
     networks = (os.environ["VPC_CIDR"],)
     # A broker that hangs must not use up the time of those that do not.
-    timeouts = Timeouts(connect=1.0, read=3.0)
+    timeouts = Timeouts(connect=1.0, read=2.0)
     return HealthProber(
         management=lambda name: HttpManagement(
-            name, networks=networks, timeouts=timeouts, budget_seconds=3.0
+            name, networks=networks, timeouts=timeouts, budget_seconds=4.5
         ),
         users=SecretsManagerUsers(),
         database=lambda target: PostgresDatabase(target, connect_timeout=4),

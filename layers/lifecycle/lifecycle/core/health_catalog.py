@@ -226,7 +226,7 @@ _DEGRADED: Final = (
         "TASKS_STOPPING",
         Severity.DEGRADED,
         "tasks stop again and again",
-        "fewer than three failed tasks in half an hour",
+        "fewer than three failed tasks in half an hour, or a service that is whole again",
         "Read the stop reasons and the last log lines of the stopped tasks.",
     ),
     Kind(

@@ -521,8 +521,18 @@ def _stops(facts: Facts, at: datetime) -> Iterator[Finding]:
         own = sorted((one for one in recent if one.service == service), key=lambda s: s.stopped_at)
         last = own[-1]
         told = f"{service}: {len(own)} in half an hour; last {last.task_id[:8]}: {last.reason}"
-        code = "TASKS_STOPPING" if len(own) >= STOPS_MOST else "TASK_STOPPED"
-        yield found(code, told, service)
+        # A service that is whole again got over it, however many there were.
+        again = len(own) >= STOPS_MOST and not _whole(facts, service, at)
+        yield found("TASKS_STOPPING" if again else "TASK_STOPPED", told, service)
+
+
+def _whole(facts: Facts, name: str, at: datetime) -> bool:
+    services = seen(facts.services)
+    if services is None:
+        return False
+    service = services.connectors if name == "connectors" else services.brokers
+    joining = name != "connectors" and bool(_starting(facts, at))
+    return service.running >= service.desired and not service.pending and not joining
 
 
 def _protection(facts: Facts, at: datetime) -> Iterator[Finding]:

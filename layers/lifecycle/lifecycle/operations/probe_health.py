@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lifecycle.ports import Database, DatabaseTokens, Leases, ManagementApi, Users
 
 # The topology says whom to ask for the rest; together they stay below the function's time-out.
-TOPOLOGY_SECONDS: Final = 5.0
+TOPOLOGY_SECONDS: Final = 7.0
 REST_SECONDS: Final = 8.0
 BROKER_SECONDS: Final = 6.0
 

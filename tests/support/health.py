@@ -1,0 +1,181 @@
+"""A cluster of three brokers, well, and everything a health check asks, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from lifecycle.adapters.cloud_sight_memory import MemorySight
+from lifecycle.adapters.database_memory import MemoryDatabase, MemoryDatabaseTokens
+from lifecycle.adapters.events_memory import MemoryEvents
+from lifecycle.adapters.health_table_memory import MemoryHealth
+from lifecycle.adapters.leases_memory import MemoryLeases
+from lifecycle.adapters.management_memory import InMemoryManagement
+from lifecycle.adapters.management_simulation import SimulatedCluster
+from lifecycle.adapters.metrics_memory import MemoryMetrics
+from lifecycle.adapters.sns_memory import MemoryMessages
+from lifecycle.core.credentials import Credentials
+from lifecycle.core.health import stamp
+from lifecycle.core.operation import Lock
+from lifecycle.core.seed import RoleFacts, SeedTarget
+from lifecycle.operations.judge_health import HealthJudge
+from lifecycle.operations.observe_health import HealthObserver
+from lifecycle.operations.probe_health import HealthProber
+
+from tests.support.world import CONTROL, TestClock
+
+ADMIN = Credentials("admin", "admin-password")
+OUTPUTS = {
+    "ContractVersion": "1",
+    "ClusterName": "demo",
+    "EcsClusterName": "control-demo",
+    "OrchestrationServiceName": "orchestration-cluster",
+    "ConnectorsServiceName": "connectors",
+    "DiscoveryName": "brokers.local",
+    "Brokers": "3",
+    "Connectors": "1",
+    "Partitions": "3",
+    "ReplicationFactor": "3",
+    "RestTargetGroupArn": "arn:rest",
+    "GrpcTargetGroupArn": "arn:grpc",
+    "ConnectorsTargetGroupArn": "arn:connectors",
+    "NodeIdBucketName": "node-ids",
+    "ContinuousBackup": "true",
+    "FileSystemId": "fs-1",
+    "DatabaseClusterId": "aurora",
+    "DatabaseEndpoint": "db.example",
+    "DatabasePort": "5432",
+    "DatabaseName": "camunda",
+    "DatabaseUser": "camunda",
+    "DatabaseAdminSecretArn": "arn:secret:database",
+    "AdminUserSecretArn": "arn:secret:admin",
+    "ConnectorsUserSecretArn": "arn:secret:connectors",
+}
+SEEDED = RoleFacts(
+    rds_iam_exists=True,
+    exists=True,
+    can_login=True,
+    in_rds_iam=True,
+    database_granted=True,
+    schema_granted=True,
+)
+
+
+class Users:
+    """The admin's credentials, whatever the secret's name."""
+
+    def credentials(self, secret_arn: str) -> Credentials:
+        del secret_arn
+        return ADMIN
+
+
+@dataclass
+class HealthWorld:
+    """The cluster and what stands around it; tests break one thing at a time."""
+
+    clock: TestClock = field(default_factory=TestClock)
+    simulated: SimulatedCluster = field(
+        default_factory=lambda: SimulatedCluster(
+            cluster_size=3, partitions=3, replication_factor=3, dialect="8.9"
+        )
+    )
+    cloud: MemorySight = field(default_factory=MemorySight)
+    leases: MemoryLeases = field(default_factory=MemoryLeases)
+    locks: dict[str, Lock] = field(default_factory=dict)
+    messages: MemoryMessages = field(default_factory=MemoryMessages)
+    events: MemoryEvents = field(default_factory=MemoryEvents)
+    metrics: MemoryMetrics = field(default_factory=MemoryMetrics)
+    outputs: dict[str, str] = field(default_factory=lambda: dict(OUTPUTS))
+    stack: dict[str, str] = field(
+        default_factory=lambda: {"status": "UPDATE_COMPLETE", "reason": ""}
+    )
+
+    def __post_init__(self) -> None:
+        self.records = MemoryHealth(self.locks)
+        self.database = MemoryDatabase(
+            SeedTarget.from_outputs(self.outputs), ADMIN, roles={"camunda": SEEDED}
+        )
+        self.management = InMemoryManagement(
+            self.simulated,
+            running=range(3),
+            credentials=ADMIN,
+            now=self.clock.now().timestamp(),
+        )
+        self.management.pass_time(10)
+        self.cloud.running = [
+            {
+                "task": f"task-{node}",
+                "address": address,
+                "status": "RUNNING",
+                "startedAt": "2025-12-01T00:00:00+00:00",
+                "protectedUntil": None,
+            }
+            for node, address in enumerate(self.management.addresses())
+        ]
+
+    @property
+    def prober(self) -> HealthProber:
+        return HealthProber(
+            management=lambda _: self.management,
+            users=Users(),
+            database=lambda _: self.database,
+            tokens=MemoryDatabaseTokens(),
+            leases=self.leases,
+        )
+
+    @property
+    def judge(self) -> HealthJudge:
+        return HealthJudge(
+            records=self.records,
+            events=self.events,
+            messages=self.messages,
+            metrics=self.metrics,
+            clock=self.clock,
+            control_stack=CONTROL,
+        )
+
+    def subject(self) -> dict[str, Any]:
+        now = stamp(self.clock.now())
+        return {
+            "cluster": "demo",
+            "at": now,
+            "began": now,
+            "outputs": self.outputs,
+            "stack": self.stack,
+        }
+
+    def look(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What both functions answer now."""
+        return self.prober.look(self.outputs), HealthObserver(self.cloud).look(self.outputs)
+
+    def check(
+        self, inside: object = None, outside: object = None, *, minutes: float = 5
+    ) -> Mapping[str, Any]:
+        """One whole check, ``minutes`` after the one before; sides given replace what is seen."""
+        self.clock.at += timedelta(minutes=minutes)
+        seen = self.look()
+        return self.judge.judge(
+            self.subject(),
+            seen[0] if inside is None else inside,
+            seen[1] if outside is None else outside,
+        )
+
+    def hold(self, machine: str, minutes: float = 15) -> None:
+        """Let an operation hold the cluster."""
+        self.locks["demo"] = Lock(
+            "demo",
+            f"arn:aws:states:r:1:execution:{CONTROL}-{machine}:demo.{machine}.1",
+            f"demo.{machine}.1",
+            int((self.clock.at + timedelta(minutes=minutes)).timestamp()),
+        )
+
+
+def codes(report: Mapping[str, Any], severity: str = "") -> set[str]:
+    """Codes of a report's findings, notes left out unless asked for."""
+    return {
+        one["code"]
+        for one in report["findings"]
+        if (one["severity"] == severity if severity else one["severity"] != "NOTE")
+    }

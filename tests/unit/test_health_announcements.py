@@ -1,0 +1,259 @@
+"""When people are told, when they are not, and that it is once."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from lifecycle.core.health import (
+    CALM,
+    FIRM,
+    as_document,
+    next_announced,
+    read_document,
+    read_request,
+)
+from lifecycle.core.health_catalog import Verdict
+from lifecycle.errors import AwsUnavailable, InvalidRequest
+
+from tests.support.health import HealthWorld
+from tests.support.world import CONTROL
+
+H, D, X = Verdict.HEALTHY, Verdict.DEGRADED, Verdict.DOWN
+
+
+@pytest.fixture
+def world() -> HealthWorld:
+    return HealthWorld()
+
+
+def pause(world: HealthWorld) -> None:
+    world.simulated.exporting = "PAUSED"
+
+
+def resume(world: HealthWorld) -> None:
+    world.simulated.exporting = "EXPORTING"
+
+
+def subjects(world: HealthWorld) -> list[str]:
+    return [subject for subject, _ in world.messages.sent]
+
+
+def test_bad_news_is_told_after_two_checks_and_recovery_too(world: HealthWorld) -> None:
+    world.check()
+    pause(world)
+    world.check()
+    assert subjects(world) == []
+    world.check()
+    assert subjects(world) == ["demo is DEGRADED: exporting is paused"]
+    for _ in range(5):
+        world.check()
+    resume(world)
+    world.check()
+    assert len(subjects(world)) == 1
+    world.check()
+    assert subjects(world)[1:] == ["demo is HEALTHY again (it was DEGRADED)"]
+
+
+def test_one_bad_check_among_good_ones_wakes_nobody(world: HealthWorld) -> None:
+    for _ in range(4):
+        pause(world)
+        world.check()
+        resume(world)
+        world.check()
+    assert subjects(world) == []
+
+
+def test_a_cluster_that_flaps_stays_bad_until_it_is_calm(world: HealthWorld) -> None:
+    for _ in range(10):
+        pause(world)
+        world.check(minutes=1)
+        world.check(minutes=1)
+        resume(world)
+        world.check(minutes=1)
+        world.check(minutes=1)
+    # Bad, good, bad; the next recovery waits.
+    assert len(subjects(world)) == 3
+    for _ in range(CALM):
+        world.check(minutes=1)
+    assert subjects(world)[-1] == "demo is HEALTHY again (it was DEGRADED)"
+    assert len(subjects(world)) == 4
+
+
+@pytest.mark.parametrize(
+    ("announced", "firm", "then"),
+    [
+        (H, [D], H),
+        (H, [D, D], D),
+        (H, [X, D], D),
+        (H, [D, X], D),
+        (H, [X, X], X),
+        (H, [D, H], H),
+        (D, [X, X], X),
+        (D, [X, D, X], D),
+        (X, [D, D], D),
+        (X, [H, D], D),
+        (X, [H, H], H),
+        (D, [H, H], H),
+        (D, [H], D),
+    ],
+)
+def test_what_is_announced(announced: Verdict, firm: list[Verdict], then: Verdict) -> None:
+    at = HealthWorld().clock.at
+    assert next_announced(announced, firm, (), at) is then
+
+
+def test_bad_news_does_not_wait_even_when_a_cluster_flaps() -> None:
+    at = HealthWorld().clock.at
+    changes = [at - timedelta(minutes=n) for n in (5, 10, 15)]
+    assert next_announced(H, [X] * FIRM, changes, at) is X
+    assert next_announced(X, [H] * (CALM - 1), changes, at) is X
+    assert next_announced(X, [H] * CALM, changes, at) is H
+    assert next_announced(X, [H] * FIRM, [at - timedelta(hours=2)] * 3, at) is H
+
+
+def test_the_same_check_delivered_twice_counts_and_announces_once(world: HealthWorld) -> None:
+    pause(world)
+    world.check()
+    again = world.check(minutes=0)
+    assert (again["recorded"], again["verdict"]) == (False, "DEGRADED")
+    assert subjects(world) == []
+    world.check()
+    world.check(minutes=0)
+    assert len(subjects(world)) == 1
+    assert len(world.events.sent) == 1
+    assert len(world.metrics.emitted) == 2
+
+
+def test_two_checks_at_the_same_moment_announce_once(world: HealthWorld) -> None:
+    pause(world)
+    world.check()
+    inside, outside = world.look()
+    first, second = world.judge, world.judge
+    real = world.records.write
+    raced = []
+
+    def write(record: object, before: object) -> bool:
+        # The other one gets in between the look and the write.
+        if not raced:
+            raced.append(second)
+            second.judge(world.subject(), inside, outside)
+        return real(record, before)  # type: ignore[arg-type]
+
+    world.records.write = write  # type: ignore[method-assign]
+    world.clock.at += timedelta(minutes=5)
+    first.judge(world.subject(), inside, outside)
+    assert len(subjects(world)) == 1
+
+
+def test_an_older_check_changes_nothing(world: HealthWorld) -> None:
+    world.check()
+    pause(world)
+    world.check()
+    before = dict(world.records.documents)
+    late = world.check(minutes=-1)
+    assert late["recorded"] is False
+    assert world.records.documents == before
+
+
+def test_a_message_that_could_not_be_sent_is_sent_by_the_next_check(world: HealthWorld) -> None:
+    pause(world)
+    world.check()
+    world.messages.failing = AwsUnavailable("SNS answered 503")
+    with pytest.raises(AwsUnavailable):
+        world.check()
+    world.messages.failing = None
+    world.check()
+    assert subjects(world) == ["demo is DEGRADED: exporting is paused"]
+    world.check()
+    assert len(subjects(world)) == 1
+
+
+def test_what_is_on_the_phone(world: HealthWorld) -> None:
+    pause(world)
+    world.check()
+    world.check()
+    subject, text = world.messages.sent[0]
+    assert len(subject) < 100
+    assert text.splitlines() == [
+        "demo is DEGRADED for 5 min (2 checks).",
+        (
+            "- exporting is paused: partition 1, 2, 3. Do: POST /actuator/exporting/resume; left "
+            "paused, the log fills the disk."
+        ),
+        "- note: the node-id bucket holds no leases",
+        "Runbook: docs/runbook.md, EXPORTING_PAUSED",
+        f"Stack {CONTROL}-demo, checked 2026-01-01T00:10:00.000+00:00.",
+    ]
+
+
+def test_the_event_says_what_changed(world: HealthWorld) -> None:
+    pause(world)
+    world.check()
+    world.check()
+    (event,) = world.events.sent
+    assert event.detail_type == "Cluster Health Changed"
+    detail = json.loads(json.dumps(event.detail))
+    assert (detail["verdict"], detail["previous"]) == ("DEGRADED", "HEALTHY")
+    assert detail["findings"][0]["code"] == "EXPORTING_PAUSED"
+
+
+def test_metrics_show_what_is_announced(world: HealthWorld) -> None:
+    pause(world)
+    for _ in range(2):
+        world.check()
+    assert [stack for stack, _ in world.metrics.emitted] == [f"{CONTROL}-demo"] * 2
+    assert [values["Verdict"] for _, values in world.metrics.emitted] == [0, 1]
+    assert world.metrics.emitted[1][1]["Findings"] == 1
+    assert len(world.metrics.emitted[1][1]) <= 4
+
+
+def test_since_when_and_for_how_many_checks(world: HealthWorld) -> None:
+    world.check()
+    pause(world)
+    began = world.check()["checkedAt"]
+    last = [world.check() for _ in range(3)][-1]
+    assert (last["since"], last["consecutive"]) == (began, 4)
+    resume(world)
+    assert world.check()["consecutive"] == 1
+
+
+def test_a_record_survives_being_written_down(world: HealthWorld) -> None:
+    world.management.scale_brokers(4)
+    pause(world)
+    for _ in range(3):
+        world.check()
+    record = world.records.find("demo")
+    assert record is not None
+    assert read_document(as_document(record)) == record
+
+
+@pytest.mark.parametrize("document", ["", "{}", "[]", '{"cluster": "demo"}', "nonsense"])
+def test_a_record_of_another_shape_is_as_none(world: HealthWorld, document: str) -> None:
+    assert read_document(document) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "fields"),
+    [
+        ({}, ["clusterName"]),
+        ({"clusterName": "Demo!"}, ["clusterName"]),
+        ({"clusterName": "demo", "scheduledAt": "noon"}, ["scheduledAt"]),
+        ({"clusterName": "demo", "scheduledAt": "2026-01-01T00:00:00"}, ["scheduledAt"]),
+        (
+            {"clusterName": 3, "scheduledAt": 4, "fresh": True},
+            ["fresh", "clusterName", "scheduledAt"],
+        ),
+        ("demo", ["(input)"]),
+    ],
+)
+def test_every_wrong_field_of_a_request_is_named(given: object, fields: list[str]) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        read_request(given)
+    assert [one["field"] for one in refused.value.problems] == fields
+
+
+def test_the_time_a_check_was_due_is_read(world: HealthWorld) -> None:
+    request = read_request({"clusterName": "demo", "scheduledAt": "2026-01-01T00:00:00Z"})
+    assert request.scheduled_at == world.clock.at

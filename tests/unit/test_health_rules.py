@@ -1,0 +1,532 @@
+"""One thing is broken at a time: the verdict, the finding, and back to healthy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from lifecycle.core.health_catalog import KINDS
+from lifecycle.core.health_rules import EXPLAINED
+from lifecycle.errors import AwsUnavailable
+
+from tests.support.health import SEEDED, HealthWorld, codes
+
+
+@pytest.fixture
+def world() -> HealthWorld:
+    return HealthWorld()
+
+
+def kill(world: HealthWorld, *nodes: int) -> None:
+    """Kill brokers and let the others notice."""
+    for node in nodes:
+        world.management.kill_broker(node)
+    world.management.pass_time(10)
+    world.cloud.brokers |= {"running": 3 - len(nodes)}
+    del world.cloud.running[3 - len(nodes) :]
+
+
+def restart(world: HealthWorld, *nodes: int) -> None:
+    for node in nodes:
+        world.management.start_broker(node)
+    world.management.pass_time(20)
+    world.cloud.brokers |= {"running": 3}
+
+
+def test_a_cluster_that_is_well_is_healthy(world: HealthWorld) -> None:
+    report = world.check()
+    assert (report["verdict"], codes(report)) == ("HEALTHY", set())
+    assert codes(report, "NOTE") == {"LEASES_UNUSED"}
+
+
+def test_a_dead_broker_that_the_configuration_calls_active(world: HealthWorld) -> None:
+    kill(world, 2)
+    assert str(world.management.configuration().members[2].state) == "ACTIVE"
+    report = world.check()
+    assert report["verdict"] == "DEGRADED"
+    assert {"BROKER_MISSING", "PARTITION_REPLICAS_MISSING", "SERVICE_SHORT"} <= codes(report)
+    restart(world, 2)
+    assert world.check()["verdict"] == "HEALTHY"
+
+
+def test_two_of_three_brokers_gone(world: HealthWorld) -> None:
+    kill(world, 1, 2)
+    report = world.check()
+    assert report["verdict"] == "DOWN"
+    assert "PARTITION_WITHOUT_LEADER" in codes(report, "DOWN")
+
+
+def test_no_broker_at_all(world: HealthWorld) -> None:
+    kill(world, 0, 1, 2)
+    report = world.check()
+    assert report["verdict"] == "DOWN"
+    assert {"BROKERS_SILENT", "NO_HEALTHY_TARGET"} <= codes(report, "DOWN")
+
+
+def test_the_coordinator_alone_is_gone(world: HealthWorld) -> None:
+    kill(world, 0)
+    report = world.check()
+    assert report["verdict"] == "DEGRADED"
+    assert {"BROKER_MISSING", "COORDINATOR_UNREACHABLE"} <= codes(report)
+
+
+def test_a_broker_that_hangs_does_not_hide_the_others(world: HealthWorld) -> None:
+    inside, _ = world.look()
+    inside["answers"]["exporting"][1] |= {"problem": "10.0.0.11:9600 did not answer within 3 s"}
+    report = world.check(inside=inside)
+    assert (report["verdict"], codes(report)) == ("DEGRADED", {"BROKER_UNREACHABLE"})
+
+
+def test_the_management_port_is_closed(world: HealthWorld) -> None:
+    inside, _ = world.look()
+    for broker in inside["answers"]["exporting"]:
+        broker["problem"] = "10.0.0.10:9600: Connection timed out"
+    del inside["answers"]["configuration"]
+    inside["problems"]["configuration"] = "No broker could answer."
+    report = world.check(inside=inside)
+    assert report["verdict"] == "DEGRADED"
+    assert codes(report) == {"MANAGEMENT_UNREACHABLE"}
+
+
+def test_exporting_paused_and_resumed(world: HealthWorld) -> None:
+    world.simulated.exporting = "SOFT_PAUSED"
+    assert codes(world.check()) == {"EXPORTING_PAUSED"}
+    world.simulated.exporting = "EXPORTING"
+    assert world.check()["verdict"] == "HEALTHY"
+
+
+def exported(inside: dict[str, Any], processed: int, position: int) -> dict[str, Any]:
+    for broker in inside["answers"]["exporting"]:
+        for one in broker["partitions"].values():
+            one |= {"processedPosition": processed, "exportedPosition": position}
+    return inside
+
+
+def test_an_exporter_that_does_not_move_while_work_goes_on(world: HealthWorld) -> None:
+    reports = [world.check(inside=exported(world.look()[0], 100 + n, 50)) for n in range(4)]
+    stuck = {"EXPORTING_STUCK"}
+    assert [codes(one) for one in reports] == [set(), set(), stuck, stuck]
+    assert codes(world.check(inside=exported(world.look()[0], 200, 51))) == set()
+
+
+def test_an_exporter_that_is_through_is_not_stuck(world: HealthWorld) -> None:
+    for _ in range(6):
+        assert codes(world.check(inside=exported(world.look()[0], 100, 100))) == set()
+
+
+def test_a_change_that_waits_for_a_broker_that_never_starts(world: HealthWorld) -> None:
+    world.management.scale_brokers(4)
+    world.management.pass_time(20)
+    report = world.check()
+    assert "CHANGE_STUCK" in codes(report)
+    assert "broker 3 does not run" in report["text"]
+    world.management.start_broker(3)
+    world.management.pass_time(60)
+    world.cloud.brokers |= {"desired": 4, "running": 4}
+    world.cloud.groups = {}
+    assert codes(world.check()) == set()
+
+
+def test_a_change_that_goes_on_is_a_note_until_it_makes_no_step(world: HealthWorld) -> None:
+    inside, _ = world.look()
+    inside["answers"]["configuration"]["pendingChange"] = {
+        "id": 7,
+        "completed": [],
+        "pending": [{"operation": "PARTITION_JOIN", "brokerId": 2, "partitionId": 1}],
+    }
+    assert codes(world.check(inside=inside), "NOTE") >= {"CHANGE_PENDING"}
+    assert codes(world.check(inside=inside, minutes=29)) == set()
+    assert codes(world.check(inside=inside, minutes=1)) == {"CHANGE_STUCK"}
+
+
+def test_a_failed_change(world: HealthWorld) -> None:
+    inside, _ = world.look()
+    inside["answers"]["configuration"]["lastChange"] = {"id": 3, "status": "FAILED"}
+    assert codes(world.check(inside=inside)) == {"CHANGE_FAILED"}
+
+
+def test_a_cancelled_change_leaves_brokers_half_way(world: HealthWorld) -> None:
+    inside, _ = world.look()
+    inside["answers"]["configuration"]["brokers"][2]["state"] = "JOINING"
+    assert codes(world.check(inside=inside)) == {"BROKER_NOT_ACTIVE"}
+
+
+def test_leaders_on_one_broker_are_a_note(world: HealthWorld) -> None:
+    inside, _ = world.look()
+    for broker in inside["answers"]["topology"]["brokers"]:
+        for one in broker["partitions"]:
+            one["role"] = "leader" if broker["nodeId"] == 0 else "follower"
+    report = world.check(inside=inside)
+    assert report["verdict"] == "HEALTHY"
+    assert "LEADERS_UNEVEN" in codes(report, "NOTE")
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "verdict"),
+    [
+        ({"role": "leader"}, "PARTITION_WITH_TWO_LEADERS", "DEGRADED"),
+        ({"health": "unhealthy"}, "PARTITION_UNHEALTHY", "DEGRADED"),
+    ],
+)
+def test_a_replica_that_is_not_as_it_should_be(
+    world: HealthWorld, change: dict[str, str], code: str, verdict: str
+) -> None:
+    inside, _ = world.look()
+    replicas = inside["answers"]["topology"]["brokers"][0]["partitions"]
+    next(one for one in replicas if one["role"] == "follower").update(change)
+    report = world.check(inside=inside)
+    assert (report["verdict"], codes(report)) == (verdict, {code})
+
+
+def test_an_unhealthy_leader_is_no_leader(world: HealthWorld) -> None:
+    inside, _ = world.look()
+    replicas = inside["answers"]["topology"]["brokers"][0]["partitions"]
+    next(one for one in replicas if one["role"] == "leader")["health"] = "unhealthy"
+    assert codes(world.check(inside=inside)) == {"PARTITION_WITHOUT_LEADER"}
+
+
+def test_different_versions(world: HealthWorld) -> None:
+    inside, _ = world.look()
+    inside["answers"]["topology"]["brokers"][0]["version"] = "8.9.17"
+    assert codes(world.check(inside=inside)) == {"VERSION_MIXED"}
+
+
+def ago(world: HealthWorld, minutes: float) -> str:
+    """A moment before the next check, which is five minutes from now."""
+    return (world.clock.at + timedelta(minutes=5 - minutes)).isoformat()
+
+
+def failed(world: HealthWorld, service: str, number: int) -> dict[str, str]:
+    at = ago(world, 10 * number)
+    return {"service": service, "task": f"t{number}", "at": at, "reason": "exit code 1"}
+
+
+AWS: list[tuple[str, Callable[[HealthWorld], Any], str]] = [
+    (
+        "COUNT_CHANGED",
+        lambda w: w.cloud.brokers.update(desired=4, running=4),
+        "DEGRADED",
+    ),
+    (
+        "CONNECTORS_STOPPED",
+        lambda w: w.cloud.connectors.update(desired=0, running=0),
+        "DEGRADED",
+    ),
+    ("SERVICE_MISSING", lambda w: w.cloud.connectors.update(exists=False), "DOWN"),
+    (
+        "DEPLOYMENT_FAILED",
+        lambda w: w.cloud.brokers["deployments"][0].update(rollout="FAILED", reason="breaker"),
+        "DEGRADED",
+    ),
+    (
+        "DEPLOYMENT_SLOW",
+        lambda w: w.cloud.brokers["deployments"][0].update(
+            rollout="IN_PROGRESS", startedAt=ago(w, 31)
+        ),
+        "DEGRADED",
+    ),
+    (
+        "TASKS_STOPPING",
+        lambda w: (
+            w.cloud.connectors.update(pending=1),
+            w.cloud.stopped.extend(failed(w, "connectors", n) for n in range(3)),
+        ),
+        "DEGRADED",
+    ),
+    (
+        "TARGETS_UNHEALTHY",
+        lambda w: w.cloud.groups.update(
+            {
+                "arn:rest": [
+                    {"address": f"10.0.0.{n}", "state": state, "reason": ""}
+                    for n, state in enumerate(["healthy", "healthy", "unhealthy"])
+                ]
+            }
+        ),
+        "DEGRADED",
+    ),
+    ("NO_HEALTHY_TARGET", lambda w: w.cloud.groups.update({"arn:grpc": []}), "DOWN"),
+    ("FILES_UNAVAILABLE", lambda w: w.cloud.zones.update(a="deleting"), "DEGRADED"),
+    ("FILES_UNAVAILABLE", lambda w: w.cloud.zones.clear(), "DEGRADED"),
+    (
+        "SECRET_MISSING",
+        lambda w: w.cloud.lost.update(AdminUserSecretArn="it does not exist"),
+        "DEGRADED",
+    ),
+    ("STACK_FAILED", lambda w: w.stack.update(status="UPDATE_ROLLBACK_FAILED"), "DEGRADED"),
+]
+
+
+@pytest.mark.parametrize(
+    ("code", "breaks", "verdict"), AWS, ids=[f"{n}-{one[0]}" for n, one in enumerate(AWS)]
+)
+def test_what_aws_says(
+    world: HealthWorld, code: str, breaks: Callable[[HealthWorld], Any], verdict: str
+) -> None:
+    breaks(world)
+    report = world.check()
+    assert (report["verdict"], codes(report)) == (verdict, {code})
+
+
+def test_one_failed_task_that_was_replaced_is_a_note(world: HealthWorld) -> None:
+    stop = {"service": "brokers", "task": "t", "at": ago(world, 3), "reason": "exit code 137"}
+    world.cloud.stopped.append(stop)
+    report = world.check()
+    assert report["verdict"] == "HEALTHY"
+    assert "exit code 137" in report["text"]
+    assert "TASK_STOPPED" not in codes(world.check(minutes=60), "NOTE")
+
+
+def test_tasks_that_failed_and_were_all_replaced_are_a_note(world: HealthWorld) -> None:
+    world.cloud.stopped.extend(failed(world, "brokers", number) for number in range(3))
+    assert world.check()["verdict"] == "HEALTHY"
+
+
+def test_a_crash_loop_is_not_excused_as_a_start(world: HealthWorld) -> None:
+    kill(world, 2)
+    world.cloud.stopped.extend(failed(world, "brokers", number) for number in range(3))
+    for number in range(2):
+        world.cloud.running.append(starting(world, 1) | {"task": f"try-{number}"})
+        world.check(minutes=1)
+        world.cloud.running.pop()
+    assert len(world.messages.sent) == 1
+
+
+def test_protection_that_was_left_is_a_note(world: HealthWorld) -> None:
+    world.cloud.running[0]["protectedUntil"] = ago(world, -10)
+    assert "TASK_PROTECTED" in codes(world.check(), "NOTE")
+    assert "TASK_PROTECTED" not in codes(world.check(minutes=10), "NOTE")
+
+
+@pytest.mark.parametrize(
+    ("days", "found"),
+    [(13.9, {"CERTIFICATE_EXPIRING"}), (14.1, set()), (-1, {"CERTIFICATE_EXPIRING"})],
+)
+def test_a_certificate_that_ends(world: HealthWorld, days: float, found: set[str]) -> None:
+    world.outputs["CertificateArn"] = "arn:certificate"
+    world.cloud.ends = ago(world, -days * 24 * 60)
+    assert codes(world.check()) == found
+
+
+# The database
+
+
+def test_the_database_is_stopped(world: HealthWorld) -> None:
+    world.database.running = False
+    world.cloud.status = "stopped"
+    report = world.check()
+    assert (report["verdict"], codes(report)) == ("DOWN", {"DATABASE_DOWN"})
+    world.database.running = True
+    world.cloud.status = "available"
+    assert world.check()["verdict"] == "HEALTHY"
+
+
+def test_aurora_says_available_and_nobody_gets_in(world: HealthWorld) -> None:
+    world.database.running = False
+    assert codes(world.check()) == {"DATABASE_UNREACHABLE"}
+
+
+def test_the_users_grant_is_revoked(world: HealthWorld) -> None:
+    world.database.roles["camunda"] = replace(SEEDED, in_rds_iam=False)
+    assert codes(world.check()) == {"DATABASE_LOGIN_REFUSED"}
+
+
+def test_the_users_privileges_are_revoked(world: HealthWorld) -> None:
+    world.database.roles["camunda"] = replace(SEEDED, schema_granted=False)
+    assert codes(world.check()) == {"DATABASE_GRANTS_MISSING"}
+
+
+def test_a_certificate_that_is_not_trusted(world: HealthWorld) -> None:
+    world.database.certificate_trusted = False
+    assert codes(world.check()) == {"DATABASE_CERTIFICATE"}
+
+
+def test_a_database_that_is_changed_and_answers(world: HealthWorld) -> None:
+    world.cloud.status = "modifying"
+    report = world.check()
+    assert report["verdict"] == "HEALTHY"
+    assert "DATABASE_BUSY" in codes(report, "NOTE")
+
+
+# Node ids and backups
+
+
+def lease(world: HealthWorld, task: str, seconds: float) -> tuple[str, int]:
+    end = world.clock.at + timedelta(minutes=5, seconds=seconds)
+    return task, int(end.timestamp() * 1000)
+
+
+def test_a_fresh_lease_for_each_broker(world: HealthWorld) -> None:
+    world.leases.held = {node: lease(world, f"task-{node}", 10) for node in range(3)}
+    report = world.check()
+    assert (report["verdict"], codes(report, "NOTE")) == ("HEALTHY", set())
+
+
+def test_a_lease_that_is_not_renewed(world: HealthWorld) -> None:
+    world.leases.held = {node: lease(world, f"task-{node}", 10) for node in range(3)}
+    world.leases.held[1] = lease(world, "task-1", -60)
+    assert codes(world.check()) == {"LEASE_STALE"}
+
+
+def test_two_leases_of_one_task(world: HealthWorld) -> None:
+    world.leases.held = {node: lease(world, "task-0", 10) for node in range(2)}
+    world.leases.held[2] = lease(world, "task-2", 10)
+    assert codes(world.check()) == {"LEASE_SHARED"}
+
+
+def backups(world: HealthWorld, hours: dict[int, float]) -> dict[str, Any]:
+    inside, _ = world.look()
+    latest = [{"partition": p, "at": ago(world, 60 * h)} for p, h in hours.items()]
+    inside["answers"]["backups"] = {"told": True, "enabled": True, "latest": latest}
+    return inside
+
+
+def test_the_oldest_of_the_last_backups_counts(world: HealthWorld) -> None:
+    assert codes(world.check(inside=backups(world, {1: 1, 2: 2, 3: 2.9}))) == set()
+    report = world.check(inside=backups(world, {1: 1, 2: 3.1, 3: 1}))
+    assert codes(report) == {"BACKUP_OLD"}
+    assert "partition 2 (3 hours old)" in report["text"]
+
+
+def test_a_cluster_gets_time_for_its_first_backup(world: HealthWorld) -> None:
+    assert codes(world.check(inside=backups(world, {}))) == set()
+    assert codes(world.check(inside=backups(world, {}), minutes=181)) == {"BACKUP_OLD"}
+
+
+def test_backups_that_the_brokers_do_not_make(world: HealthWorld) -> None:
+    inside, _ = world.look()
+    inside["answers"]["backups"] = {"told": True, "enabled": False, "latest": []}
+    assert codes(world.check(inside=inside)) == {"BACKUP_DISABLED"}
+
+
+def test_backups_that_nobody_asked_for_are_not_missed(world: HealthWorld) -> None:
+    world.outputs["ContinuousBackup"] = "false"
+    inside = world.look()[0]
+    assert "backups" not in inside["answers"]
+    assert codes(world.check(inside=inside)) == set()
+
+
+# What is not known
+
+
+def test_one_source_that_fails_is_unknown_and_hides_no_other(world: HealthWorld) -> None:
+    kill(world, 2)
+    world.cloud.errors["database"] = AwsUnavailable("RDS answered 503")
+    report = world.check()
+    assert {"SOURCE_UNKNOWN", "BROKER_MISSING"} <= codes(report)
+    assert codes(report, "UNKNOWN") == {"SOURCE_UNKNOWN"}
+    (unknown,) = [one for one in report["findings"] if one["code"] == "SOURCE_UNKNOWN"]
+    assert unknown["seen"] == "database: RDS answered 503"
+
+
+@pytest.mark.parametrize("side", ["inside", "outside"])
+@pytest.mark.parametrize("answer", [{"failed": "States.Timeout"}, "", [], {"answers": 3}, {}])
+def test_a_side_that_fails_is_unknown(world: HealthWorld, side: str, answer: object) -> None:
+    report = world.check(**{side: answer})
+    assert report["verdict"] != "HEALTHY"
+    assert codes(report) & {"SOURCE_UNKNOWN", "BROKERS_SILENT"}
+
+
+def test_a_stack_without_outputs_is_not_healthy(world: HealthWorld) -> None:
+    world.outputs = {}
+    report = world.check(inside={}, outside={})
+    assert (report["verdict"], codes(report)) == ("DEGRADED", {"STACK_NOT_READY"})
+
+
+# What an operation or a deployment explains
+
+
+def scaling_out(world: HealthWorld) -> None:
+    world.cloud.brokers |= {"desired": 4, "running": 3, "pending": 1}
+    world.management.scale_brokers(4)
+
+
+def test_a_scale_operation_makes_notes_of_what_it_does(world: HealthWorld) -> None:
+    scaling_out(world)
+    world.hold("scale")
+    report = world.check()
+    assert (report["verdict"], codes(report)) == ("HEALTHY", set())
+    assert codes(report, "NOTE") >= {"COUNT_CHANGED", "SERVICE_SHORT", "OPERATION_RUNNING"}
+    assert "demo.scale.1 is under way" in report["text"]
+
+
+def test_a_scale_operation_explains_no_dead_survivor(world: HealthWorld) -> None:
+    scaling_out(world)
+    world.hold("scale")
+    kill(world, 1)
+    assert "BROKER_MISSING" in codes(world.check())
+
+
+def test_an_expired_lock_explains_nothing(world: HealthWorld) -> None:
+    scaling_out(world)
+    world.hold("scale", minutes=4)
+    assert "COUNT_CHANGED" in codes(world.check())
+
+
+def test_a_cluster_that_starts_is_not_called_healthy_and_wakes_nobody(world: HealthWorld) -> None:
+    kill(world, 0, 1, 2)
+    for _ in range(5):
+        world.hold("provision")
+        report = world.check()
+        assert (report["verdict"], codes(report)) == ("DEGRADED", set())
+    assert world.messages.sent == []
+
+
+def test_a_rolling_restart_is_a_note(world: HealthWorld) -> None:
+    kill(world, 2)
+    world.cloud.brokers["deployments"][0] |= {
+        "rollout": "IN_PROGRESS",
+        "startedAt": ago(world, 10),
+    }
+    report = world.check()
+    assert (report["verdict"], codes(report)) == ("HEALTHY", set())
+    assert codes(report, "NOTE") >= {"BROKER_MISSING", "DEPLOYMENT_RUNNING"}
+
+
+def test_a_deployment_explains_one_broker_and_not_two(world: HealthWorld) -> None:
+    kill(world, 1, 2)
+    world.cloud.brokers["deployments"][0] |= {
+        "rollout": "IN_PROGRESS",
+        "startedAt": ago(world, 10),
+    }
+    assert {"BROKER_MISSING", "PARTITION_WITHOUT_LEADER"} <= codes(world.check())
+
+
+def starting(world: HealthWorld, minutes: float) -> dict[str, Any]:
+    return {
+        "task": "task-new",
+        "address": "10.0.0.99",
+        "status": "RUNNING",
+        "startedAt": ago(world, minutes),
+        "protectedUntil": None,
+    }
+
+
+def test_a_slow_start_within_its_grace_is_told_and_wakes_nobody(world: HealthWorld) -> None:
+    kill(world, 2)
+    started = starting(world, 1)
+    world.cloud.running.append(started)
+    world.cloud.brokers |= {"running": 3}
+    reports = [world.check() for _ in range(3)]  # it is 1, 6 and 11 minutes old
+    assert [one["verdict"] for one in reports] == ["DEGRADED"] * 3
+    assert {one.get("settling") for one in reports[2]["findings"]} >= {"task task-new is starting"}
+    assert world.messages.sent == []
+    world.check()
+    world.check()
+    assert [subject for subject, _ in world.messages.sent] == [
+        "demo is DEGRADED: brokers are missing"
+    ]
+
+
+def test_one_start_does_not_excuse_two_missing(world: HealthWorld) -> None:
+    kill(world, 1, 2)
+    world.cloud.running.append(starting(world, 1))
+    findings = [one for one in world.check()["findings"] if one["code"] == "BROKER_MISSING"]
+    assert "settling" not in findings[0]
+
+
+def test_what_is_explained_is_a_code_of_the_table() -> None:
+    assert {code for explained in EXPLAINED.values() for code in explained} <= set(KINDS)
