@@ -12,6 +12,7 @@ from typing import Any
 
 from lifecycle.api.problems import STATUS
 from lifecycle.api.routes import ROUTES, Route
+from lifecycle.core.health_catalog import KINDS, Severity, Verdict
 from lifecycle.core.idempotency import KEY
 from lifecycle.core.names import CLUSTER_NAME
 from lifecycle.core.parameters import cluster_parameters
@@ -203,6 +204,40 @@ def schemas() -> dict[str, Schema]:
             }
         ),
         "ClusterLine": closed(CLUSTER_LINE),
+        "Health": closed(
+            {
+                "cluster": CLUSTER,
+                "verdict": {"enum": [str(one) for one in Verdict]},
+                "checkedAt": TEXT,
+                "since": {**TEXT, "description": "Since when the verdict is what it is"},
+                "consecutive": {"type": "integer", "minimum": 1},
+                "announced": {
+                    "enum": [str(one) for one in Verdict],
+                    "description": "What people were told; changes only after several checks",
+                },
+                "announcedAt": TEXT_OR_NULL,
+                "findings": {"type": "array", "items": reference("Finding")},
+                "seconds": {"type": "number", "minimum": 0},
+                "text": {**TEXT, "description": "The report for people, worst first"},
+            }
+        ),
+        "Finding": closed(
+            {
+                "code": {"enum": sorted(KINDS)},
+                "severity": {"enum": [str(one) for one in Severity]},
+                "title": TEXT,
+                "seen": TEXT,
+                "expected": TEXT,
+                "remedy": TEXT,
+                "runbook": TEXT,
+                "subject": TEXT,
+                "because": {**TEXT, "description": "What explains it: it is a note"},
+                "settling": {**TEXT, "description": "What is on its way to end it"},
+            },
+            "subject",
+            "because",
+            "settling",
+        ),
         "Cluster": closed(
             {
                 **CLUSTER_LINE,
@@ -246,6 +281,7 @@ def schemas() -> dict[str, Schema]:
 ANSWERS: Mapping[str, Schema] = {
     "listClusters": closed({"clusters": {"type": "array", "items": reference("ClusterLine")}}),
     "readCluster": reference("Cluster"),
+    "readHealth": reference("Health"),
     "listOperations": closed(
         {"operations": {"type": "array", "items": reference("OperationLine")}}
     ),
@@ -274,6 +310,10 @@ def _operation(route: Route) -> Schema:
         given.append({"name": "name", "in": "path", "required": True, "schema": CLUSTER})
     if "{id}" in route.resource:
         given.append({"name": "id", "in": "path", "required": True, "schema": TEXT})
+    if route.name == "readHealth":
+        flag = {"type": "string", "enum": ["true", "false"], "default": "false"}
+        asked = {"name": "fresh", "in": "query", "schema": flag}
+        given.append({**asked, "description": "true checks now, which takes up to 25 s"})
     if route.name == "listOperations":
         given.append({"name": "cluster", "in": "query", "required": True, "schema": CLUSTER})
     if route.verb:

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import socket
 import sys
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 _own_getaddrinfo = socket.getaddrinfo
 _own_connect = socket.socket.connect
@@ -26,6 +28,7 @@ def main() -> None:
     """Take the settings, one JSON document in the arguments, and hand over to Lambda's client."""
     settings = json.loads(sys.argv[1])
     sys.path[:0] = settings["path"]
+    socket.getaddrinfo = _endpoint_resolver(urlsplit(os.environ.get("AWS_ENDPOINT_URL", "")).hostname)
     if settings["names"]:
         names = Path(settings["names"])
         socket.getaddrinfo = _vpc_resolver(names)
@@ -44,6 +47,17 @@ def _read(names: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {"hosts": {}, "ports": {}, "blocked": []}
     return content
+
+
+def _endpoint_resolver(endpoint: str | None) -> Any:
+    """Resolve the prefixes that AWS's clients put before an endpoint, as in `sync-states…`."""
+
+    def resolve(host: Any, *rest: Any, **options: Any) -> Any:
+        if endpoint and str(host).endswith(f"-{endpoint}"):
+            host = endpoint
+        return _own_getaddrinfo(host, *rest, **options)
+
+    return resolve
 
 
 def _vpc_resolver(names: Path) -> Any:

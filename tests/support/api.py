@@ -9,12 +9,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jsonschema import Draft202012Validator
+from lifecycle.adapters.health_table_memory import MemoryHealth
+from lifecycle.adapters.stepfunctions_memory import MemoryChecks
 from lifecycle.api.app import Api
 from lifecycle.core.arns import MachineArns
 from lifecycle.core.parameters import cluster_parameters
 from lifecycle.core.record import Execution
 from lifecycle.observability import of_aws
 from lifecycle.operations.read_clusters import ClusterReader
+from lifecycle.operations.read_health import HealthReader
 from lifecycle.operations.read_operations import OperationReader
 from lifecycle.operations.start_operation import OperationStarter
 from lifecycle.operations.validate_start import StartValidation
@@ -36,7 +39,10 @@ class ApiWorld:
     between: Callable[[Any], Any] = lambda twin: twin
     keys: Any = field(default_factory=lambda: (f"generated-{n}" for n in itertools.count(1)))
 
+    checks: MemoryChecks = field(default_factory=MemoryChecks)
+
     def __post_init__(self) -> None:
+        self.health = MemoryHealth(self.world.table.locks)
         for verb in ("provision", "scale", "plan", "teardown"):
             self.world.executions.machines.add(ARNS.machine(verb))
         self.world.probe.answers["overview"] = {
@@ -78,6 +84,7 @@ class ApiWorld:
                 control_stack=CONTROL,
                 translate=of_aws,
             ),
+            health=HealthReader(records=self.health, checks=self.checks, arns=ARNS),
             translate=of_aws,
         )
 

@@ -275,3 +275,7 @@ class RequestTooLarge(LifecycleError):
     """The body of a request is larger than any request needs."""
 
     default_next_step = "Nothing was changed. Send only the documented fields."
+
+
+class HealthNotChecked(LifecycleError):
+    """There is no verdict on a cluster: no check was made, or the last one could not end."""

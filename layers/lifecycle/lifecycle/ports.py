@@ -561,3 +561,11 @@ class Metrics(Protocol):
     def emit(self, cluster_stack: str, values: Mapping[str, float]) -> None:
         """Measure values of one cluster, now."""
         ...
+
+
+class Checks(Protocol):
+    """Executions that are waited for."""
+
+    def run(self, machine_arn: str, text: str) -> Execution:
+        """Run an EXPRESS machine with a JSON text as its input, to its end."""
+        ...

@@ -495,6 +495,7 @@ def api(function_arn: str) -> Api:
     from lifecycle.adapters.cloudformation import CloudFormationStacks
     from lifecycle.adapters.dynamodb import DynamoTable
     from lifecycle.adapters.ecs import EcsServices
+    from lifecycle.adapters.health_table import HealthTable
     from lifecycle.adapters.probe import LambdaProbe
     from lifecycle.adapters.stepfunctions import StepFunctionsExecutions
     from lifecycle.api.app import Api
@@ -502,6 +503,7 @@ def api(function_arn: str) -> Api:
     from lifecycle.core.parameters import cluster_parameters
     from lifecycle.observability import of_aws
     from lifecycle.operations.read_clusters import ClusterReader
+    from lifecycle.operations.read_health import HealthReader
     from lifecycle.operations.read_operations import OperationReader
     from lifecycle.operations.start_operation import OperationStarter
     from lifecycle.operations.validate_start import StartValidation
@@ -537,6 +539,9 @@ def api(function_arn: str) -> Api:
             operations=operations,
             control_stack=control_stack,
             translate=of_aws,
+        ),
+        health=HealthReader(
+            records=HealthTable(settings().table_name), checks=machines, arns=arns
         ),
         translate=of_aws,
     )

@@ -22,7 +22,7 @@ LISTS = {"cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "logs:DescribeLog
 READING = ("Describe", "Get", "List", "Filter")
 
 ROUTES_OF = {
-    "viewer": {"listClusters", "readCluster", "listOperations", "readOperation"},
+    "viewer": {"listClusters", "readCluster", "readHealth", "listOperations", "readOperation"},
     "planner": {"planChange"},
     "operator": {"scaleBrokers"},
     "administrator": {"provisionCluster", "tearDownCluster"},

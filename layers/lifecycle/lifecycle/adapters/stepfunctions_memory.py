@@ -70,3 +70,18 @@ class MemoryExecutions:
             error=error,
             cause=cause,
         )
+
+
+@dataclass
+class MemoryChecks:
+    """Executions that are waited for: what each ends with is set by the test."""
+
+    result: Execution | None = None
+    inputs: list[tuple[str, str]] = field(default_factory=list)
+
+    def run(self, machine_arn: str, text: str) -> Execution:
+        """Run a machine to its end."""
+        self.inputs.append((machine_arn, text))
+        if self.result is None:
+            raise MachineNotDeployed(f"There is no state machine {machine_arn}.")
+        return self.result

@@ -18,6 +18,7 @@ from lifecycle.observability import logger
 
 if TYPE_CHECKING:
     from lifecycle.operations.read_clusters import ClusterReader
+    from lifecycle.operations.read_health import HealthReader
     from lifecycle.operations.read_operations import OperationReader
     from lifecycle.operations.start_operation import OperationStarter
 
@@ -36,6 +37,7 @@ class Api:
     starter: OperationStarter
     operations: OperationReader
     clusters: ClusterReader
+    health: HealthReader
     translate: Callable[[Exception], LifecycleError | None]
 
     def answer(self, event: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,6 +68,11 @@ class Api:
                 return _response(200, {"clusters": self.clusters.all()})
             case "readCluster":
                 return _response(200, self.clusters.read(_cluster(path.get("name"), "name")))
+            case "readHealth":
+                cluster = _cluster(path.get("name"), "name")
+                fresh = _flag(query.get("fresh"), "fresh")
+                told = self.health.fresh(cluster) if fresh else self.health.last(cluster)
+                return _response(200, told)
             case "listOperations":
                 cluster = _cluster(query.get("cluster"), "cluster")
                 return _response(200, {"operations": self.operations.of_cluster(cluster)})
@@ -94,6 +101,12 @@ def _cluster(value: object, field: str) -> str:
     if not is_cluster_name(value):
         raise invalid([Problem(field, value, CLUSTER_NAME_RULE)])
     return str(value)
+
+
+def _flag(value: object, field: str) -> bool:
+    if value not in {None, "true", "false"}:
+        raise invalid([Problem(field, value, "true or false")])
+    return value == "true"
 
 
 def _request(event: Mapping[str, Any]) -> tuple[dict[str, object], str | None]:

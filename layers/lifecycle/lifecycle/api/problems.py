@@ -15,6 +15,7 @@ STATUS: Final[Mapping[str, int]] = {
     "InvalidRequest": 400,
     "ClusterUnknown": 404,
     "OperationUnknown": 404,
+    "HealthNotChecked": 404,
     "ClusterBusy": 409,
     "ClusterFrozen": 409,
     "StackNotUsable": 409,

@@ -25,6 +25,7 @@ class Route:
 ROUTES: Final = (
     Route("GET", "/clusters", "listClusters", "List the clusters"),
     Route("GET", "/clusters/{name}", "readCluster", "Report on a cluster"),
+    Route("GET", "/clusters/{name}/health", "readHealth", "The last health check, or one made now"),
     Route(
         "PUT",
         "/clusters/{name}",

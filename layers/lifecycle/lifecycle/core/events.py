@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from lifecycle.core.operation import Operation
+if TYPE_CHECKING:
+    from lifecycle.core.operation import Operation
 
 SOURCE: Final = "camunda.ecs.lifecycle"
 STARTED: Final = "Lifecycle Operation Started"
