@@ -1,0 +1,212 @@
+"""Scaling as a user meets it: out and in, refused, aborted, raced, under hostile scale-in.
+
+With the project's fake brokers, which scale as 8.9 does: a task without a lease hangs, a broker
+that lost its own exits; ECS stops the lowest unprotected broker.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from local.component import Instance
+from local.config import CONTROL_STACK, REPOSITORY, LocalConfig
+from local.instance import leftovers
+from tests.e2e.test_provisioning import Cloud, eventually
+
+BLOCK = "127.163"
+STACK = f"{CONTROL_STACK}-demo"
+SERVICE = "orchestration-cluster"
+
+
+class Scaling(Cloud):
+    """A running instance whose scale machine is driven with boto3."""
+
+    def begin(self, count: Any, name: str = "", verb: str = "scale", **more: Any) -> str:
+        given = {"clusterName": "demo", **({"count": count} if verb == "scale" else {}), **more}
+        started = self.client("stepfunctions").start_execution(
+            stateMachineArn=self.machine.replace("-provision", f"-{verb}"),
+            name=name or f"demo.{verb}.{uuid.uuid4().hex[:8]}",
+            input=json.dumps(given),
+        )
+        return str(started["executionArn"])
+
+    def scale(self, count: Any, **more: Any) -> dict[str, Any]:
+        return self.outcome(self.begin(count, **more))
+
+    def outcome(self, execution: str) -> dict[str, Any]:
+        found = self.ended(execution, 180)
+        if found["status"] == "SUCCEEDED":
+            return dict(json.loads(found["output"]))
+        return {"error": found.get("error"), "cause": found.get("cause", ""), **found}
+
+    def brokers(self) -> dict[int, str]:
+        """Task ARN by node id."""
+        found = json.loads(self.instance.config.endpoints_file.read_text())["brokers"]
+        return {one["nodeId"]: one["taskArn"] for one in found}
+
+    def pids(self) -> dict[int, int]:
+        tasks = json.loads(self.instance.config.tasks_file.read_text())
+        return {
+            task["nodeId"]: next(iter(task["pids"].values()))
+            for task in tasks
+            if task["service"] == SERVICE and task["pids"]
+        }
+
+    def protected(self) -> int:
+        found = self.client("ecs").get_task_protection(cluster=STACK)["protectedTasks"]
+        return sum(one["protectionEnabled"] for one in found)
+
+    def service(self) -> dict[str, Any]:
+        found = self.client("ecs").describe_services(cluster=STACK, services=[SERVICE])
+        return dict(found["services"][0])
+
+    def settled(self, count: int) -> None:
+        assert eventually(lambda: self.counts("demo")[SERVICE] == (count, count), 30)
+        assert eventually(lambda: sorted(self.brokers()) == list(range(count)), 30)
+        assert self.protected() == 0
+        assert self.locks() == []
+
+    def in_progress(self, execution: str, state: str) -> bool:
+        events = self.client("stepfunctions").get_execution_history(
+            executionArn=execution, maxResults=1000
+        )["events"]
+        entered = [event.get("stateEnteredEventDetails", {}).get("name") for event in events]
+        return state in entered
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scaling]:
+    instance = Instance.of(LocalConfig(tmp_path_factory.mktemp("instance"), BLOCK, "fake"))
+
+    def command(name: str) -> subprocess.CompletedProcess[str]:
+        options = ["--root", str(instance.config.root), "--block", BLOCK, "--brokers", "fake"]
+        return subprocess.run(  # noqa: S603
+            [sys.executable, "-m", "local", name, *options],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    up = command("up")
+    try:
+        assert up.returncode == 0, up.stdout + up.stderr
+        yield Scaling(instance)
+    finally:
+        command("down")
+        assert leftovers(instance) == []
+
+
+def test_a_plan_tells_and_the_scale_does_it(cloud: Scaling) -> None:
+    planned = cloud.outcome(cloud.begin(0, verb="plan", scale={"count": 4}))["plan"]
+    assert (planned["status"], planned["from"], planned["to"]) == ("READY", 3, 4)
+    assert cloud.counts("demo")[SERVICE] == (3, 3)
+    deployment = cloud.service()["deployments"][0]["id"]
+
+    done = cloud.scale(planned["apply"]["count"])
+    assert done["verification"]["result"] == "PASS", done
+    assert done["verification"]["change"]["operations"] == len(planned["operations"])
+    cloud.settled(4)
+    service = cloud.service()
+    assert service["deploymentConfiguration"]["minimumHealthyPercent"] == 75
+    assert service["deploymentConfiguration"]["deploymentCircuitBreaker"]["enable"] is True
+    assert [one["id"] for one in service["deployments"]] == [deployment], "no forced deployment"
+
+
+def test_scaling_in_stops_exactly_the_removed_broker(cloud: Scaling) -> None:
+    before = cloud.brokers()
+    done = cloud.scale(3)
+    assert done["verification"]["brokers"] == {"before": 4, "after": 3}, done
+    cloud.settled(3)
+    assert cloud.brokers() == {node: before[node] for node in range(3)}
+    assert cloud.service()["deploymentConfiguration"]["minimumHealthyPercent"] == 66
+
+
+@pytest.mark.parametrize("count", [0, -1, 1000, "four", 3.5, True, None])
+def test_what_is_no_number_of_brokers_is_refused(cloud: Scaling, count: Any) -> None:
+    refused = cloud.scale(count)
+    assert refused["error"] == "InvalidRequest", refused
+    assert "count" in refused["cause"]
+    assert cloud.locks() == []
+
+
+def test_below_the_replication_factor_is_refused_by_name(cloud: Scaling) -> None:
+    refused = cloud.scale(2)
+    assert refused["error"] == "ScalingRefused", refused
+    assert "count covers the replication factor: 2 brokers" in refused["cause"]
+    cloud.settled(3)
+
+
+def test_two_at_the_same_instant_are_one(cloud: Scaling) -> None:
+    first, second = cloud.begin(4), cloud.begin(4)
+    ends = sorted((cloud.outcome(one) for one in (first, second)), key=lambda end: "error" in end)
+    assert ends[0]["result"] == "SUCCEEDED"
+    assert ends[1]["error"] == "ClusterBusy"
+    assert ends[0]["operationId"] in ends[1]["cause"]
+    cloud.settled(4)
+
+
+def test_aborted_in_the_middle_and_asked_for_again(cloud: Scaling) -> None:
+    aborted = cloud.begin(6)
+    assert eventually(lambda: cloud.in_progress(aborted, "ChangeBrokers"), 60)
+    cloud.client("stepfunctions").stop_execution(executionArn=aborted)
+    assert eventually(lambda: cloud.locks() == [], 30), "the cleaner frees the cluster"
+    done = cloud.scale(6)
+    assert done["verification"]["brokers"]["after"] == 6, done
+    cloud.settled(6)
+
+
+def test_a_broker_that_dies_while_it_joins_or_leaves_is_waited_for(cloud: Scaling) -> None:
+    execution = cloud.begin(3)
+    assert eventually(lambda: cloud.in_progress(execution, "ChangeBrokers"), 60)
+    os.kill(cloud.pids()[0], signal.SIGKILL)
+    done = cloud.outcome(execution)
+    assert done["result"] == "SUCCEEDED", done
+    cloud.settled(3)
+
+
+def test_protection_that_somebody_left_is_taken_away(cloud: Scaling) -> None:
+    tasks = [arn.rsplit("/", 1)[-1] for arn in cloud.brokers().values()]
+    cloud.client("ecs").update_task_protection(
+        cluster=STACK, tasks=tasks, protectionEnabled=True, expiresInMinutes=15
+    )
+    assert cloud.scale(3)["result"] == "SUCCEEDED"
+    cloud.settled(3)
+
+
+def test_a_count_changed_by_hand_is_refused_with_the_way_out(cloud: Scaling) -> None:
+    ecs = cloud.client("ecs")
+    ecs.update_service(cluster=STACK, service=SERVICE, desiredCount=5)
+    time.sleep(1)
+    refused = cloud.scale(4)
+    assert refused["error"] == "ScalingRefused", refused
+    assert "Request the present number of brokers first" in refused["cause"]
+    assert cloud.scale(3)["result"] == "SUCCEEDED"
+    cloud.settled(3)
+
+
+def test_an_unknown_cluster(cloud: Scaling) -> None:
+    refused = cloud.outcome(cloud.begin(4, clusterName="nobody"))
+    assert refused["error"] == "ClusterUnknown", refused
+
+
+def test_no_call_was_denied(cloud: Scaling) -> None:
+    """Each function runs with the credentials of its own role."""
+    decisions = cloud.instance.config.logs / "authorisation.jsonl"
+    denied = [
+        json.loads(line)
+        for line in decisions.read_text().splitlines()
+        if not json.loads(line).get("allowed", True)
+    ]
+    assert denied == []
