@@ -26,6 +26,7 @@ from lifecycle.operations.probe_health import HealthProber
 
 from tests.support.world import CONTROL, TestClock
 
+_SEEN = object()
 ADMIN = Credentials("admin", "admin-password")
 OUTPUTS = {
     "ContractVersion": "1",
@@ -151,15 +152,15 @@ class HealthWorld:
         return self.prober.look(self.outputs), HealthObserver(self.cloud).look(self.outputs)
 
     def check(
-        self, inside: object = None, outside: object = None, *, minutes: float = 5
+        self, inside: object = _SEEN, outside: object = _SEEN, *, minutes: float = 5
     ) -> Mapping[str, Any]:
         """One whole check, ``minutes`` after the one before; sides given replace what is seen."""
         self.clock.at += timedelta(minutes=minutes)
         seen = self.look()
         return self.judge.judge(
             self.subject(),
-            seen[0] if inside is None else inside,
-            seen[1] if outside is None else outside,
+            seen[0] if inside is _SEEN else inside,
+            seen[1] if outside is _SEEN else outside,
         )
 
     def hold(self, machine: str, minutes: float = 15) -> None:
