@@ -95,12 +95,12 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scaling]:
             cwd=REPOSITORY,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=500,
             check=False,
         )
 
-    up = command("up")
     try:
+        up = command("up")
         assert up.returncode == 0, up.stdout + up.stderr
         yield Scaling(instance)
     finally:
