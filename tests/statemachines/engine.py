@@ -10,6 +10,7 @@ import functools
 import importlib.util
 import io
 import json
+import re
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -33,6 +34,9 @@ from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguagePa
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 _parse = AmazonStateLanguageParser.parse
+_COMPOSED = re.compile(r"(?:\$exists\(|\$type\()?\(")
+_DECLARED = re.compile(r"\$(\w+):=")
+_JSON = json.JSONDecoder(strict=False)
 ROOT = Path(__file__).parents[2]
 REGION = "eu-central-1"
 
@@ -88,11 +92,42 @@ def load_handler(folder: str, **replaced: Any) -> Function:
     return lambda event: module.handler(event, Context())
 
 
-def _evaluate(expression: str) -> Any:
+@functools.lru_cache(maxsize=1024)
+def _parsed(expression: str) -> Any:
     parsed = jsonata.Jsonata(expression)
     # Step Functions' own addition to JSONata; the engine binds only what the language has.
     parsed.register_lambda("parse", json.loads)
-    return parsed.evaluate(None)
+    return parsed
+
+
+def _holds_null(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_holds_null(one) for one in value.values())
+    if isinstance(value, list):
+        return any(_holds_null(one) for one in value)
+    return value is None
+
+
+def _evaluate(expression: str) -> Any:
+    """Evaluate what the engine composed: ``($a:=<JSON>;$b:=<JSON>;<the definition's own text>)``.
+
+    The values are bound instead of parsed, which takes longer than everything else; from the first
+    one on that is no plain JSON they stay in the text.
+    """
+    found = _COMPOSED.match(expression)
+    if found is None:
+        return _parsed(expression).evaluate(None)
+    bound: dict[str, Any] = {}
+    at = found.end()
+    while declared := _DECLARED.match(expression, at):
+        try:
+            value, end = _JSON.raw_decode(expression, declared.end())
+        except ValueError:
+            break
+        if _holds_null(value):
+            break  # bound, None would be JSONata's "undefined"
+        bound[declared[1]], at = value, end + 1
+    return _parsed(found[0] + expression[at:]).evaluate(None, bound)
 
 
 class _Lambda:

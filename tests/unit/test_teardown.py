@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import boto3
+import pytest
+from lifecycle.adapters import aws
+from lifecycle.adapters.rds import RdsDatabases
+from lifecycle.adapters.storage import AwsStorage
+from lifecycle.core.stack import Stack, StackEvent, StackResource
+from lifecycle.core.teardown import (
+    StackState,
+    deletion_policies,
+    kept_resources,
+    read_teardown_request,
+    state_of,
+    teardown_plan,
+    what_blocks,
+)
+from lifecycle.core.trial import trial_template
+from moto import mock_aws
+
+from tools.generate_parameters import TEMPLATE, load_template
+
+OURS = {"camunda:control-plane": "control", "camunda:cluster": "demo"}
+PRICES = {
+    "currency": "USD",
+    "regions": {"here": {"keyMonth": "1", "fileSystemGbMonth": "0.36", "bucketGbMonth": "0.02"}},
+}
+
+
+def stack(status: str = "UPDATE_COMPLETE", tags: dict[str, str] | None = None) -> Stack:
+    return Stack("control-demo", "arn:1", status, tags=OURS if tags is None else tags)
+
+
+class TestPolicies:
+    def test_lines_say_what_a_yaml_reader_says(self, tmp_path: Path) -> None:
+        rewritten = tmp_path / "trial.yaml"
+        rewritten.write_bytes(trial_template(TEMPLATE.read_bytes()))
+        for path in (TEMPLATE, rewritten):
+            read = {
+                name: resource["DeletionPolicy"]
+                for name, resource in load_template(path)["Resources"].items()
+                if "DeletionPolicy" in resource
+            }
+            assert deletion_policies(path.read_text()) == read
+
+    def test_everything_that_is_kept_has_a_name_a_price_and_a_way_to_delete_it(self) -> None:
+        resources = load_template(TEMPLATE)["Resources"]
+        contents = [
+            StackResource(name, resource["Type"], f"{name}-id")
+            for name, resource in resources.items()
+        ]
+        policies = deletion_policies(TEMPLATE.read_text())
+        kept = {one.logical_id for one in kept_resources(contents, policies, {}, region="here")}
+        retained = {name for name, policy in policies.items() if policy != "Delete"}
+        policies_of_buckets = {"NodeIdBucketPolicy", "BackupBucketPolicy"}
+        assert kept == retained - policies_of_buckets
+
+
+class TestCost:
+    CONTENTS = (
+        StackResource("Files", "AWS::EFS::FileSystem", "fs-1"),
+        StackResource("Key", "AWS::KMS::Key", "k-1"),
+        StackResource("Bucket", "AWS::S3::Bucket", "b-1"),
+        StackResource("Service", "AWS::ECS::Service", "s-1"),
+    )
+    POLICIES = dict.fromkeys(("Files", "Key", "Bucket"), "RetainExceptOnCreate")
+
+    def test_sizes_and_prices_make_an_amount(self) -> None:
+        sizes = {"Files": 5 * 1024**3, "Bucket": 0}
+        kept = kept_resources(self.CONTENTS, self.POLICIES, sizes, region="here", prices=PRICES)
+        assert {one.logical_id: str(one.monthly) for one in kept} == {
+            "Files": "1.80",
+            "Key": "1.00",
+            "Bucket": "0.00",
+        }
+        plan = teardown_plan(stack(), self.CONTENTS, self.POLICIES, kept)
+        assert plan["monthlyCost"] == "2.80"
+        assert plan["goes"] == {"AWS::ECS::Service": 1}
+        assert "aws efs delete-file-system --file-system-id fs-1" in plan["text"]
+
+    def test_without_a_size_or_a_price_there_is_no_sum(self) -> None:
+        for region, sizes in (("here", {"Files": None, "Bucket": 1}), ("elsewhere", {"Files": 1})):
+            kept = kept_resources(self.CONTENTS, self.POLICIES, sizes, region=region, prices=PRICES)
+            plan = teardown_plan(stack(), self.CONTENTS, self.POLICIES, kept)
+            assert plan["monthlyCost"] is None
+        assert {one.price for one in kept} == {"no price for elsewhere"}
+
+
+class TestState:
+    @pytest.mark.parametrize(
+        ("status", "expected"),
+        [
+            ("CREATE_FAILED", StackState.STANDING),
+            ("UPDATE_ROLLBACK_FAILED", StackState.STANDING),
+            ("DELETE_FAILED", StackState.STANDING),
+            ("REVIEW_IN_PROGRESS", StackState.STANDING),
+            ("UPDATE_ROLLBACK_IN_PROGRESS", StackState.BUSY),
+            ("DELETE_IN_PROGRESS", StackState.DELETING),
+            ("DELETE_COMPLETE", StackState.ABSENT),
+        ],
+    )
+    def test_of_each_status(self, status: str, expected: StackState) -> None:
+        assert state_of(stack(status), "control", "demo") is expected
+
+    def test_of_nothing(self) -> None:
+        assert state_of(None, "control", "demo") is StackState.ABSENT
+
+
+def event(logical_id: str, status: str, reason: str = "") -> StackEvent:
+    return StackEvent("1", "2026-01-01T00:00:00Z", logical_id, "AWS::S3::Bucket", status, reason)
+
+
+def test_only_what_failed_last_blocks_and_has_its_remedy() -> None:
+    words, remedy = what_blocks(
+        [
+            event("Healed", "DELETE_FAILED", "not empty"),
+            event("Healed", "DELETE_COMPLETE"),
+            event("Full", "DELETE_FAILED", "The bucket you tried to delete is not empty"),
+            event("control-demo", "DELETE_FAILED", "The following resource(s) failed"),
+        ],
+        "control-demo",
+    )
+    assert words == "Full (AWS::S3::Bucket): The bucket you tried to delete is not empty"
+    assert remedy == "for Full, empty the bucket, all versions too"
+
+
+def test_telling_needs_no_confirmation_but_takes_none_that_is_wrong() -> None:
+    assert read_teardown_request({"clusterName": "demo", "dryRun": True}).dry_run
+    with pytest.raises(Exception, match="confirm"):
+        read_teardown_request({"clusterName": "demo", "dryRun": True, "confirm": "other"})
+
+
+@pytest.fixture
+def region(monkeypatch: pytest.MonkeyPatch) -> str:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    aws.client.cache_clear()
+    return "eu-central-1"
+
+
+class TestStorage:
+    @mock_aws
+    def test_a_bucket_is_emptied_of_every_version(self, region: str) -> None:
+        s3 = boto3.client("s3", region_name=region)
+        s3.create_bucket(Bucket="full", CreateBucketConfiguration={"LocationConstraint": region})
+        s3.put_bucket_versioning(Bucket="full", VersioningConfiguration={"Status": "Enabled"})
+        for _ in range(2):
+            s3.put_object(Bucket="full", Key="a", Body=b"12345")
+        s3.delete_object(Bucket="full", Key="a")
+        storage = AwsStorage()
+        assert storage.size(StackResource("B", "AWS::S3::Bucket", "full")) == 10
+        assert not storage.empty_bucket("full")
+        assert storage.empty_bucket("full")
+        s3.delete_bucket(Bucket="full")
+
+    @mock_aws
+    def test_a_bucket_that_is_gone_is_empty(self, region: str) -> None:
+        assert AwsStorage().empty_bucket(f"nowhere-{region}")
+
+    @mock_aws
+    def test_what_cannot_be_measured_has_no_size(self, region: str) -> None:
+        storage = AwsStorage()
+        for kind in (
+            "AWS::S3::Bucket",
+            "AWS::EFS::FileSystem",
+            "AWS::KMS::Key",
+            "AWS::RDS::DBCluster",
+        ):
+            assert storage.size(StackResource("X", kind, f"nothing-{region}")) is None
+
+    @mock_aws
+    def test_file_systems_and_log_groups_are_measured(self, region: str) -> None:
+        efs = boto3.client("efs", region_name=region)
+        identifier = efs.create_file_system(CreationToken="t")["FileSystemId"]
+        boto3.client("logs", region_name=region).create_log_group(logGroupName="/a")
+        storage = AwsStorage()
+        assert storage.size(StackResource("F", "AWS::EFS::FileSystem", identifier)) is not None
+        assert storage.size(StackResource("L", "AWS::Logs::LogGroup", "/a")) == 0
+
+
+class TestDatabases:
+    @mock_aws
+    def test_protection_is_lifted_and_snapshots_are_found(self, region: str) -> None:
+        rds = boto3.client("rds", region_name=region)
+        rds.create_db_cluster(
+            DBClusterIdentifier="d",
+            Engine="aurora-postgresql",
+            MasterUsername="camunda_admin",
+            MasterUserPassword="secret-secret",
+            DeletionProtection=True,
+        )
+        databases = RdsDatabases()
+        databases.protect("d", on=False)
+        found = rds.describe_db_clusters(DBClusterIdentifier="d")["DBClusters"][0]
+        assert not found["DeletionProtection"]
+        rds.create_db_cluster_snapshot(DBClusterSnapshotIdentifier="s", DBClusterIdentifier="d")
+        assert databases.snapshots("d") == ["s"]
