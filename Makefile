@@ -11,7 +11,7 @@ STAMP := .venv/.requirements-$(shell sha256sum requirements/dev.txt | cut -c1-16
 PYTEST := $(PYTHON) -m pytest
 SOURCES := functions layers/lifecycle local tests tools
 
-.PHONY: help demo up down status test test-unit lint checkov format generate lock build validate preflight bench clean
+.PHONY: help demo up down status health test test-unit lint checkov format generate lock build validate preflight bench clean
 
 help: ## Show this list
 	@printf '%s\n\n' 'Camunda 8 on Amazon ECS: provision, scale, watch, remove. Start with: make demo'
@@ -29,6 +29,9 @@ down: $(STAMP) ## Stop what `make up` started
 
 status: $(STAMP) ## Show what runs on this machine
 	@$(PYTHON) -m local status
+
+health: $(STAMP) ## Check a cluster now and print the report, worst first
+	@$(PYTHON) -m tools.health $(ARGS)
 
 test: $(STAMP) ## Run every test, real brokers and PostgreSQL included
 	@$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
@@ -61,6 +64,7 @@ format: $(STAMP) ## Format the code and correct what can be corrected
 generate: $(STAMP) ## Write what is derived from the templates and the API routes
 	@$(PYTHON) -m tools.generate_parameters
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_openapi
+	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_health
 
 LOCK := .venv/bin/uv pip compile --quiet --generate-hashes --python-version 3.13 \
 	--no-emit-index-url --no-emit-find-links

@@ -6,6 +6,8 @@ import json
 from datetime import timedelta
 
 import pytest
+from jsonschema import Draft202012Validator
+from lifecycle.core import events
 from lifecycle.core.health import (
     CALM,
     FIRM,
@@ -19,6 +21,7 @@ from lifecycle.errors import AwsUnavailable, InvalidRequest
 
 from tests.support.health import HealthWorld
 from tests.support.world import CONTROL
+from tools.generate_parameters import ROOT
 
 H, D, X = Verdict.HEALTHY, Verdict.DEGRADED, Verdict.DOWN
 
@@ -193,8 +196,16 @@ def test_the_event_says_what_changed(world: HealthWorld) -> None:
     world.check()
     world.check()
     (event,) = world.events.sent
-    assert event.detail_type == "Cluster Health Changed"
     detail = json.loads(json.dumps(event.detail))
+    received = {
+        "source": events.SOURCE,
+        "detail-type": event.detail_type,
+        "resources": list(event.resources),
+        "detail": detail,
+    }
+    schema = json.loads((ROOT / "docs" / "events.schema.json").read_text())
+    Draft202012Validator(schema).validate(received)
+    assert event.detail_type == "Cluster Health Changed"
     assert (detail["verdict"], detail["previous"]) == ("DEGRADED", "HEALTHY")
     assert detail["findings"][0]["code"] == "EXPORTING_PAUSED"
 

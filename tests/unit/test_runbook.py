@@ -5,6 +5,7 @@ from pathlib import Path
 
 import lifecycle.errors
 import pytest
+from lifecycle.core.health_catalog import KINDS
 from lifecycle.errors import LifecycleError
 
 RUNBOOK = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text()
@@ -23,3 +24,8 @@ def test_every_error_that_a_machine_can_report_has_an_entry(error: str) -> None:
 def test_no_entry_is_about_an_error_that_does_not_exist() -> None:
     entries = re.findall(r"^## ([A-Z][a-z]+[A-Z]\w+)$", RUNBOOK, re.MULTILINE)
     assert set(entries) == set(ERRORS)
+
+
+def test_every_finding_of_the_health_check_has_an_entry_and_no_other_has() -> None:
+    entries = re.findall(r"^### ([A-Z]+(?:_[A-Z]+)+)$", RUNBOOK, re.MULTILINE)
+    assert sorted(entries) == sorted(KINDS)
