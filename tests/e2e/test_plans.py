@@ -74,12 +74,12 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plans]:
             cwd=REPOSITORY,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,  # a first build beside other tests
             check=False,
         )
 
-    up = command("up")
     try:
+        up = command("up")
         assert up.returncode == 0, up.stdout + up.stderr
         yield Plans(instance)
     finally:
