@@ -28,7 +28,8 @@ def main() -> None:
     """Take the settings, one JSON document in the arguments, and hand over to Lambda's client."""
     settings = json.loads(sys.argv[1])
     sys.path[:0] = settings["path"]
-    socket.getaddrinfo = _endpoint_resolver(urlsplit(os.environ.get("AWS_ENDPOINT_URL", "")).hostname)
+    endpoint = urlsplit(os.environ.get("AWS_ENDPOINT_URL", "")).hostname
+    socket.getaddrinfo = _endpoint_resolver(endpoint)
     if settings["names"]:
         names = Path(settings["names"])
         socket.getaddrinfo = _vpc_resolver(names)

@@ -244,4 +244,3 @@ def test_a_long_wait_for_cloudformation_is_polled(plan: Plan) -> None:
     result = plan.run(parameters={})
     assert result.status == "SUCCEEDED", result.cause
     assert result.waited == [5, 7, 7, 7, 7, 7]
-

@@ -432,6 +432,7 @@ def cluster_locator() -> ClusterLocator:
     )
 
 
+@functools.cache
 def health_observer() -> HealthObserver:
     """The outside of a health check."""
     from lifecycle.adapters.cloud_sight import AwsSight
@@ -540,8 +541,6 @@ def api(function_arn: str) -> Api:
             control_stack=control_stack,
             translate=of_aws,
         ),
-        health=HealthReader(
-            records=HealthTable(settings().table_name), checks=machines, arns=arns
-        ),
+        health=HealthReader(records=HealthTable(settings().table_name), checks=machines, arns=arns),
         translate=of_aws,
     )

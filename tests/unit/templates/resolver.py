@@ -27,7 +27,9 @@ EXPORTS = {
     "control-PrivateSubnetIds": "subnet-private-1,subnet-private-2,subnet-private-3",
     "control-PublicSubnetIds": "subnet-public-1,subnet-public-2,subnet-public-3",
     "control-FunctionSecurityGroupId": "sg-functions",
-    "control-CheckHealthArn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:control-check_health",
+    "control-CheckHealthArn": (
+        f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:control-check_health"
+    ),
     "control-HealthScheduleRoleArn": f"arn:aws:iam::{ACCOUNT}:role/camunda/health-schedule",
     "control-HealthDeadLettersArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:health",
     "control-TopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:topic",

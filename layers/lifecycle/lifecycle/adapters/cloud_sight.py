@@ -5,7 +5,9 @@ Clients give up after seconds: a check would rather know nothing of one part tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,6 +16,7 @@ from lifecycle.adapters.aws import client, error_code
 _READ_SECONDS: Final = 4
 _ATTEMPTS: Final = 2
 _PER_CALL: Final = 100
+_SECRET_SECONDS: Final = 1800
 # Stops that nobody ordered; a scale-in or a new deployment stops tasks too.
 _FAILED_STOPS: Final = frozenset(
     {"TaskFailedToStart", "EssentialContainerExited", "SpotInterruption", "TerminationNotice"}
@@ -22,7 +25,15 @@ _UNHEALTHY: Final = ("health check", "unhealthy")
 
 
 class AwsSight:
-    """The ``CloudSight`` port on ECS, ELB, RDS, EFS, Secrets Manager and Certificate Manager."""
+    """The ``CloudSight`` port on ECS, ELB, RDS, EFS, Secrets Manager and Certificate Manager.
+
+    That a secret is there is remembered for half an hour: asking costs more than anything else
+    here. ``monotonic`` gives the seconds of a clock that never goes back.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._there: dict[str, float] = {}
 
     def services(self, ecs_cluster: str, brokers: str, connectors: str) -> dict[str, Any]:
         """Both services; one that is gone has ``exists`` false."""
@@ -99,13 +110,22 @@ class AwsSight:
 
     def secrets(self, arns: Mapping[str, str]) -> list[dict[str, Any]]:
         """Whether secrets are there, by the names of their outputs; no value is read."""
-        return [{"name": name, "problem": _secret_problem(arn)} for name, arn in arns.items()]
+        return [{"name": name, "problem": self._secret(arn)} for name, arn in arns.items()]
 
     def certificate(self, arn: str) -> dict[str, Any]:
         """Status and end of a certificate."""
         api = client("acm", read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
         found = api.describe_certificate(CertificateArn=arn)["Certificate"]
         return {"status": found["Status"], "notAfter": _iso(found.get("NotAfter"))}
+
+    def _secret(self, arn: str) -> str:
+        now = self._monotonic()
+        if now - self._there.get(arn, -math.inf) < _SECRET_SECONDS:
+            return ""
+        problem = _secret_problem(arn)
+        if not problem:
+            self._there[arn] = now
+        return problem
 
     @staticmethod
     def _tasks(ecs_cluster: str, service: str, wanted: Any) -> list[Any]:
