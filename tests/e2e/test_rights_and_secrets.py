@@ -29,9 +29,22 @@ from tests.unit.rights.statements import of
 
 BLOCK = "127.165"
 REQUEST = json.loads((REPOSITORY / "events" / "provision-local.json").read_text())
+CHANGE = {"clusterName": "demo", "parameters": {"LogRetentionDays": 90}}
 # Changes what holds data: refused after the change set was looked at.
-REFUSED = {**REQUEST, "parameters": {**REQUEST["parameters"], "DatabaseName": "another"}}
+REFUSED = {"clusterName": "demo", "parameters": {"DatabaseName": "another"}}
+# What happens after the first provisioning: machine, input, error or nothing.
+STORY: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("provision", REQUEST, ""),
+    ("provision", REFUSED, "ChangeSetRefused"),
+    ("plan", {"clusterName": "demo", "provision": {"parameters": CHANGE["parameters"]}}, ""),
+    ("provision", CHANGE, ""),
+    ("plan", {"clusterName": "demo", "scale": {"count": 4}}, ""),
+    ("scale", {"clusterName": "demo", "count": 4}, ""),
+    ("scale", {"clusterName": "demo", "count": 3}, ""),
+    ("teardown", {"clusterName": "demo", "dryRun": True}, ""),
+)
 SHORTEST_SECRET = 12
+SECONDS = 300
 
 # Granted, and not seen in this run: with the function, or for all functions.
 NOT_SEEN: Mapping[tuple[str, str], str] = {
@@ -41,18 +54,43 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
     ("*", "rds-db:connect"): "asked by the database's front: tests/integration",
     ("*", "s3:GetObject"): "the emulator reads a template without asking for its caller",
     ("*", "dynamodb:GetItem"): "read only after a conditional write was lost",
+    ("*", "kms:GenerateDataKey"): "the emulator's SNS does not ask KMS",
+    ("*", "servicequotas:GetServiceQuota"): "the emulator has no Service Quotas",
+    ("*", "servicequotas:GetAWSDefaultServiceQuota"): "the emulator has no Service Quotas",
     ("BeginOperation", "states:DescribeExecution"): "only for an expired lock",
+    ("CleanUpOperation", "ecs:DescribeTasks"): "only after an aborted scaling",
+    ("CleanUpOperation", "ecs:GetTaskProtection"): "only after an aborted scaling",
+    ("CleanUpOperation", "ecs:ListTasks"): "only after an aborted scaling",
+    ("CleanUpOperation", "ecs:UpdateTaskProtection"): "only after an aborted scaling",
+    ("ExecuteChangeSet", "cloudformation:SetStackPolicy"): "only for a plan that replaces",
     ("FollowStack", "cloudformation:DescribeStackEvents"): "only while CloudFormation works",
+    ("FollowStack", "cloudformation:SetStackPolicy"): "only for a plan that replaces",
     ("FollowStart", "ecs:DescribeTasks"): "only after a task stopped",
     ("FollowStart", "logs:DescribeLogStreams"): "only after a task stopped",
     ("FollowStart", "logs:GetLogEvents"): "only after a task stopped",
+    ("JudgeHealth", "dynamodb:UpdateItem"): "only when the verdict changes",
+    ("JudgeHealth", "events:PutEvents"): "only when the verdict changes",
+    ("JudgeHealth", "sns:Publish"): "only when the verdict changes",
+    ("ObserveHealth", "acm:DescribeCertificate"): "only with a certificate",
     ("PlanStack", "cloudformation:DescribeChangeSet"): "only for a change set that is there",
+    ("PlanStack", "ecs:DescribeServices"): "only for a reviewed plan",
+    ("PreflightCluster", "cloudformation:DescribeChangeSet"): "only for a reviewed plan",
+    ("PreflightCluster", "cloudwatch:GetMetricStatistics"): "counted only against a known quota",
+    ("PreflightCluster", "elasticloadbalancing:DescribeLoadBalancers"): "as above",
+    ("PreflightCluster", "rds:DescribeDBClusters"): "as above",
+    ("PreflightCluster", "rds:DescribeDBInstances"): "as above",
+    ("ProbeHealth", "s3:ListBucket"): "S3 asks for it only when an object is missing",
+    ("ProtectTasks", "ecs:DescribeServices"): "only to free what an aborted run protected",
+    ("ProtectTasks", "ecs:DescribeTasks"): "only to free what an aborted run protected",
+    ("ProtectTasks", "ecs:GetTaskProtection"): "only to free what an aborted run protected",
+    ("ProtectTasks", "ecs:ListTasks"): "only to free what an aborted run protected",
+    ("TellPlan", "cloudformation:DeleteChangeSet"): "only for a plan without changes",
 }
 
 
 @dataclass
 class Run:
-    """An instance after a cluster was provisioned, provisioned again, and one request refused."""
+    """An instance after every machine has run, one request was refused and one run aborted."""
 
     instance: Instance
     credentials: set[str]
@@ -65,24 +103,33 @@ class Run:
         pages = self.client(service).get_paginator(operation).paginate(**given)
         return [item for page in pages for item in page.get(key, [])]
 
-    def execute(self, request: Any) -> dict[str, Any]:
+    def start(self, machine: str, request: Any) -> str:
         states = self.client("stepfunctions")
-        machine = next(
+        arn = next(
             one["stateMachineArn"]
             for one in states.list_state_machines()["stateMachines"]
-            if one["name"] == f"{CONTROL_STACK}-provision"
+            if one["name"] == f"{CONTROL_STACK}-{machine}"
         )
-        name = f"demo.provision.{uuid.uuid4().hex[:8]}"
-        execution = states.start_execution(
-            stateMachineArn=machine, name=name, input=json.dumps(request)
-        )["executionArn"]
-        deadline = time.monotonic() + 120
-        while True:
-            found: dict[str, Any] = states.describe_execution(executionArn=execution)
-            if found["status"] != "RUNNING":
-                return found
-            assert time.monotonic() < deadline, "the execution did not end"
-            time.sleep(0.2)
+        name = f"demo.{machine}.{uuid.uuid4().hex[:8]}"
+        started = states.start_execution(stateMachineArn=arn, name=name, input=json.dumps(request))
+        return str(started["executionArn"])
+
+    def ended(self, execution: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+
+        def over() -> bool:
+            found.update(self.client("stepfunctions").describe_execution(executionArn=execution))
+            return bool(found["status"] != "RUNNING")
+
+        _until(over, "the execution to end")
+        return found
+
+    def is_locked(self) -> bool:
+        items = [item for _, items in _items(self) for item in items]
+        return any(item.get("pk", {}).get("S") == "LOCK#demo" for item in items)
+
+    def used(self, function: str, action: str) -> bool:
+        return (action, True) in self.uses()[function]
 
     def uses(self) -> dict[str, set[tuple[str, bool]]]:
         """What each function's role asked for and whether it was allowed."""
@@ -93,6 +140,13 @@ class Run:
             assert role, entry
             found[role.group(1)].add((entry["action"], entry["allowed"]))
         return found
+
+
+def _until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.2)
 
 
 def _watch_credentials(config: LocalConfig, found: set[str], over: threading.Event) -> None:
@@ -130,7 +184,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
             cwd=REPOSITORY,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
             check=False,
         )
         outputs.append(done.stdout + done.stderr)
@@ -143,10 +197,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     try:
         assert command("up") == 0, outputs[-1]
         it = Run(instance, credentials, outputs)
-        again = it.execute(REQUEST)
-        assert again["status"] == "SUCCEEDED", again
-        refused = it.execute(REFUSED)
-        assert refused["error"] == "ChangeSetRefused", refused
+        for machine, request, error in STORY:
+            ended = it.ended(it.start(machine, request))
+            assert ended.get("error", "") == error, ended
+        aborted = it.start("provision", REQUEST)
+        _until(it.is_locked, "the operation to begin")
+        it.client("stepfunctions").stop_execution(executionArn=aborted)
+        _until(lambda: it.used("CleanUpOperation", "s3:PutObject"), "the report of the cleaner")
+        it.start("check_health", {"clusterName": "demo"})
+        _until(lambda: it.used("JudgeHealth", "dynamodb:PutItem"), "a verdict")
         yield it
     finally:
         over.set()
@@ -169,10 +228,20 @@ def test_no_function_was_denied_anything(run: Run) -> None:
     assert [line for text in logs for line in text.splitlines() if "AccessDenied" in line] == []
 
 
-def test_the_functions_of_a_provisioning_ran(run: Run) -> None:
-    machine = (REPOSITORY / "statemachines" / "provision.asl.yaml").read_text()
-    named = set(re.findall(r"FunctionName: \$\{(\w+)\}", machine))
-    assert named - set(run.uses()) <= {"StopServices"}, "only a failed start is taken back"
+@pytest.mark.parametrize(
+    ("machine", "never"),
+    [
+        ("provision", {"StopServices"}),  # takes back a start that failed
+        ("plan", {"FailPlan"}),
+        ("scale", set[str]()),
+        ("check_health", set[str]()),
+    ],
+)
+def test_the_functions_of_a_machine_ran(run: Run, machine: str, never: set[str]) -> None:
+    definition = (REPOSITORY / "statemachines" / f"{machine}.asl.yaml").read_text()
+    named = set(re.findall(r"FunctionName: \$\{(\w+)\}", definition))
+    assert named
+    assert named - set(run.uses()) <= never
 
 
 def test_each_right_of_a_function_was_used_or_says_why_not(run: Run) -> None:
@@ -188,6 +257,15 @@ def test_each_right_of_a_function_was_used_or_says_why_not(run: Run) -> None:
         if left:
             unused[function] = sorted(left)
     assert unused == {}
+
+
+def test_every_reason_is_for_a_right_that_is_granted() -> None:
+    stale = {
+        (function, action)
+        for function, action in NOT_SEEN
+        if function != "*" and action not in {a for one in of(function) for a in one.actions}
+    }
+    assert stale == set()
 
 
 # --- secrets ----------------------------------------------------------------------------------
