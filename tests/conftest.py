@@ -24,3 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(getattr(pytest.mark, LAYERS[folder]))
         if folder in {"unit", "property"}:
             item.add_marker(pytest.mark.disable_socket)
+        if folder in {"integration", "e2e"}:
+            # They share two cores with everything they start: one repetition tells a slow moment
+            # from a defect. The summary names what was repeated.
+            item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=2))
