@@ -17,6 +17,7 @@ from tests.support.failures import (
     Watch,
     kill,
     kill_function,
+    lose_answer,
     lose_lock,
     once,
     stop_at,
@@ -136,6 +137,21 @@ def test_a_function_killed_before_or_after_its_effect(
     watch = tamper(machine)
     kill_function(machine, function, after=after)
     assert survive(machine, watch).status == "FAILED"
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [state for state in STATES if state[0] == "teardown" or state[1] == "ExecuteChangeSet"],
+)
+def test_an_answer_that_is_lost_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, name: str, function: str
+) -> None:
+    machine = MACHINES[name](monkeypatch)
+    watch = tamper(machine)
+    lose_answer(machine, function)
+    result = once(machine, watch, 1)
+    assert result.status == "SUCCEEDED", result.cause
+    assert machine.reached()
 
 
 @pytest.mark.parametrize(
