@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from lifecycle.api.routes import ROUTES
 
+from tests.e2e.test_api import POLICIES
 from tests.unit.rights.actions import exists, resource_types
 from tests.unit.rights.statements import content
 from tools.generate_parameters import ROOT
@@ -102,6 +103,16 @@ def test_a_role_opens_its_routes(role: str) -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_starts_its_machines(role: str) -> None:
     assert _started_machines(role) == _up_to(MACHINES_OF, role)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_what_is_enforced_on_the_embedded_aws_is_what_the_files_say(role: str) -> None:
+    opened = {
+        resource.split(":API_ID/*/")[1]
+        for action, resource in _grants(role)
+        if action == "execute-api:Invoke"
+    }
+    assert opened == set(POLICIES[role])
 
 
 def test_the_administrator_reaches_every_route_and_machine() -> None:
