@@ -1,0 +1,87 @@
+"""What travels out of the VPC is read there as it was read inside."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lifecycle.adapters.management_simulation import SimulatedCluster
+from lifecycle.core.topology import (
+    ClusterConfiguration,
+    read_configuration,
+    read_planned_change,
+    read_topology,
+)
+from lifecycle.core.topology_payload import (
+    configuration_payload,
+    planned_change_payload,
+    topology_payload,
+)
+
+pytestmark = pytest.mark.property
+
+
+def timeless(configuration: ClusterConfiguration) -> ClusterConfiguration:
+    """Without what stays behind: moments, and what no decision about scaling needs."""
+    last = configuration.last_change
+    return replace(
+        configuration,
+        members=tuple(replace(one, last_updated_at=None) for one in configuration.members),
+        last_change=last and replace(last, started_at=None, completed_at=None),
+        routing=None,
+        cluster_id=None,
+    )
+
+
+def through_json(payload: Any) -> Any:
+    return json.loads(json.dumps(payload))
+
+
+@given(
+    dialect=st.sampled_from(["8.6", "8.9"]),
+    start=st.integers(3, 6),
+    counts=st.lists(st.tuples(st.integers(3, 7), st.floats(0, 6)), max_size=4),
+)
+def test_configuration_plan_and_topology_arrive_as_they_were(
+    dialect: Any, start: int, counts: list[tuple[int, float]]
+) -> None:
+    cluster, now = SimulatedCluster(start, 4, 3, dialect=dialect), 0.0
+    for count, seconds in counts:
+        if cluster.pending is None:
+            planned = read_planned_change(cluster.patch({"brokers": {"count": count}}, now=now))
+            again = read_planned_change(through_json(planned_change_payload(planned)))
+            assert again.operations == planned.operations
+            assert [one.partitions for one in again.expected] == [
+                one.partitions for one in planned.expected
+            ]
+        end = now + seconds
+        while now < end:
+            now += 0.2
+            for node in range(cluster.leases if dialect == "8.9" else 7):
+                cluster.beat(node, f"10.0.0.{node}", 0.0, now)
+            cluster.advance(now)
+        seen = read_configuration(cluster.configuration())
+        assert read_configuration(through_json(configuration_payload(seen))) == timeless(seen)
+        topology = read_topology(cluster.topology())
+        assert read_topology(through_json(topology_payload(topology))) == topology
+
+
+def test_a_forced_removal_keeps_its_meaning() -> None:
+    raw = {
+        "brokers": [],
+        "pendingChange": {
+            "id": 9,
+            "completed": [],
+            "pending": [{"operation": "BROKER_REMOVE", "brokerId": 0, "brokers": [2, 3]}],
+        },
+    }
+    seen = read_configuration(raw)
+    again = read_configuration(through_json(configuration_payload(seen)))
+    assert again.pending_change is not None
+    assert seen.pending_change is not None
+    step, arrived = seen.pending_change.pending[0], again.pending_change.pending[0]
+    assert (arrived.kind, arrived.broker, arrived.brokers) == (step.kind, 2, (2, 3))

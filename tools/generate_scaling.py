@@ -1,0 +1,64 @@
+"""Write the tables of ``docs/scaling.md`` from the code.
+
+Run by ``make generate``; a test refuses drift.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+
+from lifecycle.core.scaling_checks import PRECONDITIONS
+from lifecycle.core.scaling_table import TABLE, Count, Members, Row, possible
+
+TARGET = Path(__file__).resolve().parent.parent / "docs" / "scaling.md"
+
+
+def decisions() -> str:
+    """Table of what was observed, and what is done then."""
+    rows = [
+        "| change under way | brokers | desired count | what is done | because |",
+        "|---|---|---|---|---|",
+    ]
+    for row in TABLE:
+        members = _listed([m for m in Members if m in row.members], _all_members(row))
+        counts = _listed([c for c in Count if c in row.counts], _all_counts(row))
+        rows.append(f"| {row.change} | {members} | {counts} | **{row.step}** | {row.why} |")
+    return "\n".join(rows)
+
+
+def preconditions() -> str:
+    """Table of what must be true before a change begins."""
+    rows = ["| check | what must be true | if it is not |", "|---|---|---|"]
+    rows += [f"| {one.name} | {one.demand} | {one.remedy} |" for one in PRECONDITIONS]
+    return "\n".join(rows)
+
+
+def _all_members(row: Row) -> list[Members]:
+    return [m for m in Members if any(possible(row.change, m, c) for c in Count)]
+
+
+def _all_counts(row: Row) -> list[Count]:
+    return [c for c in Count if any(possible(row.change, m, c) for m in row.members)]
+
+
+def _listed(named: Sequence[StrEnum], everything: Sequence[StrEnum]) -> str:
+    there = [one for one in named if one in everything]
+    return "any" if there == everything and len(there) > 1 else " / ".join(there)
+
+
+def render(text: str) -> str:
+    """Put the tables between their marks."""
+    for name, table in (("decisions", decisions()), ("preconditions", preconditions())):
+        marks = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
+        text, count = re.subn(marks, lambda m, t=table: f"{m[1]}{t}\n{m[2]}", text, flags=re.DOTALL)
+        if count != 1:
+            message = f"{TARGET}: the marks of {name} are there {count} times"
+            raise ValueError(message)
+    return text
+
+
+if __name__ == "__main__":
+    TARGET.write_text(render(TARGET.read_text()))
