@@ -436,6 +436,17 @@ def test_a_stack_without_outputs_is_not_healthy(world: HealthWorld) -> None:
     assert (report["verdict"], codes(report)) == ("DEGRADED", {"STACK_NOT_READY"})
 
 
+def test_a_cluster_made_by_other_means_is_checked_by_what_it_has(world: HealthWorld) -> None:
+    told = {"ContractVersion", "EcsClusterName", "OrchestrationServiceName", "DiscoveryName"}
+    told |= {"AdminUserSecretArn", "Brokers", "Connectors", "Partitions", "ReplicationFactor"}
+    world.outputs = {name: value for name, value in world.outputs.items() if name in told}
+    world.cloud.connectors |= {"desired": 0, "running": 0}
+    report = world.check()
+    assert (report["verdict"], report["findings"]) == ("HEALTHY", [])
+    kill(world, 2)
+    assert "BROKER_MISSING" in codes(world.check())
+
+
 # What an operation or a deployment explains
 
 

@@ -36,12 +36,14 @@ class AwsSight:
         self._there: dict[str, float] = {}
 
     def services(self, ecs_cluster: str, brokers: str, connectors: str) -> dict[str, Any]:
-        """Both services; one that is gone has ``exists`` false."""
-        answer = _ecs().describe_services(cluster=ecs_cluster, services=[brokers, connectors])
+        """Both services; one that is gone has ``exists`` false. No name: there is none to have."""
+        names = [name for name in (brokers, connectors) if name]
+        answer = _ecs().describe_services(cluster=ecs_cluster, services=names)
         found = {one["serviceName"]: one for one in answer["services"] if one["status"] == "ACTIVE"}
         return {
             "brokers": _service(found.get(brokers)),
-            "connectors": _service(found.get(connectors)),
+            "connectors": _service(found.get(connectors))
+            | ({} if connectors else {"exists": True}),
         }
 
     def tasks(self, ecs_cluster: str, service: str) -> list[dict[str, Any]]:
@@ -70,6 +72,7 @@ class AwsSight:
                 "reason": _why(task),
             }
             for name, service in (("brokers", brokers), ("connectors", connectors))
+            if service
             for task in self._tasks(ecs_cluster, service, "STOPPED")
             if _failed(task) and (task.get("stoppedAt") or task.get("stoppingAt"))
         ]

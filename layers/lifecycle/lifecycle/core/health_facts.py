@@ -19,7 +19,6 @@ from lifecycle.errors import UnreadableAnswer
 if TYPE_CHECKING:
     from lifecycle.core.topology import ClusterConfiguration, Topology
 
-ADDRESSES: Final = ("RestTargetGroupArn", "GrpcTargetGroupArn", "ConnectorsTargetGroupArn")
 SECRETS: Final = ("AdminUserSecretArn", "ConnectorsUserSecretArn", "DatabaseAdminSecretArn")
 # Each source and the outputs that a cluster has when it has that part.
 INSIDE: Final[Mapping[str, tuple[str, ...]]] = {
@@ -31,9 +30,9 @@ INSIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "login": ("DatabaseEndpoint", "DatabasePort", "DatabaseName", "DatabaseUser"),
 }
 OUTSIDE: Final[Mapping[str, tuple[str, ...]]] = {
-    "services": ("EcsClusterName", "OrchestrationServiceName", "ConnectorsServiceName"),
+    "services": ("EcsClusterName", "OrchestrationServiceName"),
     "tasks": ("EcsClusterName", "OrchestrationServiceName"),
-    "stops": ("EcsClusterName", "OrchestrationServiceName", "ConnectorsServiceName"),
+    "stops": ("EcsClusterName", "OrchestrationServiceName"),
     "rest": ("RestTargetGroupArn",),
     "grpc": ("GrpcTargetGroupArn",),
     "connectors": ("ConnectorsTargetGroupArn",),

@@ -492,12 +492,16 @@ def _services(facts: Facts, at: datetime) -> Iterator[Finding]:
             yield found("SERVICE_MISSING", f"the service of the {name} does not exist", name)
             continue
         yield from _service(name, service, at)
-    wanted = _number(facts.outputs, "Connectors")
+    wanted = _number(facts.outputs, "Connectors") if _has_connectors(facts) else 0
     connectors = services.connectors
     if connectors.exists and wanted and not connectors.running:
         yield found(
             "CONNECTORS_STOPPED", f"0 of {wanted} connectors run, ECS wants {connectors.desired}"
         )
+
+
+def _has_connectors(facts: Facts) -> bool:
+    return bool(facts.outputs.get("ConnectorsServiceName"))
 
 
 def _service(name: str, service: ServiceSeen, at: datetime) -> Iterator[Finding]:
