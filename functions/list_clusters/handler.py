@@ -1,4 +1,4 @@
-"""Name all clusters of the control plane."""
+"""Name all clusters of the control plane, each as the input of its check."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ from lifecycle.wiring import cluster_locator
 
 @entry_point
 def handler(_event: Event, _context: Any) -> Event:
-    return {"clusters": cluster_locator().all()}
+    return {"clusters": [{"clusterName": name} for name in cluster_locator().all()]}

@@ -1,0 +1,239 @@
+"""Adapters of the health check on AWS's APIs, and the twins beside them on the same cases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from lifecycle.adapters import aws
+from lifecycle.adapters.cloud_sight import AwsSight, _failed, _why
+from lifecycle.adapters.health_table import HealthTable
+from lifecycle.adapters.health_table_memory import MemoryHealth
+from lifecycle.adapters.leases import S3Leases
+from lifecycle.adapters.metrics import UNITS, EmbeddedMetrics
+from lifecycle.adapters.sns import SnsMessages
+from lifecycle.core.health import Record
+from lifecycle.core.health_catalog import Verdict
+from lifecycle.core.health_rules import Memory
+from lifecycle.errors import UnreadableAnswer
+from moto import mock_aws
+
+REGION = "eu-central-1"
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+RECORD = Record(
+    cluster="demo",
+    checked_at=AT,
+    verdict=Verdict.DOWN,
+    since=AT,
+    consecutive=2,
+    findings=({"code": "BROKERS_SILENT"},),
+    announced=Verdict.DOWN,
+    announced_before=Verdict.HEALTHY,
+    announced_at=AT,
+    firm=(Verdict.DOWN, Verdict.DOWN),
+    changes=(AT,),
+    undelivered=AT,
+    memory=Memory(first_at=AT, change=(7, 2), change_since=AT, exported={1: (5, AT)}),
+    seconds=0.5,
+)
+
+
+@pytest.fixture(autouse=True)
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    with mock_aws():
+        aws.client.cache_clear()
+        yield
+    aws.client.cache_clear()
+
+
+def table() -> HealthTable:
+    boto3.client("dynamodb").create_table(
+        TableName="table",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+    )
+    return HealthTable("table")
+
+
+@pytest.fixture(params=["table", "twin"])
+def records(request: pytest.FixtureRequest) -> Any:
+    return table() if request.param == "table" else MemoryHealth({})
+
+
+def test_a_record_is_read_as_it_was_written(records: Any) -> None:
+    assert records.find("demo") is None
+    assert records.write(RECORD, None)
+    assert records.find("demo") == RECORD
+
+
+def test_only_one_of_two_first_checks_is_written(records: Any) -> None:
+    assert records.write(RECORD, None)
+    assert not records.write(replace(RECORD, checked_at=AT + timedelta(seconds=1)), None)
+
+
+def test_only_one_of_two_that_followed_the_same_check_is_written(records: Any) -> None:
+    records.write(RECORD, None)
+    first = replace(RECORD, checked_at=AT + timedelta(minutes=5), consecutive=3)
+    second = replace(RECORD, checked_at=AT + timedelta(minutes=6), consecutive=3)
+    assert records.write(first, RECORD)
+    assert not records.write(second, RECORD)
+    assert records.find("demo") == first
+
+
+@pytest.mark.parametrize("seconds", [0, -1])
+def test_what_is_not_newer_is_not_written(records: Any, seconds: int) -> None:
+    records.write(RECORD, None)
+    late = replace(RECORD, checked_at=AT + timedelta(seconds=seconds), consecutive=9)
+    assert not records.write(late, RECORD)
+    assert records.find("demo") == RECORD
+
+
+def test_delivery_is_noted_for_the_announcement_it_was_about(records: Any) -> None:
+    records.write(RECORD, None)
+    records.delivered("demo", AT + timedelta(seconds=1))
+    assert records.find("demo") == RECORD
+    records.delivered("demo", AT)
+    assert records.find("demo") == replace(RECORD, undelivered=None)
+    records.delivered("nobody", AT)
+
+
+def test_who_holds_a_cluster() -> None:
+    health = table()
+    assert health.holder("demo") is None
+    boto3.client("dynamodb").put_item(
+        TableName="table",
+        Item={
+            "pk": {"S": "LOCK#demo"},
+            "owner": {"S": "arn:x"},
+            "operationId": {"S": "demo.scale.1"},
+            "expiresAt": {"N": "17"},
+        },
+    )
+    lock = health.holder("demo")
+    assert lock is not None
+    assert (lock.owner, lock.operation_id, lock.expires_at) == ("arn:x", "demo.scale.1", 17)
+
+
+def bucket(**objects: str) -> None:
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket="node-ids", CreateBucketConfiguration={"LocationConstraint": REGION})
+    for name, body in objects.items():
+        s3.put_object(Bucket="node-ids", Key=name, Body=body.encode())
+
+
+def test_leases_as_camunda_writes_them() -> None:
+    held = {"taskId": "t-0", "timestamp": 17, "nodeInstance": {"id": 0, "version": 3}}
+    bucket(**{"node-ids-initialized": "", "0.json": json.dumps(held), "1.json": ""})
+    assert S3Leases().read("node-ids", [0, 1, 2]) == {
+        "used": True,
+        # One that was given back and one that is not there are both none.
+        "leases": [{"node": 0, "task": "t-0", "until": 17}],
+    }
+
+
+def test_a_bucket_that_no_broker_uses() -> None:
+    bucket()
+    assert S3Leases().read("node-ids", [0, 1]) == {"used": False, "leases": []}
+
+
+@pytest.mark.parametrize("body", ["half a docu", '{"taskId": "x"}', "[]", "3"])
+def test_a_lease_of_another_shape_is_not_guessed_at(body: str) -> None:
+    bucket(**{"node-ids-initialized": "", "0.json": body})
+    with pytest.raises(UnreadableAnswer):
+        S3Leases().read("node-ids", [0])
+
+
+def test_a_secret_that_was_deleted_and_one_that_never_was() -> None:
+    api = boto3.client("secretsmanager")
+    there = api.create_secret(Name="there", SecretString="{}")["ARN"]
+    gone = api.create_secret(Name="gone", SecretString="{}")["ARN"]
+    api.delete_secret(SecretId=gone)
+    arns = {"There": there, "Gone": gone, "Never": gone.replace("gone", "never")}
+    problems = {one["name"]: one["problem"] for one in AwsSight().secrets(arns)}
+    assert problems["There"] == ""
+    assert problems["Gone"].startswith("it is scheduled for deletion since 20")
+    assert problems["Never"] == "it does not exist"
+
+
+def test_that_a_secret_is_there_is_asked_again_after_half_an_hour() -> None:
+    now = [0.0]
+    sight = AwsSight(lambda: now[0])
+    api = boto3.client("secretsmanager")
+    arn = api.create_secret(Name="x", SecretString="{}")["ARN"]
+    told = lambda: sight.secrets({"X": arn})[0]["problem"]  # noqa: E731
+    assert told() == ""
+    api.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
+    now[0] = 1799
+    assert told() == ""
+    now[0] = 1801
+    assert told() == "it does not exist"
+
+
+@pytest.mark.parametrize(
+    ("task", "failed"),
+    [
+        ({"stopCode": "EssentialContainerExited"}, True),
+        ({"stopCode": "TaskFailedToStart"}, True),
+        ({"stopCode": "UserInitiated", "stoppedReason": "by hand"}, False),
+        (
+            {
+                "stopCode": "ServiceSchedulerInitiated",
+                "stoppedReason": "Scaling activity initiated by (deployment ecs-svc/1)",
+            },
+            False,
+        ),
+        (
+            {
+                "stopCode": "ServiceSchedulerInitiated",
+                "stoppedReason": "Task failed ELB health checks in (target-group arn:x)",
+            },
+            True,
+        ),
+    ],
+)
+def test_which_stops_are_failures(task: dict[str, str], failed: bool) -> None:
+    assert _failed(task) is failed
+
+
+def test_why_a_task_stopped() -> None:
+    containers = [
+        {"name": "orchestration-cluster", "exitCode": 137, "reason": "OutOfMemoryError"},
+        {"name": "database-ca", "exitCode": 0},
+    ]
+    assert _why({"stoppedReason": "Essential container exited", "containers": containers}) == (
+        "Essential container exited; orchestration-cluster ended with exit code 137; "
+        "OutOfMemoryError"
+    )
+
+
+def test_metrics_are_one_line_in_the_embedded_format(capsys: pytest.CaptureFixture[str]) -> None:
+    values = dict.fromkeys(UNITS, 1.0)
+    EmbeddedMetrics(lambda: 1.5).emit("control-demo", values)
+    (text,) = capsys.readouterr().out.splitlines()
+    line = json.loads(text)
+    assert line["_aws"]["Timestamp"] == 1500
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    assert directive["Dimensions"] == [["Cluster"]]
+    assert line["Cluster"] == "control-demo"
+    assert {one["Name"] for one in directive["Metrics"]} == set(values) <= set(line)
+
+
+def test_a_message_reaches_who_subscribed() -> None:
+    sns, sqs = boto3.client("sns"), boto3.client("sqs")
+    topic = sns.create_topic(Name="people")["TopicArn"]
+    queue = sqs.create_queue(QueueName="phone")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn["QueueArn"])
+    SnsMessages(topic).publish("demo is DOWN", "no broker answers")
+    (told,) = sqs.receive_message(QueueUrl=queue)["Messages"]
+    body = json.loads(told["Body"])
+    assert (body["Subject"], body["Message"]) == ("demo is DOWN", "no broker answers")
