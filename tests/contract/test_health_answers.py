@@ -1,0 +1,64 @@
+"""What the health check asks of each broker, on fakes and real brokers alike."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+from lifecycle.errors import ManagementUnavailable
+
+if TYPE_CHECKING:
+    from tests.contract.subjects import Live
+
+pytestmark = pytest.mark.contract
+
+
+def phases(subject: Live) -> set[str]:
+    """Exporter phases of all leaders."""
+    return {
+        one.phase
+        for node in range(subject.size)
+        for one in subject.api.partitions(subject.address(node))
+        if one.role == "LEADER"
+    }
+
+
+def test_each_broker_tells_its_own_partitions(quiet_live: Live) -> None:
+    leaders: Counter[int] = Counter()
+    for node in range(quiet_live.size):
+        told = quiet_live.api.partitions(quiet_live.address(node))
+        assert sorted(one.partition for one in told) == [1, 2, 3]
+        leaders.update(one.partition for one in told if one.role == "LEADER")
+    assert leaders == {1: 1, 2: 1, 3: 1}
+
+
+def test_leaders_and_positions_agree_with_the_topology(quiet_live: Live) -> None:
+    for broker in quiet_live.api.topology().brokers:
+        seen = {one.id for one in broker.partitions if one.role == "leader"}
+        told = quiet_live.api.partitions(quiet_live.address(int(broker.node_id)))
+        assert {one.partition for one in told if one.role == "LEADER"} == seen
+        assert all(one.exported <= max(one.processed, 0) for one in told)
+
+
+def test_a_pause_of_exporting_is_seen_at_every_leader(quiet_live: Live) -> None:
+    assert "PAUSED" not in phases(quiet_live)
+    try:
+        status, _ = quiet_live.raw("POST", "/actuator/exporting/pause")
+        assert status == 200
+        assert quiet_live.until(lambda: phases(quiet_live) == {"PAUSED"}, 10)
+    finally:
+        quiet_live.raw("POST", "/actuator/exporting/resume")
+    assert quiet_live.until(lambda: "PAUSED" not in phases(quiet_live), 10)
+
+
+def test_backups_are_told_from_8_9_on(quiet_live: Live) -> None:
+    told = quiet_live.api.backups()
+    assert told.told is (quiet_live.dialect == "8.9")
+    if told.told:
+        assert sorted(told.latest) == [1, 2, 3]
+
+
+def test_an_address_without_a_broker_is_unavailable(quiet_live: Live) -> None:
+    with pytest.raises(ManagementUnavailable):
+        quiet_live.api.partitions(quiet_live.address(200))
