@@ -18,6 +18,7 @@ from lifecycle.adapters.management_memory import InMemoryManagement
 from lifecycle.adapters.management_simulation import Dialect, SimulatedCluster
 from lifecycle.adapters.quotas_memory import MemoryFargateQuota
 from lifecycle.adapters.s3_memory import MemoryArtifacts
+from lifecycle.adapters.service_design_memory import MemoryServiceDesigns
 from lifecycle.adapters.stepfunctions_memory import MemoryExecutions
 from lifecycle.core.credentials import Credentials
 from lifecycle.core.operation import Operation
@@ -139,6 +140,7 @@ class ScalingWorld:
         self.table = MemoryTable()
         self.executions = MemoryExecutions()
         self.quota = MemoryFargateQuota()
+        self.designs = MemoryServiceDesigns()
         self.artifacts = MemoryArtifacts()
         self.events = MemoryEvents()
         outputs = {
@@ -243,6 +245,9 @@ class ScalingWorld:
             operations=self.table,
             clock=self.clock,
             region="eu-central-1",
+            designs=self.designs,
+            function_group="sg-functions",
+            network="10.0.0.0/16",
         )
 
     @property

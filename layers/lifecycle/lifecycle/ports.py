@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
+    from lifecycle.core.adoption import ServiceDesign
     from lifecycle.core.brokers import BrokerService
     from lifecycle.core.credentials import Credentials
     from lifecycle.core.events import Event
@@ -336,6 +337,14 @@ class BrokerTasks(Protocol):
 
     def unprotect(self, ecs_cluster: str, task_ids: Sequence[str]) -> None:
         """Take protection away; a task that is gone needs none."""
+        ...
+
+
+class ServiceDesigns(Protocol):
+    """How ECS services were made."""
+
+    def read(self, ecs_cluster: str, service: str) -> ServiceDesign:
+        """Read how a service was made. Raises ``ServiceMissing``."""
         ...
 
 

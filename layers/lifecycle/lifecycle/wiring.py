@@ -370,11 +370,17 @@ def scale_observer() -> ScaleObserver:
 
 def scale_planner() -> ScalePlanner:
     """Plans of scaling."""
+    import os
+
     from lifecycle.adapters.dynamodb import DynamoTable
+    from lifecycle.adapters.service_design import EcsServiceDesigns
     from lifecycle.operations.plan_scaling import ScalePlanner
 
     return ScalePlanner(
         reader=broker_reader(),
+        designs=EcsServiceDesigns(),
+        function_group=os.environ["FUNCTION_SECURITY_GROUP"],
+        network=os.environ["VPC_CIDR"],
         artifacts=artifacts(),
         operations=DynamoTable(settings().table_name),
         clock=SystemClock(),

@@ -26,6 +26,7 @@ def plan_scaling(
     requested: int,
     region: str,
     parameters: Mapping[str, str],
+    adoption: Sequence[Check] = (),
 ) -> dict[str, Any]:
     """Give the plan as JSON. ``status`` is ``READY``, ``UNCHANGED`` or ``REFUSED``.
 
@@ -36,7 +37,7 @@ def plan_scaling(
     if configuration is not None:
         case = read_case(configuration, observed.service.desired, requested)
     checks = _checks(observed, case, requested)
-    refused = refusal_text(checks)
+    refused = refusal_text((*checks, *adoption))
     step = None if case is None else row_for(case.change, case.members, case.count).step
     status = "REFUSED" if refused else "UNCHANGED" if step is Step.SETTLE else "READY"
     before = _placement(configuration.members) if configuration is not None else {}
@@ -58,6 +59,7 @@ def plan_scaling(
         "moves": _moves(before, after),
         "brokersWithoutPartition": [one.id for one in expected if not one.partitions],
         "checks": [check.as_dict() for check in checks],
+        "adoption": [check.as_dict() for check in adoption],
         "cost": _cost(parameters, observed.service.desired, requested, region),
         "backup": BACKUP,
         "stop": "Before Camunda was asked: stop the execution, then request the present number. "
@@ -89,6 +91,11 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         lines.append(f"- without a partition afterwards: broker {idle}")
     lines += ["", "Checks:"]
     lines += [f"- {one['result']} {one['name']}: {one['seen']}" for one in plan["checks"]]
+    if plan["adoption"]:
+        lines += ["", "Adoption (something else made this cluster):"]
+    for one in plan["adoption"]:
+        lines.append(f"- {one['result']} {one['name']}: {one['seen']}")
+        lines += [f"    {one['remedy']}"] if one["remedy"] else []
     lines += [
         "",
         f"Cost per month before usage: {_money(cost['before'])} -> {_money(cost['after'])}",

@@ -179,6 +179,11 @@ def decide_on(stack: Stack | None, control_stack: str, cluster: str) -> StackDec
             f"{cluster} of {control_stack}; it is left alone.",
             next_step="Choose another cluster name, or remove that stack if it is yours.",
         )
+    if stack.outputs.get("Adopted") == "true":
+        raise StackNotUsable(
+            f"Stack {stack.name} describes a cluster that something else made; it is left alone.",
+            next_step="Change the cluster with what made it; plan, scale and health work here.",
+        )
     if stack.status in _NEEDS_A_PERSON:
         raise StackNotUsable(
             f"Stack {stack.name} is in {stack.status}{_because(stack.reason)}.",

@@ -6,25 +6,36 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.core.adoption import adoption_checks
 from lifecycle.core.freeze import refuse_if_frozen
 from lifecycle.core.scaling_plan import plan_scaling, plan_text, summary
 from lifecycle.errors import ScalingRefused
 
 if TYPE_CHECKING:
     from lifecycle.core.operation import Operation
+    from lifecycle.core.scaling import Observed
+    from lifecycle.core.stack import Stack
+    from lifecycle.core.verification import Check
     from lifecycle.operations.scale_cluster import BrokerReader
-    from lifecycle.ports import Artifacts, Clock, Operations
+    from lifecycle.ports import Artifacts, Clock, Operations, ServiceDesigns
 
 
 @dataclass(frozen=True, slots=True)
 class ScalePlanner:
-    """The use case with what it needs from outside."""
+    """The use case with what it needs from outside.
+
+    ``function_group`` is the security group of the functions in the VPC, ``network`` the VPC's
+    address range.
+    """
 
     reader: BrokerReader
+    designs: ServiceDesigns
     artifacts: Artifacts
     operations: Operations
     clock: Clock
     region: str
+    function_group: str
+    network: str
 
     def plan(self, operation: Operation, *, requested: int) -> dict[str, Any]:
         """Tell the plan and store it as JSON and as text; nothing is changed, nothing locked.
@@ -50,6 +61,7 @@ class ScalePlanner:
                 requested=requested,
                 region=self.region,
                 parameters=stack.parameters,
+                adoption=self._adoption(stack, observed),
             ),
             "operationId": operation.operation_id,
             "madeAt": now.isoformat(timespec="seconds"),
@@ -65,3 +77,18 @@ class ScalePlanner:
         self.operations.begin(operation, now=now)
         self.operations.end(operation, result="SUCCEEDED", report_key=key, now=now)
         return {"status": "TOLD", "plan": summary(plan, key=key, text_key=text_key)}
+
+    def _adoption(self, stack: Stack, observed: Observed) -> tuple[Check, ...]:
+        """Check what stands in the way of scaling a cluster that something else made."""
+        if stack.outputs.get("Adopted") != "true":
+            return ()
+        design = self.designs.read(
+            stack.outputs["EcsClusterName"], stack.outputs["OrchestrationServiceName"]
+        )
+        return adoption_checks(
+            design,
+            observed.brokers,
+            bootstrap=int(stack.outputs["Brokers"]),
+            function_group=self.function_group,
+            network=self.network,
+        )

@@ -1,0 +1,183 @@
+"""A cluster that the provision machine did not make is adopted, planned, and scaled out and in.
+
+Its stack is deployed by hand under a foreign name and its services are raised by hand, as another
+tool would; of the control plane it knows nothing but the network. It is known by the adoption alone.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from local.component import Instance
+from local.config import CONTROL_STACK, REPOSITORY, LocalConfig
+from local.instance import leftovers
+from tests.e2e.test_provisioning import REQUEST, eventually
+from tests.e2e.test_scaling import SERVICE, Scaling
+
+BLOCK = "127.165"
+FOREIGN = "elsewhere"
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scaling]:
+    instance = Instance.of(LocalConfig(tmp_path_factory.mktemp("instance"), BLOCK, "fake"))
+
+    def command(name: str) -> subprocess.CompletedProcess[str]:
+        options = ["--root", str(instance.config.root), "--block", BLOCK, "--brokers", "fake"]
+        return subprocess.run(  # noqa: S603
+            [sys.executable, "-m", "local", name, *options],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=500,
+            check=False,
+        )
+
+    try:
+        up = command("up")
+        assert up.returncode == 0, up.stdout + up.stderr
+        running = Scaling(instance)
+        make_elsewhere(running)
+        yield running
+    finally:
+        command("down")
+        assert leftovers(instance) == []
+
+
+def deployed(cloud: Scaling, name: str, verb: str = "CREATE") -> dict[str, str]:
+    cloudformation = cloud.client("cloudformation")
+
+    def done() -> bool:
+        found = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+        return str(found["StackStatus"]) == f"{verb}_COMPLETE"
+
+    assert eventually(done, 120)
+    found = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+    return {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", [])}
+
+
+def parameters(**values: Any) -> list[dict[str, str]]:
+    return [{"ParameterKey": key, "ParameterValue": str(value)} for key, value in values.items()]
+
+
+def make_elsewhere(cloud: Scaling) -> None:
+    """Make a cluster without the provision machine."""
+    cloudformation, ecs = cloud.client("cloudformation"), cloud.client("ecs")
+    given = {**REQUEST["parameters"], "Brokers": 3, "Booting": "true"}
+    cloudformation.create_stack(
+        StackName=FOREIGN,
+        TemplateBody=(REPOSITORY / "stacks" / "cluster.yaml").read_text(),
+        Parameters=parameters(
+            ControlStack=CONTROL_STACK,
+            ClusterName="other",
+            DatabaseCaCertificate=cloud.instance.config.database_ca.read_text(),
+            **given,
+        ),
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    outputs = deployed(cloud, FOREIGN)
+    for service in (SERVICE, "connectors"):
+        count = 3 if service == SERVICE else 1
+        ecs.update_service(cluster=FOREIGN, service=service, desiredCount=count)
+
+    def runs() -> bool:
+        found = ecs.describe_services(cluster=FOREIGN, services=[SERVICE])["services"][0]
+        return bool(found["runningCount"] == 3)
+
+    assert eventually(runs, 60)
+    adoption = {
+        key: outputs[key]
+        for key in (
+            "OrchestrationServiceName",
+            "ConnectorsServiceName",
+            "EcsClusterName",
+            "DiscoveryName",
+            "AdminUserSecretArn",
+            "Brokers",
+            "Partitions",
+            "ReplicationFactor",
+            "RestTargetGroupArn",
+            "GrpcTargetGroupArn",
+        )
+    }
+    cloudformation.create_stack(
+        StackName=f"{CONTROL_STACK}-legacy",
+        TemplateBody=(REPOSITORY / "stacks" / "adopted-cluster.yaml").read_text(),
+        Parameters=parameters(ControlStack=CONTROL_STACK, ClusterName="legacy", **adoption),
+        Tags=[
+            {"Key": "camunda:control-plane", "Value": CONTROL_STACK},
+            {"Key": "camunda:cluster", "Value": "legacy"},
+        ],
+    )
+    deployed(cloud, f"{CONTROL_STACK}-legacy")
+
+
+def allow(cloud: Scaling, ecs_cluster: str) -> None:
+    """Update the control stack as `sam deploy` with another parameter would."""
+    cloudformation = cloud.client("cloudformation")
+    found = cloudformation.describe_stacks(StackName=CONTROL_STACK)["Stacks"][0]
+    kept = [
+        {"ParameterKey": one["ParameterKey"], "UsePreviousValue": True}
+        for one in found["Parameters"]
+        if one["ParameterKey"] != "AdoptedEcsCluster"
+    ]
+    cloudformation.update_stack(
+        StackName=CONTROL_STACK,
+        UsePreviousTemplate=True,
+        Parameters=[*kept, *parameters(AdoptedEcsCluster=ecs_cluster)],
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND", "CAPABILITY_NAMED_IAM"],
+    )
+    deployed(cloud, CONTROL_STACK, "UPDATE")
+
+
+def count(cloud: Scaling) -> tuple[int, int]:
+    found = cloud.client("ecs").describe_services(cluster=FOREIGN, services=[SERVICE])
+    service = found["services"][0]
+    return service["desiredCount"], service["runningCount"]
+
+
+def test_without_being_allowed_to_nothing_is_touched(cloud: Scaling) -> None:
+    refused = cloud.scale(4, clusterName="legacy")
+    assert refused["error"] == "AwsRefused", refused
+    assert count(cloud) == (3, 3)
+
+
+def test_planned_with_the_adoption_check_then_scaled_out_and_in(cloud: Scaling) -> None:
+    allow(cloud, FOREIGN)
+    planned = cloud.outcome(cloud.begin(0, verb="plan", clusterName="legacy", scale={"count": 4}))
+    assert planned["plan"]["status"] == "READY", planned
+    bucket = next(
+        one["OutputValue"]
+        for one in cloud.client("cloudformation").describe_stacks(StackName=CONTROL_STACK)[
+            "Stacks"
+        ][0]["Outputs"]
+        if one["OutputKey"] == "ArtifactBucketName"
+    )
+    body = cloud.client("s3").get_object(Bucket=bucket, Key=planned["plan"]["planKey"])["Body"]
+    adoption = {one["name"]: one["result"] for one in json.loads(body.read())["adoption"]}
+    assert adoption["brokers reachable"] == "PASS"
+    assert adoption["security group rules"] == "PASS"
+    assert adoption["cluster size stays"] == "PASS"
+    assert adoption["count is left alone"] == "WARN"
+
+    out = cloud.scale(4, clusterName="legacy")
+    assert out["verification"]["result"] == "PASS", out
+    assert count(cloud) == (4, 4)
+    back = cloud.scale(3, clusterName="legacy")
+    assert back["verification"]["brokers"] == {"before": 4, "after": 3}, back
+    assert count(cloud) == (3, 3)
+    assert cloud.counts("demo")[SERVICE] == (3, 3), "the other cluster was left alone"
+
+
+def test_provisioning_and_teardown_leave_it_alone(cloud: Scaling) -> None:
+    for verb, more in (("provision", {"parameters": {}}), ("teardown", {"confirm": "legacy"})):
+        refused = cloud.outcome(cloud.begin(0, verb=verb, clusterName="legacy", **more))
+        assert refused["error"] == "StackNotUsable", refused
+        assert "something else made" in refused["cause"]
+    assert count(cloud) == (3, 3)
