@@ -196,7 +196,6 @@ class TestAdapter:
             taskDefinition="f",
             desiredCount=3,
             launchType="FARGATE",
-            deploymentConfiguration={"minimumHealthyPercent": 66, "maximumPercent": 100},
             networkConfiguration={
                 "awsvpcConfiguration": {"subnets": [subnet], "securityGroups": [brokers]}
             },
@@ -208,7 +207,8 @@ class TestAdapter:
             Ingress(0, 65535, cidr="10.0.0.0/16"),
         }
         assert (design.cluster_size, design.desired) == (3, 3)
-        assert (design.minimum_healthy, design.maximum) == (66, 100)
+        # What ECS takes when nothing is said.
+        assert (design.minimum_healthy, design.maximum) == (100, 200)
         assert design.rebalancing == "ENABLED"
 
     def test_a_service_that_is_not_there(self, aws: Any) -> None:
