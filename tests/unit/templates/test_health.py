@@ -1,0 +1,184 @@
+"""Schedule, alarms and dashboards of the health checks, in both templates."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from lifecycle.adapters.metrics import DIMENSION, NAMESPACE, UNITS
+from lifecycle.core.request import read_parameters
+
+from tests.unit.templates.resolver import STACKS, resolve, template
+from tools.generate_parameters import ROOT, declarations, load_template
+
+CONTROL = load_template(ROOT / "template.yaml")["Resources"]
+DECLARED = declarations(template("cluster"))
+FUNCTIONS = ("LocateCluster", "ProbeHealth", "ObserveHealth", "JudgeHealth")
+OURS = ("VerdictAlarm", "NoChecksAlarm")
+AWS_OWN = ("DatabaseConnectionsHighAlarm", "DatabaseStorageAlarm", "FilesThrottledAlarm")
+
+
+def schedule(**parameters: str) -> Any:
+    return resolve("cluster", **parameters).properties("HealthCheckSchedule")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "state"),
+    [
+        ({}, "DISABLED"),  # booting
+        ({"Booting": "false"}, "ENABLED"),
+        ({"Booting": "false", "HealthPaused": "true"}, "DISABLED"),
+        ({"HealthPaused": "true"}, "DISABLED"),
+    ],
+)
+def test_checks_begin_when_there_is_something_to_check(
+    parameters: dict[str, str], state: str
+) -> None:
+    assert schedule(**parameters)["State"] == state
+    silent = resolve("cluster", **parameters).properties("NoChecksAlarm")["ActionsEnabled"]
+    assert silent is (state == "ENABLED")
+
+
+def test_a_check_is_started_by_the_control_planes_role_and_never_lost_silently() -> None:
+    target = schedule(HealthSchedule="rate(1 minute)")["Target"]
+    assert target["Arn"].endswith("check_health")
+    assert target["RoleArn"].endswith("role/camunda/health-schedule")
+    assert target["DeadLetterConfig"]["Arn"].endswith(":health")
+    assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
+    assert json.loads(target["Input"]) == {
+        "clusterName": "demo",
+        "scheduledAt": "<aws.scheduler.scheduled-time>",
+    }
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["rate(1 minute)", "rate(5 minutes)", "rate(1 hour)", "cron(0/10 6-20 ? * MON-FRI *)"],
+)
+def test_rates_that_are_accepted(given: str) -> None:
+    values, problems = read_parameters({"HealthSchedule": given}, DECLARED)
+    assert (values, problems) == ({"HealthSchedule": given}, [])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "rate(1 minutes)",
+        "rate(0 minutes)",
+        "rate(5 seconds)",
+        "at(2026-01-01T00:00:00)",
+        "5 minutes",
+    ],
+)
+def test_rates_that_are_refused(given: str) -> None:
+    assert read_parameters({"HealthSchedule": given}, DECLARED)[1]
+
+
+def test_alarms_look_at_the_metrics_that_are_emitted() -> None:
+    cluster = resolve("cluster")
+    for name in OURS:
+        alarm = cluster.properties(name)
+        assert (alarm["Namespace"], alarm["MetricName"]) == (NAMESPACE, "Verdict")
+        (dimension,) = alarm["Dimensions"]
+        assert dimension == {"Name": DIMENSION, "Value": "control-demo"}
+    assert len(UNITS) <= 4
+
+
+def test_missing_checks_are_an_alarm_and_not_a_verdict() -> None:
+    cluster = resolve("cluster")
+    silent, verdict = cluster.properties("NoChecksAlarm"), cluster.properties("VerdictAlarm")
+    assert silent["TreatMissingData"] == "breaching"
+    assert (silent["Statistic"], silent["Threshold"]) == ("SampleCount", 1)
+    assert silent["ComparisonOperator"] == "LessThanThreshold"
+    assert verdict["TreatMissingData"] == "ignore"
+
+
+def test_all_alarms_of_a_cluster_tell_people_when_they_begin_and_end() -> None:
+    alarms = resolve("cluster", Booting="false").of_type("AWS::CloudWatch::Alarm")
+    assert sorted(alarms) == sorted((*OURS, *AWS_OWN))
+    for name, alarm in alarms.items():
+        assert alarm["AlarmActions"] == alarm["OKActions"], name
+        assert ":topic" in str(alarm["AlarmActions"]), name
+        assert alarm["ActionsEnabled"] is True, name
+        assert alarm["AlarmDescription"].startswith("control-demo: "), name
+
+
+def test_a_pause_pauses_the_alarms_too() -> None:
+    paused = resolve("cluster", Booting="false", HealthPaused="true")
+    for name, alarm in paused.of_type("AWS::CloudWatch::Alarm").items():
+        assert alarm["ActionsEnabled"] is False, name
+
+
+def test_a_dashboard_of_one_cluster_is_made_on_request_only() -> None:
+    assert not resolve("cluster").of_type("AWS::CloudWatch::Dashboard")
+    (made,) = (
+        resolve("cluster", HealthDashboard="true").of_type("AWS::CloudWatch::Dashboard").values()
+    )
+    body = json.loads(re.sub(r"(ref|att)\([^)]*\)", "x", made["DashboardBody"]))
+    assert all(widget["properties"]["metrics"] for widget in body["widgets"])
+
+
+def alarm_on(namespace: str, metric: str, of: str) -> Any:
+    """The control stack's alarm on a metric of one of its resources."""
+    found = [
+        resource["Properties"]
+        for resource in CONTROL.values()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+        and resource["Properties"]["Namespace"] == namespace
+        and resource["Properties"]["MetricName"] == metric
+        and of in json.dumps(resource["Properties"]["Dimensions"])
+    ]
+    assert len(found) == 1, (metric, of)
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("namespace", "metric", "of"),
+    [
+        ("AWS/States", "ExecutionsFailed", "CheckHealth"),
+        ("AWS/States", "ExecutionsTimedOut", "CheckHealth"),
+        ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "HealthDeadLetters"),
+        ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "CleanUpDeadLetters"),
+        *(("AWS/Lambda", metric, name) for name in FUNCTIONS for metric in ("Errors", "Throttles")),
+    ],
+)
+def test_what_a_check_cannot_say_of_itself_is_an_alarm(
+    namespace: str, metric: str, of: str
+) -> None:
+    alarm = alarm_on(namespace, metric, of)
+    assert alarm["AlarmActions"] == [{"Ref": "Topic"}]
+    # Nothing measured is nothing wrong here: checks that are missing have their own alarm.
+    assert alarm["TreatMissingData"] == "notBreaching"
+
+
+def test_alarms_may_publish_to_the_topic() -> None:
+    assert CONTROL["Topic"]["Properties"]["KmsMasterKeyId"] == {"Ref": "TopicKey"}
+    statements = CONTROL["TopicKey"]["Properties"]["KeyPolicy"]["Statement"]
+    (alarms,) = [one for one in statements if "Service" in one["Principal"]]
+    assert alarms["Principal"]["Service"] == "cloudwatch.amazonaws.com"
+    assert alarms["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
+    assert alarms["Condition"]["StringEquals"]["aws:SourceAccount"] == {"Ref": "AWS::AccountId"}
+
+
+def test_the_fleet_dashboard_finds_every_cluster_by_search() -> None:
+    text = CONTROL["FleetDashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    body = json.loads(re.sub(r"\$\{[^}]*\}", "x", text), strict=False)
+    found = json.dumps(body)
+    for metric in ("Verdict", "Findings", "UnknownSources"):
+        assert f'{{{NAMESPACE},{DIMENSION}}} MetricName=\\"{metric}' in found, metric
+
+
+def test_the_check_machine_is_express_and_its_functions_end_in_time() -> None:
+    assert CONTROL["CheckHealth"]["Properties"]["Type"] == "EXPRESS"
+    assert all(CONTROL[name]["Properties"]["Timeout"] < 25 for name in FUNCTIONS)
+    inside = [name for name in FUNCTIONS if "VpcConfig" in CONTROL[name]["Properties"]]
+    assert inside == ["ProbeHealth"]
+
+
+def test_an_adopted_cluster_is_checked_by_the_same_schedule() -> None:
+    adopted = load_template(STACKS / "adopted-cluster.yaml")["Resources"]
+    (theirs,) = [r for r in adopted.values() if r["Type"] == "AWS::Scheduler::Schedule"]
+    ours = template("cluster")["Resources"]["HealthCheckSchedule"]
+    assert theirs["Properties"]["Target"] == ours["Properties"]["Target"]
