@@ -1,7 +1,8 @@
 """A cluster that the provision machine did not make is adopted, planned, and scaled out and in.
 
 Its stack is deployed by hand under a foreign name and its services are raised by hand, as another
-tool would; of the control plane it knows nothing but the network. The adoption alone makes it known.
+tool would; of the control plane it knows nothing but the network. The adoption alone makes it
+known.
 """
 
 from __future__ import annotations
