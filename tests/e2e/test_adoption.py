@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from lifecycle.adapters.s3 import S3Artifacts
 
 from local.component import Instance
-from local.config import CONTROL_STACK, REPOSITORY, LocalConfig
+from local.config import CONTROL_STACK, REGION, REPOSITORY, LocalConfig
 from local.instance import leftovers
 from tests.e2e.test_provisioning import REQUEST, eventually
 from tests.e2e.test_scaling import SERVICE, Scaling
@@ -67,13 +68,27 @@ def parameters(**values: Any) -> list[dict[str, str]]:
     return [{"ParameterKey": key, "ParameterValue": str(value)} for key, value in values.items()]
 
 
+def artifact_bucket(cloud: Scaling) -> str:
+    found = cloud.client("cloudformation").describe_stacks(StackName=CONTROL_STACK)["Stacks"][0]
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in found["Outputs"]}
+    return str(outputs["ArtifactBucketName"])
+
+
+def template_url(cloud: Scaling) -> str:
+    """Upload the cluster template, which is too long to be sent."""
+    bucket, key = artifact_bucket(cloud), "templates/by-hand.yaml"
+    body = (REPOSITORY / "stacks" / "cluster.yaml").read_bytes()
+    cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
+    return S3Artifacts(bucket, REGION).url(key)
+
+
 def make_elsewhere(cloud: Scaling) -> None:
     """Make a cluster without the provision machine."""
     cloudformation, ecs = cloud.client("cloudformation"), cloud.client("ecs")
     given = {**REQUEST["parameters"], "Brokers": 3, "Booting": "true"}
     cloudformation.create_stack(
         StackName=FOREIGN,
-        TemplateBody=(REPOSITORY / "stacks" / "cluster.yaml").read_text(),
+        TemplateURL=template_url(cloud),
         Parameters=parameters(
             ControlStack=CONTROL_STACK,
             ClusterName="other",
@@ -153,14 +168,9 @@ def test_planned_with_the_adoption_check_then_scaled_out_and_in(cloud: Scaling) 
     allow(cloud, FOREIGN)
     planned = cloud.outcome(cloud.begin(0, verb="plan", clusterName="legacy", scale={"count": 4}))
     assert planned["plan"]["status"] == "READY", planned
-    bucket = next(
-        one["OutputValue"]
-        for one in cloud.client("cloudformation").describe_stacks(StackName=CONTROL_STACK)[
-            "Stacks"
-        ][0]["Outputs"]
-        if one["OutputKey"] == "ArtifactBucketName"
-    )
-    body = cloud.client("s3").get_object(Bucket=bucket, Key=planned["plan"]["planKey"])["Body"]
+    body = cloud.client("s3").get_object(
+        Bucket=artifact_bucket(cloud), Key=planned["plan"]["planKey"]
+    )["Body"]
     adoption = {one["name"]: one["result"] for one in json.loads(body.read())["adoption"]}
     assert adoption["brokers reachable"] == "PASS"
     assert adoption["security group rules"] == "PASS"
@@ -177,8 +187,11 @@ def test_planned_with_the_adoption_check_then_scaled_out_and_in(cloud: Scaling) 
 
 
 def test_provisioning_and_teardown_leave_it_alone(cloud: Scaling) -> None:
-    for verb, more in (("provision", {"parameters": {}}), ("teardown", {"confirm": "legacy"})):
+    for verb, more, error in (
+        ("provision", {"parameters": {}}, "PreflightFailed"),
+        ("teardown", {"confirm": "legacy"}, "StackNotUsable"),
+    ):
         refused = cloud.outcome(cloud.begin(0, verb=verb, clusterName="legacy", **more))
-        assert refused["error"] == "StackNotUsable", refused
+        assert refused["error"] == error, refused
         assert "something else made" in refused["cause"]
     assert count(cloud) == (3, 3)
