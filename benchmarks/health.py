@@ -212,13 +212,18 @@ def fleet(cloud: Cloud) -> None:
     finally:
         for name in names[:made]:
             stacks.delete_stack(StackName=f"{CONTROL_STACK}-{name}")
+    write("health-fleet", {str(size): one for size, one in results.items()}, fleet_table(results))
+
+
+def fleet_table(results: dict[int, dict[str, Any]]) -> str:
+    """The results by size of the fleet, for people."""
     first = results[FLEETS[0]]["secondsPerCluster"]
     rows = [
         f"| {size} | {one['seconds']:.1f} | {one['secondsPerCluster']:.2f} |"
         f" {one['verdicts']} | {one['usd']:.5f} | {one['usd'] / size * 1e6:.1f} |"
         for size, one in results.items()
     ]
-    text = "\n".join(
+    return "\n".join(
         [
             (
                 "Every cluster names the parts of one that runs, so each check asks its brokers, "
@@ -237,7 +242,6 @@ def fleet(cloud: Cloud) -> None:
             + " (at most 1 is no more than linear).",
         ]
     )
-    write("health-fleet", {str(size): one for size, one in results.items()}, text)
 
 
 def _adopt(stacks: Any, name: str, outputs: dict[str, str]) -> None:
@@ -260,13 +264,17 @@ def _adopt(stacks: Any, name: str, outputs: dict[str, str]) -> None:
 
 def _checked(cloud: Cloud, size: int) -> dict[str, Any]:
     states = cloud.client("stepfunctions")
-    began = time.monotonic()
     execution = states.start_execution(
         stateMachineArn=cloud.machines["check_all_health"], input="{}"
     )["executionArn"]
     while (found := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
         time.sleep(0.2)
-    seconds = time.monotonic() - began
+    return result(found, size)
+
+
+def result(found: dict[str, Any], size: int) -> dict[str, Any]:
+    """What an execution that has ended says of a fleet of that size."""
+    seconds = (found["stopDate"] - found["startDate"]).total_seconds()
     output = json.loads(found.get("output") or "{}")
     if output.get("checked") != size:
         raise RuntimeError(found)
