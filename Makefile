@@ -11,7 +11,7 @@ STAMP := .venv/.requirements-$(shell sha256sum requirements/dev.txt | cut -c1-16
 PYTEST := $(PYTHON) -m pytest
 SOURCES := functions layers/lifecycle local tests tools
 
-.PHONY: help demo up down status health test test-unit lint checkov format generate lock build validate preflight bench clean
+.PHONY: help demo up down status health scale plan test test-unit lint checkov format generate lock build validate preflight bench clean
 
 help: ## Show this list
 	@printf '%s\n\n' 'Camunda 8 on Amazon ECS: provision, scale, watch, remove. Start with: make demo'
@@ -32,6 +32,12 @@ status: $(STAMP) ## Show what runs on this machine
 
 health: $(STAMP) ## Check a cluster now and print the report, worst first
 	@$(PYTHON) -m tools.health $(ARGS)
+
+scale: $(STAMP) ## Scale the brokers of a cluster: make scale N=4
+	@$(PYTHON) -m tools.scale scale $(N) $(ARGS)
+
+plan: $(STAMP) ## Tell what scaling would do, and change nothing: make plan N=4
+	@$(PYTHON) -m tools.scale plan $(N) $(ARGS)
 
 test: $(STAMP) ## Run every test, real brokers and PostgreSQL included
 	@$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)

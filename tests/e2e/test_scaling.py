@@ -148,6 +148,30 @@ def test_below_the_replication_factor_is_refused_by_name(cloud: Scaling) -> None
     cloud.settled(3)
 
 
+def test_the_commands_for_people(cloud: Scaling) -> None:
+    def make(verb: str, count: int) -> subprocess.CompletedProcess[str]:
+        endpoints = str(cloud.instance.config.endpoints_file)
+        return subprocess.run(  # noqa: S603
+            [sys.executable, "-m", "tools.scale", verb, str(count), "--endpoints", endpoints],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    told = make("plan", 4)
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "from 3 to 4 brokers: READY" in told.stdout
+    done = make("scale", 3)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Verification" in done.stdout
+    assert "demo: 3 → 3 brokers" in done.stdout
+    refused = make("scale", 2)
+    assert refused.returncode == 1
+    assert "count covers the replication factor" in refused.stdout
+
+
 def test_two_at_the_same_instant_are_one(cloud: Scaling) -> None:
     first, second = cloud.begin(4), cloud.begin(4)
     ends = sorted((cloud.outcome(one) for one in (first, second)), key=lambda end: "error" in end)

@@ -1,0 +1,72 @@
+"""The adoption stack: a description that plan, scale and health read as they read a cluster's."""
+
+from __future__ import annotations
+
+import re
+
+from tests.unit.templates.resolver import resolve, template
+from tools.generate_parameters import ROOT
+
+REQUIRED = {
+    "ControlStack": "control",
+    "ClusterName": "legacy",
+    "EcsClusterName": "myprefix-cluster",
+    "OrchestrationServiceName": "myprefix-oc1-orchestration-cluster",
+    "DiscoveryName": "orchestration-cluster.myprefix-oc1.service.local",
+    "AdminUserSecretArn": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:admin-AbCdEf",
+    "Brokers": "3",
+    "Partitions": "3",
+    "ReplicationFactor": "3",
+}
+
+
+def test_it_makes_nothing_but_the_schedule_of_its_checks() -> None:
+    assert [one["Type"] for one in resolve("adopted-cluster", **REQUIRED).resources.values()] == [
+        "AWS::Scheduler::Schedule"
+    ]
+
+
+def test_its_outputs_are_the_contracts() -> None:
+    full = resolve(
+        "adopted-cluster",
+        **REQUIRED,
+        ConnectorsServiceName="myprefix-oc1-connectors",
+        RestTargetGroupArn="arn:aws:elasticloadbalancing:eu-central-1:1:targetgroup/rest/1",
+        GrpcTargetGroupArn="arn:aws:elasticloadbalancing:eu-central-1:1:targetgroup/grpc/1",
+    )
+    assert full.outputs.pop("Adopted") == "true"
+    cluster = resolve("cluster").outputs
+    assert set(full.outputs) <= set(cluster)
+    assert full.outputs["ContractVersion"] == cluster["ContractVersion"]
+
+
+def test_what_is_not_given_is_left_out() -> None:
+    outputs = resolve("adopted-cluster", **REQUIRED).outputs
+    assert not {"ConnectorsServiceName", "RestTargetGroupArn", "GrpcTargetGroupArn"} & set(outputs)
+
+
+def test_what_scaling_reads_is_there() -> None:
+    outputs = set(resolve("adopted-cluster", **REQUIRED).outputs)
+    for module in ("scale_cluster", "plan_scaling", "probe_scaling", "change_brokers"):
+        path = ROOT / "layers" / "lifecycle" / "lifecycle" / "operations" / f"{module}.py"
+        read = set(re.findall(r'(?:cluster|outputs)\["([A-Z]\w+)"\]', path.read_text()))
+        assert read - {"RequestedBrokers"} <= outputs
+
+
+def test_its_imports_are_exported() -> None:
+    text = (ROOT / "stacks" / "adopted-cluster.yaml").read_text()
+    used = set(re.findall(r'Fn::ImportValue": !Sub "\$\{ControlStack\}([^"]+)"', text))
+    control = (ROOT / "template.yaml").read_text()
+    exported = set(re.findall(r'Export: \{Name: !Sub "\$\{AWS::StackName\}([^"]+)"\}', control))
+    assert used
+    assert used <= exported
+
+
+def test_no_ecs_cluster_can_have_the_name_that_stands_for_none() -> None:
+    """https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateCluster.html"""
+    control = (ROOT / "template.yaml").read_text()
+    section = control.split("  AdoptedEcsCluster:\n", 1)[1]
+    default = re.search(r'Default: "(.)"', section)
+    assert default is not None
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,255}", default[1]) is None
+    assert template("adopted-cluster")["Parameters"]["EcsClusterName"]["AllowedPattern"]

@@ -1,0 +1,166 @@
+"""`make scale N=4` and `make plan N=4`: scale the brokers of a cluster, or tell what it would do.
+
+Against the instance of `make up` when one runs in `.local`, else against AWS with the credentials
+and region of the environment. Exit code: 0 done, 1 refused or failed (the reason is printed).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.text import Text
+
+ENDPOINTS = Path(".local") / "endpoints.json"
+POLL_SECONDS = 1.0
+STYLES = {"PASS": "green", "WARN": "yellow", "FAIL": "bold red"}
+
+
+class NotDoneError(Exception):
+    """The machine refused or failed; the message is its error and cause."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """A deployed control stack."""
+
+    client: Callable[[str], Any]
+    stack: str
+
+    def outputs(self) -> dict[str, str]:
+        """Outputs of the control stack."""
+        found = self.client("cloudformation").describe_stacks(StackName=self.stack)["Stacks"][0]
+        return {one["OutputKey"]: one["OutputValue"] for one in found["Outputs"]}
+
+    def start(self, verb: str, cluster: str, given: dict[str, Any]) -> str:
+        """Start a machine; gives the execution's ARN."""
+        machine = self.outputs()[f"{verb.capitalize()}Machine"]
+        started = self.client("stepfunctions").start_execution(
+            stateMachineArn=machine,
+            name=f"{cluster}.{verb}.{uuid.uuid4().hex[:12]}",
+            input=json.dumps({"clusterName": cluster, **given}),
+        )
+        return str(started["executionArn"])
+
+    def follow(self, execution: str, seconds: float = POLL_SECONDS) -> Iterator[tuple[str, str]]:
+        """Give step and detail whenever they change, until the execution ends."""
+        database, table = self.client("dynamodb"), self.outputs()["TableName"]
+        key = {"pk": {"S": f"OPERATION#{execution.rpartition(':')[2]}"}}
+        told = ("", "")
+        while True:
+            ended = self._described(execution)["status"] != "RUNNING"
+            item = database.get_item(TableName=table, Key=key).get("Item", {})
+            now = (item.get("step", {}).get("S", ""), item.get("detail", {}).get("S", ""))
+            if now != told:
+                told = now
+                yield now
+            if ended:
+                return
+            time.sleep(seconds)
+
+    def result(self, execution: str) -> dict[str, Any]:
+        """Output of an execution that ended. Raises ``NotDoneError``."""
+        found = self._described(execution)
+        if found["status"] != "SUCCEEDED":
+            cause = found.get("cause") or ""
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                cause = json.loads(cause)["errorMessage"]
+            raise NotDoneError(f"{found.get('error') or found['status']}: {cause}")
+        output: dict[str, Any] = json.loads(found["output"])
+        return output
+
+    def stored(self, key: str) -> str:
+        """Text of an object in the artifact bucket."""
+        bucket = self.outputs()["ArtifactBucketName"]
+        body = self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+        return str(body.decode())
+
+    def _described(self, execution: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.client("stepfunctions").describe_execution(
+            executionArn=execution
+        )
+        return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do it, show it, and give the exit code."""
+    parser = argparse.ArgumentParser(prog="make scale", description=__doc__)
+    parser.add_argument("verb", choices=["scale", "plan"])
+    parser.add_argument("count", type=int, help="number of brokers")
+    parser.add_argument("--cluster", default="demo")
+    parser.add_argument("--control-stack", default="camunda-lifecycle")
+    parser.add_argument("--endpoints", type=Path, default=ENDPOINTS, help="of `make up`")
+    options = parser.parse_args(arguments)
+    console = Console(highlight=False, soft_wrap=True)
+    control = Control(_clients(options.endpoints), options.control_stack)
+    act = plan if options.verb == "plan" else scale
+    try:
+        for line in act(control, options.cluster, options.count):
+            console.print(line)
+    except (NotDoneError, BotoCoreError, ClientError, KeyError) as error:
+        console.print(Text(str(error), style="bold red"))
+        return 1
+    return 0
+
+
+def plan(control: Control, cluster: str, count: int) -> Iterator[Text]:
+    """Let the plan machine tell, and give the plan's text."""
+    execution = control.start("plan", cluster, {"scale": {"count": count}})
+    for _ in control.follow(execution, 0.3):
+        pass
+    yield Text(control.stored(control.result(execution)["plan"]["textKey"]))
+
+
+def scale(control: Control, cluster: str, count: int) -> Iterator[Text]:
+    """Scale, giving a line for each step on the way and the checks at the end."""
+    execution = control.start("scale", cluster, {"count": count})
+    began = time.monotonic()
+    for step, detail in control.follow(execution):
+        yield Text.assemble(
+            (f"{time.monotonic() - began:6.1f} s  ", "dim"), f"{step:15}  ", (detail, "cyan")
+        )
+    done = control.result(execution)
+    yield from lines(done, time.monotonic() - began)
+
+
+def lines(done: dict[str, Any], seconds: float) -> Iterator[Text]:
+    """The end of a scale operation in lines."""
+    found = done["verification"]
+    before, after = found["brokers"]["before"], found["brokers"]["after"]
+    yield Text(f"{done['cluster']}: {before} → {after} brokers in {seconds:.0f} s", "bold green")
+    for check in found["checks"]:
+        result = check["result"]
+        yield Text.assemble((f"{result:5}", STYLES[result]), f"{check['name']}: {check['seen']}")
+    for row in found["topology"]:
+        partitions = ", ".join(
+            f"{number} {one['role']}" for number, one in sorted(row["partitions"].items())
+        )
+        yield Text(f"      broker {row['broker']} ({row['host']}): {partitions or 'no partition'}")
+
+
+def _clients(endpoints: Path) -> Callable[[str], Any]:
+    if not endpoints.exists():
+        return boto3.client
+    found = json.loads(endpoints.read_text())
+    return lambda service: boto3.client(  # type: ignore[call-overload]
+        service,
+        endpoint_url=found["aws"],
+        region_name=found["region"],
+        aws_access_key_id=found["accessKeyId"],
+        aws_secret_access_key=found["secretAccessKey"],
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
