@@ -1,0 +1,424 @@
+"""Health checks on a cluster that something happens to: each fault is found within two checks, by
+the right finding, and gone afterwards.
+
+With the project's fake brokers; database, tasks, load balancers and schedules are what they always
+are on this machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pytest
+
+from local.component import Instance
+from local.config import CONTROL_STACK, REPOSITORY, LocalConfig
+from local.instance import leftovers
+
+BLOCK = "127.166"
+STACK = f"{CONTROL_STACK}-demo"
+
+
+def eventually(condition: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+class Cluster:
+    """A running cluster, the machine that checks it, and ways to break it."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self.config = instance.config
+        machines = self.client("stepfunctions").list_state_machines()["stateMachines"]
+        self.machines = {
+            one["name"].removeprefix(f"{CONTROL_STACK}-"): one["stateMachineArn"]
+            for one in machines
+        }
+        self.outputs = self._outputs(STACK)
+
+    def client(self, service: str) -> Any:
+        return self.instance.client(service)
+
+    def _outputs(self, stack: str) -> dict[str, str]:
+        found = self.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+        return {one["OutputKey"]: one["OutputValue"] for one in found["Outputs"]}
+
+    def check(self, **more: str) -> dict[str, Any]:
+        answer = self.client("stepfunctions").start_sync_execution(
+            stateMachineArn=self.machines["check_health"],
+            input=json.dumps({"clusterName": "demo", **more}),
+        )
+        assert answer["status"] == "SUCCEEDED", answer
+        report: dict[str, Any] = json.loads(answer["output"])
+        return report
+
+    def found_within_two(self, *expected: str) -> dict[str, Any]:
+        """Check twice; the second, if not the first, has all these codes."""
+        report = self.check()
+        if not set(expected) <= codes(report):
+            report = self.check()
+        assert set(expected) <= codes(report), report["text"]
+        return report
+
+    def is_well(self, seconds: float = 40) -> None:
+        last: dict[str, Any] = {}
+
+        def well() -> bool:
+            last.update(self.check())
+            return last["verdict"] == "HEALTHY"
+
+        assert eventually(well, seconds), last["text"]
+
+    def tasks(self, service: str = "orchestration-cluster") -> list[dict[str, Any]]:
+        found = json.loads(self.config.tasks_file.read_text())
+        running = [one for one in found if one["service"] == service and one["status"] == "RUNNING"]
+        return sorted(running, key=lambda one: one["nodeId"] or 0)
+
+    def alive(self) -> list[dict[str, Any]]:
+        """Broker tasks whose processes are there, those that ECS stops among them."""
+        found = json.loads(self.config.tasks_file.read_text())
+        return [one for one in found if one["service"] == "orchestration-cluster" and one["pids"]]
+
+    def send(self, node: int, number: signal.Signals) -> None:
+        (task,) = [one for one in self.tasks() if one["nodeId"] == node]
+        os.kill(task["pids"]["orchestration-cluster"], number)
+
+    def manage(self, method: str, path: str, body: Any = None) -> Any:
+        url = f"http://{self.tasks()[0]['address']}:9600/actuator/{path}"
+        request = urllib.request.Request(
+            url,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return json.loads(answer.read() or b"null")
+
+    def set_count(self, service: str, count: int) -> None:
+        self.client("ecs").update_service(cluster=STACK, service=service, desiredCount=count)
+
+    def forget(self) -> None:
+        """Let the next check be the first: what came before announced this and that."""
+        table = self.physical("Table")
+        self.client("dynamodb").delete_item(TableName=table, Key={"pk": {"S": "HEALTH#demo"}})
+        self.is_well()
+
+    def physical(self, logical_id: str) -> str:
+        found = self.client("cloudformation").describe_stack_resource(
+            StackName=CONTROL_STACK, LogicalResourceId=logical_id
+        )
+        return str(found["StackResourceDetail"]["PhysicalResourceId"])
+
+    def database(self, statement: str) -> None:
+        """Say something to the database as its administrator."""
+        secret = self.client("secretsmanager").get_secret_value(
+            SecretId=self.outputs["DatabaseAdminSecretArn"]
+        )
+        login = json.loads(secret["SecretString"])
+        with psycopg.connect(
+            host=self.outputs["DatabaseEndpoint"],
+            hostaddr=self.config.database_address,
+            dbname=self.outputs["DatabaseName"],
+            user=login["username"],
+            password=login["password"],
+            sslmode="verify-full",
+            sslrootcert=str(self.config.database_ca),
+            autocommit=True,
+        ) as connection:
+            connection.execute(statement)  # type: ignore[call-overload]
+
+
+class Phone:
+    """What arrives on the topic, subjects only."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._sqs = cluster.client("sqs")
+        self._queue = self._sqs.create_queue(QueueName="phone")["QueueUrl"]
+        attributes = {"QueueUrl": self._queue, "AttributeNames": ["QueueArn"]}
+        arn = self._sqs.get_queue_attributes(**attributes)["Attributes"]["QueueArn"]
+        topic = cluster.physical("Topic")
+        allow = {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+        self._sqs.set_queue_attributes(QueueUrl=self._queue, Attributes={"Policy": policy})
+        cluster.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+        self._subjects: list[str] = []
+
+    @property
+    def subjects(self) -> list[str]:
+        answer = self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10)
+        for one in answer.get("Messages", []):
+            self._subjects.append(json.loads(one["Body"])["Subject"])
+            self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=one["ReceiptHandle"])
+        return self._subjects
+
+
+def codes(report: dict[str, Any]) -> set[str]:
+    return {one["code"] for one in report["findings"] if one["severity"] != "NOTE"}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    instance = Instance.of(LocalConfig(tmp_path_factory.mktemp("instance"), BLOCK, "fake"))
+
+    def command(name: str) -> subprocess.CompletedProcess[str]:
+        options = ["--root", str(instance.config.root), "--block", BLOCK, "--brokers", "fake"]
+        return subprocess.run(  # noqa: S603
+            [sys.executable, "-m", "local", name, *options],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    up = command("up")
+    try:
+        assert up.returncode == 0, up.stdout + up.stderr
+        yield Cluster(instance)
+    finally:
+        command("down")
+        assert leftovers(instance) == []
+
+
+@pytest.fixture(autouse=True)
+def well_before_and_after(cluster: Cluster) -> Iterator[None]:
+    cluster.is_well()
+    yield
+    cluster.is_well()
+
+
+def test_a_broker_is_killed(cluster: Cluster) -> None:
+    cluster.send(2, signal.SIGKILL)
+    report = cluster.check()
+    assert report["verdict"] == "DEGRADED"
+    assert codes(report) & {"BROKER_UNREACHABLE", "BROKER_MISSING", "SERVICE_SHORT"}
+
+
+def test_the_coordinator_is_frozen(cluster: Cluster) -> None:
+    cluster.send(0, signal.SIGSTOP)
+    try:
+        assert cluster.check()["verdict"] == "DEGRADED"
+        # For a moment it is listed and silent, then it is not listed any more.
+        found = codes(cluster.check())
+        assert found & {"BROKER_UNREACHABLE", "COORDINATOR_UNREACHABLE"}, found
+    finally:
+        cluster.send(0, signal.SIGCONT)
+
+
+def test_two_of_three_brokers_are_gone(cluster: Cluster) -> None:
+    # Killed ones would be back within a second or two: here ECS does not start them again.
+    cluster.set_count("orchestration-cluster", 1)
+    try:
+        assert eventually(lambda: len(cluster.alive()) == 1, 20)
+        report = cluster.found_within_two("PARTITION_WITHOUT_LEADER", "BROKER_MISSING")
+        assert report["verdict"] == "DOWN"
+    finally:
+        cluster.set_count("orchestration-cluster", 3)
+
+
+def test_the_database_is_stopped(cluster: Cluster) -> None:
+    rds, name = cluster.client("rds"), cluster.outputs["DatabaseClusterId"]
+    rds.stop_db_cluster(DBClusterIdentifier=name)
+    time.sleep(1.5)  # until its server is gone
+    try:
+        report = cluster.found_within_two("DATABASE_DOWN")
+        assert report["verdict"] == "DOWN"
+    finally:
+        rds.start_db_cluster(DBClusterIdentifier=name)
+
+
+def test_the_grant_is_revoked(cluster: Cluster) -> None:
+    cluster.database("REVOKE rds_iam FROM camunda")
+    try:
+        report = cluster.found_within_two("DATABASE_LOGIN_REFUSED")
+        assert report["verdict"] == "DEGRADED"
+    finally:
+        cluster.database("GRANT rds_iam TO camunda")
+
+
+def test_privileges_are_revoked(cluster: Cluster) -> None:
+    cluster.database("REVOKE CREATE ON SCHEMA public FROM camunda")
+    try:
+        assert "CREATE on public" in cluster.found_within_two("DATABASE_GRANTS_MISSING")["text"]
+    finally:
+        cluster.database("GRANT CREATE ON SCHEMA public TO camunda")
+
+
+def test_connectors_are_stopped(cluster: Cluster) -> None:
+    cluster.set_count("connectors", 0)
+    try:
+        assert eventually(lambda: not cluster.tasks("connectors"), 10)
+        cluster.found_within_two("CONNECTORS_STOPPED")
+    finally:
+        cluster.set_count("connectors", 1)
+
+
+def test_a_change_waits_for_a_broker_that_never_starts(cluster: Cluster) -> None:
+    change = cluster.manage("PATCH", "cluster", {"brokers": {"count": 4}})["changeId"]
+    try:
+        assert "broker 3 does not run" in cluster.found_within_two("CHANGE_STUCK")["text"]
+    finally:
+        cluster.manage("DELETE", f"cluster/changes/{change}")
+
+
+def test_the_count_is_changed_behind_our_back(cluster: Cluster) -> None:
+    ecs = cluster.client("ecs")
+    members = [one["taskArn"] for one in cluster.tasks()]
+    cluster.set_count("orchestration-cluster", 4)
+    try:
+        report = cluster.found_within_two("COUNT_CHANGED")
+        assert "ECS wants 4, the cluster has 3 members" in report["text"]
+    finally:
+        # Lowered as it has to be: ECS would stop any of them.
+        ecs.update_task_protection(cluster=STACK, tasks=members, protectionEnabled=True)
+        cluster.set_count("orchestration-cluster", 3)
+        assert eventually(lambda: len(cluster.tasks()) == 3, 20)
+        ecs.update_task_protection(cluster=STACK, tasks=members, protectionEnabled=False)
+
+
+def test_the_management_port_is_closed(cluster: Cluster) -> None:
+    addresses = [one["address"] for one in cluster.tasks()]
+    for address in addresses:
+        cluster.instance.names.block(address, 9600)
+    try:
+        report = cluster.found_within_two("MANAGEMENT_UNREACHABLE")
+        # What the other port says is told all the same.
+        assert report["verdict"] == "DEGRADED"
+        assert "BROKERS_SILENT" not in codes(report)
+    finally:
+        for address in addresses:
+            cluster.instance.names.unblock(address, 9600)
+
+
+def test_a_change_is_announced_once_and_its_end_too(cluster: Cluster) -> None:
+    cluster.forget()
+    phone = Phone(cluster)
+    cluster.manage("POST", "exporting/pause")
+    try:
+        first = cluster.found_within_two("EXPORTING_PAUSED")
+        assert first["verdict"] == "DEGRADED"
+        for _ in range(3):
+            cluster.check()
+        bad = ["demo is DEGRADED: exporting is paused"]
+        assert eventually(lambda: phone.subjects == bad, 5), phone.subjects
+    finally:
+        cluster.manage("POST", "exporting/resume")
+    for _ in range(3):
+        cluster.check()
+    assert eventually(
+        lambda: phone.subjects[1:] == ["demo is HEALTHY again (it was DEGRADED)"], 5
+    ), phone.subjects
+
+
+def test_the_same_check_delivered_twice_counts_once(cluster: Cluster) -> None:
+    cluster.forget()
+    time.sleep(1)  # due later than the check before, to the second
+    due = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    first, second = cluster.check(scheduledAt=due), cluster.check(scheduledAt=due)
+    assert (first["recorded"], second["recorded"]) == (True, False)
+    assert second["consecutive"] == 1
+
+
+def test_nobody_is_woken_by_scaling_out_and_in(cluster: Cluster) -> None:
+    cluster.forget()
+    states = cluster.client("stepfunctions")
+    for count in (4, 3):
+        execution = states.start_execution(
+            stateMachineArn=cluster.machines["scale"],
+            name=f"demo.scale.to-{count}",
+            input=json.dumps({"clusterName": "demo", "count": count}),
+        )["executionArn"]
+
+        def ended(arn: str = execution) -> bool:
+            assert cluster.check()["announced"] == "HEALTHY"
+            return bool(states.describe_execution(executionArn=arn)["status"] != "RUNNING")
+
+        assert eventually(ended, 90)
+        found = states.describe_execution(executionArn=execution)
+        assert found["status"] == "SUCCEEDED", found
+        assert cluster.check()["announced"] == "HEALTHY"
+
+
+def test_nobody_is_woken_by_a_rolling_restart(cluster: Cluster) -> None:
+    cluster.forget()
+    ecs = cluster.client("ecs")
+    ecs.update_service(cluster=STACK, service="orchestration-cluster", forceNewDeployment=True)
+
+    def rolled() -> bool:
+        report = cluster.check()
+        assert report["announced"] == "HEALTHY", report["text"]
+        services = ecs.describe_services(cluster=STACK, services=["orchestration-cluster"])
+        (deployment,) = services["services"][0]["deployments"][:1]
+        return bool(deployment["rolloutState"] == "COMPLETED")
+
+    assert eventually(rolled, 90)
+
+
+def test_every_cluster_at_once(cluster: Cluster) -> None:
+    states = cluster.client("stepfunctions")
+    execution = states.start_execution(
+        stateMachineArn=cluster.machines["check_all_health"], input="{}"
+    )["executionArn"]
+    assert eventually(
+        lambda: states.describe_execution(executionArn=execution)["status"] != "RUNNING", 60
+    )
+    found = states.describe_execution(executionArn=execution)
+    assert found["status"] == "SUCCEEDED", found
+    assert json.loads(found["output"]) == {
+        "checked": 1,
+        "healthy": 1,
+        "degraded": [],
+        "down": [],
+        "unknown": [],
+    }
+
+
+def test_metrics_are_a_line_of_the_log(cluster: Cluster) -> None:
+    def lines() -> list[dict[str, Any]]:
+        logs = cluster.client("logs")
+        pages = logs.get_paginator("filter_log_events").paginate(
+            logGroupName=cluster.physical("FunctionLogs"), filterPattern="CamundaLifecycle"
+        )
+        messages = [event["message"] for page in pages for event in page["events"]]
+        return [json.loads(text) for text in messages if text.startswith('{"_aws"')]
+
+    assert eventually(lambda: bool(lines()), 20)
+    line = lines()[-1]
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    assert directive["Dimensions"] == [["Cluster"]]
+    assert line["Cluster"] == STACK
+    assert {one["Name"] for one in directive["Metrics"]} <= set(line)
+
+
+def test_the_schedule_fires_by_itself(cluster: Cluster) -> None:
+    """Last: the minute it takes has passed meanwhile."""
+    states = cluster.client("stepfunctions")
+
+    def scheduled() -> list[str]:
+        found = states.list_executions(stateMachineArn=cluster.machines["check_health"])
+        arns = [one["executionArn"] for one in found["executions"]]
+        inputs = [states.describe_execution(executionArn=arn)["input"] for arn in arns]
+        return [text for text in inputs if "scheduledAt" in text and "<" not in text]
+
+    assert eventually(lambda: any('"clusterName": "demo"' in one for one in scheduled()), 75)
