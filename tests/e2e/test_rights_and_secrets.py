@@ -72,6 +72,8 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
     ("JudgeHealth", "events:PutEvents"): "only when the verdict changes",
     ("JudgeHealth", "sns:Publish"): "only when the verdict changes",
     ("ObserveHealth", "acm:DescribeCertificate"): "only with a certificate",
+    ("PlanScale", "ec2:DescribeSecurityGroupRules"): "only for an adopted cluster",
+    ("PlanScale", "ecs:DescribeTaskDefinition"): "only for an adopted cluster",
     ("PlanStack", "cloudformation:DescribeChangeSet"): "only for a change set that is there",
     ("PlanStack", "ecs:DescribeServices"): "only for a reviewed plan",
     ("PreflightCluster", "cloudformation:DescribeChangeSet"): "only for a reviewed plan",
