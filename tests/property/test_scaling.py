@@ -43,6 +43,9 @@ MOST = 7
 TAKEN_BACK = {"ScalingRefused", "TasksNotPlaced", "ManagementRefused"}
 
 
+CHANGING = (Action.CHANGE_BROKERS, Action.SET_COUNT, Action.PROTECT, Action.UNPROTECT)
+
+
 class Execution:
     """What the state machine carries; see statemachines/scale.asl.yaml."""
 
@@ -52,7 +55,7 @@ class Execution:
         self.decision: dict[str, Any] = {"memory": {"back_to": 0}, "cluster": {}}
         self.sent = 0
         self.taking_back = False
-        self.stutters = False
+        self.stutters: Action | None = None
         self.error: LifecycleError | None = None
         self.ended = ""
 
@@ -65,9 +68,9 @@ class Execution:
                 memory=self.decision["memory"],
                 sent=self.sent or None,
             )
-            if self.stutters and self.decision["action"] != Action.DONE:
+            if self.stutters == self.decision["action"]:
                 # The function did its work and died; Step Functions calls it again.
-                self.stutters = False
+                self.stutters = None
                 self._act(world)
             self._act(world)
         except LifecycleError as error:
@@ -154,19 +157,20 @@ class Scaling(RuleBasedStateMachine):
     # What people and machines do
 
     @precondition(lambda self: self.running is None)
-    @rule(count=st.integers(1, MOST))
-    def request(self, count: int) -> None:
+    @rule(
+        count=st.integers(1, MOST) | st.integers(FACTOR, MOST),
+        twice=st.sampled_from([None, *CHANGING]),
+        steps=st.integers(0, 20),
+    )
+    def request(self, count: int, twice: Action | None, steps: int) -> None:
         self.running = Execution(count, next(self.numbers))
+        self.running.stutters = twice
+        self._go_on(steps)
 
     @precondition(lambda self: self.running is not None)
     @rule(steps=st.integers(1, 12))
     def go_on(self, steps: int) -> None:
-        assert self.running is not None
-        for _ in range(steps):
-            self.running.step(self.world)
-            self._end_if_ended()
-            if self.running is None:
-                return
+        self._go_on(steps)
 
     @precondition(lambda self: self.running is not None)
     @rule()
@@ -215,12 +219,6 @@ class Scaling(RuleBasedStateMachine):
     @rule()
     def ecs_replaces_it(self) -> None:
         self._replace_hanging()
-
-    @precondition(lambda self: self.running is not None)
-    @rule()
-    def the_next_function_is_called_twice(self) -> None:
-        assert self.running is not None
-        self.running.stutters = True
 
     @precondition(lambda self: self.world.cluster.dialect == "8.9")
     @rule(count=st.integers(2, MOST))
@@ -309,6 +307,13 @@ class Scaling(RuleBasedStateMachine):
         for node in self.killed:
             self._accident(node)
         self.killed.clear()
+
+    def _go_on(self, steps: int) -> None:
+        for _ in range(steps):
+            if self.running is None:
+                return
+            self.running.step(self.world)
+            self._end_if_ended()
 
     def _accident(self, node: int) -> None:
         self.accident = True
