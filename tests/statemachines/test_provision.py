@@ -10,6 +10,7 @@ from lifecycle.errors import AwsUnavailable, DatabaseNotReady
 from lifecycle.settings import Settings
 
 from tests.statemachines.engine import Function, Result, load_handler, run
+from tests.support.rolling import NEWEST, RollingWorld
 from tests.support.world import CONTROL, World, operation
 
 INPUT = {"clusterName": "demo", "parameters": {"Brokers": 3}}
@@ -24,6 +25,8 @@ class Provision:
         self.on_wait: Callable[[World], None] = self.all_goes_well
         self.seeds: list[dict[str, Any]] = []
         self.seed_errors: list[Exception] = []
+        # What runs in the brokers' service, one by one; moved only when a test has a revision more.
+        self.rolling = RollingWorld()
         self.functions = self._functions()
 
     @staticmethod
@@ -74,6 +77,9 @@ class Provision:
             "ReadCluster": load_handler("read_cluster", **stack),
             "SeedDatabase": seed,
             "StartServices": load_handler("start_services", **start),
+            "RollServices": load_handler(
+                "roll_services", service_roller=lambda: self.rolling.roller
+            ),
             "FollowStart": load_handler("follow_start", start_follower=lambda: world.follower),
             "StopServices": load_handler("stop_services", **start),
             "VerifyCluster": load_handler("verify_cluster", verifier=lambda: world.verifier),
@@ -83,6 +89,7 @@ class Provision:
     def run(self, given: Any = INPUT, number: int = 1) -> Result:
         def waited(seconds: int) -> None:
             self.world.clock.pass_seconds(seconds)
+            self.rolling.pass_seconds(seconds)
             self.on_wait(self.world)
 
         return run(
@@ -157,6 +164,40 @@ def test_a_scaled_cluster_keeps_its_count(provision: Provision) -> None:
     provision.world.bring_up()
     assert provision.run(number=2).status == "SUCCEEDED"
     assert provision.world.desired["orchestration-cluster"] == 5
+
+
+def test_a_new_revision_is_rolled_through_the_brokers_of_a_living_cluster(
+    provision: Provision,
+) -> None:
+    provision.run()
+    provision.world.services.newest = {"orchestration-cluster": 2}
+    result = provision.run(number=2)
+    assert result.status == "SUCCEEDED", result.cause
+    assert provision.rolling.revisions == {NEWEST}
+    assert provision.rolling.tasks.replaced == [2, 1, 0]
+    assert provision.world.desired == {"orchestration-cluster": 3, "connectors": 1}
+
+
+def test_a_revision_that_does_not_start_leaves_the_other_brokers_and_the_counts(
+    provision: Provision,
+) -> None:
+    provision.run()
+    provision.world.services.newest = {"orchestration-cluster": 2}
+    provision.rolling.tasks.fails.add(NEWEST)
+    result = provision.run(number=2)
+    assert (result.status, result.error) == ("FAILED", "RollingUpdateFailed")
+    assert "were left alone" in result.cause
+    assert provision.rolling.running == [0, 1]
+    assert provision.world.desired == {"orchestration-cluster": 3, "connectors": 1}
+    assert provision.world.table.locks == {}
+
+
+def test_connectors_alone_move_without_the_brokers(provision: Provision) -> None:
+    provision.run()
+    provision.world.services.newest = {"connectors": 2}
+    assert provision.run(number=2).status == "SUCCEEDED"
+    assert provision.world.services.services["connectors"].revision == "arn:connectors:2"
+    assert provision.rolling.tasks.replaced == []
 
 
 @pytest.mark.parametrize(

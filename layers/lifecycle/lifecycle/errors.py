@@ -185,6 +185,15 @@ class StartFailed(LifecycleError):
     """A service could not be started; the message carries the reason that ECS gives."""
 
 
+class RollingUpdateFailed(LifecycleError):
+    """Brokers could not be moved to another revision of their task definition."""
+
+    default_next_step = (
+        "Correct what the tasks' reasons name, or apply the former values, and start provisioning "
+        "again: a new deployment begins, and no broker is replaced before the cluster is whole."
+    )
+
+
 class VerificationFailed(LifecycleError):
     """The cluster runs but a check of it failed."""
 

@@ -298,6 +298,26 @@ class Services(Protocol):
         """Start a service with a new deployment of the family's newest revision."""
         ...
 
+    def newest_revision(self, family: str) -> str:
+        """ARN of the newest active revision of a task-definition family."""
+        ...
+
+    def move(
+        self,
+        ecs_cluster: str,
+        name: str,
+        *,
+        revision: str,
+        minimum_healthy: int | None,
+        force: bool,
+    ) -> None:
+        """Let the service run another revision, its count unchanged.
+
+        ``force`` begins a deployment even of the revision that it runs. ``minimum_healthy`` is in
+        percent; None leaves it as it is.
+        """
+        ...
+
     def set_count(self, ecs_cluster: str, name: str, count: int) -> None:
         """Set the desired count without a new deployment."""
         ...

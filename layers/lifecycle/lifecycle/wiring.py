@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lifecycle.operations.probe_cluster import Prober
     from lifecycle.operations.probe_health import HealthProber
     from lifecycle.operations.probe_scaling import ScalingProber
+    from lifecycle.operations.roll_services import ServiceRoller
     from lifecycle.operations.scale_cluster import (
         BrokerReader,
         CountSetter,
@@ -212,6 +213,17 @@ def service_starter() -> ServiceStarter:
     from lifecycle.operations.start_services import ServiceStarter
 
     return ServiceStarter(services=EcsServices(), leases=S3NodeIdLeases(), journal=journal())
+
+
+def service_roller() -> ServiceRoller:
+    """Move of brokers and connectors to their newest revision."""
+    from lifecycle.adapters.ecs import EcsServices
+    from lifecycle.adapters.ecs_tasks import EcsBrokerTasks
+    from lifecycle.operations.roll_services import ServiceRoller
+
+    return ServiceRoller(
+        services=EcsServices(), tasks=EcsBrokerTasks(), probe=probe(), journal=journal()
+    )
 
 
 def start_follower() -> StartFollower:

@@ -60,6 +60,34 @@ class EcsServices:
         present = dict(answer["services"][0].get("deploymentConfiguration", {}))
         return {**present, "minimumHealthyPercent": minimum_healthy}
 
+    def newest_revision(self, family: str) -> str:
+        """ARN of the newest active revision of a family."""
+        answer = self._api.describe_task_definition(taskDefinition=family)
+        return str(answer["taskDefinition"]["taskDefinitionArn"])
+
+    def move(
+        self,
+        ecs_cluster: str,
+        name: str,
+        *,
+        revision: str,
+        minimum_healthy: int | None,
+        force: bool,
+    ) -> None:
+        """Let the service run another revision, its count unchanged.
+
+        Without ``force`` nothing happens where it runs that revision already. ``minimum_healthy``
+        is in percent; None leaves it as it is.
+        """
+        changed: Any = {"forceNewDeployment": True} if force else {}
+        if minimum_healthy is not None:
+            changed["deploymentConfiguration"] = self._configuration(
+                ecs_cluster, name, minimum_healthy
+            )
+        self._api.update_service(
+            cluster=ecs_cluster, service=name, taskDefinition=revision, **changed
+        )
+
     def set_count(self, ecs_cluster: str, name: str, count: int) -> None:
         """Set the desired count without a new deployment."""
         self._api.update_service(cluster=ecs_cluster, service=name, desiredCount=count)
@@ -105,6 +133,21 @@ class EcsServices:
         return [event["message"].rstrip()[:400] for event in events]
 
 
+def read_deployments(found: Any) -> tuple[Deployment, ...]:
+    """Read the deployments of a service as DescribeServices tells them."""
+    return tuple(
+        Deployment(
+            deployment_id=d["id"],
+            status=d["status"],
+            rollout_state=d.get("rolloutState", ""),
+            rollout_reason=d.get("rolloutStateReason", ""),
+            failed_tasks=d.get("failedTasks", 0),
+            running=d.get("runningCount", 0),
+        )
+        for d in found.get("deployments", ())
+    )
+
+
 def _service(found: Any) -> Service:
     return Service(
         name=found["serviceName"],
@@ -112,16 +155,8 @@ def _service(found: Any) -> Service:
         desired=found["desiredCount"],
         running=found["runningCount"],
         pending=found["pendingCount"],
-        deployments=tuple(
-            Deployment(
-                deployment_id=d["id"],
-                status=d["status"],
-                rollout_state=d.get("rolloutState", ""),
-                rollout_reason=d.get("rolloutStateReason", ""),
-                failed_tasks=d.get("failedTasks", 0),
-            )
-            for d in found.get("deployments", ())
-        ),
+        deployments=read_deployments(found),
+        revision=found.get("taskDefinition", ""),
         events=tuple(event["message"] for event in found.get("events", ())[:10]),
     )
 

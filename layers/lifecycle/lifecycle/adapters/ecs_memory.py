@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from lifecycle.core.services import Deployment, Service, StoppedTask
 from lifecycle.core.verification import TargetHealth
 from lifecycle.errors import ServiceMissing
 
+if TYPE_CHECKING:
+    from lifecycle.adapters.ecs_tasks_memory import MemoryBrokerTasks
+
 
 @dataclass
 class MemoryServices:
-    """Services by name; what a task logged and how it stopped is set by the test."""
+    """Services by name; what a task logged and how it stopped is set by the test.
+
+    ``newest`` is the number of the newest revision by service, 1 where nothing is said. Where
+    ``tasks`` are given, they are the brokers' service.
+    """
 
     services: dict[str, Service] = field(default_factory=dict)
     minimum_healthy: dict[str, int] = field(default_factory=dict)
     families: dict[str, str] = field(default_factory=dict)
     stopped: dict[str, list[StoppedTask]] = field(default_factory=dict)
     logs: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    newest: dict[str, int] = field(default_factory=dict)
+    tasks: MemoryBrokerTasks | None = None
 
     def add(self, name: str, *, desired: int = 0, running: int | None = None) -> None:
         """Add a service without a deployment in progress."""
@@ -29,6 +39,36 @@ class MemoryServices:
             running=desired if running is None else running,
             pending=0,
             deployments=(Deployment("d-1", "PRIMARY", "COMPLETED", "", 0),),
+            revision=self.newest_revision(name),
+        )
+
+    def newest_revision(self, family: str) -> str:
+        """ARN of the newest revision of a family, whose name ends with the service's."""
+        name = next((one for one in self.services if family.endswith(one)), family)
+        return f"arn:{name}:{self.newest.get(name, 1)}"
+
+    def move(
+        self,
+        ecs_cluster: str,
+        name: str,
+        *,
+        revision: str,
+        minimum_healthy: int | None,
+        force: bool,
+    ) -> None:
+        """Begin a deployment, if there is anything to deploy."""
+        del ecs_cluster
+        if minimum_healthy is not None:
+            self.minimum_healthy[name] = minimum_healthy
+        if self.tasks is not None and name == self.tasks.name:
+            self.tasks.deploy(revision, minimum_healthy=minimum_healthy, force=force)
+        service = self.services[name]
+        if not force and service.revision == revision:
+            return
+        self.services[name] = replace(
+            service,
+            revision=revision,
+            deployments=(Deployment("d-3", "PRIMARY", "IN_PROGRESS", "", 0),),
         )
 
     def describe(self, ecs_cluster: str, names: Sequence[str]) -> Sequence[Service]:
@@ -50,6 +90,7 @@ class MemoryServices:
             desired=count,
             pending=count,
             deployments=(Deployment("d-2", "PRIMARY", "IN_PROGRESS", "", 0),),
+            revision=self.newest_revision(family),
         )
 
     def set_count(self, ecs_cluster: str, name: str, count: int) -> None:

@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.adapters.aws import client
+from lifecycle.adapters.ecs import read_deployments
 from lifecycle.core.brokers import BrokerService, BrokerTask
-from lifecycle.core.services import Deployment
 from lifecycle.errors import ScalingNotSettled, ServiceMissing
 
 if TYPE_CHECKING:
@@ -39,16 +39,8 @@ class EcsBrokerTasks:
         return BrokerService(
             name=found["serviceName"],
             desired=found["desiredCount"],
-            deployments=tuple(
-                Deployment(
-                    deployment_id=one["id"],
-                    status=one["status"],
-                    rollout_state=one.get("rolloutState", ""),
-                    rollout_reason=one.get("rolloutStateReason", ""),
-                    failed_tasks=one.get("failedTasks", 0),
-                )
-                for one in found.get("deployments", ())
-            ),
+            deployments=read_deployments(found),
+            revision=found.get("taskDefinition", ""),
             tasks=tuple(_task(task, protected) for task in tasks),
             failures=self._failures(ecs_cluster, service, found, since) if since else (),
         )
@@ -161,6 +153,8 @@ def _task(task: Any, protected: dict[str, int]) -> BrokerTask:
         status=task["lastStatus"],
         wanted=task["desiredStatus"] == "RUNNING",
         protected_until=protected.get(task["taskArn"], 0),
+        deployment=task.get("startedBy", ""),
+        revision=task.get("taskDefinitionArn", ""),
     )
 
 

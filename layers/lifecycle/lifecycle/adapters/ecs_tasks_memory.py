@@ -14,6 +14,7 @@ from lifecycle.core.services import Deployment
 from lifecycle.errors import ScalingNotSettled, ServiceMissing
 
 SETTLED = Deployment("d-1", "PRIMARY", "COMPLETED", "", 0)
+FIRST_REVISION = "arn:orchestration-cluster:1"
 
 
 @dataclass
@@ -27,7 +28,8 @@ class MemoryBrokerTasks:
     """One service, moved on by ``tick``.
 
     ``leases`` tells how many node ids there are; ``on_start`` and ``on_stop`` hear of broker
-    processes (node id, address). ``refusal`` is why tasks cannot be placed, while it is set.
+    processes (node id, address). ``refusal`` is why tasks cannot be placed, while it is set;
+    ``fails`` holds revisions whose tasks never run.
     """
 
     now: Callable[[], int]
@@ -41,8 +43,11 @@ class MemoryBrokerTasks:
     refusal: str = ""
     failures: list[str] = field(default_factory=list)
     stopped_by_ecs: list[int] = field(default_factory=list)
+    replaced: list[int] = field(default_factory=list)
     tasks: dict[str, _Task] = field(default_factory=dict)
     started: int = 0
+    revision: str = FIRST_REVISION
+    fails: set[str] = field(default_factory=set)
 
     # The port
 
@@ -63,6 +68,7 @@ class MemoryBrokerTasks:
                 for task in self.tasks.values()
             ),
             failures=tuple(self.failures),
+            revision=self.revision,
         )
 
     def set_count(
@@ -89,6 +95,17 @@ class MemoryBrokerTasks:
             if task_id in self.tasks:
                 self._protect(task_id, 0)
 
+    def deploy(self, revision: str, *, minimum_healthy: int | None, force: bool) -> None:
+        """Begin a deployment, if there is anything to deploy; ``Services.move`` of this service."""
+        if minimum_healthy is not None:
+            self.minimum_healthy = minimum_healthy
+        if revision == self.revision and not force:
+            return
+        self.revision = revision
+        older = tuple(replace(one, status="ACTIVE") for one in self.deployments)
+        new = Deployment(f"d-{1 + len(older)}", "PRIMARY", "IN_PROGRESS", "", 0)
+        self.deployments = (new, *older)
+
     # What happens by itself, and by accident
 
     def tick(self) -> None:
@@ -105,13 +122,49 @@ class MemoryBrokerTasks:
                 if node is not None:
                     self.stopped_by_ecs.append(node)
                 self._end(task_id)
-        for task in self.tasks.values():
+        self._replace_one()
+        for task_id, task in list(self.tasks.items()):
+            if task.seen.revision in self.fails and task.node is None:
+                del self.tasks[task_id]
+                self._count_failure()
+                continue
             task.seen = replace(task.seen, status="RUNNING")
         for task in self.tasks.values():
             if task.node is None:
                 self._take_node_id(task)
         for _ in range(self.desired - len(self.tasks)):
             self._place()
+        self._complete()
+
+    def _replace_one(self) -> None:
+        """Stop an old task where enough are left: ECS asks no broker whether it can be spared."""
+        current = self.deployments[0]
+        old = [t for t, task in self.tasks.items() if task.seen.deployment != current.deployment_id]
+        healthy = sum(task.node is not None for task in self.tasks.values())
+        least = -(-self.desired * self.minimum_healthy // 100)
+        if current.rollout_state == "IN_PROGRESS" and healthy > least:
+            free = sorted((t for t in old if not self._protected(t)), key=self._inconvenience)
+            for task_id in free[:1]:
+                node = self.tasks[task_id].node
+                if node is not None:
+                    self.replaced.append(node)
+                self._end(task_id)
+
+    def _count_failure(self) -> None:
+        primary, *older = self.deployments
+        primary = replace(primary, failed_tasks=primary.failed_tasks + 1)
+        if primary.rollout_state == "IN_PROGRESS" and primary.failed_tasks >= 3:
+            primary = replace(primary, rollout_state="FAILED", rollout_reason="tasks did not start")
+        self.deployments = (primary, *older)
+
+    def _complete(self) -> None:
+        primary = self.deployments[0]
+        if primary.rollout_state == "IN_PROGRESS" and len(self.tasks) == self.desired:
+            tasks = self.tasks.values()
+            if all(
+                t.seen.deployment == primary.deployment_id and t.node is not None for t in tasks
+            ):
+                self.deployments = (replace(primary, rollout_state="COMPLETED"),)
 
     def stop_broker(self, node: int) -> None:
         """Stop the task of a broker, as an accident would."""
@@ -120,13 +173,25 @@ class MemoryBrokerTasks:
                 self._end(task_id)
 
     def _place(self) -> None:
+        primary = self.deployments[0]
         if self.refusal:
             self.failures.append(self.refusal)
+            return
+        if primary.rollout_state == "FAILED":
             return
         self.started += 1
         number = self.started
         address = f"10.0.{number // 250}.{number % 250}"
-        self.tasks[f"t-{number}"] = _Task(BrokerTask(f"t-{number}", address, "PENDING", True))
+        self.tasks[f"t-{number}"] = _Task(
+            BrokerTask(
+                f"t-{number}",
+                address,
+                "PENDING",
+                True,
+                deployment=primary.deployment_id,
+                revision=self.revision,
+            )
+        )
 
     def _take_node_id(self, task: _Task) -> None:
         taken = {other.node for other in self.tasks.values()}

@@ -30,7 +30,8 @@ class BrokerTask:
     """A task of the brokers' service that ECS starts, runs or stops.
 
     ``address`` is empty until the network interface is attached; ``wanted`` is false once ECS has
-    been told to stop it; ``protected_until`` is in epoch seconds, 0 without protection.
+    been told to stop it; ``protected_until`` is in epoch seconds, 0 without protection;
+    ``deployment`` is the id of the deployment that started it, ``revision`` an ARN.
     """
 
     task_id: str
@@ -38,6 +39,8 @@ class BrokerTask:
     status: str
     wanted: bool
     protected_until: int = 0
+    deployment: str = ""
+    revision: str = ""
 
     @property
     def runs(self) -> bool:
@@ -50,6 +53,7 @@ class BrokerService:
     """The brokers' ECS service.
 
     ``failures`` tell why tasks could not be placed or started since a given moment, in ECS's words.
+    ``revision`` is the ARN of the task definition of its newest deployment.
     """
 
     name: str
@@ -57,6 +61,7 @@ class BrokerService:
     deployments: tuple[Deployment, ...]
     tasks: tuple[BrokerTask, ...]
     failures: tuple[str, ...] = ()
+    revision: str = ""
 
     @property
     def running(self) -> tuple[BrokerTask, ...]:

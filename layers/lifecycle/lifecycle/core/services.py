@@ -17,11 +17,15 @@ class Deployment:
     rollout_state: str
     rollout_reason: str
     failed_tasks: int
+    running: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """An ECS service as described by AWS. ``events`` are newest first, as ECS gives them."""
+    """An ECS service as described by AWS.
+
+    ``events`` are newest first, as ECS gives them; ``revision`` is the ARN of its task definition.
+    """
 
     name: str
     status: str
@@ -30,6 +34,7 @@ class Service:
     pending: int
     deployments: tuple[Deployment, ...]
     events: tuple[str, ...] = ()
+    revision: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +112,18 @@ def _stops(failures: Sequence[StoppedTask]) -> str:
     return f"; the last of {len(failures)} stopped tasks, {last.task_id}: {last.reason}{containers}"
 
 
+def has_failed(service: Service) -> bool:
+    """Tell whether ECS gave up the service's deployment: it starts no further task for it."""
+    return any(d.status == "PRIMARY" and d.rollout_state == "FAILED" for d in service.deployments)
+
+
 def must_start(service: Service) -> bool:
     """Tell whether a service needs a new deployment to start.
 
     One at zero does. One with a count is left alone, unless its deployment failed and nothing
-    runs: ECS starts no further task for a failed deployment.
+    runs.
     """
-    failed = any(d.status == "PRIMARY" and d.rollout_state == "FAILED" for d in service.deployments)
-    return service.desired == 0 or (failed and service.running == 0)
+    return service.desired == 0 or (has_failed(service) and service.running == 0)
 
 
 def minimum_healthy_percent(count: int) -> int:

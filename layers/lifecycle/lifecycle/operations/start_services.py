@@ -8,11 +8,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.core.polling import next_wait
+from lifecycle.core.rolling import must_roll
 from lifecycle.core.services import (
     Service,
     StartDecision,
     StartState,
     decide_start,
+    has_failed,
     minimum_healthy_percent,
     must_start,
 )
@@ -38,11 +40,12 @@ class ServiceStarter:
     journal: Journal
 
     def start(self, operation: Operation, cluster: Mapping[str, str]) -> dict[str, Any]:
-        """Raise each service that stands at zero; one that has a count already is left alone.
+        """Raise each service that stands at zero; one that has a count already keeps it.
 
-        Returns ``raised`` (names of the services this operation raised) and ``since`` (ISO 8601),
-        from when stopped tasks count. Raises ``StartFailed`` for a stopped cluster that has had
-        more brokers than it was bootstrapped with.
+        Returns ``raised`` (names of the services this operation raised), ``since`` (ISO 8601),
+        from when stopped tasks count, and ``roll``: whether brokers that run are to be moved to
+        another revision, one at a time, and connectors after them. Raises ``StartFailed`` for a
+        stopped cluster that has had more brokers than it was bootstrapped with.
         """
         since = self.journal.clock.now().isoformat(timespec="seconds")
         raised: list[str] = []
@@ -65,7 +68,11 @@ class ServiceStarter:
                     count=service.desired or count,
                     minimum_healthy=minimum_healthy_percent(service.desired or count),
                 )
-        return {"raised": raised, "since": since}
+        newest = self.services.newest_revision(cluster["OrchestrationTaskFamily"])
+        roll = not must_start(brokers) and must_roll(brokers, newest)
+        if not roll and not must_start(connectors):
+            move_connectors(self.services, cluster, connectors)
+        return {"raised": raised, "since": since, "roll": roll}
 
     def _refuse_scaled(self, cluster: Mapping[str, str]) -> None:
         """Refuse to guess the size of a stopped cluster: its members can be asked only alive."""
@@ -167,6 +174,20 @@ class StartFollower:
         if healthy >= connectors.desired:
             return ""
         return f"{healthy} of {connectors.desired} answer their readiness check"
+
+
+def move_connectors(services: Services, cluster: Mapping[str, str], connectors: Service) -> None:
+    """Let connectors that run take their newest revision; they hold nothing, so ECS may do it."""
+    newest = services.newest_revision(cluster["ConnectorsTaskFamily"])
+    failed = has_failed(connectors)
+    if connectors.desired and (failed or connectors.revision != newest):
+        services.move(
+            cluster["EcsClusterName"],
+            connectors.name,
+            revision=newest,
+            minimum_healthy=None,
+            force=failed,
+        )
 
 
 def _describe(services: Services, cluster: Mapping[str, str]) -> tuple[Service, Service]:

@@ -1,0 +1,16 @@
+"""Take the next step of moving brokers and connectors to their newest revision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.core.operation import Operation
+from lifecycle.observability import Event, entry_point
+from lifecycle.wiring import service_roller
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    return service_roller().roll(
+        Operation.from_state(event["operation"]), event["cluster"], event["memory"]
+    )

@@ -1,0 +1,174 @@
+"""Moving brokers to another revision of their task definition, one at a time.
+
+Left to itself, a deployment of ECS replaces whichever task it likes, and takes a broker that
+answers for one whose partitions are whole. So every broker is protected before the deployment
+begins, and released one by one: the highest id first, the next only when the cluster is whole.
+Source: Camunda's documentation of rolling updates; camunda/camunda#63712 for what readiness alone
+has cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from lifecycle.core.services import has_failed
+from lifecycle.errors import RollingUpdateFailed
+
+if TYPE_CHECKING:
+    from lifecycle.core.brokers import BrokerService, BrokerTask
+    from lifecycle.core.services import Service
+
+
+class RollAction(StrEnum):
+    """What is done next."""
+
+    PROTECT = "PROTECT"
+    MOVE = "MOVE"
+    RELEASE = "RELEASE"
+    WAIT = "WAIT"
+    DONE = "DONE"
+
+
+@dataclass(frozen=True, slots=True)
+class RollDecision:
+    """The next action and why.
+
+    ``tasks`` (ids) are those to protect or to release; ``moved`` brokers run the newest revision;
+    ``begun`` tells whether its deployment is there.
+    """
+
+    action: RollAction
+    reason: str
+    begun: bool
+    moved: int
+    tasks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RollObserved:
+    """Everything one decision rests on.
+
+    ``newest`` is the ARN of the revision to move to, ``problems`` say what the cluster lacks to be
+    whole (empty: nothing), ``nodes`` give the broker id by task id, ``now`` is in epoch seconds.
+    """
+
+    service: BrokerService
+    newest: str
+    problems: tuple[str, ...]
+    nodes: Mapping[str, int]
+    now: int
+
+
+PROTECTION_MINUTES: Final = 15
+# Seconds for one broker: it loads its partitions from disk and catches up.
+BROKER_PATIENCE: Final = 30 * 60
+_RENEW_BELOW: Final = 5 * 60
+
+
+def must_roll(service: Service, newest: str) -> bool:
+    """Tell whether brokers that run have to be replaced, or a replacement goes on.
+
+    A deployment that ECS gave up counts: it starts no task any more, not even for a broker that
+    dies.
+    """
+    others = any(d.status != "PRIMARY" and d.running for d in service.deployments)
+    return service.desired > 0 and (service.revision != newest or others or has_failed(service))
+
+
+def decide_roll(observed: RollObserved, *, fresh: bool) -> RollDecision:
+    """Decide the next action towards every broker running the newest revision.
+
+    ``fresh``: this operation has not begun a deployment, so that one that failed is an earlier
+    one, and is replaced. An update that was interrupted anywhere is continued. Raises
+    ``RollingUpdateFailed`` when ECS gave up the deployment of this operation.
+    """
+    service = observed.service
+    primary = next((d for d in service.deployments if d.status == "PRIMARY"), None)
+    failed = primary is not None and primary.rollout_state == "FAILED"
+    begun = service.revision == observed.newest and not failed
+    current = primary.deployment_id if primary is not None and begun else ""
+    old = _highest_first(observed, current)
+    moved = sum(task.deployment == current for task in service.running)
+    if failed and not fresh:
+        why = primary.rollout_reason if primary is not None else ""
+        raise RollingUpdateFailed(
+            f"ECS gave up moving the brokers to {short(observed.newest)}: "
+            f"{(why or 'the deployment circuit breaker tripped').rstrip('.')}. "
+            f"{sum(task.revision != observed.newest for task in old)} of {service.desired} "
+            "brokers still run another revision and were left alone."
+        )
+
+    def decision(action: RollAction, reason: str, tasks: tuple[str, ...] = ()) -> RollDecision:
+        told = f"{moved} of {service.desired} brokers moved; {reason}"
+        return RollDecision(action, told, begun, moved, tasks)
+
+    if not begun:
+        # Nothing is stopped while all are protected, so that even a cluster that lacks a broker
+        # may begin: ECS starts the missing one, and nobody is released before it is whole.
+        unsafe = _unsafe((task for task in old if task.runs), observed.now)
+        if unsafe:
+            return decision(RollAction.PROTECT, "protecting all before the first goes", unsafe)
+        return decision(RollAction.MOVE, f"a deployment of {short(observed.newest)} begins")
+    free = [task for task in old if task.protected_until <= observed.now]
+    # More than one is free only where protection ran out while nobody looked.
+    unsafe = _unsafe((t for t in old if t not in free[:1] and t.runs), observed.now)
+    if unsafe:
+        return decision(RollAction.PROTECT, "protecting those that wait", unsafe)
+    lacking = _lacking(observed, old)
+    if lacking:
+        return decision(RollAction.WAIT, lacking)
+    if free:
+        return decision(RollAction.WAIT, f"ECS replaces {_name(free[0], observed)}")
+    if old:
+        return decision(RollAction.RELEASE, f"{_name(old[0], observed)} is next", (old[0].task_id,))
+    leftover = _ids(service.protected)
+    if leftover:
+        return decision(RollAction.RELEASE, "leaving no task protected", leftover)
+    return decision(RollAction.DONE, "the cluster is whole")
+
+
+def short(revision: str) -> str:
+    """Give family and number of a revision, out of its ARN."""
+    return revision.rsplit("/", 1)[-1]
+
+
+def _highest_first(observed: RollObserved, current: str) -> tuple[BrokerTask, ...]:
+    """Tasks of other deployments that are to stay for now; the coordinator, broker 0, comes last.
+
+    A task that is no broker yet is the least to lose, so it comes first.
+    """
+    tasks = [task for task in observed.service.tasks if task.wanted and task.deployment != current]
+    return tuple(
+        sorted(tasks, key=lambda t: observed.nodes.get(t.task_id, len(tasks)), reverse=True)
+    )
+
+
+def _lacking(observed: RollObserved, old: tuple[BrokerTask, ...]) -> str:
+    """What the cluster lacks to spare a broker; empty when it is whole."""
+    service = observed.service
+    running = len(service.running)
+    if running < service.desired:
+        failures = f" ({'; '.join(service.failures[:2])})" if service.failures else ""
+        return f"{running} of {service.desired} tasks run{failures}"
+    if observed.problems:
+        more = f" (and {len(observed.problems) - 2} more)" if len(observed.problems) > 2 else ""
+        return "; ".join(observed.problems[:2]) + more
+    if not old and len(service.deployments) > 1:
+        return "ECS drains the older deployment"
+    return ""
+
+
+def _unsafe(tasks: Iterable[BrokerTask], now: int) -> tuple[str, ...]:
+    return _ids(task for task in tasks if task.protected_until < now + _RENEW_BELOW)
+
+
+def _ids(tasks: Iterable[BrokerTask]) -> tuple[str, ...]:
+    return tuple(sorted(task.task_id for task in tasks))
+
+
+def _name(task: BrokerTask, observed: RollObserved) -> str:
+    node = observed.nodes.get(task.task_id)
+    return f"task {task.task_id}" if node is None else f"broker {node}"

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from lifecycle.core.brokers import BrokerService, BrokerTask
+from lifecycle.core.rolling import (
+    BROKER_PATIENCE,
+    RollAction,
+    RollObserved,
+    decide_roll,
+    must_roll,
+)
+from lifecycle.core.services import Deployment, Service
+from lifecycle.errors import RollingUpdateFailed
+
+from tests.support.rolling import NEWEST, RollingWorld
+
+OLD = "arn:orchestration-cluster:1"
+NOW = 1_000_000
+LONG = NOW + 900
+
+
+def task(number: int, *, new: bool = False, until: int = LONG) -> BrokerTask:
+    return BrokerTask(
+        f"t{number}",
+        f"10.0.0.{number}",
+        "RUNNING",
+        True,
+        protected_until=0 if new else until,
+        deployment="new" if new else "old",
+        revision=NEWEST if new else OLD,
+    )
+
+
+def observed(*tasks: BrokerTask, problems: tuple[str, ...] = ()) -> RollObserved:
+    """A deployment that is under way; broker n runs in task tn."""
+    return RollObserved(
+        service=BrokerService(
+            "brokers",
+            3,
+            (
+                Deployment("new", "PRIMARY", "IN_PROGRESS", "", 0),
+                Deployment("old", "ACTIVE", "COMPLETED", "", 0, running=2),
+            ),
+            tasks,
+            revision=NEWEST,
+        ),
+        newest=NEWEST,
+        problems=problems,
+        nodes={f"t{n}": n for n in range(3)},
+        now=NOW,
+    )
+
+
+def test_the_highest_broker_goes_first_and_the_coordinator_last() -> None:
+    world = RollingWorld(5)
+    world.roll()
+    assert world.tasks.replaced == [4, 3, 2, 1, 0]
+
+
+def test_all_are_protected_before_the_deployment_begins() -> None:
+    world = RollingWorld()
+    first = world.look({})
+    assert world.protected == 3
+    assert world.tasks.revision == OLD
+    world.look(first["memory"])
+    assert world.tasks.revision == NEWEST
+
+
+def test_the_next_waits_until_the_cluster_is_whole() -> None:
+    seen = observed(task(0), task(1), task(2, new=True), problems=("partition 2 has no leader",))
+    decision = decide_roll(seen, fresh=False)
+    assert decision.action is RollAction.WAIT
+    assert "partition 2 has no leader" in decision.reason
+    whole = decide_roll(replace(seen, problems=()), fresh=False)
+    assert (whole.action, whole.tasks) == (RollAction.RELEASE, ("t1",))
+
+
+def test_one_that_is_released_is_waited_for_and_the_others_stay_protected() -> None:
+    seen = observed(task(0), task(1), task(2, until=0))
+    assert decide_roll(seen, fresh=False).action is RollAction.WAIT
+    soon = observed(task(0, until=NOW + 60), task(1), task(2, until=0))
+    renewed = decide_roll(soon, fresh=False)
+    assert (renewed.action, renewed.tasks) == (RollAction.PROTECT, ("t0",))
+
+
+def test_protection_that_ran_out_is_given_again_to_all_but_one() -> None:
+    seen = observed(task(0, until=0), task(1, until=0), task(2, until=0))
+    decision = decide_roll(seen, fresh=True)
+    assert (decision.action, decision.tasks) == (RollAction.PROTECT, ("t0", "t1"))
+
+
+def test_a_revision_that_does_not_start_ends_it_and_the_others_go_on_running() -> None:
+    world = RollingWorld()
+    world.tasks.fails.add(NEWEST)
+    with pytest.raises(RollingUpdateFailed, match="ECS gave up") as failed:
+        world.roll()
+    assert "2 of 3 brokers still run another revision and were left alone" in str(failed.value)
+    assert world.running == [0, 1]
+    assert world.tasks.replaced == [2]
+
+
+def test_the_next_operation_mends_what_did_not_start() -> None:
+    world = RollingWorld()
+    world.tasks.fails.add(NEWEST)
+    with pytest.raises(RollingUpdateFailed):
+        world.roll()
+    world.services.newest[world.tasks.name] = 3
+    world.roll(number=2)
+    assert world.revisions == {"arn:orchestration-cluster:3"}
+    assert world.whole
+    assert world.tasks.replaced == [2, 1, 0]
+
+
+def test_the_same_revision_is_deployed_again_when_ecs_gave_it_up() -> None:
+    world = RollingWorld()
+    world.tasks.fails.add(NEWEST)
+    with pytest.raises(RollingUpdateFailed):
+        world.roll()
+    world.tasks.fails.clear()
+    world.roll(number=2)
+    assert world.revisions == {NEWEST}
+
+
+def test_a_broker_that_never_becomes_whole_ends_it_with_its_name() -> None:
+    world = RollingWorld()
+    memory = world.look({})["memory"]
+    memory = world.look(memory)["memory"]
+    memory = world.look(memory)["memory"]
+    world.tasks.refusal = "service brokers was unable to place a task"
+    world.pass_seconds(2)
+    memory = world.look(memory)["memory"]
+    world.clock.pass_seconds(BROKER_PATIENCE + 60)
+    # Protection has run out by now and is given again first.
+    memory = world.look(memory)["memory"]
+    with pytest.raises(RollingUpdateFailed, match="2 of 3 tasks run") as failed:
+        world.look(memory)
+    assert "unable to place" in str(failed.value)
+    assert world.running == [0, 1]
+
+
+SERVICE = Service(
+    "brokers",
+    "ACTIVE",
+    desired=3,
+    running=3,
+    pending=0,
+    deployments=(Deployment("d", "PRIMARY", "COMPLETED", "", 0, running=3),),
+    revision=NEWEST,
+)
+
+
+@pytest.mark.parametrize(
+    ("service", "rolls"),
+    [
+        (SERVICE, False),
+        (replace(SERVICE, revision=OLD), True),
+        (replace(SERVICE, revision=OLD, desired=0), False),
+        (replace(SERVICE, deployments=(Deployment("d", "PRIMARY", "FAILED", "", 3),)), True),
+        (
+            replace(
+                SERVICE,
+                deployments=(
+                    *SERVICE.deployments,
+                    Deployment("o", "ACTIVE", "COMPLETED", "", 0, running=1),
+                ),
+            ),
+            True,
+        ),
+    ],
+)
+def test_what_has_to_be_rolled(service: Service, rolls: bool) -> None:
+    assert must_roll(service, NEWEST) is rolls
