@@ -178,6 +178,14 @@ def test_a_new_revision_is_rolled_through_the_brokers_of_a_living_cluster(
     assert provision.world.desired == {"orchestration-cluster": 3, "connectors": 1}
 
 
+def test_moving_brokers_is_repeated_harmlessly_and_continued(provision: Provision) -> None:
+    provision.run()
+    provision.world.services.newest = {"orchestration-cluster": 2}
+    provision.interrupt("RollServices", AwsUnavailable("the answer was lost"), times=2)
+    assert provision.run(number=2).status == "SUCCEEDED"
+    assert provision.rolling.tasks.replaced == [2, 1, 0]
+
+
 def test_a_revision_that_does_not_start_leaves_the_other_brokers_and_the_counts(
     provision: Provision,
 ) -> None:

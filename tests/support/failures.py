@@ -40,7 +40,7 @@ EFFECTS: Mapping[str, frozenset[str]] = {
             "delete",
         }
     ),
-    "services": frozenset({"start", "set_count"}),
+    "services": frozenset({"start", "move", "set_count"}),
     "table": frozenset({"take", "release", "begin", "progress", "end", "forget"}),
     "artifacts": frozenset({"put"}),
     "events": frozenset({"send"}),

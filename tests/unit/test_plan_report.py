@@ -96,6 +96,21 @@ def test_a_creation_takes_as_long_as_its_longest_chain_and_the_start() -> None:
     assert plan(UPDATE)["minutes"] == [1, 2]
 
 
+def test_a_new_revision_tells_who_is_restarted_and_how_long_that_takes() -> None:
+    revisions = change_set(
+        ResourceChange("Modify", "OrchestrationTaskDefinition", "AWS::ECS::TaskDefinition", "True"),
+        ResourceChange("Modify", "ConnectorsTaskDefinition", "AWS::ECS::TaskDefinition", "True"),
+    )
+    told = plan(replace(UPDATE, change_set=revisions))
+    assert told["rolls"] == {"OrchestrationService": 4, "ConnectorsService": 1}
+    # Four brokers of 2 to 6 minutes, connectors 1 to 4.
+    assert told["minutes"] == [9, 28]
+    text = plan_text(told)
+    assert "4 brokers are replaced one at a time" in text
+    assert plan(UPDATE)["rolls"] == {}
+    assert "Restarts:" not in plan_text(plan(UPDATE))
+
+
 def test_an_update_tells_the_parameters_and_the_way_back() -> None:
     told = plan(UPDATE)
     assert told["kind"] == "update"

@@ -72,7 +72,7 @@ ALL_ENDPOINTS = frozenset(NEEDED_ENDPOINTS)
 
 def test_an_account_with_room_passes_everything() -> None:
     assert {check.result for check in checks().values()} == {Result.PASS}
-    assert len(checks()) == 18
+    assert len(checks()) == 19
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_everything_that_fails_is_named_at_once() -> None:
     facts = replace(ROOMY, vcpu=Quota(6, 0), engine_offered=False)
     with pytest.raises(PreflightFailed) as caught:
         refuse_failed(list(checks(facts).values()))
-    assert "2 of 18 checks failed" in caught.value.message
+    assert "2 of 19 checks failed" in caught.value.message
     assert "Fargate vCPU" in caught.value.message
     assert "database engine" in caught.value.message
 
@@ -211,6 +211,27 @@ def test_an_image_that_is_no_release_fails(tag: str) -> None:
     assert tag in check.seen
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "seen"),
+    [
+        ("8.9.16", "8.9.17", None),
+        ("8.9.16", "8.10.2", None),
+        ("8.9.16", "8.9.16@sha256:" + "a" * 64, None),
+        ("8.9.16", "8.9.15", "is a downgrade"),
+        ("8.10.0", "8.9.20", "is a downgrade"),
+        ("8.9.16", "8.11.0", "skips a minor version"),
+    ],
+)
+def test_a_version_goes_forward_one_minor_at_a_time(
+    before: str, after: str, seen: str | None
+) -> None:
+    present = {**DEFAULTS, "Booting": "false", "OrchestrationImage": f"camunda/camunda:{before}"}
+    living = replace(stack("UPDATE_COMPLETE"), parameters=present)
+    check = checks(found=living, OrchestrationImage=f"camunda/camunda:{after}")["version step"]
+    assert check.result is (Result.FAIL if seen else Result.PASS)
+    assert seen is None or seen in check.seen
+
+
 def test_a_region_whose_database_authority_is_unknown_fails() -> None:
     check = checks(certificate="The bundle holds no root of region 'mars'.")
     assert check["database certificate"].result is Result.FAIL
@@ -224,7 +245,7 @@ class TestOperation:
     def test_the_report_has_every_check(self, world: World) -> None:
         report = world.preflight.check(REQUEST, planning=False)
         assert report["result"] == "PASS"
-        assert len(report["checks"]) == 18
+        assert len(report["checks"]) == 19
 
     def test_a_warning_does_not_end_it(self, world: World) -> None:
         world.account.found = replace(ROOMY, vcpu=None)

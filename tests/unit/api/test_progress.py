@@ -7,6 +7,7 @@ from lifecycle.core.record import Record
 from lifecycle.core.scaling import PHASES
 from lifecycle.operations import (
     change_stack,
+    roll_services,
     seed_database,
     start_services,
     tear_down,
@@ -30,6 +31,7 @@ def test_steps_are_named_as_the_operations_name_them() -> None:
         change_stack._FOLLOW[Pass.HAND_OVER],
         seed_database.STEP,
         start_services.STEP,
+        roll_services.STEP,
         verify_cluster.STEP,
     )
     assert STEPS["teardown"] == (tear_down.STOP, tear_down.EMPTY, tear_down.DELETE)
@@ -40,8 +42,8 @@ def test_steps_before_the_present_one_are_done_even_if_they_were_skipped() -> No
     first, *_, last = STEPS["provision"]
     assert progress(record(), "provision", "RUNNING")["done"] == 0
     assert progress(record(first), "provision", "RUNNING")["done"] == 0
-    assert progress(record(first, last), "provision", "RUNNING")["done"] == 6
-    assert progress(record(first, last), "provision", "SUCCEEDED")["done"] == 7
+    assert progress(record(first, last), "provision", "RUNNING")["done"] == 7
+    assert progress(record(first, last), "provision", "SUCCEEDED")["done"] == 8
 
 
 def test_going_back_does_not_undo_what_was_done() -> None:

@@ -185,7 +185,7 @@ _DEGRADED: Final = (
         Severity.DEGRADED,
         "brokers run different versions",
         "one version, but during a rolling update",
-        "Finish the update: move the remaining brokers to the same task definition.",
+        "Start the provision machine again: it moves the remaining brokers, one at a time.",
     ),
     Kind(
         "COUNT_CHANGED",

@@ -25,6 +25,15 @@ _CHAINS: Final[Sequence[Mapping[str, tuple[int, int]]]] = (
 _SERVICES: Final = (1, 3)
 _HAND_OVER: Final = (1, 2)
 _START: Final = (3, 10)
+# Typical minutes until one broker, or the connectors, run another revision and all is whole.
+_ROLL: Final[Mapping[str, tuple[int, int]]] = {
+    "OrchestrationService": (2, 6),
+    "ConnectorsService": (1, 4),
+}
+_ROLLED_BY: Final[Mapping[str, str]] = {
+    "OrchestrationTaskDefinition": "OrchestrationService",
+    "ConnectorsTaskDefinition": "ConnectorsService",
+}
 _KEPT: Final[Mapping[str, str]] = {
     "Retain": "the present one is kept, and paid for until you delete it",
     "Snapshot": "a snapshot of the present one is taken before it is deleted",
@@ -89,7 +98,8 @@ def tell(
         "changes": changes,
         "parameters": parameters,
         "data": _data(change_set.changes),
-        "minutes": list(_minutes(change_set.changes, situation.stack)),
+        "rolls": _rolls(situation),
+        "minutes": list(_minutes(situation)),
         "cost": _costs(situation),
         "stop": _stop(kind),
         "undo": _undo(situation, kind, parameters),
@@ -172,8 +182,19 @@ def _parameter_changes(situation: Situation) -> list[dict[str, str | None]]:
     ]
 
 
-def _minutes(changes: Sequence[ResourceChange], stack: Stack | None) -> tuple[int, int]:
+def _rolls(situation: Situation) -> dict[str, int]:
+    """How many running tasks of which service have to be replaced for a new revision."""
+    services = [_ROLLED_BY.get(change.logical_id) for change in situation.change_set.changes]
+    return {
+        service: situation.counts[service]
+        for service in services
+        if service is not None and situation.counts.get(service)
+    }
+
+
+def _minutes(situation: Situation) -> tuple[int, int]:
     """Typical least and most minutes of applying it."""
+    changes, stack = situation.change_set.changes, situation.stack
     touched = {change.resource_type for change in changes}
     chains = [
         tuple(sum(spans[n] for kind, spans in chain.items() if kind in touched) for n in (0, 1))
@@ -185,6 +206,9 @@ def _minutes(changes: Sequence[ResourceChange], stack: Stack | None) -> tuple[in
         parts.append(_SERVICES)
     if is_booting(stack):
         parts += [_HAND_OVER, _START]
+    for service, tasks in _rolls(situation).items():
+        one = tasks if service == "OrchestrationService" else 1
+        parts.append((one * _ROLL[service][0], one * _ROLL[service][1]))
     if not changes:
         return (0, 1)
     return max(1, sum(p[0] for p in parts)), max(2, sum(p[1] for p in parts))

@@ -37,7 +37,7 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         lines += [*_wrapped("REFUSED: " + plan["refusal"]), ""]
     if plan["status"] == "UNCHANGED":
         lines += ["Nothing would change.", ""]
-    lines += [*_data(plan), *_parameters(plan), *_changes(plan), *_checks(plan)]
+    lines += [*_data(plan), *_rolls(plan), *_parameters(plan), *_changes(plan), *_checks(plan)]
     least, most = plan["minutes"]
     lines += [f"Expected to take {least} to {most} minutes.", ""]
     lines += [*_cost(plan["cost"]), ""]
@@ -70,6 +70,20 @@ def _data(plan: Mapping[str, Any]) -> list[str]:
         return ["Data: nothing that holds data is touched.", ""]
     told = [line for sentence in plan["data"] for line in _wrapped(sentence, "  ")]
     return ["Data:", *told, ""]
+
+
+def _rolls(plan: Mapping[str, Any]) -> list[str]:
+    told = {
+        "OrchestrationService": "brokers are replaced one at a time, the highest id first; the "
+        "next goes only when every partition has its leader and all replicas again",
+        "ConnectorsService": "connectors tasks are replaced, after the brokers",
+    }
+    lines = [
+        line
+        for service, tasks in plan["rolls"].items()
+        for line in _wrapped(f"{tasks} {told[service]}.", "  ")
+    ]
+    return ["Restarts:", *lines, ""] if lines else []
 
 
 def _parameters(plan: Mapping[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lifecycle.core.freeze import frozen_because
-from lifecycle.core.stack import Stack, StackAction, decide_on, is_booting
+from lifecycle.core.stack import Stack, StackAction, decide_on, is_booting, present_parameters
 from lifecycle.core.verification import Check, Result
 from lifecycle.errors import LifecycleError, PreflightFailed
 
@@ -22,6 +22,8 @@ _RELEASE: Final = re.compile(r".+:8\.[0-9]+\.[0-9]+(@sha256:[0-9a-f]{64})?")
 _BALANCER_ADDRESSES: Final = 8
 # What tasks and the functions need where no route leads out; docs/network.md says who needs which.
 NEEDED_ENDPOINTS: Final = ("dynamodb", "ecr.api", "ecr.dkr", "logs", "s3", "secretsmanager")
+_IMAGES: Final = ("OrchestrationImage", "ConnectorsImage")
+_VERSION: Final = re.compile(r":(\d+)\.(\d+)\.(\d+)")
 _DNS_LABEL: Final = 63
 _STACK_NAME: Final = 128
 
@@ -83,7 +85,10 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What the change needs. ``creates``: nothing of the cluster runs yet. CPU in vCPU."""
+    """What the change needs. ``creates``: nothing of the cluster runs yet. CPU in vCPU.
+
+    ``present_images`` are those of a living cluster, in the order of ``images``; else empty.
+    """
 
     stack: str
     creates: bool
@@ -94,12 +99,14 @@ class Need:
     engine_version: str
     instance_class: str
     images: tuple[str, ...]
+    present_images: tuple[str, ...]
     docker_hub: bool
 
     @classmethod
     def of(cls, stack: str, found: Stack | None, parameters: Mapping[str, str]) -> Need:
         """Take the need from the full set of parameters that the cluster will have."""
         brokers, connectors = int(parameters["Brokers"]), int(parameters["Connectors"])
+        present = {} if is_booting(found) else present_parameters(found)
         return cls(
             stack=stack,
             creates=is_booting(found),
@@ -110,7 +117,8 @@ class Need:
             database_instances=int(parameters["DatabaseInstances"]),
             engine_version=parameters["DatabaseEngineVersion"],
             instance_class=parameters["DatabaseInstanceClass"],
-            images=(parameters["OrchestrationImage"], parameters["ConnectorsImage"]),
+            images=tuple(parameters[name] for name in _IMAGES),
+            present_images=tuple(present[name] for name in _IMAGES if name in present),
             docker_hub=not parameters["ImageRegistryPrefix"],
         )
 
@@ -136,6 +144,7 @@ def check_all(
         _frozen(stack, planning=planning),
         _names(need),
         _images(need),
+        _upgrade(need),
     ]
     if need.creates:
         checks += [
@@ -269,6 +278,49 @@ def _images(need: Need) -> Check:
             "Name released versions; a pre-release cannot be upgraded.",
         )
     return Check("images", Result.PASS, ", ".join(need.images))
+
+
+def _upgrade(need: Need) -> Check:
+    """Camunda migrates forwards only, and one minor version at a time.
+
+    Source: Camunda's documentation of rolling updates.
+    """
+    name = "version step"
+    steps = [
+        (before, after)
+        for before, after in zip(need.present_images, need.images, strict=False)
+        if before != after
+    ]
+    wrong = [
+        f"{before} to {after} {why}"
+        for before, after in steps
+        if (why := _wrong_step(_version(before), _version(after)))
+    ]
+    if wrong:
+        return Check(
+            name,
+            Result.FAIL,
+            "; ".join(wrong),
+            "Update to the newest patch of the next minor version first; to go back, restore a "
+            "backup into a new cluster.",
+        )
+    told = ", ".join(f"{before} to {after}" for before, after in steps)
+    return Check(name, Result.PASS, told or "the images stay as they are")
+
+
+def _version(image: str) -> tuple[int, ...]:
+    found = _VERSION.search(image)
+    return tuple(map(int, found.groups())) if found else ()
+
+
+def _wrong_step(before: tuple[int, ...], after: tuple[int, ...]) -> str:
+    if not before or not after:
+        return ""
+    if after < before:
+        return "is a downgrade"
+    if after[0] != before[0] or after[1] > before[1] + 1:
+        return "skips a minor version"
+    return ""
 
 
 def _vcpu(need: Need, facts: Facts) -> Check:

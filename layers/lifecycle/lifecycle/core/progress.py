@@ -20,6 +20,7 @@ STEPS: Final[Mapping[str, tuple[str, ...]]] = {
         "CloudFormation hands the task counts over",
         "Database user is seeded",
         "Brokers and connectors start",
+        "Brokers move to the new revision",
         "Verification",
     ),
     "scale": PHASES,

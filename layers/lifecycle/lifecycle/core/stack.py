@@ -160,6 +160,22 @@ HANDED_OVER_TYPES: Final = frozenset(
     {"AWS::ECS::Service", "AWS::Scheduler::Schedule", "AWS::CloudWatch::Alarm"}
 )
 ORCHESTRATION_SERVICE: Final = "OrchestrationService"
+# Changing one of these makes ECS replace every task by itself, asking no broker whether it can be
+# spared. https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html
+_DEPLOYING_PROPERTIES: Final = frozenset(
+    {
+        "CapacityProviderStrategy",
+        "ForceNewDeployment",
+        "LoadBalancers",
+        "NetworkConfiguration",
+        "PlatformVersion",
+        "ServiceConnectConfiguration",
+        "ServiceRegistries",
+        "TaskDefinition",
+        "VolumeConfigurations",
+        "VpcLatticeConfigurations",
+    }
+)
 
 
 def decide_on(stack: Stack | None, control_stack: str, cluster: str) -> StackDecision:
@@ -286,7 +302,7 @@ def refuse_dangerous(changes: Sequence[ResourceChange], named: Collection[str] =
 def disagreement(
     changes: Sequence[ResourceChange], *, booting: bool, counts: Mapping[str, int], bootstrap: int
 ) -> str:
-    """Say where the template and the live counts would disagree; empty when they do not.
+    """Say where the template does not fit the tasks that run; empty where it does.
 
     ``counts`` are the desired counts by logical id of the service, ``bootstrap`` the brokers the
     template was made for.
@@ -295,7 +311,13 @@ def disagreement(
     if booting and any(counts.values()):
         shown = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
         return f"the template would set the task counts to 0 while tasks run ({shown})"
-    touched = any(change.logical_id == ORCHESTRATION_SERVICE for change in changes)
+    touched = [change for change in changes if change.logical_id == ORCHESTRATION_SERVICE]
+    deploying = {name for change in touched for name in change.properties} & _DEPLOYING_PROPERTIES
+    if not booting and live and deploying:
+        return (
+            f"the change of {', '.join(sorted(deploying))} of {ORCHESTRATION_SERVICE} would make "
+            f"ECS replace {live} running brokers whether or not the cluster can spare them"
+        )
     if not booting and touched and live != bootstrap:
         # An update of the service lets CloudFormation set MinimumHealthyPercent for the
         # bootstrap's count: too low for more brokers, so that neighbours would go together.
@@ -309,13 +331,13 @@ def disagreement(
 def refuse_disagreement(
     changes: Sequence[ResourceChange], *, booting: bool, counts: Mapping[str, int], bootstrap: int
 ) -> None:
-    """Raise ``ChangeSetRefused`` where template and live counts would disagree."""
+    """Raise ``ChangeSetRefused`` where the template does not fit the tasks that run."""
     words = disagreement(changes, booting=booting, counts=counts, bootstrap=bootstrap)
     if words:
         raise ChangeSetRefused(
-            f"Template and live counts would disagree: {words}.",
-            next_step=f"Nothing was changed. Scale to {bootstrap} brokers first, or leave out the "
-            "parameters that change the service."
+            f"It does not fit the tasks that run: {words}.",
+            next_step=f"Nothing was changed. Leave out the parameters that change the service, or, "
+            f"where only the count differs, scale to {bootstrap} brokers first."
             if not booting
             else "Nothing was changed. Set the counts to 0 first; the cluster never finished "
             "booting.",

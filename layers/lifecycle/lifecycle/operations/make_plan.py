@@ -262,7 +262,7 @@ def _refusal(
         counts=print_.counts,
         bootstrap=int(after["Brokers"]),
     )
-    return f"Template and live counts would disagree: {words}." if words else ""
+    return f"It does not fit the tasks that run: {words}." if words else ""
 
 
 def _effective(template: bytes, parameters: Mapping[str, str]) -> bytes:
