@@ -8,48 +8,25 @@ known.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from lifecycle.adapters.s3 import S3Artifacts
 
-from local.component import Instance
-from local.config import CONTROL_STACK, REGION, REPOSITORY, LocalConfig
-from local.instance import leftovers
-from tests.e2e.test_provisioning import REQUEST, eventually
+from local.config import CONTROL_STACK, REGION, REPOSITORY
 from tests.e2e.test_scaling import SERVICE, Scaling
+from tests.support.cloud import REQUEST, eventually, running
 
-BLOCK = "127.165"
 FOREIGN = "elsewhere"
 
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scaling]:
-    instance = Instance.of(LocalConfig(tmp_path_factory.mktemp("instance"), BLOCK, "fake"))
-
-    def command(name: str) -> subprocess.CompletedProcess[str]:
-        options = ["--root", str(instance.config.root), "--block", BLOCK, "--brokers", "fake"]
-        return subprocess.run(  # noqa: S603
-            [sys.executable, "-m", "local", name, *options],
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            timeout=500,
-            check=False,
-        )
-
-    try:
-        up = command("up")
-        assert up.returncode == 0, up.stdout + up.stderr
-        running = Scaling(instance)
-        make_elsewhere(running)
-        yield running
-    finally:
-        command("down")
-        assert leftovers(instance) == []
+    with running(tmp_path_factory.mktemp("instance"), "127.156") as instance:
+        cluster = Scaling(instance)
+        make_elsewhere(cluster)
+        yield cluster
 
 
 def deployed(cloud: Scaling, name: str, verb: str = "CREATE") -> dict[str, str]:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import uuid
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local.component import Instance
-from local.config import CONTROL_STACK, REPOSITORY, LocalConfig
-from local.instance import leftovers
-from tests.e2e.test_provisioning import Cloud
+from local.config import CONTROL_STACK
+from tests.support.cloud import Cloud
 
-BLOCK = "127.161"
+if TYPE_CHECKING:
+    from local.component import Instance
+
 STACK = f"{CONTROL_STACK}-demo"
 
 
@@ -25,12 +22,8 @@ class Plans(Cloud):
 
     def run(self, verb: str, given: Any) -> dict[str, Any]:
         """Run one machine to its end; its output, or its error and cause."""
-        started = self.client("stepfunctions").start_execution(
-            stateMachineArn=self.machine.replace("-provision", f"-{verb}"),
-            name=f"{given['clusterName']}.{verb}.{uuid.uuid4().hex[:8]}",
-            input=json.dumps(given),
-        )
-        found = self.ended(started["executionArn"])
+        name = f"{given['clusterName']}.{verb}.{uuid.uuid4().hex[:8]}"
+        found = self.ended(self.start(given, verb, name))
         if found["status"] == "SUCCEEDED":
             return dict(json.loads(found["output"]))
         return {"error": found["error"], "cause": found["cause"]}
@@ -41,17 +34,8 @@ class Plans(Cloud):
         return dict(answer["plan"])
 
     def stored(self, key: str) -> str:
-        bucket = self.outputs()["ArtifactBucketName"]
+        bucket = self.outputs(CONTROL_STACK)["ArtifactBucketName"]
         return str(self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode())
-
-    def outputs(self, stack: str = CONTROL_STACK) -> dict[str, str]:
-        found = self.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
-        return {entry["OutputKey"]: entry["OutputValue"] for entry in found["Outputs"]}
-
-    def retention(self) -> int:
-        group = self.outputs(STACK)["OrchestrationLogGroup"]
-        groups = self.client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"]
-        return int(groups[0]["retentionInDays"])
 
     def change_sets(self, stack: str) -> list[str]:
         found = self.client("cloudformation").list_change_sets(StackName=stack)["Summaries"]
@@ -64,27 +48,8 @@ class Plans(Cloud):
 
 
 @pytest.fixture(scope="module")
-def plans(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plans]:
-    instance = Instance.of(LocalConfig(tmp_path_factory.mktemp("instance"), BLOCK, "fake"))
-
-    def command(name: str) -> subprocess.CompletedProcess[str]:
-        options = ["--root", str(instance.config.root), "--block", BLOCK, "--brokers", "fake"]
-        return subprocess.run(  # noqa: S603
-            [sys.executable, "-m", "local", name, *options],
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            timeout=600,  # a first build beside other tests
-            check=False,
-        )
-
-    try:
-        up = command("up")
-        assert up.returncode == 0, up.stdout + up.stderr
-        yield Plans(instance)
-    finally:
-        command("down")
-        assert leftovers(instance) == []
+def plans(instance: Instance) -> Plans:
+    return Plans(instance)
 
 
 def test_a_plan_is_made_looked_at_and_applied(plans: Plans) -> None:

@@ -8,119 +8,21 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
-import uuid
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 
-from local.component import Instance
-from local.config import CONTROL_STACK, REPOSITORY, LocalConfig
-from local.instance import leftovers
+from local.config import CONTROL_STACK
+from tests.support.cloud import REQUEST, Cloud, eventually
 
-BLOCK = "127.154"
-REQUEST = json.loads((REPOSITORY / "events" / "provision-local.json").read_text())
-
-
-def eventually(condition: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
-
-
-class Cloud:
-    """A running instance, driven with boto3 alone."""
-
-    def __init__(self, instance: Instance) -> None:
-        self.instance = instance
-        found = json.loads(instance.config.endpoints_file.read_text())
-        self._client = {
-            "endpoint_url": found["aws"],
-            "region_name": found["region"],
-            "aws_access_key_id": found["accessKeyId"],
-            "aws_secret_access_key": found["secretAccessKey"],
-        }
-        self.machine: str = found["stateMachines"]["provision"]
-
-    def client(self, service: str) -> Any:
-        return boto3.client(service, **self._client)  # type: ignore[call-overload]
-
-    def start(self, request: Any) -> str:
-        started = self.client("stepfunctions").start_execution(
-            stateMachineArn=self.machine,
-            name=f"demo.provision.{uuid.uuid4().hex[:8]}",
-            input=json.dumps(request),
-        )
-        return str(started["executionArn"])
-
-    def ended(self, execution: str, seconds: float = 120) -> dict[str, Any]:
-        states = self.client("stepfunctions")
-        found: dict[str, Any] = {}
-
-        def over() -> bool:
-            found.update(states.describe_execution(executionArn=execution))
-            return found["status"] != "RUNNING"
-
-        assert eventually(over, seconds), "the execution did not end"
-        return found
-
-    def stacks(self) -> set[str]:
-        return {
-            stack["StackName"]
-            for stack in self.client("cloudformation").describe_stacks()["Stacks"]
-        }
-
-    def counts(self, cluster: str) -> dict[str, tuple[int, int]]:
-        services = self.client("ecs").describe_services(
-            cluster=f"{CONTROL_STACK}-{cluster}", services=["orchestration-cluster", "connectors"]
-        )["services"]
-        return {s["serviceName"]: (s["desiredCount"], s["runningCount"]) for s in services}
-
-    def healthy(self) -> bool:
-        return self.counts("demo") == {"orchestration-cluster": (3, 3), "connectors": (1, 1)}
-
-    def locks(self) -> list[Any]:
-        table = next(
-            output["OutputValue"]
-            for output in self.client("cloudformation").describe_stacks(StackName=CONTROL_STACK)[
-                "Stacks"
-            ][0]["Outputs"]
-            if output["OutputKey"] == "TableName"
-        )
-        items = self.client("dynamodb").scan(TableName=table)["Items"]
-        return [item for item in items if item["pk"]["S"].startswith("LOCK#")]
+if TYPE_CHECKING:
+    from local.component import Instance
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    instance = Instance.of(LocalConfig(tmp_path_factory.mktemp("instance"), BLOCK, "fake"))
-
-    def command(name: str) -> subprocess.CompletedProcess[str]:
-        options = ["--root", str(instance.config.root), "--block", BLOCK, "--brokers", "fake"]
-        return subprocess.run(  # noqa: S603
-            [sys.executable, "-m", "local", name, *options],
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-
-    up = command("up")
-    try:
-        assert up.returncode == 0, up.stdout + up.stderr
-        yield Cloud(instance)
-    finally:
-        command("down")
-        assert leftovers(instance) == []
+def cloud(instance: Instance) -> Cloud:
+    return Cloud(instance)
 
 
 @pytest.mark.parametrize(
@@ -219,6 +121,55 @@ def test_a_broker_that_dies_while_starting_is_replaced(cloud: Cloud) -> None:
     assert cloud.healthy()
 
 
+def test_a_new_image_is_moved_to_one_broker_at_a_time(cloud: Cloud) -> None:
+    ecs = cloud.client("ecs")
+    cluster = f"{CONTROL_STACK}-demo"
+
+    def nodes() -> dict[int, str]:
+        """Task id by broker id, of those that run."""
+        tasks = json.loads(cloud.instance.config.tasks_file.read_text())
+        return {
+            one["nodeId"]: one["taskArn"]
+            for one in tasks
+            if cluster in one["taskArn"] and one["nodeId"] is not None and one["pids"]
+        }
+
+    before = nodes()
+    assert sorted(before) == [0, 1, 2]
+    image = {"OrchestrationImage": "camunda/camunda:8.9.17"}
+    execution = cloud.start({"clusterName": "demo", "parameters": image})
+    gone: list[int] = []
+    fewest = 3
+
+    def over() -> bool:
+        nonlocal fewest
+        now = nodes()
+        fewest = min(fewest, len(now))
+        replaced = [node for node, task in before.items() if now.get(node) != task]
+        gone.extend(node for node in replaced if node not in gone)
+        ended = cloud.client("stepfunctions").describe_execution(executionArn=execution)
+        return bool(ended["status"] != "RUNNING")
+
+    assert eventually(over, 240)
+    assert cloud.ended(execution)["status"] == "SUCCEEDED"
+    assert gone == [2, 1, 0]
+    assert fewest >= 2
+    assert cloud.healthy()
+    described = ecs.describe_tasks(cluster=cluster, tasks=list(nodes().values()))["tasks"]
+    images = {c["image"] for t in described for c in t["containers"]}
+    assert images == {"camunda/camunda:8.9.17"}
+    protected = ecs.get_task_protection(cluster=cluster)["protectedTasks"]
+    assert not any(one["protectionEnabled"] for one in protected)
+
+
+def test_a_version_that_goes_back_is_refused_before_anything_changes(cloud: Cloud) -> None:
+    image = {"OrchestrationImage": "camunda/camunda:8.9.1"}
+    ended = cloud.ended(cloud.start({"clusterName": "demo", "parameters": image}))
+    assert (ended["status"], ended["error"]) == ("FAILED", "PreflightFailed")
+    assert "is a downgrade" in ended["cause"]
+    assert cloud.healthy()
+
+
 def _kill_broker_of(ecs: Any, cluster: str, tasks: list[str]) -> bool:
     """Kill the broker process of some task, found by the address of its network interface."""
     for task in ecs.describe_tasks(cluster=cluster, tasks=tasks)["tasks"]:
@@ -254,13 +205,7 @@ def test_no_secret_is_in_what_an_operation_leaves_behind(cloud: Cloud) -> None:
 def test_the_report_is_in_the_bucket(cloud: Cloud) -> None:
     ended = cloud.ended(cloud.start(REQUEST))
     output = json.loads(ended["output"])
-    bucket = next(
-        o["OutputValue"]
-        for o in cloud.client("cloudformation").describe_stacks(StackName=CONTROL_STACK)["Stacks"][
-            0
-        ]["Outputs"]
-        if o["OutputKey"] == "ArtifactBucketName"
-    )
+    bucket = cloud.outputs(CONTROL_STACK)["ArtifactBucketName"]
     body = cloud.client("s3").get_object(Bucket=bucket, Key=output["reportKey"])["Body"].read()
     report = json.loads(body)
     assert report["operationId"] == ended["name"]

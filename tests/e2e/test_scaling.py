@@ -13,17 +13,16 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local.component import Instance
-from local.config import CONTROL_STACK, REPOSITORY, LocalConfig
-from local.instance import leftovers
-from tests.e2e.test_provisioning import Cloud, eventually
+from local.config import CONTROL_STACK, REPOSITORY
+from tests.support.cloud import Cloud, eventually
 
-BLOCK = "127.163"
+if TYPE_CHECKING:
+    from local.component import Instance
+
 STACK = f"{CONTROL_STACK}-demo"
 SERVICE = "orchestration-cluster"
 
@@ -85,27 +84,8 @@ class Scaling(Cloud):
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scaling]:
-    instance = Instance.of(LocalConfig(tmp_path_factory.mktemp("instance"), BLOCK, "fake"))
-
-    def command(name: str) -> subprocess.CompletedProcess[str]:
-        options = ["--root", str(instance.config.root), "--block", BLOCK, "--brokers", "fake"]
-        return subprocess.run(  # noqa: S603
-            [sys.executable, "-m", "local", name, *options],
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            timeout=500,
-            check=False,
-        )
-
-    try:
-        up = command("up")
-        assert up.returncode == 0, up.stdout + up.stderr
-        yield Scaling(instance)
-    finally:
-        command("down")
-        assert leftovers(instance) == []
+def cloud(instance: Instance) -> Scaling:
+    return Scaling(instance)
 
 
 def test_a_plan_tells_and_the_scale_does_it(cloud: Scaling) -> None:

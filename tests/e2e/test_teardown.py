@@ -6,22 +6,19 @@ With the project's fake brokers, databases and buckets that are really there.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import uuid
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
 from jsonschema import Draft202012Validator, FormatChecker
 
-from local.component import Instance
-from local.config import CONTROL_STACK, REPOSITORY, LocalConfig
-from local.instance import leftovers
-from tests.e2e.test_provisioning import Cloud, eventually
+from local.config import CONTROL_STACK, REPOSITORY
+from tests.support.cloud import Cloud, eventually
 
-BLOCK = "127.162"
+if TYPE_CHECKING:
+    from local.component import Instance
+
 SCHEMA = json.loads((REPOSITORY / "docs" / "events.schema.json").read_text())
 PROVISION = json.loads((REPOSITORY / "events" / "provision-local.json").read_text())
 STACK = f"{CONTROL_STACK}-demo"
@@ -41,24 +38,11 @@ class Clusters(Cloud):
         events.put_targets(Rule="told", Targets=[target])
 
     def begin(self, machine: str, request: dict[str, Any]) -> str:
-        started = self.client("stepfunctions").start_execution(
-            stateMachineArn=self.machine.replace("-provision", f"-{machine}"),
-            name=f"{request['clusterName']}.{machine}.{uuid.uuid4().hex[:8]}",
-            input=json.dumps(request),
-        )
-        return str(started["executionArn"])
+        name = f"{request['clusterName']}.{machine}.{uuid.uuid4().hex[:8]}"
+        return self.start(request, machine, name)
 
     def run(self, machine: str, request: dict[str, Any]) -> dict[str, Any]:
         return self.ended(self.begin(machine, request), 240)
-
-    def outputs(self, cluster: str) -> dict[str, str]:
-        stack = self.client("cloudformation").describe_stacks(
-            StackName=f"{CONTROL_STACK}-{cluster}"
-        )["Stacks"][0]
-        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-
-    def standing(self, cluster: str) -> bool:
-        return f"{CONTROL_STACK}-{cluster}" in self.stacks()
 
     def buckets(self, cluster: str) -> list[str]:
         found = self.client("s3").list_buckets()["Buckets"]
@@ -79,32 +63,13 @@ class Clusters(Cloud):
 
 
 @pytest.fixture(scope="module")
-def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clusters]:
-    instance = Instance.of(LocalConfig(tmp_path_factory.mktemp("instance"), BLOCK, "fake"))
-
-    def command(name: str) -> subprocess.CompletedProcess[str]:
-        options = ["--root", str(instance.config.root), "--block", BLOCK, "--brokers", "fake"]
-        return subprocess.run(  # noqa: S603
-            [sys.executable, "-m", "local", name, *options],
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            timeout=400,
-            check=False,
-        )
-
-    up = command("up")
-    try:
-        assert up.returncode == 0, up.stdout + up.stderr
-        yield Clusters(instance)
-    finally:
-        command("down")
-        assert leftovers(instance) == []
+def clusters(instance: Instance) -> Clusters:
+    return Clusters(instance)
 
 
 def test_the_control_plane_stays_while_a_cluster_lives(clusters: Clusters) -> None:
     cloudformation = clusters.client("cloudformation")
-    with pytest.raises(ClientError, match=f"imported by stack {STACK}"):
+    with pytest.raises(ClientError, match=f"imported by stack {CONTROL_STACK}-"):
         cloudformation.delete_stack(StackName=CONTROL_STACK)
     stack = cloudformation.describe_stacks(StackName=CONTROL_STACK)["Stacks"][0]
     assert stack["StackStatus"].endswith("_COMPLETE")
@@ -115,7 +80,7 @@ def test_telling_changes_nothing_and_names_what_stays(clusters: Clusters) -> Non
     ended = clusters.run("teardown", {"clusterName": "demo", "dryRun": True})
     assert ended["status"] == "SUCCEEDED", ended
     plan = json.loads(ended["output"])
-    outputs = clusters.outputs("demo")
+    outputs = clusters.outputs(f"{CONTROL_STACK}-demo")
     kept = {one["id"]: one for one in plan["kept"]}
     for name in ("FileSystemId", "NodeIdBucketName", "BackupBucketName", "DatabaseClusterId"):
         assert outputs[name] in kept
@@ -133,7 +98,7 @@ def test_a_name_typed_wrong_removes_nothing(clusters: Clusters) -> None:
 
 
 def test_of_two_starts_one_removes_it_and_the_other_is_told(clusters: Clusters) -> None:
-    before = clusters.outputs("demo")
+    before = clusters.outputs(f"{CONTROL_STACK}-demo")
     clusters.client("s3").put_object(
         Bucket=before["NodeIdBucketName"], Key="0.json", Body=b"a lease"
     )
@@ -193,7 +158,7 @@ def test_a_new_cluster_of_that_name_finds_neither_old_leases_nor_old_data(
     old_systems = {one["FileSystemId"] for one in systems}
     ended = clusters.run("provision", PROVISION)
     assert ended["status"] == "SUCCEEDED", ended
-    now = clusters.outputs("demo")
+    now = clusters.outputs(f"{CONTROL_STACK}-demo")
     assert now["NodeIdBucketName"] not in old
     assert now["BackupBucketName"] not in old
     assert now["FileSystemId"] not in old_systems
@@ -243,7 +208,7 @@ def test_a_trial_leaves_nothing_at_all(clusters: Clusters) -> None:
     ][0]
     assert {"Key": "camunda:trial", "Value": "true"} in stack["Tags"]
     assert not stack.get("EnableTerminationProtection")
-    outputs = clusters.outputs("try")
+    outputs = clusters.outputs(f"{CONTROL_STACK}-try")
     assert (outputs["Brokers"], outputs["Partitions"]) == ("1", "1")
     for bucket in (outputs["NodeIdBucketName"], outputs["BackupBucketName"]):
         for number in range(3):
