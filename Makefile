@@ -39,8 +39,11 @@ scale: $(STAMP) ## Scale the brokers of a cluster: make scale N=4
 plan: $(STAMP) ## Tell what scaling would do, and change nothing: make plan N=4
 	@$(PYTHON) -m tools.scale plan $(N) $(ARGS)
 
+# What starts no processes uses every processor; what does has the machine to itself.
 test: $(STAMP) ## Run every test, real brokers and PostgreSQL included
-	@$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
+	@$(PYTEST) -n auto --cov --cov-report= tests/unit tests/property tests/statemachines $(ARGS)
+	@$(PYTEST) --cov --cov-append --cov-report=term:skip-covered tests/contract tests/integration \
+		tests/e2e $(ARGS)
 
 test-unit: $(STAMP) ## Run the tests that need neither network nor processes
 	@$(PYTEST) tests/unit tests/property $(ARGS)

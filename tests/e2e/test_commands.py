@@ -55,6 +55,8 @@ class Machine:
                 cwd=REPOSITORY,
                 stdout=output,
                 stderr=output,
+                # Whoever started the tests may have told their children to ignore Ctrl-C.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
             )
 
     def run(self, command: str, seconds: float = 240) -> tuple[int, str]:
