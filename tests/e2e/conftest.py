@@ -1,4 +1,4 @@
-"""One instance with fake brokers for every module that can share it."""
+"""One instance with fake brokers and one with real ones, for every module that can share them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     with running(tmp_path_factory.mktemp("instance"), "127.154") as instance:
+        yield instance
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    """An instance with real brokers."""
+    with running(tmp_path_factory.mktemp("real"), "127.157", "real") as instance:
         yield instance
 
 

@@ -29,7 +29,11 @@ from tests.unit.rights.statements import of
 
 BLOCK = "127.165"
 REQUEST = json.loads((REPOSITORY / "events" / "provision-local.json").read_text())
-CHANGE = {"clusterName": "demo", "parameters": {"LogRetentionDays": 90}}
+# Moves the brokers to another revision, too.
+CHANGE = {
+    "clusterName": "demo",
+    "parameters": {"LogRetentionDays": 90, "OrchestrationImage": "camunda/camunda:8.9.17"},
+}
 # Changes what holds data: refused after the change set was looked at.
 REFUSED = {"clusterName": "demo", "parameters": {"DatabaseName": "another"}}
 # What happens after the first provisioning: machine, input, error or nothing.
