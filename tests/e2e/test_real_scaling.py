@@ -92,10 +92,21 @@ def test_five_to_four(cloud: Scaling) -> None:
     assert cloud.brokers() == {node: before[node] for node in range(4)}
 
 
+def test_a_new_image_is_moved_to_broker_by_broker(cloud: Scaling) -> None:
+    brokers(cloud, cloud.begin(3), 4, 3)
+    before = cloud.brokers()
+    image = {"OrchestrationImage": "camunda/camunda:8.9.17"}
+    ended = cloud.ended(cloud.start({"clusterName": "demo", "parameters": image}), 400)
+    assert ended["status"] == "SUCCEEDED", ended
+    after = cloud.brokers()
+    assert sorted(after) == sorted(before) == [0, 1, 2]
+    assert not set(after.values()) & set(before.values())
+    assert cloud.protected() == 0
+
+
 def test_everything_acknowledged_is_there_and_finished_once(
-    cloud: Scaling, traffic: Traffic
+    traffic: Traffic,
 ) -> None:
     traffic.stop()
     traffic.verify()
     assert len(traffic.instances) > 200
-    brokers(cloud, cloud.begin(3), 4, 3)

@@ -28,7 +28,7 @@ from zeebe_grpc.gateway_pb2_grpc import GatewayStub
 # One start, one correlated message, one job, the end.
 PROCESS = b"""<?xml version="1.0" encoding="UTF-8"?>
 <definitions xmlns="http://www.omg.org/spec/BPMN/20100524/MODEL"
-    xmlns:zeebe="http://camunda.org/schema/zeebe/1.0" id="order" targetNamespace="http://orders">
+    xmlns:zeebe="http://camunda.org/schema/zeebe/1.0" id="definitions" targetNamespace="http://orders">
   <message id="paid" name="paid"><extensionElements>
     <zeebe:subscription correlationKey="=order"/></extensionElements></message>
   <process id="order" isExecutable="true">
