@@ -33,3 +33,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             # They share two cores with everything they start: one repetition tells a slow moment
             # from a defect. The summary names what was repeated.
             item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=2))
+    # Real brokers take the most of the machine: nothing else runs beside them.
+    items.sort(key=lambda item: "real" in getattr(item, "fixturenames", ()))

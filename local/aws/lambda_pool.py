@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from local.processes import Process
 
 BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
-DEFAULT_WORKERS = 4
+DEFAULT_WORKERS = 12
 # AWS gives an execution environment 10 s to start before it begins to charge the invocation for
 # it; this machine may be busy with three brokers, and the start is never charged.
 INIT_SECONDS = 90.0
@@ -536,5 +536,5 @@ def _decoded(body: bytes) -> Any:
 
 
 def capacity_from_environment() -> int:
-    """LAMBDA_MAX_WORKERS, 4 without it."""
+    """LAMBDA_MAX_WORKERS, 12 without it: about 60 MB each."""
     return max(1, int(os.environ.get("LAMBDA_MAX_WORKERS", DEFAULT_WORKERS)))

@@ -16,6 +16,7 @@ from lifecycle.adapters.ecs_tasks_memory import MemoryBrokerTasks
 from lifecycle.adapters.events_memory import MemoryEvents
 from lifecycle.adapters.management_memory import InMemoryManagement
 from lifecycle.adapters.management_simulation import Dialect, SimulatedCluster
+from lifecycle.adapters.prices_memory import MemoryPrices
 from lifecycle.adapters.quotas_memory import MemoryFargateQuota
 from lifecycle.adapters.s3_memory import MemoryArtifacts
 from lifecycle.adapters.service_design_memory import MemoryServiceDesigns
@@ -141,6 +142,7 @@ class ScalingWorld:
         self.executions = MemoryExecutions()
         self.quota = MemoryFargateQuota()
         self.designs = MemoryServiceDesigns()
+        self.prices = MemoryPrices()
         self.artifacts = MemoryArtifacts()
         self.events = MemoryEvents()
         outputs = {
@@ -246,6 +248,7 @@ class ScalingWorld:
             clock=self.clock,
             region="eu-central-1",
             designs=self.designs,
+            prices=self.prices,
             function_group="sg-functions",
             network="10.0.0.0/16",
         )

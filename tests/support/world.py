@@ -12,6 +12,7 @@ from lifecycle.adapters.dynamodb_memory import MemoryTable
 from lifecycle.adapters.ecs_memory import MemoryServices, MemoryTargets
 from lifecycle.adapters.ecs_tasks_memory import MemoryBrokerTasks
 from lifecycle.adapters.events_memory import MemoryEvents
+from lifecycle.adapters.prices_memory import MemoryPrices
 from lifecycle.adapters.probe_memory import MemoryProbe
 from lifecycle.adapters.rds_memory import MemoryDatabases
 from lifecycle.adapters.s3_memory import MemoryArtifacts, MemoryLeases
@@ -122,6 +123,7 @@ class World:
     artifacts: MemoryArtifacts = field(default_factory=MemoryArtifacts)
     account: MemoryAccount = field(default_factory=MemoryAccount)
     schedules: MemorySchedules = field(default_factory=MemorySchedules)
+    prices: MemoryPrices = field(default_factory=MemoryPrices)
     leases: MemoryLeases = field(default_factory=MemoryLeases)
     events: MemoryEvents = field(default_factory=MemoryEvents)
     databases: MemoryDatabases = field(default_factory=MemoryDatabases)
@@ -191,6 +193,7 @@ class World:
             services=self.services,
             artifacts=self.artifacts,
             schedules=self.schedules,
+            prices=self.prices,
             operations=self.table,
             clock=self.clock,
             region="eu-central-1",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -282,6 +282,19 @@ class Schedules(Protocol):
 
     def once(self, name: str, *, at: datetime, payload: Mapping[str, str]) -> None:
         """Call the function behind this port once; the same name again changes nothing."""
+        ...
+
+
+class Prices(Protocol):
+    """What AWS asks for what a cluster is made of, now."""
+
+    def of(
+        self, region: str, *, architecture: str, instance_classes: Collection[str]
+    ) -> Mapping[str, Any]:
+        """On-demand prices in USD, shaped like a region of ``core/prices.json``.
+
+        What is not known for certain is left out; never raises.
+        """
         ...
 
 

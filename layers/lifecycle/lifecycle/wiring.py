@@ -141,6 +141,7 @@ def planner() -> Planner:
 
     from lifecycle.adapters.dynamodb import DynamoTable
     from lifecycle.adapters.ecs import EcsServices
+    from lifecycle.adapters.prices import PriceListApi
     from lifecycle.adapters.scheduler import OneTimeSchedules
     from lifecycle.core.parameters import cluster_parameters
     from lifecycle.operations.make_plan import Planner
@@ -156,6 +157,7 @@ def planner() -> Planner:
             role_arn=os.environ.get("SCHEDULER_ROLE_ARN", ""),
             dead_letters=os.environ.get("DEAD_LETTERS_ARN", ""),
         ),
+        prices=PriceListApi(),
         operations=DynamoTable(settings().table_name),
         clock=SystemClock(),
         region=settings().region,
@@ -385,12 +387,14 @@ def scale_planner() -> ScalePlanner:
     import os
 
     from lifecycle.adapters.dynamodb import DynamoTable
+    from lifecycle.adapters.prices import PriceListApi
     from lifecycle.adapters.service_design import EcsServiceDesigns
     from lifecycle.operations.plan_scaling import ScalePlanner
 
     return ScalePlanner(
         reader=broker_reader(),
         designs=EcsServiceDesigns(),
+        prices=PriceListApi(),
         function_group=os.environ["FUNCTION_SECURITY_GROUP"],
         network=os.environ["VPC_CIDR"],
         artifacts=artifacts(),

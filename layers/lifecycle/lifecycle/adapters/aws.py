@@ -10,11 +10,13 @@ _MAKING = threading.Lock()
 
 
 @functools.cache
-def client(service: str, *, read_timeout: int = 20, attempts: int = 8) -> Any:
+def client(
+    service: str, *, read_timeout: int = 20, attempts: int = 8, region: str | None = None
+) -> Any:
     """Make a boto3 client once per process.
 
     Standard retries cover throttling, 5xx answers and time-outs, ``attempts`` in all;
-    ``read_timeout`` in seconds.
+    ``read_timeout`` in seconds; ``region`` where it is not the function's own.
     """
     import boto3  # noqa: PLC0415 - functions that call no AWS API must not pay for it
     from botocore.config import Config  # noqa: PLC0415
@@ -24,6 +26,7 @@ def client(service: str, *, read_timeout: int = 20, attempts: int = 8) -> Any:
     with _MAKING:
         return make(
             service,
+            region_name=region,
             config=Config(
                 retries={"mode": "standard", "max_attempts": attempts},
                 connect_timeout=5,

@@ -54,6 +54,8 @@ _BROKER_STARTS: Final = frozenset(
     {
         "BROKER_MISSING",
         "BROKER_UNREACHABLE",
+        # Broker 0 is replaced like any other, and while it is gone nobody can read the configuration.
+        "COORDINATOR_UNREACHABLE",
         "PARTITION_REPLICAS_MISSING",
         "PARTITION_UNHEALTHY",
         "SERVICE_SHORT",
@@ -80,7 +82,6 @@ _STARTING: Final = (
     | {
         "BROKERS_SILENT",
         "CONNECTORS_STOPPED",
-        "COORDINATOR_UNREACHABLE",
         "DATABASE_DOWN",
         "DATABASE_GRANTS_MISSING",
         "DATABASE_LOGIN_REFUSED",

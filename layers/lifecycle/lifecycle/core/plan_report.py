@@ -49,7 +49,7 @@ class Situation:
     ``before`` and ``after`` are all parameters of the cluster, with the template's defaults, before
     and after the change; ``before`` is empty when there is no cluster. ``counts`` are the live
     desired counts, ``named`` the data that the plan may replace, ``machine`` the parameters that
-    only machines set.
+    only machines set, ``prices`` a price list, or None for the one that is shipped.
     """
 
     cluster: str
@@ -62,6 +62,7 @@ class Situation:
     named: Sequence[str]
     machine: frozenset[str]
     refusal: str
+    prices: Mapping[str, Any] | None = None
 
 
 def tell(
@@ -226,7 +227,7 @@ def _costs(situation: Situation) -> dict[str, Any]:
             brokers=tasks("OrchestrationService", "Brokers"),
             connectors=tasks("ConnectorsService", "Connectors"),
         )
-        return monthly_cost(size, situation.region)
+        return monthly_cost(size, situation.region, situation.prices)
 
     after = cost(situation.after, raised=True)
     before = (

@@ -1,7 +1,8 @@
-"""What a cluster costs per month before usage, from a dated price list; no price is ever guessed.
+"""What a cluster costs per month before usage; no price is ever guessed.
 
-The list, ``prices.json``, holds on-demand prices of the regions that were looked up. Anything else
-is "no price for" it, and a sum that lacks a part is no sum.
+Prices are those that AWS's Price List API gave just now, else those of ``prices.json``, a dated
+list of the regions that were looked up. Anything else is "no price for" it, and a sum that lacks a
+part is no sum.
 """
 
 from __future__ import annotations
@@ -17,6 +18,21 @@ from typing import Any, Final
 # Each broker renews its lease every third of 15 seconds.
 _LEASE_WRITES_PER_HOUR: Final = 3600 // 5
 _ZONES: Final = 3
+# What a cluster's fixed cost is made of.
+PRICED: Final = frozenset(
+    {
+        "fargateVcpuHour",
+        "fargateGbHour",
+        "auroraInstanceHour",
+        "applicationLoadBalancerHour",
+        "networkLoadBalancerHour",
+        "publicAddressHour",
+        "keyMonth",
+        "secretMonth",
+        "hostedZoneMonth",
+        "bucketWrite",
+    }
+)
 NOT_INCLUDED: Final = (
     "storage, I/O and backups of Aurora; EFS; logs and metrics; load-balancer capacity units; data "
     "transfer; NAT gateways of the network, which clusters share"
@@ -86,6 +102,37 @@ def price_list() -> Mapping[str, Any]:
     return found
 
 
+def with_live(live: Mapping[str, Any], region: str, *, today: str) -> Mapping[str, Any]:
+    """Put prices that AWS gave today (ISO date) over those of the list.
+
+    ``live`` is shaped like a region of the list, and may lack anything. What is taken from the list
+    nevertheless is named beside its date in ``asOf``.
+    """
+    listed = price_list()
+    if not live:
+        return listed
+    # Route 53's prices are the same everywhere.
+    anywhere = listed["regions"]["us-east-1"]
+    known = listed["regions"].get(region) or {
+        name: anywhere[name] for name in ("asOf", "hostedZoneMonth")
+    }
+    merged: dict[str, Any] = {}
+    kept: list[str] = []
+    for name in [*known, *(name for name in live if name not in known)]:
+        if name == "asOf":
+            continue
+        if isinstance(live.get(name, known.get(name)), Mapping):
+            merged[name] = {**known.get(name, {}), **live.get(name, {})}
+        else:
+            merged[name] = live.get(name, known.get(name))
+        if name in PRICED and name not in live:
+            kept.append(name)
+    merged["asOf"] = f"{today}, Price List API"
+    if kept:
+        merged["asOf"] += f"; {', '.join(kept)} of {known.get('asOf')}"
+    return {**listed, "regions": {**listed["regions"], region: merged}}
+
+
 def monthly_cost(size: Size, region: str, prices: Mapping[str, Any] | None = None) -> Cost:
     """Fixed cost of a cluster per month. ``prices`` default to the list that is shipped."""
     listed = price_list() if prices is None else prices
@@ -102,40 +149,38 @@ def monthly_cost(size: Size, region: str, prices: Mapping[str, Any] | None = Non
         else:
             items[name] = amount.quantize(Decimal("0.01"), ROUND_HALF_UP)
 
+    def price(name: str, kind: str = "") -> Decimal | None:
+        found = known.get(name)
+        found = found.get(kind) if isinstance(found, Mapping) else found
+        return None if found is None else Decimal(found)
+
+    def times(quantity: Decimal | int, *prices: Decimal | None) -> Decimal | None:
+        given = [one for one in prices if one is not None]
+        return quantity * sum(given, Decimal(0)) if len(given) == len(prices) else None
+
     def fargate(count: int, cpu: int, memory: int) -> Decimal | None:
-        vcpu = known["fargateVcpuHour"].get(size.architecture)
-        gigabyte = known["fargateGbHour"].get(size.architecture)
+        vcpu = price("fargateVcpuHour", size.architecture)
+        gigabyte = price("fargateGbHour", size.architecture)
         if vcpu is None or gigabyte is None:
             return None
-        each = Decimal(vcpu) * cpu / 1024 + Decimal(gigabyte) * memory / 1024
+        each = vcpu * cpu / 1024 + gigabyte * memory / 1024
         return each * count * hours
 
     tasks = f"Fargate {size.architecture}"
     add("brokers", fargate(size.brokers, size.broker_cpu, size.broker_memory), tasks)
     add("connectors", fargate(size.connectors, size.connectors_cpu, size.connectors_memory), tasks)
-    instance = known["auroraInstanceHour"].get(size.instance_class)
-    add(
-        "database instances",
-        None if instance is None else Decimal(instance) * size.instances * hours,
-        size.instance_class,
-    )
-    balancers = Decimal(known["applicationLoadBalancerHour"]) + Decimal(
-        known["networkLoadBalancerHour"]
-    )
-    add("load balancers", balancers * hours, "load balancers")
+    instance = price("auroraInstanceHour", size.instance_class)
+    add("database instances", times(size.instances * hours, instance), size.instance_class)
+    balancers = price("applicationLoadBalancerHour"), price("networkLoadBalancerHour")
+    add("load balancers", times(hours, *balancers), "load balancers")
     if size.public:
-        add(
-            "public addresses",
-            Decimal(known["publicAddressHour"]) * 2 * _ZONES * hours,
-            "public addresses",
-        )
-    keys = Decimal(known["keyMonth"]) * 3 if size.own_keys else Decimal(0)
-    add(
-        "keys, secrets, private DNS",
-        keys + Decimal(known["secretMonth"]) * 3 + Decimal(known["hostedZoneMonth"]),
-        "keys and secrets",
-    )
+        addresses = times(2 * _ZONES * hours, price("publicAddressHour"))
+        add("public addresses", addresses, "public addresses")
+    held = [price("hostedZoneMonth"), times(3, price("secretMonth"))]
+    if size.own_keys:
+        held.append(times(3, price("keyMonth")))
+    add("keys, secrets, private DNS", times(1, *held), "keys and secrets")
     writes = size.brokers * _LEASE_WRITES_PER_HOUR
-    add("broker-id leases in S3", Decimal(known["bucketWrite"]) * writes * hours, "S3 requests")
+    add("broker-id leases in S3", times(writes * hours, price("bucketWrite")), "S3 requests")
     total = None if missing else sum(items.values(), Decimal(0))
     return Cost(total, items, tuple(dict.fromkeys(missing)), known["asOf"], listed["currency"])

@@ -27,10 +27,12 @@ def plan_scaling(
     region: str,
     parameters: Mapping[str, str],
     adoption: Sequence[Check] = (),
+    prices: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Give the plan as JSON. ``status`` is ``READY``, ``UNCHANGED`` or ``REFUSED``.
 
     ``parameters`` are those of the cluster's stack; an adopted one has no sizes, so no price.
+    ``prices`` is a price list, None for the one that is shipped.
     """
     configuration = observed.brokers.configuration
     case = None
@@ -60,7 +62,7 @@ def plan_scaling(
         "brokersWithoutPartition": [one.id for one in expected if not one.partitions],
         "checks": [check.as_dict() for check in checks],
         "adoption": [check.as_dict() for check in adoption],
-        "cost": _cost(parameters, observed.service.desired, requested, region),
+        "cost": _cost(parameters, observed.service.desired, requested, region, prices),
         "backup": BACKUP,
         "stop": "Before Camunda was asked: stop the execution, then request the present number. "
         "Afterwards Camunda's change goes on by itself; let it end.",
@@ -195,7 +197,13 @@ def _moves(
     return moves
 
 
-def _cost(parameters: Mapping[str, str], before: int, after: int, region: str) -> dict[str, Any]:
+def _cost(
+    parameters: Mapping[str, str],
+    before: int,
+    after: int,
+    region: str,
+    prices: Mapping[str, Any] | None,
+) -> dict[str, Any]:
     try:
         sizes = [
             Size.of(parameters, brokers=count, connectors=int(parameters["Connectors"]))
@@ -208,7 +216,7 @@ def _cost(parameters: Mapping[str, str], before: int, after: int, region: str) -
             "missing": ["the sizes of the cluster"],
         }
         return {"before": unknown, "after": unknown, "notIncluded": NOT_INCLUDED}
-    costs = [monthly_cost(size, region).as_dict() for size in sizes]
+    costs = [monthly_cost(size, region, prices).as_dict() for size in sizes]
     return {"before": costs[0], "after": costs[1], "notIncluded": NOT_INCLUDED}
 
 

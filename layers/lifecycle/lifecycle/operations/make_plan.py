@@ -30,12 +30,13 @@ from lifecycle.core.stack import (
 from lifecycle.core.trial import is_trial, trial_template
 from lifecycle.core.trial import tags as trial_tags
 from lifecycle.errors import ChangeSetRefused, ClusterBusy, PlanStale
+from lifecycle.operations.ask_prices import todays_prices
 from lifecycle.operations.change_stack import live_counts, store_template
 
 if TYPE_CHECKING:
     from lifecycle.core.operation import Operation
     from lifecycle.core.stack import ChangeSet, Stack
-    from lifecycle.ports import Artifacts, Clock, Operations, Schedules, Services, Stacks
+    from lifecycle.ports import Artifacts, Clock, Operations, Prices, Schedules, Services, Stacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Planner:
     services: Services
     artifacts: Artifacts
     schedules: Schedules
+    prices: Prices
     operations: Operations
     clock: Clock
     region: str
@@ -222,17 +224,19 @@ class Planner:
         defaults = {name: str(d.get("default", "")) for name, d in self.declarations.items()}
         before = present_parameters(present)
         after = {**defaults, **print_.parameters}
+        known = {**defaults, **before} if before else {}
         return Situation(
             cluster=cluster,
             region=self.region,
             stack=present,
             change_set=change_set,
-            before={**defaults, **before} if before else {},
+            before=known,
             after=after,
             counts=print_.counts,
             named=replace,
             machine=frozenset(n for n, d in self.declarations.items() if d.get("machine")),
             refusal=_refusal(present, change_set, print_, replace, after),
+            prices=todays_prices(self.prices, self.clock, self.region, known, after),
         )
 
     def _record(self, operation: Operation, *, result: str, key: str) -> None:

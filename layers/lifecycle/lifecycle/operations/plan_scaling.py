@@ -10,6 +10,7 @@ from lifecycle.core.adoption import adoption_checks
 from lifecycle.core.freeze import refuse_if_frozen
 from lifecycle.core.scaling_plan import plan_scaling, plan_text, summary
 from lifecycle.errors import ScalingRefused
+from lifecycle.operations.ask_prices import todays_prices
 
 if TYPE_CHECKING:
     from lifecycle.core.operation import Operation
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from lifecycle.core.stack import Stack
     from lifecycle.core.verification import Check
     from lifecycle.operations.scale_cluster import BrokerReader
-    from lifecycle.ports import Artifacts, Clock, Operations, ServiceDesigns
+    from lifecycle.ports import Artifacts, Clock, Operations, Prices, ServiceDesigns
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class ScalePlanner:
 
     reader: BrokerReader
     designs: ServiceDesigns
+    prices: Prices
     artifacts: Artifacts
     operations: Operations
     clock: Clock
@@ -62,6 +64,7 @@ class ScalePlanner:
                 region=self.region,
                 parameters=stack.parameters,
                 adoption=self._adoption(stack, observed),
+                prices=todays_prices(self.prices, self.clock, self.region, stack.parameters),
             ),
             "operationId": operation.operation_id,
             "madeAt": now.isoformat(timespec="seconds"),
