@@ -59,6 +59,7 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
     ("*", "s3:GetObject"): "the emulator reads a template without asking for its caller",
     ("*", "dynamodb:GetItem"): "read only after a conditional write was lost",
     ("*", "kms:GenerateDataKey"): "the emulator's SNS does not ask KMS",
+    ("*", "pricing:GetProducts"): "the emulator has no Price List API",
     ("*", "servicequotas:GetServiceQuota"): "the emulator has no Service Quotas",
     ("*", "servicequotas:GetAWSDefaultServiceQuota"): "the emulator has no Service Quotas",
     ("BeginOperation", "states:DescribeExecution"): "only for an expired lock",

@@ -54,7 +54,7 @@ _BROKER_STARTS: Final = frozenset(
     {
         "BROKER_MISSING",
         "BROKER_UNREACHABLE",
-        # Broker 0 is replaced like any other, and while it is gone nobody can read the configuration.
+        # Broker 0 is replaced like any other; while it is gone nobody reads the configuration.
         "COORDINATOR_UNREACHABLE",
         "PARTITION_REPLICAS_MISSING",
         "PARTITION_UNHEALTHY",
