@@ -334,7 +334,8 @@ def test_nobody_is_woken_by_scaling_out_and_in(cluster: Cluster) -> None:
 
         def ended(arn: str = execution) -> bool:
             time.sleep(BETWEEN)
-            assert cluster.check()["announced"] == "HEALTHY"
+            report = cluster.check()
+            assert report["announced"] == "HEALTHY", report["text"]
             return bool(states.describe_execution(executionArn=arn)["status"] != "RUNNING")
 
         assert eventually(ended, 180)

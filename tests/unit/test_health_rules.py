@@ -471,6 +471,22 @@ def test_a_scale_operation_explains_no_dead_survivor(world: HealthWorld) -> None
     assert "BROKER_MISSING" in codes(world.check())
 
 
+def test_a_removed_broker_that_the_topology_still_shows_is_not_missed(
+    world: HealthWorld,
+) -> None:
+    inside, _ = world.look()
+    answers = inside["answers"]
+    shown = {**answers["topology"]["brokers"][0], "nodeId": 3, "host": "10.0.0.99"}
+    answers["topology"]["brokers"].append({**shown, "partitions": []})
+    silent = {"address": "10.0.0.99", "problem": "10.0.0.99:9600: Connection refused."}
+    answers["exporting"].append({**answers["exporting"][0], **silent})
+    assert codes(world.check(inside=inside)) == set()
+    # A member is missed.
+    silent["address"] = answers["exporting"][0]["address"]
+    answers["exporting"][0] = {**answers["exporting"][0], **silent}
+    assert codes(world.check(inside=inside)) == {"BROKER_UNREACHABLE"}
+
+
 def test_an_expired_lock_explains_nothing(world: HealthWorld) -> None:
     scaling_out(world)
     world.hold("scale", minutes=4)

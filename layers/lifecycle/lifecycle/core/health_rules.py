@@ -319,8 +319,10 @@ def _reachability(facts: Facts) -> Iterator[Finding]:
     if brokers and len(mute) == len(brokers):
         yield found("MANAGEMENT_UNREACHABLE", f"{len(mute)} brokers: {mute[0].problem}")
         return
-    if mute:
-        yield found("BROKER_UNREACHABLE", "; ".join(one.problem for one in mute[:3]))
+    gone = _removed(facts)
+    missed = [one.problem for one in mute if one.address not in gone]
+    if missed:
+        yield found("BROKER_UNREACHABLE", "; ".join(missed[:3]))
     configuration_lost = seen(facts.configuration) is None and seen(facts.topology) is not None
     if configuration_lost and facts.configuration is not None:
         yield found(
@@ -329,6 +331,18 @@ def _reachability(facts: Facts) -> Iterator[Finding]:
                 ". "
             ),
         )
+
+
+def _removed(facts: Facts) -> set[str]:
+    """Addresses of brokers that are no members any more.
+
+    The topology is gossip: it shows a removed broker for seconds after its task has stopped.
+    """
+    configuration, topology = seen(facts.configuration), seen(facts.topology)
+    if configuration is None or topology is None:
+        return set()
+    members = set(configuration.broker_ids)
+    return {broker.host for broker in topology.brokers if broker.node_id not in members}
 
 
 def _missing(facts: Facts) -> list[BrokerId]:
