@@ -327,6 +327,34 @@ def test_applying_parameters_in_one_go(
     assert ended["startedBy"] == arn
 
 
+def test_a_reviewed_plan_is_applied_by_its_change_set(deployed: Deployed) -> None:
+    wanted = {"provision": {"parameters": {"LogRetentionDays": 60}}}
+    deployed.root.ask("POST", "/clusters/demo/plans", wanted, key="sixty")
+    plan = deployed.ended("demo.plan.sixty")["result"]["plan"]
+    assert plan["status"] == "READY"
+    reviewed = {"changeSet": plan["changeSet"]}
+    assert deployed.root.ask("PUT", "/clusters/demo", reviewed, key="apply").status == 202
+    ended = deployed.ended("demo.provision.apply")
+    assert ended["status"] == "SUCCEEDED", ended
+    again = deployed.root.ask("POST", "/clusters/demo/plans", wanted, key="again")
+    assert again.status == 202
+    assert deployed.ended("demo.plan.again")["result"]["plan"]["status"] == "UNCHANGED"
+
+
+def test_a_cluster_is_made_and_removed(deployed: Deployed) -> None:
+    trial = {"parameters": {"Trial": "true", "Connectors": 0}}
+    assert deployed.root.ask("PUT", "/clusters/brief", trial, key="make").status == 202
+    made = deployed.ended("brief.provision.make", 120)
+    assert made["status"] == "SUCCEEDED", made
+    wrong = deployed.root.ask("DELETE", "/clusters/brief", {"confirm": "grief"}, key="typo")
+    is_problem(wrong, 400)
+    gone = deployed.root.ask("DELETE", "/clusters/brief", {"confirm": "brief"}, key="remove")
+    assert gone.status == 202, gone
+    ended = deployed.ended("brief.teardown.remove", 120)
+    assert ended["status"] == "SUCCEEDED", ended
+    is_problem(deployed.root.ask("GET", "/clusters/brief"), 404)
+
+
 def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
