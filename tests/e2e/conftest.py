@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from local.fargate.programs import EXPORT_VARIABLE
 from tests.support.cloud import Cloud, running
+from tests.support.ledger import Ledger, listening
 
 if TYPE_CHECKING:
     from local.component import Instance
@@ -20,8 +22,17 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
 
 
 @pytest.fixture(scope="session")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
-    """An instance with real brokers."""
+def ledger() -> Iterator[Ledger]:
+    """Where the real brokers export to."""
+    with listening("127.0.0.1") as found, pytest.MonkeyPatch.context() as environment:
+        environment.setenv(EXPORT_VARIABLE, found.url)
+        yield found
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory, ledger: Ledger) -> Iterator[Instance]:
+    """An instance with real brokers, which export to the ledger."""
+    del ledger
     with running(tmp_path_factory.mktemp("real"), "127.157", "real") as instance:
         yield instance
 

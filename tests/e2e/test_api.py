@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from jsonschema import Draft202012Validator
 
+from tools.api_client import Answer, Client
 from tools.generate_openapi import schemas
 
 if TYPE_CHECKING:
@@ -34,47 +31,6 @@ PLAN = [*READ, "POST/clusters/*/plans"]
 SCALE = [*PLAN, "PUT/clusters/*/brokers"]
 ADMINISTER = [*SCALE, "PUT/clusters/*", "DELETE/clusters/*"]
 POLICIES = {"viewer": READ, "planner": PLAN, "operator": SCALE, "administrator": ADMINISTER}
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    headers: dict[str, str]
-    document: Any
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Client:
-    """Asks the API with one identity; without credentials, unsigned."""
-
-    url: str
-    region: str
-    credentials: Credentials | None
-
-    def ask(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Answer:
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
-        if key is not None:
-            headers["Idempotency-Key"] = key
-        request = AWSRequest(method, self.url + path, data=data, headers=headers)
-        if self.credentials is not None:
-            SigV4Auth(self.credentials, "execute-api", self.region).add_auth(request)
-        sent = urllib.request.Request(
-            self.url + path, data=data, headers=dict(request.headers.items()), method=method
-        )
-        began = time.monotonic()
-        try:
-            with urllib.request.urlopen(sent, timeout=40) as answer:
-                status, told, text = answer.status, answer.headers, answer.read()
-        except urllib.error.HTTPError as error:
-            status, told, text = error.code, error.headers, error.read()
-        return Answer(
-            status,
-            {name.lower(): value for name, value in told.items()},
-            json.loads(text),
-            time.monotonic() - began,
-        )
 
 
 @dataclass(frozen=True)

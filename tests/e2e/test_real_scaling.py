@@ -17,10 +17,11 @@ import pytest
 
 from tests.e2e.test_scaling import SERVICE, Scaling
 from tests.support.cloud import eventually
-from tests.support.traffic import Traffic
+from tools.traffic import Traffic
 
 if TYPE_CHECKING:
     from local.component import Instance
+    from tests.support.ledger import Ledger
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +50,16 @@ def following(cloud: Scaling, execution: str) -> bool:
     return cloud.in_progress(execution, "ChangeBrokers")
 
 
-def test_three_to_four_while_a_second_request_is_told_of_the_first(cloud: Scaling) -> None:
-    execution = cloud.begin(4)
-    assert eventually(lambda: cloud.locks() != [], 30)
-    refused = cloud.scale(5)
-    assert refused["error"] == "ClusterBusy", refused
-    assert execution.rsplit(":", 1)[-1] in refused["cause"]
-    brokers(cloud, execution, 3, 4)
+def test_three_to_four_while_a_second_request_is_told_of_the_first(
+    cloud: Scaling, traffic: Traffic
+) -> None:
+    with traffic.undisturbed():
+        execution = cloud.begin(4)
+        assert eventually(lambda: cloud.locks() != [], 30)
+        refused = cloud.scale(5)
+        assert refused["error"] == "ClusterBusy", refused
+        assert execution.rsplit(":", 1)[-1] in refused["cause"]
+        brokers(cloud, execution, 3, 4)
 
 
 def test_four_to_six_while_a_broker_dies_as_it_joins(cloud: Scaling) -> None:
@@ -66,14 +70,17 @@ def test_four_to_six_while_a_broker_dies_as_it_joins(cloud: Scaling) -> None:
     brokers(cloud, execution, 4, 6)
 
 
-def test_six_to_three_aborted_in_the_middle_and_asked_for_again(cloud: Scaling) -> None:
-    aborted = cloud.begin(3)
-    assert eventually(lambda: following(cloud, aborted), 120)
-    cloud.client("stepfunctions").stop_execution(executionArn=aborted)
-    assert eventually(lambda: cloud.locks() == [], 30)
-    # Partitions may still move: nobody lowered the count under them.
-    assert cloud.counts("demo")[SERVICE] == (6, 6)
-    brokers(cloud, cloud.begin(3), 6, 3)
+def test_six_to_three_aborted_in_the_middle_and_asked_for_again(
+    cloud: Scaling, traffic: Traffic
+) -> None:
+    with traffic.undisturbed():
+        aborted = cloud.begin(3)
+        assert eventually(lambda: following(cloud, aborted), 120)
+        cloud.client("stepfunctions").stop_execution(executionArn=aborted)
+        assert eventually(lambda: cloud.locks() == [], 30)
+        # Partitions may still move: nobody lowered the count under them.
+        assert cloud.counts("demo")[SERVICE] == (6, 6)
+        brokers(cloud, cloud.begin(3), 6, 3)
 
 
 def test_three_to_five_while_the_coordinator_is_frozen(cloud: Scaling) -> None:
@@ -86,9 +93,10 @@ def test_three_to_five_while_the_coordinator_is_frozen(cloud: Scaling) -> None:
     brokers(cloud, execution, 3, 5)
 
 
-def test_five_to_four(cloud: Scaling) -> None:
+def test_five_to_four(cloud: Scaling, traffic: Traffic) -> None:
     before = cloud.brokers()
-    brokers(cloud, cloud.begin(4), 5, 4)
+    with traffic.undisturbed():
+        brokers(cloud, cloud.begin(4), 5, 4)
     assert cloud.brokers() == {node: before[node] for node in range(4)}
 
 
@@ -105,8 +113,12 @@ def test_a_new_image_is_moved_to_broker_by_broker(cloud: Scaling) -> None:
 
 
 def test_everything_acknowledged_is_there_and_finished_once(
-    traffic: Traffic,
+    traffic: Traffic, ledger: Ledger
 ) -> None:
     traffic.stop()
     traffic.verify()
     assert len(traffic.instances) > 200
+    assert eventually(lambda: ledger.caught_up(traffic.instances), 60), "not all was exported"
+    wrong = ledger.contradictions(traffic.instances, traffic.completed, traffic.published)
+    assert not wrong, f"{len(wrong)}: {wrong[:10]}"
+    assert len(ledger.partitions) == 3

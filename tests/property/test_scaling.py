@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 from typing import Any
 
 import pytest
@@ -117,9 +118,12 @@ class Scaling(RuleBasedStateMachine):
 
     executions = Bundle("executions")
 
-    @initialize(dialect=st.sampled_from(["8.9", "8.6"]), brokers=st.integers(3, 5))
-    def begin(self, dialect: Any, brokers: int) -> None:
+    @initialize(
+        dialect=st.sampled_from(["8.9", "8.6"]), brokers=st.integers(3, 5), restless=st.booleans()
+    )
+    def begin(self, dialect: Any, brokers: int, restless: bool) -> None:
         self.world = ScalingWorld(brokers, dialect=dialect, partitions=4, factor=FACTOR)
+        self.world.tasks.restless = restless
         self.numbers = itertools.count(1)
         self.running: Execution | None = None
         self.killed: set[int] = set()
@@ -229,6 +233,20 @@ class Scaling(RuleBasedStateMachine):
         self.world.pass_seconds(5)
         self.accident = False
 
+    @precondition(lambda self: self.world.cluster.pending is not None)
+    @rule()
+    def somebody_cancels_the_change(self) -> None:
+        """Camunda leaves what was done; brokers and replicas may stay half-way."""
+        cluster = self.world.cluster
+        assert cluster.pending is not None
+        cluster.cancel(cluster.pending.id, now=self.world.brokers.now)
+
+    @precondition(lambda self: self.world.cluster.pending is None)
+    @rule(count=st.integers(FACTOR, MOST))
+    def somebody_asks_camunda_directly(self, count: int) -> None:
+        with contextlib.suppress(LifecycleError):
+            self.world.brokers.scale_brokers(count)
+
     @rule(how=st.sampled_from(["before", "after", "refused"]))
     def the_next_answer_is_lost(self, how: str) -> None:
         self.world.management.lost = [how]
@@ -291,12 +309,15 @@ class Scaling(RuleBasedStateMachine):
             assert world.protected == 0
 
     def _follow_advice(self, execution: Execution) -> None:
-        """Do what the refusal says: ask for the present number first, or wait for the change."""
+        """Do what the refusal says: ask for the number that it names first, or wait."""
         world = self.world
         message = execution.error.message if execution.error else ""
         world.pass_seconds(120)
-        if "present number of brokers first" in message:
-            present = Execution(max(world.members) + 1, next(self.numbers))
+        count = max(world.members) + 1 if "present number of brokers first" in message else 0
+        if led := re.search(r"leads to (\d+) brokers", message):
+            count = int(led[1])
+        if count:
+            present = Execution(count, next(self.numbers))
             for _ in range(400):
                 present.step(world)
                 if present.ended:
@@ -327,7 +348,7 @@ class Scaling(RuleBasedStateMachine):
 
 
 Scaling.TestCase.settings = settings(
-    max_examples=150,
+    max_examples=60,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

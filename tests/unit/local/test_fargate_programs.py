@@ -9,7 +9,14 @@ import pytest
 
 from local.config import LocalConfig
 from local.downloads import CAMUNDA
-from local.fargate.programs import CannotStartError, ContainerStart, Programs, repository
+from local.fargate.programs import (
+    EXPORT_VARIABLE,
+    CannotStartError,
+    ContainerStart,
+    Programs,
+    exporting,
+    repository,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -55,6 +62,17 @@ def test_a_real_broker_keeps_its_data_by_node_id(
     assert (tmp_path / "node-1").is_dir()
     assert launch.command[-1] == "io.camunda.application.StandaloneBroker"
     assert "hush" not in str(launch)
+
+
+def test_a_real_broker_exports_only_where_it_is_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert exporting() == {}
+    monkeypatch.setenv(EXPORT_VARIABLE, "http://127.0.0.1:9200")
+    assert exporting()["ZEEBE_BROKER_EXPORTERS_RECORDS_ARGS_URL"] == "http://127.0.0.1:9200"
+    monkeypatch.setenv("CAMUNDA_LIFECYCLE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache" / CAMUNDA.directory).mkdir(parents=True)
+    assert exporting().items() <= programs(tmp_path).launch(start(tmp_path)).environment.items()
 
 
 def test_the_fake_broker_is_told_the_sizes(tmp_path: Path) -> None:

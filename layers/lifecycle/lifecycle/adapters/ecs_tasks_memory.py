@@ -29,7 +29,8 @@ class MemoryBrokerTasks:
 
     ``leases`` tells how many node ids there are; ``on_start`` and ``on_stop`` hear of broker
     processes (node id, address). ``refusal`` is why tasks cannot be placed, while it is set;
-    ``fails`` holds revisions whose tasks never run.
+    ``fails`` holds revisions whose tasks never run. ``restless`` has a changed count show its
+    deployment in progress until its tasks are there, which ECS does not promise not to do.
     """
 
     now: Callable[[], int]
@@ -48,6 +49,7 @@ class MemoryBrokerTasks:
     started: int = 0
     revision: str = FIRST_REVISION
     fails: set[str] = field(default_factory=set)
+    restless: bool = False
 
     # The port
 
@@ -76,6 +78,9 @@ class MemoryBrokerTasks:
     ) -> None:
         """Set the count; tasks follow with the next ``tick``."""
         del ecs_cluster, service
+        if self.restless and count != self.desired:
+            primary, *older = self.deployments
+            self.deployments = (replace(primary, rollout_state="IN_PROGRESS"), *older)
         self.desired, self.minimum_healthy = count, minimum_healthy
 
     def protect(self, ecs_cluster: str, task_ids: Sequence[str], *, minutes: int) -> None:

@@ -59,6 +59,11 @@ class InMemoryManagement:
         self.pass_time(0)
 
     @property
+    def now(self) -> float:
+        """Present time, in seconds since this began."""
+        return self._now
+
+    @property
     def running(self) -> frozenset[int]:
         """Brokers whose processes run, whether they may take part or not."""
         return frozenset(self._started)

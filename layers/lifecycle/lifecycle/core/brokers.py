@@ -122,6 +122,16 @@ def leads_to(configuration: ClusterConfiguration) -> frozenset[BrokerId] | None:
     return frozenset(members)
 
 
+def direction(configuration: ClusterConfiguration) -> str:
+    """Say in words where the pending change leads."""
+    ids = leads_to(configuration)
+    if ids is None:
+        return "removes brokers by force"
+    if ids == frozenset(range(len(ids))):
+        return f"leads to {len(ids)} brokers"
+    return f"leads to the brokers {', '.join(sorted(map(str, ids)))}"
+
+
 def _is_forced(pending: PendingChange) -> bool:
     forced = {OperationKind.BROKER_FORCE_REMOVE, OperationKind.PARTITION_FORCE_RECONFIGURE}
     return any(step.kind in forced for step in (*pending.completed, *pending.pending))

@@ -12,7 +12,13 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.core.brokers import BrokersSeen, half_done, holders, tasks_of_brokers
+from lifecycle.core.brokers import (
+    BrokersSeen,
+    direction,
+    half_done,
+    holders,
+    tasks_of_brokers,
+)
 from lifecycle.core.scaling_checks import failed, preconditions, refusal_text, required
 from lifecycle.core.scaling_table import Case, Change, Members, Row, Step, read_case, row_for
 from lifecycle.core.topology import (
@@ -516,8 +522,8 @@ def refused_by_table(case: Case, configuration: ClusterConfiguration, row: Row) 
     if pending is not None:
         return failed(
             "no other cluster change",
-            f"change {pending.id} is under way and leads elsewhere: {_progress(pending)} "
-            f"({row.why})",
+            f"change {pending.id} is under way and {direction(configuration)}: "
+            f"{_progress(pending)} ({row.why})",
         )
     if case.members is Members.GAP:
         ids = _joined(configuration.broker_ids)

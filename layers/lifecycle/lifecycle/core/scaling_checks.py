@@ -68,7 +68,8 @@ PRECONDITIONS: Final[tuple[Precondition, ...]] = (
     Precondition(
         "no other cluster change",
         "Camunda has no change under way but one that leads to the requested brokers",
-        "Wait until that change has ended; it is never cancelled from here.",
+        "Wait until that change has ended, or request the number of brokers that it leads to: "
+        "then it is given the tasks it needs and followed. It is never cancelled from here.",
     ),
     Precondition(
         "no half-done change",

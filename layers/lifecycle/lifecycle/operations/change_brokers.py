@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.core.brokers import half_done, has_gap, leads_to
+from lifecycle.core.brokers import direction, half_done, has_gap, leads_to
 from lifecycle.core.scaling_checks import refusal
 from lifecycle.errors import ChangeInProgress, LifecycleError, ManagementAmbiguous
 
@@ -70,7 +70,8 @@ class BrokerChanger:
             return None
         if leads_to(configuration) != frozenset(range(count)):
             raise refusal(
-                "no other cluster change", f"change {pending.id} is under way and leads elsewhere"
+                "no other cluster change",
+                f"change {pending.id} is under way and {direction(configuration)}",
             )
         return pending.id
 

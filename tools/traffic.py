@@ -107,6 +107,15 @@ class Traffic:
             time.sleep(0.2)
         self._drained.set()
 
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Hold that nobody outside notices what happens in this block: not one request fails."""
+        before, sent = len(self.failures), self.requests.total()
+        yield
+        failed = [text for _, text in self.failures[before:]]
+        assert not failed, f"{len(failed)} of {self.requests.total() - sent}: {failed[:5]}"
+        assert self.requests.total() > sent, "no request was made"
+
     def unfinished(self) -> set[int]:
         """Instances that were acknowledged and whose job is not completed."""
         return set(self.instances.values()) - self.completed.keys()
