@@ -23,6 +23,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from lifecycle.core.brokers import half_done, leads_to
 from lifecycle.core.scaling import Action
 from lifecycle.core.scaling_table import (
     TABLE,
@@ -32,6 +33,7 @@ from lifecycle.core.scaling_table import (
     possible,
     row_for,
 )
+from lifecycle.core.topology import ClusterConfiguration, read_configuration
 from lifecycle.errors import LifecycleError
 
 from tests.support.scaling import CLUSTER_OUTPUTS, ScalingWorld, scale_operation
@@ -127,6 +129,7 @@ class Scaling(RuleBasedStateMachine):
         self.numbers = itertools.count(1)
         self.running: Execution | None = None
         self.killed: set[int] = set()
+        self.cancelled = 0
         self._watch_ecs()
         self._watch_changes()
 
@@ -239,11 +242,15 @@ class Scaling(RuleBasedStateMachine):
         """Camunda leaves what was done; brokers and replicas may stay half-way."""
         cluster = self.world.cluster
         assert cluster.pending is not None
+        ids = leads_to(self._configuration())
+        assert ids is not None
+        self.cancelled = len(ids)
         cluster.cancel(cluster.pending.id, now=self.world.brokers.now)
 
-    @precondition(lambda self: self.world.cluster.pending is None)
+    @precondition(lambda self: not half_done(self._configuration(), FACTOR))
     @rule(count=st.integers(FACTOR, MOST))
     def somebody_asks_camunda_directly(self, count: int) -> None:
+        """Not on top of what a cancelled change left: that may bury it for good."""
         with contextlib.suppress(LifecycleError):
             self.world.brokers.scale_brokers(count)
 
@@ -309,20 +316,35 @@ class Scaling(RuleBasedStateMachine):
             assert world.protected == 0
 
     def _follow_advice(self, execution: Execution) -> None:
-        """Do what the refusal says: ask for the number that it names first, or wait."""
+        """Do what the refusal says: wait, stop a task that it names, ask for a number first."""
         world = self.world
         message = execution.error.message if execution.error else ""
         world.pass_seconds(120)
-        count = max(world.members) + 1 if "present number of brokers first" in message else 0
+        for node in re.findall(r"runs broker (\d+), which does not belong", message):
+            self._accident(int(node))
+            world.pass_seconds(10)
+        counts = []
         if led := re.search(r"leads to (\d+) brokers", message):
-            count = int(led[1])
-        if count:
+            counts.append(int(led[1]))
+        if (
+            "the cancelled change led to"
+            in f"{message} {execution.error and execution.error.next_step}"
+        ):
+            counts.append(self.cancelled)
+        if "present number of brokers first" in message:
+            counts.append(max(world.members) + 1)
+        if "below the hole" in message:
+            counts.append(min(set(range(MOST)) - set(world.members)))
+        for count in counts:
             present = Execution(count, next(self.numbers))
             for _ in range(400):
                 present.step(world)
                 if present.ended:
                     break
             world.journal.release(present.operation)
+
+    def _configuration(self) -> ClusterConfiguration:
+        return read_configuration(self.world.cluster.configuration())
 
     def _replace_hanging(self) -> None:
         for node in self.killed:
@@ -348,7 +370,7 @@ class Scaling(RuleBasedStateMachine):
 
 
 Scaling.TestCase.settings = settings(
-    max_examples=60,
+    max_examples=150,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

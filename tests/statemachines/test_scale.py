@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
+from lifecycle.adapters.management_simulation import Member
 from lifecycle.core.services import Deployment
 from lifecycle.errors import AwsUnavailable, ManagementAmbiguous
 from lifecycle.settings import Settings
@@ -221,6 +222,10 @@ class TestRefusals:
         assert result.error == "ScalingRefused"
         assert "no other cluster change:" in result.cause
         assert scale.world.tasks.desired == 3
+        # It waits for brokers that nobody starts: the way out is to ask for what it leads to.
+        assert "leads to 5 brokers" in result.cause
+        assert scale.run(5, number=2).status == "SUCCEEDED"
+        scale.settled(5)
 
     def test_a_gap_in_the_ids(self, scale: Scale) -> None:
         del scale.world.cluster.members[1]
@@ -378,6 +383,67 @@ def test_a_cancelled_change_is_told_and_finished_by_the_next_run(scale: Scale) -
     scale.on_wait = lambda: None
     result = scale.run(4, number=2)
     assert result.status == "SUCCEEDED", result.cause
+    scale.settled(4)
+
+
+def cancelled_after(scale: Scale, count: int, state: str) -> None:
+    """Scale, and cancel the change as soon as a replica is in that state."""
+
+    def cancel() -> None:
+        cluster = scale.world.cluster
+        states = {r.state for m in cluster.members.values() for r in m.partitions.values()}
+        if cluster.pending is not None and state in states:
+            cluster.cancel(cluster.pending.id, now=cluster.pending.started + 1)
+
+    scale.world.cluster.step_seconds = 2.0
+    scale.on_wait = cancel
+    result = scale.run(count)
+    assert (result.status, result.error) == ("FAILED", "ChangeNotCompleted"), result.cause
+    scale.on_wait = lambda: None
+    scale.world.cluster.step_seconds = 0.3
+
+
+@pytest.mark.parametrize("state", ["JOINING", "LEAVING"])
+def test_a_cancelled_scale_in_is_gone_on_with_by_asking_for_it_again(
+    scale: Scale, state: str
+) -> None:
+    assert scale.run(5).status == "SUCCEEDED"
+    cancelled_after(scale, 3, state)
+    result = scale.run(3, number=3)
+    assert result.status == "SUCCEEDED", result.cause
+    scale.settled(3)
+
+
+def test_what_the_present_number_cannot_finish_is_told_with_the_way_out(scale: Scale) -> None:
+    """Camunda plans nothing for a replica that joins where it is not wanted."""
+    assert scale.run(4).status == "SUCCEEDED"
+    cancelled_after(scale, 3, "JOINING")
+    result = scale.run(4, number=3)
+    assert (result.status, result.error) == ("FAILED", "ScalingNotSettled"), result.cause
+    assert "JOINING" in result.cause
+    assert "Request the number of brokers that the cancelled change led to" in result.cause
+    assert scale.run(3, number=4).status == "SUCCEEDED"
+    scale.settled(3)
+
+
+def test_a_removal_of_several_that_left_a_hole_is_gone_on_with(scale: Scale) -> None:
+    """Six to three, cancelled when the first of three brokers was out of the configuration."""
+    world = scale.world
+    world.cluster.leases = world.tasks.desired = 6
+    world.cluster.members |= {4: Member(), 5: Member()}
+    world.pass_seconds(10)
+    refused(scale, 5, "broker ids without a gap")
+    assert scale.run(3, number=2).status == "SUCCEEDED"
+    scale.settled(3)
+
+
+def test_a_gateway_that_has_not_heard_of_everything_yet_is_asked_again(scale: Scale) -> None:
+    presence = scale.world.cluster.brokers[2]
+    presence.ready = False
+    presence.started = scale.world.brokers.now + 5
+    started = scale.world.brokers._started
+    started[2] = presence.started
+    assert scale.run(4).status == "SUCCEEDED"
     scale.settled(4)
 
 

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
-from lifecycle.core.brokers import BrokerService, BrokerTask, leads_to, tasks_of_brokers
+from lifecycle.core.brokers import (
+    BrokerService,
+    BrokerTask,
+    half_done,
+    half_done_places,
+    has_gap,
+    leads_to,
+    left_unfinished,
+    tasks_of_brokers,
+)
 from lifecycle.core.request import MOST_BROKERS
 from lifecycle.core.scale_request import read_scale_request
 from lifecycle.core.scaling import Action, Memory, Observed, decide, next_look
-from lifecycle.core.topology import read_configuration, read_topology
+from lifecycle.core.scaling_checks import preconditions
+from lifecycle.core.topology import (
+    ClusterConfiguration,
+    PendingChange,
+    Place,
+    PlannedChange,
+    formation,
+    read_configuration,
+    read_planned_change,
+    read_topology,
+)
 from lifecycle.core.verification import Result
 from lifecycle.errors import (
     InvalidRequest,
     ManagementUnavailable,
     ScalingNotSettled,
+    ScalingRefused,
     TasksNotPlaced,
 )
 from lifecycle.operations.scale_cluster import refuse_to_lower
@@ -112,6 +133,147 @@ def test_memory_survives_the_state_machine() -> None:
     assert Memory.from_state(memory.as_state()) == memory
 
 
+def test_what_only_looks_wrong_is_waited_for_and_then_refused(world: ScalingWorld) -> None:
+    world.cluster.brokers[2].ready = False
+    seen = observed(world)
+    decision = decide(seen, 4, Memory())
+    assert decision.action is Action.WAIT
+    assert "partitions healthy: " in decision.reason
+    assert decision.memory.back_to == 0, "nothing was asked for, so nothing is to be taken back"
+    assert decide(replace(seen, now=seen.now + 19), 4, decision.memory).action is Action.WAIT
+    with pytest.raises(ScalingRefused, match="partitions healthy"):
+        decide(replace(seen, now=seen.now + 20), 4, decision.memory)
+
+
+def test_what_is_wrong_for_good_is_refused_at_once_with_all_that_looks_wrong(
+    world: ScalingWorld,
+) -> None:
+    world.cluster.brokers[2].ready = False
+    world.quota.limit, world.quota.used = 14.0, 13.0
+    with pytest.raises(ScalingRefused, match=r"partitions healthy: .*Fargate quota: "):
+        decide(observed(world), 4, Memory())
+
+
+@pytest.mark.parametrize("requested", [3, 4, 5])
+def test_a_plan_that_gives_up_copies_is_never_carried_out(
+    world: ScalingWorld, requested: int
+) -> None:
+    """After a forced removal Camunda plans with the lower factor, whatever was configured."""
+    assert world.tasks.desired == 3
+    seen = observed(world, requested)
+    assert seen.brokers.plan is not None
+    fewer = tuple(
+        replace(member, partitions=member.partitions[:1]) for member in seen.brokers.plan.expected
+    )
+    plan = replace(seen.brokers.plan, expected=fewer)
+    checks = preconditions(
+        service=seen.service,
+        brokers=replace(seen.brokers, plan=plan),
+        surroundings=seen.surroundings,
+        requested=requested,
+        partitions=3,
+        replication_factor=3,
+        out=False,
+        begun=False,
+    )
+    (check,) = [one for one in checks if one.result is Result.FAIL]
+    assert check.name == "every copy is kept"
+    assert re.search(r"partition \d would have [012] of 3", check.seen)
+    assert "replicationFactor" in check.remedy
+
+
+class TestHalfDone:
+    def configuration(self, **states: str) -> ClusterConfiguration:
+        """Three copies of partition 1 on brokers 0, 1, 2; more by broker and state."""
+        placed = {0: "ACTIVE", 1: "ACTIVE", 2: "ACTIVE"}
+        placed |= {int(node[1:]): state for node, state in states.items()}
+        return read_configuration(
+            {
+                "brokers": [
+                    {"id": n, "state": "ACTIVE", "partitions": [{"id": 1, "state": state}]}
+                    for n, state in placed.items()
+                ]
+            }
+        )
+
+    def plan(self, *operations: tuple[str, int]) -> PlannedChange:
+        planned = [
+            {"operation": kind, "brokerId": node, "partitionId": 1} for kind, node in operations
+        ]
+        shape = {"changeId": 9, "currentTopology": [], "expectedTopology": []}
+        return read_planned_change({**shape, "plannedChanges": planned})
+
+    def test_three_copies_are_whole(self) -> None:
+        assert half_done(self.configuration(), 3) == ()
+
+    @pytest.mark.parametrize("state", ["JOINING", "LEAVING"])
+    def test_what_comes_or_goes_is_finished_by_a_step_about_it(self, state: str) -> None:
+        seen = self.configuration(b3=state)
+        assert left_unfinished(seen, None, 3) == (f"partition 1 is {state} on broker 3",)
+        assert left_unfinished(seen, self.plan(("PARTITION_LEAVE", 2)), 3) != ()
+        assert left_unfinished(seen, self.plan(("PARTITION_LEAVE", 3)), 3) == ()
+        assert left_unfinished(seen, self.plan(("PARTITION_JOIN", 3)), 3) == ()
+        assert half_done_places(seen, 3) == {(3, 1)}
+
+    def test_what_has_come_while_nothing_has_gone_yet(self) -> None:
+        seen = self.configuration(b3="ACTIVE")
+        assert half_done(seen, 3) == ("partition 1 has 4 of 3 copies",)
+        plan = self.plan(("PARTITION_LEAVE", 0))
+        assert left_unfinished(seen, plan, 3) == ()
+        assert half_done_places(seen, 3) == {(None, 1)}
+
+    @pytest.mark.parametrize("leader", range(4))
+    @pytest.mark.parametrize(
+        ("places", "sick", "well"),
+        [
+            ({(None, 1)}, None, True),
+            ({(None, 1)}, 2, True),  # three healthy copies are left
+            ({(3, 1)}, None, True),
+            ({(3, 1)}, 3, True),
+            ({(3, 1)}, 2, False),
+            (set(), None, False),  # four of three, and nothing half-done explains it
+        ],
+    )
+    def test_the_copies_that_count_are_there_and_somebody_leads(
+        self, leader: int, places: set[Place], sick: int | None, well: bool
+    ) -> None:
+        def replica(node: int) -> dict[str, object]:
+            role = "leader" if node == leader else "follower"
+            health = "unhealthy" if node == sick else "healthy"
+            return {"partitionId": 1, "role": role, "health": health}
+
+        seen = read_topology(
+            {"brokers": [{"nodeId": n, "host": "", "partitions": [replica(n)]} for n in range(4)]}
+        )
+        formed = formation(
+            None, seen, brokers=0, partitions=1, replication_factor=3, half_done=places
+        )
+        assert formed.formed is well
+
+    def test_nothing_is_half_done_while_a_change_is_under_way(self) -> None:
+        seen = replace(self.configuration(b3="ACTIVE"), pending_change=PendingChange(7, (), ()))
+        assert half_done(seen, 3) == ()
+
+
+@pytest.mark.parametrize(
+    ("ids", "requested", "gap"),
+    [
+        ([0, 1, 2], 3, False),
+        ([0, 1, 2], 9, False),
+        ([0, 1, 2, 4, 5], 3, False),  # a removal of 3, 4 and 5 that was cancelled
+        ([0, 1, 2, 4, 5], 4, True),
+        ([0, 1, 2, 4, 5], 6, True),
+        ([0, 2, 3], 3, True),
+        (["zone-a_0", "zone-b_0", "zone-b_1"], 3, True),
+    ],
+)
+def test_a_hole_is_in_the_way_only_of_what_would_fill_it(
+    ids: list[object], requested: int, gap: bool
+) -> None:
+    seen = read_configuration({"brokers": [{"id": n, "state": "ACTIVE"} for n in ids]})
+    assert has_gap(seen, requested) is gap
+
+
 class TestLowering:
     NOW = 1000
 
@@ -175,6 +337,28 @@ def test_a_broker_at_the_address_of_a_task_that_stops_has_no_task() -> None:
     )
     found = tasks_of_brokers(BrokerService("brokers", 2, (), tasks), topology)
     assert {node: task.task_id for node, task in found.items()} == {0: "a"}
+
+
+def test_a_task_with_an_id_that_no_member_has_is_named_when_a_broker_is_missing(
+    world: ScalingWorld,
+) -> None:
+    """A cancelled change left a lease; the replacement of the broker that died took that one."""
+    seen = observed(world, 3)
+    topology = seen.brokers.topology
+    assert topology is not None
+    first, *others = topology.brokers
+    assert first.node_id == 0
+    taken = replace(first, node_id=3, partitions=())
+    brokers = replace(seen.brokers, topology=replace(topology, brokers=(*others, taken)))
+    task = tasks_of_brokers(seen.service, topology)[0]
+    words = f"task {task.task_id} runs broker 3, which does not belong to the cluster"
+    seen = replace(seen, brokers=brokers)
+    late = replace(seen, now=seen.now + 901)
+    fresh, settling = decide(seen, 4, Memory()), decide(seen, 3, Memory(begun=True))
+    with pytest.raises(ScalingRefused, match=words):
+        decide(late, 4, fresh.memory)
+    with pytest.raises(ScalingNotSettled, match=words):
+        decide(late, 3, settling.memory)
 
 
 class TestRequest:

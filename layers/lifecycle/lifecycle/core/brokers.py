@@ -6,9 +6,10 @@ host that the topology gives is the task's private address.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lifecycle.core.topology import (
     ClusterConfiguration,
@@ -22,7 +23,7 @@ from lifecycle.core.topology import (
 
 if TYPE_CHECKING:
     from lifecycle.core.services import Deployment
-    from lifecycle.core.topology import BrokerId, PendingChange
+    from lifecycle.core.topology import BrokerId, PendingChange, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +91,16 @@ class BrokersSeen:
     problems: tuple[str, ...] = ()
 
 
-def has_gap(configuration: ClusterConfiguration) -> bool:
-    """Tell whether the broker ids are anything else than 0, 1, 2 … without a hole."""
-    return configuration.broker_ids != tuple(range(len(configuration.members)))
+def has_gap(configuration: ClusterConfiguration, requested: int) -> bool:
+    """Tell whether asking for a count would do more than add or remove the highest ids.
+
+    Ids above a hole may go, as they do when a removal of several is gone on with; a hole is never
+    filled, and ids that are no numbers belong to zones.
+    """
+    ids = set(configuration.broker_ids)
+    if ids == set(range(len(ids))):
+        return False
+    return any(isinstance(node, str) for node in ids) or not set(range(requested)) <= ids
 
 
 def span(configuration: ClusterConfiguration) -> int:
@@ -137,18 +145,69 @@ def _is_forced(pending: PendingChange) -> bool:
     return any(step.kind in forced for step in (*pending.completed, *pending.pending))
 
 
-def half_done(configuration: ClusterConfiguration) -> tuple[str, ...]:
-    """Say what a change left half-way: brokers and replicas that come or go, and no change."""
-    return tuple(_half_done(configuration)) if configuration.pending_change is None else ()
+def half_done(configuration: ClusterConfiguration, copies: int = 0) -> tuple[str, ...]:
+    """Say what a change left half-way: brokers and replicas that come or go, and no change.
+
+    With ``copies``, the replication factor, also what has come while nothing has gone for it.
+    """
+    return tuple(text for _, text in _half_done(configuration, copies))
 
 
-def _half_done(configuration: ClusterConfiguration) -> Iterator[str]:
+def half_done_places(configuration: ClusterConfiguration, copies: int) -> frozenset[Place]:
+    """Give the same as places: a broker, a replica, or a partition with more than ``copies``."""
+    return frozenset(place for place, _ in _half_done(configuration, copies))
+
+
+def left_unfinished(
+    configuration: ClusterConfiguration, plan: PlannedChange | None, copies: int
+) -> tuple[str, ...]:
+    """Say what would still be half-way after that plan: no step of it is about it.
+
+    Camunda takes what is joining for absent: it plans the join again where it is wanted, and
+    nothing at all where it is not. So mostly only the change that was cancelled finishes it.
+    """
+    steps = plan.operations if plan is not None else ()
+    finished = {(step.broker, step.partition) for step in steps if step.kind in _COMING_OR_GOING}
+    finished |= {
+        (None, step.partition) for step in steps if step.kind is OperationKind.PARTITION_LEAVE
+    }
+    return tuple(text for place, text in _half_done(configuration, copies) if place not in finished)
+
+
+_COMING_OR_GOING: Final = frozenset(
+    {
+        OperationKind.BROKER_ADD,
+        OperationKind.BROKER_REMOVE,
+        OperationKind.PARTITION_JOIN,
+        OperationKind.PARTITION_LEAVE,
+    }
+)
+
+
+def _active(configuration: ClusterConfiguration) -> Counter[int]:
+    """Count the copies of each partition that neither come nor go."""
+    return Counter(
+        replica.partition
+        for member in configuration.members
+        for replica in member.partitions
+        if replica.state is ReplicaState.ACTIVE
+    )
+
+
+def _half_done(configuration: ClusterConfiguration, copies: int) -> Iterator[tuple[Place, str]]:
+    """Go through it; ``copies`` of each partition are to be there, 0 when that is not known."""
+    if configuration.pending_change is not None:
+        return
+    for partition, found in sorted(_active(configuration).items()):
+        if 0 < copies < found:
+            yield (None, partition), f"partition {partition} has {found} of {copies} copies"
     for member in configuration.members:
         if member.state is not MemberState.ACTIVE:
-            yield f"broker {member.id} is {member.state}"
+            yield (member.id, None), f"broker {member.id} is {member.state}"
         for replica in member.partitions:
             if replica.state in (ReplicaState.JOINING, ReplicaState.LEAVING):
-                yield f"partition {replica.partition} is {replica.state} on broker {member.id}"
+                text = f"partition {replica.partition} is {replica.state} on broker {member.id}"
+                yield (member.id, replica.partition), text
 
 
 def tasks_of_brokers(service: BrokerService, topology: Topology | None) -> dict[int, BrokerTask]:
@@ -159,6 +218,23 @@ def tasks_of_brokers(service: BrokerService, topology: Topology | None) -> dict[
         if isinstance(broker.node_id, int) and broker.host in at:
             found[broker.node_id] = at[broker.host]
     return found
+
+
+def strangers(
+    service: BrokerService, topology: Topology | None, members: Collection[BrokerId]
+) -> str:
+    """Say which tasks run brokers that are no members of the cluster; empty when none does.
+
+    A change that was cancelled may leave node ids (leases) that no member has. A task that takes
+    one instead of the id of a broker that died stands in its way.
+    """
+    found = tasks_of_brokers(service, topology)
+    outside = sorted(found.keys() - set(members))
+    return "; ".join(
+        f"task {found[node].task_id} runs broker {node}, which does not belong to the cluster: if "
+        "it has taken the place of the one that is missing, stop that task"
+        for node in outside
+    )
 
 
 def holders(configuration: ClusterConfiguration) -> frozenset[BrokerId]:

@@ -17,10 +17,12 @@ from lifecycle.core.brokers import (
     direction,
     half_done,
     holders,
+    left_unfinished,
+    strangers,
     tasks_of_brokers,
 )
-from lifecycle.core.scaling_checks import failed, preconditions, refusal_text, required
-from lifecycle.core.scaling_table import Case, Change, Members, Row, Step, read_case, row_for
+from lifecycle.core.scaling_checks import failed, preconditions, refusal_text
+from lifecycle.core.scaling_table import Case, Change, Count, Members, Row, Step, read_case, row_for
 from lifecycle.core.topology import (
     ChangeStatus,
     ClusterConfiguration,
@@ -128,6 +130,9 @@ class Decision:
 # Seconds. Tasks that wait for a node id are never healthy: ECS replaces them after minutes, so
 # what does not run by then will not.
 TASKS_PATIENCE: Final = 10 * 60
+# Each gateway hears of the others' brokers and partitions in its own time.
+GOSSIP_PATIENCE: Final = 20
+_GOSSIP: Final = frozenset({"every broker runs", "partitions healthy", "one version"})
 HEALTH_PATIENCE: Final = 5 * 60
 CHANGE_PATIENCE: Final = 15 * 60
 SETTLE_PATIENCE: Final = 15 * 60
@@ -174,11 +179,16 @@ class _Decider:
     requested: int
     memory: Memory
 
+    @property
+    def copies(self) -> int:
+        """Copies that each partition is to have."""
+        return self.observed.replication_factor
+
     def decide(self) -> Decision:
         configuration = self.observed.brokers.configuration
         if configuration is None:
             return self._unreachable()
-        case = read_case(configuration, self.observed.service.desired, self.requested)
+        case = read_case(configuration, self.observed.service.desired, self.requested, self.copies)
         memory = self.memory
         if memory.before < 0:
             memory = replace(memory, before=case.brokers)
@@ -217,7 +227,9 @@ class _Decider:
                 f"desired count {service.desired} → {size}: brokers have lost their tasks",
                 count=size,
             )
-        problems = "; ".join(self.observed.brokers.problems) or "no broker answered"
+        outside = strangers(service, topology, range(size)) if size is not None else ""
+        told = [*self.observed.brokers.problems, *([outside] if outside else [])]
+        problems = "; ".join(told) or "no broker answered"
         if self.memory.change_id is not None:
             error: LifecycleError = ChangeStuck(
                 f"Change {self.memory.change_id} cannot be followed: {problems}",
@@ -229,7 +241,9 @@ class _Decider:
 
     def _raise(self, case: Case) -> Decision:
         if case.change is Change.NONE and case.members is Members.FEWER:
-            self._require_all(out=True)
+            refused = self._refused(case, self._checks(out=True, raised=False))
+            if refused is not None:
+                return refused
         return self._act(
             Action.SET_COUNT,
             f"desired count {case.desired} → {case.higher}",
@@ -237,7 +251,7 @@ class _Decider:
         )
 
     def _change(self, case: Case, configuration: ClusterConfiguration) -> Decision:
-        sent = self._after_sending(configuration)
+        sent = self._after_sending(case, configuration)
         if sent is not None:
             return sent
         service = self.observed.service
@@ -254,22 +268,20 @@ class _Decider:
             if len(service.failures) >= 2:
                 raise error
             return self._wait("tasks", text, TASKS_PATIENCE, error)
-        checks = self._checks(out=case.members is Members.FEWER)
+        out = case.members is Members.FEWER
+        checks = self._checks(out=out, raised=out)
         plan = self.observed.brokers.plan
-        if case.members is Members.UNFINISHED and plan is not None and plan.is_noop:
-            left = "; ".join(half_done(configuration))
-            unfinished = ScalingNotSettled(
-                f"Camunda plans nothing to finish what was left half-done: {left}.",
-                next_step=f"Look at the logs of the brokers named. {_AGAIN}",
-            )
-            return self._wait("half-done", left, HEALTH_PATIENCE, unfinished)
         if case.members is Members.UNFINISHED:
+            left = "; ".join(left_unfinished(configuration, plan, self.copies))
+            if left and case.count is Count.ABOVE:
+                # Only another request finishes it, and that one needs counts that agree.
+                return replace(self._lower(configuration), phase=_PHASE[Step.LOWER])
+            if left:
+                return self._wait("half-done", left, HEALTH_PATIENCE, _unfinished(left))
             checks = tuple(check for check in checks if check.name not in _NOT_WHEN_UNFINISHED)
-        refused = refusal_text(checks)
-        if refused:
-            if not self.memory.begun:
-                raise ScalingRefused(refused)
-            return self._wait("health", refused, HEALTH_PATIENCE, ScalingRefused(refused))
+        refused = self._refused(case, checks)
+        if refused is not None:
+            return refused
         operations = len(plan.operations) if plan is not None else 0
         decision = self._act(
             Action.CHANGE_BROKERS,
@@ -277,12 +289,14 @@ class _Decider:
         )
         return replace(decision, memory=replace(decision.memory, operations=operations))
 
-    def _after_sending(self, configuration: ClusterConfiguration) -> Decision | None:
+    def _after_sending(self, case: Case, configuration: ClusterConfiguration) -> Decision | None:
         """Judge the change that this operation sent, when it is no longer (or not yet) there."""
         change = self.memory.change_id
         if change is None:
             return None
         status = change_status(configuration, change)
+        if status is ChangeStatus.COMPLETED and case.members is Members.UNFINISHED:
+            raise _unfinished("; ".join(half_done(configuration, self.copies)))
         error = ChangeNotCompleted(
             f"Change {change} ended as {status}, and the brokers are not as requested.",
             next_step=f"Find out who cancelled or replaced it. {_AGAIN}",
@@ -411,6 +425,12 @@ class _Decider:
             task = found.get(node) if isinstance(node, int) else None
             if task is None:
                 problems.append(f"broker {node} is not seen at the address of a running task")
+                outside = strangers(
+                    self.observed.service,
+                    self.observed.brokers.topology,
+                    configuration.broker_ids,
+                )
+                problems += [outside] if outside and outside not in problems else []
                 continue
             ready = known.get(task.address)
             if ready is None or ready.state is not ReadinessState.READY:
@@ -470,7 +490,22 @@ class _Decider:
                 next_step=f"Find out who cancelled it. {_AGAIN}",
             )
 
-    def _checks(self, *, out: bool) -> tuple[Check, ...]:
+    def _refused(self, case: Case, checks: tuple[Check, ...]) -> Decision | None:
+        """Refuse, or wait for what may only look wrong; None when every check is passed."""
+        text = refusal_text(checks)
+        if not text:
+            return None
+        error = ScalingRefused(text)
+        if self.memory.begun:
+            return self._wait("health", text, HEALTH_PATIENCE, error)
+        if not {check.name for check in checks if check.result is Result.FAIL} <= _GOSSIP:
+            raise error
+        # Nothing was asked for yet, so there is nothing to take back.
+        back_to = 0 if case.desired == case.brokers else self.memory.back_to
+        decider = replace(self, memory=replace(self.memory, back_to=back_to))
+        return decider._wait("gossip", text, GOSSIP_PATIENCE, error)
+
+    def _checks(self, *, out: bool, raised: bool) -> tuple[Check, ...]:
         observed = self.observed
         return preconditions(
             service=observed.service,
@@ -480,11 +515,8 @@ class _Decider:
             partitions=observed.partitions,
             replication_factor=observed.replication_factor,
             out=out,
-            begun=self.memory.begun,
+            begun=self.memory.begun or raised,
         )
-
-    def _require_all(self, *, out: bool) -> None:
-        required(self._checks(out=out))
 
     def _needing_protection(self, tasks: Iterable[BrokerTask]) -> list[BrokerTask]:
         soon = self.observed.now + _RENEW_BELOW
@@ -514,6 +546,14 @@ class _Decider:
         else:
             memory = replace(memory, stage=stage, stage_since=now, looks=1)
         return Decision(Action.WAIT, reason, memory, wait=next_look(memory.looks))
+
+
+def _unfinished(left: str) -> ScalingNotSettled:
+    return ScalingNotSettled(
+        f"Camunda plans nothing to finish what was left half-done: {left}.",
+        next_step="Request the number of brokers that the cancelled change led to: going on with "
+        "it is what finishes this.",
+    )
 
 
 def refused_by_table(case: Case, configuration: ClusterConfiguration, row: Row) -> Check:

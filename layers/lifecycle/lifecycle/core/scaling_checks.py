@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from lifecycle.core.brokers import BrokersSeen, half_done, has_gap, tasks_of_brokers
+from lifecycle.core.brokers import (
+    BrokersSeen,
+    half_done_places,
+    has_gap,
+    left_unfinished,
+    strangers,
+    tasks_of_brokers,
+)
 from lifecycle.core.topology import ClusterConfiguration, formation
 from lifecycle.core.verification import Check, Result
 from lifecycle.errors import ScalingRefused
@@ -62,8 +70,9 @@ PRECONDITIONS: Final[tuple[Precondition, ...]] = (
     ),
     Precondition(
         "broker ids without a gap",
-        "the brokers are 0, 1, 2 … without a hole (and not named by zones)",
-        "Add the missing broker with Camunda's API, or remove the ones above it, first.",
+        "the brokers are 0, 1, 2 … without a hole below the request (and not named by zones)",
+        "Request the number of brokers below the hole, which removes those above it; if that is "
+        "below the replication factor, add the missing broker with Camunda's API first.",
     ),
     Precondition(
         "no other cluster change",
@@ -73,8 +82,9 @@ PRECONDITIONS: Final[tuple[Precondition, ...]] = (
     ),
     Precondition(
         "no half-done change",
-        "no broker and no replica is left joining or leaving by a change that was cancelled",
-        "Request the present number of brokers first: it finishes what was begun.",
+        "whatever a cancelled change left joining or leaving is finished by Camunda's plan",
+        "Request the number of brokers that the cancelled change led to, or the present number "
+        "of brokers first: one of them finishes what was begun.",
     ),
     Precondition(
         "counts agree",
@@ -106,6 +116,12 @@ PRECONDITIONS: Final[tuple[Precondition, ...]] = (
         "Camunda accepts the plan",
         "Camunda's own dry run of this very change is accepted",
         "Correct what Camunda names.",
+    ),
+    Precondition(
+        "every copy is kept",
+        "in Camunda's plan each partition has as many copies as the replication factor",
+        "Camunda's own factor was lowered, as a forced removal does: once all brokers run, restore "
+        'it with `PATCH /actuator/cluster` `{"partitions": {"replicationFactor": …}}`.',
     ),
     Precondition(
         "Fargate quota",
@@ -140,8 +156,8 @@ def preconditions(
 ) -> tuple[Check, ...]:
     """Check everything that must be true before a change begins.
 
-    ``out`` asks for room for more brokers; ``begun`` is true once this operation has raised the
-    count itself, which makes a deployment of its own look unfinished.
+    ``out`` asks for room for more brokers; ``begun`` is true once the count was raised for this
+    change, which may make the deployment look unfinished.
     """
     configuration = brokers.configuration
     if configuration is None:
@@ -150,24 +166,18 @@ def preconditions(
         _stack(surroundings),
         _deployment(service, begun=begun),
         _replication(requested, replication_factor),
-        _ids(configuration),
-        _half_done(configuration),
+        _ids(configuration, requested),
+        _half_done(brokers, configuration, replication_factor),
         _runs(service, brokers, configuration),
         _partitions(brokers, partitions, replication_factor),
         _one_version(brokers),
         _version(brokers),
         _plan(brokers),
+        _copies(brokers, partitions, replication_factor),
     ]
     if out:
         checks.append(_quota(surroundings, requested - service.desired))
     return tuple(checks)
-
-
-def required(checks: Sequence[Check]) -> None:
-    """Raise ``ScalingRefused`` that names every failed check with its remedy."""
-    text = refusal_text(checks)
-    if text:
-        raise ScalingRefused(text)
 
 
 def refusal_text(checks: Sequence[Check]) -> str:
@@ -213,13 +223,13 @@ def _replication(requested: int, factor: int) -> Check:
     return _passed(name, seen) if requested >= factor else failed(name, seen)
 
 
-def _ids(configuration: ClusterConfiguration) -> Check:
+def _ids(configuration: ClusterConfiguration, requested: int) -> Check:
     name, ids = "broker ids without a gap", ", ".join(map(str, configuration.broker_ids))
-    return failed(name, ids) if has_gap(configuration) else _passed(name, ids)
+    return failed(name, ids) if has_gap(configuration, requested) else _passed(name, ids)
 
 
-def _half_done(configuration: ClusterConfiguration) -> Check:
-    name, left = "no half-done change", half_done(configuration)
+def _half_done(brokers: BrokersSeen, configuration: ClusterConfiguration, factor: int) -> Check:
+    name, left = "no half-done change", left_unfinished(configuration, brokers.plan, factor)
     return failed(name, "; ".join(left)) if left else _passed(name, "none")
 
 
@@ -231,13 +241,21 @@ def _runs(
     away = [str(node) for node in configuration.broker_ids if node not in found]
     if not away:
         return _passed(name, f"{len(found)} brokers in running tasks")
-    return failed(name, f"broker {', '.join(away)} is not seen at the address of a running task")
+    seen = f"broker {', '.join(away)} is not seen at the address of a running task"
+    outside = strangers(service, brokers.topology, configuration.broker_ids)
+    return failed(name, f"{seen}; {outside}" if outside else seen)
 
 
 def _partitions(brokers: BrokersSeen, partitions: int, factor: int) -> Check:
     name = "partitions healthy"
+    configuration = brokers.configuration
     formed = formation(
-        None, brokers.topology, brokers=0, partitions=partitions, replication_factor=factor
+        None,
+        brokers.topology,
+        brokers=0,
+        partitions=partitions,
+        replication_factor=factor,
+        half_done=half_done_places(configuration, factor) if configuration is not None else (),
     )
     if formed.formed:
         return _passed(name, f"{partitions} partitions, {factor} replicas each")
@@ -267,6 +285,21 @@ def _plan(brokers: BrokersSeen) -> Check:
     if brokers.plan is not None:
         return _passed(name, f"{len(brokers.plan.operations)} operations")
     return failed(name, brokers.plan_refused or "; ".join(brokers.problems) or "no dry run")
+
+
+def _copies(brokers: BrokersSeen, partitions: int, factor: int) -> Check:
+    name = "every copy is kept"
+    if brokers.plan is None:
+        return _passed(name, "no plan")
+    planned = Counter(
+        replica.partition for member in brokers.plan.expected for replica in member.partitions
+    )
+    short = [
+        f"partition {partition} would have {planned[partition]} of {factor}"
+        for partition in range(1, partitions + 1)
+        if planned[partition] < factor
+    ]
+    return failed(name, "; ".join(short)) if short else _passed(name, f"{factor} of each partition")
 
 
 def _quota(surroundings: Surroundings, more: int) -> Check:

@@ -37,7 +37,9 @@ def plan_scaling(
     configuration = observed.brokers.configuration
     case = None
     if configuration is not None:
-        case = read_case(configuration, observed.service.desired, requested)
+        case = read_case(
+            configuration, observed.service.desired, requested, observed.replication_factor
+        )
     checks = _checks(observed, case, requested)
     refused = refusal_text((*checks, *adoption))
     step = None if case is None else row_for(case.change, case.members, case.count).step

@@ -99,7 +99,7 @@ TABLE: Final[tuple[Row, ...]] = (
         Members.GAP,
         _ANY_COUNT,
         Step.REFUSE,
-        "a count means the ids 0, 1, 2 …: it would remove others than the highest",
+        "a count means the ids 0, 1, 2 …: it would do more than add or remove the highest",
     ),
     _row(
         Change.THERE,
@@ -240,17 +240,19 @@ class Case:
         )
 
 
-def read_case(configuration: ClusterConfiguration, desired: int, requested: int) -> Case:
-    """Put what was observed into the words of the table."""
+def read_case(
+    configuration: ClusterConfiguration, desired: int, requested: int, copies: int
+) -> Case:
+    """Put what was observed into the words of the table. ``copies``: the replication factor."""
     brokers = span(configuration)
     change = Change.NONE
     if configuration.pending_change is not None:
         there = leads_to(configuration) == frozenset(range(requested))
         change = Change.THERE if there else Change.ELSEWHERE
-    if change is not Change.THERE and has_gap(configuration):
+    if change is not Change.THERE and has_gap(configuration, requested):
         members = Members.GAP
     elif brokers == requested:
-        members = Members.UNFINISHED if half_done(configuration) else Members.REQUESTED
+        members = Members.UNFINISHED if half_done(configuration, copies) else Members.REQUESTED
     else:
         members = Members.FEWER if brokers < requested else Members.MORE
     low, high = min(brokers, requested), max(brokers, requested)

@@ -23,10 +23,12 @@ from typing import TYPE_CHECKING
 from lifecycle.errors import UnreadableAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
 # A number, or "zone-a_0" in a zone-aware cluster (8.10).
 type BrokerId = int | str
+# A broker, a partition on a broker, or a partition.
+type Place = tuple[BrokerId | None, int | None]
 
 
 class MemberState(StrEnum):
@@ -345,13 +347,15 @@ def formation(
     brokers: int,
     partitions: int,
     replication_factor: int,
+    half_done: Collection[Place] = (),
 ) -> Formation:
     """Judge whether the cluster is formed as it was asked for.
 
     Formed: the brokers ``0 … brokers-1`` are all seen (and, where the configuration could be read,
     active members), and each partition ``1 … partitions`` has exactly one leader and
     ``replication_factor`` replicas, all healthy. ``None`` stands for what could not be read;
-    brokers beyond the expected ones are no problem.
+    brokers beyond the expected ones are no problem. ``half_done`` are replicas that come or go and
+    do not count, and partitions (broker ``None``) that may have more than their copies.
     """
     if topology is None:
         return Formation(
@@ -367,7 +371,7 @@ def formation(
         problems += _membership_problems(configuration, brokers)
     ready = 0
     for partition in range(1, partitions + 1):
-        problem = _partition_problem(topology, partition, replication_factor)
+        problem = _partition_problem(topology, partition, replication_factor, half_done)
         if problem is None:
             ready += 1
         else:
@@ -431,7 +435,9 @@ def _membership_problems(configuration: ClusterConfiguration, brokers: int) -> l
     ]
 
 
-def _partition_problem(topology: Topology, partition: int, replication_factor: int) -> str | None:
+def _partition_problem(
+    topology: Topology, partition: int, replication_factor: int, half_done: Collection[Place]
+) -> str | None:
     replicas = [
         (broker.node_id, replica)
         for broker in topology.brokers
@@ -439,12 +445,19 @@ def _partition_problem(topology: Topology, partition: int, replication_factor: i
         if replica.id == partition
     ]
     leaders = [node for node, replica in replicas if replica.role is Role.LEADER]
-    unhealthy = [node for node, replica in replicas if replica.health is not Health.HEALTHY]
     if len(leaders) != 1:
         who = f"leaders {leaders}" if leaders else "no leader"
         return f"partition {partition} has {who}"
-    if len(replicas) != replication_factor:
-        return f"partition {partition} has {len(replicas)} of {replication_factor} replicas"
+    # Whoever comes or goes may lead, but is not one of the copies that count.
+    counted = [one for one in replicas if (one[0], partition) not in half_done]
+    unhealthy = [node for node, replica in counted if replica.health is not Health.HEALTHY]
+    if (None, partition) in half_done:
+        healthy = len(counted) - len(unhealthy)
+        if healthy >= replication_factor:
+            return None
+        return f"partition {partition} has {healthy} of {replication_factor} healthy replicas"
+    if len(counted) != replication_factor:
+        return f"partition {partition} has {len(counted)} of {replication_factor} replicas"
     if unhealthy:
         names = ", ".join(str(node) for node in unhealthy)
         return f"partition {partition} is not healthy on broker {names}"

@@ -38,10 +38,11 @@ class BrokerChanger:
         change that leads elsewhere, ``ManagementUnavailable`` when nothing was sent.
         """
         self.journal.step(operation, STEP, f"asking Camunda for {count} brokers")
+        copies = int(cluster["ReplicationFactor"])
         api = self.management(cluster["DiscoveryName"])
         configuration = api.configuration()
         under_way = self._under_way(configuration, count)
-        if under_way is not None or _is_there(configuration, count):
+        if under_way is not None or _is_there(configuration, count, copies):
             return {"changeId": under_way or 0, "wait": 1}
         try:
             planned = api.scale_brokers(count)
@@ -64,7 +65,7 @@ class BrokerChanger:
     def _under_way(configuration: ClusterConfiguration, count: int) -> int | None:
         pending = configuration.pending_change
         if pending is None:
-            if has_gap(configuration):
+            if has_gap(configuration, count):
                 ids = ", ".join(map(str, configuration.broker_ids))
                 raise refusal("broker ids without a gap", ids)
             return None
@@ -76,5 +77,5 @@ class BrokerChanger:
         return pending.id
 
 
-def _is_there(configuration: ClusterConfiguration, count: int) -> bool:
-    return configuration.broker_ids == tuple(range(count)) and not half_done(configuration)
+def _is_there(configuration: ClusterConfiguration, count: int, copies: int) -> bool:
+    return configuration.broker_ids == tuple(range(count)) and not half_done(configuration, copies)
