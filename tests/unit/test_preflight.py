@@ -72,7 +72,7 @@ ALL_ENDPOINTS = frozenset(NEEDED_ENDPOINTS)
 
 def test_an_account_with_room_passes_everything() -> None:
     assert {check.result for check in checks().values()} == {Result.PASS}
-    assert len(checks()) == 19
+    assert len(checks()) == 20
 
 
 @pytest.mark.parametrize(
@@ -93,6 +93,7 @@ def test_an_account_with_room_passes_everything() -> None:
         (network(dns_support=False), "VPC DNS"),
         (network(dns_hostnames=False), "VPC DNS"),
         (network(subnets=subnets(free=10)), "free addresses"),
+        (network(subnets=subnets(zone="zone-0")), "availability zones"),
         (network(subnets=CLOSED), "way out of the private subnets"),
         (network(subnets=CLOSED, endpoints=ALL_ENDPOINTS), "way out of the private subnets"),
     ],
@@ -115,7 +116,7 @@ def test_everything_that_fails_is_named_at_once() -> None:
     facts = replace(ROOMY, vcpu=Quota(6, 0), engine_offered=False)
     with pytest.raises(PreflightFailed) as caught:
         refuse_failed(list(checks(facts).values()))
-    assert "2 of 19 checks failed" in caught.value.message
+    assert "2 of 20 checks failed" in caught.value.message
     assert "Fargate vCPU" in caught.value.message
     assert "database engine" in caught.value.message
 
@@ -245,7 +246,7 @@ class TestOperation:
     def test_the_report_has_every_check(self, world: World) -> None:
         report = world.preflight.check(REQUEST, planning=False)
         assert report["result"] == "PASS"
-        assert len(report["checks"]) == 19
+        assert len(report["checks"]) == 20
 
     def test_a_warning_does_not_end_it(self, world: World) -> None:
         world.account.found = replace(ROOMY, vcpu=None)

@@ -24,6 +24,7 @@ _BALANCER_ADDRESSES: Final = 8
 NEEDED_ENDPOINTS: Final = ("dynamodb", "ecr.api", "ecr.dkr", "logs", "s3", "secretsmanager")
 _IMAGES: Final = ("OrchestrationImage", "ConnectorsImage")
 _VERSION: Final = re.compile(r":(\d+)\.(\d+)\.(\d+)")
+_ZONES: Final = 3
 _DNS_LABEL: Final = 63
 _STACK_NAME: Final = 128
 
@@ -383,7 +384,7 @@ def _network(need: Need, facts: Facts) -> list[Check]:
         return [_unread("VPC", facts, "network")]
     checks = [_dns(network), _way_out(need, network)]
     if need.creates:
-        checks.append(_addresses(need, network))
+        checks += [_zones(network), _addresses(need, network)]
     return checks
 
 
@@ -432,6 +433,24 @@ def _way_out(need: Need, network: Network) -> Check:
             remedy,
         )
     return Check(name, Result.PASS, "by VPC endpoints")
+
+
+def _zones(network: Network) -> Check:
+    """EFS takes one mount target per zone, and the brokers are spread over three.
+
+    Source: https://docs.aws.amazon.com/efs/latest/ug/accessing-fs.html
+    """
+    name = "availability zones"
+    zones = [subnet.zone for subnet in network.subnets]
+    seen = ", ".join(f"{subnet.subnet_id} in {subnet.zone}" for subnet in network.subnets)
+    if len(set(zones)) != _ZONES or len(zones) != _ZONES:
+        return Check(
+            name,
+            Result.FAIL,
+            f"three private subnets in three zones are needed; there are {seen or 'none'}",
+            "Deploy the control stack with PrivateSubnetIds in three zones.",
+        )
+    return Check(name, Result.PASS, seen)
 
 
 def _addresses(need: Need, network: Network) -> Check:
