@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.test_scaling import SERVICE, Scaling
+from tests.e2e.test_scaling import SERVICE, STACK, Scaling
 from tests.support.cloud import eventually
 from tools.traffic import Traffic
 
@@ -100,8 +100,20 @@ def test_five_to_four(cloud: Scaling, traffic: Traffic) -> None:
     assert cloud.brokers() == {node: before[node] for node in range(4)}
 
 
+def test_four_to_three_while_ecs_stops_a_survivor(cloud: Scaling) -> None:
+    survivor = cloud.brokers()[1]
+    execution = cloud.begin(3)
+    assert eventually(lambda: cloud.service()["desiredCount"] == 3, 120)
+    cloud.client("ecs").stop_task(cluster=STACK, task=survivor, reason="retired")
+    done = cloud.outcome(execution)
+    assert done.get("result") == "SUCCEEDED", done
+    told = [one["seen"] for one in done["verification"]["checks"] if one["result"] == "WARN"]
+    assert any("ECS stopped the task of broker 1, although it was protected" in one for one in told)
+    cloud.settled(3)
+    assert cloud.brokers()[1] != survivor
+
+
 def test_a_new_image_is_moved_to_broker_by_broker(cloud: Scaling) -> None:
-    brokers(cloud, cloud.begin(3), 4, 3)
     before = cloud.brokers()
     image = {"OrchestrationImage": "camunda/camunda:8.9.17"}
     ended = cloud.ended(cloud.start({"clusterName": "demo", "parameters": image}), 400)

@@ -535,7 +535,10 @@ class _Decider:
         memory = replace(
             self.memory, begun=True, stage=stage, stage_since=self.observed.now, looks=looks
         )
-        return Decision(action, reason, memory, count=count, tasks=tasks, wait=next_look(looks))
+        # Protection is there at once; only if it is not, a moment is given.
+        at_once = action in (Action.PROTECT, Action.UNPROTECT) and looks == 1
+        wait = 0 if at_once else next_look(looks)
+        return Decision(action, reason, memory, count=count, tasks=tasks, wait=wait)
 
     def _wait(self, stage: str, reason: str, patience: int, error: LifecycleError) -> Decision:
         memory, now = self.memory, self.observed.now
