@@ -3,8 +3,8 @@
 ``python -m benchmarks.scaling [--endpoints FILE] [--rounds N]`` against real brokers that
 ``LAMBDA_MAX_WORKERS=16 make up`` left running, so that functions stay warm. Each round scales
 3→4→3 twice, in turn: through the API, and by a script that makes the same calls and looks again
-five times a second. Outside, a client creates instances, publishes messages and completes jobs all the
-while.
+five times a second. Outside, a client creates instances, publishes messages and completes jobs
+all the while.
 """
 
 from __future__ import annotations
