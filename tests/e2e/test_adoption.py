@@ -152,6 +152,7 @@ def test_planned_with_the_adoption_check_then_scaled_out_and_in(cloud: Scaling) 
     assert adoption["brokers reachable"] == "PASS"
     assert adoption["security group rules"] == "PASS"
     assert adoption["cluster size stays"] == "PASS"
+    assert adoption["node ids from S3"] == "PASS"
     assert adoption["count is left alone"] == "WARN"
 
     out = cloud.scale(4, clusterName="legacy")

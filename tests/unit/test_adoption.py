@@ -84,6 +84,13 @@ def test_a_cluster_size_that_is_not_the_bootstrap_is_refused(size: int | None) -
     assert "the adoption says 3" in check.seen
 
 
+@pytest.mark.parametrize("given", ["", "fixed", "static"])
+def test_brokers_with_fixed_ids_cannot_be_scaled(given: str) -> None:
+    check = checks(replace(BY_TERRAFORM, node_ids=given))["node ids from S3"]
+    assert check.result is Result.FAIL
+    assert (given or "not set") in check.seen
+
+
 def test_deployments_that_may_take_two_brokers_at_once_are_told() -> None:
     six = replace(BY_TERRAFORM, desired=6)
     assert "83 % for 6" in checks(six)["one broker at a time"].remedy
@@ -186,7 +193,10 @@ class TestAdapter:
                     "name": "broker",
                     "image": "camunda/camunda:8.9.16",
                     "memory": 512,
-                    "environment": [{"name": "CAMUNDA_CLUSTER_SIZE", "value": "3"}],
+                    "environment": [
+                        {"name": "CAMUNDA_CLUSTER_SIZE", "value": "3"},
+                        {"name": "CAMUNDA_CLUSTER_NODEIDPROVIDER_TYPE", "value": "s3"},
+                    ],
                 },
             ],
         )
@@ -206,7 +216,7 @@ class TestAdapter:
             Ingress(9600, 9600, group=functions),
             Ingress(0, 65535, cidr="10.0.0.0/16"),
         }
-        assert (design.cluster_size, design.desired) == (3, 3)
+        assert (design.cluster_size, design.node_ids, design.desired) == (3, "s3", 3)
         # What ECS takes when nothing is said.
         assert (design.minimum_healthy, design.maximum) == (100, 200)
         assert design.rebalancing == "ENABLED"

@@ -10,6 +10,7 @@ from lifecycle.errors import ServiceMissing
 
 _ALL_PORTS: Final = 65535
 _SIZE: Final = "CAMUNDA_CLUSTER_SIZE"
+_NODE_IDS: Final = "CAMUNDA_CLUSTER_NODEIDPROVIDER_TYPE"
 
 
 class EcsServiceDesigns:
@@ -23,13 +24,16 @@ class EcsServiceDesigns:
             raise ServiceMissing(f"ECS cluster {ecs_cluster} has no service {service}.")
         made = found[0]
         definition = ecs.describe_task_definition(taskDefinition=made["taskDefinition"])
+        environment = _environment(definition["taskDefinition"])
+        size = environment.get(_SIZE, "")
         network = made.get("networkConfiguration", {}).get("awsvpcConfiguration", {})
         groups = tuple(network.get("securityGroups", ()))
         deployment = made.get("deploymentConfiguration", {})
         return ServiceDesign(
             groups=groups,
             ingress=_ingress(groups),
-            cluster_size=_cluster_size(definition["taskDefinition"]),
+            cluster_size=int(size) if size.isdecimal() else None,
+            node_ids=environment.get(_NODE_IDS, ""),
             desired=made["desiredCount"],
             minimum_healthy=deployment.get("minimumHealthyPercent", 100),
             maximum=deployment.get("maximumPercent", 200),
@@ -38,12 +42,13 @@ class EcsServiceDesigns:
         )
 
 
-def _cluster_size(definition: Any) -> int | None:
+def _environment(definition: Any) -> dict[str, str]:
+    """Variables of all containers; the first one that sets a variable counts."""
+    found: dict[str, str] = {}
     for container in definition["containerDefinitions"]:
         for entry in container.get("environment", ()):
-            if entry["name"] == _SIZE and str(entry["value"]).isdecimal():
-                return int(entry["value"])
-    return None
+            found.setdefault(entry["name"], str(entry["value"]))
+    return found
 
 
 def _ingress(groups: tuple[str, ...]) -> tuple[Ingress, ...]:

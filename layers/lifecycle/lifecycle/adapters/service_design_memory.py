@@ -11,6 +11,7 @@ BY_TERRAFORM = ServiceDesign(
     groups=("sg-brokers",),
     ingress=(Ingress(9600, 9600, cidr="10.0.0.0/16"), Ingress(8080, 8080, cidr="10.0.0.0/16")),
     cluster_size=3,
+    node_ids="s3",
     desired=3,
     minimum_healthy=66,
     maximum=100,

@@ -33,11 +33,15 @@ class Ingress:
 
 @dataclass(frozen=True, slots=True)
 class ServiceDesign:
-    """How the brokers' service was made. ``cluster_size`` is None when no task says it."""
+    """How the brokers' service was made.
+
+    ``cluster_size`` is None when no task says it; ``node_ids`` is where tasks have their ids from.
+    """
 
     groups: tuple[str, ...]
     ingress: tuple[Ingress, ...]
     cluster_size: int | None
+    node_ids: str
     desired: int
     minimum_healthy: int
     maximum: int
@@ -61,6 +65,7 @@ def adoption_checks(
         _reachable(brokers),
         _rules(design, brokers, function_group, network),
         _cluster_size(design, bootstrap),
+        _node_ids(design),
         _desired_count(design),
         _deployment(design),
         _rebalancing(design),
@@ -133,6 +138,20 @@ def _cluster_size(design: ServiceDesign, bootstrap: int) -> Check:
         f"CAMUNDA_CLUSTER_SIZE is {seen}, the adoption says {bootstrap} brokers",
         "Give the stack's parameter Brokers the size of the bootstrap. If Terraform has changed "
         "CAMUNDA_CLUSTER_SIZE since, set it back before the next apply.",
+    )
+
+
+def _node_ids(design: ServiceDesign) -> Check:
+    name = "node ids from S3"
+    if design.node_ids == "s3":
+        return Check(name, Result.PASS, "CAMUNDA_CLUSTER_NODEIDPROVIDER_TYPE s3")
+    return Check(
+        name,
+        Result.FAIL,
+        f"CAMUNDA_CLUSTER_NODEIDPROVIDER_TYPE is {design.node_ids or 'not set'}: tasks of one "
+        "service have fixed ids then, and a new one would never become a broker of its own",
+        "Only clusters of Camunda 8.9 or later with the S3 node-id provider can be scaled; set the "
+        "variable in the task definition if it is set elsewhere.",
     )
 
 
