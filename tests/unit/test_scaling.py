@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from lifecycle.adapters.management_simulation import Member, Replica
 from lifecycle.core.brokers import (
     BrokerService,
     BrokerTask,
@@ -20,6 +22,7 @@ from lifecycle.core.request import MOST_BROKERS
 from lifecycle.core.scale_request import read_scale_request
 from lifecycle.core.scaling import Action, Memory, Observed, decide, next_look
 from lifecycle.core.scaling_checks import preconditions
+from lifecycle.core.scaling_plan import plan_scaling
 from lifecycle.core.topology import (
     ClusterConfiguration,
     PendingChange,
@@ -180,6 +183,32 @@ def test_a_plan_that_gives_up_copies_is_never_carried_out(
     assert check.name == "every copy is kept"
     assert re.search(r"partition \d would have [012] of 3", check.seen)
     assert "replicationFactor" in check.remedy
+
+
+def test_a_plan_tells_that_the_present_number_does_not_finish_what_was_begun(
+    world: ScalingWorld,
+) -> None:
+    """A cancelled 4 → 3 left a replica joining; only asking for 3 again goes on with it."""
+    world.cluster.members[3] = Member()
+    world.cluster.leases = world.tasks.desired = 4
+    for partition in (2, 3):
+        moved = world.cluster.members[0].partitions.pop(partition)
+        world.cluster.members[3].partitions[partition] = moved
+    world.cluster.members[0].partitions[2] = Replica("JOINING", 1)
+    world.pass_seconds(10)
+
+    def plan(requested: int) -> dict[str, Any]:
+        return plan_scaling(
+            observed(world, requested),
+            cluster="demo",
+            requested=requested,
+            region="eu-central-1",
+            parameters={},
+        )
+
+    assert plan(4)["status"] == "REFUSED"
+    assert "no half-done change: partition 2 is JOINING on broker 0" in plan(4)["refusal"]
+    assert plan(3)["status"] == "READY", plan(3)["refusal"]
 
 
 class TestHalfDone:

@@ -148,10 +148,16 @@ def _checks(observed: Observed, case: Case | None, requested: int) -> tuple[Chec
         return (*checks, refused_by_table(case, configuration, row))
     if case.change is Change.NONE and case.members in (Members.FEWER, Members.MORE):
         return checks
-    # What was begun is gone on with, whatever a fresh start would demand.
+    # What was begun is gone on with, whatever a fresh start would demand; not at any price.
     return tuple(
-        replace(one, result=Result.WARN) if one.result is Result.FAIL else one for one in checks
+        replace(one, result=Result.WARN)
+        if one.result is Result.FAIL and one.name not in _ALWAYS
+        else one
+        for one in checks
     )
+
+
+_ALWAYS: Final = frozenset({"every copy is kept", "no half-done change"})
 
 
 def _steps(case: Case) -> list[str]:
