@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ import pytest
 from botocore.credentials import Credentials
 from jsonschema import Draft202012Validator
 
+from local.config import CONTROL_STACK
 from tools.api_client import Answer, Client
 from tools.generate_openapi import schemas
 
@@ -309,6 +310,71 @@ def test_a_cluster_is_made_and_removed(deployed: Deployed) -> None:
     ended = deployed.ended("brief.teardown.remove", 120)
     assert ended["status"] == "SUCCEEDED", ended
     is_problem(deployed.root.ask("GET", "/clusters/brief"), 404)
+
+
+def deploy_with(deployed: Deployed, name: str, value: str) -> None:
+    """Change one parameter of the control plane, and nothing else."""
+    cloudformation = deployed.aws("cloudformation")
+    stack = cloudformation.describe_stacks(StackName=CONTROL_STACK)["Stacks"][0]
+    cloudformation.create_change_set(
+        StackName=CONTROL_STACK,
+        ChangeSetName=f"{name}-{value}",
+        UsePreviousTemplate=True,
+        Parameters=[
+            {"ParameterKey": name, "ParameterValue": value}
+            if parameter["ParameterKey"] == name
+            else {"ParameterKey": parameter["ParameterKey"], "UsePreviousValue": True}
+            for parameter in stack["Parameters"]
+        ],
+        Capabilities=["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+    )
+    given = {"StackName": CONTROL_STACK, "ChangeSetName": f"{name}-{value}"}
+    cloudformation.get_waiter("change_set_create_complete").wait(
+        **given, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+    )
+    cloudformation.execute_change_set(**given)
+    cloudformation.get_waiter("stack_update_complete").wait(
+        StackName=CONTROL_STACK, WaiterConfig={"Delay": 1, "MaxAttempts": 120}
+    )
+
+
+@pytest.fixture
+def second_person(deployed: Deployed) -> Iterator[None]:
+    deploy_with(deployed, "RequireSecondPerson", "true")
+    try:
+        yield
+    finally:
+        deploy_with(deployed, "RequireSecondPerson", "false")
+
+
+@pytest.mark.usefixtures("second_person")
+def test_where_a_second_person_is_required_nobody_applies_alone(
+    deployed: Deployed, people: dict[str, tuple[str, Client]]
+) -> None:
+    planner, administrator = people["planner"][1], people["administrator"][1]
+    wanted = {"provision": {"parameters": {"LogRetentionDays": 14}}}
+    plans = {}
+    for name, person in (("own", administrator), ("other", planner)):
+        person.ask("POST", "/clusters/demo/plans", wanted, key=name)
+        plans[name] = deployed.ended(f"demo.plan.{name}")["result"]["plan"]["changeSet"]
+
+    def applied(key: str, body: Any) -> dict[str, Any]:
+        assert administrator.ask("PUT", "/clusters/demo", body, key=key).status == 202
+        return deployed.ended(f"demo.provision.{key}")
+
+    for key, body, said in (
+        ("alone", wanted["provision"], "asked to plan and apply in one go"),
+        ("mine", {"changeSet": plans["own"]}, "another person has to apply it"),
+    ):
+        refused = applied(key, body)
+        assert (refused["status"], refused["error"]["name"]) == ("FAILED", "SecondPersonRequired")
+        assert said in refused["error"]["cause"]
+        assert people["administrator"][0] in refused["error"]["cause"]
+    ended = applied("theirs", {"changeSet": plans["other"]})
+    assert ended["status"] == "SUCCEEDED", ended
+    now = deployed.root.ask("POST", "/clusters/demo/plans", wanted, key="then")
+    assert now.status == 202
+    assert deployed.ended("demo.plan.then")["result"]["plan"]["status"] == "UNCHANGED"
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:

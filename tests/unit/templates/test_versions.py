@@ -1,13 +1,21 @@
-"""A new release of the shared code reaches every function."""
+"""A new release of the shared code reaches every function, and so does a new value of a parameter.
+
+State machines call published versions. SAM publishes by a hash that sees which parameter is named
+and not its value; so a changed ``RequireSecondPerson`` would leave them with functions that do not
+know of it.
+"""
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.support.sam import translated
+from tools.generate_parameters import ROOT, load_template
 
 
 def versions(resources: dict[str, Any]) -> dict[str, str]:
@@ -37,3 +45,78 @@ def test_every_function_is_published() -> None:
     resources = translated()
     functions = {n for n, r in resources.items() if r["Type"] == "AWS::Lambda::Function"}
     assert set(versions(resources)) == functions
+
+
+@functools.cache
+def _resources() -> dict[str, Any]:
+    return translated()
+
+
+@functools.cache
+def _source() -> dict[str, Any]:
+    return load_template(ROOT / "template.yaml")
+
+
+def _named(node: Any) -> Iterator[str]:
+    """Names that a value refers to, by ``Ref`` or in the text of ``Fn::Sub``."""
+    if isinstance(node, dict):
+        for key, item in node.items():
+            if key == "Ref":
+                yield item
+            elif key == "Fn::Sub":
+                text, values = (item, {}) if isinstance(item, str) else item
+                yield from set(re.findall(r"\$\{(\w+)\}", text)) - values.keys()
+                yield from _named(values)
+            else:
+                yield from _named(item)
+    elif isinstance(node, list):
+        for item in node:
+            yield from _named(item)
+
+
+def _values(node: Any) -> set[str]:
+    """Parameters whose values are in a value."""
+    return set(_named(node)) & _source()["Parameters"].keys()
+
+
+FUNCTIONS = sorted(versions(_resources()))
+
+
+def _version(function: str) -> dict[str, Any]:
+    found: dict[str, Any] = _resources()[versions(_resources())[function]]
+    return found
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_version_is_replaced_when_a_value_of_its_function_changes(function: str) -> None:
+    """No value less, or an old one stays in use; none more, or Lambda refuses the version."""
+    properties = _resources()[function]["Properties"]
+    described = _version(function)["Properties"]["Description"]
+    assert _values(described) == _values(properties)
+    group = "FunctionSecurityGroup"
+    assert (group in set(_named(described))) == (group in set(_named(properties)))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_version_that_running_operations_call_is_kept(function: str) -> None:
+    version = _version(function)
+    assert version["DeletionPolicy"] == "Retain"
+    assert version["UpdateReplacePolicy"] == "Retain"
+
+
+def test_second_person_bus_and_log_level_are_among_them() -> None:
+    def described(function: str) -> set[str]:
+        return _values(_version(function)["Properties"]["Description"])
+
+    assert "RequireSecondPerson" in described("PlanStack")
+    for function in ("BeginOperation", "FinishOperation", "CleanUpOperation", "JudgeHealth"):
+        assert "EventBusName" in described(function)
+    assert all("LogLevel" in described(function) for function in FUNCTIONS)
+
+
+def test_what_outlives_the_stack_outlives_its_replacement_too() -> None:
+    """The rule of cfn-lint for it is off, because of the functions."""
+    for name, resource in _source()["Resources"].items():
+        if resource["Type"] != "AWS::Serverless::Function":
+            kept = resource.get("DeletionPolicy", "Delete") != "Delete"
+            assert (resource.get("UpdateReplacePolicy", "Delete") != "Delete") == kept, name
