@@ -63,6 +63,7 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
     ("*", "servicequotas:GetServiceQuota"): "the emulator has no Service Quotas",
     ("*", "servicequotas:GetAWSDefaultServiceQuota"): "the emulator has no Service Quotas",
     ("BeginOperation", "states:DescribeExecution"): "only for an expired lock",
+    ("CleanUpOperation", "dynamodb:PutItem"): "only after an aborted scaling",
     ("CleanUpOperation", "ecs:DescribeTasks"): "only after an aborted scaling",
     ("CleanUpOperation", "ecs:GetTaskProtection"): "only after an aborted scaling",
     ("CleanUpOperation", "ecs:ListTasks"): "only after an aborted scaling",

@@ -1,11 +1,12 @@
 """Run a real definition in moto's Step Functions engine, with real handlers and injected time.
 
 The engine knows JSONata only through a JVM bridge that is not there; the hook below evaluates
-with ``jsonata-python``. It and the two others use private names of moto, whose version is pinned.
+with ``jsonata-python``. It and the others use private names of moto, whose version is pinned.
 """
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib.util
 import io
@@ -53,11 +54,25 @@ class Context:
     aws_request_id: str = "request"
 
 
+@dataclass(frozen=True)
+class Stopped:
+    """Where an execution was stopped: the state, what went into it, the variables before it."""
+
+    state: str
+    given: Any
+    variables: Mapping[str, Any]
+
+
 @dataclass
 class Control:
-    """Acts on the running execution as a person in the console would."""
+    """Acts on the running execution as a person in the console would.
+
+    ``stopped`` is where it was stopped; ``redrive`` lets the next run go on from there.
+    """
 
     stop: Callable[[], None] = lambda: None
+    stopped: Stopped | None = None
+    redrive: bool = False
 
 
 def execution_arn(definition: str, name: str) -> str:
@@ -157,6 +172,21 @@ class _Lambda:
         return {"StatusCode": 200, "Payload": stream, **more}
 
 
+def _redriven(definition: str, stopped: Stopped) -> str:
+    """The definition, entered at the state that was stopped, with all variables as they were.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html
+    """
+    found = json.loads(definition)
+    found["States"]["Redriven"] = {
+        "Type": "Pass",
+        "Assign": dict(stopped.variables),
+        "Output": stopped.given,
+        "Next": stopped.state,
+    }
+    return json.dumps({**found, "StartAt": "Redriven"})
+
+
 @functools.cache
 def _definition(name: str, functions: tuple[str, ...]) -> str:
     text = (ROOT / "statemachines" / f"{name}.asl.yaml").read_text()
@@ -165,6 +195,16 @@ def _definition(name: str, functions: tuple[str, ...]) -> str:
     text = text.replace("${Partition}", "aws")
     assert "${" not in text, "a substitution of the definition has no function"
     return json.dumps(yaml.safe_load(text))
+
+
+def _here(running: Any) -> Stopped:
+    environment = running.exec_worker.env
+    variables = environment.variable_store
+    return Stopped(
+        state=environment.states.context_object.context_object_data["State"]["Name"],
+        given=copy.deepcopy(environment.states.get_input()),
+        variables=copy.deepcopy({**variables._outer_scope, **variables._inner_scope}),
+    )
 
 
 def run(
@@ -181,7 +221,7 @@ def run(
 
     ``functions`` are called by the name that the definition substitutes; a wait (also a retry's)
     calls ``on_wait`` with its seconds instead of sleeping. Through ``control``, a function can
-    stop the execution.
+    stop the execution, and the next run of the same name can be its redrive.
     """
     calls: list[str] = []
     waited: list[int] = []
@@ -202,20 +242,28 @@ def run(
         monkeypatch.setenv(key, "testing")
     with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
         api = boto3.client("stepfunctions", region_name=REGION)
+        text = _definition(definition, tuple(functions))
+        if control is not None and control.redrive and control.stopped is not None:
+            text = _redriven(text, control.stopped)
         machine = api.create_state_machine(
             name=definition,
-            definition=_definition(definition, tuple(functions)),
+            definition=text,
             roleArn="arn:aws:iam::123456789012:role/machine",
         )["stateMachineArn"]
         execution = execution_arn(definition, name)
+        backend = stepfunctions_parser_backends["123456789012"][REGION]
+
+        def stop() -> None:
+            assert control is not None
+            control.stopped = _here(backend.describe_execution(execution))
+            api.stop_execution(executionArn=execution)
+
         if control is not None:
-            control.stop = lambda: api.stop_execution(executionArn=execution)
+            control.stop = stop
         api.start_execution(stateMachineArn=machine, name=name, input=json.dumps(given))
         deadline = time.monotonic() + 120
         # Asked of the engine itself: each API call would take as long as a state.
-        running = stepfunctions_parser_backends["123456789012"][REGION].describe_execution(
-            execution
-        )
+        running = backend.describe_execution(execution)
         while running.status == "RUNNING":
             assert time.monotonic() < deadline, "the execution did not end"
             time.sleep(0.01)

@@ -9,7 +9,7 @@ from lifecycle.core.preflight import Quota
 from lifecycle.errors import AwsUnavailable
 from lifecycle.settings import Settings
 
-from tests.statemachines.engine import Function, Result, load_handler, run
+from tests.statemachines.engine import Control, Function, Result, load_handler, run
 from tests.statemachines.test_provision import Provision
 from tests.support.world import CONTROL, World
 
@@ -54,7 +54,7 @@ class Plan:
     def run(self, number: int = 1, **provision: Any) -> Result:
         return self.run_input({"clusterName": "demo", "provision": provision}, number)
 
-    def run_input(self, given: Any, number: int = 1) -> Result:
+    def run_input(self, given: Any, number: int = 1, control: Control | None = None) -> Result:
         return run(
             "plan",
             self.functions,
@@ -62,6 +62,7 @@ class Plan:
             monkeypatch=self.monkeypatch,
             on_wait=self.world.clock.pass_seconds,
             name=f"demo.plan.{number}",
+            control=control,
         )
 
 

@@ -13,7 +13,7 @@ from lifecycle.core.services import Deployment
 from lifecycle.errors import AwsUnavailable, ManagementAmbiguous
 from lifecycle.settings import Settings
 
-from tests.statemachines.engine import Function, Result, load_handler, run
+from tests.statemachines.engine import Control, Function, Result, load_handler, run
 from tests.support.scaling import ScalingWorld, scale_operation
 from tests.support.world import CONTROL
 
@@ -68,7 +68,9 @@ class Scale:
             "FinishOperation": load_handler("finish_operation", finisher=lambda: world.finisher),
         }
 
-    def run(self, count: Any, number: int = 1, **more: Any) -> Result:
+    def run(
+        self, count: Any, number: int = 1, control: Control | None = None, **more: Any
+    ) -> Result:
         def waited(seconds: int) -> None:
             self.world.pass_seconds(seconds)
             self.on_wait()
@@ -80,6 +82,7 @@ class Scale:
             monkeypatch=self.monkeypatch,
             on_wait=waited,
             name=scale_operation(number).operation_id,
+            control=control,
         )
 
     def interrupt(

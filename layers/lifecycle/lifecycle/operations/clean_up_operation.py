@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.core.names import is_cluster_name, stack_name
 from lifecycle.core.operation import Operation
-from lifecycle.errors import ServiceMissing
+from lifecycle.errors import ClusterBusy, ServiceMissing
 from lifecycle.operations.scale_cluster import unprotect_all
 
 if TYPE_CHECKING:
@@ -47,28 +47,39 @@ class Cleaner:
             return {"released": False, "reason": "the event names no cluster"}
         if self.journal.executions.is_running(execution):
             return {"released": False, "reason": "the execution runs again"}
+        operation, result = self._unfinished(detail, execution)
+        if operation is not None and str(detail.get("stateMachineArn", "")).endswith("-scale"):
+            self._unprotect(operation)
         released = self.journal.locks.release(str(cluster), execution)
-        if released and str(detail.get("stateMachineArn", "")).endswith("-scale"):
-            self._unprotect(str(cluster))
-        result = self._note_end(detail, execution, request)
+        if operation is not None:
+            result = self._note_end(operation, detail, request)
         return {"released": released, "cluster": cluster, "result": result}
 
-    def _unprotect(self, cluster: str) -> None:
-        """Leave no broker protected by an operation that is no more: it would block deployments."""
-        name = stack_name(self.finisher.control_stack, cluster)
+    def _unprotect(self, operation: Operation) -> None:
+        """Leave no broker protected by an operation that is no more: it would block deployments.
+
+        Under the operation's own lock, so that the next one, which protects brokers for itself,
+        begins only afterwards.
+        """
+        try:
+            self.journal.take(operation)
+        except ClusterBusy:
+            return
+        name = stack_name(self.finisher.control_stack, operation.cluster)
         stack = self.finisher.stacks.describe(name)
         if stack is not None and "EcsClusterName" in stack.outputs:
             with contextlib.suppress(ServiceMissing):
                 unprotect_all(self.tasks, stack.outputs)
 
-    def _note_end(
-        self, detail: Mapping[str, Any], execution: str, request: Mapping[str, Any]
-    ) -> str:
+    def _unfinished(
+        self, detail: Mapping[str, Any], execution: str
+    ) -> tuple[Operation | None, str]:
+        """Find the operation of an execution that did not note its own end; else say why not."""
         record = self.journal.operations.find(str(detail.get("name", "")))
         if record is None or record.execution_arn != execution:
-            return "it never began"
+            return None, "it never began"
         if record.result:
-            return record.result
+            return None, record.result
         operation = Operation(
             operation_id=record.operation_id,
             execution_arn=record.execution_arn,
@@ -76,6 +87,11 @@ class Cleaner:
             machine=record.machine,
             started_at=record.started_at,
         )
+        return operation, ""
+
+    def _note_end(
+        self, operation: Operation, detail: Mapping[str, Any], request: Mapping[str, Any]
+    ) -> str:
         report = self.finisher.close(
             operation,
             request=request,

@@ -206,6 +206,8 @@ class Planner:
         found = self.stacks.change_set(name, request["stack"])
         if found.status not in {"GONE", "EXECUTED"}:
             self.stacks.delete_change_set(found.arn)
+        if " Next: " not in cause:
+            cause += " Next: Plan again."
         failure = {"error": error, "cause": f"{cause} True now: nothing was changed."}
         report = {"result": "FAILED", **failure, "request": dict(request), **asdict(operation)}
         key = f"plans/{operation.cluster}/{name}.failure.json"
