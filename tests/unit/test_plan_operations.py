@@ -244,7 +244,7 @@ class TestMaking:
         )
         assert failed == {
             "error": "ChangeSetRefused",
-            "cause": "It said no. True now: nothing was changed.",
+            "cause": "It said no. Next: Plan again. True now: nothing was changed.",
         }
         assert world.stacks.change_sets == {}
         assert world.table.records["demo.plan.1"]["result"] == "FAILED"
