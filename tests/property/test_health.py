@@ -20,8 +20,9 @@ from lifecycle.operations.ask_sources import ask_all
 from tests.support.health import HealthWorld
 
 WELL_INSIDE, WELL_OUTSIDE = HealthWorld().look()
-SOURCES = [("inside", name) for name in WELL_INSIDE["answers"]] + [
-    ("outside", name) for name in WELL_OUTSIDE["answers"]
+# Sorted, because the answers stand in the order in which they came.
+SOURCES = [("inside", name) for name in sorted(WELL_INSIDE["answers"])] + [
+    ("outside", name) for name in sorted(WELL_OUTSIDE["answers"])
 ]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
