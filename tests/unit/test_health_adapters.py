@@ -80,6 +80,19 @@ def test_only_one_of_two_first_checks_is_written(records: Any) -> None:
     assert not records.write(replace(RECORD, checked_at=AT + timedelta(seconds=1)), None)
 
 
+@pytest.mark.parametrize("left", ['{"format": 2}', "not json"])
+def test_what_another_version_left_does_not_stop_the_checks(records: Any, left: str) -> None:
+    if isinstance(records, MemoryHealth):
+        records.documents["demo"] = left
+    else:
+        item = {"pk": {"S": "HEALTH#demo"}, "checkedAt": {"S": "9"}, "document": {"S": left}}
+        boto3.client("dynamodb").put_item(TableName="table", Item=item)
+    assert records.find("demo") is None
+    assert records.write(RECORD, None)
+    assert records.find("demo") == RECORD
+    assert not records.write(replace(RECORD, checked_at=AT + timedelta(seconds=1)), None)
+
+
 def test_only_one_of_two_that_followed_the_same_check_is_written(records: Any) -> None:
     records.write(RECORD, None)
     first = replace(RECORD, checked_at=AT + timedelta(minutes=5), consecutive=3)

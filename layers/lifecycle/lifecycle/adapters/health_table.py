@@ -34,17 +34,27 @@ class HealthTable:
         return read_document(item["document"]["S"]) if item else None
 
     def write(self, record: Record, before: Record | None) -> bool:
-        """Write a check if the last one is still ``before``; tells whether it did."""
+        """Write a check if the last one is still ``before``; tells whether it did.
+
+        What cannot be read, because another version wrote it, is overwritten as long as it is
+        what it was: else no check of the cluster would ever be written again.
+        """
         condition = "attribute_not_exists(pk)"
-        values: dict[str, Any] = {}
+        given: dict[str, Any] = {}
         if before is not None:
             condition = "checkedAt = :before AND checkedAt < :now"
-            values = {
-                "ExpressionAttributeValues": {
-                    ":before": {"S": stamp(before.checked_at)},
-                    ":now": {"S": stamp(record.checked_at)},
-                }
+            given = {
+                ":before": {"S": stamp(before.checked_at)},
+                ":now": {"S": stamp(record.checked_at)},
             }
+        else:
+            unreadable = self._item(f"HEALTH#{record.cluster}").get("document")
+            if unreadable is not None:
+                if read_document(unreadable["S"]) is not None:
+                    return False
+                condition = "document = :unreadable"
+                given = {":unreadable": unreadable}
+        values: dict[str, Any] = {"ExpressionAttributeValues": given} if given else {}
         try:
             self._api.put_item(
                 TableName=self._table,
