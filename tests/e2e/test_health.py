@@ -43,6 +43,7 @@ class Cluster:
             for one in machines
         }
         self.outputs = self._outputs(STACK)
+        self._lost = ""
 
     def client(self, service: str) -> Any:
         return self.instance.client(service)
@@ -68,14 +69,26 @@ class Cluster:
         assert set(expected) <= codes(report), report["text"]
         return report
 
-    def is_well(self, seconds: float = 120) -> None:
+    def is_well(self, seconds: float = 240) -> None:
+        """Wait until the cluster is healthy; once it was not in time, no later case waits again."""
+        assert not self._lost, f"an earlier case left the cluster like this:\n{self._lost}"
         last: dict[str, Any] = {}
 
         def well() -> bool:
             last.update(self.check())
             return last["verdict"] == "HEALTHY"
 
-        assert eventually(well, seconds), last["text"]
+        if not eventually(well, seconds):
+            self._lost = "\n".join((last["text"], json.dumps(self.tasks()), self.end_of_logs()))
+            raise AssertionError(self._lost)
+
+    def end_of_logs(self, lines: int = 40) -> str:
+        """What the newest logs of tasks end with."""
+        files = sorted(self.config.logs.rglob("*.log"), key=lambda one: one.stat().st_mtime)[-6:]
+        return "\n".join(
+            f"--- {one.name}\n" + "\n".join(one.read_text(errors="replace").splitlines()[-lines:])
+            for one in files
+        )
 
     def tasks(self, service: str = "orchestration-cluster") -> list[dict[str, Any]]:
         found = json.loads(self.config.tasks_file.read_text())
