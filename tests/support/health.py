@@ -111,7 +111,6 @@ class HealthWorld:
                 "address": address,
                 "status": "RUNNING",
                 "startedAt": "2025-12-01T00:00:00+00:00",
-                "protectedUntil": None,
             }
             for node, address in enumerate(self.management.addresses())
         ]

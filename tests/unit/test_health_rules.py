@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -296,9 +296,19 @@ def test_a_crash_loop_is_not_excused_as_a_start(world: HealthWorld) -> None:
 
 
 def test_protection_that_was_left_is_a_note(world: HealthWorld) -> None:
-    world.cloud.running[0]["protectedUntil"] = ago(world, -10)
+    world.cloud.held.append({"task": "task-0", "until": ago(world, -10)})
     assert "TASK_PROTECTED" in codes(world.check(), "NOTE")
     assert "TASK_PROTECTED" not in codes(world.check(minutes=10), "NOTE")
+
+
+def test_protection_that_no_operation_set_is_told_with_its_end(world: HealthWorld) -> None:
+    """ECS protects for up to two days when told to."""
+    until = ago(world, -48 * 60)
+    world.cloud.held.append({"task": "connectors-0", "until": until})
+    report = world.check()
+    assert codes(report) == {"TASK_HELD"}
+    (found,) = [one for one in report["findings"] if one["code"] == "TASK_HELD"]
+    assert f"until {datetime.fromisoformat(until):%Y-%m-%d %H:%M} UTC" in found["seen"]
 
 
 @pytest.mark.parametrize(
@@ -528,7 +538,6 @@ def starting(world: HealthWorld, minutes: float) -> dict[str, Any]:
         "address": "10.0.0.99",
         "status": "RUNNING",
         "startedAt": ago(world, minutes),
-        "protectedUntil": None,
     }
 
 

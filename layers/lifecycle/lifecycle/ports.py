@@ -541,7 +541,13 @@ class CloudSight(Protocol):
         ...
 
     def tasks(self, ecs_cluster: str, service: str) -> Sequence[Mapping[str, Any]]:
-        """Tasks that start or run, with addresses and protection."""
+        """Tasks that start or run, with addresses."""
+        ...
+
+    def protected(
+        self, ecs_cluster: str, brokers: str, connectors: str
+    ) -> Sequence[Mapping[str, Any]]:
+        """Tasks of both services that are protected from scale-in, and until when."""
         ...
 
     def stops(self, ecs_cluster: str, brokers: str, connectors: str) -> Sequence[Mapping[str, Any]]:

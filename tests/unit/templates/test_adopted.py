@@ -20,10 +20,13 @@ REQUIRED = {
 }
 
 
-def test_it_makes_nothing_but_the_schedule_of_its_checks() -> None:
-    assert [one["Type"] for one in resolve("adopted-cluster", **REQUIRED).resources.values()] == [
-        "AWS::Scheduler::Schedule"
-    ]
+def test_it_makes_nothing_but_the_schedule_of_its_checks_and_their_alarms() -> None:
+    resources = resolve("adopted-cluster", **REQUIRED).resources
+    assert {name: one["Type"] for name, one in resources.items()} == {
+        "HealthCheckSchedule": "AWS::Scheduler::Schedule",
+        "VerdictAlarm": "AWS::CloudWatch::Alarm",
+        "NoChecksAlarm": "AWS::CloudWatch::Alarm",
+    }
 
 
 def test_its_outputs_are_the_contracts() -> None:

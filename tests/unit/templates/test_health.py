@@ -10,7 +10,8 @@ import pytest
 from lifecycle.adapters.metrics import DIMENSION, NAMESPACE, UNITS
 from lifecycle.core.request import read_parameters
 
-from tests.unit.templates.resolver import STACKS, resolve, template
+from tests.unit.templates.resolver import resolve, template
+from tests.unit.templates.test_adopted import REQUIRED
 from tools.generate_parameters import ROOT, declarations, load_template
 
 CONTROL = load_template(ROOT / "template.yaml")["Resources"]
@@ -177,8 +178,20 @@ def test_the_check_machine_is_express_and_its_functions_end_in_time() -> None:
     assert inside == ["ProbeHealth"]
 
 
-def test_an_adopted_cluster_is_checked_by_the_same_schedule() -> None:
-    adopted = load_template(STACKS / "adopted-cluster.yaml")["Resources"]
-    (theirs,) = [r for r in adopted.values() if r["Type"] == "AWS::Scheduler::Schedule"]
-    ours = template("cluster")["Resources"]["HealthCheckSchedule"]
-    assert theirs["Properties"]["Target"] == ours["Properties"]["Target"]
+@pytest.mark.parametrize("name", ["HealthCheckSchedule", *OURS])
+@pytest.mark.parametrize("paused", ["false", "true"])
+def test_an_adopted_cluster_has_the_same_schedule_and_alarms(name: str, paused: str) -> None:
+    given = {"HealthPaused": paused, "HealthTimeZone": "Europe/Berlin"}
+    ours = resolve("cluster", Booting="false", **given).properties(name)
+    theirs = resolve("adopted-cluster", **{**REQUIRED, "ClusterName": "demo"}, **given).properties(
+        name
+    )
+    assert theirs == ours
+
+
+def test_an_adopted_cluster_has_the_same_parameters_of_checks() -> None:
+    ours, theirs = template("cluster")["Parameters"], template("adopted-cluster")["Parameters"]
+    named = {name for name in theirs if name.startswith("Health")}
+    assert named == {name for name in ours if name.startswith("Health")} - {"HealthDashboard"}
+    for name in named:
+        assert theirs[name] == ours[name], name

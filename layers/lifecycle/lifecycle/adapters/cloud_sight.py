@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from itertools import batched
 from typing import Any, Final
 
 from lifecycle.adapters.aws import client, error_code
@@ -47,19 +48,33 @@ class AwsSight:
         }
 
     def tasks(self, ecs_cluster: str, service: str) -> list[dict[str, Any]]:
-        """Tasks of a service that start or run, with addresses and protection."""
-        tasks = self._tasks(ecs_cluster, service, "RUNNING")
-        arns = [task["taskArn"] for task in tasks]
-        protected = self._protection(ecs_cluster, arns)
+        """Tasks of a service that start or run, with addresses."""
         return [
             {
                 "task": _id(task),
                 "address": _address(task),
                 "status": task["lastStatus"],
                 "startedAt": _iso(task.get("startedAt")),
-                "protectedUntil": _iso(protected.get(task["taskArn"])),
             }
-            for task in tasks
+            for task in self._tasks(ecs_cluster, service, "RUNNING")
+        ]
+
+    def protected(self, ecs_cluster: str, brokers: str, connectors: str) -> list[dict[str, Any]]:
+        """Tasks of both services that are protected from scale-in, and until when."""
+        arns = [
+            arn
+            for service in (brokers, connectors)
+            if service
+            for arn in self._arns(ecs_cluster, service, "RUNNING")
+        ]
+        # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_GetTaskProtection.html
+        return [
+            {"task": one["taskArn"].rsplit("/", 1)[-1], "until": _iso(one["expirationDate"])}
+            for batch in batched(arns, _PER_CALL, strict=False)
+            for one in _ecs().get_task_protection(cluster=ecs_cluster, tasks=list(batch))[
+                "protectedTasks"
+            ]
+            if one["protectionEnabled"] and one.get("expirationDate")
         ]
 
     def stops(self, ecs_cluster: str, brokers: str, connectors: str) -> list[dict[str, Any]]:
@@ -132,24 +147,18 @@ class AwsSight:
 
     @staticmethod
     def _tasks(ecs_cluster: str, service: str, wanted: Any) -> list[Any]:
-        arns = _ecs().list_tasks(
-            cluster=ecs_cluster, serviceName=service, desiredStatus=wanted, maxResults=_PER_CALL
-        )["taskArns"]
+        arns = AwsSight._arns(ecs_cluster, service, wanted)
         if not arns:
             return []
         found: list[Any] = _ecs().describe_tasks(cluster=ecs_cluster, tasks=arns)["tasks"]
         return found
 
     @staticmethod
-    def _protection(ecs_cluster: str, arns: Sequence[str]) -> dict[str, datetime]:
-        if not arns:
-            return {}
-        answer = _ecs().get_task_protection(cluster=ecs_cluster, tasks=list(arns))
-        return {
-            one["taskArn"]: one["expirationDate"]
-            for one in answer["protectedTasks"]
-            if one["protectionEnabled"] and one.get("expirationDate")
-        }
+    def _arns(ecs_cluster: str, service: str, wanted: Any) -> list[str]:
+        found: list[str] = _ecs().list_tasks(
+            cluster=ecs_cluster, serviceName=service, desiredStatus=wanted, maxResults=_PER_CALL
+        )["taskArns"]
+        return found
 
 
 def _ecs() -> Any:

@@ -33,6 +33,7 @@ class MemorySight:
     brokers: dict[str, Any] = field(default_factory=lambda: _running(3))
     connectors: dict[str, Any] = field(default_factory=lambda: _running(1))
     running: list[dict[str, Any]] = field(default_factory=list)
+    held: list[dict[str, Any]] = field(default_factory=list)
     stopped: list[dict[str, Any]] = field(default_factory=list)
     groups: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     status: str = "available"
@@ -52,6 +53,12 @@ class MemorySight:
         del ecs_cluster, service
         self._fail("tasks")
         return self.running
+
+    def protected(self, ecs_cluster: str, brokers: str, connectors: str) -> list[dict[str, Any]]:
+        """Tasks that are protected."""
+        del ecs_cluster, brokers, connectors
+        self._fail("protected")
+        return self.held
 
     def stops(self, ecs_cluster: str, brokers: str, connectors: str) -> list[dict[str, Any]]:
         """Tasks that stopped."""

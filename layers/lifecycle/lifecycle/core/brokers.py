@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from lifecycle.core.services import Deployment
     from lifecycle.core.topology import BrokerId, PendingChange, Place
 
+# How long ECS keeps a protected task once nobody renews it: an operation that was aborted holds
+# up deployments no longer than this.
+PROTECTION_MINUTES: Final = 15
+
 
 @dataclass(frozen=True, slots=True)
 class BrokerTask:

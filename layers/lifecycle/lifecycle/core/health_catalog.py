@@ -230,6 +230,14 @@ _DEGRADED: Final = (
         "Read the stop reasons and the last log lines of the stopped tasks.",
     ),
     Kind(
+        "TASK_HELD",
+        Severity.DEGRADED,
+        "tasks are protected for longer than any operation does",
+        "protection only while an operation stops other tasks, and 15 minutes at most",
+        "Take the protection away (aws ecs update-task-protection) when nobody needs it; until "
+        "then ECS does not stop these tasks, and deployments wait.",
+    ),
+    Kind(
         "TARGETS_UNHEALTHY",
         Severity.DEGRADED,
         "targets of a load balancer are not healthy",

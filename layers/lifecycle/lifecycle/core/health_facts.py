@@ -33,6 +33,7 @@ OUTSIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "services": ("EcsClusterName", "OrchestrationServiceName"),
     "tasks": ("EcsClusterName", "OrchestrationServiceName"),
     "stops": ("EcsClusterName", "OrchestrationServiceName"),
+    "protected": ("EcsClusterName", "OrchestrationServiceName"),
     "rest": ("RestTargetGroupArn",),
     "grpc": ("GrpcTargetGroupArn",),
     "connectors": ("ConnectorsTargetGroupArn",),
@@ -106,7 +107,14 @@ class TaskSeen:
     address: str
     status: str
     started_at: datetime | None
-    protected_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectedSeen:
+    """A task of either service that ECS may not stop until a moment, as it has been told."""
+
+    task_id: str
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +238,7 @@ class Facts:
     services: Answer[ServicesSeen]
     tasks: Answer[tuple[TaskSeen, ...]]
     stops: Answer[tuple[StopSeen, ...]]
+    protected: Answer[tuple[ProtectedSeen, ...]]
     rest: Answer[tuple[TargetSeen, ...]]
     grpc: Answer[tuple[TargetSeen, ...]]
     connectors: Answer[tuple[TargetSeen, ...]]
@@ -279,6 +288,7 @@ def read_facts(
         services=answer(outside, "services", _services),
         tasks=answer(outside, "tasks", _tasks),
         stops=answer(outside, "stops", _stops),
+        protected=answer(outside, "protected", _protected),
         rest=answer(outside, "rest", _targets),
         grpc=answer(outside, "grpc", _targets),
         connectors=answer(outside, "connectors", _targets),
@@ -407,9 +417,16 @@ def _tasks(value: object) -> tuple[TaskSeen, ...]:
             address=text(one, "address"),
             status=text(one, "status"),
             started_at=moment(one, "startedAt"),
-            protected_until=moment(one, "protectedUntil"),
         )
         for one in objects(value, "tasks")
+    )
+
+
+def _protected(value: object) -> tuple[ProtectedSeen, ...]:
+    return tuple(
+        ProtectedSeen(text(one, "task"), until)
+        for one in objects(value, "protected")
+        if (until := moment(one, "until")) is not None
     )
 
 

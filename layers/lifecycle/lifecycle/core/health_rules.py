@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from lifecycle.core.brokers import half_done
+from lifecycle.core.brokers import PROTECTION_MINUTES, half_done
 from lifecycle.core.health_catalog import KINDS, Severity, rank
 from lifecycle.core.health_facts import Facts, PartitionSeen, ServicesSeen, listed, seen
 from lifecycle.core.topology import ChangeStatus, Health, MemberState, OperationKind, Role
@@ -555,13 +555,14 @@ def _whole(facts: Facts, name: str, at: datetime) -> bool:
 
 
 def _protection(facts: Facts, at: datetime) -> Iterator[Finding]:
-    protected = [
-        one.task_id[:8]
-        for one in seen(facts.tasks) or ()
-        if one.protected_until is not None and one.protected_until > at
-    ]
-    if protected:
-        yield found("TASK_PROTECTED", f"task {listed(protected)}")
+    held = [one for one in seen(facts.protected) or () if one.until > at]
+    if not held:
+        return
+    last = max(one.until for one in held)
+    told = f"task {listed([one.task_id[:8] for one in held])}, until {last:%Y-%m-%d %H:%M} UTC"
+    # No operation protects for longer, so nothing of ours takes this away again.
+    foreign = last - at > timedelta(minutes=PROTECTION_MINUTES + 1)
+    yield found("TASK_HELD" if foreign else "TASK_PROTECTED", told)
 
 
 def _load_balancers(facts: Facts) -> Iterator[Finding]:

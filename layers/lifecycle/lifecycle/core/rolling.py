@@ -62,7 +62,6 @@ class RollObserved:
     now: int
 
 
-PROTECTION_MINUTES: Final = 15
 # Seconds for one broker: it loads its partitions from disk and catches up.
 BROKER_PATIENCE: Final = 30 * 60
 _RENEW_BELOW: Final = 5 * 60

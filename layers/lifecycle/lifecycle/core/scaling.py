@@ -138,7 +138,6 @@ CHANGE_PATIENCE: Final = 15 * 60
 SETTLE_PATIENCE: Final = 15 * 60
 FRESH_PATIENCE: Final = 2 * 60
 ANSWER_PATIENCE: Final = 60
-PROTECTION_MINUTES: Final = 15
 _RENEW_BELOW: Final = 5 * 60
 _MOST_REPEATS: Final = 5
 _AGAIN: Final = "Start the same request again; it continues from what exists."

@@ -31,6 +31,7 @@ class HealthObserver:
         every: dict[str, Callable[[], Any]] = {
             "services": lambda: self.cloud.services(ecs, brokers, connectors),
             "tasks": lambda: self.cloud.tasks(ecs, brokers),
+            "protected": lambda: self.cloud.protected(ecs, brokers, connectors),
             "stops": lambda: self.cloud.stops(ecs, brokers, connectors),
             "rest": lambda: self.cloud.targets(cluster["RestTargetGroupArn"]),
             "grpc": lambda: self.cloud.targets(cluster["GrpcTargetGroupArn"]),

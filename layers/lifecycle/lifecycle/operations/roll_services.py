@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.core.brokers import PROTECTION_MINUTES
 from lifecycle.core.polling import next_wait
 from lifecycle.core.rolling import (
     BROKER_PATIENCE,
-    PROTECTION_MINUTES,
     RollAction,
     RollDecision,
     RollObserved,

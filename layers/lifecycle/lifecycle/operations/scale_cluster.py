@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.core.brokers import BrokersSeen
+from lifecycle.core.brokers import PROTECTION_MINUTES, BrokersSeen
 from lifecycle.core.freeze import refuse_if_frozen
 from lifecycle.core.names import stack_name
 from lifecycle.core.scaling import (
     PHASES,
-    PROTECTION_MINUTES,
     Action,
     Decision,
     Memory,
