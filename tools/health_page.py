@@ -1,22 +1,30 @@
 """Write ``docs/health.html``: what the dashboard and the message look like, from a local instance.
 
-``python -m tools.health_page [--endpoints FILE]`` reads what ``make up`` left running: the metric
-lines of the checks in the functions' log group, and the last report of each cluster. One file, no
-scripts, nothing from elsewhere.
+``python -m tools.health_page [--endpoints FILE]`` works on what ``make up`` left running. It checks
+the cluster a few times, pauses exporting for some checks, and draws what came of it: the metric
+lines of the checks in the functions' log group, the last bad report, and the messages that the
+topic sent. One file, no scripts, nothing from elsewhere.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import html
 import json
+import time
+import urllib.request
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.config import Config
+
+from local.config import CONTROL_STACK
+from tools.health import check
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "health.html"
 COLOURS = {
@@ -28,6 +36,7 @@ COLOURS = {
 }
 LEVELS = ("HEALTHY", "DEGRADED", "DOWN")
 _WIDTH, _HEIGHT, _LEFT = 720, 110, 90
+_CHECKS, _BETWEEN = 4, 5.0
 
 Point = tuple[float, float]
 
@@ -36,7 +45,7 @@ def page(
     verdicts: Mapping[str, Sequence[Point]],
     seconds: Mapping[str, Sequence[Point]],
     reports: Sequence[Mapping[str, Any]],
-    message: str,
+    messages: Sequence[str],
 ) -> str:
     """Give the page. Series are (epoch seconds, value) by cluster stack, oldest first."""
     parts = [
@@ -46,16 +55,18 @@ def page(
         "h2{margin-top:2rem}svg{max-width:100%;height:auto}td{padding:.2rem .8rem .2rem 0;",
         "vertical-align:top}pre{background:#f2f3f3;padding:1rem;white-space:pre-wrap}</style>",
         "<h1>Health of clusters</h1>",
-        "<p>Made by <code>python -m tools.health_page</code> from an instance on one machine. The",
-        "dashboards in CloudWatch draw the same metrics; the message is what SNS sends.</p>",
+        "<p>Made by <code>python -m tools.health_page</code> from an instance on one machine; its",
+        "exporting was paused for some checks. The dashboards in CloudWatch draw the same metrics;",
+        "the messages are what SNS sends.</p>",
         "<h2>Verdict as announced</h2>",
         *(_steps(name, points) for name, points in sorted(verdicts.items())),
         "<h2>Seconds of a check</h2>",
         *(_bars(name, points) for name, points in sorted(seconds.items())),
-        "<h2>Findings now</h2>",
+        "<h2>Findings while exporting was paused</h2>",
         *(_report(report) for report in reports),
-        "<h2>The last message</h2>",
-        f"<pre>{html.escape(message)}</pre></html>",
+        "<h2>Messages</h2>",
+        *(f"<pre>{html.escape(message)}</pre>" for message in messages),
+        "</html>",
     ]
     return "\n".join(parts) + "\n"
 
@@ -130,7 +141,7 @@ def _clock(at: float) -> str:
 
 
 def main() -> None:
-    """Read the instance, write the page."""
+    """Tell the story on the instance, write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--endpoints", type=Path, default=Path(".local") / "endpoints.json")
     found = json.loads(parser.parse_args().endpoints.read_text())
@@ -145,44 +156,90 @@ def main() -> None:
 
     def physical(logical_id: str) -> str:
         detail = client("cloudformation").describe_stack_resource(
-            StackName="camunda-lifecycle", LogicalResourceId=logical_id
+            StackName=CONTROL_STACK, LogicalResourceId=logical_id
         )
         return str(detail["StackResourceDetail"]["PhysicalResourceId"])
 
+    states = session.client(
+        "stepfunctions", endpoint_url=found["aws"], config=Config(inject_host_prefix=False)
+    )
+    began = time.time()
+    with _listening(client("sqs"), client("sns"), physical("Topic")) as messages:
+        bad = _story(found["brokers"][0]["management"], states, found["clusterName"])
+        told = messages()
     verdicts: dict[str, list[Point]] = defaultdict(list)
     seconds: dict[str, list[Point]] = defaultdict(list)
     pages = client("logs").get_paginator("filter_log_events")
-    for answer in pages.paginate(logGroupName=physical("FunctionLogs")):
+    for answer in pages.paginate(
+        logGroupName=physical("FunctionLogs"), startTime=int(began * 1000)
+    ):
         for event in answer["events"]:
             if event["message"].startswith('{"_aws"'):
                 line = json.loads(event["message"])
                 at = line["_aws"]["Timestamp"] / 1000
                 verdicts[line["Cluster"]].append((at, line["Verdict"]))
                 seconds[line["Cluster"]].append((at, line["CheckSeconds"]))
-    items = client("dynamodb").scan(TableName=physical("Table"))["Items"]
-    reports = [
-        json.loads(item["document"]["S"]) for item in items if item["pk"]["S"].startswith("HEALTH#")
-    ]
-    message = _last_message(client("sqs"))
     TARGET.write_text(
         page(
             {name: sorted(points) for name, points in verdicts.items()},
             {name: sorted(points) for name, points in seconds.items()},
-            sorted(reports, key=lambda one: str(one["cluster"])),
-            message,
+            [bad],
+            told,
         )
     )
 
 
-def _last_message(sqs: Any) -> str:
-    """What a queue named ``phone``, subscribed to the topic, got last."""
-    queue = sqs.get_queue_url(QueueName="phone")["QueueUrl"]
-    told: list[str] = []
-    while found := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
-        for one in found:
-            body = json.loads(one["Body"])
-            told.append(f"{body['Subject']}\n\n{body['Message']}")
-    return told[-1] if told else "none"
+def _story(management: str, states: Any, cluster: str) -> dict[str, Any]:
+    """Well, exporting paused, well again; gives the last report of the bad time."""
+
+    def several() -> dict[str, Any]:
+        reports = []
+        for _ in range(_CHECKS):
+            reports.append(check(states, CONTROL_STACK, cluster))
+            time.sleep(_BETWEEN)
+        return reports[-1]
+
+    def say(what: str) -> None:
+        request = urllib.request.Request(f"{management}/actuator/exporting/{what}", method="POST")  # noqa: S310
+        with urllib.request.urlopen(request, timeout=10):  # noqa: S310
+            pass
+
+    several()
+    say("pause")
+    try:
+        bad = several()
+    finally:
+        say("resume")
+    several()
+    return bad
+
+
+@contextlib.contextmanager
+def _listening(sqs: Any, sns: Any, topic: str) -> Iterator[Callable[[], list[str]]]:
+    """Subscribe a queue to the topic for a while; gives what it got."""
+    queue = sqs.create_queue(QueueName="health-page")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    subscription = sns.subscribe(
+        TopicArn=topic,
+        Protocol="sqs",
+        Endpoint=arn["Attributes"]["QueueArn"],
+        ReturnSubscriptionArn=True,
+    )["SubscriptionArn"]
+
+    def messages() -> list[str]:
+        told = []
+        while found := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+            for one in found:
+                body = json.loads(one["Body"])
+                told.append(f"{body['Subject']}\n\n{body['Message']}")
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=one["ReceiptHandle"])
+        return told
+
+    try:
+        yield messages
+    finally:
+        sns.unsubscribe(SubscriptionArn=subscription)
+        sqs.delete_queue(QueueUrl=queue)
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def alarm_on(namespace: str, metric: str, of: str) -> Any:
         resource["Properties"]
         for resource in CONTROL.values()
         if resource["Type"] == "AWS::CloudWatch::Alarm"
-        and resource["Properties"]["Namespace"] == namespace
+        and resource["Properties"].get("Namespace") == namespace
         and resource["Properties"]["MetricName"] == metric
         and of in json.dumps(resource["Properties"]["Dimensions"])
     ]
@@ -152,6 +152,18 @@ def test_what_a_check_cannot_say_of_itself_is_an_alarm(
     assert alarm["AlarmActions"] == [{"Ref": "Topic"}]
     # Nothing measured is nothing wrong here: checks that are missing have their own alarm.
     assert alarm["TreatMissingData"] == "notBreaching"
+
+
+def test_a_check_of_all_clusters_that_ends_badly_is_an_alarm() -> None:
+    alarm = CONTROL["FleetChecksFail"]["Properties"]
+    told, *summands = alarm["Metrics"]
+    assert told["Expression"].split(" + ") == [one["Id"] for one in summands]
+    looked_at = [one["MetricStat"]["Metric"] for one in summands]
+    assert [one["MetricName"] for one in looked_at] == ["ExecutionsFailed", "ExecutionsTimedOut"]
+    assert {json.dumps(one["Dimensions"]) for one in looked_at} == {
+        '[{"Name": "StateMachineArn", "Value": {"Ref": "CheckAllHealth"}}]'
+    }
+    assert alarm["AlarmActions"] == [{"Ref": "Topic"}]
 
 
 def test_alarms_may_publish_to_the_topic() -> None:
