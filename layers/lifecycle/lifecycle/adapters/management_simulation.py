@@ -111,7 +111,8 @@ class SimulatedCluster:
 
     ``step_seconds``: what one step of a change takes. ``start_seconds``: from the start of a
     process until its partitions are ready. ``failure_seconds``: silence after which a broker is
-    taken for dead (15 s on a real cluster).
+    taken for dead (15 s on a real cluster). ``backups_end``: when the schedule of backups stopped
+    working, in epoch seconds; None while it works.
     """
 
     cluster_size: int
@@ -125,6 +126,7 @@ class SimulatedCluster:
     bootstrapped: bool = False
     leases: int = 0
     exporting: str = "EXPORTING"
+    backups_end: float | None = None
     members: dict[int, Member] = field(default_factory=dict)
     brokers: dict[int, Presence] = field(default_factory=dict)
     pending: Change | None = None
@@ -272,13 +274,14 @@ class SimulatedCluster:
 
     def backup_states(self, now: float) -> Json:
         """Give the body of ``GET /actuator/backupRuntime/state``: a backup at each full hour."""
-        taken = _instant(now - now % 3600)
+        last = now if self.backups_end is None else self.backups_end
+        taken = _instant(last - last % 3600)
         return {
             "checkpointStates": [],
             "backupStates": [
                 {
                     "partitionId": partition + 1,
-                    "checkpointId": int(now // 3600),
+                    "checkpointId": int(last // 3600),
                     "checkpointType": "SCHEDULED_BACKUP",
                     "checkpointTimestamp": taken,
                     "checkpointPosition": 0,
