@@ -12,6 +12,7 @@ from lifecycle.core.preflight import (
     NEEDED_ENDPOINTS,
     Bucket,
     Facts,
+    Live,
     Need,
     Network,
     Quota,
@@ -122,7 +123,7 @@ def test_everything_that_fails_is_named_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "fact", [f.name for f in fields(Facts) if f.name not in {"region", "unread"}]
+    "fact", [f.name for f in fields(Facts) if f.name not in {"region", "unread", "live"}]
 )
 def test_what_cannot_be_read_is_a_warning(fact: str) -> None:
     unread: dict[str, Any] = {fact: None, "unread": {fact: "not authorized"}}
@@ -146,8 +147,48 @@ def test_no_way_out_is_well_with_endpoints_and_mirrored_images() -> None:
 
 def test_a_living_cluster_is_not_measured_against_what_it_already_has() -> None:
     names = set(checks(found=stack("UPDATE_COMPLETE")))
-    assert names.isdisjoint({"Fargate vCPU", "Aurora clusters", "free addresses"})
+    assert names.isdisjoint({"Fargate vCPU", "Aurora clusters", "database instances"})
     assert "Fargate vCPU" in checks(found=stack("CREATE_FAILED", booting="true"))
+
+
+LIVING = replace(stack("UPDATE_COMPLETE"), parameters={**DEFAULTS, "Booting": "false"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "used", "result", "seen"),
+    [
+        # Six brokers live, whatever the parameter of the bootstrap says: 4 vCPU more for each.
+        ({"BrokerCpu": "8192"}, 76, Result.PASS, "24 needed more (brokers 24, connectors 0)"),
+        ({"BrokerCpu": "8192"}, 77, Result.FAIL, "24 needed more (brokers 24, connectors 0)"),
+        # New connectors start beside the old ones.
+        ({"ConnectorsMemory": "8192"}, 97, Result.FAIL, "4 needed more (brokers 0, connectors 4)"),
+    ],
+)
+def test_a_living_cluster_that_grows_needs_room_for_what_is_more(
+    changes: dict[str, str], used: int, result: Result, seen: str
+) -> None:
+    facts = replace(ROOMY, vcpu=Quota(100, used), live=Live(brokers=6, connectors=2))
+    check = checks(facts, LIVING, **changes)["Fargate vCPU"]
+    assert check.result is result
+    assert check.seen.startswith(seen)
+
+
+def test_a_living_cluster_that_shrinks_or_keeps_its_size_needs_nothing() -> None:
+    smaller = checks(found=LIVING, BrokerCpu="2048", LogRetentionDays="90")
+    assert smaller.keys().isdisjoint({"Fargate vCPU", "database instances"})
+
+
+def test_more_database_instances_of_a_living_cluster_count_against_the_quota() -> None:
+    facts = replace(ROOMY, database_instances=Quota(40, 39))
+    check = checks(facts, LIVING, DatabaseInstances="3")["database instances"]
+    assert check.result is Result.FAIL
+    assert check.seen.startswith("2 needed, 39 of 40 used")
+
+
+def test_live_counts_that_cannot_be_read_are_a_warning() -> None:
+    facts = replace(ROOMY, unread={"live": "not authorized"})
+    check = checks(facts, LIVING, BrokerCpu="8192")["Fargate vCPU"]
+    assert (check.result, "not authorized" in check.seen) == (Result.WARN, True)
 
 
 def test_the_ecs_cluster_of_a_stack_that_was_begun_is_its_own() -> None:

@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.adapters.aws import client, error_code
-from lifecycle.core.preflight import Bucket, Facts, Network, Quota, Subnet
+from lifecycle.core.preflight import Bucket, Facts, Live, Network, Quota, Subnet
+from lifecycle.core.teardown import SERVICES
 from lifecycle.observability import of_aws
 
 if TYPE_CHECKING:
@@ -60,9 +61,16 @@ class AwsAccount:
             "network": self._network,
             "bucket": self._bucket,
         }
+        if need.broker_vcpu or need.connectors_vcpu:
+            readers["vcpu"] = lambda: Quota(_limit(_VCPU), _vcpu_used())
+            if not need.creates:
+                readers["live"] = lambda: _live(need.stack)
+        if need.database_instances:
+            readers["database_instances"] = lambda: Quota(
+                _limit(_DATABASE_INSTANCES), _count("describe_db_instances", "DBInstances")
+            )
         if need.creates:
             readers |= {
-                "vcpu": lambda: Quota(_limit(_VCPU), _vcpu_used()),
                 "application_balancers": lambda: Quota(
                     _limit(_APPLICATION_BALANCERS), _balancers("application")
                 ),
@@ -71,9 +79,6 @@ class AwsAccount:
                 ),
                 "database_clusters": lambda: Quota(
                     _limit(_DATABASE_CLUSTERS), _count("describe_db_clusters", "DBClusters")
-                ),
-                "database_instances": lambda: Quota(
-                    _limit(_DATABASE_INSTANCES), _count("describe_db_instances", "DBInstances")
                 ),
                 "ecs_cluster_exists": lambda: _ecs_cluster_exists(need.stack),
             }
@@ -214,6 +219,15 @@ def _class_offered(version: str, instance_class: str) -> bool:
             return False
         raise
     return bool(found["OrderableDBInstanceOptions"])
+
+
+def _live(ecs_cluster: str) -> Live:
+    answer = client("ecs", attempts=3).describe_services(
+        cluster=ecs_cluster, services=list(SERVICES)
+    )
+    wanted = {one["serviceName"]: int(one["desiredCount"]) for one in answer["services"]}
+    brokers, connectors = (wanted.get(name, 0) for name in SERVICES)
+    return Live(brokers, connectors)
 
 
 def _ecs_cluster_exists(name: str) -> bool:

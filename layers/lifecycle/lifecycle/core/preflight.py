@@ -23,6 +23,7 @@ _BALANCER_ADDRESSES: Final = 8
 # What tasks and the functions need where no route leads out; docs/network.md says who needs which.
 NEEDED_ENDPOINTS: Final = ("dynamodb", "ecr.api", "ecr.dkr", "logs", "s3", "secretsmanager")
 _IMAGES: Final = ("OrchestrationImage", "ConnectorsImage")
+_CONNECTORS_TASK: Final = ("ConnectorsImage", "ConnectorsCpu", "ConnectorsMemory")
 _VERSION: Final = re.compile(r":(\d+)\.(\d+)\.(\d+)")
 _ZONES: Final = 3
 _DNS_LABEL: Final = 63
@@ -66,8 +67,19 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
+class Live:
+    """Tasks that ECS wants of both services now."""
+
+    brokers: int
+    connectors: int
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
-    """What was found. None where it could not be read; ``unread`` then says why, by field."""
+    """What was found. None where it could not be read; ``unread`` then says why, by field.
+
+    ``live`` is None for a cluster that is created, too.
+    """
 
     account: str | None = None
     region: str = ""
@@ -81,19 +93,24 @@ class Facts:
     network: Network | None = None
     bucket: Bucket | None = None
     ecs_cluster_exists: bool | None = None
+    live: Live | None = None
     unread: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What the change needs. ``creates``: nothing of the cluster runs yet. CPU in vCPU.
+    """What the change needs on top of what there is. ``creates``: nothing of the cluster runs yet.
 
+    ``broker_vcpu`` and ``connectors_vcpu`` are for one task. Brokers are replaced one at a time
+    after one has stopped, connectors by starting new tasks first, if anything of theirs changes.
     ``present_images`` are those of a living cluster, in the order of ``images``; else empty.
     """
 
     stack: str
     creates: bool
+    brokers: int
     broker_vcpu: float
+    connectors: int
     connectors_vcpu: float
     tasks: int
     database_instances: int
@@ -107,15 +124,26 @@ class Need:
     def of(cls, stack: str, found: Stack | None, parameters: Mapping[str, str]) -> Need:
         """Take the need from the full set of parameters that the cluster will have."""
         brokers, connectors = int(parameters["Brokers"]), int(parameters["Connectors"])
-        present = {} if is_booting(found) else present_parameters(found)
+        creates = is_booting(found)
+        present = {} if creates else present_parameters(found)
+
+        def more(name: str) -> int:
+            before = 0 if creates else int(present.get(name, parameters[name]))
+            return max(0, int(parameters[name]) - before)
+
+        moves = creates or any(
+            parameters[name] != present.get(name, parameters[name]) for name in _CONNECTORS_TASK
+        )
         return cls(
             stack=stack,
-            creates=is_booting(found),
-            broker_vcpu=brokers * int(parameters["BrokerCpu"]) / 1024,
-            connectors_vcpu=connectors * int(parameters["ConnectorsCpu"]) / 1024,
+            creates=creates,
+            brokers=brokers,
+            broker_vcpu=more("BrokerCpu") / 1024,
+            connectors=connectors,
+            connectors_vcpu=int(parameters["ConnectorsCpu"]) / 1024 if moves else 0,
             # Connectors are replaced by starting new tasks first.
             tasks=brokers + 2 * connectors,
-            database_instances=int(parameters["DatabaseInstances"]),
+            database_instances=more("DatabaseInstances"),
             engine_version=parameters["DatabaseEngineVersion"],
             instance_class=parameters["DatabaseInstanceClass"],
             images=tuple(parameters[name] for name in _IMAGES),
@@ -147,9 +175,14 @@ def check_all(
         _images(need),
         _upgrade(need),
     ]
+    if need.broker_vcpu or need.connectors_vcpu:
+        checks.append(_vcpu(need, facts))
+    if need.database_instances:
+        checks.append(
+            _quota("database instances", "database_instances", need.database_instances, facts)
+        )
     if need.creates:
         checks += [
-            _vcpu(need, facts),
             _quota(
                 "Application Load Balancers",
                 "application_balancers",
@@ -158,9 +191,8 @@ def check_all(
             ),
             _quota("Network Load Balancers", "network_balancers", 1, facts),
             _quota("Aurora clusters", "database_clusters", 1, facts),
-            _quota("database instances", "database_instances", need.database_instances, facts),
+            _ecs_cluster(need, facts, stack),
         ]
-        checks.append(_ecs_cluster(need, facts, stack))
     checks += [
         _offered(
             "database engine",
@@ -325,13 +357,19 @@ def _wrong_step(before: tuple[int, ...], after: tuple[int, ...]) -> str:
 
 
 def _vcpu(need: Need, facts: Facts) -> Check:
-    vcpu = need.broker_vcpu + need.connectors_vcpu
+    name = "Fargate vCPU"
+    if not need.creates and facts.live is None:
+        return _unread(name, facts, "live")
+    counts = facts.live or Live(need.brokers, need.connectors)
+    brokers = counts.brokers * need.broker_vcpu
+    connectors = counts.connectors * need.connectors_vcpu
+    more = "" if need.creates else "more "
     return _quota(
-        "Fargate vCPU",
+        name,
         "vcpu",
-        vcpu,
+        brokers + connectors,
         facts,
-        detail=f" (brokers {need.broker_vcpu:g}, connectors {need.connectors_vcpu:g})",
+        detail=f" {more}(brokers {brokers:g}, connectors {connectors:g})",
     )
 
 
