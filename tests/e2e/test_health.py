@@ -83,10 +83,11 @@ class Cluster:
             raise AssertionError(self._lost)
 
     def end_of_logs(self, lines: int = 40) -> str:
-        """What the newest logs of tasks end with."""
-        files = sorted(self.config.logs.rglob("*.log"), key=lambda one: one.stat().st_mtime)[-6:]
+        """What the newest logs of brokers end with."""
+        found = self.config.root.rglob("orchestration-cluster.log")
+        files = sorted(found, key=lambda one: one.stat().st_mtime)[-4:]
         return "\n".join(
-            f"--- {one.name}\n" + "\n".join(one.read_text(errors="replace").splitlines()[-lines:])
+            f"--- {one.parent.name}\n" + "\n".join(one.read_text(errors="replace").splitlines()[-lines:])
             for one in files
         )
 
