@@ -90,6 +90,11 @@ class LocalConfig:
         return self.root / "logs"
 
     @property
+    def faults_file(self) -> Path:
+        """While it is there, functions meet a bad moment of AWS: see ``local/aws/faults.py``."""
+        return self.root / "faults.json"
+
+    @property
     def authorisation_log(self) -> Path:
         """Which rights the functions' roles used, and what they were denied; see `aws/audit.py`."""
         return self.logs / "authorisation.jsonl"

@@ -146,6 +146,8 @@ async def _serve(instance: Instance, components: list[Component]) -> None:
     from hypercorn.config import Config as ServerConfig
     from ministack.app import app
 
+    from local.aws.faults import Faults
+
     config = instance.config
     server = ServerConfig()
     server.bind = [f"{config.aws_address}:{AWS_PORT}"]
@@ -157,7 +159,7 @@ async def _serve(instance: Instance, components: list[Component]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, leave.set)
-    served: Any = app
+    served: Any = Faults(app, config.faults_file)
     serving = asyncio.create_task(serve(served, server, shutdown_trigger=stop_serving.wait))
     serving.add_done_callback(lambda _: leave.set())
     started: list[Component] = []

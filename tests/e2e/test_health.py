@@ -87,7 +87,8 @@ class Cluster:
         found = self.config.root.rglob("orchestration-cluster.log")
         files = sorted(found, key=lambda one: one.stat().st_mtime)[-4:]
         return "\n".join(
-            f"--- {one.parent.name}\n" + "\n".join(one.read_text(errors="replace").splitlines()[-lines:])
+            f"--- {one.parent.name}\n"
+            + "\n".join(one.read_text(errors="replace").splitlines()[-lines:])
             for one in files
         )
 

@@ -1,0 +1,87 @@
+"""Operations while AWS throttles, fails and loses answers; and one that runs out of time."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from local.config import CONTROL_STACK
+from tests.support.cloud import REQUEST, Cloud, eventually
+
+if TYPE_CHECKING:
+    from local.component import Instance
+
+
+@pytest.fixture(scope="module")
+def cloud(instance: Instance) -> Cloud:
+    return Cloud(instance)
+
+
+@contextmanager
+def bad_moments(cloud: Cloud, seed: int, share: float) -> Iterator[None]:
+    """Let this share of the functions' calls to AWS go wrong."""
+    file = cloud.instance.config.faults_file
+    file.write_text(json.dumps({"seed": seed, "share": share}))
+    try:
+        yield
+    finally:
+        file.unlink()
+
+
+def retained(days: int) -> dict[str, Any]:
+    parameters = {**REQUEST["parameters"], "LogRetentionDays": days}
+    return {"clusterName": "demo", "parameters": parameters}
+
+
+def test_an_update_ends_well_though_every_tenth_call_does_not(cloud: Cloud) -> None:
+    with bad_moments(cloud, seed=1, share=0.1):
+        ended = cloud.ended(cloud.start(retained(60)), 240)
+    assert ended["status"] == "SUCCEEDED", ended
+    assert cloud.retention() == 60
+    assert cloud.locks() == []
+    assert cloud.healthy()
+
+
+def test_scaling_out_and_in_ends_well_though_every_tenth_call_does_not(cloud: Cloud) -> None:
+    for seed, count in ((2, 4), (3, 3)):
+        with bad_moments(cloud, seed=seed, share=0.1):
+            ended = cloud.ended(cloud.start({"clusterName": "demo", "count": count}, "scale"), 240)
+        assert ended["status"] == "SUCCEEDED", ended
+        assert cloud.counts("demo")["orchestration-cluster"] == (count, count)
+        assert cloud.locks() == []
+    assert eventually(cloud.healthy, 30)
+
+
+def test_an_execution_that_runs_out_of_time_frees_its_cluster(cloud: Cloud) -> None:
+    """The deployed scale machine, with less time than scaling takes."""
+    states = cloud.client("stepfunctions")
+    machine = cloud.machine.replace("-provision", "-scale")
+    deployed = states.describe_state_machine(stateMachineArn=machine)["definition"]
+    hurried = {**json.loads(deployed), "TimeoutSeconds": 2}
+    states.update_state_machine(stateMachineArn=machine, definition=json.dumps(hurried))
+    name = f"demo.scale.{uuid.uuid4().hex[:8]}"
+    try:
+        ended = cloud.ended(cloud.start({"clusterName": "demo", "count": 4}, "scale", name), 60)
+    finally:
+        states.update_state_machine(stateMachineArn=machine, definition=deployed)
+    assert ended["status"] == "TIMED_OUT", ended
+    assert eventually(lambda: cloud.locks() == [], 30)
+    table = cloud.outputs(CONTROL_STACK)["TableName"]
+
+    def result() -> str:
+        item = cloud.client("dynamodb").get_item(
+            TableName=table, Key={"pk": {"S": f"OPERATION#{name}"}}
+        )["Item"]
+        return str(item.get("result", {}).get("S", ""))
+
+    assert eventually(lambda: result() == "TIMED_OUT", 30), result()
+    again = cloud.ended(cloud.start({"clusterName": "demo", "count": 4}, "scale"), 240)
+    assert again["status"] == "SUCCEEDED", again
+    back = cloud.ended(cloud.start({"clusterName": "demo", "count": 3}, "scale"), 240)
+    assert back["status"] == "SUCCEEDED", back
+    assert eventually(cloud.healthy, 30)
