@@ -18,7 +18,7 @@ _GIBIBYTE = 1024**3
 # Camunda unpacked, its archive twice, PostgreSQL, packages and brokers' data.
 _DISK_FIRST_TIME = 3 * _GIBIBYTE
 _DISK = 1 * _GIBIBYTE
-_BROKER_PORTS = (8080, 9600, 26500, 26501, 26502)
+_BROKER_PORTS = (8080, 9600, 26500, 26501)
 
 
 class NotPossibleError(Exception):

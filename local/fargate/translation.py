@@ -8,14 +8,13 @@ printed in docs/local-broker.md.
 from __future__ import annotations
 
 import re
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
-
-INTERNAL_PORT = 26502
 
 RENAMED = {
     "CAMUNDA_CLUSTER_SIZE": "ZEEBE_BROKER_CLUSTER_CLUSTERSIZE",
@@ -117,6 +116,7 @@ def translate(environment: Mapping[str, str], placement: Placement) -> Translate
         # On Fargate the task has its network interface to itself; here it has one address of many.
         "ZEEBE_BROKER_NETWORK_HOST": address,
         "ZEEBE_BROKER_NETWORK_ADVERTISEDHOST": address,
+        "ZEEBE_BROKER_NETWORK_INTERNALAPI_PORT": str(internal_port(address)),
         "ZEEBE_BROKER_GATEWAY_NETWORK_HOST": address,
         "SERVER_ADDRESS": address,
         "MANAGEMENT_SERVER_ADDRESS": address,
@@ -132,17 +132,25 @@ def translate(environment: Mapping[str, str], placement: Placement) -> Translate
     )
 
 
+def internal_port(address: str) -> int:
+    """Give the port of the broker at that address on which brokers speak to each other.
+
+    8.6.0 gossips over UDP on the number of this port, on every address of the machine. On the
+    deployed 26502 all brokers here would share one socket: the one that started last would get the
+    gossip of all, of other clusters too, and then takes their members for its own.
+    """
+    network, _, host = address.rpartition(".")
+    return 10000 + zlib.crc32(network.encode()) % 64 * 256 + int(host)
+
+
 def contact_points(value: str, placement: Placement) -> str:
     """Replace each `alias:port` by the addresses behind it, and add the broker's own.
 
     The proxy that resolves a Service Connect alias in a Fargate task does not exist here.
     """
-    points: list[str] = []
-    for entry in filter(None, (part.strip() for part in value.split(","))):
-        name, _, port = entry.partition(":")
-        points += [f"{address}:{port or INTERNAL_PORT}" for address in placement.resolve(name)]
-    points.append(f"{placement.address}:{INTERNAL_PORT}")
-    return ",".join(sorted(set(points)))
+    aliases = [entry.strip().partition(":")[0] for entry in value.split(",") if entry.strip()]
+    addresses = {placement.address, *(one for name in aliases for one in placement.resolve(name))}
+    return ",".join(f"{one}:{internal_port(one)}" for one in sorted(addresses))
 
 
 def command(java: str, distribution: Path) -> list[str]:

@@ -14,7 +14,7 @@ TWINS = ["twin-8.6", "twin-8.9"]
 LIVE = ["fake-8.6", "fake-8.9", pytest.param("real-8.6", marks=pytest.mark.e2e)]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
     """One cluster of real brokers for all cases; started by the first that needs it."""
     from tests.contract.real_cluster import Real

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from lifecycle.ports import ManagementApi
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-# One block of loopback addresses per test process, so that two runs do not meet.
-_BLOCK = f"127.{60 + os.getpid() % 150}"
+# One block of loopback addresses per test process, so that two runs do not meet; none of those
+# that instances in other tests have.
+_BLOCK = f"127.{60 + os.getpid() % 80}"
 _numbers = itertools.count(1)
 
 

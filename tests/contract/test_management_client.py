@@ -30,7 +30,7 @@ pytestmark = pytest.mark.contract
 
 FAST = wire.Timeouts(connect=0.5, read=0.3)
 EMPTY = {"changeId": 1, "plannedChanges": [], "currentTopology": [], "expectedTopology": []}
-_BLOCK = f"127.{60 + os.getpid() % 150}.255"
+_BLOCK = f"127.{60 + os.getpid() % 80}.255"
 _numbers = itertools.count(1)
 
 

@@ -29,7 +29,7 @@ FAST = wire.Timeouts(connect=0.5, read=0.5)
 SECRET = Credentials("demo", "very-secret")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n" + b'{"brokers":[]}'
 SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-_BLOCK = f"127.{60 + os.getpid() % 150}.254"
+_BLOCK = f"127.{60 + os.getpid() % 80}.254"
 _numbers = itertools.count(1)
 
 

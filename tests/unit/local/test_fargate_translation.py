@@ -9,7 +9,13 @@ import pytest
 import yaml
 
 from local.fargate import translation
-from local.fargate.translation import Placement, contact_points, health_path, translate
+from local.fargate.translation import (
+    Placement,
+    contact_points,
+    health_path,
+    internal_port,
+    translate,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -103,11 +109,26 @@ def test_an_unheard_of_setting_is_told(tmp_path: Path) -> None:
 
 def test_an_alias_becomes_the_addresses_behind_it_and_the_broker_s_own(tmp_path: Path) -> None:
     here = placement(tmp_path, brokers_sc=["127.41.1.10", "127.41.1.12"])
-    assert contact_points("brokers-sc:26502", here) == "127.41.1.10:26502,127.41.1.12:26502"
+    expected = [f"{one}:{internal_port(one)}" for one in ("127.41.1.10", "127.41.1.12")]
+    assert contact_points("brokers-sc:26502", here) == ",".join(expected)
 
 
 def test_without_anybody_behind_the_alias_a_broker_contacts_itself(tmp_path: Path) -> None:
-    assert contact_points("brokers-sc:26502", placement(tmp_path)) == "127.41.1.12:26502"
+    own = f"127.41.1.12:{internal_port('127.41.1.12')}"
+    assert contact_points("brokers-sc:26502", placement(tmp_path)) == own
+
+
+def test_no_two_brokers_of_this_machine_gossip_on_one_port(tmp_path: Path) -> None:
+    """Its socket is bound to every address: who shares a port gets the others' gossip."""
+    # The default instance, and those with real brokers in tests.
+    networks = [f"127.{block}.1" for block in (41, 155, 157)]
+    addresses = [f"{network}.{host}" for network in networks for host in range(10, 255)]
+    ports = [internal_port(one) for one in addresses]
+    assert len(set(ports)) == len(ports)
+    # Beside the deployed ports, and below those that outgoing connections get.
+    assert all(10000 <= port < 26500 for port in ports)
+    settings = translate({}, placement(tmp_path)).environment
+    assert settings["ZEEBE_BROKER_NETWORK_INTERNALAPI_PORT"] == str(internal_port("127.41.1.12"))
 
 
 def test_liveness_is_asked_as_startup() -> None:

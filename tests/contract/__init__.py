@@ -1,0 +1,1 @@
+"""Contract: the same cases against recordings, twins, fakes and real brokers."""
