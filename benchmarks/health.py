@@ -1,9 +1,9 @@
 """What a health check takes and costs, for one cluster and for many.
 
 ``python -m benchmarks.health check|fleet [--endpoints FILE]`` against an instance that ``make up``
-left running; ``AUDIT_EVERY=1 LAMBDA_MAX_WORKERS=20 make up``, so that requests can be counted and
-four checks at once find warm functions. ``check`` times a warm check, counts its requests and
-prices it per cluster and month. ``fleet`` makes 10, 100 and 400 clusters that all name the parts
+left running with ``CAMUNDA_LIFECYCLE_AUDIT_EVERY=1 LAMBDA_MAX_WORKERS=20``, so that requests can be
+counted and four checks at once find warm functions. ``check`` times a warm check, counts its
+requests and prices it per cluster and month. ``fleet`` makes 10, 100 and 400 clusters that all name the parts
 of the one that runs (stacks of outputs, as an adopted cluster has), checks them all by
 ``check_all_health``, each size several times, and removes them.
 """
@@ -50,6 +50,8 @@ PAID = {
     "dynamodb:UpdateItem": ("tableWrite", 2),
 }
 OF_THE_TABLE = ("tableRead", "tableWrite")
+# Leases of three brokers, which 8.6.0 does not write: a check reads them beside their marker.
+LEASES = 3
 # An environment of a function asks once in half an hour whether the secrets are there.
 SECRETS_DESCRIBED_PER_MONTH = 3 * 2 * 730
 
@@ -119,8 +121,9 @@ def check(cloud: Cloud) -> None:
     whole = [cloud.check() for _ in range(ROUNDS)]
     made = cloud.requests() - before
     if not made:
-        raise SystemExit("Requests are not counted: start the instance with AUDIT_EVERY=1 make up.")
+        raise SystemExit("Not counted: `make up` needs CAMUNDA_LIFECYCLE_AUDIT_EVERY=1.")
     requests = {action: number / ROUNDS for action, number in sorted(made.items())}
+    requests["s3:GetObject"] += LEASES
     seconds = functions(cloud)
     sizes = memory()
     price = prices(seconds, sizes, statistics.median(whole), requests)
@@ -148,7 +151,7 @@ def check(cloud: Cloud) -> None:
             "|---|---|---|",
             *rows,
             "",
-            "Requests of a check, counted: "
+            "Requests of a check, counted, and three of S3 for leases that 8.6.0 has not: "
             + ", ".join(f"{action} {number:g}" for action, number in requests.items())
             + ".",
             "",

@@ -1,8 +1,8 @@
 """Which rights the functions' roles really use: the first use of each, one JSON line.
 
 On AWS, CloudTrail and IAM Access Analyzer tell this; here it shows which statements a run needed
-and whether anything was denied. With ``AUDIT_EVERY`` in the environment, every use: what is paid
-by the request can be counted then.
+and whether anything was denied. With ``CAMUNDA_LIFECYCLE_AUDIT_EVERY`` in the environment, every
+use: what is paid by the request can be counted then.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def install(log: Path) -> None:
     log.unlink(missing_ok=True)
     seen: set[tuple[str, str, bool]] = set()
     lock = threading.Lock()
-    every = "AUDIT_EVERY" in os.environ
+    every = "CAMUNDA_LIFECYCLE_AUDIT_EVERY" in os.environ
     decide = iam_evaluator.enforce
 
     def enforce(access_key_id: str, iam_action: str, *rest: Any, **more: Any) -> Any:
