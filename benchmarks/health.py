@@ -3,9 +3,9 @@
 ``python -m benchmarks.health check|fleet [--endpoints FILE]`` against an instance that ``make up``
 left running with ``CAMUNDA_LIFECYCLE_AUDIT_EVERY=1 LAMBDA_MAX_WORKERS=20``, so that requests can be
 counted and four checks at once find warm functions. ``check`` times a warm check, counts its
-requests and prices it per cluster and month. ``fleet`` makes 10, 100 and 400 clusters that all name the parts
-of the one that runs (stacks of outputs, as an adopted cluster has), checks them all by
-``check_all_health``, each size several times, and removes them.
+requests and prices it per cluster and month. ``fleet`` makes 10, 100 and 400 clusters that all
+name the parts of the one that runs (stacks of outputs, as an adopted cluster has), checks them all
+by ``check_all_health``, each size several times, and removes them.
 """
 
 from __future__ import annotations
