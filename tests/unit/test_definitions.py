@@ -49,6 +49,16 @@ def _definition(name: str) -> dict[str, Any]:
     return found
 
 
+def _limit_of_function(state: dict[str, Any]) -> int | None:
+    """Seconds that the function of a task may take; None for a task without one."""
+    arn = str((state.get("Arguments") or {}).get("FunctionName", ""))
+    if not arn:
+        return None
+    template = _template()
+    properties = template["Resources"][arn.split(":")[-2]]["Properties"]
+    return int(properties.get("Timeout", template["Globals"]["Function"]["Timeout"]))
+
+
 def _problems(definition: dict[str, Any]) -> list[str]:
     """What cfn-lint says of a definition inside a state machine's resource."""
     template = {
@@ -167,6 +177,11 @@ def test_every_task_has_an_end_a_second_try_and_a_way_out(name: str) -> None:
             if content["Type"] != "Task":
                 continue
             assert content["TimeoutSeconds"] > 0, state
+            limit = _limit_of_function(content)
+            # A function that takes all its time, a cold start besides, has ended before it is
+            # tried again. A check that is late is not tried again: it has to be quick.
+            if limit is not None and name != "check_health":
+                assert limit + 10 <= content["TimeoutSeconds"], state
             retried = {error for one in content["Retry"] for error in one["ErrorEquals"]}
             if content["Resource"].endswith(":lambda:invoke"):
                 assert retried >= TRANSIENT, state
