@@ -1,11 +1,19 @@
-"""Operations while AWS throttles, fails and loses answers; and one that runs out of time."""
+"""Operations while AWS throttles, fails and loses answers, while functions die, and out of time."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import random
+import re
+import signal
+import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,6 +39,48 @@ def bad_moments(cloud: Cloud, seed: int, share: float) -> Iterator[None]:
         yield
     finally:
         file.unlink()
+
+
+def workers(cloud: Cloud) -> dict[int, str]:
+    """Processes that wait for events or handle one, with the names of their functions."""
+    root, found = str(cloud.instance.config.root).encode(), {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            command = (process / "cmdline").read_bytes()
+            if b"local/aws/bootstrap.py" in command and root in command:
+                environment = (process / "environ").read_bytes()
+                name = re.search(rb"AWS_LAMBDA_FUNCTION_NAME=([^\0]+)", environment)
+                found[int(process.name)] = name[1].decode() if name else ""
+    return found
+
+
+@contextmanager
+def each_function_killed_once(cloud: Cloud, seed: int) -> Iterator[set[str]]:
+    """Kill the first process of each function soon after it was started for an event."""
+    for pid in workers(cloud):
+        os.kill(pid, signal.SIGKILL)
+    over, killed, chance = threading.Event(), set[str](), random.Random(seed)  # noqa: S311
+    doomed: dict[int, float] = {}
+
+    def kill() -> None:
+        while not over.wait(0.02):
+            now = time.monotonic()
+            for pid, name in workers(cloud).items():
+                if name and name not in killed:
+                    killed.add(name)
+                    doomed[pid] = now + chance.uniform(0.1, 0.8)
+            for pid in [pid for pid, moment in doomed.items() if moment <= now]:
+                del doomed[pid]
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        killer.join()
 
 
 def retained(days: int) -> dict[str, Any]:
@@ -84,4 +134,19 @@ def test_an_execution_that_runs_out_of_time_frees_its_cluster(cloud: Cloud) -> N
     assert again["status"] == "SUCCEEDED", again
     back = cloud.ended(cloud.start({"clusterName": "demo", "count": 3}, "scale"), 240)
     assert back["status"] == "SUCCEEDED", back
+    assert eventually(cloud.healthy, 30)
+
+
+def test_functions_that_die_once_each_change_nothing_twice(cloud: Cloud) -> None:
+    for seed, count in ((5, 4), (6, 3)):
+        with each_function_killed_once(cloud, seed) as killed:
+            execution = cloud.start({"clusterName": "demo", "count": count}, "scale")
+            ended = cloud.ended(execution, 240)
+        assert ended["status"] == "SUCCEEDED", ended
+        assert len(killed) >= 6
+        history = cloud.client("stepfunctions").get_paginator("get_execution_history")
+        text = str([page["events"] for page in history.paginate(executionArn=execution)])
+        assert "Runtime.ExitError" in text
+        assert cloud.counts("demo")["orchestration-cluster"] == (count, count)
+        assert cloud.locks() == []
     assert eventually(cloud.healthy, 30)
