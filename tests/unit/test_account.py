@@ -13,7 +13,7 @@ from lifecycle.adapters import account as reading
 from lifecycle.adapters.account import AwsAccount
 from lifecycle.adapters.aws import client
 from lifecycle.core.parameters import cluster_parameters
-from lifecycle.core.preflight import Facts, Need
+from lifecycle.core.preflight import Facts, Live, Need
 from moto import mock_aws
 
 REGION = "eu-central-1"
@@ -126,8 +126,27 @@ def test_what_cannot_be_read_hides_nothing_else(aws: Any) -> None:
         assert "not authorized" in seen.unread[fact]
 
 
-def test_quotas_are_not_asked_for_a_living_cluster(aws: Any) -> None:
-    seen = facts(aws, vpc(aws), replace(NEED, creates=False))
-    assert seen.vcpu is None
-    assert "vcpu" not in seen.unread
+LIVING = replace(NEED, creates=False, broker_vcpu=0, connectors_vcpu=0, database_instances=0)
+
+
+def test_quotas_are_not_asked_for_a_living_cluster_that_keeps_its_size(aws: Any) -> None:
+    seen = facts(aws, vpc(aws), LIVING)
+    assert seen.vcpu is seen.live is seen.database_instances is None
+    assert seen.unread.keys().isdisjoint({"vcpu", "live", "database_instances"})
     assert seen.ecs_cluster_exists is None
+
+
+def test_what_a_living_cluster_needs_more_is_measured_by_its_live_counts(aws: Any) -> None:
+    ecs = aws("ecs")
+    ecs.create_cluster(clusterName="control-demo")
+    ecs.register_task_definition(
+        family="any", containerDefinitions=[{"name": "any", "image": "any", "memory": 128}]
+    )
+    for name, count in (("orchestration-cluster", 6), ("connectors", 2)):
+        ecs.create_service(
+            cluster="control-demo", serviceName=name, taskDefinition="any", desiredCount=count
+        )
+    seen = facts(aws, vpc(aws), replace(LIVING, broker_vcpu=4, database_instances=1))
+    assert seen.live == Live(brokers=6, connectors=2)
+    # moto knows no Service Quotas.
+    assert {"vcpu", "database_instances"} <= seen.unread.keys()
