@@ -84,6 +84,7 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
     ("PlanStack", "ecs:DescribeServices"): "only for a reviewed plan",
     ("PreflightCluster", "cloudformation:DescribeChangeSet"): "only for a reviewed plan",
     ("PreflightCluster", "cloudwatch:GetMetricStatistics"): "counted only against a known quota",
+    ("PreflightCluster", "ecs:DescribeServices"): "only for a living cluster that grows",
     ("PreflightCluster", "elasticloadbalancing:DescribeLoadBalancers"): "as above",
     ("PreflightCluster", "rds:DescribeDBClusters"): "as above",
     ("PreflightCluster", "rds:DescribeDBInstances"): "as above",
