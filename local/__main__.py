@@ -84,7 +84,13 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--keep", action="store_true", default=environment.get("KEEP") == "1")
     parser.add_argument("--debug", action="store_true")
-    return parser.parse_args()
+    options = parser.parse_args()
+    # Defaults of the environment, at which argparse does not look.
+    if options.brokers not in {"real", "fake"}:
+        parser.error(f"BROKERS is {options.brokers!r}; real and fake are allowed")
+    if options.command in {"up", "demo"} and not options.input.is_file():
+        parser.error(f"INPUT is {str(options.input)!r}; there is no such file (see events/)")
+    return options
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -12,13 +12,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.text import Text
 
-ENDPOINTS = Path(".local") / "endpoints.json"
+from local.progress import explain
+from tools.target import ENDPOINTS, clients, told
+
 EXIT = {"HEALTHY": 0, "DEGRADED": 1, "DOWN": 2}
 STYLES = {
     "HEALTHY": "bold green",
@@ -38,9 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     console = Console(highlight=False, soft_wrap=True)
     try:
-        report = check(_client(options.endpoints), options.control_stack, options.cluster)
+        client = clients(options.endpoints, read_timeout=40, retries={"total_max_attempts": 1})
+        report = check(client("stepfunctions"), options.control_stack, options.cluster)
     except (BotoCoreError, ClientError, LookupError) as error:
-        console.print(Text(f"No verdict: {error}", style="bold red"))
+        console.print(Text(f"No verdict: {told(error, options.endpoints)}", style="bold red"))
         return 3
     for line in lines(report):
         console.print(line)
@@ -59,8 +60,7 @@ def check(client: Any, control_stack: str, cluster: str) -> dict[str, Any]:
         stateMachineArn=arn, input=json.dumps({"clusterName": cluster})
     )
     if answer["status"] != "SUCCEEDED":
-        cause = answer.get("cause") or "no cause given"
-        raise LookupError(f"{answer.get('error') or answer['status']}: {cause}")
+        raise LookupError(explain(answer))
     report: dict[str, Any] = json.loads(answer["output"])
     return report
 
@@ -70,36 +70,20 @@ def lines(report: dict[str, Any]) -> list[Text]:
     style = STYLES[report["verdict"]]
     head = Text.assemble(report["cluster"], " is ", (report["verdict"], style))
     head.append(f"   checked {report['checkedAt']} in {report['seconds']:.1f} s", "dim")
-    told = [head]
+    shown = [head]
     for one in report["findings"]:
         severity = one["severity"]
-        told.append(Text.assemble((f"{severity:9}", STYLES[severity]), f"{one['code']}"))
-        told.append(Text(f"          {one['title']}: {one['seen']}"))
+        shown.append(Text.assemble((f"{severity:9}", STYLES[severity]), f"{one['code']}"))
+        shown.append(Text(f"          {one['title']}: {one['seen']}"))
         if severity == "NOTE":
             if one.get("because"):
-                told.append(Text(f"          because {one['because']}", "dim"))
+                shown.append(Text(f"          because {one['because']}", "dim"))
             continue
-        told.append(Text(f"          expected: {one['expected']}", "dim"))
-        told.append(Text(f"          do: {one['remedy']} ({one['runbook']})"))
+        shown.append(Text(f"          expected: {one['expected']}", "dim"))
+        shown.append(Text(f"          do: {one['remedy']} ({one['runbook']})"))
         if one.get("settling"):
-            told.append(Text(f"          {one['settling']}", "dim"))
-    return told
-
-
-def _client(endpoints: Path) -> Any:
-    settings = {"read_timeout": 40, "retries": {"total_max_attempts": 1}}
-    if not endpoints.exists():
-        return boto3.client("stepfunctions", config=Config(**settings))
-    found = json.loads(endpoints.read_text())
-    return boto3.client(
-        "stepfunctions",
-        endpoint_url=found["aws"],
-        region_name=found["region"],
-        aws_access_key_id=found["accessKeyId"],
-        aws_secret_access_key=found["secretAccessKey"],
-        # Without it, the request goes to a host `sync-127.…`, which does not exist.
-        config=Config(inject_host_prefix=False, **settings),
-    )
+            shown.append(Text(f"          {one['settling']}", "dim"))
+    return shown
 
 
 if __name__ == "__main__":

@@ -20,11 +20,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.config import Config
-
 from local.config import CONTROL_STACK
 from tools.health import check
+from tools.target import ENDPOINTS, clients, subscribe
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "health.html"
 COLOURS = {
@@ -143,16 +141,10 @@ def _clock(at: float) -> str:
 def main() -> None:
     """Tell the story on the instance, write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--endpoints", type=Path, default=Path(".local") / "endpoints.json")
-    found = json.loads(parser.parse_args().endpoints.read_text())
-    session: Any = boto3.session.Session(
-        aws_access_key_id=found["accessKeyId"],
-        aws_secret_access_key=found["secretAccessKey"],
-        region_name=found["region"],
-    )
-
-    def client(service: str) -> Any:
-        return session.client(service, endpoint_url=found["aws"])
+    parser.add_argument("--endpoints", type=Path, default=ENDPOINTS)
+    endpoints: Path = parser.parse_args().endpoints
+    found = json.loads(endpoints.read_text())
+    client = clients(endpoints)
 
     def physical(logical_id: str) -> str:
         detail = client("cloudformation").describe_stack_resource(
@@ -160,12 +152,11 @@ def main() -> None:
         )
         return str(detail["StackResourceDetail"]["PhysicalResourceId"])
 
-    states = session.client(
-        "stepfunctions", endpoint_url=found["aws"], config=Config(inject_host_prefix=False)
-    )
     began = time.time()
     with _listening(client("sqs"), client("sns"), physical("Topic")) as messages:
-        bad = _story(found["brokers"][0]["management"], states, found["clusterName"])
+        bad = _story(
+            found["brokers"][0]["management"], client("stepfunctions"), found["clusterName"]
+        )
         told = messages()
     verdicts: dict[str, list[Point]] = defaultdict(list)
     seconds: dict[str, list[Point]] = defaultdict(list)
@@ -220,21 +211,7 @@ def _story(management: str, states: Any, cluster: str) -> dict[str, Any]:
 @contextlib.contextmanager
 def _listening(sqs: Any, sns: Any, topic: str) -> Iterator[Callable[[], list[str]]]:
     """Subscribe a queue to the topic for a while; gives what it got."""
-    queue = sqs.create_queue(QueueName="health-page")["QueueUrl"]
-    attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
-    arn = attributes["Attributes"]["QueueArn"]
-    allowed = {
-        "Effect": "Allow",
-        "Principal": {"Service": "sns.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": arn,
-        "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
-    }
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
-    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
-    subscription = sns.subscribe(
-        TopicArn=topic, Protocol="sqs", Endpoint=arn, ReturnSubscriptionArn=True
-    )["SubscriptionArn"]
+    queue, subscription = subscribe(sqs, sns, topic, "health-page")
 
     def messages() -> list[str]:
         told = []

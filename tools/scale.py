@@ -7,7 +7,6 @@ and region of the environment. Exit code: 0 done, 1 refused or failed (the reaso
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import sys
 import time
@@ -17,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.text import Text
 
-ENDPOINTS = Path(".local") / "endpoints.json"
+from local.progress import explain
+from tools.target import ENDPOINTS, clients, told
+
 POLL_SECONDS = 1.0
 STYLES = {"PASS": "green", "WARN": "yellow", "FAIL": "bold red"}
 
@@ -57,13 +57,13 @@ class Control:
         """Give step and detail whenever they change, until the execution ends."""
         database, table = self.client("dynamodb"), self.outputs()["TableName"]
         key = {"pk": {"S": f"OPERATION#{execution.rpartition(':')[2]}"}}
-        told = ("", "")
+        before = ("", "")
         while True:
             ended = self._described(execution)["status"] != "RUNNING"
             item = database.get_item(TableName=table, Key=key).get("Item", {})
             now = (item.get("step", {}).get("S", ""), item.get("detail", {}).get("S", ""))
-            if now != told:
-                told = now
+            if now != before:
+                before = now
                 yield now
             if ended:
                 return
@@ -73,10 +73,7 @@ class Control:
         """Output of an execution that ended. Raises ``NotDoneError``."""
         found = self._described(execution)
         if found["status"] != "SUCCEEDED":
-            cause = found.get("cause") or ""
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                cause = json.loads(cause)["errorMessage"]
-            raise NotDoneError(f"{found.get('error') or found['status']}: {cause}")
+            raise NotDoneError(explain(found))
         output: dict[str, Any] = json.loads(found["output"])
         return output
 
@@ -103,13 +100,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--endpoints", type=Path, default=ENDPOINTS, help="of `make up`")
     options = parser.parse_args(arguments)
     console = Console(highlight=False, soft_wrap=True)
-    control = Control(_clients(options.endpoints), options.control_stack)
+    control = Control(clients(options.endpoints), options.control_stack)
     act = plan if options.verb == "plan" else scale
     try:
         for line in act(control, options.cluster, options.count):
             console.print(line)
     except (NotDoneError, BotoCoreError, ClientError, KeyError) as error:
-        console.print(Text(str(error), style="bold red"))
+        console.print(Text(told(error, options.endpoints), style="bold red"))
         return 1
     return 0
 
@@ -147,19 +144,6 @@ def lines(done: dict[str, Any], seconds: float) -> Iterator[Text]:
             f"{number} {one['role']}" for number, one in sorted(row["partitions"].items())
         )
         yield Text(f"      broker {row['broker']} ({row['host']}): {partitions or 'no partition'}")
-
-
-def _clients(endpoints: Path) -> Callable[[str], Any]:
-    if not endpoints.exists():
-        return boto3.client
-    found = json.loads(endpoints.read_text())
-    return lambda service: boto3.client(  # type: ignore[call-overload]
-        service,
-        endpoint_url=found["aws"],
-        region_name=found["region"],
-        aws_access_key_id=found["accessKeyId"],
-        aws_secret_access_key=found["secretAccessKey"],
-    )
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ after everything was done. The file is read anew for each call, so that it can c
 from __future__ import annotations
 
 import json
+import logging
 import random
 import re
 from collections.abc import Awaitable, Callable
@@ -19,6 +20,8 @@ from ministack.services import sts
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 type Receive = Callable[[], Awaitable[dict[str, Any]]]
 type Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -69,6 +72,7 @@ class Faults:
             # A connection that is answered before its request was read is closed.
             while (await receive()).get("more_body"):
                 pass
+        logger.info("bad moment: %s, %d %s", service, answer.status, answer.code)
         kind, body = _told(answer, service, headers.get(b"content-type", b""))
         await send(
             {

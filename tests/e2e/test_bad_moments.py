@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.config import CONTROL_STACK
+from local.names import replace_json
 from tests.support.cloud import REQUEST, Cloud, eventually
 
 if TYPE_CHECKING:
@@ -33,12 +34,15 @@ def cloud(instance: Instance) -> Cloud:
 @contextmanager
 def bad_moments(cloud: Cloud, seed: int, share: float) -> Iterator[None]:
     """Let this share of the functions' calls to AWS go wrong."""
-    file = cloud.instance.config.faults_file
-    file.write_text(json.dumps({"seed": seed, "share": share}))
+    config = cloud.instance.config
+    log = config.logs / "aws.log"
+    before = log.read_text().count("bad moment: ")
+    replace_json(config.faults_file, {"seed": seed, "share": share})
     try:
         yield
     finally:
-        file.unlink()
+        config.faults_file.unlink()
+    assert log.read_text().count("bad moment: ") >= before + 3, "nothing went wrong"
 
 
 def workers(cloud: Cloud) -> dict[int, str]:

@@ -22,6 +22,7 @@ import pytest
 
 from local.config import CONTROL_STACK
 from tests.support.cloud import eventually
+from tools.target import subscribe
 
 if TYPE_CHECKING:
     from local.component import Instance
@@ -162,20 +163,8 @@ class Phone:
 
     def __init__(self, cluster: Cluster) -> None:
         self._sqs = cluster.client("sqs")
-        self._queue = self._sqs.create_queue(QueueName="phone")["QueueUrl"]
-        attributes = {"QueueUrl": self._queue, "AttributeNames": ["QueueArn"]}
-        arn = self._sqs.get_queue_attributes(**attributes)["Attributes"]["QueueArn"]
         topic = cluster.physical("Topic")
-        allow = {
-            "Effect": "Allow",
-            "Principal": {"Service": "sns.amazonaws.com"},
-            "Action": "sqs:SendMessage",
-            "Resource": arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
-        }
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
-        self._sqs.set_queue_attributes(QueueUrl=self._queue, Attributes={"Policy": policy})
-        cluster.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+        self._queue, _ = subscribe(self._sqs, cluster.client("sns"), topic, "phone")
         self._subjects: list[str] = []
 
     @property

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from local import instance
 from local.component import Instance
 from local.config import LocalConfig
+from local.names import replace_json
 
 pytestmark = pytest.mark.integration
 
@@ -86,7 +87,7 @@ def function(here: Instance) -> Callable[[str], Any]:
 @pytest.fixture
 def faults(here: Instance) -> Iterator[Callable[[float], None]]:
     def share(of: float) -> None:
-        here.config.faults_file.write_text(json.dumps({"seed": 7, "share": of}))
+        replace_json(here.config.faults_file, {"seed": 7, "share": of})
 
     yield share
     here.config.faults_file.unlink(missing_ok=True)

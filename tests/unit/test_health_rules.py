@@ -305,10 +305,14 @@ def test_protection_that_no_operation_set_is_told_with_its_end(world: HealthWorl
     """ECS protects for up to two days when told to."""
     until = ago(world, -48 * 60)
     world.cloud.held.append({"task": "connectors-0", "until": until})
+    world.cloud.held.append({"task": "task-0", "until": ago(world, -10)})
     report = world.check()
+    # Each protection with its own end.
     assert codes(report) == {"TASK_HELD"}
+    assert "TASK_PROTECTED" in codes(report, "NOTE")
     (found,) = [one for one in report["findings"] if one["code"] == "TASK_HELD"]
     assert f"until {datetime.fromisoformat(until):%Y-%m-%d %H:%M} UTC" in found["seen"]
+    assert "task-0" not in found["seen"]
 
 
 @pytest.mark.parametrize(

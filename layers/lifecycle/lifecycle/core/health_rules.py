@@ -555,14 +555,17 @@ def _whole(facts: Facts, name: str, at: datetime) -> bool:
 
 
 def _protection(facts: Facts, at: datetime) -> Iterator[Finding]:
+    # No operation protects for longer, so nothing of ours takes such protection away again.
+    ours = at + timedelta(minutes=PROTECTION_MINUTES + 1)
     held = [one for one in seen(facts.protected) or () if one.until > at]
-    if not held:
-        return
-    last = max(one.until for one in held)
-    told = f"task {listed([one.task_id[:8] for one in held])}, until {last:%Y-%m-%d %H:%M} UTC"
-    # No operation protects for longer, so nothing of ours takes this away again.
-    foreign = last - at > timedelta(minutes=PROTECTION_MINUTES + 1)
-    yield found("TASK_HELD" if foreign else "TASK_PROTECTED", told)
+    for code, tasks in (
+        ("TASK_HELD", [one for one in held if one.until > ours]),
+        ("TASK_PROTECTED", [one for one in held if one.until <= ours]),
+    ):
+        if tasks:
+            last = max(one.until for one in tasks)
+            names = listed([one.task_id[:8] for one in tasks])
+            yield found(code, f"task {names}, until {last:%Y-%m-%d %H:%M} UTC")
 
 
 def _load_balancers(facts: Facts) -> Iterator[Finding]:

@@ -1,0 +1,53 @@
+"""What a command says where there is nothing to work on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from local import __main__ as local
+from tools import health, scale
+
+
+@pytest.fixture(autouse=True)
+def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(("command", "code"), [("health", 3), ("scale", 1)])
+def test_neither_an_instance_nor_an_account_is_told_with_the_way_out(
+    command: str, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended = health.main([]) if command == "health" else scale.main(["scale", "4"])
+    assert ended == code
+    said = capsys.readouterr().out
+    assert "`make up` starts it" in said
+    assert "AWS_REGION" in said
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("BROKERS", "fkae", "BROKERS is 'fkae'; real and fake are allowed"),
+        ("INPUT", "events/nope.json", "there is no such file"),
+    ],
+)
+def test_a_wrong_setting_is_told_before_anything_starts(
+    variable: str,
+    value: str,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setattr("sys.argv", ["local", "up"])
+    with pytest.raises(SystemExit) as ended:
+        local.main()
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
