@@ -17,6 +17,7 @@ from lifecycle.core.idempotency import KEY
 from lifecycle.core.names import CLUSTER_NAME
 from lifecycle.core.parameters import cluster_parameters
 from lifecycle.core.request import MOST_BROKERS, ON_START_FAILURE
+from lifecycle.core.tags import KEY_PATTERN, MOST, VALUE_PATTERN
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "openapi.json"
 
@@ -84,9 +85,11 @@ def _parameter(declared: Mapping[str, Any]) -> Schema:
 PROVISION: Schema = closed(
     {
         "parameters": reference("ClusterParameters"),
+        "tags": reference("ClusterTags"),
         "onStartFailure": {"enum": list(ON_START_FAILURE), "default": ON_START_FAILURE[0]},
     },
     "parameters",
+    "tags",
     "onStartFailure",
 )
 APPLY: Schema = closed(
@@ -99,6 +102,7 @@ APPLY: Schema = closed(
 PLANNED: Schema = closed(
     {
         "parameters": reference("ClusterParameters"),
+        "tags": reference("ClusterTags"),
         "replace": {
             "type": "array",
             "items": TEXT,
@@ -106,6 +110,7 @@ PLANNED: Schema = closed(
         },
     },
     "parameters",
+    "tags",
     "replace",
 )
 CONFIRM: Schema = {**TEXT, "description": "The cluster's name, typed again"}
@@ -193,6 +198,13 @@ def schemas() -> dict[str, Schema]:
     wrong = closed({"field": TEXT, "given": TEXT, "allowed": TEXT})
     return {
         "ClusterParameters": parameters(),
+        "ClusterTags": {
+            "type": "object",
+            "description": "Tags of everything in the cluster; null removes one",
+            "propertyNames": {"pattern": rf"^{KEY_PATTERN}$"},
+            "additionalProperties": {"type": ["string", "null"], "pattern": rf"^{VALUE_PATTERN}$"},
+            "maxProperties": MOST,
+        },
         "OperationLine": closed(HEAD),
         "Operation": closed(
             {

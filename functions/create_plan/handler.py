@@ -17,6 +17,7 @@ def handler(event: Event, _context: Any) -> Event:
         Operation.from_state(event["operation"]),
         stack=request["stack"],
         requested=request["parameters"],
+        requested_tags=request["tags"],
         template=cluster_template(),
         database_ca=rds_root_certificate(settings().region),
     )

@@ -33,6 +33,7 @@ def handler(event: Event, _context: Any) -> Event:
         stack=request["stack"],
         which=which,
         requested=request["parameters"],
+        requested_tags=request["tags"],
         template=cluster_template(),
         database_ca=database_ca,
         polls=event["polls"],

@@ -18,6 +18,7 @@ def handler(event: Event, _context: Any) -> Event:
         stack=request["stack"],
         change_set=event["changeSet"],
         requested=request["parameters"],
+        requested_tags=request["tags"],
         replace=tuple(request["replace"]),
         preflight=event["preflight"],
         template=cluster_template(),

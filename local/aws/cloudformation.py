@@ -243,11 +243,14 @@ def _update_task_definition(
     physical_id: str, old: Properties, new: Properties, stack: str, logical_id: str | None = None
 ) -> Created:
     if {**old, "Tags": None} == {**new, "Tags": None}:
-        ecs._tags[physical_id] = api_parameters(
-            "ecs", "TagResource", {"Tags": new.get("Tags", [])}
-        )["tags"]
+        _tag(physical_id, new)
         return physical_id, {"TaskDefinitionArn": physical_id}
     return _create_task_definition(logical_id or physical_id, new, stack)
+
+
+def _tag(arn: str, properties: Properties) -> None:
+    tags = api_parameters("ecs", "TagResource", {"Tags": properties.get("Tags", [])})["tags"]
+    ecs._tags[arn] = tags
 
 
 def _create_service(logical_id: str, properties: Properties, stack: str) -> Created:
@@ -268,6 +271,7 @@ def _update_service(physical_id: str, old: Properties, new: Properties, _stack: 
     request |= {"cluster": cluster, "service": name}
     body = _called(ecs._update_service(request), "AWS::ECS::Service")
     _keep_dropped_fields(request, body["service"])
+    _tag(physical_id, new)
     return physical_id, {"ServiceArn": physical_id, "Name": name}
 
 

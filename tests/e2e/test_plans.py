@@ -29,9 +29,24 @@ class Plans(Cloud):
         return {"error": found["error"], "cause": found["cause"]}
 
     def plan(self, cluster: str = "demo", **parameters: Any) -> dict[str, Any]:
-        answer = self.run("plan", {"clusterName": cluster, "provision": {"parameters": parameters}})
+        return self.planned({"parameters": parameters}, cluster)
+
+    def planned(self, provision: dict[str, Any], cluster: str = "demo") -> dict[str, Any]:
+        answer = self.run("plan", {"clusterName": cluster, "provision": provision})
         assert "plan" in answer, answer
         return dict(answer["plan"])
+
+    def tags(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Tags of the cluster's stack and of its brokers' service."""
+        (stack,) = self.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+        ecs = self.client("ecs")
+        (service,) = ecs.describe_services(
+            cluster=STACK, services=["orchestration-cluster"], include=["TAGS"]
+        )["services"]
+        return (
+            {tag["Key"]: tag["Value"] for tag in stack["Tags"]},
+            {tag["key"]: tag["value"] for tag in service["tags"]},
+        )
 
     def stored(self, key: str) -> str:
         bucket = self.outputs(CONTROL_STACK)["ArtifactBucketName"]
@@ -72,6 +87,25 @@ def test_the_plan_of_an_applied_plan_changes_nothing(plans: Plans) -> None:
     plan = plans.plan()
     assert (plan["status"], plan["apply"]) == ("UNCHANGED", None)
     assert plans.change_sets(STACK) == []
+
+
+def test_tags_are_planned_set_kept_and_taken_away(plans: Plans) -> None:
+    tasks = set(plans.client("ecs").list_tasks(cluster=STACK)["taskArns"])
+    plan = plans.planned({"tags": {"cost-center": "4711"}})
+    assert "cost-center: none -> '4711'" in plans.stored(plan["textKey"])
+    assert plan["counts"]["replace"] == plan["counts"]["remove"] == 0
+    assert "error" not in plans.run("provision", plan["apply"])
+    assert [found["cost-center"] for found in plans.tags()] == ["4711", "4711"]
+
+    unrelated = {"clusterName": "demo", "parameters": {"LogRetentionDays": 60}}
+    assert "error" not in plans.run("provision", unrelated)
+    assert [found["cost-center"] for found in plans.tags()] == ["4711", "4711"]
+
+    removal = {"clusterName": "demo", "tags": {"cost-center": None}}
+    assert "error" not in plans.run("provision", removal)
+    assert not any("cost-center" in found for found in plans.tags())
+    assert plans.tags()[0]["camunda:cluster"] == "demo"
+    assert set(plans.client("ecs").list_tasks(cluster=STACK)["taskArns"]) == tasks
 
 
 def test_a_stale_plan_is_refused_by_what_differs(plans: Plans) -> None:

@@ -307,12 +307,19 @@ class World:
     def desired(self) -> dict[str, int]:
         return {name: service.desired for name, service in self.services.services.items()}
 
-    def plan(self, op: Operation, which: Any, requested: dict[str, str] | None = None) -> Any:
+    def plan(
+        self,
+        op: Operation,
+        which: Any,
+        requested: dict[str, str] | None = None,
+        tags: dict[str, str | None] | None = None,
+    ) -> Any:
         return self.changer.plan(
             op,
             stack="control-demo",
             which=which,
             requested=requested or {},
+            requested_tags=tags or {},
             template=b"template",
             database_ca="PEM",
             polls=0,

@@ -42,17 +42,24 @@ def make(
     *,
     number: int = 1,
     named: tuple[str, ...] = (),
+    tags: dict[str, str | None] | None = None,
 ) -> dict[str, Any]:
     """Make a plan and give its outline."""
     op = planning(number)
     created = world.planner.create(
-        op, stack=STACK, requested=requested or {}, template=TEMPLATE, database_ca="PEM"
+        op,
+        stack=STACK,
+        requested=requested or {},
+        requested_tags=tags or {},
+        template=TEMPLATE,
+        database_ca="PEM",
     )
     told = world.planner.tell(
         op,
         stack=STACK,
         change_set=created["changeSet"],
         requested=requested or {},
+        requested_tags=tags or {},
         replace=named,
         preflight={"result": "PASS", "checks": []},
         template=TEMPLATE,
@@ -218,7 +225,12 @@ class TestMaking:
 
     def test_a_cluster_that_is_changed_meanwhile_is_planned_anew(self, living: World) -> None:
         created = living.planner.create(
-            planning(), stack=STACK, requested=LOGS, template=TEMPLATE, database_ca="PEM"
+            planning(),
+            stack=STACK,
+            requested=LOGS,
+            requested_tags={},
+            template=TEMPLATE,
+            database_ca="PEM",
         )
         living.services.set_count("control-demo", "orchestration-cluster", 4)
         with pytest.raises(PlanStale, match="changed while plan"):
@@ -227,6 +239,7 @@ class TestMaking:
                 stack=STACK,
                 change_set=created["changeSet"],
                 requested=LOGS,
+                requested_tags={},
                 replace=(),
                 preflight={},
                 template=TEMPLATE,

@@ -43,6 +43,7 @@ CREATION = Situation(
     before={},
     after=DEFAULTS,
     counts={},
+    tags=(),
     named=(),
     machine=MACHINE,
     refusal="",
@@ -251,3 +252,17 @@ def test_the_outline_fits_a_state_however_large_the_plan() -> None:
     assert len(json.dumps(outline)) < 32 * 1024
     assert outline["counts"]["replace"] == 500
     assert outline["cost"]["before"] == outline["cost"]["after"] == "756.64"
+
+
+def test_a_plan_tells_which_tags_change_and_how_to_take_that_back() -> None:
+    tags = [
+        {"name": "old", "from": "x", "to": None},
+        {"name": "team", "from": None, "to": "platform"},
+    ]
+    told = plan(replace(UPDATE, after=LIVING, tags=tags))
+    assert told["tags"] == tags
+    undo = json.loads(told["undo"].removeprefix("Plan and apply the former values: "))
+    assert undo["provision"] == {"parameters": {}, "tags": {"old": "x", "team": None}}
+    text = plan_text(told)
+    assert "old: 'x' -> none" in text
+    assert "team: none -> 'platform'" in text

@@ -54,6 +54,7 @@ def test_every_plan_event_that_is_shipped_is_accepted(event: Path) -> None:
         ({"clusterName": "demo", "provision": {"parameters": []}}, "provision.parameters"),
         ({"clusterName": "demo", "provision": {"replace": "FileSystem"}}, "provision.replace"),
         ({"clusterName": "demo", "provision": {"replace": ["a-b"]}}, "provision.replace"),
+        ({"clusterName": "demo", "provision": {"tags": {"team": 7}}}, "provision.tags.team"),
         ([], "(input)"),
     ],
 )
@@ -70,8 +71,63 @@ def test_what_is_no_name_of_a_change_set_is_refused(change_set: object) -> None:
 
 
 def test_a_plan_is_applied_with_nothing_beside_it() -> None:
-    raw = {"clusterName": "demo", "changeSet": "plan-x", "parameters": {"Brokers": 3}}
-    assert set(problems_of(raw)) == {"parameters"}
+    raw = {"clusterName": "demo", "changeSet": "plan-x", "parameters": {"Brokers": 3}, "tags": {}}
+    assert set(problems_of(raw)) == {"parameters", "tags"}
+
+
+def test_tags_are_taken_as_they_are() -> None:
+    tags = {"cost-center": "4711 / EU", "team": "platform@example.com", "old": None}
+    request = read_provision_request({"clusterName": "demo", "tags": tags}, cluster_parameters())
+    assert request.tags == tags
+
+
+@pytest.mark.parametrize(
+    ("tags", "field"),
+    [
+        ([], "tags"),
+        ({"": "x"}, "tags"),
+        ({"aws:x": "y"}, "tags"),
+        ({"AWS:x": "y"}, "tags"),
+        ({"camunda:cluster": "other"}, "tags"),
+        ({"Camunda:frozen": "by a request"}, "tags"),
+        ({"a,b": "x"}, "tags"),
+        ({" a": "x"}, "tags"),
+        ({"k" * 129: "x"}, "tags"),
+        ({"team": ""}, "tags.team"),
+        ({"team": "v" * 257}, "tags.team"),
+        ({"team": "a\nb"}, "tags.team"),
+        ({"team": 4711}, "tags.team"),
+        ({"team": True}, "tags.team"),
+        ({"team": "a", "Team": "b"}, "tags.Team"),
+        ({f"tag-{n}": "x" for n in range(41)}, "tags"),
+    ],
+)
+def test_a_wrong_tag_is_named(tags: object, field: str) -> None:
+    assert set(problems_of({"clusterName": "demo", "tags": tags})) == {field}
+
+
+CERTIFICATE = "arn:aws:acm:eu-central-1:111122223333:certificate/12345678-abcd"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "field"),
+    [
+        (
+            {
+                "LoadBalancerScheme": "internet-facing",
+                "AllowedCidrs": "203.0.113.0/24",
+                "CertificateArn": CERTIFICATE,
+                "ManagementListener": True,
+            },
+            "parameters.ManagementListener",
+        ),
+        ({"DomainName": "camunda.example.com"}, "parameters.CertificateArn"),
+    ],
+)
+def test_what_cloudformation_would_refuse_by_its_rules_is_refused_before(
+    parameters: dict[str, object], field: str
+) -> None:
+    assert set(problems_of({"clusterName": "demo", "parameters": parameters})) == {field}
 
 
 def test_values_become_what_cloudformation_takes() -> None:

@@ -95,6 +95,12 @@ class MemoryStacks:
         else:
             differing = [key for key, value in values.items() if present.get(key) != value]
             changes = tuple(c for key in differing for c in self.changed_by.get(key, ()))
+            if found is not None and found.tags != tags:
+                # CloudFormation passes a stack's tags on to each of its resources.
+                changes += tuple(
+                    ResourceChange("Modify", name, kind, "False", properties=("Tags",))
+                    for name, kind in self.resources.items()
+                )
             if found is not None and found.status == "CREATE_FAILED":
                 changes = tuple(ResourceChange("Add", k, v) for k, v in self.resources.items())
         empty = not changes and not create

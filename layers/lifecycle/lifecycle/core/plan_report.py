@@ -48,8 +48,9 @@ class Situation:
 
     ``before`` and ``after`` are all parameters of the cluster, with the template's defaults, before
     and after the change; ``before`` is empty when there is no cluster. ``counts`` are the live
-    desired counts, ``named`` the data that the plan may replace, ``machine`` the parameters that
-    only machines set, ``prices`` a price list, or None for the one that is shipped.
+    desired counts, ``tags`` what changes of the stack's tags, ``named`` the data that the plan may
+    replace, ``machine`` the parameters that only machines set, ``prices`` a price list, or None
+    for the one that is shipped.
     """
 
     cluster: str
@@ -59,6 +60,7 @@ class Situation:
     before: Mapping[str, str]
     after: Mapping[str, str]
     counts: Mapping[str, int]
+    tags: Sequence[Mapping[str, str | None]]
     named: Sequence[str]
     machine: frozenset[str]
     refusal: str
@@ -98,6 +100,7 @@ def tell(
         "counts": _count(changes),
         "changes": changes,
         "parameters": parameters,
+        "tags": list(situation.tags),
         "data": _data(change_set.changes),
         "rolls": _rolls(situation),
         "minutes": list(_minutes(situation)),
@@ -256,10 +259,12 @@ def _undo(situation: Situation, kind: str, parameters: Sequence[Mapping[str, str
         confirm = json.dumps({"clusterName": situation.cluster, "confirm": situation.cluster})
         return f"Remove the cluster with the teardown machine: {confirm}"
     former = {str(p["name"]): p["from"] for p in parameters if p["from"] is not None}
-    back = json.dumps({"clusterName": situation.cluster, "provision": {"parameters": former}})
+    tags = {str(tag["name"]): tag["from"] for tag in situation.tags}
+    provision = {"parameters": former} | ({"tags": tags} if tags else {})
+    back = json.dumps({"clusterName": situation.cluster, "provision": provision})
     words = (
         f"Plan and apply the former values: {back}"
-        if former
+        if former or tags
         else "No parameter changes: deploy the former version of the application, plan and apply."
     )
     lost = [

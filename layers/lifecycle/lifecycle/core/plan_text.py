@@ -37,7 +37,8 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         lines += [*_wrapped("REFUSED: " + plan["refusal"]), ""]
     if plan["status"] == "UNCHANGED":
         lines += ["Nothing would change.", ""]
-    lines += [*_data(plan), *_rolls(plan), *_parameters(plan), *_changes(plan), *_checks(plan)]
+    lines += [*_data(plan), *_rolls(plan), *_parameters(plan), *_tags(plan), *_changes(plan)]
+    lines += _checks(plan)
     least, most = plan["minutes"]
     lines += [f"Expected to take {least} to {most} minutes.", ""]
     lines += [*_cost(plan["cost"]), ""]
@@ -95,6 +96,16 @@ def _parameters(plan: Mapping[str, Any]) -> list[str]:
         name, before, after = parameter["name"], parameter["from"], parameter["to"]
         arrow = f"{after!r}" if before is None else f"{before!r} -> {after!r}"
         lines += _wrapped(f"{name}: {arrow}", "  ")
+    return [*lines, ""]
+
+
+def _tags(plan: Mapping[str, Any]) -> list[str]:
+    if not plan["tags"]:
+        return []
+    lines = ["Tags:"]
+    for tag in plan["tags"]:
+        before, after = (repr(tag[which]) if tag[which] else "none" for which in ("from", "to"))
+        lines += _wrapped(f"{tag['name']}: {before} -> {after}", "  ")
     return [*lines, ""]
 
 

@@ -9,9 +9,10 @@ import difflib
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from lifecycle.core import tags as tag_rules
 from lifecycle.core.names import CLUSTER_NAME_RULE, is_cluster_name
 from lifecycle.core.trial import FIXED, is_trial, trial_parameters
 from lifecycle.core.trial import PARAMETER as TRIAL
@@ -20,9 +21,9 @@ from lifecycle.errors import InvalidRequest
 Declarations = Mapping[str, Mapping[str, object]]
 
 ON_START_FAILURE: Final = ("stop", "keep")
-PROVISION_FIELDS: Final = ("clusterName", "parameters", "changeSet", "onStartFailure")
+PROVISION_FIELDS: Final = ("clusterName", "parameters", "tags", "changeSet", "onStartFailure")
 PLAN_FIELDS: Final = ("clusterName", "provision", "scale")
-PLANNED_PROVISION_FIELDS: Final = ("parameters", "replace")
+PLANNED_PROVISION_FIELDS: Final = ("parameters", "tags", "replace")
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ExecuteChangeSet.html
 _CHANGE_SET: Final = re.compile(
     r"[a-zA-Z][-a-zA-Z0-9]{0,127}|arn:aws[a-z-]*:cloudformation:[-a-zA-Z0-9:/]{1,1500}"
@@ -63,6 +64,7 @@ class ProvisionRequest:
 
     ``parameters`` holds only what the request named, as CloudFormation takes it (strings);
     everything else keeps the template's default, or on a living stack its present value.
+    ``tags`` are those to set, or with None to remove; what is not named stays.
     ``change_set`` is the reviewed plan's, by name or ARN; empty to plan and apply in one go.
     """
 
@@ -70,6 +72,7 @@ class ProvisionRequest:
     parameters: Mapping[str, str]
     on_start_failure: str
     change_set: str = ""
+    tags: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class PlanRequest:
     parameters: Mapping[str, str]
     replace: tuple[str, ...]
     count: int = 0
+    tags: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def shown(value: object) -> str:
@@ -118,18 +122,19 @@ def read_provision_request(
             problems.append(
                 Problem("changeSet", change_set, "name or ARN of the change set that a plan made")
             )
-        if "parameters" in raw:
-            problems.append(
-                Problem(
-                    "parameters", raw["parameters"], "nothing beside changeSet: the plan has them"
-                )
-            )
+        problems += [
+            Problem(name, raw[name], "nothing beside changeSet: the plan has them")
+            for name in ("parameters", "tags")
+            if name in raw
+        ]
         parameters: dict[str, str] = {}
+        tags: dict[str, str | None] = {}
     else:
         parameters, wrong = _read_all_parameters(
             raw.get("parameters", {}), "parameters", declarations, present or {}
         )
-        problems += wrong
+        tags, wrong_tags = _read_tags(raw.get("tags", {}), "tags")
+        problems += wrong + wrong_tags
     if problems:
         raise invalid(problems)
     return ProvisionRequest(
@@ -137,6 +142,7 @@ def read_provision_request(
         parameters=parameters,
         on_start_failure=str(on_failure),
         change_set=str(change_set),
+        tags=tags,
     )
 
 
@@ -160,6 +166,7 @@ def read_plan_request(
     problems += wrong
     given = raw.get("provision", {})
     parameters: dict[str, str] = {}
+    tags: dict[str, str | None] = {}
     named: tuple[str, ...] = ()
     if isinstance(given, Mapping):
         problems += _unknown_fields(given, PLANNED_PROVISION_FIELDS, "provision.")
@@ -167,13 +174,17 @@ def read_plan_request(
             given.get("parameters", {}), "provision.parameters", declarations, present or {}
         )
         problems += wrong
+        tags, wrong = _read_tags(given.get("tags", {}), "provision.tags")
+        problems += wrong
         named, wrong = _read_replace(given.get("replace", []))
         problems += wrong
     else:
         problems.append(Problem("provision", given, "a JSON object with parameters"))
     if problems:
         raise invalid(problems)
-    return PlanRequest(cluster=str(cluster), parameters=parameters, replace=named, count=count)
+    return PlanRequest(
+        cluster=str(cluster), parameters=parameters, replace=named, count=count, tags=tags
+    )
 
 
 def _read_scale(given: object) -> tuple[int, list[Problem]]:
@@ -198,6 +209,24 @@ def _read_replace(given: object) -> tuple[tuple[str, ...], list[Problem]]:
         return tuple(sorted(set(given))), []
     allowed = "a list of logical ids of what holds data, as a plan names them"
     return (), [Problem("provision.replace", given, allowed)]
+
+
+def _read_tags(given: object, path: str) -> tuple[dict[str, str | None], list[Problem]]:
+    if not isinstance(given, Mapping):
+        return {}, [Problem(path, given, "a JSON object of tag names to values")]
+    if len(given) > tag_rules.MOST:
+        return {}, [Problem(path, f"{len(given)} tags", f"at most {tag_rules.MOST}")]
+    problems = []
+    for key, value in given.items():
+        if not tag_rules.is_key(key):
+            problems.append(Problem(path, key, f"names of {tag_rules.KEY_RULE}"))
+        elif not tag_rules.is_value(value):
+            problems.append(Problem(f"{path}.{key}", value, tag_rules.VALUE_RULE))
+    problems += [
+        Problem(f"{path}.{key}", given[key], "one tag: to IAM, names are the same in any case")
+        for key in tag_rules.alike([str(key) for key in given])
+    ]
+    return dict(given), problems
 
 
 def _unknown_fields(
@@ -378,6 +407,23 @@ def _across(
             )
     if value("LoadBalancerScheme") == "internet-facing":
         problems += _public(value)
+        if value("ManagementListener") == "true":
+            problems.append(
+                Problem(
+                    "parameters.ManagementListener",
+                    "true",
+                    "false with an internet-facing load balancer: the management API has no "
+                    "authentication and can delete all data",
+                )
+            )
+    if value("DomainName") and not value("CertificateArn"):
+        problems.append(
+            Problem(
+                "parameters.CertificateArn",
+                None,
+                "with a DomainName, the certificate that names it",
+            )
+        )
     return problems
 
 

@@ -264,9 +264,9 @@ def stack_parameters(
     return {name: chosen[name] for name in declarations if name in chosen}
 
 
-def stack_tags(stack: Stack | None, ours: Mapping[str, str]) -> dict[str, str]:
-    """Tags of the next change set: it replaces all tags, so the owner's own have to be repeated."""
-    return {**(stack.tags if stack is not None else {}), **ours}
+def present_tags(stack: Stack | None) -> Mapping[str, str]:
+    """Tags that a stack carries, those included that somebody set by hand."""
+    return stack.tags if stack is not None else {}
 
 
 def dangers(changes: Sequence[ResourceChange], named: Collection[str] = ()) -> list[str]:

@@ -24,14 +24,15 @@ from lifecycle.core.stack import (
     is_running,
     machine_parameters,
     present_parameters,
+    present_tags,
     progress_of,
     refuse_beyond_booting,
     refuse_dangerous,
     refuse_disagreement,
     stack_parameters,
     stack_policy,
-    stack_tags,
 )
+from lifecycle.core.tags import stack_tags
 from lifecycle.core.trial import is_trial, trial_template
 from lifecycle.core.trial import tags as trial_tags
 from lifecycle.errors import ChangeSetRefused, StackFailed
@@ -78,6 +79,7 @@ class StackChanger:
         stack: str,
         which: Pass,
         requested: Mapping[str, str],
+        requested_tags: Mapping[str, str | None],
         template: bytes,
         database_ca: str,
         polls: int,
@@ -127,7 +129,11 @@ class StackChanger:
                 requested=requested if which is Pass.SETTLE else {},
                 by_machine=by_machine,
             ),
-            tags=stack_tags(found, tags(self.control_stack, operation.cluster) | trial_tags(trial)),
+            tags=stack_tags(
+                present_tags(found),
+                requested_tags if which is Pass.SETTLE else {},
+                tags(self.control_stack, operation.cluster) | trial_tags(trial),
+            ),
             description=f"{which.lower()} by operation {operation.operation_id}",
         )
         return {

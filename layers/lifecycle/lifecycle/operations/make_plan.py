@@ -24,9 +24,10 @@ from lifecycle.core.stack import (
     disagreement,
     machine_parameters,
     present_parameters,
+    present_tags,
     stack_parameters,
-    stack_tags,
 )
+from lifecycle.core.tags import stack_tags, tag_changes
 from lifecycle.core.trial import is_trial, trial_template
 from lifecycle.core.trial import tags as trial_tags
 from lifecycle.errors import ChangeSetRefused, ClusterBusy, PlanStale
@@ -61,6 +62,7 @@ class Planner:
         *,
         stack: str,
         requested: Mapping[str, str],
+        requested_tags: Mapping[str, str | None],
         template: bytes,
         database_ca: str,
     ) -> dict[str, Any]:
@@ -96,7 +98,8 @@ class Planner:
             template_url=store_template(self.artifacts, _effective(template, print_.parameters)),
             parameters=print_.parameters,
             tags=stack_tags(
-                found,
+                present_tags(found),
+                requested_tags,
                 tags(self.control_stack, operation.cluster) | trial_tags(print_.parameters),
             ),
             description=str(mark),
@@ -141,6 +144,7 @@ class Planner:
         stack: str,
         change_set: str,
         requested: Mapping[str, str],
+        requested_tags: Mapping[str, str | None],
         replace: tuple[str, ...],
         preflight: Mapping[str, Any],
         template: bytes,
@@ -171,7 +175,14 @@ class Planner:
                 f"The cluster was changed while plan {mark.operation_id} was made.",
                 next_step="Nothing was changed by this operation. Plan again.",
             )
-        situation = self._situation(operation.cluster, present, found, print_, replace)
+        situation = self._situation(
+            operation.cluster,
+            present,
+            found,
+            print_,
+            replace=replace,
+            requested_tags=requested_tags,
+        )
         record = self.operations.find(operation.operation_id)
         plan = tell(
             situation,
@@ -221,7 +232,9 @@ class Planner:
         present: Stack | None,
         change_set: ChangeSet,
         print_: Fingerprint,
+        *,
         replace: tuple[str, ...],
+        requested_tags: Mapping[str, str | None],
     ) -> Situation:
         defaults = {name: str(d.get("default", "")) for name, d in self.declarations.items()}
         before = present_parameters(present)
@@ -235,6 +248,7 @@ class Planner:
             before=known,
             after=after,
             counts=print_.counts,
+            tags=tag_changes(present_tags(present), requested_tags),
             named=replace,
             machine=frozenset(n for n, d in self.declarations.items() if d.get("machine")),
             refusal=_refusal(present, change_set, print_, replace, after),

@@ -55,6 +55,7 @@ def as_state(request: ProvisionRequest, control_stack: str) -> dict[str, Any]:
         "cluster": request.cluster,
         "stack": stack_name(control_stack, request.cluster),
         "parameters": dict(request.parameters),
+        "tags": dict(request.tags),
         "changeSet": request.change_set,
         "onStartFailure": request.on_start_failure,
     }
@@ -66,6 +67,7 @@ def plan_as_state(request: PlanRequest, control_stack: str) -> dict[str, Any]:
         "cluster": request.cluster,
         "stack": stack_name(control_stack, request.cluster),
         "parameters": dict(request.parameters),
+        "tags": dict(request.tags),
         "replace": list(request.replace),
         "count": request.count,
     }

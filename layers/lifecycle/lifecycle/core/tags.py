@@ -1,0 +1,66 @@
+"""Tags that a request gives a cluster, beside those by which the machines know it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+# A stack takes 50: this leaves room for ours, for those that somebody set on the stack by hand and
+# for a resource's own.
+MOST: Final = 40
+# What every service takes that the cluster consists of.
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Tag.html
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html
+KEY_PATTERN: Final = (
+    r"(?! )(?![Aa][Ww][Ss]:)(?![Cc][Aa][Mm][Uu][Nn][Dd][Aa]:)[A-Za-z0-9 _.:/=+@-]{1,128}(?<! )"
+)
+VALUE_PATTERN: Final = r"(?! )[A-Za-z0-9 _.:/=+@-]{1,256}(?<! )"
+KEY_RULE: Final = (
+    "1 to 128 letters, digits, inner spaces and _ . : / = + - @, beginning neither with aws: nor "
+    "with camunda:, which the machines set themselves"
+)
+VALUE_RULE: Final = (
+    "a string of 1 to 256 letters, digits, inner spaces and _ . : / = + - @, or null, which "
+    "removes it"
+)
+
+
+def is_key(key: object) -> bool:
+    """Tell whether a request may name a tag like this."""
+    return isinstance(key, str) and re.fullmatch(KEY_PATTERN, key) is not None
+
+
+def is_value(value: object) -> bool:
+    """Tell whether a request may give a tag this value; None takes the tag away."""
+    return value is None or (
+        isinstance(value, str) and re.fullmatch(VALUE_PATTERN, value) is not None
+    )
+
+
+def alike(keys: Sequence[str]) -> list[str]:
+    """Find keys that differ from an earlier one in case only: to IAM they are the same tag."""
+    folded = [key.lower() for key in keys]
+    return [key for n, key in enumerate(keys) if key.lower() in folded[:n]]
+
+
+def stack_tags(
+    present: Mapping[str, str], requested: Mapping[str, str | None], ours: Mapping[str, str]
+) -> dict[str, str]:
+    """Tags of the next change set: it replaces all, so those that are there have to be repeated.
+
+    What a request does not name stays; None removes.
+    """
+    after = {**present, **requested, **ours}
+    return {key: value for key, value in after.items() if value is not None}
+
+
+def tag_changes(
+    present: Mapping[str, str], requested: Mapping[str, str | None]
+) -> list[dict[str, str | None]]:
+    """What a request changes of a stack's tags: ``name``, ``from`` and ``to``, None for absent."""
+    return [
+        {"name": key, "from": present.get(key), "to": value}
+        for key, value in sorted(requested.items())
+        if present.get(key) != value
+    ]
