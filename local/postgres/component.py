@@ -11,6 +11,7 @@ import contextlib
 import logging
 import shutil
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,8 +27,6 @@ from local.postgres.server import DatabaseStartFailed, Server
 from local.postgres.tokens import IamDatabase
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from local.component import Instance
 
 logger = logging.getLogger(__name__)
@@ -73,8 +72,11 @@ class Cluster:
 class PostgresComponent:
     """The databases of one instance; see `local.component.Component`."""
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(
+        self, instance: Instance, clusters: Callable[[], Sequence[Cluster]] | None = None
+    ) -> None:
         self._instance = instance
+        self._clusters = clusters or _clusters
         self._directory = instance.config.database_ca.parent
         self._front = Front(instance.config.database_address, _PORT)
         self._authority = Authority()
@@ -107,12 +109,12 @@ class PostgresComponent:
     def _follow(self) -> None:
         while not self._stopping.wait(_POLL_SECONDS):
             try:
-                self.reconcile(_clusters())
+                self._reconcile(self._clusters())
             except Exception:
                 # The next round sees the clusters anew; a dead follower would see none ever.
                 logger.exception("following Aurora clusters")
 
-    def reconcile(self, clusters: Sequence[Cluster]) -> None:
+    def _reconcile(self, clusters: Sequence[Cluster]) -> None:
         """Make servers what `clusters` say, once."""
         wanted = {cluster.resource_id: cluster for cluster in clusters}
         for resource_id, (cluster, _) in list(self._servers.items()):

@@ -266,3 +266,18 @@ def test_a_plan_tells_which_tags_change_and_how_to_take_that_back() -> None:
     text = plan_text(told)
     assert "old: 'x' -> none" in text
     assert "team: none -> 'platform'" in text
+
+
+def test_tags_alone_restart_no_broker() -> None:
+    change = ResourceChange(
+        "Modify",
+        "OrchestrationTaskDefinition",
+        "AWS::ECS::TaskDefinition",
+        "False",
+        properties=("Tags",),
+    )
+    assert plan(replace(UPDATE, change_set=change_set(change)))["rolls"] == {}
+    more = replace(change, properties=("ContainerDefinitions", "Tags"))
+    assert plan(replace(UPDATE, change_set=change_set(more)))["rolls"] == {
+        "OrchestrationService": 4
+    }

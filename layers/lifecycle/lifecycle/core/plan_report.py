@@ -187,8 +187,15 @@ def _parameter_changes(situation: Situation) -> list[dict[str, str | None]]:
 
 
 def _rolls(situation: Situation) -> dict[str, int]:
-    """How many running tasks of which service have to be replaced for a new revision."""
-    services = [_ROLLED_BY.get(change.logical_id) for change in situation.change_set.changes]
+    """How many running tasks of which service have to be replaced for a new revision.
+
+    Tags alone change a task definition in place: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-ecs-taskdefinition.html
+    """
+    services = [
+        _ROLLED_BY.get(change.logical_id)
+        for change in situation.change_set.changes
+        if set(change.properties) != {"Tags"}
+    ]
     return {
         service: situation.counts[service]
         for service in services
