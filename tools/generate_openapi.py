@@ -56,6 +56,17 @@ def parameters() -> Schema:
     }
 
 
+def tags() -> Schema:
+    """Tags that a request may name."""
+    return {
+        "type": "object",
+        "description": "Tags of everything in the cluster; null removes one",
+        "propertyNames": {"pattern": rf"^{KEY_PATTERN}$"},
+        "additionalProperties": {"type": ["string", "null"], "pattern": rf"^{VALUE_PATTERN}$"},
+        "maxProperties": MOST,
+    }
+
+
 def _parameter(declared: Mapping[str, Any]) -> Schema:
     schema: Schema = {}
     if declared.get("description"):
@@ -198,13 +209,7 @@ def schemas() -> dict[str, Schema]:
     wrong = closed({"field": TEXT, "given": TEXT, "allowed": TEXT})
     return {
         "ClusterParameters": parameters(),
-        "ClusterTags": {
-            "type": "object",
-            "description": "Tags of everything in the cluster; null removes one",
-            "propertyNames": {"pattern": rf"^{KEY_PATTERN}$"},
-            "additionalProperties": {"type": ["string", "null"], "pattern": rf"^{VALUE_PATTERN}$"},
-            "maxProperties": MOST,
-        },
+        "ClusterTags": tags(),
         "OperationLine": closed(HEAD),
         "Operation": closed(
             {

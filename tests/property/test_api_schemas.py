@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from lifecycle.core.parameters import cluster_parameters
-from lifecycle.core.request import read_parameters
+from lifecycle.core.request import read_parameters, read_provision_request
+from lifecycle.core.tags import alike
 from lifecycle.core.scale_request import read_scale_request
 from lifecycle.core.teardown import read_teardown_request
 from lifecycle.errors import InvalidRequest
 
-from tools.generate_openapi import BODIES, parameters
+from tools.generate_openapi import BODIES, parameters, tags
 
 VALUES = (
     st.none()
@@ -68,3 +70,19 @@ def test_every_documented_parameter_is_accepted(name: str, value: Any) -> None:
     if Draft202012Validator(parameters()).is_valid({name: value}):
         _, problems = read_parameters({name: value}, cluster_parameters())
         assert problems == []
+
+
+KEYS = st.text(st.sampled_from("aA:. é\n-"), max_size=6) | st.sampled_from(
+    ["aws:x", "Camunda:frozen", "k" * 128, "k" * 129]
+)
+
+
+@given(st.dictionaries(KEYS, KEYS | VALUES, max_size=4))
+@example({"cost-center": "4711", "old": None})
+def test_tags(given_tags: dict[str, Any]) -> None:
+    # That IAM's names know no case, and that "$" ends before a last line break, no schema says.
+    assume(not alike(list(given_tags)))
+    assume(not any(str(text).endswith("\n") for pair in given_tags.items() for text in pair))
+    documented = Draft202012Validator(tags()).is_valid(given_tags)
+    read = partial(read_provision_request, declarations=cluster_parameters())
+    assert documented == accepts(read, {"clusterName": "demo", "tags": given_tags})
