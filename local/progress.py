@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from local.console import Phase, Screen
 
 _POLL_SECONDS = 0.4
-_FIRST_STEP = "Validation"
 
 
 class ExecutionFailedError(Exception):
@@ -26,8 +25,9 @@ def follow(instance: Instance, screen: Screen, execution_arn: str, table: str) -
     Raises ExecutionFailedError.
     """
     states, database = instance.client("stepfunctions"), instance.client("dynamodb")
-    key = {"pk": {"S": f"OPERATION#{execution_arn.rpartition(':')[2]}"}}
-    phase: Phase = screen.begin(_FIRST_STEP)
+    operation = execution_arn.rpartition(":")[2]
+    key = {"pk": {"S": f"OPERATION#{operation}"}}
+    phase: Phase = screen.begin(f"Checks before {operation.split('.')[1]}")
     worked = False
     try:
         while True:
