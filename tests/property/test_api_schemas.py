@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from lifecycle.core.parameters import cluster_parameters
 from lifecycle.core.request import read_parameters, read_provision_request
-from lifecycle.core.tags import alike
 from lifecycle.core.scale_request import read_scale_request
+from lifecycle.core.tags import alike
 from lifecycle.core.teardown import read_teardown_request
 from lifecycle.errors import InvalidRequest
 
