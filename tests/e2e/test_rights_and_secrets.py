@@ -53,6 +53,7 @@ SECONDS = 300
 # Granted, and not seen in this run: with the function, or for all functions.
 NOT_SEEN: Mapping[tuple[str, str], str] = {
     ("*", "cloudformation:TagResource"): "the emulator asks for CreateChangeSet alone",
+    ("*", "cloudformation:UntagResource"): "the emulator asks for CreateChangeSet alone",
     ("*", "iam:PassRole"): "the emulator does not ask when a role is passed",
     ("*", "kms:Decrypt"): "the emulator's Secrets Manager does not ask KMS",
     ("*", "rds-db:connect"): "asked by the database's front: tests/integration",

@@ -34,6 +34,7 @@ _BESIDE = {
     # Tags, RoleARN and TemplateURL of the request: CloudFormation acts for the caller.
     ("cloudformation", "CreateChangeSet"): {
         "cloudformation:TagResource",
+        "cloudformation:UntagResource",
         "iam:PassRole",
         "s3:GetObject",
     },
