@@ -97,7 +97,7 @@ def test_tags_are_planned_set_kept_and_taken_away(plans: Plans) -> None:
     assert "error" not in plans.run("provision", plan["apply"])
     assert [found["cost-center"] for found in plans.tags()] == ["4711", "4711"]
 
-    unrelated = {"clusterName": "demo", "parameters": {"LogRetentionDays": 60}}
+    unrelated = {"clusterName": "demo", "parameters": {"LogRetentionDays": 120}}
     assert "error" not in plans.run("provision", unrelated)
     assert [found["cost-center"] for found in plans.tags()] == ["4711", "4711"]
 
