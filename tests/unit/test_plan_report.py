@@ -276,7 +276,10 @@ def test_tags_alone_restart_no_broker() -> None:
         "False",
         properties=("Tags",),
     )
-    assert plan(replace(UPDATE, change_set=change_set(change)))["rolls"] == {}
+    service = replace(change, logical_id="OrchestrationService", resource_type="AWS::ECS::Service")
+    told = plan(replace(UPDATE, change_set=change_set(change, service)))
+    assert told["rolls"] == {}
+    assert told["minutes"] == [1, 2]
     more = replace(change, properties=("ContainerDefinitions", "Tags"))
     assert plan(replace(UPDATE, change_set=change_set(more)))["rolls"] == {
         "OrchestrationService": 4

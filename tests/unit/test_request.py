@@ -106,6 +106,29 @@ def test_a_wrong_tag_is_named(tags: object, field: str) -> None:
     assert set(problems_of({"clusterName": "demo", "tags": tags})) == {field}
 
 
+@pytest.mark.parametrize(
+    ("tags", "wrong"),
+    [
+        ({"team": "x"}, {"tags.team"}),
+        ({"Team": "x", "other": "y"}, {"tags"}),
+        ({"Team": "x"}, set()),
+        ({"Team": None, "other": "y"}, set()),
+    ],
+)
+def test_tags_are_held_against_those_the_cluster_has(
+    tags: dict[str, str | None], wrong: set[str]
+) -> None:
+    present = {"Team": "platform", "camunda:cluster": "demo", **{f"t{n}": "x" for n in range(39)}}
+    raw = {"clusterName": "demo", "tags": tags}
+    try:
+        read_provision_request(raw, cluster_parameters(), {}, present)
+        found: set[str] = set()
+    except InvalidRequest as error:
+        found = {problem["field"] for problem in error.problems}
+    assert found >= wrong
+    assert bool(found) == bool(wrong)
+
+
 CERTIFICATE = "arn:aws:acm:eu-central-1:111122223333:certificate/12345678-abcd"
 
 

@@ -187,15 +187,8 @@ def _parameter_changes(situation: Situation) -> list[dict[str, str | None]]:
 
 
 def _rolls(situation: Situation) -> dict[str, int]:
-    """How many running tasks of which service have to be replaced for a new revision.
-
-    Tags alone change a task definition in place: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-ecs-taskdefinition.html
-    """
-    services = [
-        _ROLLED_BY.get(change.logical_id)
-        for change in situation.change_set.changes
-        if set(change.properties) != {"Tags"}
-    ]
+    """How many running tasks of which service have to be replaced for a new revision."""
+    services = [_ROLLED_BY.get(change.logical_id) for change in _works(situation)]
     return {
         service: situation.counts[service]
         for service in services
@@ -203,10 +196,18 @@ def _rolls(situation: Situation) -> dict[str, int]:
     }
 
 
+def _works(situation: Situation) -> list[ResourceChange]:
+    """Changes of more than tags, which are set in place at once, on a task definition too.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-ecs-taskdefinition.html
+    """
+    return [c for c in situation.change_set.changes if set(c.properties) != {"Tags"}]
+
+
 def _minutes(situation: Situation) -> tuple[int, int]:
     """Typical least and most minutes of applying it."""
     changes, stack = situation.change_set.changes, situation.stack
-    touched = {change.resource_type for change in changes}
+    touched = {change.resource_type for change in _works(situation)}
     chains = [
         tuple(sum(spans[n] for kind, spans in chain.items() if kind in touched) for n in (0, 1))
         for chain in _CHAINS

@@ -99,12 +99,16 @@ def shown(value: object) -> str:
 
 
 def read_provision_request(
-    raw: object, declarations: Declarations, present: Mapping[str, str] | None = None
+    raw: object,
+    declarations: Declarations,
+    present: Mapping[str, str] | None = None,
+    present_tags: Mapping[str, str] | None = None,
 ) -> ProvisionRequest:
     """Validate the input of the provision machine.
 
     ``declarations`` are the cluster template's parameters (``core/cluster_parameters.json``);
-    ``present`` holds the parameter values of the cluster's stack when there is one already.
+    ``present`` and ``present_tags`` hold the parameter values and the tags of the cluster's stack
+    when there is one already.
     Raises ``InvalidRequest`` that lists every problem.
     """
     if not isinstance(raw, Mapping):
@@ -133,7 +137,7 @@ def read_provision_request(
         parameters, wrong = _read_all_parameters(
             raw.get("parameters", {}), "parameters", declarations, present or {}
         )
-        tags, wrong_tags = _read_tags(raw.get("tags", {}), "tags")
+        tags, wrong_tags = _read_tags(raw.get("tags", {}), "tags", present_tags or {})
         problems += wrong + wrong_tags
     if problems:
         raise invalid(problems)
@@ -147,7 +151,10 @@ def read_provision_request(
 
 
 def read_plan_request(
-    raw: object, declarations: Declarations, present: Mapping[str, str] | None = None
+    raw: object,
+    declarations: Declarations,
+    present: Mapping[str, str] | None = None,
+    present_tags: Mapping[str, str] | None = None,
 ) -> PlanRequest:
     """Validate the plan machine's input: ``{"clusterName", "provision": {…}}`` or ``"scale"``.
 
@@ -174,7 +181,7 @@ def read_plan_request(
             given.get("parameters", {}), "provision.parameters", declarations, present or {}
         )
         problems += wrong
-        tags, wrong = _read_tags(given.get("tags", {}), "provision.tags")
+        tags, wrong = _read_tags(given.get("tags", {}), "provision.tags", present_tags or {})
         problems += wrong
         named, wrong = _read_replace(given.get("replace", []))
         problems += wrong
@@ -211,12 +218,16 @@ def _read_replace(given: object) -> tuple[tuple[str, ...], list[Problem]]:
     return (), [Problem("provision.replace", given, allowed)]
 
 
-def _read_tags(given: object, path: str) -> tuple[dict[str, str | None], list[Problem]]:
+def _read_tags(
+    given: object, path: str, present: Mapping[str, str]
+) -> tuple[dict[str, str | None], list[Problem]]:
     if not isinstance(given, Mapping):
         return {}, [Problem(path, given, "a JSON object of tag names to values")]
-    if len(given) > tag_rules.MOST:
-        return {}, [Problem(path, f"{len(given)} tags", f"at most {tag_rules.MOST}")]
     problems = []
+    number = max(len(given), tag_rules.number_after(present, given) if given else 0)
+    if number > tag_rules.MOST:
+        allowed = f"at most {tag_rules.MOST}, with those that the cluster has"
+        problems.append(Problem(path, f"{number} tags", allowed))
     for key, value in given.items():
         if not tag_rules.is_key(key):
             problems.append(Problem(path, key, f"names of {tag_rules.KEY_RULE}"))
@@ -224,7 +235,8 @@ def _read_tags(given: object, path: str) -> tuple[dict[str, str | None], list[Pr
             problems.append(Problem(f"{path}.{key}", value, tag_rules.VALUE_RULE))
     problems += [
         Problem(f"{path}.{key}", given[key], "one tag: to IAM, names are the same in any case")
-        for key in tag_rules.alike([str(key) for key in given])
+        for key in tag_rules.alike([*present, *(key for key in given if key not in present)])
+        if key in given
     ]
     return dict(given), problems
 

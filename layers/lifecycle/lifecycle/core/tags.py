@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 # A stack takes 50: this leaves room for ours, for those that somebody set on the stack by hand and
@@ -38,10 +38,25 @@ def is_value(value: object) -> bool:
     )
 
 
-def alike(keys: Sequence[str]) -> list[str]:
+def alike(keys: Iterable[object]) -> list[object]:
     """Find keys that differ from an earlier one in case only: to IAM they are the same tag."""
-    folded = [key.lower() for key in keys]
-    return [key for n, key in enumerate(keys) if key.lower() in folded[:n]]
+    folded: set[str] = set()
+    found = []
+    for key in keys:
+        if str(key).lower() in folded:
+            found.append(key)
+        folded.add(str(key).lower())
+    return found
+
+
+def number_after(present: Mapping[str, str], requested: Mapping[str, object]) -> int:
+    """How many tags the stack will have beside those that the machines set themselves."""
+    after = {**present, **requested}
+    return sum(1 for key, value in after.items() if value is not None and not _is_ours(str(key)))
+
+
+def _is_ours(key: str) -> bool:
+    return key.lower().startswith("camunda:")
 
 
 def stack_tags(

@@ -12,9 +12,10 @@ from lifecycle.core.request import (
     read_plan_request,
     read_provision_request,
 )
-from lifecycle.core.stack import present_parameters
+from lifecycle.core.stack import present_parameters, present_tags
 
 if TYPE_CHECKING:
+    from lifecycle.core.stack import Stack
     from lifecycle.ports import Stacks
 
 
@@ -29,7 +30,10 @@ def validate_request(
 
     Raises ``InvalidRequest`` that names every wrong field.
     """
-    return read_provision_request(raw, declarations, _present(raw, control_stack, stacks))
+    present = _present(raw, control_stack, stacks)
+    return read_provision_request(
+        raw, declarations, present_parameters(present), present_tags(present)
+    )
 
 
 def validate_plan(
@@ -40,13 +44,14 @@ def validate_plan(
     stacks: Stacks,
 ) -> PlanRequest:
     """Validate a request for a plan in the same way. Raises ``InvalidRequest``."""
-    return read_plan_request(raw, declarations, _present(raw, control_stack, stacks))
+    present = _present(raw, control_stack, stacks)
+    return read_plan_request(raw, declarations, present_parameters(present), present_tags(present))
 
 
-def _present(raw: object, control_stack: str, stacks: Stacks) -> Mapping[str, str]:
+def _present(raw: object, control_stack: str, stacks: Stacks) -> Stack | None:
     if not isinstance(raw, Mapping) or not is_cluster_name(raw.get("clusterName")):
-        return {}
-    return present_parameters(stacks.describe(stack_name(control_stack, raw["clusterName"])))
+        return None
+    return stacks.describe(stack_name(control_stack, raw["clusterName"]))
 
 
 def as_state(request: ProvisionRequest, control_stack: str) -> dict[str, Any]:
