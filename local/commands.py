@@ -246,7 +246,7 @@ class Commands:
         exports = " ".join(
             f"{key}={value}"
             for key, value in config.client_environment().items()
-            if key in {"AWS_ENDPOINT_URL", "AWS_REGION"} or "KEY" in key
+            if key == "AWS_ENDPOINT_URL" or key.endswith("REGION") or "KEY" in key
         )
         self.screen.say(f"To use it with the aws CLI or boto3: export {exports}")
         self.screen.say("`make status` shows it, `make down` stops it.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,10 @@ def clients(endpoints: Path, **settings: Any) -> Callable[[str], Any]:
     """Give what makes clients by service name; ``settings`` are botocore's ``Config``."""
     if not endpoints.exists():
         return lambda service: boto3.client(  # type: ignore[call-overload]
-            service, config=Config(**settings)
+            service,
+            # boto3 itself reads AWS_DEFAULT_REGION and profiles, the CLI and SAM also AWS_REGION.
+            region_name=os.environ.get("AWS_REGION") or None,
+            config=Config(**settings),
         )
     found = json.loads(endpoints.read_text())
     # Without it, a request to Step Functions goes to a host `sync-127.…`, which does not exist.

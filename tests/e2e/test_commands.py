@@ -133,6 +133,17 @@ def test_up_is_driven_by_boto3_alone_and_survives_its_shell(machine: Machine) ->
     assert all(re.match(rf"http://{BLOCK}\.", found[key]) for key in ("aws", "alb"))
     assert {one.address for one in listeners() if one.address.startswith(BLOCK)}
 
+    said = re.search(r"aws CLI or boto3: export (.+)", output)
+    assert said is not None
+    whoever = subprocess.run(
+        [sys.executable, "-c", "import boto3; print(boto3.client('sts').get_caller_identity())"],
+        env={"HOME": "/nowhere", **dict(pair.split("=", 1) for pair in said[1].split())},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found["accountId"] in whoever.stdout, whoever.stderr
+
     ecs = _client(found, "ecs")
     task = found["brokers"][2]["taskArn"]
     ecs.stop_task(cluster="camunda-lifecycle-demo", task=task)

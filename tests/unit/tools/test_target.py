@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from local import __main__ as local
-from tools import health, scale
+from tools import health, scale, target
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +29,13 @@ def test_neither_an_instance_nor_an_account_is_told_with_the_way_out(
     said = capsys.readouterr().out
     assert "`make up` starts it" in said
     assert "AWS_REGION" in said
+
+
+def test_the_region_is_taken_where_the_message_tells_to_set_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert target.clients(tmp_path / "none")("sts").meta.region_name == "eu-west-1"
 
 
 @pytest.mark.parametrize(
