@@ -24,6 +24,8 @@ from local.progress import explain
 from tools.target import ENDPOINTS, clients, told
 
 POLL_SECONDS = 1.0
+# What a shell gives for SIGINT.
+INTERRUPTED = 130
 STYLES = {"PASS": "green", "WARN": "yellow", "FAIL": "bold red"}
 
 
@@ -108,6 +110,14 @@ def main(arguments: list[str] | None = None) -> int:
     except (NotDoneError, BotoCoreError, ClientError, KeyError) as error:
         console.print(Text(told(error, options.endpoints), style="bold red"))
         return 1
+    except KeyboardInterrupt:
+        words = (
+            f"No longer followed. What was started goes on in the machine {options.verb}: see its "
+            "executions in the console, or `make health`. The same command is refused while it "
+            "runs and harmless afterwards."
+        )
+        console.print(Text(words, style="bold yellow"))
+        return INTERRUPTED
     return 0
 
 

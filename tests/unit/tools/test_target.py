@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.text import Text
 
 from local import __main__ as local
 from tools import health, scale, target
@@ -29,6 +31,20 @@ def test_neither_an_instance_nor_an_account_is_told_with_the_way_out(
     said = capsys.readouterr().out
     assert "`make up` starts it" in said
     assert "AWS_REGION" in said
+
+
+def test_who_stops_following_is_told_that_the_operation_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+
+    def interrupted(*_: object) -> Iterator[Text]:
+        yield Text("setting the desired count to 4")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(scale, "scale", interrupted)
+    assert scale.main(["scale", "4"]) == 130
+    assert "goes on in the machine scale" in capsys.readouterr().out
 
 
 def test_the_region_is_taken_where_the_message_tells_to_set_it(
