@@ -75,6 +75,7 @@ generate: $(STAMP) ## Write what is derived from the templates and the API route
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_openapi
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_health
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_scaling
+	@$(PYTHON) -m tools.generate_strict
 
 LOCK := .venv/bin/uv pip compile --quiet --generate-hashes --python-version 3.13 \
 	--no-emit-index-url --no-emit-find-links

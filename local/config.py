@@ -95,6 +95,11 @@ class LocalConfig:
         return self.root / "faults.json"
 
     @property
+    def strict_file(self) -> Path:
+        """Pending rules that are on for this instance: see ``local/aws/strict``."""
+        return self.root / "strict.json"
+
+    @property
     def authorisation_log(self) -> Path:
         """Which rights the functions' roles used, and what they were denied; see `aws/audit.py`."""
         return self.logs / "authorisation.jsonl"

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ministack import app
-from ministack.services import apigateway_v1
+from local.aws.emulator import apigateway_v1, app
 
 _FORBIDDEN = 403
 
 
 def install() -> None:
     """Replace the functions that the emulator looks up by name."""
-    apigateway_v1._import_rest_api = _with_gateway_responses(apigateway_v1._import_rest_api)
-    app._enforce_execute_api = _denied_by_the_gateway(app._enforce_execute_api)
+    apigateway_v1.import_rest_api = _with_gateway_responses(apigateway_v1.import_rest_api)
+    app.enforce_execute_api = _denied_by_the_gateway(app.enforce_execute_api)
 
 
 def _with_gateway_responses(own: Any) -> Any:
@@ -27,7 +26,7 @@ def _with_gateway_responses(own: Any) -> Any:
         api_id: str = own(document, *rest)
         responses = document.get("x-amazon-apigateway-gateway-responses") or {}
         for kind, response in responses.items():
-            apigateway_v1._put_gateway_response(api_id, kind, response)
+            apigateway_v1.put_gateway_response(api_id, kind, response)
         return api_id
 
     return import_api
@@ -65,8 +64,8 @@ def _denied_by_the_gateway(own: Any) -> Any:
             "resource_path": "",
             "request_id": denied[1].get("x-amzn-requestid", ""),
         }
-        error = apigateway_v1._gw_error("ACCESS_DENIED", told["message"])
+        error = apigateway_v1.gw_error("ACCESS_DENIED", told["message"])
         with apigateway_v1.request_scope(*apigateway_v1.find_api_scope(api_id)):
-            return apigateway_v1._gateway_error_response(error, request)
+            return apigateway_v1.gateway_error_response(error, request)
 
     return enforce

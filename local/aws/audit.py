@@ -12,8 +12,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
-from ministack.core import iam_evaluator
-from ministack.services import sts
+from local.aws.emulator import iam_evaluator, sts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +29,7 @@ def install(log: Path) -> None:
 
     def enforce(access_key_id: str, iam_action: str, *rest: Any, **more: Any) -> Any:
         denied = decide(access_key_id, iam_action, *rest, **more)
-        session = str((sts._sessions.get(access_key_id) or {}).get("Arn", ""))
+        session = str((sts.sessions.get(access_key_id) or {}).get("Arn", ""))
         if ":assumed-role/" in session:
             entry = session.split("/")[1], iam_action, denied is None
             with lock:

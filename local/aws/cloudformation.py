@@ -8,10 +8,8 @@ import re
 from typing import Any
 
 import yaml
-from ministack.core.responses import new_uuid
-from ministack.services import ec2, ecs, lambda_svc, rds, s3
-from ministack.services.cloudformation import helpers, provisioners
 
+from local.aws.emulator import ec2, ecs, helpers, lambda_svc, provisioners, rds, responses, s3
 from local.aws.shapes import api_parameters
 from local.config import ACCOUNT_ID, REGION
 
@@ -42,7 +40,7 @@ _REPLACED_BY: dict[str, tuple[str, ...]] = {
 
 def install() -> None:
     """Put our handlers into the emulator's table."""
-    handlers = provisioners._RESOURCE_HANDLERS
+    handlers = provisioners.RESOURCE_HANDLERS
     handlers["AWS::EC2::EIP"] = {
         "create": _create_address,
         "update": lambda physical_id, *_: (physical_id, _address_attributes(physical_id)),
@@ -51,12 +49,12 @@ def install() -> None:
     handlers["AWS::EC2::NatGateway"] = {
         "create": _create_nat_gateway,
         "update": lambda physical_id, *_: (physical_id, {"NatGatewayId": physical_id}),
-        "delete": lambda physical_id, _: ec2._nat_gateways.pop(physical_id, None),
+        "delete": lambda physical_id, _: ec2.nat_gateways.pop(physical_id, None),
     }
     handlers["AWS::EC2::PrefixList"] = {
         "create": _create_prefix_list,
         "update": _update_prefix_list,
-        "delete": lambda physical_id, _: ec2._prefix_lists.pop(physical_id, None),
+        "delete": lambda physical_id, _: ec2.prefix_lists.pop(physical_id, None),
     }
     for type_name, store in (
         ("AWS::EC2::SecurityGroupIngress", "IpPermissions"),
@@ -73,9 +71,9 @@ def install() -> None:
     }
     handlers["AWS::ECS::Service"] |= {"create": _create_service, "update": _update_service}
     for type_name, properties in _REPLACED_BY.items():
-        provisioners._REPLACING_PROPERTIES.setdefault(type_name, properties)
-    provisioners._sfn_definition = _definition_as_json(provisioners._sfn_definition)
-    helpers._resolve_document = _virtual_hosted(helpers._resolve_document)
+        provisioners.REPLACING_PROPERTIES.setdefault(type_name, properties)
+    provisioners.sfn_definition = _definition_as_json(provisioners.sfn_definition)
+    helpers.resolve_document = _virtual_hosted(helpers.resolve_document)
     _refuse_deletion("AWS::S3::Bucket", _not_empty)
     _refuse_deletion("AWS::RDS::DBCluster", _protected)
 
@@ -84,9 +82,9 @@ def install() -> None:
 
 
 def _create_address(_logical_id: str, properties: Properties, _stack: str) -> Created:
-    allocation_id = f"eipalloc-{new_uuid().replace('-', '')[:17]}"
-    public_ip = str(_DOCUMENTATION_NETWORK[1 + len(list(ec2._addresses)) % 253])
-    ec2._addresses[allocation_id] = {
+    allocation_id = f"eipalloc-{responses.new_uuid().replace('-', '')[:17]}"
+    public_ip = str(_DOCUMENTATION_NETWORK[1 + len(list(ec2.addresses)) % 253])
+    ec2.addresses[allocation_id] = {
         "AllocationId": allocation_id,
         "PublicIp": public_ip,
         "Domain": properties.get("Domain", "vpc"),
@@ -95,47 +93,47 @@ def _create_address(_logical_id: str, properties: Properties, _stack: str) -> Cr
         "NetworkInterfaceId": None,
         "PrivateIpAddress": None,
     }
-    provisioners._ec2_apply_tags(allocation_id, properties)
+    provisioners.ec2_apply_tags(allocation_id, properties)
     return public_ip, _address_attributes(public_ip)
 
 
 def _address_attributes(public_ip: str) -> dict[str, Any]:
-    found = [entry for entry in ec2._addresses.values() if entry["PublicIp"] == public_ip]
+    found = [entry for entry in ec2.addresses.values() if entry["PublicIp"] == public_ip]
     return {"AllocationId": found[0]["AllocationId"], "PublicIp": public_ip}
 
 
 def _delete_address(physical_id: str, _properties: Properties) -> None:
-    for allocation_id, record in list(ec2._addresses.items()):
+    for allocation_id, record in list(ec2.addresses.items()):
         if record["PublicIp"] == physical_id:
-            del ec2._addresses[allocation_id]
+            del ec2.addresses[allocation_id]
 
 
 def _create_nat_gateway(_logical_id: str, properties: Properties, _stack: str) -> Created:
-    nat_id = f"nat-{new_uuid().replace('-', '')[:17]}"
-    subnet = ec2._subnets.get(properties["SubnetId"])
+    nat_id = f"nat-{responses.new_uuid().replace('-', '')[:17]}"
+    subnet = ec2.subnets.get(properties["SubnetId"])
     if subnet is None:
         raise ValueError(f"The subnet ID '{properties['SubnetId']}' does not exist")
-    ec2._nat_gateways[nat_id] = {
+    ec2.nat_gateways[nat_id] = {
         "NatGatewayId": nat_id,
         "SubnetId": properties["SubnetId"],
         "VpcId": subnet["VpcId"],
         "State": "available",
         "ConnectivityType": properties.get("ConnectivityType", "public"),
-        "CreateTime": ec2._now_ts(),
+        "CreateTime": ec2.now_ts(),
         "Tags": [],
     }
-    provisioners._ec2_apply_tags(nat_id, properties)
+    provisioners.ec2_apply_tags(nat_id, properties)
     return nat_id, {"NatGatewayId": nat_id}
 
 
 def _create_prefix_list(_logical_id: str, properties: Properties, _stack: str) -> Created:
-    prefix_list_id = f"pl-{new_uuid().replace('-', '')[:17]}"
-    ec2._prefix_lists[prefix_list_id] = {"PrefixListId": prefix_list_id, "Version": 0}
+    prefix_list_id = f"pl-{responses.new_uuid().replace('-', '')[:17]}"
+    ec2.prefix_lists[prefix_list_id] = {"PrefixListId": prefix_list_id, "Version": 0}
     return _update_prefix_list(prefix_list_id, {}, properties, _stack)
 
 
 def _update_prefix_list(physical_id: str, old: Properties, new: Properties, _stack: str) -> Created:
-    record = ec2._prefix_lists[physical_id]
+    record = ec2.prefix_lists[physical_id]
     record |= {
         "PrefixListName": new["PrefixListName"],
         "AddressFamily": new["AddressFamily"],
@@ -147,7 +145,7 @@ def _update_prefix_list(physical_id: str, old: Properties, new: Properties, _sta
             for entry in new.get("Entries", [])
         ],
     }
-    provisioners._ec2_apply_tags(physical_id, new, old)
+    provisioners.ec2_apply_tags(physical_id, new, old)
     arn = f"arn:aws:ec2:{REGION}:{ACCOUNT_ID}:prefix-list/{physical_id}"
     attributes = {"PrefixListId": physical_id, "Arn": arn, "Version": record["Version"]}
     return physical_id, attributes | {"OwnerId": ACCOUNT_ID}
@@ -155,18 +153,18 @@ def _update_prefix_list(physical_id: str, old: Properties, new: Properties, _sta
 
 def _security_group_rule(store: str) -> dict[str, Any]:
     def create(_logical_id: str, properties: Properties, _stack: str) -> Created:
-        group = ec2._security_groups.get(properties["GroupId"])
+        group = ec2.security_groups.get(properties["GroupId"])
         if group is None:
             raise ValueError(f"The security group '{properties['GroupId']}' does not exist")
-        group.setdefault(store, []).extend(provisioners._ec2_sg_permissions([properties]))
-        rule_id = f"sgr-{new_uuid().replace('-', '')[:17]}"
+        group.setdefault(store, []).extend(provisioners.ec2_sg_permissions([properties]))
+        rule_id = f"sgr-{responses.new_uuid().replace('-', '')[:17]}"
         return rule_id, {"Id": rule_id}
 
     def delete(_physical_id: str, properties: Properties) -> None:
-        group = ec2._security_groups.get(properties.get("GroupId"))
+        group = ec2.security_groups.get(properties.get("GroupId"))
         if group is None:
             return
-        for permission in provisioners._ec2_sg_permissions([properties]):
+        for permission in provisioners.ec2_sg_permissions([properties]):
             if permission in group.get(store, []):
                 group[store].remove(permission)
 
@@ -180,15 +178,15 @@ def _security_group_rule(store: str) -> dict[str, Any]:
 
 
 def _add_vpc_cidr(physical_id: str, _properties: Properties) -> dict[str, Any]:
-    return {"CidrBlock": ec2._vpcs[physical_id]["CidrBlock"]}
+    return {"CidrBlock": ec2.vpcs[physical_id]["CidrBlock"]}
 
 
 def _add_vpc_config(physical_id: str, properties: Properties) -> dict[str, Any]:
-    config = lambda_svc._functions[physical_id]["config"]
+    config = lambda_svc.functions[physical_id]["config"]
     declared = properties.get("VpcConfig")
     if declared:
         subnets = list(declared.get("SubnetIds", []))
-        vpc_id = ec2._subnets[subnets[0]]["VpcId"] if subnets else ""
+        vpc_id = ec2.subnets[subnets[0]]["VpcId"] if subnets else ""
         config["VpcConfig"] = {
             "SubnetIds": subnets,
             "SecurityGroupIds": list(declared.get("SecurityGroupIds", [])),
@@ -200,13 +198,13 @@ def _add_vpc_config(physical_id: str, properties: Properties) -> dict[str, Any]:
 
 
 def _add_database_tags(physical_id: str, properties: Properties) -> dict[str, Any]:
-    rds._tags[rds._clusters[physical_id]["DBClusterArn"]] = list(properties.get("Tags", []))
+    rds.tags[rds.clusters[physical_id]["DBClusterArn"]] = list(properties.get("Tags", []))
     return {}
 
 
 def _extend(type_name: str, extra: Any) -> None:
     """Let `extra(physical_id, properties)` follow create and update and add to the attributes."""
-    handlers = provisioners._RESOURCE_HANDLERS[type_name]
+    handlers = provisioners.RESOURCE_HANDLERS[type_name]
     own_create, own_update = handlers["create"], handlers["update"]
 
     def create(logical_id: str, properties: Properties, stack: str) -> Created:
@@ -227,14 +225,14 @@ def _extend(type_name: str, extra: Any) -> None:
 
 def _add_service_connect_defaults(physical_id: str, properties: Properties) -> dict[str, Any]:
     if declared := properties.get("ServiceConnectDefaults"):
-        ecs._clusters[physical_id]["serviceConnectDefaults"] = {"namespace": declared["Namespace"]}
+        ecs.clusters[physical_id]["serviceConnectDefaults"] = {"namespace": declared["Namespace"]}
     return {}
 
 
 def _create_task_definition(logical_id: str, properties: Properties, stack: str) -> Created:
     family = properties.get("Family", f"{stack}-{logical_id}")
     request = api_parameters("ecs", "RegisterTaskDefinition", properties | {"Family": family})
-    body = _called(ecs._register_task_definition(request), "AWS::ECS::TaskDefinition")
+    body = _called(ecs.register_task_definition(request), "AWS::ECS::TaskDefinition")
     arn = body["taskDefinition"]["taskDefinitionArn"]
     return arn, {"TaskDefinitionArn": arn}
 
@@ -250,13 +248,13 @@ def _update_task_definition(
 
 def _tag(arn: str, properties: Properties) -> None:
     tags = api_parameters("ecs", "TagResource", {"Tags": properties.get("Tags", [])})["tags"]
-    ecs._tags[arn] = tags
+    ecs.tags[arn] = tags
 
 
 def _create_service(logical_id: str, properties: Properties, stack: str) -> Created:
     name = properties.get("ServiceName", f"{stack}-{logical_id}")
     request = api_parameters("ecs", "CreateService", properties | {"ServiceName": name})
-    body = _called(ecs._create_service(request), "AWS::ECS::Service")
+    body = _called(ecs.create_service(request), "AWS::ECS::Service")
     _keep_dropped_fields(request, body["service"])
     arn = body["service"]["serviceArn"]
     return arn, {"ServiceArn": arn, "Name": name}
@@ -269,7 +267,7 @@ def _update_service(physical_id: str, old: Properties, new: Properties, _stack: 
     changed = {key: changed[key] for key in changed if key.lower() not in _ONLY_AT_CREATION}
     request = api_parameters("ecs", "UpdateService", changed)
     request |= {"cluster": cluster, "service": name}
-    body = _called(ecs._update_service(request), "AWS::ECS::Service")
+    body = _called(ecs.update_service(request), "AWS::ECS::Service")
     _keep_dropped_fields(request, body["service"])
     _tag(physical_id, new)
     return physical_id, {"ServiceArn": physical_id, "Name": name}
@@ -281,7 +279,7 @@ _ONLY_AT_CREATION = {"cluster", "servicename", "launchtype", "schedulingstrategy
 def _keep_dropped_fields(request: dict[str, Any], described: dict[str, Any]) -> None:
     """Store what the emulator's API call does not, where AWS's description shows it."""
     cluster, name = described["serviceArn"].split("/")[-2:]
-    record = ecs._services[f"{cluster}/{name}"]
+    record = ecs.services[f"{cluster}/{name}"]
     for field in ("availabilityZoneRebalancing", "enableECSManagedTags", "propagateTags"):
         if field in request:
             record[field] = request[field]
@@ -321,7 +319,7 @@ def _definition_as_json(own: Any) -> Any:
 
 def _refuse_deletion(type_name: str, reason: Any) -> None:
     """Let `reason(physical_id)` say why AWS would not delete a resource; empty if it would."""
-    handlers = provisioners._RESOURCE_HANDLERS[type_name]
+    handlers = provisioners.RESOURCE_HANDLERS[type_name]
     own = handlers["delete"]
 
     def delete(physical_id: str, properties: Properties) -> None:
@@ -333,14 +331,14 @@ def _refuse_deletion(type_name: str, reason: Any) -> None:
 
 
 def _not_empty(bucket: str) -> str:
-    found = s3._buckets.get(bucket)
-    if found and (found["objects"] or s3._bucket_has_versions(bucket)):
+    found = s3.buckets.get(bucket)
+    if found and (found["objects"] or s3.bucket_has_versions(bucket)):
         return f"The bucket you tried to delete is not empty: {bucket}"
     return ""
 
 
 def _protected(identifier: str) -> str:
-    if rds._clusters.get(identifier, {}).get("DeletionProtection"):
+    if rds.clusters.get(identifier, {}).get("DeletionProtection"):
         return "Cannot delete protected Cluster, please disable deletion protection and try again."
     return ""
 

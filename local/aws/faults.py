@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ministack.services import sts
+from local.aws.emulator import sts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,7 +113,7 @@ class Faults:
 
 
 def _is_role(access_key_id: str) -> bool:
-    session = sts._sessions.get(access_key_id) or {}
+    session = sts.sessions.get(access_key_id) or {}
     return ":assumed-role/" in str(session.get("Arn", ""))
 
 

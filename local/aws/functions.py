@@ -7,9 +7,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
-from ministack.core.responses import request_scope
-from ministack.services import iam, lambda_svc, sts
-
+from local.aws.emulator import iam, lambda_svc, responses, sts
 from local.aws.lambda_pool import (
     WORKER_LIFETIME_SECONDS,
     Function,
@@ -39,14 +37,14 @@ def install(pool: LambdaPool) -> None:
         try:
             result = pool.invoke(_function(record, config), event, request_id)
         except PoolExhaustedError as error:
-            throttled: dict[str, Any] = lambda_svc._throttle_response(
+            throttled: dict[str, Any] = lambda_svc.throttle_response(
                 reason_code="ConcurrentInvocationLimitExceeded", msg=f"Rate Exceeded: {error}"
             )
             return throttled
         answer = {"body": result.body, "log": result.log}
         return answer | {"error": True} if result.error else answer
 
-    lambda_svc._execute_function_warm = execute
+    lambda_svc.execute_function_warm = execute
 
 
 def role_credentials(function: Function) -> Mapping[str, str]:
@@ -55,8 +53,8 @@ def role_credentials(function: Function) -> Mapping[str, str]:
     Raises PermissionError if the role does not trust Lambda: AWS refuses such a function.
     """
     name = function.role.rpartition("/")[2]
-    with request_scope(ACCOUNT_ID, REGION):
-        role = iam._roles.get(name)
+    with responses.request_scope(ACCOUNT_ID, REGION):
+        role = iam.roles.get(name)
     if role is None or "lambda.amazonaws.com" not in json.dumps(role["AssumeRolePolicyDocument"]):
         raise PermissionError(f"the role {function.role} cannot be assumed by Lambda")
     access_key = f"ASIA{secrets.token_hex(8).upper()}"
@@ -81,7 +79,7 @@ def role_credentials(function: Function) -> Mapping[str, str]:
 
 
 def _function(record: dict[str, Any], config: dict[str, Any]) -> Function:
-    layers = [lambda_svc._resolve_layer_zip(layer) for layer in config.get("Layers", [])]
+    layers = [lambda_svc.resolve_layer_zip(layer) for layer in config.get("Layers", [])]
     vpc = config.get("VpcConfig") or {}
     name = config["FunctionName"]
     logging = config.get("LoggingConfig") or {}

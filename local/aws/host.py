@@ -123,6 +123,7 @@ def _extended_emulator(instance: Instance) -> LambdaPool:
         iam,
         schedules,
         stepfunctions,
+        strict,
     )
 
     apigateway.install()
@@ -138,14 +139,15 @@ def _extended_emulator(instance: Instance) -> LambdaPool:
         capacity_from_environment(),
     )
     functions.install(pool)
+    strict.install(instance)
     return pool
 
 
 async def _serve(instance: Instance, components: list[Component]) -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config as ServerConfig
-    from ministack.app import app
 
+    from local.aws.emulator import app
     from local.aws.faults import Faults
 
     config = instance.config
@@ -159,7 +161,7 @@ async def _serve(instance: Instance, components: list[Component]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, leave.set)
-    served: Any = Faults(app, config.faults_file)
+    served: Any = Faults(app.app, config.faults_file)
     serving = asyncio.create_task(serve(served, server, shutdown_trigger=stop_serving.wait))
     serving.add_done_callback(lambda _: leave.set())
     started: list[Component] = []

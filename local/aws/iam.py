@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ministack.core import iam_actions, iam_evaluator
-from ministack.services import cloudformation, iam, rds, tagging
-
+from local.aws.emulator import cloudformation, iam, iam_actions, iam_evaluator, rds, tagging
 from local.config import ACCOUNT_ID, REGION
 
 # What each action of ECS is authorised on.
@@ -38,13 +36,11 @@ def install() -> None:
     """Replace what the emulator looks up by name for every request."""
     iam_actions.extract_resource_arn = _as_on_aws(iam_actions.extract_resource_arn)
     iam_evaluator.enforce = _each_resource(iam_evaluator.enforce)
-    iam_evaluator._resolve_condition_key = _transport_is_secure(
-        iam_evaluator._resolve_condition_key
-    )
+    iam_evaluator.resolve_condition_key = _transport_is_secure(iam_evaluator.resolve_condition_key)
     # Services whose tags a policy's `aws:ResourceTag` does not see otherwise.
-    tagging._RESOURCE_TAG_COLLECTORS |= {
-        "elasticfilesystem": tagging._collect_efs,
-        "rds": rds._tags.items,
+    tagging.RESOURCE_TAG_COLLECTORS |= {
+        "elasticfilesystem": tagging.collect_efs,
+        "rds": rds.tags.items,
     }
 
 
@@ -81,7 +77,7 @@ def _as_on_aws(own: Any) -> Any:
 def _stack_of_change_set(parameters: dict[str, list[str]]) -> str:
     """A change set named by its ARN alone is authorised on its stack."""
     named = (parameters.get("ChangeSetName") or [""])[0]
-    record = cloudformation._change_sets.get(named)
+    record = cloudformation.change_sets.get(named)
     return str(record["StackId"]) if record else "*"
 
 
@@ -160,7 +156,7 @@ def role_allows(role_arn: str, action: str, resource: str) -> bool:
     )
     decision = iam_evaluator.evaluate(
         context,
-        iam_evaluator._gather_role_policies(name, ACCOUNT_ID),
-        *iam_evaluator._permissions_boundary(iam._roles, name, ACCOUNT_ID),
+        iam_evaluator.gather_role_policies(name, ACCOUNT_ID),
+        *iam_evaluator.permissions_boundary(iam.roles, name, ACCOUNT_ID),
     ).decision
     return bool(decision == "Allow")

@@ -6,12 +6,12 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from ministack.services import eventbridge
+from local.aws.emulator import eventbridge
 
 
 def install() -> None:
     """Replace the function that the emulator's scheduler looks up by name."""
-    eventbridge._invoke_target = _with_context(eventbridge._invoke_target)
+    eventbridge.invoke_target = _with_context(eventbridge.invoke_target)
 
 
 def _with_context(own: Any) -> Any:

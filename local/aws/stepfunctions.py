@@ -7,9 +7,8 @@ import json
 import threading
 from typing import Any
 
-from ministack.core.responses import json_response, now_iso
-from ministack.services import stepfunctions as engine
-
+from local.aws.emulator import responses
+from local.aws.emulator import stepfunctions as engine
 from local.aws.iam import role_allows
 from local.config import ACCOUNT_ID, REGION
 
@@ -18,10 +17,10 @@ _FUNCTION_PREFIX = f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:"
 
 def install() -> None:
     """Replace the functions that the engine looks up by name."""
-    engine._start_execution = _idempotent(engine._start_execution)
-    engine._run_execution = _with_timeout(engine._run_execution)
-    engine._fail_execution = _only_while_running(engine._fail_execution)
-    engine._call_lambda = _as_the_machines_role(engine._call_lambda)
+    engine.start_execution = _idempotent(engine.start_execution)
+    engine.run_execution = _with_timeout(engine.run_execution)
+    engine.fail_execution = _only_while_running(engine.fail_execution)
+    engine.call_lambda = _as_the_machines_role(engine.call_lambda)
 
 
 def _idempotent(own: Any) -> Any:
@@ -31,17 +30,19 @@ def _idempotent(own: Any) -> Any:
     """
 
     def start(data: dict[str, Any]) -> Any:
-        machine = engine._resolve_state_machine_arn(data.get("stateMachineArn", ""))
+        machine = engine.resolve_state_machine_arn(data.get("stateMachineArn", ""))
         name = data.get("name")
         if machine and name:
             arn = f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
-            execution = engine._executions.get(arn)
+            execution = engine.executions.get(arn)
             if (
                 execution
                 and execution["status"] == "RUNNING"
                 and execution["input"] == data.get("input", "{}")
             ):
-                return json_response({"executionArn": arn, "startDate": execution["startDate"]})
+                return responses.json_response(
+                    {"executionArn": arn, "startDate": execution["startDate"]}
+                )
         return own(data)
 
     return start
@@ -51,8 +52,8 @@ def _with_timeout(own: Any) -> Any:
     """Enforce the machine's own `TimeoutSeconds`; the engine only knows those of tasks."""
 
     def run(arn: str) -> None:
-        execution = engine._executions.get(arn)
-        machine = execution and engine._state_machines.get(execution["stateMachineArn"])
+        execution = engine.executions.get(arn)
+        machine = execution and engine.state_machines.get(execution["stateMachineArn"])
         try:
             seconds = json.loads(machine["definition"]).get("TimeoutSeconds") if machine else None
         except ValueError:
@@ -78,13 +79,13 @@ def _with_timeout(own: Any) -> Any:
 def _time_out(execution: dict[str, Any]) -> None:
     if execution["status"] != "RUNNING":
         return
-    execution |= {"status": "TIMED_OUT", "stopDate": now_iso(), "error": "States.Timeout"}
-    engine._add_event(
+    execution |= {"status": "TIMED_OUT", "stopDate": responses.now_iso(), "error": "States.Timeout"}
+    engine.add_event(
         execution,
         "ExecutionTimedOut",
         {"executionTimedOutEventDetails": {"error": "States.Timeout"}},
     )
-    engine._emit_execution_status_event(execution)
+    engine.emit_execution_status_event(execution)
 
 
 def _only_while_running(own: Any) -> Any:
@@ -107,7 +108,7 @@ def _as_the_machines_role(own: Any) -> Any:
         role = _role.get()
         arn = function if function.startswith("arn:") else f"{_FUNCTION_PREFIX}{function}"
         if role and not role_allows(role, "lambda:InvokeFunction", arn):
-            raise engine._ExecutionError(
+            raise engine.ExecutionError(
                 "Lambda.AWSLambdaException",
                 f"{role} is not authorized to perform: lambda:InvokeFunction on resource: {arn}"
                 " (Service: AWSLambda; Status Code: 403; Error Code: AccessDeniedException)",

@@ -12,10 +12,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from ministack.core import responses
-from ministack.services import ecs
-from ministack.services.cloudformation import provisioners, stacks
-
+from local.aws.emulator import ecs, provisioners, responses, stacks
 from local.config import ACCOUNT_ID, REGION
 
 if TYPE_CHECKING:
@@ -59,23 +56,23 @@ def install(supervisor: Supervisor) -> None:
         "UpdateTaskProtection": api.update_task_protection,
         "GetTaskProtection": api.get_task_protection,
     }
-    ecs._ACTION_MAP.update(operations)
-    ecs._create_service = api.create_service
-    ecs._update_service = api.update_service
-    ecs._delete_service = api.delete_service
-    ecs._stop_task = api.stop_task
-    ecs._run_task = api.run_task
+    ecs.ACTION_MAP.update(operations)
+    ecs.create_service = api.create_service
+    ecs.update_service = api.update_service
+    ecs.delete_service = api.delete_service
+    ecs.stop_task = api.stop_task
+    ecs.run_task = api.run_task
     # Tasks are the supervisor's alone; it looks again as soon as a service changes.
-    ecs._reconcile_service_tasks = lambda *_: supervisor.wake()
-    ecs._dispatch_action = _under(supervisor.lock, ecs._dispatch_action)
-    ecs._dispatch_path = _under(supervisor.lock, ecs._dispatch_path)
+    ecs.reconcile_service_tasks = lambda *_: supervisor.wake()
+    ecs.dispatch_action = _under(supervisor.lock, ecs.dispatch_action)
+    ecs.dispatch_path = _under(supervisor.lock, ecs.dispatch_path)
     _let_stack_deletion_wait(supervisor)
 
 
 class _EcsApi:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
-        self._own_create_service = ecs._create_service
+        self._own_create_service = ecs.create_service
 
     def create_service(self, data: Parameters) -> Response:
         with self._supervisor.lock:
@@ -87,7 +84,7 @@ class _EcsApi:
             if response[0] >= 400:
                 return response
             described = json.loads(response[2])["service"]
-            service = ecs._services["/".join(described["serviceArn"].split("/")[-2:])]
+            service = ecs.services["/".join(described["serviceArn"].split("/")[-2:])]
             service["_uid"] = uuid.uuid4().hex
             # Described only on request (`include`), from where TagResource keeps them.
             service.pop("tags", None)
@@ -162,15 +159,15 @@ class _EcsApi:
 
     def stop_task(self, data: Parameters) -> Response:
         with self._supervisor.lock:
-            cluster = ecs._resolve_cluster_name(data.get("cluster", "default"))
-            record = ecs._resolve_task(data.get("task", ""), cluster)
+            cluster = ecs.resolve_cluster_name(data.get("cluster", "default"))
+            record = ecs.resolve_task(data.get("task", ""), cluster)
             task = self._supervisor.find(record["taskArn"]) if record else None
             if task is None:
                 return _refusal("InvalidParameterException", "The referenced task was not found.")
             reason = data.get("reason") or "Task stopped by user"
             self._supervisor.stop_task(task, "UserInitiated", reason, time.time())
             self._supervisor.wake()
-            return _answer({"task": ecs._sanitize(task.record)})
+            return _answer({"task": ecs.sanitize(task.record)})
 
     def run_task(self, _data: Parameters) -> Response:
         return _refusal(
@@ -214,11 +211,11 @@ class _EcsApi:
 
     def get_task_protection(self, data: Parameters) -> Response:
         with self._supervisor.lock:
-            cluster = ecs._resolve_cluster_name(data.get("cluster", "default"))
+            cluster = ecs.resolve_cluster_name(data.get("cluster", "default"))
             arn = f"arn:aws:ecs:{REGION}:{ACCOUNT_ID}:cluster/{cluster}"
             wanted = data.get("tasks") or [
                 record["taskArn"]
-                for record in ecs._tasks.values()
+                for record in ecs.tasks.values()
                 if record["clusterArn"] == arn and record["desiredStatus"] == "RUNNING"
             ]
             found = [self._protectable(data, reference) for reference in wanted]
@@ -232,8 +229,8 @@ class _EcsApi:
     def _protectable(
         self, data: Parameters, reference: str
     ) -> tuple[Record | None, dict[str, str]]:
-        cluster = ecs._resolve_cluster_name(data.get("cluster", "default"))
-        record = ecs._resolve_task(reference, cluster)
+        cluster = ecs.resolve_cluster_name(data.get("cluster", "default"))
+        record = ecs.resolve_task(reference, cluster)
         if record is None or record["lastStatus"] == "STOPPED":
             arn = (
                 reference
@@ -248,11 +245,11 @@ class _EcsApi:
     def _blocked(self, record: Record) -> bool:
         """Whether protecting one more task would protect more than the service wants."""
         cluster = record["clusterArn"].rsplit("/", 1)[-1]
-        service = ecs._services[f"{cluster}/{record['group'].partition(':')[2]}"]
+        service = ecs.services[f"{cluster}/{record['group'].partition(':')[2]}"]
         now = time.time()
         protected = {
             other["taskArn"]
-            for other in ecs._tasks.values()
+            for other in ecs.tasks.values()
             if other["clusterArn"] == record["clusterArn"]
             and other["group"] == record["group"]
             and other["desiredStatus"] == "RUNNING"
@@ -282,10 +279,10 @@ def _task_definition(reference: str) -> str | None:
     """ARN of a task definition; a family without a revision is its latest ACTIVE one."""
     key = reference.rsplit("/", 1)[-1]
     if ":" in key:
-        found = ecs._task_defs.get(key)
+        found = ecs.task_defs.get(key)
         return str(found["taskDefinitionArn"]) if found else None
     revisions = [
-        one for one in ecs._task_defs.values() if one["family"] == key and one["status"] == "ACTIVE"
+        one for one in ecs.task_defs.values() if one["family"] == key and one["status"] == "ACTIVE"
     ]
     if not revisions:
         return None
@@ -293,11 +290,11 @@ def _task_definition(reference: str) -> str | None:
 
 
 def _service(data: Parameters) -> tuple[Record | None, Response]:
-    cluster = ecs._resolve_cluster_name(data.get("cluster", "default"))
-    if cluster not in ecs._clusters:
+    cluster = ecs.resolve_cluster_name(data.get("cluster", "default"))
+    if cluster not in ecs.clusters:
         return None, _refusal("ClusterNotFoundException", "Cluster not found.")
     name = str(data.get("service", "")).rsplit("/", 1)[-1]
-    service = ecs._services.get(f"{cluster}/{name}")
+    service = ecs.services.get(f"{cluster}/{name}")
     if service is None or service["status"] == "INACTIVE":
         return None, _refusal("ServiceNotFoundException", "Service not found.")
     return service, _answer({})
@@ -328,7 +325,7 @@ def _deployment(service: Record, data: Parameters) -> Record:
 
 
 def _described(service: Record) -> Response:
-    return _answer({"service": ecs._sanitize(service)})
+    return _answer({"service": ecs.sanitize(service)})
 
 
 def _under(lock: Any, function: Callable[..., Response]) -> Callable[..., Response]:
@@ -342,12 +339,12 @@ def _under(lock: Any, function: Callable[..., Response]) -> Callable[..., Respon
 
 def _let_stack_deletion_wait(supervisor: Supervisor) -> None:
     """CloudFormation waits for a service's tasks to stop before it deletes what they use."""
-    handlers = provisioners._RESOURCE_HANDLERS["AWS::ECS::Service"]
-    own_delete, own_rule = handlers["delete"], stacks._runs_on_worker_thread
+    handlers = provisioners.RESOURCE_HANDLERS["AWS::ECS::Service"]
+    own_delete, own_rule = handlers["delete"], stacks.runs_on_worker_thread
 
     def delete(physical_id: str, properties: dict[str, Any]) -> None:
         own_delete(physical_id, properties)
-        service = ecs._services.get("/".join(physical_id.split("/")[-2:]))
+        service = ecs.services.get("/".join(physical_id.split("/")[-2:]))
         deadline = time.monotonic() + _DELETION_SECONDS
         while service is not None and service["status"] != "INACTIVE":
             if time.monotonic() > deadline:
@@ -359,6 +356,6 @@ def _let_stack_deletion_wait(supervisor: Supervisor) -> None:
             time.sleep(0.1)
 
     handlers["delete"] = delete
-    stacks._runs_on_worker_thread = lambda type_name: (
+    stacks.runs_on_worker_thread = lambda type_name: (
         type_name == "AWS::ECS::Service" or own_rule(type_name)
     )

@@ -7,9 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ministack.core.responses import request_scope
-from ministack.services import cloudwatch_logs
-
+from local.aws.emulator import cloudwatch_logs, responses
 from local.config import ACCOUNT_ID, REGION
 
 if TYPE_CHECKING:
@@ -64,15 +62,15 @@ class LogShipper:
 
     def follow(self, path: Path, group: str, stream: str) -> None:
         """Send each line of `path`, from its beginning. Raises NoLogStreamError without a group."""
-        with request_scope(ACCOUNT_ID, REGION):
-            if group not in cloudwatch_logs._log_groups:
+        with responses.request_scope(ACCOUNT_ID, REGION):
+            if group not in cloudwatch_logs.log_groups:
                 raise NoLogStreamError(
                     "ResourceInitializationError: failed to validate logger args: create stream "
                     "has been retried 1 times: failed to create Cloudwatch log stream: "
                     "ResourceNotFoundException: The specified log group does not exist: "
                     f"{group}"
                 )
-            cloudwatch_logs._create_log_stream({"logGroupName": group, "logStreamName": stream})
+            cloudwatch_logs.create_log_stream({"logGroupName": group, "logStreamName": stream})
         with self._lock:
             self._tails.append(_Tail(path, group, stream))
 
@@ -102,9 +100,9 @@ class LogShipper:
     def _send(self, tail: _Tail, lines: list[str]) -> None:
         now = int(time.time() * 1000)
         for first in range(0, len(lines), _BATCH):
-            with request_scope(ACCOUNT_ID, REGION):
+            with responses.request_scope(ACCOUNT_ID, REGION):
                 # A group that was deleted meanwhile is refused, and the lines stay in the file.
-                cloudwatch_logs._put_log_events(
+                cloudwatch_logs.put_log_events(
                     {
                         "logGroupName": tail.group,
                         "logStreamName": tail.stream,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ministack.services import alb, servicediscovery
-
+from local.aws.emulator import alb, servicediscovery
 from local.config import REGION
 
 if TYPE_CHECKING:
@@ -20,8 +19,8 @@ def register(service: Record, task: Task, names: Names) -> list[str]:
     """
     for registry in service.get("serviceRegistries") or []:
         service_id = registry["registryArn"].rsplit("/", 1)[-1]
-        if service_id in servicediscovery._services:
-            servicediscovery._register_instance(
+        if service_id in servicediscovery.services:
+            servicediscovery.register_instance(
                 {
                     "ServiceId": service_id,
                     "InstanceId": task.id,
@@ -40,8 +39,8 @@ def register(service: Record, task: Task, names: Names) -> list[str]:
     groups = []
     for balancer in service.get("loadBalancers") or []:
         group, port = balancer["targetGroupArn"], balancer["containerPort"]
-        if group in alb._tgs:
-            targets = alb._targets.setdefault(group, [])
+        if group in alb.tgs:
+            targets = alb.targets.setdefault(group, [])
             targets.append({"Id": task.address, "Port": port, "_task": task.id})
             groups.append(group)
     return groups
@@ -51,11 +50,11 @@ def deregister(service: Record, task: Task, names: Names) -> list[str]:
     """Forget a task in Cloud Map and let its targets drain. Gives the target groups."""
     for registry in service.get("serviceRegistries") or []:
         service_id = registry["registryArn"].rsplit("/", 1)[-1]
-        if service_id in servicediscovery._services:
-            servicediscovery._deregister_instance({"ServiceId": service_id, "InstanceId": task.id})
+        if service_id in servicediscovery.services:
+            servicediscovery.deregister_instance({"ServiceId": service_id, "InstanceId": task.id})
             _publish_name(service_id, names)
     groups = []
-    for group, targets in list(alb._targets.items()):
+    for group, targets in list(alb.targets.items()):
         for target in targets:
             if target.get("_task") == task.id:
                 target["_state"] = "draining"
@@ -65,8 +64,8 @@ def deregister(service: Record, task: Task, names: Names) -> list[str]:
 
 def forget_targets(task: Task) -> None:
     """Take a task's targets out of their groups: their connections have drained."""
-    for group, targets in list(alb._targets.items()):
-        alb._targets[group] = [one for one in targets if one.get("_task") != task.id]
+    for group, targets in list(alb.targets.items()):
+        alb.targets[group] = [one for one in targets if one.get("_task") != task.id]
 
 
 def target_states(service: Record, task: Task) -> dict[str, str]:
@@ -74,7 +73,7 @@ def target_states(service: Record, task: Task) -> dict[str, str]:
     states = {}
     for balancer in service.get("loadBalancers") or []:
         group = balancer["targetGroupArn"]
-        for target in alb._targets.get(group, []):
+        for target in alb.targets.get(group, []):
             if target.get("_task") == task.id and target["Port"] == balancer["containerPort"]:
                 states[group] = target.get("_state", "initial")
     return states
@@ -91,13 +90,13 @@ def service_connect_aliases(service: Record) -> list[str]:
 
 
 def _publish_name(service_id: str, names: Names) -> None:
-    service = servicediscovery._services[service_id]
-    namespace = servicediscovery._namespaces.get(service.get("NamespaceId"), {})
+    service = servicediscovery.services[service_id]
+    namespace = servicediscovery.namespaces.get(service.get("NamespaceId"), {})
     names.set(
         f"{service['Name']}.{namespace.get('Name', '')}",
         [
             instance["Attributes"]["AWS_INSTANCE_IPV4"]
-            for instance in servicediscovery._instances.get(service_id, {}).values()
+            for instance in servicediscovery.instances.get(service_id, {}).values()
             if "AWS_INSTANCE_IPV4" in instance["Attributes"]
         ],
     )

@@ -16,9 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ministack.core.responses import request_scope
-from ministack.services import ecs
-
+from local.aws.emulator import ecs, responses
 from local.config import ACCOUNT_ID, REGION
 from local.fargate import registration, scheduling
 from local.fargate.health import parse_check
@@ -115,14 +113,14 @@ class Supervisor:
             self._ending = True
         self._wake.set()
         self._thread.join()
-        with request_scope(ACCOUNT_ID, REGION), self.lock:
+        with responses.request_scope(ACCOUNT_ID, REGION), self.lock:
             running = [
                 container.process
                 for task in self._tasks.values()
                 for container in task.containers
                 if container.process
             ]
-            for service in list(ecs._services.values()):
+            for service in list(ecs.services.values()):
                 for task in self._of(service):
                     if task.registered:
                         registration.deregister(service, task, self._instance.names)
@@ -148,7 +146,7 @@ class Supervisor:
 
     def tick(self) -> None:
         """Take the next step of every task and every service."""
-        with request_scope(ACCOUNT_ID, REGION), self.lock:
+        with responses.request_scope(ACCOUNT_ID, REGION), self.lock:
             now = self._clock()
             services = {record["_uid"]: record for record in _services()}
             for task in list(self._tasks.values()):
@@ -488,7 +486,7 @@ class Supervisor:
         self._conclude(service, now)
 
     def _add(self, service: Record, now: float) -> str:
-        definition = ecs._task_defs[service["taskDefinition"].rsplit("/", 1)[-1]]
+        definition = ecs.task_defs[service["taskDefinition"].rsplit("/", 1)[-1]]
         task = new_task(
             service,
             definition,
@@ -498,8 +496,8 @@ class Supervisor:
             now=now,
         )
         self._tasks[task.arn] = task
-        ecs._tasks[task.arn] = task.record
-        ecs._tags[task.arn] = task_tags(service, definition)
+        ecs.tasks[task.arn] = task.record
+        ecs.tags[task.arn] = task_tags(service, definition)
         return task.arn
 
     def _free_address(self) -> str:
@@ -544,14 +542,14 @@ class Supervisor:
             for deployment in service["deployments"]
             if deployment["status"] == "PRIMARY" or deployment["id"] in alive
         ]
-        ecs._recount_cluster(service["clusterArn"].rsplit("/", 1)[-1])
+        ecs.recount_cluster(service["clusterArn"].rsplit("/", 1)[-1])
 
     def _forget(self, now: float) -> None:
         for arn, task in list(self._tasks.items()):
             if task.status == "STOPPED" and now - task.changed_at > _KEPT_STOPPED:
                 del self._tasks[arn]
-                ecs._tasks.pop(arn, None)
-                ecs._tags.pop(arn, None)
+                ecs.tasks.pop(arn, None)
+                ecs.tags.pop(arn, None)
 
     # --- what others may ask -------------------------------------------------------------------
 
@@ -601,7 +599,7 @@ class Supervisor:
 
 
 def _services() -> Iterator[Record]:
-    for record in list(ecs._services.values()):
+    for record in list(ecs.services.values()):
         if record["status"] != "INACTIVE":
             record.setdefault("_uid", uuid.uuid4().hex)
             yield record

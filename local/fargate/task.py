@@ -7,8 +7,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ministack.services import ecs, secretsmanager, ssm
-
+from local.aws.emulator import ecs, secretsmanager, ssm
 from local.config import ACCOUNT_ID, REGION
 from local.fargate.health import ContainerHealth
 from local.fargate.programs import CannotStartError
@@ -217,7 +216,7 @@ def task_tags(service: Record, definition: Record) -> list[dict[str, str]]:
         "SERVICE": service["serviceArn"],
         "TASK_DEFINITION": definition["taskDefinitionArn"],
     }.get(service.get("propagateTags", "NONE"), "")
-    tags = list(ecs._tags.get(source, []))
+    tags = list(ecs.tags.get(source, []))
     if service.get("enableECSManagedTags"):
         cluster = service["clusterArn"].rsplit("/", 1)[-1]
         tags += [

@@ -16,9 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ministack.core.responses import request_scope
-from ministack.services import rds
-
+from local.aws.emulator import rds, responses
 from local.config import ACCOUNT_ID, REGION
 from local.downloads import postgres
 from local.postgres.authority import Authority
@@ -191,8 +189,8 @@ def component(instance: Instance) -> PostgresComponent:
 
 
 def _clusters() -> list[Cluster]:
-    with request_scope(ACCOUNT_ID, REGION):
-        records = list(rds._clusters.values())
+    with responses.request_scope(ACCOUNT_ID, REGION):
+        records = list(rds.clusters.values())
     found = []
     for record in records:
         # Half-made while CloudFormation is at it; complete by the next round.

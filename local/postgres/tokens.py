@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ministack.core.iam_evaluator import AuthError, EvalContext, evaluate, resolve_principal
-from ministack.core.rds_iam import RdsIamTokenError, verify_rds_iam_token
-from ministack.core.responses import request_scope
-
+from local.aws.emulator import iam_evaluator, rds_iam, responses
 from local.config import ACCOUNT_ID, REGION
 
 
@@ -30,7 +27,7 @@ class IamDatabase:
         most 15 minutes ago, and the identity must be allowed ``rds-db:connect`` on
         ``dbuser:<resource id>/<user>``.
         """
-        verified = verify_rds_iam_token(
+        verified = rds_iam.verify_rds_iam_token(
             token,
             hostname=self.endpoint,
             port=self.port,
@@ -38,16 +35,16 @@ class IamDatabase:
             region=REGION,
             account_id=ACCOUNT_ID,
         )
-        if isinstance(verified, RdsIamTokenError):
+        if isinstance(verified, rds_iam.RdsIamTokenError):
             return str(verified.code)
-        with request_scope(ACCOUNT_ID, REGION):
-            principal = resolve_principal(verified.access_key_id, ACCOUNT_ID)
-            if isinstance(principal, AuthError):
+        with responses.request_scope(ACCOUNT_ID, REGION):
+            principal = iam_evaluator.resolve_principal(verified.access_key_id, ACCOUNT_ID)
+            if isinstance(principal, iam_evaluator.AuthError):
                 return "InvalidCredentials"
             if principal.policies is None:
                 return None  # the account's root
-            decision = evaluate(
-                EvalContext(
+            decision = iam_evaluator.evaluate(
+                iam_evaluator.EvalContext(
                     principal_arn=principal.arn,
                     principal_type=principal.type,
                     principal_account=ACCOUNT_ID,

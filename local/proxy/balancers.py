@@ -7,9 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ministack.core.responses import request_scope
-from ministack.services import alb
-
+from local.aws.emulator import alb, responses
 from local.config import ACCOUNT_ID, REGION
 from local.names import bindable_port
 from local.proxy.listener import HttpListener, TcpListener
@@ -60,8 +58,8 @@ class Balancers:
     def _loop(self) -> None:
         while not self._stopping.wait(_TICK):
             try:
-                with request_scope(ACCOUNT_ID, REGION):
-                    self._follow(dict(alb._lbs.items()), dict(alb._listeners.items()))
+                with responses.request_scope(ACCOUNT_ID, REGION):
+                    self._follow(dict(alb.lbs.items()), dict(alb.listeners.items()))
             except Exception:
                 logger.exception("following load balancers")
 
@@ -125,17 +123,17 @@ def _listener(
 
 
 def _rules(listener: str) -> list[dict[str, Any]]:
-    with request_scope(ACCOUNT_ID, REGION):
-        return [rule for rule in alb._rules.values() if rule["ListenerArn"] == listener]
+    with responses.request_scope(ACCOUNT_ID, REGION):
+        return [rule for rule in alb.rules.values() if rule["ListenerArn"] == listener]
 
 
 def _healthy(group: str) -> list[tuple[str, int]]:
-    with request_scope(ACCOUNT_ID, REGION):
+    with responses.request_scope(ACCOUNT_ID, REGION):
         return healthy_targets(group)
 
 
 def _stickiness(group: str) -> int:
-    with request_scope(ACCOUNT_ID, REGION):
+    with responses.request_scope(ACCOUNT_ID, REGION):
         if attribute(group, "stickiness.enabled", "false") != "true":
             return 0
         key = "stickiness.lb_cookie.duration_seconds"
@@ -143,7 +141,7 @@ def _stickiness(group: str) -> int:
 
 
 def _first_targets(listener: str) -> list[tuple[str, int]]:
-    with request_scope(ACCOUNT_ID, REGION):
-        record = alb._listeners.get(listener) or {"DefaultActions": []}
+    with responses.request_scope(ACCOUNT_ID, REGION):
+        record = alb.listeners.get(listener) or {"DefaultActions": []}
         groups = [action.get("TargetGroupArn") for action in record["DefaultActions"]]
         return healthy_targets(groups[0]) if groups and groups[0] else []

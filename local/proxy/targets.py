@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
-from ministack.core.responses import request_scope
-from ministack.services import alb
-
+from local.aws.emulator import alb, responses
 from local.config import ACCOUNT_ID, REGION
 from local.proxy.probe import Answer, Streak, ask_http, ask_tcp, matches
 
@@ -52,8 +50,8 @@ class TargetHealth:
 
     def start(self) -> None:
         """Begin to ask, and answer DescribeTargetHealth from now on."""
-        alb._describe_target_health = _describe
-        alb._ACTION_MAP["DescribeTargetHealth"] = _describe
+        alb.describe_target_health = _describe
+        alb.ACTION_MAP["DescribeTargetHealth"] = _describe
         self._thread.start()
 
     def stop(self) -> None:
@@ -65,7 +63,7 @@ class TargetHealth:
     def _loop(self) -> None:
         while not self._stopping.wait(_TICK):
             try:
-                with request_scope(ACCOUNT_ID, REGION):
+                with responses.request_scope(ACCOUNT_ID, REGION):
                     self._turn(time.monotonic())
             except Exception:
                 logger.exception("asking targets")
@@ -73,8 +71,8 @@ class TargetHealth:
     def _turn(self, now: float) -> None:
         used = groups_in_use()
         seen = set()
-        for group, targets in list(alb._targets.items()):
-            settings = alb._tgs.get(group)
+        for group, targets in list(alb.targets.items()):
+            settings = alb.tgs.get(group)
             for target in list(targets) if settings else []:
                 if target.get("_state") == "draining":
                     continue
@@ -115,12 +113,12 @@ class TargetHealth:
 
 def healthy_targets(group: str) -> list[tuple[str, int]]:
     """Addresses and ports that a load balancer may send to."""
-    settings = alb._tgs.get(group)
+    settings = alb.tgs.get(group)
     if settings is None:
         return []
     return sorted(
         (target["Id"], _port(target, settings))
-        for target in alb._targets.get(group, [])
+        for target in alb.targets.get(group, [])
         if target.get("_state") == "healthy"
     )
 
@@ -129,7 +127,7 @@ def groups_in_use() -> set[str]:
     """Target groups that some listener's rules forward to; others are not asked."""
     return {
         action["TargetGroupArn"]
-        for rule in list(alb._rules.values())
+        for rule in list(alb.rules.values())
         for action in rule["Actions"]
         if action.get("TargetGroupArn")
     }
@@ -137,7 +135,7 @@ def groups_in_use() -> set[str]:
 
 def attribute(group: str, key: str, default: str) -> str:
     """Value of a target group's attribute."""
-    pairs = alb._tg_attrs.get(group) or []
+    pairs = alb.tg_attrs.get(group) or []
     return next((str(pair["Value"]) for pair in pairs if pair["Key"] == key), default)
 
 
@@ -155,17 +153,17 @@ def _ask(target: Target, settings: dict[str, Any]) -> Answer:
 
 
 def _describe(params: dict[str, Any]) -> Any:
-    group = alb._p(params, "TargetGroupArn")
-    settings = alb._tgs.get(group)
+    group = alb.p(params, "TargetGroupArn")
+    settings = alb.tgs.get(group)
     if settings is None:
-        return alb._error("TargetGroupNotFound", f"Target group '{group}' not found.")
-    asked = {target["Id"] for target in alb._parse_targets_param(params)}
+        return alb.error("TargetGroupNotFound", f"Target group '{group}' not found.")
+    asked = {target["Id"] for target in alb.parse_targets_param(params)}
     members = "".join(
         _member(target, settings)
-        for target in alb._targets.get(group, [])
+        for target in alb.targets.get(group, [])
         if not asked or target["Id"] in asked
     )
-    return alb._xml(
+    return alb.xml(
         200,
         "DescribeTargetHealth",
         f"<TargetHealthDescriptions>{members}</TargetHealthDescriptions>",

@@ -1,0 +1,162 @@
+"""Every use of the emulator's private names, in one place.
+
+The emulator (ministack, pinned in `host.py`) has no extension interface, so what stands in for AWS
+reads its state and replaces its functions by name. Other modules import from here and nowhere else;
+the private name is the public one with an underscore before it. A name that the emulator has no
+longer fails with a message that names it, and `tests/integration/test_emulator_names.py` holds the
+tables against the installed emulator and against what is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+
+class EmulatorChangedError(AttributeError):
+    """The installed emulator lacks a name that the extension needs."""
+
+
+class Names:
+    """One module of the emulator: its public names, and the private ones that are listed here.
+
+    Reading gives what the emulator has now; assigning replaces it for everybody who looks it up by
+    name in that module. The module is imported with the first use, after `host.py` has set the
+    environment that it reads.
+    """
+
+    def __init__(self, module: str, *private: str) -> None:
+        object.__setattr__(self, "module", module)
+        object.__setattr__(self, "private", frozenset(private))
+
+    def _real(self, name: str) -> str:
+        return f"_{name}" if name in self.private else name
+
+    def __getattr__(self, name: str) -> Any:
+        module = importlib.import_module(self.module)
+        try:
+            return getattr(module, self._real(name))
+        except AttributeError as error:
+            raise EmulatorChangedError(f"{self.module} has no {self._real(name)}") from error
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        getattr(self, name)  # raises: what is not there would be replaced without effect
+        setattr(importlib.import_module(self.module), self._real(name), value)
+
+
+app = Names("ministack.app", "enforce_execute_api")
+
+iam_actions = Names("ministack.core.iam_actions")
+iam_evaluator = Names(
+    "ministack.core.iam_evaluator",
+    "gather_role_policies",
+    "permissions_boundary",
+    "resolve_condition_key",
+)
+rds_iam = Names("ministack.core.rds_iam")
+responses = Names("ministack.core.responses")
+
+alb = Names(
+    "ministack.services.alb",
+    "ACTION_MAP",
+    "describe_target_health",
+    "error",
+    "lbs",
+    "listeners",
+    "p",
+    "parse_targets_param",
+    "rules",
+    "targets",
+    "tg_attrs",
+    "tgs",
+    "xml",
+)
+apigateway_v1 = Names(
+    "ministack.services.apigateway_v1",
+    "gateway_error_response",
+    "gw_error",
+    "import_rest_api",
+    "put_gateway_response",
+)
+cloudformation = Names("ministack.services.cloudformation", "change_sets")
+helpers = Names("ministack.services.cloudformation.helpers", "resolve_document")
+provisioners = Names(
+    "ministack.services.cloudformation.provisioners",
+    "REPLACING_PROPERTIES",
+    "RESOURCE_HANDLERS",
+    "ec2_apply_tags",
+    "ec2_sg_permissions",
+    "sfn_definition",
+)
+stacks = Names("ministack.services.cloudformation.stacks", "runs_on_worker_thread")
+cloudwatch_logs = Names(
+    "ministack.services.cloudwatch_logs", "create_log_stream", "log_groups", "put_log_events"
+)
+ec2 = Names(
+    "ministack.services.ec2",
+    "addresses",
+    "nat_gateways",
+    "now_ts",
+    "prefix_lists",
+    "security_groups",
+    "subnets",
+    "vpcs",
+)
+ecs = Names(
+    "ministack.services.ecs",
+    "ACTION_MAP",
+    "clusters",
+    "create_service",
+    "delete_service",
+    "dispatch_action",
+    "dispatch_path",
+    "reconcile_service_tasks",
+    "recount_cluster",
+    "register_task_definition",
+    "resolve_cluster_name",
+    "resolve_task",
+    "run_task",
+    "sanitize",
+    "services",
+    "stop_task",
+    "tags",
+    "task_defs",
+    "tasks",
+    "update_service",
+)
+eventbridge = Names("ministack.services.eventbridge", "invoke_target")
+iam = Names("ministack.services.iam", "roles")
+lambda_svc = Names(
+    "ministack.services.lambda_svc",
+    "execute_function_warm",
+    "functions",
+    "resolve_layer_zip",
+    "throttle_response",
+)
+rds = Names("ministack.services.rds", "clusters", "tags")
+s3 = Names("ministack.services.s3", "bucket_has_versions", "buckets")
+secretsmanager = Names("ministack.services.secretsmanager")
+servicediscovery = Names(
+    "ministack.services.servicediscovery",
+    "deregister_instance",
+    "instances",
+    "namespaces",
+    "register_instance",
+    "services",
+)
+ssm = Names("ministack.services.ssm")
+stepfunctions = Names(
+    "ministack.services.stepfunctions",
+    "ExecutionError",
+    "add_event",
+    "call_lambda",
+    "emit_execution_status_event",
+    "executions",
+    "fail_execution",
+    "resolve_state_machine_arn",
+    "run_execution",
+    "start_execution",
+    "state_machines",
+)
+sts = Names("ministack.services.sts", "sessions")
+tagging = Names("ministack.services.tagging", "RESOURCE_TAG_COLLECTORS", "collect_efs")
