@@ -6,49 +6,51 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
-# Made anew whenever the requirements change, and only then.
-STAMP := .venv/.requirements-$(shell sha256sum requirements/dev.txt | cut -c1-16)
+# One stamp a set, named by what the set holds: made anew when that changes, and only then.
+stamp = .venv/.$(1)-$(shell cat $(patsubst %,requirements/%.txt,lock $(2)) | sha256sum | cut -c1-16)
+LOCAL := $(call stamp,local,local)
+TEST := $(call stamp,test,local test)
+LINT := $(call stamp,lint,local test lint)
 PYTEST := $(PYTHON) -m pytest
-SOURCES := functions layers/lifecycle local tests tools
 
 .PHONY: help demo up down status health scale plan test test-unit lint checkov format generate lock build validate preflight bench clean
 
 help: ## Show this list
 	@printf '%s\n\n' 'Camunda 8 on Amazon ECS: provision, scale, watch, remove. Start with: make demo'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 13 | sed 's/^/  /'
-	@printf '\n%s\n' 'Settings: BROKERS=real|fake  KEEP=1  INPUT=events/<file>  BLOCK=127.<n>'
+	@printf '\n%s\n' 'Settings: KEEP=1  INPUT=events/<file>  BLOCK=127.<n>'
 
-demo: $(STAMP) ## Bring a real cluster up on this machine, show it, stop everything
+demo: $(LOCAL) ## Bring a cluster up on this machine, show it, stop everything
 	@$(PYTHON) -m local demo
 
-up: $(STAMP) ## The same, left running; .local/endpoints.json says where
+up: $(LOCAL) ## The same, left running; .local/endpoints.json says where
 	@$(PYTHON) -m local up
 
-down: $(STAMP) ## Stop what `make up` started
+down: $(LOCAL) ## Stop what `make up` started
 	@$(PYTHON) -m local down
 
-status: $(STAMP) ## Show what runs on this machine
+status: $(LOCAL) ## Show what runs on this machine
 	@$(PYTHON) -m local status
 
-health: $(STAMP) ## Check a cluster now and print the report, worst first
+health: $(LOCAL) ## Check a cluster now and print the report, worst first
 	@$(PYTHON) -m tools.health $(ARGS)
 
-scale: $(STAMP) ## Scale the brokers of a cluster: make scale N=4
+scale: $(LOCAL) ## Scale the brokers of a cluster: make scale N=4
 	@$(PYTHON) -m tools.scale scale $(N) $(ARGS)
 
-plan: $(STAMP) ## Tell what scaling would do, and change nothing: make plan N=4
+plan: $(LOCAL) ## Tell what scaling would do, and change nothing: make plan N=4
 	@$(PYTHON) -m tools.scale plan $(N) $(ARGS)
 
 # What starts no processes uses every processor; what does has the machine to itself.
-test: $(STAMP) ## Run every test, real brokers and PostgreSQL included
+test: $(TEST) ## Run every test, real brokers and PostgreSQL included
 	@$(PYTEST) -n auto --cov --cov-report= tests/unit tests/property tests/statemachines $(ARGS)
 	@$(PYTEST) --cov --cov-append --cov-report=term:skip-covered tests/contract tests/integration \
 		tests/e2e $(ARGS)
 
-test-unit: $(STAMP) ## Run the tests that need neither network nor processes
+test-unit: $(TEST) ## Run the tests that need neither network nor processes
 	@$(PYTEST) tests/unit tests/property $(ARGS)
 
-lint: $(STAMP) ## Check style, types and templates
+lint: $(LINT) ## Check style, types and templates
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
@@ -60,44 +62,49 @@ CHECKOV_STAMP := .venv-checkov/.requirements-$(shell sha256sum requirements/chec
 checkov: $(CHECKOV_STAMP) ## Check the templates against security rules; exceptions in .checkov.yaml
 	@.venv-checkov/bin/checkov --config-file .checkov.yaml -f template.yaml stacks/*.yaml
 
-$(CHECKOV_STAMP): $(STAMP)
+$(CHECKOV_STAMP): $(LOCAL)
 	@rm -rf .venv-checkov
 	@$(PYTHON) -m venv .venv-checkov
-	@.venv-checkov/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/checkov.txt
+	@.venv/bin/uv pip install --quiet --python .venv-checkov/bin/python --require-hashes --requirement requirements/checkov.txt || \
+		.venv-checkov/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/checkov.txt
 	@touch $@
 
-format: $(STAMP) ## Format the code and correct what can be corrected
+format: $(LINT) ## Format the code and correct what can be corrected
 	@.venv/bin/ruff check --fix
 	@.venv/bin/ruff format
 
-generate: $(STAMP) ## Write what is derived from the templates and the API routes
+generate: $(TEST) ## Write what is derived from the templates and the API routes
 	@$(PYTHON) -m tools.generate_parameters
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_openapi
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_health
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_scaling
 	@$(PYTHON) -m tools.generate_strict
 
+# SAM's CLI names cfn-lint for `sam validate --lint` alone; `make validate` installs it.
+LINT_ONLY := cfn-lint sympy mpmath networkx
 LOCK := .venv/bin/uv pip compile --quiet --generate-hashes --python-version 3.13 \
 	--no-emit-index-url --no-emit-find-links
 lock: export UV_CUSTOM_COMPILE_COMMAND := make lock
-lock: $(STAMP) ## Pin the requirements anew, with hashes
-	@$(LOCK) -o requirements/dev.txt requirements/dev.in
+lock: $(LOCAL) ## Pin the requirements anew, with hashes
+	@$(LOCK) -o requirements/lock.txt requirements/lock.in
+	@$(LOCK) $(LINT_ONLY:%=--no-emit-package %) -o requirements/local.txt requirements/local.in
+	@$(LOCK) -c requirements/local.txt -o requirements/test.txt requirements/test.in
+	@$(LOCK) -c requirements/local.txt -c requirements/test.txt -o requirements/lint.txt requirements/lint.in
 	@$(LOCK) -o requirements/checkov.txt requirements/checkov.in
-	@$(LOCK) -c requirements/dev.txt -o requirements/lambda-runtime.txt requirements/lambda-runtime.in
-	@for layer in lifecycle postgres; do \
-		$(LOCK) -c requirements/dev.txt -o layers/$$layer/requirements.txt layers/$$layer/requirements.in; \
-	done
+	@$(LOCK) -c requirements/local.txt -o requirements/lambda-runtime.txt requirements/lambda-runtime.in
+	@$(LOCK) -c requirements/test.txt -o layers/lifecycle/requirements.txt layers/lifecycle/requirements.in
+	@$(LOCK) -c requirements/local.txt -o layers/postgres/requirements.txt layers/postgres/requirements.in
 
-build: $(STAMP) ## Build functions and layers for AWS (sam build)
+build: $(LOCAL) ## Build functions and layers for AWS (sam build)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/sam build
 
-validate: $(STAMP) ## Validate the templates as AWS does (sam validate --lint)
+validate: $(LINT) ## Validate the templates as AWS does (sam validate --lint)
 	@.venv/bin/sam validate --lint --region eu-central-1
 
-preflight: $(STAMP) ## On AWS: check what `sam deploy` needs before it creates anything
+preflight: $(LOCAL) ## On AWS: check what `sam deploy` needs before it creates anything
 	@$(PYTHON) tools/preflight.py $(if $(STACK),--stack $(STACK)) $(if $(NAT_GATEWAYS),--nat-gateways $(NAT_GATEWAYS))
 
-bench: $(STAMP) ## Measure sizes and cold starts of the functions; see benchmarks/README.md
+bench: $(TEST) ## Measure sizes and cold starts of the functions; see benchmarks/README.md
 	@$(PYTHON) -m benchmarks.sizes
 	@$(PYTHON) -m benchmarks.cold_start
 
@@ -105,5 +112,11 @@ clean: ## Remove what was built and installed; downloads in .cache stay
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi
 	@rm -rf .aws-sam .local .venv .venv-checkov .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
-$(STAMP):
-	@./tools/bootstrap "$@"
+$(LOCAL):
+	@./tools/bootstrap "$@" local
+
+$(TEST):
+	@./tools/bootstrap "$@" local test
+
+$(LINT):
+	@./tools/bootstrap "$@" local test lint

@@ -1,6 +1,6 @@
 """`python -m local up|demo|down|status`: the application on this machine.
 
-Environment: BROKERS=real|fake, KEEP=1, BLOCK=127.<n>, INPUT=<file of events/>.
+Environment: KEEP=1, BLOCK=127.<n>, INPUT=<file of events/>.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from local.component import Instance
 from local.config import REPOSITORY, LocalConfig
 from local.console import Screen
 from local.deploy import DeployError
-from local.downloads import DownloadError
 from local.instance import InstanceError
+from local.postgres.distribution import NoPostgresError
 from local.progress import ExecutionFailedError
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 _EXPECTED = (
     DeployError,
-    DownloadError,
     ExecutionFailedError,
     InstanceError,
     LeftBehindError,
+    NoPostgresError,
     NotPossibleError,
     RuntimeInstallError,
 )
@@ -44,7 +44,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     block = str(options.block)
-    config = LocalConfig(options.root.resolve(), block, options.brokers)
+    config = LocalConfig(options.root.resolve(), block)
     screen = Screen()
     commands = Commands(
         Instance.of(config), screen, options.input.resolve(), keep=bool(options.keep)
@@ -75,9 +75,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--root", type=Path, default=REPOSITORY / ".local")
     parser.add_argument("--block", default=environment.get("BLOCK") or "127.41")
     parser.add_argument(
-        "--brokers", choices=["real", "fake"], default=environment.get("BROKERS") or "real"
-    )
-    parser.add_argument(
         "--input",
         type=Path,
         default=environment.get("INPUT") or REPOSITORY / "events" / "provision-local.json",
@@ -85,9 +82,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--keep", action="store_true", default=environment.get("KEEP") == "1")
     parser.add_argument("--debug", action="store_true")
     options = parser.parse_args()
-    # Defaults of the environment, at which argparse does not look.
-    if options.brokers not in {"real", "fake"}:
-        parser.error(f"BROKERS is {options.brokers!r}; real and fake are allowed")
+    # A default of the environment, at which argparse does not look.
     if options.command in {"up", "demo"} and not options.input.is_file():
         parser.error(f"INPUT is {str(options.input)!r}; there is no such file (see events/)")
     return options

@@ -7,16 +7,15 @@ import shutil
 from typing import TYPE_CHECKING
 
 from local.config import AWS_PORT, LocalConfig
-from local.downloads import CAMUNDA, POSTGRES, Download, installed_postgres
 from local.names import bindable_port
+from local.postgres.distribution import NoPostgresError, distribution
 from local.processes import listeners
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _GIBIBYTE = 1024**3
-# Camunda unpacked, its archive twice, PostgreSQL, packages and brokers' data.
-_DISK_FIRST_TIME = 3 * _GIBIBYTE
+# Built functions and layers, twice, packages of the Lambda runtime and the databases' data.
 _DISK = 1 * _GIBIBYTE
 _BROKER_PORTS = (8080, 9600, 26500, 26501)
 
@@ -27,14 +26,9 @@ class NotPossibleError(Exception):
 
 def check(config: LocalConfig) -> None:
     """Raise NotPossibleError with everything that is in the way, one line each."""
-    problems = [*_platform(), *_maven(config), *_disk(config), *_ports(config)]
+    problems = [*_platform(), *_postgres(), *_disk(config), *_ports(config)]
     if problems:
         raise NotPossibleError("\n".join(problems))
-
-
-def _missing(config: LocalConfig) -> list[Download]:
-    needed = [POSTGRES] if config.brokers == "fake" else [CAMUNDA, POSTGRES]
-    return [one for one in needed if not (config.cache / one.directory).is_dir()]
 
 
 def _platform() -> list[str]:
@@ -45,30 +39,22 @@ def _platform() -> list[str]:
     ]
 
 
-def _maven(config: LocalConfig) -> list[str]:
-    missing = _missing(config)
-    if not missing or shutil.which("mvn"):
-        return []
-    if missing == [POSTGRES] and installed_postgres() is not None:
-        return []
-    titles = " and ".join(download.title for download in missing)
-    way_out = (
-        "or install a PostgreSQL server: apt-get install postgresql"
-        if config.brokers == "fake"
-        else "or BROKERS=fake to do without Camunda"
-    )
-    return [f"Maven is missing, which fetches {titles}: apt-get install maven, {way_out}."]
+def _postgres() -> list[str]:
+    try:
+        distribution()
+    except NoPostgresError as error:
+        return [str(error)]
+    return []
 
 
 def _disk(config: LocalConfig) -> list[str]:
     config.cache.mkdir(parents=True, exist_ok=True)
-    needed = _DISK_FIRST_TIME if _missing(config) else _DISK
     free = shutil.disk_usage(config.cache).free
-    if free >= needed:
+    if free >= _DISK:
         return []
     return [
         (
-            f"{free / _GIBIBYTE:.1f} GiB are free in {config.cache}, {needed / _GIBIBYTE:.0f} are"
+            f"{free / _GIBIBYTE:.1f} GiB are free in {config.cache}, {_DISK / _GIBIBYTE:.0f} are"
             f" needed: make room, or name another place in CAMUNDA_LIFECYCLE_CACHE."
         )
     ]

@@ -20,7 +20,6 @@ from rich.text import Text
 from local import checks, deploy, endpoints, instance, progress
 from local.aws.lambda_runtime import ensure_runtime
 from local.config import CONTROL_STACK, REPOSITORY
-from local.downloads import CAMUNDA, fetch, postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +55,7 @@ class Commands:
         if not already:
             self._check()
         try:
-            self._download()
+            self._install()
             if not already:
                 self._launch(detached=True)
             self._deploy()
@@ -87,7 +86,7 @@ class Commands:
             )
         self._check()
         try:
-            self._download()
+            self._install()
             # As a child it cannot outlive this process, however this process ends.
             self._launch(detached=self.keep)
             self._deploy()
@@ -125,13 +124,9 @@ class Commands:
         instance.stop(self.instance)
         checks.check(self.instance.config)
 
-    def _download(self) -> None:
-        config = self.instance.config
-        with self.screen.phase("Downloads") as phase:
-            if config.brokers == "real":
-                fetch(CAMUNDA, config.cache, lambda text: self.screen.detail(phase, text))
-            postgres(config.cache, lambda text: self.screen.detail(phase, text))
-            ensure_runtime(config)
+    def _install(self) -> None:
+        with self.screen.phase("Lambda runtime"):
+            ensure_runtime(self.instance.config)
 
     def _launch(self, *, detached: bool) -> None:
         with self.screen.phase("Embedded AWS"):

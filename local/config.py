@@ -9,9 +9,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-Brokers = Literal["real", "fake"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 REGION = "eu-central-1"
@@ -29,7 +26,6 @@ class LocalConfig:
 
     root: Path
     block: str = "127.41"
-    brokers: Brokers = "real"
 
     @property
     def aws_address(self) -> str:
@@ -134,7 +130,6 @@ def user_environment() -> dict[str, str]:
         "LC_",
         "PIP_",
         "SSL_",
-        "MAVEN_",
         "CAMUNDA_LIFECYCLE_",
         "LAMBDA_",
     )

@@ -49,7 +49,7 @@ def start(
     log = config.logs / "aws.log"
     log.unlink(missing_ok=True)
     command = [sys.executable, "-m", "local.aws", f"--root={config.root}"]
-    command += [f"--block={config.block}", f"--brokers={config.brokers}"]
+    command += [f"--block={config.block}"]
     if components is not None:
         command.append(f"--components={','.join(components)}")
     host = instance.processes.spawn(

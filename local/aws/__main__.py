@@ -1,4 +1,4 @@
-"""`python -m local.aws --root=… --block=… --brokers=…`: host one instance until SIGTERM."""
+"""`python -m local.aws --root=… --block=…`: host one instance until SIGTERM."""
 
 import sys
 

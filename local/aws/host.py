@@ -209,11 +209,10 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m local.aws")
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--block", default="127.41")
-    parser.add_argument("--brokers", choices=["real", "fake"], default="real")
     parser.add_argument("--components", default=",".join(COMPONENTS))
     found = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    config = LocalConfig(root=found.root.resolve(), block=found.block, brokers=found.brokers)
+    config = LocalConfig(root=found.root.resolve(), block=found.block)
     try:
         run(config, [name for name in found.components.split(",") if name])
     except HostError as error:

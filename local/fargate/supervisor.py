@@ -21,7 +21,7 @@ from local.config import ACCOUNT_ID, REGION
 from local.fargate import registration, scheduling
 from local.fargate.health import parse_check
 from local.fargate.logs import LogShipper, NoLogStreamError, awslogs
-from local.fargate.programs import CannotStartError, ContainerStart, Programs
+from local.fargate.programs import CannotStartError, ContainerStart, launch, takes_node_id
 from local.fargate.task import (
     STARTING,
     Container,
@@ -78,7 +78,6 @@ class Supervisor:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._instance = instance
-        self._programs = Programs(instance.config)
         self._pace = pace or Pace()
         self._clock = clock
         self.lock = threading.RLock()
@@ -199,12 +198,12 @@ class Supervisor:
             self._logs.follow(container.log, *target)
         check = container.definition.get("healthCheck")
         if check:
-            container.check = parse_check(check, task.address, self._programs.health_path)
+            container.check = parse_check(check, task.address)
             if container.check is None:
                 _say(container, f"health check {check.get('command')} cannot be asked here")
         container.record["lastStatus"] = "RUNNING"
         container.started_at = now
-        waits = self._programs.takes_node_id(container.definition)
+        waits = takes_node_id(container.definition)
         if waits and not self._assign_node_id(service, task, container):
             held = sorted(self._held(service))
             _say(container, f"waiting for a node id: {held} are held by other tasks")
@@ -231,7 +230,7 @@ class Supervisor:
             for mount in container.definition.get("mountPoints") or []
         }
         service_connect = task.directory / "service-connect.json"
-        launch = self._programs.launch(
+        program = launch(
             ContainerStart(
                 image=container.definition["image"],
                 entry_point=tuple(container.definition.get("entryPoint") or ()),
@@ -241,17 +240,16 @@ class Supervisor:
                 node_id=task.node_id,
                 storage=self._storage(service, task),
                 volumes=volumes,
-                resolve=self.behind,
                 service_connect_file=service_connect,
             )
         )
-        if launch.note:
-            _say(container, launch.note)
+        if program.note:
+            _say(container, program.note)
         replace_json(service_connect, self._aliases())
         container.process = self._instance.processes.spawn(
             f"task {task.id[:8]} {container.name}",
-            launch.command,
-            environment=launch.environment,
+            program.command,
+            environment=program.environment,
             log=container.log,
             directory=task.directory,
         )
@@ -556,10 +554,6 @@ class Supervisor:
     def find(self, arn: str) -> Task | None:
         """Give a task by its ARN; call it with the lock held."""
         return self._tasks.get(arn)
-
-    def behind(self, alias: str) -> list[str]:
-        """Addresses of the live tasks behind a Service Connect alias."""
-        return self._aliases().get(alias, [])
 
     def _aliases(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}

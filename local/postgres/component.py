@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from local.aws.emulator import rds, responses
 from local.config import ACCOUNT_ID, REGION
-from local.downloads import postgres
 from local.postgres.authority import Authority
+from local.postgres.distribution import distribution
 from local.postgres.front import Backend, Front
 from local.postgres.server import DatabaseStartFailed, Server
 from local.postgres.tokens import IamDatabase
@@ -87,10 +87,10 @@ class PostgresComponent:
     def start(self) -> None:
         """Write the authority's certificate, listen, and follow clusters in a thread.
 
-        Raises OSError if the address is taken and DownloadError without PostgreSQL.
+        Raises OSError if the address is taken and NoPostgresError without PostgreSQL.
         """
         self._remove_leftovers()
-        self._distribution = postgres(self._instance.config.cache, logger.info)
+        self._distribution = distribution()
         self._instance.config.database_ca.write_bytes(self._authority.pem)
         self._front.start()
         self._thread.start()

