@@ -50,7 +50,7 @@ PAID = {
     "dynamodb:UpdateItem": ("tableWrite", 2),
 }
 OF_THE_TABLE = ("tableRead", "tableWrite")
-# Leases of three brokers, which 8.6.0 does not write: a check reads them beside their marker.
+# Leases of three brokers, which the local ones do not write: a check reads them and their marker.
 LEASES = 3
 # An environment of a function asks once in half an hour whether the secrets are there.
 SECRETS_DESCRIBED_PER_MONTH = 3 * 2 * 730
@@ -151,7 +151,7 @@ def check(cloud: Cloud) -> None:
             "|---|---|---|",
             *rows,
             "",
-            "Requests of a check, counted, and three of S3 for leases that 8.6.0 has not: "
+            "Requests of a check, counted, and three of S3 for leases that the local brokers do not write: "
             + ", ".join(f"{action} {number:g}" for action, number in requests.items())
             + ".",
             "",

@@ -1,10 +1,9 @@
-"""What the scale machine adds to scaling by hand, what it costs, and whether a client notices.
+"""What the scale machine adds to scaling by hand, and what it costs.
 
-``python -m benchmarks.scaling [--endpoints FILE] [--rounds N]`` against real brokers that
+``python -m benchmarks.scaling [--endpoints FILE] [--rounds N]`` against what
 ``LAMBDA_MAX_WORKERS=16 make up`` left running, so that functions stay warm. Each round scales
 3→4→3 twice, in turn: through the API, and by a script that makes the same calls and looks again
-five times a second. Outside, a client creates instances, publishes messages and completes jobs
-all the while.
+five times a second.
 """
 
 from __future__ import annotations
@@ -31,7 +30,6 @@ from lifecycle.errors import LifecycleError
 from benchmarks.artifacts import write
 from local.config import CONTROL_STACK
 from tools.api_client import Answer, Client
-from tools.traffic import Traffic
 
 ADDED_SECONDS = 6
 FIXED, PER_POLL = 40, 3
@@ -41,7 +39,7 @@ ACCEPTED_ROUNDS = 20
 USD_PER_TRANSITION = 0.000025
 SERVICE = "orchestration-cluster"
 PARTITIONS = FACTOR = 3
-# Short enough to be perfect, and long enough to leave two processors to the brokers.
+# Short enough to be perfect, and long enough to leave the processors to the brokers.
 _PAUSE = 0.2
 
 
@@ -220,35 +218,26 @@ def accepted(cluster: Cluster) -> list[float]:
 
 
 def measure(cluster: Cluster, rounds: int) -> dict[str, Any]:
-    """Warm everything up, then measure pairs while the client works."""
+    """Warm everything up, then measure pairs."""
     through_the_api(cluster, 4)
     through_the_api(cluster, 3)
     pairs: dict[str, list[dict[str, Any]]] = {"3→4": [], "4→3": []}
     operations = []
-    traffic = Traffic(cluster.found["alb"], cluster.found["grpc"])
-    with traffic.flowing():
-        until(lambda: len(traffic.instances) > 10)
-        for number in range(rounds):
-            # Neither is always first: what the first warms up would serve the other.
-            for api_first in (number % 2 == 0, number % 2 == 1):
-                for change, count in (("3→4", 4), ("4→3", 3)):
-                    if api_first:
-                        seconds, arn = through_the_api(cluster, count)
-                        operations.append({"change": change, **transitions(cluster, arn)})
-                        pairs[change].append({"api": seconds})
-                    else:
-                        pairs[change].append({"script": by_script(cluster, count)})
+    for number in range(rounds):
+        # Neither is always first: what the first warms up would serve the other.
+        for api_first in (number % 2 == 0, number % 2 == 1):
+            for change, count in (("3→4", 4), ("4→3", 3)):
+                if api_first:
+                    seconds, arn = through_the_api(cluster, count)
+                    operations.append({"change": change, **transitions(cluster, arn)})
+                    pairs[change].append({"api": seconds})
+                else:
+                    pairs[change].append({"script": by_script(cluster, count)})
     answered = accepted(cluster)
     return {
         "rounds": rounds,
         "changes": {change: summary(found) for change, found in pairs.items()},
         "operations": operations,
-        "client": {
-            "requests": traffic.requests.total(),
-            "failed": len(traffic.failures),
-            "failures": [text for _, text in traffic.failures][:20],
-            "instances": len(traffic.instances),
-        },
         "acceptedMs": {
             "median": statistics.median(answered),
             "most": max(answered),
@@ -279,8 +268,8 @@ def table(figures: dict[str, Any]) -> str:
         f"| {one['usd']:.5f} |"
         for one in figures["operations"]
     ]
-    client, answer = figures["client"], figures["acceptedMs"]
-    return f"""Median of {figures["rounds"]} pairs, real brokers, a client working all the while.
+    answer = figures["acceptedMs"]
+    return f"""Median of {figures["rounds"]} pairs.
 
 | change | through the API, s | by script, s | added, s (at most {ADDED_SECONDS}) |
 |---|---|---|---|
@@ -289,9 +278,6 @@ def table(figures: dict[str, Any]) -> str:
 | operation | transitions | polls | allowed ({FIXED} + {PER_POLL} per poll) | USD |
 |---|---|---|---|---|
 {"\n".join(steps)}
-
-The client outside sent {client["requests"]} requests for {client["instances"]} process instances;
-{client["failed"]} failed (at most 0).
 
 202 for a new operation, warm, {answer["requests"]} times: median {answer["median"]:.0f} ms, most
 {answer["most"]:.0f} ms; {answer["within"]} within {ACCEPTED_MS} ms.

@@ -29,7 +29,15 @@ LAYERS = {
 }
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="the long paths too (make test-all)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--long"):
+        short = [item for item in items if item.get_closest_marker("long") is None]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(short)])
+        items[:] = short
     for item in items:
         folder = item.path.relative_to(ROOT).parts[0]
         if folder in LAYERS:
@@ -40,5 +48,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             # They share two cores with everything they start: one repetition tells a slow moment
             # from a defect. The summary names what was repeated.
             item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=2))
-    # Real brokers take the most of the machine: nothing else runs beside them.
-    items.sort(key=lambda item: "real" in getattr(item, "fixturenames", ()))

@@ -1,1 +1,1 @@
-"""Contract: the same cases against recordings, twins, fakes and real brokers."""
+"""Contract: the same cases against recordings, twins and fakes."""

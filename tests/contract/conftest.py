@@ -11,30 +11,15 @@ from tests.contract.subjects import Fake, Live, OverHttp, Recorded, Subject, Twi
 
 RECORDED = ["recorded-8.6"]
 TWINS = ["twin-8.6", "twin-8.9"]
-LIVE = ["fake-8.6", "fake-8.9", pytest.param("real-8.6", marks=pytest.mark.e2e)]
-
-
-@pytest.fixture(scope="package")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
-    """One cluster of real brokers for all cases; started by the first that needs it."""
-    from tests.contract.real_cluster import Real
-
-    subject = Real(tmp_path_factory.mktemp("real"))
-    yield subject
-    subject.close()
+LIVE = ["fake-8.6", "fake-8.9"]
 
 
 @pytest.fixture(scope="module")
-def at_rest(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[str], Subject]]:
+def at_rest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Subject]]:
     """Subjects that no case changes, each made once."""
     made: dict[str, Subject] = {}
 
     def give(name: str) -> Subject:
-        if name.startswith("real"):
-            real: Subject = request.getfixturevalue("real")
-            return real
         if name not in made:
             made[name] = _subject(name, tmp_path_factory.mktemp(name))
             made[name].turn_to("fresh")
@@ -69,10 +54,7 @@ def quiet_live(request: pytest.FixtureRequest, at_rest: Callable[[str], Subject]
 
 @pytest.fixture(params=[*RECORDED, *TWINS, *LIVE])
 def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
-    """A cluster that the case may change; the real one is to be left as it was."""
-    if request.param.startswith("real"):
-        yield request.getfixturevalue("real")
-        return
+    """A cluster that the case may change."""
     subject = _subject(request.param, tmp_path)
     yield subject
     subject.close()

@@ -1,4 +1,4 @@
-"""What the contract is tried on: recordings, the in-memory twin, fake brokers, real brokers.
+"""What the contract is tried on: recordings of real brokers, the in-memory twin, fake brokers.
 
 A subject is a cluster of `size` brokers with `partitions` and `replication_factor`; a case leaves
 it as it was. `turn_to` names what a recording has to show next; the others really do it.
@@ -52,7 +52,7 @@ class Subject(Protocol):
 
 
 class OverHttp:
-    """What recordings, fake and real brokers have in common: addresses and deployed ports."""
+    """What recordings and brokers have in common: addresses and deployed ports."""
 
     size = 3
     partitions = 3

@@ -1,4 +1,4 @@
-"""What the health check asks of each broker, on fakes and real brokers alike."""
+"""What the health check asks of each broker, on fakes and recordings alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One contract of the management API: recordings, twin, fake brokers and real brokers keep it."""
+"""One contract of the management API: recordings, twin and fake brokers keep it."""
 
 from __future__ import annotations
 

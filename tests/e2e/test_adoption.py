@@ -16,6 +16,7 @@ from lifecycle.adapters.s3 import S3Artifacts
 
 from local.config import CONTROL_STACK, REGION, REPOSITORY
 from tests.e2e.test_scaling import SERVICE, Scaling
+from tests.support.blocks import block
 from tests.support.cloud import REQUEST, eventually, running
 
 FOREIGN = "elsewhere"
@@ -23,7 +24,7 @@ FOREIGN = "elsewhere"
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scaling]:
-    with running(tmp_path_factory.mktemp("instance"), "127.156") as instance:
+    with running(tmp_path_factory.mktemp("instance"), block("adoption")) as instance:
         cluster = Scaling(instance)
         make_elsewhere(cluster)
         yield cluster

@@ -1,7 +1,4 @@
-"""The commands as a user gives them: what they leave behind, whatever happens to them.
-
-With the project's fake brokers, so that it is over quickly; everything else is the real thing.
-"""
+"""The commands as a user gives them: what they leave behind, whatever happens to them."""
 
 from __future__ import annotations
 
@@ -21,13 +18,14 @@ import boto3
 import pytest
 
 from local.component import Instance
-from local.config import REPOSITORY, Brokers, LocalConfig
+from local.config import REPOSITORY, LocalConfig
 from local.instance import leftovers
 from local.processes import listeners
+from tests.support.blocks import block
 
 pytestmark = pytest.mark.e2e
 
-BLOCK = "127.153"
+BLOCK = block("commands")
 
 
 def eventually(condition: Callable[[], bool], seconds: float) -> bool:
@@ -42,13 +40,13 @@ def eventually(condition: Callable[[], bool], seconds: float) -> bool:
 class Machine:
     """One instance of its own and the commands on it."""
 
-    def __init__(self, root: Path, brokers: Brokers = "fake") -> None:
-        self.instance = Instance.of(LocalConfig(root / "instance", BLOCK, brokers))
+    def __init__(self, root: Path) -> None:
+        self.instance = Instance.of(LocalConfig(root / "instance", BLOCK))
         self.output = root / "output.txt"
 
     def start(self, command: str) -> subprocess.Popen[bytes]:
         config = self.instance.config
-        options = ["--root", str(config.root), "--block", BLOCK, "--brokers", config.brokers]
+        options = ["--root", str(config.root), "--block", BLOCK]
         with self.output.open("wb") as output:
             return subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", "local", command, *options],
@@ -79,7 +77,11 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 
 @pytest.mark.parametrize(
-    "moment", ["… sam build", "… Brokers and connectors start"], ids=["build", "start"]
+    "moment",
+    [
+        pytest.param("… sam build", id="build"),
+        pytest.param("… Brokers and connectors start", id="start", marks=pytest.mark.long),
+    ],
 )
 def test_interrupted_demo_leaves_nothing(machine: Machine, moment: str) -> None:
     demo = machine.start("demo")
@@ -111,16 +113,14 @@ def test_taken_port_is_named_before_anything_is_started(machine: Machine) -> Non
     assert "Embedded AWS" not in output
 
 
-def test_missing_maven_is_told_with_the_way_out(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setenv("CAMUNDA_LIFECYCLE_CACHE", str(tmp_path / "empty"))
-    code, output = Machine(tmp_path, "real").run("demo")
-    assert code == 1
-    assert "Maven is missing" in output
-    assert "BROKERS=fake" in output
-    assert "Traceback" not in output
+def test_demo_brings_three_brokers_up_and_leaves_nothing(machine: Machine) -> None:
+    code, output = machine.run("demo")
+    assert code == 0, output
+    assert "Verification: PASS" in output
+    rows = [line for line in output.splitlines() if "8.9" in line and "healthy" in line]
+    assert len(rows) == 3
+    assert sum(row.count("leader") for row in rows) == 3
+    assert "No process left behind." in output
 
 
 def test_up_is_driven_by_boto3_alone_and_survives_its_shell(machine: Machine) -> None:

@@ -1,8 +1,7 @@
 """Health checks on a cluster that something happens to: each fault is found within two checks, by
 the right finding, and gone afterwards.
 
-With real brokers; database, tasks, load balancers and schedules are what they always are on this
-machine.
+Database, tasks, load balancers and schedules are what they always are on this machine.
 """
 
 from __future__ import annotations
@@ -181,8 +180,8 @@ def codes(report: dict[str, Any]) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def cluster(real: Instance) -> Cluster:
-    return Cluster(real)
+def cluster(instance: Instance) -> Cluster:
+    return Cluster(instance)
 
 
 @pytest.fixture(autouse=True)

@@ -25,9 +25,10 @@ import pytest
 from local.component import Instance
 from local.config import CONTROL_STACK, REPOSITORY, LocalConfig
 from local.instance import leftovers
+from tests.support.blocks import block
 from tests.unit.rights.statements import of
 
-BLOCK = "127.165"
+BLOCK = block("rights")
 REQUEST = json.loads((REPOSITORY / "events" / "provision-local.json").read_text())
 # Moves the brokers to another revision, too.
 CHANGE = {
@@ -188,7 +189,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     outputs = []
 
     def command(name: str) -> int:
-        options = ["--root", str(config.root), "--block", BLOCK, "--brokers", "fake"]
+        options = ["--root", str(config.root), "--block", BLOCK]
         done = subprocess.run(  # noqa: S603
             [sys.executable, "-m", "local", name, *options],
             cwd=REPOSITORY,

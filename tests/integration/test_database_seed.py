@@ -44,12 +44,13 @@ from local import instance
 from local.component import Instance
 from local.config import REGION, LocalConfig
 from local.postgres.authority import Authority
+from tests.support.blocks import block
 from tests.support.world import World as ControlPlane
 from tests.support.world import operation
 
 pytestmark = pytest.mark.integration
 
-BLOCK = "127.52"
+BLOCK = block("seed")
 TEMPLATE = {
     "Resources": {
         "Secret": {

@@ -23,11 +23,12 @@ from local.aws.lambda_pool import DEFAULT_WORKERS
 from local.component import Instance
 from local.config import LocalConfig
 from local.processes import listeners, start_time
+from tests.support.blocks import block
 
 pytestmark = pytest.mark.integration
 
 SAMPLE = Path(__file__).with_name("sample") / "template.yaml"
-BLOCK = "127.151"
+BLOCK = block("embedded")
 
 
 @dataclass
@@ -285,7 +286,7 @@ def test_emulator_answers_while_functions_run(sample: Sample) -> None:
 
 
 def test_host_killed_leaves_nothing(tmp_path: Path) -> None:
-    here = Instance.of(LocalConfig(tmp_path, "127.152"))
+    here = Instance.of(LocalConfig(tmp_path, block("refused")))
     host = instance.start(here, components=[])
     child = here.processes.spawn(
         "stray",

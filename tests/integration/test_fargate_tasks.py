@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from tests.integration.fargate_world import LOG_GROUP, World, address, eventually, hosted
+from tests.support.blocks import block
 
-BLOCK = "127.52"
+BLOCK = block("fargate")
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from local import instance
 from local.component import Instance
 from local.config import LocalConfig
 from local.names import replace_json
+from tests.support.blocks import block
 
 pytestmark = pytest.mark.integration
 
@@ -51,7 +52,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
-    found = Instance.of(LocalConfig(tmp_path_factory.mktemp("instance"), "127.159"))
+    found = Instance.of(LocalConfig(tmp_path_factory.mktemp("instance"), block("faults")))
     host = instance.start(found, components=[])
     try:
         iam = found.client("iam")

@@ -12,8 +12,11 @@ import pytest
 
 from local.aws import bootstrap
 from local.names import Names, bindable_port, replace_json
+from tests.support.blocks import block
 
 pytestmark = pytest.mark.integration
+
+BLOCK = block("names")
 
 
 @pytest.fixture
@@ -73,14 +76,14 @@ def test_resolver_of_the_worker(names: Names) -> None:
 
 
 def test_connection_of_the_worker_goes_to_the_port_that_could_be_bound(names: Names) -> None:
-    names.map_port("alb.local", 80, "127.151.0.98", 10080)
+    names.map_port("alb.local", 80, f"{BLOCK}.0.98", 10080)
     with socket.socket() as listener, socket.socket() as client:
-        listener.bind(("127.151.0.98", 10080))
+        listener.bind((f"{BLOCK}.0.98", 10080))
         listener.listen()
-        bootstrap._to_listener(names.path)(client, ("127.151.0.98", 80))
-        assert client.getpeername() == ("127.151.0.98", 10080)
+        bootstrap._to_listener(names.path)(client, (f"{BLOCK}.0.98", 80))
+        assert client.getpeername() == (f"{BLOCK}.0.98", 10080)
     with socket.socket() as client, pytest.raises(ConnectionRefusedError):
-        bootstrap._to_listener(names.path)(client, ("127.151.0.97", 80))
+        bootstrap._to_listener(names.path)(client, (f"{BLOCK}.0.97", 80))
 
 
 def test_guard_of_functions_outside_the_vpc() -> None:
@@ -94,12 +97,12 @@ def test_guard_of_functions_outside_the_vpc() -> None:
 
 
 def test_port_that_may_be_bound_is_kept() -> None:
-    assert bindable_port("127.151.0.99", 8080) == 8080
+    assert bindable_port(f"{BLOCK}.0.99", 8080) == 8080
 
 
 def test_port_in_use_is_told() -> None:
     with socket.socket() as other:
-        other.bind(("127.151.0.99", 8080))
+        other.bind((f"{BLOCK}.0.99", 8080))
         other.listen()
         with pytest.raises(OSError, match="in use"):
-            bindable_port("127.151.0.99", 8080)
+            bindable_port(f"{BLOCK}.0.99", 8080)

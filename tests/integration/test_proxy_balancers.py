@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from tests.integration.fargate_world import World, address, eventually, hosted
+from tests.support.blocks import block
 
-BLOCK = "127.53"
+BLOCK = block("proxy")
 
 
 @dataclass

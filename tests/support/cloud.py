@@ -24,12 +24,12 @@ REQUEST = json.loads((REPOSITORY / "events" / "provision-local.json").read_text(
 
 
 @contextlib.contextmanager
-def running(root: Path, block: str, brokers: str = "fake") -> Iterator[Instance]:
+def running(root: Path, block: str) -> Iterator[Instance]:
     """`make up`, and at the end `make down`, which leaves nothing."""
-    instance = Instance.of(LocalConfig(root, block, brokers))
+    instance = Instance.of(LocalConfig(root, block))
 
     def command(name: str) -> subprocess.CompletedProcess[str]:
-        options = ["--root", str(root), "--block", block, "--brokers", brokers]
+        options = ["--root", str(root), "--block", block]
         return subprocess.run(  # noqa: S603
             [sys.executable, "-m", "local", name, *options],
             cwd=REPOSITORY,

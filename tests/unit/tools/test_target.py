@@ -57,7 +57,6 @@ def test_the_region_is_taken_where_the_message_tells_to_set_it(
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
-        ("BROKERS", "fkae", "BROKERS is 'fkae'; real and fake are allowed"),
         ("INPUT", "events/nope.json", "there is no such file"),
     ],
 )
