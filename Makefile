@@ -13,7 +13,7 @@ TEST := $(call stamp,test,local test)
 LINT := $(call stamp,lint,local test lint)
 PYTEST := $(PYTHON) -m pytest
 
-.PHONY: help demo up down status health scale plan test test-unit lint checkov format generate lock build validate preflight bench clean
+.PHONY: help demo up down status health scale plan test test-all test-unit lint checkov format generate lock build validate preflight bench clean
 
 help: ## Show this list
 	@printf '%s\n\n' 'Camunda 8 on Amazon ECS: provision, scale, watch, remove. Start with: make demo'
@@ -41,14 +41,19 @@ scale: $(LOCAL) ## Scale the brokers of a cluster: make scale N=4
 plan: $(LOCAL) ## Tell what scaling would do, and change nothing: make plan N=4
 	@$(PYTHON) -m tools.scale plan $(N) $(ARGS)
 
-# What starts no processes uses every processor; what does has the machine to itself.
-test: $(TEST) ## Run every test, real brokers and PostgreSQL included
-	@$(PYTEST) -n auto --cov --cov-report= tests/unit tests/property tests/statemachines $(ARGS)
-	@$(PYTEST) --cov --cov-append --cov-report=term:skip-covered tests/contract tests/integration \
-		tests/e2e $(ARGS)
+# What starts no processes uses every processor. What does starts few enough that two run side by side,
+# each module on addresses of its own; the longest come first.
+SHORT := tests/unit tests/property tests/statemachines
+WHOLE := tests/e2e tests/integration tests/contract
+test: $(TEST) ## Run the tests, PostgreSQL and the embedded AWS included
+	@$(PYTEST) -n auto --cov --cov-report= $(SHORT) $(ARGS)
+	@$(PYTEST) -n 2 --dist loadfile --cov --cov-append --cov-report=term:skip-covered $(WHOLE) $(ARGS)
+
+test-all: $(TEST) ## The same with the long paths: what takes minutes more and rarely fails alone
+	@$(MAKE) test ARGS="--long $(ARGS)"
 
 test-unit: $(TEST) ## Run the tests that need neither network nor processes
-	@$(PYTEST) tests/unit tests/property $(ARGS)
+	@$(PYTEST) -n auto tests/unit tests/property $(ARGS)
 
 lint: $(LINT) ## Check style, types and templates
 	@.venv/bin/ruff check

@@ -151,7 +151,8 @@ def check(cloud: Cloud) -> None:
             "|---|---|---|",
             *rows,
             "",
-            "Requests of a check, counted, and three of S3 for leases that the local brokers do not write: "
+            "Requests of a check, counted, and three of S3 for leases, which local brokers do not "
+            "write: "
             + ", ".join(f"{action} {number:g}" for action, number in requests.items())
             + ".",
             "",

@@ -19,7 +19,13 @@ from rich.text import Text
 
 from local import checks, deploy, endpoints, instance, progress
 from local.aws.lambda_runtime import ensure_runtime
-from local.config import CONTROL_STACK, REPOSITORY
+from local.config import (
+    ACCESS_KEY_ID,
+    CONTROL_STACK,
+    REGION,
+    REPOSITORY,
+    SECRET_ACCESS_KEY,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -244,6 +250,10 @@ class Commands:
             if key == "AWS_ENDPOINT_URL" or key.endswith("REGION") or "KEY" in key
         )
         self.screen.say(f"To use it with the aws CLI or boto3: export {exports}")
+        if api := endpoints.describe(self.instance)["api"]:
+            signed = f"--aws-sigv4 aws:amz:{REGION}:execute-api"
+            keys = f"--user {ACCESS_KEY_ID}:{SECRET_ACCESS_KEY}"
+            self.screen.say(f"To ask the REST API with curl: curl {signed} {keys} {api}/clusters")
         self.screen.say("`make status` shows it, `make down` stops it.")
 
     # --- the end -------------------------------------------------------------------------------

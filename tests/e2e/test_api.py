@@ -1,7 +1,4 @@
-"""The REST API as its users meet it: signed requests, through API Gateway, to a whole cluster.
-
-With the project's fake brokers.
-"""
+"""The REST API as its users meet it: signed requests, through API Gateway, to a whole cluster."""
 
 from __future__ import annotations
 

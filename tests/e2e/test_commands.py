@@ -143,6 +143,13 @@ def test_up_is_driven_by_boto3_alone_and_survives_its_shell(machine: Machine) ->
         check=False,
     )
     assert found["accountId"] in whoever.stdout, whoever.stderr
+    said = re.search(r"with curl: (curl .+)", output)
+    assert said is not None
+    asked = subprocess.run(  # noqa: S603
+        said[1].split(), capture_output=True, text=True, check=False
+    )
+    (listed,) = json.loads(asked.stdout)["clusters"]
+    assert listed["name"] == "demo"
 
     ecs = _client(found, "ecs")
     task = found["brokers"][2]["taskArn"]

@@ -1,7 +1,4 @@
-"""Provisioning as a user meets it: good and bad inputs, races, and parts that fail on the way.
-
-With the project's fake brokers; `test_real_cluster.py` does the main path on real ones.
-"""
+"""Provisioning as a user meets it: good and bad inputs, races, and parts that fail on the way."""
 
 from __future__ import annotations
 

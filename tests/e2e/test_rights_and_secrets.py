@@ -1,7 +1,4 @@
-"""A whole run under the functions' own rights: which they used, and where no secret may be.
-
-With the project's fake brokers; roles, secrets, database and logs are what they always are.
-"""
+"""A whole run under the functions' own rights: which they used, and where no secret may be."""
 
 from __future__ import annotations
 
@@ -184,7 +181,7 @@ def _keys_of(pid: int) -> set[str]:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    instance = Instance.of(LocalConfig(tmp_path_factory.mktemp("instance"), BLOCK, "fake"))
+    instance = Instance.of(LocalConfig(tmp_path_factory.mktemp("instance"), BLOCK))
     config = instance.config
     outputs = []
 
