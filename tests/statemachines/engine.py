@@ -12,7 +12,6 @@ import importlib.util
 import io
 import json
 import re
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,26 +19,31 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import boto3
 import jsonata
 import moto.stepfunctions.parser.asl.component.common.retry.retrier_decl as retries
 import moto.stepfunctions.parser.asl.component.state.exec.state_task.lambda_eval_utils as lambdas
 import moto.stepfunctions.parser.asl.jsonata.jsonata as bridge
 import pytest
 import yaml
-from moto import mock_aws
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
     WaitFunction,
 )
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
-from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+from moto.stepfunctions.parser.backend.execution_worker import (
+    ExecutionWorker,
+    SyncExecutionWorker,
+)
+from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
-_parse = AmazonStateLanguageParser.parse
+# What was parsed is not changed by what runs: it serves every execution of a definition, and the
+# engine's own validation.
+_program = functools.lru_cache(maxsize=32)(AmazonStateLanguageParser.parse)
 _COMPOSED = re.compile(r"(?:\$exists\(|\$type\()?\(")
 _DECLARED = re.compile(r"\$(\w+):=")
 _JSON = json.JSONDecoder(strict=False)
 ROOT = Path(__file__).parents[2]
 REGION = "eu-central-1"
+ACCOUNT = "123456789012"
 
 Function = Callable[[dict[str, Any]], Any]
 
@@ -77,7 +81,7 @@ class Control:
 
 def execution_arn(definition: str, name: str) -> str:
     """ARN that the engine gives an execution."""
-    return f"arn:aws:states:{REGION}:123456789012:execution:{definition}:{name}"
+    return f"arn:aws:states:{REGION}:{ACCOUNT}:execution:{definition}:{name}"
 
 
 @dataclass
@@ -236,41 +240,33 @@ def run(
     monkeypatch.setattr(WaitFunction, "_wait_interval", wait)
     retry_time = SimpleNamespace(sleep=lambda seconds: wait(None, None, int(seconds)))
     monkeypatch.setattr(retries, "time", retry_time)
-    # One parse serves the engine's validation of the definition and its execution.
-    monkeypatch.setattr(AmazonStateLanguageParser, "parse", staticmethod(functools.cache(_parse)))
-    for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(key, "testing")
-    with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
-        api = boto3.client("stepfunctions", region_name=REGION)
-        text = _definition(definition, tuple(functions))
-        if control is not None and control.redrive and control.stopped is not None:
-            text = _redriven(text, control.stopped)
-        machine = api.create_state_machine(
-            name=definition,
-            definition=text,
-            roleArn="arn:aws:iam::123456789012:role/machine",
-        )["stateMachineArn"]
-        execution = execution_arn(definition, name)
-        backend = stepfunctions_parser_backends["123456789012"][REGION]
+    monkeypatch.setattr(AmazonStateLanguageParser, "parse", staticmethod(_program))
+    # An execution is over when it was started: nothing has to be asked for again and again.
+    monkeypatch.setattr(ExecutionWorker, "start", SyncExecutionWorker.start)
 
-        def stop() -> None:
-            assert control is not None
-            control.stopped = _here(backend.describe_execution(execution))
-            api.stop_execution(executionArn=execution)
+    # The engine itself, without API, client and credentials: each call of those takes as long as
+    # several states.
+    backend = StepFunctionsParserBackend(REGION, ACCOUNT)
+    text = _definition(definition, tuple(functions))
+    if control is not None and control.redrive and control.stopped is not None:
+        text = _redriven(text, control.stopped)
+    machine = backend.create_state_machine(
+        name=definition, definition=text, roleArn=f"arn:aws:iam::{ACCOUNT}:role/machine"
+    )
+    arn = execution_arn(definition, name)
 
-        if control is not None:
-            control.stop = stop
-        api.start_execution(stateMachineArn=machine, name=name, input=json.dumps(given))
-        deadline = time.monotonic() + 120
-        # Asked of the engine itself: each API call would take as long as a state.
-        running = backend.describe_execution(execution)
-        while running.status == "RUNNING":
-            assert time.monotonic() < deadline, "the execution did not end"
-            time.sleep(0.01)
-        found = api.describe_execution(executionArn=execution)
-        events = api.get_execution_history(executionArn=execution, maxResults=1000)["events"]
+    def stop() -> None:
+        assert control is not None
+        control.stopped = _here(backend.describe_execution(arn))
+        backend.stop_execution(arn)
+
+    if control is not None:
+        control.stop = stop
+    execution = backend.start_execution(machine.arn, name, json.dumps(given))
+    found = execution.to_describe_output()
+    events = execution.to_history_output()["events"]
     return Result(
-        status=found["status"],
+        status=execution.status,
         output=json.loads(found["output"]) if found.get("output") else None,
         error=found.get("error", ""),
         cause=found.get("cause", ""),
