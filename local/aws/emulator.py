@@ -55,6 +55,7 @@ iam_evaluator = Names(
 )
 rds_iam = Names("ministack.core.rds_iam")
 responses = Names("ministack.core.responses")
+router = Names("ministack.core.router")
 
 alb = Names(
     "ministack.services.alb",
