@@ -93,6 +93,7 @@ stacks = Names("ministack.services.cloudformation.stacks", "runs_on_worker_threa
 cloudwatch_logs = Names(
     "ministack.services.cloudwatch_logs", "create_log_stream", "log_groups", "put_log_events"
 )
+dynamodb = Names("ministack.services.dynamodb", "tables")
 ec2 = Names(
     "ministack.services.ec2",
     "addresses",

@@ -113,3 +113,91 @@ def test_what_is_no_quota_is_told_so(here: Instance) -> None:
     api = here.client("service-quotas")
     with pytest.raises(api.exceptions.NoSuchResourceException):
         api.get_service_quota(ServiceCode="fargate", QuotaCode="L-00000000")
+
+
+@pytest.fixture(scope="module")
+def table(here: Instance) -> str:
+    here.client("dynamodb").create_table(
+        TableName="table",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "cluster", "AttributeType": "S"},
+        ],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "by-cluster",
+                "KeySchema": [{"AttributeName": "cluster", "KeyType": "HASH"}],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
+    )
+    return "table"
+
+
+def item(key: str) -> dict[str, Any]:
+    return {"pk": {"S": key}}
+
+
+def write(*keys: str) -> dict[str, Any]:
+    return {"RequestItems": {"table": [{"PutRequest": {"Item": item(key)}} for key in keys]}}
+
+
+def together(*keys: str) -> dict[str, Any]:
+    return {"TransactItems": [{"Delete": {"TableName": "table", "Key": item(key)}} for key in keys]}
+
+
+def asked(key: str) -> dict[str, Any]:
+    return {
+        "TableName": "table",
+        "KeyConditionExpression": "#k = :k",
+        "ExpressionAttributeNames": {"#k": "pk"},
+        "ExpressionAttributeValues": {":k": {"S": key}},
+    }
+
+
+ALLOWED_KEYS: list[tuple[str, dict[str, Any]]] = [
+    ("put_item", {"TableName": "table", "Item": item("PLAN#1")}),
+    ("get_item", {"TableName": "table", "Key": item("PLAN#1")}),
+    ("batch_write_item", write("PLAN#1", "PLAN#2")),
+    ("batch_get_item", {"RequestItems": {"table": {"Keys": [item("PLAN#1"), item("PLAN#2")]}}}),
+    ("transact_write_items", together("PLAN#1", "PLAN#2")),
+    ("query", asked("PLAN#1")),
+    # It names no key, and no condition with ForAllValues is in its way.
+    ("scan", {"TableName": "table"}),
+]
+FOREIGN_KEYS: list[tuple[str, dict[str, Any]]] = [
+    ("put_item", {"TableName": "table", "Item": item("LOCK#1")}),
+    ("get_item", {"TableName": "table", "Key": item("LOCK#1")}),
+    ("update_item", {"TableName": "table", "Key": item("LOCK#1"), "UpdateExpression": "REMOVE a"}),
+    ("delete_item", {"TableName": "table", "Key": item("LOCK#1")}),
+    ("batch_write_item", write("PLAN#1", "LOCK#1")),
+    ("batch_get_item", {"RequestItems": {"table": {"Keys": [item("PLAN#1"), item("LOCK#1")]}}}),
+    ("transact_write_items", together("PLAN#1", "LOCK#1")),
+    ("query", asked("LOCK#1")),
+    (
+        "query",
+        {
+            "TableName": "table",
+            "IndexName": "by-cluster",
+            "KeyConditionExpression": "cluster = :c",
+            "ExpressionAttributeValues": {":c": {"S": "demo"}},
+        },
+    ),
+]
+
+
+def test_each_partition_key_of_a_request_must_be_allowed(role: As, table: str) -> None:
+    api = role(
+        {
+            "Action": "dynamodb:*",
+            "Resource": f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{table}*",
+            "Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["PLAN#*"]}},
+        }
+    )("dynamodb")
+    for operation, request in ALLOWED_KEYS:
+        getattr(api, operation)(**request)
+    for operation, request in FOREIGN_KEYS:
+        with pytest.raises(api.exceptions.ClientError, match="AccessDenied"):
+            getattr(api, operation)(**request)
