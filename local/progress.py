@@ -27,7 +27,8 @@ def follow(instance: Instance, screen: Screen, execution_arn: str, table: str) -
     states, database = instance.client("stepfunctions"), instance.client("dynamodb")
     operation = execution_arn.rpartition(":")[2]
     key = {"pk": {"S": f"OPERATION#{operation}"}}
-    phase: Phase = screen.begin(f"Checks before {operation.split('.')[1]}")
+    machine = execution_arn.split(":")[-2].rpartition("-")[2]
+    phase: Phase = screen.begin(f"Checks before {machine}")
     worked = False
     try:
         while True:

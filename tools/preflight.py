@@ -23,7 +23,6 @@ QUOTAS = {
     "Elastic IP addresses": ("ec2", "L-0263D0A3"),
     "VPCs": ("vpc", "L-F678F1CE"),
 }
-FALLBACK = 5  # AWS's default of both quotas, for identities that may not read quotas
 
 
 class Result(StrEnum):
@@ -52,12 +51,36 @@ def check_zones(zones: Sequence[str]) -> Check:
     return Check("availability zones", Result.FAIL, seen, "Choose a region with three zones.")
 
 
-def check_quota(name: str, *, used: int, quota: float, needed: int, remedy: str) -> Check:
-    """Room for what will be created."""
+def check_quota(name: str, *, used: int, quota: float | None, needed: int, remedy: str) -> Check:
+    """Room for what will be created; ``quota`` is None where it could not be read."""
+    if quota is None:
+        return Check(
+            name,
+            Result.WARN,
+            f"{used} used, {needed} needed; the quota could not be read",
+            "Allow servicequotas:GetServiceQuota, or compare in the console of Service Quotas.",
+        )
     seen = f"{used} of {quota:.0f} used, {needed} needed"
     if used + needed <= quota:
         return Check(name, Result.PASS, seen)
     return Check(name, Result.FAIL, seen, remedy)
+
+
+def read_quota(api: Any, service: str, code: str) -> float | None:
+    """Value of a quota; None where it cannot be read.
+
+    Service Quotas asks the service itself with the caller's rights; if that fails, its answer is
+    a success without a value.
+    https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_ErrorReason.html
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        answer = api.get_service_quota(ServiceCode=service, QuotaCode=code)
+    except (BotoCoreError, ClientError):
+        return None
+    value = answer["Quota"].get("Value")
+    return None if value is None else float(value)
 
 
 def check_stack(name: str, status: str | None) -> Check:
@@ -151,13 +174,8 @@ def collect(stack: str, nat_gateways: int) -> list[Check]:
         )
         return check_zones([zone["ZoneName"] for zone in found["AvailabilityZones"]])
 
-    def quota(name: str) -> float:
-        service, code = QUOTAS[name]
-        try:
-            answer = make("service-quotas").get_service_quota(ServiceCode=service, QuotaCode=code)
-        except (BotoCoreError, ClientError):
-            return FALLBACK
-        return float(answer["Quota"]["Value"])
+    def quota(name: str) -> float | None:
+        return read_quota(make("service-quotas"), *QUOTAS[name])
 
     def state() -> str | None:
         try:

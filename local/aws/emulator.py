@@ -55,6 +55,7 @@ iam_evaluator = Names(
 )
 rds_iam = Names("ministack.core.rds_iam")
 responses = Names("ministack.core.responses")
+router = Names("ministack.core.router")
 
 alb = Names(
     "ministack.services.alb",
@@ -92,6 +93,7 @@ stacks = Names("ministack.services.cloudformation.stacks", "runs_on_worker_threa
 cloudwatch_logs = Names(
     "ministack.services.cloudwatch_logs", "create_log_stream", "log_groups", "put_log_events"
 )
+dynamodb = Names("ministack.services.dynamodb", "tables")
 ec2 = Names(
     "ministack.services.ec2",
     "addresses",

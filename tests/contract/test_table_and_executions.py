@@ -25,6 +25,8 @@ REGION = "eu-central-1"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MACHINE = f"arn:aws:states:{REGION}:123456789012:stateMachine:control-scale"
 MISSING = f"arn:aws:states:{REGION}:123456789012:stateMachine:control-none"
+# As the console names an execution.
+UNNAMED = "18cd9a2d-c73e-4410-89aa-e009a154075a"
 EXECUTION = f"{MACHINE.replace(':stateMachine:', ':execution:')}:demo.scale.k"
 
 
@@ -99,11 +101,23 @@ class TestRecords:
 
     def test_only_the_request_that_wrote_it_withdraws_it(self, table: Any) -> None:
         table.claim(op("k"), caller="ada", request_hash="h1", now=NOW)
-        table.withdraw("demo.scale.k", "h2")
-        table.withdraw("demo.scale.other", "h1")
+        table.withdraw(op("k"), "h2")
+        table.withdraw(op("other"), "h1")
         assert table.find("demo.scale.k") is not None
-        table.withdraw("demo.scale.k", "h1")
+        table.withdraw(op("k"), "h1")
         assert table.find("demo.scale.k") is None
+
+    def test_a_plans_record_is_found_whatever_its_execution_is_called(self, table: Any) -> None:
+        plan = dataclasses.replace(op("k"), operation_id=UNNAMED, machine="plan")
+        assert table.claim(plan, caller="ada", request_hash="h1", now=NOW) is None
+        table.begin(plan, now=NOW)
+        table.end(plan, result="SUCCEEDED", report_key="key", now=NOW)
+        for found in (table.find(UNNAMED), table.find(UNNAMED, "plan")):
+            assert (found.machine, found.caller, found.result) == ("plan", "ada", "SUCCEEDED")
+        assert table.find(UNNAMED, "scale") is None
+        assert [record.operation_id for record in table.of_cluster("demo", 2)] == [UNNAMED]
+        table.withdraw(plan, "h1")
+        assert table.find(UNNAMED) is None
 
     def test_a_clusters_records_come_newest_first_and_without_its_lock(self, table: Any) -> None:
         for minutes, key in enumerate(("a", "b", "c")):

@@ -8,6 +8,11 @@ import pytest
 
 from benchmarks.artifacts import LIMIT_MB, Built, functions
 from tests.unit.rights.calls import modules_of
+from tools.generate_parameters import ROOT, load_template
+
+# The field e_machine of an ELF header, by Lambda's name of the architecture.
+# https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
+MACHINES = {"x86_64": 62, "arm64": 183}
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +44,11 @@ def test_only_what_speaks_to_postgres_carries_psycopg(built: Sequence[Built]) ->
     assert carrying == {
         one.name for one in built if "lifecycle.adapters.database" in modules_of(one.folder)
     }
+
+
+def test_what_is_compiled_runs_on_the_processor_of_the_functions(built: Sequence[Built]) -> None:
+    (declared,) = load_template(ROOT / "template.yaml")["Globals"]["Function"]["Architectures"]
+    libraries = {path for one in built for layer in one.layers for path in layer.rglob("*.so*")}
+    assert any("psycopg" in path.name for path in libraries)
+    machines = {path: int.from_bytes(path.read_bytes()[18:20], "little") for path in libraries}
+    assert {path for path in machines if machines[path] != MACHINES[declared]} == set()

@@ -78,7 +78,7 @@ class Cloud:
         """Start a machine as the console would; gives the execution's ARN."""
         started = self.client("stepfunctions").start_execution(
             stateMachineArn=self.machine.replace("-provision", f"-{machine}"),
-            name=name or f"demo.{machine}.{uuid.uuid4().hex[:8]}",
+            name=name or str(uuid.uuid4()),
             input=json.dumps(request),
         )
         return str(started["executionArn"])

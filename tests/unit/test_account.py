@@ -13,7 +13,8 @@ from lifecycle.adapters import account as reading
 from lifecycle.adapters.account import AwsAccount
 from lifecycle.adapters.aws import client
 from lifecycle.core.parameters import cluster_parameters
-from lifecycle.core.preflight import Facts, Live, Need
+from lifecycle.core.preflight import Facts, Live, Need, Quota
+from lifecycle.errors import AwsRefused
 from moto import mock_aws
 
 REGION = "eu-central-1"
@@ -32,7 +33,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(key, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    for unknown_to_moto in ("_limit", "_engine_offered", "_class_offered"):
+    for unknown_to_moto in ("quota_value", "_engine_offered", "_class_offered"):
         monkeypatch.setattr(reading, unknown_to_moto, denied)
     client.cache_clear()
     with mock_aws():
@@ -124,6 +125,22 @@ def test_what_cannot_be_read_hides_nothing_else(aws: Any) -> None:
     for fact in ("vcpu", "database_clusters", "engine_offered", "class_offered"):
         assert getattr(seen, fact) is None
         assert "not authorized" in seen.unread[fact]
+
+
+def test_a_quota_without_a_value_hides_nothing_else(
+    aws: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_value(service: str, code: str) -> float:
+        if service == "fargate":
+            return 100.0
+        raise AwsRefused(f"Quota {code} of {service} has no value")
+
+    monkeypatch.setattr(reading, "quota_value", no_value)
+    seen = facts(aws, vpc(aws))
+    assert seen.vcpu == Quota(100.0, 0.0)
+    for fact in ("application_balancers", "network_balancers", "database_instances"):
+        assert getattr(seen, fact) is None
+        assert "has no value" in seen.unread[fact]
 
 
 LIVING = replace(NEED, creates=False, broker_vcpu=0, connectors_vcpu=0, database_instances=0)

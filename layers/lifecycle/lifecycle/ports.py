@@ -88,12 +88,12 @@ class Records(Protocol):
         """Write a record with caller and request, unless there is one; then return that one."""
         ...
 
-    def withdraw(self, operation_id: str, request_hash: str) -> None:
+    def withdraw(self, operation: Operation, request_hash: str) -> None:
         """Remove the record of an operation that was never started, if it is of that request."""
         ...
 
-    def find(self, operation_id: str) -> Record | None:
-        """Read a record."""
+    def find(self, operation_id: str, machine: str = "") -> Record | None:
+        """Read a record; any machine's where none is named."""
         ...
 
     def of_cluster(self, cluster: str, limit: int) -> Sequence[Record]:
@@ -112,8 +112,12 @@ class Operations(Protocol):
         """Say where the operation is and what it waits for; it has no result while it goes on."""
         ...
 
-    def find(self, operation_id: str) -> Record | None:
-        """Read the record of an operation; None when it never began."""
+    def find(self, operation_id: str, machine: str = "") -> Record | None:
+        """Read the record of an operation; None when it never began.
+
+        Without its machine, every machine's records are looked at: who may read a plan's only has
+        to name the plan machine.
+        """
         ...
 
     def timeline(self, operation: Operation) -> Sequence[Mapping[str, str]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from local.aws.strict.quota_values import ASKED_WITH
 from tests.unit.rights.actions import exists, needed_for, resource_types, standing_for
 from tests.unit.rights.calls import operations_of, written_operations
 from tests.unit.rights.schemas import resources
@@ -15,6 +16,8 @@ from tools.generate_parameters import ROOT
 
 # Rights that no call in the source shows, with the reason.
 UNSEEN = {
+    ("PreflightCluster", "elasticloadbalancing:DescribeAccountLimits"): "Service Quotas asks it",
+    ("PreflightCluster", "rds:DescribeAccountAttributes"): "Service Quotas asks it",
     ("ProbeHealth", "s3:ListBucket"): "without it S3 answers for a missing object: forbidden",
     ("RollServices", "iam:PassRole"): "UpdateService with a task definition passes its roles",
     ("StartServices", "iam:PassRole"): "UpdateService with a task definition passes its roles",
@@ -59,6 +62,21 @@ def test_a_function_has_the_rights_it_uses(function: str) -> None:
     granted = {action for action in _granted(function) if (function, action) not in UNSEEN}
     assert sorted(needed - granted) == [], "missing"
     assert sorted(granted - needed) == [], "surplus: no call in the source needs it"
+
+
+@pytest.mark.parametrize("function", sorted(_functions()))
+def test_who_reads_a_quota_may_ask_the_service_itself(function: str) -> None:
+    """Otherwise Service Quotas answers without a value."""
+    codes = {
+        code
+        for statement in of(function)
+        if "servicequotas:GetServiceQuota" in statement.actions
+        for resource in statement.resources
+        for code in re.findall(r":([a-z]+)/\*", str(resource))
+    }
+    assert bool(codes) == ("servicequotas:GetServiceQuota" in _granted(function))
+    asked = {ASKED_WITH[code] for code in codes if code in ASKED_WITH}
+    assert sorted(asked - _granted(function)) == []
 
 
 def _within_the_boundary() -> set[str]:

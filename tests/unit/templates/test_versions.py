@@ -120,3 +120,24 @@ def test_what_outlives_the_stack_outlives_its_replacement_too() -> None:
         if resource["Type"] != "AWS::Serverless::Function":
             kept = resource.get("DeletionPolicy", "Delete") != "Delete"
             assert (resource.get("UpdateReplacePolicy", "Delete") != "Delete") == kept, name
+
+
+def test_functions_and_what_is_built_for_them_are_of_one_architecture() -> None:
+    """Without a parameter: `sam deploy` could give it another value than `sam build` had."""
+    (architecture,) = _source()["Globals"]["Function"]["Architectures"]
+    assert isinstance(architecture, str)
+    of_functions = [
+        resource["Properties"]["Architectures"]
+        for resource in _resources().values()
+        if resource["Type"] == "AWS::Lambda::Function"
+    ]
+    assert of_functions == [[architecture]] * len(FUNCTIONS)
+    layers = [
+        resource
+        for resource in _source()["Resources"].values()
+        if "BuildMethod" in resource.get("Metadata", {})
+    ]
+    assert len(layers) == 2
+    for layer in layers:
+        assert layer["Metadata"]["BuildArchitecture"] == architecture
+        assert layer["Properties"]["CompatibleArchitectures"] == [architecture]

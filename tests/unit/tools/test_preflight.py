@@ -2,11 +2,16 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 
+from local.aws.strict.quota_values import ASKED_WITH, quota
 from tools.preflight import (
     POLICY,
+    QUOTAS,
     Check,
     Result,
     _principal,
@@ -16,6 +21,7 @@ from tools.preflight import (
     check_zones,
     needed_actions,
     overall,
+    read_quota,
 )
 
 
@@ -33,6 +39,43 @@ def test_a_quota_must_leave_room(used: int, needed: int, result: Result) -> None
     check = check_quota("x", used=used, quota=5.0, needed=needed, remedy="Raise it.")
     assert check.result is result
     assert bool(check.remedy) == (result is Result.FAIL)
+
+
+@pytest.mark.parametrize(
+    ("answer", "value"),
+    [
+        (quota("ec2", "L-0263D0A3", asked=True), 5.0),
+        (quota("ec2", "L-0263D0A3", asked=True) | {"Value": 0.0}, 0.0),
+        (quota("rds", "L-952B80B8", asked=False), None),
+    ],
+)
+def test_a_quota_is_read_only_where_it_has_a_value(
+    answer: dict[str, Any], value: float | None
+) -> None:
+    api = boto3.client(
+        "service-quotas",
+        region_name="eu-central-1",
+        aws_access_key_id="x",
+        aws_secret_access_key="x",
+    )
+    named = answer["ServiceCode"], answer["QuotaCode"]
+    with Stubber(api) as stub:
+        stub.add_response("get_service_quota", {"Quota": answer})
+        assert read_quota(api, *named) == value
+        stub.add_client_error("get_service_quota", "AccessDeniedException")
+        assert read_quota(api, *named) is None
+
+
+def test_who_deploys_may_ask_the_services_whose_quotas_are_read() -> None:
+    """Those of EC2 need no more than the right to read a quota."""
+    asked = {ASKED_WITH[service] for service, _ in QUOTAS.values() if service in ASKED_WITH}
+    assert asked <= set(needed_actions(json.loads(POLICY.read_text())))
+
+
+def test_a_quota_that_cannot_be_read_is_a_warning() -> None:
+    check = check_quota("x", used=0, quota=None, needed=1, remedy="Raise it.")
+    assert check.result is Result.WARN
+    assert "servicequotas:GetServiceQuota" in check.remedy
 
 
 @pytest.mark.parametrize(

@@ -12,15 +12,16 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.adapters.aws import client, error_code
+from lifecycle.adapters.quotas import FARGATE_VCPU, quota_value
 from lifecycle.core.preflight import Bucket, Facts, Live, Network, Quota, Subnet
 from lifecycle.core.teardown import SERVICES
+from lifecycle.errors import LifecycleError
 from lifecycle.observability import of_aws
 
 if TYPE_CHECKING:
     from lifecycle.core.preflight import Need
 
-# https://docs.aws.amazon.com/general/latest/gr/ecs-service.html, elb.html, aurora.html
-_VCPU: Final = ("fargate", "L-3032A538")
+# https://docs.aws.amazon.com/general/latest/gr/elb.html, aurora.html
 _APPLICATION_BALANCERS: Final = ("elasticloadbalancing", "L-53DA6B97")
 _NETWORK_BALANCERS: Final = ("elasticloadbalancing", "L-69A177A2")
 _DATABASE_CLUSTERS: Final = ("rds", "L-952B80B8")
@@ -62,23 +63,23 @@ class AwsAccount:
             "bucket": self._bucket,
         }
         if need.broker_vcpu or need.connectors_vcpu:
-            readers["vcpu"] = lambda: Quota(_limit(_VCPU), _vcpu_used())
+            readers["vcpu"] = lambda: Quota(quota_value(*FARGATE_VCPU), _vcpu_used())
             if not need.creates:
                 readers["live"] = lambda: _live(need.stack)
         if need.database_instances:
             readers["database_instances"] = lambda: Quota(
-                _limit(_DATABASE_INSTANCES), _count("describe_db_instances", "DBInstances")
+                quota_value(*_DATABASE_INSTANCES), _count("describe_db_instances", "DBInstances")
             )
         if need.creates:
             readers |= {
                 "application_balancers": lambda: Quota(
-                    _limit(_APPLICATION_BALANCERS), _balancers("application")
+                    quota_value(*_APPLICATION_BALANCERS), _balancers("application")
                 ),
                 "network_balancers": lambda: Quota(
-                    _limit(_NETWORK_BALANCERS), _balancers("network")
+                    quota_value(*_NETWORK_BALANCERS), _balancers("network")
                 ),
                 "database_clusters": lambda: Quota(
-                    _limit(_DATABASE_CLUSTERS), _count("describe_db_clusters", "DBClusters")
+                    quota_value(*_DATABASE_CLUSTERS), _count("describe_db_clusters", "DBClusters")
                 ),
                 "ecs_cluster_exists": lambda: _ecs_cluster_exists(need.stack),
             }
@@ -89,10 +90,7 @@ class AwsAccount:
             if error is None:
                 found[name] = answer.result()
                 continue
-            translated = of_aws(error) if isinstance(error, Exception) else None
-            if translated is None:
-                raise error
-            unread[name] = translated.message
+            unread[name] = _why(error)
         return Facts(region=self._region, unread=unread, **found)
 
     def _network(self) -> Network:
@@ -140,6 +138,16 @@ class AwsAccount:
         )
 
 
+def _why(error: BaseException) -> str:
+    """What AWS said; raises what is no answer of AWS."""
+    known = error if isinstance(error, LifecycleError) else None
+    if known is None and isinstance(error, Exception):
+        known = of_aws(error)
+    if known is None:
+        raise error
+    return known.message
+
+
 def way_out(tables: list[dict[str, Any]], subnet: str) -> str:
     """Where a subnet's default route leads, for example ``nat-…``; empty when nowhere.
 
@@ -156,17 +164,6 @@ def way_out(tables: list[dict[str, Any]], subnet: str) -> str:
             ):
                 return next((route[key] for key in _TARGETS if route.get(key)), "")
     return ""
-
-
-def _limit(quota: tuple[str, str]) -> float:
-    api = client("service-quotas", attempts=3)
-    service, code = quota
-    try:
-        answer = api.get_service_quota(ServiceCode=service, QuotaCode=code)
-    except api.exceptions.NoSuchResourceException:
-        # Nothing was ever applied to the account: AWS's default holds.
-        answer = api.get_aws_default_service_quota(ServiceCode=service, QuotaCode=code)
-    return float(answer["Quota"]["Value"])
 
 
 def _vcpu_used() -> float:

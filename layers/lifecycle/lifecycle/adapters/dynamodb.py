@@ -1,6 +1,7 @@
 """The control plane's table: the lock of each cluster and the record of each operation.
 
-One table, one key ``pk``: ``LOCK#<cluster>``, ``OPERATION#<operation id>``, ``HEALTH#<cluster>``.
+One table, one key ``pk``: ``LOCK#<cluster>``, ``HEALTH#<cluster>``, ``OPERATION#<operation id>``
+and, so that policies can tell them apart, ``PLAN#<operation id>`` for those of the plan machine.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from lifecycle.core.operation import Operation
 
 _OPERATION_DAYS: Final = 90
+_PLAN: Final = "plan"
 
 
 class DynamoTable:
@@ -95,24 +97,29 @@ class DynamoTable:
         """Write a record with caller and request, unless there is one."""
         item = _operation_item(operation, now)
         item |= {"caller": {"S": caller}, "requestHash": {"S": request_hash}}
-        return None if self._write_once(item) else self.find(operation.operation_id)
+        if self._write_once(item):
+            return None
+        return self.find(operation.operation_id, operation.machine)
 
-    def withdraw(self, operation_id: str, request_hash: str) -> None:
+    def withdraw(self, operation: Operation, request_hash: str) -> None:
         """Remove the record of an operation that was never started."""
         try:
             self._api.delete_item(
                 TableName=self._table,
-                Key={"pk": {"S": f"OPERATION#{operation_id}"}},
+                Key=_key(operation),
                 ConditionExpression="requestHash = :hash",
                 ExpressionAttributeValues={":hash": {"S": request_hash}},
             )
         except self._api.exceptions.ConditionalCheckFailedException:
             return
 
-    def find(self, operation_id: str) -> Record | None:
-        """Read a record."""
-        item = self._item(f"OPERATION#{operation_id}")
-        return _record(item) if item else None
+    def find(self, operation_id: str, machine: str = "") -> Record | None:
+        """Read a record; any machine's where none is named."""
+        for one in (machine,) if machine else ("", _PLAN):
+            item = self._item(_record_key(operation_id, one))
+            if item:
+                return _record(item)
+        return None
 
     def of_cluster(self, cluster: str, limit: int) -> list[Record]:
         """Records of a cluster, newest first."""
@@ -132,7 +139,7 @@ class DynamoTable:
 
         An operation that goes on after its end was noted (a redrive) has no result any more.
         """
-        key = {"pk": {"S": f"OPERATION#{operation.operation_id}"}}
+        key = _key(operation)
         at = now.isoformat(timespec="seconds")
         names = {"#step": "step", "#result": "result"}
         values: dict[str, Any] = {
@@ -165,13 +172,13 @@ class DynamoTable:
 
     def timeline(self, operation: Operation) -> list[dict[str, str]]:
         """Steps so far with the time each began, oldest first."""
-        return _timeline(self._item(f"OPERATION#{operation.operation_id}"))
+        return _timeline(self._item(_record_key(operation.operation_id, operation.machine)))
 
     def end(self, operation: Operation, *, result: str, report_key: str, now: datetime) -> None:
         """Note the result and where the report lies."""
         self._api.update_item(
             TableName=self._table,
-            Key={"pk": {"S": f"OPERATION#{operation.operation_id}"}},
+            Key=_key(operation),
             UpdateExpression="SET #result = :result, reportKey = :key, endedAt = :at",
             ExpressionAttributeNames={"#result": "result"},
             ExpressionAttributeValues={
@@ -201,9 +208,17 @@ class DynamoTable:
         return found.get("Item", {})
 
 
+def _record_key(operation_id: str, machine: str) -> str:
+    return f"{'PLAN' if machine == _PLAN else 'OPERATION'}#{operation_id}"
+
+
+def _key(operation: Operation) -> dict[str, Any]:
+    return {"pk": {"S": _record_key(operation.operation_id, operation.machine)}}
+
+
 def _operation_item(operation: Operation, now: datetime) -> dict[str, Any]:
     return {
-        "pk": {"S": f"OPERATION#{operation.operation_id}"},
+        **_key(operation),
         "operationId": {"S": operation.operation_id},
         "cluster": {"S": operation.cluster},
         "machine": {"S": operation.machine},

@@ -51,17 +51,19 @@ class MemoryTable:
             self.records[operation.operation_id] |= {"caller": caller, "requestHash": request_hash}
         return found
 
-    def withdraw(self, operation_id: str, request_hash: str) -> None:
+    def withdraw(self, operation: Operation, request_hash: str) -> None:
         """Remove the record of an operation that was never started."""
-        if self.records.get(operation_id, {}).get("requestHash") == request_hash:
-            del self.records[operation_id]
+        if self.records.get(operation.operation_id, {}).get("requestHash") == request_hash:
+            del self.records[operation.operation_id]
 
-    def find(self, operation_id: str) -> Record | None:
-        """Read a record."""
+    def find(self, operation_id: str, machine: str = "") -> Record | None:
+        """Read a record; any machine's where none is named."""
         found = self.records.get(operation_id)
         if found is None or "operation" not in found:
             return None
         operation: Operation = found["operation"]
+        if machine and (machine == "plan") != (operation.machine == "plan"):
+            return None
         return Record(
             operation_id=operation.operation_id,
             cluster=operation.cluster,

@@ -1,7 +1,7 @@
-"""Fargate's vCPU quota: Service Quotas for the limit, CloudWatch's usage metric for the use.
+"""Quotas of the account, and what is used of Fargate's vCPU by CloudWatch's usage metric.
 
 Source: "Service quotas and usage metrics" of Amazon ECS. Both answer with delay and may be denied;
-then they say so with ``None`` instead of standing in the way.
+then Fargate's quota says so with ``None`` instead of standing in the way.
 """
 
 from __future__ import annotations
@@ -12,14 +12,38 @@ from typing import Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lifecycle.adapters.aws import client
+from lifecycle.errors import AwsRefused
 
-_FARGATE_ON_DEMAND_VCPU: Final = "L-3032A538"
+# https://docs.aws.amazon.com/general/latest/gr/ecs-service.html
+FARGATE_VCPU: Final = ("fargate", "L-3032A538")
 _USE: Final = {
     "Service": "Fargate",
     "Type": "Resource",
     "Resource": "vCPU",
     "Class": "Standard/OnDemand",
 }
+
+
+def quota_value(service: str, code: str) -> float:
+    """Value of a quota: what was applied to the account, else AWS's default.
+
+    Raises ``AwsRefused`` for an answer without a value. Service Quotas asks the service itself
+    with the caller's rights; what goes wrong then is told in a successful answer.
+    https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_ErrorReason.html
+    """
+    api = client("service-quotas", attempts=3)
+    try:
+        answer = api.get_service_quota(ServiceCode=service, QuotaCode=code)
+    except api.exceptions.NoSuchResourceException:
+        answer = api.get_aws_default_service_quota(ServiceCode=service, QuotaCode=code)
+    quota = answer["Quota"]
+    if quota.get("Value") is None:
+        reason = quota.get("ErrorReason", {})
+        raise AwsRefused(
+            f"Quota {code} of {service} has no value:"
+            f" {reason.get('ErrorCode', 'no reason given')} {reason.get('ErrorMessage', '')}"
+        )
+    return float(quota["Value"])
 
 
 class AwsFargateQuota:
@@ -32,12 +56,9 @@ class AwsFargateQuota:
     @staticmethod
     def _limit() -> float | None:
         try:
-            answer = client("service-quotas", attempts=2).get_service_quota(
-                ServiceCode="fargate", QuotaCode=_FARGATE_ON_DEMAND_VCPU
-            )
-        except (BotoCoreError, ClientError):
+            return quota_value(*FARGATE_VCPU)
+        except (AwsRefused, BotoCoreError, ClientError):
             return None
-        return float(answer["Quota"]["Value"])
 
     @staticmethod
     def _use() -> float | None:

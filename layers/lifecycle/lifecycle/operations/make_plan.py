@@ -183,7 +183,7 @@ class Planner:
             replace=replace,
             requested_tags=requested_tags,
         )
-        record = self.operations.find(operation.operation_id)
+        record = self.operations.find(operation.operation_id, operation.machine)
         plan = tell(
             situation,
             mark=mark,

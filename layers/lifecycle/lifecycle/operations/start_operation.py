@@ -125,7 +125,7 @@ class OperationStarter:
     def _withdraw(self, operation: Operation, text: str) -> None:
         """Leave nothing behind, unless another request with this key got further than ours."""
         if self.machines.describe(operation.execution_arn) is None:
-            self.records.withdraw(operation.operation_id, digest(text))
+            self.records.withdraw(operation, digest(text))
             self.journal.release(operation)
 
     def _release_if_ended(self, operation: Operation) -> Execution | None:

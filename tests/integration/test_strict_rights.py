@@ -1,0 +1,203 @@
+"""Rules of the strict AWS about identity and quotas, seen through its API by a role's session."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from local import instance
+from local.component import Instance
+from local.config import ACCOUNT_ID, REGION, LocalConfig
+
+pytestmark = pytest.mark.integration
+
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}],
+}
+BALANCERS = {"ServiceCode": "elasticloadbalancing", "QuotaCode": "L-53DA6B97"}
+VCPU = {"ServiceCode": "fargate", "QuotaCode": "L-3032A538"}
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    found = Instance.of(LocalConfig(tmp_path_factory.mktemp("instance"), "127.171"))
+    host = instance.start(found, components=[])
+    try:
+        yield found
+    finally:
+        host.stop(grace=30)
+        assert found.processes.survivors() == []
+
+
+type As = Callable[..., Callable[[str], Any]]
+
+
+@pytest.fixture
+def role(here: Instance) -> As:
+    """Clients with the session of a role that has these statements."""
+    name = f"role-{uuid.uuid4().hex}"
+
+    def make(*statements: dict[str, Any]) -> Callable[[str], Any]:
+        iam = here.client("iam")
+        arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"][
+            "Arn"
+        ]
+        policy = {
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow"} | s for s in statements],
+        }
+        iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(policy))
+        session = here.client("sts").assume_role(RoleArn=arn, RoleSessionName="session")
+        keys = session["Credentials"]
+        return lambda service: boto3.client(
+            service,
+            endpoint_url=here.config.aws_endpoint,
+            region_name=REGION,
+            aws_access_key_id=keys["AccessKeyId"],
+            aws_secret_access_key=keys["SecretAccessKey"],
+            aws_session_token=keys["SessionToken"],
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+
+    return make
+
+
+def quotas(service: str) -> str:
+    return f"arn:aws:servicequotas:{REGION}:{ACCOUNT_ID}:{service}/*"
+
+
+def test_a_quota_has_no_value_for_whom_the_service_itself_refuses(role: As) -> None:
+    api = role(
+        {
+            "Action": "servicequotas:GetServiceQuota",
+            "Resource": [quotas("elasticloadbalancing"), quotas("fargate")],
+        },
+        {
+            "Action": [
+                "servicequotas:ListServiceQuotas",
+                "servicequotas:GetAWSDefaultServiceQuota",
+            ],
+            "Resource": "*",
+        },
+    )("service-quotas")
+    told = api.get_service_quota(**BALANCERS)["Quota"]
+    assert "Value" not in told
+    assert told["ErrorReason"]["ErrorCode"] == "DEPENDENCY_ACCESS_DENIED_ERROR"
+    (first, *_) = api.list_service_quotas(ServiceCode="elasticloadbalancing")["Quotas"]
+    assert "Value" not in first
+    assert api.get_aws_default_service_quota(**BALANCERS)["Quota"]["Value"] == 50
+    assert api.get_service_quota(**VCPU)["Quota"]["Value"] == 100
+
+
+def test_a_quota_has_a_value_for_whom_the_service_answers(role: As) -> None:
+    api = role(
+        {
+            "Action": "servicequotas:GetServiceQuota",
+            "Resource": quotas("elasticloadbalancing"),
+        },
+        {"Action": "elasticloadbalancing:DescribeAccountLimits", "Resource": "*"},
+    )("service-quotas")
+    assert api.get_service_quota(**BALANCERS)["Quota"]["Value"] == 50
+    with pytest.raises(api.exceptions.ClientError, match="AccessDenied"):
+        api.get_service_quota(**VCPU)
+
+
+def test_what_is_no_quota_is_told_so(here: Instance) -> None:
+    api = here.client("service-quotas")
+    with pytest.raises(api.exceptions.NoSuchResourceException):
+        api.get_service_quota(ServiceCode="fargate", QuotaCode="L-00000000")
+
+
+@pytest.fixture(scope="module")
+def table(here: Instance) -> str:
+    here.client("dynamodb").create_table(
+        TableName="table",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "cluster", "AttributeType": "S"},
+        ],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "by-cluster",
+                "KeySchema": [{"AttributeName": "cluster", "KeyType": "HASH"}],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
+    )
+    return "table"
+
+
+def item(key: str) -> dict[str, Any]:
+    return {"pk": {"S": key}}
+
+
+def write(*keys: str) -> dict[str, Any]:
+    return {"RequestItems": {"table": [{"PutRequest": {"Item": item(key)}} for key in keys]}}
+
+
+def together(*keys: str) -> dict[str, Any]:
+    return {"TransactItems": [{"Delete": {"TableName": "table", "Key": item(key)}} for key in keys]}
+
+
+def asked(key: str) -> dict[str, Any]:
+    return {
+        "TableName": "table",
+        "KeyConditionExpression": "#k = :k",
+        "ExpressionAttributeNames": {"#k": "pk"},
+        "ExpressionAttributeValues": {":k": {"S": key}},
+    }
+
+
+ALLOWED_KEYS: list[tuple[str, dict[str, Any]]] = [
+    ("put_item", {"TableName": "table", "Item": item("PLAN#1")}),
+    ("get_item", {"TableName": "table", "Key": item("PLAN#1")}),
+    ("batch_write_item", write("PLAN#1", "PLAN#2")),
+    ("batch_get_item", {"RequestItems": {"table": {"Keys": [item("PLAN#1"), item("PLAN#2")]}}}),
+    ("transact_write_items", together("PLAN#1", "PLAN#2")),
+    ("query", asked("PLAN#1")),
+    # It names no key, and no condition with ForAllValues is in its way.
+    ("scan", {"TableName": "table"}),
+]
+FOREIGN_KEYS: list[tuple[str, dict[str, Any]]] = [
+    ("put_item", {"TableName": "table", "Item": item("LOCK#1")}),
+    ("get_item", {"TableName": "table", "Key": item("LOCK#1")}),
+    ("update_item", {"TableName": "table", "Key": item("LOCK#1"), "UpdateExpression": "REMOVE a"}),
+    ("delete_item", {"TableName": "table", "Key": item("LOCK#1")}),
+    ("batch_write_item", write("PLAN#1", "LOCK#1")),
+    ("batch_get_item", {"RequestItems": {"table": {"Keys": [item("PLAN#1"), item("LOCK#1")]}}}),
+    ("transact_write_items", together("PLAN#1", "LOCK#1")),
+    ("query", asked("LOCK#1")),
+    (
+        "query",
+        {
+            "TableName": "table",
+            "IndexName": "by-cluster",
+            "KeyConditionExpression": "cluster = :c",
+            "ExpressionAttributeValues": {":c": {"S": "demo"}},
+        },
+    ),
+]
+
+
+def test_each_partition_key_of_a_request_must_be_allowed(role: As, table: str) -> None:
+    api = role(
+        {
+            "Action": "dynamodb:*",
+            "Resource": f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{table}*",
+            "Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["PLAN#*"]}},
+        }
+    )("dynamodb")
+    for operation, request in ALLOWED_KEYS:
+        getattr(api, operation)(**request)
+    for operation, request in FOREIGN_KEYS:
+        with pytest.raises(api.exceptions.ClientError, match="AccessDenied"):
+            getattr(api, operation)(**request)

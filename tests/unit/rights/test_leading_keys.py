@@ -1,0 +1,107 @@
+"""Which keys of the table a function may touch, held against the keys that the adapters write."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import Any
+from unittest import mock
+
+import pytest
+from lifecycle.adapters import dynamodb
+from lifecycle.adapters.dynamodb import DynamoTable
+from lifecycle.core.operation import Lock, Operation
+
+from local.aws.strict.leading_keys import leading_keys
+from tests.unit.rights.statements import CONTROL, content, statements
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+KEY = "dynamodb:LeadingKeys"
+# They name an item, so IAM knows its key. A request that names none is not restricted at all.
+OF_AN_ITEM = {
+    f"dynamodb:{one}Item" for one in ("Get", "Put", "Update", "Delete", "BatchGet", "BatchWrite")
+}
+OF_PLANS = ("TellPlan", "FailPlan", "PlanScale")
+# As the API names executions, and as the console does.
+NAMES = ("demo.plan.k", str(uuid.uuid4()))
+
+
+def patterns(function: str) -> list[str]:
+    """Keys that the function's statements with a condition on them allow."""
+    return [
+        pattern
+        for statement in statements(CONTROL)
+        if statement.owner == function
+        for pattern in statement.content.get("Condition", {})
+        .get("ForAllValues:StringLike", {})
+        .get(KEY, [])
+    ]
+
+
+def keys(act: Any) -> set[str]:
+    """Partition keys of every request that ``act`` makes on a table."""
+    api = mock.MagicMock()
+    api.get_item.return_value = {}
+    api.exceptions.ConditionalCheckFailedException = KeyError
+    declared = content()["Resources"]["Table"]["Properties"]
+    with mock.patch.object(dynamodb, "client", return_value=api):
+        act(DynamoTable("table"))
+    return {
+        key for call in api.method_calls for key in leading_keys(call.kwargs, lambda _: declared)
+    }
+
+
+def operation(name: str, machine: str) -> Operation:
+    return Operation(name, f"arn:aws:states:::execution:{name}", "demo", machine, "now")
+
+
+def recorded(name: str, machine: str) -> set[str]:
+    """Keys of an operation's record, as its machine's functions read and write it."""
+    one = operation(name, machine)
+
+    def act(table: DynamoTable) -> None:
+        table.find(one.operation_id, machine)
+        table.begin(one, now=NOW)
+        table.progress(one, step="a step", detail="", now=NOW)
+        table.end(one, result="SUCCEEDED", report_key="key", now=NOW)
+
+    return keys(act)
+
+
+def allowed(function: str, found: set[str]) -> set[str]:
+    return {key for key in found if any(fnmatchcase(key, one) for one in patterns(function))}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("function", OF_PLANS)
+def test_a_plans_functions_reach_its_record_whatever_the_execution_is_called(
+    function: str, name: str
+) -> None:
+    found = recorded(name, "plan")
+    assert len(found) == 1
+    assert allowed(function, found) == found
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("function", OF_PLANS)
+def test_a_plans_functions_reach_neither_a_lock_nor_another_machines_record(
+    function: str, name: str
+) -> None:
+    lock = keys(lambda table: table.take(Lock("demo", "arn", name, 1), now=0))
+    others = lock.union(*(recorded(name, one) for one in ("provision", "scale", "teardown")))
+    assert len(others) == 2
+    assert allowed(function, others) == set()
+
+
+def test_whoever_may_delete_an_empty_stack_takes_its_lock_and_nothing_else() -> None:
+    lock = keys(lambda table: table.take(Lock("demo", "discard:x", "x", 1), now=0))
+    assert allowed("DiscardPlan", lock) == lock
+    assert allowed("DiscardPlan", recorded("x", "plan") | recorded("x", "scale")) == set()
+
+
+def test_a_condition_on_keys_stands_only_where_a_request_has_keys() -> None:
+    conditioned = [one for one in statements(CONTROL) if KEY in str(one.content)]
+    assert {one.owner for one in conditioned} >= {*OF_PLANS, "DiscardPlan", "JudgeHealth"}
+    for statement in conditioned:
+        assert set(statement.actions) <= OF_AN_ITEM, str(statement)
