@@ -32,11 +32,18 @@ def check(config: LocalConfig) -> None:
 
 
 def _platform() -> list[str]:
-    if platform.system() == "Linux":
-        return []
-    return [
-        f"Linux is needed, this is {platform.system()}: every task has its own loopback address."
-    ]
+    problems = []
+    if platform.system() != "Linux":
+        problems.append(
+            f"Linux is needed, this is {platform.system()}: every task has its own loopback"
+            " address."
+        )
+    if platform.machine() != "x86_64":
+        problems.append(
+            f"x86_64 is needed, this is {platform.machine()}: the layers of the functions are built"
+            " for what the template declares."
+        )
+    return problems
 
 
 def _postgres() -> list[str]:

@@ -1,7 +1,7 @@
 """Where the PostgreSQL server comes from: a package of PyPI, or one that this machine has anyway.
 
 TLS ends in our own front, so a server without OpenSSL serves. The package is pinned by hash in
-`requirements/local.txt`; it holds binaries for Linux with glibc, x86_64 and aarch64.
+`requirements/local.txt`; it holds binaries for Linux with glibc.
 """
 
 from __future__ import annotations
