@@ -7,6 +7,8 @@ state, but the API through `Instance.client` is the better window: it is what us
 
 from __future__ import annotations
 
+import functools
+import threading
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -47,20 +49,32 @@ class Instance:
         Hosts are never prefixed: `StartSyncExecution` and `DiscoverInstances` would otherwise go
         to `sync-127.…` and `data-127.…`, which do not exist.
         """
-        return _session().client(
-            service,
-            endpoint_url=self.config.aws_endpoint,
-            config=Config(
-                inject_host_prefix=False,
-                retries={"total_max_attempts": 3, "mode": "standard"},
-                connect_timeout=5,
-                read_timeout=60,
-            ),
-        )
+        # Clients are safe to share between threads, a session is not while it makes one. Each costs
+        # as much as a hundred calls.
+        with _making:
+            return _client(service, self.config.aws_endpoint)
 
 
+_making = threading.Lock()
+
+
+@functools.cache
+def _client(service: str, endpoint: str) -> Any:
+    return _session().client(
+        service,
+        endpoint_url=endpoint,
+        config=Config(
+            inject_host_prefix=False,
+            retries={"total_max_attempts": 3, "mode": "standard"},
+            connect_timeout=5,
+            read_timeout=60,
+            max_pool_connections=50,
+        ),
+    )
+
+
+@functools.cache
 def _session() -> Any:
-    # Sessions are not safe to share between threads while clients are being made.
     return boto3.session.Session(
         aws_access_key_id=ACCESS_KEY_ID,
         aws_secret_access_key=SECRET_ACCESS_KEY,

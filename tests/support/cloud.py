@@ -69,10 +69,15 @@ class Cloud:
             "aws_access_key_id": found["accessKeyId"],
             "aws_secret_access_key": found["secretAccessKey"],
         }
+        self._clients: dict[str, Any] = {}
         self.machine: str = found["stateMachines"]["provision"]
 
     def client(self, service: str) -> Any:
-        return boto3.client(service, **self._client)  # type: ignore[call-overload]
+        if service not in self._clients:
+            self._clients[service] = boto3.client(  # type: ignore[call-overload]
+                service, **self._client
+            )
+        return self._clients[service]
 
     def start(self, request: Any, machine: str = "provision", name: str = "") -> str:
         """Start a machine as the console would; gives the execution's ARN."""
