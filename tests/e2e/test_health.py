@@ -6,6 +6,7 @@ Database, tasks, load balancers and schedules are what they always are on this m
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -119,9 +120,20 @@ class Cluster:
 
     def listed(self) -> list[Any]:
         """Brokers in the topology that the broker with the lowest id shows."""
-        address = self.tasks()[0]["address"]
-        with urllib.request.urlopen(f"http://{address}:8080/v2/topology", timeout=5) as answer:
+        request = urllib.request.Request(
+            f"http://{self.tasks()[0]['address']}:8080/v2/topology",
+            headers={"Authorization": self._authorization()},
+        )
+        with urllib.request.urlopen(request, timeout=5) as answer:
             return list(json.load(answer)["brokers"])
+
+    def _authorization(self) -> str:
+        secret = self.client("secretsmanager").get_secret_value(
+            SecretId=self.outputs["AdminUserSecretArn"]
+        )
+        user = json.loads(secret["SecretString"])
+        pair = f"{user['username']}:{user['password']}".encode()
+        return f"Basic {base64.b64encode(pair).decode()}"
 
     def set_count(self, service: str, count: int) -> None:
         self.client("ecs").update_service(cluster=STACK, service=service, desiredCount=count)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.config import CONTROL_STACK
-from tests.support.cloud import Cloud
+from tests.support.cloud import Cloud, other_retention
 
 if TYPE_CHECKING:
     from local.component import Instance
@@ -20,7 +20,7 @@ STACK = f"{CONTROL_STACK}-demo"
 class Plans(Cloud):
     """A running instance whose plan and provision machines are driven with boto3."""
 
-    def run(self, verb: str, given: Any) -> dict[str, Any]:
+    def outcome(self, verb: str, given: Any) -> dict[str, Any]:
         """Run one machine to its end; its output, or its error and cause."""
         name = f"{given['clusterName']}.{verb}.{uuid.uuid4().hex[:8]}"
         found = self.ended(self.start(given, verb, name))
@@ -32,7 +32,7 @@ class Plans(Cloud):
         return self.planned({"parameters": parameters}, cluster)
 
     def planned(self, provision: dict[str, Any], cluster: str = "demo") -> dict[str, Any]:
-        answer = self.run("plan", {"clusterName": cluster, "provision": provision})
+        answer = self.outcome("plan", {"clusterName": cluster, "provision": provision})
         assert "plan" in answer, answer
         return dict(answer["plan"])
 
@@ -68,17 +68,18 @@ def plans(instance: Instance) -> Plans:
 
 
 def test_a_plan_is_made_looked_at_and_applied(plans: Plans) -> None:
-    before = plans.counts("demo")
-    plan = plans.plan(LogRetentionDays=90)
+    before, was = plans.counts("demo"), plans.retention()
+    days = other_retention(plans)
+    plan = plans.plan(LogRetentionDays=days)
     assert (plan["status"], plan["kind"]) == ("READY", "update")
     assert plan["counts"]["replace"] == plan["counts"]["remove"] == 0
     text = plans.stored(plan["textKey"])
-    assert "LogRetentionDays: '30' -> '90'" in text
+    assert f"LogRetentionDays: '{was}' -> '{days}'" in text
     assert "OrchestrationLogGroup (AWS::Logs::LogGroup) is changed in place" in text
-    assert plans.retention() == 30
-    applied = plans.run("provision", plan["apply"])
+    assert plans.retention() == was
+    applied = plans.outcome("provision", plan["apply"])
     assert applied["result"] == "SUCCEEDED", applied
-    assert plans.retention() == 90
+    assert plans.retention() == days
     assert plans.counts("demo") == before
     assert plans.locks() == []
 
@@ -94,30 +95,32 @@ def test_tags_are_planned_set_kept_and_taken_away(plans: Plans) -> None:
     plan = plans.planned({"tags": {"cost-center": "4711"}})
     assert "cost-center: none -> '4711'" in plans.stored(plan["textKey"])
     assert plan["counts"]["replace"] == plan["counts"]["remove"] == 0
-    assert "error" not in plans.run("provision", plan["apply"])
+    assert "error" not in plans.outcome("provision", plan["apply"])
     assert [found["cost-center"] for found in plans.tags()] == ["4711", "4711"]
 
-    unrelated = {"clusterName": "demo", "parameters": {"LogRetentionDays": 120}}
-    assert "error" not in plans.run("provision", unrelated)
+    days = {"LogRetentionDays": other_retention(plans)}
+    unrelated = {"clusterName": "demo", "parameters": days}
+    assert "error" not in plans.outcome("provision", unrelated)
     assert [found["cost-center"] for found in plans.tags()] == ["4711", "4711"]
 
     removal = {"clusterName": "demo", "tags": {"cost-center": None}}
-    assert "error" not in plans.run("provision", removal)
+    assert "error" not in plans.outcome("provision", removal)
     assert not any("cost-center" in found for found in plans.tags())
     assert plans.tags()[0]["camunda:cluster"] == "demo"
     assert set(plans.client("ecs").list_tasks(cluster=STACK)["taskArns"]) == tasks
 
 
 def test_a_stale_plan_is_refused_by_what_differs(plans: Plans) -> None:
-    plan = plans.plan(LogRetentionDays=60)
+    days = other_retention(plans)
+    plan = plans.plan(LogRetentionDays=days)
     plans.set_connectors(2)
     try:
-        refused = plans.run("provision", plan["apply"])
+        refused = plans.outcome("provision", plan["apply"])
     finally:
         plans.set_connectors(1)
     assert refused["error"] == "PlanStale", refused
     assert "ConnectorsService: planned at 1, now 2" in refused["cause"]
-    assert plans.retention() != 60
+    assert plans.retention() != days
     assert plans.locks() == []
 
 
@@ -138,7 +141,7 @@ def test_a_change_set_of_another_tool_is_refused(plans: Plans) -> None:
     )["Id"]
     try:
         for named in (foreign, "by-hand"):
-            refused = plans.run("provision", {"clusterName": "demo", "changeSet": named})
+            refused = plans.outcome("provision", {"clusterName": "demo", "changeSet": named})
             assert refused["error"] == "PlanUnknown", refused
     finally:
         cloudformation.delete_change_set(ChangeSetName=foreign)
@@ -146,7 +149,7 @@ def test_a_change_set_of_another_tool_is_refused(plans: Plans) -> None:
 
 
 def test_a_refused_plan_leaves_its_report_and_no_change_set(plans: Plans) -> None:
-    refused = plans.run(
+    refused = plans.outcome(
         "plan", {"clusterName": "demo", "provision": {"parameters": {"DatabaseName": "other"}}}
     )
     assert refused["error"] == "ChangeSetRefused", refused

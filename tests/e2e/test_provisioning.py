@@ -116,6 +116,7 @@ def test_a_broker_that_dies_while_starting_is_replaced(cloud: Cloud) -> None:
     assert ended["status"] == "SUCCEEDED", ended
     assert cloud.counts("second")["orchestration-cluster"] == (3, 3)
     assert cloud.healthy()
+    cloud.run("teardown", {"clusterName": "second", "confirm": "second"})
 
 
 def test_a_new_image_is_moved_to_one_broker_at_a_time(cloud: Cloud) -> None:

@@ -69,13 +69,9 @@ class Scaling(Cloud):
         found = self.client("ecs").describe_services(cluster=STACK, services=[SERVICE])
         return dict(found["services"][0])
 
-    def given(self, count: int) -> None:
-        """Start a case with so many brokers, whatever a case before left."""
-        if self.counts("demo")[SERVICE] != (count, count) or sorted(self.brokers()) != [
-            *range(count)
-        ]:
-            assert self.scale(count).get("result") == "SUCCEEDED"
-        self.settled(count)
+    def given(self, brokers: int) -> None:
+        super().given(brokers)
+        self.settled(brokers)
 
     def settled(self, count: int) -> None:
         assert eventually(lambda: self.counts("demo")[SERVICE] == (count, count), 30)

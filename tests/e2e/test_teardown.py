@@ -41,7 +41,7 @@ class Clusters(Cloud):
         name = f"{request['clusterName']}.{machine}.{uuid.uuid4().hex[:8]}"
         return self.start(request, machine, name)
 
-    def run(self, machine: str, request: dict[str, Any]) -> dict[str, Any]:
+    def outcome(self, machine: str, request: dict[str, Any]) -> dict[str, Any]:
         return self.ended(self.begin(machine, request), 240)
 
     def tasks(self, cluster: str) -> list[str]:
@@ -74,6 +74,7 @@ def clusters(instance: Instance) -> Clusters:
 
 
 def test_the_control_plane_stays_while_a_cluster_lives(clusters: Clusters) -> None:
+    clusters.given_standing()
     cloudformation = clusters.client("cloudformation")
     with pytest.raises(ClientError, match=f"imported by stack {CONTROL_STACK}-"):
         cloudformation.delete_stack(StackName=CONTROL_STACK)
@@ -83,7 +84,9 @@ def test_the_control_plane_stays_while_a_cluster_lives(clusters: Clusters) -> No
 
 
 def test_telling_changes_nothing_and_names_what_stays(clusters: Clusters) -> None:
-    ended = clusters.run("teardown", {"clusterName": "demo", "dryRun": True})
+    clusters.given_standing()
+    clusters.told()
+    ended = clusters.outcome("teardown", {"clusterName": "demo", "dryRun": True})
     assert ended["status"] == "SUCCEEDED", ended
     plan = json.loads(ended["output"])
     outputs = clusters.outputs(f"{CONTROL_STACK}-demo")
@@ -98,12 +101,15 @@ def test_telling_changes_nothing_and_names_what_stays(clusters: Clusters) -> Non
 
 
 def test_a_name_typed_wrong_removes_nothing(clusters: Clusters) -> None:
-    ended = clusters.run("teardown", {"clusterName": "demo", "confirm": "Demo"})
+    clusters.given_standing()
+    ended = clusters.outcome("teardown", {"clusterName": "demo", "confirm": "Demo"})
     assert (ended["status"], ended["error"]) == ("FAILED", "InvalidRequest")
     assert clusters.healthy()
 
 
 def test_of_two_starts_one_removes_it_and_the_other_is_told(clusters: Clusters) -> None:
+    clusters.given_standing()
+    kept_before = set(clusters.buckets("demo"))
     before = clusters.outputs(f"{CONTROL_STACK}-demo")
     clusters.client("s3").put_object(
         Bucket=before["NodeIdBucketName"], Key="0.json", Body=b"a lease"
@@ -120,7 +126,8 @@ def test_of_two_starts_one_removes_it_and_the_other_is_told(clusters: Clusters) 
     assert clusters.locks() == []
 
     # What holds data is kept, the database as a snapshot.
-    assert set(clusters.buckets("demo")) == {before["NodeIdBucketName"], before["BackupBucketName"]}
+    assert {before["NodeIdBucketName"], before["BackupBucketName"]} <= kept_before
+    assert set(clusters.buckets("demo")) == kept_before
     systems = clusters.client("efs").describe_file_systems()["FileSystems"]
     assert before["FileSystemId"] in {one["FileSystemId"] for one in systems}
     output = json.loads(ended[1]["output"])
@@ -149,7 +156,8 @@ def test_of_two_starts_one_removes_it_and_the_other_is_told(clusters: Clusters) 
 
 
 def test_where_there_is_nothing_the_same_input_succeeds(clusters: Clusters) -> None:
-    ended = clusters.run("teardown", TEARDOWN)
+    clusters.given_gone()
+    ended = clusters.outcome("teardown", TEARDOWN)
     assert ended["status"] == "SUCCEEDED", ended
     assert "There is no stack" in json.loads(ended["output"])["plan"]["text"]
 
@@ -157,10 +165,11 @@ def test_where_there_is_nothing_the_same_input_succeeds(clusters: Clusters) -> N
 def test_a_new_cluster_of_that_name_finds_neither_old_leases_nor_old_data(
     clusters: Clusters,
 ) -> None:
+    clusters.given_gone()
     old = set(clusters.buckets("demo"))
     systems = clusters.client("efs").describe_file_systems()["FileSystems"]
     old_systems = {one["FileSystemId"] for one in systems}
-    ended = clusters.run("provision", PROVISION)
+    ended = clusters.outcome("provision", PROVISION)
     assert ended["status"] == "SUCCEEDED", ended
     now = clusters.outputs(f"{CONTROL_STACK}-demo")
     assert now["NodeIdBucketName"] not in old
@@ -172,6 +181,7 @@ def test_a_new_cluster_of_that_name_finds_neither_old_leases_nor_old_data(
 
 
 def test_an_operation_that_is_stopped_is_told_to_have_ended_so(clusters: Clusters) -> None:
+    clusters.given_standing()
     clusters.told()
     execution = clusters.begin("teardown", TEARDOWN)
     assert eventually(lambda: clusters.locks() != [], 30)
@@ -194,7 +204,7 @@ def test_an_operation_that_is_stopped_is_told_to_have_ended_so(clusters: Cluster
     )
     report = json.load(clusters.client("s3").get_object(Bucket=bucket, Key=key)["Body"])
     assert "True now: " in report["cause"]
-    assert clusters.run("teardown", TEARDOWN)["status"] == "SUCCEEDED"
+    assert clusters.outcome("teardown", TEARDOWN)["status"] == "SUCCEEDED"
     assert not clusters.standing("demo")
 
 
@@ -205,7 +215,7 @@ def test_a_trial_leaves_nothing_at_all(clusters: Clusters) -> None:
         "secrets": names(clusters),
         "groups": groups(clusters),
     }
-    ended = clusters.run("provision", {"clusterName": "try", "parameters": {"Trial": True}})
+    ended = clusters.outcome("provision", {"clusterName": "try", "parameters": {"Trial": True}})
     assert ended["status"] == "SUCCEEDED", ended
     stack = clusters.client("cloudformation").describe_stacks(StackName=f"{CONTROL_STACK}-try")[
         "Stacks"
@@ -227,7 +237,7 @@ def test_a_trial_leaves_nothing_at_all(clusters: Clusters) -> None:
         if resource["ResourceType"] == "AWS::KMS::Key"
     ]
 
-    ended = clusters.run("teardown", {"clusterName": "try", "confirm": "try"})
+    ended = clusters.outcome("teardown", {"clusterName": "try", "confirm": "try"})
     assert ended["status"] == "SUCCEEDED", ended
     assert json.loads(ended["output"])["plan"]["kept"] == []
     assert not clusters.standing("try")
