@@ -132,8 +132,12 @@ class Cloud:
 
     def clusters(self) -> set[str]:
         """Names of the clusters that have a stack."""
-        prefix = f"{CONTROL_STACK}-"
-        return {name.removeprefix(prefix) for name in self.stacks() if name.startswith(prefix)}
+        return {
+            output["OutputValue"]
+            for stack in self.client("cloudformation").describe_stacks()["Stacks"]
+            for output in stack.get("Outputs", [])
+            if output["OutputKey"] == "ClusterName"
+        }
 
     def given(self, brokers: int) -> None:
         """Start a case with so many brokers of `demo`, whatever a case before left."""
