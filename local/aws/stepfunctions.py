@@ -21,6 +21,7 @@ def install() -> None:
     engine.run_execution = _with_timeout(engine.run_execution)
     engine.fail_execution = _only_while_running(engine.fail_execution)
     engine.call_lambda = _as_the_machines_role(engine.call_lambda)
+    engine.error_matches = _terminal_errors_are_not_known(engine.error_matches)
 
 
 def _idempotent(own: Any) -> Any:
@@ -96,6 +97,20 @@ def _only_while_running(own: Any) -> Any:
             own(execution, error, cause)
 
     return fail
+
+
+def _terminal_errors_are_not_known(own: Any) -> Any:
+    """No wildcard retries or catches an error that ends the execution; only its name does.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+    """
+
+    def matches(names: list[str], error: str) -> bool:
+        if error in {"States.DataLimitExceeded", "States.Runtime"}:
+            return error in names
+        return bool(own(names, error))
+
+    return matches
 
 
 _role: contextvars.ContextVar[str | None] = contextvars.ContextVar("role", default=None)
