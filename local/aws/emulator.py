@@ -169,6 +169,7 @@ stepfunctions = Names(
     "fail_execution",
     "invoke_resource",
     "resolve_state_machine_arn",
+    "run_distributed_map",
     "run_execution",
     "start_execution",
     "state_machines",

@@ -165,3 +165,9 @@ def role_allows(role_arn: str, action: str, resource: str) -> bool:
         *iam_evaluator.permissions_boundary(iam.roles, name, ACCOUNT_ID),
     ).decision
     return bool(decision == "Allow")
+
+
+def role_trusts(role_arn: str, service: str) -> bool:
+    """Whether a role exists and may be assumed by an AWS service."""
+    role = iam.roles.get(role_arn.rpartition("/")[2])
+    return role is not None and service in json.dumps(role["AssumeRolePolicyDocument"])
