@@ -126,12 +126,16 @@ ecs = Names(
     "tasks",
     "update_service",
 )
-eventbridge = Names("ministack.services.eventbridge", "invoke_target")
+eventbridge = Names("ministack.services.eventbridge", "dispatch_to_lambda", "invoke_target")
 iam = Names("ministack.services.iam", "roles")
 lambda_svc = Names(
     "ministack.services.lambda_svc",
     "execute_function_warm",
+    "execution_record_for_config",
     "functions",
+    "get_base_func_record_for_ref",
+    "get_func_record_for_ref",
+    "invoke",
     "resolve_layer_zip",
     "throttle_response",
 )
@@ -151,11 +155,21 @@ stepfunctions = Names(
     "ministack.services.stepfunctions",
     "ExecutionError",
     "add_event",
+    "apply_state_assign",
     "call_lambda",
     "emit_execution_status_event",
+    "error_matches",
+    "execute_choice",
+    "execute_map",
+    "execute_parallel",
+    "execute_pass",
+    "execute_task",
+    "execute_wait",
     "executions",
     "fail_execution",
+    "invoke_resource",
     "resolve_state_machine_arn",
+    "run_distributed_map",
     "run_execution",
     "start_execution",
     "state_machines",

@@ -22,6 +22,7 @@ _ON_TASKS = {
     "UpdateTaskProtection": "tasks",
     "GetTaskProtection": "tasks",
 }
+_LISTED_IN_RDS = {"DescribeDBClusters": "cluster", "DescribeDBInstances": "db"}
 _ON_CLUSTER = {"DescribeClusters", "ListServices", "UpdateCluster", "DeleteCluster"}
 
 
@@ -53,6 +54,10 @@ def _as_on_aws(own: Any) -> Any:
             named = (rest[0].get("FileSystemId") or [""])[0]
             prefix = f"arn:aws:elasticfilesystem:{REGION}:{ACCOUNT_ID}:file-system/"
             return prefix + named if named else "*"
+        if service == "rds" and found == "*":
+            # To list is to name all, as AWS's denials say: "on resource: arn:aws:rds:…:db:*".
+            kind = _LISTED_IN_RDS.get((rest[0].get("Action") or [""])[0])
+            return f"arn:aws:rds:{REGION}:{ACCOUNT_ID}:{kind}:*" if kind else "*"
         if service == "logs" and found == "*":
             # What AWS names in a denial of DescribeLogGroups.
             return f"arn:aws:logs:{REGION}:{ACCOUNT_ID}:log-group::log-stream:"
@@ -160,3 +165,9 @@ def role_allows(role_arn: str, action: str, resource: str) -> bool:
         *iam_evaluator.permissions_boundary(iam.roles, name, ACCOUNT_ID),
     ).decision
     return bool(decision == "Allow")
+
+
+def role_trusts(role_arn: str, service: str) -> bool:
+    """Whether a role exists and may be assumed by an AWS service."""
+    role = iam.roles.get(role_arn.rpartition("/")[2])
+    return role is not None and service in json.dumps(role["AssumeRolePolicyDocument"])

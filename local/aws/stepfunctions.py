@@ -9,10 +9,6 @@ from typing import Any
 
 from local.aws.emulator import responses
 from local.aws.emulator import stepfunctions as engine
-from local.aws.iam import role_allows
-from local.config import ACCOUNT_ID, REGION
-
-_FUNCTION_PREFIX = f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:"
 
 
 def install() -> None:
@@ -20,7 +16,7 @@ def install() -> None:
     engine.start_execution = _idempotent(engine.start_execution)
     engine.run_execution = _with_timeout(engine.run_execution)
     engine.fail_execution = _only_while_running(engine.fail_execution)
-    engine.call_lambda = _as_the_machines_role(engine.call_lambda)
+    engine.error_matches = _terminal_errors_are_not_known(engine.error_matches)
 
 
 def _idempotent(own: Any) -> Any:
@@ -58,7 +54,6 @@ def _with_timeout(own: Any) -> Any:
             seconds = json.loads(machine["definition"]).get("TimeoutSeconds") if machine else None
         except ValueError:
             seconds = None
-        _role.set(machine["roleArn"] if machine else None)
         if seconds is None:
             own(arn)
             return
@@ -98,21 +93,15 @@ def _only_while_running(own: Any) -> Any:
     return fail
 
 
-_role: contextvars.ContextVar[str | None] = contextvars.ContextVar("role", default=None)
+def _terminal_errors_are_not_known(own: Any) -> Any:
+    """No wildcard retries or catches an error that ends the execution; only its name does.
 
+    https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+    """
 
-def _as_the_machines_role(own: Any) -> Any:
-    """Functions are invoked with the rights of the machine's role; the engine asks nobody."""
+    def matches(names: list[str], error: str) -> bool:
+        if error in {"States.DataLimitExceeded", "States.Runtime"}:
+            return error in names
+        return bool(own(names, error))
 
-    def call(function: str, event: Any) -> Any:
-        role = _role.get()
-        arn = function if function.startswith("arn:") else f"{_FUNCTION_PREFIX}{function}"
-        if role and not role_allows(role, "lambda:InvokeFunction", arn):
-            raise engine.ExecutionError(
-                "Lambda.AWSLambdaException",
-                f"{role} is not authorized to perform: lambda:InvokeFunction on resource: {arn}"
-                " (Service: AWSLambda; Status Code: 403; Error Code: AccessDeniedException)",
-            )
-        return own(function, event)
-
-    return call
+    return matches

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -143,6 +143,12 @@ def test_a_wrong_signature_and_an_unknown_key_are_refused(
 def test_a_route_that_does_not_exist_is_a_problem_document_too(deployed: Deployed) -> None:
     is_problem(deployed.root.ask("GET", "/nowhere"), 403)
     is_problem(deployed.root.ask("PATCH", "/clusters/demo"), 403)
+
+
+def test_outside_the_stage_api_gateway_answers_in_its_own_words(deployed: Deployed) -> None:
+    outside = replace(deployed.root, url=deployed.root.url.replace("/v1/", "/v2/"))
+    answer = outside.ask("GET", "/clusters")
+    assert (answer.status, answer.document) == (403, {"message": "Forbidden"})
 
 
 @pytest.mark.parametrize("person", POLICIES)

@@ -187,6 +187,20 @@ class TestCleaner:
         assert not world.cleaner.clean_up(recorded(kind))["released"]
         assert "demo" in world.table.locks
 
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_an_event_that_comes_twice_and_late_does_nothing_to_the_next_operation(
+        self, world: World, kind: str
+    ) -> None:
+        begin(world)
+        world.cleaner.clean_up(recorded(kind))
+        begin(world, operation(2))
+        told = len(world.events.sent)
+        ended = dict(world.table.records[OPERATION.operation_id])
+        assert not world.cleaner.clean_up(recorded(kind))["released"]
+        assert world.table.locks["demo"].owner == operation(2).execution_arn
+        assert len(world.events.sent) == told
+        assert world.table.records[OPERATION.operation_id] == ended
+
     def test_an_operation_that_goes_on_after_its_end_can_be_ended_again(self, world: World) -> None:
         begin(world)
         world.cleaner.clean_up(recorded("aborted"))

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from local.component import Instance
 
-PENDING: Final[Mapping[str, str]] = {}
+PENDING: Final[Mapping[str, str]] = {
+    "sleeping-functions": "no retry of ours lasts until a function in the VPC is awake",
+}
 """Rules that are off, by name: which fault of ours is not mended yet."""
 
 

@@ -1,8 +1,9 @@
-"""Rules of the strict AWS about identity and quotas, seen through its API by a role's session."""
+"""Rules of the strict AWS about rights, quotas and executions, seen through its API."""
 
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -115,6 +116,18 @@ def test_what_is_no_quota_is_told_so(here: Instance) -> None:
         api.get_service_quota(ServiceCode="fargate", QuotaCode="L-00000000")
 
 
+def test_to_list_databases_is_to_name_all_of_them(role: As) -> None:
+    api = role(
+        {
+            "Action": ["rds:DescribeDBClusters", "rds:DescribeDBInstances"],
+            "Resource": f"arn:aws:rds:{REGION}:{ACCOUNT_ID}:cluster:*",
+        }
+    )("rds")
+    assert api.describe_db_clusters()["DBClusters"] == []
+    with pytest.raises(api.exceptions.ClientError, match="AccessDenied"):
+        api.describe_db_instances()
+
+
 @pytest.fixture(scope="module")
 def table(here: Instance) -> str:
     here.client("dynamodb").create_table(
@@ -201,3 +214,166 @@ def test_each_partition_key_of_a_request_must_be_allowed(role: As, table: str) -
     for operation, request in FOREIGN_KEYS:
         with pytest.raises(api.exceptions.ClientError, match="AccessDenied"):
             getattr(api, operation)(**request)
+
+
+def trusting(here: Instance, service: str) -> str:
+    """A new role without rights that a service may assume; gives its ARN."""
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": f"{service}.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+    role = here.client("iam").create_role(
+        RoleName=f"{service}-{uuid.uuid4().hex}", AssumeRolePolicyDocument=json.dumps(trust)
+    )
+    return str(role["Role"]["Arn"])
+
+
+def allow(here: Instance, role: str, action: str, resource: str) -> None:
+    statement = {"Effect": "Allow", "Action": action, "Resource": resource}
+    here.client("iam").put_role_policy(
+        RoleName=role.rpartition("/")[2],
+        PolicyName=action.replace(":", "-"),
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+    )
+
+
+@pytest.fixture(scope="module")
+def machine_role(here: Instance) -> str:
+    return trusting(here, "states")
+
+
+def made(here: Instance, role: str, states: dict[str, Any]) -> str:
+    """A new state machine that begins with `First`; gives its ARN."""
+    definition = {"QueryLanguage": "JSONata", "StartAt": "First", "States": states}
+    machine = here.client("stepfunctions").create_state_machine(
+        name=f"machine-{uuid.uuid4().hex}", definition=json.dumps(definition), roleArn=role
+    )
+    return str(machine["stateMachineArn"])
+
+
+type Execute = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@pytest.fixture
+def execute(here: Instance, machine_role: str) -> Execute:
+    """Run a machine of these states, from `First` on, to its end."""
+
+    def run(states: dict[str, Any]) -> dict[str, Any]:
+        api = here.client("stepfunctions")
+        machine = made(here, machine_role, states)
+        arn = api.start_execution(stateMachineArn=machine)["executionArn"]
+        found: dict[str, Any] = {}
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            found = api.describe_execution(executionArn=arn)
+            if found["status"] != "RUNNING":
+                break
+            time.sleep(0.05)
+        return found
+
+    return run
+
+
+def text(length: int) -> str:
+    """An expression whose value is a JSON string of so many bytes."""
+    return f"{{% $pad('', {length - 2}, 'x') %}}"
+
+
+END = {"Type": "Succeed"}
+
+
+def test_a_state_gives_the_next_one_at_most_256_kib(execute: Execute) -> None:
+    def first(length: int) -> dict[str, Any]:
+        return {"First": {"Type": "Pass", "Output": text(length), "Next": "End"}, "End": END}
+
+    assert execute(first(256 * 1024))["status"] == "SUCCEEDED"
+    ended = execute(first(256 * 1024 + 1))
+    assert (ended["status"], ended["error"]) == ("FAILED", "States.DataLimitExceeded")
+
+
+def test_variables_that_a_state_assigns_have_at_most_256_kib(execute: Execute) -> None:
+    halves = {"a": text(130 * 1024), "b": text(130 * 1024)}
+    both = {"First": {"Type": "Pass", "Assign": halves, "Next": "End"}, "End": END}
+    assert execute(both)["error"] == "States.DataLimitExceeded"
+    one_by_one = {
+        "First": {"Type": "Pass", "Assign": {"a": halves["a"]}, "Next": "Second"},
+        "Second": {"Type": "Pass", "Assign": {"b": halves["b"]}, "Next": "End"},
+        "End": END,
+    }
+    assert execute(one_by_one)["status"] == "SUCCEEDED"
+
+
+def test_no_wildcard_catches_what_is_too_large(execute: Execute) -> None:
+    def first(caught: str) -> dict[str, Any]:
+        branch = {"StartAt": "Large", "States": {"Large": {"Type": "Pass", "End": True}}}
+        branch["States"]["Large"]["Output"] = text(256 * 1024 + 1)  # type: ignore[index]
+        return {
+            "First": {
+                "Type": "Parallel",
+                "Branches": [branch],
+                "Catch": [{"ErrorEquals": [caught], "Next": "End"}],
+                "Next": "End",
+            },
+            "End": END,
+        }
+
+    assert execute(first("States.ALL"))["error"] == "States.DataLimitExceeded"
+    assert execute(first("States.DataLimitExceeded"))["status"] == "SUCCEEDED"
+
+
+def test_a_machine_may_only_what_its_role_may(
+    here: Instance, machine_role: str, execute: Execute
+) -> None:
+    function = f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:any"
+    calling = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::lambda:invoke",
+        "TimeoutSeconds": 10,
+        "Arguments": {"FunctionName": function, "Payload": {}},
+        "End": True,
+    }
+    assert (
+        "not authorized to perform: lambda:InvokeFunction" in execute({"First": calling})["cause"]
+    )
+    child = made(here, machine_role, {"First": {"Type": "Succeed"}})
+    starting = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::aws-sdk:sfn:startSyncExecution",
+        "TimeoutSeconds": 10,
+        "Arguments": {"StateMachineArn": child},
+        # Whoever was started by it, the machine goes on with its own rights.
+        "Next": "Then",
+    }
+    states = {"First": starting, "Then": calling}
+    assert execute(states)["error"] == "Sfn.AccessDeniedException"
+    allow(here, machine_role, "states:StartSyncExecution", child)
+    assert execute(states)["error"] == "Lambda.AWSLambdaException"
+
+
+def test_an_event_reaches_a_machine_only_with_a_role_that_may_start_it(
+    here: Instance, machine_role: str
+) -> None:
+    machines = [made(here, machine_role, {"First": {"Type": "Succeed"}}) for _ in range(3)]
+    roles = [trusting(here, service) for service in ("events", "events", "scheduler")]
+    for role, machine in ((roles[0], machines[0]), (roles[2], machines[2])):
+        allow(here, role, "states:StartExecution", machine)
+    events, states = here.client("events"), here.client("stepfunctions")
+    events.put_rule(Name="all", EventPattern=json.dumps({"source": ["test"]}))
+    # Told last, so that the others were refused when it has arrived.
+    targets = [{"Id": str(n), "Arn": machines[n], "RoleArn": roles[n]} for n in (1, 2, 0)]
+    events.put_targets(Rule="all", Targets=targets)
+    events.put_events(Entries=[{"Source": "test", "DetailType": "any", "Detail": "{}"}])
+
+    def started(machine: str) -> int:
+        return len(states.list_executions(stateMachineArn=machine)["executions"])
+
+    deadline = time.monotonic() + 10
+    while not started(machines[0]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [started(machine) for machine in machines] == [1, 0, 0]
