@@ -369,13 +369,21 @@ class Scaling(RuleBasedStateMachine):
             self.running = None
 
 
-Scaling.TestCase.settings = settings(
-    max_examples=150,
+SETTINGS = settings(
+    max_examples=100,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-TestScaling = Scaling.TestCase
+
+
+class TestScaling(Scaling.TestCase):
+    settings = SETTINGS
+
+
+@pytest.mark.long
+class TestScalingAtLength(Scaling.TestCase):
+    settings = settings(SETTINGS, max_examples=1000)
 
 
 @pytest.mark.parametrize("change", Change)

@@ -25,6 +25,7 @@ import moto.stepfunctions.parser.asl.component.state.exec.state_task.lambda_eval
 import moto.stepfunctions.parser.asl.jsonata.jsonata as bridge
 import pytest
 import yaml
+from jsonata.utils import Utils
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
     WaitFunction,
 )
@@ -119,12 +120,13 @@ def _parsed(expression: str) -> Any:
     return parsed
 
 
-def _holds_null(value: Any) -> bool:
+def _null(value: Any) -> Any:
+    """The same with JSONata's null for ``None``, which would be its "undefined"."""
     if isinstance(value, dict):
-        return any(_holds_null(one) for one in value.values())
+        return {name: _null(one) for name, one in value.items()}
     if isinstance(value, list):
-        return any(_holds_null(one) for one in value)
-    return value is None
+        return [_null(one) for one in value]
+    return Utils.NULL_VALUE if value is None else value
 
 
 def _evaluate(expression: str) -> Any:
@@ -143,9 +145,7 @@ def _evaluate(expression: str) -> Any:
             value, end = _JSON.raw_decode(expression, declared.end())
         except ValueError:
             break
-        if _holds_null(value):
-            break  # bound, None would be JSONata's "undefined"
-        bound[declared[1]], at = value, end + 1
+        bound[declared[1]], at = _null(value), end + 1
     return _parsed(found[0] + expression[at:]).evaluate(None, bound)
 
 

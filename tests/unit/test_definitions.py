@@ -17,7 +17,9 @@ import jsonata
 import pytest
 import yaml
 from cfnlint import api
-from cfnlint.config import ManualArgs
+from cfnlint.config import ConfigMixIn, ManualArgs
+from cfnlint.rules import RulesCollection
+from cfnlint.runner import Runner
 
 from tools.generate_parameters import ROOT, load_template
 
@@ -25,11 +27,20 @@ DEFINITIONS = sorted(path.name.split(".")[0] for path in ROOT.glob("statemachine
 TRANSIENT = {"Lambda.ServiceException", "Lambda.TooManyRequestsException"}
 
 
+_FOR = ManualArgs(regions=["eu-central-1"], configure_rules={})
+
+
+@functools.cache
+def _rules() -> RulesCollection:
+    return Runner(ConfigMixIn(**_FOR)).rules
+
+
 @functools.cache
 def _template() -> dict[str, Any]:
     return load_template(ROOT / "template.yaml")
 
 
+@functools.cache
 def _definition(name: str) -> dict[str, Any]:
     """Read a definition with every substitution of its machine put in."""
     path = ROOT / "statemachines" / f"{name}.asl.yaml"
@@ -72,9 +83,7 @@ def _problems(definition: dict[str, Any]) -> list[str]:
             }
         }
     }
-    found = api.lint(
-        json.dumps(template), config=ManualArgs(regions=["eu-central-1"], configure_rules={})
-    )
+    found = api.lint(json.dumps(template), rules=_rules(), config=_FOR)
     return [f"{one.rule.id} {one.message}" for one in found]
 
 

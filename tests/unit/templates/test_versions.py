@@ -29,7 +29,7 @@ def versions(resources: dict[str, Any]) -> dict[str, str]:
 
 @pytest.mark.parametrize("layer", ["LifecycleLayer", "PostgresLayer", "StacksLayer"])
 def test_functions_are_published_anew_when_one_of_their_layers_changes(layer: str) -> None:
-    before, after = translated(), translated({layer: "new"})
+    before, after = _resources(), translated({layer: "new"})
     users = {
         name
         for name, resource in before.items()
@@ -42,7 +42,7 @@ def test_functions_are_published_anew_when_one_of_their_layers_changes(layer: st
 
 
 def test_every_function_is_published() -> None:
-    resources = translated()
+    resources = _resources()
     functions = {n for n, r in resources.items() if r["Type"] == "AWS::Lambda::Function"}
     assert set(versions(resources)) == functions
 

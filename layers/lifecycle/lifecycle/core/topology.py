@@ -13,11 +13,12 @@ would be dangerous: what identifies a broker, a partition or a change must be th
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import UnreadableAnswer
@@ -633,11 +634,13 @@ def _broker_id(value: object, where: str) -> BrokerId:
 
 def _member_of[E: StrEnum](enumeration: type[E], value: object) -> E:
     """Find the member that ``value`` names, in any case of letters, or ``UNKNOWN``."""
-    wanted = value.casefold() if isinstance(value, str) else None
-    for member in enumeration:
-        if member.value.casefold() == wanted:
-            return member
-    return enumeration["UNKNOWN"]
+    named = _named(enumeration).get(value.casefold()) if isinstance(value, str) else None
+    return enumeration["UNKNOWN"] if named is None else named
+
+
+@cache
+def _named[E: StrEnum](enumeration: type[E]) -> dict[str, E]:
+    return {member.value.casefold(): member for member in enumeration}
 
 
 def _time(value: object) -> datetime | None:
@@ -653,10 +656,9 @@ def _time(value: object) -> datetime | None:
 
 def _ordered[T](items: Iterable[T], identity: Callable[[T], BrokerId], where: str) -> tuple[T, ...]:
     ordered = tuple(sorted(items, key=lambda item: _rank(identity(item))))
-    counts = Counter(identity(item) for item in ordered)
-    double = [key for key, count in counts.items() if count > 1]
-    if double:
-        raise UnreadableAnswer(f"{where} lists {double[0]} more than once.")
+    for one, other in pairwise(ordered):
+        if identity(one) == identity(other):
+            raise UnreadableAnswer(f"{where} lists {identity(one)} more than once.")
     return ordered
 
 
