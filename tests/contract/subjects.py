@@ -25,14 +25,13 @@ from lifecycle.errors import ManagementUnavailable
 
 from local.processes import Process, Processes
 from tests.contract.replay import Replay
+from tests.support.blocks import block
 
 if TYPE_CHECKING:
     from lifecycle.ports import ManagementApi
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-# One block of loopback addresses per test process, so that two runs do not meet; none of those
-# that instances in other tests have.
-_BLOCK = f"127.{60 + os.getpid() % 80}"
+_BLOCK = block("contract")
 _numbers = itertools.count(1)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 
-# Below are those of people's own instances and of single brokers (tests/contract/subjects.py).
+# Below are those of people's own instances.
 _FIRST = 141
 _WORKERS = 4
 _PURPOSES = (
     "adoption",
     "commands",
+    "contract",
     "database",
     "embedded",
     "faults",
