@@ -71,7 +71,12 @@ class Names:
 
     def unblock(self, address: str, port: int) -> None:
         """Let connections through again."""
-        self._change(lambda content: content["blocked"].remove(f"{address}:{port}"))
+        blocked = f"{address}:{port}"
+
+        def let_through(content: Any) -> None:
+            content["blocked"] = [one for one in content["blocked"] if one != blocked]
+
+        self._change(let_through)
 
     def lookup(self, name: str) -> tuple[str, ...]:
         """Every address registered for `name`; empty if there is none."""

@@ -61,10 +61,10 @@ def install() -> None:
         ("AWS::EC2::SecurityGroupEgress", "IpPermissionsEgress"),
     ):
         handlers[type_name] = _security_group_rule(store)
-    _extend("AWS::EC2::VPC", _add_vpc_cidr)
-    _extend("AWS::ECS::Cluster", _add_service_connect_defaults)
-    _extend("AWS::Lambda::Function", _add_vpc_config)
-    _extend("AWS::RDS::DBCluster", _add_database_tags)
+    extend("AWS::EC2::VPC", _add_vpc_cidr)
+    extend("AWS::ECS::Cluster", _add_service_connect_defaults)
+    extend("AWS::Lambda::Function", _add_vpc_config)
+    extend("AWS::RDS::DBCluster", _add_database_tags)
     handlers["AWS::ECS::TaskDefinition"] |= {
         "create": _create_task_definition,
         "update": _update_task_definition,
@@ -202,7 +202,7 @@ def _add_database_tags(physical_id: str, properties: Properties) -> dict[str, An
     return {}
 
 
-def _extend(type_name: str, extra: Any) -> None:
+def extend(type_name: str, extra: Any) -> None:
     """Let `extra(physical_id, properties)` follow create and update and add to the attributes."""
     handlers = provisioners.RESOURCE_HANDLERS[type_name]
     own_create, own_update = handlers["create"], handlers["update"]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local.aws.emulator import rds, responses
+from local.aws.strict.database_port import is_let_in
 from local.config import ACCOUNT_ID, REGION
 from local.postgres.authority import Authority
 from local.postgres.distribution import distribution
@@ -49,6 +50,8 @@ class Cluster:
     admin: str
     password: str
     iam_enabled: bool
+    let_in: bool = True
+    """Whether its security groups let anybody reach its port."""
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> Cluster:
@@ -64,6 +67,7 @@ class Cluster:
             admin=record["MasterUsername"],
             password=record["_MasterUserPassword"],
             iam_enabled=bool(record["IAMDatabaseAuthenticationEnabled"]),
+            let_in=is_let_in(record),
         )
 
 
@@ -76,7 +80,7 @@ class PostgresComponent:
         self._instance = instance
         self._clusters = clusters or _clusters
         self._directory = instance.config.database_ca.parent
-        self._front = Front(instance.config.database_address, _PORT)
+        self._fronts = {_PORT: Front(instance.config.database_address, _PORT)}
         self._authority = Authority()
         self._servers: dict[str, tuple[Cluster, Server]] = {}
         self._failed: set[str] = set()
@@ -92,7 +96,7 @@ class PostgresComponent:
         self._remove_leftovers()
         self._distribution = distribution()
         self._instance.config.database_ca.write_bytes(self._authority.pem)
-        self._front.start()
+        self._fronts[_PORT].start()
         self._thread.start()
 
     def stop(self) -> None:
@@ -100,7 +104,8 @@ class PostgresComponent:
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
-        self._front.stop()
+        for front in self._fronts.values():
+            front.stop()
         for cluster, _ in list(self._servers.values()):
             self._remove(cluster)
 
@@ -133,8 +138,6 @@ class PostgresComponent:
                 logger.exception("no database for %s", cluster.identifier)
 
     def _create(self, cluster: Cluster) -> None:
-        if cluster.port != _PORT:
-            logger.warning("%s: only port %d is served here", cluster.identifier, _PORT)
         server = Server(
             f"postgres-{cluster.identifier}",
             distribution=self._distribution,
@@ -160,17 +163,32 @@ class PostgresComponent:
         )
         self._servers[cluster.resource_id] = (cluster, server)
         for name in names:
-            self._front.publish(name, backend)
+            if cluster.let_in:
+                self._front(cluster.port).publish(name, backend)
             self._instance.names.set(name, [self._instance.config.database_address])
+        if not cluster.let_in and cluster.port not in self._fronts:
+            # As on AWS: whoever tries gets no answer at all.
+            self._instance.names.block(self._instance.config.database_address, cluster.port)
+            logger.warning("no rule lets anybody reach the port of %s", cluster.identifier)
         logger.info("database of %s is up: %s", cluster.identifier, cluster.endpoint)
 
     def _remove(self, cluster: Cluster) -> None:
         for name in (cluster.endpoint, cluster.reader_endpoint):
-            self._front.withdraw(name)
+            if cluster.port in self._fronts:
+                self._fronts[cluster.port].withdraw(name)
             self._instance.names.remove(name)
         _, server = self._servers.pop(cluster.resource_id)
         server.remove()
         self._link(cluster).unlink(missing_ok=True)
+
+    def _front(self, port: int) -> Front:
+        """Where databases of that port are served; the deployed one from the beginning."""
+        if port not in self._fronts:
+            address = self._instance.config.database_address
+            self._fronts[port] = Front(address, port)
+            self._fronts[port].start()
+            self._instance.names.unblock(address, port)
+        return self._fronts[port]
 
     def _link(self, cluster: Cluster) -> Path:
         return self._directory / cluster.resource_id

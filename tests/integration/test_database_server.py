@@ -147,6 +147,33 @@ def test_the_component_follows_status_and_deletion(instance: Instance) -> None:
         component.stop()
 
 
+def test_a_database_is_served_on_its_own_port_and_only_where_it_is_let_in(
+    instance: Instance,
+) -> None:
+    clusters = [replace(CLUSTER, port=3306, let_in=False)]
+    component = PostgresComponent(instance, lambda: list(clusters))
+    component.start()
+    address = instance.config.database_address
+
+    def served(port: int) -> bool:
+        try:
+            socket.create_connection((address, port), 1).close()
+        except ConnectionRefusedError:
+            return False
+        return True
+
+    try:
+        assert eventually(lambda: f"{address}:3306" in instance.names.path.read_text(), 30)
+        assert not served(3306)
+        clusters.clear()
+        assert eventually(lambda: not instance.processes.survivors())
+        clusters[:] = [replace(CLUSTER, port=3306)]
+        assert eventually(lambda: served(3306), 30)
+        assert f"{address}:3306" not in instance.names.path.read_text()
+    finally:
+        component.stop()
+
+
 def test_what_a_killed_instance_left_is_removed_by_the_next(instance: Instance) -> None:
     scratch = Path("/tmp") / f"camunda-pg-left-{threading.get_native_id()}"  # noqa: S108
     (scratch / "data").mkdir(parents=True)
