@@ -73,7 +73,7 @@ class Names:
         """Let connections through again."""
         blocked = f"{address}:{port}"
 
-        def let_through(content: Any) -> None:
+        def let_through(content: _Content) -> None:
             content["blocked"] = [one for one in content["blocked"] if one != blocked]
 
         self._change(let_through)

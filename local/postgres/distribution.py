@@ -58,6 +58,22 @@ def installed() -> list[Path]:
     return [server.parent.parent for server in servers if server.is_file()]
 
 
+def copied(directory: Path, target: Path) -> Path:
+    """Copy a server below `target`, where its user can enter; gives its directory there.
+
+    A package's libraries lie beside the package, where the server looks for them from where it is.
+    """
+    package = directory.parent
+    libraries = package.with_name(f"{package.name}.libs")
+    copy = target / package.name / directory.name
+    shutil.copytree(directory, copy, symlinks=True)
+    if libraries.is_dir():
+        shutil.copytree(libraries, target / libraries.name, symlinks=True)
+    for made in (target, copy.parent, copy):
+        made.chmod(0o755)
+    return copy
+
+
 @functools.cache
 def _problem(directory: Path) -> str:
     """Why the server there does not serve; empty if it does."""

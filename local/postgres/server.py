@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
+from local.postgres.distribution import copied
+
 if TYPE_CHECKING:
     from local.processes import Process, Processes
 
@@ -217,10 +219,7 @@ class Server:
             path.stat().st_mode & stat.S_IXOTH for path in (executable, *executable.parents)
         ):
             return distribution
-        copy = self.scratch / "distribution"
-        shutil.copytree(distribution, copy, symlinks=True)
-        copy.chmod(0o755)
-        return copy
+        return copied(distribution, self.scratch / "distribution")
 
 
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}

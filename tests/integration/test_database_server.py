@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import threading
 import time
@@ -16,7 +15,7 @@ import pytest
 from local.component import Instance
 from local.config import LocalConfig
 from local.postgres.component import Cluster, PostgresComponent
-from local.postgres.distribution import distribution
+from local.postgres.distribution import copied, distribution
 from local.postgres.server import DatabaseStartFailed, Server
 from tests.support.blocks import block
 
@@ -64,9 +63,7 @@ def test_it_runs_from_a_directory_that_only_its_user_can_enter(
 ) -> None:
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
-    copy = private / "postgres"
-    shutil.copytree(distribution(), copy, symlinks=True)
-    server = make_server(instance, copy)
+    server = make_server(instance, copied(distribution(), private / "postgres"))
     try:
         server.create(admin="admin", password="secret", database="camunda")
         with server.connect("camunda") as connection:
@@ -163,13 +160,16 @@ def test_a_database_is_served_on_its_own_port_and_only_where_it_is_let_in(
         return True
 
     try:
-        assert eventually(lambda: f"{address}:3306" in instance.names.path.read_text(), 30)
+        blocked = f"{address}:3306"
+        assert eventually(
+            lambda: instance.names.path.exists() and blocked in instance.names.path.read_text(), 30
+        )
         assert not served(3306)
         clusters.clear()
         assert eventually(lambda: not instance.processes.survivors())
         clusters[:] = [replace(CLUSTER, port=3306)]
         assert eventually(lambda: served(3306), 30)
-        assert f"{address}:3306" not in instance.names.path.read_text()
+        assert blocked not in instance.names.path.read_text()
     finally:
         component.stop()
 
