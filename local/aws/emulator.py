@@ -79,17 +79,32 @@ apigateway_v1 = Names(
     "import_rest_api",
     "put_gateway_response",
 )
-cloudformation = Names("ministack.services.cloudformation", "change_sets")
-helpers = Names("ministack.services.cloudformation.helpers", "resolve_document")
+cloudformation = Names(
+    "ministack.services.cloudformation", "ACTION_HANDLERS", "change_sets", "stacks"
+)
+changesets = Names(
+    "ministack.services.cloudformation.changesets",
+    "deploy_stack_async",
+    "execute_change_set",
+    "find_change_set",
+)
+helpers = Names("ministack.services.cloudformation.helpers", "error", "p", "resolve_document")
 provisioners = Names(
     "ministack.services.cloudformation.provisioners",
     "REPLACING_PROPERTIES",
     "RESOURCE_HANDLERS",
+    "custom_named_replacement_error",
+    "replacing_change",
     "ec2_apply_tags",
     "ec2_sg_permissions",
     "sfn_definition",
 )
-stacks = Names("ministack.services.cloudformation.stacks", "runs_on_worker_thread")
+stacks = Names(
+    "ministack.services.cloudformation.stacks",
+    "custom_named_replacement_error",
+    "deploy_stack_async",
+    "runs_on_worker_thread",
+)
 cloudwatch_logs = Names(
     "ministack.services.cloudwatch_logs", "create_log_stream", "log_groups", "put_log_events"
 )

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from lifecycle.core.services import StoppedTask
+from lifecycle.core.stack import ResourceChange
 from lifecycle.errors import AwsUnavailable, DatabaseNotReady
 from lifecycle.settings import Settings
 
@@ -74,6 +76,7 @@ class Provision:
             "CheckChangeSet": load_handler("check_change_set", **stack),
             "ExecuteChangeSet": load_handler("execute_change_set", **stack),
             "FollowStack": load_handler("follow_stack", **stack),
+            "RollBackStack": load_handler("roll_back_stack", **stack),
             "ReadCluster": load_handler("read_cluster", **stack),
             "SeedDatabase": seed,
             "StartServices": load_handler("start_services", **start),
@@ -249,6 +252,87 @@ def test_a_failed_resource_is_named_kept_and_continued_from(provision: Provision
     assert provision.world.table.locks == {}
     provision.on_wait = provision.all_goes_well
     assert provision.run(number=2).status == "SUCCEEDED"
+
+
+CHANGED = {**INPUT, "parameters": {"Brokers": 3, "LogRetentionDays": 90}}
+
+
+def test_an_update_that_fails_is_rolled_back_and_can_be_repeated(provision: Provision) -> None:
+    assert provision.run().status == "SUCCEEDED"
+    before = provision.world.stacks.stacks["control-demo"].parameters
+    provision.on_wait = lambda world: world.stacks.finish(failing="BrokerLogs", reason="throttled")
+    result = provision.run(CHANGED, number=2)
+    assert (result.status, result.error) == ("FAILED", "StackFailed")
+    assert "UPDATE_ROLLBACK_COMPLETE" in result.cause
+    assert "throttled" in result.cause
+    assert provision.world.stacks.stacks["control-demo"].parameters == before
+    provision.on_wait = provision.all_goes_well
+    assert provision.run(CHANGED, number=3).status == "SUCCEEDED"
+
+
+def test_an_update_replaces_what_has_to_be_replaced(provision: Provision) -> None:
+    assert provision.run().status == "SUCCEEDED"
+    stacks = provision.world.stacks
+    replaced = ResourceChange("Modify", "Task", "AWS::ECS::TaskDefinition", "True")
+    stacks.changed_by = {**stacks.changed_by, "LogRetentionDays": (replaced,)}
+    assert provision.run(CHANGED, number=2).status == "SUCCEEDED"
+
+
+def stuck(provision: Provision) -> None:
+    """Leave the stack as a tool does that disables the roll-back of an update."""
+    assert provision.run().status == "SUCCEEDED"
+    stacks = provision.world.stacks
+    stacks.before = stacks.stacks["control-demo"]
+    stacks.stacks["control-demo"] = replace(stacks.before, status="UPDATE_FAILED")
+
+
+def test_a_stack_that_is_stuck_in_an_update_is_rolled_back_first(provision: Provision) -> None:
+    stuck(provision)
+    result = provision.run(CHANGED, number=2)
+    assert result.status == "SUCCEEDED", result.cause
+    assert result.calls.count("RollBackStack") == 1
+    steps = [step["step"] for step in provision.world.table.timeline(operation(2))]
+    assert "CloudFormation rolls back an update that failed" in steps
+    assert provision.world.stacks.stacks["control-demo"].status == "UPDATE_COMPLETE"
+
+
+def test_a_roll_back_that_would_reach_the_brokers_is_left_to_a_person(
+    provision: Provision,
+) -> None:
+    stuck(provision)
+    provision.world.stacks.reached = ["BrokerService"]
+    result = provision.run(CHANGED, number=2)
+    assert (result.status, result.error) == ("FAILED", "StackNotUsable")
+    assert "BrokerService" in result.cause
+    assert "UPDATE_ROLLBACK_COMPLETE" in result.cause
+    assert provision.world.stacks.stacks["control-demo"].status == "UPDATE_FAILED"
+    assert provision.world.table.locks == {}
+
+
+def test_a_half_made_stack_with_nothing_to_continue_is_no_success(provision: Provision) -> None:
+    provision.on_wait = lambda world: world.stacks.finish(
+        failing="Database", reason="no such class"
+    )
+    assert provision.run().error == "StackFailed"
+    provision.world.stacks.nothing_left = True
+    result = provision.run(number=2)
+    assert (result.status, result.error) == ("FAILED", "CreationIncomplete")
+    assert "Tear the cluster down" in result.cause
+    assert provision.world.desired == {"orchestration-cluster": 0, "connectors": 0}
+
+
+def test_a_half_made_stack_in_which_something_would_be_replaced_is_refused(
+    provision: Provision,
+) -> None:
+    provision.on_wait = lambda world: world.stacks.finish(
+        failing="Database", reason="no such class"
+    )
+    assert provision.run().error == "StackFailed"
+    provision.world.stacks.replaces = ["BrokerService"]
+    result = provision.run(number=2)
+    assert (result.status, result.error) == ("FAILED", "ChangeSetRefused")
+    assert "BrokerService" in result.cause
+    assert provision.world.stacks.stacks["control-demo"].status == "CREATE_FAILED"
 
 
 def test_a_database_that_is_still_starting_is_waited_out(provision: Provision) -> None:

@@ -331,6 +331,7 @@ class TestApplying:
             stack=STACK,
             name=name,
             create=False,
+            keep=False,
             template_url=None,
             parameters=LOGS,
             tags={},

@@ -311,6 +311,7 @@ class TestOperation:
             stack="control-demo",
             name="plan-x",
             create=True,
+            keep=True,
             template_url="https://template",
             parameters={"Brokers": "4"},
             tags={},

@@ -34,7 +34,7 @@ def stack(status: str, **changes: object) -> Stack:
         (None, StackAction.CREATE),
         ("REVIEW_IN_PROGRESS", StackAction.CREATE),
         ("CREATE_FAILED", StackAction.UPDATE),
-        ("UPDATE_FAILED", StackAction.UPDATE),
+        ("UPDATE_FAILED", StackAction.ROLL_BACK),
         ("CREATE_COMPLETE", StackAction.UPDATE),
         ("UPDATE_COMPLETE", StackAction.UPDATE),
         ("UPDATE_ROLLBACK_COMPLETE", StackAction.UPDATE),

@@ -65,6 +65,15 @@ class ChangeSetRefused(LifecycleError):
     """CloudFormation, or this product's rules, refused the change set; nothing was executed."""
 
 
+class CreationIncomplete(LifecycleError):
+    """A stack's creation stopped half-way and CloudFormation cannot continue it."""
+
+    default_next_step = (
+        "No broker ever ran in it. Tear the cluster down, then provision it anew; what holds data "
+        "is kept by the teardown."
+    )
+
+
 class PlanUnknown(LifecycleError):
     """The change set is not a plan of this cluster, or no longer exists."""
 

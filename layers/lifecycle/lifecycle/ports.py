@@ -150,6 +150,7 @@ class Stacks(Protocol):
         stack: str,
         name: str,
         create: bool,
+        keep: bool,
         template_url: str | None,
         parameters: Mapping[str, str],
         tags: Mapping[str, str],
@@ -157,6 +158,7 @@ class Stacks(Protocol):
     ) -> str:
         """Ask for a change set and return its ARN.
 
+        ``keep``: a failure leaves what worked instead of rolling back.
         ``template_url`` None keeps the stack's template. The same name again returns the change
         set that is there.
         """
@@ -175,7 +177,11 @@ class Stacks(Protocol):
         ...
 
     def execute_change_set(self, arn: str, token: str) -> None:
-        """Execute; failures keep what worked. ``token`` marks the events that follow."""
+        """Execute. ``token`` marks the events that follow."""
+        ...
+
+    def roll_back(self, name: str, token: str) -> None:
+        """Begin to roll a failed update back; one that is rolled back already is no error."""
         ...
 
     def protect(self, name: str, policy: str) -> None:

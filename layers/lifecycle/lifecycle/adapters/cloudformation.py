@@ -60,6 +60,7 @@ class CloudFormationStacks:
         stack: str,
         name: str,
         create: bool,
+        keep: bool,
         template_url: str | None,
         parameters: Mapping[str, str],
         tags: Mapping[str, str],
@@ -77,8 +78,7 @@ class CloudFormationStacks:
             "Capabilities": ["CAPABILITY_IAM"],
             "RoleARN": self._role_arn,
             "Description": description[:1024],
-            # What worked is kept; the next run continues from it.
-            "OnStackFailure": "DO_NOTHING",
+            "OnStackFailure": "DO_NOTHING" if keep else "ROLLBACK",
         }
         if self._topics:
             request["NotificationARNs"] = self._topics
@@ -150,8 +150,19 @@ class CloudFormationStacks:
             return
 
     def execute_change_set(self, arn: str, token: str) -> None:
-        """Execute; failures keep what worked."""
+        """Execute."""
         self._api.execute_change_set(ChangeSetName=arn, ClientRequestToken=token)
+
+    def roll_back(self, name: str, token: str) -> None:
+        """Begin to roll a failed update back with the role it was made with."""
+        try:
+            self._api.rollback_stack(StackName=name, ClientRequestToken=token)
+        except self._api.exceptions.ClientError as error:
+            # Another call was quicker: it rolls back, or is rolled back already.
+            if error_code(error) != "ValidationError" or "current stack" not in error_message(
+                error
+            ):
+                raise
 
     def protect(self, name: str, policy: str) -> None:
         """Turn termination protection on and set the stack policy (JSON)."""
@@ -195,6 +206,7 @@ class CloudFormationStacks:
                 logical_id=found["LogicalResourceId"],
                 resource_type=found["ResourceType"],
                 physical_id=found["PhysicalResourceId"],
+                changed_at=_iso(found["LastUpdatedTimestamp"]),
             )
             for page in pages
             for found in page["StackResourceSummaries"]

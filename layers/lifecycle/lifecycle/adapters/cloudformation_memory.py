@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lifecycle.core.names import TAG_CLUSTER, TAG_CONTROL_PLANE
 from lifecycle.core.stack import ChangeSet, ResourceChange, Stack, StackEvent, StackResource
-from lifecycle.errors import StackNotDeleted
+from lifecycle.errors import ChangeSetRefused, StackNotDeleted
 
 
 @dataclass
@@ -21,6 +21,7 @@ class _ChangeSet:
     reason: str = ""
     name: str = ""
     description: str = ""
+    keep: bool = False
 
 
 @dataclass
@@ -43,6 +44,14 @@ class MemoryStacks:
     history: list[tuple[str, StackEvent]] = field(default_factory=list)
     policies: dict[str, str] = field(default_factory=dict)
     running: tuple[str, str] | None = None
+    rolling: str = ""
+    replaces: Collection[str] = ()
+    """Logical ids that the change set of a half-made stack replaces."""
+    nothing_left: bool = False
+    """Whether CloudFormation finds nothing to do for a half-made stack."""
+    reached: Collection[str] = ()
+    """Logical ids that the last update had reached."""
+    before: Stack | None = None
     refuses: str = ""
     body: str = ""
     deleting: tuple[str, str] | None = None
@@ -69,6 +78,7 @@ class MemoryStacks:
         stack: str,
         name: str,
         create: bool,
+        keep: bool,
         template_url: str | None,
         parameters: Mapping[str, str],
         tags: Mapping[str, str],
@@ -80,6 +90,11 @@ class MemoryStacks:
         if arn in self.change_sets:
             return arn
         found = self.stacks.get(stack)
+        if found is not None and found.status.endswith("_FAILED") and not keep:
+            raise ChangeSetRefused(
+                f"This stack is currently in a non-terminal [{found.status}] state. To update the"
+                " stack from this state, please use the disable-rollback parameter"
+            )
         present = dict(found.parameters) if found and not create else {}
         values = dict(self.defaults) | present
         values |= parameters
@@ -102,11 +117,26 @@ class MemoryStacks:
                     for name, kind in self.resources.items()
                 )
             if found is not None and found.status == "CREATE_FAILED":
-                changes = tuple(ResourceChange("Add", k, v) for k, v in self.resources.items())
+                changes = tuple(
+                    ResourceChange("Modify", k, v, "True")
+                    if k in self.replaces
+                    else ResourceChange("Add", k, v)
+                    for k, v in self.resources.items()
+                )
+                changes = () if self.nothing_left else changes
         empty = not changes and not create
         status = "FAILED" if self.refuses else "EMPTY" if empty else "READY"
         self.change_sets[arn] = _ChangeSet(
-            stack, create, values, dict(tags), changes, status, self.refuses, name, description
+            stack,
+            create,
+            values,
+            dict(tags),
+            changes,
+            status,
+            self.refuses,
+            name,
+            description,
+            keep,
         )
         return arn
 
@@ -139,6 +169,7 @@ class MemoryStacks:
         """Begin; nothing is done before ``finish``."""
         found = self.change_sets[arn]
         found.status = "EXECUTED"
+        self.before = self.stacks[found.stack]
         status = "CREATE_IN_PROGRESS" if found.create else "UPDATE_IN_PROGRESS"
         self.stacks[found.stack] = replace(
             self.stacks[found.stack],
@@ -158,11 +189,18 @@ class MemoryStacks:
         """End what runs: well, or with ``failing`` as the resource that failed for ``reason``."""
         if self.deleting is not None:
             self._finish_deletion(failing, reason)
+        if self.rolling:
+            self._rolled_back(self.rolling)
+            self.rolling = ""
         if self.running is None:
             return
         arn, token = self.running
         found = self.change_sets[arn]
         verb = "CREATE" if found.create else "UPDATE"
+        if not failing and not found.create and found.keep:
+            replaced = [one.logical_id for one in found.changes if one.replacement == "True"]
+            failing = next(iter(replaced), "")
+            reason = "Replacement type updates not supported on stack with disable-rollback."
         for change in found.changes:
             if change.logical_id == failing:
                 self._event(token, change, f"{verb}_FAILED", reason)
@@ -177,6 +215,26 @@ class MemoryStacks:
             outputs={} if failing else dict(self.outputs),
         )
         self.running = None
+        if failing and not found.keep and not found.create:
+            self._rolled_back(found.stack)
+
+    def roll_back(self, name: str, token: str) -> None:
+        """Begin; the stack is as it was before the update that failed after ``finish``."""
+        if self.stacks[name].status == "UPDATE_FAILED":
+            self.rolling = name
+            self.stacks[name] = replace(
+                self.stacks[name], status="UPDATE_ROLLBACK_IN_PROGRESS", changed_at=token
+            )
+
+    def _rolled_back(self, name: str) -> None:
+        before = self.before or self.stacks[name]
+        self.stacks[name] = replace(
+            self.stacks[name],
+            status="UPDATE_ROLLBACK_COMPLETE",
+            parameters=before.parameters,
+            tags=before.tags,
+            outputs=before.outputs or dict(self.outputs),
+        )
 
     def protect(self, name: str, policy: str) -> None:
         """Turn termination protection on and set the policy."""
@@ -194,7 +252,12 @@ class MemoryStacks:
             return []
         number = len(self.deleted) + 1
         return [
-            StackResource(key, kind, f"{key.lower()}-{number}")
+            StackResource(
+                key,
+                kind,
+                f"{key.lower()}-{number}",
+                found.changed_at if key in self.reached else "0",
+            )
             for key, kind in self.resources.items()
         ]
 

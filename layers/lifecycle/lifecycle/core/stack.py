@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from lifecycle.core.names import TAG_CLUSTER, TAG_CONTROL_PLANE
-from lifecycle.errors import ChangeSetRefused, StackNotUsable
+from lifecycle.errors import ChangeSetRefused, CreationIncomplete, StackNotUsable
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,12 @@ class StackEvent:
 
 @dataclass(frozen=True, slots=True)
 class StackResource:
-    """One resource that a stack holds."""
+    """One resource that a stack holds. ``changed_at`` is ISO 8601 in UTC, empty when unknown."""
 
     logical_id: str
     resource_type: str
     physical_id: str
+    changed_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ class StackAction(StrEnum):
 
     CREATE = "CREATE"
     UPDATE = "UPDATE"
+    ROLL_BACK = "ROLL_BACK"
     WAIT = "WAIT"
 
 
@@ -119,8 +121,7 @@ _SETTLED: Final = frozenset(
         "IMPORT_ROLLBACK_COMPLETE",
     }
 )
-# Kept half-way by OnStackFailure DO_NOTHING: what worked stays and an update goes on from there.
-_CONTINUABLE: Final = frozenset({"CREATE_FAILED", "UPDATE_FAILED"})
+_BEFORE_CREATION: Final = frozenset({"REVIEW_IN_PROGRESS", "CREATE_FAILED"})
 _NEEDS_A_PERSON: Final[Mapping[str, str]] = {
     "ROLLBACK_COMPLETE": "Its creation was rolled back, so nothing in it can be used. Delete the "
     "stack, then start again.",
@@ -179,7 +180,7 @@ _DEPLOYING_PROPERTIES: Final = frozenset(
 
 
 def decide_on(stack: Stack | None, control_stack: str, cluster: str) -> StackDecision:
-    """Decide whether to create, update or wait.
+    """Decide whether to create, update, roll back or wait.
 
     Raises ``StackNotUsable`` for a state that only a person can resolve, and for a stack that
     does not belong to this cluster.
@@ -205,10 +206,15 @@ def decide_on(stack: Stack | None, control_stack: str, cluster: str) -> StackDec
             f"Stack {stack.name} is in {stack.status}{_because(stack.reason)}.",
             next_step=_NEEDS_A_PERSON[stack.status],
         )
-    if stack.status in _CONTINUABLE:
+    if stack.status == "CREATE_FAILED":
         return StackDecision(
             StackAction.UPDATE,
-            f"The stack is in {stack.status}; what worked was kept and is continued from.",
+            "Its creation stopped half-way; what worked was kept and is continued from.",
+        )
+    if stack.status == "UPDATE_FAILED":
+        return StackDecision(
+            StackAction.ROLL_BACK,
+            "An update stopped half-way; CloudFormation takes no other before it is rolled back.",
         )
     if stack.status in _SETTLED:
         return StackDecision(StackAction.UPDATE, f"The stack is in {stack.status}.")
@@ -220,6 +226,74 @@ def decide_on(stack: Stack | None, control_stack: str, cluster: str) -> StackDec
         f"Stack {stack.name} is in {stack.status}, a state that this version does not know.",
         next_step="Bring the stack to a complete state in CloudFormation, then start again.",
     )
+
+
+def keeps_what_worked(stack: Stack | None) -> bool:
+    """Whether a failure of the next change leaves what worked, instead of rolling back.
+
+    Only while a stack is being created: nothing depends on it yet, and starting again continues.
+    An update that does not roll back cannot replace anything ("Replacement type updates not
+    supported on stack with disable-rollback"), and a changed task definition is a replacement.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stack-failure-options.html
+    """
+    return stack is None or stack.status in _BEFORE_CREATION
+
+
+def refuse_stuck(stack: Stack | None, decision: StackDecision) -> None:
+    """Raise ``StackNotUsable`` where an update stopped half-way: plans rest on what is settled."""
+    if stack is not None and decision.action is StackAction.ROLL_BACK:
+        raise StackNotUsable(
+            f"Stack {stack.name} is in {stack.status}. {decision.reason}",
+            next_step="Provision the cluster without a plan, with parameters {}: that rolls the "
+            "failed update back first. Then plan again.",
+        )
+
+
+def refuse_unfinished(stack: Stack | None, change_set: ChangeSet) -> None:
+    """Raise where a change set cannot finish a creation that stopped half-way.
+
+    ``CreationIncomplete`` if CloudFormation finds nothing to do although resources are missing,
+    ``ChangeSetRefused`` if it would have to replace what is there, which it does not do in a stack
+    that keeps what worked.
+    """
+    if stack is None or stack.status != "CREATE_FAILED":
+        return
+    if change_set.status == "EMPTY":
+        raise CreationIncomplete(
+            f"The creation of stack {stack.name} stopped half-way{_because(stack.reason)}, and "
+            "CloudFormation finds nothing to continue with."
+        )
+    replaced = [change.logical_id for change in change_set.changes if change.replacement == "True"]
+    if replaced:
+        raise ChangeSetRefused(
+            f"The creation of stack {stack.name} stopped half-way, and CloudFormation replaces "
+            f"nothing in such a stack: {', '.join(sorted(replaced))}.",
+            next_step="Nothing was changed. Leave out the parameters that lead to this, or tear "
+            "the cluster down, which never ran, and provision it anew.",
+        )
+
+
+def refuse_to_roll_services_back(stack: Stack, contents: Sequence[StackResource]) -> None:
+    """Raise ``StackNotUsable`` if rolling an update back would change what runs brokers.
+
+    CloudFormation would update a service that the failed update had reached once more, and ECS
+    would replace its tasks whether or not the cluster can spare them.
+    """
+    reached = [
+        resource.logical_id
+        for resource in contents
+        if resource.resource_type in RUNNING_TYPES
+        and (not resource.changed_at or resource.changed_at >= stack.changed_at)
+    ]
+    if reached:
+        raise StackNotUsable(
+            f"Stack {stack.name} is in {stack.status}, and the update had reached "
+            f"{', '.join(sorted(reached))}: rolling it back would let ECS replace running brokers "
+            "unasked.",
+            next_step="Nothing was changed. When the cluster can spare a restart of its brokers, "
+            "choose 'Roll back' for the stack in the console of CloudFormation, wait until it is "
+            "in UPDATE_ROLLBACK_COMPLETE, then start again.",
+        )
 
 
 def _because(reason: str) -> str:

@@ -22,6 +22,7 @@ from lifecycle.core.stack import (
     is_booting,
     is_done,
     is_running,
+    keeps_what_worked,
     machine_parameters,
     present_parameters,
     present_tags,
@@ -29,6 +30,8 @@ from lifecycle.core.stack import (
     refuse_beyond_booting,
     refuse_dangerous,
     refuse_disagreement,
+    refuse_to_roll_services_back,
+    refuse_unfinished,
     stack_parameters,
     stack_policy,
 )
@@ -44,6 +47,20 @@ if TYPE_CHECKING:
     from lifecycle.ports import Artifacts, Services, Stacks
 
 
+_AFTER_FAILURE: Final = {
+    "CREATE_FAILED": "What worked was kept. Remove the cause and start the same operation again; "
+    "it continues from there.",
+    "UPDATE_ROLLBACK_COMPLETE": "CloudFormation rolled the update back: the stack is as it was "
+    "before. Remove the cause and start the same operation again.",
+    "UPDATE_ROLLBACK_FAILED": "The roll-back got stuck. Use 'Continue update rollback' in the "
+    "console of CloudFormation, then start the same operation again.",
+}
+_AFTER_ANY_FAILURE: Final = (
+    "Look at the stack's events, remove the cause and start the same operation again; it reads "
+    "what is true first."
+)
+
+
 class Pass(StrEnum):
     """Which of the two change sets."""
 
@@ -55,6 +72,7 @@ _STEP: Final = {
     Pass.SETTLE: "Change set for the infrastructure",
     Pass.HAND_OVER: "Change set that hands the task counts over",
 }
+_ROLL_BACK: Final = "CloudFormation rolls back an update that failed"
 _FOLLOW: Final = {
     Pass.SETTLE: "CloudFormation builds the infrastructure",
     Pass.HAND_OVER: "CloudFormation hands the task counts over",
@@ -87,7 +105,8 @@ class StackChanger:
         """Ask CloudFormation for the change set.
 
         Returns ``status`` ``PLANNED`` with ``changeSet``, ``UNCHANGED`` when this pass has nothing
-        to do, or ``BUSY`` with ``wait`` (seconds) while CloudFormation works on the stack.
+        to do, ``BUSY`` with ``wait`` (seconds) while CloudFormation works on the stack, or
+        ``STUCK`` where an update that failed has to be rolled back first.
         Raises ``StackNotUsable``, ``ChangeSetRefused``, ``ClusterFrozen``.
         """
         self.journal.step(operation, _STEP[which], "reading the stack")
@@ -96,6 +115,9 @@ class StackChanger:
         if decision.action is StackAction.WAIT:
             self.journal.step(operation, _STEP[which], decision.reason)
             return {"status": "BUSY", "wait": next_wait(polls, near_end=False)}
+        if decision.action is StackAction.ROLL_BACK:
+            self.journal.step(operation, _STEP[which], decision.reason)
+            return {"status": "STUCK"}
         if which is Pass.HAND_OVER:
             if not is_booting(found):
                 return {"status": "UNCHANGED"}
@@ -122,6 +144,7 @@ class StackChanger:
             stack=stack,
             name=change_set_name(operation.operation_id, which.lower()),
             create=decision.action is StackAction.CREATE,
+            keep=keeps_what_worked(found),
             template_url=url,
             parameters=stack_parameters(
                 declarations=self.declarations,
@@ -142,6 +165,21 @@ class StackChanger:
             "creates": decision.action is StackAction.CREATE,
             "replace": [],
         }
+
+    def roll_back(self, operation: Operation, *, stack: str) -> dict[str, Any]:
+        """Bring a stack out of UPDATE_FAILED, from where CloudFormation takes no other update.
+
+        Returns ``wait`` (seconds); ``plan`` tells when CloudFormation is done. A stack that is in
+        another state by now is left alone. Raises ``StackNotUsable`` where that would reach the
+        services, ``ClusterFrozen``.
+        """
+        found = self.stacks.describe(stack)
+        if found is not None and found.status == "UPDATE_FAILED":
+            refuse_if_frozen(stack, found.tags)
+            refuse_to_roll_services_back(found, self.stacks.contents(stack))
+            self.journal.step(operation, _ROLL_BACK, "starting")
+            self.stacks.roll_back(stack, change_set_name(operation.operation_id, "roll-back"))
+        return {"wait": next_wait(0, near_end=False)}
 
     def _protect_again(self, stack: Stack | None) -> None:
         """Close what an interrupted operation may have left open for the data its plan replaced."""
@@ -167,6 +205,8 @@ class StackChanger:
         found = self.stacks.change_set(change_set)
         if found.status == "PENDING":
             return {"status": "PENDING", "wait": next_wait(polls, near_end=False)}
+        if not creates:
+            refuse_unfinished(self.stacks.describe(found.stack), found)
         if found.status == "EMPTY":
             self.stacks.delete_change_set(change_set)
             return {"status": "UNCHANGED"}
@@ -228,7 +268,8 @@ class StackChanger:
         """Tell how far CloudFormation is.
 
         Returns ``status`` ``DONE``, or ``BUSY`` with ``wait`` (seconds). Raises ``StackFailed``
-        naming the first resource that failed and its reason; what worked was kept.
+        naming the first resource that failed and its reason: a creation keeps what worked, an
+        update is rolled back.
         """
         found = self.stacks.describe(stack)
         if found is None:
@@ -246,11 +287,12 @@ class StackChanger:
             progress = progress_of(events, stack)
             working = ", ".join(progress.working[:4]) or "CloudFormation"
             more = f" and {len(progress.working) - 4} more" if len(progress.working) > 4 else ""
-            self.journal.step(
-                operation,
-                _FOLLOW[which],
-                f"{progress.done} of {changes} resources; waiting for {working}{more}",
+            doing = (
+                "the update failed and is rolled back"
+                if "ROLLBACK" in found.status
+                else f"{progress.done} of {changes} resources"
             )
+            self.journal.step(operation, _FOLLOW[which], f"{doing}; waiting for {working}{more}")
             near_end = changes > 0 and progress.done >= changes * 0.9
             return {"status": "BUSY", "wait": next_wait(polls, near_end=near_end)}
         failed = first_failure(events)
@@ -261,8 +303,7 @@ class StackChanger:
         )
         raise StackFailed(
             f"Stack {stack} is in {found.status}. The first failure: {what}",
-            next_step="What worked was kept. Remove the cause and start the same operation "
-            "again; it continues from there.",
+            next_step=_AFTER_FAILURE.get(found.status, _AFTER_ANY_FAILURE),
         )
 
     def outputs(self, stack: str) -> dict[str, str]:

@@ -22,9 +22,12 @@ from lifecycle.core.stack import (
     dangers,
     decide_on,
     disagreement,
+    keeps_what_worked,
     machine_parameters,
     present_parameters,
     present_tags,
+    refuse_stuck,
+    refuse_unfinished,
     stack_parameters,
 )
 from lifecycle.core.tags import stack_tags, tag_changes
@@ -77,6 +80,7 @@ class Planner:
             return {"changeSet": there.arn}
         found = self.stacks.describe(stack)
         decision = decide_on(found, self.control_stack, operation.cluster)
+        refuse_stuck(found, decision)
         if decision.action is StackAction.WAIT:
             raise ClusterBusy(
                 f"Stack {stack}: {decision.reason} A plan made now would be stale at once.",
@@ -95,6 +99,7 @@ class Planner:
             stack=stack,
             name=name,
             create=decision.action is StackAction.CREATE,
+            keep=keeps_what_worked(found),
             template_url=store_template(self.artifacts, _effective(template, print_.parameters)),
             parameters=print_.parameters,
             tags=stack_tags(
@@ -166,6 +171,7 @@ class Planner:
                 next_step="Nothing was changed by this operation. Plan again.",
             )
         present = self.stacks.describe(stack)
+        refuse_unfinished(present, found)
         print_ = self.fingerprint(
             operation.cluster, present, requested, template=template, database_ca=database_ca
         )

@@ -1,0 +1,99 @@
+"""An update whose roll-back is disabled replaces nothing, and leaves a stack that takes no other."""
+
+from __future__ import annotations
+
+import contextvars
+from typing import TYPE_CHECKING, Any, Final
+
+from local.aws.emulator import changesets, cloudformation, helpers, provisioners, stacks
+from local.aws.strict import Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from local.aws.strict import Strictness
+
+REASON: Final = "Replacement type updates not supported on stack with disable-rollback."
+_TASK_DEFINITION: Final = "AWS::ECS::TaskDefinition"
+
+_disabled: contextvars.ContextVar[bool] = contextvars.ContextVar("disabled", default=False)
+
+
+def install(_strictness: Strictness) -> None:
+    """Mark updates without roll-back, and refuse their replacements resource by resource."""
+    marked = _marked(stacks.deploy_stack_async)
+    stacks.deploy_stack_async = changesets.deploy_stack_async = marked
+    refused = _refused(provisioners.custom_named_replacement_error)
+    stacks.custom_named_replacement_error = refused
+    provisioners.custom_named_replacement_error = refused
+    changesets.execute_change_set = _only_from_settled(changesets.execute_change_set)
+    cloudformation.ACTION_HANDLERS["ExecuteChangeSet"] = changesets.execute_change_set
+
+
+def _marked(own: Any) -> Any:
+    async def deploy(  # noqa: PLR0917 - the emulator's own signature
+        name: str, stack_id: str, template: Any, values: Any, disable: bool, *rest: Any, **more: Any
+    ) -> Any:
+        token = _disabled.set(disable and bool(more.get("is_update")))
+        try:
+            return await own(name, stack_id, template, values, disable, *rest, **more)
+        finally:
+            _disabled.reset(token)
+
+    return deploy
+
+
+def _refused(own: Any) -> Any:
+    def error(kind: str, old: Mapping[str, Any], new: Mapping[str, Any], *rest: Any) -> Any:
+        if _disabled.get() and replaces(kind, old, new):
+            return REASON
+        return own(kind, old, new, *rest)
+
+    return error
+
+
+def replaces(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether an update from `old` to `new` needs a new resource of this kind."""
+    if kind == _TASK_DEFINITION:
+        # Every property but the tags: a revision is never changed.
+        return {**old, "Tags": None} != {**new, "Tags": None}
+    return bool(provisioners.replacing_change(kind, old, new))
+
+
+def refusal(status: str, on_failure: str, *, disable: bool) -> str:
+    """Why AWS does not update a stack in `status`; empty where it does."""
+    if status not in {"CREATE_FAILED", "UPDATE_FAILED"} or on_failure == "DO_NOTHING" or disable:
+        return ""
+    return (
+        f"This stack is currently in a non-terminal [{status}] state. To update the stack from"
+        " this state, please use the disable-rollback parameter with update-stack API. To rollback"
+        " to the last known good state, use the rollback-stack API"
+    )
+
+
+def _only_from_settled(own: Any) -> Any:
+    def execute(parameters: Mapping[str, Any]) -> Any:
+        named = helpers.p(parameters, "ChangeSetName"), helpers.p(parameters, "StackName")
+        _, change_set = changesets.find_change_set(*named)
+        stack = cloudformation.stacks.get((change_set or {}).get("StackName", "")) or {}
+        disable = helpers.p(parameters, "DisableRollback", "false").lower() == "true"
+        found = refusal(
+            stack.get("StackStatus", ""),
+            (change_set or {}).get("OnStackFailure", ""),
+            disable=disable,
+        )
+        return helpers.error("ValidationError", found) if found else own(parameters)
+
+    return execute
+
+
+RULE: Final = Rule(
+    name="replacement-needs-rollback",
+    does="An update with `OnStackFailure: DO_NOTHING` fails at the first resource that would be"
+    " replaced; the stack is in UPDATE_FAILED then and takes no update that may roll back before"
+    " RollbackStack was called.",
+    source="https://github.com/aws/aws-sam-cli/issues/4164",
+    caught="every change of a task definition, and so of an image or setting, failed and left the"
+    " stack in UPDATE_FAILED.",
+    install=install,
+)
