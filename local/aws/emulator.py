@@ -80,6 +80,7 @@ apigateway_v1 = Names(
     "put_gateway_response",
 )
 cloudformation = Names("ministack.services.cloudformation", "change_sets")
+cloudformation_api = Names("ministack.services.cloudformation.handlers", "ACTION_HANDLERS")
 helpers = Names("ministack.services.cloudformation.helpers", "resolve_document")
 provisioners = Names(
     "ministack.services.cloudformation.provisioners",
@@ -117,6 +118,7 @@ ecs = Names(
     "register_task_definition",
     "resolve_cluster_name",
     "resolve_task",
+    "resolve_td_key",
     "run_task",
     "sanitize",
     "services",
