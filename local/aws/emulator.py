@@ -79,9 +79,8 @@ apigateway_v1 = Names(
     "import_rest_api",
     "put_gateway_response",
 )
-cloudformation = Names(
-    "ministack.services.cloudformation", "ACTION_HANDLERS", "change_sets", "stacks"
-)
+cloudformation = Names("ministack.services.cloudformation", "change_sets", "stacks")
+cloudformation_api = Names("ministack.services.cloudformation.handlers", "ACTION_HANDLERS")
 changesets = Names(
     "ministack.services.cloudformation.changesets",
     "deploy_stack_async",
@@ -132,6 +131,7 @@ ecs = Names(
     "register_task_definition",
     "resolve_cluster_name",
     "resolve_task",
+    "resolve_td_key",
     "run_task",
     "sanitize",
     "services",

@@ -377,3 +377,75 @@ def test_an_event_reaches_a_machine_only_with_a_role_that_may_start_it(
     while not started(machines[0]) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert [started(machine) for machine in machines] == [1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("path", "bounded", "status"),
+    [
+        ("/camunda/", True, "CREATE_COMPLETE"),
+        ("/camunda/", False, "ROLLBACK_COMPLETE"),
+        ("/", True, "ROLLBACK_COMPLETE"),
+    ],
+)
+def test_a_stack_makes_roles_only_as_its_own_role_may(
+    here: Instance, path: str, bounded: bool, status: str
+) -> None:
+    boundary = f"arn:aws:iam::{ACCOUNT_ID}:policy/boundary"
+    deployer = trusting(here, "cloudformation")
+    statement = {
+        "Effect": "Allow",
+        "Action": "iam:CreateRole",
+        "Resource": f"arn:aws:iam::{ACCOUNT_ID}:role/camunda/*",
+        "Condition": {"StringEquals": {"iam:PermissionsBoundary": boundary}},
+    }
+    here.client("iam").put_role_policy(
+        RoleName=deployer.rpartition("/")[2],
+        PolicyName="roles",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+    )
+    properties = {"Path": path, "AssumeRolePolicyDocument": TRUST} | (
+        {"PermissionsBoundary": boundary} if bounded else {}
+    )
+    template = {"Resources": {"Made": {"Type": "AWS::IAM::Role", "Properties": properties}}}
+    api, name = here.client("cloudformation"), f"stack-{uuid.uuid4().hex}"
+    api.create_stack(
+        StackName=name,
+        TemplateBody=json.dumps(template),
+        RoleARN=deployer,
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+    )
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        found = api.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
+        if not found.endswith("_IN_PROGRESS"):
+            break
+        time.sleep(0.1)
+    assert found == status
+
+
+@pytest.mark.parametrize(
+    ("service", "allowed"), [("scheduler", True), ("cloudformation", False), (None, False)]
+)
+def test_a_role_is_passed_only_to_the_service_that_the_caller_may_pass_it_to(
+    here: Instance, role: As, machine_role: str, service: str | None, allowed: bool
+) -> None:
+    acting = trusting(here, "scheduler")
+    passing = {
+        "Action": "iam:PassRole",
+        "Resource": acting,
+        "Condition": {"StringEquals": {"iam:PassedToService": f"{service}.amazonaws.com"}},
+    }
+    api = role(
+        {"Action": "scheduler:CreateSchedule", "Resource": "*"}, *([passing] if service else [])
+    )("scheduler")
+    schedule = {
+        "Name": f"schedule-{uuid.uuid4().hex}",
+        "ScheduleExpression": "rate(1 day)",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "Target": {"Arn": made(here, machine_role, {"First": END}), "RoleArn": acting},
+    }
+    if allowed:
+        api.create_schedule(**schedule)
+    else:
+        with pytest.raises(api.exceptions.ClientError, match="AccessDenied"):
+            api.create_schedule(**schedule)

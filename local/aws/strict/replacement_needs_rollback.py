@@ -5,7 +5,14 @@ from __future__ import annotations
 import contextvars
 from typing import TYPE_CHECKING, Any, Final
 
-from local.aws.emulator import changesets, cloudformation, helpers, provisioners, stacks
+from local.aws.emulator import (
+    changesets,
+    cloudformation,
+    cloudformation_api,
+    helpers,
+    provisioners,
+    stacks,
+)
 from local.aws.strict import Rule
 
 if TYPE_CHECKING:
@@ -27,11 +34,11 @@ def install(_strictness: Strictness) -> None:
     stacks.custom_named_replacement_error = refused
     provisioners.custom_named_replacement_error = refused
     changesets.execute_change_set = _only_from_settled(changesets.execute_change_set)
-    cloudformation.ACTION_HANDLERS["ExecuteChangeSet"] = changesets.execute_change_set
+    cloudformation_api.ACTION_HANDLERS["ExecuteChangeSet"] = changesets.execute_change_set
 
 
 def _marked(own: Any) -> Any:
-    async def deploy(  # noqa: PLR0917 - the emulator's own signature
+    async def deploy(
         name: str, stack_id: str, template: Any, values: Any, disable: bool, *rest: Any, **more: Any
     ) -> Any:
         token = _disabled.set(disable and bool(more.get("is_update")))
