@@ -285,7 +285,7 @@ class Supervisor:
         if self._healthy(service, task):
             if not task.was_healthy:
                 task.was_healthy = True
-                self._exits[task.deployment] = 0
+                self._note_success(service, task)
             return
         grace = service.get("healthCheckGracePeriodSeconds") or 0
         if now - task.record["startedAt"] < grace:
@@ -294,13 +294,24 @@ class Supervisor:
             _event(service, f"(task {task.id}) failed container health checks.", now)
             self._stop_unhealthy(task, "Task failed container health checks", now)
             return
-        for group, state in registration.target_states(service, task).items():
-            if state == "unhealthy":
-                _event(service, f"(task {task.id}) is unhealthy in (target-group {group})", now)
-                self._stop_unhealthy(
-                    task, f"Task failed ELB health checks in (target-group {group})", now
-                )
-                return
+        target = registration.unhealthy_target(service, task)
+        if target is not None:
+            _event(
+                service,
+                f"(task {task.id}) (port {target.port}) is unhealthy in "
+                f"(target-group {target.group}) due to (reason {target.reason})",
+                now,
+            )
+            reason = f"Task failed ELB health checks in (target-group {target.group})"
+            self._stop_unhealthy(task, reason, now)
+
+    def _note_success(self, service: Record, task: Task) -> None:
+        self._exits[task.deployment] = 0
+        primary = service["deployments"][0]
+        if task.deployment == primary["id"] and primary["rolloutState"] == "IN_PROGRESS":
+            primary["failedTasks"] = scheduling.failures_after_success(
+                primary["failedTasks"], _breaker(service)
+            )
 
     def _stop_unhealthy(self, task: Task, reason: str, now: float) -> None:
         task.record["_failed_checks"] = True
@@ -431,9 +442,9 @@ class Supervisor:
         if not (never_ran or failed_checks):
             return
         primary["failedTasks"] += 1
-        breaker = (service.get("deploymentConfiguration") or {}).get("deploymentCircuitBreaker")
-        threshold = scheduling.breaker_threshold(service["desiredCount"])
-        if (breaker or {}).get("enable") and primary["failedTasks"] >= threshold:
+        breaker = _breaker(service)
+        threshold = scheduling.breaker_threshold(service["desiredCount"], breaker)
+        if breaker.get("enable") and primary["failedTasks"] >= threshold:
             cause = "tasks failed to start." if never_ran else "task failed health checks."
             _roll(primary, "FAILED", f"ECS deployment circuit breaker: {cause}", now)
             primary["desiredCount"] = 0
@@ -625,6 +636,11 @@ def _must_succeed(task: Task, container: Container) -> bool:
         for other in task.containers
         for entry in other.definition.get("dependsOn") or []
     )
+
+
+def _breaker(service: Record) -> Record:
+    configuration = service.get("deploymentConfiguration") or {}
+    return dict(configuration.get("deploymentCircuitBreaker") or {})
 
 
 def _roll(deployment: Record, state: str, reason: str, now: float) -> None:

@@ -170,18 +170,22 @@ def _describe(params: dict[str, Any]) -> Any:
     )
 
 
+def explain(target: Target) -> tuple[str, str]:
+    """Reason code and description of a target's state; both empty when it is healthy."""
+    state = target.get("_state", "initial")
+    answer: Answer | None = target.get("_answer")
+    if state != "unhealthy" or answer is None:
+        return _REASONS.get(state, ("", ""))
+    if answer.status is not None:
+        description = f"Health checks failed with these codes: [{answer.status}]"
+        return "Target.ResponseCodeMismatch", description
+    timed_out = "timed out" in answer.problem
+    return "Target.Timeout" if timed_out else "Target.FailedHealthChecks", answer.problem
+
+
 def _member(target: Target, settings: dict[str, Any]) -> str:
     state = target.get("_state", "initial")
-    reason, description = _REASONS.get(state, ("", ""))
-    answer: Answer | None = target.get("_answer")
-    if state == "unhealthy" and answer is not None:
-        if answer.status is not None:
-            reason = "Target.ResponseCodeMismatch"
-            description = f"Health checks failed with these codes: [{answer.status}]"
-        else:
-            timed_out = "timed out" in answer.problem
-            reason = "Target.Timeout" if timed_out else "Target.FailedHealthChecks"
-            description = answer.problem
+    reason, description = explain(target)
     detail = f"<State>{state}</State>"
     if reason:
         detail += f"<Reason>{reason}</Reason><Description>{escape(description)}</Description>"

@@ -113,6 +113,39 @@ def test_a_count_alone_is_no_new_deployment(world: World, name: str) -> None:
     assert (deployment["id"], deployment["rolloutState"]) == (before, "COMPLETED")
 
 
+def test_what_changes_in_place_is_for_tasks_that_start_later(world: World, name: str) -> None:
+    world.define("plain")
+    world.create(name, "plain", 1)
+    first = world.running(name, 1)[0]
+    before = eventually(
+        lambda: world.rollout(name) == "COMPLETED" and world.service(name)["deployments"][0]["id"]
+    )
+    world.ecs.update_service(
+        cluster="c",
+        service=name,
+        desiredCount=2,
+        enableExecuteCommand=True,
+        propagateTags="SERVICE",
+    )
+    tasks = {one["taskArn"]: one["enableExecuteCommand"] for one in world.running(name, 2)}
+    assert tasks.pop(first["taskArn"]) is False
+    assert list(tasks.values()) == [True]
+    assert [one["id"] for one in world.service(name)["deployments"]] == [before]
+
+
+def test_a_deployment_configuration_is_replaced_as_a_whole(world: World, name: str) -> None:
+    world.define("plain")
+    world.create(name, "plain", 0)
+    world.ecs.update_service(
+        cluster="c", service=name, deploymentConfiguration={"minimumHealthyPercent": 50}
+    )
+    assert world.service(name)["deploymentConfiguration"] == {
+        "minimumHealthyPercent": 50,
+        "maximumPercent": 200,
+        "deploymentCircuitBreaker": {"enable": False, "rollback": False},
+    }
+
+
 def test_lines_of_a_container_are_in_its_log_stream(world: World, name: str) -> None:
     world.define("plain")
     world.create(name, "plain", 1)
@@ -401,16 +434,25 @@ def test_a_process_that_ignores_sigterm_is_killed_after_its_stop_timeout(
 
 
 def test_an_unhealthy_container_is_replaced_after_the_grace_period(world: World, name: str) -> None:
+    """Unhealthy after two answers, 2 s apart; the service's grace shelters it for 4 s."""
     check = {
         "command": ["CMD-SHELL", "wget --spider http://localhost:9600/sick || exit 1"],
         "interval": 5,
         "retries": 2,
     }
     world.define("sick", healthCheck=check)
-    world.create(name, "sick", 1, healthCheckGracePeriodSeconds=1)
+    world.create(name, "sick", 1, healthCheckGracePeriodSeconds=4)
+    task = world.running(name, 1)[0]
+    eventually(lambda: [one["healthStatus"] for one in world.tasks(name)] == ["UNHEALTHY"])
+    assert [one["taskArn"] for one in world.tasks(name)] == [task["taskArn"]], "still in its grace"
     stopped = eventually(lambda: world.tasks(name, "STOPPED"))[0]
-    assert stopped["healthStatus"] == "UNHEALTHY"
+    assert stopped["taskArn"] == task["taskArn"]
+    assert (stopped["stoppingAt"] - stopped["startedAt"]).total_seconds() >= 4
+    assert stopped["stopCode"] == "ServiceSchedulerInitiated"
     assert stopped["stoppedReason"] == "Task failed container health checks"
+    told = f"(service {name}) (task {task['taskArn'].rsplit('/', 1)[-1]})"
+    events = [one["message"] for one in world.service(name)["events"]]
+    assert f"{told} failed container health checks." in events
     eventually(lambda: world.service(name)["deployments"][0]["failedTasks"] == 1)
 
 
