@@ -13,6 +13,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from local.aws.emulator import ecs, provisioners, responses, stacks
+from local.aws.strict import service_connect
 from local.config import ACCOUNT_ID, REGION
 
 if TYPE_CHECKING:
@@ -340,7 +341,10 @@ def _deployment(service: Record) -> Record:
         "rolloutState": "IN_PROGRESS",
         "rolloutStateReason": f"ECS deployment ecs-svc/{number} in progress.",
     }
-    connect = service.get("_service_connect")
+    connect = service.get("_service_connect") or {}
+    # Endpoints that were there keep their age.
+    known = service.get("_endpoints", {})
+    service["_endpoints"] = {name: known.get(name, now) for name in service_connect.names(connect)}
     return deployment | ({"serviceConnectConfiguration": connect} if connect else {})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from local.aws.emulator import alb, servicediscovery
 from local.config import REGION
@@ -101,16 +101,6 @@ def _targets(service: Record, task: Task) -> Iterator[tuple[str, Record]]:
         for target in alb.targets.get(group, []):
             if target.get("_task") == task.id and target["Port"] == balancer["containerPort"]:
                 yield group, target
-
-
-def service_connect_aliases(service: Record) -> list[str]:
-    """DNS names under which other tasks reach the service through Service Connect."""
-    configuration: dict[str, Any] = service.get("_service_connect") or {}
-    return [
-        alias.get("dnsName", entry.get("discoveryName", entry["portName"]))
-        for entry in configuration.get("services") or []
-        for alias in entry.get("clientAliases") or [{}]
-    ]
 
 
 def _publish_name(service_id: str, names: Names) -> None:

@@ -12,6 +12,7 @@ import socket
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -484,6 +485,68 @@ def test_tags_and_service_connect_are_shown_as_on_aws(world: World, name: str) -
     }
     shown = world.service(name)["deployments"][0]["serviceConnectConfiguration"]
     assert shown["services"][0]["clientAliases"][0]["dnsName"] == "r"
+
+
+def names_seen_by(world: World, task: dict[str, Any]) -> dict[str, list[str]]:
+    """What the task's Service Connect proxy resolves."""
+    directory = Path(world.known()[task["taskArn"]]["log"])
+    return dict(json.loads((directory / "service-connect.json").read_text()))
+
+
+def test_service_connect_shows_later_endpoints_to_later_deployments_only(
+    world: World, name: str
+) -> None:
+    world.define("plain")
+    client = {"enabled": True, "namespace": name}
+    alias = {"portName": "rest", "clientAliases": [{"port": 8080, "dnsName": "brokers"}]}
+    world.create(name, "plain", 1, serviceConnectConfiguration=client)
+    early = world.running(name, 1)[0]
+    world.create(
+        f"{name}-brokers",
+        "plain",
+        1,
+        serviceConnectConfiguration=client | {"services": [alias]},
+    )
+    broker = world.running(f"{name}-brokers", 1)[0]
+    assert names_seen_by(world, broker) == {"brokers": [address(broker)]}
+
+    world.ecs.stop_task(cluster="c", task=early["taskArn"])
+    successor = eventually(
+        lambda: [one for one in world.running(name, 1) if one["taskArn"] != early["taskArn"]]
+    )[0]
+    assert names_seen_by(world, successor) == {}, "a successor is of the same deployment"
+
+    world.ecs.update_service(cluster="c", service=name, forceNewDeployment=True)
+    eventually(lambda: world.rollout(name) == "COMPLETED")
+    assert names_seen_by(world, world.running(name, 1)[0]) == {"brokers": [address(broker)]}
+    world.remove(f"{name}-brokers")
+
+
+def test_a_draining_service_keeps_its_name(world: World, name: str) -> None:
+    world.define("slow", environment={"IGNORE_SIGTERM": "1"}, stopTimeout=2)
+    world.create(name, "slow", 1)
+    ask(world.running(name, 1)[0])
+    world.ecs.delete_service(cluster="c", service=name, force=True)
+    with pytest.raises(world.ecs.exceptions.InvalidParameterException, match="still Draining"):
+        world.create(name, "slow", 0)
+    eventually(lambda: world.service(name)["status"] == "INACTIVE")
+    world.create(name, "slow", 0)
+    assert world.service(name)["status"] == "ACTIVE"
+
+
+def test_without_capacity_no_task_is_made_until_there_is_some(world: World, name: str) -> None:
+    world.define("plain")
+    world.instance.config.strict_file.write_text(json.dumps(["capacity-missing"]))
+    try:
+        world.create(name, "plain", 1)
+        world.running(name, 1)
+    finally:
+        world.instance.config.strict_file.unlink()
+    messages = [one["message"] for one in reversed(world.service(name)["events"])]
+    refused = f"(service {name}) was unable to place a task. Reason: Capacity is unavailable"
+    assert [one.startswith(refused) for one in messages[:3]] == [True, True, True]
+    assert len(world.tasks(name, "STOPPED")) == 0
+    assert world.service(name)["deployments"][0]["failedTasks"] == 0
 
 
 def test_what_cannot_be_done_is_refused(world: World, name: str) -> None:
