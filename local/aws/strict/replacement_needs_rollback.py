@@ -1,4 +1,4 @@
-"""An update whose roll-back is disabled replaces nothing, and leaves a stack that takes no other."""
+"""An update whose roll-back is disabled replaces nothing and leaves a stack that takes no other."""
 
 from __future__ import annotations
 
