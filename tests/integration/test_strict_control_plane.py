@@ -1,4 +1,4 @@
-"""Rules of the strict AWS about rights, quotas and executions, seen through its API."""
+"""Rules of the strict AWS about rights, quotas, executions and stacks, seen through its API."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
@@ -15,6 +16,7 @@ from botocore.config import Config
 from local import instance
 from local.component import Instance
 from local.config import ACCOUNT_ID, REGION, LocalConfig
+from tests.support.blocks import block
 
 pytestmark = pytest.mark.integration
 
@@ -28,7 +30,7 @@ VCPU = {"ServiceCode": "fargate", "QuotaCode": "L-3032A538"}
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
-    found = Instance.of(LocalConfig(tmp_path_factory.mktemp("instance"), "127.171"))
+    found = Instance.of(LocalConfig(tmp_path_factory.mktemp("instance"), block("strict")))
     host = instance.start(found, components=[])
     try:
         yield found
@@ -449,3 +451,93 @@ def test_a_role_is_passed_only_to_the_service_that_the_caller_may_pass_it_to(
     else:
         with pytest.raises(api.exceptions.ClientError, match="AccessDenied"):
             api.create_schedule(**schedule)
+
+
+# --- stacks ------------------------------------------------------------------------------------
+
+
+@dataclass
+class TaskStack:
+    """A stack that holds one task definition, changed by change sets as the application does."""
+
+    api: Any
+    name: str = field(default_factory=lambda: f"stack-{uuid.uuid4().hex[:8]}")
+
+    def change(self, image: str, on_failure: str) -> None:
+        """Make a change set and execute it; returns when the stack is at rest."""
+        template = {
+            "Resources": {
+                "Task": {
+                    "Type": "AWS::ECS::TaskDefinition",
+                    "Properties": {
+                        "Family": self.name,
+                        "ContainerDefinitions": [{"Name": "main", "Image": image}],
+                    },
+                }
+            }
+        }
+        change_set = self.api.create_change_set(
+            StackName=self.name,
+            ChangeSetName=f"to-{uuid.uuid4().hex[:8]}",
+            ChangeSetType="CREATE" if self.status() == "" else "UPDATE",
+            TemplateBody=json.dumps(template),
+            OnStackFailure=on_failure,
+        )["Id"]
+        self.api.get_waiter("change_set_create_complete").wait(
+            ChangeSetName=change_set, WaiterConfig={"Delay": 1}
+        )
+        self.api.execute_change_set(ChangeSetName=change_set)
+        self.rest()
+
+    def rest(self) -> None:
+        deadline = time.monotonic() + 30
+        while self.status().endswith("_IN_PROGRESS"):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+    def status(self) -> str:
+        try:
+            found = self.api.describe_stacks(StackName=self.name)["Stacks"][0]
+        except self.api.exceptions.ClientError:
+            return ""
+        return str(found["StackStatus"])
+
+    def reasons(self) -> list[str]:
+        events = self.api.describe_stack_events(StackName=self.name)["StackEvents"]
+        return [event.get("ResourceStatusReason", "") for event in events]
+
+    def task(self) -> str:
+        found = self.api.describe_stack_resource(StackName=self.name, LogicalResourceId="Task")
+        return str(found["StackResourceDetail"]["PhysicalResourceId"])
+
+
+@pytest.fixture
+def stack(here: Instance) -> TaskStack:
+    found = TaskStack(here.client("cloudformation"))
+    found.change("one", "DO_NOTHING")
+    assert found.status() == "CREATE_COMPLETE"
+    return found
+
+
+def test_an_update_that_keeps_what_worked_replaces_nothing_and_is_stuck(stack: TaskStack) -> None:
+    before = stack.task()
+    stack.change("two", "DO_NOTHING")
+    assert stack.status() == "UPDATE_FAILED"
+    assert any("Replacement type updates not supported" in reason for reason in stack.reasons())
+    assert stack.task() == before
+    with pytest.raises(stack.api.exceptions.ClientError, match="non-terminal"):
+        stack.change("two", "ROLLBACK")
+
+    stack.api.rollback_stack(StackName=stack.name)
+    stack.rest()
+    assert stack.status() == "UPDATE_ROLLBACK_COMPLETE"
+    stack.change("two", "ROLLBACK")
+    assert stack.status() == "UPDATE_COMPLETE"
+    assert stack.task() != before
+
+
+def test_an_update_that_rolls_back_may_replace(stack: TaskStack) -> None:
+    before = stack.task()
+    stack.change("two", "ROLLBACK")
+    assert stack.status() == "UPDATE_COMPLETE"
+    assert stack.task() != before
