@@ -286,11 +286,18 @@ def stuck(provision: Provision) -> None:
     stacks.stacks["control-demo"] = replace(stacks.before, status="UPDATE_FAILED")
 
 
-def test_a_stack_that_is_stuck_in_an_update_is_rolled_back_first(provision: Provision) -> None:
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_stack_that_is_stuck_in_an_update_is_rolled_back_first(
+    provision: Provision, dies: bool
+) -> None:
     stuck(provision)
+    if dies:
+        provision.interrupt("RollBackStack", AwsUnavailable("the answer was lost"))
     result = provision.run(CHANGED, number=2)
     assert result.status == "SUCCEEDED", result.cause
-    assert result.calls.count("RollBackStack") == 1
+    assert result.calls.count("RollBackStack") == 1 + dies
+    rolled_back = [one for one in provision.world.stacks.rolled_back if one == "control-demo"]
+    assert len(rolled_back) == 1
     steps = [step["step"] for step in provision.world.table.timeline(operation(2))]
     assert "CloudFormation rolls back an update that failed" in steps
     assert provision.world.stacks.stacks["control-demo"].status == "UPDATE_COMPLETE"

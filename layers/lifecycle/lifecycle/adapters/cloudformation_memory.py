@@ -45,6 +45,7 @@ class MemoryStacks:
     policies: dict[str, str] = field(default_factory=dict)
     running: tuple[str, str] | None = None
     rolling: str = ""
+    rolled_back: list[str] = field(default_factory=list)
     replaces: Collection[str] = ()
     """Logical ids that the change set of a half-made stack replaces."""
     nothing_left: bool = False
@@ -222,6 +223,7 @@ class MemoryStacks:
         """Begin; the stack is as it was before the update that failed after ``finish``."""
         if self.stacks[name].status == "UPDATE_FAILED":
             self.rolling = name
+            self.rolled_back.append(name)
             self.stacks[name] = replace(
                 self.stacks[name], status="UPDATE_ROLLBACK_IN_PROGRESS", changed_at=token
             )
