@@ -13,8 +13,9 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from local.aws.emulator import ecs, provisioners, responses, stacks
-from local.aws.strict import service_connect
+from local.aws.strict import served_target_groups, service_connect
 from local.config import ACCOUNT_ID, REGION
+from local.proxy.targets import groups_in_use
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,9 +98,12 @@ class _EcsApi:
 
     def create_service(self, data: Parameters) -> Response:
         with self._supervisor.lock:
-            definition = _task_definition(data.get("taskDefinition", ""))
+            definition, problem = _task_definition(data.get("taskDefinition", ""))
             if definition is None:
-                return _refusal("ClientException", "TaskDefinition not found.")
+                return problem
+            unserved = _unserved(data)
+            if unserved:
+                return _refusal(*unserved)
             data = {**data, "taskDefinition": definition}
             response: Response = self._own_create_service(data)
             if response[0] >= 400:
@@ -130,10 +134,13 @@ class _EcsApi:
                 return _refusal("ServiceNotActiveException", "Service was not ACTIVE.")
             definition = service["taskDefinition"]
             if data.get("taskDefinition"):
-                found = _task_definition(data["taskDefinition"])
+                found, problem = _task_definition(data["taskDefinition"])
                 if found is None:
-                    return _refusal("ClientException", "TaskDefinition not found.")
+                    return problem
                 definition = found
+            unserved = _unserved(data)
+            if unserved:
+                return _refusal(*unserved)
             self._apply(service, data, definition)
             self._supervisor.wake()
             return _described(service)
@@ -167,6 +174,8 @@ class _EcsApi:
             service, problem = _service(data)
             if service is None:
                 return problem
+            if service["status"] == "INACTIVE":
+                return _refusal("ServiceNotFoundException", "Service not found.")
             if service["desiredCount"] > 0 and not data.get("force"):
                 return _refusal(
                     "InvalidParameterException",
@@ -296,18 +305,24 @@ def _protection(record: Record) -> dict[str, Any]:
     return shown | ({"expirationDate": until} if enabled else {})
 
 
-def _task_definition(reference: str) -> str | None:
+def _task_definition(reference: str) -> tuple[str | None, Response]:
     """ARN of a task definition; a family without a revision is its latest ACTIVE one."""
     key = reference.rsplit("/", 1)[-1]
-    if ":" in key:
-        found = ecs.task_defs.get(key)
-        return str(found["taskDefinitionArn"]) if found else None
     revisions = [
-        one for one in ecs.task_defs.values() if one["family"] == key and one["status"] == "ACTIVE"
+        one
+        for name, one in ecs.task_defs.items()
+        if name == key or (one["family"] == key and one["status"] == "ACTIVE")
     ]
     if not revisions:
-        return None
-    return str(max(revisions, key=lambda one: one["revision"])["taskDefinitionArn"])
+        return None, _refusal("ClientException", "TaskDefinition not found.")
+    found = max(revisions, key=lambda one: one["revision"])
+    if found["status"] != "ACTIVE":
+        return None, _refusal("ClientException", "TaskDefinition is inactive")
+    return str(found["taskDefinitionArn"]), _answer({})
+
+
+def _unserved(data: Parameters) -> tuple[str, str] | None:
+    return served_target_groups.refusal(data.get("loadBalancers") or (), groups_in_use())
 
 
 def _service(data: Parameters) -> tuple[Record | None, Response]:
@@ -316,7 +331,7 @@ def _service(data: Parameters) -> tuple[Record | None, Response]:
         return None, _refusal("ClusterNotFoundException", "Cluster not found.")
     name = str(data.get("service", "")).rsplit("/", 1)[-1]
     service = ecs.services.get(f"{cluster}/{name}")
-    if service is None or service["status"] == "INACTIVE":
+    if service is None:
         return None, _refusal("ServiceNotFoundException", "Service not found.")
     return service, _answer({})
 

@@ -558,11 +558,31 @@ def test_what_cannot_be_done_is_refused(world: World, name: str) -> None:
     with pytest.raises(world.ecs.exceptions.ClientException, match="RunTask"):
         world.ecs.run_task(cluster="c", taskDefinition="plain")
     world.create(name, "plain", 1)
+    with pytest.raises(world.ecs.exceptions.InvalidParameterException, match="not idempotent"):
+        world.create(name, "plain", 1)
     with pytest.raises(world.ecs.exceptions.InvalidParameterException):
         world.ecs.delete_service(cluster="c", service=name)
     world.remove(name)
-    with pytest.raises(world.ecs.exceptions.ServiceNotFoundException):
+    with pytest.raises(world.ecs.exceptions.ServiceNotActiveException):
         world.ecs.update_service(cluster="c", service=name, desiredCount=1)
+
+
+def test_a_revision_that_was_deregistered_is_kept_but_not_taken_up(world: World, name: str) -> None:
+    """DeregisterTaskDefinition's reference: such a service still scales up and down."""
+    first, second = world.define(name), world.define(name)
+    world.create(name, first, 0)
+    for revision in (first, second):
+        world.ecs.deregister_task_definition(taskDefinition=revision)
+    inactive = pytest.raises(
+        world.ecs.exceptions.ClientException, match="TaskDefinition is inactive"
+    )
+    with inactive:
+        world.ecs.update_service(cluster="c", service=name, taskDefinition=second)
+    with inactive:
+        world.create(f"{name}-other", second, 0)
+    assert world.service(name)["taskDefinition"] == first
+    world.ecs.update_service(cluster="c", service=name, desiredCount=1)
+    assert [one["taskDefinitionArn"] for one in world.running(name, 1)] == [first]
 
 
 def test_connectors_wait_for_the_brokers_behind_their_alias(world: World, name: str) -> None:

@@ -102,20 +102,22 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             Port=80,
             DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": missing}],
         )["Listeners"][0]["ListenerArn"]
+        rules = {}
         secure = {"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"}
         for number, pattern, action in (
             (100, "/v2/*", {"Type": "forward", "TargetGroupArn": groups["rest"]}),
             (60, "/empty*", {"Type": "forward", "TargetGroupArn": groups["rest"]}),
             (50, "/v2/sick*", {"Type": "forward", "TargetGroupArn": groups["sick"]}),
             (40, "/v2/empty*", {"Type": "forward", "TargetGroupArn": groups["empty"]}),
+            (35, "/unused*", {"Type": "forward", "TargetGroupArn": groups["unused"]}),
             (30, "/moved*", {"Type": "redirect", "RedirectConfig": secure}),
         ):
-            elb.create_rule(
+            rules[pattern] = elb.create_rule(
                 ListenerArn=listener,
                 Priority=number,
                 Conditions=[{"Field": "path-pattern", "Values": [pattern]}],
                 Actions=[action],
-            )
+            )["Rules"][0]["RuleArn"]
         elb.create_listener(
             LoadBalancerArn=nlb["LoadBalancerArn"],
             Protocol="TCP",
@@ -129,6 +131,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             for key, port in ports.items()
         ]
         world.create("web", "plain", 2, loadBalancers=balancers, healthCheckGracePeriodSeconds=900)
+        elb.delete_rule(RuleArn=rules["/unused*"])
         found = Site(world, alb, nlb, groups, listener)
         eventually(lambda: found.states("rest") == found.states("grpc") == {"healthy"})
         yield found
@@ -236,6 +239,26 @@ def test_a_network_load_balancer_registers_before_it_asks(site: Site) -> None:
         eventually(lambda: state("grpc")["State"] == "healthy")
     finally:
         site.world.instance.config.strict_file.unlink()
+
+
+def test_a_target_group_is_served_before_a_service_has_it(site: Site) -> None:
+    ecs = site.world.ecs
+    orphan = {"targetGroupArn": site.groups["unused"], "containerName": "main"}
+    balancers = [orphan | {"containerPort": 8081}]
+    refused = pytest.raises(
+        ecs.exceptions.InvalidParameterException, match="does not have an associated load balancer"
+    )
+    with refused:
+        site.world.create("early", "plain", 0, loadBalancers=balancers)
+    assert ecs.describe_services(cluster="c", services=["early"])["services"] == []
+    before = site.world.service("web")
+    with refused:
+        ecs.update_service(cluster="c", service="web", loadBalancers=balancers)
+    after = site.world.service("web")
+    assert after["loadBalancers"] == before["loadBalancers"]
+    assert [one["id"] for one in after["deployments"]] == [
+        one["id"] for one in before["deployments"]
+    ]
 
 
 def test_bytes_pass_through_the_network_load_balancer(site: Site) -> None:

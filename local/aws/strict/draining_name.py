@@ -28,16 +28,25 @@ def _asking(own: Any) -> Any:
 
 
 def refusal(present: Mapping[str, Any] | None) -> tuple[str, str] | None:
-    """Why no service can be made under the name of this one; INACTIVE ones do not keep it."""
-    if present is None or present["status"] != "DRAINING":
-        return None
-    return "InvalidParameterException", "Unable to Start a service that is still Draining."
+    """Why no service can be made under the name of this one; INACTIVE ones do not keep it.
+
+    The code of an ACTIVE one's refusal: hashicorp/terraform-provider-aws#2283.
+    """
+    match present["status"] if present else "INACTIVE":
+        case "ACTIVE":
+            message = "Creation of service was not idempotent."
+        case "DRAINING":
+            message = "Unable to Start a service that is still Draining."
+        case _:
+            return None
+    return "InvalidParameterException", message
 
 
 RULE: Final = Rule(
     name="draining-name",
-    does="A service that is still DRAINING keeps its name: CreateService answers `Unable to Start a"
-    " service that is still Draining` until it is INACTIVE.",
+    does="A service keeps its name until it is INACTIVE: CreateService answers `Creation of service"
+    " was not idempotent` while it is ACTIVE, `Unable to Start a service that is still Draining`"
+    " while it is DRAINING.",
     source="https://github.com/spinnaker/spinnaker/issues/5476",
     caught="nothing yet: CloudFormation waits until a service it deletes is INACTIVE.",
     install=install,

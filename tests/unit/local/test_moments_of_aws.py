@@ -22,10 +22,15 @@ from tests.unit.test_services import SERVICE, stopped
 pytestmark = pytest.mark.unit
 
 
-@pytest.mark.parametrize(("status", "refused"), [("DRAINING", True), ("INACTIVE", False)])
-def test_a_name_is_free_once_its_service_is_inactive(status: str, refused: bool) -> None:
-    assert (refusal({"status": status}) is not None) is refused
-    assert refusal(None) is None
+@pytest.mark.parametrize(
+    ("status", "message"), [("ACTIVE", "not idempotent"), ("DRAINING", "still Draining")]
+)
+def test_a_name_is_taken_until_its_service_is_inactive(status: str, message: str) -> None:
+    refused = refusal({"status": status})
+    assert refused is not None
+    assert refused[0] == "InvalidParameterException"
+    assert message in refused[1]
+    assert refusal({"status": "INACTIVE"}) is refusal(None) is None
 
 
 def test_capacity_is_missing_once_for_each_deployment_and_each_of_its_counts() -> None:
