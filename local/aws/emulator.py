@@ -83,6 +83,7 @@ cloudformation = Names("ministack.services.cloudformation", "change_sets", "stac
 cloudformation_api = Names("ministack.services.cloudformation.handlers", "ACTION_HANDLERS")
 changesets = Names(
     "ministack.services.cloudformation.changesets",
+    "create_change_set",
     "deploy_stack_async",
     "execute_change_set",
     "find_change_set",

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from local.aws.emulator import ecs, responses
-from local.aws.strict import Strictness, capacity_missing, service_connect
+from local.aws.strict import Strictness, capacity_missing, service_connect, task_roles
 from local.config import ACCOUNT_ID, REGION
 from local.fargate import registration, scheduling
 from local.fargate.health import parse_check
@@ -169,6 +169,7 @@ class Supervisor:
                 self._advance_stopping(service, task, now)
             elif task.status == "PROVISIONING":
                 if now - task.changed_at >= self._pace.provisioning:
+                    task_roles.require(task.definition)
                     attach_interface(task)
                     task.record["connectivity"] = "CONNECTED"
                     task.record["connectivityAt"] = task.record["pullStartedAt"] = now

@@ -596,7 +596,11 @@ def test_connectors_wait_for_the_brokers_behind_their_alias(world: World, name: 
             "SERVER_SERVLET_CONTEXT_PATH": "/connectors",
         },
     )
-    world.create(name, "connectors", 1)
+    # Endpoints that came after the connectors they would not see.
+    connect = {"enabled": True, "namespace": "n"}
+    alias = {"portName": "rest", "clientAliases": [{"port": 8080, "dnsName": "brokers-rest"}]}
+    world.create("fakes", "fakes", 0, serviceConnectConfiguration=connect | {"services": [alias]})
+    world.create(name, "connectors", 1, serviceConnectConfiguration=connect)
     connectors = address(world.running(name, 1)[0])
 
     def answer(path: str) -> tuple[int, str]:
@@ -613,10 +617,8 @@ def test_connectors_wait_for_the_brokers_behind_their_alias(world: World, name: 
     assert "stand-in" in answer("/connectors/")[1]
     assert answer("/")[0] == 404
 
-    alias = {"portName": "rest", "clientAliases": [{"port": 8080, "dnsName": "brokers-rest"}]}
-    connect = {"enabled": True, "namespace": "n", "services": [alias]}
-    world.create("fakes", "fakes", 1, serviceConnectConfiguration=connect)
     try:
+        world.ecs.update_service(cluster="c", service="fakes", desiredCount=1)
         world.running("fakes", 1)
         eventually(lambda: answer(readiness)[0] == 200)
     finally:
