@@ -64,7 +64,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if "EXIT_WITH" in os.environ:
-        print("stub gives up", flush=True)  # noqa: T201
-        sys.exit(int(os.environ["EXIT_WITH"]))
     main()

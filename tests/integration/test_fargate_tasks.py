@@ -255,7 +255,8 @@ def test_three_tasks_that_cannot_start_trip_the_circuit_breaker(
 def test_a_process_that_ends_after_running_never_trips_it_but_slows_down(
     world: World, name: str
 ) -> None:
-    world.define("brief", environment={"EXIT_WITH": "3"})
+    # Later than RUNNING, yet before it would count as steady, however busy the machine is.
+    world.define("brief", entryPoint=["sh", "-c"], command=["sleep 0.2; exit 3"])
     world.create(name, "brief", 1)
     stopped = eventually(
         lambda: len(world.tasks(name, "STOPPED")) >= 3 and world.tasks(name, "STOPPED")
@@ -516,7 +517,13 @@ def test_service_connect_shows_later_endpoints_to_later_deployments_only(
     )[0]
     assert names_seen_by(world, successor) == {}, "a successor is of the same deployment"
 
-    world.ecs.update_service(cluster="c", service=name, forceNewDeployment=True)
+    world.ecs.update_service(
+        cluster="c",
+        service=name,
+        forceNewDeployment=True,
+        # With one task, 66 % would let none go that is healthy.
+        deploymentConfiguration={"minimumHealthyPercent": 0, "maximumPercent": 100},
+    )
     eventually(lambda: world.rollout(name) == "COMPLETED")
     assert names_seen_by(world, world.running(name, 1)[0]) == {"brokers": [address(broker)]}
     world.remove(f"{name}-brokers")
