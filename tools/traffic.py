@@ -229,7 +229,7 @@ class Traffic:
             self._persist("complete", complete)
         except grpc.RpcError as error:
             # Completed by an earlier attempt whose answer was lost; else it was somebody else.
-            if sent == 1 or error.code() is not grpc.StatusCode.NOT_FOUND:  # type: ignore[attr-defined]
+            if sent == 1 or error.code() is not grpc.StatusCode.NOT_FOUND:
                 self._failed("complete", _told(error))
                 return
         if job.key not in self.completed[job.processInstanceKey]:
@@ -241,7 +241,7 @@ class Traffic:
             try:
                 call()
             except grpc.RpcError as error:
-                if error.code() not in TRANSIENT:  # type: ignore[attr-defined]
+                if error.code() not in TRANSIENT:
                     raise
                 self._failed(kind, _told(error))
                 time.sleep(0.3)
@@ -289,7 +289,7 @@ def _is_active(stub: Any, key: int) -> bool:
     try:
         stub.CancelProcessInstance(request, timeout=TIMEOUT)
     except grpc.RpcError as error:
-        if error.code() is grpc.StatusCode.NOT_FOUND:  # type: ignore[attr-defined]
+        if error.code() is grpc.StatusCode.NOT_FOUND:
             return False
         raise
     return True

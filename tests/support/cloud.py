@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from local.component import Instance
-from local.config import CONTROL_STACK, REPOSITORY, LocalConfig
+from local.config import CONTROL_STACK, REPOSITORY, Brokers, LocalConfig
 from local.instance import leftovers
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ REQUEST = json.loads((REPOSITORY / "events" / "provision-local.json").read_text(
 
 
 @contextlib.contextmanager
-def running(root: Path, block: str, brokers: str = "fake") -> Iterator[Instance]:
+def running(root: Path, block: str, brokers: Brokers = "fake") -> Iterator[Instance]:
     """`make up`, and at the end `make down`, which leaves nothing."""
     instance = Instance.of(LocalConfig(root, block, brokers))
 
@@ -89,7 +89,7 @@ class Cloud:
 
         def over() -> bool:
             found.update(states.describe_execution(executionArn=execution))
-            return found["status"] != "RUNNING"
+            return bool(found["status"] != "RUNNING")
 
         assert eventually(over, seconds), "the execution did not end"
         return found
