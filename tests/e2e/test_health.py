@@ -77,7 +77,7 @@ class Cluster:
 
         def well() -> bool:
             last.update(self.check())
-            return last["verdict"] == "HEALTHY"
+            return bool(last["verdict"] == "HEALTHY")
 
         if not eventually(well, seconds):
             self._lost = "\n".join((last["text"], json.dumps(self.tasks()), self.end_of_logs()))
@@ -166,7 +166,7 @@ class Cluster:
             sslrootcert=str(self.config.database_ca),
             autocommit=True,
         ) as connection:
-            connection.execute(statement)  # type: ignore[call-overload]
+            connection.execute(statement)
 
 
 class Phone:

@@ -53,7 +53,8 @@ class Sample:
         assert eventually(
             lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", 20
         )
-        return states.describe_execution(executionArn=arn)
+        found: dict[str, Any] = states.describe_execution(executionArn=arn)
+        return found
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:

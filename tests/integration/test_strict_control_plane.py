@@ -59,7 +59,7 @@ def role(here: Instance) -> As:
         iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(policy))
         session = here.client("sts").assume_role(RoleArn=arn, RoleSessionName="session")
         keys = session["Credentials"]
-        return lambda service: boto3.client(
+        return lambda service: boto3.client(  # type: ignore[call-overload]
             service,
             endpoint_url=here.config.aws_endpoint,
             region_name=REGION,

@@ -263,18 +263,16 @@ def run(
     if control is not None:
         control.stop = stop
     execution = backend.start_execution(machine.arn, name, json.dumps(given))
-    found = execution.to_describe_output()
-    events = execution.to_history_output()["events"]
+    output = execution.to_describe_output().get("output")
+    entered = [
+        event.get("stateEnteredEventDetails") for event in execution.to_history_output()["events"]
+    ]
     return Result(
         status=execution.status,
-        output=json.loads(found["output"]) if found.get("output") else None,
-        error=found.get("error", ""),
-        cause=found.get("cause", ""),
-        states=[
-            event["stateEnteredEventDetails"]["name"]
-            for event in events
-            if "stateEnteredEventDetails" in event
-        ],
+        output=json.loads(output) if output else None,
+        error=execution.error or "",
+        cause=execution.cause or "",
+        states=[details["name"] for details in entered if details],
         calls=calls,
         waited=waited,
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ministack.services import lambda_svc
 
+from local.aws.emulator import lambda_svc
 from local.aws.strict.asynchronous_invocation import dispatch, invoke_config
 from tests.support.sam import translated
 
