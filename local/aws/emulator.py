@@ -79,17 +79,29 @@ apigateway_v1 = Names(
     "import_rest_api",
     "put_gateway_response",
 )
-cloudformation = Names("ministack.services.cloudformation", "change_sets")
-helpers = Names("ministack.services.cloudformation.helpers", "resolve_document")
+cloudformation = Names("ministack.services.cloudformation", "change_sets", "stack_events", "stacks")
+changesets = Names(
+    "ministack.services.cloudformation.changesets", "deploy_stack_async", "find_change_set"
+)
+handlers = Names(
+    "ministack.services.cloudformation.handlers",
+    "ACTION_HANDLERS",
+    "deploy_stack_async",
+    "resolve_stack",
+)
+helpers = Names("ministack.services.cloudformation.helpers", "error", "p", "resolve_document")
 provisioners = Names(
     "ministack.services.cloudformation.provisioners",
     "REPLACING_PROPERTIES",
     "RESOURCE_HANDLERS",
     "ec2_apply_tags",
     "ec2_sg_permissions",
+    "replacing_change",
     "sfn_definition",
 )
-stacks = Names("ministack.services.cloudformation.stacks", "runs_on_worker_thread")
+stacks = Names(
+    "ministack.services.cloudformation.stacks", "runs_on_worker_thread", "update_resource"
+)
 cloudwatch_logs = Names(
     "ministack.services.cloudwatch_logs", "create_log_stream", "log_groups", "put_log_events"
 )

@@ -73,6 +73,7 @@ class Provision:
             ),
             "CheckChangeSet": load_handler("check_change_set", **stack),
             "ExecuteChangeSet": load_handler("execute_change_set", **stack),
+            "RollbackStack": load_handler("rollback_stack", **stack),
             "FollowStack": load_handler("follow_stack", **stack),
             "ReadCluster": load_handler("read_cluster", **stack),
             "SeedDatabase": seed,

@@ -31,6 +31,7 @@ EFFECTS: Mapping[str, frozenset[str]] = {
             "create_change_set",
             "delete_change_set",
             "execute_change_set",
+            "roll_back",
             "protect",
             "set_policy",
             "unprotect",

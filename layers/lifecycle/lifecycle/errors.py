@@ -93,6 +93,15 @@ class StackFailed(LifecycleError):
     """A resource of the stack could not be created or updated."""
 
 
+class CreationStuck(LifecycleError):
+    """The stack's creation failed, and CloudFormation cannot go on with it as it is asked to."""
+
+    default_next_step = (
+        "Nothing was changed. Start again with other parameters for what failed and the former "
+        "ones for the rest, or tear the cluster down, which never ran, and start anew."
+    )
+
+
 class TasksRemain(LifecycleError):
     """Tasks still run, or targets are still registered, long after the counts went to zero."""
 

@@ -174,8 +174,20 @@ class Stacks(Protocol):
         """Remove a change set that is not wanted; one that is gone is no error."""
         ...
 
-    def execute_change_set(self, arn: str, token: str) -> None:
-        """Execute; failures keep what worked. ``token`` marks the events that follow."""
+    def execute_change_set(self, arn: str, token: str, *, keep: bool) -> None:
+        """Execute. ``token`` marks the events that follow.
+
+        ``keep``: what worked stays when something fails, and nothing can be replaced; without it
+        CloudFormation rolls back. Raises ``ChangeSetRefused`` when it refuses to begin.
+        """
+        ...
+
+    def roll_back(self, name: str, token: str) -> None:
+        """Begin to roll a failed update back to the stack's last complete state.
+
+        ``token`` marks the events that follow; the same one again is no error. A stack that was
+        never complete is deleted. Raises ``StackNotUsable`` when CloudFormation refuses to begin.
+        """
         ...
 
     def protect(self, name: str, policy: str) -> None:

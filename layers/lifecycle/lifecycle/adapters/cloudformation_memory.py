@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from lifecycle.core.names import TAG_CLUSTER, TAG_CONTROL_PLANE
-from lifecycle.core.stack import ChangeSet, ResourceChange, Stack, StackEvent, StackResource
-from lifecycle.errors import StackNotDeleted
+from lifecycle.core.stack import (
+    ChangeSet,
+    ResourceChange,
+    Stack,
+    StackEvent,
+    StackResource,
+    is_unfinished,
+)
+from lifecycle.errors import ChangeSetRefused, StackNotDeleted, StackNotUsable
+
+_FAILED: Final = frozenset({"CREATE_FAILED", "UPDATE_FAILED"})
+# https://github.com/aws/aws-cdk/issues/30546
+_REPLACEMENT: Final = "Replacement type updates not supported on stack with disable-rollback."
 
 
 @dataclass
@@ -21,6 +33,7 @@ class _ChangeSet:
     reason: str = ""
     name: str = ""
     description: str = ""
+    keep: bool = False
 
 
 @dataclass
@@ -29,9 +42,10 @@ class MemoryStacks:
 
     ``resources`` are what the template holds; the first change set adds them, a later one changes
     those in ``changed_by`` for each parameter that differs. An executed change set ends at
-    ``finish``, or fails at the resource named there. ``refuses`` is the reason for which the next
-    change sets fail; ``blocked`` names a resource that cannot be deleted, and why. A stack made
-    anew under a name has another id and other resources.
+    ``finish``, or fails at the resource named there; then what worked is kept, or rolled back to
+    the last state that was ``stable``. ``refuses`` is the reason for which the next change sets
+    fail; ``blocked`` names a resource that cannot be deleted, and why. A stack made anew under a
+    name has another id and other resources.
     """
 
     resources: Mapping[str, str] = field(default_factory=dict)
@@ -42,7 +56,9 @@ class MemoryStacks:
     change_sets: dict[str, _ChangeSet] = field(default_factory=dict)
     history: list[tuple[str, StackEvent]] = field(default_factory=list)
     policies: dict[str, str] = field(default_factory=dict)
+    stable: dict[str, Stack] = field(default_factory=dict)
     running: tuple[str, str] | None = None
+    rolling_back: str = ""
     refuses: str = ""
     body: str = ""
     deleting: tuple[str, str] | None = None
@@ -84,6 +100,7 @@ class MemoryStacks:
         values = dict(self.defaults) | present
         values |= parameters
         if create:
+            self.stable.pop(stack, None)  # of a former stack of that name
             changes = tuple(ResourceChange("Add", k, v) for k, v in self.resources.items())
             self.stacks[stack] = Stack(
                 stack,
@@ -101,7 +118,7 @@ class MemoryStacks:
                     ResourceChange("Modify", name, kind, "False", properties=("Tags",))
                     for name, kind in self.resources.items()
                 )
-            if found is not None and found.status == "CREATE_FAILED":
+            if found is not None and is_unfinished(found):
                 changes = tuple(ResourceChange("Add", k, v) for k, v in self.resources.items())
         empty = not changes and not create
         status = "FAILED" if self.refuses else "EMPTY" if empty else "READY"
@@ -135,21 +152,26 @@ class MemoryStacks:
         """Remove a change set."""
         self.change_sets.pop(arn, None)
 
-    def execute_change_set(self, arn: str, token: str) -> None:
+    def execute_change_set(self, arn: str, token: str, *, keep: bool) -> None:
         """Begin; nothing is done before ``finish``."""
         found = self.change_sets[arn]
-        found.status = "EXECUTED"
+        before = self.stacks[found.stack]
+        if before.status in _FAILED and not keep:
+            raise ChangeSetRefused(
+                f"This stack is currently in a non-terminal [{before.status}] state."
+            )
+        if before.status.endswith("_COMPLETE"):
+            self.stable[found.stack] = before
+        found.status, found.keep = "EXECUTED", keep
         status = "CREATE_IN_PROGRESS" if found.create else "UPDATE_IN_PROGRESS"
         self.stacks[found.stack] = replace(
-            self.stacks[found.stack],
+            before,
             status=status,
             parameters=found.parameters,
             tags=found.tags,
             changed_at=token,
         )
-        for other in self.change_sets_of(found.stack):
-            if self.change_sets[other].status != "EXECUTED":
-                del self.change_sets[other]  # as CloudFormation does
+        self._drop_change_sets(found.stack)
         self.running = (arn, token)
         for change in found.changes:
             self._event(token, change, status, "")
@@ -158,11 +180,16 @@ class MemoryStacks:
         """End what runs: well, or with ``failing`` as the resource that failed for ``reason``."""
         if self.deleting is not None:
             self._finish_deletion(failing, reason)
+        if self.rolling_back:
+            self._finish_rollback()
         if self.running is None:
             return
         arn, token = self.running
         found = self.change_sets[arn]
         verb = "CREATE" if found.create else "UPDATE"
+        replaced = [change for change in found.changes if change.replacement == "True"]
+        if found.keep and not found.create and replaced:
+            failing, reason = replaced[0].logical_id, _REPLACEMENT
         for change in found.changes:
             if change.logical_id == failing:
                 self._event(token, change, f"{verb}_FAILED", reason)
@@ -170,13 +197,50 @@ class MemoryStacks:
                 self._event(token, change, f"{verb}_FAILED", "Resource creation cancelled")
             else:
                 self._event(token, change, f"{verb}_COMPLETE", "")
-        self.stacks[found.stack] = replace(
-            self.stacks[found.stack],
-            status=f"{verb}_FAILED" if failing else f"{verb}_COMPLETE",
-            reason=f"The following resource(s) failed: [{failing}]" if failing else "",
-            outputs={} if failing else dict(self.outputs),
-        )
+        words = f"The following resource(s) failed: [{failing}]" if failing else ""
+        present = replace(self.stacks[found.stack], reason=words)
+        if not failing:
+            present = replace(present, status=f"{verb}_COMPLETE", outputs=dict(self.outputs))
+        elif found.keep:
+            present = replace(present, status=f"{verb}_FAILED")
+        elif found.create:
+            present = replace(present, status="ROLLBACK_COMPLETE")
+        else:
+            present = replace(
+                self.stable[found.stack],
+                status="UPDATE_ROLLBACK_COMPLETE",
+                reason=words,
+                changed_at=token,
+            )
+        self.stacks[found.stack] = present
         self.running = None
+
+    def roll_back(self, name: str, token: str) -> None:
+        """Begin; nothing is done before ``finish``. The same token again is no error."""
+        stack = self.stacks[name]
+        if self.rolling_back == name:
+            return
+        if stack.status not in _FAILED:
+            raise StackNotUsable("RollbackStack cannot be called from current stack status")
+        kind = "UPDATE_ROLLBACK" if name in self.stable else "ROLLBACK"
+        self.stacks[name] = replace(stack, status=f"{kind}_IN_PROGRESS", changed_at=token)
+        self._drop_change_sets(name)
+        self.rolling_back = name
+
+    def _finish_rollback(self) -> None:
+        name, self.rolling_back = self.rolling_back, ""
+        stack = self.stacks.pop(name)
+        if name in self.stable:
+            self.stacks[name] = replace(
+                self.stable[name], status="UPDATE_ROLLBACK_COMPLETE", changed_at=stack.changed_at
+            )
+        else:  # it was never complete
+            self.deleted[stack.stack_id] = replace(stack, status="DELETE_COMPLETE")
+
+    def _drop_change_sets(self, stack: str) -> None:
+        for other in self.change_sets_of(stack):
+            if self.change_sets[other].status != "EXECUTED":
+                del self.change_sets[other]  # as CloudFormation does
 
     def protect(self, name: str, policy: str) -> None:
         """Turn termination protection on and set the policy."""

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from lifecycle.core.names import TAG_CLUSTER, TAG_CONTROL_PLANE
-from lifecycle.errors import ChangeSetRefused, StackNotUsable
+from lifecycle.errors import ChangeSetRefused, CreationStuck, StackNotUsable
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,7 @@ class StackAction(StrEnum):
 
     CREATE = "CREATE"
     UPDATE = "UPDATE"
+    ROLL_BACK = "ROLL_BACK"
     WAIT = "WAIT"
 
 
@@ -119,8 +120,6 @@ _SETTLED: Final = frozenset(
         "IMPORT_ROLLBACK_COMPLETE",
     }
 )
-# Kept half-way by OnStackFailure DO_NOTHING: what worked stays and an update goes on from there.
-_CONTINUABLE: Final = frozenset({"CREATE_FAILED", "UPDATE_FAILED"})
 _NEEDS_A_PERSON: Final[Mapping[str, str]] = {
     "ROLLBACK_COMPLETE": "Its creation was rolled back, so nothing in it can be used. Delete the "
     "stack, then start again.",
@@ -179,7 +178,7 @@ _DEPLOYING_PROPERTIES: Final = frozenset(
 
 
 def decide_on(stack: Stack | None, control_stack: str, cluster: str) -> StackDecision:
-    """Decide whether to create, update or wait.
+    """Decide whether to create, update, roll back or wait.
 
     Raises ``StackNotUsable`` for a state that only a person can resolve, and for a stack that
     does not belong to this cluster.
@@ -205,10 +204,16 @@ def decide_on(stack: Stack | None, control_stack: str, cluster: str) -> StackDec
             f"Stack {stack.name} is in {stack.status}{_because(stack.reason)}.",
             next_step=_NEEDS_A_PERSON[stack.status],
         )
-    if stack.status in _CONTINUABLE:
+    if is_unfinished(stack):
         return StackDecision(
             StackAction.UPDATE,
             f"The stack is in {stack.status}; what worked was kept and is continued from.",
+        )
+    if stack.status == "UPDATE_FAILED":
+        return StackDecision(
+            StackAction.ROLL_BACK,
+            "The stack is in UPDATE_FAILED: an update failed while rollback was turned off. It is "
+            "rolled back to its last complete state first.",
         )
     if stack.status in _SETTLED:
         return StackDecision(StackAction.UPDATE, f"The stack is in {stack.status}.")
@@ -219,6 +224,65 @@ def decide_on(stack: Stack | None, control_stack: str, cluster: str) -> StackDec
     raise StackNotUsable(
         f"Stack {stack.name} is in {stack.status}, a state that this version does not know.",
         next_step="Bring the stack to a complete state in CloudFormation, then start again.",
+    )
+
+
+def is_unfinished(stack: Stack | None) -> bool:
+    """Tell whether a stack was never complete: it is being created, or its creation failed.
+
+    There is nothing to roll back to, and RollbackStack would delete the stack. So rollback is
+    turned off, which keeps what worked; then CloudFormation replaces nothing. A stack has outputs
+    once it was complete.
+    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stack-failure-options.html
+    """
+    return (
+        stack is None
+        or stack.status in {"REVIEW_IN_PROGRESS", "CREATE_FAILED"}
+        or (stack.status == "UPDATE_FAILED" and not stack.outputs)
+    )
+
+
+def obstacle(stack: Stack | None, change_set: ChangeSet) -> str:
+    """Say why a creation that failed cannot be continued by a change set; empty where it can."""
+    if stack is None or stack.status == "REVIEW_IN_PROGRESS" or not is_unfinished(stack):
+        return ""
+    if change_set.status == "EMPTY":
+        return (
+            f"The creation of stack {stack.name} failed ({stack.status}), yet CloudFormation finds "
+            "nothing to change in it."
+        )
+    replaced = [
+        f"{change.logical_id} ({change.resource_type})"
+        for change in change_set.changes
+        if change.replacement == "True"
+    ]
+    if replaced:
+        return (
+            f"The creation of stack {stack.name} failed ({stack.status}), and until it is complete "
+            f"CloudFormation replaces nothing in it; this would replace {', '.join(replaced)}."
+        )
+    return ""
+
+
+def refuse_obstacle(stack: Stack | None, change_set: ChangeSet) -> None:
+    """Raise ``CreationStuck`` where a creation that failed cannot be continued."""
+    words = obstacle(stack, change_set)
+    if words:
+        raise CreationStuck(words)
+
+
+def next_step_after(status: str) -> str:
+    """Say what to do about a stack whose change failed, by the status it ended in."""
+    if status in _NEEDS_A_PERSON:
+        return _NEEDS_A_PERSON[status]
+    if status == "UPDATE_ROLLBACK_COMPLETE":
+        return (
+            "CloudFormation rolled the update back; the stack is as it was before. Remove the "
+            "cause and start the same operation again."
+        )
+    return (
+        "What worked was kept. Remove the cause and start the same operation again; it continues "
+        "from there."
     )
 
 

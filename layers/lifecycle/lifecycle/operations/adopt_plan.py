@@ -76,7 +76,7 @@ class PlanAdopter:
                 return {"status": "BUSY", "wait": next_wait(polls, near_end=False)}
             _refuse_unlike(mark, planned, present)
             return {"status": "UNCHANGED"}
-        if decision.action is StackAction.WAIT:
+        if decision.action in {StackAction.WAIT, StackAction.ROLL_BACK}:
             raise PlanStale(f"Plan {mark.operation_id} no longer holds. {decision.reason}")
         now = self.planner.fingerprint(
             operation.cluster,

@@ -22,13 +22,16 @@ from lifecycle.core.stack import (
     is_booting,
     is_done,
     is_running,
+    is_unfinished,
     machine_parameters,
+    next_step_after,
     present_parameters,
     present_tags,
     progress_of,
     refuse_beyond_booting,
     refuse_dangerous,
     refuse_disagreement,
+    refuse_obstacle,
     stack_parameters,
     stack_policy,
 )
@@ -59,6 +62,7 @@ _FOLLOW: Final = {
     Pass.SETTLE: "CloudFormation builds the infrastructure",
     Pass.HAND_OVER: "CloudFormation hands the task counts over",
 }
+_ROLL_BACK: Final = "CloudFormation rolls a failed update back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,8 @@ class StackChanger:
         """Ask CloudFormation for the change set.
 
         Returns ``status`` ``PLANNED`` with ``changeSet``, ``UNCHANGED`` when this pass has nothing
-        to do, or ``BUSY`` with ``wait`` (seconds) while CloudFormation works on the stack.
+        to do, ``STUCK`` when the stack has to be rolled back first, or ``BUSY`` with ``wait``
+        (seconds) while CloudFormation works on the stack.
         Raises ``StackNotUsable``, ``ChangeSetRefused``, ``ClusterFrozen``.
         """
         self.journal.step(operation, _STEP[which], "reading the stack")
@@ -96,6 +101,9 @@ class StackChanger:
         if decision.action is StackAction.WAIT:
             self.journal.step(operation, _STEP[which], decision.reason)
             return {"status": "BUSY", "wait": next_wait(polls, near_end=False)}
+        if decision.action is StackAction.ROLL_BACK:
+            self.journal.step(operation, _STEP[which], decision.reason)
+            return {"status": "STUCK"}
         if which is Pass.HAND_OVER:
             if not is_booting(found):
                 return {"status": "UNCHANGED"}
@@ -143,6 +151,20 @@ class StackChanger:
             "replace": [],
         }
 
+    def roll_back(self, operation: Operation, *, stack: str) -> dict[str, Any]:
+        """Begin to bring a stack out of UPDATE_FAILED, in which CloudFormation replaces nothing.
+
+        Returns ``wait`` (seconds) before the next look; a stack that is no longer there is left
+        alone. Raises ``ClusterFrozen`` and ``StackNotUsable``.
+        """
+        self.journal.step(operation, _ROLL_BACK, "reading the stack")
+        found = self.stacks.describe(stack)
+        decision = decide_on(found, self.control_stack, operation.cluster)
+        if found is not None and decision.action is StackAction.ROLL_BACK:
+            refuse_if_frozen(stack, found.tags)
+            self.stacks.roll_back(stack, change_set_name(operation.operation_id, "roll-back"))
+        return {"wait": next_wait(0, near_end=False)}
+
     def _protect_again(self, stack: Stack | None) -> None:
         """Close what an interrupted operation may have left open for the data its plan replaced."""
         if stack is not None and stack.termination_protected:
@@ -162,13 +184,17 @@ class StackChanger:
 
         ``replace`` are the logical ids of data that a reviewed plan names for replacement.
         Returns ``status`` ``READY`` with ``changes`` (their number), ``UNCHANGED``, or
-        ``PENDING`` with ``wait`` (seconds). Raises ``ChangeSetRefused``; nothing is executed then.
+        ``PENDING`` with ``wait`` (seconds). Raises ``ChangeSetRefused`` and ``CreationStuck``;
+        nothing is executed then.
         """
         found = self.stacks.change_set(change_set)
         if found.status == "PENDING":
             return {"status": "PENDING", "wait": next_wait(polls, near_end=False)}
         if found.status == "EMPTY":
             self.stacks.delete_change_set(change_set)
+        if found.status in {"EMPTY", "READY"}:
+            refuse_obstacle(self.stacks.describe(found.stack), found)
+        if found.status == "EMPTY":
             return {"status": "UNCHANGED"}
         if found.status in {"FAILED", "GONE"}:
             raise ChangeSetRefused(
@@ -197,6 +223,7 @@ class StackChanger:
     ) -> dict[str, Any]:
         """Execute exactly this change set; returns the ``token`` that marks its events.
 
+        What worked is kept while the stack was never complete; later, failures are rolled back.
         The stack policy is lifted for the data in ``replace`` and for nothing else; ``follow``
         sets it again, and if that never happens the next operation or the plan's expiry does.
         """
@@ -206,7 +233,8 @@ class StackChanger:
         if found.status == "READY":
             if replace:
                 self.stacks.set_policy(found.stack, stack_policy(replace))
-            self.stacks.execute_change_set(change_set, token)
+            keep = is_unfinished(self.stacks.describe(found.stack))
+            self.stacks.execute_change_set(change_set, token, keep=keep)
         elif found.status != "EXECUTED":
             raise ChangeSetRefused(
                 f"The change set can no longer be executed: {found.reason or found.status}",
@@ -228,7 +256,7 @@ class StackChanger:
         """Tell how far CloudFormation is.
 
         Returns ``status`` ``DONE``, or ``BUSY`` with ``wait`` (seconds). Raises ``StackFailed``
-        naming the first resource that failed and its reason; what worked was kept.
+        naming the first resource that failed and its reason, and what became of the rest.
         """
         found = self.stacks.describe(stack)
         if found is None:
@@ -242,6 +270,15 @@ class StackChanger:
             self.journal.step(operation, _FOLLOW[which], "done")
             return {"status": "DONE"}
         events = self.stacks.events(stack, token)
+        failed = first_failure(events)
+        what = (
+            f"{failed.logical_id} ({failed.resource_type}): {failed.reason}"
+            if failed is not None
+            else found.reason or "CloudFormation gave no reason"
+        )
+        if is_running(found.status) and "ROLLBACK" in found.status:
+            self.journal.step(operation, _FOLLOW[which], f"rolling back. The first failure: {what}")
+            return {"status": "BUSY", "wait": next_wait(polls, near_end=False)}
         if is_running(found.status):
             progress = progress_of(events, stack)
             working = ", ".join(progress.working[:4]) or "CloudFormation"
@@ -253,16 +290,9 @@ class StackChanger:
             )
             near_end = changes > 0 and progress.done >= changes * 0.9
             return {"status": "BUSY", "wait": next_wait(polls, near_end=near_end)}
-        failed = first_failure(events)
-        what = (
-            f"{failed.logical_id} ({failed.resource_type}): {failed.reason}"
-            if failed is not None
-            else found.reason or "CloudFormation gave no reason"
-        )
         raise StackFailed(
             f"Stack {stack} is in {found.status}. The first failure: {what}",
-            next_step="What worked was kept. Remove the cause and start the same operation "
-            "again; it continues from there.",
+            next_step=next_step_after(found.status),
         )
 
     def outputs(self, stack: str) -> dict[str, str]:

@@ -1,0 +1,16 @@
+"""Begin to bring a stack out of UPDATE_FAILED."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.core.operation import Operation
+from lifecycle.observability import Event, entry_point
+from lifecycle.wiring import stack_changer
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    return stack_changer().roll_back(
+        Operation.from_state(event["operation"]), stack=event["request"]["stack"]
+    )
