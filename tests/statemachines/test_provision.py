@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from lifecycle.core.services import StoppedTask
 from lifecycle.errors import AwsUnavailable, DatabaseNotReady
+from lifecycle.operations.change_stack import Pass
 from lifecycle.settings import Settings
 
 from tests.statemachines.engine import Function, Result, load_handler, run
@@ -250,6 +252,61 @@ def test_a_failed_resource_is_named_kept_and_continued_from(provision: Provision
     assert provision.world.table.locks == {}
     provision.on_wait = provision.all_goes_well
     assert provision.run(number=2).status == "SUCCEEDED"
+
+
+def fail_an_update_without_rollback(world: World) -> None:
+    """As versions did that turned rollback off for updates, too."""
+    planned = world.plan(operation(9), Pass.SETTLE, {"LogRetentionDays": "90"})
+    world.stacks.execute_change_set(planned["changeSet"], "token", keep=True)
+    world.stacks.finish(failing="BrokerLogs", reason="replacing is not supported")
+    world.journal.release(operation(9))
+    assert world.stacks.stacks["control-demo"].status == "UPDATE_FAILED"
+
+
+def test_a_stack_that_is_stuck_is_rolled_back_by_name_and_then_changed(
+    provision: Provision,
+) -> None:
+    provision.run()
+    fail_an_update_without_rollback(provision.world)
+    given = {"clusterName": "demo", "parameters": {"LogRetentionDays": 90}}
+    provision.interrupt("RollbackStack", AwsUnavailable("the answer was lost"))
+    result = provision.run(given, number=2)
+    assert result.status == "SUCCEEDED", result.cause
+    assert result.calls.count("RollbackStack") == 2
+    order = ["RollbackStack", "WaitForStack", "ExecuteChangeSet", "FollowStack", "StartServices"]
+    assert [state for state in dict.fromkeys(result.states) if state in order] == order
+    stack = provision.world.stacks.stacks["control-demo"]
+    assert (stack.status, stack.parameters["LogRetentionDays"]) == ("UPDATE_COMPLETE", "90")
+    steps = provision.world.table.timeline(operation(2))
+    assert "CloudFormation rolls a failed update back" in [one["step"] for one in steps]
+
+
+def test_a_rollback_that_fails_needs_a_person(provision: Provision) -> None:
+    provision.run()
+    fail_an_update_without_rollback(provision.world)
+
+    def stuck(world: World) -> None:
+        found = world.stacks.stacks["control-demo"]
+        world.stacks.stacks["control-demo"] = replace(found, status="UPDATE_ROLLBACK_FAILED")
+
+    provision.on_wait = stuck
+    result = provision.run(number=2)
+    assert (result.status, result.error) == ("FAILED", "StackNotUsable")
+    assert "continue update rollback" in result.cause
+    assert "ExecuteChangeSet" not in result.states
+    assert provision.world.table.locks == {}
+
+
+def test_a_creation_that_cannot_be_continued_is_no_success(provision: Provision) -> None:
+    provision.on_wait = lambda world: world.stacks.finish(failing="Database", reason="no such")
+    provision.run()
+    provision.on_wait = provision.all_goes_well
+    provision.world.stacks.resources = {}
+    result = provision.run(number=2)
+    assert (result.status, result.error) == ("FAILED", "CreationStuck")
+    assert "tear the cluster down" in result.cause
+    assert "CREATE_FAILED" in result.cause
+    assert provision.world.table.locks == {}
 
 
 def test_a_database_that_is_still_starting_is_waited_out(provision: Provision) -> None:
