@@ -6,13 +6,19 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
+from lifecycle.adapters import aws
+from lifecycle.adapters.cloudformation import CloudFormationStacks
+from lifecycle.core.stack import first_failure, is_running
+from lifecycle.errors import ChangeSetRefused, StackNotUsable
 
 from local import instance
+from local.aws.strict.replacement_needs_rollback import REPLACEMENT
 from local.component import Instance
 from local.config import ACCOUNT_ID, REGION, LocalConfig
 
@@ -126,6 +132,118 @@ def test_to_list_databases_is_to_name_all_of_them(role: As) -> None:
     assert api.describe_db_clusters()["DBClusters"] == []
     with pytest.raises(api.exceptions.ClientError, match="AccessDenied"):
         api.describe_db_instances()
+
+
+@dataclass
+class TaskStack:
+    """A stack of one task definition, changed as the machines change a cluster's stack.
+
+    With ``broken`` it has a gateway besides, which cannot be made.
+    """
+
+    api: Any
+    stacks: CloudFormationStacks
+    url: str
+    name: str
+
+    def execute(
+        self, name: str, cpu: str, *, create: bool = False, keep: bool, broken: str = ""
+    ) -> str:
+        """Execute a change set to its end; gives the status of the stack."""
+        arn = self.stacks.create_change_set(
+            stack=self.name,
+            name=name,
+            create=create,
+            template_url=self.url,
+            parameters={"Cpu": cpu, "Broken": broken},
+            tags={},
+            description=name,
+        )
+        self.stacks.execute_change_set(arn, name, keep=keep)
+        return self.at_rest()
+
+    def at_rest(self) -> str:
+        deadline = time.monotonic() + 30
+        while True:
+            found = self.stacks.describe(self.name)
+            assert found is not None
+            if not is_running(found.status):
+                return found.status
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+    def cpu(self) -> str:
+        (resource,) = self.stacks.contents(self.name)
+        found = self.api("ecs").describe_task_definition(taskDefinition=resource.physical_id)
+        return str(found["taskDefinition"]["cpu"])
+
+
+@pytest.fixture
+def task_stack(here: Instance, monkeypatch: pytest.MonkeyPatch) -> Iterator[TaskStack]:
+    name = f"stack-{uuid.uuid4().hex}"
+    template = {
+        "Parameters": {"Cpu": {"Type": "String"}, "Broken": {"Type": "String"}},
+        "Conditions": {"IsBroken": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Broken"}, ""]}]}},
+        "Resources": {
+            "Definition": {
+                "Type": "AWS::ECS::TaskDefinition",
+                "Properties": {
+                    "Family": name,
+                    "Cpu": {"Ref": "Cpu"},
+                    "ContainerDefinitions": [{"Name": "broker", "Image": "broker:1"}],
+                },
+            },
+            "Gateway": {
+                "Type": "AWS::EC2::NatGateway",
+                "Condition": "IsBroken",
+                "DependsOn": "Definition",
+                "Properties": {"SubnetId": {"Ref": "Broken"}},
+            },
+        },
+        "Outputs": {"Cpu": {"Value": {"Ref": "Cpu"}}},
+    }
+    s3 = here.client("s3")
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.put_object(Bucket=name, Key="template.json", Body=json.dumps(template))
+    for key, value in here.config.client_environment().items():
+        monkeypatch.setenv(key, value)
+    aws.client.cache_clear()
+    yield TaskStack(
+        here.client,
+        CloudFormationStacks(f"arn:aws:iam::{ACCOUNT_ID}:role/deployment"),
+        f"https://{name}.s3.{REGION}.amazonaws.com/template.json",
+        name,
+    )
+    aws.client.cache_clear()
+
+
+def test_nothing_is_replaced_while_rollback_is_off(task_stack: TaskStack) -> None:
+    assert task_stack.execute("one", "256", create=True, keep=True) == "CREATE_COMPLETE"
+    assert task_stack.execute("two", "512", keep=True) == "UPDATE_FAILED"
+    failed = first_failure(task_stack.stacks.events(task_stack.name, "two"))
+    assert failed is not None
+    assert (failed.logical_id, failed.reason) == ("Definition", REPLACEMENT)
+    with pytest.raises(ChangeSetRefused, match=r"non-terminal \[UPDATE_FAILED\] state"):
+        task_stack.execute("three", "512", keep=False)
+    task_stack.stacks.roll_back(task_stack.name, "four")
+    assert task_stack.at_rest() == "UPDATE_ROLLBACK_COMPLETE"
+    assert task_stack.cpu() == "256"
+    with pytest.raises(StackNotUsable, match="cannot be called from current stack status"):
+        task_stack.stacks.roll_back(task_stack.name, "five")
+    assert task_stack.execute("six", "512", keep=False) == "UPDATE_COMPLETE"
+    assert task_stack.cpu() == "512"
+
+
+def test_a_stack_that_was_never_complete_is_removed_by_its_rollback(task_stack: TaskStack) -> None:
+    first: dict[str, Any] = {"create": True, "keep": True, "broken": "subnet-1"}
+    assert task_stack.execute("one", "256", **first) == "CREATE_FAILED"
+    with pytest.raises(ChangeSetRefused, match=r"non-terminal \[CREATE_FAILED\] state"):
+        task_stack.execute("two", "256", keep=False)
+    assert task_stack.execute("three", "256", keep=True, broken="subnet-2") == "UPDATE_FAILED"
+    assert task_stack.cpu() == "256"
+    task_stack.stacks.roll_back(task_stack.name, "four")
+    assert task_stack.at_rest() == "ROLLBACK_COMPLETE"
+    assert task_stack.stacks.contents(task_stack.name) == []
 
 
 @pytest.fixture(scope="module")
