@@ -26,25 +26,6 @@ _REPLACED_BY: dict[str, tuple[str, ...]] = {
     "AWS::EC2::SecurityGroup": ("GroupDescription", "GroupName", "VpcId"),
     "AWS::ECS::Cluster": ("ClusterName",),
     "AWS::ECS::Service": ("Cluster", "LaunchType", "Role", "SchedulingStrategy", "ServiceName"),
-    "AWS::ECS::TaskDefinition": (
-        "ContainerDefinitions",
-        "Cpu",
-        "EnableFaultInjection",
-        "EphemeralStorage",
-        "ExecutionRoleArn",
-        "Family",
-        "InferenceAccelerators",
-        "IpcMode",
-        "Memory",
-        "NetworkMode",
-        "PidMode",
-        "PlacementConstraints",
-        "ProxyConfiguration",
-        "RequiresCompatibilities",
-        "RuntimePlatform",
-        "TaskRoleArn",
-        "Volumes",
-    ),
     "AWS::ElasticLoadBalancingV2::Listener": ("LoadBalancerArn",),
     "AWS::ElasticLoadBalancingV2::ListenerRule": ("ListenerArn",),
     "AWS::KMS::Key": (),
@@ -257,11 +238,12 @@ def _create_task_definition(logical_id: str, properties: Properties, stack: str)
 
 
 def _update_task_definition(
-    physical_id: str, _old: Properties, new: Properties, *_: str
+    physical_id: str, old: Properties, new: Properties, stack: str, logical_id: str | None = None
 ) -> Created:
-    """Take other tags; whatever else changes is a new revision, which replaces the resource."""
-    _tag(physical_id, new)
-    return physical_id, {"TaskDefinitionArn": physical_id}
+    if {**old, "Tags": None} == {**new, "Tags": None}:
+        _tag(physical_id, new)
+        return physical_id, {"TaskDefinitionArn": physical_id}
+    return _create_task_definition(logical_id or physical_id, new, stack)
 
 
 def _tag(arn: str, properties: Properties) -> None:

@@ -79,28 +79,31 @@ apigateway_v1 = Names(
     "import_rest_api",
     "put_gateway_response",
 )
-cloudformation = Names("ministack.services.cloudformation", "change_sets", "stack_events", "stacks")
+cloudformation = Names("ministack.services.cloudformation", "change_sets", "stacks")
+cloudformation_api = Names("ministack.services.cloudformation.handlers", "ACTION_HANDLERS")
 changesets = Names(
-    "ministack.services.cloudformation.changesets", "deploy_stack_async", "find_change_set"
-)
-handlers = Names(
-    "ministack.services.cloudformation.handlers",
-    "ACTION_HANDLERS",
+    "ministack.services.cloudformation.changesets",
+    "create_change_set",
     "deploy_stack_async",
-    "resolve_stack",
+    "execute_change_set",
+    "find_change_set",
 )
 helpers = Names("ministack.services.cloudformation.helpers", "error", "p", "resolve_document")
 provisioners = Names(
     "ministack.services.cloudformation.provisioners",
     "REPLACING_PROPERTIES",
     "RESOURCE_HANDLERS",
+    "custom_named_replacement_error",
+    "replacing_change",
     "ec2_apply_tags",
     "ec2_sg_permissions",
-    "replacing_change",
     "sfn_definition",
 )
 stacks = Names(
-    "ministack.services.cloudformation.stacks", "runs_on_worker_thread", "update_resource"
+    "ministack.services.cloudformation.stacks",
+    "custom_named_replacement_error",
+    "deploy_stack_async",
+    "runs_on_worker_thread",
 )
 cloudwatch_logs = Names(
     "ministack.services.cloudwatch_logs", "create_log_stream", "log_groups", "put_log_events"
@@ -129,6 +132,7 @@ ecs = Names(
     "register_task_definition",
     "resolve_cluster_name",
     "resolve_task",
+    "resolve_td_key",
     "run_task",
     "sanitize",
     "services",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from local.aws.emulator import cloudformation, iam, iam_actions, iam_evaluator, rds, tagging
 from local.config import ACCOUNT_ID, REGION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # What each action of ECS is authorised on.
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html
@@ -26,11 +29,20 @@ _LISTED_IN_RDS = {"DescribeDBClusters": "cluster", "DescribeDBInstances": "db"}
 _ON_CLUSTER = {"DescribeClusters", "ListServices", "UpdateCluster", "DeleteCluster"}
 
 
-class _Resources(str):
+class Resources(str):
     """Several resources, each of which the caller must be allowed; reads as the first."""
 
     all: list[str]
     context: dict[str, str]
+    passed: list[tuple[str, str]]
+    """Roles that the request hands over, each with the service that gets it."""
+
+    @classmethod
+    def of(cls, arns: list[str], context: dict[str, str] | None = None) -> Resources:
+        """Give these resources, with condition keys of the request."""
+        found = cls(arns[0])
+        found.all, found.context, found.passed = arns, context or {}, []
+        return found
 
 
 def install() -> None:
@@ -70,11 +82,10 @@ def _as_on_aws(own: Any) -> Any:
             request = json.loads(body or b"{}")
         except ValueError:
             return "*"
-        arns = ecs_resources(action, request)
-        resources = _Resources(arns[0])
-        resources.all = arns
-        resources.context = {"ecs:cluster": _arn("cluster", _cluster(request))}
-        return resources
+        return Resources.of(
+            ecs_resources(action, request),
+            {"ecs:cluster": _arn("cluster", _cluster(request))},
+        )
 
     return extract
 
@@ -127,7 +138,7 @@ def _each_resource(own: Any) -> Any:
         resource_arn: str = "*",
         service_context: dict[str, Any] | None = None,
     ) -> Any:
-        if not isinstance(resource_arn, _Resources):
+        if not isinstance(resource_arn, Resources):
             return own(access_key_id, iam_action, service, region, resource_arn, service_context)
         context = (service_context or {}) | resource_arn.context
         for arn in resource_arn.all:
@@ -148,8 +159,13 @@ def _transport_is_secure(own: Any) -> Any:
     return resolve
 
 
-def role_allows(role_arn: str, action: str, resource: str) -> bool:
-    """Whether the policies of a role, within its boundary, allow `action` on `resource`."""
+def role_allows(
+    role_arn: str, action: str, resource: str, keys: Mapping[str, str] | None = None
+) -> bool:
+    """Whether the policies of a role, within its boundary, allow `action` on `resource`.
+
+    `keys` are the condition keys that the request itself brings.
+    """
     name = role_arn.rpartition("/")[2]
     context = iam_evaluator.EvalContext(
         principal_arn=f"arn:aws:sts::{ACCOUNT_ID}:assumed-role/{name}/session",
@@ -158,6 +174,7 @@ def role_allows(role_arn: str, action: str, resource: str) -> bool:
         action=action,
         resource_arn=resource,
         region=REGION,
+        service_context={key.lower(): value for key, value in (keys or {}).items()},
     )
     decision = iam_evaluator.evaluate(
         context,

@@ -13,6 +13,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from local.aws.emulator import ecs, provisioners, responses, stacks
+from local.aws.strict import service_connect
 from local.config import ACCOUNT_ID, REGION
 
 if TYPE_CHECKING:
@@ -29,19 +30,39 @@ _PROTECTION_MINUTES = 120
 _LONGEST_PROTECTION_MINUTES = 2880
 _DELETION_SECONDS = 180.0
 
-# UpdateService starts a new deployment if one of these changes (API reference).
-_DEPLOYING = (
-    "networkConfiguration",
-    "loadBalancers",
-    "serviceRegistries",
-    "platformVersion",
-    "serviceConnectConfiguration",
-    "capacityProviderStrategy",
-    "enableECSManagedTags",
-    "propagateTags",
-    "enableExecuteCommand",
+# Whether a parameter of UpdateService starts a new deployment is said at each of them:
+# https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html
+DEPLOYING = frozenset(
+    {
+        "loadBalancers",
+        "networkConfiguration",
+        "platformVersion",
+        "serviceConnectConfiguration",
+        "serviceRegistries",
+        "volumeConfigurations",
+        "vpcLatticeConfigurations",
+    }
 )
-_PLAIN = ("healthCheckGracePeriodSeconds", "availabilityZoneRebalancing")
+"""A change starts a new deployment, as does another task definition."""
+IN_PLACE = frozenset(
+    {
+        "availabilityZoneRebalancing",
+        "capacityProviderStrategy",
+        "enableECSManagedTags",
+        "enableExecuteCommand",
+        "healthCheckGracePeriodSeconds",
+        "placementConstraints",
+        "placementStrategy",
+        "propagateTags",
+    }
+)
+"""A change counts for the tasks that are started later; those that run stay as they are."""
+# What an update leaves out of the structure goes back to this.
+_CONFIGURATION = {
+    "maximumPercent": 200,
+    "minimumHealthyPercent": 100,
+    "deploymentCircuitBreaker": {"enable": False, "rollback": False},
+}
 
 
 def install(supervisor: Supervisor) -> None:
@@ -92,8 +113,11 @@ class _EcsApi:
             service["availabilityZoneRebalancing"] = data.get(
                 "availabilityZoneRebalancing", "ENABLED"
             )
-            service["deployments"] = [_deployment(service, data)]
+            service["deploymentConfiguration"] = _CONFIGURATION | (
+                data.get("deploymentConfiguration") or {}
+            )
             service["_service_connect"] = data.get("serviceConnectConfiguration")
+            service["deployments"] = [_deployment(service)]
             self._supervisor.wake()
             return _described(service)
 
@@ -119,24 +143,21 @@ class _EcsApi:
         service["taskDefinition"] = definition
         if data.get("desiredCount") is not None:
             service["desiredCount"] = int(data["desiredCount"])
-        if "deploymentConfiguration" in data:
-            # What a call leaves out stays as it is.
-            service["deploymentConfiguration"] = {
-                **service.get("deploymentConfiguration", {}),
-                **data["deploymentConfiguration"],
-            }
-        for field in _PLAIN:
-            if field in data:
-                service[field] = data[field]
-        for field in _DEPLOYING:
+        if data.get("deploymentConfiguration") is not None:
+            service["deploymentConfiguration"] = _CONFIGURATION | data["deploymentConfiguration"]
+        given = {field: value for field, value in data.items() if value is not None}
+        for field in given.keys() & IN_PLACE:
+            service[field] = given[field]
+        for field in given.keys() & DEPLOYING:
+            # Not a member of Service: only deployments show it.
             stored = "_service_connect" if field == "serviceConnectConfiguration" else field
-            if field in data and data[field] != service.get(stored):
-                service[stored] = data[field]
+            if given[field] != service.get(stored):
+                service[stored] = given[field]
                 deploy = True
         primary = service["deployments"][0]
         if deploy:
             primary["status"] = "ACTIVE"
-            service["deployments"].insert(0, _deployment(service, data))
+            service["deployments"].insert(0, _deployment(service))
         elif primary["rolloutState"] != "FAILED":
             primary["desiredCount"] = service["desiredCount"]
             primary["updatedAt"] = time.time()
@@ -300,7 +321,7 @@ def _service(data: Parameters) -> tuple[Record | None, Response]:
     return service, _answer({})
 
 
-def _deployment(service: Record, data: Parameters) -> Record:
+def _deployment(service: Record) -> Record:
     number = str(uuid.uuid4().int)[:19]
     now = time.time()
     deployment = {
@@ -320,7 +341,10 @@ def _deployment(service: Record, data: Parameters) -> Record:
         "rolloutState": "IN_PROGRESS",
         "rolloutStateReason": f"ECS deployment ecs-svc/{number} in progress.",
     }
-    connect = data.get("serviceConnectConfiguration") or service.get("_service_connect")
+    connect = service.get("_service_connect") or {}
+    # Endpoints that were there keep their age.
+    known = service.get("_endpoints", {})
+    service["_endpoints"] = {name: known.get(name, now) for name in service_connect.names(connect)}
     return deployment | ({"serviceConnectConfiguration": connect} if connect else {})
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from local.aws.emulator import alb, servicediscovery
 from local.config import REGION
+from local.proxy.targets import explain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from local.fargate.task import Record, Task
     from local.names import Names
 
@@ -70,23 +74,33 @@ def forget_targets(task: Task) -> None:
 
 def target_states(service: Record, task: Task) -> dict[str, str]:
     """State of the task in each target group of its service (`local/proxy/targets.py` asks)."""
-    states = {}
+    return {group: one.get("_state", "initial") for group, one in _targets(service, task)}
+
+
+@dataclass(frozen=True)
+class UnhealthyTarget:
+    """A target of a task that fails its health checks, and why."""
+
+    group: str
+    port: int
+    reason: str
+
+
+def unhealthy_target(service: Record, task: Task) -> UnhealthyTarget | None:
+    """Give the first target of the task that is unhealthy."""
+    for group, target in _targets(service, task):
+        if target.get("_state") == "unhealthy":
+            return UnhealthyTarget(group, target["Port"], explain(target)[1])
+    return None
+
+
+def _targets(service: Record, task: Task) -> Iterator[tuple[str, Record]]:
+    """Target groups of the service, each with the task's target in it."""
     for balancer in service.get("loadBalancers") or []:
         group = balancer["targetGroupArn"]
         for target in alb.targets.get(group, []):
             if target.get("_task") == task.id and target["Port"] == balancer["containerPort"]:
-                states[group] = target.get("_state", "initial")
-    return states
-
-
-def service_connect_aliases(service: Record) -> list[str]:
-    """DNS names under which other tasks reach the service through Service Connect."""
-    configuration: dict[str, Any] = service.get("_service_connect") or {}
-    return [
-        alias.get("dnsName", entry.get("discoveryName", entry["portName"]))
-        for entry in configuration.get("services") or []
-        for alias in entry.get("clientAliases") or [{}]
-    ]
+                yield group, target
 
 
 def _publish_name(service_id: str, names: Names) -> None:

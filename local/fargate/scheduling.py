@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
-_BREAKER_SHARE = 0.5
+_BREAKER_PERCENT = 50
 _BREAKER_LEAST = 3
 _BREAKER_MOST = 200
 _LONGEST_DELAY = 30.0
@@ -93,9 +93,29 @@ def least_convenient(tasks: Iterable[TaskView], count: int) -> tuple[str, ...]:
     return tuple(task.id for task in candidates[:count])
 
 
-def breaker_threshold(desired: int) -> int:
-    """Consecutive failures that fail a deployment: half of the desired count, from 3 to 200."""
-    return min(_BREAKER_MOST, max(_BREAKER_LEAST, math.ceil(desired * _BREAKER_SHARE)))
+def breaker_threshold(desired: int, breaker: Mapping[str, Any] | None = None) -> int:
+    """Give the number of failures that fails a deployment under a circuit breaker's settings.
+
+    Half of the desired count from 3 to 200, so 3 for up to six tasks, unless
+    ``thresholdConfiguration`` says otherwise.
+    """
+    configuration = (breaker or {}).get("thresholdConfiguration") or {}
+    kind = configuration.get("type", "BOUNDED_PERCENT")
+    value = int(configuration.get("value", _BREAKER_PERCENT))
+    if kind == "COUNT":
+        return value
+    share = math.ceil(desired * value / 100)
+    if kind == "UNBOUNDED_PERCENT":
+        return max(1, share)
+    return min(_BREAKER_MOST, max(_BREAKER_LEAST, share))
+
+
+def failures_after_success(failures: int, breaker: Mapping[str, Any] | None = None) -> int:
+    """Failures that still count once a task is healthy: none, for they count in a row.
+
+    ``resetOnHealthyTask`` set to false makes all of a deployment's failures count.
+    """
+    return 0 if (breaker or {}).get("resetOnHealthyTask", True) else failures
 
 
 def retry_delay(failures: int) -> float:

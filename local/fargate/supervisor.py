@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from local.aws.emulator import ecs, responses
+from local.aws.strict import Strictness, capacity_missing, service_connect, task_roles
 from local.config import ACCOUNT_ID, REGION
 from local.fargate import registration, scheduling
 from local.fargate.health import parse_check
@@ -86,6 +87,8 @@ class Supervisor:
         # By deployment: a new one starts without the old one's delay.
         self._not_before: dict[str, float] = {}
         self._exits: dict[str, int] = {}
+        self._strictness = Strictness(instance)
+        self._shortages = capacity_missing.Shortages()
         self._published: object = None
         self._logs = LogShipper()
         self._helpers = ThreadPoolExecutor(_HELPERS, thread_name_prefix="fargate")
@@ -166,6 +169,7 @@ class Supervisor:
                 self._advance_stopping(service, task, now)
             elif task.status == "PROVISIONING":
                 if now - task.changed_at >= self._pace.provisioning:
+                    task_roles.require(task.definition)
                     attach_interface(task)
                     task.record["connectivity"] = "CONNECTED"
                     task.record["connectivityAt"] = task.record["pullStartedAt"] = now
@@ -229,7 +233,7 @@ class Supervisor:
             mount["containerPath"]: self._volume(task, mount["sourceVolume"])
             for mount in container.definition.get("mountPoints") or []
         }
-        service_connect = task.directory / "service-connect.json"
+        names = task.directory / "service-connect.json"
         program = launch(
             ContainerStart(
                 image=container.definition["image"],
@@ -240,12 +244,12 @@ class Supervisor:
                 node_id=task.node_id,
                 storage=self._storage(service, task),
                 volumes=volumes,
-                service_connect_file=service_connect,
+                service_connect_file=names,
             )
         )
         if program.note:
             _say(container, program.note)
-        replace_json(service_connect, self._aliases())
+        replace_json(names, service_connect.seen(task.connect, task.deployed, self._endpoints()))
         container.process = self._instance.processes.spawn(
             f"task {task.id[:8]} {container.name}",
             program.command,
@@ -285,7 +289,7 @@ class Supervisor:
         if self._healthy(service, task):
             if not task.was_healthy:
                 task.was_healthy = True
-                self._exits[task.deployment] = 0
+                self._note_success(service, task)
             return
         grace = service.get("healthCheckGracePeriodSeconds") or 0
         if now - task.record["startedAt"] < grace:
@@ -294,13 +298,24 @@ class Supervisor:
             _event(service, f"(task {task.id}) failed container health checks.", now)
             self._stop_unhealthy(task, "Task failed container health checks", now)
             return
-        for group, state in registration.target_states(service, task).items():
-            if state == "unhealthy":
-                _event(service, f"(task {task.id}) is unhealthy in (target-group {group})", now)
-                self._stop_unhealthy(
-                    task, f"Task failed ELB health checks in (target-group {group})", now
-                )
-                return
+        target = registration.unhealthy_target(service, task)
+        if target is not None:
+            _event(
+                service,
+                f"(task {task.id}) (port {target.port}) is unhealthy in "
+                f"(target-group {target.group}) due to (reason {target.reason})",
+                now,
+            )
+            reason = f"Task failed ELB health checks in (target-group {target.group})"
+            self._stop_unhealthy(task, reason, now)
+
+    def _note_success(self, service: Record, task: Task) -> None:
+        self._exits[task.deployment] = 0
+        primary = service["deployments"][0]
+        if task.deployment == primary["id"] and primary["rolloutState"] == "IN_PROGRESS":
+            primary["failedTasks"] = scheduling.failures_after_success(
+                primary["failedTasks"], _breaker(service)
+            )
 
     def _stop_unhealthy(self, task: Task, reason: str, now: float) -> None:
         task.record["_failed_checks"] = True
@@ -431,9 +446,9 @@ class Supervisor:
         if not (never_ran or failed_checks):
             return
         primary["failedTasks"] += 1
-        breaker = (service.get("deploymentConfiguration") or {}).get("deploymentCircuitBreaker")
-        threshold = scheduling.breaker_threshold(service["desiredCount"])
-        if (breaker or {}).get("enable") and primary["failedTasks"] >= threshold:
+        breaker = _breaker(service)
+        threshold = scheduling.breaker_threshold(service["desiredCount"], breaker)
+        if breaker.get("enable") and primary["failedTasks"] >= threshold:
             cause = "tasks failed to start." if never_ran else "task failed health checks."
             _roll(primary, "FAILED", f"ECS deployment circuit breaker: {cause}", now)
             primary["desiredCount"] = 0
@@ -477,11 +492,23 @@ class Supervisor:
             self.stop_task(task, "ServiceSchedulerInitiated", reason, now)
         if decision.stop:
             _event(service, _counted("has stopped", "running tasks", decision.stop), now)
-        if decision.start and now >= self._not_before.get(view.deployment, 0.0):
+        waits = now < self._not_before.get(view.deployment, 0.0)
+        if decision.start and not waits and not self._capacity_is_missing(service, view, now):
             started = [self._add(service, now) for _ in range(decision.start)]
             _event(service, _counted("has started", "tasks", started), now)
             self._wake.set()
         self._conclude(service, now)
+
+    def _capacity_is_missing(
+        self, service: Record, view: scheduling.ServiceView, now: float
+    ) -> bool:
+        missing = self._strictness.on(capacity_missing.NAME) and self._shortages.missing(
+            view.deployment, view.desired, now
+        )
+        if missing:
+            _event(service, capacity_missing.EVENT, now)
+            self._not_before[view.deployment] = now + capacity_missing.AGAIN_SECONDS
+        return missing
 
     def _add(self, service: Record, now: float) -> str:
         definition = ecs.task_defs[service["taskDefinition"].rsplit("/", 1)[-1]]
@@ -555,13 +582,21 @@ class Supervisor:
         """Give a task by its ARN; call it with the lock held."""
         return self._tasks.get(arn)
 
-    def _aliases(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for service in _services():
-            addresses = [task.address for task in self._of(service) if task.live]
-            for alias in registration.service_connect_aliases(service):
-                found.setdefault(alias, []).extend(addresses)
-        return found
+    def _endpoints(self) -> list[service_connect.Endpoint]:
+        return [
+            service_connect.Endpoint(
+                name=name,
+                namespace=service["_service_connect"].get("namespace", ""),
+                created=created,
+                addresses=tuple(
+                    task.address
+                    for task in self._of(service)
+                    if task.live and name in service_connect.names(task.connect)
+                ),
+            )
+            for service in _services()
+            for name, created in service.get("_endpoints", {}).items()
+        ]
 
     def _publish(self) -> None:
         """Tell what runs: a file for people and tests, and each task's Service Connect names."""
@@ -582,14 +617,17 @@ class Supervisor:
             for task in self._tasks.values()
             if task.status != "STOPPED"
         ]
-        aliases = self._aliases()
-        if (tasks, aliases) == self._published:
+        endpoints = self._endpoints()
+        if (tasks, endpoints) == self._published:
             return
         replace_json(self._instance.config.tasks_file, tasks)
         for task in self._tasks.values():
             if task.live and task.directory.is_dir():
-                replace_json(task.directory / "service-connect.json", aliases)
-        self._published = (tasks, aliases)
+                replace_json(
+                    task.directory / "service-connect.json",
+                    service_connect.seen(task.connect, task.deployed, endpoints),
+                )
+        self._published = (tasks, endpoints)
 
 
 def _services() -> Iterator[Record]:
@@ -625,6 +663,11 @@ def _must_succeed(task: Task, container: Container) -> bool:
         for other in task.containers
         for entry in other.definition.get("dependsOn") or []
     )
+
+
+def _breaker(service: Record) -> Record:
+    configuration = service.get("deploymentConfiguration") or {}
+    return dict(configuration.get("deploymentCircuitBreaker") or {})
 
 
 def _roll(deployment: Record, state: str, reason: str, now: float) -> None:

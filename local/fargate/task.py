@@ -70,6 +70,10 @@ class Task:
     service: str
     """The service's own id: a service that is deleted and created again has another."""
     deployment: str
+    deployed: float
+    """When its deployment began."""
+    connect: Record
+    """Its deployment's Service Connect configuration, empty without one."""
     address: str
     containers: list[Container]
     directory: Path
@@ -131,6 +135,7 @@ def new_task(
 ) -> Task:
     """Make a task of the service's primary deployment, PROVISIONING; nothing is started yet."""
     cluster = service["clusterArn"].rsplit("/", 1)[-1]
+    deployment = service["deployments"][0]
     task_id = uuid.uuid4().hex
     arn = f"arn:aws:ecs:{REGION}:{ACCOUNT_ID}:task/{cluster}/{task_id}"
     subnets = (
@@ -158,7 +163,7 @@ def new_task(
         "clusterArn": service["clusterArn"],
         "taskDefinitionArn": definition["taskDefinitionArn"],
         "group": f"service:{service['serviceName']}",
-        "startedBy": service["deployments"][0]["id"],
+        "startedBy": deployment["id"],
         "launchType": "FARGATE",
         "platformVersion": "1.4.0",
         "platformFamily": "Linux",
@@ -181,7 +186,9 @@ def new_task(
         record=record,
         definition=definition,
         service=service["_uid"],
-        deployment=service["deployments"][0]["id"],
+        deployment=deployment["id"],
+        deployed=deployment["createdAt"],
+        connect=deployment.get("serviceConnectConfiguration", {}),
         address=address,
         containers=containers,
         directory=directory,

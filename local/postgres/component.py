@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local.aws.emulator import rds, responses
+from local.aws.strict import Strictness, iam_login_settles
 from local.aws.strict.database_port import is_let_in
 from local.config import ACCOUNT_ID, REGION
 from local.postgres.authority import Authority
@@ -78,6 +79,7 @@ class PostgresComponent:
         self, instance: Instance, clusters: Callable[[], Sequence[Cluster]] | None = None
     ) -> None:
         self._instance = instance
+        self._strictness = Strictness(instance)
         self._clusters = clusters or _clusters
         self._directory = instance.config.database_ca.parent
         self._fronts = {_PORT: Front(instance.config.database_address, _PORT)}
@@ -160,6 +162,9 @@ class PostgresComponent:
             admin=cluster.admin,
             account=server.account,
             refusal=iam.refusal if cluster.iam_enabled else _iam_disabled,
+            settles=lambda seconds: (
+                self._strictness.on(iam_login_settles.NAME) and iam_login_settles.settles(seconds)
+            ),
         )
         self._servers[cluster.resource_id] = (cluster, server)
         for name in names:

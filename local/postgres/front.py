@@ -48,6 +48,8 @@ class Backend:
     account: Callable[[str], Account | None]
     refusal: Callable[[str, str], str | None]
     """Why a token does not let a user in, or None; see `IamDatabase.refusal`."""
+    settles: Callable[[float | None], bool] = lambda _: False
+    """Whether a user's membership in ``rds_iam``, so many seconds old, has no effect yet."""
 
 
 class _LoginRefused(Exception):
@@ -168,6 +170,8 @@ class Front:
         if account is not None and account.in_rds_iam and user != backend.admin:
             token = await _ask_password(reader, writer)
             refusal = await asyncio.to_thread(backend.refusal, user, token)
+            if refusal is None and backend.settles(account.member_seconds):
+                refusal = "NotSettled"
             if refusal is not None:
                 logger.info("token for %s refused: %s", user, refusal)
                 raise _LoginRefused("28000", f'PAM authentication failed for user "{user}"')

@@ -34,6 +34,7 @@ _SETTINGS = {
     "full_page_writes": "off",
     "synchronous_commit": "off",
     "max_connections": "60",
+    "track_commit_timestamp": "on",
     "shared_buffers": "32MB",
     "log_line_prefix": "%m %u@%d ",
 }
@@ -49,6 +50,8 @@ class Account:
 
     superuser: bool
     in_rds_iam: bool
+    member_seconds: float | None = None
+    """Since it was made a member of ``rds_iam`` itself; None where that cannot be known."""
 
 
 class Server:
@@ -172,14 +175,19 @@ class Server:
         try:
             with self.connect() as connection:
                 row = connection.execute(
-                    "SELECT u.rolsuper, coalesce(pg_has_role(u.oid, i.oid, 'MEMBER'), false)"
+                    "SELECT u.rolsuper, coalesce(pg_has_role(u.oid, i.oid, 'MEMBER'), false),"
+                    " (SELECT max(extract(epoch FROM now() - pg_xact_commit_timestamp(m.xmin)))"
+                    " FROM pg_auth_members m WHERE m.member = u.oid AND m.roleid = i.oid)"
                     " FROM pg_roles u LEFT JOIN pg_roles i ON i.rolname = 'rds_iam'"
                     " WHERE u.rolname = %s",
                     [user],
                 ).fetchone()
         except psycopg.OperationalError as error:
             raise ConnectionError(f"{self._name} does not answer") from error
-        return Account(superuser=row[0], in_rds_iam=row[1]) if row else None
+        if row is None:
+            return None
+        superuser, in_rds_iam, seconds = row
+        return Account(superuser, in_rds_iam, None if seconds is None else float(seconds))
 
     def _answers(self) -> bool:
         try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from local.aws.emulator import alb, responses
+from local.aws.strict import Strictness, initial_targets
 from local.config import ACCOUNT_ID, REGION
 from local.names import bindable_port
 from local.proxy.listener import HttpListener, TcpListener
@@ -37,7 +38,14 @@ class Balancers:
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
-        self._health = TargetHealth()
+        strictness = Strictness(instance)
+        self._health = TargetHealth(
+            lambda protocol: (
+                initial_targets.registration_seconds(protocol)
+                if strictness.on(initial_targets.NAME)
+                else 0.0
+            )
+        )
         self._balancers: dict[str, _Balancer] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="load-balancers", daemon=True)

@@ -15,6 +15,7 @@ from local.config import ACCOUNT_ID, REGION
 from local.proxy.probe import Answer, Streak, ask_http, ask_tcp, matches
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Future
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ _HELPERS = 8
 # The deployed interval is 10 s and more; thresholds stay.
 LONGEST_INTERVAL = 2.0
 
+_CHECKING = ("Elb.InitialHealthChecking", "Initial health checks in progress")
 _REASONS = {
     "initial": ("Elb.RegistrationInProgress", "Target registration is in progress"),
     "unused": ("Target.NotInUse", "Target group is not configured to receive traffic"),
@@ -35,6 +37,8 @@ _REASONS = {
 @dataclass
 class _Asking:
     streak: Streak
+    begins: float
+    """When the target's registration is complete."""
     asked_at: float = 0.0
     future: Future[Answer] | None = None
 
@@ -42,7 +46,9 @@ class _Asking:
 class TargetHealth:
     """One thread that keeps `_state` of every target in the emulator true."""
 
-    def __init__(self) -> None:
+    def __init__(self, registration_seconds: Callable[[str], float] = lambda _: 0.0) -> None:
+        """Take how long it takes to register a target, by the protocol of its group."""
+        self._registration_seconds = registration_seconds
         self._asking: dict[tuple[str, str, int, str], _Asking] = {}
         self._helpers = ThreadPoolExecutor(_HELPERS, thread_name_prefix="target-health")
         self._stopping = threading.Event()
@@ -93,9 +99,13 @@ class TargetHealth:
                 Streak(
                     healthy_after=settings["HealthyThresholdCount"],
                     unhealthy_after=settings["UnhealthyThresholdCount"],
-                )
+                ),
+                begins=now + self._registration_seconds(settings["Protocol"]),
             )
             target["_state"] = "initial"
+        if now < one.begins:
+            return
+        target["_registered"] = True
         interval = min(settings["HealthCheckIntervalSeconds"], LONGEST_INTERVAL)
         if one.future is None:
             if now - one.asked_at >= interval:
@@ -170,18 +180,24 @@ def _describe(params: dict[str, Any]) -> Any:
     )
 
 
+def explain(target: Target) -> tuple[str, str]:
+    """Reason code and description of a target's state; both empty when it is healthy."""
+    state = target.get("_state", "initial")
+    answer: Answer | None = target.get("_answer")
+    if state == "initial" and target.get("_registered"):
+        return _CHECKING
+    if state != "unhealthy" or answer is None:
+        return _REASONS.get(state, ("", ""))
+    if answer.status is not None:
+        description = f"Health checks failed with these codes: [{answer.status}]"
+        return "Target.ResponseCodeMismatch", description
+    timed_out = "timed out" in answer.problem
+    return "Target.Timeout" if timed_out else "Target.FailedHealthChecks", answer.problem
+
+
 def _member(target: Target, settings: dict[str, Any]) -> str:
     state = target.get("_state", "initial")
-    reason, description = _REASONS.get(state, ("", ""))
-    answer: Answer | None = target.get("_answer")
-    if state == "unhealthy" and answer is not None:
-        if answer.status is not None:
-            reason = "Target.ResponseCodeMismatch"
-            description = f"Health checks failed with these codes: [{answer.status}]"
-        else:
-            timed_out = "timed out" in answer.problem
-            reason = "Target.Timeout" if timed_out else "Target.FailedHealthChecks"
-            description = answer.problem
+    reason, description = explain(target)
     detail = f"<State>{state}</State>"
     if reason:
         detail += f"<Reason>{reason}</Reason><Description>{escape(description)}</Description>"

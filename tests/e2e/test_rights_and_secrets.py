@@ -52,7 +52,6 @@ SECONDS = 300
 NOT_SEEN: Mapping[tuple[str, str], str] = {
     ("*", "cloudformation:TagResource"): "the emulator asks for CreateChangeSet alone",
     ("*", "cloudformation:UntagResource"): "the emulator asks for CreateChangeSet alone",
-    ("*", "iam:PassRole"): "the emulator does not ask when a role is passed",
     ("*", "kms:Decrypt"): "the emulator's Secrets Manager does not ask KMS",
     ("*", "rds-db:connect"): "asked by the database's front: tests/integration",
     ("*", "s3:GetObject"): "the emulator reads a template without asking for its caller",

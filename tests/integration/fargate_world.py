@@ -130,7 +130,7 @@ def address(task: dict[str, Any]) -> str:
 @contextmanager
 def hosted(root: Path, block: str) -> Iterator[World]:
     """A running instance with tasks and load balancers only; nothing of it survives."""
-    here = Instance.of(LocalConfig(root, block, "fake"))
+    here = Instance.of(LocalConfig(root, block))
     host = instance.start(here, components=["fargate", "proxy"])
     try:
         world = World(here)

@@ -41,6 +41,7 @@ from lifecycle.operations.seed_database import DatabaseSeeder
 from lifecycle.ports import Database, DatabaseTokens
 
 from local import instance
+from local.aws.strict import iam_login_settles
 from local.component import Instance
 from local.config import REGION, LocalConfig
 from local.postgres.authority import Authority
@@ -597,6 +598,61 @@ def test_a_token_lives_for_fifteen_minutes(
     else:
         with pytest.raises(DatabaseAuthenticationFailed, match="PAM authentication failed"):
             postgres.database.prove(login)
+
+
+@pytest.fixture
+def settling(aurora: Aurora) -> Iterator[None]:
+    """IAM logins take a while to be possible."""
+    aurora.instance.config.strict_file.write_text(json.dumps([iam_login_settles.NAME]))
+    yield
+    aurora.instance.config.strict_file.unlink()
+
+
+@pytest.mark.usefixtures("settling")
+def test_an_iam_user_is_let_in_a_while_after_it_was_made(
+    postgres: PostgresWorld, aurora: Aurora
+) -> None:
+    with postgres.database.administration(postgres.admin) as roles:
+        for step in (Step.CREATE_ROLE, *ALL_GRANTS):
+            roles.apply(step, postgres.target.user)
+    login = postgres.tokens.sign(postgres.target.endpoint, 5432, postgres.target.user)
+    with pytest.raises(DatabaseAuthenticationFailed, match="PAM authentication failed"):
+        postgres.database.prove(login)
+    with aurora.superuser() as server:
+        granted = server.execute(
+            "SELECT pg_xact_commit_timestamp(xmin) FROM pg_auth_members"
+            " WHERE member = %s::regrole AND roleid = 'rds_iam'::regrole",
+            [postgres.target.user],
+        ).fetchone()
+    assert granted is not None
+
+    def let_in() -> bool:
+        try:
+            return postgres.database.prove(login).logged_in_as == postgres.target.user
+        except DatabaseAuthenticationFailed:
+            return False
+
+    eventually(let_in)
+    waited = (datetime.now(UTC) - granted[0]).total_seconds()
+    assert waited >= iam_login_settles.SETTLING_SECONDS
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=DatabaseAuthenticationFailed,
+    reason="one refused IAM login ends provisioning",
+)
+@pytest.mark.usefixtures("settling")
+def test_a_login_that_is_refused_at_first_is_repeated(postgres: PostgresWorld) -> None:
+    """By the seed itself, or by the state machine, which repeats what is not ready."""
+
+    def seeded() -> bool:
+        try:
+            return bool(run(postgres)["proof"])
+        except DatabaseNotReady:
+            return False
+
+    eventually(seeded)
 
 
 def test_a_role_that_may_connect_as_exactly_this_user_is_let_in(

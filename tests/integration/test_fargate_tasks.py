@@ -12,6 +12,7 @@ import socket
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -111,6 +112,39 @@ def test_a_count_alone_is_no_new_deployment(world: World, name: str) -> None:
     world.running(name, 2)
     deployment = world.service(name)["deployments"][0]
     assert (deployment["id"], deployment["rolloutState"]) == (before, "COMPLETED")
+
+
+def test_what_changes_in_place_is_for_tasks_that_start_later(world: World, name: str) -> None:
+    world.define("plain")
+    world.create(name, "plain", 1)
+    first = world.running(name, 1)[0]
+    before = eventually(
+        lambda: world.rollout(name) == "COMPLETED" and world.service(name)["deployments"][0]["id"]
+    )
+    world.ecs.update_service(
+        cluster="c",
+        service=name,
+        desiredCount=2,
+        enableExecuteCommand=True,
+        propagateTags="SERVICE",
+    )
+    tasks = {one["taskArn"]: one["enableExecuteCommand"] for one in world.running(name, 2)}
+    assert tasks.pop(first["taskArn"]) is False
+    assert list(tasks.values()) == [True]
+    assert [one["id"] for one in world.service(name)["deployments"]] == [before]
+
+
+def test_a_deployment_configuration_is_replaced_as_a_whole(world: World, name: str) -> None:
+    world.define("plain")
+    world.create(name, "plain", 0)
+    world.ecs.update_service(
+        cluster="c", service=name, deploymentConfiguration={"minimumHealthyPercent": 50}
+    )
+    assert world.service(name)["deploymentConfiguration"] == {
+        "minimumHealthyPercent": 50,
+        "maximumPercent": 200,
+        "deploymentCircuitBreaker": {"enable": False, "rollback": False},
+    }
 
 
 def test_lines_of_a_container_are_in_its_log_stream(world: World, name: str) -> None:
@@ -401,16 +435,25 @@ def test_a_process_that_ignores_sigterm_is_killed_after_its_stop_timeout(
 
 
 def test_an_unhealthy_container_is_replaced_after_the_grace_period(world: World, name: str) -> None:
+    """Unhealthy after two answers, 2 s apart; the service's grace shelters it for 4 s."""
     check = {
         "command": ["CMD-SHELL", "wget --spider http://localhost:9600/sick || exit 1"],
         "interval": 5,
         "retries": 2,
     }
     world.define("sick", healthCheck=check)
-    world.create(name, "sick", 1, healthCheckGracePeriodSeconds=1)
+    world.create(name, "sick", 1, healthCheckGracePeriodSeconds=4)
+    task = world.running(name, 1)[0]
+    eventually(lambda: [one["healthStatus"] for one in world.tasks(name)] == ["UNHEALTHY"])
+    assert [one["taskArn"] for one in world.tasks(name)] == [task["taskArn"]], "still in its grace"
     stopped = eventually(lambda: world.tasks(name, "STOPPED"))[0]
-    assert stopped["healthStatus"] == "UNHEALTHY"
+    assert stopped["taskArn"] == task["taskArn"]
+    assert (stopped["stoppingAt"] - stopped["startedAt"]).total_seconds() >= 4
+    assert stopped["stopCode"] == "ServiceSchedulerInitiated"
     assert stopped["stoppedReason"] == "Task failed container health checks"
+    told = f"(service {name}) (task {task['taskArn'].rsplit('/', 1)[-1]})"
+    events = [one["message"] for one in world.service(name)["events"]]
+    assert f"{told} failed container health checks." in events
     eventually(lambda: world.service(name)["deployments"][0]["failedTasks"] == 1)
 
 
@@ -444,6 +487,68 @@ def test_tags_and_service_connect_are_shown_as_on_aws(world: World, name: str) -
     assert shown["services"][0]["clientAliases"][0]["dnsName"] == "r"
 
 
+def names_seen_by(world: World, task: dict[str, Any]) -> dict[str, list[str]]:
+    """What the task's Service Connect proxy resolves."""
+    directory = Path(world.known()[task["taskArn"]]["log"])
+    return dict(json.loads((directory / "service-connect.json").read_text()))
+
+
+def test_service_connect_shows_later_endpoints_to_later_deployments_only(
+    world: World, name: str
+) -> None:
+    world.define("plain")
+    client = {"enabled": True, "namespace": name}
+    alias = {"portName": "rest", "clientAliases": [{"port": 8080, "dnsName": "brokers"}]}
+    world.create(name, "plain", 1, serviceConnectConfiguration=client)
+    early = world.running(name, 1)[0]
+    world.create(
+        f"{name}-brokers",
+        "plain",
+        1,
+        serviceConnectConfiguration=client | {"services": [alias]},
+    )
+    broker = world.running(f"{name}-brokers", 1)[0]
+    assert names_seen_by(world, broker) == {"brokers": [address(broker)]}
+
+    world.ecs.stop_task(cluster="c", task=early["taskArn"])
+    successor = eventually(
+        lambda: [one for one in world.running(name, 1) if one["taskArn"] != early["taskArn"]]
+    )[0]
+    assert names_seen_by(world, successor) == {}, "a successor is of the same deployment"
+
+    world.ecs.update_service(cluster="c", service=name, forceNewDeployment=True)
+    eventually(lambda: world.rollout(name) == "COMPLETED")
+    assert names_seen_by(world, world.running(name, 1)[0]) == {"brokers": [address(broker)]}
+    world.remove(f"{name}-brokers")
+
+
+def test_a_draining_service_keeps_its_name(world: World, name: str) -> None:
+    world.define("slow", environment={"IGNORE_SIGTERM": "1"}, stopTimeout=2)
+    world.create(name, "slow", 1)
+    ask(world.running(name, 1)[0])
+    world.ecs.delete_service(cluster="c", service=name, force=True)
+    with pytest.raises(world.ecs.exceptions.InvalidParameterException, match="still Draining"):
+        world.create(name, "slow", 0)
+    eventually(lambda: world.service(name)["status"] == "INACTIVE")
+    world.create(name, "slow", 0)
+    assert world.service(name)["status"] == "ACTIVE"
+
+
+def test_without_capacity_no_task_is_made_until_there_is_some(world: World, name: str) -> None:
+    world.define("plain")
+    world.instance.config.strict_file.write_text(json.dumps(["capacity-missing"]))
+    try:
+        world.create(name, "plain", 1)
+        world.running(name, 1)
+    finally:
+        world.instance.config.strict_file.unlink()
+    messages = [one["message"] for one in reversed(world.service(name)["events"])]
+    refused = f"(service {name}) was unable to place a task. Reason: Capacity is unavailable"
+    assert [one.startswith(refused) for one in messages[:3]] == [True, True, True]
+    assert len(world.tasks(name, "STOPPED")) == 0
+    assert world.service(name)["deployments"][0]["failedTasks"] == 0
+
+
 def test_what_cannot_be_done_is_refused(world: World, name: str) -> None:
     world.define("plain")
     with pytest.raises(world.ecs.exceptions.ClientException, match="TaskDefinition not found"):
@@ -471,7 +576,11 @@ def test_connectors_wait_for_the_brokers_behind_their_alias(world: World, name: 
             "SERVER_SERVLET_CONTEXT_PATH": "/connectors",
         },
     )
-    world.create(name, "connectors", 1)
+    # Endpoints that came after the connectors they would not see.
+    connect = {"enabled": True, "namespace": "n"}
+    alias = {"portName": "rest", "clientAliases": [{"port": 8080, "dnsName": "brokers-rest"}]}
+    world.create("fakes", "fakes", 0, serviceConnectConfiguration=connect | {"services": [alias]})
+    world.create(name, "connectors", 1, serviceConnectConfiguration=connect)
     connectors = address(world.running(name, 1)[0])
 
     def answer(path: str) -> tuple[int, str]:
@@ -488,10 +597,8 @@ def test_connectors_wait_for_the_brokers_behind_their_alias(world: World, name: 
     assert "stand-in" in answer("/connectors/")[1]
     assert answer("/")[0] == 404
 
-    alias = {"portName": "rest", "clientAliases": [{"port": 8080, "dnsName": "brokers-rest"}]}
-    connect = {"enabled": True, "namespace": "n", "services": [alias]}
-    world.create("fakes", "fakes", 1, serviceConnectConfiguration=connect)
     try:
+        world.ecs.update_service(cluster="c", service="fakes", desiredCount=1)
         world.running("fakes", 1)
         eventually(lambda: answer(readiness)[0] == 200)
     finally:

@@ -212,6 +212,32 @@ def test_target_health_says_why(site: Site) -> None:
     assert site.states("unused") == {"unused"}
 
 
+def test_a_network_load_balancer_registers_before_it_asks(site: Site) -> None:
+    """A task's successor: its target is `initial` where an ALB finds it healthy already."""
+    site.world.instance.config.strict_file.write_text(json.dumps(["initial-targets"]))
+    try:
+        present = {address(task) for task in site.world.tasks("web")}
+        site.world.ecs.stop_task(cluster="c", task=site.world.tasks("web")[0]["taskArn"])
+
+        def state(group: str) -> dict[str, str]:
+            told = site.elb.describe_target_health(TargetGroupArn=site.groups[group])
+            return next(
+                (
+                    one["TargetHealth"]
+                    for one in told["TargetHealthDescriptions"]
+                    if one["Target"]["Id"] not in present
+                ),
+                {},
+            )
+
+        eventually(lambda: state("rest").get("State") == "healthy")
+        assert state("grpc")["State"] == "initial"
+        assert state("grpc")["Reason"] == "Elb.RegistrationInProgress"
+        eventually(lambda: state("grpc")["State"] == "healthy")
+    finally:
+        site.world.instance.config.strict_file.unlink()
+
+
 def test_bytes_pass_through_the_network_load_balancer(site: Site) -> None:
     with socket.create_connection(site.place(site.nlb["DNSName"], 26500), 5) as client:
         client.sendall(b"GET /raw HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Rules of the strict AWS about rights, quotas and executions, seen through its API."""
+"""Rules of the strict AWS about rights, quotas, executions and stacks, seen through its API."""
 
 from __future__ import annotations
 
@@ -6,21 +6,17 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
-from lifecycle.adapters import aws
-from lifecycle.adapters.cloudformation import CloudFormationStacks
-from lifecycle.core.stack import first_failure, is_running
-from lifecycle.errors import ChangeSetRefused, StackNotUsable
 
 from local import instance
-from local.aws.strict.replacement_needs_rollback import REPLACEMENT
 from local.component import Instance
 from local.config import ACCOUNT_ID, REGION, LocalConfig
+from tests.support.blocks import block
 
 pytestmark = pytest.mark.integration
 
@@ -34,7 +30,7 @@ VCPU = {"ServiceCode": "fargate", "QuotaCode": "L-3032A538"}
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
-    found = Instance.of(LocalConfig(tmp_path_factory.mktemp("instance"), "127.171"))
+    found = Instance.of(LocalConfig(tmp_path_factory.mktemp("instance"), block("strict")))
     host = instance.start(found, components=[])
     try:
         yield found
@@ -132,118 +128,6 @@ def test_to_list_databases_is_to_name_all_of_them(role: As) -> None:
     assert api.describe_db_clusters()["DBClusters"] == []
     with pytest.raises(api.exceptions.ClientError, match="AccessDenied"):
         api.describe_db_instances()
-
-
-@dataclass
-class TaskStack:
-    """A stack of one task definition, changed as the machines change a cluster's stack.
-
-    With ``broken`` it has a gateway besides, which cannot be made.
-    """
-
-    api: Any
-    stacks: CloudFormationStacks
-    url: str
-    name: str
-
-    def execute(
-        self, name: str, cpu: str, *, create: bool = False, keep: bool, broken: str = ""
-    ) -> str:
-        """Execute a change set to its end; gives the status of the stack."""
-        arn = self.stacks.create_change_set(
-            stack=self.name,
-            name=name,
-            create=create,
-            template_url=self.url,
-            parameters={"Cpu": cpu, "Broken": broken},
-            tags={},
-            description=name,
-        )
-        self.stacks.execute_change_set(arn, name, keep=keep)
-        return self.at_rest()
-
-    def at_rest(self) -> str:
-        deadline = time.monotonic() + 30
-        while True:
-            found = self.stacks.describe(self.name)
-            assert found is not None
-            if not is_running(found.status):
-                return found.status
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-
-    def cpu(self) -> str:
-        (resource,) = self.stacks.contents(self.name)
-        found = self.api("ecs").describe_task_definition(taskDefinition=resource.physical_id)
-        return str(found["taskDefinition"]["cpu"])
-
-
-@pytest.fixture
-def task_stack(here: Instance, monkeypatch: pytest.MonkeyPatch) -> Iterator[TaskStack]:
-    name = f"stack-{uuid.uuid4().hex}"
-    template = {
-        "Parameters": {"Cpu": {"Type": "String"}, "Broken": {"Type": "String"}},
-        "Conditions": {"IsBroken": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Broken"}, ""]}]}},
-        "Resources": {
-            "Definition": {
-                "Type": "AWS::ECS::TaskDefinition",
-                "Properties": {
-                    "Family": name,
-                    "Cpu": {"Ref": "Cpu"},
-                    "ContainerDefinitions": [{"Name": "broker", "Image": "broker:1"}],
-                },
-            },
-            "Gateway": {
-                "Type": "AWS::EC2::NatGateway",
-                "Condition": "IsBroken",
-                "DependsOn": "Definition",
-                "Properties": {"SubnetId": {"Ref": "Broken"}},
-            },
-        },
-        "Outputs": {"Cpu": {"Value": {"Ref": "Cpu"}}},
-    }
-    s3 = here.client("s3")
-    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
-    s3.put_object(Bucket=name, Key="template.json", Body=json.dumps(template))
-    for key, value in here.config.client_environment().items():
-        monkeypatch.setenv(key, value)
-    aws.client.cache_clear()
-    yield TaskStack(
-        here.client,
-        CloudFormationStacks(f"arn:aws:iam::{ACCOUNT_ID}:role/deployment"),
-        f"https://{name}.s3.{REGION}.amazonaws.com/template.json",
-        name,
-    )
-    aws.client.cache_clear()
-
-
-def test_nothing_is_replaced_while_rollback_is_off(task_stack: TaskStack) -> None:
-    assert task_stack.execute("one", "256", create=True, keep=True) == "CREATE_COMPLETE"
-    assert task_stack.execute("two", "512", keep=True) == "UPDATE_FAILED"
-    failed = first_failure(task_stack.stacks.events(task_stack.name, "two"))
-    assert failed is not None
-    assert (failed.logical_id, failed.reason) == ("Definition", REPLACEMENT)
-    with pytest.raises(ChangeSetRefused, match=r"non-terminal \[UPDATE_FAILED\] state"):
-        task_stack.execute("three", "512", keep=False)
-    task_stack.stacks.roll_back(task_stack.name, "four")
-    assert task_stack.at_rest() == "UPDATE_ROLLBACK_COMPLETE"
-    assert task_stack.cpu() == "256"
-    with pytest.raises(StackNotUsable, match="cannot be called from current stack status"):
-        task_stack.stacks.roll_back(task_stack.name, "five")
-    assert task_stack.execute("six", "512", keep=False) == "UPDATE_COMPLETE"
-    assert task_stack.cpu() == "512"
-
-
-def test_a_stack_that_was_never_complete_is_removed_by_its_rollback(task_stack: TaskStack) -> None:
-    first: dict[str, Any] = {"create": True, "keep": True, "broken": "subnet-1"}
-    assert task_stack.execute("one", "256", **first) == "CREATE_FAILED"
-    with pytest.raises(ChangeSetRefused, match=r"non-terminal \[CREATE_FAILED\] state"):
-        task_stack.execute("two", "256", keep=False)
-    assert task_stack.execute("three", "256", keep=True, broken="subnet-2") == "UPDATE_FAILED"
-    assert task_stack.cpu() == "256"
-    task_stack.stacks.roll_back(task_stack.name, "four")
-    assert task_stack.at_rest() == "ROLLBACK_COMPLETE"
-    assert task_stack.stacks.contents(task_stack.name) == []
 
 
 @pytest.fixture(scope="module")
@@ -495,3 +379,165 @@ def test_an_event_reaches_a_machine_only_with_a_role_that_may_start_it(
     while not started(machines[0]) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert [started(machine) for machine in machines] == [1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("path", "bounded", "status"),
+    [
+        ("/camunda/", True, "CREATE_COMPLETE"),
+        ("/camunda/", False, "ROLLBACK_COMPLETE"),
+        ("/", True, "ROLLBACK_COMPLETE"),
+    ],
+)
+def test_a_stack_makes_roles_only_as_its_own_role_may(
+    here: Instance, path: str, bounded: bool, status: str
+) -> None:
+    boundary = f"arn:aws:iam::{ACCOUNT_ID}:policy/boundary"
+    deployer = trusting(here, "cloudformation")
+    statement = {
+        "Effect": "Allow",
+        "Action": "iam:CreateRole",
+        "Resource": f"arn:aws:iam::{ACCOUNT_ID}:role/camunda/*",
+        "Condition": {"StringEquals": {"iam:PermissionsBoundary": boundary}},
+    }
+    here.client("iam").put_role_policy(
+        RoleName=deployer.rpartition("/")[2],
+        PolicyName="roles",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+    )
+    properties = {"Path": path, "AssumeRolePolicyDocument": TRUST} | (
+        {"PermissionsBoundary": boundary} if bounded else {}
+    )
+    template = {"Resources": {"Made": {"Type": "AWS::IAM::Role", "Properties": properties}}}
+    api, name = here.client("cloudformation"), f"stack-{uuid.uuid4().hex}"
+    api.create_stack(
+        StackName=name,
+        TemplateBody=json.dumps(template),
+        RoleARN=deployer,
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+    )
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        found = api.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
+        if not found.endswith("_IN_PROGRESS"):
+            break
+        time.sleep(0.1)
+    assert found == status
+
+
+@pytest.mark.parametrize(
+    ("service", "allowed"), [("scheduler", True), ("cloudformation", False), (None, False)]
+)
+def test_a_role_is_passed_only_to_the_service_that_the_caller_may_pass_it_to(
+    here: Instance, role: As, machine_role: str, service: str | None, allowed: bool
+) -> None:
+    acting = trusting(here, "scheduler")
+    passing = {
+        "Action": "iam:PassRole",
+        "Resource": acting,
+        "Condition": {"StringEquals": {"iam:PassedToService": f"{service}.amazonaws.com"}},
+    }
+    api = role(
+        {"Action": "scheduler:CreateSchedule", "Resource": "*"}, *([passing] if service else [])
+    )("scheduler")
+    schedule = {
+        "Name": f"schedule-{uuid.uuid4().hex}",
+        "ScheduleExpression": "rate(1 day)",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "Target": {"Arn": made(here, machine_role, {"First": END}), "RoleArn": acting},
+    }
+    if allowed:
+        api.create_schedule(**schedule)
+    else:
+        with pytest.raises(api.exceptions.ClientError, match="AccessDenied"):
+            api.create_schedule(**schedule)
+
+
+# --- stacks ------------------------------------------------------------------------------------
+
+
+@dataclass
+class TaskStack:
+    """A stack that holds one task definition, changed by change sets as the application does."""
+
+    api: Any
+    name: str = field(default_factory=lambda: f"stack-{uuid.uuid4().hex[:8]}")
+
+    def change(self, image: str, on_failure: str) -> None:
+        """Make a change set and execute it; returns when the stack is at rest."""
+        template = {
+            "Resources": {
+                "Task": {
+                    "Type": "AWS::ECS::TaskDefinition",
+                    "Properties": {
+                        "Family": self.name,
+                        "ContainerDefinitions": [{"Name": "main", "Image": image}],
+                    },
+                }
+            }
+        }
+        change_set = self.api.create_change_set(
+            StackName=self.name,
+            ChangeSetName=f"to-{uuid.uuid4().hex[:8]}",
+            ChangeSetType="CREATE" if self.status() == "" else "UPDATE",
+            TemplateBody=json.dumps(template),
+            OnStackFailure=on_failure,
+        )["Id"]
+        self.api.get_waiter("change_set_create_complete").wait(
+            ChangeSetName=change_set, WaiterConfig={"Delay": 1}
+        )
+        self.api.execute_change_set(ChangeSetName=change_set)
+        self.rest()
+
+    def rest(self) -> None:
+        deadline = time.monotonic() + 30
+        while self.status().endswith("_IN_PROGRESS"):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+    def status(self) -> str:
+        try:
+            found = self.api.describe_stacks(StackName=self.name)["Stacks"][0]
+        except self.api.exceptions.ClientError:
+            return ""
+        return str(found["StackStatus"])
+
+    def reasons(self) -> list[str]:
+        events = self.api.describe_stack_events(StackName=self.name)["StackEvents"]
+        return [event.get("ResourceStatusReason", "") for event in events]
+
+    def task(self) -> str:
+        found = self.api.describe_stack_resource(StackName=self.name, LogicalResourceId="Task")
+        return str(found["StackResourceDetail"]["PhysicalResourceId"])
+
+
+@pytest.fixture
+def stack(here: Instance) -> TaskStack:
+    found = TaskStack(here.client("cloudformation"))
+    found.change("one", "DO_NOTHING")
+    assert found.status() == "CREATE_COMPLETE"
+    return found
+
+
+def test_an_update_that_keeps_what_worked_replaces_nothing_and_is_stuck(stack: TaskStack) -> None:
+    before = stack.task()
+    stack.change("two", "DO_NOTHING")
+    assert stack.status() == "UPDATE_FAILED"
+    assert any("Replacement type updates not supported" in reason for reason in stack.reasons())
+    assert stack.task() == before
+    with pytest.raises(stack.api.exceptions.ClientError, match="non-terminal"):
+        stack.change("two", "ROLLBACK")
+
+    stack.api.rollback_stack(StackName=stack.name)
+    stack.rest()
+    assert stack.status() == "UPDATE_ROLLBACK_COMPLETE"
+    stack.change("two", "ROLLBACK")
+    assert stack.status() == "UPDATE_COMPLETE"
+    assert stack.task() != before
+
+
+def test_an_update_that_rolls_back_may_replace(stack: TaskStack) -> None:
+    before = stack.task()
+    stack.change("two", "ROLLBACK")
+    assert stack.status() == "UPDATE_COMPLETE"
+    assert stack.task() != before

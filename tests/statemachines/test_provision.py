@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from lifecycle.core.services import StoppedTask
+from lifecycle.core.stack import ResourceChange
 from lifecycle.errors import AwsUnavailable, DatabaseNotReady
-from lifecycle.operations.change_stack import Pass
 from lifecycle.settings import Settings
 
 from tests.statemachines.engine import Function, Result, load_handler, run
@@ -75,8 +75,8 @@ class Provision:
             ),
             "CheckChangeSet": load_handler("check_change_set", **stack),
             "ExecuteChangeSet": load_handler("execute_change_set", **stack),
-            "RollbackStack": load_handler("rollback_stack", **stack),
             "FollowStack": load_handler("follow_stack", **stack),
+            "RollBackStack": load_handler("roll_back_stack", **stack),
             "ReadCluster": load_handler("read_cluster", **stack),
             "SeedDatabase": seed,
             "StartServices": load_handler("start_services", **start),
@@ -254,59 +254,92 @@ def test_a_failed_resource_is_named_kept_and_continued_from(provision: Provision
     assert provision.run(number=2).status == "SUCCEEDED"
 
 
-def fail_an_update_without_rollback(world: World) -> None:
-    """As versions did that turned rollback off for updates, too."""
-    planned = world.plan(operation(9), Pass.SETTLE, {"LogRetentionDays": "90"})
-    world.stacks.execute_change_set(planned["changeSet"], "token", keep=True)
-    world.stacks.finish(failing="BrokerLogs", reason="replacing is not supported")
-    world.journal.release(operation(9))
-    assert world.stacks.stacks["control-demo"].status == "UPDATE_FAILED"
+CHANGED = {**INPUT, "parameters": {"Brokers": 3, "LogRetentionDays": 90}}
 
 
-def test_a_stack_that_is_stuck_is_rolled_back_by_name_and_then_changed(
+def test_an_update_that_fails_is_rolled_back_and_can_be_repeated(provision: Provision) -> None:
+    assert provision.run().status == "SUCCEEDED"
+    before = provision.world.stacks.stacks["control-demo"].parameters
+    provision.on_wait = lambda world: world.stacks.finish(failing="BrokerLogs", reason="throttled")
+    result = provision.run(CHANGED, number=2)
+    assert (result.status, result.error) == ("FAILED", "StackFailed")
+    assert "UPDATE_ROLLBACK_COMPLETE" in result.cause
+    assert "throttled" in result.cause
+    assert provision.world.stacks.stacks["control-demo"].parameters == before
+    provision.on_wait = provision.all_goes_well
+    assert provision.run(CHANGED, number=3).status == "SUCCEEDED"
+
+
+def test_an_update_replaces_what_has_to_be_replaced(provision: Provision) -> None:
+    assert provision.run().status == "SUCCEEDED"
+    stacks = provision.world.stacks
+    replaced = ResourceChange("Modify", "Task", "AWS::ECS::TaskDefinition", "True")
+    stacks.changed_by = {**stacks.changed_by, "LogRetentionDays": (replaced,)}
+    assert provision.run(CHANGED, number=2).status == "SUCCEEDED"
+
+
+def stuck(provision: Provision) -> None:
+    """Leave the stack as a tool does that disables the roll-back of an update."""
+    assert provision.run().status == "SUCCEEDED"
+    stacks = provision.world.stacks
+    stacks.before = stacks.stacks["control-demo"]
+    stacks.stacks["control-demo"] = replace(stacks.before, status="UPDATE_FAILED")
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_stack_that_is_stuck_in_an_update_is_rolled_back_first(
+    provision: Provision, dies: bool
+) -> None:
+    stuck(provision)
+    if dies:
+        provision.interrupt("RollBackStack", AwsUnavailable("the answer was lost"))
+    result = provision.run(CHANGED, number=2)
+    assert result.status == "SUCCEEDED", result.cause
+    assert result.calls.count("RollBackStack") == 1 + dies
+    rolled_back = [one for one in provision.world.stacks.rolled_back if one == "control-demo"]
+    assert len(rolled_back) == 1
+    steps = [step["step"] for step in provision.world.table.timeline(operation(2))]
+    assert "CloudFormation rolls back an update that failed" in steps
+    assert provision.world.stacks.stacks["control-demo"].status == "UPDATE_COMPLETE"
+
+
+def test_a_roll_back_that_would_reach_the_brokers_is_left_to_a_person(
     provision: Provision,
 ) -> None:
-    provision.run()
-    fail_an_update_without_rollback(provision.world)
-    given = {"clusterName": "demo", "parameters": {"LogRetentionDays": 90}}
-    provision.interrupt("RollbackStack", AwsUnavailable("the answer was lost"))
-    result = provision.run(given, number=2)
-    assert result.status == "SUCCEEDED", result.cause
-    assert result.calls.count("RollbackStack") == 2
-    order = ["RollbackStack", "WaitForStack", "ExecuteChangeSet", "FollowStack", "StartServices"]
-    assert [state for state in dict.fromkeys(result.states) if state in order] == order
-    stack = provision.world.stacks.stacks["control-demo"]
-    assert (stack.status, stack.parameters["LogRetentionDays"]) == ("UPDATE_COMPLETE", "90")
-    steps = provision.world.table.timeline(operation(2))
-    assert "CloudFormation rolls a failed update back" in [one["step"] for one in steps]
-
-
-def test_a_rollback_that_fails_needs_a_person(provision: Provision) -> None:
-    provision.run()
-    fail_an_update_without_rollback(provision.world)
-
-    def stuck(world: World) -> None:
-        found = world.stacks.stacks["control-demo"]
-        world.stacks.stacks["control-demo"] = replace(found, status="UPDATE_ROLLBACK_FAILED")
-
-    provision.on_wait = stuck
-    result = provision.run(number=2)
+    stuck(provision)
+    provision.world.stacks.reached = ["BrokerService"]
+    result = provision.run(CHANGED, number=2)
     assert (result.status, result.error) == ("FAILED", "StackNotUsable")
-    assert "continue update rollback" in result.cause
-    assert "ExecuteChangeSet" not in result.states
+    assert "BrokerService" in result.cause
+    assert "UPDATE_ROLLBACK_COMPLETE" in result.cause
+    assert provision.world.stacks.stacks["control-demo"].status == "UPDATE_FAILED"
     assert provision.world.table.locks == {}
 
 
-def test_a_creation_that_cannot_be_continued_is_no_success(provision: Provision) -> None:
-    provision.on_wait = lambda world: world.stacks.finish(failing="Database", reason="no such")
-    provision.run()
-    provision.on_wait = provision.all_goes_well
-    provision.world.stacks.resources = {}
+def test_a_half_made_stack_with_nothing_to_continue_is_no_success(provision: Provision) -> None:
+    provision.on_wait = lambda world: world.stacks.finish(
+        failing="Database", reason="no such class"
+    )
+    assert provision.run().error == "StackFailed"
+    provision.world.stacks.nothing_left = True
     result = provision.run(number=2)
-    assert (result.status, result.error) == ("FAILED", "CreationStuck")
-    assert "tear the cluster down" in result.cause
-    assert "CREATE_FAILED" in result.cause
-    assert provision.world.table.locks == {}
+    assert (result.status, result.error) == ("FAILED", "CreationIncomplete")
+    assert "Tear the cluster down" in result.cause
+    assert provision.world.desired == {"orchestration-cluster": 0, "connectors": 0}
+
+
+def test_a_half_made_stack_in_which_something_would_be_replaced_is_refused(
+    provision: Provision,
+) -> None:
+    provision.on_wait = lambda world: world.stacks.finish(
+        failing="Database", reason="no such class"
+    )
+    assert provision.run().error == "StackFailed"
+    provision.world.stacks.replaces = ["BrokerService"]
+    result = provision.run(number=2)
+    assert (result.status, result.error) == ("FAILED", "ChangeSetRefused")
+    assert "BrokerService" in result.cause
+    assert provision.world.stacks.stacks["control-demo"].status == "CREATE_FAILED"
 
 
 def test_a_database_that_is_still_starting_is_waited_out(provision: Provision) -> None:

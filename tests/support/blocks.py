@@ -21,6 +21,7 @@ _PURPOSES = (
     "rights",
     "seed",
     "shared",
+    "strict",
 )
 
 

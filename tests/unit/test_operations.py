@@ -8,13 +8,10 @@ import pytest
 from lifecycle.adapters.probe_memory import MemoryProbe
 from lifecycle.core.operation import LOCK_SECONDS
 from lifecycle.core.services import Deployment, StoppedTask
-from lifecycle.core.stack import ResourceChange
 from lifecycle.core.verification import TargetHealth
 from lifecycle.errors import (
     ChangeSetRefused,
     ClusterBusy,
-    ClusterFrozen,
-    CreationStuck,
     LockLost,
     StackFailed,
     StackNotUsable,
@@ -31,54 +28,13 @@ def world() -> World:
     return World()
 
 
-def settle(
-    world: World,
-    number: int = 1,
-    requested: dict[str, str] | None = None,
-    *,
-    failing: str = "",
-) -> None:
-    """Carry one pass of the infrastructure through, to its end or to what fails."""
+def settle(world: World, number: int = 1, requested: dict[str, str] | None = None) -> None:
+    """Carry one pass of the infrastructure through."""
     op = operation(number)
     planned = world.plan(op, Pass.SETTLE, requested)
     world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE, replace=[])
-    world.stacks.finish(failing=failing, reason="no such thing")
+    world.stacks.finish()
     world.journal.release(op)
-
-
-def look(world: World, number: int, requested: dict[str, str] | None = None) -> object:
-    """Plan the infrastructure and look at the change set."""
-    planned = world.plan(operation(number), Pass.SETTLE, requested)
-    return world.changer.look_at_change_set(
-        operation(number),
-        change_set=planned["changeSet"],
-        which=Pass.SETTLE,
-        creates=planned["creates"],
-        replace=[],
-        polls=0,
-    )
-
-
-def follow(world: World, number: int) -> object:
-    """Look how far CloudFormation is with the infrastructure."""
-    return world.changer.follow(
-        operation(number),
-        stack="control-demo",
-        which=Pass.SETTLE,
-        token=f"settle-demo-provision-{number}",
-        changes=1,
-        replace=[],
-        polls=0,
-    )
-
-
-def leave_in_update_failed(world: World) -> None:
-    """A complete stack, and an update of it that failed while rollback was off."""
-    settle(world)
-    planned = world.plan(operation(90), Pass.SETTLE, {"LogRetentionDays": "90"})
-    world.stacks.execute_change_set(planned["changeSet"], "token", keep=True)
-    world.stacks.finish(failing="BrokerLogs", reason="no such thing")
-    world.journal.release(operation(90))
 
 
 class TestLock:
@@ -270,105 +226,6 @@ class TestStack:
         stack = world.stacks.stacks["control-demo"]
         assert stack.status == "UPDATE_COMPLETE"
         assert stack.parameters["Booting"] == "true"
-
-    def test_a_failed_update_is_rolled_back(self, world: World) -> None:
-        settle(world)
-        op = operation(2)
-        planned = world.plan(op, Pass.SETTLE, {"LogRetentionDays": "90"})
-        world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE, replace=[])
-        world.stacks.finish(failing="BrokerLogs", reason="no such thing")
-        stack = world.stacks.stacks["control-demo"]
-        assert stack.status == "UPDATE_ROLLBACK_COMPLETE"
-        assert stack.parameters["LogRetentionDays"] != "90"
-        with pytest.raises(StackFailed, match=r"no such thing .*as it was before"):
-            follow(world, 2)
-        world.journal.release(op)
-        settle(world, 3, {"LogRetentionDays": "90"})
-        assert world.stacks.stacks["control-demo"].status == "UPDATE_COMPLETE"
-
-    def test_a_rollback_is_waited_for_and_its_cause_told(self, world: World) -> None:
-        settle(world)
-        planned = world.plan(operation(2), Pass.SETTLE, {"LogRetentionDays": "90"})
-        world.changer.execute(
-            operation(2), change_set=planned["changeSet"], which=Pass.SETTLE, replace=[]
-        )
-        world.stacks.finish(failing="BrokerLogs", reason="no such thing")
-        stacks = world.stacks.stacks
-        stacks["control-demo"] = replace(
-            stacks["control-demo"], status="UPDATE_ROLLBACK_IN_PROGRESS"
-        )
-        assert follow(world, 2) == {"status": "BUSY", "wait": 5}
-        detail = world.table.records[operation(2).operation_id]["detail"]
-        assert detail.startswith("rolling back. The first failure: BrokerLogs")
-
-    def test_an_update_may_replace_what_is_not_precious(self, world: World) -> None:
-        world.stacks.changed_by = {
-            "OrchestrationImage": [
-                ResourceChange("Modify", "Definition", "AWS::ECS::TaskDefinition", "True")
-            ]
-        }
-        settle(world)
-        settle(world, 2, {"OrchestrationImage": "other"})
-        assert world.stacks.stacks["control-demo"].status == "UPDATE_COMPLETE"
-
-    def test_a_stack_in_update_failed_is_rolled_back_before_it_is_changed(
-        self, world: World
-    ) -> None:
-        leave_in_update_failed(world)
-        before = dict(world.stacks.change_sets)
-        assert world.plan(operation(2), Pass.SETTLE) == {"status": "STUCK"}
-        assert world.stacks.change_sets == before
-        for _ in range(2):  # its answer may get lost
-            assert world.changer.roll_back(operation(2), stack="control-demo") == {"wait": 5}
-        assert world.plan(operation(2), Pass.SETTLE)["status"] == "BUSY"
-        world.stacks.finish()
-        assert world.stacks.stacks["control-demo"].status == "UPDATE_ROLLBACK_COMPLETE"
-        settle(world, 2, {"LogRetentionDays": "90"})
-        assert world.stacks.stacks["control-demo"].status == "UPDATE_COMPLETE"
-
-    def test_what_is_not_in_update_failed_is_not_rolled_back(self, world: World) -> None:
-        settle(world)
-        world.changer.roll_back(operation(2), stack="control-demo")
-        assert world.stacks.stacks["control-demo"].status == "CREATE_COMPLETE"
-
-    def test_a_frozen_stack_is_not_rolled_back(self, world: World) -> None:
-        leave_in_update_failed(world)
-        stack = world.stacks.stacks["control-demo"]
-        frozen = replace(stack, tags={**stack.tags, "camunda:frozen": "audit"})
-        world.stacks.stacks["control-demo"] = frozen
-        with pytest.raises(ClusterFrozen, match="audit"):
-            world.changer.roll_back(operation(2), stack="control-demo")
-        assert world.stacks.stacks["control-demo"] == frozen
-
-    def test_a_creation_that_failed_twice_is_continued_and_never_rolled_back(
-        self, world: World
-    ) -> None:
-        settle(world, 1, failing="Database")
-        settle(world, 2, failing="Files")
-        stack = world.stacks.stacks["control-demo"]
-        assert stack.status == "UPDATE_FAILED"
-        world.changer.roll_back(operation(3), stack="control-demo")
-        assert world.stacks.stacks["control-demo"] == stack
-        settle(world, 3)
-        assert world.stacks.stacks["control-demo"].status == "UPDATE_COMPLETE"
-
-    def test_a_failed_creation_with_nothing_to_change_is_an_error(self, world: World) -> None:
-        settle(world, 1, failing="Database")
-        world.stacks.resources = {}
-        with pytest.raises(CreationStuck, match=r"CREATE_FAILED.* nothing to change"):
-            look(world, 2)
-        (left,) = world.stacks.change_sets.values()
-        assert left.status == "EXECUTED"
-
-    def test_a_failed_creation_is_not_continued_by_replacing(self, world: World) -> None:
-        settle(world, 1, failing="Database")
-        before = world.stacks.stacks["control-demo"]
-        planned = world.plan(operation(2), Pass.SETTLE)
-        replaced = ResourceChange("Modify", "Groups", "AWS::EC2::SecurityGroup", "True")
-        world.stacks.change_sets[planned["changeSet"]].changes += (replaced,)
-        with pytest.raises(CreationStuck, match=r"replace Groups"):
-            look(world, 2)
-        assert world.stacks.stacks["control-demo"] == before
 
     def test_an_executed_change_set_is_not_executed_twice(self, world: World) -> None:
         op = operation()

@@ -12,7 +12,6 @@ from lifecycle.errors import (
     ChangeSetRefused,
     ClusterBusy,
     ClusterFrozen,
-    CreationStuck,
     PlanStale,
     PlanUnknown,
     SecondPersonRequired,
@@ -332,6 +331,7 @@ class TestApplying:
             stack=STACK,
             name=name,
             create=False,
+            keep=False,
             template_url=None,
             parameters=LOGS,
             tags={},
@@ -497,27 +497,6 @@ class TestApplying:
         with pytest.raises(PlanStale, match="CREATE_FAILED"):
             adopt(world, outline["changeSet"])
         assert make(world, number=3)["kind"] == "continue"
-
-    def test_a_failed_update_is_rolled_back_before_a_plan_holds_again(self, living: World) -> None:
-        outline = make(living, LOGS)
-        failed = replace(living.stacks.stacks[STACK], status="UPDATE_FAILED")
-        living.stacks.stacks[STACK] = failed
-        with pytest.raises(PlanStale, match="rolled back"):
-            adopt(living, outline["changeSet"])
-        with pytest.raises(StackNotUsable, match=r"UPDATE_FAILED.*begins with the rollback"):
-            make(living, LOGS, number=3)
-        assert living.stacks.stacks[STACK] == failed
-
-    def test_a_failed_creation_with_nothing_to_change_is_no_empty_plan(self, world: World) -> None:
-        outline = make(world)
-        adopt(world, outline["changeSet"])
-        self.execute(world, outline, [])
-        world.stacks.finish(failing="Database", reason="no such class")
-        world.stacks.resources = {}
-        with pytest.raises(CreationStuck, match="nothing to change"):
-            make(world, number=3)
-        (key,) = [key for key in world.artifacts.objects if key.endswith("plan-3.json")]
-        assert json.loads(world.artifacts.objects[key])["status"] == "REFUSED"
 
 
 class TestDiscarding:

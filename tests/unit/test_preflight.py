@@ -225,14 +225,6 @@ def test_each_state_of_the_stack_is_decided(
     assert check.remedy or check.result is Result.PASS
 
 
-def test_a_failed_update_is_rolled_back_before_anything_and_not_planned_on() -> None:
-    found = replace(stack("UPDATE_FAILED"), outputs={"ContractVersion": "1"})
-    assert checks(found=found)["cluster stack"].result is Result.WARN
-    check = checks(found=found, planning=True)["cluster stack"]
-    assert check.result is Result.FAIL
-    assert "rollback" in check.remedy
-
-
 def test_a_foreign_stack_of_that_name_fails() -> None:
     check = checks(found=stack("CREATE_COMPLETE", tags={}))["cluster stack"]
     assert check.result is Result.FAIL
@@ -319,6 +311,7 @@ class TestOperation:
             stack="control-demo",
             name="plan-x",
             create=True,
+            keep=True,
             template_url="https://template",
             parameters={"Brokers": "4"},
             tags={},

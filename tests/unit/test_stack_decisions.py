@@ -5,7 +5,6 @@ import json
 import pytest
 from lifecycle.core.stack import (
     PRECIOUS_TYPES,
-    ChangeSet,
     ResourceChange,
     Stack,
     StackAction,
@@ -13,19 +12,15 @@ from lifecycle.core.stack import (
     decide_on,
     first_failure,
     is_booting,
-    is_unfinished,
-    next_step_after,
     progress_of,
     refuse_beyond_booting,
     refuse_dangerous,
-    refuse_obstacle,
     stack_parameters,
     stack_policy,
 )
-from lifecycle.errors import ChangeSetRefused, CreationStuck, StackNotUsable
+from lifecycle.errors import ChangeSetRefused, StackNotUsable
 
 OURS = {"camunda:control-plane": "control", "camunda:cluster": "demo"}
-OUTPUTS = {"ContractVersion": "1"}
 
 
 def stack(status: str, **changes: object) -> Stack:
@@ -39,7 +34,7 @@ def stack(status: str, **changes: object) -> Stack:
         (None, StackAction.CREATE),
         ("REVIEW_IN_PROGRESS", StackAction.CREATE),
         ("CREATE_FAILED", StackAction.UPDATE),
-        ("UPDATE_FAILED", StackAction.UPDATE),
+        ("UPDATE_FAILED", StackAction.ROLL_BACK),
         ("CREATE_COMPLETE", StackAction.UPDATE),
         ("UPDATE_COMPLETE", StackAction.UPDATE),
         ("UPDATE_ROLLBACK_COMPLETE", StackAction.UPDATE),
@@ -52,64 +47,6 @@ def stack(status: str, **changes: object) -> Stack:
 def test_each_state_has_one_next_step(status: str | None, action: StackAction) -> None:
     found = None if status is None else stack(status)
     assert decide_on(found, "control", "demo").action is action
-
-
-@pytest.mark.parametrize(
-    ("status", "outputs", "unfinished"),
-    [
-        (None, {}, True),
-        ("REVIEW_IN_PROGRESS", {}, True),
-        ("CREATE_FAILED", {}, True),
-        # An update that went on with a failed creation, and failed again.
-        ("UPDATE_FAILED", {}, True),
-        ("UPDATE_FAILED", OUTPUTS, False),
-        ("CREATE_COMPLETE", OUTPUTS, False),
-        ("UPDATE_ROLLBACK_COMPLETE", OUTPUTS, False),
-    ],
-)
-def test_a_stack_is_unfinished_until_it_was_complete_once(
-    status: str | None, outputs: dict[str, str], unfinished: bool
-) -> None:
-    assert is_unfinished(stack(status, outputs=outputs) if status else None) is unfinished
-
-
-def test_only_a_stack_that_was_complete_is_rolled_back() -> None:
-    decision = decide_on(stack("UPDATE_FAILED", outputs=OUTPUTS), "control", "demo")
-    assert decision.action is StackAction.ROLL_BACK
-    assert "rollback was turned off" in decision.reason
-
-
-EMPTY = ChangeSet("arn", "EMPTY")
-REPLACING = ChangeSet(
-    "arn", "READY", changes=(ResourceChange("Modify", "Groups", "AWS::X::Y", "True"),)
-)
-
-
-@pytest.mark.parametrize(
-    ("change_set", "words"), [(EMPTY, "nothing to change"), (REPLACING, r"Groups \(AWS::X::Y\)")]
-)
-def test_a_failed_creation_that_cannot_go_on_is_told(change_set: ChangeSet, words: str) -> None:
-    with pytest.raises(CreationStuck, match=words):
-        refuse_obstacle(stack("CREATE_FAILED"), change_set)
-    for fine in (None, stack("REVIEW_IN_PROGRESS"), stack("UPDATE_COMPLETE", outputs=OUTPUTS)):
-        refuse_obstacle(fine, change_set)
-
-
-def test_a_failed_creation_goes_on_with_what_is_missing() -> None:
-    added = ResourceChange("Add", "Database", "AWS::RDS::DBCluster")
-    refuse_obstacle(stack("CREATE_FAILED"), ChangeSet("arn", "READY", changes=(added,)))
-
-
-@pytest.mark.parametrize(
-    ("status", "words"),
-    [
-        ("CREATE_FAILED", "What worked was kept"),
-        ("UPDATE_ROLLBACK_COMPLETE", "as it was before"),
-        ("UPDATE_ROLLBACK_FAILED", "continue update rollback"),
-    ],
-)
-def test_how_a_change_failed_decides_what_comes_next(status: str, words: str) -> None:
-    assert words in next_step_after(status)
 
 
 @pytest.mark.parametrize(

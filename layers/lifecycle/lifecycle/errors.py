@@ -65,6 +65,15 @@ class ChangeSetRefused(LifecycleError):
     """CloudFormation, or this product's rules, refused the change set; nothing was executed."""
 
 
+class CreationIncomplete(LifecycleError):
+    """A stack's creation stopped half-way and CloudFormation cannot continue it."""
+
+    default_next_step = (
+        "No broker ever ran in it. Tear the cluster down, then provision it anew; what holds data "
+        "is kept by the teardown."
+    )
+
+
 class PlanUnknown(LifecycleError):
     """The change set is not a plan of this cluster, or no longer exists."""
 
@@ -91,15 +100,6 @@ class PreflightFailed(LifecycleError):
 
 class StackFailed(LifecycleError):
     """A resource of the stack could not be created or updated."""
-
-
-class CreationStuck(LifecycleError):
-    """The stack's creation failed, and CloudFormation cannot go on with it as it is asked to."""
-
-    default_next_step = (
-        "Nothing was changed. Start again with other parameters for what failed and the former "
-        "ones for the rest, or tear the cluster down, which never ran, and start anew."
-    )
 
 
 class TasksRemain(LifecycleError):

@@ -150,6 +150,7 @@ class Stacks(Protocol):
         stack: str,
         name: str,
         create: bool,
+        keep: bool,
         template_url: str | None,
         parameters: Mapping[str, str],
         tags: Mapping[str, str],
@@ -157,6 +158,7 @@ class Stacks(Protocol):
     ) -> str:
         """Ask for a change set and return its ARN.
 
+        ``keep``: a failure leaves what worked instead of rolling back.
         ``template_url`` None keeps the stack's template. The same name again returns the change
         set that is there.
         """
@@ -174,20 +176,12 @@ class Stacks(Protocol):
         """Remove a change set that is not wanted; one that is gone is no error."""
         ...
 
-    def execute_change_set(self, arn: str, token: str, *, keep: bool) -> None:
-        """Execute. ``token`` marks the events that follow.
-
-        ``keep``: what worked stays when something fails, and nothing can be replaced; without it
-        CloudFormation rolls back. Raises ``ChangeSetRefused`` when it refuses to begin.
-        """
+    def execute_change_set(self, arn: str, token: str) -> None:
+        """Execute. ``token`` marks the events that follow."""
         ...
 
     def roll_back(self, name: str, token: str) -> None:
-        """Begin to roll a failed update back to the stack's last complete state.
-
-        ``token`` marks the events that follow; the same one again is no error. A stack that was
-        never complete is deleted. Raises ``StackNotUsable`` when CloudFormation refuses to begin.
-        """
+        """Begin to roll a failed update back; one that is rolled back already is no error."""
         ...
 
     def protect(self, name: str, policy: str) -> None:

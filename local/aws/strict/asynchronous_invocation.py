@@ -14,9 +14,17 @@ if TYPE_CHECKING:
     from local.aws.strict import Strictness
 
 
-def install(_strictness: Strictness) -> None:
+NAME: Final = "asynchronous-invocation"
+
+
+def install(strictness: Strictness) -> None:
     """Let EventBridge and Scheduler invoke as Lambda's own API does with `Event`."""
-    eventbridge.dispatch_to_lambda = dispatch
+    own = eventbridge.dispatch_to_lambda
+
+    def chosen(function: str, payload: str) -> None:
+        (dispatch if strictness.on(NAME) else own)(function, payload)
+
+    eventbridge.dispatch_to_lambda = chosen
 
 
 def dispatch(function: str, payload: str) -> None:
@@ -46,13 +54,13 @@ def invoke_config(base: Mapping[str, Any], function: str) -> Mapping[str, Any]:
 
 
 RULE: Final = Rule(
-    name="asynchronous-invocation",
+    name=NAME,
     does="A function that EventBridge or Scheduler invokes is tried three times; then the event"
     " goes to the destination for failures of the version or alias that was named, and without one"
     " it is gone. The dead-letter queue of the rule or schedule holds only what could not be handed"
     " over to Lambda.",
     source="https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html",
     caught="CleanUpOperation and DiscardPlan have no destination: an ended operation's lock stays,"
-    " an expired plan stays, and no alarm tells it; not mended yet.",
+    " an expired plan stays, and no alarm tells it.",
     install=install,
 )

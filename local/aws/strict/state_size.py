@@ -18,8 +18,13 @@ LIMIT: Final = 256 * 1024
 ERROR: Final = "States.DataLimitExceeded"
 
 
-def install(_strictness: Strictness) -> None:
+NAME: Final = "state-size"
+_on: list[Strictness] = []
+
+
+def install(strictness: Strictness) -> None:
     """Measure whatever enters or leaves a state."""
+    _on[:] = [strictness]
     engine.execute_choice = _measured_output(engine.execute_choice)
     engine.execute_map = _measured_output(engine.execute_map)
     engine.execute_parallel = _measured_output(engine.execute_parallel)
@@ -36,7 +41,7 @@ def size(value: Any) -> int:
 
 
 def _refuse_oversized(value: Any, what: str) -> None:
-    if size(value) > LIMIT:
+    if size(value) > LIMIT and _on[0].on(NAME):
         raise engine.ExecutionError(
             ERROR,
             f"The state/task '{what}' returned a result with a size exceeding the maximum number of"
@@ -76,7 +81,7 @@ def _measured_variables(own: Callable[..., Any]) -> Callable[..., Any]:
 
 
 RULE: Final = Rule(
-    name="state-size",
+    name=NAME,
     does="Input, result and output of a state, and the variables that it assigns, have at most"
     " 256 KiB each; more ends the execution with `States.DataLimitExceeded`, which no `States.ALL`"
     " catches.",

@@ -35,7 +35,7 @@ def test_an_installed_server_is_the_fall_back(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     broken = server(tmp_path / "a", "echo 'libfoo.so.1: cannot open shared object' >&2; exit 127")
-    old = server(tmp_path / "b", 'echo "postgres (PostgreSQL) 14.2"')
+    old = server(tmp_path / "b", 'echo "postgres (PostgreSQL) 15.18"')
     good = server(tmp_path / "c", RUNS)
     offered(monkeypatch, [broken], [old, good])
     assert distribution() == good

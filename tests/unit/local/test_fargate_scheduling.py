@@ -15,6 +15,7 @@ from local.fargate.scheduling import (
     TaskView,
     breaker_threshold,
     decide,
+    failures_after_success,
     free_node_id,
     least_convenient,
     retry_delay,
@@ -121,6 +122,26 @@ def test_a_protected_old_task_blocks_its_replacement() -> None:
 )
 def test_breaker_threshold_is_half_of_desired_from_3_to_200(desired: int, threshold: int) -> None:
     assert breaker_threshold(desired) == threshold
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "threshold"),
+    [
+        ("COUNT", 2, 2),
+        ("BOUNDED_PERCENT", 100, 6),
+        ("BOUNDED_PERCENT", 10, 3),
+        ("UNBOUNDED_PERCENT", 10, 1),
+        ("UNBOUNDED_PERCENT", 300, 18),
+    ],
+)
+def test_breaker_threshold_is_what_the_service_says(kind: str, value: int, threshold: int) -> None:
+    breaker = {"enable": True, "thresholdConfiguration": {"type": kind, "value": value}}
+    assert breaker_threshold(6, breaker) == threshold
+
+
+def test_failures_are_counted_in_a_row_unless_the_service_says_otherwise() -> None:
+    assert failures_after_success(2, {"enable": True}) == 0
+    assert failures_after_success(2, {"enable": True, "resetOnHealthyTask": False}) == 2
 
 
 def test_retries_slow_down_and_then_keep_their_pace() -> None:

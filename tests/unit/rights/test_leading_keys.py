@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
@@ -24,7 +23,7 @@ OF_AN_ITEM = {
 }
 OF_PLANS = ("TellPlan", "FailPlan", "PlanScale")
 # As the API names executions, and as the console does.
-NAMES = ("demo.plan.k", str(uuid.uuid4()))
+NAMES = ("demo.plan.k", "6f1f6f3a-4d3e-4b5e-9c55-0d7d3c1f2a10")
 
 
 def patterns(function: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""CloudFormation. Sources: its API reference, CreateChangeSet, ExecuteChangeSet, RollbackStack."""
+"""CloudFormation. Sources: its API reference, CreateChangeSet and ExecuteChangeSet."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.adapters.aws import client, error_code, error_message
 from lifecycle.core.names import TAG_CLUSTER, TAG_CONTROL_PLANE
 from lifecycle.core.stack import ChangeSet, ResourceChange, Stack, StackEvent, StackResource
-from lifecycle.errors import ChangeSetRefused, StackNotDeleted, StackNotUsable
+from lifecycle.errors import ChangeSetRefused, StackNotDeleted
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -60,6 +60,7 @@ class CloudFormationStacks:
         stack: str,
         name: str,
         create: bool,
+        keep: bool,
         template_url: str | None,
         parameters: Mapping[str, str],
         tags: Mapping[str, str],
@@ -77,7 +78,7 @@ class CloudFormationStacks:
             "Capabilities": ["CAPABILITY_IAM"],
             "RoleARN": self._role_arn,
             "Description": description[:1024],
-            # Not OnStackFailure: whether rollback is off is decided when it is executed.
+            "OnStackFailure": "DO_NOTHING" if keep else "ROLLBACK",
         }
         if self._topics:
             request["NotificationARNs"] = self._topics
@@ -148,39 +149,20 @@ class CloudFormationStacks:
         except self._api.exceptions.ChangeSetNotFoundException:
             return
 
-    def execute_change_set(self, arn: str, token: str, *, keep: bool) -> None:
-        """Execute; failures keep what worked, or are rolled back.
-
-        Both are said, because the documented default is to keep. A stack created with
-        OnStackFailure DO_NOTHING, documented as the same, may refuse to be continued:
-        https://github.com/code-dot-org/code-dot-org/pull/68524
-        """
-        try:
-            self._api.execute_change_set(
-                ChangeSetName=arn, ClientRequestToken=token, DisableRollback=keep
-            )
-        except self._api.exceptions.ClientError as error:
-            if error_code(error) == "ValidationError":
-                raise ChangeSetRefused(
-                    f"CloudFormation refused to execute the change set: {error_message(error)}",
-                    next_step="Nothing was executed. Start the same operation again.",
-                ) from error
-            raise
+    def execute_change_set(self, arn: str, token: str) -> None:
+        """Execute."""
+        self._api.execute_change_set(ChangeSetName=arn, ClientRequestToken=token)
 
     def roll_back(self, name: str, token: str) -> None:
-        """Begin to roll a failed update back, with the role that the stack was made with."""
+        """Begin to roll a failed update back with the role it was made with."""
         try:
             self._api.rollback_stack(StackName=name, ClientRequestToken=token)
-        except self._api.exceptions.TokenAlreadyExistsException:
-            return
         except self._api.exceptions.ClientError as error:
-            if error_code(error) == "ValidationError":
-                raise StackNotUsable(
-                    f"CloudFormation refused to roll the stack back: {error_message(error)}",
-                    next_step="Bring the stack to a complete state in CloudFormation, then start "
-                    "again.",
-                ) from error
-            raise
+            # Another call was quicker: it rolls back, or is rolled back already.
+            if error_code(error) != "ValidationError" or "current stack" not in error_message(
+                error
+            ):
+                raise
 
     def protect(self, name: str, policy: str) -> None:
         """Turn termination protection on and set the stack policy (JSON)."""
@@ -224,6 +206,7 @@ class CloudFormationStacks:
                 logical_id=found["LogicalResourceId"],
                 resource_type=found["ResourceType"],
                 physical_id=found["PhysicalResourceId"],
+                changed_at=_iso(found["LastUpdatedTimestamp"]),
             )
             for page in pages
             for found in page["StackResourceSummaries"]

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from lifecycle.core.names import TAG_CLUSTER, TAG_CONTROL_PLANE
-from lifecycle.core.stack import (
-    ChangeSet,
-    ResourceChange,
-    Stack,
-    StackEvent,
-    StackResource,
-    is_unfinished,
-)
-from lifecycle.errors import ChangeSetRefused, StackNotDeleted, StackNotUsable
-
-_FAILED: Final = frozenset({"CREATE_FAILED", "UPDATE_FAILED"})
-# https://github.com/aws/aws-cdk/issues/30546
-_REPLACEMENT: Final = "Replacement type updates not supported on stack with disable-rollback."
+from lifecycle.core.stack import ChangeSet, ResourceChange, Stack, StackEvent, StackResource
+from lifecycle.errors import ChangeSetRefused, StackNotDeleted
 
 
 @dataclass
@@ -42,10 +30,9 @@ class MemoryStacks:
 
     ``resources`` are what the template holds; the first change set adds them, a later one changes
     those in ``changed_by`` for each parameter that differs. An executed change set ends at
-    ``finish``, or fails at the resource named there; then what worked is kept, or rolled back to
-    the last state that was ``stable``. ``refuses`` is the reason for which the next change sets
-    fail; ``blocked`` names a resource that cannot be deleted, and why. A stack made anew under a
-    name has another id and other resources.
+    ``finish``, or fails at the resource named there. ``refuses`` is the reason for which the next
+    change sets fail; ``blocked`` names a resource that cannot be deleted, and why. A stack made
+    anew under a name has another id and other resources.
     """
 
     resources: Mapping[str, str] = field(default_factory=dict)
@@ -56,9 +43,16 @@ class MemoryStacks:
     change_sets: dict[str, _ChangeSet] = field(default_factory=dict)
     history: list[tuple[str, StackEvent]] = field(default_factory=list)
     policies: dict[str, str] = field(default_factory=dict)
-    stable: dict[str, Stack] = field(default_factory=dict)
     running: tuple[str, str] | None = None
-    rolling_back: str = ""
+    rolling: str = ""
+    rolled_back: list[str] = field(default_factory=list)
+    replaces: Collection[str] = ()
+    """Logical ids that the change set of a half-made stack replaces."""
+    nothing_left: bool = False
+    """Whether CloudFormation finds nothing to do for a half-made stack."""
+    reached: Collection[str] = ()
+    """Logical ids that the last update had reached."""
+    before: Stack | None = None
     refuses: str = ""
     body: str = ""
     deleting: tuple[str, str] | None = None
@@ -85,6 +79,7 @@ class MemoryStacks:
         stack: str,
         name: str,
         create: bool,
+        keep: bool,
         template_url: str | None,
         parameters: Mapping[str, str],
         tags: Mapping[str, str],
@@ -96,11 +91,15 @@ class MemoryStacks:
         if arn in self.change_sets:
             return arn
         found = self.stacks.get(stack)
+        if found is not None and found.status.endswith("_FAILED") and not keep:
+            raise ChangeSetRefused(
+                f"This stack is currently in a non-terminal [{found.status}] state. To update the"
+                " stack from this state, please use the disable-rollback parameter"
+            )
         present = dict(found.parameters) if found and not create else {}
         values = dict(self.defaults) | present
         values |= parameters
         if create:
-            self.stable.pop(stack, None)  # of a former stack of that name
             changes = tuple(ResourceChange("Add", k, v) for k, v in self.resources.items())
             self.stacks[stack] = Stack(
                 stack,
@@ -118,12 +117,27 @@ class MemoryStacks:
                     ResourceChange("Modify", name, kind, "False", properties=("Tags",))
                     for name, kind in self.resources.items()
                 )
-            if found is not None and is_unfinished(found):
-                changes = tuple(ResourceChange("Add", k, v) for k, v in self.resources.items())
+            if found is not None and found.status == "CREATE_FAILED":
+                changes = tuple(
+                    ResourceChange("Modify", k, v, "True")
+                    if k in self.replaces
+                    else ResourceChange("Add", k, v)
+                    for k, v in self.resources.items()
+                )
+                changes = () if self.nothing_left else changes
         empty = not changes and not create
         status = "FAILED" if self.refuses else "EMPTY" if empty else "READY"
         self.change_sets[arn] = _ChangeSet(
-            stack, create, values, dict(tags), changes, status, self.refuses, name, description
+            stack,
+            create,
+            values,
+            dict(tags),
+            changes,
+            status,
+            self.refuses,
+            name,
+            description,
+            keep,
         )
         return arn
 
@@ -152,26 +166,22 @@ class MemoryStacks:
         """Remove a change set."""
         self.change_sets.pop(arn, None)
 
-    def execute_change_set(self, arn: str, token: str, *, keep: bool) -> None:
+    def execute_change_set(self, arn: str, token: str) -> None:
         """Begin; nothing is done before ``finish``."""
         found = self.change_sets[arn]
-        before = self.stacks[found.stack]
-        if before.status in _FAILED and not keep:
-            raise ChangeSetRefused(
-                f"This stack is currently in a non-terminal [{before.status}] state."
-            )
-        if before.status.endswith("_COMPLETE"):
-            self.stable[found.stack] = before
-        found.status, found.keep = "EXECUTED", keep
+        found.status = "EXECUTED"
+        self.before = self.stacks[found.stack]
         status = "CREATE_IN_PROGRESS" if found.create else "UPDATE_IN_PROGRESS"
         self.stacks[found.stack] = replace(
-            before,
+            self.stacks[found.stack],
             status=status,
             parameters=found.parameters,
             tags=found.tags,
             changed_at=token,
         )
-        self._drop_change_sets(found.stack)
+        for other in self.change_sets_of(found.stack):
+            if self.change_sets[other].status != "EXECUTED":
+                del self.change_sets[other]  # as CloudFormation does
         self.running = (arn, token)
         for change in found.changes:
             self._event(token, change, status, "")
@@ -180,16 +190,18 @@ class MemoryStacks:
         """End what runs: well, or with ``failing`` as the resource that failed for ``reason``."""
         if self.deleting is not None:
             self._finish_deletion(failing, reason)
-        if self.rolling_back:
-            self._finish_rollback()
+        if self.rolling:
+            self._rolled_back(self.rolling)
+            self.rolling = ""
         if self.running is None:
             return
         arn, token = self.running
         found = self.change_sets[arn]
         verb = "CREATE" if found.create else "UPDATE"
-        replaced = [change for change in found.changes if change.replacement == "True"]
-        if found.keep and not found.create and replaced:
-            failing, reason = replaced[0].logical_id, _REPLACEMENT
+        if not failing and not found.create and found.keep:
+            replaced = [one.logical_id for one in found.changes if one.replacement == "True"]
+            failing = next(iter(replaced), "")
+            reason = "Replacement type updates not supported on stack with disable-rollback."
         for change in found.changes:
             if change.logical_id == failing:
                 self._event(token, change, f"{verb}_FAILED", reason)
@@ -197,50 +209,34 @@ class MemoryStacks:
                 self._event(token, change, f"{verb}_FAILED", "Resource creation cancelled")
             else:
                 self._event(token, change, f"{verb}_COMPLETE", "")
-        words = f"The following resource(s) failed: [{failing}]" if failing else ""
-        present = replace(self.stacks[found.stack], reason=words)
-        if not failing:
-            present = replace(present, status=f"{verb}_COMPLETE", outputs=dict(self.outputs))
-        elif found.keep:
-            present = replace(present, status=f"{verb}_FAILED")
-        elif found.create:
-            present = replace(present, status="ROLLBACK_COMPLETE")
-        else:
-            present = replace(
-                self.stable[found.stack],
-                status="UPDATE_ROLLBACK_COMPLETE",
-                reason=words,
-                changed_at=token,
-            )
-        self.stacks[found.stack] = present
+        self.stacks[found.stack] = replace(
+            self.stacks[found.stack],
+            status=f"{verb}_FAILED" if failing else f"{verb}_COMPLETE",
+            reason=f"The following resource(s) failed: [{failing}]" if failing else "",
+            outputs={} if failing else dict(self.outputs),
+        )
         self.running = None
+        if failing and not found.keep and not found.create:
+            self._rolled_back(found.stack)
 
     def roll_back(self, name: str, token: str) -> None:
-        """Begin; nothing is done before ``finish``. The same token again is no error."""
-        stack = self.stacks[name]
-        if self.rolling_back == name:
-            return
-        if stack.status not in _FAILED:
-            raise StackNotUsable("RollbackStack cannot be called from current stack status")
-        kind = "UPDATE_ROLLBACK" if name in self.stable else "ROLLBACK"
-        self.stacks[name] = replace(stack, status=f"{kind}_IN_PROGRESS", changed_at=token)
-        self._drop_change_sets(name)
-        self.rolling_back = name
-
-    def _finish_rollback(self) -> None:
-        name, self.rolling_back = self.rolling_back, ""
-        stack = self.stacks.pop(name)
-        if name in self.stable:
+        """Begin; the stack is as it was before the update that failed after ``finish``."""
+        if self.stacks[name].status == "UPDATE_FAILED":
+            self.rolling = name
+            self.rolled_back.append(name)
             self.stacks[name] = replace(
-                self.stable[name], status="UPDATE_ROLLBACK_COMPLETE", changed_at=stack.changed_at
+                self.stacks[name], status="UPDATE_ROLLBACK_IN_PROGRESS", changed_at=token
             )
-        else:  # it was never complete
-            self.deleted[stack.stack_id] = replace(stack, status="DELETE_COMPLETE")
 
-    def _drop_change_sets(self, stack: str) -> None:
-        for other in self.change_sets_of(stack):
-            if self.change_sets[other].status != "EXECUTED":
-                del self.change_sets[other]  # as CloudFormation does
+    def _rolled_back(self, name: str) -> None:
+        before = self.before or self.stacks[name]
+        self.stacks[name] = replace(
+            self.stacks[name],
+            status="UPDATE_ROLLBACK_COMPLETE",
+            parameters=before.parameters,
+            tags=before.tags,
+            outputs=before.outputs or dict(self.outputs),
+        )
 
     def protect(self, name: str, policy: str) -> None:
         """Turn termination protection on and set the policy."""
@@ -258,7 +254,12 @@ class MemoryStacks:
             return []
         number = len(self.deleted) + 1
         return [
-            StackResource(key, kind, f"{key.lower()}-{number}")
+            StackResource(
+                key,
+                kind,
+                f"{key.lower()}-{number}",
+                found.changed_at if key in self.reached else "0",
+            )
             for key, kind in self.resources.items()
         ]
 

@@ -249,32 +249,22 @@ def _certificate(region: str, problem: str) -> Check:
     return Check("database certificate", Result.PASS, f"the RDS authority of {region} is known")
 
 
-# What comes before any change, by what the stack needs: for who plans, and for who provisions.
-_FIRST: Final[Mapping[StackAction, tuple[str, str]]] = {
-    StackAction.WAIT: ("Wait until CloudFormation is done, then plan.", "It is waited for."),
-    StackAction.ROLL_BACK: (
-        (
-            "Start the provision machine without a change set, which begins with the rollback, or "
-            "choose 'Roll back' for the stack in CloudFormation; then plan."
-        ),
-        "The rollback comes first.",
-    ),
-}
-
-
 def _stack_state(stack: Stack | None, control_stack: str, cluster: str, *, planning: bool) -> Check:
     name = "cluster stack"
     try:
         decision = decide_on(stack, control_stack, cluster)
     except LifecycleError as error:
         return Check(name, Result.FAIL, error.message, error.next_step)
-    if decision.action not in _FIRST:
+    if decision.action is not StackAction.WAIT:
         return Check(name, Result.PASS, decision.reason)
-    before_a_plan, remedy = _FIRST[decision.action]
     if planning:
-        stale = f"{decision.reason} A plan made now would be stale at once."
-        return Check(name, Result.FAIL, stale, before_a_plan)
-    return Check(name, Result.WARN, decision.reason, remedy)
+        return Check(
+            name,
+            Result.FAIL,
+            f"{decision.reason} A plan made now would be stale at once.",
+            "Wait until CloudFormation is done, then plan.",
+        )
+    return Check(name, Result.WARN, decision.reason, "It is waited for.")
 
 
 def _frozen(stack: Stack | None, *, planning: bool) -> Check:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from lifecycle.core.names import TAG_CLUSTER, TAG_CONTROL_PLANE
-from lifecycle.errors import ChangeSetRefused, CreationStuck, StackNotUsable
+from lifecycle.errors import ChangeSetRefused, CreationIncomplete, StackNotUsable
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,12 @@ class StackEvent:
 
 @dataclass(frozen=True, slots=True)
 class StackResource:
-    """One resource that a stack holds."""
+    """One resource that a stack holds. ``changed_at`` is ISO 8601 in UTC, empty when unknown."""
 
     logical_id: str
     resource_type: str
     physical_id: str
+    changed_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ _SETTLED: Final = frozenset(
         "IMPORT_ROLLBACK_COMPLETE",
     }
 )
+_BEFORE_CREATION: Final = frozenset({"REVIEW_IN_PROGRESS", "CREATE_FAILED"})
 _NEEDS_A_PERSON: Final[Mapping[str, str]] = {
     "ROLLBACK_COMPLETE": "Its creation was rolled back, so nothing in it can be used. Delete the "
     "stack, then start again.",
@@ -204,16 +206,15 @@ def decide_on(stack: Stack | None, control_stack: str, cluster: str) -> StackDec
             f"Stack {stack.name} is in {stack.status}{_because(stack.reason)}.",
             next_step=_NEEDS_A_PERSON[stack.status],
         )
-    if is_unfinished(stack):
+    if stack.status == "CREATE_FAILED":
         return StackDecision(
             StackAction.UPDATE,
-            f"The stack is in {stack.status}; what worked was kept and is continued from.",
+            "Its creation stopped half-way; what worked was kept and is continued from.",
         )
     if stack.status == "UPDATE_FAILED":
         return StackDecision(
             StackAction.ROLL_BACK,
-            "The stack is in UPDATE_FAILED: an update failed while rollback was turned off. It is "
-            "rolled back to its last complete state first.",
+            "An update stopped half-way; CloudFormation takes no other before it is rolled back.",
         )
     if stack.status in _SETTLED:
         return StackDecision(StackAction.UPDATE, f"The stack is in {stack.status}.")
@@ -227,63 +228,72 @@ def decide_on(stack: Stack | None, control_stack: str, cluster: str) -> StackDec
     )
 
 
-def is_unfinished(stack: Stack | None) -> bool:
-    """Tell whether a stack was never complete: it is being created, or its creation failed.
+def keeps_what_worked(stack: Stack | None) -> bool:
+    """Whether a failure of the next change leaves what worked, instead of rolling back.
 
-    There is nothing to roll back to, and RollbackStack would delete the stack. So rollback is
-    turned off, which keeps what worked; then CloudFormation replaces nothing. A stack has outputs
-    once it was complete.
-    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stack-failure-options.html
+    Only while a stack is being created: nothing depends on it yet, and starting again continues.
+    An update that does not roll back cannot replace anything ("Replacement type updates not
+    supported on stack with disable-rollback"), and a changed task definition is a replacement.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stack-failure-options.html
     """
-    return (
-        stack is None
-        or stack.status in {"REVIEW_IN_PROGRESS", "CREATE_FAILED"}
-        or (stack.status == "UPDATE_FAILED" and not stack.outputs)
-    )
+    return stack is None or stack.status in _BEFORE_CREATION
 
 
-def obstacle(stack: Stack | None, change_set: ChangeSet) -> str:
-    """Say why a creation that failed cannot be continued by a change set; empty where it can."""
-    if stack is None or stack.status == "REVIEW_IN_PROGRESS" or not is_unfinished(stack):
-        return ""
+def refuse_stuck(stack: Stack | None, decision: StackDecision) -> None:
+    """Raise ``StackNotUsable`` where an update stopped half-way: plans rest on what is settled."""
+    if stack is not None and decision.action is StackAction.ROLL_BACK:
+        raise StackNotUsable(
+            f"Stack {stack.name} is in {stack.status}. {decision.reason}",
+            next_step="Provision the cluster without a plan, with parameters {}: that rolls the "
+            "failed update back first. Then plan again.",
+        )
+
+
+def refuse_unfinished(stack: Stack | None, change_set: ChangeSet) -> None:
+    """Raise where a change set cannot finish a creation that stopped half-way.
+
+    ``CreationIncomplete`` if CloudFormation finds nothing to do although resources are missing,
+    ``ChangeSetRefused`` if it would have to replace what is there, which it does not do in a stack
+    that keeps what worked.
+    """
+    if stack is None or stack.status != "CREATE_FAILED":
+        return
     if change_set.status == "EMPTY":
-        return (
-            f"The creation of stack {stack.name} failed ({stack.status}), yet CloudFormation finds "
-            "nothing to change in it."
+        raise CreationIncomplete(
+            f"The creation of stack {stack.name} stopped half-way{_because(stack.reason)}, and "
+            "CloudFormation finds nothing to continue with."
         )
-    replaced = [
-        f"{change.logical_id} ({change.resource_type})"
-        for change in change_set.changes
-        if change.replacement == "True"
-    ]
+    replaced = [change.logical_id for change in change_set.changes if change.replacement == "True"]
     if replaced:
-        return (
-            f"The creation of stack {stack.name} failed ({stack.status}), and until it is complete "
-            f"CloudFormation replaces nothing in it; this would replace {', '.join(replaced)}."
+        raise ChangeSetRefused(
+            f"The creation of stack {stack.name} stopped half-way, and CloudFormation replaces "
+            f"nothing in such a stack: {', '.join(sorted(replaced))}.",
+            next_step="Nothing was changed. Leave out the parameters that lead to this, or tear "
+            "the cluster down, which never ran, and provision it anew.",
         )
-    return ""
 
 
-def refuse_obstacle(stack: Stack | None, change_set: ChangeSet) -> None:
-    """Raise ``CreationStuck`` where a creation that failed cannot be continued."""
-    words = obstacle(stack, change_set)
-    if words:
-        raise CreationStuck(words)
+def refuse_to_roll_services_back(stack: Stack, contents: Sequence[StackResource]) -> None:
+    """Raise ``StackNotUsable`` if rolling an update back would change what runs brokers.
 
-
-def next_step_after(status: str) -> str:
-    """Say what to do about a stack whose change failed, by the status it ended in."""
-    if status in _NEEDS_A_PERSON:
-        return _NEEDS_A_PERSON[status]
-    if status == "UPDATE_ROLLBACK_COMPLETE":
-        return (
-            "CloudFormation rolled the update back; the stack is as it was before. Remove the "
-            "cause and start the same operation again."
+    CloudFormation would update a service that the failed update had reached once more, and ECS
+    would replace its tasks whether or not the cluster can spare them.
+    """
+    reached = [
+        resource.logical_id
+        for resource in contents
+        if resource.resource_type in RUNNING_TYPES
+        and (not resource.changed_at or resource.changed_at >= stack.changed_at)
+    ]
+    if reached:
+        raise StackNotUsable(
+            f"Stack {stack.name} is in {stack.status}, and the update had reached "
+            f"{', '.join(sorted(reached))}: rolling it back would let ECS replace running brokers "
+            "unasked.",
+            next_step="Nothing was changed. When the cluster can spare a restart of its brokers, "
+            "choose 'Roll back' for the stack in the console of CloudFormation, wait until it is "
+            "in UPDATE_ROLLBACK_COMPLETE, then start again.",
         )
-    return (
-        "What worked was kept. Remove the cause and start the same operation again; it continues "
-        "from there."
-    )
 
 
 def _because(reason: str) -> str:

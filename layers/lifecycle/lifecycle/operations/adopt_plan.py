@@ -16,7 +16,14 @@ from lifecycle.core.plan import (
     refuse_stale,
 )
 from lifecycle.core.polling import next_wait
-from lifecycle.core.stack import StackAction, decide_on, is_done, present_parameters, stack_policy
+from lifecycle.core.stack import (
+    StackAction,
+    decide_on,
+    is_done,
+    present_parameters,
+    refuse_stuck,
+    stack_policy,
+)
 from lifecycle.errors import PlanStale, PlanUnknown, SecondPersonRequired
 from lifecycle.operations.make_plan import plan_keys
 
@@ -67,6 +74,7 @@ class PlanAdopter:
         plan = self._report(operation.cluster, found, mark)
         present = self.planner.stacks.describe(stack)
         decision = decide_on(present, self.planner.control_stack, operation.cluster)
+        refuse_stuck(present, decision)
         if present is not None:
             refuse_if_frozen(stack, present.tags)
         self._refuse_same_person(operation, mark)
@@ -76,7 +84,7 @@ class PlanAdopter:
                 return {"status": "BUSY", "wait": next_wait(polls, near_end=False)}
             _refuse_unlike(mark, planned, present)
             return {"status": "UNCHANGED"}
-        if decision.action in {StackAction.WAIT, StackAction.ROLL_BACK}:
+        if decision.action is StackAction.WAIT:
             raise PlanStale(f"Plan {mark.operation_id} no longer holds. {decision.reason}")
         now = self.planner.fingerprint(
             operation.cluster,

@@ -22,16 +22,16 @@ from lifecycle.core.stack import (
     is_booting,
     is_done,
     is_running,
-    is_unfinished,
+    keeps_what_worked,
     machine_parameters,
-    next_step_after,
     present_parameters,
     present_tags,
     progress_of,
     refuse_beyond_booting,
     refuse_dangerous,
     refuse_disagreement,
-    refuse_obstacle,
+    refuse_to_roll_services_back,
+    refuse_unfinished,
     stack_parameters,
     stack_policy,
 )
@@ -47,6 +47,20 @@ if TYPE_CHECKING:
     from lifecycle.ports import Artifacts, Services, Stacks
 
 
+_AFTER_FAILURE: Final = {
+    "CREATE_FAILED": "What worked was kept. Remove the cause and start the same operation again; "
+    "it continues from there.",
+    "UPDATE_ROLLBACK_COMPLETE": "CloudFormation rolled the update back: the stack is as it was "
+    "before. Remove the cause and start the same operation again.",
+    "UPDATE_ROLLBACK_FAILED": "The roll-back got stuck. Use 'Continue update rollback' in the "
+    "console of CloudFormation, then start the same operation again.",
+}
+_AFTER_ANY_FAILURE: Final = (
+    "Look at the stack's events, remove the cause and start the same operation again; it reads "
+    "what is true first."
+)
+
+
 class Pass(StrEnum):
     """Which of the two change sets."""
 
@@ -58,11 +72,11 @@ _STEP: Final = {
     Pass.SETTLE: "Change set for the infrastructure",
     Pass.HAND_OVER: "Change set that hands the task counts over",
 }
+_ROLL_BACK: Final = "CloudFormation rolls back an update that failed"
 _FOLLOW: Final = {
     Pass.SETTLE: "CloudFormation builds the infrastructure",
     Pass.HAND_OVER: "CloudFormation hands the task counts over",
 }
-_ROLL_BACK: Final = "CloudFormation rolls a failed update back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +105,8 @@ class StackChanger:
         """Ask CloudFormation for the change set.
 
         Returns ``status`` ``PLANNED`` with ``changeSet``, ``UNCHANGED`` when this pass has nothing
-        to do, ``STUCK`` when the stack has to be rolled back first, or ``BUSY`` with ``wait``
-        (seconds) while CloudFormation works on the stack.
+        to do, ``BUSY`` with ``wait`` (seconds) while CloudFormation works on the stack, or
+        ``STUCK`` where an update that failed has to be rolled back first.
         Raises ``StackNotUsable``, ``ChangeSetRefused``, ``ClusterFrozen``.
         """
         self.journal.step(operation, _STEP[which], "reading the stack")
@@ -130,6 +144,7 @@ class StackChanger:
             stack=stack,
             name=change_set_name(operation.operation_id, which.lower()),
             create=decision.action is StackAction.CREATE,
+            keep=keeps_what_worked(found),
             template_url=url,
             parameters=stack_parameters(
                 declarations=self.declarations,
@@ -152,16 +167,17 @@ class StackChanger:
         }
 
     def roll_back(self, operation: Operation, *, stack: str) -> dict[str, Any]:
-        """Begin to bring a stack out of UPDATE_FAILED, in which CloudFormation replaces nothing.
+        """Bring a stack out of UPDATE_FAILED, from where CloudFormation takes no other update.
 
-        Returns ``wait`` (seconds) before the next look; a stack that is no longer there is left
-        alone. Raises ``ClusterFrozen`` and ``StackNotUsable``.
+        Returns ``wait`` (seconds); ``plan`` tells when CloudFormation is done. A stack that is in
+        another state by now is left alone. Raises ``StackNotUsable`` where that would reach the
+        services, ``ClusterFrozen``.
         """
-        self.journal.step(operation, _ROLL_BACK, "reading the stack")
         found = self.stacks.describe(stack)
-        decision = decide_on(found, self.control_stack, operation.cluster)
-        if found is not None and decision.action is StackAction.ROLL_BACK:
+        if found is not None and found.status == "UPDATE_FAILED":
             refuse_if_frozen(stack, found.tags)
+            refuse_to_roll_services_back(found, self.stacks.contents(stack))
+            self.journal.step(operation, _ROLL_BACK, "starting")
             self.stacks.roll_back(stack, change_set_name(operation.operation_id, "roll-back"))
         return {"wait": next_wait(0, near_end=False)}
 
@@ -184,17 +200,15 @@ class StackChanger:
 
         ``replace`` are the logical ids of data that a reviewed plan names for replacement.
         Returns ``status`` ``READY`` with ``changes`` (their number), ``UNCHANGED``, or
-        ``PENDING`` with ``wait`` (seconds). Raises ``ChangeSetRefused`` and ``CreationStuck``;
-        nothing is executed then.
+        ``PENDING`` with ``wait`` (seconds). Raises ``ChangeSetRefused``; nothing is executed then.
         """
         found = self.stacks.change_set(change_set)
         if found.status == "PENDING":
             return {"status": "PENDING", "wait": next_wait(polls, near_end=False)}
+        if not creates:
+            refuse_unfinished(self.stacks.describe(found.stack), found)
         if found.status == "EMPTY":
             self.stacks.delete_change_set(change_set)
-        if found.status in {"EMPTY", "READY"}:
-            refuse_obstacle(self.stacks.describe(found.stack), found)
-        if found.status == "EMPTY":
             return {"status": "UNCHANGED"}
         if found.status in {"FAILED", "GONE"}:
             raise ChangeSetRefused(
@@ -223,7 +237,6 @@ class StackChanger:
     ) -> dict[str, Any]:
         """Execute exactly this change set; returns the ``token`` that marks its events.
 
-        What worked is kept while the stack was never complete; later, failures are rolled back.
         The stack policy is lifted for the data in ``replace`` and for nothing else; ``follow``
         sets it again, and if that never happens the next operation or the plan's expiry does.
         """
@@ -233,8 +246,7 @@ class StackChanger:
         if found.status == "READY":
             if replace:
                 self.stacks.set_policy(found.stack, stack_policy(replace))
-            keep = is_unfinished(self.stacks.describe(found.stack))
-            self.stacks.execute_change_set(change_set, token, keep=keep)
+            self.stacks.execute_change_set(change_set, token)
         elif found.status != "EXECUTED":
             raise ChangeSetRefused(
                 f"The change set can no longer be executed: {found.reason or found.status}",
@@ -256,7 +268,8 @@ class StackChanger:
         """Tell how far CloudFormation is.
 
         Returns ``status`` ``DONE``, or ``BUSY`` with ``wait`` (seconds). Raises ``StackFailed``
-        naming the first resource that failed and its reason, and what became of the rest.
+        naming the first resource that failed and its reason: a creation keeps what worked, an
+        update is rolled back.
         """
         found = self.stacks.describe(stack)
         if found is None:
@@ -270,29 +283,27 @@ class StackChanger:
             self.journal.step(operation, _FOLLOW[which], "done")
             return {"status": "DONE"}
         events = self.stacks.events(stack, token)
+        if is_running(found.status):
+            progress = progress_of(events, stack)
+            working = ", ".join(progress.working[:4]) or "CloudFormation"
+            more = f" and {len(progress.working) - 4} more" if len(progress.working) > 4 else ""
+            doing = (
+                "the update failed and is rolled back"
+                if "ROLLBACK" in found.status
+                else f"{progress.done} of {changes} resources"
+            )
+            self.journal.step(operation, _FOLLOW[which], f"{doing}; waiting for {working}{more}")
+            near_end = changes > 0 and progress.done >= changes * 0.9
+            return {"status": "BUSY", "wait": next_wait(polls, near_end=near_end)}
         failed = first_failure(events)
         what = (
             f"{failed.logical_id} ({failed.resource_type}): {failed.reason}"
             if failed is not None
             else found.reason or "CloudFormation gave no reason"
         )
-        if is_running(found.status) and "ROLLBACK" in found.status:
-            self.journal.step(operation, _FOLLOW[which], f"rolling back. The first failure: {what}")
-            return {"status": "BUSY", "wait": next_wait(polls, near_end=False)}
-        if is_running(found.status):
-            progress = progress_of(events, stack)
-            working = ", ".join(progress.working[:4]) or "CloudFormation"
-            more = f" and {len(progress.working) - 4} more" if len(progress.working) > 4 else ""
-            self.journal.step(
-                operation,
-                _FOLLOW[which],
-                f"{progress.done} of {changes} resources; waiting for {working}{more}",
-            )
-            near_end = changes > 0 and progress.done >= changes * 0.9
-            return {"status": "BUSY", "wait": next_wait(polls, near_end=near_end)}
         raise StackFailed(
             f"Stack {stack} is in {found.status}. The first failure: {what}",
-            next_step=next_step_after(found.status),
+            next_step=_AFTER_FAILURE.get(found.status, _AFTER_ANY_FAILURE),
         )
 
     def outputs(self, stack: str) -> dict[str, str]:

@@ -22,22 +22,18 @@ from lifecycle.core.stack import (
     dangers,
     decide_on,
     disagreement,
+    keeps_what_worked,
     machine_parameters,
-    obstacle,
     present_parameters,
     present_tags,
+    refuse_stuck,
+    refuse_unfinished,
     stack_parameters,
 )
 from lifecycle.core.tags import stack_tags, tag_changes
 from lifecycle.core.trial import is_trial, trial_template
 from lifecycle.core.trial import tags as trial_tags
-from lifecycle.errors import (
-    ChangeSetRefused,
-    ClusterBusy,
-    CreationStuck,
-    PlanStale,
-    StackNotUsable,
-)
+from lifecycle.errors import ChangeSetRefused, ClusterBusy, PlanStale
 from lifecycle.operations.ask_prices import todays_prices
 from lifecycle.operations.change_stack import live_counts, store_template
 
@@ -84,16 +80,11 @@ class Planner:
             return {"changeSet": there.arn}
         found = self.stacks.describe(stack)
         decision = decide_on(found, self.control_stack, operation.cluster)
+        refuse_stuck(found, decision)
         if decision.action is StackAction.WAIT:
             raise ClusterBusy(
                 f"Stack {stack}: {decision.reason} A plan made now would be stale at once.",
                 next_step="Wait until CloudFormation is done, then plan again.",
-            )
-        if decision.action is StackAction.ROLL_BACK:
-            raise StackNotUsable(
-                f"{decision.reason} A plan made now would be stale then.",
-                next_step="Start the provision machine without a change set, which begins with the "
-                "rollback, or choose 'Roll back' for the stack in CloudFormation; then plan again.",
             )
         print_ = self.fingerprint(
             operation.cluster, found, requested, template=template, database_ca=database_ca
@@ -108,6 +99,7 @@ class Planner:
             stack=stack,
             name=name,
             create=decision.action is StackAction.CREATE,
+            keep=keeps_what_worked(found),
             template_url=store_template(self.artifacts, _effective(template, print_.parameters)),
             parameters=print_.parameters,
             tags=stack_tags(
@@ -167,8 +159,8 @@ class Planner:
         """Tell the plan and store it, or say how long to wait for CloudFormation.
 
         Returns ``status`` ``PENDING`` with ``wait`` (seconds), or ``TOLD`` with the outline of the
-        plan in ``plan``. Raises ``ChangeSetRefused`` or ``CreationStuck`` with the reason; the
-        plan is stored even then, and its change set removed.
+        plan in ``plan``. Raises ``ChangeSetRefused`` with the reason; the plan is stored even
+        then, and its change set removed.
         """
         found = self.stacks.change_set(change_set)
         if found.status == "PENDING":
@@ -179,6 +171,7 @@ class Planner:
                 next_step="Nothing was changed by this operation. Plan again.",
             )
         present = self.stacks.describe(stack)
+        refuse_unfinished(present, found)
         print_ = self.fingerprint(
             operation.cluster, present, requested, template=template, database_ca=database_ca
         )
@@ -209,14 +202,9 @@ class Planner:
         self.artifacts.put(key, json.dumps(plan, indent=2).encode(), "application/json")
         self.artifacts.put(text_key, plan_text(plan).encode(), "text/plain; charset=utf-8")
         if situation.refusal:
-            words = (
-                f"{situation.refusal} The plan with all details is {text_key} in the artifact "
-                "bucket."
-            )
-            if obstacle(present, found):
-                raise CreationStuck(words)
             raise ChangeSetRefused(
-                words,
+                f"{situation.refusal} The plan with all details is {text_key} in the artifact "
+                "bucket.",
                 next_step="Nothing was changed. Correct what it names and plan again. Data may be "
                 "replaced only by a plan that names it in its field replace; a service never.",
             )
@@ -289,8 +277,6 @@ def _refusal(
     """Say why this plan cannot be applied, by CloudFormation or by our own rules."""
     if change_set.status == "FAILED":
         return f"CloudFormation could not make the change set: {change_set.reason}."
-    if words := obstacle(present, change_set):
-        return words
     if not present_parameters(present):
         return ""
     dangerous = dangers(change_set.changes, replace)

@@ -1,4 +1,4 @@
-"""Begin to bring a stack out of UPDATE_FAILED."""
+"""Roll back an update of the stack that failed, so that it takes another."""
 
 from __future__ import annotations
 

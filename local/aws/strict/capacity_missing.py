@@ -1,0 +1,40 @@
+"""Fargate has no capacity for a while: no task is made, and only a service event says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from local.aws.strict import Rule
+
+NAME: Final = "capacity-missing"
+MISSING_SECONDS: Final = 2.0
+"""How long each deployment, and each change of its count, waits: minutes to hours on AWS."""
+AGAIN_SECONDS: Final = 0.6
+"""Until ECS tries again, which it does by itself."""
+EVENT: Final = (
+    "was unable to place a task. Reason: Capacity is unavailable at this time. Please try again"
+    " later or in a different availability zone. For more information, see the Troubleshooting"
+    " section of the Amazon ECS Developer Guide."
+)
+
+
+@dataclass
+class Shortages:
+    """When capacity was first missing for what."""
+
+    began: dict[tuple[str, int], float] = field(default_factory=dict)
+
+    def missing(self, deployment: str, desired: int, now: float) -> bool:
+        """Whether tasks of a deployment cannot be placed now; a successor later can."""
+        return now < self.began.setdefault((deployment, desired), now) + MISSING_SECONDS
+
+
+RULE: Final = Rule(
+    name=NAME,
+    does="While Fargate has no capacity, ECS makes no task and tells a service event, `was unable"
+    " to place a task. Reason: Capacity is unavailable at this time.`; it tries again by itself.",
+    source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html",
+    caught="scaling out ends with `TasksNotPlaced` after two such events, within seconds, although"
+    " it may wait ten minutes and ECS goes on trying.",
+)

@@ -1,0 +1,30 @@
+"""A Network Load Balancer takes minutes to register a target before it asks for its health."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from local.aws.strict import Rule
+
+NAME: Final = "initial-targets"
+REGISTRATION_SECONDS: Final = 3.0
+"""`A few minutes` on AWS."""
+
+
+def registration_seconds(protocol: str) -> float:
+    """Seconds from a target's registration until its group begins to check it.
+
+    The guide to Application Load Balancers tells of no such time: after one health check that is
+    passed a target is healthy.
+    """
+    return 0.0 if protocol in {"HTTP", "HTTPS"} else REGISTRATION_SECONDS
+
+
+RULE: Final = Rule(
+    name=NAME,
+    does="A target of a Network Load Balancer stays `initial` until its registration is complete,"
+    " which takes a few minutes; only then health checks begin.",
+    source="https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html",
+    caught="a start is over when the targets of connectors are healthy: the verification that"
+    " follows fails because the brokers' gRPC targets are `initial`.",
+)

@@ -1,0 +1,47 @@
+"""A stack whose creation was rolled back can only be deleted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from local.aws.emulator import changesets, cloudformation, cloudformation_api, helpers
+from local.aws.strict import Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from local.aws.strict import Strictness
+
+
+def install(_strictness: Strictness) -> None:
+    """Look at the stack before a change set is made for it."""
+    changesets.create_change_set = _only_for_living(changesets.create_change_set)
+    cloudformation_api.ACTION_HANDLERS["CreateChangeSet"] = changesets.create_change_set
+
+
+def _only_for_living(own: Any) -> Any:
+    def create(parameters: Mapping[str, Any]) -> Any:
+        name = str(helpers.p(parameters, "StackName"))
+        named = name.split("/")[1] if name.startswith("arn:") else name
+        found = refusal(cloudformation.stacks.get(named) or {})
+        return helpers.error("ValidationError", found) if found else own(parameters)
+
+    return create
+
+
+def refusal(stack: Mapping[str, Any]) -> str:
+    """Why CloudFormation makes no change set for a stack; empty where it does."""
+    status = stack.get("StackStatus", "")
+    if status not in {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"}:
+        return ""
+    return f"Stack:{stack['StackId']} is in {status} state and can not be updated."
+
+
+RULE: Final = Rule(
+    name="rollback-complete",
+    does="No change set can be made for a stack in ROLLBACK_COMPLETE, ROLLBACK_FAILED or"
+    " DELETE_FAILED.",
+    source="https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html",
+    caught="nothing: such a stack is left to a person before a change set is asked for.",
+    install=install,
+)
