@@ -8,7 +8,11 @@ import pytest
 
 from local.aws.strict.namespace_in_use import CLEANING_SECONDS, Namespaces
 from local.aws.strict.replacement_needs_rollback import refusal as update_refusal
-from local.aws.strict.replacement_needs_rollback import replaces
+from local.aws.strict.replacement_needs_rollback import (
+    replaces,
+    undone_from_nothing,
+    was_stable,
+)
 from local.aws.strict.retained_names import NAMED
 from local.aws.strict.retained_names import refusal as name_refusal
 from local.aws.strict.rollback_complete import refusal as change_set_refusal
@@ -31,6 +35,27 @@ def test_a_stack_that_stopped_half_way_takes_no_update_that_may_roll_back(
     status: str, on_failure: str, disable: bool, refused: bool
 ) -> None:
     assert bool(update_refusal(status, on_failure, disable=disable)) == refused
+
+
+def event(kind: str, status: str) -> dict[str, str]:
+    return {"ResourceType": kind, "ResourceStatus": status}
+
+
+def test_only_the_stack_s_own_completion_is_a_state_to_roll_back_to() -> None:
+    failed = [
+        event("AWS::SNS::Topic", "CREATE_COMPLETE"),
+        event("AWS::CloudFormation::Stack", "CREATE_FAILED"),
+        event("AWS::CloudFormation::Stack", "ROLLBACK_COMPLETE"),
+    ]
+    assert not was_stable(failed)
+    assert was_stable([*failed, event("AWS::CloudFormation::Stack", "UPDATE_COMPLETE")])
+
+
+def test_without_such_a_state_all_that_was_made_is_undone() -> None:
+    operation = {"is_update": True, "previous_stack": {}, "created": ["B"], "template": {}}
+    undone = undone_from_nothing(operation, {"A": {}, "B": {}})
+    assert (undone["is_update"], undone["created"]) == (False, ["A", "B"])
+    assert undone["previous_stack"] is None
 
 
 def test_a_revision_of_a_task_definition_is_replaced_by_anything_but_tags() -> None:
