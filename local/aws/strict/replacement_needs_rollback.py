@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from local.aws.strict import Strictness
 
 REASON: Final = "Replacement type updates not supported on stack with disable-rollback."
-_TASK_DEFINITION: Final = "AWS::ECS::TaskDefinition"
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_RollbackStack.html
 _STABLE: Final = frozenset(
     {
@@ -64,19 +63,11 @@ def _marked(own: Any) -> Any:
 
 def _refused(own: Any) -> Any:
     def error(kind: str, old: Mapping[str, Any], new: Mapping[str, Any], *rest: Any) -> Any:
-        if _disabled.get() and replaces(kind, old, new):
+        if _disabled.get() and provisioners.replacing_change(kind, old, new):
             return REASON
         return own(kind, old, new, *rest)
 
     return error
-
-
-def replaces(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether an update from `old` to `new` needs a new resource of this kind."""
-    if kind == _TASK_DEFINITION:
-        # Every property but the tags: a revision is never changed.
-        return {**old, "Tags": None} != {**new, "Tags": None}
-    return bool(provisioners.replacing_change(kind, old, new))
 
 
 def refusal(status: str, on_failure: str, *, disable: bool) -> str:

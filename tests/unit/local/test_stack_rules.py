@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
+from local.aws.cloudformation import REPLACED_BY, keep_times
 from local.aws.strict.namespace_in_use import CLEANING_SECONDS, Namespaces
 from local.aws.strict.replacement_needs_rollback import refusal as update_refusal
 from local.aws.strict.replacement_needs_rollback import (
-    replaces,
     undone_from_nothing,
     was_stable,
 )
@@ -37,6 +38,26 @@ def test_a_stack_that_stopped_half_way_takes_no_update_that_may_roll_back(
     assert bool(update_refusal(status, on_failure, disable=disable)) == refused
 
 
+def test_only_what_an_update_changed_has_the_update_s_time() -> None:
+    def resources(at: str, image: str, task: str) -> dict[str, Any]:
+        return {
+            "Logs": {"PhysicalResourceId": "logs", "Properties": {}, "Timestamp": at},
+            "Task": {
+                "PhysicalResourceId": task,
+                "Properties": {"Image": image},
+                "Timestamp": at,
+            },
+        }
+
+    for image, task in (("two", "task:1"), ("one", "task:2")):
+        after = resources("later", image, task)
+        keep_times(resources("before", "one", "task:1"), after)
+        assert {key: one["Timestamp"] for key, one in after.items()} == {
+            "Logs": "before",
+            "Task": "later",
+        }
+
+
 def event(kind: str, status: str) -> dict[str, str]:
     return {"ResourceType": kind, "ResourceStatus": status}
 
@@ -59,9 +80,11 @@ def test_without_such_a_state_all_that_was_made_is_undone() -> None:
 
 
 def test_a_revision_of_a_task_definition_is_replaced_by_anything_but_tags() -> None:
-    old = {"Family": "f", "Cpu": "256", "Tags": [{"Key": "a", "Value": "1"}]}
-    assert replaces("AWS::ECS::TaskDefinition", old, {**old, "Cpu": "512"})
-    assert not replaces("AWS::ECS::TaskDefinition", old, {**old, "Tags": []})
+    kind = "AWS::ECS::TaskDefinition"
+    schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("eu-central-1", kind).schema
+    fixed = {path.removeprefix("/properties/") for path in schema["createOnlyProperties"]}
+    assert set(REPLACED_BY[kind]) == fixed
+    assert set(schema["properties"]) - fixed == {"Tags", "TaskDefinitionArn"}
 
 
 @pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"])
