@@ -463,9 +463,12 @@ class TaskStack:
     api: Any
     name: str = field(default_factory=lambda: f"stack-{uuid.uuid4().hex[:8]}")
 
-    def change(self, image: str, on_failure: str) -> None:
-        """Make a change set and execute it; returns when the stack is at rest."""
-        template = {
+    def change(self, image: str, on_failure: str, *, subnet: str = "") -> None:
+        """Make a change set and execute it; returns when the stack is at rest.
+
+        In a ``subnet`` that does not exist a gateway is to be made, too.
+        """
+        template: dict[str, Any] = {
             "Resources": {
                 "Task": {
                     "Type": "AWS::ECS::TaskDefinition",
@@ -476,6 +479,12 @@ class TaskStack:
                 }
             }
         }
+        if subnet:
+            template["Resources"]["Gateway"] = {
+                "Type": "AWS::EC2::NatGateway",
+                "DependsOn": "Task",
+                "Properties": {"SubnetId": subnet},
+            }
         change_set = self.api.create_change_set(
             StackName=self.name,
             ChangeSetName=f"to-{uuid.uuid4().hex[:8]}",
@@ -541,3 +550,19 @@ def test_an_update_that_rolls_back_may_replace(stack: TaskStack) -> None:
     stack.change("two", "ROLLBACK")
     assert stack.status() == "UPDATE_COMPLETE"
     assert stack.task() != before
+
+
+def test_a_stack_that_was_never_complete_is_removed_by_its_roll_back(here: Instance) -> None:
+    stack = TaskStack(here.client("cloudformation"))
+    stack.change("one", "DO_NOTHING", subnet="subnet-1")
+    assert stack.status() == "CREATE_FAILED"
+    with pytest.raises(stack.api.exceptions.ClientError, match="non-terminal"):
+        stack.change("one", "ROLLBACK")
+    stack.change("one", "DO_NOTHING", subnet="subnet-2")
+    assert stack.status() == "UPDATE_FAILED"
+    task = stack.task()
+    stack.api.rollback_stack(StackName=stack.name)
+    stack.rest()
+    assert stack.status() == "ROLLBACK_COMPLETE"
+    found = here.client("ecs").describe_task_definition(taskDefinition=task)["taskDefinition"]
+    assert found["status"] == "INACTIVE"

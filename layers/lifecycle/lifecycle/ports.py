@@ -181,7 +181,10 @@ class Stacks(Protocol):
         ...
 
     def roll_back(self, name: str, token: str) -> None:
-        """Begin to roll a failed update back; one that is rolled back already is no error."""
+        """Begin to roll a failed update back; one that is rolled back already is no error.
+
+        A stack that was never complete is deleted.
+        """
         ...
 
     def protect(self, name: str, policy: str) -> None:

@@ -6,7 +6,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lifecycle.core.names import TAG_CLUSTER, TAG_CONTROL_PLANE
-from lifecycle.core.stack import ChangeSet, ResourceChange, Stack, StackEvent, StackResource
+from lifecycle.core.stack import (
+    ChangeSet,
+    ResourceChange,
+    Stack,
+    StackEvent,
+    StackResource,
+    is_half_made,
+)
 from lifecycle.errors import ChangeSetRefused, StackNotDeleted
 
 
@@ -117,7 +124,7 @@ class MemoryStacks:
                     ResourceChange("Modify", name, kind, "False", properties=("Tags",))
                     for name, kind in self.resources.items()
                 )
-            if found is not None and found.status == "CREATE_FAILED":
+            if found is not None and is_half_made(found):
                 changes = tuple(
                     ResourceChange("Modify", k, v, "True")
                     if k in self.replaces
@@ -213,14 +220,14 @@ class MemoryStacks:
             self.stacks[found.stack],
             status=f"{verb}_FAILED" if failing else f"{verb}_COMPLETE",
             reason=f"The following resource(s) failed: [{failing}]" if failing else "",
-            outputs={} if failing else dict(self.outputs),
+            outputs=self.stacks[found.stack].outputs if failing else dict(self.outputs),
         )
         self.running = None
         if failing and not found.keep and not found.create:
             self._rolled_back(found.stack)
 
     def roll_back(self, name: str, token: str) -> None:
-        """Begin; the stack is as it was before the update that failed after ``finish``."""
+        """Begin; after ``finish`` the stack is as it was before the update that failed, or gone."""
         if self.stacks[name].status == "UPDATE_FAILED":
             self.rolling = name
             self.rolled_back.append(name)
@@ -230,6 +237,10 @@ class MemoryStacks:
 
     def _rolled_back(self, name: str) -> None:
         before = self.before or self.stacks[name]
+        if not self.stacks[name].outputs:  # it was never complete
+            gone = self.stacks.pop(name)
+            self.deleted[gone.stack_id] = replace(gone, status="DELETE_COMPLETE")
+            return
         self.stacks[name] = replace(
             self.stacks[name],
             status="UPDATE_ROLLBACK_COMPLETE",
