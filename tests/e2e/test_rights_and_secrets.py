@@ -233,7 +233,8 @@ def test_no_function_was_denied_anything(run: Run) -> None:
 @pytest.mark.parametrize(
     ("machine", "never"),
     [
-        ("provision", {"StopServices"}),  # takes back a start that failed
+        # A start that failed, and an update that stopped half-way.
+        ("provision", {"StopServices", "RollBackStack"}),
         ("plan", {"FailPlan"}),
         ("scale", set[str]()),
         ("check_health", set[str]()),

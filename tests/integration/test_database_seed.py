@@ -66,6 +66,7 @@ TEMPLATE = {
         "Database": {
             "Type": "AWS::RDS::DBCluster",
             "Properties": {
+                "Port": 5432,
                 "Engine": "aurora-postgresql",
                 "DatabaseName": "camunda",
                 "MasterUsername": "camunda_admin",

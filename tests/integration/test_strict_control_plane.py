@@ -14,6 +14,7 @@ import pytest
 from botocore.config import Config
 
 from local import instance
+from local.aws.strict import state_size
 from local.component import Instance
 from local.config import ACCOUNT_ID, REGION, LocalConfig
 from tests.support.blocks import block
@@ -290,6 +291,15 @@ def text(length: int) -> str:
 END = {"Type": "Succeed"}
 
 
+@pytest.fixture
+def limited(here: Instance) -> Iterator[None]:
+    """What goes from state to state is measured."""
+    here.config.strict_file.write_text(json.dumps([state_size.NAME]))
+    yield
+    here.config.strict_file.unlink()
+
+
+@pytest.mark.usefixtures("limited")
 def test_a_state_gives_the_next_one_at_most_256_kib(execute: Execute) -> None:
     def first(length: int) -> dict[str, Any]:
         return {"First": {"Type": "Pass", "Output": text(length), "Next": "End"}, "End": END}
@@ -299,6 +309,7 @@ def test_a_state_gives_the_next_one_at_most_256_kib(execute: Execute) -> None:
     assert (ended["status"], ended["error"]) == ("FAILED", "States.DataLimitExceeded")
 
 
+@pytest.mark.usefixtures("limited")
 def test_variables_that_a_state_assigns_have_at_most_256_kib(execute: Execute) -> None:
     halves = {"a": text(130 * 1024), "b": text(130 * 1024)}
     both = {"First": {"Type": "Pass", "Assign": halves, "Next": "End"}, "End": END}
@@ -311,6 +322,7 @@ def test_variables_that_a_state_assigns_have_at_most_256_kib(execute: Execute) -
     assert execute(one_by_one)["status"] == "SUCCEEDED"
 
 
+@pytest.mark.usefixtures("limited")
 def test_no_wildcard_catches_what_is_too_large(execute: Execute) -> None:
     def first(caught: str) -> dict[str, Any]:
         branch = {"StartAt": "Large", "States": {"Large": {"Type": "Pass", "End": True}}}
