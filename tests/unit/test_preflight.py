@@ -311,7 +311,6 @@ class TestOperation:
             stack="control-demo",
             name="plan-x",
             create=True,
-            keep=True,
             template_url="https://template",
             parameters={"Brokers": "4"},
             tags={},

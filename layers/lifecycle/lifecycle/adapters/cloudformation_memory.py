@@ -86,7 +86,6 @@ class MemoryStacks:
         stack: str,
         name: str,
         create: bool,
-        keep: bool,
         template_url: str | None,
         parameters: Mapping[str, str],
         tags: Mapping[str, str],
@@ -98,11 +97,6 @@ class MemoryStacks:
         if arn in self.change_sets:
             return arn
         found = self.stacks.get(stack)
-        if found is not None and found.status.endswith("_FAILED") and not keep:
-            raise ChangeSetRefused(
-                f"This stack is currently in a non-terminal [{found.status}] state. To update the"
-                " stack from this state, please use the disable-rollback parameter"
-            )
         present = dict(found.parameters) if found and not create else {}
         values = dict(self.defaults) | present
         values |= parameters
@@ -144,7 +138,6 @@ class MemoryStacks:
             self.refuses,
             name,
             description,
-            keep,
         )
         return arn
 
@@ -173,10 +166,16 @@ class MemoryStacks:
         """Remove a change set."""
         self.change_sets.pop(arn, None)
 
-    def execute_change_set(self, arn: str, token: str) -> None:
+    def execute_change_set(self, arn: str, token: str, *, keep: bool) -> None:
         """Begin; nothing is done before ``finish``."""
         found = self.change_sets[arn]
-        found.status = "EXECUTED"
+        status = self.stacks[found.stack].status
+        if status.endswith("_FAILED") and not keep:
+            raise ChangeSetRefused(
+                f"This stack is currently in a non-terminal [{status}] state. To update the stack"
+                " from this state, please use the disable-rollback parameter"
+            )
+        found.status, found.keep = "EXECUTED", keep
         self.before = self.stacks[found.stack]
         status = "CREATE_IN_PROGRESS" if found.create else "UPDATE_IN_PROGRESS"
         self.stacks[found.stack] = replace(

@@ -148,7 +148,6 @@ class StackChanger:
             stack=stack,
             name=change_set_name(operation.operation_id, which.lower()),
             create=decision.action is StackAction.CREATE,
-            keep=keeps_what_worked(found),
             template_url=url,
             parameters=stack_parameters(
                 declarations=self.declarations,
@@ -250,7 +249,8 @@ class StackChanger:
         if found.status == "READY":
             if replace:
                 self.stacks.set_policy(found.stack, stack_policy(replace))
-            self.stacks.execute_change_set(change_set, token)
+            keep = keeps_what_worked(self.stacks.describe(found.stack))
+            self.stacks.execute_change_set(change_set, token, keep=keep)
         elif found.status != "EXECUTED":
             raise ChangeSetRefused(
                 f"The change set can no longer be executed: {found.reason or found.status}",
