@@ -49,7 +49,7 @@ def functions() -> list[Built]:
     shared = content["Globals"]["Function"].get("Layers", [])
 
     def layer(reference: dict[str, str]) -> Path:
-        uri = content["Resources"][reference["Ref"]]["Properties"]["ContentUri"]
+        uri: str = content["Resources"][reference["Ref"]]["Properties"]["ContentUri"]
         return (template.parent / uri).resolve()
 
     return [

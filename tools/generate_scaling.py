@@ -53,7 +53,8 @@ def render(text: str) -> str:
     """Put the tables between their marks."""
     for name, table in (("decisions", decisions()), ("preconditions", preconditions())):
         marks = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
-        text, count = re.subn(marks, lambda m, t=table: f"{m[1]}{t}\n{m[2]}", text, flags=re.DOTALL)
+        marked = table.replace("\\", r"\\")
+        text, count = re.subn(marks, rf"\g<1>{marked}\n\g<2>", text, flags=re.DOTALL)
         if count != 1:
             message = f"{TARGET}: the marks of {name} are there {count} times"
             raise ValueError(message)

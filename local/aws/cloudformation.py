@@ -9,7 +9,19 @@ from typing import Any
 
 import yaml
 
-from local.aws.emulator import ec2, ecs, helpers, lambda_svc, provisioners, rds, responses, s3
+from local.aws.emulator import (
+    changesets,
+    cloudformation,
+    ec2,
+    ecs,
+    helpers,
+    lambda_svc,
+    provisioners,
+    rds,
+    responses,
+    s3,
+    stacks,
+)
 from local.aws.shapes import api_parameters
 from local.config import ACCOUNT_ID, REGION
 
@@ -22,10 +34,29 @@ _DOCUMENTATION_NETWORK = ipaddress.ip_network("203.0.113.0/24")
 
 # Properties whose change replaces a resource, for types of which the emulator does not know it and
 # says "Conditional" of any change. Source: createOnlyProperties of the types' schemas.
-_REPLACED_BY: dict[str, tuple[str, ...]] = {
+REPLACED_BY: dict[str, tuple[str, ...]] = {
     "AWS::EC2::SecurityGroup": ("GroupDescription", "GroupName", "VpcId"),
     "AWS::ECS::Cluster": ("ClusterName",),
     "AWS::ECS::Service": ("Cluster", "LaunchType", "Role", "SchedulingStrategy", "ServiceName"),
+    "AWS::ECS::TaskDefinition": (
+        "ContainerDefinitions",
+        "Cpu",
+        "EnableFaultInjection",
+        "EphemeralStorage",
+        "ExecutionRoleArn",
+        "Family",
+        "InferenceAccelerators",
+        "IpcMode",
+        "Memory",
+        "NetworkMode",
+        "PidMode",
+        "PlacementConstraints",
+        "ProxyConfiguration",
+        "RequiresCompatibilities",
+        "RuntimePlatform",
+        "TaskRoleArn",
+        "Volumes",
+    ),
     "AWS::ElasticLoadBalancingV2::Listener": ("LoadBalancerArn",),
     "AWS::ElasticLoadBalancingV2::ListenerRule": ("ListenerArn",),
     "AWS::KMS::Key": (),
@@ -70,12 +101,40 @@ def install() -> None:
         "update": _update_task_definition,
     }
     handlers["AWS::ECS::Service"] |= {"create": _create_service, "update": _update_service}
-    for type_name, properties in _REPLACED_BY.items():
+    for type_name, properties in REPLACED_BY.items():
         provisioners.REPLACING_PROPERTIES.setdefault(type_name, properties)
+    stacks.deploy_stack_async = _with_times_of_changes(stacks.deploy_stack_async)
+    changesets.deploy_stack_async = stacks.deploy_stack_async
     provisioners.sfn_definition = _definition_as_json(provisioners.sfn_definition)
     helpers.resolve_document = _virtual_hosted(helpers.resolve_document)
     _refuse_deletion("AWS::S3::Bucket", _not_empty)
     _refuse_deletion("AWS::RDS::DBCluster", _protected)
+
+
+# --- Stacks ------------------------------------------------------------------------------------
+
+
+def _with_times_of_changes(own: Any) -> Any:
+    """What an update leaves as it was keeps the time of its last change; the emulator's is new."""
+
+    async def deploy(name: str, *rest: Any, **more: Any) -> Any:
+        try:
+            return await own(name, *rest, **more)
+        finally:
+            before, after = more.get("previous_stack"), cloudformation.stacks.get(name)
+            if before and after and before.get("Tags") == after.get("Tags"):
+                keep_times(before["_resources"], after["_resources"])
+
+    return deploy
+
+
+def keep_times(before: Properties, after: Properties) -> None:
+    """Give each resource the time of its record `before` if nothing else differs in it."""
+    same = ("PhysicalResourceId", "Properties")
+    for logical_id, resource in after.items():
+        was = before.get(logical_id)
+        if was and all(was.get(field) == resource.get(field) for field in same):
+            resource["Timestamp"] = was["Timestamp"]
 
 
 # --- EC2 ---------------------------------------------------------------------------------------
@@ -238,12 +297,11 @@ def _create_task_definition(logical_id: str, properties: Properties, stack: str)
 
 
 def _update_task_definition(
-    physical_id: str, old: Properties, new: Properties, stack: str, logical_id: str | None = None
+    physical_id: str, _old: Properties, new: Properties, *_: str
 ) -> Created:
-    if {**old, "Tags": None} == {**new, "Tags": None}:
-        _tag(physical_id, new)
-        return physical_id, {"TaskDefinitionArn": physical_id}
-    return _create_task_definition(logical_id or physical_id, new, stack)
+    """Take other tags; whatever else changes is a new revision, which replaces the resource."""
+    _tag(physical_id, new)
+    return physical_id, {"TaskDefinitionArn": physical_id}
 
 
 def _tag(arn: str, properties: Properties) -> None:

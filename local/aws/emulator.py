@@ -79,8 +79,10 @@ apigateway_v1 = Names(
     "import_rest_api",
     "put_gateway_response",
 )
-cloudformation = Names("ministack.services.cloudformation", "change_sets", "stacks")
-cloudformation_api = Names("ministack.services.cloudformation.handlers", "ACTION_HANDLERS")
+cloudformation = Names("ministack.services.cloudformation", "change_sets", "stack_events", "stacks")
+cloudformation_api = Names(
+    "ministack.services.cloudformation.handlers", "ACTION_HANDLERS", "resolve_stack"
+)
 changesets = Names(
     "ministack.services.cloudformation.changesets",
     "create_change_set",

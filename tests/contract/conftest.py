@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from lifecycle.adapters.management_simulation import Dialect
 
 from tests.contract.subjects import Fake, Live, OverHttp, Recorded, Subject, Twin
 
@@ -62,7 +63,7 @@ def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]
 
 def _subject(name: str, directory: Path) -> Subject:
     kind, _, dialect = name.partition("-")
-    chosen = "8.6" if dialect == "8.6" else "8.9"
+    chosen: Dialect = "8.6" if dialect == "8.6" else "8.9"
     match kind:
         case "recorded":
             return Recorded()

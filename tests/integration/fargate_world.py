@@ -120,11 +120,12 @@ class World:
 
 def address(task: dict[str, Any]) -> str:
     """What the product reads: the private address of the task's network interface."""
-    return next(
+    found: str = next(
         one["value"]
         for one in task["attachments"][0]["details"]
         if one["name"] == "privateIPv4Address"
     )
+    return found
 
 
 @contextmanager

@@ -66,6 +66,7 @@ TEMPLATE = {
         "Database": {
             "Type": "AWS::RDS::DBCluster",
             "Properties": {
+                "Port": 5432,
                 "Engine": "aurora-postgresql",
                 "DatabaseName": "camunda",
                 "MasterUsername": "camunda_admin",
@@ -89,10 +90,14 @@ TEMPLATE = {
 class World(Protocol):
     """A database of either kind, and what a test may do to it behind the seed's back."""
 
-    target: SeedTarget
-    admin: Credentials
-    database: Database
-    tokens: DatabaseTokens
+    @property
+    def target(self) -> SeedTarget: ...
+    @property
+    def admin(self) -> Credentials: ...
+    @property
+    def database(self) -> Database: ...
+    @property
+    def tokens(self) -> DatabaseTokens: ...
 
     def make_role(self, attributes: str) -> None: ...
     def undo(self, step: Step) -> None: ...
@@ -119,14 +124,14 @@ class MemoryWorld:
         )
 
     def undo(self, step: Step) -> None:
-        field = {
-            Step.ALLOW_LOGIN: "can_login",
-            Step.GRANT_RDS_IAM: "in_rds_iam",
-            Step.GRANT_DATABASE: "database_granted",
-            Step.GRANT_SCHEMA: "schema_granted",
-        }[step]
         roles = self.database.roles
-        roles[self.target.user] = replace(roles[self.target.user], **{field: False})
+        role = roles[self.target.user]
+        roles[self.target.user] = {
+            Step.ALLOW_LOGIN: replace(role, can_login=False),
+            Step.GRANT_RDS_IAM: replace(role, in_rds_iam=False),
+            Step.GRANT_DATABASE: replace(role, database_granted=False),
+            Step.GRANT_SCHEMA: replace(role, schema_granted=False),
+        }[step]
 
     @contextmanager
     def without_rds_iam(self) -> Iterator[None]:
@@ -232,7 +237,7 @@ class PostgresWorld:
     def execute(self, *statements: str) -> None:
         with self.aurora.superuser() as connection:
             for statement in statements:
-                connection.execute(statement)  # type: ignore[arg-type]
+                connection.execute(statement)
 
     def make_role(self, attributes: str) -> None:
         self.execute(f"CREATE ROLE {self.target.user} {attributes}")
@@ -549,7 +554,8 @@ class Signed(DatabaseTokens):
         self._inner, self._change, self._sign_for = inner, change, sign_for
 
     def sign(self, endpoint: str, port: int, user: str) -> Credentials:
-        arguments = {"endpoint": endpoint, "port": port, "user": user} | self._sign_for
+        arguments: dict[str, Any] = {"endpoint": endpoint, "port": port, "user": user}
+        arguments |= self._sign_for
         return Credentials(user, self._change(self._inner.sign(**arguments).password))
 
 

@@ -53,7 +53,8 @@ class Sample:
         assert eventually(
             lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", 20
         )
-        return states.describe_execution(executionArn=arn)
+        found: dict[str, Any] = states.describe_execution(executionArn=arn)
+        return found
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
@@ -269,7 +270,7 @@ def test_abort_reaches_the_cleaner_and_stays_aborted(sample: Sample) -> None:
 
 def test_second_instance_on_the_same_block_is_told_why(sample: Sample, tmp_path: Path) -> None:
     other = Instance.of(LocalConfig(tmp_path, BLOCK))
-    with pytest.raises(instance.InstanceError, match=r"127\.151\.0\.1:4566 is taken"):
+    with pytest.raises(instance.InstanceError, match=r"\.0\.1:4566 is taken"):
         instance.start(other, components=[])
 
 

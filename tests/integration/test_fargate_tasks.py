@@ -12,6 +12,7 @@ import socket
 import time
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +274,10 @@ def test_a_process_that_ends_after_running_never_trips_it_but_slows_down(
     assert starts[2] - starts[1] > starts[1] - starts[0]
 
 
+def says(log: Path, text: str) -> bool:
+    return text in log.read_text()
+
+
 def test_a_container_starts_after_the_success_of_another(world: World, name: str) -> None:
     script = "printf '%s' \"$TEXT\" > /shared/file"
     volumes = [{"name": "shared"}]
@@ -306,8 +311,8 @@ def test_a_container_starts_after_the_success_of_another(world: World, name: str
             task = world.running(name, 1)[0]
             exits = {one["name"]: one.get("exitCode") for one in task["containers"]}
             assert exits == {"main": None, "before": 0}
-            log = f"{world.known()[task['taskArn']]['log']}/main.log"
-            eventually(lambda log=log: "prepared" in open(log).read())  # noqa: PTH123, SIM115
+            log = Path(world.known()[task["taskArn"]]["log"]) / "main.log"
+            eventually(partial(says, log, "prepared"))
             world.remove(name)
         else:
             world.create(name, "pair", 1)

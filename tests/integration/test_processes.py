@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ def eventually(condition: Callable[[], bool], seconds: float = 5) -> bool:
 
 
 @pytest.fixture
-def processes(tmp_path: Path):
+def processes(tmp_path: Path) -> Iterator[Processes]:
     processes = Processes(tmp_path / "processes.json")
     yield processes
     processes.stop_survivors(grace=1)

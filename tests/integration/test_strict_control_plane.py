@@ -14,6 +14,7 @@ import pytest
 from botocore.config import Config
 
 from local import instance
+from local.aws.strict import state_size
 from local.component import Instance
 from local.config import ACCOUNT_ID, REGION, LocalConfig
 from tests.support.blocks import block
@@ -59,7 +60,7 @@ def role(here: Instance) -> As:
         iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(policy))
         session = here.client("sts").assume_role(RoleArn=arn, RoleSessionName="session")
         keys = session["Credentials"]
-        return lambda service: boto3.client(
+        return lambda service: boto3.client(  # type: ignore[call-overload]
             service,
             endpoint_url=here.config.aws_endpoint,
             region_name=REGION,
@@ -290,6 +291,15 @@ def text(length: int) -> str:
 END = {"Type": "Succeed"}
 
 
+@pytest.fixture
+def limited(here: Instance) -> Iterator[None]:
+    """What goes from state to state is measured."""
+    here.config.strict_file.write_text(json.dumps([state_size.NAME]))
+    yield
+    here.config.strict_file.unlink()
+
+
+@pytest.mark.usefixtures("limited")
 def test_a_state_gives_the_next_one_at_most_256_kib(execute: Execute) -> None:
     def first(length: int) -> dict[str, Any]:
         return {"First": {"Type": "Pass", "Output": text(length), "Next": "End"}, "End": END}
@@ -299,6 +309,7 @@ def test_a_state_gives_the_next_one_at_most_256_kib(execute: Execute) -> None:
     assert (ended["status"], ended["error"]) == ("FAILED", "States.DataLimitExceeded")
 
 
+@pytest.mark.usefixtures("limited")
 def test_variables_that_a_state_assigns_have_at_most_256_kib(execute: Execute) -> None:
     halves = {"a": text(130 * 1024), "b": text(130 * 1024)}
     both = {"First": {"Type": "Pass", "Assign": halves, "Next": "End"}, "End": END}
@@ -311,6 +322,7 @@ def test_variables_that_a_state_assigns_have_at_most_256_kib(execute: Execute) -
     assert execute(one_by_one)["status"] == "SUCCEEDED"
 
 
+@pytest.mark.usefixtures("limited")
 def test_no_wildcard_catches_what_is_too_large(execute: Execute) -> None:
     def first(caught: str) -> dict[str, Any]:
         branch = {"StartAt": "Large", "States": {"Large": {"Type": "Pass", "End": True}}}
@@ -463,9 +475,12 @@ class TaskStack:
     api: Any
     name: str = field(default_factory=lambda: f"stack-{uuid.uuid4().hex[:8]}")
 
-    def change(self, image: str, on_failure: str) -> None:
-        """Make a change set and execute it; returns when the stack is at rest."""
-        template = {
+    def change(self, image: str, on_failure: str, *, subnet: str = "") -> None:
+        """Make a change set and execute it; returns when the stack is at rest.
+
+        In a ``subnet`` that does not exist a gateway is to be made, too.
+        """
+        template: dict[str, Any] = {
             "Resources": {
                 "Task": {
                     "Type": "AWS::ECS::TaskDefinition",
@@ -476,6 +491,12 @@ class TaskStack:
                 }
             }
         }
+        if subnet:
+            template["Resources"]["Gateway"] = {
+                "Type": "AWS::EC2::NatGateway",
+                "DependsOn": "Task",
+                "Properties": {"SubnetId": subnet},
+            }
         change_set = self.api.create_change_set(
             StackName=self.name,
             ChangeSetName=f"to-{uuid.uuid4().hex[:8]}",
@@ -541,3 +562,19 @@ def test_an_update_that_rolls_back_may_replace(stack: TaskStack) -> None:
     stack.change("two", "ROLLBACK")
     assert stack.status() == "UPDATE_COMPLETE"
     assert stack.task() != before
+
+
+def test_a_stack_that_was_never_complete_is_removed_by_its_roll_back(here: Instance) -> None:
+    stack = TaskStack(here.client("cloudformation"))
+    stack.change("one", "DO_NOTHING", subnet="subnet-1")
+    assert stack.status() == "CREATE_FAILED"
+    with pytest.raises(stack.api.exceptions.ClientError, match="non-terminal"):
+        stack.change("one", "ROLLBACK")
+    stack.change("one", "DO_NOTHING", subnet="subnet-2")
+    assert stack.status() == "UPDATE_FAILED"
+    task = stack.task()
+    stack.api.rollback_stack(StackName=stack.name)
+    stack.rest()
+    assert stack.status() == "ROLLBACK_COMPLETE"
+    found = here.client("ecs").describe_task_definition(taskDefinition=task)["taskDefinition"]
+    assert found["status"] == "INACTIVE"

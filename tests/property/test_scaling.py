@@ -22,6 +22,7 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
+    run_state_machine_as_test,
 )
 from lifecycle.core.brokers import half_done, leads_to
 from lifecycle.core.scaling import Action
@@ -377,13 +378,13 @@ SETTINGS = settings(
 )
 
 
-class TestScaling(Scaling.TestCase):
-    settings = SETTINGS
+def test_no_law_is_broken_whatever_happens() -> None:
+    run_state_machine_as_test(Scaling, settings=SETTINGS)
 
 
 @pytest.mark.long
-class TestScalingAtLength(Scaling.TestCase):
-    settings = settings(SETTINGS, max_examples=1000)
+def test_no_law_is_broken_in_ten_times_as_many_histories() -> None:
+    run_state_machine_as_test(Scaling, settings=settings(SETTINGS, max_examples=1000))
 
 
 @pytest.mark.parametrize("change", Change)

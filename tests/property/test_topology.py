@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lifecycle.adapters.management_simulation import SimulatedCluster
+from lifecycle.adapters.management_simulation import Dialect, SimulatedCluster
 from lifecycle.core.topology import (
     ChangeStatus,
     ClusterConfiguration,
+    Formation,
     LastChange,
     PendingChange,
     change_status,
@@ -125,8 +127,16 @@ def test_formation_counts_and_does_not_depend_on_order(
     factor: int,
     chance: random.Random,
 ) -> None:
-    expected = {"brokers": brokers, "partitions": partitions, "replication_factor": factor}
-    result = formation(None, read_topology(payload), **expected)
+    def judged() -> Formation:
+        return formation(
+            None,
+            read_topology(payload),
+            brokers=brokers,
+            partitions=partitions,
+            replication_factor=factor,
+        )
+
+    result = judged()
 
     assert result.formed == (not result.problems)
     assert 0 <= result.brokers_joined <= brokers
@@ -137,13 +147,13 @@ def test_formation_counts_and_does_not_depend_on_order(
     chance.shuffle(payload["brokers"])
     for broker in payload["brokers"]:
         chance.shuffle(broker["partitions"])
-    assert formation(None, read_topology(payload), **expected) == result
+    assert judged() == result
     json.dumps(topology_table(read_topology(payload)))
 
 
 @st.composite
-def formed(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, int]]:
-    """A cluster of any shape that formed by itself."""
+def formed(draw: st.DrawFn) -> tuple[dict[str, Any], Callable[[], Formation]]:
+    """A cluster of any shape that formed by itself: its topology, and what is judged of that."""
     brokers = draw(st.integers(1, 6))
     factor = draw(st.integers(1, brokers))
     partitions = draw(st.integers(1, 8))
@@ -152,16 +162,26 @@ def formed(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, int]]:
         for node in range(brokers):
             cluster.beat(node, "host", 0.0, now)
         cluster.advance(now)
-    expected = {"brokers": brokers, "partitions": partitions, "replication_factor": factor}
-    return cluster.topology(), expected
+    payload = cluster.topology()
+
+    def judged() -> Formation:
+        return formation(
+            None,
+            read_topology(payload),
+            brokers=brokers,
+            partitions=partitions,
+            replication_factor=factor,
+        )
+
+    return payload, judged
 
 
 @given(formed(), st.data())
 def test_any_single_loss_unforms_a_cluster(
-    case: tuple[dict[str, Any], dict[str, int]], data: st.DataObject
+    case: tuple[dict[str, Any], Callable[[], Formation]], data: st.DataObject
 ) -> None:
-    payload, expected = case
-    assert formation(None, read_topology(payload), **expected).formed
+    payload, judged = case
+    assert judged().formed
 
     index = data.draw(st.integers(0, len(payload["brokers"]) - 1))
     broker = payload["brokers"][index]
@@ -176,7 +196,7 @@ def test_any_single_loss_unforms_a_cluster(
         role = broker["partitions"][0]["role"]
         broker["partitions"][0]["role"] = "follower" if role == "leader" else "leader"
 
-    assert not formation(None, read_topology(payload), **expected).formed
+    assert not judged().formed
 
 
 ended = st.sampled_from([ChangeStatus.COMPLETED, ChangeStatus.FAILED, ChangeStatus.CANCELLED])
@@ -218,7 +238,8 @@ def test_every_change_ends_as_its_plan_expected(
     brokers: int, partitions: int, targets: list[int], data: st.DataObject
 ) -> None:
     factor = data.draw(st.integers(1, brokers))
-    dialect = data.draw(st.sampled_from(["8.6", "8.9"]))
+    dialects: tuple[Dialect, ...] = ("8.6", "8.9")
+    dialect = data.draw(st.sampled_from(dialects))
     cluster = SimulatedCluster(brokers, partitions, factor, dialect=dialect, step_seconds=0.1)
     now = 0.0
     for target in (count for count in targets if count >= factor):

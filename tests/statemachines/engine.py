@@ -36,9 +36,7 @@ from moto.stepfunctions.parser.backend.execution_worker import (
 )
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
-# What was parsed is not changed by what runs: it serves every execution of a definition, and the
-# engine's own validation.
-_program = functools.lru_cache(maxsize=32)(AmazonStateLanguageParser.parse)
+_parse = AmazonStateLanguageParser.parse
 _COMPOSED = re.compile(r"(?:\$exists\(|\$type\()?\(")
 _DECLARED = re.compile(r"\$(\w+):=")
 _JSON = json.JSONDecoder(strict=False)
@@ -110,6 +108,15 @@ def load_handler(folder: str, **replaced: Any) -> Function:
         assert hasattr(module, name), f"{path} has no {name}"
         setattr(module, name, value)
     return lambda event: module.handler(event, Context())
+
+
+@functools.lru_cache(maxsize=32)
+def _program(definition: str) -> tuple[Any, None]:
+    """Parse a definition once for the engine's validation and all executions, which share it.
+
+    Nothing that runs changes it. The engine does not look at the tree beside it.
+    """
+    return _parse(definition)[0], None
 
 
 @functools.lru_cache(maxsize=1024)
@@ -263,18 +270,16 @@ def run(
     if control is not None:
         control.stop = stop
     execution = backend.start_execution(machine.arn, name, json.dumps(given))
-    found = execution.to_describe_output()
-    events = execution.to_history_output()["events"]
+    output = execution.to_describe_output().get("output")
+    entered = [
+        event.get("stateEnteredEventDetails") for event in execution.to_history_output()["events"]
+    ]
     return Result(
         status=execution.status,
-        output=json.loads(found["output"]) if found.get("output") else None,
-        error=found.get("error", ""),
-        cause=found.get("cause", ""),
-        states=[
-            event["stateEnteredEventDetails"]["name"]
-            for event in events
-            if "stateEnteredEventDetails" in event
-        ],
+        output=json.loads(output) if output else None,
+        error=execution.error or "",
+        cause=execution.cause or "",
+        states=[details["name"] for details in entered if details],
         calls=calls,
         waited=waited,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -325,19 +326,37 @@ def put_in(kind: str, machine: Machine, watch: Watch, at: int, *, after: bool) -
     watch.fault = Fault(act, at, after, times)
 
 
+KINDS = ("kill", "throttle", "refuse for long", "lose the lock", "stop")
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_a_fault_between_any_two_effects(
     monkeypatch: pytest.MonkeyPatch, lengths: dict[str, int], seed: int
 ) -> None:
     chance = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
     name = sorted(MACHINES)[seed % len(MACHINES)]
-    kinds = ("kill", "throttle", "refuse for long", "lose the lock", "stop")
-    kind = kinds[seed // len(MACHINES) % len(kinds)]
+    kind = KINDS[seed // len(MACHINES) % len(KINDS)]
     at, after = chance.randrange(lengths[name]), chance.random() < 0.5
     machine = MACHINES[name](monkeypatch)
     watch = tamper(machine)
     put_in(kind, machine, watch, at, after=after)
     survive(machine, watch)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", MACHINES)
+def test_each_fault_before_and_after_every_effect(
+    lengths: dict[str, int], subtests: pytest.Subtests, name: str, kind: str
+) -> None:
+    """What the seeds above draw from, whole; but what is refused for long was not done before."""
+    sides = (False,) if kind == "refuse for long" else (False, True)
+    for at, after in itertools.product(range(lengths[name]), sides):
+        with subtests.test(at=at, after=after), pytest.MonkeyPatch.context() as monkeypatch:
+            machine = MACHINES[name](monkeypatch)
+            watch = tamper(machine)
+            put_in(kind, machine, watch, at, after=after)
+            survive(machine, watch)
 
 
 def test_two_starts_at_the_same_instant(machine: Machine) -> None:

@@ -316,6 +316,25 @@ def test_a_roll_back_that_would_reach_the_brokers_is_left_to_a_person(
     assert provision.world.table.locks == {}
 
 
+def test_a_creation_that_fails_twice_is_continued_and_never_rolled_back(
+    provision: Provision,
+) -> None:
+    for number, failing in ((1, "Database"), (2, "Files")):
+        provision.on_wait = lambda world, failing=failing: world.stacks.finish(  # type: ignore[misc]
+            failing=failing, reason="no such class"
+        )
+        result = provision.run(number=number)
+        assert (result.status, result.error) == ("FAILED", "StackFailed")
+        assert "What worked was kept" in result.cause
+    half_made = provision.world.stacks.stacks["control-demo"]
+    assert half_made.status == "UPDATE_FAILED"
+    provision.on_wait = provision.all_goes_well
+    result = provision.run(number=3)
+    assert result.status == "SUCCEEDED", result.cause
+    assert "RollBackStack" not in result.states
+    assert provision.world.stacks.stacks["control-demo"].stack_id == half_made.stack_id
+
+
 def test_a_half_made_stack_with_nothing_to_continue_is_no_success(provision: Provision) -> None:
     provision.on_wait = lambda world: world.stacks.finish(
         failing="Database", reason="no such class"

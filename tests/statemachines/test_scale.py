@@ -559,7 +559,7 @@ class TestPlan:
 
     def run(self, scale: Scale, count: Any, number: int = 1) -> Result:
         world = scale.world
-        functions = dict.fromkeys(
+        functions: dict[str, Function] = dict.fromkeys(
             ("PreflightCluster", "CreatePlan", "TellPlan"), lambda _: pytest.fail("not for this")
         )
         functions |= {
@@ -644,6 +644,7 @@ def test_an_aborted_operation_leaves_no_protection_behind(scale: Scale) -> None:
     world = scale.world
     operation = scale_operation(9)
     world.journal.begin(operation)
+    assert world.stacks.stack is not None
     world.protector.protect(operation, world.stacks.stack.outputs, task_ids=list(world.tasks.tasks))
     event = {
         "detail": {

@@ -106,13 +106,12 @@ def standing(*, trial: bool = False) -> World:
         stack=STACK,
         name="settle",
         create=True,
-        keep=True,
         template_url="https://template",
         parameters={"Booting": "false", "Trial": str(trial).lower()},
         tags=tags(CONTROL, "demo"),
         description="",
     )
-    stacks.execute_change_set(stacks.change_set("settle", STACK).arn, "token")
+    stacks.execute_change_set(stacks.change_set("settle", STACK).arn, "token", keep=True)
     stacks.outputs = {**OUTPUTS, "DatabaseClusterId": DATABASE}
     stacks.finish()
     world.services.set_count(STACK, "orchestration-cluster", 3)
@@ -401,14 +400,13 @@ def test_a_new_cluster_of_the_same_name_has_nothing_of_the_old_one(teardown: Tea
         stack=STACK,
         name="settle-2",
         create=True,
-        keep=True,
         template_url="https://template",
         parameters={},
         tags=tags(CONTROL, "demo"),
         description="",
     )
     again = world.stacks.change_set("settle-2", STACK).arn
-    world.stacks.execute_change_set(again, "token-2")
+    world.stacks.execute_change_set(again, "token-2", keep=True)
     world.stacks.finish()
     assert world.stacks.stacks[STACK].stack_id != old_id
     assert old.isdisjoint(resource.physical_id for resource in world.stacks.contents(STACK))

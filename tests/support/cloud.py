@@ -99,7 +99,7 @@ class Cloud:
 
         def over() -> bool:
             found.update(states.describe_execution(executionArn=execution))
-            return found["status"] != "RUNNING"
+            return bool(found["status"] != "RUNNING")
 
         assert eventually(over, seconds), "the execution did not end"
         return found

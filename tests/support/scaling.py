@@ -22,6 +22,7 @@ from lifecycle.adapters.s3_memory import MemoryArtifacts
 from lifecycle.adapters.service_design_memory import MemoryServiceDesigns
 from lifecycle.adapters.stepfunctions_memory import MemoryExecutions
 from lifecycle.core.credentials import Credentials
+from lifecycle.core.health_facts import BackupsSeen, PartitionSeen
 from lifecycle.core.operation import Operation
 from lifecycle.core.parameters import cluster_parameters
 from lifecycle.core.stack import Stack
@@ -97,6 +98,12 @@ class FlakyManagement:
 
     def readiness(self, address: str) -> Readiness:
         return self.inner.readiness(address)
+
+    def partitions(self, address: str) -> tuple[PartitionSeen, ...]:
+        return self.inner.partitions(address)
+
+    def backups(self) -> BackupsSeen:
+        return self.inner.backups()
 
     def plan_brokers(self, count: int) -> PlannedChange:
         return self.inner.plan_brokers(count)

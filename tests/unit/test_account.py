@@ -148,7 +148,7 @@ LIVING = replace(NEED, creates=False, broker_vcpu=0, connectors_vcpu=0, database
 
 def test_quotas_are_not_asked_for_a_living_cluster_that_keeps_its_size(aws: Any) -> None:
     seen = facts(aws, vpc(aws), LIVING)
-    assert seen.vcpu is seen.live is seen.database_instances is None
+    assert (seen.vcpu, seen.live, seen.database_instances) == (None, None, None)
     assert seen.unread.keys().isdisjoint({"vcpu", "live", "database_instances"})
     assert seen.ecs_cluster_exists is None
 

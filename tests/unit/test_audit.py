@@ -29,10 +29,9 @@ OPERATION = Operation(
 )
 
 
-def recorded(kind: str) -> dict[str, Any]:
+def recorded(kind: str) -> Any:
     """Event of AWS's rule on execution status, in the shape of its documentation."""
-    document: dict[str, Any] = json.loads((RECORDED / f"{kind}.json").read_text())
-    return document
+    return json.loads((RECORDED / f"{kind}.json").read_text())
 
 
 def document(event: events.Event) -> dict[str, Any]:

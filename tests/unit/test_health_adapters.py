@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import boto3
 import pytest
@@ -23,7 +23,7 @@ from lifecycle.core.health_rules import Memory
 from lifecycle.errors import UnreadableAnswer
 from moto import mock_aws
 
-REGION = "eu-central-1"
+REGION: Final = "eu-central-1"
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 RECORD = Record(
     cluster="demo",
@@ -182,7 +182,10 @@ def test_that_a_secret_is_there_is_asked_again_after_half_an_hour() -> None:
     sight = AwsSight(lambda: now[0])
     api = boto3.client("secretsmanager")
     arn = api.create_secret(Name="x", SecretString="{}")["ARN"]
-    told = lambda: sight.secrets({"X": arn})[0]["problem"]  # noqa: E731
+
+    def told() -> object:
+        return sight.secrets({"X": arn})[0]["problem"]
+
     assert told() == ""
     api.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
     now[0] = 1799

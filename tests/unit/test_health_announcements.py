@@ -135,7 +135,7 @@ def test_two_checks_at_the_same_moment_announce_once(world: HealthWorld) -> None
     inside, outside = world.look()
     first, second = world.judge, world.judge
     real = world.records.write
-    raced = []
+    raced: list[object] = []
 
     def write(record: object, before: object) -> bool:
         # The other one gets in between the look and the write.

@@ -204,6 +204,11 @@ def failed(world: HealthWorld, service: str, number: int) -> dict[str, str]:
     return {"service": service, "task": f"t{number}", "at": at, "reason": "exit code 1"}
 
 
+def connectors_keep_stopping(world: HealthWorld) -> None:
+    world.cloud.connectors.update(pending=1)
+    world.cloud.stopped.extend(failed(world, "connectors", n) for n in range(3))
+
+
 AWS: list[tuple[str, Callable[[HealthWorld], Any], str]] = [
     (
         "COUNT_CHANGED",
@@ -230,10 +235,7 @@ AWS: list[tuple[str, Callable[[HealthWorld], Any], str]] = [
     ),
     (
         "TASKS_STOPPING",
-        lambda w: (
-            w.cloud.connectors.update(pending=1),
-            w.cloud.stopped.extend(failed(w, "connectors", n) for n in range(3)),
-        ),
+        connectors_keep_stopping,
         "DEGRADED",
     ),
     (
@@ -439,7 +441,7 @@ def test_one_source_that_fails_is_unknown_and_hides_no_other(world: HealthWorld)
 @pytest.mark.parametrize("side", ["inside", "outside"])
 @pytest.mark.parametrize("answer", [{"failed": "States.Timeout"}, "", [], {"answers": 3}, {}])
 def test_a_side_that_fails_is_unknown(world: HealthWorld, side: str, answer: object) -> None:
-    report = world.check(**{side: answer})
+    report = world.check(inside=answer) if side == "inside" else world.check(outside=answer)
     assert report["verdict"] != "HEALTHY"
     assert codes(report) & {"SOURCE_UNKNOWN", "BROKERS_SILENT"}
 

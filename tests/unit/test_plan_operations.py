@@ -331,7 +331,6 @@ class TestApplying:
             stack=STACK,
             name=name,
             create=False,
-            keep=False,
             template_url=None,
             parameters=LOGS,
             tags={},

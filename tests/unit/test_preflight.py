@@ -165,7 +165,7 @@ LIVING = replace(stack("UPDATE_COMPLETE"), parameters={**DEFAULTS, "Booting": "f
     ],
 )
 def test_a_living_cluster_that_grows_needs_room_for_what_is_more(
-    changes: dict[str, str], used: int, result: Result, seen: str
+    changes: Mapping[str, Any], used: int, result: Result, seen: str
 ) -> None:
     facts = replace(ROOMY, vcpu=Quota(100, used), live=Live(brokers=6, connectors=2))
     check = checks(facts, LIVING, **changes)["Fargate vCPU"]
@@ -311,7 +311,6 @@ class TestOperation:
             stack="control-demo",
             name="plan-x",
             create=True,
-            keep=True,
             template_url="https://template",
             parameters={"Brokers": "4"},
             tags={},

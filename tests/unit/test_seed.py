@@ -99,15 +99,15 @@ def test_a_missing_role_is_created_with_everything() -> None:
 @pytest.mark.parametrize(
     ("lacking", "step"),
     [
-        ({"can_login": False}, Step.ALLOW_LOGIN),
-        ({"in_rds_iam": False}, Step.GRANT_RDS_IAM),
-        ({"database_granted": False}, Step.GRANT_DATABASE),
-        ({"schema_granted": False}, Step.GRANT_SCHEMA),
+        (replace(COMPLETE, can_login=False), Step.ALLOW_LOGIN),
+        (replace(COMPLETE, in_rds_iam=False), Step.GRANT_RDS_IAM),
+        (replace(COMPLETE, database_granted=False), Step.GRANT_DATABASE),
+        (replace(COMPLETE, schema_granted=False), Step.GRANT_SCHEMA),
     ],
 )
-def test_only_what_lacks_is_done(lacking: dict[str, bool], step: Step) -> None:
+def test_only_what_lacks_is_done(lacking: RoleFacts, step: Step) -> None:
     assert plan(COMPLETE) == ()
-    assert plan(replace(COMPLETE, **lacking)) == (step,)
+    assert plan(lacking) == (step,)
 
 
 def test_a_role_with_other_rights_is_refused_even_when_complete() -> None:

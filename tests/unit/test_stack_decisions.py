@@ -5,6 +5,7 @@ import json
 import pytest
 from lifecycle.core.stack import (
     PRECIOUS_TYPES,
+    ChangeSet,
     ResourceChange,
     Stack,
     StackAction,
@@ -12,15 +13,18 @@ from lifecycle.core.stack import (
     decide_on,
     first_failure,
     is_booting,
+    keeps_what_worked,
     progress_of,
     refuse_beyond_booting,
     refuse_dangerous,
+    refuse_unfinished,
     stack_parameters,
     stack_policy,
 )
-from lifecycle.errors import ChangeSetRefused, StackNotUsable
+from lifecycle.errors import ChangeSetRefused, CreationIncomplete, StackNotUsable
 
 OURS = {"camunda:control-plane": "control", "camunda:cluster": "demo"}
+OUTPUTS = {"ContractVersion": "1"}
 
 
 def stack(status: str, **changes: object) -> Stack:
@@ -34,7 +38,7 @@ def stack(status: str, **changes: object) -> Stack:
         (None, StackAction.CREATE),
         ("REVIEW_IN_PROGRESS", StackAction.CREATE),
         ("CREATE_FAILED", StackAction.UPDATE),
-        ("UPDATE_FAILED", StackAction.ROLL_BACK),
+        ("UPDATE_FAILED", StackAction.UPDATE),
         ("CREATE_COMPLETE", StackAction.UPDATE),
         ("UPDATE_COMPLETE", StackAction.UPDATE),
         ("UPDATE_ROLLBACK_COMPLETE", StackAction.UPDATE),
@@ -47,6 +51,37 @@ def stack(status: str, **changes: object) -> Stack:
 def test_each_state_has_one_next_step(status: str | None, action: StackAction) -> None:
     found = None if status is None else stack(status)
     assert decide_on(found, "control", "demo").action is action
+
+
+@pytest.mark.parametrize(
+    ("status", "outputs", "keeps"),
+    [
+        (None, {}, True),
+        ("REVIEW_IN_PROGRESS", {}, True),
+        ("CREATE_FAILED", {}, True),
+        # An update that went on with a creation, and stopped half-way too.
+        ("UPDATE_FAILED", {}, True),
+        ("UPDATE_FAILED", OUTPUTS, False),
+        ("CREATE_COMPLETE", OUTPUTS, False),
+        ("UPDATE_ROLLBACK_COMPLETE", OUTPUTS, False),
+    ],
+)
+def test_what_worked_is_kept_until_a_stack_was_complete(
+    status: str | None, outputs: dict[str, str], keeps: bool
+) -> None:
+    assert keeps_what_worked(stack(status, outputs=outputs) if status else None) is keeps
+
+
+def test_only_a_stack_that_was_complete_is_rolled_back() -> None:
+    decision = decide_on(stack("UPDATE_FAILED", outputs=OUTPUTS), "control", "demo")
+    assert decision.action is StackAction.ROLL_BACK
+
+
+@pytest.mark.parametrize("status", ["CREATE_FAILED", "UPDATE_FAILED"])
+def test_a_half_made_stack_with_nothing_to_do_is_an_error(status: str) -> None:
+    with pytest.raises(CreationIncomplete):
+        refuse_unfinished(stack(status), ChangeSet("arn", "EMPTY"))
+    refuse_unfinished(stack("UPDATE_COMPLETE", outputs=OUTPUTS), ChangeSet("arn", "EMPTY"))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import boto3
 import pytest
@@ -133,7 +134,7 @@ def test_telling_needs_no_confirmation_but_takes_none_that_is_wrong() -> None:
 
 
 @pytest.fixture
-def region(monkeypatch: pytest.MonkeyPatch) -> str:
+def region(monkeypatch: pytest.MonkeyPatch) -> Literal["eu-central-1"]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
@@ -143,7 +144,7 @@ def region(monkeypatch: pytest.MonkeyPatch) -> str:
 
 class TestStorage:
     @mock_aws
-    def test_a_bucket_is_emptied_of_every_version(self, region: str) -> None:
+    def test_a_bucket_is_emptied_of_every_version(self, region: Literal["eu-central-1"]) -> None:
         s3 = boto3.client("s3", region_name=region)
         s3.create_bucket(Bucket="full", CreateBucketConfiguration={"LocationConstraint": region})
         s3.put_bucket_versioning(Bucket="full", VersioningConfiguration={"Status": "Enabled"})

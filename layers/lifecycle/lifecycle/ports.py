@@ -150,7 +150,6 @@ class Stacks(Protocol):
         stack: str,
         name: str,
         create: bool,
-        keep: bool,
         template_url: str | None,
         parameters: Mapping[str, str],
         tags: Mapping[str, str],
@@ -158,7 +157,6 @@ class Stacks(Protocol):
     ) -> str:
         """Ask for a change set and return its ARN.
 
-        ``keep``: a failure leaves what worked instead of rolling back.
         ``template_url`` None keeps the stack's template. The same name again returns the change
         set that is there.
         """
@@ -176,12 +174,18 @@ class Stacks(Protocol):
         """Remove a change set that is not wanted; one that is gone is no error."""
         ...
 
-    def execute_change_set(self, arn: str, token: str) -> None:
-        """Execute. ``token`` marks the events that follow."""
+    def execute_change_set(self, arn: str, token: str, *, keep: bool) -> None:
+        """Execute; a failure keeps what worked, or is rolled back.
+
+        ``token`` marks the events that follow.
+        """
         ...
 
     def roll_back(self, name: str, token: str) -> None:
-        """Begin to roll a failed update back; one that is rolled back already is no error."""
+        """Begin to roll a failed update back; one that is rolled back already is no error.
+
+        A stack that was never complete is deleted.
+        """
         ...
 
     def protect(self, name: str, policy: str) -> None:

@@ -16,12 +16,21 @@ from local.aws.emulator import (
 from local.aws.strict import Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from local.aws.strict import Strictness
 
 REASON: Final = "Replacement type updates not supported on stack with disable-rollback."
-_TASK_DEFINITION: Final = "AWS::ECS::TaskDefinition"
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_RollbackStack.html
+_STABLE: Final = frozenset(
+    {
+        "CREATE_COMPLETE",
+        "UPDATE_COMPLETE",
+        "UPDATE_ROLLBACK_COMPLETE",
+        "IMPORT_COMPLETE",
+        "IMPORT_ROLLBACK_COMPLETE",
+    }
+)
 
 _disabled: contextvars.ContextVar[bool] = contextvars.ContextVar("disabled", default=False)
 
@@ -34,7 +43,9 @@ def install(_strictness: Strictness) -> None:
     stacks.custom_named_replacement_error = refused
     provisioners.custom_named_replacement_error = refused
     changesets.execute_change_set = _only_from_settled(changesets.execute_change_set)
-    cloudformation_api.ACTION_HANDLERS["ExecuteChangeSet"] = changesets.execute_change_set
+    actions = cloudformation_api.ACTION_HANDLERS
+    actions["ExecuteChangeSet"] = changesets.execute_change_set
+    actions["RollbackStack"] = _to_a_stable_state(actions["RollbackStack"])
 
 
 def _marked(own: Any) -> Any:
@@ -52,19 +63,11 @@ def _marked(own: Any) -> Any:
 
 def _refused(own: Any) -> Any:
     def error(kind: str, old: Mapping[str, Any], new: Mapping[str, Any], *rest: Any) -> Any:
-        if _disabled.get() and replaces(kind, old, new):
+        if _disabled.get() and provisioners.replacing_change(kind, old, new):
             return REASON
         return own(kind, old, new, *rest)
 
     return error
-
-
-def replaces(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether an update from `old` to `new` needs a new resource of this kind."""
-    if kind == _TASK_DEFINITION:
-        # Every property but the tags: a revision is never changed.
-        return {**old, "Tags": None} != {**new, "Tags": None}
-    return bool(provisioners.replacing_change(kind, old, new))
 
 
 def refusal(status: str, on_failure: str, *, disable: bool) -> str:
@@ -94,13 +97,43 @@ def _only_from_settled(own: Any) -> Any:
     return execute
 
 
+def was_stable(events: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a stack with these events has a state to roll back to."""
+    return any(
+        event["ResourceType"] == "AWS::CloudFormation::Stack" and event["ResourceStatus"] in _STABLE
+        for event in events
+    )
+
+
+def undone_from_nothing(operation: Mapping[str, Any], resources: Iterable[str]) -> dict[str, Any]:
+    """What is rolled back in a stack that was never stable: the making of all that it holds."""
+    return {
+        **operation,
+        "is_update": False,
+        "previous_stack": None,
+        "failed_update": None,
+        "created": list(resources),
+    }
+
+
+def _to_a_stable_state(own: Any) -> Any:
+    def roll_back(parameters: Mapping[str, Any]) -> Any:
+        stack = cloudformation_api.resolve_stack(helpers.p(parameters, "StackName")) or {}
+        operation = stack.get("_failed_operation")
+        if operation and not was_stable(cloudformation.stack_events[stack["StackId"]]):
+            stack["_failed_operation"] = undone_from_nothing(operation, stack["_resources"])
+        return own(parameters)
+
+    return roll_back
+
+
 RULE: Final = Rule(
     name="replacement-needs-rollback",
     does="An update with `OnStackFailure: DO_NOTHING` fails at the first resource that would be"
     " replaced; the stack is in UPDATE_FAILED then and takes no update that may roll back before"
-    " RollbackStack was called.",
+    " RollbackStack was called, which deletes it if it was never complete.",
     source="https://github.com/aws/aws-sam-cli/issues/4164",
     caught="every change of a task definition, and so of an image or setting, failed and left the"
-    " stack in UPDATE_FAILED.",
+    " stack in UPDATE_FAILED; a creation that had failed twice was to be rolled back.",
     install=install,
 )

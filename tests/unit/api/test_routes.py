@@ -16,7 +16,7 @@ from tests.support.api import ARNS, CALLER, ApiWorld
 from tests.support.world import CONTROL, OUTPUTS, operation
 
 START = ("PUT", "/clusters/{name}")
-PLAN = {"provision": {"parameters": {}}}
+PLAN: Mapping[str, Any] = {"provision": {"parameters": {}}}
 
 
 @pytest.fixture

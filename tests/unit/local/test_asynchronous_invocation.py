@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import pytest
-from ministack.services import lambda_svc
 
 from local.aws.strict.asynchronous_invocation import dispatch, invoke_config
 from tests.support.sam import translated
@@ -33,6 +33,7 @@ def test_the_destination_is_that_of_the_alias_that_was_named(
 
 
 def test_an_event_is_left_with_lambda_and_its_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    lambda_svc = importlib.import_module("ministack.services.lambda_svc")
     queued: list[tuple[dict[str, Any], Any]] = []
     base = {"event_invoke_configs": {"live": OF_ALIAS}}
     config = {"FunctionName": "clean-up", "Version": "3"}

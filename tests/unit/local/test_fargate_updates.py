@@ -19,7 +19,9 @@ OWN_LINES = {"taskDefinition", "desiredCount", "deploymentConfiguration"}
 
 def documented(sentence: str) -> set[str]:
     model = botocore.session.get_session().get_service_model("ecs")
-    members = model.operation_model("UpdateService").input_shape.members
+    shape_of_request = model.operation_model("UpdateService").input_shape
+    assert shape_of_request is not None
+    members = shape_of_request.members
     return {
         name
         for name, shape in members.items()

@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
+from local.aws.cloudformation import REPLACED_BY, keep_times
 from local.aws.strict.namespace_in_use import CLEANING_SECONDS, Namespaces
 from local.aws.strict.replacement_needs_rollback import refusal as update_refusal
-from local.aws.strict.replacement_needs_rollback import replaces
+from local.aws.strict.replacement_needs_rollback import (
+    undone_from_nothing,
+    was_stable,
+)
 from local.aws.strict.retained_names import NAMED
 from local.aws.strict.retained_names import refusal as name_refusal
 from local.aws.strict.rollback_complete import refusal as change_set_refusal
@@ -33,10 +38,53 @@ def test_a_stack_that_stopped_half_way_takes_no_update_that_may_roll_back(
     assert bool(update_refusal(status, on_failure, disable=disable)) == refused
 
 
+def test_only_what_an_update_changed_has_the_update_s_time() -> None:
+    def resources(at: str, image: str, task: str) -> dict[str, Any]:
+        return {
+            "Logs": {"PhysicalResourceId": "logs", "Properties": {}, "Timestamp": at},
+            "Task": {
+                "PhysicalResourceId": task,
+                "Properties": {"Image": image},
+                "Timestamp": at,
+            },
+        }
+
+    for image, task in (("two", "task:1"), ("one", "task:2")):
+        after = resources("later", image, task)
+        keep_times(resources("before", "one", "task:1"), after)
+        assert {key: one["Timestamp"] for key, one in after.items()} == {
+            "Logs": "before",
+            "Task": "later",
+        }
+
+
+def event(kind: str, status: str) -> dict[str, str]:
+    return {"ResourceType": kind, "ResourceStatus": status}
+
+
+def test_only_the_stack_s_own_completion_is_a_state_to_roll_back_to() -> None:
+    failed = [
+        event("AWS::SNS::Topic", "CREATE_COMPLETE"),
+        event("AWS::CloudFormation::Stack", "CREATE_FAILED"),
+        event("AWS::CloudFormation::Stack", "ROLLBACK_COMPLETE"),
+    ]
+    assert not was_stable(failed)
+    assert was_stable([*failed, event("AWS::CloudFormation::Stack", "UPDATE_COMPLETE")])
+
+
+def test_without_such_a_state_all_that_was_made_is_undone() -> None:
+    operation = {"is_update": True, "previous_stack": {}, "created": ["B"], "template": {}}
+    undone = undone_from_nothing(operation, {"A": {}, "B": {}})
+    assert (undone["is_update"], undone["created"]) == (False, ["A", "B"])
+    assert undone["previous_stack"] is None
+
+
 def test_a_revision_of_a_task_definition_is_replaced_by_anything_but_tags() -> None:
-    old = {"Family": "f", "Cpu": "256", "Tags": [{"Key": "a", "Value": "1"}]}
-    assert replaces("AWS::ECS::TaskDefinition", old, {**old, "Cpu": "512"})
-    assert not replaces("AWS::ECS::TaskDefinition", old, {**old, "Tags": []})
+    kind = "AWS::ECS::TaskDefinition"
+    schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("eu-central-1", kind).schema
+    fixed = {path.removeprefix("/properties/") for path in schema["createOnlyProperties"]}
+    assert set(REPLACED_BY[kind]) == fixed
+    assert set(schema["properties"]) - fixed == {"Tags", "TaskDefinitionArn"}
 
 
 @pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"])

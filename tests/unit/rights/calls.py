@@ -119,7 +119,7 @@ def written_operations() -> set[Operation]:
                     if not name.startswith("__"):
                         walk.visit_member(Made(kind), name)
         for name, function in inspect.getmembers(module, inspect.isfunction):
-            if function.__module__ == module.__name__ and function is not aws.client:
+            if function.__module__ == module.__name__:
                 walk.call(_bound(getattr(module, name)), {})
     return walk.found
 

@@ -70,6 +70,7 @@ def statements(template: Path) -> tuple[Statement, ...]:
     """Every policy statement of a template, in the order of the text."""
     text = template.read_text()
     root = yaml.compose(text, Loader=yaml.SafeLoader)
+    assert root is not None
     written = content(template)
     lines = text.splitlines()
     return tuple(

@@ -76,7 +76,7 @@ def _named(node: Any) -> Iterator[str]:
 
 def _values(node: Any) -> set[str]:
     """Parameters whose values are in a value."""
-    return set(_named(node)) & _source()["Parameters"].keys()
+    return set(_named(node)) & set(_source()["Parameters"])
 
 
 FUNCTIONS = sorted(versions(_resources()))

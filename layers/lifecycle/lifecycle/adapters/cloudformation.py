@@ -60,7 +60,6 @@ class CloudFormationStacks:
         stack: str,
         name: str,
         create: bool,
-        keep: bool,
         template_url: str | None,
         parameters: Mapping[str, str],
         tags: Mapping[str, str],
@@ -78,7 +77,7 @@ class CloudFormationStacks:
             "Capabilities": ["CAPABILITY_IAM"],
             "RoleARN": self._role_arn,
             "Description": description[:1024],
-            "OnStackFailure": "DO_NOTHING" if keep else "ROLLBACK",
+            # Whether a failure keeps what worked is decided when it is executed.
         }
         if self._topics:
             request["NotificationARNs"] = self._topics
@@ -149,9 +148,16 @@ class CloudFormationStacks:
         except self._api.exceptions.ChangeSetNotFoundException:
             return
 
-    def execute_change_set(self, arn: str, token: str) -> None:
-        """Execute."""
-        self._api.execute_change_set(ChangeSetName=arn, ClientRequestToken=token)
+    def execute_change_set(self, arn: str, token: str, *, keep: bool) -> None:
+        """Execute; a failure keeps what worked, or is rolled back.
+
+        Both are said, because the documented default is to keep. ``OnStackFailure`` at creation is
+        documented as the same, but CreateStack with DO_NOTHING was seen to refuse to be continued:
+        https://github.com/code-dot-org/code-dot-org/pull/68524
+        """
+        self._api.execute_change_set(
+            ChangeSetName=arn, ClientRequestToken=token, DisableRollback=keep
+        )
 
     def roll_back(self, name: str, token: str) -> None:
         """Begin to roll a failed update back with the role it was made with."""

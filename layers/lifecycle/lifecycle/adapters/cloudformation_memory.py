@@ -6,7 +6,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lifecycle.core.names import TAG_CLUSTER, TAG_CONTROL_PLANE
-from lifecycle.core.stack import ChangeSet, ResourceChange, Stack, StackEvent, StackResource
+from lifecycle.core.stack import (
+    ChangeSet,
+    ResourceChange,
+    Stack,
+    StackEvent,
+    StackResource,
+    is_half_made,
+)
 from lifecycle.errors import ChangeSetRefused, StackNotDeleted
 
 
@@ -79,7 +86,6 @@ class MemoryStacks:
         stack: str,
         name: str,
         create: bool,
-        keep: bool,
         template_url: str | None,
         parameters: Mapping[str, str],
         tags: Mapping[str, str],
@@ -91,11 +97,6 @@ class MemoryStacks:
         if arn in self.change_sets:
             return arn
         found = self.stacks.get(stack)
-        if found is not None and found.status.endswith("_FAILED") and not keep:
-            raise ChangeSetRefused(
-                f"This stack is currently in a non-terminal [{found.status}] state. To update the"
-                " stack from this state, please use the disable-rollback parameter"
-            )
         present = dict(found.parameters) if found and not create else {}
         values = dict(self.defaults) | present
         values |= parameters
@@ -117,7 +118,7 @@ class MemoryStacks:
                     ResourceChange("Modify", name, kind, "False", properties=("Tags",))
                     for name, kind in self.resources.items()
                 )
-            if found is not None and found.status == "CREATE_FAILED":
+            if found is not None and is_half_made(found):
                 changes = tuple(
                     ResourceChange("Modify", k, v, "True")
                     if k in self.replaces
@@ -137,7 +138,6 @@ class MemoryStacks:
             self.refuses,
             name,
             description,
-            keep,
         )
         return arn
 
@@ -166,10 +166,16 @@ class MemoryStacks:
         """Remove a change set."""
         self.change_sets.pop(arn, None)
 
-    def execute_change_set(self, arn: str, token: str) -> None:
+    def execute_change_set(self, arn: str, token: str, *, keep: bool) -> None:
         """Begin; nothing is done before ``finish``."""
         found = self.change_sets[arn]
-        found.status = "EXECUTED"
+        status = self.stacks[found.stack].status
+        if status.endswith("_FAILED") and not keep:
+            raise ChangeSetRefused(
+                f"This stack is currently in a non-terminal [{status}] state. To update the stack"
+                " from this state, please use the disable-rollback parameter"
+            )
+        found.status, found.keep = "EXECUTED", keep
         self.before = self.stacks[found.stack]
         status = "CREATE_IN_PROGRESS" if found.create else "UPDATE_IN_PROGRESS"
         self.stacks[found.stack] = replace(
@@ -213,14 +219,14 @@ class MemoryStacks:
             self.stacks[found.stack],
             status=f"{verb}_FAILED" if failing else f"{verb}_COMPLETE",
             reason=f"The following resource(s) failed: [{failing}]" if failing else "",
-            outputs={} if failing else dict(self.outputs),
+            outputs=self.stacks[found.stack].outputs if failing else dict(self.outputs),
         )
         self.running = None
         if failing and not found.keep and not found.create:
             self._rolled_back(found.stack)
 
     def roll_back(self, name: str, token: str) -> None:
-        """Begin; the stack is as it was before the update that failed after ``finish``."""
+        """Begin; after ``finish`` the stack is as it was before the update that failed, or gone."""
         if self.stacks[name].status == "UPDATE_FAILED":
             self.rolling = name
             self.rolled_back.append(name)
@@ -230,6 +236,10 @@ class MemoryStacks:
 
     def _rolled_back(self, name: str) -> None:
         before = self.before or self.stacks[name]
+        if not self.stacks[name].outputs:  # it was never complete
+            gone = self.stacks.pop(name)
+            self.deleted[gone.stack_id] = replace(gone, status="DELETE_COMPLETE")
+            return
         self.stacks[name] = replace(
             self.stacks[name],
             status="UPDATE_ROLLBACK_COMPLETE",

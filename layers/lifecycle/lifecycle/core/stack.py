@@ -121,7 +121,6 @@ _SETTLED: Final = frozenset(
         "IMPORT_ROLLBACK_COMPLETE",
     }
 )
-_BEFORE_CREATION: Final = frozenset({"REVIEW_IN_PROGRESS", "CREATE_FAILED"})
 _NEEDS_A_PERSON: Final[Mapping[str, str]] = {
     "ROLLBACK_COMPLETE": "Its creation was rolled back, so nothing in it can be used. Delete the "
     "stack, then start again.",
@@ -206,7 +205,7 @@ def decide_on(stack: Stack | None, control_stack: str, cluster: str) -> StackDec
             f"Stack {stack.name} is in {stack.status}{_because(stack.reason)}.",
             next_step=_NEEDS_A_PERSON[stack.status],
         )
-    if stack.status == "CREATE_FAILED":
+    if is_half_made(stack):
         return StackDecision(
             StackAction.UPDATE,
             "Its creation stopped half-way; what worked was kept and is continued from.",
@@ -228,15 +227,27 @@ def decide_on(stack: Stack | None, control_stack: str, cluster: str) -> StackDec
     )
 
 
+def is_half_made(stack: Stack) -> bool:
+    """Whether the creation of a stack stopped half-way, and so did whatever went on with it since.
+
+    Such a stack has no complete state to roll back to: RollbackStack would delete it. A stack has
+    outputs once it was complete.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_RollbackStack.html
+    """
+    return stack.status == "CREATE_FAILED" or (
+        stack.status == "UPDATE_FAILED" and not stack.outputs
+    )
+
+
 def keeps_what_worked(stack: Stack | None) -> bool:
     """Whether a failure of the next change leaves what worked, instead of rolling back.
 
-    Only while a stack is being created: nothing depends on it yet, and starting again continues.
+    Only until a stack was complete: nothing depends on it yet, and starting again continues.
     An update that does not roll back cannot replace anything ("Replacement type updates not
     supported on stack with disable-rollback"), and a changed task definition is a replacement.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stack-failure-options.html
     """
-    return stack is None or stack.status in _BEFORE_CREATION
+    return stack is None or stack.status == "REVIEW_IN_PROGRESS" or is_half_made(stack)
 
 
 def refuse_stuck(stack: Stack | None, decision: StackDecision) -> None:
@@ -256,7 +267,7 @@ def refuse_unfinished(stack: Stack | None, change_set: ChangeSet) -> None:
     ``ChangeSetRefused`` if it would have to replace what is there, which it does not do in a stack
     that keeps what worked.
     """
-    if stack is None or stack.status != "CREATE_FAILED":
+    if stack is None or not is_half_made(stack):
         return
     if change_set.status == "EMPTY":
         raise CreationIncomplete(

@@ -21,6 +21,7 @@ from lifecycle.core.stack import (
     first_failure,
     is_booting,
     is_done,
+    is_half_made,
     is_running,
     keeps_what_worked,
     machine_parameters,
@@ -48,8 +49,11 @@ if TYPE_CHECKING:
 
 
 _AFTER_FAILURE: Final = {
-    "CREATE_FAILED": "What worked was kept. Remove the cause and start the same operation again; "
-    "it continues from there.",
+    **dict.fromkeys(
+        ("CREATE_FAILED", "UPDATE_FAILED"),
+        "What worked was kept. Remove the cause and start the same operation again; it continues "
+        "from there.",
+    ),
     "UPDATE_ROLLBACK_COMPLETE": "CloudFormation rolled the update back: the stack is as it was "
     "before. Remove the cause and start the same operation again.",
     "UPDATE_ROLLBACK_FAILED": "The roll-back got stuck. Use 'Continue update rollback' in the "
@@ -144,7 +148,6 @@ class StackChanger:
             stack=stack,
             name=change_set_name(operation.operation_id, which.lower()),
             create=decision.action is StackAction.CREATE,
-            keep=keeps_what_worked(found),
             template_url=url,
             parameters=stack_parameters(
                 declarations=self.declarations,
@@ -174,7 +177,7 @@ class StackChanger:
         services, ``ClusterFrozen``.
         """
         found = self.stacks.describe(stack)
-        if found is not None and found.status == "UPDATE_FAILED":
+        if found is not None and found.status == "UPDATE_FAILED" and not is_half_made(found):
             refuse_if_frozen(stack, found.tags)
             refuse_to_roll_services_back(found, self.stacks.contents(stack))
             self.journal.step(operation, _ROLL_BACK, "starting")
@@ -246,7 +249,8 @@ class StackChanger:
         if found.status == "READY":
             if replace:
                 self.stacks.set_policy(found.stack, stack_policy(replace))
-            self.stacks.execute_change_set(change_set, token)
+            keep = keeps_what_worked(self.stacks.describe(found.stack))
+            self.stacks.execute_change_set(change_set, token, keep=keep)
         elif found.status != "EXECUTED":
             raise ChangeSetRefused(
                 f"The change set can no longer be executed: {found.reason or found.status}",

@@ -22,7 +22,6 @@ from lifecycle.core.stack import (
     dangers,
     decide_on,
     disagreement,
-    keeps_what_worked,
     machine_parameters,
     present_parameters,
     present_tags,
@@ -99,7 +98,6 @@ class Planner:
             stack=stack,
             name=name,
             create=decision.action is StackAction.CREATE,
-            keep=keeps_what_worked(found),
             template_url=store_template(self.artifacts, _effective(template, print_.parameters)),
             parameters=print_.parameters,
             tags=stack_tags(
