@@ -13,7 +13,7 @@ TEST := $(call stamp,test,local test)
 LINT := $(call stamp,lint,local test lint)
 PYTEST := $(PYTHON) -m pytest
 
-.PHONY: help demo up down status health scale plan test test-all test-unit lint checkov format generate lock build validate preflight bench clean
+.PHONY: help demo up down status health scale plan test test-all coverage test-unit lint checkov format generate lock build validate preflight bench clean
 
 help: ## Show this list
 	@printf '%s\n\n' 'Camunda 8 on Amazon ECS: provision, scale, watch, remove. Start with: make demo'
@@ -41,16 +41,19 @@ scale: $(LOCAL) ## Scale the brokers of a cluster: make scale N=4
 plan: $(LOCAL) ## Tell what scaling would do, and change nothing: make plan N=4
 	@$(PYTHON) -m tools.scale plan $(N) $(ARGS)
 
-# What starts no processes uses every processor. What does starts few enough that two run side by side,
-# each module on addresses of its own; the longest come first.
+# What starts no processes uses every processor. What does runs two modules side by side, each on
+# addresses of its own, those that take longest first.
 SHORT := tests/unit tests/property tests/statemachines
 WHOLE := tests/e2e tests/integration tests/contract
 test: $(TEST) ## Run the tests, PostgreSQL and the embedded AWS included
-	@$(PYTEST) -n auto --cov --cov-report= $(SHORT) $(ARGS)
-	@$(PYTEST) -n 2 --dist loadfile --cov --cov-append --cov-report=term:skip-covered $(WHOLE) $(ARGS)
+	@$(PYTEST) -n auto $(SHORT) $(ARGS)
+	@$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder $(WHOLE) $(ARGS)
 
 test-all: $(TEST) ## The same with the long paths: what takes minutes more and rarely fails alone
 	@$(MAKE) test ARGS="--long $(ARGS)"
+
+coverage: $(TEST) ## Show what the tests without processes cover; it takes twice their time
+	@$(PYTEST) -n auto --cov --cov-report=term:skip-covered $(SHORT) $(ARGS)
 
 test-unit: $(TEST) ## Run the tests that need neither network nor processes
 	@$(PYTEST) -n auto tests/unit tests/property $(ARGS)
