@@ -557,11 +557,15 @@ def test_an_update_that_keeps_what_worked_replaces_nothing_and_is_stuck(stack: T
     assert stack.task() != before
 
 
-def test_an_update_that_rolls_back_may_replace(stack: TaskStack) -> None:
+def test_an_update_that_rolls_back_may_replace_and_takes_away_what_it_replaced(
+    stack: TaskStack, here: Instance
+) -> None:
     before = stack.task()
     stack.change("two", "ROLLBACK")
     assert stack.status() == "UPDATE_COMPLETE"
     assert stack.task() != before
+    revision = here.client("ecs").describe_task_definition(taskDefinition=before)
+    assert revision["taskDefinition"]["status"] == "INACTIVE"
 
 
 def test_a_stack_that_was_never_complete_is_removed_by_its_roll_back(here: Instance) -> None:
