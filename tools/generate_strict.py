@@ -17,8 +17,8 @@ shows is not mended yet; an expected failure in the tests turns it on.
 
 _NATIVE = (
     ("API Gateway answers 403 outside its stage", "tests/e2e/test_api.py"),
-    (("S3's names are lower-cased and cut at their greatest length (AWS cuts the stack's part at about"
-            " 36 characters already)"), "tests/unit/local/test_physical_names.py"),
+    (("S3's names are lower-cased and cut at their greatest length (AWS cuts the stack's part at"
+      " about 36 characters already)"), "tests/unit/local/test_physical_names.py"),
     ("Health checks under the service's grace; a task they stop is `ServiceSchedulerInitiated`",
      "tests/integration/test_fargate_tasks.py"),
     (("The circuit breaker's threshold is half of the count, 3 for up to six tasks, and counts"
