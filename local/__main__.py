@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -82,7 +83,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--keep", action="store_true", default=environment.get("KEEP") == "1")
     parser.add_argument("--debug", action="store_true")
     options = parser.parse_args()
-    # A default of the environment, at which argparse does not look.
+    # Defaults of the environment, at which argparse does not look.
+    if not re.fullmatch(r"127\.([1-9]\d?|1\d\d|2[0-4]\d|25[0-4])", options.block):
+        parser.error(f"BLOCK is {options.block!r}; 127.1 to 127.254 are allowed")
     if options.command in {"up", "demo"} and not options.input.is_file():
         parser.error(f"INPUT is {str(options.input)!r}; there is no such file (see events/)")
     return options

@@ -25,13 +25,23 @@ class InstanceError(Exception):
 
 
 def running(instance: Instance) -> ProcessRecord | None:
-    """Give the process that hosts `instance`, if it runs."""
+    """Give the process that hosts `instance`, if it runs.
+
+    Raises InstanceError if what runs there has other addresses than `instance`.
+    """
     try:
         content = json.loads(instance.config.instance_file.read_text())
     except FileNotFoundError:
         return None
     record = ProcessRecord("aws", content["pid"], content["started"])
-    return record if record.alive() else None
+    if not record.alive():
+        return None
+    if content["endpoint"] != instance.config.aws_endpoint:
+        raise InstanceError(
+            f"the instance in {instance.config.root} serves {content['endpoint']}, not"
+            f" {instance.config.aws_endpoint}: leave out BLOCK, or `make down` first"
+        )
+    return record
 
 
 def start(

@@ -58,6 +58,8 @@ def test_the_region_is_taken_where_the_message_tells_to_set_it(
     ("variable", "value", "said"),
     [
         ("INPUT", "events/nope.json", "there is no such file"),
+        ("BLOCK", "300.1", "BLOCK is '300.1'; 127.1 to 127.254 are allowed"),
+        ("BLOCK", "127.255", "BLOCK is '127.255'; 127.1 to 127.254 are allowed"),
     ],
 )
 def test_a_wrong_setting_is_told_before_anything_starts(

@@ -163,12 +163,8 @@ class CloudFormationStacks:
         """Begin to roll a failed update back with the role it was made with."""
         try:
             self._api.rollback_stack(StackName=name, ClientRequestToken=token)
-        except self._api.exceptions.ClientError as error:
-            # Another call was quicker: it rolls back, or is rolled back already.
-            if error_code(error) != "ValidationError" or "current stack" not in error_message(
-                error
-            ):
-                raise
+        except self._api.exceptions.TokenAlreadyExistsException:
+            return  # the answer to the first call was lost
 
     def protect(self, name: str, policy: str) -> None:
         """Turn termination protection on and set the stack policy (JSON)."""

@@ -1,0 +1,33 @@
+"""Which instance runs under a root, and on which addresses."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from local.component import Instance
+from local.config import LocalConfig
+from local.instance import InstanceError, running
+from local.names import replace_json
+from local.processes import start_time
+
+
+def written(root: Path, endpoint: str, pid: int) -> None:
+    content = {"pid": pid, "started": start_time(pid) or 0, "endpoint": endpoint}
+    replace_json(LocalConfig(root).instance_file, content)
+
+
+def test_what_runs_on_other_addresses_is_refused(tmp_path: Path) -> None:
+    written(tmp_path, "http://127.41.0.1:4566", os.getpid())
+    found = running(Instance.of(LocalConfig(tmp_path)))
+    assert found is not None
+    assert found.pid == os.getpid()
+    with pytest.raises(InstanceError, match=r"serves http://127\.41\.0\.1:4566, not .*127\.42"):
+        running(Instance.of(LocalConfig(tmp_path, "127.42")))
+
+
+def test_what_ended_is_no_instance(tmp_path: Path) -> None:
+    written(tmp_path, "http://127.41.0.1:4566", 2**22 + 1)
+    assert running(Instance.of(LocalConfig(tmp_path, "127.42"))) is None
