@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from local.component import Instance
 
 PENDING: Final[Mapping[str, str]] = {
-    "asynchronous-invocation": "an event that fails three times is gone, without an alarm",
-    "capacity-missing": "scaling out gives up after two refused placements",
-    "iam-login-settles": "one refused IAM login ends provisioning",
-    "initial-targets": "a start does not wait for the brokers' targets",
-    "namespace-in-use": "a teardown does not repeat the deletion of a namespace",
-    "retained-names": "the control stack's own log group stops its next deployment",
-    "sleeping-functions": "no retry of ours lasts until a function in the VPC is awake",
-    "state-size": "a health check of a large cluster carries everything that was seen",
+    "asynchronous-invocation": "Lambda drops an event after three failed tries, and no alarm fires",
+    "capacity-missing": "the scale machine fails after two failed placements",
+    "iam-login-settles": "SeedDatabase fails at the first refused IAM login",
+    "initial-targets": "the start does not wait for the brokers' targets",
+    "namespace-in-use": "the teardown machine does not retry the deletion of a namespace",
+    "retained-names": "the log group of the state machines has a fixed name and is retained",
+    "sleeping-functions": "no Retry lasts until Lambda has recreated the network interfaces",
+    "state-size": "the health check of a large cluster passes its whole observation between states",
 }
 """Rules that are off, by name: which fault of ours is not mended yet."""
 

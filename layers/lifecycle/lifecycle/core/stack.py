@@ -208,12 +208,12 @@ def decide_on(stack: Stack | None, control_stack: str, cluster: str) -> StackDec
     if is_half_made(stack):
         return StackDecision(
             StackAction.UPDATE,
-            "Its creation stopped half-way; what worked was kept and is continued from.",
+            "Its creation failed; what was completed was kept, and an update continues it.",
         )
     if stack.status == "UPDATE_FAILED":
         return StackDecision(
             StackAction.ROLL_BACK,
-            "An update stopped half-way; CloudFormation takes no other before it is rolled back.",
+            "An update failed with rollback disabled; CloudFormation requires RollbackStack first.",
         )
     if stack.status in _SETTLED:
         return StackDecision(StackAction.UPDATE, f"The stack is in {stack.status}.")
@@ -271,14 +271,14 @@ def refuse_unfinished(stack: Stack | None, change_set: ChangeSet) -> None:
         return
     if change_set.status == "EMPTY":
         raise CreationIncomplete(
-            f"The creation of stack {stack.name} stopped half-way{_because(stack.reason)}, and "
-            "CloudFormation finds nothing to continue with."
+            f"The creation of stack {stack.name} failed{_because(stack.reason)}, and "
+            "CloudFormation returns an empty change set for it."
         )
     replaced = [change.logical_id for change in change_set.changes if change.replacement == "True"]
     if replaced:
         raise ChangeSetRefused(
-            f"The creation of stack {stack.name} stopped half-way, and CloudFormation replaces "
-            f"nothing in such a stack: {', '.join(sorted(replaced))}.",
+            f"The creation of stack {stack.name} failed, and until it completes CloudFormation "
+            f"does not replace {', '.join(sorted(replaced))}.",
             next_step="Nothing was changed. Leave out the parameters that lead to this, or tear "
             "the cluster down, which never ran, and provision it anew.",
         )
