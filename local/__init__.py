@@ -1,4 +1,4 @@
-"""The application on one machine: an embedded AWS, fake brokers, a real PostgreSQL. Linux only."""
+"""The application on one machine: embedded AWS, its own brokers, a real PostgreSQL. Linux only."""
 
 import sys
 from pathlib import Path

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import secrets
-import time
 from typing import TYPE_CHECKING, Any
 
-from local.aws.emulator import iam, lambda_svc, responses, sts
+from local.aws.emulator import lambda_svc
 from local.aws.lambda_pool import (
     WORKER_LIFETIME_SECONDS,
     Function,
     LambdaPool,
     PoolExhaustedError,
 )
-from local.config import ACCOUNT_ID, REGION
+from local.aws.sessions import open_session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,30 +49,7 @@ def role_credentials(function: Function) -> Mapping[str, str]:
 
     Raises PermissionError if the role does not trust Lambda: AWS refuses such a function.
     """
-    name = function.role.rpartition("/")[2]
-    with responses.request_scope(ACCOUNT_ID, REGION):
-        role = iam.roles.get(name)
-    if role is None or "lambda.amazonaws.com" not in json.dumps(role["AssumeRolePolicyDocument"]):
-        raise PermissionError(f"the role {function.role} cannot be assumed by Lambda")
-    access_key = f"ASIA{secrets.token_hex(8).upper()}"
-    secret, token = secrets.token_hex(20), secrets.token_hex(64)
-    sts.register_session(
-        access_key,
-        {
-            "Arn": f"arn:aws:sts::{ACCOUNT_ID}:assumed-role/{name}/{function.name}",
-            "UserId": f"{role['RoleId']}:{function.name}",
-            "AccountId": ACCOUNT_ID,
-            "PrincipalType": "AssumedRole",
-            "SecretAccessKey": secret,
-            "SessionToken": token,
-            "Expiration": time.time() + SESSION_SECONDS,
-        },
-    )
-    return {
-        "AWS_ACCESS_KEY_ID": access_key,
-        "AWS_SECRET_ACCESS_KEY": secret,
-        "AWS_SESSION_TOKEN": token,
-    }
+    return open_session(function.role, "lambda.amazonaws.com", function.name, SESSION_SECONDS)
 
 
 def _function(record: dict[str, Any], config: dict[str, Any]) -> Function:

@@ -6,7 +6,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from local.config import REPOSITORY
 
@@ -35,9 +35,14 @@ class ContainerStart:
     environment: Mapping[str, str]
     """Declared variables and secrets, as ECS would hand them over."""
     address: str
-    node_id: int | None
-    storage: Path
-    """Directory of the file system that all tasks of the service share."""
+    memory: int
+    """Memory of the task, in MiB."""
+    credentials: Mapping[str, str]
+    """Session of the task's role and the endpoint of the AWS that it belongs to."""
+    names_file: Path
+    """What stands in for the VPC's name resolution."""
+    home: Path
+    """Directory of the task."""
     volumes: Mapping[str, Path]
     """Directory of each mount point, by its path inside the container."""
     service_connect_file: Path
@@ -49,19 +54,11 @@ class Launch:
 
     command: list[str]
     environment: dict[str, str]
-    note: str = ""
-    """Line for the container's log that says what is different here."""
 
 
 def repository(image: str) -> str:
     """Last part of an image's name: `camunda` of `registry/camunda/camunda:8.9.16`."""
     return image.partition("@")[0].rsplit("/", 1)[-1].partition(":")[0]
-
-
-def takes_node_id(container: Mapping[str, Any]) -> bool:
-    """Brokers do: the stand-in for the S3 node-id provider is the supervisor."""
-    broker = repository(container["image"]) in ORCHESTRATION_IMAGES
-    return broker and bool(container.get("essential", True))
 
 
 def launch(start: ContainerStart) -> Launch:
@@ -70,7 +67,7 @@ def launch(start: ContainerStart) -> Launch:
     if start.entry_point:
         return _script(start)
     if name in ORCHESTRATION_IMAGES:
-        return _fake_broker(start)
+        return _broker(start)
     if name in CONNECTORS_IMAGES:
         return _module("local.connectors", ["--address", start.address], start)
     raise CannotStartError(
@@ -80,43 +77,37 @@ def launch(start: ContainerStart) -> Launch:
     )
 
 
-def _fake_broker(start: ContainerStart) -> Launch:
-    environment = start.environment
+def _broker(start: ContainerStart) -> Launch:
+    """Start the local broker with the container's environment as it is.
+
+    Only paths of its mount points are those of this machine; the image's tag is the version.
+    """
     arguments = {
+        "--version": start.image.partition("@")[0].rpartition(":")[2],
         "--address": start.address,
-        "--node-id": str(_node_id(start)),
-        "--cluster-size": environment.get("CAMUNDA_CLUSTER_SIZE", "1"),
-        "--partitions": environment.get("CAMUNDA_CLUSTER_PARTITIONCOUNT", "1"),
-        "--replication-factor": environment.get("CAMUNDA_CLUSTER_REPLICATIONFACTOR", "1"),
-        "--state-dir": str(start.storage / "fake-cluster"),
+        "--memory": str(start.memory),
+        "--names": str(start.names_file),
     }
-    flat = [part for pair in arguments.items() for part in pair]
-    module = _module("local.fake_broker", flat, start)
-    return Launch(module.command, module.environment, f"node id {start.node_id}, fake broker")
+    module = _module("local.broker", [part for pair in arguments.items() for part in pair], start)
+    return Launch(module.command, module.environment | dict(start.credentials))
 
 
 def _script(start: ContainerStart) -> Launch:
     """Run the container's own command, with its mount points moved to where they are here."""
-
-    def moved(text: str) -> str:
-        for inside, outside in start.volumes.items():
-            text = text.replace(inside, str(outside))
-        return text
-
-    executable, *arguments = [moved(part) for part in (*start.entry_point, *start.command)]
+    executable, *arguments = [_moved(part, start) for part in (*start.entry_point, *start.command)]
     for directory in ("", "/bin", "/usr/bin"):
         found = Path(directory) / executable
         if found.is_absolute() and os.access(found, os.X_OK):
-            environment = {name: moved(value) for name, value in start.environment.items()}
+            environment = _environment(start)
             environment[ADDRESS_VARIABLE] = start.address
-            return Launch([str(found), *arguments], _bare(start.storage) | environment)
+            return Launch([str(found), *arguments], _bare(start.home) | environment)
     raise CannotStartError(
         f"CannotStartContainerError: exec: {executable}: executable file not found on this machine"
     )
 
 
 def _module(name: str, arguments: list[str], start: ContainerStart) -> Launch:
-    environment = _bare(start.storage) | dict(start.environment)
+    environment = _bare(start.home) | _environment(start)
     environment["PYTHONPATH"] = str(REPOSITORY)
     environment[SERVICE_CONNECT_VARIABLE] = str(start.service_connect_file)
     return Launch([sys.executable, "-m", name, *arguments], environment)
@@ -126,7 +117,11 @@ def _bare(home: Path) -> dict[str, str]:
     return {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(home), "LANG": "C.UTF-8"}
 
 
-def _node_id(start: ContainerStart) -> int:
-    if start.node_id is None:
-        raise CannotStartError("CannotStartContainerError: a broker needs a node id")
-    return start.node_id
+def _environment(start: ContainerStart) -> dict[str, str]:
+    return {name: _moved(value, start) for name, value in start.environment.items()}
+
+
+def _moved(text: str, start: ContainerStart) -> str:
+    for inside, outside in start.volumes.items():
+        text = text.replace(inside, str(outside))
+    return text

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
 _BREAKER_PERCENT = 50
 _BREAKER_LEAST = 3
@@ -133,6 +134,9 @@ def settled(service: ServiceView) -> bool:
     )
 
 
-def free_node_id(taken: Collection[int], leases: int) -> int | None:
-    """Give the lowest node id from 0 to `leases` - 1 that nobody holds; None if all are held."""
-    return next((number for number in range(leases) if number not in taken), None)
+def node_id_told(file: Path) -> int | None:
+    """Give the node id that a task's process has written; None while it has none."""
+    try:
+        return int(file.read_text())
+    except (FileNotFoundError, ValueError):
+        return None

@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from local.aws.emulator import ecs, responses
+from local.aws.sessions import open_session
 from local.aws.strict import Strictness, capacity_missing, service_connect, task_roles
 from local.config import ACCOUNT_ID, REGION
 from local.fargate import registration, scheduling
 from local.fargate.health import parse_check
 from local.fargate.logs import LogShipper, NoLogStreamError, awslogs
-from local.fargate.programs import CannotStartError, ContainerStart, launch, takes_node_id
+from local.fargate.programs import CannotStartError, ContainerStart, launch
 from local.fargate.task import (
     STARTING,
     Container,
@@ -48,6 +49,10 @@ _TICK = 0.1
 _HELPERS = 16
 _KEPT_EVENTS = 100
 _ADDRESSES = 240
+# A task's session on AWS is renewed for as long as it runs.
+_SESSION_SECONDS = 30 * 86400.0
+NODE_ID_FILE = "node-id"
+"""In a task's directory, written by a process that has taken a node id: for people and tests."""
 # AWS shows a stopped task for an hour.
 _KEPT_STOPPED = 3600.0
 
@@ -195,7 +200,7 @@ class Supervisor:
                 _event(service, f"registered 1 targets in (target-group {group})", now)
 
     def _start(self, service: Record, task: Task, container: Container, now: float) -> None:
-        """Show the container as running; its process follows at once or with its node id."""
+        """Show the container as running, and start its process."""
         target = awslogs(container.definition, task.id)
         container.log.parent.mkdir(parents=True, exist_ok=True)
         if target:
@@ -207,28 +212,9 @@ class Supervisor:
                 _say(container, f"health check {check.get('command')} cannot be asked here")
         container.record["lastStatus"] = "RUNNING"
         container.started_at = now
-        waits = takes_node_id(container.definition)
-        if waits and not self._assign_node_id(service, task, container):
-            held = sorted(self._held(service))
-            _say(container, f"waiting for a node id: {held} are held by other tasks")
-            return
-        self._spawn(service, task, container)
+        self._spawn(task, container)
 
-    def _assign_node_id(self, service: Record, task: Task, container: Container) -> bool:
-        bootstrap = environment_of(container.definition).get("CAMUNDA_CLUSTER_SIZE", "1")
-        leases = max(int(bootstrap), service["desiredCount"])
-        task.node_id = scheduling.free_node_id(self._held(service), leases)
-        return task.node_id is not None
-
-    def _held(self, service: Record) -> set[int]:
-        """Node ids of tasks whose processes are not gone yet, whatever ECS calls them."""
-        return {
-            task.node_id
-            for task in self._of(service)
-            if task.node_id is not None and task.status != "STOPPED"
-        }
-
-    def _spawn(self, service: Record, task: Task, container: Container) -> None:
+    def _spawn(self, task: Task, container: Container) -> None:
         volumes = {
             mount["containerPath"]: self._volume(task, mount["sourceVolume"])
             for mount in container.definition.get("mountPoints") or []
@@ -241,14 +227,14 @@ class Supervisor:
                 command=tuple(container.definition.get("command") or ()),
                 environment=environment_of(container.definition),
                 address=task.address,
-                node_id=task.node_id,
-                storage=self._storage(service, task),
+                memory=int(task.definition.get("memory") or 0),
+                credentials=self._credentials(task),
+                names_file=self._instance.config.names_file,
+                home=task.directory,
                 volumes=volumes,
                 service_connect_file=names,
             )
         )
-        if program.note:
-            _say(container, program.note)
         replace_json(names, service_connect.seen(task.connect, task.deployed, self._endpoints()))
         container.process = self._instance.processes.spawn(
             f"task {task.id[:8]} {container.name}",
@@ -267,20 +253,26 @@ class Supervisor:
         directory.mkdir(parents=True, exist_ok=True)
         return directory
 
-    def _storage(self, service: Record, task: Task) -> Path:
-        """Directory that all tasks of the service share: its EFS, if it has one."""
-        for volume in task.definition.get("volumes") or []:
-            if volume.get("efsVolumeConfiguration"):
-                return self._volume(task, volume["name"])
-        directory = self._root / "services" / str(service["_uid"])
-        directory.mkdir(parents=True, exist_ok=True)
-        return directory
+    def _credentials(self, task: Task) -> dict[str, str]:
+        """Give what ECS's credential endpoint gives a task: a session of its role."""
+        role = task.definition.get("taskRoleArn")
+        if not role:
+            return {}
+        try:
+            session = open_session(role, "ecs-tasks.amazonaws.com", task.id, _SESSION_SECONDS)
+        except PermissionError as error:
+            raise CannotStartError(f"ECS was unable to assume the role '{role}'") from error
+        return {
+            **session,
+            "AWS_ENDPOINT_URL": self._instance.config.aws_endpoint,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
 
     def _watch(self, service: Record, task: Task, now: float) -> None:
+        task.node_id = scheduling.node_id_told(task.directory / NODE_ID_FILE)
         for container in task.containers:
-            waiting = container.process is None and container.record["lastStatus"] == "RUNNING"
-            if waiting and self._assign_node_id(service, task, container):
-                self._spawn(service, task, container)
             self._ask(container, now)
         self._note_exits(task)
         task.refresh_health()

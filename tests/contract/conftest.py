@@ -4,25 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
-from lifecycle.adapters.management_simulation import Dialect
 
-from tests.contract.subjects import Fake, Live, OverHttp, Recorded, Subject, Twin
+from tests.contract.subjects import Live, OverHttp, Recorded, Subject, Twin
+from tests.support.blocks import block
+from tests.support.brokers import Leases
+
+if TYPE_CHECKING:
+    from local.broker.configuration import Dialect
 
 RECORDED = ["recorded-8.6"]
 TWINS = ["twin-8.6", "twin-8.9"]
-LIVE = ["fake-8.6", "fake-8.9"]
+LIVE = ["broker-8.9", "broker-8.10"]
+
+
+@pytest.fixture(scope="session")
+def leases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Leases]:
+    """The S3 in which all local brokers of the contract have their node ids."""
+    made = Leases(tmp_path_factory.mktemp("leases"), block("contract"))
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")
-def at_rest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Subject]]:
+def at_rest(
+    tmp_path_factory: pytest.TempPathFactory, leases: Leases
+) -> Iterator[Callable[[str], Subject]]:
     """Subjects that no case changes, each made once."""
     made: dict[str, Subject] = {}
 
     def give(name: str) -> Subject:
         if name not in made:
-            made[name] = _subject(name, tmp_path_factory.mktemp(name))
+            made[name] = _subject(name, tmp_path_factory.mktemp(name), leases)
             made[name].turn_to("fresh")
         return made[name]
 
@@ -54,20 +69,19 @@ def quiet_live(request: pytest.FixtureRequest, at_rest: Callable[[str], Subject]
 
 
 @pytest.fixture(params=[*RECORDED, *TWINS, *LIVE])
-def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
+def cluster(request: pytest.FixtureRequest, tmp_path: Path, leases: Leases) -> Iterator[Subject]:
     """A cluster that the case may change."""
-    subject = _subject(request.param, tmp_path)
+    subject = _subject(request.param, tmp_path, leases)
     yield subject
     subject.close()
 
 
-def _subject(name: str, directory: Path) -> Subject:
+def _subject(name: str, directory: Path, leases: Leases) -> Subject:
     kind, _, dialect = name.partition("-")
-    chosen: Dialect = "8.6" if dialect == "8.6" else "8.9"
     match kind:
         case "recorded":
             return Recorded()
         case "twin":
-            return Twin(chosen)
+            return Twin(cast("Dialect", dialect))
         case _:
-            return Fake(chosen, directory)
+            return Live(cast("Dialect", dialect), directory, leases)

@@ -1,4 +1,4 @@
-"""What the contract is tried on: recordings of real brokers, the in-memory twin, fake brokers.
+"""What the contract is tried on: recordings of real brokers, the in-memory twin, local brokers.
 
 A subject is a cluster of `size` brokers with `partitions` and `replication_factor`; a case leaves
 it as it was. `turn_to` names what a recording has to show next; the others really do it.
@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import signal
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lifecycle.adapters import wire
 from lifecycle.adapters.management import MANAGEMENT_PORT, REST_PORT, HttpManagement
-from lifecycle.adapters.management_memory import InMemoryManagement
-from lifecycle.adapters.management_simulation import Dialect, SimulatedCluster
 from lifecycle.core.topology import formation
 from lifecycle.errors import ManagementUnavailable
 
-from local.processes import Process, Processes
 from tests.contract.replay import Replay
+from tests.fakes.management_memory import InMemoryManagement
+from tests.fakes.management_simulation import Dialect, SimulatedCluster
 from tests.support.blocks import block
+from tests.support.brokers import Brokers, Leases
 
 if TYPE_CHECKING:
     from lifecycle.ports import ManagementApi
@@ -60,12 +57,14 @@ class OverHttp:
 
     def __init__(self) -> None:
         self._cluster = next(_numbers)
-        self.api: ManagementApi = HttpManagement(
-            "brokers.test", resolve=lambda *_: tuple(map(self.address, self.running()))
-        )
+        self.api: ManagementApi = HttpManagement("brokers.test", resolve=lambda *_: self.serving())
 
     def running(self) -> list[int]:
         return list(range(self.size))
+
+    def serving(self) -> tuple[str, ...]:
+        """Addresses of all that runs."""
+        return tuple(map(self.address, self.running()))
 
     def address(self, node: int) -> str:
         return f"{_BLOCK}.{self._cluster % 250}.{10 + node}"
@@ -128,75 +127,49 @@ class Recorded(OverHttp):
 
 
 class Live(OverHttp):
-    """Broker processes; they die with the tests."""
+    """Local brokers; they die with the tests."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, dialect: Dialect, directory: Path, leases: Leases) -> None:
         super().__init__()
-        self._directory = directory
-        self._children = Processes(directory / "processes.json")
-        self._brokers: dict[int, Process] = {}
+        self.dialect = dialect
+        self._brokers = Brokers(
+            directory,
+            f"{_BLOCK}.{100 + self._cluster % 100}",
+            leases,
+            version={"8.9": "8.9.16", "8.10": "8.10.0"}[dialect],
+            environment={"CAMUNDA_SECURITY_AUTHENTICATION_UNPROTECTEDAPI": "true"},
+        )
+        for task in range(self.size):
+            self._brokers.start(task)
+        if not self.until(lambda: is_formed(self), 40):
+            logs = [self._brokers.log(task) for task in range(self.size)]
+            self.close()
+            raise RuntimeError(f"no cluster: {logs}")
 
     def running(self) -> list[int]:
-        return sorted(node for node, broker in self._brokers.items() if broker.poll() is None)
+        return sorted(self._brokers.tasks)
+
+    def serving(self) -> tuple[str, ...]:
+        return tuple(map(self._brokers.address, self.running()))
+
+    def address(self, node: int) -> str:
+        """Address of the broker with this node id; of a task of this number, while it has none."""
+        tasks = [task for task in self._brokers.tasks if self._brokers.node_id(task) == node]
+        return self._brokers.address(tasks[0] if tasks else node)
 
     def turn_to(self, scenario: str) -> None:
         pass
 
     def start_broker(self, node: int) -> None:
-        command, environment = self.program(node)
-        self._brokers[node] = self._children.spawn(
-            f"broker-{node}",
-            command,
-            environment=environment,
-            log=self._directory / f"node-{node}.log",
-            directory=REPOSITORY,
-        )
-
-    def program(self, node: int) -> tuple[list[str], dict[str, str]]:
-        """Command and environment of a broker."""
-        raise NotImplementedError
+        self._brokers.start(node if node not in self._brokers.tasks else max(self.running()) + 1)
 
     def kill_broker(self, node: int) -> None:
-        broker = self._brokers.pop(node)
-        if broker.poll() is None:
-            os.kill(broker.pid, signal.SIGKILL)
-        broker.wait()
-
-    def form(self, seconds: float) -> None:
-        """Start all brokers and wait until the cluster is formed."""
-        for node in range(self.size):
-            self.start_broker(node)
-        if not self.until(lambda: is_formed(self), seconds):
-            self.close()
-            message = f"no cluster within {seconds} s; see the logs in {self._directory}"
-            raise RuntimeError(message)
+        tasks = [task for task in self._brokers.tasks if self._brokers.node_id(task) == node]
+        for task in tasks or [node]:
+            self._brokers.kill(task)
 
     def close(self) -> None:
-        for node in list(self._brokers):
-            self.kill_broker(node)
-
-
-class Fake(Live):
-    def __init__(self, dialect: Dialect, directory: Path) -> None:
-        super().__init__(directory)
-        self.dialect = dialect
-        self.form(20)
-
-    def program(self, node: int) -> tuple[list[str], dict[str, str]]:
-        arguments = {
-            "--address": self.address(node),
-            "--node-id": node,
-            "--cluster-size": self.size,
-            "--partitions": self.partitions,
-            "--replication-factor": self.replication_factor,
-            "--state-dir": self._directory / "state",
-            "--dialect": self.dialect,
-            "--start-seconds": 0.2,
-            "--step-seconds": 0.05,
-            "--failure-seconds": 2,
-        }
-        flat = [str(part) for pair in arguments.items() for part in pair]
-        return [sys.executable, "-m", "local.fake_broker", *flat], {}
+        self._brokers.close()
 
 
 class Twin:

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from lifecycle.adapters.management_simulation import Member, Replica, SimulatedCluster
 
 from tests.contract.replay import RECORDINGS
+from tests.fakes.management_simulation import Member, Replica, SimulatedCluster
 
 pytestmark = pytest.mark.contract
 

@@ -178,7 +178,7 @@ def _kill_broker_of(ecs: Any, cluster: str, tasks: list[str]) -> bool:
                 command = (directory / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if address and b"local.fake_broker" in command and address.encode() in command:
+            if address and b"local.broker" in command and address.encode() in command:
                 os.kill(int(directory.name), signal.SIGKILL)
                 return True
     return False

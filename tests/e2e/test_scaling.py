@@ -1,7 +1,7 @@
 """Scaling as a user meets it: out and in, refused, aborted, raced, under hostile scale-in.
 
-With the project's fake brokers, which scale as 8.9 does: a task without a lease hangs, a broker
-that lost its own exits; ECS stops the lowest unprotected broker.
+A task without a lease waits, a broker that lost its own exits; ECS stops the lowest unprotected
+broker.
 """
 
 from __future__ import annotations

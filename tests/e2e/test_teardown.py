@@ -1,6 +1,6 @@
 """Removing clusters on the embedded AWS: what stays, what goes, what is refused, what is told.
 
-With the project's fake brokers, databases and buckets that are really there.
+With brokers, databases and buckets that are really there.
 """
 
 from __future__ import annotations

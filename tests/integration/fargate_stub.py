@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -9,9 +10,12 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import IO
 
 ADDRESS = os.environ["TASK_ADDRESS"]
 START = time.monotonic()
+HELD: list[IO[str]] = []
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -52,8 +56,26 @@ class Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
 
+def take_node_id() -> None:
+    """Hold the lowest node id that is free, as a broker does; wait without a port until one is."""
+    while True:
+        for number in range(int(os.environ["TAKES_NODE_ID"])):
+            lock = (Path(os.environ["NODE_IDS"]) / f"{number}.lock").open("w")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                lock.close()
+                continue
+            HELD.append(lock)
+            Path("node-id").write_text(str(number))
+            return
+        time.sleep(0.05)
+
+
 def main() -> None:
     print("stub says hello", flush=True)  # noqa: T201
+    if "TAKES_NODE_ID" in os.environ:
+        take_node_id()
     ignore = "IGNORE_SIGTERM" in os.environ
     signal.signal(signal.SIGTERM, signal.SIG_IGN if ignore else lambda *_: sys.exit(0))
     for port in (8080, 9600, 26500):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,7 +47,10 @@ class World:
 
     def define(self, family: str, **container: Any) -> str:
         """Register a task definition; the container is a broker's, but for its command."""
-        environment = container.pop("environment", {}) | {"CAMUNDA_CLUSTER_SIZE": "3"}
+        ids = Path(tempfile.mkdtemp(dir=self.instance.config.root))
+        environment = {"TAKES_NODE_ID": "9", "NODE_IDS": str(ids)} | container.pop(
+            "environment", {}
+        )
         definition = {
             "name": "main",
             "image": "camunda/camunda:8.9.16",
@@ -110,8 +114,14 @@ class World:
         return {one["taskArn"]: one for one in listed}
 
     def node_ids(self, name: str) -> dict[int, dict[str, Any]]:
-        known = self.known()
-        return {known[one["taskArn"]]["nodeId"]: one for one in self.tasks(name)}
+        """Tasks by node id, once all of them have one."""
+
+        def found() -> dict[int | None, dict[str, Any]]:
+            known = self.known()
+            return {known.get(one["taskArn"], {}).get("nodeId"): one for one in self.tasks(name)}
+
+        eventually(lambda: None not in found())
+        return {node: task for node, task in found().items() if node is not None}
 
     def remove(self, name: str) -> None:
         self.ecs.delete_service(cluster="c", service=name, force=True)

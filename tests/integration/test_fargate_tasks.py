@@ -399,8 +399,8 @@ def test_a_rolling_deployment_keeps_two_of_three(world: World, name: str) -> Non
 
 
 def test_a_task_without_a_free_node_id_runs_but_waits(world: World, name: str) -> None:
-    world.define("plain")
-    world.create(name, "plain", 3)
+    world.define("three", environment={"TAKES_NODE_ID": "3"})
+    world.create(name, "three", 3)
     eventually(lambda: world.rollout(name) == "COMPLETED")
     # Room above the desired count: the fourth task finds all three ids taken.
     world.ecs.update_service(
@@ -412,7 +412,7 @@ def test_a_task_without_a_free_node_id_runs_but_waits(world: World, name: str) -
     world.ecs.update_service(cluster="c", service=name, forceNewDeployment=True)
     eventually(
         lambda: any(
-            one["status"] == "RUNNING" and one["nodeId"] is None and not one["pids"]
+            one["status"] == "RUNNING" and one["nodeId"] is None and one["pids"]
             for one in world.known().values()
             if one["taskArn"] not in before
         )
@@ -598,7 +598,7 @@ def test_a_revision_that_was_deregistered_is_kept_but_not_taken_up(world: World,
 
 
 def test_connectors_wait_for_the_brokers_behind_their_alias(world: World, name: str) -> None:
-    world.define("fakes", entryPoint=[], environment={"CAMUNDA_CLUSTER_PARTITIONCOUNT": "1"})
+    world.define("fakes")
     world.define(
         "connectors",
         entryPoint=[],

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lifecycle.adapters.management_simulation import Dialect, SimulatedCluster
 from lifecycle.core.topology import (
     ChangeStatus,
     ClusterConfiguration,
@@ -25,6 +24,8 @@ from lifecycle.core.topology import (
     topology_table,
 )
 from lifecycle.errors import UnreadableAnswer
+
+from tests.fakes.management_simulation import Dialect, SimulatedCluster
 
 pytestmark = pytest.mark.property
 

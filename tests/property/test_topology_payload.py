@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lifecycle.adapters.management_simulation import SimulatedCluster
 from lifecycle.core.topology import (
     ClusterConfiguration,
     read_configuration,
@@ -21,6 +20,8 @@ from lifecycle.core.topology_payload import (
     planned_change_payload,
     topology_payload,
 )
+
+from tests.fakes.management_simulation import SimulatedCluster
 
 pytestmark = pytest.mark.property
 

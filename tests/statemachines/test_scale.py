@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
-from lifecycle.adapters.management_simulation import Member
 from lifecycle.core.services import Deployment
 from lifecycle.errors import AwsUnavailable, ManagementAmbiguous
 from lifecycle.settings import Settings
 
+from tests.fakes.management_simulation import Member
 from tests.statemachines.engine import Control, Function, Result, load_handler, run
 from tests.support.scaling import ScalingWorld, scale_operation
 from tests.support.world import CONTROL
@@ -264,7 +264,7 @@ class TestRefusals:
         self, scale: Scale, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         versions = {"8.6": "8.9.0-alpha3", "8.9": "8.9.0-alpha3"}
-        monkeypatch.setattr("lifecycle.adapters.management_simulation.VERSIONS", versions)
+        monkeypatch.setattr("tests.fakes.management_simulation.VERSIONS", versions)
         result = refused(scale, 4, "version can scale")
         assert "8.9.0-alpha3" in result.cause
 

@@ -12,8 +12,6 @@ from lifecycle.adapters.database_memory import MemoryDatabase, MemoryDatabaseTok
 from lifecycle.adapters.events_memory import MemoryEvents
 from lifecycle.adapters.health_table_memory import MemoryHealth
 from lifecycle.adapters.leases_memory import MemoryLeases
-from lifecycle.adapters.management_memory import InMemoryManagement
-from lifecycle.adapters.management_simulation import SimulatedCluster
 from lifecycle.adapters.metrics_memory import MemoryMetrics
 from lifecycle.adapters.sns_memory import MemoryMessages
 from lifecycle.core.credentials import Credentials
@@ -24,6 +22,8 @@ from lifecycle.operations.judge_health import HealthJudge
 from lifecycle.operations.observe_health import HealthObserver
 from lifecycle.operations.probe_health import HealthProber
 
+from tests.fakes.management_memory import InMemoryManagement
+from tests.fakes.management_simulation import SimulatedCluster
 from tests.support.world import CONTROL, TestClock
 
 _SEEN = object()

@@ -14,8 +14,6 @@ from lifecycle.adapters.dynamodb_memory import MemoryTable
 from lifecycle.adapters.ecs_memory import MemoryServices
 from lifecycle.adapters.ecs_tasks_memory import MemoryBrokerTasks
 from lifecycle.adapters.events_memory import MemoryEvents
-from lifecycle.adapters.management_memory import InMemoryManagement
-from lifecycle.adapters.management_simulation import Dialect, SimulatedCluster
 from lifecycle.adapters.prices_memory import MemoryPrices
 from lifecycle.adapters.quotas_memory import MemoryFargateQuota
 from lifecycle.adapters.s3_memory import MemoryArtifacts
@@ -42,6 +40,8 @@ from lifecycle.operations.scale_cluster import (
     TaskProtector,
 )
 
+from tests.fakes.management_memory import InMemoryManagement
+from tests.fakes.management_simulation import Dialect, SimulatedCluster
 from tests.support.world import CONTROL, OUTPUTS, TestClock
 
 CLUSTER_OUTPUTS = {

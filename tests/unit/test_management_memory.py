@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from lifecycle.adapters.management_memory import InMemoryManagement
-from lifecycle.adapters.management_simulation import Refusal, SimulatedCluster
 from lifecycle.core.credentials import Credentials
 from lifecycle.core.topology import ChangeStatus, change_status, formation
 from lifecycle.errors import ManagementRefused, ManagementUnavailable
+
+from tests.fakes.management_memory import InMemoryManagement
+from tests.fakes.management_simulation import Refusal, SimulatedCluster
 
 pytestmark = pytest.mark.unit
 

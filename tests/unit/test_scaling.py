@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from lifecycle.adapters.management_simulation import Member, Replica
 from lifecycle.core.brokers import (
     BrokerService,
     BrokerTask,
@@ -43,6 +42,7 @@ from lifecycle.errors import (
 )
 from lifecycle.operations.scale_cluster import refuse_to_lower
 
+from tests.fakes.management_simulation import Member, Replica
 from tests.support.scaling import ScalingWorld
 
 

@@ -12,7 +12,6 @@ from local.fargate.programs import (
     ContainerStart,
     launch,
     repository,
-    takes_node_id,
 )
 
 pytestmark = pytest.mark.unit
@@ -25,8 +24,10 @@ def start(tmp_path: Path, **changes: Any) -> ContainerStart:
         "command": (),
         "environment": {"CAMUNDA_CLUSTER_SIZE": "3", "PASSWORD": "hush"},
         "address": "127.41.1.10",
-        "node_id": 1,
-        "storage": tmp_path,
+        "memory": 8192,
+        "credentials": {"AWS_ACCESS_KEY_ID": "of the task"},
+        "names_file": tmp_path / "names.json",
+        "home": tmp_path,
         "volumes": {},
         "service_connect_file": tmp_path / "names.json",
     }
@@ -42,16 +43,26 @@ def test_an_image_is_known_by_its_last_name(image: str) -> None:
     assert repository(image) == "camunda"
 
 
-def test_the_fake_broker_is_told_the_sizes(tmp_path: Path) -> None:
-    launched = launch(start(tmp_path))
+def test_a_broker_gets_its_environment_as_it_is_but_for_the_mounts(tmp_path: Path) -> None:
+    launched = launch(
+        start(
+            tmp_path,
+            environment={"DATA": "/usr/local/camunda/data", "PASSWORD": "hush"},
+            volumes={"/usr/local/camunda/data": tmp_path / "efs"},
+        )
+    )
     text = " ".join(launched.command)
-    assert "-m local.fake_broker --address 127.41.1.10 --node-id 1 --cluster-size 3" in text
+    assert "-m local.broker --version 8.9.16 --address 127.41.1.10 --memory 8192" in text
+    assert "hush" not in text
+    assert launched.environment["DATA"] == str(tmp_path / "efs")
+    assert launched.environment["PASSWORD"] == "hush"
+    assert launched.environment["AWS_ACCESS_KEY_ID"] == "of the task"
 
 
-def test_a_broker_needs_a_node_id_and_its_helper_does_not() -> None:
-    assert takes_node_id({"image": "camunda/camunda:8.9.16"})
-    assert not takes_node_id({"image": "camunda/camunda:8.9.16", "essential": False})
-    assert not takes_node_id({"image": "camunda/connectors-bundle:8.9.1"})
+@pytest.mark.parametrize("image", ["camunda/camunda:8.9.16@sha256:abc", "camunda/camunda:8.9.16"])
+def test_the_version_is_the_tag_of_the_image(tmp_path: Path, image: str) -> None:
+    command = launch(start(tmp_path, image=image)).command
+    assert command[command.index("--version") + 1] == "8.9.16"
 
 
 def test_a_container_s_own_command_finds_its_mounts_here(tmp_path: Path) -> None:

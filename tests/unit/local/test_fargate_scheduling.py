@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
@@ -16,8 +17,8 @@ from local.fargate.scheduling import (
     breaker_threshold,
     decide,
     failures_after_success,
-    free_node_id,
     least_convenient,
+    node_id_told,
     retry_delay,
     settled,
 )
@@ -148,10 +149,13 @@ def test_retries_slow_down_and_then_keep_their_pace() -> None:
     assert [retry_delay(n) for n in (0, 1, 2, 3, 20)] == [0, 1, 2, 4, 30]
 
 
-def test_the_lowest_free_node_id_is_given_and_none_beyond_the_leases() -> None:
-    assert free_node_id({0, 2}, 3) == 1
-    assert free_node_id({0, 1, 2}, 3) is None
-    assert free_node_id({0, 1, 2}, 4) == 3
+def test_a_node_id_is_known_when_the_process_has_written_it(tmp_path: Path) -> None:
+    told = tmp_path / "node-id"
+    assert node_id_told(told) is None
+    told.write_text("")
+    assert node_id_told(told) is None
+    told.write_text("2")
+    assert node_id_told(told) == 2
 
 
 def test_a_deployment_is_settled_only_with_exactly_its_own_healthy_tasks() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from lifecycle.adapters.management_memory import InMemoryManagement
-from lifecycle.adapters.management_simulation import SimulatedCluster
 from lifecycle.core.parameters import cluster_parameters
 
 from local.aws.strict.state_size import LIMIT, size
+from tests.fakes.management_memory import InMemoryManagement
+from tests.fakes.management_simulation import SimulatedCluster
 from tests.support.health import ADMIN, HealthWorld
 
 FACTOR = 5

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.adapters.management import shortened
-from lifecycle.adapters.management_simulation import Refusal, SimulatedCluster
 from lifecycle.core.health_facts import BackupsSeen, PartitionSeen, read_partitions
 from lifecycle.core.topology import (
     ClusterConfiguration,
@@ -25,6 +24,8 @@ from lifecycle.errors import (
     ManagementRefused,
     ManagementUnavailable,
 )
+
+from tests.fakes.management_simulation import Refusal, SimulatedCluster
 
 if TYPE_CHECKING:
     from lifecycle.core.credentials import Credentials

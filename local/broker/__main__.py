@@ -1,0 +1,71 @@
+"""Run one broker until SIGTERM, with the environment of its container."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import sys
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local.broker import settings as reading
+from local.broker.backups import Backups
+from local.broker.broker import Broker
+from local.broker.memory import NotEnoughMemory, check
+from local.broker.node_ids import NodeIds, s3_client
+from local.broker.secondary_storage import SecondaryStorage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main() -> int:
+    """Start the broker that the environment describes; give the exit code of the process."""
+    parser = argparse.ArgumentParser(prog="python -m local.broker", description=__doc__)
+    parser.add_argument("--version", required=True, help="the image's tag")
+    parser.add_argument("--address", required=True, help="address of the network interface")
+    parser.add_argument("--memory", type=int, default=0, help="MiB that the task has; 0: no limit")
+    parser.add_argument("--names", type=Path, help="name resolution of the VPC")
+    given = parser.parse_args()
+    names = given.names
+    aliases = os.environ.get("SERVICE_CONNECT_FILE")
+
+    def resolve(name: str) -> Sequence[str]:
+        """Give the addresses of a name: Service Connect's first, then the VPC's."""
+        found: list[str] = []
+        if aliases:
+            found = json.loads(Path(aliases).read_text()).get(name, [])
+        if not found and names:
+            found = json.loads(names.read_text())["hosts"].get(name.lower(), [])
+        return found or [name]
+
+    try:
+        settings = reading.read(
+            os.environ, version=given.version, address=given.address, memory_mib=given.memory
+        )
+        check(settings)
+        s3 = s3_client()
+        node_ids = NodeIds(
+            s3,
+            settings.lease_bucket,
+            cluster_size=settings.cluster_size,
+            lease_seconds=settings.lease_seconds,
+            task_id=str(uuid.uuid4()),
+        )
+        storage = SecondaryStorage(settings.environment, resolve)
+        bucket = os.environ.get("CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_S3_BUCKETNAME")
+        backups = Backups(s3, bucket) if bucket else None
+        return Broker(settings, node_ids, storage, backups, resolve).run()
+    except (reading.InvalidSetting, NotEnoughMemory, OSError) as error:
+        print(f"The broker cannot start: {error}", file=sys.stderr, flush=True)
+        return 1
+    finally:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        print(f"peak resident memory {peak} MiB", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Exporting: what the partitions that this broker leads have to tell goes to secondary storage.
+
+Paused, nothing is exported; soft-paused, it is exported and the position is not kept, so that the
+log is not compacted (docs: management API, "exporting"). The phase is kept by each replica and
+survives its restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from local.broker.files import read_json, write_json
+from local.broker.gateway_port import OutcomeUnknown, PartitionUnavailable, StorageUnavailable
+
+if TYPE_CHECKING:
+    from local.broker.broker import Broker
+
+type Json = dict[str, Any]
+
+_EVERY_SECONDS = 0.1
+_BATCH = 500
+_PHASES = {"pause": "PAUSED", "soft": "SOFT_PAUSED", "resume": "EXPORTING"}
+
+
+class Exporting:
+    """Phase and position of each partition of this broker, and the exporter `rdbms`."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._phases: dict[str, str] = {}
+        self._positions: dict[int, int] = {}
+        self._problem = ""
+        self._tasks: list[asyncio.Task[None]] = []
+        self.enabled = True
+
+    async def start(self) -> None:
+        """Begin: the schema is made first, as far as it is to be made."""
+        self._phases = read_json(self._broker.directory / "exporting.json") or {}
+        self._tasks.append(asyncio.create_task(self._run()))
+
+    def phase(self, partition: int) -> str:
+        """Give the exporter phase of a partition."""
+        return self._phases.get(str(partition), "EXPORTING")
+
+    def position(self, partition: int) -> int:
+        """Give the position up to which a partition is exported, as far as this broker knows."""
+        replica = self._broker.replicas.get(partition)
+        known = replica.engine.data.get("exported", 0) if replica else 0
+        return max(int(known), self._positions.get(partition, 0))
+
+    async def answer(self, payload: Json) -> Json:
+        """Take over a phase for all partitions of this broker."""
+        phase = _PHASES[payload["phase"]]
+        self._phases = {str(partition): phase for partition in self._broker.replicas}
+        write_json(self._broker.directory / "exporting.json", self._phases)
+        return {"status": 204}
+
+    async def _run(self) -> None:
+        ready = False
+        while True:
+            try:
+                if not ready:
+                    await asyncio.to_thread(self._broker.storage.prepare)
+                    ready = True
+                for partition, replica in list(self._broker.replicas.items()):
+                    if replica.leads and self.enabled and self.phase(partition) != "PAUSED":
+                        await self._export(partition)
+                self._tell("")
+            except StorageUnavailable as error:
+                self._tell(f"Secondary storage is not available: {error}")
+                await asyncio.sleep(1)
+            except (PartitionUnavailable, OutcomeUnknown):
+                # Another leader goes on from the position that the storage keeps.
+                pass
+            await asyncio.sleep(_EVERY_SECONDS)
+
+    async def _export(self, partition: int) -> None:
+        records = self._broker.replicas[partition].engine.data["records"][:_BATCH]
+        fresh = [one for one in records if one["position"] > self._positions.get(partition, 0)]
+        if fresh:
+            await asyncio.to_thread(self._broker.storage.write, partition, fresh)
+            self._positions[partition] = fresh[-1]["position"]
+        if records and self.phase(partition) == "EXPORTING":
+            last = records[-1]["position"]
+            await self._broker.send(partition, {"kind": "exported", "position": last}, 5.0)
+
+    def _tell(self, problem: str) -> None:
+        if problem != self._problem:
+            self._broker.log(problem or "Secondary storage is available")
+        self._problem = problem

@@ -1,0 +1,259 @@
+"""One replica of a partition: a member of the partition's Raft group, with its journal in files.
+
+The group is PySyncObj's. Its nodes are named by node id, not by address, because a broker that
+starts again has another address. A group that is formed anew by force is a new generation: every
+retained member starts from the same state, taken from the one whose journal is the most advanced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from pysyncobj import FAIL_REASON, SyncObj, SyncObjConf, SyncObjConsumer, replicated
+from pysyncobj.node import TCPNode
+
+from local.broker.engine import Engine
+from local.broker.files import read_json, write_json
+from local.broker.gateway_port import OutcomeUnknown, PartitionUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+type Json = dict[str, Any]
+
+_FIRST_PORT = 26600
+_NOTHING_DONE = {FAIL_REASON.QUEUE_FULL, FAIL_REASON.MISSING_LEADER}
+
+ADDRESSES: dict[str, str] = {}
+"""Present address of each node of this process's groups; membership keeps it."""
+
+
+class GroupNode(TCPNode):  # type: ignore[misc]
+    """A broker in a Raft group, reached where it is now."""
+
+    @property
+    def ip(self) -> str | None:
+        """Address of the broker, or None while nobody knows it."""
+        return ADDRESSES.get(self.host)
+
+
+def group_node(node_id: int, partition: int) -> str:
+    """Name of a broker in a partition's group."""
+    return f"node-{node_id}:{_FIRST_PORT + partition}"
+
+
+class _State(SyncObjConsumer):  # type: ignore[misc]
+    """The engine as PySyncObj replicates it: one entry of the journal is a batch of commands."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self.engine = engine
+
+    @replicated  # type: ignore[untyped-decorator]
+    def apply(self, batch: bytes) -> list[Json]:
+        """Apply commands in order."""
+        return [self.engine.apply(command) for command in json.loads(batch)]
+
+    def _serialize(self) -> Json:
+        return {"engine": json.dumps(self.engine.data)}
+
+    def _deserialize(self, data: Json) -> None:
+        self.engine.data = json.loads(data["engine"])
+
+
+@dataclass(frozen=True)
+class Group:
+    """What a replica needs to know of its group when it starts."""
+
+    generation: int
+    members: tuple[int, ...]
+    seed: Json | None = None
+
+
+class Replica:
+    """A started replica; `directory` is the partition's, with one directory a generation."""
+
+    def __init__(
+        self,
+        partition: int,
+        node_id: int,
+        *,
+        address: str,
+        directory: Path,
+        group: Group,
+        rank: int,
+    ) -> None:
+        self.partition = partition
+        self.node_id = node_id
+        self.generation = group.generation
+        self.directory = directory / f"generation-{group.generation}"
+        self.directory.mkdir(parents=True, exist_ok=True)
+        seed = self.directory / "seed.json"
+        if group.seed is not None and not seed.exists():
+            seed.write_text(json.dumps(group.seed))
+        self._members = self.directory / "members.json"
+        members = read_json(self._members) or list(group.members)
+        data = read_json(seed)
+        self._state = _State(Engine(partition, data))
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[tuple[Json, asyncio.Future[Json]]] = []
+        self._flushing = False
+        # The wanted leader's timeout ends first; the others' follow in the order of priority.
+        timeout = 0.3 + 0.25 * rank
+        self._raft = SyncObj(
+            group_node(node_id, partition),
+            [group_node(one, partition) for one in members if one != node_id],
+            SyncObjConf(
+                autoTickPeriod=0.01,
+                appendEntriesPeriod=0.03,
+                bindAddress=f"{address}:{_FIRST_PORT + partition}",
+                journalFile=str(self.directory / "journal"),
+                fullDumpFile=str(self.directory / "snapshot"),
+                dynamicMembershipChange=True,
+                commandsWaitLeader=False,
+                connectionRetryTime=0.2,
+                connectionTimeout=2.0,
+                leaderFallbackTimeout=1.5,
+                raftMinTimeout=timeout,
+                raftMaxTimeout=timeout + 0.25,
+                logCompactionMinEntries=50_000,
+                logCompactionMinTime=86_400,
+                useFork=False,
+            ),
+            consumers=[self._state],
+            nodeClass=GroupNode,
+        )
+
+    @property
+    def engine(self) -> Engine:
+        """State of the partition on this replica."""
+        return self._state.engine
+
+    @property
+    def leads(self) -> bool:
+        """Whether this replica leads and a majority of the group is connected."""
+        return bool(self._raft._isLeader()) and self._raft.hasQuorum
+
+    @property
+    def has_leader(self) -> bool:
+        """Whether this replica knows a leader that can commit."""
+        return self._raft._getLeader() is not None and self._raft.hasQuorum
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether everything that the leader has committed is applied here."""
+        return bool(self._raft.isReady()) and self.has_leader
+
+    @property
+    def log(self) -> tuple[int, int]:
+        """Term and index of what this replica has; the higher is the more advanced."""
+        return self._raft.raftCurrentTerm, self._raft.raftLastApplied
+
+    def members(self) -> set[int]:
+        """Node ids of the group as this replica knows it."""
+        nodes = {self._raft.selfNode, *self._raft.otherNodes}
+        return {int(node.host.removeprefix("node-")) for node in nodes}
+
+    def remember_members(self) -> None:
+        """Write down who belongs to the group: what a start from these files begins with."""
+        members = sorted(self.members())
+        if read_json(self._members) != members:
+            write_json(self._members, members)
+
+    async def submit(self, command: Json, seconds: float) -> Json:
+        """Replicate a command; gives the engine's result once a majority has it in its files.
+
+        Raises PartitionUnavailable when nothing was done and OutcomeUnknown when that is not known.
+        """
+        if not self.leads:
+            raise PartitionUnavailable(f"partition {self.partition} has no leader here")
+        result: asyncio.Future[Json] = self._loop.create_future()
+        self._waiting.append((command, result))
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+        try:
+            return await asyncio.wait_for(result, seconds)
+        except TimeoutError as error:
+            raise OutcomeUnknown(
+                f"partition {self.partition} did not commit within {seconds:g} s"
+            ) from error
+
+    def _flush(self) -> None:
+        batch, self._waiting = self._waiting, []
+        self._flushing = False
+
+        def done(results: list[Json] | None, reason: int) -> None:
+            self._loop.call_soon_threadsafe(_settle, batch, results, reason)
+
+        self._state.apply(json.dumps([command for command, _ in batch]).encode(), callback=done)
+
+    async def add(self, node_id: int) -> None:
+        """Take a broker into the group. Call it on the leader; repeating it is harmless."""
+        if node_id not in self.members():
+            await self._change(self._raft.addNodeToCluster, node_id)
+
+    async def remove(self, node_id: int) -> None:
+        """Take a broker out of the group. Call it on the leader, which cannot remove itself."""
+        if node_id in self.members():
+            await self._change(self._raft.removeNodeFromCluster, node_id)
+
+    async def _change(self, change: Any, node_id: int) -> None:
+        result: asyncio.Future[int] = self._loop.create_future()
+
+        def done(_: object, reason: int) -> None:
+            self._loop.call_soon_threadsafe(_set, result, reason)
+
+        change(GroupNode(group_node(node_id, self.partition)), callback=done)
+        reason = await asyncio.wait_for(result, 5)
+        if reason != FAIL_REASON.SUCCESS:
+            raise PartitionUnavailable(f"the group refused the change of members ({reason})")
+
+    def hand_over(self, node_id: int | None = None) -> None:
+        """Let another member lead: a given one, or the most advanced."""
+        name = None if node_id is None else group_node(node_id, self.partition)
+        self._raft.transferLeadership(name)
+
+    def snapshot(self) -> Json:
+        """Give the state as it is, JSON-serialisable."""
+        return cast("Json", json.loads(json.dumps(self.engine.data)))
+
+    def stop(self) -> None:
+        """Close the group's connections and files."""
+        if self._raft.tick_thread_alive():
+            self._raft.destroy_synchronous()
+
+    def delete(self) -> None:
+        """Stop, and delete what this replica has of the partition."""
+        self.stop()
+        shutil.rmtree(self.directory.parent, ignore_errors=True)
+
+
+def newest_generation(directory: Path) -> int:
+    """Give the newest generation whose files a broker has of a partition; 0 without any."""
+    found = [int(one.name.partition("-")[2]) for one in directory.glob("generation-*")]
+    return max(found, default=0)
+
+
+def _settle(
+    batch: Iterable[tuple[Json, asyncio.Future[Json]]], results: list[Json] | None, reason: int
+) -> None:
+    for place, (_, future) in enumerate(batch):
+        if future.done():
+            continue
+        if reason == FAIL_REASON.SUCCESS and results is not None:
+            future.set_result(results[place])
+        elif reason in _NOTHING_DONE:
+            future.set_exception(PartitionUnavailable(f"the partition has no leader ({reason})"))
+        else:
+            future.set_exception(OutcomeUnknown(f"the leader changed before the commit ({reason})"))
+
+
+def _set(future: asyncio.Future[int], value: int) -> None:
+    if not future.done():
+        future.set_result(value)

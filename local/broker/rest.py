@@ -1,0 +1,556 @@
+"""The Orchestration Cluster REST API (v2) on port 8080, as clients of linear processes use it.
+
+Shapes: `rest-api.yaml` of camunda/camunda; keys are strings, errors are problem details. What is
+not performed is refused with 501.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from local.broker import operations, users
+from local.broker.gateway_port import OutcomeUnknown, PartitionUnavailable, StorageUnavailable
+from local.broker.operations import CommandRejected
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from starlette.requests import Request
+
+    from local.broker.gateway_port import Gateway
+
+type Json = dict[str, Any]
+type Endpoint = Callable[[Request], Awaitable[Response]]
+
+_TENANT = "<default>"
+_AWAIT_SECONDS = 30.0
+_STATUS = {
+    "NOT_FOUND": 404,
+    "INVALID_ARGUMENT": 400,
+    "INVALID_STATE": 409,
+    "ALREADY_EXISTS": 409,
+}
+_TITLES = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    409: "Conflict",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
+_DEPLOYED = ("processDefinitionId", "processDefinitionVersion", "resourceName")
+# First parts of the paths of Camunda's API (camunda-orchestration-sdk 9.0.1 and 10.0.1).
+_KNOWN = re.compile(
+    r"/v2/("
+    r"agent-definitions|agent-instances|audit-logs|authentication|authorizations|backups|"
+    r"batch-operation-items|batch-operations|clock|cluster|cluster-variables|conditionals|"
+    r"correlated-message-subscriptions|decision-definitions|decision-instances|"
+    r"decision-requirements|deployments|documents|element-instances|exporting|expression|"
+    r"forms|global-task-listeners|groups|incidents|jobs|license|mapping-rules|"
+    r"message-subscriptions|messages|mode|process-definitions|process-instances|resources|"
+    r"restore|roles|secrets|setup|signals|status|system|tenants|topology|user-tasks|users|"
+    r"variables"
+    r")(/.*)?"
+)
+_SEARCHED = ("process-instances", "process-definitions", "jobs", "incidents", "variables")
+# Fields that clients require in every item, null where there is nothing to tell.
+_ITEMS: dict[str, Json] = {
+    "process-instances": {
+        "parentProcessInstanceKey": None,
+        "parentElementInstanceKey": None,
+    },
+    "process-definitions": {"hasStartForm": False},
+    "jobs": {
+        "kind": "BPMN_ELEMENT",
+        "listenerEventType": "UNSPECIFIED",
+        "deadline": None,
+        "deniedReason": None,
+        "isDenied": None,
+    },
+    "incidents": {},
+    "variables": {"isTruncated": False},
+}
+_NEWER_ITEMS: dict[str, Json] = {
+    "process-instances": {"suspendedDate": None},
+    "process-definitions": {"state": "ACTIVE"},
+    "jobs": {"priority": 0},
+}
+
+
+class Rest:
+    """Endpoints of one broker."""
+
+    def __init__(self, gateway: Gateway, known: users.Users) -> None:
+        self._gateway = gateway
+        self._users = known
+        self._newer = not gateway.version.startswith("8.9.")
+        self._turn = 0
+
+    def open(self, endpoint: Endpoint) -> Endpoint:
+        """Let an endpoint answer anybody."""
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await endpoint(request)
+            except Exception as error:  # noqa: BLE001
+                return _problem_of(request, error)
+
+        return answer
+
+    def secured(self, endpoint: Endpoint) -> Endpoint:
+        """Let an endpoint answer users only."""
+
+        async def answer(request: Request) -> Response:
+            header = request.headers.get("authorization", "")
+            user = await self._users.user_of(header)
+            if user is None:
+                return _problem(request, 401, "An Authentication object was not found")
+            request.state.user = user
+            return await endpoint(request)
+
+        return self.open(answer)
+
+    # About the cluster
+
+    async def topology(self, _: Request) -> Response:
+        """`GET /v2/topology`."""
+        return JSONResponse(self._gateway.topology())
+
+    async def status(self, _: Request) -> Response:
+        """`GET /v2/status`: 204 if a partition has a healthy leader."""
+        return Response(status_code=204 if self._gateway.healthy() else 503)
+
+    async def license(self, _: Request) -> Response:
+        """`GET /v2/license`."""
+        return JSONResponse(
+            {
+                "validLicense": False,
+                "licenseType": "unknown",
+                "isCommercial": False,
+                "expiresAt": None,
+            }
+        )
+
+    async def me(self, request: Request) -> Response:
+        """`GET /v2/authentication/me`."""
+        user = (await self._users.all()).get(request.state.user, {})
+        return JSONResponse(
+            {
+                "username": request.state.user,
+                "displayName": user.get("name"),
+                "email": user.get("email"),
+                "authorizedComponents": ["*"],
+                "authorizedApplications": ["*"],
+                "tenants": [],
+                "groups": [],
+                "roles": [],
+                "salesPlanType": None,
+                "c8Links": {},
+                "canLogout": True,
+            }
+        )
+
+    # Processes
+
+    async def deploy(self, request: Request) -> Response:
+        """`POST /v2/deployments`."""
+        form = await request.form()
+        resources = [
+            (str(getattr(one, "filename", "")), await one.read())
+            for one in form.getlist("resources")
+            if not isinstance(one, str)
+        ]
+        if not resources:
+            raise CommandRejected("INVALID_ARGUMENT", "No resources were given")
+        deployed = await operations.deploy(self._gateway, resources)
+        return JSONResponse(
+            {
+                "deploymentKey": str(deployed["key"]),
+                "tenantId": _TENANT,
+                "deployments": [
+                    {
+                        "processDefinition": {
+                            **{name: one[name] for name in _DEPLOYED},
+                            "processDefinitionKey": str(one["processDefinitionKey"]),
+                            "tenantId": _TENANT,
+                        },
+                        "decisionDefinition": None,
+                        "decisionRequirements": None,
+                        "form": None,
+                        "resource": None,
+                    }
+                    for one in deployed["processes"]
+                ],
+            }
+        )
+
+    async def create_instance(self, request: Request) -> Response:
+        """`POST /v2/process-instances`."""
+        body = await _body(request)
+        named = [body.get("processDefinitionId"), body.get("processDefinitionKey")]
+        if named.count(None) != 1:
+            raise CommandRejected(
+                "INVALID_ARGUMENT",
+                "At least one of [processDefinitionId, processDefinitionKey] is required."
+                if named == [None, None]
+                else "Only one of [processDefinitionId, processDefinitionKey] is allowed.",
+            )
+        patience = (body.get("requestTimeout") or _AWAIT_SECONDS * 1000) / 1000
+        created = await operations.create_instance(
+            self._gateway,
+            {
+                "id": named[0],
+                "key": None if named[1] is None else int(named[1]),
+                "version": body.get("processDefinitionVersion"),
+                "variables": body.get("variables"),
+                "tags": body.get("tags"),
+                "businessId": body.get("businessId"),
+            },
+            patience if body.get("awaitCompletion") else 0,
+        )
+        return JSONResponse(
+            {
+                **created,
+                "processDefinitionKey": str(created["processDefinitionKey"]),
+                "processInstanceKey": str(created["processInstanceKey"]),
+                "tenantId": _TENANT,
+                "tags": body.get("tags") or [],
+                "businessId": body.get("businessId"),
+            }
+        )
+
+    async def cancel_instance(self, request: Request) -> Response:
+        """`POST /v2/process-instances/{key}/cancellation`."""
+        await operations.by_key(self._gateway, "cancel_instance", _key(request))
+        return Response(status_code=204)
+
+    async def get_one(self, request: Request) -> Response:
+        """`GET /v2/process-instances/{key}` and its like."""
+        what = request.path_params["what"]
+        field = {"process-instances": "processInstanceKey", "jobs": "jobKey"}.get(what)
+        if field is None:
+            return await self.not_performed(request)
+        found = await self._search(what, {"filter": {field: str(_key(request))}})
+        if not found["items"]:
+            raise CommandRejected("NOT_FOUND", f"No {what} with key {_key(request)} was found")
+        return JSONResponse(found["items"][0])
+
+    async def search(self, request: Request) -> Response:
+        """`POST /v2/{what}/search`."""
+        return JSONResponse(await self._search(request.path_params["what"], await _body(request)))
+
+    async def _search(self, what: str, query: Json) -> Json:
+        if what not in _SEARCHED:
+            known = _KNOWN.fullmatch(f"/v2/{what}")
+            raise HTTPException(501 if known else 404, f"The local broker does not search {what}")
+        page = dict(query.get("page") or {})
+        try:
+            if "after" in page:
+                page["from"] = int(base64.b64decode(page.pop("after"), validate=True))
+            found = await self._gateway.search(what, query | {"page": page})
+        except ValueError as error:
+            raise CommandRejected("INVALID_ARGUMENT", str(error)) from error
+        always = _ITEMS[what] | (_NEWER_ITEMS.get(what, {}) if self._newer else {})
+        items = [{**always, **one} for one in found["items"]]
+        for one in items:
+            # No process here is called by another: each instance is its own root.
+            one["rootProcessInstanceKey"] = one.get("processInstanceKey")
+        return {
+            "items": items,
+            "page": {
+                "totalItems": found["total"],
+                "hasMoreTotalItems": False,
+                "startCursor": _cursor(found["end"] - len(items)) if items else None,
+                "endCursor": _cursor(found["end"]) if items else None,
+            },
+        }
+
+    # Jobs
+
+    async def activate(self, request: Request) -> Response:
+        """`POST /v2/jobs/activation`."""
+        body = await _body(request)
+        for field in ("type", "timeout", "maxJobsToActivate"):
+            if not body.get(field):
+                raise CommandRejected("INVALID_ARGUMENT", f"No {field} provided")
+        self._turn += 1
+        waits = body.get("requestTimeout") or 0
+        jobs = await operations.activate(
+            self._gateway,
+            {
+                "type": body["type"],
+                "max": int(body["maxJobsToActivate"]),
+                "timeout": int(body["timeout"]),
+                "worker": body.get("worker") or "",
+                "fetch": body.get("fetchVariable") or [],
+            },
+            (10_000 if waits == 0 else max(0, waits)) / 1000,
+            self._turn,
+        )
+        return JSONResponse({"jobs": [self._job(one) for one in jobs]})
+
+    def _job(self, job: Json) -> Json:
+        shown = {
+            "type": job["type"],
+            "processDefinitionId": job["process"],
+            "processDefinitionVersion": job["version"],
+            "elementId": job["element"],
+            "customHeaders": job["headers"],
+            "worker": job["worker"],
+            "retries": job["retries"],
+            "deadline": job["deadline"],
+            "variables": job["variables"],
+            "tenantId": _TENANT,
+            "jobKey": str(job["key"]),
+            "processInstanceKey": str(job["instance"]),
+            "processDefinitionKey": str(job["definition"]),
+            "elementInstanceKey": str(job["elementKey"]),
+            "kind": "BPMN_ELEMENT",
+            "listenerEventType": "UNSPECIFIED",
+            "userTask": None,
+            "tags": job["tags"],
+            "rootProcessInstanceKey": str(job["instance"]),
+        }
+        newer = {
+            "physicalTenantId": "default",
+            "businessId": job["businessId"],
+            "priority": 0,
+            "jobLeaseToken": None,
+        }
+        return shown | newer if self._newer else shown
+
+    async def finish_job(self, request: Request) -> Response:
+        """`POST /v2/jobs/{key}/completion|failure|error`."""
+        body = await _body(request, empty=True)
+        key = _key(request)
+        match request.path_params["verb"]:
+            case "completion":
+                await operations.by_key(
+                    self._gateway, "complete_job", key, variables=body.get("variables")
+                )
+            case "failure":
+                await operations.by_key(
+                    self._gateway,
+                    "fail_job",
+                    key,
+                    retries=body.get("retries") or 0,
+                    backOff=body.get("retryBackOff") or 0,
+                    message=body.get("errorMessage"),
+                    variables=body.get("variables"),
+                )
+            case "error":
+                await operations.by_key(
+                    self._gateway,
+                    "throw_error",
+                    key,
+                    code=body.get("errorCode", ""),
+                    message=body.get("errorMessage"),
+                    variables=body.get("variables"),
+                )
+            case _:
+                raise HTTPException(404)
+        return Response(status_code=204)
+
+    async def update_job(self, request: Request) -> Response:
+        """`PATCH /v2/jobs/{key}`."""
+        changes = (await _body(request)).get("changeset") or {}
+        await operations.by_key(
+            self._gateway,
+            "update_job",
+            _key(request),
+            retries=changes.get("retries"),
+            timeout=changes.get("timeout"),
+        )
+        return Response(status_code=204)
+
+    async def resolve_incident(self, request: Request) -> Response:
+        """`POST /v2/incidents/{key}/resolution`."""
+        await operations.by_key(self._gateway, "resolve_incident", _key(request))
+        return Response(status_code=204)
+
+    # Messages
+
+    async def message(self, request: Request) -> Response:
+        """`POST /v2/messages/publication` and `/correlation`."""
+        body = await _body(request)
+        if not body.get("name"):
+            raise CommandRejected("INVALID_ARGUMENT", "No messageName provided")
+        if request.path_params["verb"] not in {"publication", "correlation"}:
+            raise HTTPException(404)
+        correlates = request.path_params["verb"] == "correlation"
+        published = await operations.publish(
+            self._gateway,
+            {
+                "name": body["name"],
+                "correlationKey": str(body.get("correlationKey") or ""),
+                "ttl": 0 if correlates else int(body.get("timeToLive") or 0),
+                "messageId": body.get("messageId"),
+                "variables": body.get("variables"),
+            },
+            "correlate_message" if correlates else "publish_message",
+        )
+        answer = {"tenantId": _TENANT, "messageKey": str(published["messageKey"])}
+        if correlates:
+            answer["processInstanceKey"] = str(published["processInstanceKeys"][0])
+        return JSONResponse(answer)
+
+    # Users
+
+    async def create_user(self, request: Request) -> Response:
+        """`POST /v2/users`."""
+        body = await _body(request)
+        for field in ("username", "password"):
+            if not body.get(field):
+                raise CommandRejected("INVALID_ARGUMENT", f"No {field} provided")
+        user = {
+            "username": body["username"],
+            "name": body.get("name") or "",
+            "email": body.get("email") or "",
+            "password": users.hash_password(body["password"]),
+        }
+        await operations.send(self._gateway, 1, {"kind": "put_user", "user": user, "new": True})
+        return JSONResponse(_without_password(user), 201)
+
+    async def one_user(self, request: Request) -> Response:
+        """`GET`, `PUT` and `DELETE /v2/users/{username}`."""
+        name = request.path_params["username"]
+        if request.method == "DELETE":
+            await operations.send(self._gateway, 1, {"kind": "delete_user", "username": name})
+            return Response(status_code=204)
+        if request.method == "PUT":
+            body = await _body(request)
+            user = {"username": name} | {f: body[f] for f in ("name", "email") if body.get(f)}
+            if body.get("password"):
+                user["password"] = users.hash_password(body["password"])
+            command = {"kind": "put_user", "user": user}
+            return JSONResponse(_without_password(await operations.send(self._gateway, 1, command)))
+        known = await self._users.all()
+        if name not in known:
+            raise CommandRejected("NOT_FOUND", f"User {name} was not found")
+        return JSONResponse(_without_password(known[name]))
+
+    async def search_users(self, _: Request) -> Response:
+        """`POST /v2/users/search`."""
+        found = [_without_password(one) for one in (await self._users.all()).values()]
+        page = {
+            "totalItems": len(found),
+            "hasMoreTotalItems": False,
+            "startCursor": None,
+            "endCursor": None,
+        }
+        return JSONResponse({"items": found, "page": page})
+
+    async def not_performed(self, request: Request) -> Response:
+        """What Camunda has and this broker does not; 404 for what Camunda has not either."""
+        if not _KNOWN.fullmatch(request.url.path):
+            raise HTTPException(404, f"No endpoint {request.method} {request.url.path}.")
+        return _problem(
+            request,
+            501,
+            f"The local broker does not perform {request.method} {request.url.path}",
+        )
+
+
+def rest_app(
+    gateway: Gateway, known: users.Users, extra: Callable[[Rest], Sequence[Route]] | None = None
+) -> Starlette:
+    """Give the application of port 8080; `extra` gives further routes."""
+    api = Rest(gateway, known)
+    secured = api.secured
+
+    def route(path: str, endpoint: Endpoint, *methods: str) -> Route:
+        return Route(f"/v2/{path}", secured(endpoint), methods=list(methods or ("POST",)))
+
+    return Starlette(
+        routes=[
+            Route("/v2/status", api.open(api.status)),
+            Route("/v2/license", api.open(api.license)),
+            route("topology", api.topology, "GET"),
+            route("authentication/me", api.me, "GET"),
+            route("deployments", api.deploy),
+            route("process-instances", api.create_instance),
+            route("process-instances/{key}/cancellation", api.cancel_instance),
+            route("jobs/activation", api.activate),
+            route("messages/{verb}", api.message),
+            route("users", api.create_user),
+            route("users/search", api.search_users),
+            route("users/{username}", api.one_user, "GET", "PUT", "DELETE"),
+            route("{what}/search", api.search),
+            route("jobs/{key}/{verb}", api.finish_job),
+            route("jobs/{key}", api.update_job, "PATCH"),
+            route("incidents/{key}/resolution", api.resolve_incident),
+            *(extra(api) if extra else ()),
+            route("{what}/{key}", api.get_one, "GET"),
+            route("{rest:path}", api.not_performed, "GET", "POST", "PUT", "PATCH", "DELETE"),
+        ],
+        exception_handlers={HTTPException: _problem_of},
+    )
+
+
+def _problem_of(request: Request, error: Exception) -> Response:
+    match error:
+        case CommandRejected():
+            return _problem(request, _STATUS[error.code], error.message, error.code)
+        case PartitionUnavailable() | StorageUnavailable():
+            return _problem(request, 503, str(error), "UNAVAILABLE")
+        case OutcomeUnknown():
+            return _problem(request, 504, str(error), "DEADLINE_EXCEEDED")
+        case HTTPException():
+            return _problem(request, error.status_code, error.detail)
+        case _:
+            return _problem(request, 500, f"{type(error).__name__}: {error}", "INTERNAL")
+
+
+def _problem(request: Request, status: int, detail: str, title: str = "") -> Response:
+    headers = {"WWW-Authenticate": 'Basic realm="Camunda"'} if status == 401 else {}
+    return JSONResponse(
+        {
+            "type": "about:blank",
+            "title": title or _TITLES.get(status, ""),
+            "status": status,
+            "detail": detail,
+            "instance": request.url.path,
+        },
+        status,
+        headers,
+        media_type="application/problem+json",
+    )
+
+
+async def _body(request: Request, *, empty: bool = True) -> Json:
+    text = await request.body()
+    if not text and empty:
+        return {}
+    try:
+        body = json.loads(text)
+    except ValueError as error:
+        raise CommandRejected("INVALID_ARGUMENT", "Request property cannot be parsed") from error
+    if not isinstance(body, dict):
+        raise CommandRejected("INVALID_ARGUMENT", "The body is not an object")
+    return body
+
+
+def _cursor(place: int) -> str:
+    return base64.b64encode(str(place).encode()).decode()
+
+
+def _key(request: Request) -> int:
+    text = request.path_params["key"]
+    if not text.isdecimal():
+        raise CommandRejected("INVALID_ARGUMENT", f"The key {text} is not a number")
+    return int(text)
+
+
+def _without_password(user: Json) -> Json:
+    return {name: value for name, value in user.items() if name != "password"}

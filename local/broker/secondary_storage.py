@@ -1,0 +1,294 @@
+"""The secondary storage: a PostgreSQL database, entered as the IAM user with a token.
+
+Login, schema lock and exporter position as Camunda's RDBMS storage has them; the tables are this
+broker's own and hold what is searched, beside the whole value as JSON. Callers use threads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import botocore.session
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from local.broker.gateway_port import StorageUnavailable
+from local.broker.settings import seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+type Json = dict[str, Any]
+
+_PREFIX = "CAMUNDA_DATA_SECONDARYSTORAGE_RDBMS_"
+_CONNECT_SECONDS = 5
+_EXPORTER = "rdbms"
+# Type of a record -> table and the fields that are searched, each a column of text.
+_TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "PROCESS": ("process_definition", ("processDefinitionId", "processDefinitionVersion")),
+    "PROCESS_INSTANCE": (
+        "process_instance",
+        ("processDefinitionId", "processDefinitionKey", "state"),
+    ),
+    "JOB": ("job", ("type", "state", "processInstanceKey", "elementId")),
+    "INCIDENT": ("incident", ("state", "processInstanceKey", "errorType")),
+    "VARIABLE": ("variable", ("name", "processInstanceKey")),
+    "MESSAGE": ("message", ("name", "correlationKey")),
+}
+_SEARCHED = {
+    "process-definitions": "PROCESS",
+    "process-instances": "PROCESS_INSTANCE",
+    "jobs": "JOB",
+    "incidents": "INCIDENT",
+    "variables": "VARIABLE",
+}
+_DATES = ("startDate", "endDate", "creationTime")
+_MOST = 10_000
+_POSITION = (
+    "SELECT last_exported_position FROM exporter_position WHERE partition_id = %s AND exporter = %s"
+)
+_LOCKED_POSITION = f"{_POSITION} FOR UPDATE"
+
+
+class SecondaryStorage:
+    """The database that the environment of a broker names.
+
+    ``resolve`` gives the addresses of a host name; the certificate is verified for the name.
+    """
+
+    def __init__(
+        self, environment: Mapping[str, str], resolve: Callable[[str], Sequence[str]]
+    ) -> None:
+        url = urlsplit(environment.get(f"{_PREFIX}URL", "").removeprefix("jdbc:aws-wrapper:"))
+        options = {key: values[-1] for key, values in parse_qs(url.query).items()}
+        self._host, self._port = url.hostname or "", url.port or 5432
+        self._database = url.path.strip("/")
+        self._user = environment.get(f"{_PREFIX}USERNAME", "")
+        self._mode = options.get("sslmode", "prefer")
+        self._authority = options.get("sslrootcert", "")
+        self._create = environment.get(f"{_PREFIX}AUTODDL", "true") == "true"
+        self._lock_wait = seconds(environment.get(f"{_PREFIX}DDLLOCKWAITTIMEOUT", "PT15M"))
+        self._resolve = resolve
+        self._connection: psycopg.Connection[Any] | None = None
+        self._turn = threading.Lock()
+
+    def prepare(self) -> None:
+        """Make the schema, under a lock as Liquibase takes it. Raises StorageUnavailable."""
+        if not self._create:
+            return
+        with self._turn:
+            self._guarded(self._make_schema)
+
+    def write(self, partition: int, records: Iterable[Json]) -> None:
+        """Write records and the position in one transaction; what is there already is skipped.
+
+        Raises StorageUnavailable; then nothing of it is written.
+        """
+        with self._turn:
+            self._guarded(lambda connection: _write(connection, partition, records))
+
+    def position(self, partition: int) -> int:
+        """Give the position up to which a partition is exported. Raises StorageUnavailable."""
+        with self._turn:
+            found: int = self._guarded(lambda connection: _position(connection, partition))
+        return found
+
+    def search(self, what: str, query: Json) -> Json:
+        """Search: `{"items", "total"}` in Camunda's field names. Raises StorageUnavailable.
+
+        Raises ValueError for a filter that is not kept, naming it.
+        """
+        kind = _SEARCHED[what]
+        with self._turn:
+            found: Json = self._guarded(lambda connection: _search(connection, kind, query))
+        return found
+
+    def _guarded(self, action: Callable[[psycopg.Connection[Any]], Any]) -> Any:
+        try:
+            if self._connection is None or self._connection.closed:
+                self._connection = self._connect()
+            with self._connection.transaction():
+                return action(self._connection)
+        except psycopg.Error as error:
+            if isinstance(error, psycopg.OperationalError) and self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            # The words of a failed login name user and host, never the token.
+            raise StorageUnavailable(str(error).strip()) from error
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        if not self._host:
+            raise StorageUnavailable(f"{_PREFIX}URL names no database")
+        address = next(iter(self._resolve(self._host)), self._host)
+        return psycopg.connect(
+            host=self._host,
+            hostaddr=address if address != self._host else None,
+            port=self._port,
+            dbname=self._database,
+            user=self._user,
+            password=self._token(),
+            sslmode=self._mode,
+            sslrootcert=self._authority or None,
+            connect_timeout=_CONNECT_SECONDS,
+            autocommit=True,
+        )
+
+    def _token(self) -> str:
+        """Sign the token that RDS takes as password for 15 minutes."""
+        client: Any = botocore.session.get_session().create_client("rds")
+        token: str = client.generate_db_auth_token(self._host, self._port, self._user)
+        return token
+
+    def _make_schema(self, connection: psycopg.Connection[Any]) -> None:
+        with connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(1)")
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS databasechangeloglock"
+                " (id int PRIMARY KEY, locked boolean, lockgranted timestamptz, lockedby text)"
+            )
+            connection.execute(
+                "INSERT INTO databasechangeloglock VALUES (1, false, NULL, NULL)"
+                " ON CONFLICT DO NOTHING"
+            )
+        self._take_lock(connection)
+        for table, columns in _TABLES.values():
+            names = sql.SQL("").join(
+                sql.SQL(", {} text").format(sql.Identifier(one)) for one in columns
+            )
+            connection.execute(
+                sql.SQL(
+                    "CREATE TABLE IF NOT EXISTS {} (key text PRIMARY KEY, partition_id int,"
+                    " position bigint, at bigint, value jsonb{})"
+                ).format(sql.Identifier(table), names)
+            )
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS exporter_position (partition_id int, exporter text,"
+            " last_exported_position bigint, PRIMARY KEY (partition_id, exporter))"
+        )
+        connection.execute(
+            "UPDATE databasechangeloglock SET locked = false, lockgranted = NULL, lockedby = NULL"
+        )
+
+    def _take_lock(self, connection: psycopg.Connection[Any]) -> None:
+        """Take the lock, also one that is older than the patience: its holder is dead."""
+        give_up = time.monotonic() + self._lock_wait
+        while True:
+            taken = connection.execute(
+                "UPDATE databasechangeloglock SET locked = true, lockgranted = now(),"
+                " lockedby = %s WHERE NOT locked OR lockgranted < now() - %s * interval '1 second'",
+                (os.environ.get("HOSTNAME", str(os.getpid())), self._lock_wait),
+            ).rowcount
+            if taken:
+                return
+            if time.monotonic() > give_up:
+                raise StorageUnavailable("the schema's lock is held by another broker")
+            time.sleep(0.5)
+
+
+def _write(connection: psycopg.Connection[Any], partition: int, records: Iterable[Json]) -> None:
+    done = _position(connection, partition, lock=True)
+    fresh = [one for one in records if one["position"] > done]
+    with connection.pipeline():
+        _insert(connection, partition, fresh)
+    if fresh:
+        connection.execute(
+            "INSERT INTO exporter_position VALUES (%s, %s, %s) ON CONFLICT (partition_id, exporter)"
+            " DO UPDATE SET last_exported_position = EXCLUDED.last_exported_position",
+            (partition, _EXPORTER, fresh[-1]["position"]),
+        )
+
+
+def _insert(connection: psycopg.Connection[Any], partition: int, records: Iterable[Json]) -> None:
+    for record in records:
+        table, columns = _TABLES[record["type"]]
+        value = record["value"]
+        key = str(record["key"])
+        if record["type"] == "VARIABLE":
+            key = f"{key}:{value['name']}"
+        names = [
+            sql.Identifier(one)
+            for one in ("key", "partition_id", "position", "at", "value", *columns)
+        ]
+        texts = [None if value.get(one) is None else str(value[one]) for one in columns]
+        connection.execute(
+            sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT (key) DO UPDATE SET {}").format(
+                sql.Identifier(table),
+                sql.SQL(", ").join(names),
+                sql.SQL(", ").join(sql.Placeholder() * len(names)),
+                sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(one) for one in names[1:]),
+            ),
+            (key, partition, record["position"], record["timestamp"], Jsonb(value), *texts),
+        )
+
+
+def _position(connection: psycopg.Connection[Any], partition: int, *, lock: bool = False) -> int:
+    found = connection.execute(
+        _LOCKED_POSITION if lock else _POSITION,
+        (partition, _EXPORTER),
+    ).fetchone()
+    return int(found[0]) if found else 0
+
+
+def _search(connection: psycopg.Connection[Any], kind: str, query: Json) -> Json:
+    table, columns = _TABLES[kind]
+    conditions: list[sql.Composable] = [sql.SQL("true")]
+    values: list[Any] = []
+    for name, wanted in (query.get("filter") or {}).items():
+        key = name.endswith("Key") and name not in columns
+        column: sql.Composable = sql.Identifier("key" if key else name)
+        if not key and name not in columns:
+            column = sql.SQL("value ->> {}").format(sql.Literal(name))
+        operators = wanted if isinstance(wanted, dict) else {"$eq": wanted}
+        for operator, operand in operators.items():
+            match operator:
+                case "$eq":
+                    conditions.append(sql.SQL("{} = %s").format(column))
+                    values.append(_text(operand))
+                case "$neq":
+                    conditions.append(sql.SQL("{} IS DISTINCT FROM %s").format(column))
+                    values.append(_text(operand))
+                case "$in":
+                    conditions.append(sql.SQL("{} = ANY(%s)").format(column))
+                    values.append([_text(one) for one in operand])
+                case "$exists":
+                    test = "IS NOT NULL" if operand else "IS NULL"
+                    conditions.append(sql.SQL("{} " + test).format(column))
+                case _:
+                    raise ValueError(f"the operator {operator} is not performed")
+    where = sql.SQL(" AND ").join(conditions)
+    page = query.get("page") or {}
+    start = int(page.get("after") or page.get("from") or 0)
+    limit = min(int(page.get("limit") or 100), _MOST)
+    total = connection.execute(
+        sql.SQL("SELECT count(*) FROM {} WHERE {}").format(sql.Identifier(table), where), values
+    ).fetchone()
+    rows = connection.execute(
+        sql.SQL(
+            "SELECT value FROM {} WHERE {} ORDER BY length(key), key OFFSET %s LIMIT %s"
+        ).format(sql.Identifier(table), where),
+        [*values, start, limit],
+    ).fetchall()
+    return {
+        "items": [_dated(row[0]) for row in rows],
+        "total": total[0] if total else 0,
+        "end": start + len(rows),
+    }
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _dated(value: Json) -> Json:
+    for name in _DATES:
+        if isinstance(value.get(name), int):
+            moment = datetime.fromtimestamp(value[name] / 1000, UTC)
+            value[name] = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return value

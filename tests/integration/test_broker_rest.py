@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import requests
+import uvicorn
+
+from local.broker.rest import rest_app
+from local.broker.users import Users
+from tests.support.memory_gateway import JOB_AND_MESSAGE, JOB_ONLY, USERS, MemoryGateway
+
+pytestmark = pytest.mark.integration
+
+type Json = dict[str, Any]
+
+ACTIVATION: Any = {"type": "work", "timeout": 1000, "maxJobsToActivate": 5, "requestTimeout": -1}
+
+
+class Client(requests.Session):
+    """A session whose paths are those of a served gateway."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self._address = address
+        self.auth = ("admin", "secret")
+        self.trust_env = False
+
+    def request(self, method: Any, url: Any, *args: Any, **more: Any) -> requests.Response:
+        return super().request(method, self._address + str(url), *args, **more)
+
+
+@contextmanager
+def served(gateway: MemoryGateway) -> Iterator[Client]:
+    app = rest_app(gateway, Users(USERS, gateway))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        with Client(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
+            yield client
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def gateway() -> MemoryGateway:
+    return MemoryGateway()
+
+
+@pytest.fixture
+def client(gateway: MemoryGateway) -> Iterator[Client]:
+    with served(gateway) as client:
+        yield client
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    pair = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return {"Authorization": f"Basic {pair}"}
+
+
+def deploy(client: Client, text: str = JOB_ONLY, name: str = "lab.bpmn") -> Json:
+    answer = client.post("/v2/deployments", files={"resources": (name, text.encode())})
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def create(client: Client, process: str, **more: Any) -> Json:
+    body: Any = {"processDefinitionId": process, **more}
+    answer = client.post("/v2/process-instances", json=body)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def test_strangers_get_the_status_and_the_licence_only(client: Client) -> None:
+    client.auth = None
+    assert client.get("/v2/status").status_code == 204
+    assert client.get("/v2/license").status_code == 200
+    for headers in ({}, basic("admin", "wrong"), {"Authorization": "Bearer x"}):
+        answer = client.get("/v2/topology", headers=headers)
+        assert answer.status_code == 401
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_deployment_and_an_instance_have_the_recorded_shapes(client: Client) -> None:
+    deployed = deploy(client, JOB_AND_MESSAGE)
+    assert deployed["deploymentKey"] == "2251799813685249"
+    assert deployed["deployments"][0]["processDefinition"] == {
+        "processDefinitionId": "lab",
+        "processDefinitionVersion": 1,
+        "processDefinitionKey": "2251799813685250",
+        "resourceName": "lab.bpmn",
+        "tenantId": "<default>",
+    }
+    created = create(client, "lab", variables={"key": "a"})
+    assert created["variables"] == {}
+    assert created["processDefinitionKey"] == "2251799813685250"
+
+
+def test_an_instance_without_a_process_has_the_recorded_problem(client: Client) -> None:
+    answer = client.post("/v2/process-instances", json={"bpmnProcessId": "lab"})
+    assert answer.status_code == 400
+    assert answer.json() == {
+        "type": "about:blank",
+        "title": "INVALID_ARGUMENT",
+        "status": 400,
+        "detail": "At least one of [processDefinitionId, processDefinitionKey] is required.",
+        "instance": "/v2/process-instances",
+    }
+
+
+def test_what_is_not_linear_is_refused_by_name(client: Client) -> None:
+    text = JOB_ONLY.replace("bpmn:serviceTask", "bpmn:userTask")
+    answer = client.post("/v2/deployments", files={"resources": ("lab.bpmn", text.encode())})
+    assert answer.status_code == 400
+    assert "userTask 't' is not supported" in answer.json()["detail"]
+
+
+def test_jobs_of_all_partitions_are_activated_and_finished(client: Client) -> None:
+    deploy(client)
+    for _ in range(3):
+        create(client, "work", variables={"a": 1, "b": 2})
+    body = ACTIVATION | {"fetchVariable": ["a"]}
+    jobs = client.post("/v2/jobs/activation", json=body).json()["jobs"]
+    assert len({int(one["jobKey"]) >> 51 for one in jobs}) == 3
+    assert all(one["variables"] == {"a": 1} for one in jobs)
+    first, second, third = (f"/v2/jobs/{one['jobKey']}" for one in jobs)
+    assert client.post(f"{first}/completion").status_code == 204
+    assert client.post(f"{first}/completion", json={}).status_code == 404
+    assert client.patch(second, json={"changeset": {"timeout": 5}}).status_code == 204
+    assert client.post(f"{second}/failure", json={"retries": 0}).status_code == 204
+    assert client.post(f"{second}/completion", json={}).status_code == 409
+    assert client.post(f"{third}/error", json={"errorCode": "E"}).status_code == 204
+    found = client.post("/v2/incidents/search", json={}).json()
+    kinds = {one["errorType"] for one in found["items"]}
+    assert kinds == {"JOB_NO_RETRIES", "UNHANDLED_ERROR_EVENT"}
+    assert found["page"]["totalItems"] == 2
+
+
+def test_a_message_is_correlated_or_not_found(client: Client) -> None:
+    deploy(client, JOB_AND_MESSAGE)
+    key = create(client, "lab", variables={"key": "k"})["processInstanceKey"]
+    body = {"name": "go", "correlationKey": "k"}
+    assert client.post("/v2/messages/correlation", json=body).status_code == 404
+    (job,) = client.post("/v2/jobs/activation", json=ACTIVATION).json()["jobs"]
+    client.post(f"/v2/jobs/{job['jobKey']}/completion")
+    answer = client.post("/v2/messages/correlation", json=body).json()
+    assert answer["processInstanceKey"] == key
+    found = client.post(
+        "/v2/process-instances/search", json={"filter": {"processInstanceKey": key}}
+    ).json()
+    assert [one["state"] for one in found["items"]] == ["COMPLETED"]
+
+
+def test_the_end_of_an_instance_can_be_awaited(client: Client) -> None:
+    deploy(client)
+    body: Any = {"processDefinitionId": "work", "awaitCompletion": True, "requestTimeout": 50}
+    assert client.post("/v2/process-instances", json=body).status_code == 504
+    empty = JOB_ONLY.replace('targetRef="t"', 'targetRef="e"').replace('sourceRef="t"', "")
+    start = empty.index("<bpmn:serviceTask")
+    end = empty.index("</bpmn:serviceTask>") + len("</bpmn:serviceTask>")
+    deploy(client, empty[:start] + empty[end:])
+    answer = create(client, "work", awaitCompletion=True, variables={"x": 1})
+    assert answer["variables"] == {"x": 1}
+
+
+def test_a_partition_without_a_leader_is_a_503(client: Client, gateway: MemoryGateway) -> None:
+    key = int(deploy(client)["deploymentKey"]) + 1
+    gateway.down = {1, 2, 3}
+    assert client.get("/v2/status").status_code == 503
+    assert client.post(f"/v2/process-instances/{key}/cancellation").status_code == 503
+    assert client.post("/v2/jobs/activation", json=ACTIVATION).status_code == 503
+
+
+def test_users_are_made_changed_and_deleted(client: Client, gateway: MemoryGateway) -> None:
+    body = {"username": "eve", "password": "one", "name": "Eve", "email": "eve@example.com"}
+    made = client.post("/v2/users", json=body)
+    assert (made.status_code, "password" in made.json()) == (201, False)
+    assert client.post("/v2/users", json=body).status_code == 409
+    assert "one" not in json.dumps(gateway.engines[1].data["users"])
+    me = client.get("/v2/authentication/me", auth=("eve", "one")).json()
+    assert (me["username"], me["displayName"]) == ("eve", "Eve")
+    changed = client.put("/v2/users/eve", json={"name": "E", "email": "e@example.com"})
+    assert changed.json()["name"] == "E"
+    assert len(client.post("/v2/users/search", json={}).json()["items"]) == 2
+    assert client.delete("/v2/users/eve").status_code == 204
+    assert client.get("/v2/users/eve").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/v2/signals/broadcast", 501),
+        ("POST", "/v2/user-tasks/search", 501),
+        ("POST", "/v2/element-instances/ad-hoc-activities/1/activation", 501),
+        ("GET", "/v2/nothing", 404),
+        ("POST", "/v2/nothing/search", 404),
+        ("GET", "/elsewhere", 404),
+    ],
+)
+def test_what_is_not_performed_is_refused(
+    client: Client, method: str, path: str, status: int
+) -> None:
+    answer = client.request(method, path)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_pages_are_followed_by_cursors(client: Client) -> None:
+    deploy(client)
+    create(client, "work")
+    page = client.post("/v2/process-instances/search", json={}).json()["page"]
+    assert base64.b64decode(page["endCursor"]) == b"1"
+    body: Any = {"page": {"after": page["endCursor"]}}
+    assert client.post("/v2/process-instances/search", json=body).status_code == 200
+    body = {"page": {"after": "?"}}
+    assert client.post("/v2/process-instances/search", json=body).status_code == 400
+
+
+def test_fields_of_8_10_are_there_on_8_10_only() -> None:
+    for version, there in (("8.9.16", False), ("8.10.0", True)):
+        with served(MemoryGateway(version=version)) as client:
+            deploy(client)
+            create(client, "work", businessId="b", tags=["t"])
+            (job,) = client.post("/v2/jobs/activation", json=ACTIVATION).json()["jobs"]
+            assert job["tags"] == ["t"]
+            assert ("physicalTenantId" in job, "priority" in job) == (there, there)
