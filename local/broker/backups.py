@@ -12,9 +12,20 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from local.broker.settings import InvalidSetting, seconds
+
 type Json = dict[str, Any]
 
 _MANIFEST = re.compile(r"backups/(\d+)/(\d+)/manifest\.json")
+_SHOWN = (
+    "partitionId",
+    "state",
+    "createdAt",
+    "checkpointPosition",
+    "brokerId",
+    "brokerVersion",
+)
+_START_OF_LOG = 1
 
 
 class Backups:
@@ -54,7 +65,8 @@ class Backups:
 
     def newest(self) -> int | None:
         """Give the id of the newest backup, which is its time in ms where it is generated."""
-        return max(self._manifests("backups/"), default=None)
+        found = (_MANIFEST.fullmatch(key) for key in self._keys("backups/"))
+        return max((int(one[1]) for one in found if one), default=None)
 
     def state(self) -> Json:
         """Give the body of `GET /actuator/backupRuntime/state`: the newest of each partition."""
@@ -64,13 +76,16 @@ class Backups:
             for one in manifests:
                 if one["state"] == "COMPLETED":
                     newest[one["partitionId"]] = _checkpoint(backup_id, one)
-                    oldest.setdefault(one["partitionId"], _checkpoint(backup_id, one))
+                    oldest.setdefault(one["partitionId"], newest[one["partitionId"]])
+        # As BackupEndpoint maps them: a checkpoint has no log, an end of a range no partition.
+        log = {"firstLogPosition": _START_OF_LOG}
+        partitions = sorted(newest)
         return {
-            "checkpointStates": list(newest.values()),
-            "backupStates": list(newest.values()),
+            "checkpointStates": [{"partitionId": one, **newest[one]} for one in partitions],
+            "backupStates": [{"partitionId": one, **newest[one], **log} for one in partitions],
             "ranges": [
-                {"partitionId": partition, "start": oldest[partition], "end": newest[partition]}
-                for partition in newest
+                {"partitionId": one, "start": oldest[one] | log, "end": newest[one] | log}
+                for one in partitions
             ],
         }
 
@@ -102,38 +117,47 @@ class Backups:
         return found
 
 
+def next_due(schedule: str, newest: float | None, now: float) -> float:
+    """Give the time (s since 1970) of the next backup, the first at once.
+
+    `schedule` is a duration like PT1H, after the newest backup. Raises InvalidSetting for others,
+    cron expressions too.
+    """
+    if len(schedule.split()) > 1:
+        raise InvalidSetting(
+            f"CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_SCHEDULE={schedule}: cron is not performed, only "
+            "durations like PT1H"
+        )
+    every = seconds(schedule)
+    return now if newest is None else newest + every
+
+
 def _shown(backup_id: int, manifests: list[Json]) -> Json:
-    states = {one["state"] for one in manifests}
-    expected = manifests[0]["partitionCount"]
-    whole = states == {"COMPLETED"} and len(manifests) == expected
-    state = "COMPLETED" if whole else "FAILED" if "FAILED" in states else "IN_PROGRESS"
-    if states == {"COMPLETED"} and not whole:
-        state = "INCOMPLETE"
+    """Give a backup as it is shown; a partition without manifest makes it incomplete."""
+    found = {one["partitionId"]: one for one in manifests}
+    # Partition ids are 1 to the number that there was.
+    wanted = range(1, manifests[0]["partitionCount"] + 1)
+    details = [
+        {name: found[one][name] for name in _SHOWN if name in found[one]}
+        if one in found
+        else {"partitionId": one, "state": "DOES_NOT_EXIST"}
+        for one in wanted
+    ]
+    states = [one["state"] for one in details]
+    state = next(
+        (one for one in ("FAILED", "DOES_NOT_EXIST", "IN_PROGRESS") if one in states), "COMPLETED"
+    )
     return {
         "backupId": backup_id,
-        "state": state,
-        "details": [
-            {
-                name: one[name]
-                for name in (
-                    "partitionId",
-                    "state",
-                    "createdAt",
-                    "checkpointPosition",
-                    "brokerVersion",
-                )
-            }
-            for one in sorted(manifests, key=lambda one: int(one["partitionId"]))
-        ],
+        "state": "INCOMPLETE" if state == "DOES_NOT_EXIST" else state,
+        "details": details,
     }
 
 
 def _checkpoint(backup_id: int, manifest: Json) -> Json:
     return {
-        "partitionId": manifest["partitionId"],
         "checkpointId": backup_id,
         "checkpointType": manifest["checkpointType"],
         "checkpointTimestamp": manifest["createdAt"],
         "checkpointPosition": manifest["checkpointPosition"],
-        "firstLogPosition": 1,
     }

@@ -1,18 +1,20 @@
 """A node's data: `<data>/node-<i>/v<k>`, one directory a lease, copied from the one before.
 
 `VersionedNodeIdBasedDataDirectoryProvider` of camunda/camunda: a directory counts once its marker
-is written, which is the last thing that is done to it.
+is written, which is the last thing that is done to it, and the first that is taken away.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import time
 from typing import TYPE_CHECKING
 
+from local.broker.files import read_json, write_json
+
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
 MARKER = "directory-initialized.json"
@@ -20,38 +22,61 @@ RETAINED = 2
 _VERSION = re.compile(r"v(\d+)")
 
 
-def prepare(data: Path, node_id: int, version: int, retained: int = RETAINED) -> Path:
+def prepare(
+    data: Path, node_id: int, version: int, retained: int = RETAINED, skip: Iterable[str] = ()
+) -> Path:
     """Give the directory of this version, filled from the newest valid one before it.
 
-    Repeating it after a crash at any moment is harmless. Older versions are removed but for
-    `retained` ones, invalid ones all.
+    Files named in `skip` are not copied. What a crash left of it is deleted. After a copy, older
+    versions are removed but for `retained` ones, invalid ones all. Raises OSError: when the copy is
+    not whole, and FileExistsError when the version was used before, as where the leases were
+    emptied and the data was not.
     """
     node = data / f"node-{node_id}"
     target = node / f"v{version}"
     node.mkdir(parents=True, exist_ok=True)
-    if not _valid(target):
-        shutil.rmtree(target, ignore_errors=True)
-        before = max((one for one in _versions(node) if one < version), default=None)
-        source = None if before is None else node / f"v{before}"
-        if source is None:
-            print(f"Initializing data directory {target}", flush=True)
-            target.mkdir()
-        else:
-            print(f"Initializing data directory {target} by copying from {source}", flush=True)
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns(MARKER))
-        marker = {
-            "initializedAt": int(time.time() * 1000),
-            "initializedFrom": before,
-        }
-        aside = target / f"{MARKER}.tmp"
-        aside.write_text(json.dumps(marker))
-        aside.rename(target / MARKER)
-    kept = sorted(_versions(node))[-retained:]
+    if _valid(target):
+        raise FileExistsError(
+            "Expected directory to not be initialized, but found valid init file in directory "
+            f"{target}"
+        )
+    if target.exists():
+        print(
+            f"Data directory {target} exists but is not initialized; deleting and re-initializing",
+            flush=True,
+        )
+        shutil.rmtree(target)
+    before = max((one for one in _versions(node) if one < version), default=None)
+    if before is None:
+        print(
+            f"No valid previous version found for node {node_id}, creating empty directory "
+            f"{target}",
+            flush=True,
+        )
+        target.mkdir()
+    else:
+        source = node / f"v{before}"
+        print(f"Initializing data directory {target} by copying from {source}", flush=True)
+        left = {MARKER, *skip}
+        shutil.copytree(source, target, ignore=lambda _, names: left.intersection(names))
+        if _sizes(source, left) != _sizes(target, left):
+            raise OSError(f"The copy of {source} in {target} is not the same")
+    moment = int(time.time() * 1000)
+    write_json(
+        target / MARKER, {"initializedAt": moment, "version": version, "initializedFrom": before}
+    )
+    if before is not None:
+        _collect(node, {version, *sorted(_versions(node))[-retained:]})
+    return target
+
+
+def _collect(node: Path, kept: Collection[int]) -> None:
     for one in node.iterdir():
         found = _VERSION.fullmatch(one.name)
         if found and int(found[1]) not in kept:
+            # Half deleted, it must not pass for a whole one.
+            (one / MARKER).unlink(missing_ok=True)
             shutil.rmtree(one, ignore_errors=True)
-    return target
 
 
 def _versions(node: Path) -> list[int]:
@@ -60,4 +85,16 @@ def _versions(node: Path) -> list[int]:
 
 
 def _valid(directory: Path) -> bool:
-    return (directory / MARKER).exists()
+    try:
+        marker = read_json(directory / MARKER)
+    except ValueError:
+        return False
+    return isinstance(marker, dict) and f"v{marker.get('version')}" == directory.name
+
+
+def _sizes(directory: Path, left: Collection[str]) -> dict[str, int]:
+    return {
+        str(one.relative_to(directory)): one.stat().st_size
+        for one in directory.rglob("*")
+        if one.is_file() and one.name not in left
+    }

@@ -42,9 +42,14 @@ def check(settings: Settings) -> None:
 
 def die_if_exceeded(settings: Settings) -> None:
     """Be killed, as the kernel kills a container that takes more than its task has."""
-    total = settings.memory_mib * 2**20
-    if total and _rocksdb_bytes(settings) + total * _HEAP_SHARE > total:
+    if exceeds(settings):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def exceeds(settings: Settings) -> bool:
+    """Whether RocksDB and the heap together take more than the task has."""
+    total = settings.memory_mib * 2**20
+    return bool(total) and _rocksdb_bytes(settings) + total * _HEAP_SHARE > total
 
 
 def _rocksdb_bytes(settings: Settings) -> int:

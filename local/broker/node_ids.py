@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,7 +20,6 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Mapping
 
 MARKER = "node-ids-initialized"
@@ -95,9 +96,11 @@ class NodeIds:
         self._task_id = task_id
         self._clock = clock
         self._max_delay = max_delay
+        # A renewal that is under way must not cross a release.
+        self._turn = threading.Lock()
         self._held: Lease | None = None
         self._etag = ""
-        self._until_ms = 0.0
+        self._until_ms = 0
 
     def initialise(self) -> None:
         """Create the first leases and the marker, once for all tasks of the cluster."""
@@ -120,19 +123,29 @@ class NodeIds:
             delay *= 2
 
     def renew(self, known_versions: Mapping[int, int]) -> None:
-        """Renew the lease, with the versions of members seen now. Raises LeaseLost."""
-        held = self._require()
-        if self._now() > self._until_ms:
-            raise LeaseLost(f"the lease of node {held.node_id} expired before it was renewed")
-        try:
-            self._write(held, self._etag, known_versions)
-        except (BotoCoreError, ClientError) as error:
-            self._until_ms = 0.0
-            raise LeaseLost(f"the lease of node {held.node_id} was not renewed: {error}") from error
+        """Renew the lease, with the versions of members seen now; a released one stays released.
+
+        Raises LeaseLost: on any failure, and when the clock is past the lease.
+        """
+        with self._turn:
+            held = self._held
+            if held is None:
+                return
+            if self._now() > self._until_ms:
+                raise LeaseLost(f"the lease of node {held.node_id} expired before it was renewed")
+            try:
+                self._write(held, self._etag, known_versions)
+            except (BotoCoreError, ClientError) as error:
+                self._until_ms = 0
+                raise LeaseLost(
+                    f"the lease of node {held.node_id} was not renewed: {error}"
+                ) from error
 
     def others_know(self) -> bool:
         """Whether all other valid leases list this node's version among those they know."""
-        held, now = self._require(), self._now()
+        held, now = self._held, self._now()
+        if held is None:
+            raise LeaseLost("no lease is held")
         for node in range(self._acquirable()):
             found = self._read(node) if node != held.node_id else None
             if found is None or found.body is None or not found.valid(now):
@@ -148,43 +161,45 @@ class NodeIds:
 
     def release(self) -> None:
         """Free the lease after a stop in good order; a lease that is lost stays as it is."""
-        if not self.valid():
-            return
-        held = self._require()
-        self._until_ms = 0.0
-        try:
-            self._put(held.node_id, b"", self._etag, task_id="", version=held.version)
-        except (BotoCoreError, ClientError):
-            # It expires by itself.
-            return
+        with self._turn:
+            held = self._held if self.valid() else None
+            self._held, self._until_ms = None, 0
+            # One that cannot be released expires by itself.
+            with suppress(BotoCoreError, ClientError):
+                if held is not None:
+                    self._put(held.node_id, b"", self._etag, task_id="", version=held.version)
 
     def pre_scale(self, count: int) -> None:
         """Make leases for `count` nodes acquirable, creating those that are missing."""
         for node in range(count):
-            found = self._read(node)
-            if found is None:
-                self._create(node)
-            elif not found.acquirable:
-                self._put(node, b"", found.etag, task_id="", version=found.version)
+            self._create(node)
+            self._mark(node, acquirable=True)
 
     def post_scale(self, count: int) -> None:
         """Take the leases of nodes from `count` on away: their holders fail to renew."""
         for node in [one for one in self._keys() if one >= count]:
-            found = self._read(node)
-            if found is not None and found.acquirable:
-                self._put(
-                    node, b"", found.etag, task_id="", version=found.version, acquirable=False
-                )
+            self._mark(node, acquirable=False)
 
     # Inside
 
     def _now(self) -> float:
         return self._clock() * 1000
 
-    def _require(self) -> Lease:
-        if self._held is None:
-            raise LeaseLost("no lease is held")
-        return self._held
+    def _mark(self, node: int, *, acquirable: bool) -> None:
+        """Empty the lease; again when its holder renewed it in between."""
+        while (found := self._read(node)) and found.acquirable != acquirable:
+            try:
+                self._put(
+                    node,
+                    b"",
+                    found.etag,
+                    task_id="",
+                    version=found.version,
+                    acquirable=acquirable,
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in _LOST:
+                    raise
 
     def _try(self, node: int) -> Lease | None:
         found = self._read(node)
@@ -195,19 +210,19 @@ class NodeIds:
         )
         try:
             self._write(lease, found.etag, {})
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _LOST:
-                return None
-            raise
+        except (BotoCoreError, ClientError) as error:
+            # Whatever it is, the next id is tried (`tryAcquireInitialLease`).
+            print(f"Failed to acquire the lease of node {node}: {error}", flush=True)
+            return None
         self._held = lease
         return lease
 
     def _write(self, lease: Lease, etag: str, known: Mapping[int, int]) -> None:
-        until = self._now() + self._lease_ms
+        until = int(self._now() + self._lease_ms)
         mappings = {str(node): version for node, version in known.items()}
         body = {
             "taskId": lease.task_id,
-            "timestamp": int(until),
+            "timestamp": until,
             "nodeInstance": {"id": lease.node_id, "version": lease.version},
             "knownVersionMappings": {
                 "mappingsByNodeId": mappings | {str(lease.node_id): lease.version}

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import threading
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import botocore.session
 import psycopg
+from botocore.exceptions import BotoCoreError
+from botocore.model import ServiceId
+from botocore.signers import RequestSigner
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
@@ -29,6 +32,10 @@ type Json = dict[str, Any]
 
 _PREFIX = "CAMUNDA_DATA_SECONDARYSTORAGE_RDBMS_"
 _CONNECT_SECONDS = 5
+# After so long without an answer from the network a connection is lost.
+_SILENT_MS = 10_000
+_TOKEN_SECONDS = 900
+_LOCK_POLL_SECONDS = 0.5
 _EXPORTER = "rdbms"
 # Type of a record -> table and the fields that are searched, each a column of text.
 _TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -42,14 +49,14 @@ _TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "VARIABLE": ("variable", ("name", "processInstanceKey")),
     "MESSAGE": ("message", ("name", "correlationKey")),
 }
+# What is searched -> type of its records, and the name of its own key.
 _SEARCHED = {
-    "process-definitions": "PROCESS",
-    "process-instances": "PROCESS_INSTANCE",
-    "jobs": "JOB",
-    "incidents": "INCIDENT",
-    "variables": "VARIABLE",
+    "process-definitions": ("PROCESS", "processDefinitionKey"),
+    "process-instances": ("PROCESS_INSTANCE", "processInstanceKey"),
+    "jobs": ("JOB", "jobKey"),
+    "incidents": ("INCIDENT", "incidentKey"),
+    "variables": ("VARIABLE", "variableKey"),
 }
-_DATES = ("startDate", "endDate", "creationTime")
 _MOST = 10_000
 _POSITION = (
     "SELECT last_exported_position FROM exporter_position WHERE partition_id = %s AND exporter = %s"
@@ -78,6 +85,7 @@ class SecondaryStorage:
         self._resolve = resolve
         self._connection: psycopg.Connection[Any] | None = None
         self._turn = threading.Lock()
+        self._name = f"{socket.gethostname()} ({os.getpid()})"
 
     def prepare(self) -> None:
         """Make the schema, under a lock as Liquibase takes it. Raises StorageUnavailable."""
@@ -101,22 +109,21 @@ class SecondaryStorage:
         return found
 
     def search(self, what: str, query: Json) -> Json:
-        """Search: `{"items", "total"}` in Camunda's field names. Raises StorageUnavailable.
+        """Search: `{"items", "total", "end"}`, the items in Camunda's field names.
 
-        Raises ValueError for a filter that is not kept, naming it.
+        `end` is the place after the last item: where `page.from` goes on. Raises
+        StorageUnavailable, and ValueError for what is not performed, naming it.
         """
-        kind = _SEARCHED[what]
         with self._turn:
-            found: Json = self._guarded(lambda connection: _search(connection, kind, query))
+            found: Json = self._guarded(lambda connection: _search(connection, what, query))
         return found
 
     def _guarded(self, action: Callable[[psycopg.Connection[Any]], Any]) -> Any:
         try:
             if self._connection is None or self._connection.closed:
                 self._connection = self._connect()
-            with self._connection.transaction():
-                return action(self._connection)
-        except psycopg.Error as error:
+            return action(self._connection)
+        except (psycopg.Error, BotoCoreError) as error:
             if isinstance(error, psycopg.OperationalError) and self._connection is not None:
                 self._connection.close()
                 self._connection = None
@@ -137,17 +144,58 @@ class SecondaryStorage:
             sslmode=self._mode,
             sslrootcert=self._authority or None,
             connect_timeout=_CONNECT_SECONDS,
+            tcp_user_timeout=_SILENT_MS,
             autocommit=True,
         )
 
     def _token(self) -> str:
-        """Sign the token that RDS takes as password for 15 minutes."""
-        client: Any = botocore.session.get_session().create_client("rds")
-        token: str = client.generate_db_auth_token(self._host, self._port, self._user)
-        return token
+        """Sign the token that RDS takes as password for 15 minutes.
+
+        As `generate_db_auth_token` does, without RDS's service model, which is 14 MiB in memory.
+        """
+        session: Any = botocore.session.get_session()
+        region = session.get_config_variable("region")
+        signer: Any = RequestSigner(
+            ServiceId("RDS"),
+            region,
+            "rds-db",
+            "v4",
+            session.get_credentials(),
+            session.get_component("event_emitter"),
+        )
+        request = {
+            "url_path": "/",
+            "query_string": "",
+            "headers": {},
+            "body": {"Action": "connect", "DBUser": self._user},
+            "method": "GET",
+            "url": f"https://{self._host}:{self._port}/",
+            "context": {},
+        }
+        signed: str = signer.generate_presigned_url(
+            request, "connect", region_name=region, expires_in=_TOKEN_SECONDS
+        )
+        return signed.removeprefix("https://")
 
     def _make_schema(self, connection: psycopg.Connection[Any]) -> None:
+        """Create what is missing; a broker that dies meanwhile leaves the lock behind."""
+        if _is_whole(connection):
+            return
+        self._take_lock(connection)
+        try:
+            _create_tables(connection)
+        finally:
+            if not connection.closed:
+                connection.execute(
+                    "UPDATE databasechangeloglock SET locked = false, lockgranted = NULL,"
+                    " lockedby = NULL WHERE lockedby = %s",
+                    (self._name,),
+                )
+
+    def _take_lock(self, connection: psycopg.Connection[Any]) -> None:
+        """Take the lock, also one that is older than the patience: its holder is dead."""
         with connection.transaction():
+            # CREATE TABLE IF NOT EXISTS alone fails for one of two that do it at once.
             connection.execute("SELECT pg_advisory_xact_lock(1)")
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS databasechangeloglock"
@@ -157,7 +205,26 @@ class SecondaryStorage:
                 "INSERT INTO databasechangeloglock VALUES (1, false, NULL, NULL)"
                 " ON CONFLICT DO NOTHING"
             )
-        self._take_lock(connection)
+        give_up = time.monotonic() + self._lock_wait + 1
+        while not connection.execute(
+            "UPDATE databasechangeloglock SET locked = true, lockgranted = now(), lockedby = %s"
+            " WHERE NOT locked OR lockgranted < now() - %s * interval '1 second'",
+            (self._name, self._lock_wait),
+        ).rowcount:
+            if time.monotonic() > give_up:
+                raise StorageUnavailable("the schema's lock is held by another broker")
+            print("Waiting for changelog lock....", flush=True)
+            time.sleep(_LOCK_POLL_SECONDS)
+
+
+def _is_whole(connection: psycopg.Connection[Any]) -> bool:
+    # The last table of the one transaction that makes them all.
+    found = connection.execute("SELECT to_regclass('exporter_position')").fetchone()
+    return found is not None and found[0] is not None
+
+
+def _create_tables(connection: psycopg.Connection[Any]) -> None:
+    with connection.transaction():
         for table, columns in _TABLES.values():
             names = sql.SQL("").join(
                 sql.SQL(", {} text").format(sql.Identifier(one)) for one in columns
@@ -172,37 +239,25 @@ class SecondaryStorage:
             "CREATE TABLE IF NOT EXISTS exporter_position (partition_id int, exporter text,"
             " last_exported_position bigint, PRIMARY KEY (partition_id, exporter))"
         )
-        connection.execute(
-            "UPDATE databasechangeloglock SET locked = false, lockgranted = NULL, lockedby = NULL"
-        )
-
-    def _take_lock(self, connection: psycopg.Connection[Any]) -> None:
-        """Take the lock, also one that is older than the patience: its holder is dead."""
-        give_up = time.monotonic() + self._lock_wait
-        while True:
-            taken = connection.execute(
-                "UPDATE databasechangeloglock SET locked = true, lockgranted = now(),"
-                " lockedby = %s WHERE NOT locked OR lockgranted < now() - %s * interval '1 second'",
-                (os.environ.get("HOSTNAME", str(os.getpid())), self._lock_wait),
-            ).rowcount
-            if taken:
-                return
-            if time.monotonic() > give_up:
-                raise StorageUnavailable("the schema's lock is held by another broker")
-            time.sleep(0.5)
 
 
 def _write(connection: psycopg.Connection[Any], partition: int, records: Iterable[Json]) -> None:
-    done = _position(connection, partition, lock=True)
-    fresh = [one for one in records if one["position"] > done]
-    with connection.pipeline():
-        _insert(connection, partition, fresh)
-    if fresh:
+    with connection.transaction():
         connection.execute(
-            "INSERT INTO exporter_position VALUES (%s, %s, %s) ON CONFLICT (partition_id, exporter)"
-            " DO UPDATE SET last_exported_position = EXCLUDED.last_exported_position",
-            (partition, _EXPORTER, fresh[-1]["position"]),
+            "INSERT INTO exporter_position VALUES (%s, %s, 0) ON CONFLICT DO NOTHING",
+            (partition, _EXPORTER),
         )
+        # Locked, so that an old and a new leader take turns.
+        done = _position(connection, partition, lock=True)
+        fresh = [one for one in records if one["position"] > done]
+        if fresh:
+            with connection.pipeline():
+                _insert(connection, partition, fresh)
+            connection.execute(
+                "UPDATE exporter_position SET last_exported_position = %s"
+                " WHERE partition_id = %s AND exporter = %s",
+                (fresh[-1]["position"], partition, _EXPORTER),
+            )
 
 
 def _insert(connection: psycopg.Connection[Any], partition: int, records: Iterable[Json]) -> None:
@@ -210,8 +265,6 @@ def _insert(connection: psycopg.Connection[Any], partition: int, records: Iterab
         table, columns = _TABLES[record["type"]]
         value = record["value"]
         key = str(record["key"])
-        if record["type"] == "VARIABLE":
-            key = f"{key}:{value['name']}"
         names = [
             sql.Identifier(one)
             for one in ("key", "partition_id", "position", "at", "value", *columns)
@@ -236,18 +289,23 @@ def _position(connection: psycopg.Connection[Any], partition: int, *, lock: bool
     return int(found[0]) if found else 0
 
 
-def _search(connection: psycopg.Connection[Any], kind: str, query: Json) -> Json:
+def _search(connection: psycopg.Connection[Any], what: str, query: Json) -> Json:
+    kind, own = _SEARCHED[what]
     table, columns = _TABLES[kind]
     conditions: list[sql.Composable] = [sql.SQL("true")]
     values: list[Any] = []
     for name, wanted in (query.get("filter") or {}).items():
-        key = name.endswith("Key") and name not in columns
-        column: sql.Composable = sql.Identifier("key" if key else name)
-        if not key and name not in columns:
-            column = sql.SQL("value ->> {}").format(sql.Literal(name))
+        if name.startswith("$") or isinstance(wanted, list):
+            raise ValueError(f"the filter {name} is not performed")
+        column: sql.Composable = sql.SQL("value ->> {}").format(sql.Literal(name))
+        if name == own or name in columns:
+            column = sql.Identifier("key" if name == own else name)
         operators = wanted if isinstance(wanted, dict) else {"$eq": wanted}
         for operator, operand in operators.items():
             match operator:
+                case _ if operand is None:
+                    # To Camunda a filter that is null is one that is not there.
+                    continue
                 case "$eq":
                     conditions.append(sql.SQL("{} = %s").format(column))
                     values.append(_text(operand))
@@ -264,31 +322,38 @@ def _search(connection: psycopg.Connection[Any], kind: str, query: Json) -> Json
                     raise ValueError(f"the operator {operator} is not performed")
     where = sql.SQL(" AND ").join(conditions)
     page = query.get("page") or {}
-    start = int(page.get("after") or page.get("from") or 0)
-    limit = min(int(page.get("limit") or 100), _MOST)
+    if "before" in page:
+        raise ValueError("page.before is not performed")
+    start = max(0, int(page.get("after") or page.get("from") or 0))
+    limit = min(max(0, int(page.get("limit") or 100)), _MOST)
     total = connection.execute(
         sql.SQL("SELECT count(*) FROM {} WHERE {}").format(sql.Identifier(table), where), values
     ).fetchone()
     rows = connection.execute(
-        sql.SQL(
-            "SELECT value FROM {} WHERE {} ORDER BY length(key), key OFFSET %s LIMIT %s"
-        ).format(sql.Identifier(table), where),
+        sql.SQL("SELECT value FROM {} WHERE {} ORDER BY {} OFFSET %s LIMIT %s").format(
+            sql.Identifier(table), where, _order(query.get("sort") or [])
+        ),
         [*values, start, limit],
     ).fetchall()
     return {
-        "items": [_dated(row[0]) for row in rows],
+        "items": [row[0] for row in rows],
         "total": total[0] if total else 0,
         "end": start + len(rows),
     }
 
 
+def _order(sort: Sequence[Json]) -> sql.Composable:
+    """Give the order: keys as the numbers that they are, at last by the own key."""
+    terms: list[sql.Composable] = []
+    for one in sort:
+        name, order = one.get("field"), str(one.get("order") or "ASC").upper()
+        if not isinstance(name, str) or order not in {"ASC", "DESC"}:
+            raise ValueError(f"the sort {json.dumps(one)} has no field or no order")
+        shape = "length(value ->> {0}) {1}, value ->> {0} {1}"
+        shape = shape if name.endswith("Key") else "value -> {0} {1}"
+        terms.append(sql.SQL(shape).format(sql.Literal(name), sql.SQL(order)))
+    return sql.SQL(", ").join([*terms, sql.SQL("length(key), key")])
+
+
 def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _dated(value: Json) -> Json:
-    for name in _DATES:
-        if isinstance(value.get(name), int):
-            moment = datetime.fromtimestamp(value[name] / 1000, UTC)
-            value[name] = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return value

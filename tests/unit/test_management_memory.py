@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from lifecycle.core.credentials import Credentials
 from lifecycle.core.topology import ChangeStatus, change_status, formation
 from lifecycle.errors import ManagementRefused, ManagementUnavailable
 
 from tests.fakes.management_memory import InMemoryManagement
-from tests.fakes.management_simulation import Refusal, SimulatedCluster
+from tests.fakes.management_simulation import SimulatedCluster
 
 pytestmark = pytest.mark.unit
 
@@ -100,27 +98,3 @@ def test_the_topology_asks_for_credentials() -> None:
     for wrong in (None, Credentials("admin", "wrong")):
         with pytest.raises(ManagementRefused):
             twin.topology(wrong)
-
-
-def test_the_state_survives_a_file() -> None:
-    cluster = SimulatedCluster(3, 3, 3)
-    twin = InMemoryManagement(cluster, running=range(4))
-    twin.pass_time(2)
-    twin.scale_brokers(4)
-    twin.pass_time(0.7)
-
-    again = SimulatedCluster.from_json(json.loads(json.dumps(cluster.to_json())))
-
-    assert again == cluster
-    assert again.configuration() == cluster.configuration()
-
-
-@pytest.mark.parametrize(
-    ("body", "force"),
-    [({"partitions": {"count": 6}}, False), ({"brokers": {"remove": [2]}}, True)],
-)
-def test_what_is_not_simulated_says_so(body: object, *, force: bool) -> None:
-    with pytest.raises(Refusal) as refused:
-        SimulatedCluster(4, 3, 3).patch(body, now=0, force=force)
-
-    assert refused.value.status == 501
