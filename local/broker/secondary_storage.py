@@ -154,7 +154,7 @@ class SecondaryStorage:
         As `generate_db_auth_token` does, without RDS's service model, which is 14 MiB in memory.
         """
         session: Any = botocore.session.get_session()
-        region = session.get_config_variable("region")
+        region = os.environ.get("AWS_REGION") or session.get_config_variable("region")
         signer: Any = RequestSigner(
             ServiceId("RDS"),
             region,
