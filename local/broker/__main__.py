@@ -1,3 +1,4 @@
+# ruff: noqa: E402
 """Run one broker until SIGTERM, with the environment of its container."""
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ import sys
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+# PySyncObj imports it for passwords between its nodes, which are not used: 8 MB a process.
+sys.modules["cryptography"] = None  # type: ignore[assignment]
 
 from local.broker import settings as reading
 from local.broker.backups import Backups

@@ -42,7 +42,7 @@ COORDINATOR_SECONDS = 10.0
 _STEP_SECONDS = 0.1
 _TICK_SECONDS = 0.5
 _SCHEDULE_SECONDS = 10.0
-_ALONE_SECONDS = 1.0
+_ALONE_SECONDS = 0.6
 _FENCE_SECONDS = 120.0
 _FENCE_POLL_SECONDS = 1.0
 
@@ -162,7 +162,7 @@ class Broker:
             self._repeat(_SCHEDULE_SECONDS, lambda: runtime_backups.keep_schedule(self))
             self.log("Broker is ready to take part")
             while not self._stopping.is_set():
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.1)
                 self._note_health()
                 if self._expelled():
                     self.end(

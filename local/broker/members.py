@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 type Json = dict[str, Any]
 
 FAILURE_SECONDS = 3.0
-EXCHANGE_SECONDS = 0.25
+EXCHANGE_SECONDS = 0.4
 
 
 @dataclass

@@ -104,13 +104,15 @@ class Replica:
         self._waiting: list[tuple[Json, asyncio.Future[Json]]] = []
         self._flushing = False
         # The wanted leader's timeout ends first; the others' follow in the order of priority.
-        timeout = 0.3 + 0.25 * rank
+        timeout = 0.35 + 0.25 * rank
         self._raft = SyncObj(
             group_node(node_id, partition),
             [group_node(one, partition) for one in members if one != node_id],
             SyncObjConf(
-                autoTickPeriod=0.01,
-                appendEntriesPeriod=0.03,
+                # A command wakes the group at once; without one it has little to do.
+                autoTickPeriod=0.05,
+                appendEntriesUseBatch=False,
+                appendEntriesPeriod=0.1,
                 bindAddress=f"{address}:{_FIRST_PORT + partition}",
                 journalFile=str(self.directory / "journal"),
                 fullDumpFile=str(self.directory / "snapshot"),
