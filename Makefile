@@ -13,7 +13,7 @@ TEST := $(call stamp,test,local test)
 LINT := $(call stamp,lint,local test lint)
 PYTEST := $(PYTHON) -m pytest
 
-.PHONY: help demo up down status health scale plan test test-all coverage test-unit lint checkov format generate lock build validate preflight bench clean
+.PHONY: help demo up down status health scale plan test test-all coverage test-unit lint checkov format generate lock build validate preflight acceptance bench clean
 
 help: ## Show this list
 	@printf '%s\n\n' 'Camunda 8 on Amazon ECS: provision, scale, watch, remove. Start with: make demo'
@@ -110,6 +110,9 @@ validate: $(LINT) ## Validate the templates as AWS does (sam validate --lint)
 
 preflight: $(LOCAL) ## On AWS: check what `sam deploy` needs before it creates anything
 	@$(PYTHON) tools/preflight.py $(if $(STACK),--stack $(STACK)) $(if $(NAT_GATEWAYS),--nat-gateways $(NAT_GATEWAYS))
+
+acceptance: $(LOCAL) ## Walk the whole job and report: on this machine, or STACK=<name> REGION=<region>
+	@$(PYTHON) -m acceptance $(ARGS)
 
 bench: $(TEST) ## Measure sizes and cold starts of the functions; see benchmarks/README.md
 	@$(PYTHON) -m benchmarks.sizes
