@@ -18,7 +18,7 @@ PYTEST := $(PYTHON) -m pytest
 help: ## Show this list
 	@printf '%s\n\n' 'Camunda 8 on Amazon ECS: provision, scale, watch, remove. Start with: make demo'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 13 | sed 's/^/  /'
-	@printf '\n%s\n' 'Settings: KEEP=1  INPUT=events/<file>  BLOCK=127.<n>'
+	@printf '\n%s\n' 'Settings: KEEP=1  INPUT=events/<file>  BLOCK=127.<n>; of acceptance: docs/acceptance.md'
 
 demo: $(LOCAL) ## Bring a cluster up on this machine, show it, stop everything
 	@$(PYTHON) -m local demo

@@ -8,6 +8,8 @@ Without STACK on this machine: on the instance of `make up`, else on one of its 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
 import os
 import re
 import signal
@@ -30,7 +32,7 @@ from acceptance.target import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import FrameType
 
 INTERRUPTED = 130
@@ -50,10 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     run: Run | None = None
     try:
-        if options.clean:
-            return _clean(run := _again(options, options.clean))
-        run = _again(options, options.run) if options.run else _new(options)
-        return _walk(run, options)
+        given = options.clean or options.run
+        run = _again(options, given) if given else _new(options)
+        with _alone(run):
+            return _clean(run) if options.clean else _walk(run, options)
     except KeyboardInterrupt:
         print("\nInterrupted.")
         if run is not None:
@@ -133,6 +135,17 @@ def _again(options: argparse.Namespace, run_id: str) -> Run:
     if known and (account := run.target.identity()[0]) != known:
         raise NoTargetError(f"run {run_id} is in account {known}, the credentials are of {account}")
     return run
+
+
+@contextlib.contextmanager
+def _alone(run: Run) -> Iterator[None]:
+    """Let no other process work on the same run. Raises ``NoTargetError``."""
+    with run.path.with_suffix(".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NoTargetError(f"another process works on run {run.id}") from None
+        yield
 
 
 def _chosen(options: argparse.Namespace) -> list[Step]:

@@ -21,8 +21,10 @@ PROCESS: Final = Path(__file__).with_name("process.bpmn")
 JOB_TYPE: Final = "acceptance-work"
 # What a broker answers that has no such route; on an account nothing may answer so.
 _ABSENT: Final = frozenset({404, 405, 501})
-# Back-pressure, a gateway that just lost its broker, a load balancer without a target: sent again.
-_PASSING: Final = frozenset({429, 500, 502, 503, 504})
+# Sent again. Back-pressure, and a load balancer without a target: certainly not carried out.
+_REFUSED: Final = frozenset({429, 503})
+# A gateway that just lost its broker: perhaps carried out.
+_PASSING: Final = _REFUSED | {500, 502, 504}
 _TRIES: Final = 10
 
 
@@ -59,7 +61,8 @@ class Camunda:
     def create(self, definition: str, number: int) -> str:
         """Create an instance; gives its key. Not repeated when its answer was lost."""
         body = {"processDefinitionKey": definition, "variables": {"number": number}}
-        return str(self._ask("POST", "/v2/process-instances", body)["processInstanceKey"])
+        answer = self._ask("POST", "/v2/process-instances", body, again=_REFUSED)
+        return str(answer["processInstanceKey"])
 
     def jobs(self, most: int) -> list[dict[str, Any]]:
         """Activate up to so many jobs of the process, for a minute."""
@@ -74,8 +77,9 @@ class Camunda:
         return found
 
     def complete(self, job: str) -> None:
-        """Complete a job."""
-        self._ask("POST", f"/v2/jobs/{job}/completion", {"variables": {"done": True}})
+        """Complete a job; where a broker can activate one, 404 means that it knows no such job."""
+        path = f"/v2/jobs/{job}/completion"
+        self._ask("POST", path, {"variables": {"done": True}}, absent=frozenset())
 
     def states(self, definition: str) -> dict[str, str]:
         """Give the state of every instance by its key, as secondary storage has it (later)."""
@@ -83,7 +87,16 @@ class Camunda:
         items = self._ask("POST", "/v2/process-instances/search", body)["items"]
         return {str(item["processInstanceKey"]): str(item["state"]) for item in items}
 
-    def _ask(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        kind: str = "application/json",
+        *,
+        again: frozenset[int] = _PASSING,
+        absent: frozenset[int] = _ABSENT,
+    ) -> Any:
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         pair = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
         headers = {"Authorization": f"Basic {pair}", "Content-Type": kind}
@@ -100,11 +113,11 @@ class Camunda:
                 return json.loads(text) if text else None
             except urllib.error.HTTPError as error:
                 said = error.read()[:300].decode(errors="replace")
-                if self.forgiving and error.code in _ABSENT:
+                if self.forgiving and error.code in absent:
                     raise NotPossible(
                         f"these brokers have no {method} {path} ({error.code})"
                     ) from None
-                if error.code not in _PASSING or not left:
+                if error.code not in again or not left:
                     words = f"{method} {path}: {error.code} {said}"
                     raise CamundaRefused(words) from None
             time.sleep(1)

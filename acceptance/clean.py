@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # The shortest that KMS takes.
 KEY_DAYS: Final = 7
-_ABSENT: Final = ("NotFound", "NoSuch", "404", "does not exist", "Unknown")
+_ABSENT: Final = ("NotFound", "NoSuch", "404")
 _GONE: Final = "gone"
 
 type Clients = Callable[[str], Any]
@@ -122,7 +122,7 @@ def _layer(clients: Clients, arn: str) -> str:
 
 
 def _remove_layer(clients: Clients, arn: str) -> None:
-    name, _, version = arn.rpartition(":")
+    name, version = arn.split(":")[-2:]
     clients("lambda").delete_layer_version(LayerName=name, VersionNumber=int(version))
 
 
@@ -158,7 +158,7 @@ def look(clients: Clients, kind: str, identifier: str) -> Held | None:
     try:
         found = KINDS[kind].look(clients, identifier)
     except ClientError as error:
-        if any(word in str(error) for word in _ABSENT):
+        if any(word in error.response["Error"]["Code"] for word in _ABSENT):
             return None
         raise
     return None if found == _GONE else Held(kind, identifier, found)
@@ -239,7 +239,13 @@ def _remove_cluster(run: Run, name: str) -> None:
                 return
     except Exception as error:  # noqa: BLE001 - the control plane may be gone or broken
         run.progress(f"{name}: no teardown by the API ({error}); its stack is deleted")
-    delete_stack(run, f"{run.stack}-{name}")
+    made = f"{run.stack}-{name}"
+    if delete_stack(run, made) == "DELETE_FAILED":
+        # A bucket that is not empty is what stops it.
+        for one in to_remove(retained(run, made)):
+            if one.type == "AWS::S3::Bucket":
+                _remove_bucket(run.target.client, one.id)
+        delete_stack(run, made)
 
 
 def _busy(run: Run, name: str) -> bool:
