@@ -162,6 +162,7 @@ def _walk(run: Run, options: argparse.Namespace) -> int:
     print("Nothing of it is billed: it is all on this machine." if run.target.local else _BILLED)
     if not options.yes and not _agreed("Make all this"):
         print("Nothing was made.")
+        _stop_own(run)
         return 1
 
     def agreed(step: Step) -> bool:

@@ -123,8 +123,9 @@ def test_interrupted_gone_on_with_and_cleaned_up(acceptance: Acceptance) -> None
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1000)
 def test_the_whole_run(acceptance: Acceptance) -> None:
-    code, told = acceptance.run(560)
+    code, told = acceptance.run(800)
     assert code == 0, told
     found = re.search(r"Run (\d+) on", told)
     assert found is not None
