@@ -13,12 +13,12 @@ TEST := $(call stamp,test,local test)
 LINT := $(call stamp,lint,local test lint)
 PYTEST := $(PYTHON) -m pytest
 
-.PHONY: help demo up down status health scale plan test test-all coverage test-unit lint checkov format generate lock build validate preflight bench clean
+.PHONY: help demo up down status health scale plan test test-all coverage test-unit lint checkov format generate lock build validate preflight acceptance bench clean
 
 help: ## Show this list
 	@printf '%s\n\n' 'Camunda 8 on Amazon ECS: provision, scale, watch, remove. Start with: make demo'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 13 | sed 's/^/  /'
-	@printf '\n%s\n' 'Settings: KEEP=1  INPUT=events/<file>  BLOCK=127.<n>'
+	@printf '\n%s\n' 'Settings: KEEP=1  INPUT=events/<file>  BLOCK=127.<n>; of acceptance: docs/acceptance.md'
 
 demo: $(LOCAL) ## Bring a cluster up on this machine, show it, stop everything
 	@$(PYTHON) -m local demo
@@ -110,6 +110,9 @@ validate: $(LINT) ## Validate the templates as AWS does (sam validate --lint)
 
 preflight: $(LOCAL) ## On AWS: check what `sam deploy` needs before it creates anything
 	@$(PYTHON) tools/preflight.py $(if $(STACK),--stack $(STACK)) $(if $(NAT_GATEWAYS),--nat-gateways $(NAT_GATEWAYS))
+
+acceptance: $(LOCAL) ## Walk the whole job and report: on this machine, or STACK=<name> REGION=<region>
+	@$(PYTHON) -m acceptance $(ARGS)
 
 bench: $(TEST) ## Measure sizes and cold starts of the functions; see benchmarks/README.md
 	@$(PYTHON) -m benchmarks.sizes
