@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from local.aws.lambda_runtime import RuntimeInstallError
 from local.checks import NotPossibleError
-from local.commands import Commands, LeftBehindError
+from local.commands import Commands, InstancesLostError, LeftBehindError
 from local.component import Instance
 from local.config import REPOSITORY, LocalConfig
 from local.console import Screen
@@ -31,6 +31,7 @@ _EXPECTED = (
     DeployError,
     ExecutionFailedError,
     InstanceError,
+    InstancesLostError,
     LeftBehindError,
     NoPostgresError,
     NotPossibleError,

@@ -26,6 +26,7 @@ from local.config import (
     REPOSITORY,
     SECRET_ACCESS_KEY,
 )
+from local.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,10 +37,15 @@ if TYPE_CHECKING:
 
 BUILD = REPOSITORY / ".aws-sam" / "build"
 _REST_SECONDS = 10.0
+_WORK_SECONDS = 3.0
 
 
 class LeftBehindError(Exception):
     """Something still runs after everything was stopped."""
+
+
+class InstancesLostError(Exception):
+    """What was acknowledged to a client is not there."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,7 @@ class Commands:
             self._launch(detached=self.keep)
             self._deploy()
             self._show(self._provision())
+            self._work()
             if not self.keep:
                 self._tear_down()
         finally:
@@ -174,6 +181,34 @@ class Commands:
         request = json.loads(self.request.read_text())
         return self._run("provision", request, f"Provisioning from {_relative(self.request)}")
 
+    def _work(self) -> None:
+        """Add a broker while a client makes instances, and show that none of them is lost."""
+        user, password = self._user(endpoints.cluster_outputs(self.instance))
+        found = endpoints.describe(self.instance)
+        request = {
+            "clusterName": json.loads(self.request.read_text())["clusterName"],
+            "count": len(found["brokers"]) + 1,
+        }
+        work = Work(found["alb"], user, password)
+        self.screen.say()
+        with self.screen.phase("A client starts instances"):
+            work.start()
+            work.during("before", _WORK_SECONDS)
+        try:
+            work.during("during the scale-out")
+            self._run("scale", request, f"Scaling out to {request['count']} brokers")
+            with self.screen.phase("The client goes on"):
+                work.during("after", _WORK_SECONDS)
+        finally:
+            work.stop()
+        with self.screen.phase("Every acknowledged instance is searched for"):
+            lost = work.missing()
+        self._show_topology()
+        self.screen.say(_work(work))
+        if lost:
+            raise InstancesLostError(f"{len(lost)} acknowledged instances are not found: {lost}")
+        self.screen.say(f"{len(work.acknowledged)} instances acknowledged, none lost.")
+
     def _tear_down(self) -> None:
         cluster = json.loads(self.request.read_text())["clusterName"]
         self.screen.say()
@@ -224,7 +259,8 @@ class Commands:
         outputs = endpoints.cluster_outputs(self.instance)
         for broker in endpoints.describe(self.instance)["brokers"]:
             request = urllib.request.Request(f"{broker['rest']}/v2/topology")  # noqa: S310
-            request.add_header("Authorization", self._credentials(outputs))
+            pair = ":".join(self._user(outputs)).encode()
+            request.add_header("Authorization", f"Basic {base64.b64encode(pair).decode()}")
             try:
                 with urllib.request.urlopen(request, timeout=_REST_SECONDS) as answer:  # noqa: S310
                     return _topology(topology_table(read_topology(json.load(answer))))
@@ -232,13 +268,12 @@ class Commands:
                 continue
         return None
 
-    def _credentials(self, outputs: dict[str, str]) -> str:
+    def _user(self, outputs: dict[str, str]) -> tuple[str, str]:
         secret = self.instance.client("secretsmanager").get_secret_value(
             SecretId=outputs["AdminUserSecretArn"]
         )
         user = json.loads(secret["SecretString"])
-        pair = f"{user['username']}:{user['password']}".encode()
-        return f"Basic {base64.b64encode(pair).decode()}"
+        return str(user["username"]), str(user["password"])
 
     def _say_running(self) -> None:
         config = self.instance.config
@@ -305,6 +340,16 @@ def _checks(verification: dict[str, Any]) -> Table:
     for entry in verification["checks"]:
         result = str(entry["result"])
         table.add_row(Text(result, style=styles.get(result, "")), entry["name"], entry["seen"])
+    return table
+
+
+def _work(work: Work) -> Table:
+    partitions = sorted({one for _, _, counted in work.counts() for one in counted})
+    table = Table(title="Instances started", title_justify="left", title_style="bold")
+    for column in ("when", "all", *(f"partition {one}" for one in partitions)):
+        table.add_column(column, justify="left" if column == "when" else "right")
+    for phase, count, counted in work.counts():
+        table.add_row(phase, str(count), *(str(counted[one]) for one in partitions))
     return table
 
 

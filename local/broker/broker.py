@@ -29,6 +29,8 @@ from local.broker.wire import INTERNAL_PORT, PeerSilent, PeerUnreachable, Wire
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    import grpc.aio
+
     from local.broker.backups import Backups
     from local.broker.secondary_storage import SecondaryStorage
     from local.broker.settings import Settings
@@ -72,6 +74,7 @@ class Broker:
         self.started = False
         self._turn = 0
         self._tasks: list[asyncio.Task[None]] = []
+        self._grpc: grpc.aio.Server | None = None
         self.lease: Lease
         self.members: Members
         self.wire: Wire
@@ -187,6 +190,8 @@ class Broker:
             await self._exchange()
         for task in self._tasks:
             task.cancel()
+        if self._grpc is not None:
+            await self._grpc.stop(0.2)
         await self.wire.stop()
         for replica in self.replicas.values():
             await asyncio.to_thread(replica.stop)

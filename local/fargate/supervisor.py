@@ -16,6 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.certificates import rds_root_certificate
+
 from local.aws.emulator import ecs, responses
 from local.aws.sessions import open_session
 from local.aws.strict import Strictness, capacity_missing, service_connect, task_roles
@@ -225,7 +227,7 @@ class Supervisor:
                 image=container.definition["image"],
                 entry_point=tuple(container.definition.get("entryPoint") or ()),
                 command=tuple(container.definition.get("command") or ()),
-                environment=environment_of(container.definition),
+                environment=self._environment(container),
                 address=task.address,
                 memory=int(task.definition.get("memory") or 0),
                 credentials=self._credentials(task),
@@ -252,6 +254,21 @@ class Supervisor:
             directory = self._root / "efs" / str(file_system)
         directory.mkdir(parents=True, exist_ok=True)
         return directory
+
+    def _environment(self, container: Container) -> dict[str, str]:
+        """Give a container's environment, with the authority of this machine's databases in it.
+
+        It takes the place of exactly what the region's databases are signed with on AWS; any other
+        certificate stays, and then the database is not trusted.
+        """
+        environment = environment_of(container.definition)
+        local = self._instance.config.database_ca
+        if local.exists():
+            root = rds_root_certificate(REGION).strip()
+            for name, value in environment.items():
+                if value.strip() == root:
+                    environment[name] = local.read_text()
+        return environment
 
     def _credentials(self, task: Task) -> dict[str, str]:
         """Give what ECS's credential endpoint gives a task: a session of its role."""
