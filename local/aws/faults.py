@@ -114,7 +114,9 @@ class Faults:
 
 def _is_role(access_key_id: str) -> bool:
     session = sts.sessions.get(access_key_id) or {}
-    return ":assumed-role/" in str(session.get("Arn", ""))
+    # Brokers are not ours: Camunda's clients have retries of their own.
+    task = session.get("OpenedFor") == "ecs-tasks.amazonaws.com"
+    return ":assumed-role/" in str(session.get("Arn", "")) and not task
 
 
 async def _nowhere(message: dict[str, Any]) -> None:

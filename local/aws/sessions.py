@@ -36,6 +36,7 @@ def open_session(role_arn: str, service: str, name: str, seconds: float) -> Mapp
             "PrincipalType": "AssumedRole",
             "SecretAccessKey": secret,
             "SessionToken": token,
+            "OpenedFor": service,
             "Expiration": time.time() + seconds,
         },
     )
