@@ -20,7 +20,8 @@ from tests.support.ledger import Claims, Verdict, judge, read
 from tests.support.traffic import Traffic
 
 BLOCK = f"{block('proof')}.100"
-VERSIONS = ["8.9.16", "8.10.0"]
+LONG = pytest.mark.long
+VERSIONS = ["8.9.16", pytest.param("8.10.0", marks=LONG)]
 PARTITIONS = 6
 
 
@@ -109,7 +110,7 @@ def test_a_coordinator_that_stands_still(tmp_path: Path, leases: Leases) -> None
         assert found.good, found
 
 
-@pytest.mark.parametrize("newer", ["8.9.17", "8.10.0"])
+@pytest.mark.parametrize("newer", [pytest.param("8.9.17", marks=LONG), "8.10.0"])
 def test_a_rolling_restart(tmp_path: Path, leases: Leases, newer: str) -> None:
     with (
         brokers(tmp_path, BLOCK, leases, partitions=PARTITIONS) as cluster,
@@ -126,6 +127,25 @@ def test_a_rolling_restart(tmp_path: Path, leases: Leases, newer: str) -> None:
         } == {newer}
         found = verdict(cluster, client)
         assert found.good, found
+
+
+def test_a_forced_removal_keeps_what_the_others_have(tmp_path: Path, leases: Leases) -> None:
+    with (
+        brokers(tmp_path, BLOCK, leases, partitions=PARTITIONS) as cluster,
+        traffic(cluster) as client,
+    ):
+        assert client.goes_on()
+        cluster.kill(cluster.task_of(2))
+        change = {"brokers": {"remove": [2]}}
+        asked = min(cluster.tasks)
+        cluster.change(asked, "PATCH", "/actuator/cluster?force=true", change)
+        assert client.goes_on()
+        found = verdict(cluster, client)
+        assert found.good, found
+        assert all(
+            {one.node for one in held if one.generation == 2} == {0, 1}
+            for held in read(tmp_path / "data").values()
+        )
 
 
 def test_a_count_lowered_by_hand_loses_data_and_it_is_found(tmp_path: Path, leases: Leases) -> None:
