@@ -468,8 +468,13 @@ class Broker:
                     "members": sorted(replica.members()),
                     "seed": read_json(replica.directory / "seed.json"),
                 }
-            case "log":
-                return {"generation": replica.generation, "log": list(replica.log)}
+            case "halt" if replica.generation > payload["generation"]:
+                return {"generation": replica.generation}
+            case "halt":
+                last = await asyncio.to_thread(replica.halt)
+                return {"generation": replica.generation, "last": list(last)}
+            case "final":
+                return {"seed": await asyncio.to_thread(replica.final)}
             case "snapshot":
                 return {"seed": replica.snapshot(), "generation": replica.generation}
             case "add":

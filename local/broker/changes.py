@@ -103,13 +103,14 @@ async def _leave(broker: Broker, partition: int) -> None:
 async def _reform(broker: Broker, partition: int, members: list[int]) -> None:
     """Form the group anew with the retained members, from the most advanced of their journals."""
     generation = broker.configuration.generations.get(partition, 1) if broker.configuration else 1
-    told = {
-        node: await broker.ask(node, "group", {"partition": partition, "op": "log"})
-        for node in members
-    }
-    done = {node for node, one in told.items() if one["generation"] > generation}
-    best = max(done or members, key=lambda node: tuple(told[node]["log"]))
-    source = await broker.ask(best, "group", {"partition": partition, "op": "snapshot"})
+    ask = {"partition": partition, "generation": generation}
+    told = {node: await broker.ask(node, "group", {**ask, "op": "halt"}) for node in members}
+    done = {node: one for node, one in told.items() if one["generation"] > generation}
+    if done:
+        seed = (await broker.ask(min(done), "group", {**ask, "op": "group"}))["seed"]
+    else:
+        best = max(members, key=lambda node: tuple(told[node]["last"]))
+        seed = (await broker.ask(best, "group", {**ask, "op": "final"}))["seed"]
     for node in members:
         if node not in done:
             await broker.ask(
@@ -120,7 +121,7 @@ async def _reform(broker: Broker, partition: int, members: list[int]) -> None:
                     "op": "reform",
                     "generation": generation + 1,
                     "members": members,
-                    "seed": source["seed"],
+                    "seed": seed,
                 },
             )
 

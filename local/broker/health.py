@@ -29,7 +29,7 @@ def partitions_seen(broker: Broker) -> dict[str, Json]:
             "role": "leader" if replica.leads else "follower",
             "health": "healthy" if replica.has_leader else "unhealthy",
             "state": held.state.lower() if held else "unknown",
-            "term": replica.log[0],
+            "term": replica.term,
         }
     return seen
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from pysyncobj import FAIL_REASON, SyncObj, SyncObjConf, SyncObjConsumer, replicated
+from pysyncobj.journal import FileJournal
 from pysyncobj.node import TCPNode
 
 from local.broker.engine import Engine
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 type Json = dict[str, Any]
 
 _FIRST_PORT = 26600
+# What an entry of the journal begins with when it is a command (`_COMMAND_TYPE` of PySyncObj).
+_REGULAR = b"\0"
 _NOTHING_DONE = {FAIL_REASON.QUEUE_FULL, FAIL_REASON.MISSING_LEADER}
 
 ADDRESSES: dict[str, str] = {}
@@ -103,6 +107,7 @@ class Replica:
         self._loop = asyncio.get_running_loop()
         self._waiting: list[tuple[Json, asyncio.Future[Json]]] = []
         self._flushing = False
+        self._final: Json | None = None
         # The wanted leader's timeout ends first; the others' follow in the order of priority.
         timeout = 0.35 + 0.25 * rank
         self._raft = SyncObj(
@@ -152,9 +157,35 @@ class Replica:
         return bool(self._raft.isReady()) and self.has_leader
 
     @property
-    def log(self) -> tuple[int, int]:
-        """Term and index of what this replica has; the higher is the more advanced."""
-        return self._raft.raftCurrentTerm, self._raft.raftLastApplied
+    def term(self) -> int:
+        """Present term of the group, as this replica knows it."""
+        return int(self._raft.raftCurrentTerm)
+
+    def halt(self) -> tuple[int, int]:
+        """Stop for good; gives term and index of the last entry in the journal.
+
+        By these Raft compares journals: the higher is the more advanced.
+        """
+        self.stop()
+        _, index, term = FileJournal(str(self.directory / "journal"))[-1]
+        return term, index
+
+    def final(self) -> Json:
+        """Give the state with all entries of the journal, after `halt`.
+
+        Also with those that this replica does not know to be committed: of the most advanced
+        journal they may be acknowledged.
+        """
+        if self._final is not None:
+            return self._final
+        applied = self._raft.raftLastApplied
+        for command, index, _ in FileJournal(str(self.directory / "journal"))[:]:
+            if index > applied and command[:1] == _REGULAR:
+                _, arguments = pickle.loads(command[1:])  # noqa: S301 (this broker's own journal)
+                for one in json.loads(arguments[0]):
+                    self.engine.apply(one)
+        self._final = self.snapshot()
+        return self._final
 
     def members(self) -> set[int]:
         """Node ids of the group as this replica knows it."""

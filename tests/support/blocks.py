@@ -16,6 +16,7 @@ _PURPOSES = (
     "faults",
     "fargate",
     "names",
+    "proof",
     "proxy",
     "refused",
     "rights",
