@@ -8,6 +8,7 @@ retained member starts from the same state, taken from the one whose journal is 
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import pickle
 import shutil
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pysyncobj import FAIL_REASON, SyncObj, SyncObjConf, SyncObjConsumer, replicated
 from pysyncobj.journal import FileJournal
 from pysyncobj.node import TCPNode
+from pysyncobj.transport import TCPTransport
 
 from local.broker.engine import Engine
 from local.broker.files import read_json, write_json
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 type Json = dict[str, Any]
 
 _FIRST_PORT = 26600
+_TRIES = 50
 # What an entry of the journal begins with when it is a command (`_COMMAND_TYPE` of PySyncObj).
 _REGULAR = b"\0"
 _NOTHING_DONE = {FAIL_REASON.QUEUE_FULL, FAIL_REASON.MISSING_LEADER}
@@ -44,6 +47,28 @@ class GroupNode(TCPNode):  # type: ignore[misc]
     def ip(self) -> str | None:
         """Address of the broker, or None while nobody knows it."""
         return ADDRESSES.get(self.host)
+
+
+class _Transport(TCPTransport):  # type: ignore[misc]
+    """Connections of a replica, which keeps those to the present members while it catches up.
+
+    The journal that it reads then also tells of members that left and came back. Whoever drops
+    the leader over an old entry never gets the newer ones.
+    """
+
+    def __init__(self, raft: SyncObj, me: TCPNode, others: set[TCPNode], *, kept: set[str]) -> None:
+        self._kept = kept
+        super().__init__(raft, me, others)
+
+    def addNode(self, node: TCPNode) -> None:  # noqa: N802
+        """Connect to a node, once."""
+        if node not in self._nodes:
+            super().addNode(node)
+
+    def dropNode(self, node: TCPNode) -> None:  # noqa: N802
+        """Forget a node, unless it is kept."""
+        if node.id not in self._kept:
+            super().dropNode(node)
 
 
 def group_node(node_id: int, partition: int) -> str:
@@ -110,6 +135,7 @@ class Replica:
         self._final: Json | None = None
         # The wanted leader's timeout ends first; the others' follow in the order of priority.
         timeout = 0.35 + 0.25 * rank
+        self._kept = {group_node(one, partition) for one in members}
         self._raft = SyncObj(
             group_node(node_id, partition),
             [group_node(one, partition) for one in members if one != node_id],
@@ -134,6 +160,7 @@ class Replica:
             ),
             consumers=[self._state],
             nodeClass=GroupNode,
+            transportClass=functools.partial(_Transport, kept=self._kept),
         )
 
     @property
@@ -194,6 +221,9 @@ class Replica:
 
     def remember_members(self) -> None:
         """Write down who belongs to the group: what a start from these files begins with."""
+        if not self.caught_up:
+            return
+        self._kept.clear()
         members = sorted(self.members())
         if read_json(self._members) != members:
             write_json(self._members, members)
@@ -254,7 +284,13 @@ class Replica:
 
     def snapshot(self) -> Json:
         """Give the state as it is, JSON-serialisable."""
-        return cast("Json", json.loads(json.dumps(self.engine.data)))
+        for _ in range(_TRIES):
+            try:
+                return cast("Json", json.loads(json.dumps(self.engine.data)))
+            except RuntimeError:
+                # A command was applied meanwhile.
+                continue
+        raise PartitionUnavailable(f"partition {self.partition} is too busy for a snapshot")
 
     def stop(self) -> None:
         """Close the group's connections and files."""

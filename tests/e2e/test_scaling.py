@@ -185,6 +185,7 @@ def test_a_broker_that_dies_as_it_joins_is_waited_for(cloud: Scaling) -> None:
     cloud.given(3)
     execution = cloud.begin(5)
     assert eventually(lambda: cloud.in_progress(execution, "ChangeBrokers"), 60)
+    assert eventually(lambda: 4 in cloud.pids(), 30)
     os.kill(cloud.pids()[4], signal.SIGKILL)
     done = cloud.outcome(execution)
     assert done["result"] == "SUCCEEDED", done
