@@ -41,6 +41,16 @@ MANAGEMENT_PORT = 9600
 REST_PORT = 8080
 GRPC_PORT = 26500
 COORDINATOR_SECONDS = 10.0
+# Camunda's `ClusterConfigurationRequestTopics`.
+_SUBJECTS = {
+    "patch": "topology-cluster-patch",
+    "set_brokers": "topology-member-scale",
+    "add_broker": "topology-member-add",
+    "remove_broker": "topology-member-remove",
+    "join_partition": "topology-partition-join",
+    "leave_partition": "topology-partition-leave",
+    "cancel": "topology-change-cancel",
+}
 _STEP_SECONDS = 0.1
 _TICK_SECONDS = 0.5
 _SCHEDULE_SECONDS = 10.0
@@ -108,6 +118,11 @@ class Broker:
     def version(self) -> str:
         """Camunda's version that this broker performs."""
         return self.settings.version
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the broker leaves the cluster."""
+        return self._stopping.is_set()
 
     def log(self, line: str) -> None:
         """Print a line of the broker's log."""
@@ -185,7 +200,6 @@ class Broker:
             if replica.leads:
                 replica.hand_over()
         await asyncio.sleep(0.2 if any(one.leads for one in self.replicas.values()) else 0)
-        self.members.me.leaving = True
         with suppress(Exception):
             await self._exchange()
         for task in self._tasks:
@@ -363,16 +377,15 @@ class Broker:
     async def coordinate(self, name: str, arguments: Json, seconds: float | None = None) -> Any:
         """Let the coordinator answer a request. Raises Refusal as the endpoint would answer."""
         document = self._document()
-        retained = set(document.members)
-        if arguments.get("force"):
-            removed = (arguments["body"] or {}).get("brokers", {}).get("remove") or []
-            retained -= {int(one) for one in removed if str(one).isdecimal()}
+        forced = bool(arguments.get("force"))
+        retained = document.retained(arguments["body"]) if forced else set(document.members)
         coordinator = min(retained or document.members)
+        subject = _SUBJECTS.get(name, "topology-query")
         peer = self.members.live().get(coordinator)
         if peer is None:
             raise Refusal(
                 502,
-                "Expected to send a message with subject 'topology-query' to member "
+                f"Expected to send a message with subject '{subject}' to member "
                 f"'{coordinator}', but member is not known. Known members are "
                 f"'{sorted(self.members.live())}'.",
             )
@@ -392,7 +405,7 @@ class Broker:
         except PeerSilent as error:
             raise Refusal(
                 504,
-                f"Request topology-query to {peer.address}:{INTERNAL_PORT} timed out in PT10S",
+                f"Request {subject} to {peer.address}:{INTERNAL_PORT} timed out in PT10S",
             ) from error
 
     async def _on_coordinate(self, payload: Json) -> Any:

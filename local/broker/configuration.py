@@ -143,6 +143,12 @@ class Configuration:
         """Give the member that decides on changes: the lowest id."""
         return min(self.members)
 
+    def retained(self, body: object) -> set[int]:
+        """Give the members that a forced request keeps. Raises BadRequest."""
+        if isinstance(body, list):
+            return set(self.members) & _numbers(body)
+        return set(self.members) - _numbers(_object(_object(body).get("brokers")).get("remove"))
+
     def replicas(self, partition: int) -> dict[int, Replica]:
         """Give the members that hold a partition."""
         return {
@@ -324,7 +330,10 @@ class Configuration:
             case "BROKER_REMOVE" if not step.brokers:
                 self.members[step.broker].state = "LEAVING"
             case "PARTITION_JOIN" | "PARTITION_BOOTSTRAP":
-                self.members[step.broker].partitions[partition] = Replica("JOINING", priority)
+                held = self.members[step.broker].partitions
+                if partition in held:
+                    return
+                held[partition] = Replica("JOINING", priority)
             case "PARTITION_LEAVE":
                 self.members[step.broker].partitions[partition].state = "LEAVING"
             case _:
@@ -340,7 +349,8 @@ class Configuration:
             case "BROKER_ADD":
                 self.members[step.broker].state = "ACTIVE"
             case "BROKER_REMOVE":
-                for node in step.brokers or [step.broker]:
+                touched = set(step.brokers or [step.broker])
+                for node in touched:
                     self.members[node].state = "LEFT"
             case "PARTITION_JOIN" | "PARTITION_BOOTSTRAP":
                 self.members[step.broker].partitions[step.partition or 0].state = "ACTIVE"
@@ -352,8 +362,8 @@ class Configuration:
             case "PARTITION_FORCE_RECONFIGURE":
                 partition = step.partition or 0
                 self.generations[partition] = self.generations.get(partition, 1) + 1
-                touched = set(self.replicas(partition))
-                for node in touched - set(step.brokers):
+                touched = set(self.replicas(partition)) - set(step.brokers)
+                for node in touched:
                     del self.members[node].partitions[partition]
             case _:
                 touched = set()
@@ -436,6 +446,12 @@ class Configuration:
             )
         if not members:
             raise Refusal(400, f"{_ILLEGAL}Cannot reassign partitions if no brokers are provided")
+        if count < self.partitions:
+            raise Refusal(
+                400,
+                f"New partition count [{count}] must be greater than or equal to the current "
+                f"partition count [{self.partitions}]",
+            )
         if factor <= 0:
             raise Refusal(400, f"Replication factor [{factor}] must be greater than 0")
         if len(members) < factor:
@@ -443,12 +459,6 @@ class Configuration:
                 400,
                 f"Number of brokers [{len(members)}] is less than the replication factor "
                 f"[{factor}]",
-            )
-        if count < self.partitions:
-            raise Refusal(
-                400,
-                f"{_ILLEGAL}Cannot decrease the number of partitions from {self.partitions} "
-                f"to {count}",
             )
         wanted = Wanted(frozenset(members), factor, count)
         return self._answer(self._plan(wanted), wanted, now, dry_run)
@@ -548,9 +558,7 @@ class Configuration:
             left = sorted(set(self.replicas(partition)) & retained, key=_as_listed)
             steps.append(Step("PARTITION_FORCE_RECONFIGURE", left[0], partition, brokers=left))
         gone = sorted(removed & set(self.members))
-        if gone:
-            steps.append(Step("BROKER_REMOVE", min(retained), brokers=gone))
-        return steps
+        return steps + [Step("BROKER_REMOVE", min(retained), brokers=[node]) for node in gone]
 
     def _placement(
         self, nodes: Iterable[int], factor: int, partitions: int

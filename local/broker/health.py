@@ -19,7 +19,12 @@ type Json = dict[str, Any]
 
 
 def partitions_seen(broker: Broker) -> dict[str, Json]:
-    """Give role, health and state of this broker's partitions, as it passes them on."""
+    """Give role, health and state of this broker's partitions, as it passes them on.
+
+    One that stops has none any more; it is known until its beat is missed, as was recorded.
+    """
+    if broker.stopping:
+        return {}
     document = broker.configuration
     member = document.members.get(broker.node_id) if document else None
     seen = {}
@@ -120,7 +125,10 @@ def answer(broker: Broker, group: str) -> tuple[int, Json] | None:
     shown = {name: {"status": components[name]} for name in groups[group]}
     bad = [one["status"] for one in shown.values() if one["status"] != "UP"]
     status = "DOWN" if "DOWN" in bad else bad[0] if bad else "UP"
-    body: Json = {"status": status, "components": shown}
+    body: Json = {"status": status}
+    # `management.endpoint.health.group.{status,startup}.show-components` is `never`.
+    if group not in ("status", "startup"):
+        body["components"] = shown
     if not group:
         body["groups"] = [name for name in groups if name]
     return (503 if bad else 200), body

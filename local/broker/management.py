@@ -7,12 +7,13 @@ Shapes and refusals are those recorded from 8.6.0; what is newer follows Camunda
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from local.broker import health, metrics, runtime_backups
@@ -31,6 +32,9 @@ type Json = dict[str, Any]
 type Endpoint = Callable[[Request], Awaitable[Response]]
 
 CLUSTER = "/actuator/cluster"
+# Short paths of older versions (Camunda's `BrokerHealthRoutes`).
+_MOVED = {"/health": "status", "/ready": "readiness", "/startup": "startup"}
+_BRACES = str.maketrans("", "", "{}")
 _REASONS = {
     400: "Bad Request",
     404: "Not Found",
@@ -120,6 +124,27 @@ class Management:
             raise Refusal(400, f"Unsupported query parameter(s): {listed}")
 
     # What one broker shows and does
+
+    async def links(self, request: Request) -> Response:
+        """`GET /actuator`: the endpoints that there are."""
+        paths = {route.path for route in request.app.routes if route.path.startswith("/actuator/")}
+        found = {"self": "/actuator"} | {
+            path.removeprefix("/actuator/").replace("/", "-").translate(_BRACES): path
+            for path in (re.sub(r":\w+}", "}", one) for one in sorted(paths))
+        }
+        base = str(request.base_url).rstrip("/")
+        links = {
+            name: {"href": base + path, "templated": "{" in path} for name, path in found.items()
+        }
+        return JSONResponse({"_links": links})
+
+    async def info(self, _: Request) -> Response:
+        """`GET /actuator/info`."""
+        return JSONResponse({"build": {"group": "io.camunda", "version": self._broker.version}})
+
+    async def moved(self, request: Request) -> Response:
+        """Answer an older path with where it is now."""
+        return RedirectResponse(f"/actuator/health/{_MOVED[request.url.path]}", 301)
 
     async def health(self, request: Request) -> Response:
         """`GET /actuator/health[/{group}]`."""
@@ -229,6 +254,9 @@ def management_app(broker: Broker) -> Starlette:
         Route(f"{CLUSTER}/changes", api.changes, methods=["GET"]),
         Route(f"{CLUSTER}/changes/{{change}}", api.changes, methods=["GET"]),
         Route(f"{CLUSTER}/changes/{{change}}", api.cancel, methods=["DELETE"]),
+        Route("/actuator", api.links),
+        Route("/actuator/info", api.info),
+        *(Route(path, api.moved) for path in _MOVED),
         Route("/actuator/health", api.health),
         Route("/actuator/health/{group}", api.health),
         Route("/actuator/partitions", api.partitions),

@@ -31,7 +31,6 @@ class Peer:
     version: str
     lease_version: int
     beat: int = 0
-    leaving: bool = False
     partitions: dict[str, Json] = field(default_factory=dict)
 
 
@@ -54,8 +53,7 @@ class Members:
         return {
             node: peer
             for node, peer in self._peers.items()
-            if node == self.me.node_id
-            or (not peer.leaving and now - self._advanced[node] < FAILURE_SECONDS)
+            if node == self.me.node_id or now - self._advanced[node] < FAILURE_SECONDS
         }
 
     def leader(self, partition: int) -> Peer | None:
@@ -76,9 +74,9 @@ class Members:
         for one in peers:
             peer = Peer(**one)
             known = self._peers.get(peer.node_id)
-            stamp = (peer.incarnation, peer.beat, peer.leaving)
+            stamp = (peer.incarnation, peer.beat)
             if peer.node_id == self.me.node_id:
                 continue
-            if known is None or stamp > (known.incarnation, known.beat, known.leaving):
+            if known is None or stamp > (known.incarnation, known.beat):
                 self._peers[peer.node_id] = peer
                 self._advanced[peer.node_id] = time.monotonic()

@@ -124,7 +124,7 @@ class Replica:
         self.directory.mkdir(parents=True, exist_ok=True)
         seed = self.directory / "seed.json"
         if group.seed is not None and not seed.exists():
-            seed.write_text(json.dumps(group.seed))
+            write_json(seed, group.seed)
         self._members = self.directory / "members.json"
         members = read_json(self._members) or list(group.members)
         data = read_json(seed)

@@ -477,6 +477,8 @@ def rest_app(
             Route("/v2/status", api.open(api.status)),
             Route("/v2/license", api.open(api.license)),
             route("topology", api.topology, "GET"),
+            # Camunda's `TopologyController` still answers the older path.
+            Route("/v1/topology", secured(api.topology)),
             route("authentication/me", api.me, "GET"),
             route("deployments", api.deploy),
             route("process-instances", api.create_instance),

@@ -5,6 +5,7 @@ Camunda's own protocol (Atomix, SBE) is not performed; nothing outside of the br
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ type Handler = Callable[[Json], Awaitable[Any]]
 COMMAND_PORT = 26501
 INTERNAL_PORT = 26502
 _SERVICE = "brokers"
+_CALL_SECONDS = 15.0
 _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
@@ -47,6 +49,7 @@ class Wire:
         self._address = address
         self._handlers: dict[str, Handler] = {}
         self._channels: dict[str, grpc.aio.Channel] = {}
+        self._closing: set[asyncio.Task[None]] = set()
         self._server = grpc.aio.server(options=_OPTIONS)
 
     def on(self, name: str, handler: Handler) -> None:
@@ -98,9 +101,11 @@ class Wire:
         return answer["result"]
 
     async def forget(self, addresses: set[str]) -> None:
-        """Close connections to all but these addresses."""
+        """Close connections to all but these addresses, once their calls are over."""
         for address in set(self._channels) - addresses:
-            await self._channels.pop(address).close()
+            closing = asyncio.create_task(self._channels.pop(address).close(_CALL_SECONDS))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
 
 def _answering(handler: Handler) -> Callable[[bytes, Any], Awaitable[bytes]]:
