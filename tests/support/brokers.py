@@ -67,6 +67,7 @@ class Brokers:
         self.version = version
         self._block = block
         self._leases = leases
+        self.lease_bucket = leases.bucket()
         self._names = directory / "names.json"
         self._children = Processes(directory / "processes.json")
         self.tasks: dict[int, Process] = {}
@@ -81,7 +82,7 @@ class Brokers:
             "CAMUNDA_CLUSTER_REPLICATIONFACTOR": str(replication_factor),
             "CAMUNDA_CLUSTER_INITIALCONTACTPOINTS": f"{CONTACT}:26502",
             "CAMUNDA_CLUSTER_NODEIDPROVIDER_TYPE": "s3",
-            "CAMUNDA_CLUSTER_NODEIDPROVIDER_S3_BUCKETNAME": leases.bucket(),
+            "CAMUNDA_CLUSTER_NODEIDPROVIDER_S3_BUCKETNAME": self.lease_bucket,
             "CAMUNDA_CLUSTER_NODEIDPROVIDER_S3_LEASEDURATION": lease,
             "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_S3_BUCKETNAME": leases.bucket(),
             "CAMUNDA_DATA_PRIMARYSTORAGE_DIRECTORY": str(directory / "data"),
