@@ -13,7 +13,7 @@ TEST := $(call stamp,test,local test)
 LINT := $(call stamp,lint,local test lint)
 PYTEST := $(PYTHON) -m pytest
 
-.PHONY: help demo up down status health scale plan test test-all coverage test-unit lint checkov format generate lock build validate preflight acceptance bench clean
+.PHONY: help demo up down status health scale plan test test-all coverage test-unit contract lint checkov format generate lock build validate preflight acceptance bench clean
 
 help: ## Show this list
 	@printf '%s\n\n' 'Camunda 8 on Amazon ECS: provision, scale, watch, remove. Start with: make demo'
@@ -57,6 +57,9 @@ coverage: $(TEST) ## Show what the tests without processes cover; it takes twice
 
 test-unit: $(TEST) ## Run the tests that need neither network nor processes
 	@$(PYTEST) -n auto tests/unit tests/property $(ARGS)
+
+contract: $(LOCAL) ## Hold a running Camunda to the recordings: make contract URL=http://host:9600 REST=http://host:8080
+	@$(PYTHON) -m tools.contract
 
 lint: $(LINT) ## Check style, types and templates
 	@.venv/bin/ruff check
