@@ -41,7 +41,7 @@ _BILLED = """\
 What it makes is billed by AWS while it stands (docs/costs.md):
   - the control plane: one NAT gateway with its public address, a key, alarms, a dashboard;
   - twice a trial, the second for some minutes: brokers and connectors on Fargate, Aurora, an ALB
-    and an NLB, three keys and secrets each; the plan tells the sum before it is made;
+    and an NLB, three keys and secrets each; the plan shows the sum before it is made;
   - keys, for the seven days until KMS deletes them: not billed while they wait.
 It takes about two hours and removes all of it at its end; after a failure all is left as it is."""
 
@@ -205,7 +205,7 @@ def _say_how_to_go_on(run: Run) -> None:
 
 def _agreed(question: str) -> bool:
     if not sys.stdin.isatty():
-        print(f"{question}? Nobody is there to answer; YES=1 does.")
+        print(f"{question}? There is no terminal to answer on; YES=1 answers.")
         return False
     return input(f"{question}? [y/N] ").strip().lower() in {"y", "yes"}
 

@@ -23,7 +23,7 @@ _SAM: Final = Path(sys.prefix) / "bin" / "sam"
 _BUILD_SECONDS: Final = 1200
 _DEPLOY_SECONDS: Final = 3600
 OPERATION_SECONDS: Final = 2 * 3600
-# A resource that never comes to be: nobody signals it. It costs nothing and needs no right.
+# A resource that never comes to be: no signal arrives. It costs nothing and needs no right.
 _FAULT: Final = """\
   AcceptanceNeverSignalled:
     Type: AWS::CloudFormation::WaitConditionHandle
@@ -75,7 +75,7 @@ def _build_directory(run: Run) -> Path:
 
 
 def _sam(run: Run, arguments: list[str], seconds: float) -> int:
-    """Run `sam`, telling from the stack's resources how far it is; gives its exit code."""
+    """Run `sam`, showing from the stack's resources how far it is; gives its exit code."""
     log = run.path.with_suffix(".sam.log")
     with log.open("a") as output:
         process = subprocess.Popen(
@@ -203,7 +203,7 @@ def ask(run: Run, method: str, path: str, body: Any = None, *, key: str | None =
 
 
 def operate(run: Run, what: str, method: str, path: str, body: Any) -> dict[str, Any]:
-    """Start an operation, follow it to its end and give it as the API tells it.
+    """Start an operation, follow it to its end and give it as the API returns it.
 
     The step's own key finds an operation again that was started before an interruption. Raises
     ``CannotGoOn`` when the request is refused.

@@ -78,7 +78,7 @@ class Run:
 
     @property
     def stack(self) -> str:
-        """Name of the control stack that this run makes, and nobody else."""
+        """Name of the control stack that this run alone makes."""
         return str(self.state["stack"])
 
     @property

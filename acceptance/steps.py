@@ -149,9 +149,9 @@ def plan_from_console(run: Run) -> None:
     known = cost is not None
     hourly = f"{float(cost) / 730:.2f} USD an hour" if known else "not every price is known"
     run.check(
-        "the plan tells minutes", expected="least and most", seen=minutes, ok=len(minutes) == 2
+        "the plan shows minutes", expected="least and most", seen=minutes, ok=len(minutes) == 2
     )
-    run.check("the plan tells the cost", expected="a sum", seen=f"{cost} a month", ok=known)
+    run.check("the plan shows the cost", expected="a sum", seen=f"{cost} a month", ok=known)
     run.remember(plan=plan["apply"]["changeSet"], monthlyCost=cost)
     run.progress(f"the trial costs {hourly} before usage while it stands")
 
@@ -299,12 +299,12 @@ def _complete(run: Run, user: Camunda, open_: set[str], most: int) -> list[str]:
 
 
 def _told(run: Run, user: Camunda, made: Sequence[str], done: Sequence[str]) -> None:
-    """Secondary storage tells each instance as it is, some seconds later."""
+    """Secondary storage shows each instance as it is, some seconds later."""
     definition = run.fact("definition")
     good = {key: "COMPLETED" if key in done else "ACTIVE" for key in made}
     seen = run.eventually(lambda: user.states(definition), lambda s: s == good, 90)
     wrong = {key: seen.get(key) for key in made if seen.get(key) != good[key]}
-    run.check("instances as the search tells them", expected={}, seen=wrong)
+    run.check("instances as the search returns them", expected={}, seen=wrong)
 
 
 # --- change it ---------------------------------------------------------------------------------
@@ -377,7 +377,7 @@ def _changed(run: Run, name: str) -> datetime | None:
 def break_and_resume(run: Run) -> None:
     """A second trial whose creation fails in the middle, and is continued by the same request.
 
-    Between its plan and its application somebody else takes the name of its namespace.
+    Between its plan and its application another stack takes the name of its namespace.
     """
     name = f"b{run.id}"
     _will_make(run, name)
@@ -507,7 +507,7 @@ def dry_run(run: Run) -> None:
         run.progress(line)
     run.check("a trial keeps nothing", expected=[], seen=[one["id"] for one in plan["kept"]])
     words = f"{sum(plan['goes'].values())} resources"
-    run.check("what goes is told", expected="resources", seen=words, ok=bool(plan["goes"]))
+    run.check("the report lists what goes", expected="resources", seen=words, ok=bool(plan["goes"]))
     run.check("nothing changed", expected=sorted(before), seen=sorted(_tasks(run, name)))
 
 

@@ -289,6 +289,9 @@ class Commands:
             signed = f"--aws-sigv4 aws:amz:{REGION}:execute-api"
             keys = f"--user {ACCESS_KEY_ID}:{SECRET_ACCESS_KEY}"
             self.screen.say(f"To ask the REST API with curl: curl {signed} {keys} {api}/clusters")
+        if secret := endpoints.cluster_outputs(self.instance).get("AdminUserSecretArn"):
+            read = f"aws secretsmanager get-secret-value --secret-id {secret}"
+            self.screen.say(f"User and password of Camunda's REST and gRPC API: {read}")
         self.screen.say("`make status` shows it, `make down` stops it.")
 
     # --- the end -------------------------------------------------------------------------------

@@ -1,11 +1,12 @@
 """`make contract`: ask a running Camunda what was recorded, and print where it answers otherwise.
 
 URL is that of the management port, REST that of the REST API (`http://host:9600`,
-`http://host:8080`); USER and PASSWORD, when given, are sent by basic authentication. Only requests
-that change nothing are made: reads, dry runs, what is refused. With CHANGES=yes the cluster is also
-scaled out by one broker and back, after a question that YES=1 answers; a broker process has to wait
-for that node id. What is expected of a plan is computed from the configuration that the cluster
-shows. Exit code: 0 all as expected, 1 something differs, 2 nothing could be compared.
+`http://host:8080`); CAMUNDA_USER and CAMUNDA_PASSWORD of the environment are sent by basic
+authentication. Only requests that change nothing are made: reads, dry runs, what is refused. With
+CHANGES=yes the cluster is also scaled out by one broker and back, after a question that YES=1
+answers; a broker process has to wait for that node id. What is expected of a plan is computed from
+the configuration that the cluster shows. Exit code: 0 all as expected, 1 something differs, 2
+nothing could be compared.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ class Target:
         if missing:
             raise NoAnswer(f"{' and '.join(missing)} are needed; see tools/contract.py")
         self._headers: dict[str, str] = {}
-        if environment.get("PASSWORD"):
-            user = f"{environment.get('USER', '')}:{environment['PASSWORD']}"
+        if environment.get("CAMUNDA_PASSWORD"):
+            user = f"{environment.get('CAMUNDA_USER', '')}:{environment['CAMUNDA_PASSWORD']}"
             self._headers["Authorization"] = f"Basic {base64.b64encode(user.encode()).decode()}"
 
     def answer(self, call: Call) -> Json:

@@ -17,7 +17,8 @@ import uvicorn
 
 from local.broker import changes, directories, health, memory, runtime_backups
 from local.broker.configuration import Configuration, Refusal
-from local.broker.engine import distribution, message_partition
+from local.broker.engine import message_partition
+from local.broker.exporting import EVERY_SECONDS as EXPORTING_SECONDS
 from local.broker.exporting import Exporting
 from local.broker.files import read_json, write_json
 from local.broker.gateway_port import OutcomeUnknown, PartitionUnavailable
@@ -171,7 +172,8 @@ class Broker:
             self._start_replicas()
             if self.replicas:
                 memory.die_if_exceeded(settings)
-            await self.exporting.start()
+            self.exporting.start()
+            self._repeat(EXPORTING_SECONDS, self.exporting.turn)
             await self._serve()
             self.started = True
             self._repeat(_STEP_SECONDS, lambda: changes.go_on(self))
@@ -602,10 +604,6 @@ class Broker:
 
     async def _on_backup(self, payload: Json) -> Any:
         return await runtime_backups.take_part(self, payload)
-
-    def distribution(self, seed: Json) -> list[Json]:
-        """Give the commands that bring a partition's processes to another one."""
-        return distribution(seed)
 
 
 class StopWaitingError(Exception):

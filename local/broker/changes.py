@@ -9,6 +9,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+from local.broker.engine import distribution
 from local.broker.gateway_port import OutcomeUnknown, PartitionUnavailable
 from local.broker.replica import Group
 from local.broker.wire import PeerSilent, PeerUnreachable
@@ -104,6 +105,9 @@ async def _reform(broker: Broker, partition: int, members: list[int]) -> None:
     """Form the group anew with the retained members, from the most advanced of their journals."""
     generation = broker.configuration.generations.get(partition, 1) if broker.configuration else 1
     ask = {"partition": partition, "generation": generation}
+    for node in members:
+        # No replica is halted before all can be reached.
+        await broker.ask(node, "group", {**ask, "op": "group"})
     told = {node: await broker.ask(node, "group", {**ask, "op": "halt"}) for node in members}
     done = {node: one for node, one in told.items() if one["generation"] > generation}
     if done:
@@ -133,7 +137,7 @@ async def _redistribute(broker: Broker) -> None:
         return
     told = await broker.ask_leader(1, {"op": "snapshot"})
     for partition in range(broker.configuration.partitions + 1, pending.partitions + 1):
-        for command in broker.distribution(told["seed"]):
+        for command in distribution(told["seed"]):
             await broker.send(partition, command)
 
 

@@ -295,10 +295,6 @@ class Configuration:
             )
         return self._answer([Step("PARTITION_LEAVE", node, partition)], None, now, dry_run)
 
-    def simple(self, steps: list[Step], *, now: float, dry_run: bool = False) -> Json:
-        """Answer a request that plans exactly these steps (exporters, modes)."""
-        return self._answer(steps, None, now, dry_run)
-
     def cancel(self, change_id: int, *, now: float) -> Json:
         """Answer ``DELETE /actuator/cluster/changes/{id}``; steps that were done stay done."""
         if self.pending is None:

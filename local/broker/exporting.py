@@ -8,6 +8,7 @@ survives its restart.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from local.broker.files import read_json, write_json
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 type Json = dict[str, Any]
 
-_EVERY_SECONDS = 0.1
+EVERY_SECONDS = 0.1
+_AGAIN_SECONDS = 1.0
 _BATCH = 500
 _PHASES = {"pause": "PAUSED", "soft": "SOFT_PAUSED", "resume": "EXPORTING"}
 
@@ -31,13 +33,11 @@ class Exporting:
         self._phases: dict[str, str] = {}
         self._positions: dict[int, int] = {}
         self._problem = ""
-        self._tasks: list[asyncio.Task[None]] = []
-        self.enabled = True
+        self._prepared = False
 
-    async def start(self) -> None:
-        """Begin: the schema is made first, as far as it is to be made."""
+    def start(self) -> None:
+        """Read the phases that were left; call `turn` again and again from then on."""
         self._phases = read_json(self._broker.directory / "exporting.json") or {}
-        self._tasks.append(asyncio.create_task(self._run()))
 
     def phase(self, partition: int) -> str:
         """Give the exporter phase of a partition."""
@@ -56,36 +56,38 @@ class Exporting:
         write_json(self._broker.directory / "exporting.json", self._phases)
         return {"status": 204}
 
-    async def _run(self) -> None:
-        ready = False
-        while True:
-            try:
-                if not ready:
-                    await asyncio.to_thread(self._broker.storage.prepare)
-                    ready = True
-                for partition, replica in list(self._broker.replicas.items()):
-                    if replica.leads and self.enabled and self.phase(partition) != "PAUSED":
-                        await self._export(partition)
-                self._tell("")
-            except StorageUnavailable as error:
-                self._tell(f"Secondary storage is not available: {error}")
-                await asyncio.sleep(1)
-            except (PartitionUnavailable, OutcomeUnknown):
-                # Another leader goes on from the position that the storage keeps.
-                pass
-            await asyncio.sleep(_EVERY_SECONDS)
+    async def turn(self) -> None:
+        """Export what is there now; the schema is made first, as far as it is to be made."""
+        try:
+            if not self._prepared:
+                await asyncio.to_thread(self._broker.storage.prepare)
+                self._prepared = True
+            for partition, replica in list(self._broker.replicas.items()):
+                if replica.leads and self.phase(partition) != "PAUSED":
+                    await self._export(partition)
+            self._tell("")
+        except StorageUnavailable as error:
+            self._tell(f"Secondary storage is not available: {error}")
+            await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _export(self, partition: int) -> None:
-        records = self._broker.replicas[partition].engine.data["records"][:_BATCH]
-        fresh = [one for one in records if one["position"] > self._positions.get(partition, 0)]
+        records = self._broker.replicas[partition].engine.data["records"]
+        fresh = unexported(records, self._positions.get(partition, 0))
         if fresh:
             await asyncio.to_thread(self._broker.storage.write, partition, fresh)
             self._positions[partition] = fresh[-1]["position"]
-        if records and self.phase(partition) == "EXPORTING":
-            last = records[-1]["position"]
-            await self._broker.send(partition, {"kind": "exported", "position": last}, 5.0)
+        known = self._positions.get(partition, 0)
+        if records and records[0]["position"] <= known and self.phase(partition) == "EXPORTING":
+            # If the leader changed, the new one goes on from the position in the storage.
+            with suppress(PartitionUnavailable, OutcomeUnknown):
+                await self._broker.send(partition, {"kind": "exported", "position": known}, 5.0)
 
     def _tell(self, problem: str) -> None:
         if problem != self._problem:
             self._broker.log(problem or "Secondary storage is available")
         self._problem = problem
+
+
+def unexported(records: list[Json], position: int) -> list[Json]:
+    """Give the first records after a position. Those before it stay while exporting soft-pauses."""
+    return [one for one in records if one["position"] > position][:_BATCH]

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from local.broker.backups import next_due
 from local.broker.configuration import Refusal, instant
 from local.broker.gateway_port import PartitionUnavailable
-from local.broker.settings import seconds
 from local.broker.wire import PeerSilent, PeerUnreachable
 
 if TYPE_CHECKING:
@@ -110,8 +110,9 @@ async def keep_schedule(broker: Broker) -> None:
     if document.coordinator() != broker.node_id or not broker.healthy():
         return
     newest = await asyncio.to_thread(broker.backups.newest)
-    if newest is None or time.time() - newest / 1000 > seconds(schedule):
-        RuntimeBackups(broker).begin(int(time.time() * 1000), "SCHEDULED_BACKUP")
+    now = time.time()
+    if next_due(schedule, None if newest is None else newest / 1000, now) <= now:
+        RuntimeBackups(broker).begin(int(now * 1000), "SCHEDULED_BACKUP")
 
 
 async def take_part(broker: Broker, payload: Json) -> Json:

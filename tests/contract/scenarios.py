@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.contract.recorded import Call, Json, configuration, exchange, polled
-from tests.support.brokers import Brokers, Leases, until
+from tests.support.brokers import Brokers, Leases
+from tests.support.cloud import eventually
 
 _PATIENCE = 20.0
 _STUCK_SECONDS = 2.0
@@ -37,7 +38,7 @@ class Played:
         )
         for task in range(tasks):
             self._brokers.start(task)
-        if tasks and not until(lambda: self._brokers.ready(*range(tasks)), 40):
+        if tasks and not eventually(lambda: self._brokers.ready(*range(tasks)), 40):
             logs = [self._brokers.log(task) for task in range(tasks)]
             self.close()
             raise RuntimeError(f"no cluster: {logs}")
@@ -90,17 +91,17 @@ class Played:
         """Wait until the brokers with these node ids have ended by themselves."""
         for node in nodes:
             ended = self._brokers.tasks[self._brokers.task_of(node)].poll
-            assert until(lambda code=ended: code() is not None, _PATIENCE)  # type: ignore[misc]
+            assert eventually(lambda code=ended: code() is not None, _PATIENCE)  # type: ignore[misc]
 
     def forgotten(self, node: int) -> None:
         """Wait until the others do not know a broker any more."""
         task = self._brokers.task_of(1)
-        assert until(lambda: node not in self._known(task), _PATIENCE)
+        assert eventually(lambda: node not in self._known(task), _PATIENCE)
 
     def has_node(self, node: int) -> None:
         """Wait until a task has this node id."""
         tasks = self._brokers.tasks
-        assert until(lambda: node in map(self._brokers.node_id, tasks), _PATIENCE)
+        assert eventually(lambda: node in map(self._brokers.node_id, tasks), _PATIENCE)
 
     def lease_lapses(self) -> None:
         """Wait until the lease of a broker that was killed is free."""
@@ -108,16 +109,16 @@ class Played:
 
     def over(self) -> None:
         """Wait until no change is under way."""
-        assert until(lambda: "pendingChange" not in self._configuration(), 60)
+        assert eventually(lambda: "pendingChange" not in self._configuration(), 60)
 
     def healthy(self) -> None:
         """Wait until every task is ready and each partition has all its replicas."""
         live = [one for one, process in self._brokers.tasks.items() if process.poll() is None]
-        assert until(lambda: self._brokers.ready(*live), 40)
+        assert eventually(lambda: self._brokers.ready(*live), 40)
 
     def dies_while_joining(self, node: int) -> None:
         """Kill a broker as soon as one of its partitions joins."""
-        assert until(lambda: self._joins(node), _PATIENCE)
+        assert eventually(lambda: self._joins(node), _PATIENCE)
         self.kill(node)
 
     def wipe(self, node: int) -> None:
@@ -162,7 +163,7 @@ class Played:
                 stuck and configuration(samples[-1]) == expected["end"]
             )
 
-        until(ended, _PATIENCE if stuck else 60)
+        eventually(ended, _PATIENCE if stuck else 60)
         if stuck:
             time.sleep(_STUCK_SECONDS)
             samples.append(self._configuration(call))

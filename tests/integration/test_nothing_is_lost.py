@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.blocks import block
-from tests.support.brokers import Brokers, Leases, brokers, until
+from tests.support.brokers import Brokers, Leases, brokers
+from tests.support.cloud import eventually
 from tests.support.ledger import Claims, Verdict, judge, read
 from tests.support.traffic import Traffic
 
@@ -89,7 +90,7 @@ def test_a_killed_leader(tmp_path: Path, leases: Leases) -> None:
         cluster.kill(task)
         assert client.goes_on()
         cluster.start(task)
-        assert until(lambda: cluster.ready(*cluster.tasks), 30)
+        assert eventually(lambda: cluster.ready(*cluster.tasks), 30)
         assert client.goes_on()
         found = verdict(cluster, client)
         assert found.good, found
@@ -107,7 +108,7 @@ def test_a_coordinator_that_stands_still(tmp_path: Path, leases: Leases) -> None
         time.sleep(5)
         os.kill(frozen, signal.SIGCONT)
         assert client.goes_on()
-        assert until(lambda: cluster.ready(*cluster.tasks), 30)
+        assert eventually(lambda: cluster.ready(*cluster.tasks), 30)
         found = verdict(cluster, client)
         assert found.good, found
 
@@ -122,7 +123,7 @@ def test_a_rolling_restart(tmp_path: Path, leases: Leases, newer: str) -> None:
         for task in range(3):
             cluster.kill(task, signal.SIGTERM)
             cluster.start(task, newer)
-            assert until(lambda: cluster.ready(*cluster.tasks), 30), cluster.log(task)
+            assert eventually(lambda: cluster.ready(*cluster.tasks), 30), cluster.log(task)
             assert client.goes_on()
         assert {
             one["version"] for one in cluster.ask(0, "/v2/topology", port=8080)[1]["brokers"]

@@ -7,10 +7,9 @@ import json
 import os
 import signal
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from local import instance
 from local.component import Instance
 from local.config import REGION, LocalConfig
 from local.processes import Process, Processes
+from tests.support.cloud import eventually
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONTACT = "brokers.internal"
@@ -181,7 +181,7 @@ class Brokers:
         """Send a change, and wait for its end; gives `lastChange`."""
         status, answer = self.ask(task, path, method, body)
         assert status == 202, answer
-        assert until(lambda: self._over(task, answer["changeId"]), seconds), self.ask(
+        assert eventually(lambda: self._over(task, answer["changeId"]), seconds), self.ask(
             task, "/actuator/cluster"
         )
         return self.ask(task, "/actuator/cluster")[1]["lastChange"]
@@ -207,16 +207,7 @@ def brokers(directory: Path, block: str, leases: Leases, **options: Any) -> Iter
     try:
         for task in tasks:
             cluster.start(task)
-        assert until(lambda: cluster.ready(*tasks), 40), [cluster.log(task) for task in tasks]
+        assert eventually(lambda: cluster.ready(*tasks), 40), [cluster.log(task) for task in tasks]
         yield cluster
     finally:
         cluster.close()
-
-
-def until(condition: Callable[[], bool], seconds: float) -> bool:
-    give_up = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > give_up:
-            return False
-        time.sleep(0.05)
-    return True
