@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
+import io
 import os
 import re
 import signal
@@ -49,6 +50,9 @@ It takes about two hours and removes all of it at its end; after a failure all i
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; gives 0 when all is well, 1 after a failure, 130 after Ctrl-C."""
     options = _options(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Shown as it comes also where it is written to a file or through a pipe.
+        sys.stdout.reconfigure(line_buffering=True)
     signal.signal(signal.SIGTERM, _interrupt)
     run: Run | None = None
     try:
