@@ -41,7 +41,7 @@ class Screen:
     """Shows one phase at a time and remembers how long each took."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False)
+        self.console = console or Console(highlight=False, emoji=False)
         if not self.console.is_terminal:
             # A log wraps nothing: whoever reads it searches for whole ARNs.
             self.console.width = 200

@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--control-stack", default="camunda-lifecycle")
     parser.add_argument("--endpoints", type=Path, default=ENDPOINTS, help="of `make up`")
     options = parser.parse_args(arguments)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     try:
         client = clients(options.endpoints, read_timeout=40, retries={"total_max_attempts": 1})
         report = check(client("stepfunctions"), options.control_stack, options.cluster)

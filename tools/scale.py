@@ -101,7 +101,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--control-stack", default="camunda-lifecycle")
     parser.add_argument("--endpoints", type=Path, default=ENDPOINTS, help="of `make up`")
     options = parser.parse_args(arguments)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     control = Control(clients(options.endpoints), options.control_stack)
     act = plan if options.verb == "plan" else scale
     try:
