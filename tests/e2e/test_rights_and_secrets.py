@@ -100,6 +100,9 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
 }
 
 
+_TASK_ROLE = rf"{CONTROL_STACK}-demo-(\w+)TaskRole-\w+"
+
+
 @dataclass
 class Run:
     """An instance after every machine has run, one request was refused and one run aborted."""
@@ -145,12 +148,20 @@ class Run:
 
     def uses(self) -> dict[str, set[tuple[str, bool]]]:
         """What each function's role asked for and whether it was allowed."""
+        return self._uses_of(rf"{CONTROL_STACK}-(\w+)Role-\w+", other=_TASK_ROLE)
+
+    def uses_of_tasks(self) -> dict[str, set[tuple[str, bool]]]:
+        """The same for the roles of the cluster's tasks."""
+        return self._uses_of(_TASK_ROLE, other=rf"{CONTROL_STACK}-\w+Role-\w+")
+
+    def _uses_of(self, pattern: str, *, other: str) -> dict[str, set[tuple[str, bool]]]:
         found: dict[str, set[tuple[str, bool]]] = defaultdict(set)
         for line in self.instance.config.authorisation_log.read_text().splitlines():
             entry = json.loads(line)
-            role = re.fullmatch(rf"{CONTROL_STACK}-(\w+)Role-\w+", entry["role"])
-            assert role, entry
-            found[role.group(1)].add((entry["action"], entry["allowed"]))
+            if role := re.fullmatch(pattern, entry["role"]):
+                found[role.group(1)].add((entry["action"], entry["allowed"]))
+            else:
+                assert re.fullmatch(other, entry["role"]), entry
         return found
 
 
@@ -229,10 +240,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 # --- rights -----------------------------------------------------------------------------------
 
 
-def test_no_function_was_denied_anything(run: Run) -> None:
+def test_no_function_and_no_task_was_denied_anything(run: Run) -> None:
+    tasks = run.uses_of_tasks()
+    assert ("s3:PutObject", True) in tasks["Orchestration"], "its lease of a node id"
     denied = {
-        function: sorted(action for action, allowed in uses if not allowed)
-        for function, uses in run.uses().items()
+        role: sorted(action for action, allowed in uses if not allowed)
+        for role, uses in (*run.uses().items(), *tasks.items())
     }
     assert {function: actions for function, actions in denied.items() if actions} == {}
     logs = [path.read_text() for path in (run.instance.config.logs / "lambda").glob("*.log")]
