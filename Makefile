@@ -101,6 +101,8 @@ lock: $(LOCAL) ## Pin the requirements anew, with hashes
 	@$(LOCK) -c requirements/local.txt -o requirements/test.txt requirements/test.in
 	@$(LOCK) -c requirements/local.txt -c requirements/test.txt -o requirements/lint.txt requirements/lint.in
 	@$(LOCK) -o requirements/checkov.txt requirements/checkov.in
+	@$(LOCK) -o requirements/sdk-8.9.txt requirements/sdk-8.9.in
+	@$(LOCK) -o requirements/sdk-8.10.txt requirements/sdk-8.10.in
 	@$(LOCK) -c requirements/local.txt -o requirements/lambda-runtime.txt requirements/lambda-runtime.in
 	@$(LOCK) -c requirements/test.txt -o layers/lifecycle/requirements.txt layers/lifecycle/requirements.in
 	@$(LOCK) -c requirements/local.txt -o layers/postgres/requirements.txt layers/postgres/requirements.in

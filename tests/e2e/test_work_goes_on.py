@@ -1,59 +1,179 @@
-"""A client at work through the load balancer while the cluster is scaled: nothing is lost."""
+"""A client at work through the load balancers while the cluster's life goes on: nothing is lost.
+
+All that the client was told is there once, by the secondary storage and by the replicas' journals.
+Where the desired count is lowered by hand, ECS stops the tasks that it likes least, and the same
+check finds what that loses.
+"""
 
 from __future__ import annotations
 
-import json
+import os
+import signal
 import time
+import urllib.error
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from local.config import CONTROL_STACK
-from tests.support.cloud import Cloud, eventually
-from tests.support.ledger import Claims, judge, read, search
-from tests.support.traffic import PROCESS_ID, Traffic
+from tests.support.cloud import eventually
+from tests.support.ledger import read
+from tests.support.site import EARLIER, LATER, Site
 
 if TYPE_CHECKING:
     from local.component import Instance
 
+LONG = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
-def cloud(instance: Instance) -> Cloud:
-    return Cloud(instance)
+def demo(instance: Instance) -> Site:
+    return Site(instance, "demo")
 
 
-def user(cloud: Cloud) -> dict[str, Any]:
-    """User and password of the cluster's administrator, from its secret."""
-    arn = cloud.outputs(f"{CONTROL_STACK}-demo")["AdminUserSecretArn"]
-    found = cloud.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
-    return dict(json.loads(found))
+@pytest.fixture(scope="module")
+def site(instance: Instance) -> Iterator[Site]:
+    """A cluster with six partitions, whose life the cases below are, one after the other."""
+    made = Site(instance, "work")
+    made.provision(Brokers=3, Partitions=6, ReplicationFactor=3, Connectors=1)
+    yield made
+    made.run("teardown", {"clusterName": "work", "confirm": "work"})
 
 
-def test_a_client_loses_nothing_while_brokers_come_and_go(cloud: Cloud, tmp_path: Path) -> None:
-    cloud.given(3)
-    endpoints = json.loads(cloud.instance.config.endpoints_file.read_text())
-    known = user(cloud)
-    name, password = known["username"], known["password"]
-    file_system = next((cloud.instance.config.root / "fargate" / "efs").glob("*"))
-    with Traffic(
-        tmp_path / "traffic.jsonl", [endpoints["alb"]], user=name, password=password
-    ) as client:
-        assert client.goes_on()
+def test_out_and_in_while_a_client_works(demo: Site, tmp_path: Path) -> None:
+    demo.given(3)
+    with demo.traffic(tmp_path) as client:
         for count in (4, 3):
-            done = cloud.run("scale", {"clusterName": "demo", "count": count})
-            assert done["result"] == "SUCCEEDED", done
             assert client.goes_on()
-        client.stop()
-        claims = Claims.read(client.log)
+            demo.scale(count)
+        demo.nothing_is_lost(client)
+    assert all(len(held) == 3 for held in read(demo.data).values())
 
-        # The secondary storage is behind.
-        def stored() -> dict[tuple[str, str], list[str]]:
-            return search(endpoints["alb"], name, password, PROCESS_ID)
 
-        done_items = {item for item in claims.acknowledged if item[0] != "publish"}
-        assert eventually(lambda: done_items <= set(stored()), 30)
-        time.sleep(1)
-        found = judge(claims, file_system, stored())
-    assert found.good, found
-    assert all(len(held) == 3 for held in read(file_system).values())
+@LONG
+def test_by_one_by_two_and_back_on_the_earlier_version(site: Site, tmp_path: Path) -> None:
+    _by_one_by_two_and_back(site, tmp_path)
+
+
+@LONG
+def test_by_two_and_back_by_one(site: Site, tmp_path: Path) -> None:
+    site.given(3)
+    with site.traffic(tmp_path) as client:
+        for count in (5, 4):
+            assert client.goes_on()
+            site.scale(count)
+        site.nothing_is_lost(client)
+
+
+@LONG
+def test_a_broker_is_killed(site: Site, tmp_path: Path) -> None:
+    site.given(3)
+    with site.traffic(tmp_path) as client:
+        for broker in (1, 0):
+            assert client.goes_on()
+            killed = site.brokers()[broker]
+            os.kill(killed, signal.SIGKILL)
+            assert eventually(lambda: killed not in site.brokers().values(), 60)  # noqa: B023
+            assert eventually(lambda: len(site.brokers()) == 3 and site.tasks() == 3, 60)
+        site.nothing_is_lost(client)
+
+
+@LONG
+def test_the_coordinator_stands_still_while_partitions_move(site: Site, tmp_path: Path) -> None:
+    site.given(3)
+    with site.traffic(tmp_path) as client:
+        assert client.goes_on()
+        execution = site.begin(4)
+        coordinator = site.brokers()[0]
+        os.kill(coordinator, signal.SIGSTOP)
+        time.sleep(8)  # longer than the brokers' patience, shorter than the lease
+        os.kill(coordinator, signal.SIGCONT)
+        assert site.ended(execution, 240)["status"] == "SUCCEEDED"
+        site.nothing_is_lost(client)
+
+
+@LONG
+def test_the_execution_is_aborted_while_partitions_move(site: Site, tmp_path: Path) -> None:
+    site.given(5)
+    with site.traffic(tmp_path) as client:
+        assert client.goes_on()
+        execution = site.begin(3)
+        site.client("stepfunctions").stop_execution(executionArn=execution)
+        assert eventually(lambda: site.locks() == [], 60)
+        assert client.goes_on()
+        site.scale(3)
+        site.nothing_is_lost(client)
+
+
+@LONG
+@pytest.mark.parametrize("versions", [("8.9.17", "8.9.7"), LATER], ids=["patch", "minor"])
+def test_brokers_are_rolled(site: Site, tmp_path: Path, versions: tuple[str, str]) -> None:
+    site.given(3)
+    with site.traffic(tmp_path) as client:
+        assert client.goes_on()
+        site.provision(versions)
+        site.nothing_is_lost(client)
+
+
+@LONG
+def test_by_one_by_two_and_back_on_the_later_version(site: Site, tmp_path: Path) -> None:
+    _by_one_by_two_and_back(site, tmp_path)
+
+
+def _by_one_by_two_and_back(site: Site, tmp_path: Path) -> None:
+    site.given(3)
+    with site.traffic(tmp_path) as client:
+        for count in (4, 6, 3):
+            assert client.goes_on()
+            site.scale(count)
+        site.nothing_is_lost(client)
+    assert all(len(held) == 3 for held in read(site.data).values())
+
+
+@LONG
+@pytest.mark.parametrize("versions", [EARLIER, LATER], ids=["8.9", "8.10"])
+def test_a_broker_without_partitions(instance: Instance, versions: tuple[str, str]) -> None:
+    """A sixth broker has none of three partitions with three replicas each.
+
+    On 8.9 it never is ready, and ECS kills its task again and again; on 8.10 it is.
+    """
+    name = f"idle{versions[0].split('.')[1]}"
+    site = Site(instance, name)
+    try:
+        site.provision(versions, Brokers=5, Partitions=3, ReplicationFactor=3, Connectors=0)
+        site.service(desiredCount=6, healthCheckGracePeriodSeconds=20)
+        assert eventually(lambda: site.tasks() == 6, 60)
+        site.ask(0, "PATCH", "cluster", {"brokers": {"count": 6}})
+        assert eventually(lambda: 5 in site.brokers(), 60)
+        first = site.brokers()[5]
+        if versions is LATER:
+            assert eventually(lambda: site.ask(5, "GET", "health/readiness")["status"] == "UP", 30)
+            time.sleep(25)
+            assert site.brokers()[5] == first
+        else:
+            assert eventually(lambda: site.brokers().get(5, first) != first, 90)
+            with pytest.raises(urllib.error.HTTPError, match="503"):
+                site.ask(5, "GET", "health/readiness")
+    finally:
+        site.run("teardown", {"clusterName": name, "confirm": name})
+
+
+@LONG
+def test_a_count_lowered_by_hand_loses_what_was_acknowledged(
+    instance: Instance, tmp_path: Path
+) -> None:
+    """ECS stops the tasks that it likes least: three of five brokers hold no majority of each."""
+    site = Site(instance, "hurt")
+    try:
+        site.provision(Brokers=5, Partitions=5, ReplicationFactor=3, Connectors=0)
+        with site.traffic(tmp_path) as client:
+            assert client.goes_on()
+            site.service(desiredCount=3)
+            assert eventually(lambda: site.tasks() == 3, 60)
+            found = site.verdict(client)
+        kept = set(site.brokers())
+        assert len(kept) < 5
+        assert not found.good, found
+    finally:
+        site.run("teardown", {"clusterName": "hurt", "confirm": "hurt"})

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -18,27 +17,12 @@ from pyzeebe.proto import gateway_pb2_grpc as stubs
 
 from local.broker import grpc_gateway
 from local.broker.users import Users
+from tests.support.grpc_login import channel as logged_in
 from tests.support.memory_gateway import JOB_AND_MESSAGE, JOB_ONLY, USERS, MemoryGateway
 
 pytestmark = pytest.mark.integration
 
 HOST = "127.0.0.1"
-_TOKEN = base64.b64encode(b"admin:secret").decode()
-
-
-async def _with_credentials(call: Any, details: Any, request: Any) -> Any:
-    details = details._replace(metadata=[("authorization", f"Basic {_TOKEN}")])
-    return await call(details, request)
-
-
-class _Unary(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc, unused-ignore]
-    async def intercept_unary_unary(self, call: Any, details: Any, request: Any) -> Any:
-        return await _with_credentials(call, details, request)
-
-
-class _Stream(grpc.aio.UnaryStreamClientInterceptor):  # type: ignore[misc, unused-ignore]
-    async def intercept_unary_stream(self, call: Any, details: Any, request: Any) -> Any:
-        return await _with_credentials(call, details, request)
 
 
 @asynccontextmanager
@@ -47,8 +31,9 @@ async def served(*, user: bool = True) -> AsyncIterator[tuple[MemoryGateway, grp
     with socket.create_server((HOST, 0)) as free:
         port = free.getsockname()[1]
     server = await grpc_gateway.serve(gateway, Users(USERS, gateway), HOST, port)
-    interceptors = [_Unary(), _Stream()] if user else []
-    async with grpc.aio.insecure_channel(f"{HOST}:{port}", interceptors=interceptors) as channel:
+    address = f"{HOST}:{port}"
+    made = logged_in(address, "admin", "secret") if user else grpc.aio.insecure_channel(address)
+    async with made as channel:
         yield gateway, channel
     await server.stop(0)
 
