@@ -38,6 +38,8 @@ class Handler(BaseHTTPRequestHandler):
                     "body": body.decode(),
                     "headers": {key.lower(): value for key, value in self.headers.items()},
                     "variables": dict(os.environ),
+                    # A topology, to whom it is one.
+                    "brokers": [{"partitions": [{"health": "healthy"}]}],
                 },
             )
 

@@ -10,6 +10,7 @@ _WORKERS = 4
 _PURPOSES = (
     "adoption",
     "commands",
+    "connectors",
     "contract",
     "database",
     "embedded",
