@@ -53,6 +53,10 @@ class Backups:
         answer = self._s3.get_object(Bucket=self._bucket, Key=key)
         return dict(json.loads(answer["Body"].read()))
 
+    def manifests(self) -> dict[int, list[Json]]:
+        """Give the manifests of all backups, by id."""
+        return self._manifests("backups/")
+
     def status(self, backup_id: int) -> Json | None:
         """Give the body of `GET /actuator/backupRuntime/{id}`; None for one that is not there."""
         found = self._manifests(f"backups/{backup_id}/")
@@ -72,7 +76,7 @@ class Backups:
         """Give the body of `GET /actuator/backupRuntime/state`: the newest of each partition."""
         newest: dict[int, Json] = {}
         oldest: dict[int, Json] = {}
-        for backup_id, manifests in sorted(self._manifests("backups/").items()):
+        for backup_id, manifests in sorted(self.manifests().items()):
             for one in manifests:
                 if one["state"] == "COMPLETED":
                     newest[one["partitionId"]] = _checkpoint(backup_id, one)

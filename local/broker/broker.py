@@ -84,6 +84,8 @@ class Broker:
         self.ready_once = False
         self.started = False
         self._turn = 0
+        self._delivering = asyncio.Lock()
+        self._held_until = 0.0
         self._tasks: list[asyncio.Task[None]] = []
         self._grpc: grpc.aio.Server | None = None
         self.lease: Lease
@@ -426,7 +428,7 @@ class Broker:
 
     def partition_directory(self, partition: int) -> Path:
         """Directory of what this broker has of a partition."""
-        return self.directory / "raft-partition" / "partitions" / str(partition)
+        return directories.partition(self.directory, partition)
 
     def rank(self, partition: int, priority: int) -> int:
         """Place of a replica among its partition's by priority: 0 is to lead."""
@@ -527,7 +529,17 @@ class Broker:
                         {"partition": replica.partition, "command": {"kind": "tick"}, "seconds": 5}
                     )
 
+    async def hold(self, seconds: float) -> None:
+        """Deliver nothing for so long; what was under way is done when this returns."""
+        self._held_until = time.monotonic() + seconds
+        async with self._delivering:
+            return
+
     async def _deliver(self) -> None:
+        async with self._delivering:
+            await self._deliver_all()
+
+    async def _deliver_all(self) -> None:
         """Bring to other partitions what a led partition has for them, at least once, in order."""
         for partition, replica in list(self.replicas.items()):
             blocked: set[int] = set()
@@ -540,6 +552,8 @@ class Broker:
                 )
                 if target in blocked:
                     continue
+                if time.monotonic() < self._held_until:
+                    return
                 try:
                     await self.send(target, command)
                     await self.send(partition, {"kind": "outbox_ack", "id": number})

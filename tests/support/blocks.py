@@ -23,6 +23,7 @@ _PURPOSES = (
     "seed",
     "shared",
     "strict",
+    "restore",
 )
 
 
