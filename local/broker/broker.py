@@ -123,6 +123,12 @@ class Broker:
         return self.settings.version
 
     @property
+    def recovering(self) -> bool:
+        """Whether this broker is in recovery mode, and runs no partition."""
+        own = self._document().members.get(self.node_id)
+        return own is not None and own.state == "RECOVERING"
+
+    @property
     def stopping(self) -> bool:
         """Whether the broker leaves the cluster."""
         return self._stopping.is_set()
@@ -171,7 +177,8 @@ class Broker:
             await self._fence()
             self.directory = directories.prepare(settings.data, self.node_id, self.lease.version)
             await self._find_configuration()
-            self._start_replicas()
+            if not self.recovering:
+                self.start_replicas()
             if self.replicas:
                 memory.die_if_exceeded(settings)
             self.exporting.start()
@@ -254,27 +261,28 @@ class Broker:
                 return
             await asyncio.sleep(0.05)
 
-    def _start_replicas(self) -> None:
+    def start_replicas(self) -> None:
+        """Start what this broker has of its partitions; those that are started stay."""
         document = self._document()
         own = document.members.get(self.node_id)
         for partition, held in (own.partitions if own else {}).items():
             directory = self.partition_directory(partition)
             generation = newest_generation(directory)
             known = generation or document.generations.get(partition, 1)
-            if held.state == "JOINING" and not generation:
+            if partition in self.replicas or (held.state == "JOINING" and not generation):
                 continue
             group = Group(known, tuple(document.replicas(partition)))
             self.start_replica(partition, group, self.rank(partition, held.priority))
 
     async def _serve(self) -> None:
         # The applications import the broker's parts: here, so that waiting for an id costs little.
-        from local.broker import grpc_gateway, management, rest, users
+        from local.broker import grpc_gateway, management, recovery, rest, users
 
         known = users.Users(self.settings.environment, self)
         self._grpc = await grpc_gateway.serve(self, known, self.settings.address, GRPC_PORT)
         for app, port in (
             (management.management_app(self), MANAGEMENT_PORT),
-            (rest.rest_app(self, known), REST_PORT),
+            (rest.rest_app(self, known, recovery.routes(self)), REST_PORT),
         ):
             server = _Server(
                 uvicorn.Config(
@@ -415,10 +423,8 @@ class Broker:
     async def _on_coordinate(self, payload: Json) -> Any:
         name, arguments = payload["name"], payload["arguments"]
         document = self._document()
-        if name == "describe":
-            return document.describe()
-        if name == "changes":
-            return document.changes()
+        if name in ("describe", "changes", "restore_status"):
+            return getattr(document, name)()
         answer = getattr(document, name)(now=time.time(), **arguments)
         if not arguments.get("dry_run"):
             await self.write(lambda _: None)
@@ -445,6 +451,12 @@ class Broker:
             group=group,
             rank=rank,
         )
+
+    async def stop_replicas(self) -> None:
+        """Stop all replicas of this broker; their data stays."""
+        while self.replicas:
+            _, replica = self.replicas.popitem()
+            await asyncio.to_thread(replica.stop)
 
     async def drop_replica(self, partition: int) -> None:
         """Stop this broker's replica of a partition and delete its data."""

@@ -63,13 +63,17 @@ class Member:
 
 @dataclass
 class Step:
-    """One step of a change; ``begun`` and ``done`` are times. ``broker`` executes it."""
+    """One step of a change; ``begun`` and ``done`` are times. ``broker`` executes it.
+
+    ``detail`` is the backup of a restore.
+    """
 
     operation: str
     broker: int
     partition: int | None = None
     priority: int | None = None
     brokers: list[int] = field(default_factory=list)
+    detail: str = ""
     begun: float | None = None
     done: float | None = None
 
@@ -109,7 +113,8 @@ class Configuration:
     """Members with their partitions, the change under way and those that ended.
 
     ``progress`` counts steps within ``version``: of two copies the one with the higher pair is the
-    newer. ``generations``: how often a partition's Raft group was formed anew by force.
+    newer. ``generations``: which of a partition's Raft groups it is: one is formed anew by
+    force, and by a restore.
     """
 
     cluster_size: int
@@ -203,6 +208,51 @@ class Configuration:
         """Give the body of ``GET /actuator/cluster/changes`` (8.10): the ten that ended last."""
         return [_ended(change) for change in self.history]
 
+    def restore_status(self) -> Json | None:
+        """Give the body of ``GET /v2/restore`` (8.10); None without a restore under way."""
+        steps = self.pending.steps if self.pending else []
+        begun = {
+            (step.broker, step.partition)
+            for step in steps
+            if step.operation == "PARTITION_PRE_RESTORE" and step.begun is not None
+        }
+        brokers: dict[int, list[Json]] = {}
+        for step in steps:
+            if step.operation == "PARTITION_RESTORE":
+                waits = "RESTORING" if (step.broker, step.partition) in begun else "PENDING"
+                shown = {
+                    "partitionId": step.partition,
+                    "state": waits if step.done is None else "RESTORED",
+                    "backupIds": [int(step.detail)],
+                    "completedAt": None if step.done is None else instant(step.done),
+                }
+                brokers.setdefault(step.broker, []).append(shown)
+        if self.pending is None or not brokers:
+            return None
+        return {
+            "status": "IN_PROGRESS",
+            "changeId": str(self.pending.id),
+            "startedAt": instant(self.pending.started),
+            "brokers": [
+                {
+                    "brokerId": str(node),
+                    "partitionsRestored": sum(one["state"] == "RESTORED" for one in held),
+                    "partitionsToRestore": len(held),
+                    "partitions": held,
+                }
+                for node, held in brokers.items()
+            ],
+        }
+
+    def require_recovery(self) -> None:
+        """Raise Refusal unless all brokers that hold a partition are in recovery mode."""
+        holders = [member for member in self.members.values() if member.partitions]
+        if any(member.state != "RECOVERING" for member in holders):
+            raise Refusal(
+                409,
+                "Restore is only allowed while physical tenant 'default' is in recovery mode.",
+            )
+
     # Requests: each gives the body of its 202, or raises Refusal or BadRequest
 
     def patch(
@@ -295,6 +345,34 @@ class Configuration:
             )
         return self._answer([Step("PARTITION_LEAVE", node, partition)], None, now, dry_run)
 
+    def mode(self, mode: str, *, now: float, dry_run: bool = False) -> Json:
+        """Answer ``PATCH /v2/mode``: brokers that are in that mode already are left out."""
+        self._refuse_second()
+        recovery = mode == "RECOVERING"
+        nodes = [
+            node
+            for node in self._holders()
+            if (self.members[node].state == "RECOVERING") != recovery
+        ]
+        steps = [Step("ENTER_RECOVERY" if recovery else "EXIT_RECOVERY", node) for node in nodes]
+        steps += [Step("AWAIT_MODE_CHANGE", node) for node in nodes]
+        return self._answer(steps, None, now, dry_run)
+
+    def restore(self, backup: int, *, now: float, dry_run: bool = False) -> Json:
+        """Answer ``POST /v2/restore``; order of steps: ``RestoreRequestTransformer``."""
+        self.require_recovery()
+        nodes = self._holders()
+        held = [(node, partition) for node in nodes for partition in self.members[node].partitions]
+        steps = [Step("PARTITION_PRE_RESTORE", *one) for one in held]
+        steps += [Step("PARTITION_RESTORE", *one, detail=str(backup)) for one in held]
+        steps += [Step("EXIT_RECOVERY", node) for node in nodes]
+        steps += [Step("AWAIT_MODE_CHANGE", node) for node in nodes]
+        steps.append(Step("UPDATE_INCARNATION_NUMBER", self.coordinator()))
+        return self._answer(steps, None, now, dry_run)
+
+    def _holders(self) -> list[int]:
+        return sorted(node for node, member in self.members.items() if member.partitions)
+
     def cancel(self, change_id: int, *, now: float) -> Json:
         """Answer ``DELETE /actuator/cluster/changes/{id}``; steps that were done stay done."""
         if self.pending is None:
@@ -361,12 +439,26 @@ class Configuration:
                 touched = set(self.replicas(partition)) - set(step.brokers)
                 for node in touched:
                     del self.members[node].partitions[partition]
-            case _:
+            case _ if not self._complete_other(step):
                 touched = set()
         for node in touched & set(self.members):
             self.members[node].touch(now)
         if self.next_step() is None:
             self.end(now)
+
+    def _complete_other(self, step: Step) -> bool:
+        """Write that a step is done which moves no partition; whether it changes its broker."""
+        match step.operation:
+            case "ENTER_RECOVERY" | "EXIT_RECOVERY":
+                member = self.members[step.broker]
+                member.state = "RECOVERING" if step.operation == "ENTER_RECOVERY" else "ACTIVE"
+                for replica in member.partitions.values():
+                    replica.state = member.state
+                return True
+            case "PARTITION_RESTORE" if self.pending is not None:
+                # Higher than all before it: each needed a change of its own.
+                self.generations[step.partition or 0] = self.pending.id
+        return False
 
     def end(self, now: float) -> None:
         """Write that the change is complete."""
@@ -463,12 +555,7 @@ class Configuration:
         before = self._listed()
         if not steps:
             return self._planned(self.last.id if self.last else 0, before, before, [])
-        if self.pending is not None:
-            raise Refusal(
-                409,
-                "Cannot apply configuration change. Another configuration change "
-                f"[ClusterConfiguration[version={self.version}, members={before}]] is in progress.",
-            )
+        self._refuse_second()
         change = Change(
             self.version + 1,
             now,
@@ -485,6 +572,15 @@ class Configuration:
         if not dry_run:
             self.version, self.progress, self.pending = change.id, 0, change
         return answer
+
+    def _refuse_second(self) -> None:
+        if self.pending is not None:
+            raise Refusal(
+                409,
+                "Cannot apply configuration change. Another configuration change "
+                f"[ClusterConfiguration[version={self.version}, members={self._listed()}]] is in "
+                "progress.",
+            )
 
     def _plan(self, wanted: Wanted) -> list[Step]:
         """Plan the steps as Camunda orders them: joins before leaves, members last."""

@@ -39,6 +39,10 @@ class Exporting:
         """Read the phases that were left; call `turn` again and again from then on."""
         self._phases = read_json(self._broker.directory / "exporting.json") or {}
 
+    def forget(self) -> None:
+        """Forget how far the secondary storage was: it may be another one now."""
+        self._positions.clear()
+
     def phase(self, partition: int) -> str:
         """Give the exporter phase of a partition."""
         return self._phases.get(str(partition), "EXPORTING")

@@ -90,6 +90,61 @@ def test_restore_by_processes_before_the_brokers(tmp_path: Path, leases: Leases)
         settled(cluster, before, after)
 
 
+def test_restore_in_place(tmp_path: Path, leases: Leases) -> None:
+    with brokers(tmp_path, BLOCK, leases, version="8.10.0", partitions=PARTITIONS) as cluster:
+        before = worked_on(cluster, "before", backup_id=7)
+        lost = created(cluster, "lost")
+        body = {"backupIds": [7]}
+        assert cluster.ask(0, "/v2/restore", "POST", body, 8080)[0] == 409
+
+        status, answer = cluster.ask(1, "/v2/mode?mode=RECOVERING", "PATCH", None, 8080)
+        assert status == 200, answer
+        assert eventually(lambda: partitions(cluster) == {("inactive", "recovering")}, 20)
+        assert eventually(lambda: "pendingChange" not in cluster.ask(0, "/actuator/cluster")[1], 20)
+        assert cluster.ask(0, "/v2/status", port=8080)[0] == 503
+        assert cluster.ask(0, "/v2/restore", port=8080)[0] == 404
+        # A broker that starts again meanwhile starts no partition.
+        cluster.kill(2)
+        cluster.start(2)
+
+        for wrong, why in (({"backupIds": [9]}, "9: it does not exist"), ({"to": "x"}, "by to")):
+            answer = cluster.ask(0, "/v2/restore", "POST", wrong, 8080)[1]
+            assert why in answer["detail"]
+        status, planned = cluster.ask(1, "/v2/restore?dryRun=true", "POST", body, 8080)
+        assert status == 202, planned
+        status, accepted = cluster.ask(1, "/v2/restore", "POST", body, 8080)
+        assert accepted == planned
+        (group,) = accepted["plannedChanges"]
+        assert group["operations"][9] == {
+            "operation": "PartitionRestoreOperation",
+            "brokerId": "0",
+            "partitionId": 1,
+            "backupIds": [7],
+        }
+        status, running = cluster.ask(1, "/v2/restore", port=8080)
+        assert status == 404 or running["changeId"] == accepted["changeId"]
+        assert eventually(lambda: last_change(cluster) == (accepted["changeId"], "COMPLETED"), 40)
+        assert eventually(lambda: cluster.ready(*TASKS), 20)
+        assert cluster.ask(0, "/v2/restore", port=8080)[0] == 404
+        assert partitions(cluster) == {("leader", "active"), ("follower", "active")}
+        assert cancelled(cluster, lost) == 404
+        after = worked_on(cluster, "after")
+        settled(cluster, before, after)
+
+
+def last_change(cluster: Brokers) -> tuple[str, str]:
+    last = cluster.ask(0, "/actuator/cluster")[1]["lastChange"]
+    return str(last["id"]), last["status"]
+
+
+def partitions(cluster: Brokers) -> set[tuple[str, str]]:
+    """Roles and states of all replicas that a broker sees."""
+    found = cluster.ask(0, "/v2/topology", port=8080)[1]
+    held = [one for broker in found["brokers"] for one in broker["partitions"]]
+    assert len(held) in {6, 9}
+    return {(one["role"], one["state"]) for one in held}
+
+
 def empty(s3: Any, bucket: str) -> None:
     for one in s3.list_objects_v2(Bucket=bucket)["Contents"]:
         s3.delete_object(Bucket=bucket, Key=one["Key"])
