@@ -86,6 +86,7 @@ class Broker:
         self._turn = 0
         self._delivering = asyncio.Lock()
         self._held_until = 0.0
+        self.cleaned = time.time()
         self._tasks: list[asyncio.Task[None]] = []
         self._grpc: grpc.aio.Server | None = None
         self.lease: Lease
@@ -189,6 +190,7 @@ class Broker:
             self._repeat(_TICK_SECONDS, self._tick)
             self._repeat(_STEP_SECONDS, self._deliver)
             self._repeat(_SCHEDULE_SECONDS, lambda: runtime_backups.keep_schedule(self))
+            self._repeat(_SCHEDULE_SECONDS, lambda: runtime_backups.keep_retention(self))
             self.log("Broker is ready to take part")
             while not self._stopping.is_set():
                 await asyncio.sleep(0.1)
@@ -386,6 +388,21 @@ class Broker:
             document and self.replicas and self.node_id not in document.members and self.started
         )
 
+    def exporter_state(self, partition: int) -> str:
+        """Give the state of the exporter of this broker's replica of a partition."""
+        own = self._document().members.get(self.node_id)
+        held = own.partitions.get(partition) if own else None
+        return held.exporter if held else "ENABLED"
+
+    async def await_change(self, change_id: int, seconds: float) -> bool:
+        """Wait until a change is over; whether it was in time, and not cancelled."""
+        give_up = time.monotonic() + seconds
+        while (last := self._document().last) is None or last.id < change_id:
+            if time.monotonic() > give_up:
+                return False
+            await asyncio.sleep(_STEP_SECONDS)
+        return last.status == "COMPLETED"
+
     async def coordinate(self, name: str, arguments: Json, seconds: float | None = None) -> Any:
         """Let the coordinator answer a request. Raises Refusal as the endpoint would answer."""
         document = self._document()
@@ -423,7 +440,7 @@ class Broker:
     async def _on_coordinate(self, payload: Json) -> Any:
         name, arguments = payload["name"], payload["arguments"]
         document = self._document()
-        if name in ("describe", "changes", "restore_status"):
+        if name in ("describe", "changes", "exporters", "restore_status"):
             return getattr(document, name)()
         answer = getattr(document, name)(now=time.time(), **arguments)
         if not arguments.get("dry_run"):

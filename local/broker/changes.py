@@ -83,6 +83,8 @@ async def _execute_other(broker: Broker, step: Step, partition: int) -> None:
             await _until(
                 lambda: all(one.has_leader for one in broker.replicas.values()), "has a leader"
             )
+        case "EXPORTING_STATE_CHANGE":
+            broker.exporting.keep(step.detail)
         case "PARTITION_PRE_RESTORE":
             directory = broker.partition_directory(partition)
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)

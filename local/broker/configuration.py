@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 type Dialect = Literal["8.6", "8.9", "8.10"]
 type Json = dict[str, Any]
 
+EXPORTER = "rdbms"
 _KEPT_CHANGES = 10
 _ILLEGAL = "java.lang.IllegalArgumentException: "
 _STATE = "java.lang.IllegalStateException: "
@@ -40,10 +41,11 @@ class Refusal(Exception):
 
 @dataclass
 class Replica:
-    """A partition on a member."""
+    """A partition on a member, and the state of its one exporter there."""
 
     state: str
     priority: int
+    exporter: str = "ENABLED"
 
 
 @dataclass
@@ -65,7 +67,7 @@ class Member:
 class Step:
     """One step of a change; ``begun`` and ``done`` are times. ``broker`` executes it.
 
-    ``detail`` is the backup of a restore.
+    ``detail`` is the backup of a restore, an exporter, or the state of exporting.
     """
 
     operation: str
@@ -253,6 +255,18 @@ class Configuration:
                 "Restore is only allowed while physical tenant 'default' is in recovery mode.",
             )
 
+    def exporters(self) -> list[Json]:
+        """Give the body of ``GET /actuator/exporters``: on the way while replicas differ."""
+        states = {
+            one.exporter for member in self.members.values() for one in member.partitions.values()
+        }
+        step = self.next_step()
+        going = step is not None and step.operation.endswith("ABLE_EXPORTER")
+        status = min(states) if len(states) == 1 else "UNKNOWN"
+        if step is not None and going and len(states) != 1:
+            status = "ENABLING" if "ENABLE_" in step.operation else "DISABLING"
+        return [{"exporterId": EXPORTER, "status": status}]
+
     # Requests: each gives the body of its 202, or raises Refusal or BadRequest
 
     def patch(
@@ -370,6 +384,41 @@ class Configuration:
         steps.append(Step("UPDATE_INCARNATION_NUMBER", self.coordinator()))
         return self._answer(steps, None, now, dry_run)
 
+    def set_exporter(self, exporter: str, verb: str, *, now: float, dry_run: bool = False) -> Json:
+        """Answer ``POST /actuator/exporters/{id}/{verb}``, and ``DELETE`` as ``delete``."""
+        begin = f"Expected to {verb} exporter"
+        scope = f"{begin} '{exporter}' for physical tenant 'all tenants', but"
+        if exporter != EXPORTER:
+            if self.dialect == "8.10":
+                raise Refusal(404, f"{scope} no matching exporters were found")
+            raise Refusal(
+                400,
+                f"{_STATE}{begin}, but the partition '1' does not have the exporter '{exporter}'",
+            )
+        if verb == "delete":
+            if self.dialect == "8.10":
+                raise Refusal(
+                    400,
+                    f"{scope} the exporter is still configured. Delete the exporter from the "
+                    "application configuration first.",
+                )
+            raise Refusal(
+                400,
+                f"{_STATE}{begin}, but partition '1' with exporter '{exporter}' is in state "
+                f"'{self.exporters()[0]['status']}' instead of 'CONFIG_NOT_FOUND'.",
+            )
+        steps = [
+            Step(f"PARTITION_{verb.upper()}_EXPORTER", node, partition, detail=exporter)
+            for node in self._holders()
+            for partition in self.members[node].partitions
+        ]
+        return self._answer(steps, None, now, dry_run)
+
+    def set_exporting(self, state: str, *, now: float, dry_run: bool = False) -> Json:
+        """Plan that exporting is paused or resumed, as 8.10 does it."""
+        steps = [Step("EXPORTING_STATE_CHANGE", node, detail=state) for node in self._holders()]
+        return self._answer(steps, None, now, dry_run)
+
     def _holders(self) -> list[int]:
         return sorted(node for node, member in self.members.items() if member.partitions)
 
@@ -407,7 +456,9 @@ class Configuration:
                 held = self.members[step.broker].partitions
                 if partition in held:
                     return
-                held[partition] = Replica("JOINING", priority)
+                # Exporters are those that the partition has elsewhere.
+                others = [one.exporter for one in self.replicas(partition).values()]
+                held[partition] = Replica("JOINING", priority, *others[:1])
             case "PARTITION_LEAVE":
                 self.members[step.broker].partitions[partition].state = "LEAVING"
             case _:
@@ -454,6 +505,10 @@ class Configuration:
                 member.state = "RECOVERING" if step.operation == "ENTER_RECOVERY" else "ACTIVE"
                 for replica in member.partitions.values():
                     replica.state = member.state
+                return True
+            case "PARTITION_ENABLE_EXPORTER" | "PARTITION_DISABLE_EXPORTER":
+                state = "ENABLED" if "ENABLE_" in step.operation else "DISABLED"
+                self.members[step.broker].partitions[step.partition or 0].exporter = state
                 return True
             case "PARTITION_RESTORE" if self.pending is not None:
                 # Higher than all before it: each needed a change of its own.
@@ -669,7 +724,7 @@ class Configuration:
         return placement
 
     def _listed(self) -> list[Json]:
-        return _brokers(self.members, () if self.dialect == "8.6" else ("rdbms",))
+        return _brokers(self.members, () if self.dialect == "8.6" else (EXPORTER,))
 
     def _member(self, node: int, verb: str) -> Member:
         if node not in self.members:
@@ -704,6 +759,10 @@ class Configuration:
         if step.priority is not None:
             operation["priority"] = step.priority
         operation["brokers"] = list(step.brokers)
+        if step.operation.endswith("ABLE_EXPORTER"):
+            operation["exporterId"] = step.detail
+        if step.operation == "EXPORTING_STATE_CHANGE":
+            operation["exportingState"] = step.detail
         if step.done is not None:
             operation["completedAt"] = instant(step.done)
         return operation
@@ -744,7 +803,9 @@ def _brokers(members: Mapping[int, Member], exporters: Sequence[str]) -> list[Js
                     "priority": replica.priority,
                     "config": {
                         "exporting": {
-                            "exporters": [{"id": one, "state": "ENABLED"} for one in exporters]
+                            "exporters": [
+                                {"id": one, "state": replica.exporter} for one in exporters
+                            ]
                         }
                     },
                 }

@@ -1,4 +1,4 @@
-"""Backups of the primary storage: `/actuator/backupRuntime`, and the schedule.
+"""Backups of the primary storage: `/actuator/backupRuntime`, schedule and retention.
 
 A backup is what each partition's leader has, in the backup bucket. Camunda makes those of all
 partitions fit by a checkpoint in their logs; here no partition gets anything from another one
@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local.broker.backups import next_due
+from local.broker.backups import expired, next_due
 from local.broker.configuration import Refusal, instant
 from local.broker.gateway_port import OutcomeUnknown, PartitionUnavailable
+from local.broker.settings import seconds
 from local.broker.wire import PeerSilent, PeerUnreachable
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 type Json = dict[str, Any]
 
 _PREFIX = "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_"
+_CLEANUP = "RETENTION_CLEANUPSCHEDULE"
 _HOLD_SECONDS = 10.0
 _FAILURES = (PartitionUnavailable, OutcomeUnknown, PeerSilent, PeerUnreachable)
 _running: set[asyncio.Task[None]] = set()
@@ -83,11 +85,11 @@ class RuntimeBackups:
         _running.add(task)
         task.add_done_callback(_running.discard)
 
-    async def _hold(self, seconds: float) -> None:
+    async def _hold(self, during: float) -> None:
         for node in list(self._broker.members.live()):
             # One that is dead delivers nothing.
             with suppress(PeerUnreachable):
-                await self._broker.ask(node, "backup", {"hold": seconds})
+                await self._broker.ask(node, "backup", {"hold": during})
 
     async def _all(self, backup_id: int, kind: str, until: float) -> None:
         # Partition 1 is the last: whatever process another one has, it then has too.
@@ -122,15 +124,34 @@ class RuntimeBackups:
 
 async def keep_schedule(broker: Broker) -> None:
     """Take a backup when the schedule asks for one: the first at once, by the coordinator."""
-    document, schedule = broker.configuration, broker.settings.environment.get(f"{_PREFIX}SCHEDULE")
-    if not schedule or not document or broker.backups is None:
-        return
-    if document.coordinator() != broker.node_id or not broker.healthy():
+    schedule = broker.settings.environment.get(f"{_PREFIX}SCHEDULE")
+    if not schedule or broker.backups is None or not _keeps(broker):
         return
     newest = await asyncio.to_thread(broker.backups.newest)
     now = time.time()
     if next_due(schedule, None if newest is None else newest / 1000, now) <= now:
         await RuntimeBackups(broker).begin(int(now * 1000), "SCHEDULED_BACKUP")
+
+
+async def keep_retention(broker: Broker) -> None:
+    """Delete the backups that are out of the window, by the coordinator, as often as it is set."""
+    given = broker.settings.environment.get
+    window, schedule = given(f"{_PREFIX}RETENTION_WINDOW"), given(f"{_PREFIX}{_CLEANUP}", "none")
+    now = time.time()
+    if not window or broker.backups is None or next_due(schedule, broker.cleaned, now) > now:
+        return
+    broker.cleaned = now
+    if _keeps(broker):
+        found = await asyncio.to_thread(broker.backups.manifests)
+        for one in expired(found, seconds(window)):
+            await asyncio.to_thread(broker.backups.delete, one)
+            broker.log(f"Backup {one} is out of the retention window and deleted")
+
+
+def _keeps(broker: Broker) -> bool:
+    """Whether this is the coordinator of a cluster that processes."""
+    document = broker.configuration
+    return document is not None and document.coordinator() == broker.node_id and broker.healthy()
 
 
 async def take_part(broker: Broker, payload: Json) -> Json:

@@ -94,6 +94,7 @@ def test_restore_in_place(tmp_path: Path, leases: Leases) -> None:
     with brokers(tmp_path, BLOCK, leases, version="8.10.0", partitions=PARTITIONS) as cluster:
         before = worked_on(cluster, "before", backup_id=7)
         lost = created(cluster, "lost")
+        exporters_and_exporting(cluster)
         body = {"backupIds": [7]}
         assert cluster.ask(0, "/v2/restore", "POST", body, 8080)[0] == 409
 
@@ -132,6 +133,23 @@ def test_restore_in_place(tmp_path: Path, leases: Leases) -> None:
         settled(cluster, before, after)
 
 
+def exporters_and_exporting(cluster: Brokers) -> None:
+    path = "/actuator/exporters/rdbms"
+    change = cluster.change(0, "POST", f"{path}/disable", None)
+    assert change["status"] == "COMPLETED"
+    listed = [{"exporterId": "rdbms", "status": "DISABLED"}]
+    assert cluster.ask(1, "/actuator/exporters") == (200, listed)
+    cluster.change(0, "POST", f"{path}/enable", None)
+    assert cluster.ask(0, path, "DELETE")[0] == 400
+
+    for verb, phase in (("pause", "PAUSED"), ("resume", "EXPORTING")):
+        before = int(last_change(cluster)[0])
+        assert cluster.ask(1, f"/actuator/exporting/{verb}", "POST") == (200, {"status": 204})
+        told = [cluster.ask(task, "/actuator/partitions")[1] for task in TASKS]
+        assert {one["exporterPhase"] for each in told for one in each.values()} == {phase}
+        assert int(last_change(cluster)[0]) > before
+
+
 def last_change(cluster: Brokers) -> tuple[str, str]:
     last = cluster.ask(0, "/actuator/cluster")[1]["lastChange"]
     return str(last["id"]), last["status"]
@@ -141,7 +159,6 @@ def partitions(cluster: Brokers) -> set[tuple[str, str]]:
     """Roles and states of all replicas that a broker sees."""
     found = cluster.ask(0, "/v2/topology", port=8080)[1]
     held = [one for broker in found["brokers"] for one in broker["partitions"]]
-    assert len(held) in {6, 9}
     return {(one["role"], one["state"]) for one in held}
 
 

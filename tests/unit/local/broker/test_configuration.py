@@ -177,3 +177,61 @@ def test_a_restore_that_is_cancelled_can_be_asked_for_again() -> None:
     change = document.restore(7, now=1.0)["changeId"]
     document.cancel(change, now=2.0)
     assert document.restore(6, now=3.0)["changeId"] > change
+
+
+def test_an_exporter_is_disabled_on_every_replica_and_enabled_again() -> None:
+    document = Configuration(3, 2, 2)
+    planned = document.set_exporter("rdbms", "disable", now=1.0)["plannedChanges"]
+    assert planned[0] == {
+        "operation": "PARTITION_DISABLE_EXPORTER",
+        "brokerId": 0,
+        "partitionId": 1,
+        "brokers": [],
+        "exporterId": "rdbms",
+    }
+    assert len(planned) == 4
+    step = document.next_step()
+    assert step is not None
+    assert document.exporters()[0]["status"] == "ENABLED"
+    document.begin(step, 2.0)
+    document.complete(step, 3.0)
+    assert document.exporters()[0]["status"] == "DISABLING"
+    all_done(document)
+    assert document.exporters() == [{"exporterId": "rdbms", "status": "DISABLED"}]
+    shown = document.describe()["brokers"][0]["partitions"][0]["config"]["exporting"]
+    assert shown == {"exporters": [{"id": "rdbms", "state": "DISABLED"}]}
+
+    document.patch({"brokers": {"count": 4}}, now=1.0)
+    all_done(document)
+    assert document.exporters()[0]["status"] == "DISABLED"
+    document.set_exporter("rdbms", "enable", now=1.0)
+    all_done(document)
+    assert document.exporters()[0]["status"] == "ENABLED"
+
+
+@pytest.mark.parametrize(
+    ("dialect", "exporter", "verb", "why"),
+    [
+        ("8.9", "other", "disable", "400: .*partition '1' does not have the exporter 'other'"),
+        ("8.10", "other", "enable", "404: .*no matching exporters were found"),
+        ("8.9", "rdbms", "delete", "400: .*is in state 'ENABLED' instead of 'CONFIG_NOT_FOUND'"),
+        ("8.10", "rdbms", "delete", "400: .*the exporter is still configured"),
+    ],
+)
+def test_an_exporter_that_is_configured_or_not_there_is_refused(
+    dialect: Any, exporter: str, verb: str, why: str
+) -> None:
+    document = Configuration(3, 2, 2, dialect=dialect)
+    with pytest.raises(Refusal, match=why):
+        document.set_exporter(exporter, verb, now=1.0)
+
+
+def test_exporting_is_paused_by_every_broker_that_holds_a_partition() -> None:
+    document = Configuration(3, 1, 2, dialect="8.10")
+    planned = document.set_exporting("PAUSED", now=1.0)["plannedChanges"]
+    assert [(one["operation"], one["brokerId"], one["exportingState"]) for one in planned] == [
+        ("EXPORTING_STATE_CHANGE", 0, "PAUSED"),
+        ("EXPORTING_STATE_CHANGE", 1, "PAUSED"),
+    ]
+    with pytest.raises(Refusal, match="409"):
+        document.patch({"brokers": {"count": 4}}, now=1.0)
