@@ -81,7 +81,10 @@ def main() -> int:
                 signal.signal(number, lambda *_: stop.set())
             return restore.run(settings, wanted, node_ids, progress, sources, stop=stop)
         return Broker(settings, node_ids, storage, backups, resolve).run()
-    except (reading.InvalidSetting, NotEnoughMemory, restore.RestoreRefused, OSError) as error:
+    except restore.RestoreRefused as error:
+        print(f"The restore failed: {error}", file=sys.stderr, flush=True)
+        return 1
+    except (reading.InvalidSetting, NotEnoughMemory, OSError) as error:
         print(f"The broker cannot start: {error}", file=sys.stderr, flush=True)
         return 1
     finally:

@@ -386,27 +386,19 @@ class Configuration:
 
     def set_exporter(self, exporter: str, verb: str, *, now: float, dry_run: bool = False) -> Json:
         """Answer ``POST /actuator/exporters/{id}/{verb}``, and ``DELETE`` as ``delete``."""
-        begin = f"Expected to {verb} exporter"
-        scope = f"{begin} '{exporter}' for physical tenant 'all tenants', but"
-        if exporter != EXPORTER:
+        known = exporter == EXPORTER
+        if not known or verb == "delete":
+            begin = f"Expected to {verb} exporter"
             if self.dialect == "8.10":
-                raise Refusal(404, f"{scope} no matching exporters were found")
-            raise Refusal(
-                400,
-                f"{_STATE}{begin}, but the partition '1' does not have the exporter '{exporter}'",
-            )
-        if verb == "delete":
-            if self.dialect == "8.10":
-                raise Refusal(
-                    400,
-                    f"{scope} the exporter is still configured. Delete the exporter from the "
-                    "application configuration first.",
-                )
-            raise Refusal(
-                400,
-                f"{_STATE}{begin}, but partition '1' with exporter '{exporter}' is in state "
-                f"'{self.exporters()[0]['status']}' instead of 'CONFIG_NOT_FOUND'.",
-            )
+                why = "the exporter is still configured. Delete the exporter from the application "
+                why = f"{why}configuration first." if known else "no matching exporters were found"
+                text = f"{begin} '{exporter}' for physical tenant 'all tenants', but {why}"
+                raise Refusal(400 if known else 404, text)
+            state = f"is in state '{self.exporters()[0]['status']}' instead of 'CONFIG_NOT_FOUND'."
+            why = f"partition '1' with exporter '{exporter}' {state}"
+            if not known:
+                why = f"the partition '1' does not have the exporter '{exporter}'"
+            raise Refusal(400, f"{_STATE}{begin}, but {why}")
         steps = [
             Step(f"PARTITION_{verb.upper()}_EXPORTER", node, partition, detail=exporter)
             for node in self._holders()
