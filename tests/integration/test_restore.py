@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import time
@@ -70,6 +71,7 @@ def settled(cluster: Brokers, *clients: Claims) -> None:
 def test_restore_by_processes_before_the_brokers(tmp_path: Path, leases: Leases) -> None:
     with brokers(tmp_path, BLOCK, leases, partitions=PARTITIONS) as cluster:
         before = worked_on(cluster, "before", backup_id=7)
+        assert_they_fit(leases.client(), cluster.backup_bucket, 7)
         lost = created(cluster, "lost")
         for task in TASKS:
             cluster.kill(task, signal.SIGTERM)
@@ -160,6 +162,33 @@ def partitions(cluster: Brokers) -> set[tuple[str, str]]:
     found = cluster.ask(0, "/v2/topology", port=8080)[1]
     held = [one for broker in found["brokers"] for one in broker["partitions"]]
     return {(one["role"], one["state"]) for one in held}
+
+
+def assert_they_fit(s3: Any, bucket: str, backup_id: int) -> None:
+    """Nothing that was under way between partitions is in none of them, or known too early."""
+    states = {}
+    for partition in range(1, PARTITIONS + 1):
+        key = f"backups/{backup_id}/{partition}/snapshot.json"
+        states[partition] = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    known = {
+        one["element"]
+        for state in states.values()
+        for held in state["subscriptions"].values()
+        for one in held
+    } | {
+        one["command"].get("element")
+        for state in states.values()
+        for one in state["outbox"].values()
+    }
+    waiting = [
+        one["element"]
+        for state in states.values()
+        for one in state["instances"].values()
+        if "waits" in one
+    ]
+    assert [one for one in waiting if one not in known] == []
+    for state in states.values():
+        assert all(at <= states[int(one)]["outboxCounter"] for one, at in state["seen"].items())
 
 
 def empty(s3: Any, bucket: str) -> None:
