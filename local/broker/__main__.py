@@ -1,5 +1,5 @@
 # ruff: noqa: E402
-"""Run one broker until SIGTERM, with the environment of its container."""
+"""Run one broker until SIGTERM, with the environment of its container; or restore its node."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import argparse
 import json
 import os
 import resource
+import signal
 import sys
+import threading
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING
 # PySyncObj imports it for passwords between its nodes, which are not used: 8 MB a process.
 sys.modules["cryptography"] = None  # type: ignore[assignment]
 
+from local.broker import restore
 from local.broker import settings as reading
 from local.broker.backups import Backups
 from local.broker.broker import Broker
@@ -33,6 +36,11 @@ def main() -> int:
     parser.add_argument("--address", required=True, help="address of the network interface")
     parser.add_argument("--memory", type=int, default=0, help="MiB that the task has; 0: no limit")
     parser.add_argument("--names", type=Path, help="name resolution of the VPC")
+    parser.add_argument(
+        "--restore",
+        nargs=argparse.REMAINDER,
+        help="restore this node from a backup instead; what follows is for bin/restore",
+    )
     given = parser.parse_args()
     names = given.names
     aliases = os.environ.get("SERVICE_CONNECT_FILE")
@@ -50,7 +58,9 @@ def main() -> int:
         settings = reading.read(
             os.environ, version=given.version, address=given.address, memory_mib=given.memory
         )
-        check(settings)
+        restoring = given.restore is not None or os.environ.get("ZEEBE_RESTORE") == "true"
+        if not restoring:
+            check(settings)
         s3 = s3_client()
         node_ids = NodeIds(
             s3,
@@ -62,7 +72,18 @@ def main() -> int:
         storage = SecondaryStorage(settings.environment, resolve)
         bucket = os.environ.get("CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_S3_BUCKETNAME")
         backups = Backups(s3, bucket) if bucket else None
+        if restoring:
+            wanted = restore.read(given.restore or restore.of_environment(os.environ))
+            progress = restore.Progress(s3, settings.lease_bucket, wanted.restore_id)
+            sources = restore.Sources(backups, storage)
+            stop = threading.Event()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: stop.set())
+            return restore.run(settings, wanted, node_ids, progress, sources, stop=stop)
         return Broker(settings, node_ids, storage, backups, resolve).run()
+    except restore.RestoreRefused as error:
+        print(f"The restore failed: {error}", file=sys.stderr, flush=True)
+        return 1
     except (reading.InvalidSetting, NotEnoughMemory, OSError) as error:
         print(f"The broker cannot start: {error}", file=sys.stderr, flush=True)
         return 1

@@ -7,12 +7,17 @@ are those of `backup-management-api.yaml` (camunda/camunda).
 from __future__ import annotations
 
 import json
+import math
 import re
-from typing import Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from local.broker.settings import InvalidSetting, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 type Json = dict[str, Any]
 
@@ -53,6 +58,10 @@ class Backups:
         answer = self._s3.get_object(Bucket=self._bucket, Key=key)
         return dict(json.loads(answer["Body"].read()))
 
+    def manifests(self) -> dict[int, list[Json]]:
+        """Give the manifests of all backups, by id."""
+        return self._manifests("backups/")
+
     def status(self, backup_id: int) -> Json | None:
         """Give the body of `GET /actuator/backupRuntime/{id}`; None for one that is not there."""
         found = self._manifests(f"backups/{backup_id}/")
@@ -72,7 +81,7 @@ class Backups:
         """Give the body of `GET /actuator/backupRuntime/state`: the newest of each partition."""
         newest: dict[int, Json] = {}
         oldest: dict[int, Json] = {}
-        for backup_id, manifests in sorted(self._manifests("backups/").items()):
+        for backup_id, manifests in sorted(self.manifests().items()):
             for one in manifests:
                 if one["state"] == "COMPLETED":
                     newest[one["partitionId"]] = _checkpoint(backup_id, one)
@@ -120,16 +129,35 @@ class Backups:
 def next_due(schedule: str, newest: float | None, now: float) -> float:
     """Give the time (s since 1970) of the next backup, the first at once.
 
-    `schedule` is a duration like PT1H, after the newest backup. Raises InvalidSetting for others,
-    cron expressions too.
+    `schedule` is a duration like PT1H, after the newest backup, or `none`. Raises InvalidSetting
+    for others, cron expressions too.
     """
+    if schedule == "none":
+        return math.inf
     if len(schedule.split()) > 1:
         raise InvalidSetting(
-            f"CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_SCHEDULE={schedule}: cron is not performed, only "
-            "durations like PT1H"
+            f"The backup schedule {schedule} is a cron expression, which is not performed; only "
+            "durations like PT1H are"
         )
     every = seconds(schedule)
     return now if newest is None else newest + every
+
+
+def expired(found: Mapping[int, Sequence[Json]], window: float) -> list[int]:
+    """Give the backups that the retention deletes, manual ones too (`BackupRetention`).
+
+    They are more than the window (s) older than the newest complete one, which stays.
+    """
+    times = {
+        one: max(datetime.fromisoformat(each["createdAt"]) for each in manifests)
+        for one, manifests in found.items()
+    }
+    whole = [one for one in found if _shown(one, [*found[one]])["state"] == "COMPLETED"]
+    if not whole:
+        return []
+    newest = max(whole, key=times.__getitem__)
+    bound = times[newest] - timedelta(seconds=window)
+    return sorted(one for one, time in times.items() if time < bound)
 
 
 def _shown(backup_id: int, manifests: list[Json]) -> Json:

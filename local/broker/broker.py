@@ -84,6 +84,9 @@ class Broker:
         self.ready_once = False
         self.started = False
         self._turn = 0
+        self._delivering = asyncio.Lock()
+        self._held_until = 0.0
+        self.cleaned = time.time()
         self._tasks: list[asyncio.Task[None]] = []
         self._grpc: grpc.aio.Server | None = None
         self.lease: Lease
@@ -119,6 +122,12 @@ class Broker:
     def version(self) -> str:
         """Camunda's version that this broker performs."""
         return self.settings.version
+
+    @property
+    def recovering(self) -> bool:
+        """Whether this broker is in recovery mode, and runs no partition."""
+        own = self._document().members.get(self.node_id)
+        return own is not None and own.state == "RECOVERING"
 
     @property
     def stopping(self) -> bool:
@@ -169,7 +178,8 @@ class Broker:
             await self._fence()
             self.directory = directories.prepare(settings.data, self.node_id, self.lease.version)
             await self._find_configuration()
-            self._start_replicas()
+            if not self.recovering:
+                self.start_replicas()
             if self.replicas:
                 memory.die_if_exceeded(settings)
             self.exporting.start()
@@ -180,6 +190,7 @@ class Broker:
             self._repeat(_TICK_SECONDS, self._tick)
             self._repeat(_STEP_SECONDS, self._deliver)
             self._repeat(_SCHEDULE_SECONDS, lambda: runtime_backups.keep_schedule(self))
+            self._repeat(_SCHEDULE_SECONDS, lambda: runtime_backups.keep_retention(self))
             self.log("Broker is ready to take part")
             while not self._stopping.is_set():
                 await asyncio.sleep(0.1)
@@ -252,27 +263,28 @@ class Broker:
                 return
             await asyncio.sleep(0.05)
 
-    def _start_replicas(self) -> None:
+    def start_replicas(self) -> None:
+        """Start what this broker has of its partitions; those that are started stay."""
         document = self._document()
         own = document.members.get(self.node_id)
         for partition, held in (own.partitions if own else {}).items():
             directory = self.partition_directory(partition)
             generation = newest_generation(directory)
             known = generation or document.generations.get(partition, 1)
-            if held.state == "JOINING" and not generation:
+            if partition in self.replicas or (held.state == "JOINING" and not generation):
                 continue
             group = Group(known, tuple(document.replicas(partition)))
             self.start_replica(partition, group, self.rank(partition, held.priority))
 
     async def _serve(self) -> None:
         # The applications import the broker's parts: here, so that waiting for an id costs little.
-        from local.broker import grpc_gateway, management, rest, users
+        from local.broker import grpc_gateway, management, recovery, rest, users
 
         known = users.Users(self.settings.environment, self)
         self._grpc = await grpc_gateway.serve(self, known, self.settings.address, GRPC_PORT)
         for app, port in (
             (management.management_app(self), MANAGEMENT_PORT),
-            (rest.rest_app(self, known), REST_PORT),
+            (rest.rest_app(self, known, recovery.routes(self)), REST_PORT),
         ):
             server = _Server(
                 uvicorn.Config(
@@ -376,6 +388,21 @@ class Broker:
             document and self.replicas and self.node_id not in document.members and self.started
         )
 
+    def exporter_state(self, partition: int) -> str:
+        """Give the state of the exporter of this broker's replica of a partition."""
+        own = self._document().members.get(self.node_id)
+        held = own.partitions.get(partition) if own else None
+        return held.exporter if held else "ENABLED"
+
+    async def await_change(self, change_id: int, seconds: float) -> bool:
+        """Wait until a change is over; whether it was in time, and not cancelled."""
+        give_up = time.monotonic() + seconds
+        while (last := self._document().last) is None or last.id < change_id:
+            if time.monotonic() > give_up:
+                return False
+            await asyncio.sleep(_STEP_SECONDS)
+        return last.status == "COMPLETED"
+
     async def coordinate(self, name: str, arguments: Json, seconds: float | None = None) -> Any:
         """Let the coordinator answer a request. Raises Refusal as the endpoint would answer."""
         document = self._document()
@@ -413,10 +440,8 @@ class Broker:
     async def _on_coordinate(self, payload: Json) -> Any:
         name, arguments = payload["name"], payload["arguments"]
         document = self._document()
-        if name == "describe":
-            return document.describe()
-        if name == "changes":
-            return document.changes()
+        if name in ("describe", "changes", "exporters", "restore_status"):
+            return getattr(document, name)()
         answer = getattr(document, name)(now=time.time(), **arguments)
         if not arguments.get("dry_run"):
             await self.write(lambda _: None)
@@ -426,7 +451,7 @@ class Broker:
 
     def partition_directory(self, partition: int) -> Path:
         """Directory of what this broker has of a partition."""
-        return self.directory / "raft-partition" / "partitions" / str(partition)
+        return directories.partition(self.directory, partition)
 
     def rank(self, partition: int, priority: int) -> int:
         """Place of a replica among its partition's by priority: 0 is to lead."""
@@ -443,6 +468,12 @@ class Broker:
             group=group,
             rank=rank,
         )
+
+    async def stop_replicas(self) -> None:
+        """Stop all replicas of this broker; their data stays."""
+        while self.replicas:
+            _, replica = self.replicas.popitem()
+            await asyncio.to_thread(replica.stop)
 
     async def drop_replica(self, partition: int) -> None:
         """Stop this broker's replica of a partition and delete its data."""
@@ -527,7 +558,17 @@ class Broker:
                         {"partition": replica.partition, "command": {"kind": "tick"}, "seconds": 5}
                     )
 
+    async def hold(self, seconds: float) -> None:
+        """Deliver nothing for so long; what was under way is done when this returns."""
+        self._held_until = time.monotonic() + seconds
+        async with self._delivering:
+            return
+
     async def _deliver(self) -> None:
+        async with self._delivering:
+            await self._deliver_all()
+
+    async def _deliver_all(self) -> None:
         """Bring to other partitions what a led partition has for them, at least once, in order."""
         for partition, replica in list(self.replicas.items()):
             blocked: set[int] = set()
@@ -540,6 +581,8 @@ class Broker:
                 )
                 if target in blocked:
                     continue
+                if time.monotonic() < self._held_until:
+                    return
                 try:
                     await self.send(target, command)
                     await self.send(partition, {"kind": "outbox_ack", "id": number})

@@ -6,12 +6,16 @@ Every step may be executed again: a broker that dies in the middle goes on with 
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from local.broker.engine import distribution
 from local.broker.gateway_port import OutcomeUnknown, PartitionUnavailable
 from local.broker.replica import Group
+from local.broker.restore import seed
 from local.broker.wire import PeerSilent, PeerUnreachable
 
 if TYPE_CHECKING:
@@ -64,6 +68,28 @@ async def _execute(broker: Broker, step: Step) -> None:
             await _redistribute(broker)
         case "PARTITION_FORCE_RECONFIGURE":
             await _reform(broker, partition, step.brokers)
+        case _:
+            await _execute_other(broker, step, partition)
+
+
+async def _execute_other(broker: Broker, step: Step, partition: int) -> None:
+    match step.operation:
+        case "ENTER_RECOVERY":
+            await broker.stop_replicas()
+        case "EXIT_RECOVERY":
+            broker.exporting.forget()
+            broker.start_replicas()
+        case "AWAIT_MODE_CHANGE":
+            await _until(
+                lambda: all(one.has_leader for one in broker.replicas.values()), "has a leader"
+            )
+        case "EXPORTING_STATE_CHANGE":
+            broker.exporting.keep(step.detail)
+        case "PARTITION_PRE_RESTORE":
+            directory = broker.partition_directory(partition)
+            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+        case "PARTITION_RESTORE":
+            await _restore(broker, partition, int(step.detail))
         case _:
             # Members, priorities and what follows from them are in the document alone.
             return
@@ -128,6 +154,18 @@ async def _reform(broker: Broker, partition: int, members: list[int]) -> None:
                     "seed": seed,
                 },
             )
+
+
+async def _restore(broker: Broker, partition: int, backup: int) -> None:
+    """Begin a group of its own with what a backup has of the partition."""
+    change = broker.configuration.pending if broker.configuration else None
+    if change is None or broker.backups is None:
+        raise Stuck("there is no backup store")
+    try:
+        state = await asyncio.to_thread(broker.backups.read, backup, partition)
+    except (LookupError, BotoCoreError, ClientError) as error:
+        raise Stuck(str(error)) from error
+    seed(broker.partition_directory(partition), change.id, state)
 
 
 async def _redistribute(broker: Broker) -> None:

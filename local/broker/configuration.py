@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 type Dialect = Literal["8.6", "8.9", "8.10"]
 type Json = dict[str, Any]
 
+EXPORTER = "rdbms"
 _KEPT_CHANGES = 10
 _ILLEGAL = "java.lang.IllegalArgumentException: "
 _STATE = "java.lang.IllegalStateException: "
@@ -40,10 +41,11 @@ class Refusal(Exception):
 
 @dataclass
 class Replica:
-    """A partition on a member."""
+    """A partition on a member, and the state of its one exporter there."""
 
     state: str
     priority: int
+    exporter: str = "ENABLED"
 
 
 @dataclass
@@ -63,13 +65,17 @@ class Member:
 
 @dataclass
 class Step:
-    """One step of a change; ``begun`` and ``done`` are times. ``broker`` executes it."""
+    """One step of a change; ``begun`` and ``done`` are times. ``broker`` executes it.
+
+    ``detail`` is the backup of a restore, an exporter, or the state of exporting.
+    """
 
     operation: str
     broker: int
     partition: int | None = None
     priority: int | None = None
     brokers: list[int] = field(default_factory=list)
+    detail: str = ""
     begun: float | None = None
     done: float | None = None
 
@@ -109,7 +115,8 @@ class Configuration:
     """Members with their partitions, the change under way and those that ended.
 
     ``progress`` counts steps within ``version``: of two copies the one with the higher pair is the
-    newer. ``generations``: how often a partition's Raft group was formed anew by force.
+    newer. ``generations``: which of a partition's Raft groups it is: one is formed anew by
+    force, and by a restore.
     """
 
     cluster_size: int
@@ -203,6 +210,63 @@ class Configuration:
         """Give the body of ``GET /actuator/cluster/changes`` (8.10): the ten that ended last."""
         return [_ended(change) for change in self.history]
 
+    def restore_status(self) -> Json | None:
+        """Give the body of ``GET /v2/restore`` (8.10); None without a restore under way."""
+        steps = self.pending.steps if self.pending else []
+        begun = {
+            (step.broker, step.partition)
+            for step in steps
+            if step.operation == "PARTITION_PRE_RESTORE" and step.begun is not None
+        }
+        brokers: dict[int, list[Json]] = {}
+        for step in steps:
+            if step.operation == "PARTITION_RESTORE":
+                waits = "RESTORING" if (step.broker, step.partition) in begun else "PENDING"
+                shown = {
+                    "partitionId": step.partition,
+                    "state": waits if step.done is None else "RESTORED",
+                    "backupIds": [int(step.detail)],
+                    "completedAt": None if step.done is None else instant(step.done),
+                }
+                brokers.setdefault(step.broker, []).append(shown)
+        if self.pending is None or not brokers:
+            return None
+        return {
+            "status": "IN_PROGRESS",
+            "changeId": str(self.pending.id),
+            "startedAt": instant(self.pending.started),
+            "brokers": [
+                {
+                    "brokerId": str(node),
+                    "partitionsRestored": sum(one["state"] == "RESTORED" for one in held),
+                    "partitionsToRestore": len(held),
+                    "partitions": held,
+                }
+                for node, held in brokers.items()
+            ],
+        }
+
+    def require_recovery(self) -> None:
+        """Raise Refusal unless all brokers that hold a partition are in recovery mode."""
+        holders = [member for member in self.members.values() if member.partitions]
+        if any(member.state != "RECOVERING" for member in holders):
+            raise Refusal(
+                409,
+                "Restore is only allowed while physical tenant 'default' is in recovery mode.",
+            )
+
+    def exporters(self) -> list[Json]:
+        """Give the body of ``GET /actuator/exporters``: on the way while replicas differ."""
+        states = {
+            one.exporter for member in self.members.values() for one in member.partitions.values()
+        }
+        step = self.next_step()
+        going = step is not None and step.operation.endswith("ABLE_EXPORTER")
+        status = min(states) if len(states) == 1 else "UNKNOWN"
+        if step is not None and going and len(states) != 1:
+            status = "ENABLING" if "ENABLE_" in step.operation else "DISABLING"
+        return [{"exporterId": EXPORTER, "status": status}]
+
     # Requests: each gives the body of its 202, or raises Refusal or BadRequest
 
     def patch(
@@ -295,6 +359,61 @@ class Configuration:
             )
         return self._answer([Step("PARTITION_LEAVE", node, partition)], None, now, dry_run)
 
+    def mode(self, mode: str, *, now: float, dry_run: bool = False) -> Json:
+        """Answer ``PATCH /v2/mode``: brokers that are in that mode already are left out."""
+        self._refuse_second()
+        recovery = mode == "RECOVERING"
+        nodes = [
+            node
+            for node in self._holders()
+            if (self.members[node].state == "RECOVERING") != recovery
+        ]
+        steps = [Step("ENTER_RECOVERY" if recovery else "EXIT_RECOVERY", node) for node in nodes]
+        steps += [Step("AWAIT_MODE_CHANGE", node) for node in nodes]
+        return self._answer(steps, None, now, dry_run)
+
+    def restore(self, backup: int, *, now: float, dry_run: bool = False) -> Json:
+        """Answer ``POST /v2/restore``; order of steps: ``RestoreRequestTransformer``."""
+        self.require_recovery()
+        nodes = self._holders()
+        held = [(node, partition) for node in nodes for partition in self.members[node].partitions]
+        steps = [Step("PARTITION_PRE_RESTORE", *one) for one in held]
+        steps += [Step("PARTITION_RESTORE", *one, detail=str(backup)) for one in held]
+        steps += [Step("EXIT_RECOVERY", node) for node in nodes]
+        steps += [Step("AWAIT_MODE_CHANGE", node) for node in nodes]
+        steps.append(Step("UPDATE_INCARNATION_NUMBER", self.coordinator()))
+        return self._answer(steps, None, now, dry_run)
+
+    def set_exporter(self, exporter: str, verb: str, *, now: float, dry_run: bool = False) -> Json:
+        """Answer ``POST /actuator/exporters/{id}/{verb}``, and ``DELETE`` as ``delete``."""
+        known = exporter == EXPORTER
+        if not known or verb == "delete":
+            begin = f"Expected to {verb} exporter"
+            if self.dialect == "8.10":
+                why = "the exporter is still configured. Delete the exporter from the application "
+                why = f"{why}configuration first." if known else "no matching exporters were found"
+                text = f"{begin} '{exporter}' for physical tenant 'all tenants', but {why}"
+                raise Refusal(400 if known else 404, text)
+            state = f"is in state '{self.exporters()[0]['status']}' instead of 'CONFIG_NOT_FOUND'."
+            why = f"partition '1' with exporter '{exporter}' {state}"
+            if not known:
+                why = f"the partition '1' does not have the exporter '{exporter}'"
+            raise Refusal(400, f"{_STATE}{begin}, but {why}")
+        steps = [
+            Step(f"PARTITION_{verb.upper()}_EXPORTER", node, partition, detail=exporter)
+            for node in self._holders()
+            for partition in self.members[node].partitions
+        ]
+        return self._answer(steps, None, now, dry_run)
+
+    def set_exporting(self, state: str, *, now: float, dry_run: bool = False) -> Json:
+        """Plan that exporting is paused or resumed, as 8.10 does it."""
+        steps = [Step("EXPORTING_STATE_CHANGE", node, detail=state) for node in self._holders()]
+        return self._answer(steps, None, now, dry_run)
+
+    def _holders(self) -> list[int]:
+        return sorted(node for node, member in self.members.items() if member.partitions)
+
     def cancel(self, change_id: int, *, now: float) -> Json:
         """Answer ``DELETE /actuator/cluster/changes/{id}``; steps that were done stay done."""
         if self.pending is None:
@@ -329,7 +448,9 @@ class Configuration:
                 held = self.members[step.broker].partitions
                 if partition in held:
                     return
-                held[partition] = Replica("JOINING", priority)
+                # Exporters are those that the partition has elsewhere.
+                others = [one.exporter for one in self.replicas(partition).values()]
+                held[partition] = Replica("JOINING", priority, *others[:1])
             case "PARTITION_LEAVE":
                 self.members[step.broker].partitions[partition].state = "LEAVING"
             case _:
@@ -361,12 +482,30 @@ class Configuration:
                 touched = set(self.replicas(partition)) - set(step.brokers)
                 for node in touched:
                     del self.members[node].partitions[partition]
-            case _:
+            case _ if not self._complete_other(step):
                 touched = set()
         for node in touched & set(self.members):
             self.members[node].touch(now)
         if self.next_step() is None:
             self.end(now)
+
+    def _complete_other(self, step: Step) -> bool:
+        """Write that a step is done which moves no partition; whether it changes its broker."""
+        match step.operation:
+            case "ENTER_RECOVERY" | "EXIT_RECOVERY":
+                member = self.members[step.broker]
+                member.state = "RECOVERING" if step.operation == "ENTER_RECOVERY" else "ACTIVE"
+                for replica in member.partitions.values():
+                    replica.state = member.state
+                return True
+            case "PARTITION_ENABLE_EXPORTER" | "PARTITION_DISABLE_EXPORTER":
+                state = "ENABLED" if "ENABLE_" in step.operation else "DISABLED"
+                self.members[step.broker].partitions[step.partition or 0].exporter = state
+                return True
+            case "PARTITION_RESTORE" if self.pending is not None:
+                # Higher than all before it: each needed a change of its own.
+                self.generations[step.partition or 0] = self.pending.id
+        return False
 
     def end(self, now: float) -> None:
         """Write that the change is complete."""
@@ -463,12 +602,7 @@ class Configuration:
         before = self._listed()
         if not steps:
             return self._planned(self.last.id if self.last else 0, before, before, [])
-        if self.pending is not None:
-            raise Refusal(
-                409,
-                "Cannot apply configuration change. Another configuration change "
-                f"[ClusterConfiguration[version={self.version}, members={before}]] is in progress.",
-            )
+        self._refuse_second()
         change = Change(
             self.version + 1,
             now,
@@ -485,6 +619,15 @@ class Configuration:
         if not dry_run:
             self.version, self.progress, self.pending = change.id, 0, change
         return answer
+
+    def _refuse_second(self) -> None:
+        if self.pending is not None:
+            raise Refusal(
+                409,
+                "Cannot apply configuration change. Another configuration change "
+                f"[ClusterConfiguration[version={self.version}, members={self._listed()}]] is in "
+                "progress.",
+            )
 
     def _plan(self, wanted: Wanted) -> list[Step]:
         """Plan the steps as Camunda orders them: joins before leaves, members last."""
@@ -573,7 +716,7 @@ class Configuration:
         return placement
 
     def _listed(self) -> list[Json]:
-        return _brokers(self.members, () if self.dialect == "8.6" else ("rdbms",))
+        return _brokers(self.members, () if self.dialect == "8.6" else (EXPORTER,))
 
     def _member(self, node: int, verb: str) -> Member:
         if node not in self.members:
@@ -608,6 +751,10 @@ class Configuration:
         if step.priority is not None:
             operation["priority"] = step.priority
         operation["brokers"] = list(step.brokers)
+        if step.operation.endswith("ABLE_EXPORTER"):
+            operation["exporterId"] = step.detail
+        if step.operation == "EXPORTING_STATE_CHANGE":
+            operation["exportingState"] = step.detail
         if step.done is not None:
             operation["completedAt"] = instant(step.done)
         return operation
@@ -648,7 +795,9 @@ def _brokers(members: Mapping[int, Member], exporters: Sequence[str]) -> list[Js
                     "priority": replica.priority,
                     "config": {
                         "exporting": {
-                            "exporters": [{"id": one, "state": "ENABLED"} for one in exporters]
+                            "exporters": [
+                                {"id": one, "state": replica.exporter} for one in exporters
+                            ]
                         }
                     },
                 }

@@ -70,6 +70,11 @@ def prepare(
     return target
 
 
+def partition(directory: Path, number: int) -> Path:
+    """Directory of a partition within a node's."""
+    return directory / "raft-partition" / "partitions" / str(number)
+
+
 def _collect(node: Path, kept: Collection[int]) -> None:
     for one in node.iterdir():
         found = _VERSION.fullmatch(one.name)

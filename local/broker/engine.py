@@ -51,6 +51,7 @@ def empty() -> Json:
         "position": 0,
         "counter": 0,
         "exported": 0,
+        "forgotten": 0,
         "processes": {},
         "instances": {},
         "results": {},
@@ -673,7 +674,10 @@ class Engine:
         done = next(
             (place for place, one in enumerate(records) if one["position"] > position), len(records)
         )
-        del records[:done]
+        if done:
+            # The secondary storage has it, or had it: a restore asks for this.
+            self.data["forgotten"] = records[done - 1]["position"]
+            del records[:done]
 
     def _do_put_user(self, command: Json) -> Json:
         user, users = command["user"], self.data["users"]

@@ -2,7 +2,7 @@
 
 Paused, nothing is exported; soft-paused, it is exported and the position is not kept, so that the
 log is not compacted (docs: management API, "exporting"). The phase is kept by each replica and
-survives its restart.
+survives its restart. While the exporter is disabled, records are forgotten without being exported.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ type Json = dict[str, Any]
 EVERY_SECONDS = 0.1
 _AGAIN_SECONDS = 1.0
 _BATCH = 500
-_PHASES = {"pause": "PAUSED", "soft": "SOFT_PAUSED", "resume": "EXPORTING"}
+PHASES = {"pause": "PAUSED", "soft": "SOFT_PAUSED", "resume": "EXPORTING"}
 
 
 class Exporting:
@@ -39,6 +39,10 @@ class Exporting:
         """Read the phases that were left; call `turn` again and again from then on."""
         self._phases = read_json(self._broker.directory / "exporting.json") or {}
 
+    def forget(self) -> None:
+        """Forget how far the secondary storage was: it may be another one now."""
+        self._positions.clear()
+
     def phase(self, partition: int) -> str:
         """Give the exporter phase of a partition."""
         return self._phases.get(str(partition), "EXPORTING")
@@ -51,10 +55,13 @@ class Exporting:
 
     async def answer(self, payload: Json) -> Json:
         """Take over a phase for all partitions of this broker."""
-        phase = _PHASES[payload["phase"]]
+        self.keep(PHASES[payload["phase"]])
+        return {"status": 204}
+
+    def keep(self, phase: str) -> None:
+        """Keep a phase for all partitions of this broker."""
         self._phases = {str(partition): phase for partition in self._broker.replicas}
         write_json(self._broker.directory / "exporting.json", self._phases)
-        return {"status": 204}
 
     async def turn(self) -> None:
         """Export what is there now; the schema is made first, as far as it is to be made."""
@@ -74,7 +81,8 @@ class Exporting:
         records = self._broker.replicas[partition].engine.data["records"]
         fresh = unexported(records, self._positions.get(partition, 0))
         if fresh:
-            await asyncio.to_thread(self._broker.storage.write, partition, fresh)
+            if self._broker.exporter_state(partition) != "DISABLED":
+                await asyncio.to_thread(self._broker.storage.write, partition, fresh)
             self._positions[partition] = fresh[-1]["position"]
         known = self._positions.get(partition, 0)
         if records and records[0]["position"] <= known and self.phase(partition) == "EXPORTING":

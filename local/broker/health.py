@@ -27,7 +27,7 @@ def partitions_seen(broker: Broker) -> dict[str, Json]:
         return {}
     document = broker.configuration
     member = document.members.get(broker.node_id) if document else None
-    seen = {}
+    seen: dict[str, Json] = {}
     for partition, replica in list(broker.replicas.items()):
         held = member.partitions.get(partition) if member else None
         seen[str(partition)] = {
@@ -36,6 +36,14 @@ def partitions_seen(broker: Broker) -> dict[str, Json]:
             "state": held.state.lower() if held else "unknown",
             "term": replica.term,
         }
+    for partition, held in member.partitions.items() if member else ():
+        if held.state == "RECOVERING" and str(partition) not in seen:
+            seen[str(partition)] = {
+                "role": "inactive",
+                "health": "healthy",
+                "state": "recovering",
+                "term": 0,
+            }
     return seen
 
 

@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from local.broker import health, metrics, runtime_backups
 from local.broker.configuration import BadRequest, Refusal
+from local.broker.exporting import PHASES
 from local.broker.gateway_port import OutcomeUnknown, PartitionUnavailable
 from local.broker.wire import PeerSilent, PeerUnreachable
 
@@ -34,6 +35,7 @@ type Endpoint = Callable[[Request], Awaitable[Response]]
 CLUSTER = "/actuator/cluster"
 # Short paths of older versions (Camunda's `BrokerHealthRoutes`).
 _MOVED = {"/health": "status", "/ready": "readiness", "/startup": "startup"}
+_CHANGE_SECONDS = 60.0
 _BRACES = str.maketrans("", "", "{}")
 _REASONS = {
     400: "Bad Request",
@@ -173,19 +175,39 @@ class Management:
         if missing:
             message = f"Topology is incomplete: brokers {missing} are missing"
             return JSONResponse({"status": 500, "body": {"message": message}})
-        if document and document.pending and self._broker.settings.dialect == "8.10":
-            message = "Another configuration change is in progress"
-            return JSONResponse({"status": 409, "body": {"message": message}})
         try:
+            if self._broker.settings.dialect == "8.10":
+                return JSONResponse(await self._exporting_change(PHASES[phase]))
             for node in self._broker.members.live():
                 await self._broker.ask(node, "exporting", {"phase": phase})
         except (PeerSilent, PeerUnreachable) as error:
             return JSONResponse({"status": 500, "body": {"message": str(error)}})
         return JSONResponse({"status": 204})
 
+    async def _exporting_change(self, state: str) -> Json:
+        try:
+            answer = await self._broker.coordinate("set_exporting", {"state": state})
+        except Refusal as error:
+            return {"status": error.status, "body": {"message": error.message}}
+        if not await self._broker.await_change(answer["changeId"], _CHANGE_SECONDS):
+            return {"status": 500, "body": {"message": "The change takes longer than PT1M"}}
+        return {"status": 204}
+
     async def exporters(self, _: Request) -> Response:
         """`GET /actuator/exporters`."""
-        return JSONResponse([{"exporterId": "rdbms", "status": "ENABLED"}])
+        return JSONResponse(await self._broker.coordinate("exporters", {}))
+
+    async def one_exporter(self, request: Request) -> Response:
+        """`POST /actuator/exporters/{id}/{enable|disable}` and `DELETE …/{id}`."""
+        verb = request.path_params.get("operation", "delete")
+        if verb not in {"enable", "disable", "delete"}:
+            return _spring(request, 404)
+        text = await request.body()
+        if text and json.loads(text).get("initializeFrom"):
+            raise Refusal(400, "The local broker has no other exporter to initialize from")
+        exporter = request.path_params["exporterId"]
+        arguments = {"exporter": exporter, "verb": verb, **_flags(request, "dryRun")}
+        return await self._change("set_exporter", arguments)
 
     async def rebalance(self, _: Request) -> Response:
         """`POST /actuator/rebalance`: best effort, 200 whatever comes of it."""
@@ -263,7 +285,8 @@ def management_app(broker: Broker) -> Starlette:
         Route("/actuator/partitions/{partition}", api.partitions),
         Route("/actuator/exporting/{verb:str}", api.exporting, methods=["POST"]),
         Route("/actuator/exporters", api.exporters),
-        Route("/actuator/exporters/{rest:path}", api.not_performed, methods=["POST", "DELETE"]),
+        Route("/actuator/exporters/{exporterId}", api.one_exporter, methods=["DELETE"]),
+        Route("/actuator/exporters/{exporterId}/{operation}", api.one_exporter, methods=["POST"]),
         Route("/actuator/rebalance", api.rebalance, methods=["POST"]),
         Route("/actuator/flowControl", api.flow_control),
         Route("/actuator/flowControl", api.not_performed, methods=["POST"]),

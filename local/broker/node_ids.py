@@ -27,7 +27,7 @@ _KEY = re.compile(r"(\d+)\.json")
 _API_SECONDS = 10
 _FIRST_DELAY = 1.0
 # What an attempt of S3 answers when somebody else was first.
-_LOST = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
+LOST = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 
 
 class LeaseLost(Exception):
@@ -198,7 +198,7 @@ class NodeIds:
                     acquirable=acquirable,
                 )
             except ClientError as error:
-                if error.response["Error"]["Code"] not in _LOST:
+                if error.response["Error"]["Code"] not in LOST:
                     raise
 
     def _try(self, node: int) -> Lease | None:
@@ -272,7 +272,7 @@ class NodeIds:
             )
         except ClientError as error:
             # Somebody was first, which is as good.
-            if error.response["Error"]["Code"] not in _LOST:
+            if error.response["Error"]["Code"] not in LOST:
                 raise
 
     def _exists(self, key: str) -> bool:

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from local.broker import operations, users
+from local.broker.configuration import Refusal
 from local.broker.gateway_port import OutcomeUnknown, PartitionUnavailable, StorageUnavailable
 from local.broker.operations import CommandRejected
 
@@ -63,6 +64,7 @@ _KNOWN = re.compile(
     r"variables"
     r")(/.*)?"
 )
+_NEWER_PATHS = ("backups", "exporting", "mode", "restore")
 _SEARCHED = ("process-instances", "process-definitions", "jobs", "incidents", "variables")
 # Fields that clients require in every item, null where there is nothing to tell.
 _ITEMS: dict[str, Json] = {
@@ -453,7 +455,8 @@ class Rest:
 
     async def not_performed(self, request: Request) -> Response:
         """What Camunda has and this broker does not; 404 for what Camunda has not either."""
-        if not _KNOWN.fullmatch(request.url.path):
+        newer = not self._newer and request.url.path.split("/")[2] in _NEWER_PATHS
+        if newer or not _KNOWN.fullmatch(request.url.path):
             raise HTTPException(404, f"No endpoint {request.method} {request.url.path}.")
         return _problem(
             request,
@@ -508,6 +511,8 @@ def _problem_of(request: Request, error: Exception) -> Response:
             return _problem(request, 503, str(error), "UNAVAILABLE")
         case OutcomeUnknown():
             return _problem(request, 504, str(error), "DEADLINE_EXCEEDED")
+        case Refusal():
+            return _problem(request, error.status, error.message)
         case HTTPException():
             return _problem(request, error.status_code, error.detail)
         case _:

@@ -1,7 +1,9 @@
-"""Backups of the primary storage: `/actuator/backupRuntime`, and the schedule.
+"""Backups of the primary storage: `/actuator/backupRuntime`, schedule and retention.
 
-A backup is what each partition's leader has at that moment, in the backup bucket. With continuous
-backups the id is generated and none may be given (`BackupEndpoint`, camunda/camunda).
+A backup is what each partition's leader has, in the backup bucket. Camunda makes those of all
+partitions fit by a checkpoint in their logs; here no partition gets anything from another one
+meanwhile. With continuous backups the id is generated and none may be given (`BackupEndpoint`,
+camunda/camunda).
 """
 
 from __future__ import annotations
@@ -9,14 +11,16 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local.broker.backups import next_due
+from local.broker.backups import expired, next_due
 from local.broker.configuration import Refusal, instant
-from local.broker.gateway_port import PartitionUnavailable
+from local.broker.gateway_port import OutcomeUnknown, PartitionUnavailable
+from local.broker.settings import seconds
 from local.broker.wire import PeerSilent, PeerUnreachable
 
 if TYPE_CHECKING:
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
 type Json = dict[str, Any]
 
 _PREFIX = "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_"
+_CLEANUP = "RETENTION_CLEANUPSCHEDULE"
+_HOLD_SECONDS = 10.0
+_FAILURES = (PartitionUnavailable, OutcomeUnknown, PeerSilent, PeerUnreachable)
 _running: set[asyncio.Task[None]] = set()
 
 
@@ -60,7 +67,7 @@ class RuntimeBackups:
         backup_id = int(given) if given is not None else int(time.time() * 1000)
         if await asyncio.to_thread(self.store.status, backup_id) is not None:
             raise Refusal(409, f"Backup with id {backup_id} already exists")
-        self.begin(backup_id, "MANUAL_BACKUP")
+        await self.begin(backup_id, "MANUAL_BACKUP")
         return JSONResponse(
             {
                 "message": f"A backup with id {backup_id} has been scheduled. Use GET "
@@ -70,19 +77,32 @@ class RuntimeBackups:
             202,
         )
 
-    def begin(self, backup_id: int, kind: str) -> None:
-        """Begin a backup of every partition."""
-        task = asyncio.create_task(self._all(backup_id, kind))
+    async def begin(self, backup_id: int, kind: str) -> None:
+        """Begin a backup of every partition. Raises PeerSilent when a broker does not answer."""
+        until = time.monotonic() + _HOLD_SECONDS
+        await self._hold(_HOLD_SECONDS)
+        task = asyncio.create_task(self._all(backup_id, kind, until))
         _running.add(task)
         task.add_done_callback(_running.discard)
 
-    async def _all(self, backup_id: int, kind: str) -> None:
-        for partition in self._broker.active_partitions():
+    async def _hold(self, during: float) -> None:
+        for node in list(self._broker.members.live()):
+            # One that is dead delivers nothing.
+            with suppress(PeerUnreachable):
+                await self._broker.ask(node, "backup", {"hold": during})
+
+    async def _all(self, backup_id: int, kind: str, until: float) -> None:
+        # Partition 1 is the last: whatever process another one has, it then has too.
+        for partition in reversed(self._broker.active_partitions()):
             payload = {"partition": partition, "id": backup_id, "kind": kind}
             try:
+                if time.monotonic() > until:
+                    raise PartitionUnavailable("the partitions before it took too long")
                 await self._broker.ask(self._broker.leader(partition), "backup", payload, 60)
-            except (PartitionUnavailable, PeerSilent, PeerUnreachable) as error:
+            except _FAILURES as error:
                 self._broker.log(f"Backup {backup_id} of partition {partition} failed: {error}")
+        with suppress(PeerSilent):
+            await self._hold(0)
 
     async def read(self, request: Request) -> Response:
         """`GET /actuator/backupRuntime[/{id}]`: one, those of a prefix, or `state`."""
@@ -104,28 +124,55 @@ class RuntimeBackups:
 
 async def keep_schedule(broker: Broker) -> None:
     """Take a backup when the schedule asks for one: the first at once, by the coordinator."""
-    document, schedule = broker.configuration, broker.settings.environment.get(f"{_PREFIX}SCHEDULE")
-    if not schedule or not document or broker.backups is None:
-        return
-    if document.coordinator() != broker.node_id or not broker.healthy():
+    schedule = broker.settings.environment.get(f"{_PREFIX}SCHEDULE")
+    if not schedule or broker.backups is None or not _keeps(broker):
         return
     newest = await asyncio.to_thread(broker.backups.newest)
     now = time.time()
     if next_due(schedule, None if newest is None else newest / 1000, now) <= now:
-        RuntimeBackups(broker).begin(int(now * 1000), "SCHEDULED_BACKUP")
+        await RuntimeBackups(broker).begin(int(now * 1000), "SCHEDULED_BACKUP")
+
+
+async def keep_retention(broker: Broker) -> None:
+    """Delete the backups that are out of the window, by the coordinator, as often as it is set."""
+    given = broker.settings.environment.get
+    window, schedule = given(f"{_PREFIX}RETENTION_WINDOW"), given(f"{_PREFIX}{_CLEANUP}", "none")
+    now = time.time()
+    if not window or broker.backups is None or next_due(schedule, broker.cleaned, now) > now:
+        return
+    broker.cleaned = now
+    if _keeps(broker):
+        found = await asyncio.to_thread(broker.backups.manifests)
+        for one in expired(found, seconds(window)):
+            await asyncio.to_thread(broker.backups.delete, one)
+            broker.log(f"Backup {one} is out of the retention window and deleted")
+
+
+def _keeps(broker: Broker) -> bool:
+    """Whether this is the coordinator of a cluster that processes."""
+    document = broker.configuration
+    return document is not None and document.coordinator() == broker.node_id and broker.healthy()
 
 
 async def take_part(broker: Broker, payload: Json) -> Json:
-    """Put what this broker, the leader, has of a partition into the backup bucket."""
+    """Hold deliveries, or put what this broker, the leader, has of a partition into the bucket."""
+    if "hold" in payload:
+        await broker.hold(payload["hold"])
+        return {}
     replica = broker.replicas.get(payload["partition"])
     if replica is None or broker.backups is None:
         raise PartitionUnavailable(f"broker {broker.node_id} has no replica to back up")
+    # Only the leader can do that, and has all that was acknowledged before when it is done.
+    await replica.submit({"kind": "tick", "now": int(time.time() * 1000)}, 5.0)
     snapshot = replica.snapshot()
+    document = broker.configuration
     manifest = {
         "checkpointPosition": snapshot["position"],
         "createdAt": instant(time.time()),
         "brokerVersion": broker.version,
         "partitionCount": len(broker.active_partitions()),
+        "replicationFactor": document.replication_factor if document else 0,
+        "lastForgotten": snapshot.get("forgotten", 0),
         "checkpointType": payload["kind"],
     }
     await asyncio.to_thread(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 ORCHESTRATION_IMAGES = {"camunda"}
 CONNECTORS_IMAGES = {"connectors-bundle", "connectors"}
+RESTORE = "/usr/local/camunda/bin/restore"
+"""Restore application of the orchestration image."""
 SERVICE_CONNECT_VARIABLE = "SERVICE_CONNECT_FILE"
 """Tells a Python stand-in where its Service Connect proxy would be; see `write_service_connect`."""
 ADDRESS_VARIABLE = "TASK_ADDRESS"
@@ -64,6 +67,9 @@ def repository(image: str) -> str:
 def launch(start: ContainerStart) -> Launch:
     """Choose by what the container is, not by its name. Raises CannotStartError."""
     name = repository(start.image)
+    own = (*start.entry_point, *start.command)
+    if name in ORCHESTRATION_IMAGES and any(RESTORE in part for part in own):
+        return _restore(start, own)
     if start.entry_point:
         return _script(start)
     if name in ORCHESTRATION_IMAGES:
@@ -90,6 +96,17 @@ def _broker(start: ContainerStart) -> Launch:
     }
     module = _module("local.broker", [part for pair in arguments.items() for part in pair], start)
     return Launch(module.command, module.environment | dict(start.credentials))
+
+
+def _restore(start: ContainerStart, own: tuple[str, ...]) -> Launch:
+    """Run the container's own command; the restore application in it is the local broker's."""
+    broker = _broker(start)
+    application = [*broker.command, "--restore"]
+    if own[0] == RESTORE:
+        return Launch([*application, *own[1:]], broker.environment)
+    moved = tuple(part.replace(RESTORE, shlex.join(application)) for part in own)
+    script = _script(replace(start, entry_point=moved, command=()))
+    return Launch(script.command, script.environment | broker.environment)
 
 
 def _script(start: ContainerStart) -> Launch:

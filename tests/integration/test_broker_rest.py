@@ -202,6 +202,9 @@ def test_users_are_made_changed_and_deleted(client: Client, gateway: MemoryGatew
         ("GET", "/v2/nothing", 404),
         ("POST", "/v2/nothing/search", 404),
         ("GET", "/elsewhere", 404),
+        # Of 8.10.
+        ("PATCH", "/v2/mode?mode=RECOVERING", 404),
+        ("POST", "/v2/restore", 404),
     ],
 )
 def test_what_is_not_performed_is_refused(

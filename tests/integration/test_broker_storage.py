@@ -18,6 +18,7 @@ import pytest
 from local.broker import secondary_storage
 from local.broker.backups import Backups, next_due
 from local.broker.gateway_port import StorageUnavailable
+from local.broker.restore import RestoreRefused, Sources, Target, Wanted
 from local.broker.secondary_storage import SecondaryStorage
 from local.broker.settings import InvalidSetting
 from local.config import REGION
@@ -535,9 +536,29 @@ def test_the_state_names_newest_and_oldest_of_each_partition(backups: Backups) -
     assert places == [(1, 9, 12), (2, 9, 12)]
 
 
+def test_the_position_in_the_database_chooses_the_backup(
+    backups: Backups, storage: SecondaryStorage
+) -> None:
+    for backup_id in (7, 8, 9):
+        for partition in (1, 2):
+            keep(backups, backup_id, partition, lastForgotten=backup_id * 10 - 12)
+    sources, target = Sources(backups, storage), Target("8.9.16", 2, 3)
+    with pytest.raises(RestoreRefused, match="the secondary storage is behind partition 1"):
+        sources.choose(Wanted(), target)
+    storage.write(1, [instance(71, 5)])
+    storage.write(2, [instance(69, 6)])
+    assert sources.choose(Wanted(), target) == 8
+    storage.write(1, [instance(80, 5)])
+    storage.write(2, [instance(91, 6)])
+    with pytest.raises(RestoreRefused, match="ahead of partition 2: exported 91, in the backup 90"):
+        sources.choose(Wanted(), target)
+    assert sources.choose(Wanted((7, 9)), target) == 9
+
+
 def test_the_next_backup_is_due_a_period_after_the_newest() -> None:
     assert next_due("PT1H", None, 50.0) == 50.0
     assert next_due("PT1H", 10.0, 50.0) == 3610.0
+    assert next_due("none", 10.0, 50.0) == float("inf")
     with pytest.raises(InvalidSetting, match="cron"):
         next_due("0 0 * * * *", None, 50.0)
     with pytest.raises(InvalidSetting, match="hourly"):

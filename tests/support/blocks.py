@@ -24,6 +24,7 @@ _PURPOSES = (
     "seed",
     "shared",
     "strict",
+    "restore",
 )
 
 

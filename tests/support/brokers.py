@@ -9,7 +9,7 @@ import signal
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,7 @@ class Brokers:
         self._block = block
         self._leases = leases
         self.lease_bucket = leases.bucket()
+        self.backup_bucket = leases.bucket()
         self._names = directory / "names.json"
         self._children = Processes(directory / "processes.json")
         self.tasks: dict[int, Process] = {}
@@ -84,7 +85,7 @@ class Brokers:
             "CAMUNDA_CLUSTER_NODEIDPROVIDER_TYPE": "s3",
             "CAMUNDA_CLUSTER_NODEIDPROVIDER_S3_BUCKETNAME": self.lease_bucket,
             "CAMUNDA_CLUSTER_NODEIDPROVIDER_S3_LEASEDURATION": lease,
-            "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_S3_BUCKETNAME": leases.bucket(),
+            "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_S3_BUCKETNAME": self.backup_bucket,
             "CAMUNDA_DATA_PRIMARYSTORAGE_DIRECTORY": str(directory / "data"),
             "CAMUNDA_SECURITY_INITIALIZATION_USERS_0_USERNAME": "admin",
             "CAMUNDA_SECURITY_INITIALIZATION_USERS_0_PASSWORD": "secret",
@@ -95,8 +96,8 @@ class Brokers:
     def address(self, task: int) -> str:
         return f"{self._block}.{10 + task}"
 
-    def start(self, task: int, version: str = "") -> None:
-        """Start a broker at the task's place."""
+    def start(self, task: int, version: str = "", *, restore: Sequence[str] | None = None) -> None:
+        """Start a broker at the task's place, or with arguments for it the restore application."""
         home = self.directory / f"task-{task}"
         home.mkdir(exist_ok=True)
         (home / "node-id").unlink(missing_ok=True)
@@ -109,12 +110,19 @@ class Brokers:
                 *("--version", version or self.version),
                 *("--address", self.address(task)),
                 *("--names", str(self._names)),
+                *([] if restore is None else ["--restore", *restore]),
             ],
             environment=self._environment,
             log=home / "broker.log",
             directory=home,
         )
         self._write_names()
+
+    def ended(self, task: int, seconds: float = 30) -> int:
+        """Wait for a process that ends by itself; gives the exit code."""
+        code = self.tasks[task].wait(seconds)
+        del self.tasks[task]
+        return code
 
     def kill(self, task: int, number: int = signal.SIGKILL) -> int:
         """Send a signal to a broker and wait for its end; gives the exit code."""

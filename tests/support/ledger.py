@@ -11,6 +11,7 @@ import base64
 import gzip
 import io
 import json
+import math
 import pickle
 import struct
 import urllib.request
@@ -47,10 +48,12 @@ class Claims:
     """Acknowledged more than once, though it can be done only once."""
 
     @staticmethod
-    def read(log: Path) -> Claims:
-        """Read the log of a client."""
+    def read(log: Path, until: float = math.inf) -> Claims:
+        """Read the log of a client: what it was told before a time."""
         claims = Claims()
         for line in map(json.loads, log.read_text().splitlines()):
+            if line["at"] >= until:
+                continue
             item = (line["did"], line["key"] if line["did"] == "complete" else line["value"])
             if line["did"] == "deploy":
                 continue

@@ -78,6 +78,27 @@ def test_a_container_s_own_command_finds_its_mounts_here(tmp_path: Path) -> None
     assert launched.command[2] == f"echo x > {tmp_path / 'ca'}/ca.pem"
 
 
+@pytest.mark.parametrize(
+    "own",
+    [
+        ("bash", "-c", "/usr/local/camunda/bin/restore $RESTORE_ARGS"),
+        ("/usr/local/camunda/bin/restore", "--backupId=7"),
+    ],
+)
+def test_the_restore_application_is_the_local_broker_s(
+    tmp_path: Path, own: tuple[str, ...]
+) -> None:
+    launched = launch(
+        start(tmp_path, entry_point=own[:-1], command=own[-1:], environment={"DATA": "/data/x"},
+              volumes={"/data": tmp_path / "efs"})
+    )  # fmt: skip
+    text = " ".join(launched.command)
+    assert "-m local.broker --version 8.9.16 --address 127.41.1.10" in text
+    assert text.endswith(("--restore $RESTORE_ARGS", "--restore --backupId=7"))
+    assert launched.environment["DATA"] == str(tmp_path / "efs/x")
+    assert launched.environment["AWS_ACCESS_KEY_ID"] == "of the task"
+
+
 def test_an_image_without_a_stand_in_cannot_be_pulled(tmp_path: Path) -> None:
     with pytest.raises(CannotStartError, match=r"CannotPullContainerError.*camunda/zeebe:8"):
         launch(start(tmp_path, image="camunda/zeebe:8"))

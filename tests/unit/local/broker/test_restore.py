@@ -1,0 +1,226 @@
+"""Which backup a restore takes, what it refuses, and how nodes note that they are restored."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from local.broker import settings as reading
+from local.broker.gateway_port import StorageUnavailable
+from local.broker.node_ids import NodeIds
+from local.broker.restore import (
+    Progress,
+    RestoreRefused,
+    Sources,
+    Target,
+    Wanted,
+    choose,
+    of_environment,
+    read,
+    run,
+)
+
+pytestmark = pytest.mark.unit
+
+TARGET = Target("8.9.16", 2, 3)
+
+
+def backup(minute: int, **changes: Any) -> list[dict[str, Any]]:
+    """What was exported up to position 10 * minute - 5 is forgotten."""
+    return [
+        {
+            "partitionId": partition,
+            "state": "COMPLETED",
+            "createdAt": f"2026-11-28T07:{minute:02d}:0{partition}Z",
+            "brokerVersion": "8.9.16",
+            "partitionCount": 2,
+            "replicationFactor": 3,
+            "checkpointPosition": minute * 10,
+            "lastForgotten": minute * 10 - 5,
+        }
+        | changes
+        for partition in (1, 2)
+    ]
+
+
+FOUND = {1: backup(1), 2: backup(2), 3: backup(3)}
+
+
+@pytest.mark.parametrize(
+    ("positions", "chosen"), [((30, 25), 3), ((28, 28), 3), ((20, 15), 2), ((6, 9), 1)]
+)
+def test_the_position_of_the_secondary_storage_chooses(
+    positions: tuple[int, int], chosen: int
+) -> None:
+    assert choose(Wanted(), FOUND, TARGET, dict(enumerate(positions, 1))) == chosen
+
+
+@pytest.mark.parametrize(
+    ("positions", "why"),
+    [((31, 28), "ahead of partition 1"), ((28, 23), "behind"), ((0, 0), "behind partition 1")],
+)
+def test_a_secondary_storage_that_fits_no_backup_is_told_why(
+    positions: tuple[int, int], why: str
+) -> None:
+    with pytest.raises(RestoreRefused, match=why):
+        choose(Wanted(), FOUND, TARGET, dict(enumerate(positions, 1)))
+
+
+def test_ids_are_taken_without_asking_for_positions() -> None:
+    assert choose(read(["--backupId=1,2"]), FOUND, TARGET, None) == 2
+    with pytest.raises(RestoreRefused, match="9: it does not exist"):
+        choose(read(["--backupId=2,9"]), FOUND, TARGET, None)
+
+
+def test_times_limit_what_is_chosen() -> None:
+    at = {1: 20, 2: 20}
+    assert choose(read(["--to=2026-11-28T07:02:30Z"]), FOUND, TARGET, at) == 2
+    both = ["--from=2026-11-28T07:02:00Z", "--to=2026-11-28T07:02:30Z"]
+    assert choose(read(both), FOUND, TARGET, at) == 2
+    with pytest.raises(RestoreRefused, match="there is none"):
+        choose(read(["--to=2026-11-28T07:00:30Z"]), FOUND, TARGET, at)
+    with pytest.raises(RestoreRefused, match="from before"):
+        choose(read(["--from=2026-11-28T06:00:00Z", both[1]]), FOUND, TARGET, at)
+    with pytest.raises(RestoreRefused, match="from after"):
+        choose(read([both[0], "--to=2026-11-28T08:00:00Z"]), FOUND, TARGET, at)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"partitionCount": 3}, "3 partitions with replication factor 3, the cluster 2 with 3"),
+        ({"replicationFactor": 1}, "2 partitions with replication factor 1"),
+        ({"state": "IN_PROGRESS"}, "partition 1 is not complete"),
+        ({"brokerVersion": "8.10.0"}, "it is of 8.10.0, this is 8.9.16"),
+    ],
+)
+def test_a_backup_that_does_not_fit_the_cluster_is_refused(
+    changes: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(RestoreRefused, match=why):
+        choose(Wanted((4,)), {4: backup(4, **changes)}, TARGET, None)
+
+
+def test_the_application_may_be_a_minor_newer_but_the_api_is_exact() -> None:
+    assert choose(Wanted((1,)), FOUND, Target("8.10.0", 2, 3), None) == 1
+    with pytest.raises(RestoreRefused, match="8\\.9\\.16"):
+        choose(Wanted((1,)), FOUND, Target("8.9.17", 2, 3, exact=True), None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--allTenants"], "does not perform the restore option --allTenants"),
+        (["--backupId=1", "--to=2026-11-28T07:00:30Z"], "both --backupId and"),
+        (["--from=2026-11-28T07:00:30Z"], "only together with --to"),
+        (["--to=yesterday"], "yesterday"),
+        (["--backupId=x"], "x"),
+        (["--from=2026-11-28T08:00:00Z", "--to=2026-11-28T07:00:00Z"], "Invalid time range"),
+    ],
+)
+def test_arguments_that_are_not_performed_are_named(arguments: list[str], why: str) -> None:
+    with pytest.raises(RestoreRefused, match=why):
+        read(arguments)
+
+
+def test_the_environment_stands_for_arguments() -> None:
+    times = {"ZEEBE_RESTORE_FROM_TIMESTAMP": "a", "ZEEBE_RESTORE_TO_TIMESTAMP": "b"}
+    assert of_environment(times) == ["--from=a", "--to=b"]
+    assert of_environment(times | {"ZEEBE_RESTORE_FROM_BACKUP_ID": "7"}) == ["--backupId=7"]
+    assert of_environment({}) == []
+
+
+@pytest.fixture
+def s3() -> Iterator[Any]:
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket="ids")
+        yield client
+
+
+def test_nodes_that_note_themselves_at_once_are_all_there(s3: Any) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda node: Progress(s3, "ids", "77").add(node), range(4)))
+
+    progress = Progress(s3, "ids", "77")
+    assert progress.nodes() == {0, 1, 2, 3} == progress.add()
+    body = json.loads(s3.get_object(Bucket="ids", Key="restore/77")["Body"].read())
+    assert body == {"restoreId": "77", "restoredNodes": [0, 1, 2, 3]}
+    assert Progress(s3, "ids", "78").nodes() == set()
+
+
+class Bucket:
+    """Backups as they are read."""
+
+    def manifests(self) -> dict[int, list[dict[str, Any]]]:
+        return {7: [backup(7)[0] | {"partitionCount": 1, "replicationFactor": 1}]}
+
+    def read(self, backup_id: int, partition: int) -> dict[str, Any]:
+        return {"of": [backup_id, partition]}
+
+
+class NoDatabase:
+    def position(self, partition: int) -> int:
+        raise StorageUnavailable(f"no database for {partition}")
+
+
+def restored(s3: Any, data: Path, *arguments: str, **changes: str) -> int:
+    """Run the restore application as the only node of a cluster."""
+    environment = {
+        "CAMUNDA_CLUSTER_NODEIDPROVIDER_TYPE": "s3",
+        "CAMUNDA_CLUSTER_NODEIDPROVIDER_S3_BUCKETNAME": "ids",
+        "CAMUNDA_DATA_PRIMARYSTORAGE_DIRECTORY": str(data),
+    } | changes
+    settings = reading.read(environment, version="8.9.16", address="127.0.0.1", memory_mib=0)
+    node_ids = NodeIds(
+        s3, "ids", cluster_size=settings.cluster_size, lease_seconds=15, task_id="me"
+    )
+    wanted = read(arguments)
+    sources: Any = Sources(Bucket(), NoDatabase())  # type: ignore[arg-type]
+    progress = Progress(s3, "ids", wanted.restore_id)
+    return run(settings, wanted, node_ids, progress, sources, stop=threading.Event())
+
+
+def test_a_node_is_restored_once(s3: Any, tmp_path: Path) -> None:
+    assert restored(s3, tmp_path, "--backupId=7") == 0
+    seed = "raft-partition/partitions/1/generation-1/seed.json"
+    assert json.loads((tmp_path / "node-0/v1" / seed).read_text()) == {"of": [7, 1]}
+    mark = s3.list_objects_v2(Bucket="ids", Prefix="restore/")["Contents"][0]["Key"]
+    assert json.loads(s3.get_object(Bucket="ids", Key=mark)["Body"].read())["restoredNodes"] == [0]
+
+    (tmp_path / "node-0/v1" / seed).write_text("worked on")
+    assert restored(s3, tmp_path, "--backupId=7") == 0
+    assert (tmp_path / "node-0/v2" / seed).read_text() == "worked on"
+
+    shutil.rmtree(tmp_path / "node-0")
+    with pytest.raises(RestoreRefused, match=f"no data of partitions .*Delete s3://ids/{mark}"):
+        restored(s3, tmp_path, "--backupId=7")
+
+
+def test_data_that_is_there_is_not_overwritten(s3: Any, tmp_path: Path) -> None:
+    restored(s3, tmp_path, "--backupId=7")
+    s3.delete_object(Bucket="ids", Key=f"restore/{Wanted((7,)).restore_id}")
+    with pytest.raises(RestoreRefused, match="is not empty\\. Aborting restore"):
+        restored(s3, tmp_path, "--backupId=7")
+    names = "directory-initialized.json, raft-partition"
+    assert restored(s3, tmp_path, "--backupId=7", ZEEBE_RESTORE_IGNOREFILESINTARGET=names) == 0
+
+
+def test_without_positions_nothing_is_chosen(s3: Any, tmp_path: Path) -> None:
+    with pytest.raises(RestoreRefused, match="positions cannot be read: no database"):
+        restored(s3, tmp_path)
+    assert s3.get_object(Bucket="ids", Key="0.json")["Body"].read() == b"", "the lease is released"
+
+
+def test_the_same_request_has_the_same_id_everywhere() -> None:
+    assert read(["--backupId=1,2"]).restore_id == Wanted((1, 2)).restore_id
+    assert Wanted((1,)).restore_id != Wanted().restore_id
