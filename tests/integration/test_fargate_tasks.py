@@ -10,6 +10,7 @@ import re
 import signal
 import socket
 import time
+import uuid
 import urllib.request
 from collections.abc import Iterator
 from functools import partial
@@ -33,7 +34,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 @pytest.fixture
 def name(request: pytest.FixtureRequest, world: World) -> Iterator[str]:
     """A service's name, removed afterwards if it was created."""
-    own = re.sub(r"\W+", "-", request.node.name.removeprefix("test_"))
+    # A repeated case finds nothing of the one before it.
+    own = re.sub(r"\W+", "-", request.node.name.removeprefix("test_")) + f"-{uuid.uuid4().hex[:4]}"
     yield own
     found = world.ecs.describe_services(cluster="c", services=[own])["services"]
     if found and found[0]["status"] != "INACTIVE":
