@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import signal
 import sys
 import threading
@@ -87,9 +86,6 @@ def main() -> int:
     except (reading.InvalidSetting, NotEnoughMemory, OSError) as error:
         print(f"The broker cannot start: {error}", file=sys.stderr, flush=True)
         return 1
-    finally:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        print(f"peak resident memory {peak} MiB", flush=True)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ import re
 import signal
 import socket
 import time
-import uuid
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
