@@ -18,6 +18,10 @@ settings.register_profile(
 )
 settings.load_profile("project")
 
+# An instance keeps a warm environment of most functions, at 60 MB each: cold starts cost the
+# processors that brokers and tests share.
+os.environ.setdefault("LAMBDA_MAX_WORKERS", "32")
+
 ROOT = Path(__file__).parent
 LAYERS = {
     "unit": "unit",

@@ -19,7 +19,6 @@ from typing import Any
 import pytest
 
 from local import deploy, instance
-from local.aws.lambda_pool import DEFAULT_WORKERS
 from local.component import Instance
 from local.config import LocalConfig
 from local.processes import listeners, start_time
@@ -29,6 +28,7 @@ pytestmark = pytest.mark.integration
 
 SAMPLE = Path(__file__).with_name("sample") / "template.yaml"
 BLOCK = block("embedded")
+WORKERS = 4
 
 
 @dataclass
@@ -70,7 +70,9 @@ def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sample]:
     root = tmp_path_factory.mktemp("instance")
     here = Instance.of(LocalConfig(root, BLOCK))
-    host = instance.start(here, components=[])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAMBDA_MAX_WORKERS", str(WORKERS))
+        host = instance.start(here, components=[])
     try:
         built = deploy.build(here, SAMPLE, root / "build" / "sample")
         deploy.deploy(here, built, "sample", {})
@@ -160,11 +162,11 @@ def test_deadline_and_arn_in_the_context(sample: Sample) -> None:
 
 
 def test_more_invocations_than_workers_wait_their_turn(sample: Sample) -> None:
-    many = 2 * DEFAULT_WORKERS
+    many = 3 * WORKERS
     with ThreadPoolExecutor(many) as threads:
         answers = list(threads.map(lambda _: sample.ask(sleep=0.2, pid=None), range(many)))
     processes = {answer["pid"] for answer in answers}
-    assert 1 < len(processes) <= DEFAULT_WORKERS
+    assert 1 < len(processes) <= WORKERS
 
 
 def test_output_goes_to_the_log_group_and_a_file(sample: Sample) -> None:

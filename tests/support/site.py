@@ -148,7 +148,7 @@ class Site(Cloud):
         """A client that works through the load balancer."""
         name, password = self.user
         log = directory / f"{uuid.uuid4().hex[:6]}.jsonl"
-        return Traffic(log, [self.address], user=name, password=password)
+        return Traffic(log, [self.address], user=name, password=password, workers=8)
 
     def verdict(self, client: Traffic) -> Verdict:
         """Let the client stop and the secondary storage follow; then compare all three."""
