@@ -134,7 +134,6 @@ def main() -> None:
         ]
     )
     write("work", {"clients": given.clients, **figures}, table)
-    print(table)
 
 
 if __name__ == "__main__":
