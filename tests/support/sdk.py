@@ -43,10 +43,15 @@ def _python(minor: str) -> str:
         stamp, python = environment / content, environment / "bin" / "python"
         if not stamp.exists():
             shutil.rmtree(environment, ignore_errors=True)
-            _run(sys.executable, "-m", "venv", str(environment))
-            options = ["--quiet", "--no-deps", "--require-hashes", "--requirement"]
-            pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check"]
-            _run(*pip, *options, str(requirements))
+            _run(sys.executable, "-m", "venv", "--without-pip", str(environment))
+            options = ["--no-deps", "--require-hashes", "--requirement", str(requirements)]
+            module = (sys.executable, "-m")
+            try:
+                _run(*module, "uv", "pip", "install", "--python", str(python), *options)
+            except AssertionError:
+                # pip knows package indexes that are set up for pip alone.
+                pip = (*module, "pip", "--python", str(python), "install")
+                _run(*pip, "--disable-pip-version-check", *options)
             stamp.touch()
     return str(python)
 
