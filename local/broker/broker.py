@@ -525,6 +525,7 @@ class Broker:
                 return {"seed": replica.snapshot(), "generation": replica.generation}
             case "add":
                 await replica.add(payload["node"])
+                return {"last": replica.last}
             case "remove":
                 await replica.remove(payload["node"])
             case "hand_over":
@@ -551,6 +552,7 @@ class Broker:
     async def _tick(self) -> None:
         """Expire jobs and messages, and note the members of the groups."""
         for replica in list(self.replicas.values()):
+            replica.keep(self._document().replicas(replica.partition))
             replica.remember_members()
             if replica.leads and replica.engine.due(int(time.time() * 1000)):
                 with suppress(PartitionUnavailable, OutcomeUnknown):

@@ -108,8 +108,9 @@ async def _join(broker: Broker, partition: int, priority: int) -> None:
         group = Group(told["generation"], (*told["members"], broker.node_id), told["seed"])
         broker.start_replica(partition, group, broker.rank(partition, priority))
     replica = broker.replicas[partition]
-    await broker.ask_leader(partition, {"op": "add", "node": broker.node_id})
-    await _until(lambda: replica.caught_up and broker.node_id in replica.members(), "has caught up")
+    added: Json = await broker.ask_leader(partition, {"op": "add", "node": broker.node_id})
+    # Whatever it was a member of before: the entry that took it in now is applied, and all before.
+    await _until(lambda: replica.applied >= added["last"] and replica.caught_up, "has caught up")
     replica.remember_members()
     joining.unlink(missing_ok=True)
 

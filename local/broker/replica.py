@@ -25,10 +25,12 @@ from local.broker.files import read_json, write_json
 from local.broker.gateway_port import OutcomeUnknown, PartitionUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 type Json = dict[str, Any]
+type Entry = tuple[bytes, int, int]
+"""Command, index and term."""
 
 _FIRST_PORT = 26600
 _TRIES = 50
@@ -49,26 +51,88 @@ class GroupNode(TCPNode):  # type: ignore[misc]
         return ADDRESSES.get(self.host)
 
 
-class _Transport(TCPTransport):  # type: ignore[misc]
-    """Connections of a replica, which keeps those to the present members while it catches up.
+@dataclass
+class _Contact:
+    """What a replica and its transport, which works in a thread of its own, tell each other."""
 
-    The journal that it reads then also tells of members that left and came back. Whoever drops
-    the leader over an old entry never gets the newer ones.
+    kept: frozenset[str]
+    """Nodes to stay connected to, whatever the journal says of them."""
+    committed: int = 0
+    """The highest index that a leader has told to be committed."""
+
+
+def unknown_part(log: Sequence[Entry], message: Json) -> tuple[Json, int]:
+    """Take out of a leader's message the entries that a journal has already.
+
+    PySyncObj 0.3.17 deletes whatever follows `prevLogIdx`, also where the message came twice and
+    the entries are acknowledged; Raft deletes from the first one that differs (section 5.3). Gives
+    the message to handle, and the index up to which the journal and the message agree where there
+    is nothing to add and nothing to delete; 0 otherwise.
+    """
+    first, last, at = log[0][1], log[-1][1], int(message["prevLogIdx"])
+    if not first <= at < last or log[at - first][2] != message["prevLogTerm"]:
+        return message, 0
+    entries = list(message["entries"])
+    while entries and at < last and log[at + 1 - first][2] == entries[0][2]:
+        at += 1
+        entries.pop(0)
+    if entries or at == last:
+        term = log[at - first][2]
+        return {**message, "prevLogIdx": at, "prevLogTerm": term, "entries": entries}, 0
+    kept = {name: message[name] for name in ("type", "term")}
+    return {**kept, "commit_index": min(at, message["commit_index"])}, at
+
+
+class _Transport(TCPTransport):  # type: ignore[misc]
+    """Connections of a replica: to the group that its journal tells of, and to the present one.
+
+    A replica that catches up reads of members that left and came back. Whoever drops the leader
+    over an old entry never gets the newer ones.
     """
 
-    def __init__(self, raft: SyncObj, me: TCPNode, others: set[TCPNode], *, kept: set[str]) -> None:
-        self._kept = kept
+    def __init__(
+        self, raft: SyncObj, me: TCPNode, others: set[TCPNode], *, contact: _Contact
+    ) -> None:
+        self._contact = contact
+        self._kept: set[TCPNode] = set()  # no members by the journal, and connected all the same
         super().__init__(raft, me, others)
 
     def addNode(self, node: TCPNode) -> None:  # noqa: N802
         """Connect to a node, once."""
+        self._kept.discard(node)
         if node not in self._nodes:
             super().addNode(node)
 
     def dropNode(self, node: TCPNode) -> None:  # noqa: N802
         """Forget a node, unless it is kept."""
-        if node.id not in self._kept:
+        if node.id in self._contact.kept:
+            self._kept.add(node)
+        else:
             super().dropNode(node)
+
+    def _connectIfNecessary(self) -> None:  # noqa: N802
+        wanted = self._contact.kept - {node.id for node in self._nodes} - {self._selfNode.id}
+        for node in map(GroupNode, wanted):
+            super().addNode(node)
+            self._kept.add(node)
+        for node in [one for one in self._kept if one.id not in self._contact.kept]:
+            self._kept.discard(node)
+            super().dropNode(node)
+        super()._connectIfNecessary()
+
+    def _onMessageReceived(self, node: TCPNode, message: Json) -> None:  # noqa: N802
+        kind = message["type"]
+        if kind in {"next_node_idx", "response_vote"} and node not in self._syncObj.otherNodes:
+            # It has no vote, and nothing is sent to it.
+            return
+        if kind == "append_entries" and message["term"] >= self._syncObj.raftCurrentTerm:
+            self._contact.committed = max(self._contact.committed, message["commit_index"])
+            if "entries" in message:
+                message, agreed = unknown_part(self._syncObj._SyncObj__raftLog, message)
+                if agreed:
+                    answer = {"next_node_idx": agreed + 1, "reset": False, "success": True}
+                    self.send(node, {"type": "next_node_idx", **answer})
+        super()._onMessageReceived(node, message)
 
 
 def group_node(node_id: int, partition: int) -> str:
@@ -127,6 +191,7 @@ class Replica:
             write_json(seed, group.seed)
         self._members = self.directory / "members.json"
         members = read_json(self._members) or list(group.members)
+        self._contact = _Contact(self._names({*members, *group.members}))
         data = read_json(seed)
         self._state = _State(Engine(partition, data))
         self._loop = asyncio.get_running_loop()
@@ -135,7 +200,6 @@ class Replica:
         self._final: Json | None = None
         # The wanted leader's timeout ends first; the others' follow in the order of priority.
         timeout = 0.35 + 0.25 * rank
-        self._kept = {group_node(one, partition) for one in members}
         self._raft = SyncObj(
             group_node(node_id, partition),
             [group_node(one, partition) for one in members if one != node_id],
@@ -160,7 +224,7 @@ class Replica:
             ),
             consumers=[self._state],
             nodeClass=GroupNode,
-            transportClass=functools.partial(_Transport, kept=self._kept),
+            transportClass=functools.partial(_Transport, contact=self._contact),
         )
 
     @property
@@ -180,8 +244,19 @@ class Replica:
 
     @property
     def caught_up(self) -> bool:
-        """Whether everything that the leader has committed is applied here."""
-        return bool(self._raft.isReady()) and self.has_leader
+        """Whether all that is committed by what a leader told is applied here."""
+        told = self._contact.committed
+        return self.leads or (self.has_leader and 0 < told <= self.applied)
+
+    @property
+    def applied(self) -> int:
+        """Index of the last entry that is applied here."""
+        return int(self._raft.raftLastApplied)
+
+    @property
+    def last(self) -> int:
+        """Index of the last entry of the journal, applied or not."""
+        return int(self._raft._SyncObj__raftLog[-1][1])
 
     @property
     def term(self) -> int:
@@ -219,11 +294,17 @@ class Replica:
         nodes = {self._raft.selfNode, *self._raft.otherNodes}
         return {int(node.host.removeprefix("node-")) for node in nodes}
 
+    def keep(self, members: Iterable[int]) -> None:
+        """Stay connected to the brokers that the configuration names for the partition."""
+        self._contact.kept = self._names(members)
+
+    def _names(self, members: Iterable[int]) -> frozenset[str]:
+        return frozenset(group_node(one, self.partition) for one in members)
+
     def remember_members(self) -> None:
         """Write down who belongs to the group: what a start from these files begins with."""
         if not self.caught_up:
             return
-        self._kept.clear()
         members = sorted(self.members())
         if read_json(self._members) != members:
             write_json(self._members, members)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -118,6 +117,7 @@ def test_brokers_are_rolled(site: Site, tmp_path: Path, versions: tuple[str, str
 
 @LONG
 def test_by_one_by_two_and_back_on_the_later_version(site: Site, tmp_path: Path) -> None:
+    site.provision(LATER)
     _by_one_by_two_and_back(site, tmp_path)
 
 
@@ -148,22 +148,20 @@ def test_a_broker_without_partitions(instance: Instance, versions: tuple[str, st
         assert eventually(lambda: 5 in site.brokers(), 60)
         first = site.brokers()[5]
         if versions is LATER:
-            assert eventually(lambda: site.ask(5, "GET", "health/readiness")["status"] == "UP", 30)
-            time.sleep(25)
+            assert eventually(lambda: site.ready(5), 60)
+            time.sleep(25)  # longer than the grace
+            assert site.ready(5)
             assert site.brokers()[5] == first
         else:
-            assert eventually(lambda: site.brokers().get(5, first) != first, 90)
-            with pytest.raises(urllib.error.HTTPError, match="503"):
-                site.ask(5, "GET", "health/readiness")
+            assert eventually(lambda: site.brokers().get(5, first) != first, 120)
+            assert not site.ready(5)
     finally:
         site.run("teardown", {"clusterName": name, "confirm": name})
 
 
 @LONG
-def test_a_count_lowered_by_hand_loses_what_was_acknowledged(
-    instance: Instance, tmp_path: Path
-) -> None:
-    """ECS stops the tasks that it likes least: three of five brokers hold no majority of each."""
+def test_a_count_lowered_by_hand_loses_majorities(instance: Instance, tmp_path: Path) -> None:
+    """ECS stops two of five tasks; those partitions that had both have no majority any more."""
     site = Site(instance, "hurt")
     try:
         site.provision(Brokers=5, Partitions=5, ReplicationFactor=3, Connectors=0)
@@ -172,8 +170,7 @@ def test_a_count_lowered_by_hand_loses_what_was_acknowledged(
             site.service(desiredCount=3)
             assert eventually(lambda: site.tasks() == 3, 60)
             found = site.verdict(client)
-        kept = set(site.brokers())
-        assert len(kept) < 5
-        assert not found.good, found
+        assert len(found.without_majority) >= 1, found
+        assert not found.good
     finally:
         site.run("teardown", {"clusterName": "hurt", "confirm": "hurt"})

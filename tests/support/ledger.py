@@ -119,22 +119,32 @@ class Verdict:
         return "; ".join(parts)
 
 
-def judge(claims: Claims, data: Path, stored: dict[Item, list[str]] | None = None) -> Verdict:
+def judge(
+    claims: Claims,
+    data: Path,
+    stored: dict[Item, list[str]] | None = None,
+    alive: set[int] | None = None,
+) -> Verdict:
     """Compare claims with the files below the data directory, and with the secondary storage.
 
     An acknowledged item has to be in the files of a majority of its partition's members, at the
     same place of their journals, once; an ambiguous one may be there once. `stored`, from `search`,
-    has for each item the keys that were found, complete up to all that was acknowledged.
+    has for each item the keys that were found, complete up to all that was acknowledged. A majority
+    of each partition has to be `alive`, of the nodes that run; without it, by their files.
     """
     verdict = Verdict(claims.counts() | {"ambiguous": len(claims.ambiguous)})
     verdict.doubled += [f"{_shown(item)} acknowledged again" for item in claims.twice]
     partitions = read(data)
     for partition, replicas in sorted(partitions.items()):
         members = _members(replicas)
-        held = [one.node for one in replicas if one.node in members]
+        held = [
+            one.node
+            for one in replicas
+            if one.node in members and (alive is None or one.node in alive)
+        ]
         if 2 * len(held) <= len(members):
             verdict.without_majority.append(
-                f"partition {partition}: files of {held} of its members {members}"
+                f"partition {partition}: {held} of its members {members}"
             )
         for item in {item for one in replicas for item in (*one.places, *one.settled)}:
             if item[0] != "complete" and max(one.times(item) for one in replicas) > 1:

@@ -144,6 +144,13 @@ class Site(Cloud):
         with urllib.request.urlopen(request, timeout=10) as answer:
             return dict(json.loads(answer.read()))
 
+    def ready(self, broker: int) -> bool:
+        """Whether one broker answers that it is ready."""
+        try:
+            return bool(self.ask(broker, "GET", "health/readiness")["status"] == "UP")
+        except (urllib.error.URLError, ValueError):
+            return False
+
     def traffic(self, directory: Path) -> Traffic:
         """A client that works through the load balancer."""
         name, password = self.user
@@ -165,7 +172,7 @@ class Site(Cloud):
             stored = search(address, name, password, PROCESS_ID)
         except urllib.error.URLError:
             stored = None
-        return judge(claims, self.data, stored)
+        return judge(claims, self.data, stored, alive=set(self.brokers()))
 
     def nothing_is_lost(self, client: Traffic) -> None:
         """End a case: the work went on to its end, and all of it is there."""
