@@ -28,7 +28,7 @@ def entry(*commands: Json) -> bytes:
 
 
 def line(did: str, outcome: str = "acknowledged", value: str = "a", key: str = KEY) -> Json:
-    return {"did": did, "outcome": outcome, "value": value, "key": key}
+    return {"did": did, "outcome": outcome, "value": value, "key": key, "at": 1.0}
 
 
 ALL = (line("create"), line("complete"), line("publish"))
@@ -103,8 +103,17 @@ def test_the_same_command_at_other_places_is_no_majority(cluster: Cluster) -> No
 def test_replicas_whose_files_are_gone_count_against_it(cluster: Cluster) -> None:
     cluster.replica(2, entry(CREATE))
     found = judge(cluster.told(line("create")), cluster.root)
-    assert found.without_majority == ["partition 1: files of [2] of its members [0, 1, 2]"]
+    assert found.without_majority == ["partition 1: [2] of its members [0, 1, 2]"]
     assert found.lost == ["create a of partition 1: on [2] of [0, 1, 2]"]
+
+
+def test_brokers_that_do_not_run_are_no_majority(cluster: Cluster) -> None:
+    for node in range(3):
+        cluster.replica(node)
+    claims = cluster.told(line("create"))
+    assert judge(claims, cluster.root, alive={1, 2}).without_majority == []
+    found = judge(claims, cluster.root, alive={2})
+    assert found.without_majority == ["partition 1: [2] of its members [0, 1, 2]"]
 
 
 def test_a_partition_without_any_files_has_lost_everything(cluster: Cluster) -> None:
