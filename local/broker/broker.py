@@ -89,6 +89,8 @@ class Broker:
         self.cleaned = time.time()
         self._tasks: list[asyncio.Task[None]] = []
         self._grpc: grpc.aio.Server | None = None
+        self._told: dict[str, list[int]] = {}
+        """Stamp of the configuration that each address has from this broker."""
         self.lease: Lease
         self.members: Members
         self.wire: Wire
@@ -350,23 +352,30 @@ class Broker:
         if len(live) == 1 or self.configuration is None:
             addresses |= set(self._contacts())
         addresses.discard(self.settings.address)
-        payload = {
-            "peers": self.members.tell(),
-            "document": self.configuration and self.configuration.to_json(),
-        }
+        stamp = self._stamp()
+        payload: Json = {"peers": self.members.tell(), "stamp": stamp, "document": None}
+        if any(self._told.get(one) != stamp for one in addresses):
+            payload["document"] = self.configuration and self.configuration.to_json()
+        asked = list(addresses)
         answers = await asyncio.gather(
-            *(self.wire.call(one, "exchange", payload, 1.0) for one in addresses),
+            *(self.wire.call(one, "exchange", payload, 1.0) for one in asked),
             return_exceptions=True,
         )
-        for answer in answers:
+        self._told = {}
+        for address, answer in zip(asked, answers, strict=True):
             if isinstance(answer, dict):
+                self._told[address] = stamp
                 self._hear(answer)
         await self.wire.forget(addresses)
 
     async def _on_exchange(self, payload: Json) -> Json:
         self._hear(payload)
-        document = self.configuration and self.configuration.to_json()
+        newer = self._stamp() > payload["stamp"]
+        document = self.configuration.to_json() if self.configuration and newer else None
         return {"peers": self.members.tell(), "document": document}
+
+    def _stamp(self) -> list[int]:
+        return list(self.configuration.stamp) if self.configuration else []
 
     def _hear(self, payload: Json) -> None:
         self.members.hear(payload["peers"])

@@ -9,7 +9,7 @@ shortened here.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Members:
 
     def tell(self) -> list[Json]:
         """Give what is passed on."""
-        return [asdict(peer) for peer in self._peers.values()]
+        return [vars(peer) for peer in self._peers.values()]
 
     def hear(self, peers: Iterable[Json]) -> None:
         """Take over what is newer. Nobody else knows this broker better than itself."""
