@@ -47,7 +47,7 @@ def test_the_sdk_of_8_9(instance: Instance, resource: Path) -> None:
 @pytest.mark.long
 def test_the_sdk_of_8_10(instance: Instance, resource: Path) -> None:
     site = Site(instance, "later")
-    site.provision(LATER, Brokers=3, Partitions=3, ReplicationFactor=3, Connectors=0)
+    site.provision(LATER, Brokers=3, Partitions=3, ReplicationFactor=3, Connectors=1)
     try:
         works("8.10", site, resource)
     finally:
