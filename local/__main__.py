@@ -17,10 +17,10 @@ from local.aws.lambda_runtime import RuntimeInstallError
 from local.checks import NotPossibleError
 from local.commands import Commands, InstancesLostError, LeftBehindError
 from local.component import Instance
-from local.config import REPOSITORY, LocalConfig
+from local.config import DEFAULT_BLOCK, REPOSITORY, LocalConfig
 from local.console import Screen
 from local.deploy import DeployError
-from local.instance import InstanceError
+from local.instance import InstanceError, served_block
 from local.postgres.distribution import NoPostgresError
 from local.progress import ExecutionFailedError
 
@@ -45,8 +45,8 @@ def main() -> int:
     options = _options()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
-    block = str(options.block)
-    config = LocalConfig(options.root.resolve(), block)
+    root = options.root.resolve()
+    config = LocalConfig(root, options.block or served_block(root) or DEFAULT_BLOCK)
     screen = Screen()
     commands = Commands(
         Instance.of(config), screen, options.input.resolve(), keep=bool(options.keep)
@@ -75,7 +75,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     parser.add_argument("command", choices=["up", "demo", "down", "status"])
     parser.add_argument("--root", type=Path, default=REPOSITORY / ".local")
-    parser.add_argument("--block", default=environment.get("BLOCK") or "127.41")
+    parser.add_argument("--block", default=environment.get("BLOCK") or "")
     parser.add_argument(
         "--input",
         type=Path,
@@ -85,7 +85,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--debug", action="store_true")
     options = parser.parse_args()
     # Defaults of the environment, at which argparse does not look.
-    if not re.fullmatch(r"127\.([1-9]\d?|1\d\d|2[0-4]\d|25[0-4])", options.block):
+    if options.block and not re.fullmatch(r"127\.([1-9]\d?|1\d\d|2[0-4]\d|25[0-4])", options.block):
         parser.error(f"BLOCK is {options.block!r}; 127.1 to 127.254 are allowed")
     if options.command in {"up", "demo"} and not options.input.is_file():
         parser.error(f"INPUT is {str(options.input)!r}; there is no such file (see events/)")

@@ -18,6 +18,7 @@ ACCESS_KEY_ID = "test"
 SECRET_ACCESS_KEY = "test"  # noqa: S105
 AWS_PORT = 4566
 CONTROL_STACK = "camunda-lifecycle"
+DEFAULT_BLOCK = "127.41"
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class LocalConfig:
     """One instance: `root` holds its files, `block` (two octets) its addresses."""
 
     root: Path
-    block: str = "127.41"
+    block: str = DEFAULT_BLOCK
 
     @property
     def aws_address(self) -> str:

@@ -6,8 +6,9 @@ import json
 import sys
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from local.config import REPOSITORY, user_environment
+from local.config import REPOSITORY, LocalConfig, user_environment
 from local.processes import Process, ProcessRecord, listeners, stop_records
 
 if TYPE_CHECKING:
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
 
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0
+
+
+def served_block(root: Path) -> str:
+    """Give the block of the instance that was started in `root`; empty if there is none."""
+    try:
+        content = json.loads(LocalConfig(root).instance_file.read_text())
+    except (FileNotFoundError, ValueError):
+        return ""
+    host = urlsplit(str(content["endpoint"])).hostname or ""
+    return ".".join(host.split(".")[:2])
 
 
 class InstanceError(Exception):

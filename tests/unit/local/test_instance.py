@@ -9,7 +9,7 @@ import pytest
 
 from local.component import Instance
 from local.config import LocalConfig
-from local.instance import InstanceError, running
+from local.instance import InstanceError, running, served_block
 from local.names import replace_json
 from local.processes import start_time
 
@@ -31,3 +31,9 @@ def test_what_runs_on_other_addresses_is_refused(tmp_path: Path) -> None:
 def test_what_ended_is_no_instance(tmp_path: Path) -> None:
     written(tmp_path, "http://127.41.0.1:4566", 2**22 + 1)
     assert running(Instance.of(LocalConfig(tmp_path, "127.42"))) is None
+
+
+def test_commands_find_the_addresses_that_were_given_at_the_start(tmp_path: Path) -> None:
+    assert served_block(tmp_path) == ""
+    written(tmp_path, "http://127.240.0.1:4566", os.getpid())
+    assert served_block(tmp_path) == "127.240"
