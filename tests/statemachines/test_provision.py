@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from lifecycle.core.services import StoppedTask
 from lifecycle.core.stack import ResourceChange
+from lifecycle.core.verification import TargetHealth
 from lifecycle.errors import AwsUnavailable, DatabaseNotReady
 from lifecycle.settings import Settings
 
@@ -399,15 +400,16 @@ def test_counts_stay_when_told_to_keep_them(provision: Provision) -> None:
 
 
 def test_a_failed_verification_is_told_and_leaves_the_cluster_as_it_is(
-    provision: Provision,
+    provision: Provision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    provision.world.targets.by_arn.clear()
+    targets, records = provision.world.targets, provision.world.table.records
+    healthy = targets.health
 
-    def without_rest(world: World) -> None:
-        provision.all_goes_well(world)
-        world.targets.by_arn["arn:rest"] = []
+    def gone_after_the_start(arn: str) -> Sequence[TargetHealth]:
+        verifying = any("asking brokers" in str(one.get("detail")) for one in records.values())
+        return [] if verifying and arn == "arn:rest" else healthy(arn)
 
-    provision.on_wait = without_rest
+    monkeypatch.setattr(targets, "health", gone_after_the_start)
     result = provision.run()
     assert (result.status, result.error) == ("FAILED", "VerificationFailed")
     assert "REST targets: 0 of 3" in result.cause

@@ -310,6 +310,20 @@ class TestStart:
         world.bring_up()
         assert self.follow(world) == {"status": "STARTED", "topology": [{"nodeId": 0}]}
 
+    @pytest.mark.parametrize(("group", "name"), [("arn:rest", "REST"), ("arn:grpc", "gRPC")])
+    def test_a_cluster_that_is_formed_waits_for_its_load_balancers(
+        self, world: World, group: str, name: str
+    ) -> None:
+        world.starter.start(operation(), OUTPUTS)
+        world.bring_up()
+        initial = TargetHealth("10.0.0.2", 8080, "initial", "Elb.RegistrationInProgress")
+        world.targets.by_arn[group][2] = initial
+        assert self.follow(world)["status"] == "WAITING"
+        detail = world.table.records[operation().operation_id]["detail"]
+        assert f"2 of 3 {name} targets are healthy" in detail
+        world.targets.set_healthy(group, 3)
+        assert self.follow(world)["status"] == "STARTED"
+
     def die(self, world: World) -> None:
         world.starter.start(operation(), OUTPUTS)
         world.services.stopped["orchestration-cluster"] = [

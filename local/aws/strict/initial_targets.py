@@ -25,6 +25,6 @@ RULE: Final = Rule(
     does="A target of a Network Load Balancer stays `initial` until its registration is complete,"
     " which takes a few minutes; only then health checks begin.",
     source="https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html",
-    caught="a start is over when the targets of connectors are healthy: the verification that"
-    " follows fails because the brokers' gRPC targets are `initial`.",
+    caught="a start was over when the targets of connectors were healthy: the verification that"
+    " followed failed because the brokers' gRPC targets were `initial`.",
 )

@@ -123,7 +123,9 @@ class StartFollower:
         if brokers.running:
             seen = self.probe.ask("brokers", {**cluster, "LiveBrokers": str(brokers.desired)})
         decisions = [
-            self._decide(cluster, brokers, since, _unformed(seen)),
+            self._decide(
+                cluster, brokers, since, _unformed(seen) or self._brokers_wait(cluster, brokers)
+            ),
             self._decide(cluster, connectors, since, self._connectors_wait(cluster, connectors)),
         ]
         for decision in decisions:
@@ -166,14 +168,28 @@ class StartFollower:
             return decision
         return StartDecision(decision.state, f"{decision.reason}; it logged: {' | '.join(lines)}")
 
+    def _brokers_wait(self, cluster: Mapping[str, str], brokers: Service) -> str:
+        """What the load balancers still wait for, though the cluster is formed.
+
+        A target is ``initial`` while it is registered and until it has passed its first health
+        checks ("Target health status" in the user guides of both load balancers).
+        """
+        for name, output in (("REST", "RestTargetGroupArn"), ("gRPC", "GrpcTargetGroupArn")):
+            healthy = self._healthy(cluster[output])
+            if healthy < brokers.desired:
+                return f"{healthy} of {brokers.desired} {name} targets are healthy"
+        return ""
+
     def _connectors_wait(self, cluster: Mapping[str, str], connectors: Service) -> str:
         if connectors.desired == 0:
             return ""
-        targets = self.targets.health(cluster["ConnectorsTargetGroupArn"])
-        healthy = sum(1 for target in targets if target.state == "healthy")
+        healthy = self._healthy(cluster["ConnectorsTargetGroupArn"])
         if healthy >= connectors.desired:
             return ""
         return f"{healthy} of {connectors.desired} answer their readiness check"
+
+    def _healthy(self, group: str) -> int:
+        return sum(1 for target in self.targets.health(group) if target.state == "healthy")
 
 
 def move_connectors(services: Services, cluster: Mapping[str, str], connectors: Service) -> None:
