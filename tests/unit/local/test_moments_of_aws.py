@@ -70,9 +70,6 @@ def test_scaling_out_waits_while_capacity_is_missing() -> None:
     assert decide(seen, 4, Memory()).action is Action.WAIT
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="a start does not wait for the brokers' targets"
-)
 def test_a_start_waits_until_the_brokers_targets_are_registered() -> None:
     world = World()
     world.starter.start(operation(), OUTPUTS)
