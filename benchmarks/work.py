@@ -15,37 +15,22 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import boto3
 
 from benchmarks.artifacts import write
+from benchmarks.scaling import Cluster
 from local.config import CONTROL_STACK
 from tests.support.traffic import JOB_TYPE, PROCESS_ID, Client, Log, deploy
 
 CREATED_PER_SECOND = 100
 
 
-def user(found: dict[str, Any]) -> tuple[str, str]:
+def user(cluster: Cluster) -> tuple[str, str]:
     """Give name and password of the administrator, from the cluster's secret."""
-
-    def client(service: str) -> Any:
-        return boto3.client(  # type: ignore[call-overload]
-            service,
-            endpoint_url=found["aws"],
-            region_name=found["region"],
-            aws_access_key_id=found["accessKeyId"],
-            aws_secret_access_key=found["secretAccessKey"],
-        )
-
-    stack = f"{CONTROL_STACK}-{found['clusterName']}"
-    described = client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
-    arn = next(
-        one["OutputValue"]
-        for one in described["Outputs"]
-        if one["OutputKey"] == "AdminUserSecretArn"
-    )
-    secret = json.loads(client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"])
+    stack = f"{CONTROL_STACK}-{cluster.found['clusterName']}"
+    described = cluster.aws("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in described["Outputs"]}
+    stored = cluster.aws("secretsmanager").get_secret_value(SecretId=outputs["AdminUserSecretArn"])
+    secret = json.loads(stored["SecretString"])
     return secret["username"], secret["password"]
 
 
@@ -109,9 +94,9 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=10.0)
     given = parser.parse_args()
-    found = json.loads(given.endpoints.read_text())
-    login = user(found)
-    clients = [Client([found["alb"]], one, *login) for one in range(given.clients)]
+    cluster = Cluster(given.endpoints)
+    login, address = user(cluster), cluster.found["alb"]
+    clients = [Client([address], one, *login) for one in range(given.clients)]
     with tempfile.NamedTemporaryFile() as log:
         deploy(clients[0], Log(Path(log.name)), threading.Event())
     figures = {

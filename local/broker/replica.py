@@ -84,10 +84,10 @@ def unknown_part(log: Sequence[Entry], message: Json) -> tuple[Json, int]:
 
 
 class _Transport(TCPTransport):  # type: ignore[misc]
-    """Connections of a replica: to the group that its journal tells of, and to the present one.
+    """Connects a replica to the members in its journal and to those in the configuration.
 
-    A replica that catches up reads of members that left and came back. Whoever drops the leader
-    over an old entry never gets the newer ones.
+    The journal of a replica that catches up has members that left and came back. A replica that
+    drops its leader over an old entry never receives the newer ones.
     """
 
     def __init__(

@@ -152,7 +152,7 @@ def serve(address: str, port: int, context_path: str, cluster: Cluster) -> Threa
                 self._answer(*decisions.health(cluster.topology))
             else:
                 text = f"A stand-in for Camunda's connectors: it takes jobs of {JOB_TYPE}, "
-                text += "makes no request, and tells the names of the secrets they refer to."
+                text += "makes no request, and returns the names of the secrets they refer to."
                 self._answer(200, {"standIn": True, "message": text})
 
         do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815
@@ -209,7 +209,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _end(failed: threading.ExceptHookArgs) -> None:
-    """End the process with the thread that failed: nobody would see that it does nothing."""
+    """End the process with the thread that failed; otherwise it stays and does nothing."""
     if failed.exc_value is not None:
         traceback.print_exception(failed.exc_value)
     os._exit(1)

@@ -44,7 +44,7 @@ class NotPerformedError(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """What the orchestration cluster answered; `problem` tells why it gave nothing of use."""
+    """An answer of the orchestration cluster; `problem` is the reason without a usable one."""
 
     content: Json = field(default_factory=dict)
     problem: str = ""

@@ -1,4 +1,4 @@
-"""Clients that nobody here wrote, through the load balancers: Camunda's SDKs and pyzeebe."""
+"""Camunda's SDKs and pyzeebe work through the load balancers."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ ENVIRONMENT = {
 
 
 class StandIn:
-    """A running stand-in; its alias has an address at which nobody is, and then the broker's."""
+    """A running stand-in; its alias resolves to a closed address first, then to the broker."""
 
     def __init__(self, home: Path, place: int, broker: str, **environment: str) -> None:
         self.address = f"{BLOCK}.{place}"

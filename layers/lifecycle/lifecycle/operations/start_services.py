@@ -172,7 +172,8 @@ class StartFollower:
         """What the load balancers still wait for, though the cluster is formed.
 
         A target is ``initial`` while it is registered and until it has passed its first health
-        checks ("Target health status" in the user guides of both load balancers).
+        checks, which takes minutes behind a Network Load Balancer. Source:
+        https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html
         """
         for name, output in (("REST", "RestTargetGroupArn"), ("gRPC", "GrpcTargetGroupArn")):
             healthy = self._healthy(cluster[output])

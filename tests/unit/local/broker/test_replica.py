@@ -43,7 +43,7 @@ def test_what_comes_again_deletes_nothing() -> None:
     handled, agreed = unknown_part(LOG, message(4, 1, entry(5, 2), entry(6, 2)))
     assert agreed == 6
     assert after(LOG, handled) == LOG
-    assert handled["commit_index"] == 6, "of what follows nobody knows whether it is the leader's"
+    assert handled["commit_index"] == 6, "entries behind it may not be the leader's"
 
 
 def test_a_beat_from_further_back_deletes_nothing() -> None:
