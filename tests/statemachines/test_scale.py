@@ -135,6 +135,17 @@ def test_out_and_in_again(scale: Scale) -> None:
     assert scale.world.management.writes == 2
 
 
+def test_scaling_out_waits_until_a_load_balancer_has_registered_the_targets(scale: Scale) -> None:
+    scale.world.targets.health("arn:grpc")  # the present brokers' targets have been there for long
+    scale.world.targets.seconds = 240
+    begun = scale.world.clock.now()
+    result = scale.run(4)
+    assert result.status == "SUCCEEDED"
+    assert (scale.world.clock.now() - begun).total_seconds() >= 240
+    assert {one.state for one in scale.world.targets.health("arn:grpc")} == {"healthy"}
+    scale.settled(4)
+
+
 def test_several_at_once_and_some_without_partitions(scale: Scale) -> None:
     result = scale.run(6)
     assert result.status == "SUCCEEDED", result.cause

@@ -25,6 +25,7 @@ from lifecycle.core.operation import Operation
 from lifecycle.core.parameters import cluster_parameters
 from lifecycle.core.stack import Stack
 from lifecycle.core.topology import ClusterConfiguration, PlannedChange, Readiness, Topology
+from lifecycle.core.verification import TargetHealth
 from lifecycle.errors import ManagementAmbiguous, ManagementRefused
 from lifecycle.operations.announce import Announcer
 from lifecycle.operations.change_brokers import BrokerChanger
@@ -133,6 +134,24 @@ class DirectProbe:
         return answer
 
 
+@dataclass
+class RunningTargets:
+    """A target for each task that runs: `initial` for ``seconds``, then healthy."""
+
+    world: ScalingWorld
+    seconds: int = 0
+    seen: dict[str, int] = field(default_factory=dict)
+
+    def health(self, arn: str) -> list[TargetHealth]:
+        now = int(self.world.clock.now().timestamp())
+        found = []
+        for task in self.world.tasks.observe("", self.world.tasks.name, since="").running:
+            first = self.seen.setdefault(task.address, now)
+            state = "healthy" if now - first >= self.seconds else "initial"
+            found.append(TargetHealth(task.address, 26500, state))
+        return found
+
+
 class ScalingWorld:
     """A cluster of ``brokers`` brokers that runs, and everything that scales it."""
 
@@ -148,6 +167,7 @@ class ScalingWorld:
         self.table = MemoryTable()
         self.executions = MemoryExecutions()
         self.quota = MemoryFargateQuota()
+        self.targets = RunningTargets(self)
         self.designs = MemoryServiceDesigns()
         self.prices = MemoryPrices()
         self.artifacts = MemoryArtifacts()
@@ -232,7 +252,7 @@ class ScalingWorld:
 
     @property
     def observer(self) -> ScaleObserver:
-        return ScaleObserver(reader=self.reader, journal=self.journal)
+        return ScaleObserver(reader=self.reader, targets=self.targets, journal=self.journal)
 
     @property
     def setter(self) -> CountSetter:

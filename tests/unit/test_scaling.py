@@ -131,6 +131,26 @@ def test_the_same_step_without_effect_is_not_repeated_for_ever(world: ScalingWor
         decide(observed(world), 4, memory)
 
 
+def test_scaling_out_ends_when_the_load_balancers_find_every_broker_healthy(
+    world: ScalingWorld,
+) -> None:
+    seen = observed(world, 3)
+    addresses = {task.address for task in seen.service.running}
+    healthy = dict.fromkeys(addresses, "healthy")
+    one = sorted(addresses)[0]
+    for state in ("initial", "unhealthy", "draining"):
+        waiting = {"REST": healthy, "gRPC": {**healthy, one: state}}
+        decision = decide(replace(seen, targets=waiting), 3, Memory())
+        assert decision.action is Action.WAIT
+        assert re.search(f"the gRPC target of broker . is {state}", decision.reason)
+    missing = {"REST": {}, "gRPC": healthy}
+    decision = decide(replace(seen, targets=missing), 3, Memory())
+    assert decision.action is Action.WAIT
+    assert "the REST target of broker 0 is missing" in decision.reason
+    both = {"REST": healthy, "gRPC": healthy}
+    assert decide(replace(seen, targets=both), 3, Memory()).action is Action.DONE
+
+
 def test_memory_survives_the_state_machine() -> None:
     memory = Memory(before=3, begun=True, change_id=7, survivors={"t-1": 0}, notes=("one",))
     assert Memory.from_state(memory.as_state()) == memory

@@ -377,9 +377,10 @@ def broker_reader() -> BrokerReader:
 
 def scale_observer() -> ScaleObserver:
     """Decisions about scaling."""
+    from lifecycle.adapters.elbv2 import ElbTargetGroups
     from lifecycle.operations.scale_cluster import ScaleObserver
 
-    return ScaleObserver(reader=broker_reader(), journal=journal())
+    return ScaleObserver(reader=broker_reader(), targets=ElbTargetGroups(), journal=journal())
 
 
 def scale_planner() -> ScalePlanner:

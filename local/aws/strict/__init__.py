@@ -27,7 +27,6 @@ PENDING: Final[Mapping[str, str]] = {
     "asynchronous-invocation": "Lambda drops an event after three failed tries, and no alarm fires",
     "capacity-missing": "the scale machine fails after two failed placements",
     "iam-login-settles": "SeedDatabase fails at the first refused IAM login",
-    "initial-targets": "scaling out ends before new targets are healthy; health announces them",
     "namespace-in-use": "the teardown machine does not retry the deletion of a namespace",
     "retained-names": "the log group of the state machines has a fixed name and is retained",
     "sleeping-functions": "no Retry lasts until Lambda has recreated the network interfaces",

@@ -153,7 +153,11 @@ def next_look(looks: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """Everything one decision rests on. ``now`` is in epoch seconds."""
+    """Everything one decision rests on. ``now`` is in epoch seconds.
+
+    ``targets`` gives the state of each target by address, for each target group by its name; a
+    group that the cluster does not have is absent.
+    """
 
     service: BrokerService
     brokers: BrokersSeen
@@ -161,6 +165,7 @@ class Observed:
     partitions: int
     replication_factor: int
     now: int
+    targets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def decide(observed: Observed, requested: int, memory: Memory) -> Decision:
@@ -435,6 +440,13 @@ class _Decider:
             if ready is None or ready.state is not ReadinessState.READY:
                 why = f": {ready.detail}" if ready is not None and ready.detail else ""
                 problems.append(f"broker {node} is not ready{why}")
+            # A target is `initial` for minutes behind a Network Load Balancer, see
+            # https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html
+            problems += [
+                f"the {group} target of broker {node} is {states.get(task.address, 'missing')}"
+                for group, states in self.observed.targets.items()
+                if states.get(task.address) != "healthy"
+            ]
         return problems
 
     def _report(self, configuration: ClusterConfiguration) -> tuple[Check, ...]:

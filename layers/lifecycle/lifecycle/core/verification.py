@@ -26,6 +26,10 @@ class TargetHealth:
     reason: str = ""
 
 
+# What brokers are behind, and the output of the stack that names it.
+BROKER_TARGET_GROUPS: Final = {"REST": "RestTargetGroupArn", "gRPC": "GrpcTargetGroupArn"}
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One line of the report; ``remedy`` is empty when nothing is to be done."""

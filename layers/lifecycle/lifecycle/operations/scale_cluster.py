@@ -30,7 +30,7 @@ from lifecycle.core.topology import (
     read_topology,
     topology_table,
 )
-from lifecycle.core.verification import overall
+from lifecycle.core.verification import BROKER_TARGET_GROUPS, overall
 from lifecycle.errors import ClusterUnknown, ScalingNotSettled
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from lifecycle.core.operation import Operation
     from lifecycle.core.stack import Stack
     from lifecycle.operations.journal import Journal
-    from lifecycle.ports import BrokerTasks, FargateQuota, Probe, Stacks
+    from lifecycle.ports import BrokerTasks, FargateQuota, Probe, Stacks, TargetGroups
 
 _CPU_UNITS: Final = 1024
 # The task of a renewed protection must still have most of its time when the count is lowered.
@@ -99,6 +99,7 @@ class ScaleObserver:
     """Look at everything and decide the next action."""
 
     reader: BrokerReader
+    targets: TargetGroups
     journal: Journal
 
     def look(
@@ -130,6 +131,7 @@ class ScaleObserver:
             now=int(self.journal.clock.now().timestamp()),
             with_quota=not remembered.begun,
         )
+        observed = replace(observed, targets=self._targets(stack.outputs))
         decision = decide(observed, requested, remembered)
         self.journal.step(operation, decision.phase or PHASES[0], decision.reason)
         answer: dict[str, Any] = {
@@ -144,6 +146,14 @@ class ScaleObserver:
         if decision.action is Action.DONE:
             answer["verification"] = _verification(observed, requested, decision)
         return answer
+
+    def _targets(self, cluster: Mapping[str, str]) -> dict[str, dict[str, str]]:
+        """State of the brokers' targets by group and address; an adopted cluster may name none."""
+        return {
+            name: {target.address: target.state for target in self.targets.health(cluster[output])}
+            for name, output in BROKER_TARGET_GROUPS.items()
+            if output in cluster
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from lifecycle.core.services import (
     minimum_healthy_percent,
     must_start,
 )
+from lifecycle.core.verification import BROKER_TARGET_GROUPS
 from lifecycle.errors import StartFailed
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ class StartFollower:
         checks, which takes minutes behind a Network Load Balancer. Source:
         https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html
         """
-        for name, output in (("REST", "RestTargetGroupArn"), ("gRPC", "GrpcTargetGroupArn")):
+        for name, output in BROKER_TARGET_GROUPS.items():
             healthy = self._healthy(cluster[output])
             if healthy < brokers.desired:
                 return f"{healthy} of {brokers.desired} {name} targets are healthy"
