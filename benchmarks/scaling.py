@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.credentials import Credentials
 from lifecycle.adapters.management import HttpManagement
+from lifecycle.cluster.service_definition import minimum_healthy_percent
 from lifecycle.core.brokers import holders
-from lifecycle.core.services import minimum_healthy_percent
 from lifecycle.core.topology import ReadinessState, formation
 from lifecycle.errors import LifecycleError
 

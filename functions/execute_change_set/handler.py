@@ -6,7 +6,6 @@ from typing import Any
 
 from lifecycle.core.operation import Operation
 from lifecycle.observability import Event, entry_point
-from lifecycle.operations.change_stack import Pass
 from lifecycle.wiring import stack_changer
 
 
@@ -15,6 +14,5 @@ def handler(event: Event, _context: Any) -> Event:
     return stack_changer().execute(
         Operation.from_state(event["operation"]),
         change_set=event["changeSet"],
-        which=Pass(event["pass"]),
         replace=event["replace"],
     )

@@ -18,5 +18,6 @@ def handler(event: Event, _context: Any) -> Event:
             request=event["request"],
             error=event["error"],
             outcome=event.get("outcome", {}),
+            partial=event.get("partial", False),
         )
     return finisher().succeed(operation, request=event["request"], outcome=event["outcome"])

@@ -16,4 +16,5 @@ def handler(event: Event, _context: Any) -> Event:
         event["cluster"],
         since=event["since"],
         polls=event["polls"],
+        schema=event["schema"],
     )

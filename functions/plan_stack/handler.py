@@ -1,4 +1,4 @@
-"""Ask CloudFormation for the change set of one pass, or take up the one of a reviewed plan."""
+"""Ask CloudFormation for the change set, or take up the one of a reviewed plan."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 from lifecycle.certificates import rds_root_certificate
 from lifecycle.core.operation import Operation
 from lifecycle.observability import Event, entry_point
-from lifecycle.operations.change_stack import Pass
 from lifecycle.wiring import cluster_template, plan_adopter, settings, stack_changer
 
 
@@ -15,11 +14,8 @@ from lifecycle.wiring import cluster_template, plan_adopter, settings, stack_cha
 def handler(event: Event, _context: Any) -> Event:
     request = event["request"]
     operation = Operation.from_state(event["operation"])
-    which = Pass(event["pass"])
     database_ca = rds_root_certificate(settings().region)
-    if which is Pass.SETTLE and not request["changeSet"]:
-        plan_adopter().refuse_alone(operation)
-    elif which is Pass.SETTLE:
+    if request["changeSet"]:
         return plan_adopter().adopt(
             operation,
             stack=request["stack"],
@@ -28,10 +24,10 @@ def handler(event: Event, _context: Any) -> Event:
             database_ca=database_ca,
             polls=event["polls"],
         )
+    plan_adopter().refuse_alone(operation)
     return stack_changer().plan(
         operation,
         stack=request["stack"],
-        which=which,
         requested=request["parameters"],
         requested_tags=request["tags"],
         template=cluster_template(),

@@ -1,4 +1,4 @@
-"""Make the brokers' IAM user in Aurora, and prove that it can log in."""
+"""Make the brokers' IAM user in Aurora, or look whether their schema is made."""
 
 from __future__ import annotations
 
@@ -11,4 +11,7 @@ from lifecycle.wiring import database_seeder
 
 @entry_point
 def handler(event: Event, _context: Any) -> Event:
-    return database_seeder().seed(Operation.from_state(event["operation"]), event["cluster"])
+    operation = Operation.from_state(event["operation"])
+    if event.get("question") == "schema":
+        return database_seeder().look_at_schema(operation, event["cluster"])
+    return database_seeder().seed(operation, event["cluster"])

@@ -1,4 +1,4 @@
-"""Raise the services that stand at zero; leave alone those that have a count."""
+"""Create the ECS services, or make them what they are to be as far as no broker is replaced."""
 
 from __future__ import annotations
 
@@ -11,4 +11,9 @@ from lifecycle.wiring import service_starter
 
 @entry_point
 def handler(event: Event, _context: Any) -> Event:
-    return service_starter().start(Operation.from_state(event["operation"]), event["cluster"])
+    return service_starter().start(
+        Operation.from_state(event["operation"]),
+        event["cluster"],
+        planned=event["planned"],
+        schema_made=event["schemaMade"],
+    )

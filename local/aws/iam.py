@@ -18,6 +18,9 @@ _ON_SERVICES = {
     "UpdateService": "service",
     "CreateService": "serviceName",
     "DeleteService": "service",
+    # Named by its ARN, whatever it is.
+    "TagResource": "resourceArn",
+    "UntagResource": "resourceArn",
 }
 _ON_TASKS = {
     "DescribeTasks": "tasks",
@@ -84,10 +87,16 @@ def _as_on_aws(own: Any) -> Any:
             return "*"
         return Resources.of(
             ecs_resources(action, request),
-            {"ecs:cluster": _arn("cluster", _cluster(request))},
+            {"ecs:cluster": _arn("cluster", _cluster(request)), **_request_tags(request)},
         )
 
     return extract
+
+
+def _request_tags(request: dict[str, Any]) -> dict[str, str]:
+    """Condition keys of the tags that a request gives."""
+    tags = request.get("tags") or []
+    return {f"aws:RequestTag/{tag['key']}": tag["value"] for tag in tags if isinstance(tag, dict)}
 
 
 def _stack_of_change_set(parameters: dict[str, list[str]]) -> str:

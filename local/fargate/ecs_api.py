@@ -120,6 +120,9 @@ class _EcsApi:
             service["deploymentConfiguration"] = _CONFIGURATION | (
                 data.get("deploymentConfiguration") or {}
             )
+            for field in ("enableECSManagedTags", "enableExecuteCommand"):
+                service[field] = bool(data.get(field))
+            service["propagateTags"] = data.get("propagateTags", "NONE")
             service["_service_connect"] = data.get("serviceConnectConfiguration")
             service["deployments"] = [_deployment(service)]
             self._supervisor.wake()
@@ -360,7 +363,15 @@ def _deployment(service: Record) -> Record:
     # Endpoints that were there keep their age.
     known = service.get("_endpoints", {})
     service["_endpoints"] = {name: known.get(name, now) for name in service_connect.names(connect)}
-    return deployment | ({"serviceConnectConfiguration": connect} if connect else {})
+    if not connect:
+        return deployment
+    return deployment | {
+        "serviceConnectConfiguration": connect,
+        "serviceConnectResources": [
+            {"discoveryName": name, "discoveryArn": f"{service['serviceArn']}/{name}"}
+            for name in service_connect.discovery_names(connect)
+        ],
+    }
 
 
 def _described(service: Record) -> Response:

@@ -119,7 +119,7 @@ def test_a_stale_plan_is_refused_by_what_differs(plans: Plans) -> None:
     finally:
         plans.set_connectors(1)
     assert refused["error"] == "PlanStale", refused
-    assert "ConnectorsService: planned at 1, now 2" in refused["cause"]
+    assert "connectors: planned at 1, now 2" in refused["cause"]
     assert plans.retention() != days
     assert plans.locks() == []
 

@@ -12,8 +12,10 @@ WORD = st.text(max_size=8)
 FINGERPRINTS = st.builds(
     Fingerprint,
     template=WORD,
+    definitions=WORD,
     parameters=st.dictionaries(WORD, WORD, max_size=4),
     counts=st.dictionaries(WORD, st.integers(0, 30), max_size=2),
+    deployments=st.dictionaries(WORD, WORD, max_size=2),
     stack=WORD,
     changed_at=WORD,
     role=WORD,
@@ -29,7 +31,9 @@ def test_prints_are_equal_where_nothing_differs_and_only_there(
     assert (differences(one, other) == []) == same
 
 
-@given(FINGERPRINTS, st.sampled_from(["template", "stack", "changed_at", "role"]), WORD)
+@given(
+    FINGERPRINTS, st.sampled_from(["template", "definitions", "stack", "changed_at", "role"]), WORD
+)
 def test_any_change_of_one_part_is_seen(one: Fingerprint, part: str, value: str) -> None:
     changes: dict[str, Any] = {part: value}
     other = replace(one, **changes)

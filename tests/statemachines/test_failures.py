@@ -87,8 +87,7 @@ class Provisioning(Provision):
     def reached(self) -> bool:
         stack = self.world.stacks.stacks[STACK]
         return (
-            stack.status == "UPDATE_COMPLETE"
-            and stack.parameters["Booting"] == "false"
+            stack.status in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
             and stack.termination_protected
             and self.world.desired == {"orchestration-cluster": 3, "connectors": 1}
         )

@@ -81,7 +81,7 @@ def test_a_plan_is_made_told_and_kept_ready(plan: Plan) -> None:
     assert result.status == "SUCCEEDED", result.cause
     assert result.output["operationId"] == "demo.plan.1"
     assert result.output["plan"]["status"] == "READY"
-    assert result.output["plan"]["counts"]["add"] == 5
+    assert result.output["plan"]["counts"]["add"] == 6
     assert len(json.dumps(result.output)) < 32 * 1024
     assert plan.world.stacks.stacks[STACK].status == "REVIEW_IN_PROGRESS"
     assert plan.world.table.locks == {}
@@ -94,9 +94,9 @@ def test_what_was_planned_is_what_is_applied(plan: Plan, provision: Provision) -
     world = plan.world
     assert world.stacks.change_sets[planned["changeSet"]].status == "EXECUTED"
     stack = world.stacks.stacks[STACK]
-    assert (stack.parameters["Brokers"], stack.parameters["Booting"]) == ("5", "false")
+    assert stack.parameters["Brokers"] == "5"
     settled = [cs.name for cs in world.stacks.change_sets.values() if cs.status == "EXECUTED"]
-    assert settled == ["plan-demo-plan-1", "hand-over-demo-provision-1"]
+    assert settled == ["plan-demo-plan-1"]
     assert world.desired["orchestration-cluster"] == 3
 
 
@@ -139,7 +139,7 @@ def test_named_data_is_replaced_by_exactly_this_execution(plan: Plan, provision:
         (
             lambda w: w.services.set_count("control-demo", "connectors", 2),
             "PlanStale",
-            "ConnectorsService: planned at 1, now 2",
+            "connectors: planned at 1, now 2",
         ),
         (lambda w: w.stacks.change_sets.clear(), "PlanUnknown", "There is no change set"),
         (lambda w: w.artifacts.objects.clear(), "PlanUnknown", "has stored no plan"),
@@ -155,7 +155,7 @@ def test_a_plan_that_no_longer_holds_changes_nothing(
     result = provision.run(planned["apply"], number=2)
     assert (result.status, result.error) == ("FAILED", error)
     assert named in result.cause
-    assert "True now: stack control-demo is in UPDATE_COMPLETE" in result.cause
+    assert "True now: stack control-demo is in CREATE_COMPLETE" in result.cause
     assert plan.world.stacks.stacks[STACK] == before
     assert plan.world.table.locks == {}
 

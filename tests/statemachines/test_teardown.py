@@ -21,8 +21,7 @@ RESOURCES = {
     "Leases": "AWS::S3::Bucket",
     "LeasesPolicy": "AWS::S3::BucketPolicy",
     "Database": "AWS::RDS::DBCluster",
-    "BrokerService": "AWS::ECS::Service",
-    "ConnectorsService": "AWS::ECS::Service",
+    "EcsCluster": "AWS::ECS::Cluster",
 }
 TEMPLATE = """
 Parameters:
@@ -41,8 +40,8 @@ Resources:
     DeletionPolicy: RetainExceptOnCreate
   Database:
     DeletionPolicy: Snapshot # the last state
-  BrokerService:
-    Type: AWS::ECS::Service
+  EcsCluster:
+    Type: AWS::ECS::Cluster
 Outputs:
   Files:
     DeletionPolicy: Retain
@@ -107,15 +106,15 @@ def standing(*, trial: bool = False) -> World:
         name="settle",
         create=True,
         template_url="https://template",
-        parameters={"Booting": "false", "Trial": str(trial).lower()},
+        parameters={"Trial": str(trial).lower()},
         tags=tags(CONTROL, "demo"),
         description="",
     )
     stacks.execute_change_set(stacks.change_set("settle", STACK).arn, "token", keep=True)
     stacks.outputs = {**OUTPUTS, "DatabaseClusterId": DATABASE}
     stacks.finish()
-    world.services.set_count(STACK, "orchestration-cluster", 3)
-    world.services.set_count(STACK, "connectors", 1)
+    world.services.add("orchestration-cluster", desired=3)
+    world.services.add("connectors", desired=1)
     world.bring_up()
     world.table.health["demo"] = {"verdict": "healthy"}
     if trial:
@@ -265,7 +264,10 @@ def test_a_foreign_stack_of_that_name_is_left_alone(teardown: Teardown) -> None:
 
 
 def test_an_adopted_cluster_is_left_alone(teardown: Teardown) -> None:
-    teardown.world.stacks.resources = {"Schedule": "AWS::Scheduler::Schedule"}
+    stack = teardown.world.stacks.stacks[STACK]
+    teardown.world.stacks.stacks[STACK] = replace(
+        stack, outputs={**stack.outputs, "Adopted": "true"}
+    )
     result = teardown.run()
     assert (result.status, result.error) == ("FAILED", "StackNotUsable")
     assert "something else made" in result.cause
@@ -325,7 +327,7 @@ def test_tasks_that_never_stop_end_it_in_words(teardown: Teardown) -> None:
 def test_what_blocks_is_named_with_its_remedy_and_the_next_run_goes_on(
     teardown: Teardown,
 ) -> None:
-    group = ("BrokerService", "resource sg-1 has a dependent object")
+    group = ("EcsCluster", "resource sg-1 has a dependent object")
     teardown.world.stacks.blocked = lambda: group
     result = teardown.run()
     assert (result.status, result.error) == ("FAILED", "StackNotDeleted")
@@ -350,7 +352,7 @@ def test_a_namespace_that_ecs_still_cleans_up_is_deleted_when_it_is_empty(
 
     def still() -> tuple[str, str] | None:
         refused = namespaces.refusal("ns-1", [gone])
-        return ("BrokerService", refused) if refused else None
+        return ("EcsCluster", refused) if refused else None
 
     teardown.world.stacks.blocked = still
     result = teardown.run()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lifecycle.adapters.ecs_memory import MemoryServices
+from lifecycle.core.names import tags
 from lifecycle.operations.probe_cluster import Prober
 from lifecycle.operations.roll_services import ServiceRoller
+from lifecycle.operations.start_services import ServiceReader
 
 from tests.support.scaling import CLUSTER_OUTPUTS, ScalingWorld, Users
-from tests.support.world import operation
+from tests.support.world import CONTROL, DEFINITIONS, designs, operation
 
 NEWEST = "arn:orchestration-cluster:2"
 
@@ -31,18 +33,33 @@ class BrokersProbe:
 
 
 class RollingWorld(ScalingWorld):
-    """Brokers of revision 1, while revision 2 is the newest."""
+    """Brokers of revision 1, while the stack names revision 2."""
+
+    started_at = "2026-01-01T00:00:00+00:00"
 
     def __init__(self, brokers: int = 3) -> None:
         super().__init__(brokers, factor=min(3, brokers))
-        self.services = MemoryServices(tasks=self.tasks)
-        self.services.add(self.tasks.name, desired=brokers)
-        self.services.add("connectors", desired=1)
-        self.services.newest = {self.tasks.name: 2, "connectors": 2}
+        assert self.stacks.stack is not None
+        self.stacks.stack = replace(self.stacks.stack, tags=tags(CONTROL, "demo"))
         self.outputs = {
             **CLUSTER_OUTPUTS,
             "Brokers": str(brokers),
             "ReplicationFactor": str(min(3, brokers)),
+        }
+        self.services = MemoryServices(
+            tasks=self.tasks,
+            designs=designs(self.outputs),
+            now=lambda: int(self.clock.now().timestamp()),
+        )
+        self.services.add(self.tasks.name, desired=brokers)
+        self.services.add("connectors", desired=1)
+        self.revise(2)
+
+    def revise(self, number: int) -> None:
+        """Let the stack name other revisions of both task definitions."""
+        self.outputs |= {
+            "OrchestrationTaskDefinitionArn": f"arn:orchestration-cluster:{number}",
+            "ConnectorsTaskDefinitionArn": f"arn:connectors:{number}",
         }
 
     @property
@@ -54,21 +71,31 @@ class RollingWorld(ScalingWorld):
             networks=(),
         )
         return ServiceRoller(
+            reader=ServiceReader(
+                stacks=self.stacks,  # type: ignore[arg-type]
+                services=self.services,
+                definitions=DEFINITIONS,
+                control_stack=CONTROL,
+            ),
             services=self.services,
             tasks=self.tasks,
             probe=BrokersProbe(prober),
             journal=self.journal,
         )
 
-    def look(self, memory: Mapping[str, Any], number: int = 1) -> dict[str, Any]:
-        return self.roller.roll(operation(number), self.outputs, memory)
+    def look(
+        self, memory: Mapping[str, Any], number: int = 1, *, restart: bool = False
+    ) -> dict[str, Any]:
+        op = replace(operation(number), started_at=self.started_at)
+        return self.roller.roll(op, self.outputs, memory, restart=restart)
 
-    def roll(self, *, looks: int = 2000, number: int = 1) -> dict[str, Any]:
+    def roll(self, *, looks: int = 2000, number: int = 1, restart: bool = False) -> dict[str, Any]:
         """Look and wait as the state machine does, until it is done."""
         answer: dict[str, Any] = {"memory": {}}
         self.table.locks.clear()
+        self.started_at = self.clock.now().isoformat()
         for _ in range(looks):
-            answer = self.look(answer["memory"], number)
+            answer = self.look(answer["memory"], number, restart=restart)
             if answer["status"] == "ROLLED":
                 return answer
             self.pass_seconds(answer["wait"])

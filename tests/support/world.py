@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, ClassVar
 
 from lifecycle.adapters.account_memory import MemoryAccount
@@ -19,6 +22,8 @@ from lifecycle.adapters.s3_memory import MemoryArtifacts, MemoryLeases
 from lifecycle.adapters.scheduler_memory import MemorySchedules
 from lifecycle.adapters.stepfunctions_memory import MemoryExecutions
 from lifecycle.adapters.storage_memory import MemoryStorage
+from lifecycle.cluster.service_definition import NAMES, render
+from lifecycle.core.names import tags
 from lifecycle.core.operation import Operation
 from lifecycle.core.parameters import cluster_parameters
 from lifecycle.core.stack import ResourceChange
@@ -31,7 +36,7 @@ from lifecycle.operations.finish_operation import Finisher
 from lifecycle.operations.journal import Journal
 from lifecycle.operations.make_plan import Planner
 from lifecycle.operations.preflight_cluster import Preflight
-from lifecycle.operations.start_services import ServiceStarter, StartFollower
+from lifecycle.operations.start_services import ServiceReader, ServiceStarter, StartFollower
 from lifecycle.operations.tear_down import (
     ClusterStopper,
     StackDeleter,
@@ -40,22 +45,37 @@ from lifecycle.operations.tear_down import (
 )
 from lifecycle.operations.verify_cluster import Verifier
 
+ROOT = Path(__file__).parents[2]
 CONTROL = "control"
 RESOURCES = {
     "DataKey": "AWS::KMS::Key",
     "Files": "AWS::EFS::FileSystem",
     "Database": "AWS::RDS::DBCluster",
-    "BrokerService": "AWS::ECS::Service",
-    "ConnectorsService": "AWS::ECS::Service",
+    "OrchestrationTaskDefinition": "AWS::ECS::TaskDefinition",
+    "ConnectorsTaskDefinition": "AWS::ECS::TaskDefinition",
+    "EcsCluster": "AWS::ECS::Cluster",
+}
+DEFINITIONS: dict[str, Any] = {
+    name: json.loads((ROOT / "services" / f"{name}.json").read_text()) for name in NAMES
 }
 OUTPUTS = {
-    "ContractVersion": "1",
+    "ContractVersion": "2",
     "ClusterName": "demo",
     "EcsClusterName": "control-demo",
     "OrchestrationServiceName": "orchestration-cluster",
     "ConnectorsServiceName": "connectors",
-    "OrchestrationTaskFamily": "control-demo-orchestration-cluster",
-    "ConnectorsTaskFamily": "control-demo-connectors",
+    "OrchestrationTaskDefinitionArn": "arn:orchestration-cluster:1",
+    "ConnectorsTaskDefinitionArn": "arn:connectors:1",
+    "OrchestrationImage": "camunda/camunda:8.9.16",
+    "PrivateSubnetIds": "subnet-1,subnet-2,subnet-3",
+    "BrokerSecurityGroupId": "sg-brokers",
+    "ConnectorsSecurityGroupId": "sg-connectors",
+    "BrokerDiscoveryArn": "arn:discovery",
+    "ServiceConnectNamespaceArn": "arn:namespace/ns-1",
+    "ManagementListener": "false",
+    "ManagementTargetGroupArn": "arn:management",
+    "EnableExecuteCommand": "false",
+    "BrokerGraceSeconds": "900",
     "NodeIdBucketName": "node-ids",
     "Brokers": "3",
     "Connectors": "1",
@@ -103,6 +123,16 @@ class TestClock:
         self.at += timedelta(seconds=seconds)
 
 
+def designs(outputs: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
+    """Definitions of both services with these outputs, with the tags of the cluster."""
+    counts = {"orchestration-cluster": outputs["Brokers"], "connectors": outputs["Connectors"]}
+    ours = tags(CONTROL, "demo")
+    return {
+        name: render(DEFINITIONS[name], outputs, count=int(counts[name]), tags=ours)
+        for name in NAMES
+    }
+
+
 def operation(number: int = 1, cluster: str = "demo") -> Operation:
     return Operation(
         operation_id=f"{cluster}.provision.{number}",
@@ -140,10 +170,6 @@ class World:
                 for name, declared in cluster_parameters().items()
             },
             changed_by={
-                "Booting": [
-                    ResourceChange("Modify", "BrokerService", "AWS::ECS::Service", "False"),
-                    ResourceChange("Modify", "ConnectorsService", "AWS::ECS::Service", "False"),
-                ],
                 "LogRetentionDays": [
                     ResourceChange("Modify", "BrokerLogs", "AWS::Logs::LogGroup", "False")
                 ],
@@ -155,8 +181,8 @@ class World:
     )
 
     def __post_init__(self) -> None:
-        self.services.add("orchestration-cluster")
-        self.services.add("connectors")
+        self.services.designs = designs(OUTPUTS)
+        self.services.now = lambda: int(self.clock.now().timestamp())
         self.probe.answers = {"brokers": UNFORMED, "paths": PATHS}
 
     @property
@@ -169,7 +195,6 @@ class World:
     def changer(self) -> StackChanger:
         return StackChanger(
             stacks=self.stacks,
-            services=self.services,
             artifacts=self.artifacts,
             journal=self.journal,
             control_stack=CONTROL,
@@ -191,6 +216,7 @@ class World:
         return Planner(
             stacks=self.stacks,
             services=self.services,
+            definitions=DEFINITIONS,
             artifacts=self.artifacts,
             schedules=self.schedules,
             prices=self.prices,
@@ -211,13 +237,28 @@ class World:
         return Discarder(stacks=self.stacks, locks=self.table, clock=self.clock)
 
     @property
+    def reader(self) -> ServiceReader:
+        return ServiceReader(
+            stacks=self.stacks,
+            services=self.services,
+            definitions=DEFINITIONS,
+            control_stack=CONTROL,
+        )
+
+    @property
     def starter(self) -> ServiceStarter:
-        return ServiceStarter(services=self.services, leases=self.leases, journal=self.journal)
+        return ServiceStarter(
+            reader=self.reader, services=self.services, leases=self.leases, journal=self.journal
+        )
 
     @property
     def follower(self) -> StartFollower:
         return StartFollower(
-            services=self.services, targets=self.targets, probe=self.probe, journal=self.journal
+            reader=self.reader,
+            services=self.services,
+            targets=self.targets,
+            probe=self.probe,
+            journal=self.journal,
         )
 
     @property
@@ -290,36 +331,34 @@ class World:
             ("arn:grpc", "orchestration-cluster"),
             ("arn:connectors", "connectors"),
         ):
-            if self.services.services[name].running == 0:
+            if name not in self.services.services or self.services.services[name].running == 0:
                 self.targets.by_arn[arn] = []
 
     def bring_up(self) -> None:
         """Let everything that was asked for run and be healthy."""
         for name in self.services.services:
             self.services.settle(name)
-        brokers = self.services.services["orchestration-cluster"].desired
+        brokers, connectors = (one.desired for one in self.services.describe("", NAMES))
         self.targets.set_healthy("arn:rest", brokers)
         self.targets.set_healthy("arn:grpc", brokers)
-        self.targets.set_healthy("arn:connectors", self.services.services["connectors"].desired)
+        self.targets.set_healthy("arn:connectors", connectors)
         self.probe.answers["brokers"] = FORMED
 
     @property
     def desired(self) -> dict[str, int]:
-        return {name: service.desired for name, service in self.services.services.items()}
+        return {one.name: one.desired for one in self.services.describe("", NAMES)}
 
     def plan(
         self,
         op: Operation,
-        which: Any,
         requested: dict[str, str] | None = None,
-        tags: dict[str, str | None] | None = None,
+        requested_tags: dict[str, str | None] | None = None,
     ) -> Any:
         return self.changer.plan(
             op,
             stack="control-demo",
-            which=which,
             requested=requested or {},
-            requested_tags=tags or {},
+            requested_tags=requested_tags or {},
             template=b"template",
             database_ca="PEM",
             polls=0,

@@ -120,7 +120,7 @@ def test_the_count_is_set_without_a_deployment_and_keeps_the_configuration(ecs: 
             },
         },
     )
-    EcsBrokerTasks().set_count("c", "brokers", 4, minimum_healthy=75)
+    EcsBrokerTasks().set_count("c", "brokers", 4)
 
 
 def protected(names: list[str], enabled: bool = True) -> list[dict[str, Any]]:

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from lifecycle.adapters.probe_memory import MemoryProbe
+from lifecycle.cluster.service_definition import UNKNOWN
 from lifecycle.core.operation import LOCK_SECONDS
 from lifecycle.core.services import Deployment, StoppedTask
 from lifecycle.core.verification import TargetHealth
@@ -13,14 +14,15 @@ from lifecycle.errors import (
     ChangeSetRefused,
     ClusterBusy,
     LockLost,
+    PlanStale,
+    ServiceDraining,
     StackFailed,
     StackNotUsable,
     StartFailed,
 )
-from lifecycle.operations.change_stack import Pass
 from lifecycle.operations.start_services import START_SECONDS
 
-from tests.support.world import OUTPUTS, UNFORMED, World, operation
+from tests.support.world import OUTPUTS, UNFORMED, World, designs, operation
 
 
 @pytest.fixture
@@ -29,10 +31,10 @@ def world() -> World:
 
 
 def settle(world: World, number: int = 1, requested: dict[str, str] | None = None) -> None:
-    """Carry one pass of the infrastructure through."""
+    """Carry a change of the infrastructure through."""
     op = operation(number)
-    planned = world.plan(op, Pass.SETTLE, requested)
-    world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE, replace=[])
+    planned = world.plan(op, requested)
+    world.changer.execute(op, change_set=planned["changeSet"], replace=[])
     world.stacks.finish()
     world.journal.release(op)
 
@@ -74,7 +76,7 @@ class TestLock:
         world.clock.pass_seconds(LOCK_SECONDS + 1)
         world.journal.begin(operation(2))
         with pytest.raises(LockLost, match=r"demo\.provision\.2"):
-            world.plan(operation(1), Pass.SETTLE)
+            world.plan(operation(1))
         assert world.stacks.stacks == {}
 
     def test_a_lock_that_is_absent_is_taken_again_by_the_step_that_needs_it(
@@ -92,11 +94,10 @@ class TestLock:
 
 
 class TestStack:
-    def test_a_new_cluster_begins_with_counts_of_zero(self, world: World) -> None:
-        planned = world.plan(operation(), Pass.SETTLE, {"Brokers": "5"})
+    def test_a_new_cluster_gets_what_was_asked(self, world: World) -> None:
+        planned = world.plan(operation(), {"Brokers": "5"})
         change_set = world.stacks.change_sets[planned["changeSet"]]
         assert planned["creates"]
-        assert change_set.parameters["Booting"] == "true"
         assert change_set.parameters["Brokers"] == "5"
         assert change_set.parameters["ControlStack"] == "control"
         assert change_set.tags == {
@@ -105,53 +106,49 @@ class TestStack:
         }
 
     def test_the_template_is_stored_under_its_digest(self, world: World) -> None:
-        world.plan(operation(), Pass.SETTLE)
+        world.plan(operation())
         (key,) = world.artifacts.objects
         assert key.startswith("templates/")
         assert len(key) == len("templates/.yaml") + 64
 
     def test_asking_twice_gives_the_same_change_set(self, world: World) -> None:
-        first = world.plan(operation(), Pass.SETTLE)
-        assert world.plan(operation(), Pass.SETTLE)["changeSet"] == first["changeSet"]
+        first = world.plan(operation())
+        assert world.plan(operation())["changeSet"] == first["changeSet"]
 
-    def test_counts_are_handed_over_once_and_the_stack_protected(self, world: World) -> None:
+    def test_a_stack_is_protected_as_soon_as_it_is_made(self, world: World) -> None:
         settle(world)
-        planned = world.plan(operation(), Pass.HAND_OVER)
-        looked = world.changer.look_at_change_set(
-            operation(),
-            change_set=planned["changeSet"],
-            which=Pass.HAND_OVER,
-            creates=False,
-            replace=[],
-            polls=0,
-        )
-        assert looked == {"status": "READY", "changes": 2}
-        world.changer.execute(
-            operation(), change_set=planned["changeSet"], which=Pass.HAND_OVER, replace=[]
-        )
-        world.stacks.finish()
-        stack = world.stacks.stacks["control-demo"]
-        assert stack.parameters["Booting"] == "false"
-        assert stack.termination_protected
+        assert not world.stacks.stacks["control-demo"].termination_protected
+        assert world.changer.outputs("control-demo") == OUTPUTS
+        assert world.stacks.stacks["control-demo"].termination_protected
         assert "Update:Replace" in world.stacks.policies["control-demo"]
-        assert world.plan(operation(), Pass.HAND_OVER) == {"status": "UNCHANGED"}
-        world.journal.release(operation())
 
-    def test_a_living_cluster_never_boots_again(self, world: World) -> None:
-        self.test_counts_are_handed_over_once_and_the_stack_protected(world)
-        planned = world.plan(operation(2), Pass.SETTLE, {"LogRetentionDays": "90"})
+    def test_a_trial_is_not_protected(self, world: World) -> None:
+        settle(world, 1, {"Trial": "true"})
+        world.changer.outputs("control-demo")
+        assert not world.stacks.stacks["control-demo"].termination_protected
+
+    def test_only_what_is_asked_changes(self, world: World) -> None:
+        settle(world)
+        planned = world.plan(operation(2), {"LogRetentionDays": "90"})
         change_set = world.stacks.change_sets[planned["changeSet"]]
-        assert change_set.parameters["Booting"] == "false"
         assert [change.logical_id for change in change_set.changes] == ["BrokerLogs"]
 
+    def test_a_stack_that_holds_the_services_itself_is_not_taken_over(self, world: World) -> None:
+        settle(world)
+        stack = world.stacks.stacks["control-demo"]
+        world.stacks.stacks["control-demo"] = replace(
+            stack, outputs={**stack.outputs, "ContractVersion": "1"}
+        )
+        with pytest.raises(StackNotUsable, match="kept the ECS services in it"):
+            world.plan(operation(2))
+
     def test_a_change_that_would_replace_the_database_is_refused(self, world: World) -> None:
-        self.test_counts_are_handed_over_once_and_the_stack_protected(world)
-        planned = world.plan(operation(2), Pass.SETTLE, {"DatabaseName": "other"})
+        settle(world)
+        planned = world.plan(operation(2), {"DatabaseName": "other"})
         with pytest.raises(ChangeSetRefused, match="Database"):
             world.changer.look_at_change_set(
                 operation(2),
                 change_set=planned["changeSet"],
-                which=Pass.SETTLE,
                 creates=False,
                 replace=[],
                 polls=0,
@@ -159,12 +156,11 @@ class TestStack:
         assert world.stacks.stacks["control-demo"].parameters["DatabaseName"] == "camunda"
 
     def test_nothing_to_change_removes_the_change_set(self, world: World) -> None:
-        self.test_counts_are_handed_over_once_and_the_stack_protected(world)
-        planned = world.plan(operation(2), Pass.SETTLE)
+        settle(world)
+        planned = world.plan(operation(2))
         looked = world.changer.look_at_change_set(
             operation(2),
             change_set=planned["changeSet"],
-            which=Pass.SETTLE,
             creates=False,
             replace=[],
             polls=0,
@@ -174,24 +170,21 @@ class TestStack:
 
     def test_a_busy_stack_is_waited_for(self, world: World) -> None:
         op = operation()
-        planned = world.plan(op, Pass.SETTLE)
-        world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE, replace=[])
-        assert world.plan(operation(), Pass.SETTLE)["status"] == "BUSY"
+        planned = world.plan(op)
+        world.changer.execute(op, change_set=planned["changeSet"], replace=[])
+        assert world.plan(operation())["status"] == "BUSY"
 
     def test_following_tells_what_is_waited_for_and_then_that_it_is_done(
         self, world: World
     ) -> None:
         op = operation()
-        planned = world.plan(op, Pass.SETTLE)
-        token = world.changer.execute(
-            op, change_set=planned["changeSet"], which=Pass.SETTLE, replace=[]
-        )["token"]
+        planned = world.plan(op)
+        token = world.changer.execute(op, change_set=planned["changeSet"], replace=[])["token"]
 
         def follow() -> dict[str, object]:
             return world.changer.follow(
                 op,
                 stack="control-demo",
-                which=Pass.SETTLE,
                 token=token,
                 changes=5,
                 replace=[],
@@ -206,16 +199,13 @@ class TestStack:
 
     def test_a_failed_resource_is_named_and_the_next_run_continues(self, world: World) -> None:
         op = operation()
-        planned = world.plan(op, Pass.SETTLE)
-        token = world.changer.execute(
-            op, change_set=planned["changeSet"], which=Pass.SETTLE, replace=[]
-        )["token"]
+        planned = world.plan(op)
+        token = world.changer.execute(op, change_set=planned["changeSet"], replace=[])["token"]
         world.stacks.finish(failing="Database", reason="no such instance class")
         with pytest.raises(StackFailed, match=r"Database .*no such instance class"):
             world.changer.follow(
                 op,
                 stack="control-demo",
-                which=Pass.SETTLE,
                 token=token,
                 changes=5,
                 replace=[],
@@ -225,24 +215,22 @@ class TestStack:
         settle(world, 2, {"DatabaseInstanceClass": "db.r6g.large"})
         stack = world.stacks.stacks["control-demo"]
         assert stack.status == "UPDATE_COMPLETE"
-        assert stack.parameters["Booting"] == "true"
+        assert stack.parameters["DatabaseInstanceClass"] == "db.r6g.large"
 
     def test_an_executed_change_set_is_not_executed_twice(self, world: World) -> None:
         op = operation()
-        planned = world.plan(op, Pass.SETTLE)
-        world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE, replace=[])
+        planned = world.plan(op)
+        world.changer.execute(op, change_set=planned["changeSet"], replace=[])
         events = len(world.stacks.history)
-        world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE, replace=[])
+        world.changer.execute(op, change_set=planned["changeSet"], replace=[])
         assert len(world.stacks.history) == events
 
     def test_a_change_set_that_is_gone_is_not_executed(self, world: World) -> None:
         op = operation()
-        planned = world.plan(op, Pass.SETTLE)
+        planned = world.plan(op)
         world.stacks.delete_change_set(planned["changeSet"])
         with pytest.raises(ChangeSetRefused):
-            world.changer.execute(
-                op, change_set=planned["changeSet"], which=Pass.SETTLE, replace=[]
-            )
+            world.changer.execute(op, change_set=planned["changeSet"], replace=[])
 
     def test_a_stack_without_a_contract_is_no_cluster(self, world: World) -> None:
         with pytest.raises(StackFailed):
@@ -255,27 +243,120 @@ class TestStack:
             stack.name, stack.stack_id, "ROLLBACK_COMPLETE", tags=stack.tags
         )
         with pytest.raises(StackNotUsable):
-            world.plan(operation(2), Pass.SETTLE)
+            world.plan(operation(2))
 
 
 class TestStart:
-    def test_services_at_zero_are_raised_with_a_matching_minimum(self, world: World) -> None:
-        started = world.starter.start(operation(), OUTPUTS)
-        assert started["raised"] == ["orchestration-cluster", "connectors"]
-        assert world.desired == {"orchestration-cluster": 3, "connectors": 1}
-        assert world.services.minimum_healthy == {"orchestration-cluster": 66, "connectors": 0}
+    @pytest.fixture(autouse=True)
+    def stack(self, world: World) -> None:
+        """The infrastructure is done."""
+        settle(world)
 
-    def test_a_count_that_is_there_is_never_changed(self, world: World) -> None:
-        world.services.add("orchestration-cluster", desired=5)
+    def test_a_new_cluster_gets_its_brokers_at_once_and_then_its_connectors(
+        self, world: World
+    ) -> None:
         started = world.starter.start(operation(), OUTPUTS)
-        assert started["raised"] == ["connectors"]
+        assert started["raised"] == ["orchestration-cluster"]
+        assert not started["roll"]
+        brokers = world.services.services["orchestration-cluster"]
+        assert brokers.definition == designs(OUTPUTS)["orchestration-cluster"]
+        assert self.follow(world)["raised"] == ["connectors"]
+        assert world.desired == {"orchestration-cluster": 3, "connectors": 1}
+        assert self.follow(world)["raised"] == []
+
+    def test_connectors_wait_until_ecs_lists_the_names_of_the_brokers(self, world: World) -> None:
+        world.starter.start(operation(), OUTPUTS)
+        brokers = world.services.services["orchestration-cluster"]
+        (primary,) = brokers.deployments
+        world.services.services["orchestration-cluster"] = replace(
+            brokers, deployments=(replace(primary, endpoints=()),)
+        )
+        assert self.follow(world)["raised"] == []
+        assert "connectors" not in world.services.services
+
+    def test_a_name_that_is_still_being_removed_is_waited_for(self, world: World) -> None:
+        world.services.draining.add("orchestration-cluster")
+        with pytest.raises(ServiceDraining):
+            world.starter.start(operation(), OUTPUTS)
+
+    def test_a_count_that_is_there_is_never_lowered(self, world: World) -> None:
+        world.services.add("orchestration-cluster", desired=5)
+        world.leases.by_bucket["node-ids"] = 5
+        started = world.starter.start(operation(), OUTPUTS)
+        assert (started["raised"], started["roll"]) == ([], False)
         assert world.desired["orchestration-cluster"] == 5
 
-    def test_a_start_names_the_family_so_that_the_newest_revision_runs(self, world: World) -> None:
+    def test_there_is_a_task_for_each_member(self, world: World) -> None:
+        world.services.add("orchestration-cluster", desired=0)
+        world.leases.by_bucket["node-ids"] = 5
         world.starter.start(operation(), OUTPUTS)
-        assert (
-            world.services.families["orchestration-cluster"] == (OUTPUTS["OrchestrationTaskFamily"])
+        assert world.desired["orchestration-cluster"] == 5
+        brokers = world.services.services["orchestration-cluster"].definition
+        assert brokers["deploymentConfiguration"]["minimumHealthyPercent"] == 80
+
+    def test_only_the_first_broker_of_8_10_starts_before_the_schema_is_made(
+        self, world: World
+    ) -> None:
+        outputs = {**OUTPUTS, "OrchestrationImage": "camunda/camunda:8.10.0"}
+        started = world.starter.start(operation(), outputs)
+        assert started["schema"]
+        assert world.desired["orchestration-cluster"] == 1
+        world.leases.by_bucket["node-ids"] = 3
+
+        def follow() -> str:
+            return str(
+                world.follower.follow(
+                    operation(), outputs, since=started["since"], polls=0, schema=True
+                )["status"]
+            )
+
+        assert follow() == "WAITING"
+        world.services.settle("orchestration-cluster")
+        assert follow() == "SCHEMA"
+        assert "connectors" not in world.services.services
+        again = world.starter.start(operation(), outputs, schema_made=True)
+        assert (again["raised"], again["schema"], again["roll"]) == ([], False, False)
+        assert world.desired["orchestration-cluster"] == 3
+
+    def test_what_differs_in_place_is_set_and_nothing_is_replaced(self, world: World) -> None:
+        world.services.add("orchestration-cluster", desired=3)
+        world.services.add("connectors", desired=1)
+        before = world.services.services["orchestration-cluster"].deployments
+        outputs = {**OUTPUTS, "BrokerGraceSeconds": "1800", "Connectors": "4"}
+        started = world.starter.start(operation(), outputs)
+        assert not started["roll"]
+        brokers = world.services.services["orchestration-cluster"]
+        assert brokers.definition["healthCheckGracePeriodSeconds"] == 1800
+        assert brokers.deployments == before
+        assert world.desired == {"orchestration-cluster": 3, "connectors": 4}
+
+    def test_what_replaces_brokers_is_left_to_replacing_them_one_at_a_time(
+        self, world: World
+    ) -> None:
+        world.services.add("orchestration-cluster", desired=3)
+        world.services.add("connectors", desired=1)
+        before = world.services.services["orchestration-cluster"]
+        outputs = {**OUTPUTS, "OrchestrationTaskDefinitionArn": "arn:orchestration-cluster:2"}
+        assert world.starter.start(operation(), outputs)["roll"]
+        assert world.services.services["orchestration-cluster"] == before
+
+    def test_services_unlike_the_plan_are_left_alone(self, world: World) -> None:
+        planned = dict(designs(OUTPUTS))
+        planned["connectors"] = {**planned["connectors"], "taskDefinition": UNKNOWN}
+        outputs = {**OUTPUTS, "ConnectorsTaskDefinitionArn": "arn:connectors:9"}
+        world.starter.start(operation(), outputs, planned=planned)
+        outputs |= {"BrokerSecurityGroupId": "sg-other"}
+        with pytest.raises(PlanStale, match="sg-other"):
+            world.starter.start(operation(), outputs, planned=planned)
+
+    def test_a_service_that_would_have_to_be_another_one_is_refused(self, world: World) -> None:
+        world.services.add("orchestration-cluster", desired=3)
+        service = world.services.services["orchestration-cluster"]
+        world.services.services["orchestration-cluster"] = replace(
+            service, definition={**service.definition, "launchType": "EC2"}
         )
+        with pytest.raises(StartFailed, match="launchType: EC2"):
+            world.starter.start(operation(), OUTPUTS)
 
     def test_a_failed_deployment_with_nothing_running_is_started_anew(self, world: World) -> None:
         failed = Deployment("d", "PRIMARY", "FAILED", "tasks failed to start", 3)
@@ -287,19 +368,14 @@ class TestStart:
         (deployment,) = world.services.services["orchestration-cluster"].deployments
         assert deployment.rollout_state == "IN_PROGRESS"
 
-    def test_a_stopped_cluster_that_was_scaled_is_not_started_too_small(self, world: World) -> None:
-        world.leases.by_bucket["node-ids"] = 5
-        with pytest.raises(StartFailed, match="up to 5"):
-            world.starter.start(operation(), OUTPUTS)
-        assert world.desired == {"orchestration-cluster": 0, "connectors": 0}
-
-    def follow(self, world: World, since: str = "2026-01-01T00:00:00+00:00") -> dict[str, object]:
+    def follow(self, world: World, since: str = "2026-01-01T00:00:00+00:00") -> dict[str, Any]:
         return world.follower.follow(operation(), OUTPUTS, since=since, polls=1)
 
     def test_it_waits_for_tasks_then_for_the_cluster_then_for_connectors(
         self, world: World
     ) -> None:
         world.starter.start(operation(), OUTPUTS)
+        assert self.follow(world)["status"] == "WAITING"
         assert self.follow(world)["status"] == "WAITING"
         world.services.settle("orchestration-cluster")
         world.services.settle("connectors")
@@ -308,13 +384,15 @@ class TestStart:
         assert "broker 2 is not in the topology" in detail
         assert "0 of 1 answer their readiness check" in detail
         world.bring_up()
-        assert self.follow(world) == {"status": "STARTED", "topology": [{"nodeId": 0}]}
+        started = {"status": "STARTED", "topology": [{"nodeId": 0}], "raised": []}
+        assert self.follow(world) == started
 
     @pytest.mark.parametrize(("group", "name"), [("arn:rest", "REST"), ("arn:grpc", "gRPC")])
     def test_a_cluster_that_is_formed_waits_for_its_load_balancers(
         self, world: World, group: str, name: str
     ) -> None:
         world.starter.start(operation(), OUTPUTS)
+        self.follow(world)
         world.bring_up()
         initial = TargetHealth("10.0.0.2", 8080, "initial", "Elb.RegistrationInProgress")
         world.targets.by_arn[group][2] = initial
@@ -334,9 +412,9 @@ class TestStart:
                 "Essential container in task exited",
                 ("orchestration-cluster, exit code 1",),
             )
-            for n in (1, 2, 3)
+            for n in range(1, 10)
         ]
-        world.services.logs["broker-logs", "task3"] = ["java.net.UnknownHostException: database"]
+        world.services.logs["broker-logs", "task9"] = ["java.net.UnknownHostException: database"]
 
     def test_repeated_stops_end_it_with_stop_reason_and_last_log_lines(self, world: World) -> None:
         self.die(world)
@@ -346,10 +424,10 @@ class TestStart:
         assert "UnknownHostException" in caught.value.message
 
     def test_only_what_this_operation_raised_goes_back(self, world: World) -> None:
-        world.services.add("connectors", desired=2)
+        world.services.add("connectors", desired=1)
         started = world.starter.start(operation(), OUTPUTS)
         world.starter.take_back(operation(), OUTPUTS, raised=started["raised"])
-        assert world.desired == {"orchestration-cluster": 0, "connectors": 2}
+        assert world.desired == {"orchestration-cluster": 0, "connectors": 1}
 
     def test_a_start_that_takes_too_long_ends_and_says_what_it_waited_for(
         self, world: World
@@ -362,7 +440,9 @@ class TestStart:
 
 class TestVerification:
     def up(self, world: World) -> None:
+        settle(world)
         world.starter.start(operation(), OUTPUTS)
+        TestStart().follow(world)
         world.bring_up()
 
     def verify(self, world: World) -> tuple[str, dict[str, str]]:
@@ -405,8 +485,14 @@ class TestVerification:
     def test_a_cluster_without_connectors_has_no_connector_checks(self, world: World) -> None:
         self.up(world)
         world.services.set_count("control-demo", "connectors", 0)
-        _, checks = self.verify(world)
-        assert not any("connectors" in name for name in checks)
+        report = world.verifier.verify(operation(), {**OUTPUTS, "Connectors": "0"})
+        assert not any("connectors" in check["name"] for check in report["checks"])
+
+    def test_another_number_of_connectors_than_asked_is_a_failure(self, world: World) -> None:
+        self.up(world)
+        world.services.set_count("control-demo", "connectors", 0)
+        result, checks = self.verify(world)
+        assert (result, checks["connectors count"]) == ("FAIL", "FAIL")
 
 
 class TestFinish:
@@ -444,7 +530,7 @@ class TestFinish:
         assert result["error"] == "StartFailed"
         assert "Next: look at the logs." in result["cause"]
         assert "stack control-demo is in CREATE_COMPLETE" in result["cause"]
-        assert "orchestration-cluster runs 0 of 0" in result["cause"]
+        assert "there is no service orchestration-cluster" in result["cause"]
         assert "secret path" not in result["cause"]
         assert world.table.locks == {}
 

@@ -20,8 +20,10 @@ MADE = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MARK = Mark("a" * 64, MADE, "demo.plan.1")
 PLANNED = Fingerprint(
     template="1" * 64,
+    definitions="3" * 64,
     parameters={"Brokers": "3", "LogRetentionDays": "90", "DatabaseCaCertificate": "PEM"},
-    counts={"OrchestrationService": 3, "ConnectorsService": 1},
+    counts={"orchestration-cluster": 3, "connectors": 1},
+    deployments={"orchestration-cluster": "d-1"},
     stack="arn:stack/demo",
     changed_at="2025-12-31T00:00:00+00:00",
     role="arn:role",
@@ -36,8 +38,13 @@ def test_nothing_different_is_no_difference() -> None:
     ("now", "named"),
     [
         (replace(PLANNED, template="2" * 64), "the cluster template: planned with 111111111111"),
-        (replace(PLANNED, counts={**PLANNED.counts, "OrchestrationService": 4}), "planned at 3"),
-        (replace(PLANNED, counts={}), "ConnectorsService: planned at 1, now None"),
+        (replace(PLANNED, counts={**PLANNED.counts, "orchestration-cluster": 4}), "planned at 3"),
+        (replace(PLANNED, counts={}), "connectors: planned at 1, now None"),
+        (replace(PLANNED, definitions="4" * 64), "definitions of the services: planned with 3333"),
+        (
+            replace(PLANNED, deployments={"orchestration-cluster": "d-2"}),
+            "the deployment of orchestration-cluster",
+        ),
         (replace(PLANNED, changed_at="2026-01-01T13:00:00+00:00"), "2026-01-01T13:00:00"),
         (replace(PLANNED, stack="arn:stack/other"), "another one"),
         (replace(PLANNED, role="arn:other"), "arn:other"),

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from lifecycle.cluster.service_definition import UNKNOWN
 from lifecycle.core.operation import Operation
 from lifecycle.core.stack import ResourceChange
 from lifecycle.errors import (
@@ -17,7 +18,6 @@ from lifecycle.errors import (
     SecondPersonRequired,
     StackNotUsable,
 )
-from lifecycle.operations.change_stack import Pass
 from lifecycle.operations.make_plan import plan_keys
 
 from tests.support.world import World, operation
@@ -86,12 +86,12 @@ def adopt(
 def bring_to_life(world: World, number: int = 50) -> None:
     """Provision without a plan, up to running brokers."""
     op = operation(number)
-    for which in Pass:
-        planned = world.plan(op, which)
-        world.changer.execute(op, change_set=planned["changeSet"], which=which, replace=[])
-        world.stacks.finish()
-    world.services.set_count("control-demo", "orchestration-cluster", 3)
-    world.services.set_count("control-demo", "connectors", 1)
+    planned = world.plan(op)
+    world.changer.execute(op, change_set=planned["changeSet"], replace=[])
+    world.stacks.finish()
+    world.changer.outputs(STACK)
+    world.services.add("orchestration-cluster", desired=3)
+    world.services.add("connectors", desired=1)
     world.journal.release(op)
 
 
@@ -147,8 +147,8 @@ class TestMaking:
 
     def test_a_cluster_that_cloudformation_works_on_is_not_planned_for(self, world: World) -> None:
         op = operation()
-        planned = world.plan(op, Pass.SETTLE)
-        world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE, replace=[])
+        planned = world.plan(op)
+        world.changer.execute(op, change_set=planned["changeSet"], replace=[])
         with pytest.raises(ClusterBusy, match="CREATE_IN_PROGRESS"):
             make(world)
         assert world.schedules.schedules == {}
@@ -164,7 +164,6 @@ class TestMaking:
         outline = make(living, LOGS)
         parameters = living.stacks.change_sets[outline["changeSet"]].parameters
         assert (parameters["Brokers"], parameters["LogRetentionDays"]) == ("3", "90")
-        assert parameters["Booting"] == "false"
 
     def test_tags_of_the_owner_stay(self, living: World) -> None:
         stack = living.stacks.stacks[STACK]
@@ -189,33 +188,68 @@ class TestMaking:
         assert outline["counts"]["replace"] == 1
         assert "Database (AWS::RDS::DBCluster) is REPLACED" in outline["data"][0]
 
-    def test_a_service_is_not_replaced_whoever_names_it(self, living: World) -> None:
-        living.stacks.changed_by = {
-            "IamPath": [
-                ResourceChange("Modify", "OrchestrationService", "AWS::ECS::Service", "True")
-            ]
-        }
-        with pytest.raises(ChangeSetRefused, match="OrchestrationService"):
-            make(living, {"IamPath": "/camunda/x/"}, named=("OrchestrationService",))
+    @pytest.mark.parametrize(
+        ("name", "kind"),
+        [
+            ("OrchestrationTaskRole", "AWS::IAM::Role"),
+            ("BrokerSecurityGroup", "AWS::EC2::SecurityGroup"),
+            ("RestTargetGroup", "AWS::ElasticLoadBalancingV2::TargetGroup"),
+            ("BrokerDiscovery", "AWS::ServiceDiscovery::Service"),
+            ("EcsCluster", "AWS::ECS::Cluster"),
+            ("MountTarget1", "AWS::EFS::MountTarget"),
+        ],
+    )
+    def test_what_brokers_stand_on_is_not_replaced_whoever_names_it(
+        self, living: World, name: str, kind: str
+    ) -> None:
+        living.stacks.changed_by = {"IamPath": [ResourceChange("Modify", name, kind, "True")]}
+        with pytest.raises(ChangeSetRefused, match=name):
+            make(living, {"IamPath": "/camunda/x/"}, named=(name,))
 
-    def test_a_scaled_cluster_keeps_its_service_as_it_is(self, living: World) -> None:
-        living.stacks.changed_by = {
-            "EnableExecuteCommand": [
-                ResourceChange("Modify", "OrchestrationService", "AWS::ECS::Service", "False")
-            ]
-        }
-        living.services.set_count("control-demo", "orchestration-cluster", 5)
-        with pytest.raises(ChangeSetRefused, match="made for 3 brokers while 5 are wanted live"):
-            make(living, {"EnableExecuteCommand": "true"})
-        living.services.set_count("control-demo", "orchestration-cluster", 3)
-        assert make(living, {"EnableExecuteCommand": "true"}, number=2)["status"] == "READY"
-
-    def test_a_template_that_would_stop_running_tasks_is_refused(self, living: World) -> None:
-        stack = living.stacks.stacks[STACK]
-        living.stacks.stacks[STACK] = replace(
-            stack, parameters={**stack.parameters, "Booting": "true"}
+    def test_a_service_that_differs_makes_a_plan_of_an_empty_change_set(
+        self, living: World
+    ) -> None:
+        brokers = living.services.services["orchestration-cluster"]
+        living.services.services["orchestration-cluster"] = replace(
+            brokers, definition={**brokers.definition, "healthCheckGracePeriodSeconds": 60}
         )
-        with pytest.raises(ChangeSetRefused, match="set the task counts to 0 while tasks run"):
+        outline = make(living)
+        plan = json.loads(living.artifacts.objects[outline["planKey"]])
+        assert outline["status"] == "READY"
+        assert [(line["service"], line["action"]) for line in plan["services"]] == [
+            ("orchestration-cluster", "change"),
+            ("connectors", "none"),
+        ]
+        (difference,) = plan["services"][0]["differences"]
+        assert difference == {
+            "property": "healthCheckGracePeriodSeconds",
+            "effect": "IN_PLACE",
+            "from": 60,
+            "to": 900,
+            "already": True,
+        }
+        taken = adopt(living, outline["changeSet"])
+        assert (taken["status"], taken["services"]) == ("UNCHANGED", plan["rendered"])
+
+    def test_a_revision_that_cloudformation_makes_is_marked_and_its_restarts_are_counted(
+        self, living: World
+    ) -> None:
+        name = "OrchestrationTaskDefinition"
+        living.stacks.changed_by = {
+            "BrokerCpu": [ResourceChange("Modify", name, "AWS::ECS::TaskDefinition", "True")]
+        }
+        outline = make(living, {"BrokerCpu": "8192", "BrokerMemory": "16384"})
+        plan = json.loads(living.artifacts.objects[outline["planKey"]])
+        assert plan["rendered"]["orchestration-cluster"]["taskDefinition"] == UNKNOWN
+        assert plan["rendered"]["connectors"]["taskDefinition"] == "arn:connectors:1"
+        assert plan["rolls"] == {"orchestration-cluster": 3}
+
+    def test_a_service_that_would_have_to_be_another_one_is_refused(self, living: World) -> None:
+        brokers = living.services.services["orchestration-cluster"]
+        living.services.services["orchestration-cluster"] = replace(
+            brokers, definition={**brokers.definition, "launchType": "EC2"}
+        )
+        with pytest.raises(ChangeSetRefused, match="orchestration-cluster: launchType"):
             make(living, LOGS)
 
     def test_nothing_to_change_is_told_and_leaves_no_change_set(self, living: World) -> None:
@@ -270,11 +304,13 @@ class TestApplying:
     def test_exactly_the_reviewed_change_set_is_taken_up(self, living: World, by: str) -> None:
         outline = make(living, LOGS)
         named = outline["changeSet"] if by == "arn" else "plan-demo-plan-1"
+        plan = json.loads(living.artifacts.objects[outline["planKey"]])
         assert adopt(living, named) == {
             "status": "PLANNED",
             "changeSet": outline["changeSet"],
             "creates": False,
             "replace": [],
+            "services": plan["rendered"],
         }
 
     def test_a_new_cluster_too(self, world: World) -> None:
@@ -292,7 +328,7 @@ class TestApplying:
     def test_a_changed_count_is_named(self, living: World) -> None:
         outline = make(living, LOGS)
         living.services.set_count("control-demo", "orchestration-cluster", 4)
-        with pytest.raises(PlanStale, match="OrchestrationService: planned at 3, now 4"):
+        with pytest.raises(PlanStale, match="orchestration-cluster: planned at 3, now 4"):
             adopt(living, outline["changeSet"])
 
     def test_another_version_of_the_application_is_named(self, living: World) -> None:
@@ -357,7 +393,7 @@ class TestApplying:
     def test_a_report_that_was_tampered_with_is_no_plan(self, living: World) -> None:
         outline = make(living, LOGS)
         plan = json.loads(living.artifacts.objects[outline["planKey"]])
-        plan["fingerprint"]["counts"]["OrchestrationService"] = 4
+        plan["fingerprint"]["counts"]["orchestration-cluster"] = 4
         living.artifacts.objects[outline["planKey"]] = json.dumps(plan).encode()
         with pytest.raises(PlanUnknown, match="has stored no plan"):
             adopt(living, outline["changeSet"])
@@ -416,13 +452,12 @@ class TestApplying:
                 world.adopter.refuse_alone(operation())
 
     def execute(self, world: World, outline: dict[str, Any], named: list[str]) -> Any:
-        token = world.changer.execute(
-            operation(2), change_set=outline["changeSet"], which=Pass.SETTLE, replace=named
-        )["token"]
+        token = world.changer.execute(operation(2), change_set=outline["changeSet"], replace=named)[
+            "token"
+        ]
         return lambda: world.changer.follow(
             operation(2),
             stack=STACK,
-            which=Pass.SETTLE,
             token=token,
             changes=1,
             replace=named,
@@ -457,7 +492,7 @@ class TestApplying:
         living.journal.release(operation(2))
         assert living.stacks.policies[STACK] != strict
         if closer == "next operation":
-            living.plan(operation(3), Pass.SETTLE)
+            living.plan(operation(3))
         elif closer == "next plan applied":
             adopt(living, make(living, LOGS, number=3)["changeSet"], number=3)
         else:
@@ -471,7 +506,7 @@ class TestApplying:
         assert adopt(living, outline["changeSet"])["status"] == "BUSY"
         living.stacks.finish()
         living.clock.pass_seconds(2 * 24 * 3600)
-        assert adopt(living, outline["changeSet"]) == {"status": "UNCHANGED"}
+        assert adopt(living, outline["changeSet"])["status"] == "UNCHANGED"
 
     def test_applying_it_again_after_something_else_was_changed_is_refused(
         self, living: World
@@ -534,9 +569,7 @@ class TestDiscarding:
 
     def test_what_was_applied_stays(self, world: World) -> None:
         outline = make(world)
-        world.changer.execute(
-            operation(2), change_set=outline["changeSet"], which=Pass.SETTLE, replace=[]
-        )
+        world.changer.execute(operation(2), change_set=outline["changeSet"], replace=[])
         world.stacks.finish()
         world.journal.release(operation(2))
         assert self.discard(world) == {"changeSet": False, "stack": False}

@@ -13,13 +13,13 @@ from lifecycle.core.plan_text import plan_text
 from lifecycle.core.stack import ChangeSet, ResourceChange, Stack
 
 DEFAULTS = {name: str(d.get("default", "")) for name, d in cluster_parameters().items()}
-LIVING = {**DEFAULTS, "Booting": "false"}
+LIVING = DEFAULTS
 MACHINE = frozenset(name for name, d in cluster_parameters().items() if d["machine"])
 STACK = Stack("control-demo", "arn:stack", "UPDATE_COMPLETE", parameters=LIVING)
 ADDED = (
     ResourceChange("Add", "DatabaseCluster", "AWS::RDS::DBCluster"),
     ResourceChange("Add", "DatabaseInstance1", "AWS::RDS::DBInstance"),
-    ResourceChange("Add", "OrchestrationService", "AWS::ECS::Service"),
+    ResourceChange("Add", "EcsCluster", "AWS::ECS::Cluster"),
 )
 MARK = Mark("f" * 64, datetime(2026, 1, 1, 12, tzinfo=UTC), "demo.plan.1")
 PREFLIGHT: dict[str, Any] = {
@@ -35,6 +35,17 @@ def change_set(*changes: ResourceChange, status: str = "READY") -> ChangeSet:
     return ChangeSet("arn:cs", status, changes=changes, name="plan-x", stack="control-demo")
 
 
+def line(service: str, action: str, count: int, restarts: int = 0) -> dict[str, Any]:
+    return {
+        "service": service,
+        "action": action,
+        "count": {"live": 0, "after": count},
+        "restarts": restarts,
+        "order": None,
+        "differences": [],
+    }
+
+
 CREATION = Situation(
     cluster="demo",
     region="us-east-1",
@@ -43,6 +54,8 @@ CREATION = Situation(
     before={},
     after=DEFAULTS,
     counts={},
+    services=(line("orchestration-cluster", "create", 3), line("connectors", "create", 1)),
+    rendered={},
     tags=(),
     named=(),
     machine=MACHINE,
@@ -57,7 +70,8 @@ UPDATE = replace(
     change_set=change_set(LOGS),
     before=LIVING,
     after={**LIVING, "LogRetentionDays": "90"},
-    counts={"OrchestrationService": 4, "ConnectorsService": 1},
+    counts={"orchestration-cluster": 4, "connectors": 1},
+    services=(line("orchestration-cluster", "none", 4), line("connectors", "none", 1)),
 )
 
 
@@ -65,7 +79,7 @@ def plan(situation: Situation, author: str = "") -> dict[str, Any]:
     told = tell(
         situation,
         mark=MARK,
-        fingerprint=Fingerprint("1", {}, {}, "", "", "arn:role"),
+        fingerprint=Fingerprint("1", "2", {}, {}, {}, "", "", "arn:role"),
         requested={},
         preflight=PREFLIGHT,
         author=author,
@@ -92,8 +106,8 @@ def test_a_creation_tells_what_is_added_and_that_there_is_no_data_yet() -> None:
 
 
 def test_a_creation_takes_as_long_as_its_longest_chain_and_the_start() -> None:
-    # Database 8 to 17, services 1 to 3, hand-over 1 to 2, start 3 to 10.
-    assert plan(CREATION)["minutes"] == [13, 32]
+    # Database 8 to 17, start 3 to 10.
+    assert plan(CREATION)["minutes"] == [11, 27]
     assert plan(UPDATE)["minutes"] == [1, 2]
 
 
@@ -102,8 +116,12 @@ def test_a_new_revision_tells_who_is_restarted_and_how_long_that_takes() -> None
         ResourceChange("Modify", "OrchestrationTaskDefinition", "AWS::ECS::TaskDefinition", "True"),
         ResourceChange("Modify", "ConnectorsTaskDefinition", "AWS::ECS::TaskDefinition", "True"),
     )
-    told = plan(replace(UPDATE, change_set=revisions))
-    assert told["rolls"] == {"OrchestrationService": 4, "ConnectorsService": 1}
+    services = (
+        line("orchestration-cluster", "replace tasks", 4, restarts=4),
+        line("connectors", "replace tasks", 1, restarts=1),
+    )
+    told = plan(replace(UPDATE, change_set=revisions, services=services))
+    assert told["rolls"] == {"orchestration-cluster": 4, "connectors": 1}
     # Four brokers of 2 to 6 minutes, connectors 1 to 4.
     assert told["minutes"] == [9, 28]
     text = plan_text(told)
@@ -276,11 +294,20 @@ def test_tags_alone_restart_no_broker() -> None:
         "False",
         properties=("Tags",),
     )
-    service = replace(change, logical_id="OrchestrationService", resource_type="AWS::ECS::Service")
-    told = plan(replace(UPDATE, change_set=change_set(change, service)))
+    told = plan(replace(UPDATE, change_set=change_set(change)))
     assert told["rolls"] == {}
     assert told["minutes"] == [1, 2]
-    more = replace(change, properties=("ContainerDefinitions", "Tags"))
-    assert plan(replace(UPDATE, change_set=change_set(more)))["rolls"] == {
-        "OrchestrationService": 4
+
+
+def test_what_differs_of_a_service_is_told_with_what_it_does() -> None:
+    difference = {
+        "property": "healthCheckGracePeriodSeconds",
+        "effect": "IN_PLACE",
+        "from": 60,
+        "to": 900,
+        "already": True,
     }
+    changed = {**line("orchestration-cluster", "change", 4), "differences": [difference]}
+    text = plan_text(plan(replace(UPDATE, services=(changed,))))
+    assert "orchestration-cluster is changed in place; no task is replaced" in text
+    assert "healthCheckGracePeriodSeconds: 60 -> 900 (so already now" in text

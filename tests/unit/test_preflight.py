@@ -31,8 +31,9 @@ OURS = {"camunda:control-plane": "control", "camunda:cluster": "demo"}
 REQUEST: dict[str, Any] = {"cluster": "demo", "stack": "control-demo", "parameters": {}}
 
 
-def stack(status: str, *, tags: Mapping[str, str] = OURS, booting: str = "false") -> Stack:
-    return Stack("control-demo", "arn", status, tags=tags, parameters={"Booting": booting})
+def stack(status: str, *, tags: Mapping[str, str] = OURS, made: bool = True) -> Stack:
+    outputs = {"ContractVersion": "2"} if made else {}
+    return Stack("control-demo", "arn", status, tags=tags, outputs=outputs)
 
 
 def checks(
@@ -148,10 +149,10 @@ def test_no_way_out_is_well_with_endpoints_and_mirrored_images() -> None:
 def test_a_living_cluster_is_not_measured_against_what_it_already_has() -> None:
     names = set(checks(found=stack("UPDATE_COMPLETE")))
     assert names.isdisjoint({"Fargate vCPU", "Aurora clusters", "database instances"})
-    assert "Fargate vCPU" in checks(found=stack("CREATE_FAILED", booting="true"))
+    assert "Fargate vCPU" in checks(found=stack("CREATE_FAILED", made=False))
 
 
-LIVING = replace(stack("UPDATE_COMPLETE"), parameters={**DEFAULTS, "Booting": "false"})
+LIVING = replace(stack("UPDATE_COMPLETE"), parameters=DEFAULTS)
 
 
 @pytest.mark.parametrize(
@@ -193,9 +194,9 @@ def test_live_counts_that_cannot_be_read_are_a_warning() -> None:
 
 def test_the_ecs_cluster_of_a_stack_that_was_begun_is_its_own() -> None:
     facts = replace(ROOMY, ecs_cluster_exists=True)
-    begun = checks(facts, stack("CREATE_FAILED", booting="true"))
+    begun = checks(facts, stack("CREATE_FAILED", made=False))
     assert begun["ECS cluster name"].result is Result.PASS
-    review = checks(facts, stack("REVIEW_IN_PROGRESS", tags={}))
+    review = checks(facts, stack("REVIEW_IN_PROGRESS", tags={}, made=False))
     assert review["ECS cluster name"].result is Result.FAIL
 
 
@@ -267,7 +268,7 @@ def test_an_image_that_is_no_release_fails(tag: str) -> None:
 def test_a_version_goes_forward_one_minor_at_a_time(
     before: str, after: str, seen: str | None
 ) -> None:
-    present = {**DEFAULTS, "Booting": "false", "OrchestrationImage": f"camunda/camunda:{before}"}
+    present = {**DEFAULTS, "OrchestrationImage": f"camunda/camunda:{before}"}
     living = replace(stack("UPDATE_COMPLETE"), parameters=present)
     check = checks(found=living, OrchestrationImage=f"camunda/camunda:{after}")["version step"]
     assert check.result is (Result.FAIL if seen else Result.PASS)

@@ -185,7 +185,7 @@ def test_every_wrong_field_is_named_at_once_with_what_was_given_and_what_is_allo
                 "Brokers": "three",
                 "Partitons": 3,
                 "LogRetentionDays": 8,
-                "Booting": "false",
+                "ControlStack": "mine",
                 "OrchestrationImage": "camunda/camunda:8.9.0-alpha3",
             },
         }
@@ -197,7 +197,7 @@ def test_every_wrong_field_is_named_at_once_with_what_was_given_and_what_is_allo
         "parameters.Brokers",
         "parameters.Partitons",
         "parameters.LogRetentionDays",
-        "parameters.Booting",
+        "parameters.ControlStack",
         "parameters.OrchestrationImage",
     }
     assert problems["clusterName"]["given"] == "'Demo!'"
@@ -206,7 +206,7 @@ def test_every_wrong_field_is_named_at_once_with_what_was_given_and_what_is_allo
     assert "did you mean Partitions?" in problems["parameters.Partitons"]["allowed"]
     assert "from 1 to 30" in problems["parameters.Brokers"]["allowed"]
     assert "30" in problems["parameters.LogRetentionDays"]["allowed"]
-    assert "the machine sets this" in problems["parameters.Booting"]["allowed"]
+    assert "the machine sets this" in problems["parameters.ControlStack"]["allowed"]
 
 
 def test_fewer_brokers_than_copies_is_refused() -> None:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from lifecycle.cluster.service_definition import Difference, Effect
 from lifecycle.core.brokers import BrokerService, BrokerTask
 from lifecycle.core.rolling import (
     BROKER_PATIENCE,
+    LOOKS,
     RollAction,
     RollObserved,
     decide_roll,
@@ -34,7 +38,7 @@ def task(number: int, *, new: bool = False, until: int = LONG) -> BrokerTask:
 
 
 def observed(*tasks: BrokerTask, problems: tuple[str, ...] = ()) -> RollObserved:
-    """A deployment that is under way; broker n runs in task tn."""
+    """A deployment that is under way, the cluster whole until now; broker n runs in task tn."""
     return RollObserved(
         service=BrokerService(
             "brokers",
@@ -46,10 +50,11 @@ def observed(*tasks: BrokerTask, problems: tuple[str, ...] = ()) -> RollObserved
             tasks,
             revision=NEWEST,
         ),
-        newest=NEWEST,
+        differs=False,
         problems=problems,
         nodes={f"t{n}": n for n in range(3)},
         now=NOW,
+        whole=LOOKS,
     )
 
 
@@ -77,6 +82,41 @@ def test_the_next_waits_until_the_cluster_is_whole() -> None:
     assert (whole.action, whole.tasks) == (RollAction.RELEASE, ("t1",))
 
 
+def test_the_next_waits_until_the_cluster_was_whole_in_three_looks_in_a_row() -> None:
+    seen = replace(observed(task(0), task(1), task(2, new=True)), whole=0)
+    looks = []
+    for _ in range(LOOKS):
+        decision = decide_roll(seen, fresh=False)
+        looks.append(decision.action)
+        seen = replace(seen, whole=decision.whole)
+    assert looks == [RollAction.WAIT, RollAction.WAIT, RollAction.RELEASE]
+    lacking = decide_roll(
+        replace(seen, whole=LOOKS - 1, problems=("partition 1 has no leader",)), fresh=False
+    )
+    assert lacking.whole == 0
+
+
+def test_the_next_waits_until_every_running_task_is_in_the_topology() -> None:
+    seen = observed(task(0), task(1), task(2, new=True))
+    decision = decide_roll(replace(seen, nodes={"t0": 0, "t1": 1}), fresh=False)
+    assert decision.action is RollAction.WAIT
+    assert "the address of task t2 is not in the topology" in decision.reason
+
+
+def test_a_restart_replaces_every_broker_though_nothing_differs_and_only_once() -> None:
+    world = RollingWorld()
+    world.roll()
+    before = world.tasks.deployments
+    assert world.tasks.replaced == [2, 1, 0]
+    world.pass_seconds(60)
+    world.roll(number=2)
+    assert world.tasks.deployments == before, "nothing differs and nothing was asked"
+    world.roll(number=3, restart=True)
+    assert world.tasks.replaced == [2, 1, 0, 2, 1, 0]
+    assert world.tasks.deployed == 3, "one deployment for the revision, one for the restart"
+    assert world.whole
+
+
 def test_one_that_is_released_is_waited_for_and_the_others_stay_protected() -> None:
     seen = observed(task(0), task(1), task(2, until=0))
     assert decide_roll(seen, fresh=False).action is RollAction.WAIT
@@ -96,7 +136,7 @@ def test_a_revision_that_does_not_start_ends_it_and_the_others_go_on_running() -
     world.tasks.fails.add(NEWEST)
     with pytest.raises(RollingUpdateFailed, match="ECS gave up") as failed:
         world.roll()
-    assert "2 of 3 brokers still run another revision and were left alone" in str(failed.value)
+    assert "2 of 3 brokers are of an earlier deployment and were left alone" in str(failed.value)
     assert world.running == [0, 1]
     assert world.tasks.replaced == [2]
 
@@ -106,7 +146,7 @@ def test_the_next_operation_mends_what_did_not_start() -> None:
     world.tasks.fails.add(NEWEST)
     with pytest.raises(RollingUpdateFailed):
         world.roll()
-    world.services.newest[world.tasks.name] = 3
+    world.revise(3)
     world.roll(number=2)
     assert world.revisions == {"arn:orchestration-cluster:3"}
     assert world.whole
@@ -125,9 +165,9 @@ def test_the_same_revision_is_deployed_again_when_ecs_gave_it_up() -> None:
 
 def test_a_broker_that_never_becomes_whole_ends_it_with_its_name() -> None:
     world = RollingWorld()
-    memory = world.look({})["memory"]
-    memory = world.look(memory)["memory"]
-    memory = world.look(memory)["memory"]
+    memory: Mapping[str, Any] = {}
+    while world.protected in {0, 3}:
+        memory = world.look(memory)["memory"]
     world.tasks.refusal = "service brokers was unable to place a task"
     world.pass_seconds(2)
     memory = world.look(memory)["memory"]
@@ -140,6 +180,7 @@ def test_a_broker_that_never_becomes_whole_ends_it_with_its_name() -> None:
     assert world.running == [0, 1]
 
 
+OTHER_REVISION = Difference("taskDefinition", Effect.DEPLOYS, OLD, NEWEST)
 SERVICE = Service(
     "brokers",
     "ACTIVE",
@@ -152,12 +193,13 @@ SERVICE = Service(
 
 
 @pytest.mark.parametrize(
-    ("service", "rolls"),
+    ("service", "differences", "rolls"),
     [
-        (SERVICE, False),
-        (replace(SERVICE, revision=OLD), True),
-        (replace(SERVICE, revision=OLD, desired=0), False),
-        (replace(SERVICE, deployments=(Deployment("d", "PRIMARY", "FAILED", "", 3),)), True),
+        (SERVICE, (), False),
+        (SERVICE, (Difference("tags", Effect.IN_PLACE, 1, 2),), False),
+        (SERVICE, (OTHER_REVISION,), True),
+        (replace(SERVICE, desired=0), (OTHER_REVISION,), False),
+        (replace(SERVICE, deployments=(Deployment("d", "PRIMARY", "FAILED", "", 3),)), (), True),
         (
             replace(
                 SERVICE,
@@ -166,9 +208,12 @@ SERVICE = Service(
                     Deployment("o", "ACTIVE", "COMPLETED", "", 0, running=1),
                 ),
             ),
+            (),
             True,
         ),
     ],
 )
-def test_what_has_to_be_rolled(service: Service, rolls: bool) -> None:
-    assert must_roll(service, NEWEST) is rolls
+def test_what_has_to_be_rolled(
+    service: Service, differences: tuple[Difference, ...], rolls: bool
+) -> None:
+    assert must_roll(service, differences) is rolls

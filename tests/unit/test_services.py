@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from lifecycle.cluster.service_definition import minimum_healthy_percent
 from lifecycle.core.polling import LONGEST, SHORTEST, next_wait
 from lifecycle.core.services import (
     Deployment,
@@ -10,7 +11,7 @@ from lifecycle.core.services import (
     StartState,
     StoppedTask,
     decide_start,
-    minimum_healthy_percent,
+    missing,
 )
 
 COMPLETED = Deployment("d", "PRIMARY", "COMPLETED", "", 0)
@@ -54,11 +55,12 @@ def test_one_task_that_dies_is_replaced_and_only_told() -> None:
 
 
 def test_repeated_stops_end_the_wait_with_the_last_reason() -> None:
-    decision = decide_start(
-        replace(SERVICE, running=0), [stopped(2), stopped(3), stopped(1)], "no broker"
-    )
+    down = replace(SERVICE, running=0)
+    stops = [stopped(n) for n in (2, 3, 1, 5, 4, 6, 8, 7)]
+    assert decide_start(down, stops, "no broker").state is StartState.WAITING
+    decision = decide_start(down, [*stops, stopped(9)], "no broker")
     assert decision.state is StartState.FAILED
-    assert "task-3" in decision.reason
+    assert "task-9" in decision.reason
     assert "exit code 1" in decision.reason
 
 
@@ -76,6 +78,12 @@ def test_a_tripped_circuit_breaker_ends_the_wait_with_its_reason() -> None:
 
 def test_a_service_that_is_being_deleted_does_not_start() -> None:
     assert decide_start(replace(SERVICE, status="DRAINING"), [], "").state is StartState.FAILED
+
+
+def test_a_service_that_is_not_there_is_waited_for() -> None:
+    decision = decide_start(missing("brokers"), [], "")
+    assert decision.state is StartState.WAITING
+    assert decision.reason == "brokers is not created yet"
 
 
 def test_an_older_deployment_is_waited_out() -> None:

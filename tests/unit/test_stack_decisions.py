@@ -12,10 +12,8 @@ from lifecycle.core.stack import (
     StackEvent,
     decide_on,
     first_failure,
-    is_booting,
     keeps_what_worked,
     progress_of,
-    refuse_beyond_booting,
     refuse_dangerous,
     refuse_unfinished,
     stack_parameters,
@@ -24,7 +22,7 @@ from lifecycle.core.stack import (
 from lifecycle.errors import ChangeSetRefused, CreationIncomplete, StackNotUsable
 
 OURS = {"camunda:control-plane": "control", "camunda:cluster": "demo"}
-OUTPUTS = {"ContractVersion": "1"}
+OUTPUTS = {"ContractVersion": "2"}
 
 
 def stack(status: str, **changes: object) -> Stack:
@@ -107,16 +105,21 @@ def test_somebody_elses_stack_is_left_alone() -> None:
         decide_on(stack("CREATE_COMPLETE", tags={}), "control", "demo")
 
 
-def test_counts_are_withheld_until_the_stack_says_otherwise() -> None:
-    assert is_booting(None)
-    assert is_booting(stack("CREATE_FAILED"))
-    assert is_booting(stack("CREATE_COMPLETE", parameters={"Booting": "true"}))
-    assert not is_booting(stack("UPDATE_COMPLETE", parameters={"Booting": "false"}))
+def test_a_stack_of_the_former_kind_is_refused_and_an_adopted_one_is_not_taken_for_it() -> None:
+    former = stack("UPDATE_COMPLETE", outputs={"ContractVersion": "1"})
+    with pytest.raises(StackNotUsable, match="kept the ECS services in it") as caught:
+        decide_on(former, "control", "demo")
+    assert "tear it down" in caught.value.next_step
+    adopted = stack("UPDATE_COMPLETE", outputs={"ContractVersion": "1", "Adopted": "true"})
+    with pytest.raises(StackNotUsable, match="something else made"):
+        decide_on(adopted, "control", "demo")
+    present = stack("UPDATE_COMPLETE", outputs={"ContractVersion": "2"})
+    assert decide_on(present, "control", "demo").action is StackAction.UPDATE
 
 
 def test_what_a_request_does_not_name_stays_as_it_is() -> None:
     declarations: dict[str, dict[str, object]] = {
-        "Booting": {},
+        "ControlStack": {},
         "Brokers": {},
         "LogRetentionDays": {},
         "NewInThisVersion": {},
@@ -126,8 +129,8 @@ def test_what_a_request_does_not_name_stays_as_it_is() -> None:
         declarations=declarations,
         stack=living,
         requested={"LogRetentionDays": "90"},
-        by_machine={"Booting": "false"},
-    ) == {"Booting": "false", "Brokers": "3", "LogRetentionDays": "90"}
+        by_machine={"ControlStack": "control"},
+    ) == {"ControlStack": "control", "Brokers": "3", "LogRetentionDays": "90"}
 
 
 def test_a_change_set_that_was_never_executed_gives_no_present_values() -> None:
@@ -142,7 +145,7 @@ def test_a_change_set_that_was_never_executed_gives_no_present_values() -> None:
 @pytest.mark.parametrize(
     ("action", "replacement"), [("Remove", ""), ("Modify", "True"), ("Modify", "Conditional")]
 )
-def test_services_and_data_are_never_replaced_or_removed(
+def test_what_brokers_stand_on_and_data_are_never_replaced_or_removed(
     precious: str, action: str, replacement: str
 ) -> None:
     with pytest.raises(ChangeSetRefused, match=r"Thing \("):
@@ -152,23 +155,12 @@ def test_services_and_data_are_never_replaced_or_removed(
 def test_harmless_changes_pass() -> None:
     refuse_dangerous(
         [
-            ResourceChange("Modify", "Brokers", "AWS::ECS::Service", "False"),
+            ResourceChange("Modify", "Role", "AWS::IAM::Role", "False"),
             ResourceChange("Modify", "Definition", "AWS::ECS::TaskDefinition", "True"),
             ResourceChange("Add", "Bucket", "AWS::S3::Bucket"),
             ResourceChange("Remove", "Rule", "AWS::EC2::SecurityGroupIngress"),
         ]
     )
-
-
-def test_handing_the_counts_over_touches_services_only() -> None:
-    refuse_beyond_booting([ResourceChange("Modify", "Brokers", "AWS::ECS::Service", "False")])
-    for change in (
-        ResourceChange("Modify", "Brokers", "AWS::ECS::Service", "True"),
-        ResourceChange("Add", "Other", "AWS::ECS::Service"),
-        ResourceChange("Modify", "Key", "AWS::KMS::Key", "False"),
-    ):
-        with pytest.raises(ChangeSetRefused):
-            refuse_beyond_booting([change])
 
 
 def event(logical_id: str, status: str, reason: str = "") -> StackEvent:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from lifecycle.core.tags import alike, stack_tags, tag_changes
-from lifecycle.operations.change_stack import Pass
 
 from tests.support.world import World, operation
 
@@ -33,20 +32,16 @@ def test_names_that_differ_in_case_only_are_one_to_iam() -> None:
 
 def provision(world: World, number: int, tags: dict[str, str | None]) -> dict[str, str]:
     op = operation(number)
-    planned = world.plan(op, Pass.SETTLE, {}, tags)
+    planned = world.plan(op, {}, tags)
     if world.stacks.change_set(planned["changeSet"]).status == "READY":
-        world.changer.execute(op, change_set=planned["changeSet"], which=Pass.SETTLE, replace=[])
+        world.changer.execute(op, change_set=planned["changeSet"], replace=[])
         world.stacks.finish()
     world.journal.release(op)
     return dict(world.stacks.stacks["control-demo"].tags)
 
 
-def test_the_cluster_carries_them_and_keeps_them_when_the_counts_are_handed_over() -> None:
-    world = World()
-    made = provision(world, 1, {"team": "platform"})
-    assert made["team"] == "platform"
-    handed = world.plan(operation(1), Pass.HAND_OVER)["changeSet"]
-    assert world.stacks.change_sets[handed].tags == made
+def test_the_cluster_carries_them() -> None:
+    assert provision(World(), 1, {"team": "platform"})["team"] == "platform"
 
 
 def test_the_next_request_adds_changes_and_removes() -> None:

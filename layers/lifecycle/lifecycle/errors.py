@@ -207,6 +207,10 @@ class VerificationFailed(LifecycleError):
     """The cluster runs but a check of it failed."""
 
 
+class ServiceDraining(LifecycleError):
+    """ECS still removes an earlier service of that name; it can be created again in a while."""
+
+
 class ServiceMissing(LifecycleError):
     """An ECS service that the stack's outputs name does not exist."""
 

@@ -316,33 +316,28 @@ class Services(Protocol):
     """ECS services of one ECS cluster."""
 
     def describe(self, ecs_cluster: str, names: Sequence[str]) -> Sequence[Service]:
-        """Describe services, in the order asked for. Raises ``ServiceMissing``."""
+        """Describe services, in the order asked for; what is not there is ``MISSING``."""
         ...
 
-    def start(
-        self, ecs_cluster: str, name: str, *, family: str, count: int, minimum_healthy: int
-    ) -> None:
-        """Start a service with a new deployment of the family's newest revision."""
-        ...
+    def create(self, definition: Mapping[str, Any]) -> None:
+        """Create a service; one that is there already is left as it is.
 
-    def newest_revision(self, family: str) -> str:
-        """ARN of the newest active revision of a task-definition family."""
-        ...
-
-    def move(
-        self,
-        ecs_cluster: str,
-        name: str,
-        *,
-        revision: str,
-        minimum_healthy: int | None,
-        force: bool,
-    ) -> None:
-        """Let the service run another revision, its count unchanged.
-
-        ``force`` begins a deployment even of the revision that it runs. ``minimum_healthy`` is in
-        percent; None leaves it as it is.
+        Raises ``ServiceDraining`` while one of that name is being deleted.
         """
+        ...
+
+    def update(
+        self, ecs_cluster: str, name: str, properties: Mapping[str, Any], *, redeploy: bool = False
+    ) -> None:
+        """Set these properties in one call; with ``redeploy`` begin a deployment in any case."""
+        ...
+
+    def tag(self, ecs_cluster: str, name: str, tags: Mapping[str, str]) -> None:
+        """Give a service exactly these tags, beside those that AWS sets itself."""
+        ...
+
+    def delete(self, ecs_cluster: str, name: str) -> None:
+        """Delete a service that runs no task; never by force."""
         ...
 
     def set_count(self, ecs_cluster: str, name: str, count: int) -> None:
@@ -369,10 +364,8 @@ class BrokerTasks(Protocol):
         """
         ...
 
-    def set_count(
-        self, ecs_cluster: str, service: str, count: int, *, minimum_healthy: int
-    ) -> None:
-        """Set count and minimum healthy percent together, without a new deployment."""
+    def set_count(self, ecs_cluster: str, service: str, count: int) -> None:
+        """Set the count and the deployment configuration that fits it, without a deployment."""
         ...
 
     def protect(self, ecs_cluster: str, task_ids: Sequence[str], *, minutes: int) -> None:
@@ -448,6 +441,10 @@ class Database(Protocol):
 
     def check(self, login: Credentials) -> Sequence[str]:
         """Log in and name the privileges that are missing; changes nothing."""
+        ...
+
+    def schema_made(self, login: Credentials) -> bool:
+        """Log in and tell whether Camunda's schema is complete and its lock free."""
         ...
 
 
@@ -534,8 +531,8 @@ class Paths(Protocol):
 class NodeIdLeases(Protocol):
     """Leases of node ids: one object per id that a cluster has ever had at the same time."""
 
-    def count(self, bucket: str) -> int:
-        """Number of leases in a cluster's node-id bucket; 0 before its first start."""
+    def acquirable(self, bucket: str) -> int:
+        """Number of node ids that a broker may take: the members; 0 before the first start."""
         ...
 
 

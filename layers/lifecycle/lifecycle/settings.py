@@ -18,8 +18,10 @@ class MissingSettings(Exception):
 class Settings:
     """The control plane as one function sees it.
 
-    ``probe_function`` is set only where it is needed: for functions outside the VPC that ask the
-    one inside; ``event_bus`` for those that tell how an operation goes.
+    ``cluster_template`` is the file of the template of cluster stacks, ``service_definitions`` the
+    folder of the definitions of ECS services. ``probe_function`` is set only where it is needed:
+    for functions outside the VPC that ask the one inside; ``event_bus`` for those that tell how an
+    operation goes.
     """
 
     control_stack: str
@@ -28,6 +30,7 @@ class Settings:
     artifact_bucket: str
     deployment_role_arn: str
     cluster_template: str
+    service_definitions: str = "/opt/"
     probe_function: str = ""
     event_bus: str = ""
 
@@ -58,6 +61,7 @@ class Settings:
             artifact_bucket=env["ARTIFACT_BUCKET"],
             deployment_role_arn=env["DEPLOYMENT_ROLE_ARN"],
             cluster_template=env["CLUSTER_TEMPLATE"],
+            service_definitions=env.get("SERVICE_DEFINITIONS", "/opt/"),
             probe_function=env.get("PROBE_FUNCTION", ""),
             event_bus=env.get("EVENT_BUS", ""),
         )

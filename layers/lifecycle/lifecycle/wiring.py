@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lifecycle.api.app import Api
+    from lifecycle.cluster.service_definition import Definition
     from lifecycle.operations.adopt_plan import PlanAdopter
     from lifecycle.operations.announce import Announcer
     from lifecycle.operations.change_brokers import BrokerChanger
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
         TaskProtector,
     )
     from lifecycle.operations.seed_database import DatabaseSeeder
-    from lifecycle.operations.start_services import ServiceStarter, StartFollower
+    from lifecycle.operations.start_services import ServiceReader, ServiceStarter, StartFollower
     from lifecycle.operations.tear_down import (
         ClusterStopper,
         StackDeleter,
@@ -99,13 +102,11 @@ def journal() -> Journal:
 
 def stack_changer() -> StackChanger:
     """Change of the cluster's stack."""
-    from lifecycle.adapters.ecs import EcsServices
     from lifecycle.core.parameters import cluster_parameters
     from lifecycle.operations.change_stack import StackChanger
 
     return StackChanger(
         stacks=stacks(),
-        services=EcsServices(),
         artifacts=artifacts(),
         journal=journal(),
         control_stack=settings().control_stack,
@@ -149,6 +150,7 @@ def planner() -> Planner:
     return Planner(
         stacks=stacks(),
         services=EcsServices(),
+        definitions=service_definitions(),
         artifacts=artifacts(),
         # Only the function that makes plans schedules their end, and is told how.
         schedules=OneTimeSchedules(
@@ -208,13 +210,42 @@ def database_seeder() -> DatabaseSeeder:
     )
 
 
+@functools.cache
+def service_definitions() -> Mapping[str, Definition]:
+    """Definitions of the ECS services, as they were shipped with the functions."""
+    import json
+
+    from lifecycle.cluster.service_definition import NAMES
+
+    folder = Path(settings().service_definitions)
+    return {name: json.loads((folder / f"{name}.json").read_text("utf-8")) for name in NAMES}
+
+
+def service_reader() -> ServiceReader:
+    """The services of a cluster beside their definitions."""
+    from lifecycle.adapters.ecs import EcsServices
+    from lifecycle.operations.start_services import ServiceReader
+
+    return ServiceReader(
+        stacks=stacks(),
+        services=EcsServices(),
+        definitions=service_definitions(),
+        control_stack=settings().control_stack,
+    )
+
+
 def service_starter() -> ServiceStarter:
     """Start of brokers and connectors."""
     from lifecycle.adapters.ecs import EcsServices
     from lifecycle.adapters.s3 import S3NodeIdLeases
     from lifecycle.operations.start_services import ServiceStarter
 
-    return ServiceStarter(services=EcsServices(), leases=S3NodeIdLeases(), journal=journal())
+    return ServiceStarter(
+        reader=service_reader(),
+        services=EcsServices(),
+        leases=S3NodeIdLeases(),
+        journal=journal(),
+    )
 
 
 def service_roller() -> ServiceRoller:
@@ -224,7 +255,11 @@ def service_roller() -> ServiceRoller:
     from lifecycle.operations.roll_services import ServiceRoller
 
     return ServiceRoller(
-        services=EcsServices(), tasks=EcsBrokerTasks(), probe=probe(), journal=journal()
+        reader=service_reader(),
+        services=EcsServices(),
+        tasks=EcsBrokerTasks(),
+        probe=probe(),
+        journal=journal(),
     )
 
 
@@ -235,7 +270,11 @@ def start_follower() -> StartFollower:
     from lifecycle.operations.start_services import StartFollower
 
     return StartFollower(
-        services=EcsServices(), targets=ElbTargetGroups(), probe=probe(), journal=journal()
+        reader=service_reader(),
+        services=EcsServices(),
+        targets=ElbTargetGroups(),
+        probe=probe(),
+        journal=journal(),
     )
 
 

@@ -33,6 +33,12 @@ def names(configuration: Configuration) -> tuple[str, ...]:
     )
 
 
+def discovery_names(configuration: Configuration) -> tuple[str, ...]:
+    """Names under which Cloud Map knows what this configuration serves."""
+    services = configuration.get("services") or [] if enabled(configuration) else []
+    return tuple(entry.get("discoveryName", entry["portName"]) for entry in services)
+
+
 def enabled(configuration: Configuration) -> bool:
     """Whether tasks of this configuration have the proxy that knows endpoints."""
     return bool(configuration.get("enabled"))

@@ -13,7 +13,6 @@ from lifecycle.operations import (
     tear_down,
     verify_cluster,
 )
-from lifecycle.operations.change_stack import Pass
 
 
 def record(*steps: str) -> Record:
@@ -25,10 +24,8 @@ def record(*steps: str) -> Record:
 
 def test_steps_are_named_as_the_operations_name_them() -> None:
     assert STEPS["provision"] == (
-        change_stack._STEP[Pass.SETTLE],
-        change_stack._FOLLOW[Pass.SETTLE],
-        change_stack._STEP[Pass.HAND_OVER],
-        change_stack._FOLLOW[Pass.HAND_OVER],
+        change_stack._STEP,
+        change_stack._FOLLOW,
         seed_database.STEP,
         start_services.STEP,
         roll_services.STEP,
@@ -42,8 +39,8 @@ def test_steps_before_the_present_one_are_done_even_if_they_were_skipped() -> No
     first, *_, last = STEPS["provision"]
     assert progress(record(), "provision", "RUNNING")["done"] == 0
     assert progress(record(first), "provision", "RUNNING")["done"] == 0
-    assert progress(record(first, last), "provision", "RUNNING")["done"] == 7
-    assert progress(record(first, last), "provision", "SUCCEEDED")["done"] == 8
+    assert progress(record(first, last), "provision", "RUNNING")["done"] == 5
+    assert progress(record(first, last), "provision", "SUCCEEDED")["done"] == 6
 
 
 def test_going_back_does_not_undo_what_was_done() -> None:
@@ -53,9 +50,9 @@ def test_going_back_does_not_undo_what_was_done() -> None:
 
 
 def test_a_step_outside_the_plan_counts_for_nothing() -> None:
-    first = STEPS["provision"][5]
+    first = STEPS["provision"][3]
     told = progress(record(first, "Counts go back to zero"), "provision", "FAILED")
-    assert (told["done"], told["step"]) == (5, "Counts go back to zero")
+    assert (told["done"], told["step"]) == (3, "Counts go back to zero")
 
 
 def test_a_machine_without_planned_steps_tells_what_it_did() -> None:

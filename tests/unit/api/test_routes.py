@@ -384,7 +384,7 @@ class TestOperations:
         ):
             api.world.journal.step(op, step, "now")
         told = api.ask("GET", "/operations/{id}", id="demo.provision.k1").document
-        assert (told["progress"]["done"], told["progress"]["planned"]) == (4, 8)
+        assert (told["progress"]["done"], told["progress"]["planned"]) == (2, 6)
         assert told["progress"]["step"] == "Database user is seeded"
         assert told["progress"]["detail"] == "now"
         assert len(told["progress"]["timeline"]) == 3

@@ -73,6 +73,7 @@ def test_scaling_out_waits_while_capacity_is_missing() -> None:
 def test_a_start_waits_until_the_brokers_targets_are_registered() -> None:
     world = World()
     world.starter.start(operation(), OUTPUTS)
+    world.follower.follow(operation(), OUTPUTS, since="2026-01-01T00:00:00+00:00", polls=0)
     world.bring_up()
     world.targets.by_arn["arn:grpc"] = [
         TargetHealth(f"127.0.0.{n}", 26500, "initial", "Elb.RegistrationInProgress")

@@ -42,6 +42,8 @@ _BESIDE = {
     ("secretsmanager", "GetSecretValue"): {"kms:Decrypt"},
     # The topic is encrypted with a key of the control plane.
     ("sns", "Publish"): {"kms:Decrypt", "kms:GenerateDataKey"},
+    # The definition names tags.
+    ("ecs", "CreateService"): {"ecs:TagResource"},
     # The target's role.
     ("scheduler", "CreateSchedule"): {"iam:PassRole"},
     ("scheduler", "UpdateSchedule"): {"iam:PassRole"},

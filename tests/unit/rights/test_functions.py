@@ -19,6 +19,7 @@ UNSEEN = {
     ("PreflightCluster", "elasticloadbalancing:DescribeAccountLimits"): "Service Quotas asks it",
     ("PreflightCluster", "rds:DescribeAccountAttributes"): "Service Quotas asks it",
     ("ProbeHealth", "s3:ListBucket"): "without it S3 answers for a missing object: forbidden",
+    ("FollowStart", "iam:PassRole"): "CreateService with a task definition passes its roles",
     ("RollServices", "iam:PassRole"): "UpdateService with a task definition passes its roles",
     ("StartServices", "iam:PassRole"): "UpdateService with a task definition passes its roles",
 }

@@ -78,7 +78,7 @@ COUNTERPARTS: dict[str, str] = {
     "aws_security_group.allow_remote_grpc": "cluster:GrpcLoadBalancerSecurityGroup",
     "aws_security_group.efs": "cluster:FileSystemSecurityGroup",
     # connectors
-    _CON + "aws_ecs_service.connectors": "cluster:ConnectorsService",
+    _CON + "aws_ecs_service.connectors": "services:connectors",
     _CON + "aws_ecs_task_definition.connectors": "cluster:ConnectorsTaskDefinition",
     _CON + "aws_iam_policy.connectors_logs_policy": _OWN_LOG_STREAMS,
     _CON + "aws_iam_policy.ecs_exec_policy": "cluster:ConnectorsTaskRole/Policies",
@@ -93,7 +93,7 @@ COUNTERPARTS: dict[str, str] = {
     _OC + "aws_cloudwatch_log_stream.orchestration_cluster_log_stream": (
         "better: the awslogs driver makes a stream for each task; nothing writes to this one"
     ),
-    _OC + "aws_ecs_service.orchestration_cluster": "cluster:OrchestrationService",
+    _OC + "aws_ecs_service.orchestration_cluster": "services:orchestration-cluster",
     _OC + "aws_ecs_task_definition.orchestration_cluster": "cluster:OrchestrationTaskDefinition",
     _OC + "aws_efs_access_point.camunda_data": "cluster:DataAccessPoint",
     _OC + "aws_efs_file_system.efs": "cluster:FileSystem",

@@ -36,7 +36,7 @@ KEPT = {
     "StorageKey", "DatabaseKey", "SecretsKey",
     "DatabaseAdminSecret", "AdminUserSecret",
     "FileSystem", "NodeIdBucket", "NodeIdBucketPolicy", "BackupBucket", "BackupBucketPolicy",
-    "OrchestrationLogGroup", "ConnectorsLogGroup",
+    "OrchestrationLogGroup", "ConnectorsLogGroup", "ExecuteCommandLogGroup",
 }  # fmt: skip
 
 
@@ -92,8 +92,8 @@ def test_no_physical_name_where_something_may_be_left_behind_or_a_length_limit_b
 def test_explicit_names_of_the_contract() -> None:
     cluster = resolve("cluster")
     assert cluster.properties("EcsCluster")["ClusterName"] == "control-demo"
-    assert cluster.properties("OrchestrationService")["ServiceName"] == "orchestration-cluster"
-    assert cluster.properties("ConnectorsService")["ServiceName"] == "connectors"
+    assert cluster.outputs["OrchestrationServiceName"] == "orchestration-cluster"
+    assert cluster.outputs["ConnectorsServiceName"] == "connectors"
 
 
 # --- encryption ----------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ def test_aurora_instances(count: int) -> None:
 
 def test_logs_are_kept_as_long_as_asked() -> None:
     groups = resolve("cluster", LogRetentionDays="90").of_type("AWS::Logs::LogGroup")
-    assert len(groups) == 2
+    assert len(groups) == 3
     assert all(one["RetentionInDays"] == "90" for one in groups.values())
 
 

@@ -28,18 +28,22 @@ def schedule(**parameters: str) -> Any:
 @pytest.mark.parametrize(
     ("parameters", "state"),
     [
-        ({}, "DISABLED"),  # booting
-        ({"Booting": "false"}, "ENABLED"),
-        ({"Booting": "false", "HealthPaused": "true"}, "DISABLED"),
+        ({}, "ENABLED"),
         ({"HealthPaused": "true"}, "DISABLED"),
     ],
 )
-def test_checks_begin_when_there_is_something_to_check(
+def test_checks_begin_with_the_cluster_and_can_be_paused(
     parameters: dict[str, str], state: str
 ) -> None:
     assert schedule(**parameters)["State"] == state
     silent = resolve("cluster", **parameters).properties("NoChecksAlarm")["ActionsEnabled"]
     assert silent is (state == "ENABLED")
+
+
+def test_missing_checks_are_looked_for_once_the_first_are_counted() -> None:
+    cluster = resolve("cluster")
+    assert "EcsCluster" in cluster.waits_for("NoChecksAlarm")
+    assert "EcsCluster" not in cluster.waits_for("HealthCheckSchedule")
 
 
 def test_a_check_is_started_by_the_control_planes_role_and_never_lost_silently() -> None:
@@ -97,7 +101,9 @@ def test_missing_checks_are_an_alarm_and_not_a_verdict() -> None:
 
 
 def test_all_alarms_of_a_cluster_tell_people_when_they_begin_and_end() -> None:
-    alarms = resolve("cluster", Booting="false").of_type("AWS::CloudWatch::Alarm")
+    alarms = resolve(
+        "cluster",
+    ).of_type("AWS::CloudWatch::Alarm")
     assert sorted(alarms) == sorted((*OURS, *AWS_OWN))
     for name, alarm in alarms.items():
         assert alarm["AlarmActions"] == alarm["OKActions"], name
@@ -107,7 +113,7 @@ def test_all_alarms_of_a_cluster_tell_people_when_they_begin_and_end() -> None:
 
 
 def test_a_pause_pauses_the_alarms_too() -> None:
-    paused = resolve("cluster", Booting="false", HealthPaused="true")
+    paused = resolve("cluster", HealthPaused="true")
     for name, alarm in paused.of_type("AWS::CloudWatch::Alarm").items():
         assert alarm["ActionsEnabled"] is False, name
 
@@ -184,7 +190,7 @@ def test_the_check_machine_is_express_and_its_functions_end_in_time() -> None:
 @pytest.mark.parametrize("paused", ["false", "true"])
 def test_an_adopted_cluster_has_the_same_schedule_and_alarms(name: str, paused: str) -> None:
     given = {"HealthPaused": paused, "HealthTimeZone": "Europe/Berlin"}
-    ours = resolve("cluster", Booting="false", **given).properties(name)
+    ours = resolve("cluster", **given).properties(name)
     theirs = resolve("adopted-cluster", **{**REQUIRED, "ClusterName": "demo"}, **given).properties(
         name
     )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
+import botocore.session
 import pytest
-from lifecycle.core.services import minimum_healthy_percent
-from lifecycle.core.stack import HANDED_OVER_TYPES
+from botocore.validate import ParamValidator
+from lifecycle.cluster.outputs import OF_PARAMETERS, OF_RESOURCES
+from lifecycle.cluster.service_definition import NAMES, placeholders, render
 
-from tests.unit.templates.resolver import MACHINE, Resolved, resolve, strings
-
-SERVICES = ("OrchestrationService", "ConnectorsService")
+from tests.support.world import DEFINITIONS
+from tests.unit.templates.resolver import MACHINE, Resolved, resolve, strings, template
 
 
 def container(cluster: Resolved, definition: str, name: str) -> Mapping[str, Any]:
@@ -27,97 +30,143 @@ def environment(definition: Mapping[str, Any]) -> dict[str, str]:
     return {one["Name"]: one["Value"] for one in definition["Environment"]}
 
 
-# --- counts and revisions belong to the machines ------------------------------------------------
+# --- the services: definitions in the shape of the ECS API ---------------------------------------
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_no_count_but_zero_is_ever_in_the_template(service: str) -> None:
-    assert resolve("cluster").properties(service)["DesiredCount"] == 0
-    assert "DesiredCount" not in resolve("cluster", Booting="false").properties(service)
+def service(name: str, cluster: Resolved | None = None, count: int = 3) -> dict[str, Any]:
+    """A service as the machines render it from the outputs of a cluster's stack."""
+    outputs = (cluster or resolve("cluster")).outputs
+    return render(DEFINITIONS[name], outputs, count=count, tags={"camunda:cluster": "demo"})
 
 
-def test_booting_changes_the_services_and_their_checks_and_nothing_else() -> None:
-    before, after = resolve("cluster"), resolve("cluster", Booting="false")
-    changed = {name for name in before.resources if before.resources[name] != after.resources[name]}
-    assert changed == {*SERVICES, "HealthCheckSchedule", "NoChecksAlarm"}
-    assert {before.resources[name]["Type"] for name in changed} <= HANDED_OVER_TYPES
-    assert before.outputs == after.outputs
+def test_no_stack_holds_a_service() -> None:
+    assert not resolve("cluster").of_type("AWS::ECS::Service")
+
+
+@pytest.mark.parametrize("listener", ["false", "true"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_service_is_what_the_sdk_takes(name: str, listener: str) -> None:
+    rendered = service(name, resolve("cluster", ManagementListener=listener))
+    model = botocore.session.get_session().get_service_model("ecs")
+    shape = model.operation_model("CreateService").input_shape
+    report = ParamValidator().validate(rendered, shape)
+    assert not report.has_errors(), report.generate_report()
+    assert "${" not in json.dumps(rendered)
+
+
+def test_every_value_that_a_definition_needs_is_an_output_of_the_stack() -> None:
+    outputs = set(template("cluster")["Outputs"])
+    ours = {"Count", "MinimumHealthyPercent", "BreakerThreshold", "Tags"}
+    for name in NAMES:
+        needed = placeholders(DEFINITIONS[name]) - ours
+        assert needed <= outputs, name
+        assert needed <= OF_PARAMETERS | set(OF_RESOURCES) | {"PrivateSubnetIds"}, name
+
+
+def test_outputs_after_a_change_set_are_told_from_where_they_come() -> None:
+    found = template("cluster")["Outputs"]
+    for output in OF_PARAMETERS:
+        assert found[output]["Value"] == {"Ref": output}, output
+    for output, resource in OF_RESOURCES.items():
+        assert resource in json.dumps(found[output]["Value"]), output
+
+
+def test_what_only_services_need_changes_a_resource_too() -> None:
+    """CloudFormation refuses a change set that changes nothing but outputs."""
+    usual = resolve("cluster").resources["EcsCluster"]
+    for name, value in (
+        ("Connectors", "3"), ("EnableExecuteCommand", "true"), ("BrokerGraceSeconds", "1800"),
+    ):  # fmt: skip
+        assert resolve("cluster", **{name: value}).resources["EcsCluster"] != usual, name
 
 
 @pytest.mark.parametrize(
-    ("service", "definition", "family"),
+    ("definition", "family"),
     [
-        ("OrchestrationService", "OrchestrationTaskDefinition", "orchestration-cluster"),
-        ("ConnectorsService", "ConnectorsTaskDefinition", "connectors"),
+        ("OrchestrationTaskDefinition", "orchestration-cluster"),
+        ("ConnectorsTaskDefinition", "connectors"),
     ],
 )
-def test_services_name_the_family_so_that_a_new_revision_moves_nobody(
-    service: str, definition: str, family: str
-) -> None:
+def test_a_service_names_its_revision_by_its_whole_arn(definition: str, family: str) -> None:
     cluster = resolve("cluster")
     assert cluster.properties(definition)["Family"] == f"control-demo-{family}"
-    assert cluster.properties(service)["TaskDefinition"] == f"control-demo-{family}"
-    assert definition in cluster.waits_for(service)
-    other = resolve(
-        "cluster",
-        OrchestrationImage="camunda/camunda:8.9.17",
-        BrokerCpu="8192",
-        BrokerMemory="16384",
-        ConnectorsImage="camunda/connectors-bundle:8.9.8",
-    )
-    assert cluster.resources[definition] != other.resources[definition]
-    assert cluster.resources[service] == other.resources[service]
+    assert service(family, cluster)["taskDefinition"] == f"ref({definition})"
     assert cluster.resources[definition]["UpdateReplacePolicy"] == "Retain"
 
 
 @pytest.mark.parametrize("brokers", range(1, 31))
 def test_a_deployment_takes_at_most_one_broker_away(brokers: int) -> None:
-    service = resolve("cluster", Brokers=str(brokers)).properties("OrchestrationService")
-    percent = service["DeploymentConfiguration"]["MinimumHealthyPercent"]
-    assert percent == minimum_healthy_percent(brokers)
-    assert service["DeploymentConfiguration"]["MaximumPercent"] == 100
+    configuration = service("orchestration-cluster", count=brokers)["deploymentConfiguration"]
+    least = math.ceil(brokers * configuration["minimumHealthyPercent"] / 100)
+    assert least == brokers - 1
+    assert configuration["maximumPercent"] == 100
 
 
 def test_three_brokers_keep_the_percentage_of_the_reference() -> None:
-    service = resolve("cluster").properties("OrchestrationService")
-    assert service["DeploymentConfiguration"]["MinimumHealthyPercent"] == 66
+    configuration = service("orchestration-cluster")["deploymentConfiguration"]
+    assert configuration["minimumHealthyPercent"] == 66
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_what_both_services_have_in_common(service: str) -> None:
-    properties = resolve("cluster").properties(service)
-    assert properties["LaunchType"] == "FARGATE"
-    assert properties["HealthCheckGracePeriodSeconds"] == 900
-    assert properties["AvailabilityZoneRebalancing"] == "DISABLED"
-    assert properties["PropagateTags"] == "SERVICE"
-    assert properties["EnableECSManagedTags"] is True
-    breaker = properties["DeploymentConfiguration"]["DeploymentCircuitBreaker"]
-    assert breaker == {"Enable": True, "Rollback": False}
-    network = properties["NetworkConfiguration"]["AwsvpcConfiguration"]
-    assert network["AssignPublicIp"] == "DISABLED"
-    assert network["Subnets"] == ["subnet-private-1", "subnet-private-2", "subnet-private-3"]
+def test_each_broker_may_fail_more_than_once_before_ecs_gives_up() -> None:
+    breaker = service("orchestration-cluster")["deploymentConfiguration"][
+        "deploymentCircuitBreaker"
+    ]
+    assert breaker == {
+        "enable": True,
+        "rollback": False,
+        "thresholdConfiguration": {"type": "COUNT", "value": 9},
+    }
 
 
-def test_brokers_wait_for_what_their_tasks_need() -> None:
-    waited = resolve("cluster").waits_for("OrchestrationService")
+@pytest.mark.parametrize("name", NAMES)
+def test_what_both_services_have_in_common(name: str) -> None:
+    rendered = service(name)
+    assert rendered["launchType"] == "FARGATE"
+    assert rendered["availabilityZoneRebalancing"] == "DISABLED"
+    assert rendered["propagateTags"] == "SERVICE"
+    assert rendered["enableECSManagedTags"] is True
+    assert rendered["enableExecuteCommand"] is False
+    breaker = rendered["deploymentConfiguration"]["deploymentCircuitBreaker"]
+    assert (breaker["enable"], breaker["rollback"]) == (True, False)
+    network = rendered["networkConfiguration"]["awsvpcConfiguration"]
+    assert network["assignPublicIp"] == "DISABLED"
+    assert network["subnets"] == ["subnet-private-1", "subnet-private-2", "subnet-private-3"]
+    assert rendered["tags"] == [{"key": "camunda:cluster", "value": "demo"}]
+
+
+def test_each_service_has_a_grace_of_its_own() -> None:
+    assert service("connectors")["healthCheckGracePeriodSeconds"] == 300
+    assert service("orchestration-cluster")["healthCheckGracePeriodSeconds"] == 900
+    longer = resolve("cluster", BrokerGraceSeconds="3600")
+    assert service("orchestration-cluster", longer)["healthCheckGracePeriodSeconds"] == 3600
+
+
+def test_the_cluster_is_made_after_all_that_tasks_need_and_so_deleted_before() -> None:
+    """A stack deleted by hand stops at the cluster, which has services, before anything is gone."""
+    waited = resolve("cluster").waits_for("EcsCluster")
     assert waited >= {
         "MountTarget1", "MountTarget2", "MountTarget3", "OrchestrationRule", "ConnectorsRule",
         "HttpListener", "GrpcListener", "BrokersFromBrokers", "FileSystemFromBrokers",
+        "DatabaseCluster", "DatabaseInstance1", "OrchestrationTaskRole", "ConnectorsTaskRole",
+        "OrchestrationExecutionRole", "BrokerSecurityGroup", "ConnectorsSecurityGroup",
+        "RestTargetGroup", "GrpcTargetGroup", "ConnectorsTargetGroup", "BrokerDiscovery",
+        "ServiceConnectNamespace", "NodeIdBucket", "BackupBucket", "DataAccessPoint",
+        "AdminUserSecret", "ConnectorsUserSecret", "OrchestrationLogGroup", "ConnectorsLogGroup",
     }  # fmt: skip
-    assert "DatabaseInstance1" not in waited, "the slowest resource stays off the path"
 
 
-def test_listeners_made_on_request_are_waited_for_too() -> None:
-    cluster = resolve(
-        "cluster", ManagementListener="true", CertificateArn="arn:aws:acm:r:1:certificate/1"
-    )
-    waited = cluster.waits_for("OrchestrationService")
-    assert waited >= {"ManagementListenerOnRequest", "HttpsListener"}
-
-
-def test_connectors_come_after_the_names_they_call() -> None:
-    waited = resolve("cluster").waits_for("ConnectorsService")
-    assert waited >= {"OrchestrationService", "ConnectorsRule", "RestFromConnectors"}
+def test_what_may_be_switched_off_is_no_target_group() -> None:
+    """A service that still refers to it would lose it."""
+    for listener in ("false", "true"):
+        cluster = resolve("cluster", ManagementListener=listener)
+        assert "ManagementTargetGroup" in cluster.resources
+        groups = {
+            (one["containerPort"], one["targetGroupArn"])
+            for one in service("orchestration-cluster", cluster)["loadBalancers"]
+        }
+        usual = {(8080, "ref(RestTargetGroup)"), (26500, "ref(GrpcTargetGroup)")}
+        more = {(9600, "ref(ManagementTargetGroup)")} if listener == "true" else set()
+        assert groups == usual | more
 
 
 # --- discovery -----------------------------------------------------------------------------------
@@ -125,11 +174,11 @@ def test_connectors_come_after_the_names_they_call() -> None:
 
 def test_service_connect_aliases_of_the_reference() -> None:
     cluster = resolve("cluster")
-    connect = cluster.properties("OrchestrationService")["ServiceConnectConfiguration"]
+    connect = service("orchestration-cluster", cluster)["serviceConnectConfiguration"]
     aliases = {
-        (one["PortName"], one["DiscoveryName"], alias["DnsName"], alias["Port"])
-        for one in connect["Services"]
-        for alias in one["ClientAliases"]
+        (one["portName"], one["discoveryName"], alias["dnsName"], alias["port"])
+        for one in connect["services"]
+        for alias in one["clientAliases"]
     }
     assert aliases == {
         ("grpc", "orchestration-cluster-grpc", "orchestration-cluster-grpc", 26500),
@@ -138,9 +187,9 @@ def test_service_connect_aliases_of_the_reference() -> None:
     }
     named = {port["Name"]: port["ContainerPort"] for port in broker(cluster)["PortMappings"]
              if "Name" in port}  # fmt: skip
-    assert all(named[one["PortName"]] for one in connect["Services"])
-    client = cluster.properties("ConnectorsService")["ServiceConnectConfiguration"]
-    assert client == {"Enabled": True, "Namespace": connect["Namespace"]}
+    assert all(named[one["portName"]] for one in connect["services"])
+    client = service("connectors", cluster)["serviceConnectConfiguration"]
+    assert client == {"enabled": True, "namespace": connect["namespace"]}
 
 
 def test_cloud_map_answers_with_every_broker() -> None:
@@ -153,8 +202,8 @@ def test_cloud_map_answers_with_every_broker() -> None:
     name = f"{discovery['Name']}.{cluster.properties('DnsNamespace')['Name']}"
     assert name == cluster.outputs["DiscoveryName"]
     assert name == "orchestration-cluster.control-demo.service.local"
-    registries = cluster.properties("OrchestrationService")["ServiceRegistries"]
-    assert registries == [{"RegistryArn": "att(BrokerDiscovery.Arn)"}]
+    registries = service("orchestration-cluster", cluster)["serviceRegistries"]
+    assert registries == [{"registryArn": "att(BrokerDiscovery.Arn)"}]
 
 
 # --- the brokers' task ---------------------------------------------------------------------------
@@ -357,8 +406,8 @@ def test_log_patterns_keep_a_stack_trace_in_one_event() -> None:
 @pytest.mark.parametrize(("given", "expected"), [("true", "true"), ("false", "false")])
 def test_execute_command_only_on_request(given: str, expected: str) -> None:
     cluster = resolve("cluster", EnableExecuteCommand=given)
-    for service in SERVICES:
-        assert cluster.properties(service)["EnableExecuteCommand"] == expected
+    for name in NAMES:
+        assert service(name, cluster)["enableExecuteCommand"] is (given == "true")
     allowed = {text for role in cluster.of_type("AWS::IAM::Role").values()
                for text in strings(role) if text.startswith("ssmmessages:")}  # fmt: skip
     assert len(allowed) == (4 if given == "true" else 0)

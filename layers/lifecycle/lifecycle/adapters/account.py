@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.adapters.aws import client, error_code
 from lifecycle.adapters.quotas import FARGATE_VCPU, quota_value
+from lifecycle.cluster.service_definition import NAMES
 from lifecycle.core.preflight import Bucket, Facts, Live, Network, Quota, Subnet
-from lifecycle.core.teardown import SERVICES
 from lifecycle.errors import LifecycleError
 from lifecycle.observability import of_aws
 
@@ -219,11 +219,9 @@ def _class_offered(version: str, instance_class: str) -> bool:
 
 
 def _live(ecs_cluster: str) -> Live:
-    answer = client("ecs", attempts=3).describe_services(
-        cluster=ecs_cluster, services=list(SERVICES)
-    )
+    answer = client("ecs", attempts=3).describe_services(cluster=ecs_cluster, services=list(NAMES))
     wanted = {one["serviceName"]: int(one["desiredCount"]) for one in answer["services"]}
-    brokers, connectors = (wanted.get(name, 0) for name in SERVICES)
+    brokers, connectors = (wanted.get(name, 0) for name in NAMES)
     return Live(brokers, connectors)
 
 

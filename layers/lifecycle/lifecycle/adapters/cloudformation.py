@@ -208,7 +208,6 @@ class CloudFormationStacks:
                 logical_id=found["LogicalResourceId"],
                 resource_type=found["ResourceType"],
                 physical_id=found["PhysicalResourceId"],
-                changed_at=_iso(found["LastUpdatedTimestamp"]),
             )
             for page in pages
             for found in page["StackResourceSummaries"]

@@ -57,8 +57,6 @@ class MemoryStacks:
     """Logical ids that the change set of a half-made stack replaces."""
     nothing_left: bool = False
     """Whether CloudFormation finds nothing to do for a half-made stack."""
-    reached: Collection[str] = ()
-    """Logical ids that the last update had reached."""
     before: Stack | None = None
     refuses: str = ""
     body: str = ""
@@ -264,12 +262,7 @@ class MemoryStacks:
             return []
         number = len(self.deleted) + 1
         return [
-            StackResource(
-                key,
-                kind,
-                f"{key.lower()}-{number}",
-                found.changed_at if key in self.reached else "0",
-            )
+            StackResource(key, kind, f"{key.lower()}-{number}")
             for key, kind in self.resources.items()
         ]
 

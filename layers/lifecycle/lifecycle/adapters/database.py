@@ -122,6 +122,25 @@ class PostgresDatabase:
         assert row is not None  # noqa: S101 - a SELECT without FROM has one row
         return tuple(name for name, held in zip(names, row, strict=True) if not held)
 
+    def schema_made(self, login: Credentials) -> bool:
+        """Log in and tell whether Camunda's schema is complete and its lock free.
+
+        Liquibase holds ``databasechangeloglock`` while it makes the schema, in several
+        transactions; what exporters write to is among it. Source: camunda/camunda,
+        db/rdbms-schema, and Liquibase's documentation of its tracking tables.
+        """
+        with self._connection(login) as connection:
+            there = connection.execute(
+                "SELECT to_regclass('public.databasechangeloglock') IS NOT NULL"
+                " AND to_regclass('public.exporter_position') IS NOT NULL"
+            ).fetchone()
+            if there is None or not there[0]:
+                return False
+            free = connection.execute(
+                "SELECT count(*) > 0 AND NOT bool_or(locked) FROM public.databasechangeloglock"
+            ).fetchone()
+        return free is not None and bool(free[0])
+
     @contextmanager
     def _connection(self, login: Credentials) -> Iterator[psycopg.Connection]:
         connected = False

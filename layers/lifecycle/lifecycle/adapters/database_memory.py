@@ -72,6 +72,11 @@ class MemoryDatabase:
             raise DatabaseAuthenticationFailed(f"Refused the login of {login.username!r}.")
         return () if facts.schema_granted else ("USAGE on public", "CREATE on public")
 
+    def schema_made(self, login: Credentials) -> bool:
+        """Log in and tell whether Camunda's schema is complete and its lock free."""
+        self.check(login)
+        return "exporter_position" in self.tables
+
     def _answer(self) -> None:
         if not self.running:
             raise DatabaseNotReady("Connection refused.")

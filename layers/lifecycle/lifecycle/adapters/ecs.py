@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.adapters.aws import client, error_code
-from lifecycle.core.services import Deployment, Service, StoppedTask
-from lifecycle.errors import ServiceMissing
+from lifecycle.core.services import Deployment, Service, StoppedTask, missing
+from lifecycle.errors import ServiceDraining
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
@@ -25,68 +26,92 @@ class EcsServices:
         return api
 
     def describe(self, ecs_cluster: str, names: Sequence[str]) -> Sequence[Service]:
-        """Describe services, in the order asked for. Raises ``ServiceMissing``."""
+        """Describe services, in the order asked for; what is not there is ``MISSING``.
+
+        ECS describes a deleted service as INACTIVE for a while; its name is free again.
+        """
         try:
-            answer = self._api.describe_services(cluster=ecs_cluster, services=list(names))
-        except self._api.exceptions.ClusterNotFoundException as error:
-            raise ServiceMissing(f"There is no ECS cluster {ecs_cluster}.") from error
-        found = {service["serviceName"]: service for service in answer["services"]}
-        missing = [name for name in names if name not in found]
-        if missing:
-            raise ServiceMissing(f"ECS cluster {ecs_cluster} has no service {', '.join(missing)}.")
-        return [_service(found[name]) for name in names]
-
-    def start(
-        self, ecs_cluster: str, name: str, *, family: str, count: int, minimum_healthy: int
-    ) -> None:
-        """Start a service with a new deployment of the family's newest revision.
-
-        A new deployment, because Service Connect gives a task its endpoints as they were when
-        its deployment began, and because ECS's circuit breaker judges deployments only. The
-        family is named, because without it ECS keeps the revision that the service has.
-        """
-        self._api.update_service(
-            cluster=ecs_cluster,
-            service=name,
-            taskDefinition=family,
-            desiredCount=count,
-            forceNewDeployment=True,
-            deploymentConfiguration=self._configuration(ecs_cluster, name, minimum_healthy),
-        )
-
-    def _configuration(self, ecs_cluster: str, name: str, minimum_healthy: int) -> Any:
-        # UpdateService replaces the whole structure: what is not repeated goes back to a default.
-        answer = self._api.describe_services(cluster=ecs_cluster, services=[name])
-        present = dict(answer["services"][0].get("deploymentConfiguration", {}))
-        return {**present, "minimumHealthyPercent": minimum_healthy}
-
-    def newest_revision(self, family: str) -> str:
-        """ARN of the newest active revision of a family."""
-        answer = self._api.describe_task_definition(taskDefinition=family)
-        return str(answer["taskDefinition"]["taskDefinitionArn"])
-
-    def move(
-        self,
-        ecs_cluster: str,
-        name: str,
-        *,
-        revision: str,
-        minimum_healthy: int | None,
-        force: bool,
-    ) -> None:
-        """Let the service run another revision, its count unchanged.
-
-        Without ``force`` nothing happens where it runs that revision already. ``minimum_healthy``
-        is in percent; None leaves it as it is.
-        """
-        changed: Any = {"forceNewDeployment": True} if force else {}
-        if minimum_healthy is not None:
-            changed["deploymentConfiguration"] = self._configuration(
-                ecs_cluster, name, minimum_healthy
+            answer = self._api.describe_services(
+                cluster=ecs_cluster, services=list(names), include=["TAGS"]
             )
+        except self._api.exceptions.ClusterNotFoundException:
+            return [missing(name) for name in names]
+        found = {
+            service["serviceName"]: service
+            for service in answer["services"]
+            if service["status"] != "INACTIVE"
+        }
+        return [_service(found[name]) if name in found else missing(name) for name in names]
+
+    def create(self, definition: Mapping[str, Any]) -> None:
+        """Create a service. Raises ``ServiceDraining`` while one of that name is being deleted.
+
+        One that is there already is left as it is: whoever creates it reads it afterwards.
+        """
+        api = self._api
+        try:
+            api.create_service(**self._supported(definition))
+        except api.exceptions.InvalidParameterException as error:
+            message = str(error)
+            if "not idempotent" in message:
+                return
+            if "raining" in message:
+                raise ServiceDraining(
+                    f"ECS still removes an earlier service {definition['serviceName']}."
+                ) from error
+            raise
+
+    def update(
+        self, ecs_cluster: str, name: str, properties: Mapping[str, Any], *, redeploy: bool = False
+    ) -> None:
+        """Set these properties in one call and leave the others as they are.
+
+        A structure among them replaces the whole of what was there. ``redeploy`` begins a
+        deployment even where no property does: it is not idempotent, so whoever needs it looks
+        first whether it is there.
+        """
+        forced: Any = {"forceNewDeployment": True} if redeploy else {}
         self._api.update_service(
-            cluster=ecs_cluster, service=name, taskDefinition=revision, **changed
+            cluster=ecs_cluster, service=name, **self._supported(properties), **forced
         )
+
+    def tag(self, ecs_cluster: str, name: str, tags: Mapping[str, str]) -> None:
+        """Give a service exactly these tags, beside those that AWS sets itself."""
+        answer = self._api.describe_services(cluster=ecs_cluster, services=[name], include=["TAGS"])
+        (found,) = answer["services"]
+        present = {tag["key"]: tag["value"] for tag in found.get("tags", ())}
+        surplus = [key for key in present if key not in tags and not key.startswith("aws:")]
+        if surplus:
+            self._api.untag_resource(resourceArn=found["serviceArn"], tagKeys=surplus)
+        changed: Any = [
+            {"key": key, "value": value}
+            for key, value in sorted(tags.items())
+            if present.get(key) != value
+        ]
+        if changed:
+            self._api.tag_resource(resourceArn=found["serviceArn"], tags=changed)
+
+    def delete(self, ecs_cluster: str, name: str) -> None:
+        """Delete a service that runs no task; never by force."""
+        api = self._api
+        with contextlib.suppress(
+            api.exceptions.ServiceNotFoundException, api.exceptions.ClusterNotFoundException
+        ):
+            api.delete_service(cluster=ecs_cluster, service=name)
+
+    def _supported(self, properties: Mapping[str, Any]) -> Any:
+        """Leave out the circuit breaker's threshold where the SDK does not know it yet."""
+        shapes = self._api.meta.service_model
+        known = shapes.shape_for("DeploymentCircuitBreaker").members  # type: ignore[attr-defined]
+        configuration = properties.get("deploymentConfiguration")
+        if "thresholdConfiguration" in known or not configuration:
+            return dict(properties)
+        breaker = dict(configuration["deploymentCircuitBreaker"])
+        breaker.pop("thresholdConfiguration", None)
+        return {
+            **properties,
+            "deploymentConfiguration": {**configuration, "deploymentCircuitBreaker": breaker},
+        }
 
     def set_count(self, ecs_cluster: str, name: str, count: int) -> None:
         """Set the desired count without a new deployment."""
@@ -143,6 +168,8 @@ def read_deployments(found: Any) -> tuple[Deployment, ...]:
             rollout_reason=d.get("rolloutStateReason", ""),
             failed_tasks=d.get("failedTasks", 0),
             running=d.get("runningCount", 0),
+            created_at=int(d["createdAt"].timestamp()) if "createdAt" in d else 0,
+            endpoints=tuple(one["discoveryName"] for one in d.get("serviceConnectResources", ())),
         )
         for d in found.get("deployments", ())
     )
@@ -158,6 +185,46 @@ def _service(found: Any) -> Service:
         deployments=read_deployments(found),
         revision=found.get("taskDefinition", ""),
         events=tuple(event["message"] for event in found.get("events", ())[:10]),
+        definition=_definition(found),
+    )
+
+
+# Members of CreateService that DescribeServices shows under the same name.
+_DESCRIBED: Final = (
+    "serviceName",
+    "taskDefinition",
+    "availabilityZoneRebalancing",
+    "loadBalancers",
+    "serviceRegistries",
+    "desiredCount",
+    "launchType",
+    "capacityProviderStrategy",
+    "platformVersion",
+    "deploymentConfiguration",
+    "networkConfiguration",
+    "healthCheckGracePeriodSeconds",
+    "schedulingStrategy",
+    "deploymentController",
+    "enableECSManagedTags",
+    "propagateTags",
+    "enableExecuteCommand",
+)
+# Members of CreateService that no service shows, only its deployments.
+_OF_DEPLOYMENTS: Final = (
+    "serviceConnectConfiguration",
+    "volumeConfigurations",
+    "vpcLatticeConfigurations",
+)
+
+
+def _definition(found: Any) -> dict[str, Any]:
+    """Give a described service in the shape of CreateService."""
+    primary: Any = next((d for d in found.get("deployments", ()) if d["status"] == "PRIMARY"), {})
+    return (
+        {"cluster": found["clusterArn"].rsplit("/", 1)[-1]}
+        | {name: found[name] for name in _DESCRIBED if name in found}
+        | {name: primary[name] for name in _OF_DEPLOYMENTS if name in primary}
+        | {"tags": [tag for tag in found.get("tags", ()) if not tag["key"].startswith("aws:")]}
     )
 
 

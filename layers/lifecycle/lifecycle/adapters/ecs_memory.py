@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lifecycle.core.services import Deployment, Service, StoppedTask
+from lifecycle.cluster.service_definition import BROKERS, EFFECTS, Effect, configuration_for
+from lifecycle.core.services import Deployment, Service, StoppedTask, missing
 from lifecycle.core.verification import TargetHealth
-from lifecycle.errors import ServiceMissing
+from lifecycle.errors import ServiceDraining
 
 if TYPE_CHECKING:
     from lifecycle.adapters.ecs_tasks_memory import MemoryBrokerTasks
@@ -18,86 +19,119 @@ if TYPE_CHECKING:
 class MemoryServices:
     """Services by name; what a task logged and how it stopped is set by the test.
 
-    ``newest`` is the number of the newest revision by service, 1 where nothing is said. Where
-    ``tasks`` are given, they are the brokers' service.
+    ``designs`` are the definitions that ``add`` gives a service. ``draining`` holds names whose
+    former service is still being deleted. Where ``tasks`` are given, they are the brokers' service.
     """
 
     services: dict[str, Service] = field(default_factory=dict)
-    minimum_healthy: dict[str, int] = field(default_factory=dict)
-    families: dict[str, str] = field(default_factory=dict)
+    designs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     stopped: dict[str, list[StoppedTask]] = field(default_factory=dict)
     logs: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-    newest: dict[str, int] = field(default_factory=dict)
+    draining: set[str] = field(default_factory=set)
+    now: Callable[[], int] = lambda: 0
     tasks: MemoryBrokerTasks | None = None
+    deployed: int = 1
 
     def add(self, name: str, *, desired: int = 0, running: int | None = None) -> None:
-        """Add a service without a deployment in progress."""
+        """Add a service as it is designed, without a deployment in progress."""
+        definition = dict(self.designs.get(name, {"serviceName": name}))
+        if "deploymentConfiguration" in definition:
+            present = definition["deploymentConfiguration"]
+            if name == BROKERS and desired:
+                definition["deploymentConfiguration"] = configuration_for(present, desired)
         self.services[name] = Service(
             name=name,
             status="ACTIVE",
             desired=desired,
             running=desired if running is None else running,
             pending=0,
-            deployments=(Deployment("d-1", "PRIMARY", "COMPLETED", "", 0),),
-            revision=self.newest_revision(name),
-        )
-
-    def newest_revision(self, family: str) -> str:
-        """ARN of the newest revision of a family, whose name ends with the service's."""
-        name = next((one for one in self.services if family.endswith(one)), family)
-        return f"arn:{name}:{self.newest.get(name, 1)}"
-
-    def move(
-        self,
-        ecs_cluster: str,
-        name: str,
-        *,
-        revision: str,
-        minimum_healthy: int | None,
-        force: bool,
-    ) -> None:
-        """Begin a deployment, if there is anything to deploy."""
-        del ecs_cluster
-        if minimum_healthy is not None:
-            self.minimum_healthy[name] = minimum_healthy
-        if self.tasks is not None and name == self.tasks.name:
-            self.tasks.deploy(revision, minimum_healthy=minimum_healthy, force=force)
-        service = self.services[name]
-        if not force and service.revision == revision:
-            return
-        self.services[name] = replace(
-            service,
-            revision=revision,
-            deployments=(Deployment("d-3", "PRIMARY", "IN_PROGRESS", "", 0),),
+            deployments=(
+                Deployment("d-1", "PRIMARY", "COMPLETED", "", 0, endpoints=_endpoints(definition)),
+            ),
+            revision=definition.get("taskDefinition", ""),
+            definition={**definition, "desiredCount": desired},
         )
 
     def describe(self, ecs_cluster: str, names: Sequence[str]) -> Sequence[Service]:
-        """Describe services."""
-        missing = [name for name in names if name not in self.services]
-        if missing:
-            raise ServiceMissing(f"ECS cluster {ecs_cluster} has no service {', '.join(missing)}.")
-        return [self.services[name] for name in names]
-
-    def start(
-        self, ecs_cluster: str, name: str, *, family: str, count: int, minimum_healthy: int
-    ) -> None:
-        """Start a service with a new deployment."""
+        """Describe services; what is not there is missing."""
         del ecs_cluster
-        self.families[name] = family
-        self.minimum_healthy[name] = minimum_healthy
+        return [self.services.get(name, missing(name)) for name in names]
+
+    def create(self, definition: Mapping[str, Any]) -> None:
+        """Create a service; one that is there already is left as it is."""
+        name = definition["serviceName"]
+        if name in self.draining:
+            raise ServiceDraining(f"ECS still removes an earlier service {name}.")
+        if name in self.services:
+            return
+        self.add(name)
+        count = int(definition["desiredCount"])
         self.services[name] = replace(
             self.services[name],
             desired=count,
             pending=count,
-            deployments=(Deployment("d-2", "PRIMARY", "IN_PROGRESS", "", 0),),
-            revision=self.newest_revision(family),
+            revision=definition["taskDefinition"],
+            definition=dict(definition),
+            deployments=(self._deployment(definition),),
+        )
+
+    def update(
+        self, ecs_cluster: str, name: str, properties: Mapping[str, Any], *, redeploy: bool = False
+    ) -> None:
+        """Set properties; those that replace tasks begin a deployment where they differ."""
+        service = self.services[name]
+        definition = {**service.definition, **properties}
+        differing = [key for key in properties if service.definition.get(key) != definition[key]]
+        if "desiredCount" in properties:
+            self.set_count(ecs_cluster, name, int(properties["desiredCount"]))
+        service = replace(
+            self.services[name], definition=definition, revision=definition["taskDefinition"]
+        )
+        deploys = any(EFFECTS[key] is Effect.DEPLOYS for key in differing)
+        if deploys or redeploy:
+            service = replace(
+                service, pending=service.desired, deployments=(self._deployment(definition),)
+            )
+        self.services[name] = service
+        if self.tasks is not None and name == self.tasks.name:
+            percent = definition["deploymentConfiguration"]["minimumHealthyPercent"]
+            self.tasks.minimum_healthy = percent
+            if deploys or redeploy:
+                self.tasks.deploy(service.revision)
+
+    def tag(self, ecs_cluster: str, name: str, tags: Mapping[str, str]) -> None:
+        """Give a service exactly these tags."""
+        del ecs_cluster
+        listed = [{"key": key, "value": tags[key]} for key in sorted(tags)]
+        service = self.services[name]
+        self.services[name] = replace(service, definition={**service.definition, "tags": listed})
+
+    def delete(self, ecs_cluster: str, name: str) -> None:
+        """Delete a service."""
+        del ecs_cluster
+        del self.services[name]
+
+    def _deployment(self, definition: Mapping[str, Any]) -> Deployment:
+        self.deployed += 1
+        return Deployment(
+            f"d-{self.deployed}",
+            "PRIMARY",
+            "IN_PROGRESS",
+            "",
+            0,
+            created_at=self.now(),
+            endpoints=_endpoints(definition),
         )
 
     def set_count(self, ecs_cluster: str, name: str, count: int) -> None:
         """Set the desired count."""
         del ecs_cluster
-        running = min(self.services[name].running, count)
-        self.services[name] = replace(self.services[name], desired=count, running=running)
+        service = self.services[name]
+        definition = {**service.definition, "desiredCount": count}
+        running = min(service.running, count)
+        self.services[name] = replace(
+            service, desired=count, running=running, definition=definition
+        )
 
     def settle(self, name: str) -> None:
         """Let every desired task run."""
@@ -106,7 +140,11 @@ class MemoryServices:
             service,
             running=service.desired,
             pending=0,
-            deployments=(Deployment("d-2", "PRIMARY", "COMPLETED", "", 0),),
+            deployments=tuple(
+                replace(one, rollout_state="COMPLETED")
+                for one in service.deployments
+                if one.status == "PRIMARY"
+            ),
         )
 
     def stopped_tasks(self, ecs_cluster: str, name: str, since: str) -> Sequence[StoppedTask]:
@@ -117,6 +155,11 @@ class MemoryServices:
     def last_log_lines(self, log_group: str, task_id: str, limit: int) -> Sequence[str]:
         """Last lines of a task."""
         return self.logs.get((log_group, task_id), [])[-limit:]
+
+
+def _endpoints(definition: Mapping[str, Any]) -> tuple[str, ...]:
+    connect = definition.get("serviceConnectConfiguration") or {}
+    return tuple(one["discoveryName"] for one in connect.get("services", ()))
 
 
 @dataclass

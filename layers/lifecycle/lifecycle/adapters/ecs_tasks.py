@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.adapters.aws import client
 from lifecycle.adapters.ecs import read_deployments
+from lifecycle.cluster.service_definition import configuration_for
 from lifecycle.core.brokers import BrokerService, BrokerTask
 from lifecycle.errors import ScalingNotSettled, ServiceMissing
 
@@ -45,13 +46,10 @@ class EcsBrokerTasks:
             failures=self._failures(ecs_cluster, service, found, since) if since else (),
         )
 
-    def set_count(
-        self, ecs_cluster: str, service: str, count: int, *, minimum_healthy: int
-    ) -> None:
-        """Set count and minimum healthy percent together, without a new deployment."""
-        # UpdateService replaces the whole structure: what is not repeated goes back to a default.
+    def set_count(self, ecs_cluster: str, service: str, count: int) -> None:
+        """Set the count and the deployment configuration that fits it, without a deployment."""
         present = self._describe(ecs_cluster, service).get("deploymentConfiguration", {})
-        configuration: Any = {**present, "minimumHealthyPercent": minimum_healthy}
+        configuration: Any = configuration_for(present, count)
         self._api.update_service(
             cluster=ecs_cluster,
             service=service,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from lifecycle.cluster.service_definition import minimum_healthy_percent
 from lifecycle.core.brokers import BrokerService, BrokerTask
 from lifecycle.core.services import Deployment
 from lifecycle.errors import ScalingNotSettled, ServiceMissing
@@ -50,6 +51,7 @@ class MemoryBrokerTasks:
     revision: str = FIRST_REVISION
     fails: set[str] = field(default_factory=set)
     restless: bool = False
+    deployed: int = 1
 
     # The port
 
@@ -73,15 +75,13 @@ class MemoryBrokerTasks:
             revision=self.revision,
         )
 
-    def set_count(
-        self, ecs_cluster: str, service: str, count: int, *, minimum_healthy: int
-    ) -> None:
+    def set_count(self, ecs_cluster: str, service: str, count: int) -> None:
         """Set the count; tasks follow with the next ``tick``."""
         del ecs_cluster, service
         if self.restless and count != self.desired:
             primary, *older = self.deployments
             self.deployments = (replace(primary, rollout_state="IN_PROGRESS"), *older)
-        self.desired, self.minimum_healthy = count, minimum_healthy
+        self.desired, self.minimum_healthy = count, minimum_healthy_percent(count)
 
     def protect(self, ecs_cluster: str, task_ids: Sequence[str], *, minutes: int) -> None:
         """Protect tasks; ECS refuses to protect more than the service wants."""
@@ -100,15 +100,14 @@ class MemoryBrokerTasks:
             if task_id in self.tasks:
                 self._protect(task_id, 0)
 
-    def deploy(self, revision: str, *, minimum_healthy: int | None, force: bool) -> None:
-        """Begin a deployment, if there is anything to deploy; ``Services.move`` of this service."""
-        if minimum_healthy is not None:
-            self.minimum_healthy = minimum_healthy
-        if revision == self.revision and not force:
-            return
+    def deploy(self, revision: str) -> None:
+        """Begin a deployment; what ``Services.update`` does to this service."""
         self.revision = revision
         older = tuple(replace(one, status="ACTIVE") for one in self.deployments)
-        new = Deployment(f"d-{1 + len(older)}", "PRIMARY", "IN_PROGRESS", "", 0)
+        self.deployed += 1
+        new = Deployment(
+            f"d-{self.deployed}", "PRIMARY", "IN_PROGRESS", "", 0, created_at=self.now()
+        )
         self.deployments = (new, *older)
 
     # What happens by itself, and by accident

@@ -37,12 +37,19 @@ class S3Artifacts:
 class S3NodeIdLeases:
     """The ``NodeIdLeases`` port on the node-id bucket.
 
-    Camunda keeps one object ``<node id>.json`` per id, beside a marker.
+    Camunda keeps one object ``<node id>.json`` per id, beside a marker. That of a broker that was
+    removed stays, with the metadata ``acquirable`` ``false``.
     Source: camunda/camunda, zeebe/dynamic-node-id-provider, S3NodeIdRepository.
     """
 
-    def count(self, bucket: str) -> int:
-        """Number of leases in a cluster's node-id bucket."""
-        pages = client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    def acquirable(self, bucket: str) -> int:
+        """Number of node ids that a broker may take."""
+        api = client("s3")
+        pages = api.get_paginator("list_objects_v2").paginate(Bucket=bucket)
         keys = [found["Key"] for page in pages for found in page.get("Contents", ())]
-        return sum(1 for key in keys if re.fullmatch(r"[0-9]+\.json", key))
+        heads = (
+            api.head_object(Bucket=bucket, Key=key)
+            for key in keys
+            if re.fullmatch(r"[0-9]+\.json", key)
+        )
+        return sum(head["Metadata"].get("acquirable", "true") != "false" for head in heads)

@@ -27,10 +27,10 @@ class MemoryArtifacts:
 
 @dataclass
 class MemoryLeases:
-    """Number of leases by bucket."""
+    """Number of node ids that may be taken, by bucket."""
 
     by_bucket: dict[str, int] = field(default_factory=dict)
 
-    def count(self, bucket: str) -> int:
-        """Number of leases in a bucket."""
+    def acquirable(self, bucket: str) -> int:
+        """Number of node ids that a broker may take."""
         return self.by_bucket.get(bucket, 0)

@@ -11,7 +11,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from lifecycle.core.services import minimum_healthy_percent
+from lifecycle.cluster.service_definition import minimum_healthy_percent
 from lifecycle.core.verification import Check, Result
 
 if TYPE_CHECKING:

@@ -22,14 +22,18 @@ _OPAQUE: Final = frozenset({"DatabaseCaCertificate"})
 class Fingerprint:
     """What a plan rests on. Its change set is worth nothing once one of these is different.
 
-    ``template`` is the SHA-256 of the cluster template; ``parameters`` those of the change set;
-    ``counts`` the live desired counts by service; ``stack`` the stack's id and ``changed_at`` its
-    last update, both empty while no stack was ever made; ``role`` the deployment role's ARN.
+    ``template`` is the SHA-256 of the cluster template, ``definitions`` that of the definitions of
+    the services; ``parameters`` are those of the change set; ``counts`` the live desired counts and
+    ``deployments`` the ids of the PRIMARY deployments, by service; ``stack`` the stack's id and
+    ``changed_at`` its last update, both empty while no stack was ever made; ``role`` the deployment
+    role's ARN.
     """
 
     template: str
+    definitions: str
     parameters: Mapping[str, str]
     counts: Mapping[str, int]
+    deployments: Mapping[str, str]
     stack: str
     changed_at: str
     role: str
@@ -60,6 +64,11 @@ def differences(planned: Fingerprint, now: Fingerprint) -> list[str]:
             f"the cluster template: planned with {planned.template[:12]}, this version of the "
             f"application has {now.template[:12]}"
         )
+    if planned.definitions != now.definitions:
+        found.append(
+            f"the definitions of the services: planned with {planned.definitions[:12]}, this "
+            f"version of the application has {now.definitions[:12]}"
+        )
     for name in sorted({*planned.parameters, *now.parameters}):
         before, after = planned.parameters.get(name), now.parameters.get(name)
         if before == after:
@@ -72,6 +81,11 @@ def differences(planned: Fingerprint, now: Fingerprint) -> list[str]:
         wanted, live = planned.counts.get(name), now.counts.get(name)
         if wanted != live:
             found.append(f"the tasks of {name}: planned at {wanted}, now {live}")
+    found += [
+        f"the deployment of {name}: somebody began another one since"
+        for name in sorted({*planned.deployments, *now.deployments})
+        if planned.deployments.get(name) != now.deployments.get(name)
+    ]
     if planned.role != now.role:
         found.append(f"the deployment role: planned {planned.role}, now {now.role}")
     return found

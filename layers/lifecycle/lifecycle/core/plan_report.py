@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.cluster.service_definition import BROKERS, CONNECTORS
 from lifecycle.core.prices import NOT_INCLUDED, Cost, Size, monthly_cost
-from lifecycle.core.stack import DATA_TYPES, RUNNING_TYPES, is_booting
+from lifecycle.core.stack import DATA_TYPES, RUNNING_TYPES, is_half_made
 
 if TYPE_CHECKING:
     from lifecycle.core.plan import Fingerprint, Mark
@@ -22,17 +23,11 @@ _CHAINS: Final[Sequence[Mapping[str, tuple[int, int]]]] = (
     {"AWS::ElasticLoadBalancingV2::LoadBalancer": (2, 5)},
     {"AWS::ServiceDiscovery::PrivateDnsNamespace": (1, 2)},
 )
-_SERVICES: Final = (1, 3)
-_HAND_OVER: Final = (1, 2)
 _START: Final = (3, 10)
-# Typical minutes until one broker, or the connectors, run another revision and all is whole.
+# Typical minutes until one broker, or the connectors, are replaced and all is whole.
 _ROLL: Final[Mapping[str, tuple[int, int]]] = {
-    "OrchestrationService": (2, 6),
-    "ConnectorsService": (1, 4),
-}
-_ROLLED_BY: Final[Mapping[str, str]] = {
-    "OrchestrationTaskDefinition": "OrchestrationService",
-    "ConnectorsTaskDefinition": "ConnectorsService",
+    BROKERS: (2, 6),
+    CONNECTORS: (1, 4),
 }
 _KEPT: Final[Mapping[str, str]] = {
     "Retain": "the present one is kept, and paid for until you delete it",
@@ -48,7 +43,8 @@ class Situation:
 
     ``before`` and ``after`` are all parameters of the cluster, with the template's defaults, before
     and after the change; ``before`` is empty when there is no cluster. ``counts`` are the live
-    desired counts, ``tags`` what changes of the stack's tags, ``named`` the data that the plan may
+    desired counts, ``services`` the lines of ``service_plan`` and ``rendered`` the definitions that
+    they come from, ``tags`` what changes of the stack's tags, ``named`` the data that the plan may
     replace, ``machine`` the parameters that only machines set, ``prices`` a price list, or None
     for the one that is shipped.
     """
@@ -60,6 +56,8 @@ class Situation:
     before: Mapping[str, str]
     after: Mapping[str, str]
     counts: Mapping[str, int]
+    services: Sequence[Mapping[str, Any]]
+    rendered: Mapping[str, Any]
     tags: Sequence[Mapping[str, str | None]]
     named: Sequence[str]
     machine: frozenset[str]
@@ -78,10 +76,9 @@ def tell(
 ) -> dict[str, Any]:
     """Give the plan as JSON. ``status`` is ``READY``, ``UNCHANGED`` or ``REFUSED``."""
     change_set = situation.change_set
-    kind = _kind(situation.stack)
-    status = (
-        "REFUSED" if situation.refusal else "UNCHANGED" if change_set.status == "EMPTY" else "READY"
-    )
+    kind = _kind(situation)
+    nothing = change_set.status == "EMPTY" and not _touched(situation)
+    status = "REFUSED" if situation.refusal else "UNCHANGED" if nothing else "READY"
     changes = [_change(change) for change in change_set.changes]
     parameters = _parameter_changes(situation)
     return {
@@ -102,6 +99,8 @@ def tell(
         "parameters": parameters,
         "tags": list(situation.tags),
         "data": _data(change_set.changes),
+        "services": list(situation.services),
+        "rendered": dict(situation.rendered),
         "rolls": _rolls(situation),
         "minutes": list(_minutes(situation)),
         "cost": _costs(situation),
@@ -132,10 +131,16 @@ def summary(plan: Mapping[str, Any], *, key: str, text_key: str) -> dict[str, An
     }
 
 
-def _kind(stack: Stack | None) -> str:
+def _kind(situation: Situation) -> str:
+    stack = situation.stack
     if stack is None or stack.status == "REVIEW_IN_PROGRESS":
         return "create"
-    return "continue" if is_booting(stack) else "update"
+    return "continue" if is_half_made(stack) or BROKERS not in situation.counts else "update"
+
+
+def _touched(situation: Situation) -> list[Mapping[str, Any]]:
+    """Services that become others, by what the plan shows of them."""
+    return [line for line in situation.services if line["action"] != "none"]
 
 
 def _change(change: ResourceChange) -> dict[str, Any]:
@@ -187,13 +192,8 @@ def _parameter_changes(situation: Situation) -> list[dict[str, str | None]]:
 
 
 def _rolls(situation: Situation) -> dict[str, int]:
-    """How many running tasks of which service have to be replaced for a new revision."""
-    services = [_ROLLED_BY.get(change.logical_id) for change in _works(situation)]
-    return {
-        service: situation.counts[service]
-        for service in services
-        if service is not None and situation.counts.get(service)
-    }
+    """How many running tasks of which service have to be replaced."""
+    return {line["service"]: line["restarts"] for line in situation.services if line["restarts"]}
 
 
 def _works(situation: Situation) -> list[ResourceChange]:
@@ -206,7 +206,7 @@ def _works(situation: Situation) -> list[ResourceChange]:
 
 def _minutes(situation: Situation) -> tuple[int, int]:
     """Typical least and most minutes of applying it."""
-    changes, stack = situation.change_set.changes, situation.stack
+    changes = situation.change_set.changes
     touched = {change.resource_type for change in _works(situation)}
     chains = [
         tuple(sum(spans[n] for kind, spans in chain.items() if kind in touched) for n in (0, 1))
@@ -214,14 +214,12 @@ def _minutes(situation: Situation) -> tuple[int, int]:
     ]
     least, most = max(c[0] for c in chains), max(c[1] for c in chains)
     parts = [(least, most)]
-    if "AWS::ECS::Service" in touched:
-        parts.append(_SERVICES)
-    if is_booting(stack):
-        parts += [_HAND_OVER, _START]
+    if any(line["action"] in {"create", "start"} for line in situation.services):
+        parts.append(_START)
     for service, tasks in _rolls(situation).items():
-        one = tasks if service == "OrchestrationService" else 1
+        one = tasks if service == BROKERS else 1
         parts.append((one * _ROLL[service][0], one * _ROLL[service][1]))
-    if not changes:
+    if not changes and not _touched(situation):
         return (0, 1)
     return max(1, sum(p[0] for p in parts)), max(2, sum(p[1] for p in parts))
 
@@ -235,8 +233,8 @@ def _costs(situation: Situation) -> dict[str, Any]:
 
         size = Size.of(
             parameters,
-            brokers=tasks("OrchestrationService", "Brokers"),
-            connectors=tasks("ConnectorsService", "Connectors"),
+            brokers=tasks(BROKERS, "Brokers"),
+            connectors=int(parameters["Connectors"]),
         )
         return monthly_cost(size, situation.region, situation.prices)
 

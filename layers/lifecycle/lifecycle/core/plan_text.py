@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any, Final
 
+from lifecycle.cluster.service_definition import BROKERS, CONNECTORS, shown
+
 _WIDTH: Final = 96
 _KIND: Final[Mapping[str, str]] = {
     "create": "makes a new cluster",
@@ -37,7 +39,8 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         lines += [*_wrapped("REFUSED: " + plan["refusal"]), ""]
     if plan["status"] == "UNCHANGED":
         lines += ["Nothing would change.", ""]
-    lines += [*_data(plan), *_rolls(plan), *_parameters(plan), *_tags(plan), *_changes(plan)]
+    lines += [*_data(plan), *_services(plan), *_rolls(plan), *_parameters(plan), *_tags(plan)]
+    lines += _changes(plan)
     lines += _checks(plan)
     least, most = plan["minutes"]
     lines += [f"Expected to take {least} to {most} minutes.", ""]
@@ -75,9 +78,9 @@ def _data(plan: Mapping[str, Any]) -> list[str]:
 
 def _rolls(plan: Mapping[str, Any]) -> list[str]:
     told = {
-        "OrchestrationService": "brokers are replaced one at a time, the highest id first; the "
-        "next goes only when every partition has its leader and all replicas again",
-        "ConnectorsService": "connectors tasks are replaced, after the brokers",
+        BROKERS: "brokers are replaced one at a time, the highest id first; the next goes only "
+        "when every partition has its leader and all replicas again",
+        CONNECTORS: "connectors tasks are replaced, after the brokers",
     }
     lines = [
         line
@@ -85,6 +88,30 @@ def _rolls(plan: Mapping[str, Any]) -> list[str]:
         for line in _wrapped(f"{tasks} {told[service]}.", "  ")
     ]
     return ["Restarts:", *lines, ""] if lines else []
+
+
+_ACTIONS: Final[Mapping[str, str]] = {
+    "create": "is created",
+    "start": "is started from zero",
+    "replace tasks": "gets a deployment",
+    "change": "is changed in place; no task is replaced",
+    "refused": "would have to be another service",
+}
+
+
+def _services(plan: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for line in plan["services"]:
+        if line["action"] == "none":
+            continue
+        count = line["count"]
+        tasks = f", {count['after']} tasks" if line["action"] in {"create", "start"} else ""
+        lines += _wrapped(f"{line['service']} {_ACTIONS[line['action']]}{tasks}", "  ")
+        for one in line["differences"]:
+            now = " (so already now: by hand, or since an earlier operation)"
+            text = f"{one['property']}: {shown(one['from'])} -> {shown(one['to'])}"
+            lines += _wrapped(text + (now if one["already"] else ""), "    ")
+    return ["Services:", *lines, ""] if lines else []
 
 
 def _parameters(plan: Mapping[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lifecycle.core.freeze import frozen_because
-from lifecycle.core.stack import Stack, StackAction, decide_on, is_booting, present_parameters
+from lifecycle.core.stack import Stack, StackAction, decide_on, present_parameters
 from lifecycle.core.verification import Check, Result
 from lifecycle.errors import LifecycleError, PreflightFailed
 
@@ -124,7 +124,7 @@ class Need:
     def of(cls, stack: str, found: Stack | None, parameters: Mapping[str, str]) -> Need:
         """Take the need from the full set of parameters that the cluster will have."""
         brokers, connectors = int(parameters["Brokers"]), int(parameters["Connectors"])
-        creates = is_booting(found)
+        creates = found is None or not found.outputs
         present = {} if creates else present_parameters(found)
 
         def more(name: str) -> int:

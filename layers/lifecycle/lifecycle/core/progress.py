@@ -16,11 +16,9 @@ STEPS: Final[Mapping[str, tuple[str, ...]]] = {
     "provision": (
         "Change set for the infrastructure",
         "CloudFormation builds the infrastructure",
-        "Change set that hands the task counts over",
-        "CloudFormation hands the task counts over",
         "Database user is seeded",
         "Brokers and connectors start",
-        "Brokers move to the new revision",
+        "Brokers are replaced",
         "Verification",
     ),
     "scale": PHASES,

@@ -1,8 +1,10 @@
-"""Moving brokers to another revision of their task definition, one at a time.
+"""Replacing brokers, one at a time, by those of a new deployment of their service.
 
-Left to itself, a deployment of ECS replaces whichever task it likes, and takes a broker that
-answers for one whose partitions are whole. So every broker is protected before the deployment
-begins, and released one by one: the highest id first, the next only when the cluster is whole.
+A deployment is what is aimed at, not a revision: so a restart on the same revision restarts, and
+one that was begun is not begun twice. Left to itself, ECS replaces whichever task it likes, and
+takes a broker that answers for one whose partitions are whole. So every broker is protected before
+the deployment begins, and released one by one: the highest id first, the next only when the cluster
+is whole.
 Source: Camunda's documentation of rolling updates; camunda/camunda#63712 for what readiness alone
 has cost.
 """
@@ -14,10 +16,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from lifecycle.cluster.service_definition import deploys
 from lifecycle.core.services import has_failed
 from lifecycle.errors import RollingUpdateFailed
 
 if TYPE_CHECKING:
+    from lifecycle.cluster.service_definition import Difference
     from lifecycle.core.brokers import BrokerService, BrokerTask
     from lifecycle.core.services import Service
 
@@ -36,8 +40,9 @@ class RollAction(StrEnum):
 class RollDecision:
     """The next action and why.
 
-    ``tasks`` (ids) are those to protect or to release; ``moved`` brokers run the newest revision;
-    ``begun`` tells whether its deployment is there.
+    ``tasks`` (ids) are those to protect or to release; ``moved`` brokers are of the deployment that
+    is aimed at; ``begun`` tells whether it is there; ``whole`` in how many looks in a row nothing
+    was lacking.
     """
 
     action: RollAction
@@ -45,40 +50,48 @@ class RollDecision:
     begun: bool
     moved: int
     tasks: tuple[str, ...] = ()
+    whole: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class RollObserved:
     """Everything one decision rests on.
 
-    ``newest`` is the ARN of the revision to move to, ``problems`` say what the cluster lacks to be
-    whole (empty: nothing), ``nodes`` give the broker id by task id, ``now`` is in epoch seconds.
+    ``differs`` tells that the service is to get another revision, or other properties that replace
+    tasks; ``restart_since`` (epoch seconds) that every broker is to be of a deployment that is not
+    older, 0 for no restart. ``problems`` say what the cluster lacks to be whole (empty: nothing),
+    ``nodes`` give the broker id by task id, ``whole`` in how many looks in a row until now nothing
+    was lacking, ``now`` is in epoch seconds.
     """
 
     service: BrokerService
-    newest: str
+    differs: bool
     problems: tuple[str, ...]
     nodes: Mapping[str, int]
     now: int
+    restart_since: int = 0
+    whole: int = 0
 
 
+# Looks in a row in which the cluster has to be whole before the next broker goes.
+LOOKS: Final = 3
 # Seconds for one broker: it loads its partitions from disk and catches up.
 BROKER_PATIENCE: Final = 30 * 60
 _RENEW_BELOW: Final = 5 * 60
 
 
-def must_roll(service: Service, newest: str) -> bool:
+def must_roll(service: Service, differences: Iterable[Difference]) -> bool:
     """Tell whether brokers that run have to be replaced, or a replacement goes on.
 
     A deployment that ECS gave up counts: it starts no task any more, not even for a broker that
     dies.
     """
     others = any(d.status != "PRIMARY" and d.running for d in service.deployments)
-    return service.desired > 0 and (service.revision != newest or others or has_failed(service))
+    return service.desired > 0 and (deploys(differences) or others or has_failed(service))
 
 
 def decide_roll(observed: RollObserved, *, fresh: bool) -> RollDecision:
-    """Decide the next action towards every broker running the newest revision.
+    """Decide the next action towards every broker being of the deployment that is aimed at.
 
     ``fresh``: this operation has not begun a deployment, so that one that failed is an earlier
     one, and is replaced. An update that was interrupted anywhere is continued. Raises
@@ -87,22 +100,26 @@ def decide_roll(observed: RollObserved, *, fresh: bool) -> RollDecision:
     service = observed.service
     primary = next((d for d in service.deployments if d.status == "PRIMARY"), None)
     failed = primary is not None and primary.rollout_state == "FAILED"
-    begun = service.revision == observed.newest and not failed
+    young = primary is not None and primary.created_at >= observed.restart_since
+    begun = young and not observed.differs and not failed
     current = primary.deployment_id if primary is not None and begun else ""
     old = _highest_first(observed, current)
     moved = sum(task.deployment == current for task in service.running)
     if failed and not fresh:
         why = primary.rollout_reason if primary is not None else ""
+        there = primary.deployment_id if primary is not None else ""
         raise RollingUpdateFailed(
-            f"ECS gave up moving the brokers to {short(observed.newest)}: "
+            f"ECS gave up moving the brokers to {short(service.revision)}: "
             f"{(why or 'the deployment circuit breaker tripped').rstrip('.')}. "
-            f"{sum(task.revision != observed.newest for task in old)} of {service.desired} "
-            "brokers still run another revision and were left alone."
+            f"{sum(task.deployment != there for task in old)} of {service.desired} "
+            "brokers are of an earlier deployment and were left alone."
         )
 
-    def decision(action: RollAction, reason: str, tasks: tuple[str, ...] = ()) -> RollDecision:
+    def decision(
+        action: RollAction, reason: str, tasks: tuple[str, ...] = (), whole: int = 0
+    ) -> RollDecision:
         told = f"{moved} of {service.desired} brokers moved; {reason}"
-        return RollDecision(action, told, begun, moved, tasks)
+        return RollDecision(action, told, begun, moved, tasks, whole)
 
     if not begun:
         # Nothing is stopped while all are protected, so that even a cluster that lacks a broker
@@ -110,7 +127,7 @@ def decide_roll(observed: RollObserved, *, fresh: bool) -> RollDecision:
         unsafe = _unsafe((task for task in old if task.runs), observed.now)
         if unsafe:
             return decision(RollAction.PROTECT, "protecting all before the first goes", unsafe)
-        return decision(RollAction.MOVE, f"a deployment of {short(observed.newest)} begins")
+        return decision(RollAction.MOVE, "a deployment begins")
     free = [task for task in old if task.protected_until <= observed.now]
     # More than one is free only where protection ran out while nobody looked.
     unsafe = _unsafe((t for t in old if t not in free[:1] and t.runs), observed.now)
@@ -122,6 +139,9 @@ def decide_roll(observed: RollObserved, *, fresh: bool) -> RollDecision:
     if free:
         return decision(RollAction.WAIT, f"ECS replaces {_name(free[0], observed)}")
     if old:
+        whole = observed.whole + 1
+        if whole < LOOKS:
+            return decision(RollAction.WAIT, f"whole in {whole} of {LOOKS} looks", whole=whole)
         return decision(RollAction.RELEASE, f"{_name(old[0], observed)} is next", (old[0].task_id,))
     leftover = _ids(service.protected)
     if leftover:
@@ -155,6 +175,9 @@ def _lacking(observed: RollObserved, old: tuple[BrokerTask, ...]) -> str:
     if observed.problems:
         more = f" (and {len(observed.problems) - 2} more)" if len(observed.problems) > 2 else ""
         return "; ".join(observed.problems[:2]) + more
+    unseen = [task.task_id for task in service.running if task.task_id not in observed.nodes]
+    if unseen:
+        return f"the address of task {unseen[0]} is not in the topology"
     if not old and len(service.deployments) > 1:
         return "ECS drains the older deployment"
     return ""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
+
+from lifecycle.cluster.service_definition import FAILURES_FOR_EACH
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One deployment of an ECS service."""
+    """One deployment of an ECS service.
+
+    ``created_at`` is in epoch seconds, ``endpoints`` are the Service Connect names it provides.
+    """
 
     deployment_id: str
     status: str
@@ -18,13 +23,16 @@ class Deployment:
     rollout_reason: str
     failed_tasks: int
     running: int = 0
+    created_at: int = 0
+    endpoints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """An ECS service as described by AWS.
+    """An ECS service as described by AWS; one that is not there has the status ``MISSING``.
 
-    ``events`` are newest first, as ECS gives them; ``revision`` is the ARN of its task definition.
+    ``events`` are newest first, as ECS gives them; ``revision`` is the ARN of its task definition;
+    ``definition`` is what it is, in the shape of CreateService, tags included.
     """
 
     name: str
@@ -35,6 +43,25 @@ class Service:
     deployments: tuple[Deployment, ...]
     events: tuple[str, ...] = ()
     revision: str = ""
+    definition: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is such a service; one that is being deleted still is."""
+        return self.status != MISSING
+
+    @property
+    def primary(self) -> Deployment | None:
+        """The deployment that ECS works on."""
+        return next((one for one in self.deployments if one.status == "PRIMARY"), None)
+
+
+MISSING: Final = "MISSING"
+
+
+def missing(name: str) -> Service:
+    """Give a service that is not there."""
+    return Service(name, MISSING, desired=0, running=0, pending=0, deployments=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +91,6 @@ class StartDecision:
     reason: str
 
 
-# As many as ECS's own circuit breaker needs at least: min(max(3, 0.5 x desired), 200).
-REPEATED_STOPS: Final = 3
 # ECS stops tasks by itself when it scales in or replaces them: that is no failure of the task.
 _PLANNED_STOPS: Final = frozenset({"ServiceSchedulerInitiated", "UserInitiated"})
 
@@ -76,14 +101,16 @@ def decide_start(service: Service, stopped: Sequence[StoppedTask], formed: str) 
     ``stopped`` holds the tasks that stopped since the start; ``formed`` is empty when what runs
     in the service says of itself that it is ready, else what it still waits for.
     """
+    if not service.exists:
+        return StartDecision(StartState.WAITING, f"{service.name} is not created yet")
     if service.status != "ACTIVE":
         return StartDecision(StartState.FAILED, f"service {service.name} is {service.status}")
-    primary = next((d for d in service.deployments if d.status == "PRIMARY"), None)
+    primary = service.primary
     failures = [task for task in stopped if task.stop_code not in _PLANNED_STOPS]
     if primary is not None and primary.rollout_state == "FAILED":
         reason = primary.rollout_reason or "the deployment circuit breaker tripped"
         return StartDecision(StartState.FAILED, f"{service.name}: {reason}{_stops(failures)}")
-    if len(failures) >= max(REPEATED_STOPS, service.desired):
+    if len(failures) >= FAILURES_FOR_EACH * max(1, service.desired):
         return StartDecision(
             StartState.FAILED,
             f"{service.name}: {len(failures)} tasks stopped while starting{_stops(failures)}",
@@ -114,7 +141,7 @@ def _stops(failures: Sequence[StoppedTask]) -> str:
 
 def has_failed(service: Service) -> bool:
     """Tell whether ECS gave up the service's deployment: it starts no further task for it."""
-    return any(d.status == "PRIMARY" and d.rollout_state == "FAILED" for d in service.deployments)
+    return service.primary is not None and service.primary.rollout_state == "FAILED"
 
 
 def must_start(service: Service) -> bool:
@@ -124,11 +151,3 @@ def must_start(service: Service) -> bool:
     runs.
     """
     return service.desired == 0 or (has_failed(service) and service.running == 0)
-
-
-def minimum_healthy_percent(count: int) -> int:
-    """Percentage that lets ECS take down at most one of ``count`` tasks at a time.
-
-    floor(100 * (N - 1) / N): 66 for three. A fixed 66 would let two of six go at once.
-    """
-    return 100 * (count - 1) // count if count > 1 else 0

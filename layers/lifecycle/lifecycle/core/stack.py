@@ -1,8 +1,8 @@
 """What to do about the cluster's stack, from what CloudFormation says of it.
 
-The stack is settled in two steps, so that no template that CloudFormation could roll back to
-carries a task count: first everything with counts of zero (``Booting`` true), then a second
-change set that flips only ``Booting``.
+The stack holds the infrastructure and registers revisions of the tasks. The ECS services are not
+in it, so CloudFormation does not know what running brokers stand on: a change that would replace
+or remove that is refused here, and by the stack policy.
 """
 
 from __future__ import annotations
@@ -49,12 +49,11 @@ class StackEvent:
 
 @dataclass(frozen=True, slots=True)
 class StackResource:
-    """One resource that a stack holds. ``changed_at`` is ISO 8601 in UTC, empty when unknown."""
+    """One resource that a stack holds."""
 
     logical_id: str
     resource_type: str
     physical_id: str
-    changed_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +131,15 @@ _NEEDS_A_PERSON: Final[Mapping[str, str]] = {
     "UPDATE_ROLLBACK_FAILED": "A rollback got stuck. Use 'continue update rollback' in "
     "CloudFormation, then start again.",
 }
-# Replacing or removing one of these stops all brokers at once. No plan may.
+# What services, their revisions and running tasks refer to. CloudFormation removes what it replaced
+# as soon as the stack is done, and the brokers that stand on it fail. No plan may.
 RUNNING_TYPES: Final = frozenset(
     {
-        "AWS::ECS::Service",
+        "AWS::EC2::SecurityGroup",
         "AWS::ECS::Cluster",
+        "AWS::EFS::MountTarget",
+        "AWS::ElasticLoadBalancingV2::TargetGroup",
+        "AWS::IAM::Role",
         "AWS::ServiceDiscovery::Service",
         "AWS::ServiceDiscovery::PrivateDnsNamespace",
         "AWS::ServiceDiscovery::HttpNamespace",
@@ -155,27 +158,6 @@ DATA_TYPES: Final = frozenset(
     }
 )
 PRECIOUS_TYPES: Final = RUNNING_TYPES | DATA_TYPES
-# What the change set touches that hands the task counts over: from then on checks make sense.
-HANDED_OVER_TYPES: Final = frozenset(
-    {"AWS::ECS::Service", "AWS::Scheduler::Schedule", "AWS::CloudWatch::Alarm"}
-)
-ORCHESTRATION_SERVICE: Final = "OrchestrationService"
-# Changing one of these makes ECS replace every task by itself, asking no broker whether it can be
-# spared. https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html
-_DEPLOYING_PROPERTIES: Final = frozenset(
-    {
-        "CapacityProviderStrategy",
-        "ForceNewDeployment",
-        "LoadBalancers",
-        "NetworkConfiguration",
-        "PlatformVersion",
-        "ServiceConnectConfiguration",
-        "ServiceRegistries",
-        "TaskDefinition",
-        "VolumeConfigurations",
-        "VpcLatticeConfigurations",
-    }
-)
 
 
 def decide_on(stack: Stack | None, control_stack: str, cluster: str) -> StackDecision:
@@ -199,6 +181,13 @@ def decide_on(stack: Stack | None, control_stack: str, cluster: str) -> StackDec
         raise StackNotUsable(
             f"Stack {stack.name} describes a cluster that something else made; it is left alone.",
             next_step="Change the cluster with what made it; plan, scale and health work here.",
+        )
+    if has_services_inside(stack):
+        raise StackNotUsable(
+            f"Stack {stack.name} was made by a version that kept the ECS services in it; this "
+            "version has them outside, and does not take such a stack over.",
+            next_step="Back the cluster up, tear it down with the version that made it, and "
+            "provision it anew.",
         )
     if stack.status in _NEEDS_A_PERSON:
         raise StackNotUsable(
@@ -225,6 +214,11 @@ def decide_on(stack: Stack | None, control_stack: str, cluster: str) -> StackDec
         f"Stack {stack.name} is in {stack.status}, a state that this version does not know.",
         next_step="Bring the stack to a complete state in CloudFormation, then start again.",
     )
+
+
+def has_services_inside(stack: Stack) -> bool:
+    """Whether a stack is of the former kind, which held the ECS services itself."""
+    return stack.outputs.get("ContractVersion") == "1" and stack.outputs.get("Adopted") != "true"
 
 
 def is_half_made(stack: Stack) -> bool:
@@ -284,46 +278,15 @@ def refuse_unfinished(stack: Stack | None, change_set: ChangeSet) -> None:
         )
 
 
-def refuse_to_roll_services_back(stack: Stack, contents: Sequence[StackResource]) -> None:
-    """Raise ``StackNotUsable`` if rolling an update back would change what runs brokers.
-
-    CloudFormation would update a service that the failed update had reached once more, and ECS
-    would replace its tasks whether or not the cluster can spare them.
-    """
-    reached = [
-        resource.logical_id
-        for resource in contents
-        if resource.resource_type in RUNNING_TYPES
-        and (not resource.changed_at or resource.changed_at >= stack.changed_at)
-    ]
-    if reached:
-        raise StackNotUsable(
-            f"Stack {stack.name} is in {stack.status}, and the update had reached "
-            f"{', '.join(sorted(reached))}: rolling it back would let ECS replace running brokers "
-            "unasked.",
-            next_step="Nothing was changed. When the cluster can spare a restart of its brokers, "
-            "choose 'Roll back' for the stack in the console of CloudFormation, wait until it is "
-            "in UPDATE_ROLLBACK_COMPLETE, then start again.",
-        )
-
-
 def _because(reason: str) -> str:
     return f": {reason.rstrip('.')}" if reason else ""
 
 
-def is_booting(stack: Stack | None) -> bool:
-    """Tell whether the stack's template still pins the task counts to zero."""
-    return present_parameters(stack).get("Booting", "true") == "true"
-
-
-def machine_parameters(
-    *, control_stack: str, cluster: str, stack: Stack | None, database_ca: str
-) -> dict[str, str]:
-    """Parameters that no request may set, for the change set that settles the infrastructure."""
+def machine_parameters(*, control_stack: str, cluster: str, database_ca: str) -> dict[str, str]:
+    """Parameters that no request may set."""
     return {
         "ControlStack": control_stack,
         "ClusterName": cluster,
-        "Booting": "true" if is_booting(stack) else "false",
         "DatabaseCaCertificate": database_ca,
     }
 
@@ -355,7 +318,7 @@ def present_tags(stack: Stack | None) -> Mapping[str, str]:
 
 
 def dangers(changes: Sequence[ResourceChange], named: Collection[str] = ()) -> list[str]:
-    """Changes that would replace or remove a service, or data that is not ``named``, in words."""
+    """Changes that would replace or remove what brokers stand on, or data not ``named``."""
     return [
         f"{change.action.lower() if change.action == 'Remove' else 'replace'} "
         f"{change.logical_id} ({change.resource_type})"
@@ -369,84 +332,20 @@ def dangers(changes: Sequence[ResourceChange], named: Collection[str] = ()) -> l
 
 
 def refuse_dangerous(changes: Sequence[ResourceChange], named: Collection[str] = ()) -> None:
-    """Raise ``ChangeSetRefused`` if a change would replace or remove a service or data.
+    """Raise ``ChangeSetRefused`` where what brokers stand on, or data, would be lost.
 
-    ``named`` are logical ids that a reviewed plan names: data among them may be replaced. A
-    service may not, whoever names it.
+    ``named`` are logical ids that a reviewed plan names: data among them may be replaced. What
+    services refer to may not, whoever names it.
     """
     dangerous = dangers(changes, named)
     if dangerous:
         raise ChangeSetRefused(
-            "The change would touch what holds data or runs brokers: " + "; ".join(dangerous) + ".",
+            "The change would touch what holds data or what brokers stand on: "
+            + "; ".join(dangerous)
+            + ".",
             next_step="Nothing was changed. Leave out the parameters that lead to this. If data "
-            "shall really be replaced, make a plan that names it in its field replace; a service "
-            "is never replaced.",
-        )
-
-
-def disagreement(
-    changes: Sequence[ResourceChange], *, booting: bool, counts: Mapping[str, int], bootstrap: int
-) -> str:
-    """Say where the template does not fit the tasks that run; empty where it does.
-
-    ``counts`` are the desired counts by logical id of the service, ``bootstrap`` the brokers the
-    template was made for.
-    """
-    live = counts.get(ORCHESTRATION_SERVICE, 0)
-    if booting and any(counts.values()):
-        shown = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
-        return f"the template would set the task counts to 0 while tasks run ({shown})"
-    touched = [change for change in changes if change.logical_id == ORCHESTRATION_SERVICE]
-    deploying = {name for change in touched for name in change.properties} & _DEPLOYING_PROPERTIES
-    if not booting and live and deploying:
-        return (
-            f"the change of {', '.join(sorted(deploying))} of {ORCHESTRATION_SERVICE} would make "
-            f"ECS replace {live} running brokers whether or not the cluster can spare them"
-        )
-    if not booting and touched and live != bootstrap:
-        # An update of the service lets CloudFormation set MinimumHealthyPercent for the
-        # bootstrap's count: too low for more brokers, so that neighbours would go together.
-        return (
-            f"the change updates {ORCHESTRATION_SERVICE}, whose template is made for "
-            f"{bootstrap} brokers while {live} are wanted live"
-        )
-    return ""
-
-
-def refuse_disagreement(
-    changes: Sequence[ResourceChange], *, booting: bool, counts: Mapping[str, int], bootstrap: int
-) -> None:
-    """Raise ``ChangeSetRefused`` where the template does not fit the tasks that run."""
-    words = disagreement(changes, booting=booting, counts=counts, bootstrap=bootstrap)
-    if words:
-        raise ChangeSetRefused(
-            f"It does not fit the tasks that run: {words}.",
-            next_step=f"Nothing was changed. Leave out the parameters that change the service, or, "
-            f"where only the count differs, scale to {bootstrap} brokers first."
-            if not booting
-            else "Nothing was changed. Set the counts to 0 first; the cluster never finished "
-            "booting.",
-        )
-
-
-def refuse_beyond_booting(changes: Sequence[ResourceChange]) -> None:
-    """Raise ``ChangeSetRefused`` unless the change set touches nothing but what ``Booting`` does.
-
-    That is the ECS services, and the health checks that begin now; anything else in it means that
-    the template or a parameter changed under the operation's feet.
-    """
-    others = [
-        f"{change.action.lower()} {change.logical_id} ({change.resource_type})"
-        for change in changes
-        if change.resource_type not in HANDED_OVER_TYPES
-        or change.action != "Modify"
-        or change.replacement == "True"
-    ]
-    if others:
-        raise ChangeSetRefused(
-            "The change set that hands the task counts over would also " + "; ".join(others) + ".",
-            next_step="Nothing was changed. Start the same operation again; if this repeats, "
-            "compare the stack's template with the one of this version.",
+            "shall really be replaced, make a plan that names it in its field replace; what "
+            "running brokers stand on is never replaced.",
         )
 
 

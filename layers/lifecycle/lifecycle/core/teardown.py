@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 FIELDS: Final = ("clusterName", "confirm", "dryRun")
 # A task gets 30 seconds to stop, its targets as long to drain; a protected one up to 15 minutes.
 STOP_SECONDS: Final = 30 * 60
-# Names that the cluster template gives its services, for a stack that never had outputs.
-SERVICES: Final = ("orchestration-cluster", "connectors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +92,9 @@ def state_of(stack: Stack | None, control_stack: str, cluster: str) -> StackStat
     return StackState.STANDING
 
 
-def refuse_adopted(stack: Stack, contents: Sequence[StackResource]) -> None:
+def refuse_adopted(stack: Stack) -> None:
     """Raise ``StackNotUsable`` for a cluster that the stack only describes and did not make."""
-    made = any(resource.resource_type == "AWS::ECS::Service" for resource in contents)
-    if "ContractVersion" in stack.outputs and not made and stack.status != "DELETE_FAILED":
+    if stack.outputs.get("Adopted") == "true":
         raise StackNotUsable(
             f"Stack {stack.name} describes a cluster that something else made; it is left alone.",
             next_step="Remove the cluster with what made it. Deleting the stack in "

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.cluster.service_definition import unlike_plan
+from lifecycle.cluster.service_plan import rendered
 from lifecycle.core.freeze import refuse_if_frozen
 from lifecycle.core.plan import (
     Fingerprint,
@@ -83,7 +85,7 @@ class PlanAdopter:
             if decision.action is StackAction.WAIT:
                 return {"status": "BUSY", "wait": next_wait(polls, near_end=False)}
             _refuse_unlike(mark, planned, present)
-            return {"status": "UNCHANGED"}
+            return {"status": "UNCHANGED", "services": plan["rendered"]}
         if decision.action is StackAction.WAIT:
             raise PlanStale(f"Plan {mark.operation_id} no longer holds. {decision.reason}")
         now = self.planner.fingerprint(
@@ -94,6 +96,9 @@ class PlanAdopter:
             database_ca=database_ca,
         )
         refuse_stale(mark, self.journal.clock.now(), differences(planned, now))
+        self._refuse_other_services(operation.cluster, mark, plan, present, found)
+        if found.status == "EMPTY":
+            return {"status": "UNCHANGED", "services": plan["rendered"]}
         if present is not None and present.termination_protected:
             self.planner.stacks.set_policy(stack, stack_policy())
         return {
@@ -101,7 +106,30 @@ class PlanAdopter:
             "changeSet": found.arn,
             "creates": decision.action is StackAction.CREATE,
             "replace": plan["replace"],
+            "services": plan["rendered"],
         }
+
+    def _refuse_other_services(
+        self,
+        cluster: str,
+        mark: Mark,
+        plan: Mapping[str, Any],
+        present: Stack | None,
+        change_set: ChangeSet,
+    ) -> None:
+        """Refuse a plan whose change set or services are not those that it has."""
+        states, _ = self.planner.services_after(
+            cluster,
+            present,
+            change_set,
+            plan["fingerprint"]["parameters"],
+            {tag["name"]: tag["to"] for tag in plan["tags"]},
+        )
+        different = unlike_plan(plan["rendered"], rendered(states))
+        changes = [(one["resource"], one["properties"]) for one in plan["changes"]]
+        if changes != [(one.logical_id, list(one.properties)) for one in change_set.changes]:
+            different.append("the change set has other changes than its plan")
+        refuse_stale(mark, self.journal.clock.now(), different)
 
     def refuse_alone(self, operation: Operation) -> None:
         """Refuse to plan and apply in one go where a second person is required.
@@ -156,10 +184,7 @@ class PlanAdopter:
 def _refuse_unlike(mark: Mark, planned: Fingerprint, present: Stack | None) -> None:
     """Refuse to continue an executed plan unless the stack is as the plan wanted it."""
     now = present_parameters(present)
-    # Handing the counts over comes after the plan and flips this one.
-    others = sorted(
-        n for n in planned.parameters if n != "Booting" and now.get(n) != planned.parameters[n]
-    )
+    others = sorted(n for n in planned.parameters if now.get(n) != planned.parameters[n])
     if present is None or not is_done(present.status) or others:
         what = f"stack {present.name} is in {present.status}" if present else "the stack is gone"
         differing = f", with other values of {', '.join(others)}" if present and others else ""

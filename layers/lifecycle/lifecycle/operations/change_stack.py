@@ -1,15 +1,10 @@
-"""Change the cluster's stack: plan, look at the change set, execute, follow.
-
-Two passes: ``SETTLE`` makes everything, with task counts of zero on a new cluster; ``HAND_OVER``
-flips ``Booting`` alone, so that from then on no template carries a task count.
-"""
+"""Change the cluster's stack: plan, look at the change set, execute, follow, protect."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.core.freeze import refuse_if_frozen
@@ -19,7 +14,6 @@ from lifecycle.core.stack import (
     StackAction,
     decide_on,
     first_failure,
-    is_booting,
     is_done,
     is_half_made,
     is_running,
@@ -28,10 +22,7 @@ from lifecycle.core.stack import (
     present_parameters,
     present_tags,
     progress_of,
-    refuse_beyond_booting,
     refuse_dangerous,
-    refuse_disagreement,
-    refuse_to_roll_services_back,
     refuse_unfinished,
     stack_parameters,
     stack_policy,
@@ -43,9 +34,9 @@ from lifecycle.errors import ChangeSetRefused, StackFailed
 
 if TYPE_CHECKING:
     from lifecycle.core.operation import Operation
-    from lifecycle.core.stack import ChangeSet, Stack
+    from lifecycle.core.stack import Stack
     from lifecycle.operations.journal import Journal
-    from lifecycle.ports import Artifacts, Services, Stacks
+    from lifecycle.ports import Artifacts, Stacks
 
 
 _AFTER_FAILURE: Final = {
@@ -65,22 +56,10 @@ _AFTER_ANY_FAILURE: Final = (
 )
 
 
-class Pass(StrEnum):
-    """Which of the two change sets."""
-
-    SETTLE = "SETTLE"
-    HAND_OVER = "HAND_OVER"
-
-
-_STEP: Final = {
-    Pass.SETTLE: "Change set for the infrastructure",
-    Pass.HAND_OVER: "Change set that hands the task counts over",
-}
+_SETTLE: Final = "settle"
+_STEP: Final = "Change set for the infrastructure"
 _ROLL_BACK: Final = "CloudFormation rolls back an update that failed"
-_FOLLOW: Final = {
-    Pass.SETTLE: "CloudFormation builds the infrastructure",
-    Pass.HAND_OVER: "CloudFormation hands the task counts over",
-}
+_FOLLOW: Final = "CloudFormation builds the infrastructure"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +67,6 @@ class StackChanger:
     """The use case with what it needs from outside."""
 
     stacks: Stacks
-    services: Services
     artifacts: Artifacts
     journal: Journal
     control_stack: str
@@ -99,7 +77,6 @@ class StackChanger:
         operation: Operation,
         *,
         stack: str,
-        which: Pass,
         requested: Mapping[str, str],
         requested_tags: Mapping[str, str | None],
         template: bytes,
@@ -108,78 +85,67 @@ class StackChanger:
     ) -> dict[str, Any]:
         """Ask CloudFormation for the change set.
 
-        Returns ``status`` ``PLANNED`` with ``changeSet``, ``UNCHANGED`` when this pass has nothing
-        to do, ``BUSY`` with ``wait`` (seconds) while CloudFormation works on the stack, or
-        ``STUCK`` where an update that failed has to be rolled back first.
+        Returns ``status`` ``PLANNED`` with ``changeSet``, ``BUSY`` with ``wait`` (seconds) while
+        CloudFormation works on the stack, or ``STUCK`` where an update that failed has to be
+        rolled back first.
         Raises ``StackNotUsable``, ``ChangeSetRefused``, ``ClusterFrozen``.
         """
-        self.journal.step(operation, _STEP[which], "reading the stack")
+        self.journal.step(operation, _STEP, "reading the stack")
         found = self.stacks.describe(stack)
         decision = decide_on(found, self.control_stack, operation.cluster)
         if decision.action is StackAction.WAIT:
-            self.journal.step(operation, _STEP[which], decision.reason)
+            self.journal.step(operation, _STEP, decision.reason)
             return {"status": "BUSY", "wait": next_wait(polls, near_end=False)}
         if decision.action is StackAction.ROLL_BACK:
-            self.journal.step(operation, _STEP[which], decision.reason)
+            self.journal.step(operation, _STEP, decision.reason)
             return {"status": "STUCK"}
-        if which is Pass.HAND_OVER:
-            if not is_booting(found):
-                return {"status": "UNCHANGED"}
-            if found is not None and not is_trial(found.parameters):
-                self.stacks.protect(stack, stack_policy())
-        elif found is not None:
+        if found is not None:
             refuse_if_frozen(stack, found.tags)
         by_machine = machine_parameters(
             control_stack=self.control_stack,
             cluster=operation.cluster,
-            stack=found,
             database_ca=database_ca,
         )
-        url = None
         trial = {**present_parameters(found), **requested}
-        if which is Pass.SETTLE:
-            url = store_template(
-                self.artifacts, trial_template(template) if is_trial(trial) else template
-            )
-            self._protect_again(found)
-        else:
-            by_machine = {"Booting": "false"}
+        url = store_template(
+            self.artifacts, trial_template(template) if is_trial(trial) else template
+        )
+        self._protect_again(found)
         change_set = self.stacks.create_change_set(
             stack=stack,
-            name=change_set_name(operation.operation_id, which.lower()),
+            name=change_set_name(operation.operation_id, _SETTLE),
             create=decision.action is StackAction.CREATE,
             template_url=url,
             parameters=stack_parameters(
                 declarations=self.declarations,
                 stack=found,
-                requested=requested if which is Pass.SETTLE else {},
+                requested=requested,
                 by_machine=by_machine,
             ),
             tags=stack_tags(
                 present_tags(found),
-                requested_tags if which is Pass.SETTLE else {},
+                requested_tags,
                 tags(self.control_stack, operation.cluster) | trial_tags(trial),
             ),
-            description=f"{which.lower()} by operation {operation.operation_id}",
+            description=f"{_SETTLE} by operation {operation.operation_id}",
         )
         return {
             "status": "PLANNED",
             "changeSet": change_set,
             "creates": decision.action is StackAction.CREATE,
             "replace": [],
+            "services": {},
         }
 
     def roll_back(self, operation: Operation, *, stack: str) -> dict[str, Any]:
         """Bring a stack out of UPDATE_FAILED, from where CloudFormation takes no other update.
 
         Returns ``wait`` (seconds); ``plan`` tells when CloudFormation is done. A stack that is in
-        another state by now is left alone. Raises ``StackNotUsable`` where that would reach the
-        services, ``ClusterFrozen``.
+        another state by now is left alone. Raises ``ClusterFrozen``.
         """
         found = self.stacks.describe(stack)
         if found is not None and found.status == "UPDATE_FAILED" and not is_half_made(found):
             refuse_if_frozen(stack, found.tags)
-            refuse_to_roll_services_back(found, self.stacks.contents(stack))
             self.journal.step(operation, _ROLL_BACK, "starting")
             self.stacks.roll_back(stack, change_set_name(operation.operation_id, "roll-back"))
         return {"wait": next_wait(0, near_end=False)}
@@ -194,7 +160,6 @@ class StackChanger:
         operation: Operation,
         *,
         change_set: str,
-        which: Pass,
         creates: bool,
         replace: Sequence[str],
         polls: int,
@@ -218,33 +183,21 @@ class StackChanger:
                 f"CloudFormation could not make the change set: {found.reason or found.status}",
                 next_step="Nothing was changed. Correct what it names and start again.",
             )
-        if found.status == "READY" and which is Pass.HAND_OVER:
-            refuse_beyond_booting(found.changes)
-        elif found.status == "READY" and not creates:
+        if found.status == "READY" and not creates:
             refuse_dangerous(found.changes, replace)
-            self._refuse_disagreement(found)
-        self.journal.step(operation, _STEP[which], f"{len(found.changes)} changes")
+        self.journal.step(operation, _STEP, f"{len(found.changes)} changes")
         return {"status": "READY", "changes": len(found.changes)}
 
-    def _refuse_disagreement(self, change_set: ChangeSet) -> None:
-        parameters = change_set.parameters
-        refuse_disagreement(
-            change_set.changes,
-            booting=parameters.get("Booting") == "true",
-            counts=live_counts(self.stacks.describe(change_set.stack), self.services),
-            bootstrap=int(parameters.get("Brokers", "0")),
-        )
-
     def execute(
-        self, operation: Operation, *, change_set: str, which: Pass, replace: Sequence[str]
+        self, operation: Operation, *, change_set: str, replace: Sequence[str]
     ) -> dict[str, Any]:
         """Execute exactly this change set; returns the ``token`` that marks its events.
 
         The stack policy is lifted for the data in ``replace`` and for nothing else; ``follow``
         sets it again, and if that never happens the next operation or the plan's expiry does.
         """
-        self.journal.step(operation, _FOLLOW[which], "starting")
-        token = change_set_name(operation.operation_id, which.lower())
+        self.journal.step(operation, _FOLLOW, "starting")
+        token = change_set_name(operation.operation_id, _SETTLE)
         found = self.stacks.change_set(change_set)
         if found.status == "READY":
             if replace:
@@ -263,7 +216,6 @@ class StackChanger:
         operation: Operation,
         *,
         stack: str,
-        which: Pass,
         token: str,
         changes: int,
         replace: Sequence[str],
@@ -284,7 +236,7 @@ class StackChanger:
         if replace and not is_running(found.status):
             self.stacks.set_policy(stack, stack_policy())
         if is_done(found.status):
-            self.journal.step(operation, _FOLLOW[which], "done")
+            self.journal.step(operation, _FOLLOW, "done")
             return {"status": "DONE"}
         events = self.stacks.events(stack, token)
         if is_running(found.status):
@@ -296,7 +248,7 @@ class StackChanger:
                 if "ROLLBACK" in found.status
                 else f"{progress.done} of {changes} resources"
             )
-            self.journal.step(operation, _FOLLOW[which], f"{doing}; waiting for {working}{more}")
+            self.journal.step(operation, _FOLLOW, f"{doing}; waiting for {working}{more}")
             near_end = changes > 0 and progress.done >= changes * 0.9
             return {"status": "BUSY", "wait": next_wait(polls, near_end=near_end)}
         failed = first_failure(events)
@@ -311,13 +263,19 @@ class StackChanger:
         )
 
     def outputs(self, stack: str) -> dict[str, str]:
-        """Read the outputs of the stack: the contract by which the cluster is known."""
+        """Protect the stack, and read its outputs: the contract by which the cluster is known.
+
+        A trial has no protection. Repeating is harmless. Raises ``StackFailed`` for a stack
+        without outputs.
+        """
         found = self.stacks.describe(stack)
         if found is None or "ContractVersion" not in found.outputs:
             raise StackFailed(
                 f"Stack {stack} has no outputs that describe a cluster.",
                 next_step="Start the operation again; if this repeats, look at the stack.",
             )
+        if not is_trial(found.parameters) and not found.termination_protected:
+            self.stacks.protect(stack, stack_policy())
         return dict(found.outputs)
 
 
@@ -326,15 +284,3 @@ def store_template(artifacts: Artifacts, template: bytes) -> str:
     key = f"templates/{hashlib.sha256(template).hexdigest()}.yaml"
     artifacts.put(key, template, "application/yaml")
     return artifacts.url(key)
-
-
-def live_counts(stack: Stack | None, services: Services) -> dict[str, int]:
-    """Desired counts by the service's logical id; empty while the stack names no services."""
-    if stack is None or "EcsClusterName" not in stack.outputs:
-        return {}
-    names = {
-        service: stack.outputs[f"{service}Name"]
-        for service in ("OrchestrationService", "ConnectorsService")
-    }
-    found = services.describe(stack.outputs["EcsClusterName"], list(names.values()))
-    return {service: described.desired for service, described in zip(names, found, strict=True)}

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.core.names import stack_name
-from lifecycle.errors import ServiceMissing
 
 if TYPE_CHECKING:
     from lifecycle.core.operation import Operation
@@ -52,15 +51,18 @@ class Finisher:
         request: Mapping[str, Any],
         error: Mapping[str, Any],
         outcome: Mapping[str, Any],
+        partial: bool = False,
     ) -> dict[str, Any]:
         """Say what is true now and what to do next; write the report; free the cluster.
 
         ``error`` is what Step Functions caught: ``Error`` and ``Cause``; ``outcome`` is what the
-        machine has to tell all the same. Returns ``error`` and ``cause`` for the Fail state.
+        machine has to tell all the same; ``partial`` tells that the infrastructure is done and the
+        services are not. Returns ``error`` and ``cause`` for the Fail state.
         """
         name, message = read_error(error)
         cause = self._cause(operation, message)
-        told = {"result": "FAILED", "error": name, "cause": cause, **outcome}
+        result = "PARTIAL" if partial else "FAILED"
+        told = {"result": result, "error": name, "cause": cause, **outcome}
         self._end(operation, request, told)
         return {"error": name, "cause": cause}
 
@@ -112,13 +114,11 @@ class Finisher:
         return "; ".join(facts) + "; the cluster is free for the next operation."
 
     def _counts(self, ecs_cluster: str, names: list[str]) -> list[str]:
-        try:
-            found = self.services.describe(ecs_cluster, names)
-        except ServiceMissing as error:
-            return [error.message.rstrip(".")]
         return [
             f"service {service.name} runs {service.running} of {service.desired} tasks"
-            for service in found
+            if service.exists
+            else f"there is no service {service.name}"
+            for service in self.services.describe(ecs_cluster, names)
         ]
 
     def _end(

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.cluster.outputs import outputs_after
+from lifecycle.cluster.service_definition import NAMES
+from lifecycle.cluster.service_plan import refused_services, rendered, service_plan
+from lifecycle.cluster.service_state import service_states
 from lifecycle.core.names import change_set_name, tags
 from lifecycle.core.plan import Fingerprint, Mark, read_mark
 from lifecycle.core.plan_report import Situation, summary, tell
 from lifecycle.core.plan_text import plan_text
 from lifecycle.core.polling import next_wait
+from lifecycle.core.services import missing
 from lifecycle.core.stack import (
     StackAction,
     dangers,
     decide_on,
-    disagreement,
     machine_parameters,
     present_parameters,
     present_tags,
@@ -34,10 +38,13 @@ from lifecycle.core.trial import is_trial, trial_template
 from lifecycle.core.trial import tags as trial_tags
 from lifecycle.errors import ChangeSetRefused, ClusterBusy, PlanStale
 from lifecycle.operations.ask_prices import todays_prices
-from lifecycle.operations.change_stack import live_counts, store_template
+from lifecycle.operations.change_stack import store_template
 
 if TYPE_CHECKING:
+    from lifecycle.cluster.service_definition import Definition
+    from lifecycle.cluster.service_state import ServiceState
     from lifecycle.core.operation import Operation
+    from lifecycle.core.services import Service
     from lifecycle.core.stack import ChangeSet, Stack
     from lifecycle.ports import Artifacts, Clock, Operations, Prices, Schedules, Services, Stacks
 
@@ -48,6 +55,7 @@ class Planner:
 
     stacks: Stacks
     services: Services
+    definitions: Mapping[str, Definition]
     artifacts: Artifacts
     schedules: Schedules
     prices: Prices
@@ -127,18 +135,54 @@ class Planner:
             by_machine=machine_parameters(
                 control_stack=self.control_stack,
                 cluster=cluster,
-                stack=stack,
                 database_ca=database_ca,
             ),
         )
+        services = self._live(stack)
+        text = json.dumps(self.definitions, sort_keys=True)
         return Fingerprint(
             template=hashlib.sha256(_effective(template, parameters)).hexdigest(),
             parameters=parameters,
-            counts=live_counts(stack, self.services),
+            definitions=hashlib.sha256(text.encode()).hexdigest(),
+            counts={one.name: one.desired for one in services if one.exists},
+            deployments={
+                one.name: one.primary.deployment_id for one in services if one.primary is not None
+            },
             stack=stack.stack_id if stack is not None and made else "",
             changed_at=stack.changed_at if stack is not None and made else "",
             role=self.role,
         )
+
+    def _live(self, stack: Stack | None) -> Sequence[Service]:
+        """Services of the cluster, as ECS describes them; those that are not there as missing."""
+        name = stack.outputs.get("EcsClusterName") if stack is not None else None
+        if name is None:
+            return [missing(one) for one in NAMES]
+        return self.services.describe(name, NAMES)
+
+    def services_after(
+        self,
+        cluster: str,
+        stack: Stack | None,
+        change_set: ChangeSet,
+        parameters: Mapping[str, str],
+        requested_tags: Mapping[str, str | None],
+    ) -> tuple[Sequence[ServiceState], Sequence[ServiceState]]:
+        """Hold the services against their definitions: after the change set, and today's.
+
+        ``parameters`` are those of the change set. Today's are empty while the stack has no
+        outputs.
+        """
+        found = self._live(stack)
+        outputs = stack.outputs if stack is not None else {}
+        present = present_tags(stack)
+        defaults = {name: str(d.get("default", "")) for name, d in self.declarations.items()}
+        after = outputs_after(outputs, {**defaults, **parameters}, change_set.changes)
+        wanted = stack_tags(
+            present, requested_tags, tags(self.control_stack, cluster) | trial_tags(parameters)
+        )
+        today = service_states(found, self.definitions, outputs, present) if outputs else ()
+        return service_states(found, self.definitions, after, wanted), today
 
     def tell(
         self,
@@ -204,7 +248,8 @@ class Planner:
                 f"{situation.refusal} The plan with all details is {text_key} in the artifact "
                 "bucket.",
                 next_step="Nothing was changed. Correct what it names and plan again. Data may be "
-                "replaced only by a plan that names it in its field replace; a service never.",
+                "replaced only by a plan that names it in its field replace; what running brokers "
+                "stand on never.",
             )
         outline = summary(plan, key=key, text_key=text_key)
         if plan["status"] == "UNCHANGED":
@@ -243,6 +288,10 @@ class Planner:
         defaults = {name: str(d.get("default", "")) for name, d in self.declarations.items()}
         before = present_parameters(present)
         after = {**defaults, **print_.parameters}
+        states, today = self.services_after(
+            cluster, present, change_set, print_.parameters, requested_tags
+        )
+        services = service_plan(states, today)
         known = {**defaults, **before} if before else {}
         return Situation(
             cluster=cluster,
@@ -252,10 +301,12 @@ class Planner:
             before=known,
             after=after,
             counts=print_.counts,
+            services=services,
+            rendered=rendered(states),
             tags=tag_changes(present_tags(present), requested_tags),
             named=replace,
             machine=frozenset(n for n, d in self.declarations.items() if d.get("machine")),
-            refusal=_refusal(present, change_set, print_, replace, after),
+            refusal=_refusal(present, change_set, replace, services),
             prices=todays_prices(self.prices, self.clock, self.region, known, after),
         )
 
@@ -268,9 +319,8 @@ class Planner:
 def _refusal(
     present: Stack | None,
     change_set: ChangeSet,
-    print_: Fingerprint,
     replace: tuple[str, ...],
-    after: Mapping[str, str],
+    services: Sequence[dict[str, Any]],
 ) -> str:
     """Say why this plan cannot be applied, by CloudFormation or by our own rules."""
     if change_set.status == "FAILED":
@@ -279,14 +329,9 @@ def _refusal(
         return ""
     dangerous = dangers(change_set.changes, replace)
     if dangerous:
-        return f"It would touch what holds data or runs brokers: {'; '.join(dangerous)}."
-    words = disagreement(
-        change_set.changes,
-        booting=after["Booting"] == "true",
-        counts=print_.counts,
-        bootstrap=int(after["Brokers"]),
-    )
-    return f"It does not fit the tasks that run: {words}." if words else ""
+        return f"It would touch what holds data or what brokers stand on: {'; '.join(dangerous)}."
+    refused = refused_services(services)
+    return f"It would need another service: {'; '.join(refused)}." if refused else ""
 
 
 def _effective(template: bytes, parameters: Mapping[str, str]) -> bytes:

@@ -21,7 +21,6 @@ from lifecycle.core.scaling import (
     decide,
 )
 from lifecycle.core.scaling_checks import Surroundings
-from lifecycle.core.services import minimum_healthy_percent
 from lifecycle.core.topology import (
     Readiness,
     ReadinessState,
@@ -188,12 +187,7 @@ class CountSetter:
         if count < service.desired:
             now = int(self.journal.clock.now().timestamp())
             refuse_to_lower(service, count, protected, now)
-        self.tasks.set_count(
-            cluster["EcsClusterName"],
-            service.name,
-            count,
-            minimum_healthy=minimum_healthy_percent(count),
-        )
+        self.tasks.set_count(cluster["EcsClusterName"], service.name, count)
         return {"count": count}
 
     def _observe(self, cluster: Mapping[str, str]) -> BrokerService:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lifecycle.ports import Database, DatabaseTokens, Users
 
 STEP: Final = "Database user is seeded"
+SCHEMA: Final = "The first broker makes the database schema"
 _ATTEMPTS: Final = 5
 
 
@@ -43,6 +44,17 @@ class DatabaseSeeder:
         steps = _converge(target, database, self.users.credentials(target.admin_secret_arn))
         proof = database.prove(self.tokens.sign(target.endpoint, target.port, target.user))
         return SeedReport(target=target, steps=steps, proof=proof).as_dict()
+
+    def look_at_schema(self, operation: Operation, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """Tell whether the first broker has made the schema: ``made``, and nobody changes it.
+
+        Raises as ``seed`` does.
+        """
+        target = SeedTarget.from_outputs(cluster)
+        login = self.tokens.sign(target.endpoint, target.port, target.user)
+        made = self.database(target).schema_made(login)
+        self.journal.step(operation, SCHEMA, "made" if made else "the first broker makes it")
+        return {"made": made}
 
 
 def _converge(target: SeedTarget, database: Database, admin: Credentials) -> tuple[Step, ...]:

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.cluster.service_definition import BROKERS, CONNECTORS, NAMES, unlike_plan
+from lifecycle.cluster.service_state import ServiceState, service_states
+from lifecycle.cluster.version import makes_schema_alone, version_of
+from lifecycle.core.names import stack_name
 from lifecycle.core.polling import next_wait
 from lifecycle.core.rolling import must_roll
 from lifecycle.core.services import (
@@ -15,85 +19,119 @@ from lifecycle.core.services import (
     StartState,
     decide_start,
     has_failed,
-    minimum_healthy_percent,
     must_start,
 )
 from lifecycle.core.verification import BROKER_TARGET_GROUPS
-from lifecycle.errors import StartFailed
+from lifecycle.errors import PlanStale, StartFailed
 
 if TYPE_CHECKING:
+    from lifecycle.cluster.service_definition import Definition
     from lifecycle.core.operation import Operation
     from lifecycle.operations.journal import Journal
-    from lifecycle.ports import NodeIdLeases, Probe, Services, TargetGroups
+    from lifecycle.ports import NodeIdLeases, Probe, Services, Stacks, TargetGroups
 
 # Brokers pull a 1 GB image, wait for a lease and build their database schema: minutes, not hours.
 START_SECONDS: Final = 30 * 60
 STEP: Final = "Brokers and connectors start"
 _LOG_LINES: Final = 5
+# What connectors need of the brokers. Tasks never see endpoints that are younger than they are.
+_ENDPOINTS: Final = frozenset({"orchestration-cluster-grpc", "orchestration-cluster-rest"})
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceReader:
+    """The services of a cluster beside their definitions."""
+
+    stacks: Stacks
+    services: Services
+    definitions: Mapping[str, Definition]
+    control_stack: str
+
+    def read(self, cluster: Mapping[str, str]) -> tuple[ServiceState, ServiceState]:
+        """Read brokers and connectors; ``cluster`` holds the outputs of the stack."""
+        stack = self.stacks.describe(stack_name(self.control_stack, cluster["ClusterName"]))
+        found = self.services.describe(cluster["EcsClusterName"], NAMES)
+        tags = stack.tags if stack is not None else {}
+        return service_states(found, self.definitions, cluster, tags)
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceStarter:
-    """Raise counts, and take back what was raised."""
+    """Create the services, or make them what they are to be as far as no broker is replaced."""
 
+    reader: ServiceReader
     services: Services
     leases: NodeIdLeases
     journal: Journal
 
-    def start(self, operation: Operation, cluster: Mapping[str, str]) -> dict[str, Any]:
-        """Raise each service that stands at zero; one that has a count already keeps it.
+    def start(
+        self,
+        operation: Operation,
+        cluster: Mapping[str, str],
+        *,
+        planned: Mapping[str, Any] | None = None,
+        schema_made: bool = False,
+    ) -> dict[str, Any]:
+        """Create or raise the brokers' service, and change in place what can be.
 
-        Returns ``raised`` (names of the services this operation raised), ``since`` (ISO 8601),
-        from when stopped tasks count, and ``roll``: whether brokers that run are to be moved to
-        another revision, one at a time, and connectors after them. Raises ``StartFailed`` for a
-        stopped cluster that has had more brokers than it was bootstrapped with.
+        ``planned`` are the definitions of a reviewed plan, if there is one; ``schema_made`` tells
+        that the first broker of a new cluster has made the database's schema. Brokers are started
+        for every member that the cluster has, one for each node id that may be taken; a new
+        cluster gets its bootstrap size. Returns ``raised`` (names of the services that this call
+        created or raised from zero), ``since`` (ISO 8601), from when stopped tasks count,
+        ``roll``: whether brokers are to be replaced, one at a time, and ``schema``: whether the
+        schema is waited for before the other brokers start. Raises ``PlanStale``,
+        ``StartFailed`` and ``ServiceDraining``; nothing was changed in ECS then.
         """
         since = self.journal.clock.now().isoformat(timespec="seconds")
-        raised: list[str] = []
-        brokers, connectors = _describe(self.services, cluster)
-        planned = (
-            (brokers, int(cluster["Brokers"]), cluster["OrchestrationTaskFamily"]),
-            (connectors, int(cluster["Connectors"]), cluster["ConnectorsTaskFamily"]),
-        )
-        if brokers.desired == 0:
-            self._refuse_scaled(cluster)
-        for service, count, family in planned:
-            self.journal.step(operation, STEP, f"{service.name}: {service.desired} → {count}")
-            if count > 0 and must_start(service):
-                if service.desired == 0:
-                    raised.append(service.name)
-                self.services.start(
-                    cluster["EcsClusterName"],
-                    service.name,
-                    family=family,
-                    count=service.desired or count,
-                    minimum_healthy=minimum_healthy_percent(service.desired or count),
-                )
-        newest = self.services.newest_revision(cluster["OrchestrationTaskFamily"])
-        roll = not must_start(brokers) and must_roll(brokers, newest)
-        if not roll and not must_start(connectors):
-            move_connectors(self.services, cluster, connectors)
-        return {"raised": raised, "since": since, "roll": roll}
+        brokers, connectors = self.reader.read(cluster)
+        _refuse_unlike_plan(planned or {}, brokers, connectors)
+        brokers.refuse_new_service()
+        connectors.refuse_new_service()
+        members = self.leases.acquirable(cluster["NodeIdBucketName"])
+        wanted = members or int(cluster["Brokers"])
+        present = brokers.service.desired
+        schema = present <= 1 < wanted and not schema_made and _makes_schema_alone(cluster)
+        count = max(present, 1 if schema else wanted)
+        self.journal.step(operation, STEP, f"{BROKERS}: {present} → {count}")
+        raised = self._brokers(cluster, brokers, count)
+        roll = not must_start(brokers.service) and must_roll(brokers.service, brokers.differences)
+        if not roll and connectors.service.exists:
+            converge_connectors(self.services, cluster, connectors)
+        return {"raised": raised, "since": since, "roll": roll, "schema": schema}
 
-    def _refuse_scaled(self, cluster: Mapping[str, str]) -> None:
-        """Refuse to guess the size of a stopped cluster: its members can be asked only alive."""
-        bootstrap = int(cluster["Brokers"])
-        leases = self.leases.count(cluster["NodeIdBucketName"])
-        if leases > bootstrap:
-            raise StartFailed(
-                f"The brokers stand at zero, and the cluster has had up to {leases} of them, more "
-                f"than the {bootstrap} of its bootstrap; starting too few would leave partitions "
-                "without replicas.",
-                next_step="Set the desired count of the service to the number of brokers the "
-                "cluster had, wait until they run, then start the same operation again.",
+    def _brokers(self, cluster: Mapping[str, str], state: ServiceState, count: int) -> list[str]:
+        service = state.service
+        if not service.exists:
+            self.services.create({**state.rendered, **state.counted(count)})
+            return [service.name]
+        if must_start(service):
+            # A new deployment, because the circuit breaker judges deployments only, and Service
+            # Connect gives a task its endpoints as they were when its deployment began.
+            self.services.update(
+                cluster["EcsClusterName"],
+                service.name,
+                {**state.everything, **state.counted(count)},
+                redeploy=True,
             )
+            return [service.name] if service.desired == 0 else []
+        # What replaces brokers goes with the first step of replacing them, in one call.
+        changed = {} if must_roll(service, state.differences) else state.in_place
+        if count != service.desired:
+            changed |= state.counted(count)
+        if changed:
+            self.services.update(cluster["EcsClusterName"], service.name, changed)
+        if state.retagged:
+            self.services.tag(cluster["EcsClusterName"], service.name, state.tags)
+        return []
 
     def take_back(
         self, operation: Operation, cluster: Mapping[str, str], *, raised: Sequence[str]
     ) -> dict[str, Any]:
-        """Set back to zero the services that this very operation raised from zero.
+        """Set back to zero the services that this very operation created or raised from zero.
 
-        Services that had a count before are never lowered: they may hold partitions.
+        Services that had a count before are never lowered: they may hold partitions. A service is
+        not deleted: an operator reads from it why it did not start.
         """
         for name in raised:
             self.journal.step(operation, "Counts go back to zero", name)
@@ -101,34 +139,77 @@ class ServiceStarter:
         return {"lowered": list(raised)}
 
 
+def _makes_schema_alone(cluster: Mapping[str, str]) -> bool:
+    return makes_schema_alone(version_of(cluster["OrchestrationImage"]))
+
+
+def _refuse_unlike_plan(planned: Mapping[str, Any], *states: ServiceState) -> None:
+    """Raise ``PlanStale`` where the services would become other ones than the plan has."""
+    different = unlike_plan(planned, {one.service.name: one.rendered for one in states})
+    if planned and different:
+        raise PlanStale(
+            "The infrastructure is as planned, and the services were left alone, because they "
+            f"would become other ones than the plan has: {'; '.join(different)}.",
+            next_step="Make a new plan: it holds what is still missing.",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class StartFollower:
     """See services come up, with what that needs from outside."""
 
+    reader: ServiceReader
     services: Services
     targets: TargetGroups
     probe: Probe
     journal: Journal
 
     def follow(
-        self, operation: Operation, cluster: Mapping[str, str], *, since: str, polls: int
+        self,
+        operation: Operation,
+        cluster: Mapping[str, str],
+        *,
+        since: str,
+        polls: int,
+        schema: bool = False,
     ) -> dict[str, Any]:
-        """Tell how far the start is.
+        """Tell how far the start is, and create the connectors when the brokers' names are there.
 
-        Returns ``status`` ``STARTED`` with the ``topology``, or ``WAITING`` with ``wait``
-        (seconds) and ``detail``. Raises ``StartFailed`` with ECS's reason, the stop code and the
-        last log lines.
+        ``schema``: the first broker of a new cluster runs alone until the database's schema is
+        made. Returns ``status`` ``STARTED`` with the ``topology``, ``SCHEMA`` when the first
+        broker runs and the schema is to be looked at, or ``WAITING``, with ``wait`` (seconds), and
+        ``raised`` (services that were created). Raises ``StartFailed`` with ECS's reason, the stop
+        code and the last log lines.
         """
-        brokers, connectors = _describe(self.services, cluster)
+        brokers, connectors = self.reader.read(cluster)
         seen: Mapping[str, Any] = {}
-        if brokers.running:
-            seen = self.probe.ask("brokers", {**cluster, "LiveBrokers": str(brokers.desired)})
+        if brokers.service.running and not schema:
+            live = {**cluster, "LiveBrokers": str(brokers.service.desired)}
+            seen = self.probe.ask("brokers", live)
+        unready = "" if schema else _unformed(seen) or self._brokers_wait(cluster, brokers.service)
         decisions = [
+            self._decide(cluster, brokers.service, since, unready),
             self._decide(
-                cluster, brokers, since, _unformed(seen) or self._brokers_wait(cluster, brokers)
+                cluster,
+                connectors.service,
+                since,
+                self._connectors_wait(cluster, connectors.service),
             ),
-            self._decide(cluster, connectors, since, self._connectors_wait(cluster, connectors)),
         ]
+        self._refuse_failed(decisions, since)
+        waiting = [d.reason for d in decisions if d.state is StartState.WAITING]
+        self.journal.step(operation, STEP, "; ".join(waiting) or "all started")
+        # A few seconds decide here, and a start takes minutes, not hours.
+        wait = next_wait(min(polls, 3), near_end=False)
+        if schema:
+            status = "SCHEMA" if decisions[0].state is StartState.STARTED else "WAITING"
+            return {"status": status, "wait": wait, "raised": []}
+        raised = self._connectors(brokers.service, connectors)
+        if waiting or raised:
+            return {"status": "WAITING", "wait": wait, "raised": raised}
+        return {"status": "STARTED", "topology": seen.get("topology", []), "raised": []}
+
+    def _refuse_failed(self, decisions: Sequence[StartDecision], since: str) -> None:
         for decision in decisions:
             if decision.state is StartState.FAILED:
                 raise StartFailed(
@@ -145,23 +226,34 @@ class StartFollower:
                 next_step="Look at the tasks' log groups, then start the same operation again; "
                 "it continues from what exists.",
             )
-        self.journal.step(operation, STEP, "; ".join(waiting) or "all started")
-        if waiting:
-            # A few seconds decide here, and a start takes minutes, not hours.
-            return {"status": "WAITING", "wait": next_wait(min(polls, 3), near_end=False)}
-        return {"status": "STARTED", "topology": seen.get("topology", [])}
+
+    def _connectors(self, brokers: Service, connectors: ServiceState) -> list[str]:
+        """Create the connectors' service once ECS lists the names by which it finds brokers.
+
+        https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-connect-concepts-deploy.html
+        """
+        primary = brokers.primary
+        listed = primary is not None and set(primary.endpoints) >= _ENDPOINTS
+        if connectors.service.exists or not listed:
+            return []
+        self.services.create(connectors.rendered)
+        return [CONNECTORS]
 
     def _decide(
-        self, cluster: Mapping[str, str], service: Service, since: str, unformed: str
+        self, cluster: Mapping[str, str], service: Service, since: str, unready: str
     ) -> StartDecision:
-        stopped = self.services.stopped_tasks(cluster["EcsClusterName"], service.name, since)
-        decision = decide_start(service, stopped, unformed)
+        stopped = (
+            self.services.stopped_tasks(cluster["EcsClusterName"], service.name, since)
+            if service.exists
+            else ()
+        )
+        decision = decide_start(service, stopped, unready)
         if decision.state is not StartState.FAILED or not stopped:
             return decision
         last = max(stopped, key=lambda task: task.stopped_at)
         group = (
             cluster["OrchestrationLogGroup"]
-            if service.name == cluster["OrchestrationServiceName"]
+            if service.name == BROKERS
             else cluster["ConnectorsLogGroup"]
         )
         lines = self.services.last_log_lines(group, last.task_id, _LOG_LINES)
@@ -194,24 +286,24 @@ class StartFollower:
         return sum(1 for target in self.targets.health(group) if target.state == "healthy")
 
 
-def move_connectors(services: Services, cluster: Mapping[str, str], connectors: Service) -> None:
-    """Let connectors that run take their newest revision; they hold nothing, so ECS may do it."""
-    newest = services.newest_revision(cluster["ConnectorsTaskFamily"])
-    failed = has_failed(connectors)
-    if connectors.desired and (failed or connectors.revision != newest):
-        services.move(
+def converge_connectors(
+    services: Services, cluster: Mapping[str, str], state: ServiceState
+) -> None:
+    """Make the connectors what they are to be; they hold nothing, so ECS replaces them itself."""
+    failed = has_failed(state.service)
+    changed = state.everything
+    turned_on = any(
+        one.property == "enableExecuteCommand" and one.rendered for one in state.differences
+    )
+    if changed or failed:
+        services.update(
             cluster["EcsClusterName"],
-            connectors.name,
-            revision=newest,
-            minimum_healthy=None,
-            force=failed,
+            state.service.name,
+            changed,
+            redeploy=(failed or turned_on) and state.service.desired > 0,
         )
-
-
-def _describe(services: Services, cluster: Mapping[str, str]) -> tuple[Service, Service]:
-    names = (cluster["OrchestrationServiceName"], cluster["ConnectorsServiceName"])
-    brokers, connectors = services.describe(cluster["EcsClusterName"], names)
-    return brokers, connectors
+    if state.retagged:
+        services.tag(cluster["EcsClusterName"], state.service.name, state.tags)
 
 
 def _unformed(seen: Mapping[str, Any]) -> str:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.cluster.service_definition import NAMES
 from lifecycle.core.freeze import refuse_if_frozen
 from lifecycle.core.names import change_set_name, stack_name
 from lifecycle.core.polling import next_wait
 from lifecycle.core.stack import progress_of
 from lifecycle.core.teardown import (
-    SERVICES,
     STOP_SECONDS,
     StackState,
     absent_plan,
@@ -29,11 +29,10 @@ from lifecycle.core.teardown import (
     what_blocks,
 )
 from lifecycle.core.trial import is_trial
-from lifecycle.errors import ServiceMissing, StackNotDeleted, TasksRemain
+from lifecycle.errors import StackNotDeleted, TasksRemain
 
 if TYPE_CHECKING:
     from lifecycle.core.operation import Operation
-    from lifecycle.core.services import Service
     from lifecycle.core.stack import Stack
     from lifecycle.operations.journal import Journal
     from lifecycle.ports import Databases, Health, Services, Stacks, Storage, TargetGroups
@@ -74,8 +73,8 @@ class TeardownPlanner:
         ):
             return {**carried, "plan": absent_plan(name, request.cluster)}
         refuse_if_frozen(name, stack.tags)
+        refuse_adopted(stack)
         contents = self.stacks.contents(name)
-        refuse_adopted(stack, contents)
         policies = deletion_policies(self.stacks.template(name))
         retained = [one for one in contents if policies.get(one.logical_id, "Delete") != "Delete"]
         kept = kept_resources(
@@ -98,7 +97,7 @@ class ClusterStopper:
     control_stack: str
 
     def stop(self, operation: Operation, *, stack: str, since: str, polls: int) -> dict[str, Any]:
-        """Set the counts to zero and tell whether every task is gone and every target too.
+        """Set the counts to zero, then delete the services; tell whether all of it is gone.
 
         ``since`` is when the operation began to wait (ISO 8601), empty at first. Returns it beside
         ``status`` ``STOPPED``, or ``WAITING`` with ``wait`` (seconds). Raises ``ClusterFrozen``,
@@ -118,8 +117,9 @@ class ClusterStopper:
             wait = next_wait(polls, near_end=False)
             return {"status": "WAITING", "since": since, "wait": wait}
         waiting = self._services(found) + self._targets(found)
+        waiting = waiting or self._delete_services(found)
         if not waiting:
-            self.journal.step(operation, STOP, "no task runs")
+            self.journal.step(operation, STOP, "no task runs, and no service is left")
             return {"status": "STOPPED", "since": since}
         elapsed = now - datetime.fromisoformat(since)
         if elapsed.total_seconds() > STOP_SECONDS:
@@ -135,26 +135,25 @@ class ClusterStopper:
     def _services(self, stack: Stack) -> list[str]:
         ecs_cluster = stack.outputs.get("EcsClusterName", stack.name)
         waiting = []
-        for service in self._living(ecs_cluster, stack):
-            if service.desired > 0:
+        for service in reversed(self.services.describe(ecs_cluster, NAMES)):
+            if service.status == "ACTIVE" and service.desired > 0:
                 self.services.set_count(ecs_cluster, service.name, 0)
             tasks = service.running + service.pending
             if tasks or service.desired:
                 waiting.append(f"{service.name}: {tasks} tasks still run")
         return waiting
 
-    def _living(self, ecs_cluster: str, stack: Stack) -> list[Service]:
-        names = (
-            stack.outputs.get("ConnectorsServiceName", SERVICES[1]),
-            stack.outputs.get("OrchestrationServiceName", SERVICES[0]),
-        )
-        found: list[Service] = []
-        for name in names:
-            try:
-                found += self.services.describe(ecs_cluster, [name])
-            except ServiceMissing:
-                continue
-        return [service for service in found if service.status == "ACTIVE"]
+    def _delete_services(self, stack: Stack) -> list[str]:
+        """Delete services without tasks: what they refer to goes with the stack, so they go first.
+
+        A service that ECS deletes is DRAINING for a while; then its name is free.
+        """
+        ecs_cluster = stack.outputs.get("EcsClusterName", stack.name)
+        there = [one for one in self.services.describe(ecs_cluster, NAMES) if one.exists]
+        for service in there:
+            if service.status == "ACTIVE":
+                self.services.delete(ecs_cluster, service.name)
+        return [f"ECS deletes the service {service.name}" for service in there]
 
     def _targets(self, stack: Stack) -> list[str]:
         waiting = []

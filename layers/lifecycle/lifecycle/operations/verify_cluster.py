@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.core.verification import (
     Check,
+    Result,
     check_path,
     check_targets,
     check_topology,
@@ -63,6 +64,12 @@ class Verifier:
                 "gRPC through the load balancer", paths["grpc"], behind=grpc, direct=answered
             ),
         ]
+        wanted = int(cluster["Connectors"])
+        if connectors.desired != wanted:
+            told = f"ECS wants {connectors.desired} tasks, the cluster is to have {wanted}"
+            checks.append(
+                Check("connectors count", Result.FAIL, told, "Start the same operation again.")
+            )
         if connectors.desired:
             health = check_targets(
                 "connectors",
