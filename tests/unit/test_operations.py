@@ -116,10 +116,13 @@ class TestStack:
         assert world.plan(operation())["changeSet"] == first["changeSet"]
 
     def test_a_stack_is_protected_as_soon_as_it_is_made(self, world: World) -> None:
+        def protected() -> bool:
+            return world.stacks.stacks["control-demo"].termination_protected
+
         settle(world)
-        assert not world.stacks.stacks["control-demo"].termination_protected
+        assert not protected()
         assert world.changer.outputs("control-demo") == OUTPUTS
-        assert world.stacks.stacks["control-demo"].termination_protected
+        assert protected()
         assert "Update:Replace" in world.stacks.policies["control-demo"]
 
     def test_a_trial_is_not_protected(self, world: World) -> None:

@@ -48,7 +48,7 @@ def test_no_stack_holds_a_service() -> None:
 def test_a_service_is_what_the_sdk_takes(name: str, listener: str) -> None:
     rendered = service(name, resolve("cluster", ManagementListener=listener))
     model = botocore.session.get_session().get_service_model("ecs")
-    shape = model.operation_model("CreateService").input_shape
+    shape = model.shape_for("CreateServiceRequest")
     report = ParamValidator().validate(rendered, shape)
     assert not report.has_errors(), report.generate_report()
     assert "${" not in json.dumps(rendered)
