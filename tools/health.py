@@ -1,7 +1,7 @@
 """`make health`: check a cluster now and print the report, worst first.
 
 Against the instance of `make up` when one runs in `.local`, else against AWS with the credentials
-and region of the environment. Exit code: 0 healthy, 1 degraded, 2 down, 3 no verdict.
+and region of the environment. Exit code: 0 healthy, 1 degraded, 2 down, 3 no verdict (yet).
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from rich.text import Text
 from local.progress import explain
 from tools.target import ENDPOINTS, clients, told
 
-EXIT = {"HEALTHY": 0, "DEGRADED": 1, "DOWN": 2}
+EXIT = {"HEALTHY": 0, "DEGRADED": 1, "DOWN": 2, "PROVISIONING": 3}
 STYLES = {
     "HEALTHY": "bold green",
+    "PROVISIONING": "bold cyan",
     "DEGRADED": "bold yellow",
     "DOWN": "bold red",
     "UNKNOWN": "bold magenta",

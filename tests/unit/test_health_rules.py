@@ -514,8 +514,27 @@ def test_a_cluster_that_starts_is_not_called_healthy_and_wakes_nobody(world: Hea
     for _ in range(5):
         world.hold("provision")
         report = world.check()
-        assert (report["verdict"], codes(report)) == ("DEGRADED", set())
+        assert (report["verdict"], codes(report)) == ("PROVISIONING", set())
     assert world.messages.sent == []
+
+
+def test_a_cluster_that_was_healthy_is_not_made_anew_by_a_provision(world: HealthWorld) -> None:
+    world.check()
+    kill(world, 0, 1, 2)
+    world.hold("provision")
+    assert world.check()["verdict"] == "DEGRADED"
+
+
+def test_a_service_that_is_missing_is_explained_only_while_it_is_made(world: HealthWorld) -> None:
+    world.cloud.brokers["exists"] = False
+    world.hold("provision")
+    report = world.check()
+    assert (report["verdict"], codes(report)) == ("PROVISIONING", set())
+    assert "SERVICE_MISSING" in codes(report, "NOTE")
+    world.locks.clear()
+    report = world.check()
+    assert report["verdict"] == "DOWN"
+    assert "SERVICE_MISSING" in codes(report)
 
 
 def test_a_rolling_restart_is_a_note(world: HealthWorld) -> None:

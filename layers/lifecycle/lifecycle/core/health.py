@@ -110,6 +110,13 @@ def next_announced(
     return announced
 
 
+def _is_being_made(now: Verdict, before: Record | None, running: Running | None) -> bool:
+    """Whether a provision operation holds a cluster that was never seen otherwise."""
+    if now is Verdict.HEALTHY or running is None or running.machine != "provision":
+        return False
+    return before is None or before.verdict is Verdict.PROVISIONING
+
+
 def assess(
     cluster: str,
     facts: Facts,
@@ -123,6 +130,8 @@ def assess(
     memory = remember(facts, at, before.memory if before else None)
     found = findings(facts, at, memory, running)
     now = verdict(found)
+    if _is_being_made(now, before, running):
+        now = Verdict.PROVISIONING
     same = before is not None and before.verdict is now
     announced = before.announced if before else Verdict.HEALTHY
     firm = (firm_verdict(found), *(before.firm if before else ()))[:CALM]

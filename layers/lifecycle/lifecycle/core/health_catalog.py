@@ -13,11 +13,13 @@ from typing import Final
 
 
 class Verdict(StrEnum):
-    """What a check says of a whole cluster, best first."""
+    """What a check says of a whole cluster, best first; the last one is never announced."""
 
     HEALTHY = "HEALTHY"
     DEGRADED = "DEGRADED"
     DOWN = "DOWN"
+    PROVISIONING = "PROVISIONING"
+    """It is being made, and was not healthy yet."""
 
 
 class Severity(StrEnum):

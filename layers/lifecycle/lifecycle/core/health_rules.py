@@ -91,6 +91,7 @@ _STARTING: Final = (
         "MANAGEMENT_UNREACHABLE",
         "NO_HEALTHY_TARGET",
         "PARTITION_WITHOUT_LEADER",
+        "SERVICE_MISSING",
         "STACK_FAILED",
         "STACK_NOT_READY",
     }
