@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from lifecycle.core import backups, images
 from lifecycle.core import tags as tag_rules
+from lifecycle.core.memory import least_memory, too_little
 from lifecycle.core.names import CLUSTER_NAME_RULE, is_cluster_name
 from lifecycle.core.trial import FIXED, is_trial, trial_parameters
 from lifecycle.core.trial import PARAMETER as TRIAL
@@ -262,6 +264,7 @@ def _read_all_parameters(
     if not isinstance(given, Mapping):
         return {}, [Problem(path, given, "a JSON object of parameter names to values")]
     parameters, problems = read_parameters(given, declarations)
+    problems += _pre_releases(parameters)
     problems += _as_a_trial(parameters, present)
     if is_trial(parameters) and not present:
         parameters = trial_parameters(parameters)
@@ -322,6 +325,8 @@ def _as_cloudformation(value: object) -> str | None:
             return str(value)
         case float() if value.is_integer():
             return str(int(value))
+        case float():
+            return repr(value)
         case str():
             return value.strip()
         case list():
@@ -407,6 +412,11 @@ def _across(
                 "a broker of its own",
             )
         )
+    problems += _versions(parameters, value)
+    if not present:
+        problems += _idle_brokers(value)
+    problems += _memory(parameters, value)
+    problems += _backups(parameters, value)
     for cpu, memory in (("BrokerCpu", "BrokerMemory"), ("ConnectorsCpu", "ConnectorsMemory")):
         sizes = FARGATE_MEMORY.get(int(value(cpu)))
         if sizes is not None and int(value(memory)) not in sizes:
@@ -437,6 +447,106 @@ def _across(
             )
         )
     return problems
+
+
+def _pre_releases(parameters: Mapping[str, str]) -> list[Problem]:
+    allowed = "a released version; Camunda cannot be upgraded from a pre-release"
+    return [
+        Problem(f"parameters.{name}", parameters[name], allowed)
+        for name in images.IMAGES
+        if images.is_pre_release(parameters.get(name, ""))
+    ]
+
+
+def _versions(parameters: Mapping[str, str], value: Callable[[str], str]) -> list[Problem]:
+    """The version of the brokers is known, and the connectors are of the same minor."""
+    problems = []
+    given = parameters.get(images.PARAMETER)
+    said = images.read_version(images.tag_of(value(images.BROKERS)))
+    found = images.versions({name: value(name) for name in (*images.IMAGES, images.PARAMETER)})
+    if found.brokers is None:
+        problems.append(
+            Problem(
+                f"parameters.{images.PARAMETER}",
+                value(images.PARAMETER) or None,
+                f"the version of Camunda in {value(images.BROKERS)}, whose tag is not a released "
+                "version, for example 8.9.22",
+            )
+        )
+    elif said is not None and given and images.read_version(given) != said:
+        problems.append(
+            Problem(
+                f"parameters.{images.PARAMETER}",
+                given,
+                f"{images.shown(said)}, which the tag of {images.BROKERS} says; leave it out",
+            )
+        )
+    elif found.connectors is not None and found.connectors[:2] != found.brokers[:2]:
+        problems.append(
+            Problem(
+                f"parameters.{images.CONNECTORS}",
+                value(images.CONNECTORS),
+                f"an image of the brokers' minor, {images.shown(found.brokers)}: connectors of "
+                "another minor are not supported",
+            )
+        )
+    return problems
+
+
+def _idle_brokers(value: Callable[[str], str]) -> list[Problem]:
+    """Refuse brokers that would hold no partition, where such a broker never becomes ready.
+
+    Up to 8.9 a broker is ready once it has a role in a partition, and since 8.9.0 liveness asks for
+    it (camunda/camunda, ``BrokerHealthCheckService`` and pull request 48759): ECS would replace an
+    idle broker for ever. 8.10 counts it as ready.
+    """
+    found = images.versions({name: value(name) for name in (*images.IMAGES, images.PARAMETER)})
+    brokers, most = (
+        int(value("Brokers")),
+        int(value("Partitions")) + int(value("ReplicationFactor")),
+    )
+    if brokers < most or (found.brokers is not None and found.brokers >= (8, 10, 0)):
+        return []
+    return [
+        Problem(
+            "parameters.Brokers",
+            brokers,
+            f"at most {most - 1} (Partitions + ReplicationFactor - 1) on 8.9: one more would hold "
+            "no partition, and a broker without a partition never becomes ready before 8.10",
+        )
+    ]
+
+
+def _memory(parameters: Mapping[str, str], value: Callable[[str], str]) -> list[Problem]:
+    partitions, memory = int(value("Partitions")), int(value("BrokerMemory"))
+    fraction = value("RocksDbMemoryFraction")
+    if not (why := too_little(partitions, memory, fraction)):
+        return []
+    named = next(
+        (n for n in ("Partitions", "RocksDbMemoryFraction", "BrokerMemory") if n in parameters),
+        "BrokerMemory",
+    )
+    return [
+        Problem(
+            f"parameters.{named}",
+            value(named),
+            f"a BrokerMemory of {least_memory(partitions, fraction)} or more, a larger "
+            f"RocksDbMemoryFraction, or fewer Partitions: {why}; a broker refuses to start then",
+        )
+    ]
+
+
+def _backups(parameters: Mapping[str, str], value: Callable[[str], str]) -> list[Problem]:
+    schedule, checkpoints = value("BackupSchedule"), value("BackupCheckpointInterval")
+    if backups.minutes(checkpoints) <= backups.minutes(schedule):
+        return []
+    name = "BackupCheckpointInterval"
+    if name not in parameters and "BackupSchedule" in parameters:
+        allowed = (
+            f"{checkpoints} (BackupCheckpointInterval) or more, or a shorter interval beside it"
+        )
+        return [Problem("parameters.BackupSchedule", schedule, allowed)]
+    return [Problem(f"parameters.{name}", checkpoints, f"{schedule} (BackupSchedule) or less")]
 
 
 def _as_a_trial(parameters: Mapping[str, str], present: Mapping[str, str]) -> list[Problem]:

@@ -14,16 +14,18 @@ from typing import Final
 PARAMETER: Final = "Trial"
 TAG_TRIAL: Final = "camunda:trial"
 
-# The smallest sizes that work. Each can be given another value, except those below.
+# The smallest sizes that should work: a broker is gateway and three web applications as well, and
+# its heap a quarter of the memory. They are untried on AWS. Each can be given another value, except
+# those below.
 DEFAULTS: Final[Mapping[str, str]] = {
     "Brokers": "1",
     "Partitions": "1",
     "ReplicationFactor": "1",
     "Connectors": "1",
     "BrokerCpu": "1024",
-    "BrokerMemory": "2048",
+    "BrokerMemory": "4096",
     "ConnectorsCpu": "512",
-    "ConnectorsMemory": "1024",
+    "ConnectorsMemory": "2048",
     "ContinuousBackup": "false",
     "DatabaseInstances": "1",
     "DatabaseBackupRetentionDays": "1",
