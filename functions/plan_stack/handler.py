@@ -34,6 +34,7 @@ def handler(event: Event, _context: Any) -> Event:
         which=which,
         requested=request["parameters"],
         requested_tags=request["tags"],
+        requested_settings=request["settings"],
         template=cluster_template(),
         database_ca=database_ca,
         polls=event["polls"],

@@ -31,7 +31,7 @@ class Plan:
             table_name="table",
             artifact_bucket="artifacts",
             deployment_role_arn="arn:role",
-            cluster_template="/opt/cluster.yaml",
+            cluster_template="/opt/cluster.json",
         )
         known: dict[str, Any] = {
             "settings": lambda: settings,

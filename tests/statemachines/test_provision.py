@@ -46,7 +46,7 @@ class Provision:
             table_name="table",
             artifact_bucket="artifacts",
             deployment_role_arn="arn:role",
-            cluster_template="/opt/cluster.yaml",
+            cluster_template="/opt/cluster.json",
         )
 
         def seed(event: dict[str, Any]) -> dict[str, Any]:

@@ -113,6 +113,10 @@ def operation(number: int = 1, cluster: str = "demo") -> Operation:
     )
 
 
+TEMPLATE = b'{"Resources": {}}'
+"""A cluster template in which nothing stands."""
+
+
 @dataclass
 class World:
     """Everything outside of the operations, in memory."""
@@ -157,6 +161,7 @@ class World:
     def __post_init__(self) -> None:
         self.services.add("orchestration-cluster")
         self.services.add("connectors")
+        self.stacks.fetch = lambda url: self.artifacts.objects[url.split(".com/")[1]].decode()
         self.probe.answers = {"brokers": UNFORMED, "paths": PATHS}
 
     @property
@@ -320,7 +325,7 @@ class World:
             which=which,
             requested=requested or {},
             requested_tags=tags or {},
-            template=b"template",
+            template=TEMPLATE,
             database_ca="PEM",
             polls=0,
         )

@@ -16,8 +16,9 @@ CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b"
 CONTRACT = (ROOT / "docs" / "contracts.md").read_text()
 
 
-def test_the_generated_file_is_what_the_template_says() -> None:
-    assert TARGET.read_text() == render(), "run make generate"
+def test_the_generated_files_are_what_the_template_says() -> None:
+    for path, text in render().items():
+        assert path.read_text() == text, "run make generate"
 
 
 @pytest.mark.parametrize("stack", ["cluster", "network"])

@@ -10,12 +10,14 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
-from lifecycle.core import backups, images
+from lifecycle.core import backups, images, service_settings
 from lifecycle.core import tags as tag_rules
 from lifecycle.core.memory import least_memory, too_little
 from lifecycle.core.names import CLUSTER_NAME_RULE, is_cluster_name
+from lifecycle.core.parameters import cluster_environment
+from lifecycle.core.service_settings import NOTHING, Settings
 from lifecycle.core.trial import FIXED, is_trial, trial_parameters
 from lifecycle.core.trial import PARAMETER as TRIAL
 from lifecycle.errors import InvalidRequest
@@ -23,9 +25,16 @@ from lifecycle.errors import InvalidRequest
 Declarations = Mapping[str, Mapping[str, object]]
 
 ON_START_FAILURE: Final = ("stop", "keep")
-PROVISION_FIELDS: Final = ("clusterName", "parameters", "tags", "changeSet", "onStartFailure")
+PROVISION_FIELDS: Final = (
+    "clusterName",
+    "parameters",
+    "tags",
+    "settings",
+    "changeSet",
+    "onStartFailure",
+)
 PLAN_FIELDS: Final = ("clusterName", "provision", "scale")
-PLANNED_PROVISION_FIELDS: Final = ("parameters", "tags", "replace")
+PLANNED_PROVISION_FIELDS: Final = ("parameters", "tags", "settings", "replace")
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ExecuteChangeSet.html
 _CHANGE_SET: Final = re.compile(
     r"[a-zA-Z][-a-zA-Z0-9]{0,127}|arn:aws[a-z-]*:cloudformation:[-a-zA-Z0-9:/]{1,1500}"
@@ -66,7 +75,8 @@ class ProvisionRequest:
 
     ``parameters`` holds only what the request named, as CloudFormation takes it (strings);
     everything else keeps the template's default, or on a living stack its present value.
-    ``tags`` are those to set, or with None to remove; what is not named stays.
+    ``tags`` are those to set, or with None to remove; what is not named stays. ``settings`` are a
+    merge patch of the cluster's (``core/service_settings.py``).
     ``change_set`` is the reviewed plan's, by name or ARN; empty to plan and apply in one go.
     """
 
@@ -75,6 +85,7 @@ class ProvisionRequest:
     on_start_failure: str
     change_set: str = ""
     tags: Mapping[str, str | None] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +101,7 @@ class PlanRequest:
     replace: tuple[str, ...]
     count: int = 0
     tags: Mapping[str, str | None] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def shown(value: object) -> str:
@@ -105,12 +117,13 @@ def read_provision_request(
     declarations: Declarations,
     present: Mapping[str, str] | None = None,
     present_tags: Mapping[str, str] | None = None,
+    present_settings: Settings = NOTHING,
 ) -> ProvisionRequest:
     """Validate the input of the provision machine.
 
     ``declarations`` are the cluster template's parameters (``core/cluster_parameters.json``);
-    ``present`` and ``present_tags`` hold the parameter values and the tags of the cluster's stack
-    when there is one already.
+    ``present``, ``present_tags`` and ``present_settings`` hold the parameter values, the tags and
+    the settings of the cluster's stack when there is one already.
     Raises ``InvalidRequest`` that lists every problem.
     """
     if not isinstance(raw, Mapping):
@@ -130,17 +143,21 @@ def read_provision_request(
             )
         problems += [
             Problem(name, raw[name], "nothing beside changeSet: the plan has them")
-            for name in ("parameters", "tags")
+            for name in ("parameters", "tags", "settings")
             if name in raw
         ]
         parameters: dict[str, str] = {}
         tags: dict[str, str | None] = {}
+        settings: Mapping[str, Any] = {}
     else:
         parameters, wrong = _read_all_parameters(
             raw.get("parameters", {}), "parameters", declarations, present or {}
         )
         tags, wrong_tags = _read_tags(raw.get("tags", {}), "tags", present_tags or {})
-        problems += wrong + wrong_tags
+        settings, wrong_settings = _read_settings(
+            raw.get("settings", {}), "settings", present_settings
+        )
+        problems += wrong + wrong_tags + wrong_settings
     if problems:
         raise invalid(problems)
     return ProvisionRequest(
@@ -149,6 +166,7 @@ def read_provision_request(
         on_start_failure=str(on_failure),
         change_set=str(change_set),
         tags=tags,
+        settings=settings,
     )
 
 
@@ -157,6 +175,7 @@ def read_plan_request(
     declarations: Declarations,
     present: Mapping[str, str] | None = None,
     present_tags: Mapping[str, str] | None = None,
+    present_settings: Settings = NOTHING,
 ) -> PlanRequest:
     """Validate the plan machine's input: ``{"clusterName", "provision": {…}}`` or ``"scale"``.
 
@@ -176,6 +195,7 @@ def read_plan_request(
     given = raw.get("provision", {})
     parameters: dict[str, str] = {}
     tags: dict[str, str | None] = {}
+    settings: Mapping[str, Any] = {}
     named: tuple[str, ...] = ()
     if isinstance(given, Mapping):
         problems += _unknown_fields(given, PLANNED_PROVISION_FIELDS, "provision.")
@@ -185,6 +205,10 @@ def read_plan_request(
         problems += wrong
         tags, wrong = _read_tags(given.get("tags", {}), "provision.tags", present_tags or {})
         problems += wrong
+        settings, wrong = _read_settings(
+            given.get("settings", {}), "provision.settings", present_settings
+        )
+        problems += wrong
         named, wrong = _read_replace(given.get("replace", []))
         problems += wrong
     else:
@@ -192,7 +216,12 @@ def read_plan_request(
     if problems:
         raise invalid(problems)
     return PlanRequest(
-        cluster=str(cluster), parameters=parameters, replace=named, count=count, tags=tags
+        cluster=str(cluster),
+        parameters=parameters,
+        replace=named,
+        count=count,
+        tags=tags,
+        settings=settings,
     )
 
 
@@ -241,6 +270,15 @@ def _read_tags(
         if key in given
     ]
     return dict(given), problems
+
+
+def _read_settings(
+    given: object, path: str, present: Settings
+) -> tuple[Mapping[str, Any], list[Problem]]:
+    wrong = service_settings.refusals(given, cluster_environment(), present)
+    if wrong or not isinstance(given, Mapping):
+        return {}, [Problem(path + where, value, allowed) for where, value, allowed in wrong]
+    return given, []
 
 
 def _unknown_fields(

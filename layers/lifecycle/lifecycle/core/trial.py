@@ -2,14 +2,13 @@
 
 It is one from its first change set to its last, and its stack carries a tag that says so. What
 makes it one is the parameter ``Trial`` and a template in which nothing is retained: CloudFormation
-takes no condition in a deletion policy, so the policies are rewritten before the upload.
+takes no condition in a deletion policy, so the policies are changed before the upload.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 PARAMETER: Final = "Trial"
 TAG_TRIAL: Final = "camunda:trial"
@@ -39,12 +38,7 @@ FIXED: Final[Mapping[str, str]] = {
 }
 
 # A task definition keeps its replaced revisions (they cost nothing): brokers may still run them.
-_POLICIES: Final = re.compile(
-    rb"^    DeletionPolicy: (?:RetainExceptOnCreate|Snapshot)\n"
-    rb"    UpdateReplacePolicy: (?:Retain|Snapshot)$",
-    re.MULTILINE,
-)
-_DELETE: Final = b"    DeletionPolicy: Delete\n    UpdateReplacePolicy: Delete"
+_RETAINED: Final = {"RetainExceptOnCreate", "Snapshot"}
 
 
 def is_trial(parameters: Mapping[str, str]) -> bool:
@@ -57,9 +51,11 @@ def trial_parameters(requested: Mapping[str, str]) -> dict[str, str]:
     return {**DEFAULTS, **requested, **FIXED}
 
 
-def trial_template(template: bytes) -> bytes:
-    """Give the cluster template (YAML) so that nothing of it is retained."""
-    return _POLICIES.sub(_DELETE, template)
+def retain_nothing(template: dict[str, Any]) -> None:
+    """Change the cluster template (JSON, as data) so that nothing of it is retained."""
+    for resource in template["Resources"].values():
+        if resource.get("DeletionPolicy") in _RETAINED:
+            resource["DeletionPolicy"] = resource["UpdateReplacePolicy"] = "Delete"
 
 
 def tags(parameters: Mapping[str, str]) -> dict[str, str]:

@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.core.cluster_template import effective_template
 from lifecycle.core.names import change_set_name, tags
 from lifecycle.core.plan import Fingerprint, Mark, read_mark
 from lifecycle.core.plan_report import Situation, summary, tell
 from lifecycle.core.plan_text import plan_text
 from lifecycle.core.polling import next_wait
+from lifecycle.core.service_settings import NOTHING, patched
 from lifecycle.core.stack import (
     StackAction,
     dangers,
@@ -30,14 +32,14 @@ from lifecycle.core.stack import (
     stack_parameters,
 )
 from lifecycle.core.tags import stack_tags, tag_changes
-from lifecycle.core.trial import is_trial, trial_template
 from lifecycle.core.trial import tags as trial_tags
 from lifecycle.errors import ChangeSetRefused, ClusterBusy, PlanStale
 from lifecycle.operations.ask_prices import todays_prices
-from lifecycle.operations.change_stack import live_counts, store_template
+from lifecycle.operations.change_stack import live_counts, present_settings, store_template
 
 if TYPE_CHECKING:
     from lifecycle.core.operation import Operation
+    from lifecycle.core.service_settings import Settings
     from lifecycle.core.stack import ChangeSet, Stack
     from lifecycle.ports import Artifacts, Clock, Operations, Prices, Schedules, Services, Stacks
 
@@ -67,6 +69,7 @@ class Planner:
         requested_tags: Mapping[str, str | None],
         template: bytes,
         database_ca: str,
+        requested_settings: Mapping[str, Any] = NOTHING,
     ) -> dict[str, Any]:
         """Schedule the end of the plan, then ask CloudFormation for its change set.
 
@@ -85,8 +88,14 @@ class Planner:
                 f"Stack {stack}: {decision.reason} A plan made now would be stale at once.",
                 next_step="Wait until CloudFormation is done, then plan again.",
             )
+        settings = patched(present_settings(self.stacks, found), requested_settings)
         print_ = self.fingerprint(
-            operation.cluster, found, requested, template=template, database_ca=database_ca
+            operation.cluster,
+            found,
+            requested,
+            template=template,
+            database_ca=database_ca,
+            settings=settings,
         )
         mark = Mark(print_.digest(), self.clock.now(), operation.operation_id)
         self.schedules.once(
@@ -98,7 +107,9 @@ class Planner:
             stack=stack,
             name=name,
             create=decision.action is StackAction.CREATE,
-            template_url=store_template(self.artifacts, _effective(template, print_.parameters)),
+            template_url=store_template(
+                self.artifacts, effective_template(template, print_.parameters, settings)
+            ),
             parameters=print_.parameters,
             tags=stack_tags(
                 present_tags(found),
@@ -117,8 +128,12 @@ class Planner:
         *,
         template: bytes,
         database_ca: str,
+        settings: Settings,
     ) -> Fingerprint:
-        """Everything a plan of this request rests on, as it is now."""
+        """Everything a plan of this request rests on, as it is now.
+
+        ``settings`` are all that the cluster is to have.
+        """
         made = stack is not None and stack.status != "REVIEW_IN_PROGRESS"
         parameters = stack_parameters(
             declarations=self.declarations,
@@ -132,7 +147,7 @@ class Planner:
             ),
         )
         return Fingerprint(
-            template=hashlib.sha256(_effective(template, parameters)).hexdigest(),
+            template=hashlib.sha256(effective_template(template, parameters, settings)).hexdigest(),
             parameters=parameters,
             counts=live_counts(stack, self.services),
             stack=stack.stack_id if stack is not None and made else "",
@@ -153,6 +168,7 @@ class Planner:
         template: bytes,
         database_ca: str,
         polls: int,
+        requested_settings: Mapping[str, Any] = NOTHING,
     ) -> dict[str, Any]:
         """Tell the plan and store it, or say how long to wait for CloudFormation.
 
@@ -170,8 +186,15 @@ class Planner:
             )
         present = self.stacks.describe(stack)
         refuse_unfinished(present, found)
+        before = present_settings(self.stacks, present)
+        settings = patched(before, requested_settings)
         print_ = self.fingerprint(
-            operation.cluster, present, requested, template=template, database_ca=database_ca
+            operation.cluster,
+            present,
+            requested,
+            template=template,
+            database_ca=database_ca,
+            settings=settings,
         )
         mark = read_mark(found.description)
         if print_.digest() != mark.digest:
@@ -186,6 +209,7 @@ class Planner:
             print_,
             replace=replace,
             requested_tags=requested_tags,
+            settings=(before, settings),
         )
         record = self.operations.find(operation.operation_id, operation.machine)
         plan = tell(
@@ -193,6 +217,7 @@ class Planner:
             mark=mark,
             fingerprint=print_,
             requested=requested,
+            requested_settings=requested_settings,
             preflight=preflight,
             author=record.caller if record else "",
         )
@@ -239,6 +264,7 @@ class Planner:
         *,
         replace: tuple[str, ...],
         requested_tags: Mapping[str, str | None],
+        settings: tuple[Settings, Settings],
     ) -> Situation:
         defaults = {name: str(d.get("default", "")) for name, d in self.declarations.items()}
         before = present_parameters(present)
@@ -253,6 +279,7 @@ class Planner:
             after=after,
             counts=print_.counts,
             tags=tag_changes(present_tags(present), requested_tags),
+            settings=settings,
             named=replace,
             machine=frozenset(n for n, d in self.declarations.items() if d.get("machine")),
             refusal=_refusal(present, change_set, print_, replace, after),
@@ -287,10 +314,6 @@ def _refusal(
         bootstrap=int(after["Brokers"]),
     )
     return f"It does not fit the tasks that run: {words}." if words else ""
-
-
-def _effective(template: bytes, parameters: Mapping[str, str]) -> bytes:
-    return trial_template(template) if is_trial(parameters) else template
 
 
 def plan_keys(cluster: str, name: str) -> tuple[str, str]:
