@@ -236,14 +236,14 @@ def test_backups_follow_their_parameters() -> None:
         broker(
             resolve(
                 "cluster",
-                BackupSchedule="PT2H",
+                BackupSchedule="PT1H",
                 BackupCheckpointInterval="PT30M",
                 BackupRetentionDays="14",
             )
         )
     )
     prefix = "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_"
-    assert found[f"{prefix}SCHEDULE"] == "PT2H"
+    assert found[f"{prefix}SCHEDULE"] == "PT1H"
     assert found[f"{prefix}CHECKPOINTINTERVAL"] == "PT30M"
     assert found[f"{prefix}RETENTION_WINDOW"] == "P14D"
 
