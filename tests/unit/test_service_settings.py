@@ -211,6 +211,16 @@ class TestPatch:
             ".brokers.managedPolicyArns",
             "under /camunda/",
         ),
+        (
+            {"brokers": {"environment": {"A": "{{resolve:secretsmanager:team/mail}}"}}},
+            ".brokers.environment.A",
+            "give an ARN in secrets",
+        ),
+        (
+            {"brokers": {"javaToolOptions": "-Dx={{resolve:ssm-secure:x}}"}},
+            ".brokers.javaToolOptions",
+            "give an ARN in secrets",
+        ),
         ({"brokers": {"javaToolOptions": ""}}, ".brokers.javaToolOptions", "one line"),
         (
             {"brokers": {"environment": {"A": "1"}, "secrets": {"A": SECRET}}},

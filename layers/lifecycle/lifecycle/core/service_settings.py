@@ -85,6 +85,11 @@ _MOST_POLICIES: Final = (
 )
 _MOST_TEXT: Final = 4096
 
+# CloudFormation would put the secret in clear into the task definition:
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references.html
+_DYNAMIC: Final = "{{resolve:"
+_NO_REFERENCE: Final = "text without {{resolve:…}}; give an ARN in secrets"
+
 Refusal = tuple[str, object, str]
 """A path below ``settings``, what was given, and what is allowed."""
 
@@ -218,6 +223,8 @@ def _of_service(
         elif kind == "javaToolOptions":
             if not isinstance(given, str) or not 0 < len(given) <= _MOST_TEXT or "\n" in given:
                 yield (where, given, f"one line of at most {_MOST_TEXT} characters, or null")
+            elif _DYNAMIC in given:
+                yield (where, given, _NO_REFERENCE)
         elif (
             not isinstance(given, list)
             or len(given) > _MOST_POLICIES
@@ -268,6 +275,8 @@ def _wrong_value(kind: str, value: object) -> str:
     if value is None:
         return ""
     if kind == "environment":
+        if isinstance(value, str) and _DYNAMIC in value:
+            return _NO_REFERENCE
         if isinstance(value, str) and len(value) <= _MOST_TEXT:
             return ""
         return f"text of at most {_MOST_TEXT} characters, or null to remove it"
