@@ -161,7 +161,7 @@ class World:
     def __post_init__(self) -> None:
         self.services.add("orchestration-cluster")
         self.services.add("connectors")
-        self.stacks.fetch = lambda url: self.artifacts.objects[url.split(".com/")[1]].decode()
+        self.stacks.fetch = self._stored
         self.probe.answers = {"brokers": UNFORMED, "paths": PATHS}
 
     @property
@@ -287,6 +287,9 @@ class World:
             journal=self.journal,
             control_stack=CONTROL,
         )
+
+    def _stored(self, url: str) -> str:
+        return self.artifacts.objects.get(url.rpartition(".com/")[2], b"").decode()
 
     def bring_down(self) -> None:
         """Let the targets of services without tasks be gone."""
