@@ -134,7 +134,7 @@ def test_a_new_image_is_moved_to_one_broker_at_a_time(cloud: Cloud) -> None:
 
     before = nodes()
     assert sorted(before) == [0, 1, 2]
-    image = {"OrchestrationImage": "camunda/camunda:8.9.17"}
+    image = {"OrchestrationImage": "camunda/camunda:8.9.23"}
     execution = cloud.start({"clusterName": "demo", "parameters": image})
     gone: list[int] = []
     fewest = 3
@@ -155,7 +155,7 @@ def test_a_new_image_is_moved_to_one_broker_at_a_time(cloud: Cloud) -> None:
     assert cloud.healthy()
     described = ecs.describe_tasks(cluster=cluster, tasks=list(nodes().values()))["tasks"]
     images = {c["image"] for t in described for c in t["containers"]}
-    assert images == {"camunda/camunda:8.9.17"}
+    assert images == {"camunda/camunda:8.9.23"}
     protected = ecs.get_task_protection(cluster=cluster)["protectedTasks"]
     assert not any(one["protectionEnabled"] for one in protected)
 
