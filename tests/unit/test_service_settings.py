@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from lifecycle.core.cluster_template import effective_template
 from lifecycle.core.parameters import cluster_environment, cluster_parameters
 from lifecycle.core.request import read_plan_request, read_provision_request
 from lifecycle.core.service_settings import back, patched, refusals, settings_of
-from lifecycle.errors import InvalidRequest
+from lifecycle.errors import InvalidRequest, PlanStale
 from lifecycle.operations.change_stack import Pass
 
 from tests.support.world import World, operation
@@ -310,3 +311,50 @@ class TestLivingCluster:
         assert set(after) == {"brokers"}
         assert set(after["brokers"]) == {"environment", "secrets", "managedPolicyArns"}
         assert "SECRET_MAIL" not in world.stacks.template("control-demo")
+
+    def plan(self, world: World, settings: dict[str, Any], number: int) -> dict[str, Any]:
+        op = replace(operation(number), operation_id=f"demo.plan.{number}", machine="plan")
+        common: dict[str, Any] = {
+            "stack": "control-demo",
+            "requested": {},
+            "requested_tags": {},
+            "requested_settings": settings,
+            "template": SHIPPED.read_bytes(),
+            "database_ca": "PEM",
+        }
+        created = world.planner.create(op, **common)
+        told = world.planner.tell(
+            op, change_set=created["changeSet"], replace=(), preflight={}, polls=0, **common
+        )
+        outline: dict[str, Any] = told["plan"]
+        return outline
+
+    def adopt(self, world: World, plan: dict[str, Any], number: int) -> dict[str, Any]:
+        world.table.locks.clear()
+        return world.adopter.adopt(
+            operation(number),
+            stack="control-demo",
+            change_set=plan["changeSet"],
+            template=SHIPPED.read_bytes(),
+            database_ca="PEM",
+            polls=0,
+        )
+
+    def test_a_plan_of_settings_is_applied_as_it_was_told(self, world: World) -> None:
+        plan = self.plan(world, {"brokers": {"environment": {"LOGGING_LEVEL_ROOT": None}}}, 2)
+        stored = json.loads(world.artifacts.objects[plan["planKey"]])
+        assert stored["settings"] == [
+            {"name": "brokers.environment.LOGGING_LEVEL_ROOT", "from": "WARN", "to": None}
+        ]
+        assert self.adopt(world, plan, 3)["status"] == "PLANNED"
+        world.stacks.execute_change_set(plan["changeSet"], "token", keep=False)
+        after = self.settings(world)
+        assert "environment" not in after["brokers"]
+        assert after["connectors"] == GIVEN["connectors"]
+
+    def test_a_plan_is_stale_once_other_settings_are_there(self, world: World) -> None:
+        plan = self.plan(world, {"brokers": {"environment": {"LOGGING_LEVEL_ROOT": None}}}, 2)
+        changed = patched(GIVEN, {"brokers": {"javaToolOptions": None}})
+        world.stacks.bodies["control-demo"] = json.dumps(made(changed))
+        with pytest.raises(PlanStale, match="the cluster template"):
+            self.adopt(world, plan, 3)

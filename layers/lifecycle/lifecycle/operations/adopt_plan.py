@@ -95,7 +95,7 @@ class PlanAdopter:
             template=template,
             database_ca=database_ca,
             settings=patched(
-                present_settings(self.planner.stacks, present), plan["requestedSettings"]
+                present_settings(self.planner.stacks, present), plan.get("requestedSettings", {})
             ),
         )
         refuse_stale(mark, self.journal.clock.now(), differences(planned, now))
