@@ -31,6 +31,7 @@ REQUEST = json.loads((REPOSITORY / "events" / "provision-local.json").read_text(
 CHANGE = {
     "clusterName": "demo",
     "parameters": {"LogRetentionDays": 90, "OrchestrationImage": "camunda/camunda:8.9.23"},
+    "settings": {"brokers": {"environment": {"LOGGING_LEVEL_ROOT": "WARN"}}},
 }
 # Changes what holds data: refused after the change set was looked at.
 REFUSED = {"clusterName": "demo", "parameters": {"DatabaseName": "another"}}
