@@ -84,7 +84,7 @@ format: $(LINT) ## Format the code and correct what can be corrected
 	@.venv/bin/ruff format
 
 generate: $(TEST) ## Write what is derived from the templates and the API routes
-	@$(PYTHON) -m tools.generate_parameters
+	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_parameters
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_openapi
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_health
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_scaling

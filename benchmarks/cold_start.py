@@ -127,7 +127,7 @@ def _environment(home: Path) -> dict[str, str]:
     names = ("CONTROL_STACK", "TABLE_NAME", "ARTIFACT_BUCKET", "DEPLOYMENT_ROLE_ARN")
     return {
         **dict.fromkeys(names, "benchmark"),
-        "CLUSTER_TEMPLATE": "/opt/cluster.yaml",
+        "CLUSTER_TEMPLATE": "/opt/cluster.json",
         "POWERTOOLS_SERVICE_NAME": "benchmark",
         "_HANDLER": "front.handler",
         "AWS_REGION": "eu-central-1",

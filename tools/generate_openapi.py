@@ -17,6 +17,8 @@ from lifecycle.core.idempotency import KEY
 from lifecycle.core.names import CLUSTER_NAME
 from lifecycle.core.parameters import cluster_parameters
 from lifecycle.core.request import MOST_BROKERS, ON_START_FAILURE
+from lifecycle.core.service_settings import KINDS as KINDS_OF_SETTINGS
+from lifecycle.core.service_settings import SERVICES
 from lifecycle.core.tags import KEY_PATTERN, MOST, VALUE_PATTERN
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "openapi.json"
@@ -67,6 +69,27 @@ def tags() -> Schema:
     }
 
 
+def service_settings() -> Schema:
+    """Settings of the two services that a request may name: a JSON merge patch."""
+    texts: Schema = {"type": ["object", "null"], "additionalProperties": TEXT_OR_NULL}
+    kinds: Mapping[str, Schema] = {
+        "environment": {**texts, "description": "Environment variables by name"},
+        "secrets": {**texts, "description": "ARNs of secrets or parameters, by variable"},
+        "managedPolicyArns": {
+            "type": ["array", "null"],
+            "items": TEXT,
+            "description": "Policies under /camunda/ for the role of the tasks",
+        },
+        "javaToolOptions": {**TEXT_OR_NULL, "description": "JAVA_TOOL_OPTIONS"},
+    }
+    service: Schema = closed(kinds, *KINDS_OF_SETTINGS) | {"type": ["object", "null"]}
+    return closed(
+        dict.fromkeys(SERVICES, service),
+        *SERVICES,
+        description="Merge patch (RFC 7396) of the settings: what is not named stays, null removes",
+    )
+
+
 def _parameter(declared: Mapping[str, Any]) -> Schema:
     schema: Schema = {}
     if declared.get("description"):
@@ -97,10 +120,12 @@ PROVISION: Schema = closed(
     {
         "parameters": reference("ClusterParameters"),
         "tags": reference("ClusterTags"),
+        "settings": reference("ServiceSettings"),
         "onStartFailure": {"enum": list(ON_START_FAILURE), "default": ON_START_FAILURE[0]},
     },
     "parameters",
     "tags",
+    "settings",
     "onStartFailure",
 )
 APPLY: Schema = closed(
@@ -114,6 +139,7 @@ PLANNED: Schema = closed(
     {
         "parameters": reference("ClusterParameters"),
         "tags": reference("ClusterTags"),
+        "settings": reference("ServiceSettings"),
         "replace": {
             "type": "array",
             "items": TEXT,
@@ -122,6 +148,7 @@ PLANNED: Schema = closed(
     },
     "parameters",
     "tags",
+    "settings",
     "replace",
 )
 CONFIRM: Schema = {**TEXT, "description": "The cluster's name, typed again"}
@@ -210,6 +237,7 @@ def schemas() -> dict[str, Schema]:
     return {
         "ClusterParameters": parameters(),
         "ClusterTags": tags(),
+        "ServiceSettings": service_settings(),
         "OperationLine": closed(HEAD),
         "Operation": closed(
             {

@@ -1,7 +1,8 @@
-"""Write the parameters of ``stacks/cluster.yaml`` as JSON for the validation of requests.
+"""Write what is derived from ``stacks/cluster.yaml``, as JSON.
 
-The template is the only place where they are declared. Run by ``make generate``; a test refuses
-drift between the two files.
+The template itself, which machines extend as data (functions have no YAML reader); its parameters
+and the names that it sets, for the validation of requests. The YAML is the only place where they
+are declared. Run by ``make generate``; a test refuses drift between the files.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from lifecycle.core.service_settings import set_by
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "stacks" / "cluster.yaml"
 TARGET = ROOT / "layers" / "lifecycle" / "lifecycle" / "core" / "cluster_parameters.json"
+ENVIRONMENT = TARGET.with_name("cluster_environment.json")
+SHIPPED = TEMPLATE.with_suffix(".json")
 MACHINE_PARAMETERS = "camunda:machine-parameters"
 
 # CloudFormation's key -> ours.
@@ -76,10 +80,17 @@ def declarations(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def render() -> str:
-    """Give the text that the generated file must have."""
-    return json.dumps(declarations(load_template()), indent=2) + "\n"
+def render() -> dict[Path, str]:
+    """Give the text that each generated file must have."""
+    template = load_template()
+    contents = {
+        TARGET: declarations(template),
+        ENVIRONMENT: set_by(template),
+        SHIPPED: template,
+    }
+    return {path: json.dumps(content, indent=2) + "\n" for path, content in contents.items()}
 
 
 if __name__ == "__main__":
-    TARGET.write_text(render())
+    for path, text in render().items():
+        path.write_text(text)

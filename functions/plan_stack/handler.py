@@ -30,6 +30,7 @@ def handler(event: Event, _context: Any) -> Event:
         stack=request["stack"],
         requested=request["parameters"],
         requested_tags=request["tags"],
+        requested_settings=request["settings"],
         template=cluster_template(),
         database_ca=database_ca,
         polls=event["polls"],

@@ -19,6 +19,7 @@ def handler(event: Event, _context: Any) -> Event:
         change_set=event["changeSet"],
         requested=request["parameters"],
         requested_tags=request["tags"],
+        requested_settings=request["settings"],
         replace=tuple(request["replace"]),
         preflight=event["preflight"],
         template=cluster_template(),

@@ -20,6 +20,8 @@ RESTORE = "/usr/local/camunda/bin/restore"
 """Restore application of the orchestration image."""
 SERVICE_CONNECT_VARIABLE = "SERVICE_CONNECT_FILE"
 """Tells a Python stand-in where its Service Connect proxy would be; see `write_service_connect`."""
+VERSION_LABEL = "camunda.version"
+"""Label of the cluster's template, from its parameter CamundaVersion."""
 ADDRESS_VARIABLE = "TASK_ADDRESS"
 """Tells a container's own command which address is its network interface."""
 
@@ -37,6 +39,8 @@ class ContainerStart:
     command: tuple[str, ...]
     environment: Mapping[str, str]
     """Declared variables and secrets, as ECS would hand them over."""
+    labels: Mapping[str, str]
+    """Docker labels; `camunda.version` is the version of an image whose tag is not one."""
     address: str
     memory: int
     """Memory of the task, in MiB."""
@@ -86,10 +90,12 @@ def launch(start: ContainerStart) -> Launch:
 def _broker(start: ContainerStart) -> Launch:
     """Start the local broker with the container's environment as it is.
 
-    Only paths of its mount points are those of this machine; the image's tag is the version.
+    Only paths of its mount points are those of this machine. The version is that of the label, or
+    the image's tag.
     """
+    tag = start.image.partition("@")[0].rpartition(":")[2]
     arguments = {
-        "--version": start.image.partition("@")[0].rpartition(":")[2],
+        "--version": start.labels.get(VERSION_LABEL, tag),
         "--address": start.address,
         "--memory": str(start.memory),
         "--names": str(start.names_file),

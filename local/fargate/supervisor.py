@@ -228,6 +228,7 @@ class Supervisor:
                 entry_point=tuple(container.definition.get("entryPoint") or ()),
                 command=tuple(container.definition.get("command") or ()),
                 environment=self._environment(container),
+                labels=container.definition.get("dockerLabels") or {},
                 address=task.address,
                 memory=int(task.definition.get("memory") or 0),
                 credentials=self._credentials(task),

@@ -134,7 +134,7 @@ def test_a_new_image_is_moved_to_one_broker_at_a_time(cloud: Cloud) -> None:
 
     before = nodes()
     assert sorted(before) == [0, 1, 2]
-    image = {"OrchestrationImage": "camunda/camunda:8.9.17"}
+    image = {"OrchestrationImage": "camunda/camunda:8.9.23"}
     execution = cloud.start({"clusterName": "demo", "parameters": image})
     gone: list[int] = []
     fewest = 3
@@ -155,7 +155,7 @@ def test_a_new_image_is_moved_to_one_broker_at_a_time(cloud: Cloud) -> None:
     assert cloud.healthy()
     described = ecs.describe_tasks(cluster=cluster, tasks=list(nodes().values()))["tasks"]
     images = {c["image"] for t in described for c in t["containers"]}
-    assert images == {"camunda/camunda:8.9.17"}
+    assert images == {"camunda/camunda:8.9.23"}
     protected = ecs.get_task_protection(cluster=cluster)["protectedTasks"]
     assert not any(one["protectionEnabled"] for one in protected)
 
@@ -210,3 +210,46 @@ def test_the_report_is_in_the_bucket(cloud: Cloud) -> None:
     assert report["result"] == "SUCCEEDED"
     assert [entry["step"] for entry in report["timeline"]][-1] == "Verification"
     assert Path(output["reportKey"]).parts[:2] == ("operations", "demo")
+
+
+def test_settings_reach_the_tasks_and_what_is_not_named_later_stays(cloud: Cloud) -> None:
+    cloudformation, ecs = cloud.client("cloudformation"), cloud.client("ecs")
+    secret = cloud.client("secretsmanager").create_secret(
+        Name="team/mail",
+        SecretString="for the connectors alone",
+        Tags=[{"Key": "camunda:control-plane", "Value": CONTROL_STACK}],
+    )["ARN"]
+
+    def provision(settings: dict[str, Any]) -> None:
+        ended = cloud.ended(cloud.start({"clusterName": "demo", "settings": settings}))
+        assert ended["status"] == "SUCCEEDED", ended
+
+    def variables(service: str) -> dict[str, str]:
+        cluster = f"{CONTROL_STACK}-demo"
+        listed = ecs.list_tasks(cluster=cluster, serviceName=service)["taskArns"]
+        tasks = ecs.describe_tasks(cluster=cluster, tasks=listed)["tasks"]
+        (revision,) = {task["taskDefinitionArn"] for task in tasks}
+        found = ecs.describe_task_definition(taskDefinition=revision)["taskDefinition"]
+        (one,) = [c for c in found["containerDefinitions"] if c["name"] == service]
+        return {
+            entry["name"]: entry.get("value") or entry["valueFrom"]
+            for entry in [*one["environment"], *one.get("secrets", [])]
+        }
+
+    provision(
+        {
+            "brokers": {"environment": {"LOGGING_LEVEL_ROOT": "WARN"}},
+            "connectors": {"secrets": {"SECRET_MAIL": secret}, "javaToolOptions": "-Xmx512m"},
+        }
+    )
+    assert variables("orchestration-cluster")["LOGGING_LEVEL_ROOT"] == "WARN"
+    assert variables("connectors")["SECRET_MAIL"] == secret
+    body = cloudformation.get_template(StackName=f"{CONTROL_STACK}-demo")["TemplateBody"]
+    assert "for the connectors alone" not in str(body)
+
+    provision({"connectors": {"javaToolOptions": None}})
+    assert variables("orchestration-cluster")["LOGGING_LEVEL_ROOT"] == "WARN"
+    after = variables("connectors")
+    assert after["SECRET_MAIL"] == secret
+    assert "JAVA_TOOL_OPTIONS" not in after
+    assert cloud.healthy()

@@ -30,7 +30,8 @@ REQUEST = json.loads((REPOSITORY / "events" / "provision-local.json").read_text(
 # Moves the brokers to another revision, too.
 CHANGE = {
     "clusterName": "demo",
-    "parameters": {"LogRetentionDays": 90, "OrchestrationImage": "camunda/camunda:8.9.17"},
+    "parameters": {"LogRetentionDays": 90, "OrchestrationImage": "camunda/camunda:8.9.23"},
+    "settings": {"brokers": {"environment": {"LOGGING_LEVEL_ROOT": "WARN"}}},
 }
 # Changes what holds data: refused after the change set was looked at.
 REFUSED = {"clusterName": "demo", "parameters": {"DatabaseName": "another"}}

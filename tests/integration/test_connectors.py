@@ -54,6 +54,7 @@ class StandIn:
         names.write_text(json.dumps(alias))
         start = ContainerStart(
             image="camunda/connectors-bundle:8.9.7",
+            labels={},
             entry_point=(),
             command=(),
             environment=ENVIRONMENT | environment,

@@ -37,15 +37,29 @@ def test_a_request_is_accepted_whole_or_refused_with_named_fields(raw: object) -
     assert not any(cluster_parameters()[name]["machine"] for name in request.parameters)
 
 
-@given(brokers=st.integers(1, 30), factor=st.sampled_from([1, 3, 5]))
-def test_brokers_are_never_fewer_than_copies(brokers: int, factor: int) -> None:
+@given(
+    brokers=st.integers(1, 30),
+    factor=st.sampled_from([1, 3, 5]),
+    partitions=st.integers(1, 25),
+    minor=st.sampled_from([9, 10]),
+)
+def test_every_broker_of_a_new_cluster_has_a_partition_and_every_copy_a_broker(
+    brokers: int, factor: int, partitions: int, minor: int
+) -> None:
     raw = {
         "clusterName": "demo",
-        "parameters": {"Brokers": brokers, "ReplicationFactor": factor},
+        "parameters": {
+            "Brokers": brokers,
+            "ReplicationFactor": factor,
+            "Partitions": partitions,
+            "OrchestrationImage": f"camunda/camunda:8.{minor}.1",
+            "ConnectorsImage": f"camunda/connectors-bundle:8.{minor}.0",
+        },
     }
     try:
         read_provision_request(raw, cluster_parameters())
         accepted = True
     except InvalidRequest:
         accepted = False
-    assert accepted == (brokers >= factor)
+    holders = {(first + copy) % brokers for first in range(partitions) for copy in range(factor)}
+    assert accepted == (brokers >= factor and (minor == 10 or len(holders) == brokers))

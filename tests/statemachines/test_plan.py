@@ -11,7 +11,7 @@ from lifecycle.settings import Settings
 
 from tests.statemachines.engine import Control, Function, Result, load_handler, run
 from tests.statemachines.test_provision import Provision
-from tests.support.world import CONTROL, World
+from tests.support.world import CONTROL, TEMPLATE, World
 
 STACK = "control-demo"
 
@@ -31,11 +31,11 @@ class Plan:
             table_name="table",
             artifact_bucket="artifacts",
             deployment_role_arn="arn:role",
-            cluster_template="/opt/cluster.yaml",
+            cluster_template="/opt/cluster.json",
         )
         known: dict[str, Any] = {
             "settings": lambda: settings,
-            "cluster_template": lambda: b"template",
+            "cluster_template": lambda: TEMPLATE,
             "planner": lambda: world.planner,
         }
         return {

@@ -14,7 +14,7 @@ from lifecycle.settings import Settings
 
 from tests.statemachines.engine import Function, Result, load_handler, run
 from tests.support.rolling import NEWEST, RollingWorld
-from tests.support.world import CONTROL, OUTPUTS, World, operation
+from tests.support.world import CONTROL, OUTPUTS, TEMPLATE, World, operation
 
 INPUT = {"clusterName": "demo", "parameters": {"Brokers": 3}}
 
@@ -46,7 +46,7 @@ class Provision:
             table_name="table",
             artifact_bucket="artifacts",
             deployment_role_arn="arn:role",
-            cluster_template="/opt/cluster.yaml",
+            cluster_template="/opt/cluster.json",
         )
 
         def seed(event: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class Provision:
                 "plan_stack",
                 plan_adopter=lambda: world.adopter,
                 settings=lambda: settings,
-                cluster_template=lambda: b"template",
+                cluster_template=lambda: TEMPLATE,
                 **stack,
             ),
             "CheckChangeSet": load_handler("check_change_set", **stack),

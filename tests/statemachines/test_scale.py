@@ -34,7 +34,7 @@ SETTINGS = Settings(
     table_name="table",
     artifact_bucket="artifacts",
     deployment_role_arn="arn:role",
-    cluster_template="/opt/cluster.yaml",
+    cluster_template="/opt/cluster.json",
 )
 
 

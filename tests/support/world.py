@@ -143,6 +143,10 @@ def operation(number: int = 1, cluster: str = "demo") -> Operation:
     )
 
 
+TEMPLATE = b'{"Resources": {}}'
+"""A cluster template in which nothing stands."""
+
+
 @dataclass
 class World:
     """Everything outside of the operations, in memory."""
@@ -183,6 +187,7 @@ class World:
     def __post_init__(self) -> None:
         self.services.designs = designs(OUTPUTS)
         self.services.now = lambda: int(self.clock.now().timestamp())
+        self.stacks.fetch = self._stored
         self.probe.answers = {"brokers": UNFORMED, "paths": PATHS}
 
     @property
@@ -324,6 +329,9 @@ class World:
             control_stack=CONTROL,
         )
 
+    def _stored(self, url: str) -> str:
+        return self.artifacts.objects.get(url.rpartition(".com/")[2], b"").decode()
+
     def bring_down(self) -> None:
         """Let the targets of services without tasks be gone."""
         for arn, name in (
@@ -359,7 +367,7 @@ class World:
             stack="control-demo",
             requested=requested or {},
             requested_tags=requested_tags or {},
-            template=b"template",
+            template=TEMPLATE,
             database_ca="PEM",
             polls=0,
         )

@@ -20,10 +20,9 @@ from lifecycle.errors import (
 )
 from lifecycle.operations.make_plan import plan_keys
 
-from tests.support.world import World, operation
+from tests.support.world import TEMPLATE, World, operation
 
 STACK = "control-demo"
-TEMPLATE = b"template"
 LOGS = {"LogRetentionDays": "90"}
 
 
@@ -334,7 +333,7 @@ class TestApplying:
     def test_another_version_of_the_application_is_named(self, living: World) -> None:
         outline = make(living, LOGS)
         with pytest.raises(PlanStale, match="the cluster template"):
-            adopt(living, outline["changeSet"], template=b"newer")
+            adopt(living, outline["changeSet"], template=b'{"Resources": {"Newer": {}}}')
         with pytest.raises(PlanStale, match="the parameter DatabaseCaCertificate"):
             adopt(living, outline["changeSet"], ca="NEWER")
 

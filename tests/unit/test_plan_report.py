@@ -10,6 +10,7 @@ from lifecycle.core.parameters import cluster_parameters
 from lifecycle.core.plan import Fingerprint, Mark
 from lifecycle.core.plan_report import Situation, summary, tell
 from lifecycle.core.plan_text import plan_text
+from lifecycle.core.service_settings import patched
 from lifecycle.core.stack import ChangeSet, ResourceChange, Stack
 
 DEFAULTS = {name: str(d.get("default", "")) for name, d in cluster_parameters().items()}
@@ -57,6 +58,7 @@ CREATION = Situation(
     services=(line("orchestration-cluster", "create", 3), line("connectors", "create", 1)),
     rendered={},
     tags=(),
+    settings=({}, {}),
     named=(),
     machine=MACHINE,
     refusal="",
@@ -81,6 +83,7 @@ def plan(situation: Situation, author: str = "") -> dict[str, Any]:
         mark=MARK,
         fingerprint=Fingerprint("1", "2", {}, {}, {}, "", "", "arn:role"),
         requested={},
+        requested_settings={},
         preflight=PREFLIGHT,
         author=author,
     )
@@ -311,3 +314,29 @@ def test_what_differs_of_a_service_is_told_with_what_it_does() -> None:
     text = plan_text(plan(replace(UPDATE, services=(changed,))))
     assert "orchestration-cluster is changed in place; no task is replaced" in text
     assert "healthCheckGracePeriodSeconds: 60 -> 900 (so already now" in text
+
+
+def test_settings_are_told_by_name_and_undone_by_a_patch() -> None:
+    before: dict[str, Any] = {"brokers": {"environment": {"A": "1", "B": "2"}}}
+    after: dict[str, Any] = {
+        "brokers": {"environment": {"A": "1", "B": "3"}},
+        "connectors": {"secrets": {"SECRET_X": "arn:x"}, "managedPolicyArns": ["arn:p", "arn:q"]},
+    }
+    told = plan(replace(UPDATE, settings=(before, after)))
+    assert told["settings"] == [
+        {"name": "brokers.environment.B", "from": "2", "to": "3"},
+        {"name": "connectors.managedPolicyArns", "from": None, "to": "arn:p, arn:q"},
+        {"name": "connectors.secrets.SECRET_X", "from": None, "to": "arn:x"},
+    ]
+    patch = json.loads(told["undo"].split(": ", 1)[1])["provision"]["settings"]
+    assert patched(after, patch) == before
+    text = plan_text(told)
+    assert "brokers.environment.B: '2' -> '3'" in text
+    assert "connectors.secrets.SECRET_X: none -> 'arn:x'" in text
+
+
+def test_a_plan_says_what_a_restore_takes() -> None:
+    rare = {**UPDATE.after, "BackupSchedule": "PT1H", "BackupCheckpointInterval": "PT15M"}
+    assert "about 25 minutes" in plan(replace(UPDATE, after=rare))["restore"]
+    less = {**rare, "DatabaseBackupRetentionDays": "2"}
+    assert "goes back 2 days" in plan_text(plan(replace(UPDATE, after=less))).replace("\n  ", " ")

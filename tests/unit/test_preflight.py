@@ -275,6 +275,26 @@ def test_a_version_goes_forward_one_minor_at_a_time(
     assert seen is None or seen in check.seen
 
 
+@pytest.mark.parametrize(
+    ("image", "version", "seen"),
+    [
+        ("team/camunda:43", "8.9.17", None),
+        ("team/camunda:43", "8.9.15", "is a downgrade"),
+        ("team/camunda:42", "8.11.0", "skips a minor version"),
+        ("team/camunda:43", "", "one is unknown"),
+    ],
+)
+def test_a_version_beside_an_image_of_one_s_own_goes_forward_too(
+    image: str, version: str, seen: str | None
+) -> None:
+    own = {"OrchestrationImage": "team/camunda:42", "CamundaVersion": "8.9.16"}
+    living = replace(stack("UPDATE_COMPLETE"), parameters={**DEFAULTS, **own})
+    found = checks(found=living, OrchestrationImage=image, CamundaVersion=version)
+    assert found["version step"].result is (Result.FAIL if seen else Result.PASS)
+    assert seen is None or seen in found["version step"].seen
+    assert found["images"].result is (Result.PASS if version else Result.FAIL)
+
+
 def test_a_region_whose_database_authority_is_unknown_fails() -> None:
     check = checks(certificate="The bundle holds no root of region 'mars'.")
     assert check["database certificate"].result is Result.FAIL

@@ -263,3 +263,65 @@ def test_the_same_bootstrap_values_again_are_no_change() -> None:
 @pytest.mark.parametrize("raw", [None, [], "demo", 3, {"clusterName": "demo", "parameters": []}])
 def test_anything_that_is_no_request_is_refused(raw: object) -> None:
     assert problems_of(raw)
+
+
+OURS = {"OrchestrationImage": "team/camunda:42", "ConnectorsImage": "team/connectors:42"}
+NEWER = {"OrchestrationImage": "c/camunda:8.10.1", "ConnectorsImage": "c/connectors:8.10.0"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "field", "allowed"),
+    [
+        ({"Brokers": 6}, "Brokers", "at most 5 (Partitions + ReplicationFactor - 1) on 8.9"),
+        ({**OURS, "CamundaVersion": "8.9.22", "Brokers": 6}, "Brokers", "at most 5"),
+        (OURS, "CamundaVersion", "the version of Camunda in team/camunda:42"),
+        ({"OrchestrationImage": "camunda/camunda:latest"}, "CamundaVersion", "latest"),
+        ({"CamundaVersion": "8.9.1"}, "CamundaVersion", "8.9.22, which the tag"),
+        ({"OrchestrationImage": "c:8.10.1"}, "ConnectorsImage", "brokers' minor, 8.10.1"),
+        ({"Partitions": 26}, "Partitions", "a BrokerMemory of 8320 or more"),
+        (
+            {"RocksDbMemoryFraction": 0.01},
+            "RocksDbMemoryFraction",
+            "which holds 2 partitions of 32 MiB, not 3",
+        ),
+        ({"BackupSchedule": "PT5M", "BackupCheckpointInterval": "PT10M"},
+         "BackupCheckpointInterval", "PT5M (BackupSchedule) or less"),
+        ({"BackupCheckpointInterval": "PT30M"}, "BackupCheckpointInterval", "PT15M"),
+        ({"OrchestrationImage": "c:8.9.0-alpha3"}, "OrchestrationImage", "a released version"),
+        ({"OrchestrationImage": "c:8.9.0-rc1", "CamundaVersion": "8.9.0"}, "OrchestrationImage",
+         "a released version"),
+    ],
+)  # fmt: skip
+def test_what_a_broker_would_not_survive_is_refused(
+    parameters: dict[str, object], field: str, allowed: str
+) -> None:
+    found = problems_of({"clusterName": "demo", "parameters": parameters})
+    assert set(found) == {f"parameters.{field}"}
+    assert allowed in found[f"parameters.{field}"]["allowed"]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"Brokers": 5},
+        {**NEWER, "Brokers": 6},
+        {**OURS, "CamundaVersion": "8.9.22"},
+        {"Partitions": 26, "RocksDbMemoryFraction": 0.11},
+        {"Partitions": 26, "BrokerMemory": 12288},
+    ],
+)
+def test_what_a_broker_survives_is_accepted(parameters: dict[str, object]) -> None:
+    read_provision_request({"clusterName": "demo", "parameters": parameters}, cluster_parameters())
+
+
+def test_memory_is_held_against_the_partitions_that_a_cluster_has() -> None:
+    present = {"Brokers": "3", "ReplicationFactor": "3", "Partitions": "25"}
+    smaller = {"BrokerCpu": "2048", "BrokerMemory": "4096"}
+    found = problems_of({"clusterName": "demo", "parameters": smaller}, present)
+    assert set(found) == {"parameters.BrokerMemory"}
+
+
+def test_a_living_cluster_keeps_the_brokers_it_was_made_with() -> None:
+    present = {"Brokers": "6", "ReplicationFactor": "3", "Partitions": "3"}
+    raw = {"clusterName": "demo", "parameters": {"LogRetentionDays": 90}}
+    read_provision_request(raw, cluster_parameters(), present)

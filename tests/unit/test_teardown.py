@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 import boto3
@@ -8,6 +7,7 @@ import pytest
 from lifecycle.adapters import aws
 from lifecycle.adapters.rds import RdsDatabases
 from lifecycle.adapters.storage import AwsStorage
+from lifecycle.core.cluster_template import effective_template
 from lifecycle.core.stack import Stack, StackEvent, StackResource
 from lifecycle.core.teardown import (
     StackState,
@@ -18,10 +18,9 @@ from lifecycle.core.teardown import (
     teardown_plan,
     what_blocks,
 )
-from lifecycle.core.trial import trial_template
 from moto import mock_aws
 
-from tools.generate_parameters import TEMPLATE, load_template
+from tools.generate_parameters import SHIPPED, TEMPLATE, load_template
 
 OURS = {"camunda:control-plane": "control", "camunda:cluster": "demo"}
 PRICES = {
@@ -35,16 +34,15 @@ def stack(status: str = "UPDATE_COMPLETE", tags: dict[str, str] | None = None) -
 
 
 class TestPolicies:
-    def test_lines_say_what_a_yaml_reader_says(self, tmp_path: Path) -> None:
-        rewritten = tmp_path / "trial.yaml"
-        rewritten.write_bytes(trial_template(TEMPLATE.read_bytes()))
-        for path in (TEMPLATE, rewritten):
-            read = {
-                name: resource["DeletionPolicy"]
-                for name, resource in load_template(path)["Resources"].items()
-                if "DeletionPolicy" in resource
-            }
-            assert deletion_policies(path.read_text()) == read
+    def test_the_yaml_of_before_says_what_the_json_says(self) -> None:
+        read = deletion_policies(SHIPPED.read_text())
+        assert read["FileSystem"] == "RetainExceptOnCreate"
+        assert read["DatabaseCluster"] == "Snapshot"
+        assert deletion_policies(TEMPLATE.read_text()) == read
+
+    def test_nothing_of_a_trial_is_kept(self) -> None:
+        body = effective_template(SHIPPED.read_bytes(), {"Trial": "true"}, {}).decode()
+        assert set(deletion_policies(body).values()) == {"Delete"}
 
     def test_everything_that_is_kept_has_a_name_a_price_and_a_way_to_delete_it(self) -> None:
         resources = load_template(TEMPLATE)["Resources"]

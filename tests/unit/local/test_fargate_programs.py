@@ -23,6 +23,7 @@ def start(tmp_path: Path, **changes: Any) -> ContainerStart:
         "entry_point": (),
         "command": (),
         "environment": {"CAMUNDA_CLUSTER_SIZE": "3", "PASSWORD": "hush"},
+        "labels": {},
         "address": "127.41.1.10",
         "memory": 8192,
         "credentials": {"AWS_ACCESS_KEY_ID": "of the task"},
@@ -63,6 +64,12 @@ def test_a_broker_gets_its_environment_as_it_is_but_for_the_mounts(tmp_path: Pat
 def test_the_version_is_the_tag_of_the_image(tmp_path: Path, image: str) -> None:
     command = launch(start(tmp_path, image=image)).command
     assert command[command.index("--version") + 1] == "8.9.16"
+
+
+def test_the_label_says_the_version_of_an_image_of_one_s_own(tmp_path: Path) -> None:
+    own = start(tmp_path, image="team/camunda:42", labels={"camunda.version": "8.9.22"})
+    command = launch(own).command
+    assert command[command.index("--version") + 1] == "8.9.22"
 
 
 def test_a_container_s_own_command_finds_its_mounts_here(tmp_path: Path) -> None:

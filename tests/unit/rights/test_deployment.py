@@ -28,6 +28,8 @@ BEYOND_CLUSTER = {
     # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
     "kms:Decrypt": "secrets are under the cluster's own key",
     "kms:GenerateDataKey": "secrets are under the cluster's own key",
+    "iam:AttachRolePolicy": "managedPolicyArns in the settings of a request",
+    "iam:DetachRolePolicy": "managedPolicyArns in the settings of a request",
 }
 
 

@@ -16,8 +16,9 @@ CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b"
 CONTRACT = (ROOT / "docs" / "contracts.md").read_text()
 
 
-def test_the_generated_file_is_what_the_template_says() -> None:
-    assert TARGET.read_text() == render(), "run make generate"
+def test_the_generated_files_are_what_the_template_says() -> None:
+    for path, text in render().items():
+        assert path.read_text() == text, "run make generate"
 
 
 @pytest.mark.parametrize("stack", ["cluster", "network"])
@@ -58,14 +59,24 @@ def test_defaults_satisfy_their_own_constraints() -> None:
 
 
 REFUSED = [
-    ("OrchestrationImage", "camunda/camunda:8.9.0-alpha3"),
-    ("OrchestrationImage", "camunda/camunda:8.10.0-rc1"),
-    ("OrchestrationImage", "camunda/camunda:8.10-SNAPSHOT"),
-    ("OrchestrationImage", "camunda/camunda:8.9"),
-    ("OrchestrationImage", "camunda/camunda:latest"),
-    ("OrchestrationImage", "camunda/camunda"),
-    ("OrchestrationImage", "camunda/camunda:8.8.5"),
-    ("ConnectorsImage", "camunda/connectors-bundle:8.10.0-alpha1"),
+    ("OrchestrationImage", ""),
+    ("OrchestrationImage", "Camunda/camunda:8.9.22"),
+    ("OrchestrationImage", "camunda/camunda:"),
+    ("OrchestrationImage", "camunda/camunda:8.9 22"),
+    ("OrchestrationImage", "camunda/camunda@sha256:abc"),
+    ("ConnectorsImage", "https://mirror.example.com/connectors:8.9.14"),
+    ("CamundaVersion", "8.8.5"),
+    ("CamundaVersion", "8.9"),
+    ("CamundaVersion", "8.9.0-alpha3"),
+    ("CamundaVersion", "8.10.0-rc1"),
+    ("CamundaVersion", "8.10.0-SNAPSHOT"),
+    ("RocksDbMemoryFraction", "0"),
+    ("RocksDbMemoryFraction", "0.0"),
+    ("RocksDbMemoryFraction", "0.51"),
+    ("RocksDbMemoryFraction", "1"),
+    ("BackupSchedule", "PT3M"),
+    ("BackupCheckpointInterval", "15m"),
+    ("LicenseKeySecretArn", "licence"),
     ("ImageRegistryPrefix", "https://mirror.example.com"),
     ("ImageRegistryPrefix", "mirror.example.com/"),
     ("AllowedCidrs", "0.0.0.0/0"),
@@ -95,6 +106,11 @@ REFUSED = [
 ACCEPTED = [
     ("OrchestrationImage", "camunda/camunda:8.10.0"),
     ("OrchestrationImage", "team/camunda-custom:8.9.20@sha256:" + "a" * 64),
+    ("OrchestrationImage", "registry.example.com:5000/a/b/camunda:main-42"),
+    ("OrchestrationImage", "123456789012.dkr.ecr.eu-central-1.amazonaws.com/camunda"),
+    ("CamundaVersion", "8.10.3"),
+    ("RocksDbMemoryFraction", "0.25"),
+    ("RocksDbMemoryFraction", "0.5"),
     ("ImageRegistryPrefix", "123456789012.dkr.ecr.eu-central-1.amazonaws.com/docker-hub"),
     ("ImageRegistryPrefix", "localhost:5000"),
     ("AllowedCidrs", "0.0.0.0/1,128.0.0.0/1"),

@@ -236,11 +236,15 @@ def test_environment_of_a_broker() -> None:
     found = environment(broker(cluster))
     assert found == {
         "SPRING_LIFECYCLE_TIMEOUTPERSHUTDOWNPHASE": "5s",
-        "ZEEBE_BROKER_DATA_DIRECTORY": "/usr/local/camunda/data",
+        "CAMUNDA_DATA_PRIMARYSTORAGE_DIRECTORY": "/usr/local/camunda/data",
         "CAMUNDA_CLUSTER_INITIALCONTACTPOINTS": "orchestration-cluster-sc:26502",
         "CAMUNDA_CLUSTER_SIZE": "5",
         "CAMUNDA_CLUSTER_PARTITIONCOUNT": "7",
         "CAMUNDA_CLUSTER_REPLICATIONFACTOR": "5",
+        "CAMUNDA_SYSTEM_CPUTHREADCOUNT": "3",
+        "CAMUNDA_SYSTEM_IOTHREADCOUNT": "3",
+        "CAMUNDA_DATA_PRIMARYSTORAGE_ROCKSDB_MEMORYALLOCATIONSTRATEGY": "FRACTION",
+        "CAMUNDA_DATA_PRIMARYSTORAGE_ROCKSDB_MEMORYFRACTION": "0.1",
         "CAMUNDA_CLUSTER_NODEIDPROVIDER_TYPE": "s3",
         "CAMUNDA_CLUSTER_NODEIDPROVIDER_S3_BUCKETNAME": "ref(NodeIdBucket)",
         "CAMUNDA_CLUSTER_NODEIDPROVIDER_S3_LEASEDURATION": "PT15S",
@@ -254,6 +258,8 @@ def test_environment_of_a_broker() -> None:
         ),
         "CAMUNDA_DATA_SECONDARYSTORAGE_RDBMS_USERNAME": "camunda",
         "CAMUNDA_DATA_SECONDARYSTORAGE_RDBMS_AUTODDL": "true",
+        "CAMUNDA_DATA_SECONDARYSTORAGE_RDBMS_DDLLOCKWAITTIMEOUT": "PT5M",
+        "CAMUNDA_PERSISTENT_SESSIONS_ENABLED": "true",
         "SPRING_DATASOURCE_DRIVER_CLASS_NAME": "software.amazon.jdbc.Driver",
         "CAMUNDA_SECURITY_INITIALIZATION_USERS_0_USERNAME": "admin",
         "CAMUNDA_SECURITY_INITIALIZATION_USERS_0_NAME": "Admin User",
@@ -267,11 +273,71 @@ def test_environment_of_a_broker() -> None:
         "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_S3_BUCKETNAME": "ref(BackupBucket)",
         "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_S3_REGION": "eu-central-1",
         "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_CONTINUOUS": "true",
-        "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_SCHEDULE": "PT1H",
-        "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_CHECKPOINTINTERVAL": "PT15M",
+        "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_SCHEDULE": "PT15M",
+        "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_CHECKPOINTINTERVAL": "PT5M",
         "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_RETENTION_WINDOW": "P7D",
         "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_RETENTION_CLEANUPSCHEDULE": "PT1H",
     }
+
+
+def test_backups_follow_their_parameters() -> None:
+    found = environment(
+        broker(
+            resolve(
+                "cluster",
+                BackupSchedule="PT1H",
+                BackupCheckpointInterval="PT30M",
+                BackupRetentionDays="14",
+            )
+        )
+    )
+    prefix = "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_"
+    assert found[f"{prefix}SCHEDULE"] == "PT1H"
+    assert found[f"{prefix}CHECKPOINTINTERVAL"] == "PT30M"
+    assert found[f"{prefix}RETENTION_WINDOW"] == "P14D"
+
+
+@pytest.mark.parametrize(
+    ("cpu", "threads"),
+    [("1024", "2"), ("2048", "2"), ("4096", "3"), ("8192", "6"), ("16384", "12")],
+)
+def test_threads_grow_with_the_processors(cpu: str, threads: str) -> None:
+    found = environment(broker(resolve("cluster", BrokerCpu=cpu)))
+    assert found["CAMUNDA_SYSTEM_CPUTHREADCOUNT"] == threads
+    assert found["CAMUNDA_SYSTEM_IOTHREADCOUNT"] == threads
+
+
+def test_behind_https_both_take_what_the_load_balancer_says() -> None:
+    certificate = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b"
+    for given, expected in ((certificate, "native"), ("", None)):
+        cluster = resolve("cluster", CertificateArn=given)
+        connectors = container(cluster, "ConnectorsTaskDefinition", "connectors")
+        for one in (broker(cluster), connectors):
+            assert environment(one).get("SERVER_FORWARDHEADERSSTRATEGY") == expected
+
+
+def test_a_licence_reaches_the_brokers_alone() -> None:
+    arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:licence-a1b2c3"
+    cluster = resolve("cluster", LicenseKeySecretArn=arn)
+    secrets = {one["Name"]: one["ValueFrom"] for one in broker(cluster)["Secrets"]}
+    assert secrets["CAMUNDA_LICENSE_KEY"] == arn
+    roles = {
+        name: [s for policy in role["Policies"] for s in policy["PolicyDocument"]["Statement"]]
+        for name, role in cluster.of_type("AWS::IAM::Role").items()
+    }
+    readers = {name: s for name, all_ in roles.items() for s in all_ if s["Resource"] == arn}
+    assert set(readers) == {"OrchestrationExecutionRole"}
+    (statement,) = readers.values()
+    assert statement["Condition"] == {
+        "StringEquals": {"aws:ResourceTag/camunda:control-plane": "control"}
+    }
+
+
+def test_a_version_that_no_tag_says_is_a_label() -> None:
+    assert broker(resolve("cluster", CamundaVersion="8.9.22"))["DockerLabels"] == {
+        "camunda.version": "8.9.22"
+    }
+    assert "DockerLabels" not in broker(resolve("cluster"))
 
 
 def test_without_continuous_backup_nothing_is_scheduled() -> None:
@@ -367,16 +433,16 @@ def images(cluster: Resolved) -> set[str]:
 
 def test_default_images_are_released_versions_of_one_minor() -> None:
     assert images(resolve("cluster")) == {
-        "camunda/camunda:8.9.16",
-        "camunda/connectors-bundle:8.9.7",
+        "camunda/camunda:8.9.22",
+        "camunda/connectors-bundle:8.9.14",
     }
 
 
 def test_a_mirror_serves_every_image() -> None:
     mirrored = images(resolve("cluster", ImageRegistryPrefix="mirror.example.com:5000/hub"))
     assert mirrored == {
-        "mirror.example.com:5000/hub/camunda/camunda:8.9.16",
-        "mirror.example.com:5000/hub/camunda/connectors-bundle:8.9.7",
+        "mirror.example.com:5000/hub/camunda/camunda:8.9.22",
+        "mirror.example.com:5000/hub/camunda/connectors-bundle:8.9.14",
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -216,8 +217,9 @@ class CloudFormationStacks:
 
     def template(self, name: str) -> str:
         """Text of the stack's template, as it was uploaded."""
+        # botocore reads what is JSON already.
         body: Any = self._api.get_template(StackName=name, TemplateStage="Original")["TemplateBody"]
-        return str(body)
+        return body if isinstance(body, str) else json.dumps(body)
 
     def unprotect(self, name: str) -> None:
         """Turn termination protection off."""

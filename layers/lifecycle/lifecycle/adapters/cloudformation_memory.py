@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -29,6 +30,7 @@ class _ChangeSet:
     name: str = ""
     description: str = ""
     keep: bool = False
+    body: str = ""
 
 
 @dataclass
@@ -60,6 +62,12 @@ class MemoryStacks:
     before: Stack | None = None
     refuses: str = ""
     body: str = ""
+    """Template of every stack, where none is uploaded."""
+    bodies: dict[str, str] = field(default_factory=dict)
+    """Templates by stack, as they were uploaded."""
+    fetch: Callable[[str], str] = lambda _url: ""
+    """What is stored at the address of a template."""
+    body_before: str = ""
     deleting: tuple[str, str] | None = None
     deleted: dict[str, Stack] = field(default_factory=dict)
     blocked: Callable[[], tuple[str, str] | None] = lambda: None
@@ -90,7 +98,7 @@ class MemoryStacks:
         description: str,
     ) -> str:
         """Compute a change set; the same name again is the same one."""
-        del template_url
+        body = self.fetch(template_url) if template_url else self.bodies.get(stack, "")
         arn = _arn(name, stack)
         if arn in self.change_sets:
             return arn
@@ -110,6 +118,7 @@ class MemoryStacks:
         else:
             differing = [key for key, value in values.items() if present.get(key) != value]
             changes = tuple(c for key in differing for c in self.changed_by.get(key, ()))
+            changes += _resources_that_differ(self.bodies.get(stack, ""), body)
             if found is not None and found.tags != tags:
                 # CloudFormation passes a stack's tags on to each of its resources.
                 changes += tuple(
@@ -136,6 +145,7 @@ class MemoryStacks:
             self.refuses,
             name,
             description,
+            body=body,
         )
         return arn
 
@@ -175,6 +185,8 @@ class MemoryStacks:
             )
         found.status, found.keep = "EXECUTED", keep
         self.before = self.stacks[found.stack]
+        self.body_before = self.bodies.get(found.stack, "")
+        self.bodies[found.stack] = found.body
         status = "CREATE_IN_PROGRESS" if found.create else "UPDATE_IN_PROGRESS"
         self.stacks[found.stack] = replace(
             self.stacks[found.stack],
@@ -234,6 +246,7 @@ class MemoryStacks:
 
     def _rolled_back(self, name: str) -> None:
         before = self.before or self.stacks[name]
+        self.bodies[name] = self.body_before
         if not self.stacks[name].outputs:  # it was never complete
             gone = self.stacks.pop(name)
             self.deleted[gone.stack_id] = replace(gone, status="DELETE_COMPLETE")
@@ -268,8 +281,7 @@ class MemoryStacks:
 
     def template(self, name: str) -> str:
         """Text of the template."""
-        del name
-        return self.body
+        return self.body or self.bodies.get(name, "")
 
     def unprotect(self, name: str) -> None:
         """Turn termination protection off."""
@@ -323,6 +335,22 @@ class MemoryStacks:
                 ),
             )
         )
+
+
+def _resources_that_differ(before: str, after: str) -> tuple[ResourceChange, ...]:
+    if not before or not after:
+        return ()
+    was, becomes = (json.loads(text)["Resources"] for text in (before, after))
+    return tuple(
+        ResourceChange(
+            "Modify",
+            name,
+            resource["Type"],
+            "True" if resource["Type"] == "AWS::ECS::TaskDefinition" else "False",
+        )
+        for name, resource in becomes.items()
+        if name in was and was[name] != resource
+    )
 
 
 def _arn(name: str, stack: str) -> str:

@@ -1,10 +1,10 @@
-"""The cluster template's parameters, as generated from ``stacks/cluster.yaml``."""
+"""What is generated from ``stacks/cluster.yaml``: its parameters, and the names that it sets."""
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -14,3 +14,14 @@ def cluster_parameters() -> Mapping[str, Mapping[str, object]]:
     text = Path(__file__).with_name("cluster_parameters.json").read_text(encoding="utf-8")
     declarations: Mapping[str, Mapping[str, object]] = json.loads(text)
     return declarations
+
+
+@functools.cache
+def cluster_environment() -> Mapping[str, Mapping[str, Sequence[str]]]:
+    """Environment variables and secrets that the template sets, by service and name.
+
+    Each with the parameters that decide its value; none where it is fixed.
+    """
+    text = Path(__file__).with_name("cluster_environment.json").read_text(encoding="utf-8")
+    names: Mapping[str, Mapping[str, Sequence[str]]] = json.loads(text)
+    return names

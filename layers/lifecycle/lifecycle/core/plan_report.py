@@ -8,11 +8,15 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.service_definition import BROKERS, CONNECTORS
+from lifecycle.core.backups import expectation
 from lifecycle.core.prices import NOT_INCLUDED, Cost, Size, monthly_cost
+from lifecycle.core.service_settings import back as settings_back
+from lifecycle.core.service_settings import changes as changes_of_settings
 from lifecycle.core.stack import DATA_TYPES, RUNNING_TYPES, is_half_made
 
 if TYPE_CHECKING:
     from lifecycle.core.plan import Fingerprint, Mark
+    from lifecycle.core.service_settings import Settings
     from lifecycle.core.stack import ChangeSet, ResourceChange, Stack
 
 # Typical minutes, least and most, in which AWS makes or changes a resource of the type; everything
@@ -42,11 +46,11 @@ class Situation:
     """What a plan is made from.
 
     ``before`` and ``after`` are all parameters of the cluster, with the template's defaults, before
-    and after the change; ``before`` is empty when there is no cluster. ``counts`` are the live
-    desired counts, ``services`` the lines of ``service_plan`` and ``rendered`` the definitions that
-    they come from, ``tags`` what changes of the stack's tags, ``named`` the data that the plan may
-    replace, ``machine`` the parameters that only machines set, ``prices`` a price list, or None
-    for the one that is shipped.
+    and after the change; ``before`` is empty when there is no cluster. ``settings`` are those of
+    the services, before and after; ``counts`` are the live desired counts, ``services`` the lines
+    of ``service_plan`` and ``rendered`` the definitions that they come from, ``tags`` what changes
+    of the stack's tags, ``named`` the data that the plan may replace, ``machine`` the parameters
+    that only machines set, ``prices`` a price list, or None for the one that is shipped.
     """
 
     cluster: str
@@ -59,6 +63,7 @@ class Situation:
     services: Sequence[Mapping[str, Any]]
     rendered: Mapping[str, Any]
     tags: Sequence[Mapping[str, str | None]]
+    settings: tuple[Settings, Settings]
     named: Sequence[str]
     machine: frozenset[str]
     refusal: str
@@ -71,6 +76,7 @@ def tell(
     mark: Mark,
     fingerprint: Fingerprint,
     requested: Mapping[str, str],
+    requested_settings: Mapping[str, Any],
     preflight: Mapping[str, Any],
     author: str,
 ) -> dict[str, Any]:
@@ -98,6 +104,8 @@ def tell(
         "changes": changes,
         "parameters": parameters,
         "tags": list(situation.tags),
+        "settings": changes_of_settings(*situation.settings),
+        "restore": _restore(situation.after),
         "data": _data(change_set.changes),
         "services": list(situation.services),
         "rendered": dict(situation.rendered),
@@ -108,6 +116,7 @@ def tell(
         "undo": _undo(situation, kind, parameters),
         "preflight": dict(preflight),
         "requested": dict(requested),
+        "requestedSettings": dict(requested_settings),
         "replace": list(situation.named),
         "fingerprint": {"sha256": mark.digest, **asdict(fingerprint)},
         "apply": {"clusterName": situation.cluster, "changeSet": change_set.arn},
@@ -247,6 +256,18 @@ def _costs(situation: Situation) -> dict[str, Any]:
     return {"before": before, "after": after.as_dict(), "notIncluded": NOT_INCLUDED}
 
 
+def _restore(parameters: Mapping[str, str]) -> str:
+    days = min(
+        int(parameters["BackupRetentionDays"]), int(parameters["DatabaseBackupRetentionDays"])
+    )
+    return expectation(
+        parameters["ContinuousBackup"],
+        parameters["BackupSchedule"],
+        parameters["BackupCheckpointInterval"],
+        str(days),
+    )
+
+
 def _stop(kind: str) -> str:
     if kind == "update":
         return (
@@ -266,11 +287,13 @@ def _undo(situation: Situation, kind: str, parameters: Sequence[Mapping[str, str
         return f"Remove the cluster with the teardown machine: {confirm}"
     former = {str(p["name"]): p["from"] for p in parameters if p["from"] is not None}
     tags = {str(tag["name"]): tag["from"] for tag in situation.tags}
+    settings = settings_back(*situation.settings)
     provision = {"parameters": former} | ({"tags": tags} if tags else {})
+    provision |= {"settings": settings} if settings else {}
     back = json.dumps({"clusterName": situation.cluster, "provision": provision})
     words = (
         f"Plan and apply the former values: {back}"
-        if former or tags
+        if former or tags or settings
         else "No parameter changes: deploy the former version of the application, plan and apply."
     )
     lost = [

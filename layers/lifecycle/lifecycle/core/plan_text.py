@@ -39,12 +39,14 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         lines += [*_wrapped("REFUSED: " + plan["refusal"]), ""]
     if plan["status"] == "UNCHANGED":
         lines += ["Nothing would change.", ""]
-    lines += [*_data(plan), *_services(plan), *_rolls(plan), *_parameters(plan), *_tags(plan)]
+    lines += [*_data(plan), *_services(plan), *_rolls(plan), *_parameters(plan), *_settings(plan)]
+    lines += _tags(plan)
     lines += _changes(plan)
     lines += _checks(plan)
     least, most = plan["minutes"]
     lines += [f"Expected to take {least} to {most} minutes.", ""]
     lines += [*_cost(plan["cost"]), ""]
+    lines += [*_wrapped(plan["restore"]), ""]
     lines += [*_wrapped("To stop: " + plan["stop"]), *_wrapped("To undo: " + plan["undo"])]
     if plan["status"] == "READY":
         lines += ["", "To apply, start the provision machine with:", _json(plan["apply"])]
@@ -123,6 +125,16 @@ def _parameters(plan: Mapping[str, Any]) -> list[str]:
         name, before, after = parameter["name"], parameter["from"], parameter["to"]
         arrow = f"{after!r}" if before is None else f"{before!r} -> {after!r}"
         lines += _wrapped(f"{name}: {arrow}", "  ")
+    return [*lines, ""]
+
+
+def _settings(plan: Mapping[str, Any]) -> list[str]:
+    if not plan["settings"]:
+        return []
+    lines = ["Settings of the services:"]
+    for one in plan["settings"]:
+        before, after = ("none" if one[n] is None else repr(one[n]) for n in ("from", "to"))
+        lines += _wrapped(f"{one['name']}: {before} -> {after}", "  ")
     return [*lines, ""]
 
 

@@ -6,25 +6,21 @@ What cannot be read is a warning. A failed check is something that would make th
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from lifecycle.core.freeze import frozen_because
+from lifecycle.core.images import IMAGES, Version, Versions, is_pre_release, shown, versions
 from lifecycle.core.stack import Stack, StackAction, decide_on, present_parameters
 from lifecycle.core.verification import Check, Result
 from lifecycle.errors import LifecycleError, PreflightFailed
 
-# A released tag, as stacks/cluster.yaml asks for; never alpha, rc, SNAPSHOT or latest.
-_RELEASE: Final = re.compile(r".+:8\.[0-9]+\.[0-9]+(@sha256:[0-9a-f]{64})?")
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html
 _BALANCER_ADDRESSES: Final = 8
 # What tasks and the functions need where no route leads out; docs/network.md says who needs which.
 NEEDED_ENDPOINTS: Final = ("dynamodb", "ecr.api", "ecr.dkr", "logs", "s3", "secretsmanager")
-_IMAGES: Final = ("OrchestrationImage", "ConnectorsImage")
 _CONNECTORS_TASK: Final = ("ConnectorsImage", "ConnectorsCpu", "ConnectorsMemory")
-_VERSION: Final = re.compile(r":(\d+)\.(\d+)\.(\d+)")
 _ZONES: Final = 3
 _DNS_LABEL: Final = 63
 _STACK_NAME: Final = 128
@@ -103,7 +99,8 @@ class Need:
 
     ``broker_vcpu`` and ``connectors_vcpu`` are for one task. Brokers are replaced one at a time
     after one has stopped, connectors by starting new tasks first, if anything of theirs changes.
-    ``present_images`` are those of a living cluster, in the order of ``images``; else empty.
+    ``images`` are those of brokers and connectors; ``present_images`` those of a living cluster in
+    the same order, else empty. ``versions`` and ``present_versions`` are theirs.
     """
 
     stack: str
@@ -118,6 +115,8 @@ class Need:
     instance_class: str
     images: tuple[str, ...]
     present_images: tuple[str, ...]
+    versions: Versions
+    present_versions: Versions
     docker_hub: bool
 
     @classmethod
@@ -146,8 +145,10 @@ class Need:
             database_instances=more("DatabaseInstances"),
             engine_version=parameters["DatabaseEngineVersion"],
             instance_class=parameters["DatabaseInstanceClass"],
-            images=tuple(parameters[name] for name in _IMAGES),
-            present_images=tuple(present[name] for name in _IMAGES if name in present),
+            images=tuple(parameters[name] for name in IMAGES),
+            present_images=tuple(present[name] for name in IMAGES if name in present),
+            versions=versions(parameters),
+            present_versions=versions(present),
             docker_hub=not parameters["ImageRegistryPrefix"],
         )
 
@@ -302,15 +303,17 @@ def _names(need: Need) -> Check:
 
 
 def _images(need: Need) -> Check:
-    unreleased = [image for image in need.images if _RELEASE.fullmatch(image) is None]
-    if unreleased:
+    pre = [image for image in need.images if is_pre_release(image)]
+    if pre or need.versions.brokers is None:
         return Check(
             "images",
             Result.FAIL,
-            f"not a release: {', '.join(unreleased)}",
-            "Name released versions; a pre-release cannot be upgraded.",
+            f"not a release: {', '.join(pre or need.images[:1])}",
+            "Name released versions, with CamundaVersion beside a tag of your own; a pre-release "
+            "cannot be upgraded.",
         )
-    return Check("images", Result.PASS, ", ".join(need.images))
+    told = f"{', '.join(need.images)}; Camunda {shown(need.versions.brokers)}"
+    return Check("images", Result.PASS, told)
 
 
 def _upgrade(need: Need) -> Check:
@@ -319,15 +322,21 @@ def _upgrade(need: Need) -> Check:
     Source: Camunda's documentation of rolling updates.
     """
     name = "version step"
+    before, after = need.present_versions, need.versions
     steps = [
-        (before, after)
-        for before, after in zip(need.present_images, need.images, strict=False)
-        if before != after
+        (was, becomes, *step)
+        for was, becomes, step in zip(
+            need.present_images,
+            need.images,
+            ((before.brokers, after.brokers), (before.connectors, after.connectors)),
+            strict=False,
+        )
+        if was != becomes or step[0] != step[1]
     ]
     wrong = [
-        f"{before} to {after} {why}"
-        for before, after in steps
-        if (why := _wrong_step(_version(before), _version(after)))
+        f"{was} to {becomes} {why}"
+        for was, becomes, old, new in steps
+        if (why := _wrong_step(old, new))
     ]
     if wrong:
         return Check(
@@ -337,18 +346,13 @@ def _upgrade(need: Need) -> Check:
             "Update to the newest patch of the next minor version first; to go back, restore a "
             "backup into a new cluster.",
         )
-    told = ", ".join(f"{before} to {after}" for before, after in steps)
+    told = ", ".join(f"{was} to {becomes}" for was, becomes, *_ in steps)
     return Check(name, Result.PASS, told or "the images stay as they are")
 
 
-def _version(image: str) -> tuple[int, ...]:
-    found = _VERSION.search(image)
-    return tuple(map(int, found.groups())) if found else ()
-
-
-def _wrong_step(before: tuple[int, ...], after: tuple[int, ...]) -> str:
-    if not before or not after:
-        return ""
+def _wrong_step(before: Version | None, after: Version | None) -> str:
+    if before is None or after is None:
+        return "is a step between versions of which one is unknown"
     if after < before:
         return "is a downgrade"
     if after[0] != before[0] or after[1] > before[1] + 1:

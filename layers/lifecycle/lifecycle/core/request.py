@@ -10,10 +10,14 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
+from lifecycle.core import backups, images, service_settings
 from lifecycle.core import tags as tag_rules
+from lifecycle.core.memory import least_memory, too_little
 from lifecycle.core.names import CLUSTER_NAME_RULE, is_cluster_name
+from lifecycle.core.parameters import cluster_environment
+from lifecycle.core.service_settings import NOTHING, Settings
 from lifecycle.core.trial import FIXED, is_trial, trial_parameters
 from lifecycle.core.trial import PARAMETER as TRIAL
 from lifecycle.errors import InvalidRequest
@@ -21,9 +25,16 @@ from lifecycle.errors import InvalidRequest
 Declarations = Mapping[str, Mapping[str, object]]
 
 ON_START_FAILURE: Final = ("stop", "keep")
-PROVISION_FIELDS: Final = ("clusterName", "parameters", "tags", "changeSet", "onStartFailure")
+PROVISION_FIELDS: Final = (
+    "clusterName",
+    "parameters",
+    "tags",
+    "settings",
+    "changeSet",
+    "onStartFailure",
+)
 PLAN_FIELDS: Final = ("clusterName", "provision", "scale")
-PLANNED_PROVISION_FIELDS: Final = ("parameters", "tags", "replace")
+PLANNED_PROVISION_FIELDS: Final = ("parameters", "tags", "settings", "replace")
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ExecuteChangeSet.html
 _CHANGE_SET: Final = re.compile(
     r"[a-zA-Z][-a-zA-Z0-9]{0,127}|arn:aws[a-z-]*:cloudformation:[-a-zA-Z0-9:/]{1,1500}"
@@ -64,7 +75,8 @@ class ProvisionRequest:
 
     ``parameters`` holds only what the request named, as CloudFormation takes it (strings);
     everything else keeps the template's default, or on a living stack its present value.
-    ``tags`` are those to set, or with None to remove; what is not named stays.
+    ``tags`` are those to set, or with None to remove; what is not named stays. ``settings`` are a
+    merge patch of the cluster's (``core/service_settings.py``).
     ``change_set`` is the reviewed plan's, by name or ARN; empty to plan and apply in one go.
     """
 
@@ -73,6 +85,7 @@ class ProvisionRequest:
     on_start_failure: str
     change_set: str = ""
     tags: Mapping[str, str | None] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +101,7 @@ class PlanRequest:
     replace: tuple[str, ...]
     count: int = 0
     tags: Mapping[str, str | None] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def shown(value: object) -> str:
@@ -103,12 +117,13 @@ def read_provision_request(
     declarations: Declarations,
     present: Mapping[str, str] | None = None,
     present_tags: Mapping[str, str] | None = None,
+    present_settings: Settings = NOTHING,
 ) -> ProvisionRequest:
     """Validate the input of the provision machine.
 
     ``declarations`` are the cluster template's parameters (``core/cluster_parameters.json``);
-    ``present`` and ``present_tags`` hold the parameter values and the tags of the cluster's stack
-    when there is one already.
+    ``present``, ``present_tags`` and ``present_settings`` hold the parameter values, the tags and
+    the settings of the cluster's stack when there is one already.
     Raises ``InvalidRequest`` that lists every problem.
     """
     if not isinstance(raw, Mapping):
@@ -128,17 +143,21 @@ def read_provision_request(
             )
         problems += [
             Problem(name, raw[name], "nothing beside changeSet: the plan has them")
-            for name in ("parameters", "tags")
+            for name in ("parameters", "tags", "settings")
             if name in raw
         ]
         parameters: dict[str, str] = {}
         tags: dict[str, str | None] = {}
+        settings: Mapping[str, Any] = {}
     else:
         parameters, wrong = _read_all_parameters(
             raw.get("parameters", {}), "parameters", declarations, present or {}
         )
         tags, wrong_tags = _read_tags(raw.get("tags", {}), "tags", present_tags or {})
-        problems += wrong + wrong_tags
+        settings, wrong_settings = _read_settings(
+            raw.get("settings", {}), "settings", present_settings
+        )
+        problems += wrong + wrong_tags + wrong_settings
     if problems:
         raise invalid(problems)
     return ProvisionRequest(
@@ -147,6 +166,7 @@ def read_provision_request(
         on_start_failure=str(on_failure),
         change_set=str(change_set),
         tags=tags,
+        settings=settings,
     )
 
 
@@ -155,6 +175,7 @@ def read_plan_request(
     declarations: Declarations,
     present: Mapping[str, str] | None = None,
     present_tags: Mapping[str, str] | None = None,
+    present_settings: Settings = NOTHING,
 ) -> PlanRequest:
     """Validate the plan machine's input: ``{"clusterName", "provision": {…}}`` or ``"scale"``.
 
@@ -174,6 +195,7 @@ def read_plan_request(
     given = raw.get("provision", {})
     parameters: dict[str, str] = {}
     tags: dict[str, str | None] = {}
+    settings: Mapping[str, Any] = {}
     named: tuple[str, ...] = ()
     if isinstance(given, Mapping):
         problems += _unknown_fields(given, PLANNED_PROVISION_FIELDS, "provision.")
@@ -183,6 +205,10 @@ def read_plan_request(
         problems += wrong
         tags, wrong = _read_tags(given.get("tags", {}), "provision.tags", present_tags or {})
         problems += wrong
+        settings, wrong = _read_settings(
+            given.get("settings", {}), "provision.settings", present_settings
+        )
+        problems += wrong
         named, wrong = _read_replace(given.get("replace", []))
         problems += wrong
     else:
@@ -190,7 +216,12 @@ def read_plan_request(
     if problems:
         raise invalid(problems)
     return PlanRequest(
-        cluster=str(cluster), parameters=parameters, replace=named, count=count, tags=tags
+        cluster=str(cluster),
+        parameters=parameters,
+        replace=named,
+        count=count,
+        tags=tags,
+        settings=settings,
     )
 
 
@@ -241,6 +272,15 @@ def _read_tags(
     return dict(given), problems
 
 
+def _read_settings(
+    given: object, path: str, present: Settings
+) -> tuple[Mapping[str, Any], list[Problem]]:
+    wrong = service_settings.refusals(given, cluster_environment(), present)
+    if wrong or not isinstance(given, Mapping):
+        return {}, [Problem(path + where, value, allowed) for where, value, allowed in wrong]
+    return given, []
+
+
 def _unknown_fields(
     raw: Mapping[str, object], known: tuple[str, ...], prefix: str = ""
 ) -> list[Problem]:
@@ -262,6 +302,7 @@ def _read_all_parameters(
     if not isinstance(given, Mapping):
         return {}, [Problem(path, given, "a JSON object of parameter names to values")]
     parameters, problems = read_parameters(given, declarations)
+    problems += _pre_releases(parameters)
     problems += _as_a_trial(parameters, present)
     if is_trial(parameters) and not present:
         parameters = trial_parameters(parameters)
@@ -322,6 +363,8 @@ def _as_cloudformation(value: object) -> str | None:
             return str(value)
         case float() if value.is_integer():
             return str(int(value))
+        case float():
+            return repr(value)
         case str():
             return value.strip()
         case list():
@@ -407,6 +450,11 @@ def _across(
                 "a broker of its own",
             )
         )
+    problems += _versions(parameters, value)
+    if not present:
+        problems += _idle_brokers(value)
+    problems += _memory(parameters, value)
+    problems += _backups(parameters, value)
     for cpu, memory in (("BrokerCpu", "BrokerMemory"), ("ConnectorsCpu", "ConnectorsMemory")):
         sizes = FARGATE_MEMORY.get(int(value(cpu)))
         if sizes is not None and int(value(memory)) not in sizes:
@@ -437,6 +485,106 @@ def _across(
             )
         )
     return problems
+
+
+def _pre_releases(parameters: Mapping[str, str]) -> list[Problem]:
+    allowed = "a released version; Camunda cannot be upgraded from a pre-release"
+    return [
+        Problem(f"parameters.{name}", parameters[name], allowed)
+        for name in images.IMAGES
+        if images.is_pre_release(parameters.get(name, ""))
+    ]
+
+
+def _versions(parameters: Mapping[str, str], value: Callable[[str], str]) -> list[Problem]:
+    """The version of the brokers is known, and the connectors are of the same minor."""
+    problems = []
+    given = parameters.get(images.PARAMETER)
+    said = images.read_version(images.tag_of(value(images.BROKERS)))
+    found = images.versions({name: value(name) for name in (*images.IMAGES, images.PARAMETER)})
+    if found.brokers is None:
+        problems.append(
+            Problem(
+                f"parameters.{images.PARAMETER}",
+                value(images.PARAMETER) or None,
+                f"the version of Camunda in {value(images.BROKERS)}, whose tag is not a released "
+                "version, for example 8.9.22",
+            )
+        )
+    elif said is not None and given and images.read_version(given) != said:
+        problems.append(
+            Problem(
+                f"parameters.{images.PARAMETER}",
+                given,
+                f"{images.shown(said)}, which the tag of {images.BROKERS} says; leave it out",
+            )
+        )
+    elif found.connectors is not None and found.connectors[:2] != found.brokers[:2]:
+        problems.append(
+            Problem(
+                f"parameters.{images.CONNECTORS}",
+                value(images.CONNECTORS),
+                f"an image of the brokers' minor, {images.shown(found.brokers)}: connectors of "
+                "another minor are not supported",
+            )
+        )
+    return problems
+
+
+def _idle_brokers(value: Callable[[str], str]) -> list[Problem]:
+    """Refuse brokers that would hold no partition, where such a broker never becomes ready.
+
+    Up to 8.9 a broker is ready once it has a role in a partition, and since 8.9.0 liveness asks for
+    it (camunda/camunda, ``BrokerHealthCheckService`` and pull request 48759): ECS would replace an
+    idle broker for ever. 8.10 counts it as ready.
+    """
+    found = images.versions({name: value(name) for name in (*images.IMAGES, images.PARAMETER)})
+    brokers, most = (
+        int(value("Brokers")),
+        int(value("Partitions")) + int(value("ReplicationFactor")),
+    )
+    if brokers < most or (found.brokers is not None and found.brokers >= (8, 10, 0)):
+        return []
+    return [
+        Problem(
+            "parameters.Brokers",
+            brokers,
+            f"at most {most - 1} (Partitions + ReplicationFactor - 1) on 8.9: one more would hold "
+            "no partition, and a broker without a partition never becomes ready before 8.10",
+        )
+    ]
+
+
+def _memory(parameters: Mapping[str, str], value: Callable[[str], str]) -> list[Problem]:
+    partitions, memory = int(value("Partitions")), int(value("BrokerMemory"))
+    fraction = value("RocksDbMemoryFraction")
+    if not (why := too_little(partitions, memory, fraction)):
+        return []
+    named = next(
+        (n for n in ("Partitions", "RocksDbMemoryFraction", "BrokerMemory") if n in parameters),
+        "BrokerMemory",
+    )
+    return [
+        Problem(
+            f"parameters.{named}",
+            value(named),
+            f"a BrokerMemory of {least_memory(partitions, fraction)} or more, a larger "
+            f"RocksDbMemoryFraction, or fewer Partitions: {why}; a broker refuses to start then",
+        )
+    ]
+
+
+def _backups(parameters: Mapping[str, str], value: Callable[[str], str]) -> list[Problem]:
+    schedule, checkpoints = value("BackupSchedule"), value("BackupCheckpointInterval")
+    if backups.minutes(checkpoints) <= backups.minutes(schedule):
+        return []
+    name = "BackupCheckpointInterval"
+    if name not in parameters and "BackupSchedule" in parameters:
+        allowed = (
+            f"{checkpoints} (BackupCheckpointInterval) or more, or a shorter interval beside it"
+        )
+        return [Problem("parameters.BackupSchedule", schedule, allowed)]
+    return [Problem(f"parameters.{name}", checkpoints, f"{schedule} (BackupSchedule) or less")]
 
 
 def _as_a_trial(parameters: Mapping[str, str], present: Mapping[str, str]) -> list[Problem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -110,10 +111,14 @@ _POLICY: Final = re.compile(r"^    DeletionPolicy: (\w+)\s*(?:#.*)?$")
 
 
 def deletion_policies(template: str) -> dict[str, str]:
-    """Deletion policies by logical id, of the cluster template (YAML) as it was uploaded.
+    """Deletion policies by logical id, of the cluster template as it was uploaded.
 
-    Reads the template by its lines: there is no YAML reader on Lambda, and the template is ours.
+    Stacks of earlier versions hold it as YAML, which is read by its lines: there is no YAML reader
+    on Lambda, and the template is ours.
     """
+    if template.startswith("{"):
+        resources = json.loads(template)["Resources"]
+        return {n: r["DeletionPolicy"] for n, r in resources.items() if "DeletionPolicy" in r}
     policies: dict[str, str] = {}
     section, resource = "", ""
     for line in template.splitlines():

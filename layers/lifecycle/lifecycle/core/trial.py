@@ -2,28 +2,29 @@
 
 It is one from its first change set to its last, and its stack carries a tag that says so. What
 makes it one is the parameter ``Trial`` and a template in which nothing is retained: CloudFormation
-takes no condition in a deletion policy, so the policies are rewritten before the upload.
+takes no condition in a deletion policy, so the policies are changed before the upload.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 PARAMETER: Final = "Trial"
 TAG_TRIAL: Final = "camunda:trial"
 
-# The smallest sizes that work. Each can be given another value, except those below.
+# The smallest sizes that should work: a broker is gateway and three web applications as well, and
+# its heap a quarter of the memory. They are untried on AWS. Each can be given another value, except
+# those below.
 DEFAULTS: Final[Mapping[str, str]] = {
     "Brokers": "1",
     "Partitions": "1",
     "ReplicationFactor": "1",
     "Connectors": "1",
     "BrokerCpu": "1024",
-    "BrokerMemory": "2048",
+    "BrokerMemory": "4096",
     "ConnectorsCpu": "512",
-    "ConnectorsMemory": "1024",
+    "ConnectorsMemory": "2048",
     "ContinuousBackup": "false",
     "DatabaseInstances": "1",
     "DatabaseBackupRetentionDays": "1",
@@ -37,12 +38,7 @@ FIXED: Final[Mapping[str, str]] = {
 }
 
 # A task definition keeps its replaced revisions (they cost nothing): brokers may still run them.
-_POLICIES: Final = re.compile(
-    rb"^    DeletionPolicy: (?:RetainExceptOnCreate|Snapshot)\n"
-    rb"    UpdateReplacePolicy: (?:Retain|Snapshot)$",
-    re.MULTILINE,
-)
-_DELETE: Final = b"    DeletionPolicy: Delete\n    UpdateReplacePolicy: Delete"
+_RETAINED: Final = {"RetainExceptOnCreate", "Snapshot"}
 
 
 def is_trial(parameters: Mapping[str, str]) -> bool:
@@ -55,9 +51,11 @@ def trial_parameters(requested: Mapping[str, str]) -> dict[str, str]:
     return {**DEFAULTS, **requested, **FIXED}
 
 
-def trial_template(template: bytes) -> bytes:
-    """Give the cluster template (YAML) so that nothing of it is retained."""
-    return _POLICIES.sub(_DELETE, template)
+def retain_nothing(template: dict[str, Any]) -> None:
+    """Change the cluster template (JSON, as data) so that nothing of it is retained."""
+    for resource in template["Resources"].values():
+        if resource.get("DeletionPolicy") in _RETAINED:
+            resource["DeletionPolicy"] = resource["UpdateReplacePolicy"] = "Delete"
 
 
 def tags(parameters: Mapping[str, str]) -> dict[str, str]:

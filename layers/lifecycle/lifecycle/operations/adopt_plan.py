@@ -18,6 +18,7 @@ from lifecycle.core.plan import (
     refuse_stale,
 )
 from lifecycle.core.polling import next_wait
+from lifecycle.core.service_settings import patched
 from lifecycle.core.stack import (
     StackAction,
     decide_on,
@@ -27,6 +28,7 @@ from lifecycle.core.stack import (
     stack_policy,
 )
 from lifecycle.errors import PlanStale, PlanUnknown, SecondPersonRequired
+from lifecycle.operations.change_stack import present_settings
 from lifecycle.operations.make_plan import plan_keys
 
 if TYPE_CHECKING:
@@ -94,6 +96,9 @@ class PlanAdopter:
             plan["requested"],
             template=template,
             database_ca=database_ca,
+            settings=patched(
+                present_settings(self.planner.stacks, present), plan.get("requestedSettings", {})
+            ),
         )
         refuse_stale(mark, self.journal.clock.now(), differences(planned, now))
         self._refuse_other_services(operation.cluster, mark, plan, present, found)

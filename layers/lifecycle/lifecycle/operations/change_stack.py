@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.core.cluster_template import effective_template
 from lifecycle.core.freeze import refuse_if_frozen
 from lifecycle.core.names import change_set_name, tags
 from lifecycle.core.polling import next_wait
+from lifecycle.core.service_settings import NOTHING, patched, settings_of
 from lifecycle.core.stack import (
     StackAction,
     decide_on,
@@ -28,12 +30,13 @@ from lifecycle.core.stack import (
     stack_policy,
 )
 from lifecycle.core.tags import stack_tags
-from lifecycle.core.trial import is_trial, trial_template
+from lifecycle.core.trial import is_trial
 from lifecycle.core.trial import tags as trial_tags
 from lifecycle.errors import ChangeSetRefused, StackFailed
 
 if TYPE_CHECKING:
     from lifecycle.core.operation import Operation
+    from lifecycle.core.service_settings import Settings
     from lifecycle.core.stack import Stack
     from lifecycle.operations.journal import Journal
     from lifecycle.ports import Artifacts, Stacks
@@ -82,6 +85,7 @@ class StackChanger:
         template: bytes,
         database_ca: str,
         polls: int,
+        requested_settings: Mapping[str, Any] = NOTHING,
     ) -> dict[str, Any]:
         """Ask CloudFormation for the change set.
 
@@ -107,9 +111,8 @@ class StackChanger:
             database_ca=database_ca,
         )
         trial = {**present_parameters(found), **requested}
-        url = store_template(
-            self.artifacts, trial_template(template) if is_trial(trial) else template
-        )
+        settings = patched(present_settings(self.stacks, found), requested_settings)
+        url = store_template(self.artifacts, effective_template(template, trial, settings))
         self._protect_again(found)
         change_set = self.stacks.create_change_set(
             stack=stack,
@@ -281,6 +284,13 @@ class StackChanger:
 
 def store_template(artifacts: Artifacts, template: bytes) -> str:
     """Put the template under its digest; returns its address as CloudFormation takes it."""
-    key = f"templates/{hashlib.sha256(template).hexdigest()}.yaml"
-    artifacts.put(key, template, "application/yaml")
+    key = f"templates/{hashlib.sha256(template).hexdigest()}.json"
+    artifacts.put(key, template, "application/json")
     return artifacts.url(key)
+
+
+def present_settings(stacks: Stacks, stack: Stack | None) -> Settings:
+    """Read the settings that a stack has, from its own template."""
+    if not present_parameters(stack) or stack is None:
+        return NOTHING
+    return settings_of(stacks.template(stack.name))

@@ -16,11 +16,13 @@ from lifecycle.cluster.outputs import outputs_after
 from lifecycle.cluster.service_definition import NAMES
 from lifecycle.cluster.service_plan import refused_services, rendered, service_plan
 from lifecycle.cluster.service_state import service_states
+from lifecycle.core.cluster_template import effective_template
 from lifecycle.core.names import change_set_name, tags
 from lifecycle.core.plan import Fingerprint, Mark, read_mark
 from lifecycle.core.plan_report import Situation, summary, tell
 from lifecycle.core.plan_text import plan_text
 from lifecycle.core.polling import next_wait
+from lifecycle.core.service_settings import NOTHING, patched
 from lifecycle.core.services import missing
 from lifecycle.core.stack import (
     StackAction,
@@ -34,16 +36,16 @@ from lifecycle.core.stack import (
     stack_parameters,
 )
 from lifecycle.core.tags import stack_tags, tag_changes
-from lifecycle.core.trial import is_trial, trial_template
 from lifecycle.core.trial import tags as trial_tags
 from lifecycle.errors import ChangeSetRefused, ClusterBusy, PlanStale
 from lifecycle.operations.ask_prices import todays_prices
-from lifecycle.operations.change_stack import store_template
+from lifecycle.operations.change_stack import present_settings, store_template
 
 if TYPE_CHECKING:
     from lifecycle.cluster.service_definition import Definition
     from lifecycle.cluster.service_state import ServiceState
     from lifecycle.core.operation import Operation
+    from lifecycle.core.service_settings import Settings
     from lifecycle.core.services import Service
     from lifecycle.core.stack import ChangeSet, Stack
     from lifecycle.ports import Artifacts, Clock, Operations, Prices, Schedules, Services, Stacks
@@ -75,6 +77,7 @@ class Planner:
         requested_tags: Mapping[str, str | None],
         template: bytes,
         database_ca: str,
+        requested_settings: Mapping[str, Any] = NOTHING,
     ) -> dict[str, Any]:
         """Schedule the end of the plan, then ask CloudFormation for its change set.
 
@@ -93,8 +96,14 @@ class Planner:
                 f"Stack {stack}: {decision.reason} A plan made now would be stale at once.",
                 next_step="Wait until CloudFormation is done, then plan again.",
             )
+        settings = patched(present_settings(self.stacks, found), requested_settings)
         print_ = self.fingerprint(
-            operation.cluster, found, requested, template=template, database_ca=database_ca
+            operation.cluster,
+            found,
+            requested,
+            template=template,
+            database_ca=database_ca,
+            settings=settings,
         )
         mark = Mark(print_.digest(), self.clock.now(), operation.operation_id)
         self.schedules.once(
@@ -106,7 +115,9 @@ class Planner:
             stack=stack,
             name=name,
             create=decision.action is StackAction.CREATE,
-            template_url=store_template(self.artifacts, _effective(template, print_.parameters)),
+            template_url=store_template(
+                self.artifacts, effective_template(template, print_.parameters, settings)
+            ),
             parameters=print_.parameters,
             tags=stack_tags(
                 present_tags(found),
@@ -125,8 +136,12 @@ class Planner:
         *,
         template: bytes,
         database_ca: str,
+        settings: Settings,
     ) -> Fingerprint:
-        """Everything a plan of this request rests on, as it is now."""
+        """Everything a plan of this request rests on, as it is now.
+
+        ``settings`` are all that the cluster is to have.
+        """
         made = stack is not None and stack.status != "REVIEW_IN_PROGRESS"
         parameters = stack_parameters(
             declarations=self.declarations,
@@ -141,7 +156,7 @@ class Planner:
         services = self._live(stack)
         text = json.dumps(self.definitions, sort_keys=True)
         return Fingerprint(
-            template=hashlib.sha256(_effective(template, parameters)).hexdigest(),
+            template=hashlib.sha256(effective_template(template, parameters, settings)).hexdigest(),
             parameters=parameters,
             definitions=hashlib.sha256(text.encode()).hexdigest(),
             counts={one.name: one.desired for one in services if one.exists},
@@ -197,6 +212,7 @@ class Planner:
         template: bytes,
         database_ca: str,
         polls: int,
+        requested_settings: Mapping[str, Any] = NOTHING,
     ) -> dict[str, Any]:
         """Tell the plan and store it, or say how long to wait for CloudFormation.
 
@@ -214,8 +230,15 @@ class Planner:
             )
         present = self.stacks.describe(stack)
         refuse_unfinished(present, found)
+        before = present_settings(self.stacks, present)
+        settings = patched(before, requested_settings)
         print_ = self.fingerprint(
-            operation.cluster, present, requested, template=template, database_ca=database_ca
+            operation.cluster,
+            present,
+            requested,
+            template=template,
+            database_ca=database_ca,
+            settings=settings,
         )
         mark = read_mark(found.description)
         if print_.digest() != mark.digest:
@@ -230,6 +253,7 @@ class Planner:
             print_,
             replace=replace,
             requested_tags=requested_tags,
+            settings=(before, settings),
         )
         record = self.operations.find(operation.operation_id, operation.machine)
         plan = tell(
@@ -237,6 +261,7 @@ class Planner:
             mark=mark,
             fingerprint=print_,
             requested=requested,
+            requested_settings=requested_settings,
             preflight=preflight,
             author=record.caller if record else "",
         )
@@ -284,6 +309,7 @@ class Planner:
         *,
         replace: tuple[str, ...],
         requested_tags: Mapping[str, str | None],
+        settings: tuple[Settings, Settings],
     ) -> Situation:
         defaults = {name: str(d.get("default", "")) for name, d in self.declarations.items()}
         before = present_parameters(present)
@@ -304,6 +330,7 @@ class Planner:
             services=services,
             rendered=rendered(states),
             tags=tag_changes(present_tags(present), requested_tags),
+            settings=settings,
             named=replace,
             machine=frozenset(n for n, d in self.declarations.items() if d.get("machine")),
             refusal=_refusal(present, change_set, replace, services),
@@ -332,10 +359,6 @@ def _refusal(
         return f"It would touch what holds data or what brokers stand on: {'; '.join(dangerous)}."
     refused = refused_services(services)
     return f"It would need another service: {'; '.join(refused)}." if refused else ""
-
-
-def _effective(template: bytes, parameters: Mapping[str, str]) -> bytes:
-    return trial_template(template) if is_trial(parameters) else template
 
 
 def plan_keys(cluster: str, name: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.service_definition import BROKERS, CONNECTORS, NAMES, unlike_plan
 from lifecycle.cluster.service_state import ServiceState, service_states
-from lifecycle.cluster.version import makes_schema_alone, version_of
+from lifecycle.core.images import makes_schema_alone, versions
 from lifecycle.core.names import stack_name
 from lifecycle.core.polling import next_wait
 from lifecycle.core.rolling import must_roll
@@ -140,7 +140,7 @@ class ServiceStarter:
 
 
 def _makes_schema_alone(cluster: Mapping[str, str]) -> bool:
-    return makes_schema_alone(version_of(cluster["OrchestrationImage"]))
+    return makes_schema_alone(versions(cluster).brokers)
 
 
 def _refuse_unlike_plan(planned: Mapping[str, Any], *states: ServiceState) -> None:

@@ -12,9 +12,12 @@ from lifecycle.core.request import (
     read_plan_request,
     read_provision_request,
 )
+from lifecycle.core.service_settings import NOTHING
 from lifecycle.core.stack import present_parameters, present_tags
+from lifecycle.operations.change_stack import present_settings
 
 if TYPE_CHECKING:
+    from lifecycle.core.service_settings import Settings
     from lifecycle.core.stack import Stack
     from lifecycle.ports import Stacks
 
@@ -32,7 +35,11 @@ def validate_request(
     """
     present = _present(raw, control_stack, stacks)
     return read_provision_request(
-        raw, declarations, present_parameters(present), present_tags(present)
+        raw,
+        declarations,
+        present_parameters(present),
+        present_tags(present),
+        _settings(raw, present, stacks),
     )
 
 
@@ -45,13 +52,27 @@ def validate_plan(
 ) -> PlanRequest:
     """Validate a request for a plan in the same way. Raises ``InvalidRequest``."""
     present = _present(raw, control_stack, stacks)
-    return read_plan_request(raw, declarations, present_parameters(present), present_tags(present))
+    planned = raw.get("provision") if isinstance(raw, Mapping) else None
+    return read_plan_request(
+        raw,
+        declarations,
+        present_parameters(present),
+        present_tags(present),
+        _settings(planned, present, stacks),
+    )
 
 
 def _present(raw: object, control_stack: str, stacks: Stacks) -> Stack | None:
     if not isinstance(raw, Mapping) or not is_cluster_name(raw.get("clusterName")):
         return None
     return stacks.describe(stack_name(control_stack, raw["clusterName"]))
+
+
+def _settings(request: object, present: Stack | None, stacks: Stacks) -> Settings:
+    """Read the settings that the cluster has, if the request changes any."""
+    if not isinstance(request, Mapping) or not request.get("settings"):
+        return NOTHING
+    return present_settings(stacks, present)
 
 
 def as_state(request: ProvisionRequest, control_stack: str) -> dict[str, Any]:
@@ -61,6 +82,7 @@ def as_state(request: ProvisionRequest, control_stack: str) -> dict[str, Any]:
         "stack": stack_name(control_stack, request.cluster),
         "parameters": dict(request.parameters),
         "tags": dict(request.tags),
+        "settings": dict(request.settings),
         "changeSet": request.change_set,
         "onStartFailure": request.on_start_failure,
     }
@@ -73,6 +95,7 @@ def plan_as_state(request: PlanRequest, control_stack: str) -> dict[str, Any]:
         "stack": stack_name(control_stack, request.cluster),
         "parameters": dict(request.parameters),
         "tags": dict(request.tags),
+        "settings": dict(request.settings),
         "replace": list(request.replace),
         "count": request.count,
     }

@@ -1,0 +1,25 @@
+"""The template of a cluster: the one that is shipped, with what a trial and its settings change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from lifecycle.core import service_settings
+from lifecycle.core.trial import is_trial, retain_nothing
+
+if TYPE_CHECKING:
+    from lifecycle.core.service_settings import Settings
+
+
+def effective_template(template: bytes, parameters: Mapping[str, str], settings: Settings) -> bytes:
+    """Give the template (JSON) with which a cluster is made and changed.
+
+    ``settings`` are all that the cluster is to have. The same input gives the same bytes.
+    """
+    data = json.loads(template)
+    if is_trial(parameters):
+        retain_nothing(data)
+    service_settings.put_into(data, settings)
+    return json.dumps(data, indent=1).encode()

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+from lifecycle.core.backups import expectation, minutes, restore_minutes
+from lifecycle.core.parameters import cluster_parameters
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"), [("PT5M", 6), ("PT10M", 8), ("PT15M", 9), ("PT1H", 25), ("PT2H", 45)]
+)
+def test_a_restore_takes_longer_the_rarer_the_backups(schedule: str, expected: int) -> None:
+    assert restore_minutes(schedule) == expected
+
+
+@pytest.mark.parametrize("name", ["BackupSchedule", "BackupCheckpointInterval"])
+def test_every_duration_that_the_template_takes_is_read_and_they_grow(name: str) -> None:
+    allowed = cluster_parameters()[name]["allowedValues"]
+    assert isinstance(allowed, list)
+    read = [minutes(one) for one in allowed]
+    assert read == sorted(read)
+
+
+@pytest.mark.parametrize("text", ["P1D", "15m", "PT0M", ""])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a duration"):
+        minutes(text)
+
+
+def test_the_expectation_names_how_far_back_and_how_long() -> None:
+    told = expectation("true", "PT15M", "PT5M", "7")
+    assert "7 days" in told
+    assert "every 5 minutes" in told
+    assert "about 9 minutes" in told
+    assert expectation("false", "PT15M", "PT5M", "7").startswith("Nothing")
