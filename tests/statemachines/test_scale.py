@@ -44,7 +44,7 @@ class Scale:
     def __init__(
         self,
         monkeypatch: pytest.MonkeyPatch,
-        dialect: Literal["8.6", "8.9"] = "8.9",
+        dialect: Literal["8.6", "8.9", "8.10"] = "8.9",
         brokers: int = 3,
         **more: Any,
     ) -> None:
@@ -146,15 +146,39 @@ def test_scaling_out_waits_until_a_load_balancer_has_registered_the_targets(scal
     scale.settled(4)
 
 
-def test_several_at_once_and_some_without_partitions(scale: Scale) -> None:
+def test_several_at_once(scale: Scale) -> None:
+    result = scale.run(5)
+    assert result.status == "SUCCEEDED", result.cause
+    scale.settled(5)
+    assert {check["result"] for check in result.output["verification"]["checks"]} == {"PASS"}
+    assert scale.run(3, number=2).status == "SUCCEEDED"
+    scale.settled(3)
+    assert set(scale.world.tasks.stopped_by_ecs) <= {3, 4}
+
+
+def test_a_broker_without_partitions_is_a_warning_from_810_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scale = Scale(monkeypatch, "8.10")
     result = scale.run(6)
     assert result.status == "SUCCEEDED", result.cause
     scale.settled(6)
     notes = {check["name"]: check for check in result.output["verification"]["checks"]}
-    assert "broker 5 holds none" in notes["brokers without partitions"]["seen"]
+    seen = notes["brokers without partitions"]["seen"]
+    assert seen == "broker 5 holds none: there are not enough partitions"
     assert scale.run(3, number=2).status == "SUCCEEDED"
     scale.settled(3)
-    assert set(scale.world.tasks.stopped_by_ecs) <= {3, 4, 5}
+
+
+def test_brokers_without_partitions_that_are_there_are_named_and_can_leave(scale: Scale) -> None:
+    """Somebody sent the change to Camunda directly; the machine gives it its tasks."""
+    scale.world.brokers.scale_brokers(6)
+    result = scale.run(6)
+    assert result.status == "SUCCEEDED", result.cause
+    notes = {check["name"]: check for check in result.output["verification"]["checks"]}
+    assert "ECS replaces its task again and again" in notes["brokers without partitions"]["seen"]
+    assert scale.run(5, number=2).status == "SUCCEEDED"
+    scale.settled(5)
 
 
 def test_the_present_number_changes_nothing(scale: Scale) -> None:
@@ -220,6 +244,10 @@ def refused(scale: Scale, count: int, check: str) -> Result:
 class TestRefusals:
     def test_below_the_replication_factor(self, scale: Scale) -> None:
         refused(scale, 2, "count covers the replication factor")
+
+    def test_a_broker_that_would_hold_no_partition(self, scale: Scale) -> None:
+        result = refused(scale, 6, "every broker gets a partition")
+        assert "broker 5 would hold none of the 3 partitions" in result.cause
 
     def test_a_dead_broker_though_the_configuration_calls_it_active(self, scale: Scale) -> None:
         scale.world.tasks.refusal = "no capacity"
@@ -620,9 +648,12 @@ class TestPlan:
         }
         assert placed == set(full["placement"]["after"])
 
-    def test_brokers_that_would_stay_empty_are_named(self, scale: Scale) -> None:
-        plan = self.run(scale, 6).output["plan"]
+    def test_brokers_that_would_stay_empty_are_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        plan = self.run(Scale(monkeypatch, "8.10"), 6).output["plan"]
         assert plan["brokersWithoutPartition"] == [5]
+        refused = self.run(Scale(monkeypatch, "8.9"), 6)
+        assert (refused.status, refused.error) == ("FAILED", "ScalingRefused")
+        assert "every broker gets a partition: broker 5" in refused.cause
 
     def test_scaling_in_names_the_protected(self, scale: Scale) -> None:
         scale.run(4)

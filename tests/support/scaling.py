@@ -1,6 +1,7 @@
 """A running cluster in memory: ECS tasks, brokers that really move partitions, and the operations.
 
-``dialect`` 8.9 has node-id leases: a task without one hangs, a broker that lost its own exits.
+``dialect`` 8.9 and 8.10 have node-id leases: a task without one hangs, a broker that lost its own
+exits.
 """
 
 from __future__ import annotations
@@ -206,7 +207,7 @@ class ScalingWorld:
         assert self.tasks.stopped_by_ecs == []
 
     def leases(self) -> int:
-        if self.cluster.dialect == "8.9":
+        if self.cluster.dialect != "8.6":
             return self.cluster.leases
         return max(self.cluster.cluster_size, self.tasks.desired)
 

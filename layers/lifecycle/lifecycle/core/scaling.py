@@ -21,7 +21,7 @@ from lifecycle.core.brokers import (
     strangers,
     tasks_of_brokers,
 )
-from lifecycle.core.scaling_checks import failed, preconditions, refusal_text
+from lifecycle.core.scaling_checks import failed, idle_is_ready, preconditions, refusal_text
 from lifecycle.core.scaling_table import Case, Change, Count, Members, Row, Step, read_case, row_for
 from lifecycle.core.topology import (
     ChangeStatus,
@@ -475,12 +475,13 @@ class _Decider:
                 )
             )
         if idle:
+            lost = "" if idle_is_ready(self.observed.brokers.topology) else _REPLACED_FOR_EVER
             checks.append(
                 Check(
                     "brokers without partitions",
                     Result.WARN,
-                    f"broker {_joined(idle)} holds none: there are not enough partitions",
-                    "Request fewer brokers, or add partitions with Camunda.",
+                    f"broker {_joined(idle)} holds none: there are not enough partitions{lost}",
+                    "Request fewer brokers, or add partitions.",
                 )
             )
         checks += [
@@ -584,6 +585,10 @@ def refused_by_table(case: Case, configuration: ClusterConfiguration, row: Row) 
         return failed("broker ids without a gap", f"the brokers are {ids} ({row.why})")
     return failed("counts agree", f"{case} ({row.why})")
 
+
+_REPLACED_FOR_EVER: Final = (
+    "; below Camunda 8.10 it is never ready, and ECS replaces its task again and again"
+)
 
 # What a half-done change leaves behind is what finishing it repairs.
 _NOT_WHEN_UNFINISHED: Final = frozenset({"no half-done change", "partitions healthy"})

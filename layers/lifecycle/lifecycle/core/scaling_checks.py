@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from lifecycle.core.brokers import (
     BrokersSeen,
+    half_done,
     half_done_places,
     has_gap,
     left_unfinished,
@@ -22,6 +23,7 @@ from lifecycle.errors import ScalingRefused
 
 if TYPE_CHECKING:
     from lifecycle.core.brokers import BrokerService
+    from lifecycle.core.topology import Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,14 @@ PRECONDITIONS: Final[tuple[Precondition, ...]] = (
         'it with `PATCH /actuator/cluster` `{"partitions": {"replicationFactor": …}}`.',
     ),
     Precondition(
+        "every broker gets a partition",
+        "below Camunda 8.10, no broker is without a partition in Camunda's plan: up to 8.9 such a "
+        "broker is never ready, since 8.9.0 it is not alive either, and ECS replaces its task "
+        "again and again; from 8.10 on it costs as much as the others and does nothing",
+        "Request fewer brokers (partitions + replication factor - 1 is the most that all hold "
+        "one), or add partitions first.",
+    ),
+    Precondition(
         "Fargate quota",
         "the region's Fargate vCPU quota has room for the new brokers",
         "Request a higher quota (Service Quotas, Fargate On-Demand vCPU resource count).",
@@ -174,6 +184,7 @@ def preconditions(
         _version(brokers),
         _plan(brokers),
         _copies(brokers, partitions, replication_factor),
+        _idle(brokers, configuration, partitions, replication_factor),
     ]
     if out:
         checks.append(_quota(surroundings, requested - service.desired))
@@ -300,6 +311,39 @@ def _copies(brokers: BrokersSeen, partitions: int, factor: int) -> Check:
         if planned[partition] < factor
     ]
     return failed(name, "; ".join(short)) if short else _passed(name, f"{factor} of each partition")
+
+
+def idle_is_ready(topology: Topology | None) -> bool:
+    """Tell whether a broker without partitions gets ready: from 8.10 on.
+
+    False where a version is not known: such a broker would be lost work at best. Sources:
+    https://github.com/camunda/camunda/pull/48759 (liveness includes readiness since 8.9.0) and
+    ``BrokerHealthCheckService`` of 8.9 (a flag that the first Raft role sets) and of 8.10.
+    """
+    versions = [one.version for one in topology.brokers] if topology is not None else []
+    return bool(versions) and all(_minor(version) >= (8, 10) for version in versions)
+
+
+def _minor(version: str) -> tuple[int, int]:
+    found = re.match(r"(\d+)\.(\d+)\.", version)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _idle(
+    brokers: BrokersSeen, configuration: ClusterConfiguration, partitions: int, factor: int
+) -> Check:
+    name = "every broker gets a partition"
+    expected = brokers.plan.expected if brokers.plan is not None else ()
+    idle = [str(member.id) for member in expected if not member.partitions]
+    if not idle:
+        return _passed(name, f"{len(expected)} brokers" if expected else "no plan")
+    versions = ", ".join(_versions(brokers)) or "an unknown version"
+    held = max([partitions, *(one.partition for m in expected for one in m.partitions)])
+    seen = f"broker {', '.join(idle)} would hold none of the {held} partitions, on {versions}"
+    # What was begun with Camunda's API and cancelled can only be finished, then reduced.
+    if idle_is_ready(brokers.topology) or half_done(configuration, factor):
+        return Check(name, Result.WARN, seen, _BY_NAME[name].remedy)
+    return failed(name, seen)
 
 
 def _quota(surroundings: Surroundings, more: int) -> Check:
