@@ -262,8 +262,6 @@ class Scaling(RuleBasedStateMachine):
     @rule(reason=st.sampled_from(["", "no capacity"]))
     def capacity_comes_and_goes(self, reason: str) -> None:
         self.world.tasks.refusal = reason
-        if not reason:
-            self.world.tasks.failures.clear()
 
     # What always holds
 
@@ -293,7 +291,6 @@ class Scaling(RuleBasedStateMachine):
             return
         world = self.world
         world.tasks.refusal, world.management.lost = "", []
-        world.tasks.failures.clear()
         self._replace_hanging()
         if self.running is not None:
             self.crash()

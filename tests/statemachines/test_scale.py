@@ -310,16 +310,34 @@ class TestRefusals:
 
 def test_tasks_that_cannot_be_placed_are_taken_back(scale: Scale) -> None:
     scale.world.tasks.refusal = "service demo was unable to place a task."
+    begun = scale.world.clock.now()
     result = scale.run(4)
     assert (result.status, result.error) == ("FAILED", "TasksNotPlaced"), result.cause
     assert "unable to place a task" in result.cause
     assert "runs 3 of 3 tasks" in result.cause
+    waited = (scale.world.clock.now() - begun).total_seconds()
+    assert 600 <= waited < 700, "ECS goes on trying, so it is waited for"
     scale.settled(3)
     assert scale.world.management.writes == 0
     assert scale.world.tasks.stopped_by_ecs == []
     scale.world.tasks.refusal = ""
-    scale.world.tasks.failures.clear()
     assert scale.run(4, number=2).status == "SUCCEEDED"
+
+
+def test_capacity_that_comes_back_is_enough(scale: Scale) -> None:
+    scale.world.tasks.refusal = "service demo was unable to place a task."
+    waits: list[int] = []
+
+    def capacity_comes_back() -> None:
+        waits.append(len(scale.world.tasks.unplaced))
+        if len(waits) == 20:
+            scale.world.tasks.refusal = ""
+
+    scale.on_wait = capacity_comes_back
+    result = scale.run(4)
+    assert result.status == "SUCCEEDED", result.cause
+    assert waits[18] > 2
+    scale.settled(4)
 
 
 def test_a_refusal_by_camunda_lowers_the_count_again(scale: Scale) -> None:

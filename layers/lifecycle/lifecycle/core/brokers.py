@@ -57,7 +57,9 @@ class BrokerTask:
 class BrokerService:
     """The brokers' ECS service.
 
-    ``failures`` tell why tasks could not be placed or started since a given moment, in ECS's words.
+    Since a given moment, in ECS's words: ``unplaced`` tell why tasks were not placed, which ECS
+    tries again by itself until there is capacity; ``failures`` why placed tasks did not start
+    (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html).
     ``revision`` is the ARN of the task definition of its newest deployment.
     """
 
@@ -66,7 +68,13 @@ class BrokerService:
     deployments: tuple[Deployment, ...]
     tasks: tuple[BrokerTask, ...]
     failures: tuple[str, ...] = ()
+    unplaced: tuple[str, ...] = ()
     revision: str = ""
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """Why tasks are missing, whatever the reason."""
+        return (*self.unplaced, *self.failures)
 
     @property
     def running(self) -> tuple[BrokerTask, ...]:

@@ -264,11 +264,11 @@ class _Decider:
             text = f"{running} of {case.requested} tasks run with an address"
             error = TasksNotPlaced(
                 f"The new brokers' tasks did not come to run: {text}"
-                f"{_listed(service.failures)}. Camunda's configuration was not changed.",
-                next_step="Remove the cause (quota, subnet addresses, image, network) and start "
-                "the same request again.",
+                f"{_listed(service.troubles)}. Camunda's configuration was not changed.",
+                next_step="Remove the cause (quota, capacity of the zones, subnet addresses, "
+                "image, network) and start the same request again.",
             )
-            # ECS tries again by itself; what failed twice will fail a third time.
+            # ECS tries again by itself. Capacity comes back; a start that failed twice fails again.
             if len(service.failures) >= 2:
                 raise error
             return self._wait("tasks", text, TASKS_PATIENCE, error)
@@ -619,7 +619,7 @@ def _blocker(pending: PendingChange, observed: Observed) -> str:
     return (
         f"It waits for broker {node}, which "
         + ("is seen, but not at the address of a running task." if seen else "is not seen.")
-        + _listed(observed.service.failures)
+        + _listed(observed.service.troubles)
     )
 
 
