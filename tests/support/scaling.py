@@ -7,7 +7,7 @@ exits.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,14 +110,29 @@ class FlakyManagement:
     def plan_brokers(self, count: int) -> PlannedChange:
         return self.inner.plan_brokers(count)
 
+    def plan_partitions(self, count: int) -> PlannedChange:
+        return self.inner.plan_partitions(count)
+
+    def back_up(self) -> int:
+        return self.inner.back_up()
+
+    def backup_state(self, backup: int) -> str:
+        return self.inner.backup_state(backup)
+
     def scale_brokers(self, count: int) -> PlannedChange:
+        return self._write(lambda: self.inner.scale_brokers(count))
+
+    def scale_partitions(self, count: int) -> PlannedChange:
+        return self._write(lambda: self.inner.scale_partitions(count))
+
+    def _write(self, send: Callable[[], PlannedChange]) -> PlannedChange:
         self.writes += 1
         how = self.lost.pop(0) if self.lost else ""
         if how == "refused":
             raise ManagementRefused("10.0.0.10 answered HTTP 400: not like this.")
         if how == "before":
             raise ManagementAmbiguous("10.0.0.10 answered HTTP 504.")
-        planned = self.inner.scale_brokers(count)
+        planned = send()
         if how == "after":
             raise ManagementAmbiguous("10.0.0.10 answered HTTP 504.")
         return planned

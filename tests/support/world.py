@@ -157,7 +157,11 @@ class World:
     def __post_init__(self) -> None:
         self.services.add("orchestration-cluster")
         self.services.add("connectors")
-        self.probe.answers = {"brokers": UNFORMED, "paths": PATHS}
+        self.probe.answers = {
+            "brokers": UNFORMED,
+            "paths": PATHS,
+            "partitions": {"partitions": None},
+        }
 
     @property
     def journal(self) -> Journal:

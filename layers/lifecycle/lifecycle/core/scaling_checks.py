@@ -17,12 +17,14 @@ from lifecycle.core.brokers import (
     strangers,
     tasks_of_brokers,
 )
+from lifecycle.core.scaling_memory import does_not_fit
 from lifecycle.core.topology import ClusterConfiguration, formation
 from lifecycle.core.verification import Check, Result
 from lifecycle.errors import ScalingRefused
 
 if TYPE_CHECKING:
     from lifecycle.core.brokers import BrokerService
+    from lifecycle.core.scaling import Observed
     from lifecycle.core.topology import Topology
 
 
@@ -83,6 +85,12 @@ PRECONDITIONS: Final[tuple[Precondition, ...]] = (
         "then it is given the tasks it needs and followed. It is never cancelled from here.",
     ),
     Precondition(
+        "no other change of partitions",
+        "Camunda adds no other number of partitions than the requested one",
+        "Wait until that change has ended, or request the number of partitions that it leads to: "
+        "then it is followed. It is never cancelled from here.",
+    ),
+    Precondition(
         "no half-done change",
         "whatever a cancelled change left joining or leaving is finished by Camunda's plan",
         "Request the number of brokers that the cancelled change led to, or the present number "
@@ -132,6 +140,30 @@ PRECONDITIONS: Final[tuple[Precondition, ...]] = (
         "again and again; from 8.10 on it costs as much as the others and does nothing",
         "Request fewer brokers (partitions + replication factor - 1 is the most that all hold "
         "one), or add partitions first.",
+    ),
+    Precondition(
+        "partitions only grow",
+        "there are not more partitions than requested",
+        "Request the number that there is, or more: Camunda never removes a partition.",
+    ),
+    Precondition(
+        "version can add partitions",
+        "all brokers are of Camunda 8.8 or later",
+        "Update Camunda first.",
+    ),
+    Precondition(
+        "memory for the partitions",
+        "the memory of a broker holds as many partitions as there will be (RocksDB: 32 MiB each of "
+        "its part of the memory; up to 8.9, without a part set, 512 MiB each in half of it)",
+        "Provision more BrokerMemory first, or request fewer partitions. Partitions of an adopted "
+        "cluster are added with Camunda's API by whoever knows the memory of its brokers.",
+    ),
+    Precondition(
+        "no backup in progress",
+        "the newest backup of the primary storage is over (Camunda takes none while partitions are "
+        "added)",
+        "Wait until the backup is COMPLETED; one that stays INCOMPLETE is followed by the next "
+        "scheduled one, or deleted with Camunda's API.",
     ),
     Precondition(
         "Fargate quota",
@@ -188,6 +220,36 @@ def preconditions(
     ]
     if out:
         checks.append(_quota(surroundings, requested - service.desired))
+    return tuple(checks)
+
+
+def partition_preconditions(
+    observed: Observed, *, requested: int, active: int
+) -> tuple[Check, ...]:
+    """Check everything that must be true before partitions are added.
+
+    ``active`` partitions take requests now; what a cancelled change left beyond them is finished
+    by this one, so it need not be well.
+    """
+    brokers, service, factor = observed.brokers, observed.service, observed.replication_factor
+    configuration = brokers.configuration
+    if configuration is None:
+        return (failed("every broker runs", "; ".join(brokers.problems)),)
+    checks = [
+        _stack(observed.surroundings),
+        _deployment(service, begun=False),
+        _ids(configuration, len(configuration.members)),
+        _half_done(brokers, configuration, factor),
+        _runs(service, brokers, configuration),
+        _partitions(brokers, active, factor),
+        _one_version(brokers),
+        _version(brokers),
+        _adds_partitions(brokers),
+        _plan(brokers),
+        _copies(brokers, requested, factor),
+        _memory(observed, requested),
+        _no_backup(brokers),
+    ]
     return tuple(checks)
 
 
@@ -344,6 +406,33 @@ def _idle(
     if idle_is_ready(brokers.topology) or half_done(configuration, factor):
         return Check(name, Result.WARN, seen, _BY_NAME[name].remedy)
     return failed(name, seen)
+
+
+def _adds_partitions(brokers: BrokersSeen) -> Check:
+    name, versions = "version can add partitions", _versions(brokers)
+    seen = ", ".join(versions) or "not known"
+    able = bool(versions) and all(_minor(one) >= (8, 8) for one in versions)
+    return _passed(name, seen) if able else failed(name, seen)
+
+
+def _memory(observed: Observed, requested: int) -> Check:
+    name = "memory for the partitions"
+    versions = _versions(observed.brokers)
+    fraction = bool(versions) and all(_minor(one) >= (8, 10) for one in versions)
+    why = does_not_fit(observed.parameters, requested, fraction=fraction)
+    return failed(name, why) if why else _passed(name, f"{requested} partitions fit")
+
+
+def _no_backup(brokers: BrokersSeen) -> Check:
+    name, seen = "no backup in progress", brokers.backups
+    if seen is None:
+        return failed(name, "; ".join(brokers.problems) or "the backups could not be read")
+    if seen.newest in _UNFINISHED_BACKUP:
+        return failed(name, f"the newest one is {seen.newest}")
+    return _passed(name, seen.newest or "none is known")
+
+
+_UNFINISHED_BACKUP: Final = frozenset({"IN_PROGRESS", "INCOMPLETE"})
 
 
 def _quota(surroundings: Surroundings, more: int) -> Check:

@@ -75,4 +75,5 @@ def plan_as_state(request: PlanRequest, control_stack: str) -> dict[str, Any]:
         "tags": dict(request.tags),
         "replace": list(request.replace),
         "count": request.count,
+        "partitions": request.partitions,
     }
