@@ -121,13 +121,12 @@ class InMemoryManagement:
         raise ManagementUnavailable(f"{address}: Connection refused.")
 
     def backups(self) -> BackupsSeen:
-        """Read each partition's latest backup; the first of all was taken at the very start."""
+        """Read each partition's latest backup: the schedule took one of those covered just now."""
         self._require_gateway()
-        latest: dict[int, datetime | None] = {}
-        for backup, (begun, partitions) in self.taken.items():
-            if self.backup_state(backup) == "COMPLETED":
-                moment = datetime.fromtimestamp(begun, UTC)
-                latest |= dict.fromkeys(range(1, partitions + 1), moment)
+        moment = datetime.fromtimestamp(self._now, UTC)
+        complete = (b for b in self.taken if self.backup_state(b) == "COMPLETED")
+        covered = max((self.taken[backup][1] for backup in complete), default=0)
+        latest: dict[int, datetime | None] = dict.fromkeys(range(1, covered + 1), moment)
         return BackupsSeen(
             told=True,
             enabled=self.backup_seconds is not None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
@@ -937,6 +938,24 @@ class TestPartitions:
         result = adding.add(6, number=2)
         assert result.status == "SUCCEEDED", result.cause
         grown(adding, 6)
+
+    def test_brokers_are_not_scaled_on_top_of_what_a_cancelled_change_left(
+        self, adding: Scale
+    ) -> None:
+        def cancel() -> None:
+            pending = adding.world.cluster.pending
+            if pending is not None and sum(s.done is not None for s in pending.steps) >= 4:
+                adding.world.cluster.cancel(pending.id, now=pending.started + 1)
+
+        adding.world.cluster.step_seconds = 1.0
+        adding.on_wait = cancel
+        assert adding.add(5).error == "ChangeNotCompleted"
+        adding.on_wait = lambda: None
+        result = refused(adding, 4, "every partition takes requests")
+        assert re.search(r"3 of [45] partitions take requests", result.cause)
+        assert adding.add(5, number=2).status == "SUCCEEDED"
+        assert adding.run(4, number=3).status == "SUCCEEDED"
+        grown(adding, 5)
 
     @pytest.mark.parametrize("function", FUNCTIONS)
     def test_a_function_that_dies_after_its_side_effect(

@@ -615,7 +615,9 @@ _REPLACED_FOR_EVER: Final = (
 )
 
 # What a half-done change leaves behind is what finishing it repairs.
-_NOT_WHEN_UNFINISHED: Final = frozenset({"no half-done change", "partitions healthy"})
+_NOT_WHEN_UNFINISHED: Final = frozenset(
+    {"no half-done change", "every partition takes requests", "partitions healthy"}
+)
 
 
 def progress_of(pending: PendingChange) -> str:

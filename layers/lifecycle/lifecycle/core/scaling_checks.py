@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from lifecycle.core.brokers import (
     BrokersSeen,
+    active_partitions,
     half_done,
     half_done_places,
     has_gap,
+    held_partitions,
     left_unfinished,
     strangers,
     tasks_of_brokers,
@@ -95,6 +97,12 @@ PRECONDITIONS: Final[tuple[Precondition, ...]] = (
         "whatever a cancelled change left joining or leaving is finished by Camunda's plan",
         "Request the number of brokers that the cancelled change led to, or the present number "
         "of brokers first: one of them finishes what was begun.",
+    ),
+    Precondition(
+        "every partition takes requests",
+        "no change of partitions that was cancelled left some half-way",
+        "Request the number of partitions that there is, or that the cancelled change led to: it "
+        "finishes what was begun.",
     ),
     Precondition(
         "counts agree",
@@ -210,6 +218,7 @@ def preconditions(
         _replication(requested, replication_factor),
         _ids(configuration, requested),
         _half_done(brokers, configuration, replication_factor),
+        _active(configuration),
         _runs(service, brokers, configuration),
         _partitions(brokers, partitions, replication_factor),
         _one_version(brokers),
@@ -304,6 +313,16 @@ def _ids(configuration: ClusterConfiguration, requested: int) -> Check:
 def _half_done(brokers: BrokersSeen, configuration: ClusterConfiguration, factor: int) -> Check:
     name, left = "no half-done change", left_unfinished(configuration, brokers.plan, factor)
     return failed(name, "; ".join(left)) if left else _passed(name, "none")
+
+
+def _active(configuration: ClusterConfiguration) -> Check:
+    name = "every partition takes requests"
+    held, active = held_partitions(configuration), active_partitions(configuration)
+    routing = configuration.routing
+    seen = f"{active} of {held} partitions take requests"
+    if active < held or (routing is not None and not routing.settled):
+        return failed(name, seen)
+    return _passed(name, seen)
 
 
 def _runs(
