@@ -16,7 +16,7 @@ from lifecycle.core.health_catalog import KINDS, Severity, Verdict
 from lifecycle.core.idempotency import KEY
 from lifecycle.core.names import CLUSTER_NAME
 from lifecycle.core.parameters import cluster_parameters
-from lifecycle.core.request import MOST_BROKERS, ON_START_FAILURE
+from lifecycle.core.request import MOST_BROKERS, MOST_PARTITIONS, ON_START_FAILURE
 from lifecycle.core.service_settings import KINDS as KINDS_OF_SETTINGS
 from lifecycle.core.service_settings import SERVICES
 from lifecycle.core.tags import KEY_PATTERN, MOST, VALUE_PATTERN
@@ -30,6 +30,7 @@ TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 COUNT: Schema = {"type": ["integer", "null"], "minimum": 0}
 CLUSTER: Schema = {"type": "string", "pattern": f"^{CLUSTER_NAME.pattern}$"}
 BROKERS: Schema = {"type": "integer", "minimum": 1, "maximum": MOST_BROKERS}
+PARTITIONS: Schema = {"type": "integer", "minimum": 1, "maximum": MOST_PARTITIONS}
 
 
 def closed(properties: Mapping[str, Schema], *optional: str, **more: Any) -> Schema:
@@ -161,8 +162,13 @@ BODIES: Mapping[str, Schema] = {
         ]
     },
     "scaleBrokers": closed({"count": BROKERS}),
+    "scalePartitions": closed({"partitions": PARTITIONS}),
     "planChange": {
-        "oneOf": [closed({"scale": closed({"count": BROKERS})}), closed({"provision": PLANNED})]
+        "oneOf": [
+            closed({"scale": closed({"count": BROKERS})}),
+            closed({"scale": closed({"partitions": PARTITIONS})}),
+            closed({"provision": PLANNED}),
+        ]
     },
 }
 HEAD: Mapping[str, Schema] = {

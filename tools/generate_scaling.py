@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
+from lifecycle.core import partition_table
 from lifecycle.core.scaling_checks import PRECONDITIONS
 from lifecycle.core.scaling_table import TABLE, Count, Members, Row, possible
 
@@ -26,6 +27,27 @@ def decisions() -> str:
         members = _listed([m for m in Members if m in row.members], _all_members(row))
         counts = _listed([c for c in Count if c in row.counts], _all_counts(row))
         rows.append(f"| {row.change} | {members} | {counts} | **{row.step}** | {row.why} |")
+    return "\n".join(rows)
+
+
+def partition_decisions() -> str:
+    """Table of what was observed, and what is done then, where partitions are added."""
+    rows = [
+        "| change under way | partitions | desired count | what is done | because |",
+        "|---|---|---|---|---|",
+    ]
+    for row in partition_table.TABLE:
+        held = [p for p in partition_table.Partitions if p in row.partitions]
+        there = [
+            p
+            for p in partition_table.Partitions
+            if any(partition_table.possible(row.change, p, c) for c in partition_table.Count)
+        ]
+        counts = [c for c in partition_table.Count if c in row.counts]
+        rows.append(
+            f"| {row.change} | {_listed(held, there)} | "
+            f"{_listed(counts, list(partition_table.Count))} | **{row.step}** | {row.why} |"
+        )
     return "\n".join(rows)
 
 
@@ -51,7 +73,11 @@ def _listed(named: Sequence[StrEnum], everything: Sequence[StrEnum]) -> str:
 
 def render(text: str) -> str:
     """Put the tables between their marks."""
-    for name, table in (("decisions", decisions()), ("preconditions", preconditions())):
+    for name, table in (
+        ("decisions", decisions()),
+        ("partition decisions", partition_decisions()),
+        ("preconditions", preconditions()),
+    ):
         marks = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
         marked = table.replace("\\", r"\\")
         text, count = re.subn(marks, rf"\g<1>{marked}\n\g<2>", text, flags=re.DOTALL)

@@ -1,5 +1,7 @@
 """`make scale N=4` and `make plan N=4`: scale the brokers of a cluster, or tell what it would do.
 
+`make scale PARTITIONS=6` and `make plan PARTITIONS=6` add partitions in the same way.
+
 Against the instance of `make up` when one runs in `.local`, else against AWS with the credentials
 and region of the environment. Exit code: 0 done, 1 refused or failed (the reason is printed).
 """
@@ -96,7 +98,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Do it, show it, and give the exit code."""
     parser = argparse.ArgumentParser(prog="make scale", description=__doc__)
     parser.add_argument("verb", choices=["scale", "plan"])
-    parser.add_argument("count", type=int, help="number of brokers")
+    goal = parser.add_mutually_exclusive_group(required=True)
+    goal.add_argument("count", type=int, nargs="?", help="number of brokers")
+    goal.add_argument("--partitions", type=int, help="number of partitions")
     parser.add_argument("--cluster", default="demo")
     parser.add_argument("--control-stack", default="camunda-lifecycle")
     parser.add_argument("--endpoints", type=Path, default=ENDPOINTS, help="of `make up`")
@@ -104,8 +108,11 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console(highlight=False, soft_wrap=True, emoji=False)
     control = Control(clients(options.endpoints), options.control_stack)
     act = plan if options.verb == "plan" else scale
+    asked = {"count": options.count}
+    if options.partitions is not None:
+        asked = {"partitions": options.partitions}
     try:
-        for line in act(control, options.cluster, options.count):
+        for line in act(control, options.cluster, asked):
             console.print(line)
     except (NotDoneError, BotoCoreError, ClientError, KeyError) as error:
         console.print(Text(told(error, options.endpoints), style="bold red"))
@@ -121,17 +128,17 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def plan(control: Control, cluster: str, count: int) -> Iterator[Text]:
+def plan(control: Control, cluster: str, asked: dict[str, int]) -> Iterator[Text]:
     """Let the plan machine tell, and give the plan's text."""
-    execution = control.start("plan", cluster, {"scale": {"count": count}})
+    execution = control.start("plan", cluster, {"scale": asked})
     for _ in control.follow(execution, 0.3):
         pass
     yield Text(control.stored(control.result(execution)["plan"]["textKey"]))
 
 
-def scale(control: Control, cluster: str, count: int) -> Iterator[Text]:
+def scale(control: Control, cluster: str, asked: dict[str, int]) -> Iterator[Text]:
     """Scale, giving a line for each step on the way and the checks at the end."""
-    execution = control.start("scale", cluster, {"count": count})
+    execution = control.start("scale", cluster, asked)
     began = time.monotonic()
     for step, detail in control.follow(execution):
         yield Text.assemble(
@@ -144,8 +151,9 @@ def scale(control: Control, cluster: str, count: int) -> Iterator[Text]:
 def lines(done: dict[str, Any], seconds: float) -> Iterator[Text]:
     """The end of a scale operation in lines."""
     found = done["verification"]
-    before, after = found["brokers"]["before"], found["brokers"]["after"]
-    yield Text(f"{done['cluster']}: {before} → {after} brokers in {seconds:.0f} s", "bold green")
+    unit = found["unit"]
+    before, after = found[unit]["before"], found[unit]["after"]
+    yield Text(f"{done['cluster']}: {before} → {after} {unit} in {seconds:.0f} s", "bold green")
     for check in found["checks"]:
         result = check["result"]
         yield Text.assemble((f"{result:5}", STYLES[result]), f"{check['name']}: {check['seen']}")

@@ -1,4 +1,4 @@
-"""Send Camunda one cluster change, from inside the VPC."""
+"""Send Camunda one cluster change, or a backup, from inside the VPC."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from lifecycle.wiring import broker_changer
 
 @entry_point
 def handler(event: Event, _context: Any) -> Event:
-    return broker_changer().change(
-        Operation.from_state(event["operation"]), event["cluster"], count=event["count"]
-    )
+    operation, cluster = Operation.from_state(event["operation"]), event["cluster"]
+    match event["action"]:
+        case "BACK_UP":
+            return broker_changer().back_up(operation, cluster)
+        case "CHANGE_PARTITIONS":
+            return broker_changer().add_partitions(operation, cluster, count=event["partitions"])
+        case _:
+            return broker_changer().change(operation, cluster, count=event["count"])

@@ -16,4 +16,6 @@ def handler(event: Event, _context: Any) -> Event:
         requested=event["count"],
         memory=event["memory"],
         sent=event["sent"] or None,
+        partitions=event["partitions"],
+        backup=event["backup"],
     )

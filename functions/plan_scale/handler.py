@@ -11,6 +11,9 @@ from lifecycle.wiring import scale_planner
 
 @entry_point
 def handler(event: Event, _context: Any) -> Event:
+    request = event["request"]
     return scale_planner().plan(
-        Operation.from_state(event["operation"]), requested=event["request"]["count"]
+        Operation.from_state(event["operation"]),
+        requested=request["count"],
+        partitions=request["partitions"],
     )

@@ -1,4 +1,4 @@
-"""Ask brokers and load balancers from inside the VPC: brokers, overview, paths, scaling."""
+"""Ask brokers and load balancers inside the VPC: brokers, overview, partitions, paths, scaling."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ def handler(event: Event, _context: Any) -> Event:
     questions = {
         "brokers": asked.brokers,
         "overview": asked.overview,
+        "partitions": asked.live_partitions,
         "paths": asked.through_load_balancers,
         "scaling": scaling_prober().ask,
     }

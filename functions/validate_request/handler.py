@@ -6,13 +6,14 @@ from typing import Any
 
 from lifecycle.core.parameters import cluster_parameters
 from lifecycle.observability import Event, entry_point
+from lifecycle.operations.live_partitions import added_partitions
 from lifecycle.operations.validate_request import (
     as_state,
     plan_as_state,
     validate_plan,
     validate_request,
 )
-from lifecycle.wiring import settings, stacks
+from lifecycle.wiring import probe, settings, stacks
 
 
 @entry_point
@@ -23,8 +24,13 @@ def handler(event: Event, _context: Any) -> Event:
         plan = validate_plan(
             raw, control_stack=control_stack, declarations=declarations, stacks=present
         )
-        return plan_as_state(plan, control_stack)
-    request = validate_request(
-        raw, control_stack=control_stack, declarations=declarations, stacks=present
+        state = plan_as_state(plan, control_stack)
+    else:
+        request = validate_request(
+            raw, control_stack=control_stack, declarations=declarations, stacks=present
+        )
+        state = as_state(request, control_stack)
+    state["parameters"] |= added_partitions(
+        raw, control_stack=control_stack, stacks=present, probe=probe
     )
-    return as_state(request, control_stack)
+    return state

@@ -79,10 +79,12 @@ class Backups:
 
     def state(self) -> Json:
         """Give the body of `GET /actuator/backupRuntime/state`: the newest of each partition."""
+        begun: dict[int, Json] = {}
         newest: dict[int, Json] = {}
         oldest: dict[int, Json] = {}
         for backup_id, manifests in sorted(self.manifests().items()):
             for one in manifests:
+                begun[one["partitionId"]] = _checkpoint(backup_id, one)
                 if one["state"] == "COMPLETED":
                     newest[one["partitionId"]] = _checkpoint(backup_id, one)
                     oldest.setdefault(one["partitionId"], newest[one["partitionId"]])
@@ -90,7 +92,8 @@ class Backups:
         log = {"firstLogPosition": _START_OF_LOG}
         partitions = sorted(newest)
         return {
-            "checkpointStates": [{"partitionId": one, **newest[one]} for one in partitions],
+            # The checkpoint is there as soon as the backup begins.
+            "checkpointStates": [{"partitionId": one, **begun[one]} for one in sorted(begun)],
             "backupStates": [{"partitionId": one, **newest[one], **log} for one in partitions],
             "ranges": [
                 {"partitionId": one, "start": oldest[one] | log, "end": newest[one] | log}

@@ -163,6 +163,70 @@ def test_a_write_is_repeated_while_nothing_was_sent(serve: Callable[..., Server]
     assert request.endswith(b'{"brokers": {"count": 4}}')
 
 
+def test_partitions_are_asked_for_without_brokers(serve: Callable[..., Server]) -> None:
+    server = serve(http(202, EMPTY))
+
+    assert client(server.address).plan_partitions(6).is_noop
+    assert client(server.address).scale_partitions(6).is_noop
+
+    plan, change = server.received
+    assert plan.startswith(b"PATCH /actuator/cluster?dryRun=true HTTP/1.1\r\n")
+    assert change.startswith(b"PATCH /actuator/cluster HTTP/1.1\r\n")
+    assert plan.endswith(b'{"partitions": {"count": 6}}')
+    assert change.endswith(b'{"partitions": {"count": 6}}')
+
+
+def test_a_backup_is_asked_for_without_an_id(serve: Callable[..., Server]) -> None:
+    server = serve(http(202, {"message": "scheduled", "backupId": 1764349200000}))
+
+    assert client(unused(), server.address).back_up() == 1764349200000
+
+    (request,) = server.received
+    assert request.startswith(b"POST /actuator/backupRuntime HTTP/1.1\r\n")
+    assert request.endswith(b"{}")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (400, {"message": "not configured"}, ManagementRefused),
+        (409, {"message": "scaling is in progress"}, ChangeInProgress),
+        (502, {"message": "incomplete topology"}, ManagementAmbiguous),
+        (202, {"message": "scheduled"}, ManagementAmbiguous),
+    ],
+)
+def test_a_backup_that_is_not_taken(
+    serve: Callable[..., Server], status: int, body: object, error: type[Exception]
+) -> None:
+    server = serve(http(status, body))
+    with pytest.raises(error):
+        client(server.address).back_up()
+    assert len(server.received) == 1
+
+
+def test_the_state_of_a_backup(serve: Callable[..., Server]) -> None:
+    server = serve(http(200, {"backupId": 7, "state": "IN_PROGRESS", "details": []}))
+    assert client(server.address).backup_state(7) == "IN_PROGRESS"
+    assert server.received[0].startswith(b"GET /actuator/backupRuntime/7 HTTP/1.1\r\n")
+    nobody = serve(http(404, {"message": "Backup with id 8 does not exist"}))
+    assert client(nobody.address).backup_state(8) == "DOES_NOT_EXIST"
+
+
+def test_the_newest_backup_counts_from_its_checkpoint_on(serve: Callable[..., Server]) -> None:
+    complete = {"checkpointId": 5, "checkpointType": "SCHEDULED_BACKUP", "partitionId": 1}
+    begun = {"checkpointId": 6, "checkpointType": "MANUAL_BACKUP", "partitionId": 1}
+    marker = {"checkpointId": 9, "checkpointType": "MARKER", "partitionId": 1}
+    state = {
+        "checkpointStates": [begun, {**marker, "partitionId": 2}],
+        "backupStates": [{**complete, "checkpointTimestamp": "2026-11-28T12:00:00Z"}],
+        "ranges": [],
+    }
+    seen = client(serve(http(200, state)).address).backups()
+    assert (seen.newest, set(seen.latest)) == (6, {1})
+    none = {"checkpointStates": [marker], "backupStates": [], "ranges": []}
+    assert client(serve(http(200, none)).address).backups().newest == 0
+
+
 @pytest.mark.parametrize(
     "reply",
     [

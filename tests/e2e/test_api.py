@@ -27,7 +27,7 @@ PROBLEM = "application/problem+json"
 # The API's part of the four policies, as docs/api.md has it.
 READ = ["GET/*"]
 PLAN = [*READ, "POST/clusters/*/plans"]
-SCALE = [*PLAN, "PUT/clusters/*/brokers"]
+SCALE = [*PLAN, "PUT/clusters/*/brokers", "PUT/clusters/*/partitions"]
 ADMINISTER = [*SCALE, "PUT/clusters/*", "DELETE/clusters/*"]
 POLICIES = {"viewer": READ, "planner": PLAN, "operator": SCALE, "administrator": ADMINISTER}
 
@@ -122,6 +122,7 @@ def is_problem(answer: Answer, status: int) -> None:
         ("PUT", "/clusters/demo"),
         ("DELETE", "/clusters/demo"),
         ("PUT", "/clusters/demo/brokers"),
+        ("PUT", "/clusters/demo/partitions"),
         ("POST", "/clusters/demo/plans"),
         ("GET", "/operations"),
         ("GET", "/operations/demo.scale.x"),
@@ -160,6 +161,7 @@ def test_outside_the_stage_api_gateway_answers_in_its_own_words(deployed: Deploy
         # What is allowed is refused for its content, so that nothing is started here.
         ("POST", "/clusters/demo/plans", {}, {"planner", "operator", "administrator"}),
         ("PUT", "/clusters/demo/brokers", {"count": 0}, {"operator", "administrator"}),
+        ("PUT", "/clusters/demo/partitions", {"partitions": 0}, {"operator", "administrator"}),
         ("PUT", "/clusters/demo", {"nothing": 1}, {"administrator"}),
         ("DELETE", "/clusters/demo", {"confirm": "no"}, {"administrator"}),
     ],

@@ -135,6 +135,15 @@ def test_below_the_replication_factor_is_refused_by_name(cloud: Scaling) -> None
     cloud.settled(3)
 
 
+def test_a_broker_without_partitions_is_refused_by_name(cloud: Scaling) -> None:
+    """Up to 8.9 it is never ready, and ECS replaces its task for ever."""
+    cloud.given(3)
+    refused = cloud.scale(6)
+    assert refused["error"] == "ScalingRefused", refused
+    assert "every broker gets a partition: broker 5 would hold none" in refused["cause"]
+    cloud.settled(3)
+
+
 def test_the_commands_for_people(cloud: Scaling) -> None:
     def make(verb: str, count: int) -> subprocess.CompletedProcess[str]:
         endpoints = str(cloud.instance.config.endpoints_file)

@@ -50,6 +50,41 @@ def test_out_and_in_while_a_client_works(demo: Site, tmp_path: Path) -> None:
     assert all(len(held) == 3 for held in read(demo.data).values())
 
 
+def test_partitions_are_added_while_a_client_works(instance: Instance, tmp_path: Path) -> None:
+    """Planned, added, backed up, and kept by the next provisioning, which moves the brokers."""
+    name = "grow"
+    site = Site(instance, name)
+    try:
+        site.provision(Brokers=3, Partitions=3, ReplicationFactor=3, Connectors=1)
+        planned = site.run("plan", {"clusterName": name, "scale": {"partitions": 5}})["plan"]
+        assert (planned["status"], planned["from"], planned["to"]) == ("READY", 3, 5)
+        with site.traffic(tmp_path) as client:
+            assert client.goes_on()
+            done = site.run("scale", planned["apply"])
+            assert done["result"] == "SUCCEEDED", done
+            assert client.goes_on()
+            site.nothing_is_lost(client)
+        told = done["verification"]
+        assert told["partitions"] == {"before": 3, "after": 5}
+        assert told["result"] == "PASS", told["checks"]
+        seen = {check["name"]: check["seen"] for check in told["checks"]}
+        assert "of all 5 partitions is complete" in seen["backup of all partitions"]
+        routing = site.ask(0, "GET", "cluster")["routing"]["requestHandling"]
+        assert routing == {"strategy": "AllPartitions", "partitionCount": 5}
+        backup = site.ask(0, "GET", "backupRuntime/state")["backupStates"]
+        assert {one["partitionId"] for one in backup} == set(range(1, 6))
+
+        assert site.outputs(site.stack)["Partitions"] == "3"
+        site.provision()
+        assert site.outputs(site.stack)["Partitions"] == "5"
+        assert site.ask(0, "GET", "cluster")["routing"]["requestHandling"] == routing
+        refused = site.ended(site.start({"clusterName": name, "partitions": 4}, "scale"), 60)
+        assert refused["error"] == "ScalingRefused", refused
+        assert "partitions only grow: there are 5" in refused["cause"]
+    finally:
+        site.run("teardown", {"clusterName": name, "confirm": name})
+
+
 @LONG
 def test_by_one_by_two_and_back_on_the_earlier_version(site: Site, tmp_path: Path) -> None:
     _by_one_by_two_and_back(site, tmp_path)

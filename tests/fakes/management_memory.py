@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 class InMemoryManagement:
     """A cluster whose brokers are started and stopped, and whose time passes, by command.
 
-    ``credentials`` are those that the topology asks for; ``None`` asks for none.
+    ``credentials`` are those that the topology asks for; ``None`` asks for none. ``taken`` are the
+    backups by id: when each was begun and how many partitions it holds; ``backup_seconds`` is what
+    one takes, ``None`` where backups are not configured.
     """
 
     def __init__(
@@ -50,6 +52,8 @@ class InMemoryManagement:
         self._now = now
         self._started: dict[int, float] = {}
         self._addresses: dict[int, str] = {}
+        self.backup_seconds: float | None = 5.0
+        self.taken: dict[int, tuple[float, int]] = {1: (now - 3600, cluster.partitions)}
         for node in running:
             self.start_broker(node)
 
@@ -117,26 +121,64 @@ class InMemoryManagement:
         raise ManagementUnavailable(f"{address}: Connection refused.")
 
     def backups(self) -> BackupsSeen:
-        """Read each partition's latest backup: one was taken just now."""
+        """Read each partition's latest backup: the schedule took one of those covered just now."""
         self._require_gateway()
-        taken = datetime.fromtimestamp(self._now, UTC)
-        latest = dict.fromkeys(range(1, self._cluster.partitions + 1), taken)
-        return BackupsSeen(told=True, enabled=True, latest=latest)
+        moment = datetime.fromtimestamp(self._now, UTC)
+        complete = (b for b in self.taken if self.backup_state(b) == "COMPLETED")
+        covered = max((self.taken[backup][1] for backup in complete), default=0)
+        latest: dict[int, datetime | None] = dict.fromkeys(range(1, covered + 1), moment)
+        return BackupsSeen(
+            told=True,
+            enabled=self.backup_seconds is not None,
+            latest=latest,
+            newest=max(self.taken, default=0),
+        )
 
     def plan_brokers(self, count: int) -> PlannedChange:
         """Ask what scaling would do."""
         self._require_coordinator()
-        return read_planned_change(self._patch(count, dry_run=True))
+        return read_planned_change(self._patch({"brokers": {"count": count}}, dry_run=True))
+
+    def plan_partitions(self, count: int) -> PlannedChange:
+        """Ask what adding partitions would do."""
+        self._require_coordinator()
+        return read_planned_change(self._patch({"partitions": {"count": count}}, dry_run=True))
 
     def scale_brokers(self, count: int) -> PlannedChange:
         """Start scaling."""
+        return self._send({"brokers": {"count": count}})
+
+    def scale_partitions(self, count: int) -> PlannedChange:
+        """Start adding partitions."""
+        return self._send({"partitions": {"count": count}})
+
+    def back_up(self) -> int:
+        """Take a backup, which is complete after ``backup_seconds``."""
+        self._require_gateway()
+        if self.backup_seconds is None:
+            raise ManagementRefused("A broker answered HTTP 400: no backup store.")
+        if self._cluster.pending is not None:
+            raise ChangeInProgress(
+                "A broker answered HTTP 409: Cannot take backup while scaling is in progress."
+            )
+        self.taken[len(self.taken) + 1] = (self._now, self._cluster.partitions)
+        return len(self.taken)
+
+    def backup_state(self, backup: int) -> str:
+        """Read the state of one backup."""
+        self._require_gateway()
+        if backup not in self.taken or self.backup_seconds is None:
+            return "DOES_NOT_EXIST"
+        begun, _ = self.taken[backup]
+        return "COMPLETED" if self._now - begun >= self.backup_seconds else "IN_PROGRESS"
+
+    def _send(self, body: dict[str, Any]) -> PlannedChange:
         self._require_gateway()
         if not self._cluster.coordinator_lives(self._now):
             raise ManagementAmbiguous("A broker answered HTTP 502: broker 0 is not known.")
-        return read_planned_change(self._patch(count, dry_run=False))
+        return read_planned_change(self._patch(body, dry_run=False))
 
-    def _patch(self, count: int, *, dry_run: bool) -> dict[str, Any]:
-        body = {"brokers": {"count": count}}
+    def _patch(self, body: dict[str, Any], *, dry_run: bool) -> dict[str, Any]:
         try:
             return self._cluster.patch(body, now=self._now, dry_run=dry_run)
         except Refusal as refusal:

@@ -53,9 +53,11 @@ CHANGING = (Action.CHANGE_BROKERS, Action.SET_COUNT, Action.PROTECT, Action.UNPR
 class Execution:
     """What the state machine carries; see statemachines/scale.asl.yaml."""
 
-    def __init__(self, count: int, number: int) -> None:
+    def __init__(self, count: int, number: int, partitions: int = 0) -> None:
         self.operation = scale_operation(number)
         self.count = self.goal = count
+        self.partitions = partitions
+        self.backup = 0
         self.decision: dict[str, Any] = {"memory": {"back_to": 0}, "cluster": {}}
         self.sent = 0
         self.taking_back = False
@@ -71,6 +73,8 @@ class Execution:
                 requested=self.goal,
                 memory=self.decision["memory"],
                 sent=self.sent or None,
+                partitions=self.partitions,
+                backup=self.backup,
             )
             if self.stutters == self.decision["action"]:
                 # The function did its work and died; Step Functions calls it again.
@@ -98,6 +102,13 @@ class Execution:
             case Action.CHANGE_BROKERS:
                 answer = world.changer.change(self.operation, cluster, count=self.goal)
                 self.sent, wait = answer["changeId"], answer["wait"]
+            case Action.CHANGE_PARTITIONS:
+                answer = world.changer.add_partitions(
+                    self.operation, cluster, count=self.partitions
+                )
+                self.sent, wait = answer["changeId"] or self.sent, answer["wait"]
+            case Action.BACK_UP:
+                self.backup = world.changer.back_up(self.operation, cluster)["backupId"]
             case Action.DONE:
                 self.ended = "FAILED" if self.taking_back else "SUCCEEDED"
                 return
@@ -262,8 +273,6 @@ class Scaling(RuleBasedStateMachine):
     @rule(reason=st.sampled_from(["", "no capacity"]))
     def capacity_comes_and_goes(self, reason: str) -> None:
         self.world.tasks.refusal = reason
-        if not reason:
-            self.world.tasks.failures.clear()
 
     # What always holds
 
@@ -293,7 +302,6 @@ class Scaling(RuleBasedStateMachine):
             return
         world = self.world
         world.tasks.refusal, world.management.lost = "", []
-        world.tasks.failures.clear()
         self._replace_hanging()
         if self.running is not None:
             self.crash()
@@ -370,6 +378,126 @@ class Scaling(RuleBasedStateMachine):
             self.running = None
 
 
+class Growing(RuleBasedStateMachine):
+    """A cluster to which people add partitions while things go wrong."""
+
+    @initialize(dialect=st.sampled_from(["8.9", "8.10"]))
+    def begin(self, dialect: Any) -> None:
+        self.world = ScalingWorld(3, dialect=dialect, partitions=3, factor=FACTOR)
+        self.world.cluster.step_seconds = 1.0
+        self.numbers = itertools.count(1)
+        self.running: Execution | None = None
+        self.held = self.active = 3
+        management, cluster = self.world.management, self.world.cluster
+        real = management.scale_partitions
+
+        def scale_partitions(count: int) -> Any:
+            assert cluster.pending is None, "a second change was sent"
+            return real(count)
+
+        management.scale_partitions = scale_partitions  # type: ignore[method-assign]
+
+    @precondition(lambda self: self.running is None)
+    @rule(partitions=st.integers(1, 7), steps=st.integers(0, 20))
+    def request(self, partitions: int, steps: int) -> None:
+        self.running = Execution(0, next(self.numbers), partitions)
+        self._go_on(steps)
+
+    @precondition(lambda self: self.running is not None)
+    @rule(steps=st.integers(1, 12))
+    def go_on(self, steps: int) -> None:
+        self._go_on(steps)
+
+    @precondition(lambda self: self.running is not None)
+    @rule()
+    def crash(self) -> None:
+        assert self.running is not None
+        self.world.journal.release(self.running.operation)
+        self.running = None
+
+    @precondition(lambda self: self.running is not None)
+    @rule()
+    def crash_with_the_step_done_but_not_remembered(self) -> None:
+        assert self.running is not None
+        before = dict(self.running.__dict__)
+        self.running.step(self.world)
+        self.running.__dict__.update(before)
+        self._end_if_ended()
+
+    @rule(seconds=st.sampled_from([1, 5, 30]))
+    def time_passes(self, seconds: int) -> None:
+        self.world.pass_seconds(seconds)
+
+    @rule(node=st.integers(0, 2))
+    def a_task_dies(self, node: int) -> None:
+        self.world.tasks.stop_broker(node)
+
+    @rule(how=st.sampled_from(["before", "after", "refused"]))
+    def the_next_answer_is_lost(self, how: str) -> None:
+        self.world.management.lost = [how]
+
+    @precondition(lambda self: self.world.cluster.pending is not None)
+    @rule()
+    def somebody_cancels_the_change(self) -> None:
+        cluster = self.world.cluster
+        assert cluster.pending is not None
+        cluster.cancel(cluster.pending.id, now=self.world.brokers.now)
+
+    @rule(seconds=st.sampled_from([None, 5.0, 2000.0]))
+    def backups_go_and_come(self, seconds: float | None) -> None:
+        self.world.brokers.backup_seconds = seconds
+
+    @invariant()
+    def partitions_never_go_and_those_in_use_keep_their_copies(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        cluster = self.world.cluster
+        held = max(p for member in cluster.members.values() for p in member.partitions)
+        assert held >= self.held
+        assert cluster.partitions >= self.active
+        self.held, self.active = held, cluster.partitions
+        for partition in range(1, self.active + 1):
+            states = [one.state for one in cluster.replicas(partition).values()]
+            assert states.count("ACTIVE") >= FACTOR
+
+    def teardown(self) -> None:
+        """With everything repaired, a higher number is reached by asking for it, and backed up."""
+        if not hasattr(self, "world"):
+            return
+        world = self.world
+        world.management.lost, world.brokers.backup_seconds = [], 5.0
+        if self.running is not None:
+            self.crash()
+        world.pass_seconds(120)
+        errors = []
+        for _ in range(4):
+            execution = Execution(0, next(self.numbers), 8)
+            for _ in range(400):
+                execution.step(world)
+                if execution.ended:
+                    break
+            world.journal.release(execution.operation)
+            if execution.ended == "SUCCEEDED":
+                break
+            errors.append(execution.error)
+            world.pass_seconds(120)
+        assert execution.ended == "SUCCEEDED", [str(error) for error in errors]
+        assert world.cluster.partitions == 8
+        assert any(partitions == 8 for _, partitions in world.brokers.taken.values())
+
+    def _go_on(self, steps: int) -> None:
+        for _ in range(steps):
+            if self.running is None:
+                return
+            self.running.step(self.world)
+            self._end_if_ended()
+
+    def _end_if_ended(self) -> None:
+        if self.running is not None and self.running.ended:
+            self.world.journal.release(self.running.operation)
+            self.running = None
+
+
 SETTINGS = settings(
     max_examples=100,
     stateful_step_count=30,
@@ -380,6 +508,10 @@ SETTINGS = settings(
 
 def test_no_law_is_broken_whatever_happens() -> None:
     run_state_machine_as_test(Scaling, settings=SETTINGS)
+
+
+def test_no_law_is_broken_while_partitions_are_added() -> None:
+    run_state_machine_as_test(Growing, settings=settings(SETTINGS, max_examples=40))
 
 
 @pytest.mark.long

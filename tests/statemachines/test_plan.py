@@ -40,7 +40,10 @@ class Plan:
         }
         return {
             "ValidateRequest": load_handler(
-                "validate_request", settings=lambda: settings, stacks=lambda: world.stacks
+                "validate_request",
+                settings=lambda: settings,
+                stacks=lambda: world.stacks,
+                probe=lambda: world.probe,
             ),
             "PreflightCluster": load_handler(
                 "preflight_cluster", preflight=lambda: world.preflight

@@ -59,7 +59,10 @@ class Provision:
         start = {"service_starter": lambda: world.starter}
         return {
             "ValidateRequest": load_handler(
-                "validate_request", settings=lambda: settings, stacks=lambda: world.stacks
+                "validate_request",
+                settings=lambda: settings,
+                stacks=lambda: world.stacks,
+                probe=lambda: world.probe,
             ),
             "BeginOperation": load_handler(
                 "begin_operation", journal=lambda: world.journal, announcer=lambda: world.announcer

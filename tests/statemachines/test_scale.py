@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
 from lifecycle.core.services import Deployment
-from lifecycle.errors import AwsUnavailable, ManagementAmbiguous
+from lifecycle.errors import AwsUnavailable, ManagementAmbiguous, ManagementRefused
 from lifecycle.settings import Settings
 
 from tests.fakes.management_simulation import Member
@@ -44,7 +45,7 @@ class Scale:
     def __init__(
         self,
         monkeypatch: pytest.MonkeyPatch,
-        dialect: Literal["8.6", "8.9"] = "8.9",
+        dialect: Literal["8.6", "8.9", "8.10"] = "8.9",
         brokers: int = 3,
         **more: Any,
     ) -> None:
@@ -71,6 +72,14 @@ class Scale:
     def run(
         self, count: Any, number: int = 1, control: Control | None = None, **more: Any
     ) -> Result:
+        return self.given({"count": count, **more}, number, control)
+
+    def add(self, partitions: Any, number: int = 1, control: Control | None = None) -> Result:
+        return self.given({"partitions": partitions}, number, control)
+
+    def given(
+        self, asked: dict[str, Any], number: int = 1, control: Control | None = None
+    ) -> Result:
         def waited(seconds: int) -> None:
             self.world.pass_seconds(seconds)
             self.on_wait()
@@ -78,7 +87,7 @@ class Scale:
         return run(
             "scale",
             self.functions,
-            {"clusterName": "demo", "count": count, **more},
+            {"clusterName": "demo", **asked},
             monkeypatch=self.monkeypatch,
             on_wait=waited,
             name=scale_operation(number).operation_id,
@@ -146,15 +155,39 @@ def test_scaling_out_waits_until_a_load_balancer_has_registered_the_targets(scal
     scale.settled(4)
 
 
-def test_several_at_once_and_some_without_partitions(scale: Scale) -> None:
+def test_several_at_once(scale: Scale) -> None:
+    result = scale.run(5)
+    assert result.status == "SUCCEEDED", result.cause
+    scale.settled(5)
+    assert {check["result"] for check in result.output["verification"]["checks"]} == {"PASS"}
+    assert scale.run(3, number=2).status == "SUCCEEDED"
+    scale.settled(3)
+    assert set(scale.world.tasks.stopped_by_ecs) <= {3, 4}
+
+
+def test_a_broker_without_partitions_is_a_warning_from_810_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scale = Scale(monkeypatch, "8.10")
     result = scale.run(6)
     assert result.status == "SUCCEEDED", result.cause
     scale.settled(6)
     notes = {check["name"]: check for check in result.output["verification"]["checks"]}
-    assert "broker 5 holds none" in notes["brokers without partitions"]["seen"]
+    seen = notes["brokers without partitions"]["seen"]
+    assert seen == "broker 5 holds none: there are not enough partitions"
     assert scale.run(3, number=2).status == "SUCCEEDED"
     scale.settled(3)
-    assert set(scale.world.tasks.stopped_by_ecs) <= {3, 4, 5}
+
+
+def test_brokers_without_partitions_that_are_there_are_named_and_can_leave(scale: Scale) -> None:
+    """Somebody sent the change to Camunda directly; the machine gives it its tasks."""
+    scale.world.brokers.scale_brokers(6)
+    result = scale.run(6)
+    assert result.status == "SUCCEEDED", result.cause
+    notes = {check["name"]: check for check in result.output["verification"]["checks"]}
+    assert "ECS replaces its task again and again" in notes["brokers without partitions"]["seen"]
+    assert scale.run(5, number=2).status == "SUCCEEDED"
+    scale.settled(5)
 
 
 def test_the_present_number_changes_nothing(scale: Scale) -> None:
@@ -221,6 +254,10 @@ class TestRefusals:
     def test_below_the_replication_factor(self, scale: Scale) -> None:
         refused(scale, 2, "count covers the replication factor")
 
+    def test_a_broker_that_would_hold_no_partition(self, scale: Scale) -> None:
+        result = refused(scale, 6, "every broker gets a partition")
+        assert "broker 5 would hold none of the 3 partitions" in result.cause
+
     def test_a_dead_broker_though_the_configuration_calls_it_active(self, scale: Scale) -> None:
         scale.world.tasks.refusal = "no capacity"
         scale.world.tasks.stop_broker(2)
@@ -282,16 +319,34 @@ class TestRefusals:
 
 def test_tasks_that_cannot_be_placed_are_taken_back(scale: Scale) -> None:
     scale.world.tasks.refusal = "service demo was unable to place a task."
+    begun = scale.world.clock.now()
     result = scale.run(4)
     assert (result.status, result.error) == ("FAILED", "TasksNotPlaced"), result.cause
     assert "unable to place a task" in result.cause
     assert "runs 3 of 3 tasks" in result.cause
+    waited = (scale.world.clock.now() - begun).total_seconds()
+    assert 600 <= waited < 700, "ECS goes on trying, so it is waited for"
     scale.settled(3)
     assert scale.world.management.writes == 0
     assert scale.world.tasks.stopped_by_ecs == []
     scale.world.tasks.refusal = ""
-    scale.world.tasks.failures.clear()
     assert scale.run(4, number=2).status == "SUCCEEDED"
+
+
+def test_capacity_that_comes_back_is_enough(scale: Scale) -> None:
+    scale.world.tasks.refusal = "service demo was unable to place a task."
+    waits: list[int] = []
+
+    def capacity_comes_back() -> None:
+        waits.append(len(scale.world.tasks.unplaced))
+        if len(waits) == 20:
+            scale.world.tasks.refusal = ""
+
+    scale.on_wait = capacity_comes_back
+    result = scale.run(4)
+    assert result.status == "SUCCEEDED", result.cause
+    assert waits[18] > 2
+    scale.settled(4)
 
 
 def test_a_refusal_by_camunda_lowers_the_count_again(scale: Scale) -> None:
@@ -568,14 +623,17 @@ def test_ambiguous_answers_again_and_again_end_in_words(scale: Scale) -> None:
 class TestPlan:
     """The branch of the plan machine that plans scaling."""
 
-    def run(self, scale: Scale, count: Any, number: int = 1) -> Result:
+    def run(self, scale: Scale, count: Any, number: int = 1, unit: str = "count") -> Result:
         world = scale.world
         functions: dict[str, Function] = dict.fromkeys(
             ("PreflightCluster", "CreatePlan", "TellPlan"), lambda _: pytest.fail("not for this")
         )
         functions |= {
             "ValidateRequest": load_handler(
-                "validate_request", settings=lambda: SETTINGS, stacks=lambda: world.stacks
+                "validate_request",
+                settings=lambda: SETTINGS,
+                stacks=lambda: world.stacks,
+                probe=lambda: pytest.fail("a plan of scaling asks for no parameters"),
             ),
             "PlanScale": load_handler("plan_scale", scale_planner=lambda: world.planner),
             "FailPlan": lambda event: {
@@ -586,7 +644,7 @@ class TestPlan:
         return run(
             "plan",
             functions,
-            {"clusterName": "demo", "scale": {"count": count}},
+            {"clusterName": "demo", "scale": {unit: count}},
             monkeypatch=scale.monkeypatch,
             name=f"demo.plan.{number}",
         )
@@ -620,9 +678,12 @@ class TestPlan:
         }
         assert placed == set(full["placement"]["after"])
 
-    def test_brokers_that_would_stay_empty_are_named(self, scale: Scale) -> None:
-        plan = self.run(scale, 6).output["plan"]
+    def test_brokers_that_would_stay_empty_are_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        plan = self.run(Scale(monkeypatch, "8.10"), 6).output["plan"]
         assert plan["brokersWithoutPartition"] == [5]
+        refused = self.run(Scale(monkeypatch, "8.9"), 6)
+        assert (refused.status, refused.error) == ("FAILED", "ScalingRefused")
+        assert "every broker gets a partition: broker 5" in refused.cause
 
     def test_scaling_in_names_the_protected(self, scale: Scale) -> None:
         scale.run(4)
@@ -649,6 +710,312 @@ class TestPlan:
         result = self.run(scale, count)
         assert (result.status, result.error) == ("FAILED", "InvalidRequest")
         assert "scale.count" in result.cause
+
+    def test_partitions(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        scale = Scale(monkeypatch)
+        result = self.run(scale, 6, unit="partitions")
+        assert result.status == "SUCCEEDED", result.cause
+        plan = result.output["plan"]
+        assert (plan["status"], plan["unit"], plan["from"], plan["to"]) == (
+            "READY",
+            "partitions",
+            3,
+            6,
+        )
+        assert plan["apply"] == {"clusterName": "demo", "partitions": 6}
+        assert any("PARTITION_BOOTSTRAP" in one for one in plan["operations"])
+        assert plan["cost"]["after"] == plan["cost"]["before"]
+        text = scale.world.artifacts.objects[plan["textKey"]].decode()
+        assert "from 3 to 6 partitions: READY" in text
+        assert "partition 6: none -> " in text
+        assert "Camunda never removes a partition" in text
+        assert scale.world.management.writes == 0
+        done = scale.add(plan["apply"]["partitions"])
+        assert done.status == "SUCCEEDED", done.cause
+        assert self.run(scale, 6, 2, unit="partitions").output["plan"]["status"] == "UNCHANGED"
+
+    @pytest.mark.parametrize(
+        ("partitions", "check"),
+        [(2, "partitions only grow: there are 3"), (100, "memory for the partitions: RocksDB")],
+    )
+    def test_partitions_that_are_refused(
+        self, monkeypatch: pytest.MonkeyPatch, partitions: int, check: str
+    ) -> None:
+        scale = Scale(monkeypatch)
+        result = self.run(scale, partitions, unit="partitions")
+        assert (result.status, result.error) == ("FAILED", "ScalingRefused")
+        assert check in result.cause
+
+
+@pytest.fixture(params=["8.9", "8.10"])
+def adding(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Scale:
+    return Scale(monkeypatch, request.param)
+
+
+def grown(scale: Scale, partitions: int) -> None:
+    """All partitions are there with all replicas, take requests, and are in a backup."""
+    cluster = scale.world.cluster
+    assert cluster.pending is None
+    assert cluster.partitions == partitions
+    handling = cluster.routing()["requestHandling"]
+    assert handling == {"strategy": "AllPartitions", "partitionCount": partitions}
+    assert all(len(cluster.replicas(one + 1)) == 3 for one in range(partitions))
+    assert scale.world.table.locks == {}
+    assert scale.world.protected == 0
+
+
+def checks_of(result: Result) -> dict[str, dict[str, str]]:
+    return {check["name"]: check for check in result.output["verification"]["checks"]}
+
+
+class TestPartitions:
+    def test_they_are_added_and_backed_up(self, adding: Scale) -> None:
+        result = adding.add(6)
+        assert result.status == "SUCCEEDED", result.cause
+        grown(adding, 6)
+        adding.settled(3)
+        verification = result.output["verification"]
+        assert verification["partitions"] == {"before": 3, "after": 6}
+        assert verification["brokers"] == {"before": 3, "after": 3}
+        assert verification["result"] == "PASS"
+        assert (
+            "backup 2 of all 6 partitions is complete"
+            in (checks_of(result)["backup of all partitions"]["seen"])
+        )
+        assert adding.world.brokers.taken[2][1] == 6
+        assert "3, follows with the next plan" in checks_of(result)["number of partitions"]["seen"]
+        assert adding.world.management.writes == 1
+
+    def test_the_present_number_changes_nothing(self, adding: Scale) -> None:
+        result = adding.add(3)
+        assert result.status == "SUCCEEDED", result.cause
+        assert adding.world.management.writes == 0
+        assert list(adding.world.brokers.taken) == [1]
+        grown(adding, 3)
+
+    def test_then_brokers_that_had_none_get_some(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        scale = Scale(monkeypatch)
+        refused(scale, 6, "every broker gets a partition")
+        assert scale.add(6, number=2).status == "SUCCEEDED"
+        assert scale.run(6, number=3).status == "SUCCEEDED"
+        scale.settled(6)
+        grown(scale, 6)
+
+    @pytest.mark.parametrize("partitions", [0, -1, 201, "six", "6", 3.5, True, None, [6]])
+    def test_what_is_no_number_is_refused(
+        self, monkeypatch: pytest.MonkeyPatch, partitions: Any
+    ) -> None:
+        result = Scale(monkeypatch).add(partitions)
+        assert result.error == "InvalidRequest"
+        assert "partitions: given" in result.cause
+        assert result.calls == ["ValidateScaling"]
+
+    def test_both_at_once_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        result = Scale(monkeypatch).given({"count": 6, "partitions": 6})
+        assert result.error == "InvalidRequest"
+        assert "count, partitions" in result.cause
+        assert "one of them: scale to the partitions first" in result.cause
+
+    def refused(self, scale: Scale, partitions: int, check: str) -> Result:
+        before = (scale.world.cluster.partitions, scale.world.management.writes)
+        result = scale.add(partitions)
+        assert (result.status, result.error) == ("FAILED", "ScalingRefused"), result.cause
+        assert f"{check}:" in result.cause
+        assert (scale.world.cluster.partitions, scale.world.management.writes) == before
+        assert scale.world.table.locks == {}
+        return result
+
+    def test_fewer_are_refused_with_what_there_is(self, adding: Scale) -> None:
+        result = self.refused(adding, 2, "partitions only grow")
+        assert "there are 3" in result.cause
+
+    def test_more_than_the_memory_holds(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self.refused(Scale(monkeypatch, "8.9"), 9, "memory for the partitions")
+        scale = Scale(monkeypatch, "8.10")
+        assert scale.add(9).status == "SUCCEEDED"
+        result = scale.add(26, number=2)
+        assert "memory for the partitions: RocksDB has 0.1 of 8192 MiB, which holds 25" in (
+            result.cause
+        )
+
+    def test_memory_that_is_not_known(self, adding: Scale) -> None:
+        """As of an adopted cluster."""
+        assert adding.world.stacks.stack is not None
+        adding.world.stacks.stack = replace(adding.world.stacks.stack, parameters={})
+        self.refused(adding, 4, "memory for the partitions")
+
+    def test_while_a_backup_is_in_progress(self, adding: Scale) -> None:
+        adding.world.brokers.taken[2] = (adding.world.brokers.now + 600, 3)
+        result = self.refused(adding, 6, "no backup in progress")
+        assert "the newest one is IN_PROGRESS" in result.cause
+
+    def test_while_brokers_are_scaled(self, adding: Scale) -> None:
+        adding.world.brokers.scale_brokers(4)
+        result = adding.add(6)
+        assert "no other cluster change:" in result.cause
+        assert "leads to 4 brokers" in result.cause
+
+    def test_while_other_partitions_are_added(self, adding: Scale) -> None:
+        adding.world.cluster.step_seconds = 60
+        adding.world.brokers.scale_partitions(5)
+        result = adding.add(6)
+        assert "no other change of partitions:" in result.cause
+        assert "leads to 5 partitions" in result.cause
+        adding.world.cluster.step_seconds = 0.3
+        followed = adding.add(5, number=2)
+        assert followed.status == "SUCCEEDED", followed.cause
+        grown(adding, 5)
+
+    def test_on_a_version_that_cannot(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.refused(Scale(monkeypatch, "8.6"), 6, "version can add partitions")
+
+    def test_a_dead_broker(self, adding: Scale) -> None:
+        adding.world.tasks.refusal = "no capacity"
+        adding.world.tasks.stop_broker(2)
+        adding.world.pass_seconds(10)
+        assert "broker 2" in self.refused(adding, 6, "every broker runs").cause
+
+    @pytest.mark.parametrize("node", [0, 1, 2])
+    def test_a_broker_dies_meanwhile(self, adding: Scale, node: int) -> None:
+        killed: list[int] = []
+
+        def kill_once() -> None:
+            pending = adding.world.cluster.pending
+            if pending is not None and not killed:
+                killed.append(node)
+                adding.world.tasks.stop_broker(node)
+
+        adding.on_wait = kill_once
+        result = adding.add(6)
+        assert result.status == "SUCCEEDED", result.cause
+        assert killed
+        grown(adding, 6)
+
+    def test_tasks_that_somebody_stopped_come_back(self, adding: Scale) -> None:
+        lowered: list[int] = []
+
+        def lower_once() -> None:
+            if adding.world.cluster.pending is not None and not lowered:
+                lowered.append(1)
+                adding.world.tasks.desired = 2
+
+        adding.on_wait = lower_once
+        result = adding.add(6)
+        assert result.status == "SUCCEEDED", result.cause
+        assert lowered
+        grown(adding, 6)
+        adding.settled(3)
+
+    @pytest.mark.parametrize("how", ["before", "after"])
+    def test_a_write_without_an_answer_is_read(self, adding: Scale, how: str) -> None:
+        adding.world.management.lost = [how]
+        result = adding.add(6)
+        assert result.status == "SUCCEEDED", result.cause
+        grown(adding, 6)
+        assert adding.world.management.writes == {"before": 2, "after": 1}[how]
+
+    def test_a_refusal_by_camunda(self, adding: Scale) -> None:
+        adding.world.management.lost = ["refused"]
+        result = adding.add(6)
+        assert (result.status, result.error) == ("FAILED", "ManagementRefused")
+        grown(adding, 3)
+
+    @pytest.mark.parametrize("done", [1, 2, 4, 10])
+    def test_a_cancelled_change_is_finished_by_the_same_request(
+        self, adding: Scale, done: int
+    ) -> None:
+        def cancel() -> None:
+            pending = adding.world.cluster.pending
+            if pending is not None and sum(s.done is not None for s in pending.steps) >= done:
+                adding.world.cluster.cancel(pending.id, now=pending.started + 1)
+
+        adding.world.cluster.step_seconds = 1.0
+        adding.on_wait = cancel
+        result = adding.add(6)
+        assert (result.status, result.error) == ("FAILED", "ChangeNotCompleted"), result.cause
+        assert adding.world.cluster.partitions == 3
+        adding.on_wait = lambda: None
+        result = adding.add(6, number=2)
+        assert result.status == "SUCCEEDED", result.cause
+        grown(adding, 6)
+
+    def test_brokers_are_not_scaled_on_top_of_what_a_cancelled_change_left(
+        self, adding: Scale
+    ) -> None:
+        def cancel() -> None:
+            pending = adding.world.cluster.pending
+            if pending is not None and sum(s.done is not None for s in pending.steps) >= 4:
+                adding.world.cluster.cancel(pending.id, now=pending.started + 1)
+
+        adding.world.cluster.step_seconds = 1.0
+        adding.on_wait = cancel
+        assert adding.add(5).error == "ChangeNotCompleted"
+        adding.on_wait = lambda: None
+        result = refused(adding, 4, "every partition takes requests")
+        assert re.search(r"3 of [45] partitions take requests", result.cause)
+        assert adding.add(5, number=2).status == "SUCCEEDED"
+        assert adding.run(4, number=3).status == "SUCCEEDED"
+        grown(adding, 5)
+
+    @pytest.mark.parametrize("function", FUNCTIONS)
+    def test_a_function_that_dies_after_its_side_effect(
+        self, monkeypatch: pytest.MonkeyPatch, function: str
+    ) -> None:
+        if function in ("SetBrokerCount", "ProtectTasks"):
+            pytest.skip("not called: brokers stay as they are")
+        scale = Scale(monkeypatch)
+        scale.interrupt(function, AwsUnavailable("lost"))
+        result = scale.add(6)
+        assert result.status == "SUCCEEDED", result.cause
+        grown(scale, 6)
+        assert scale.world.management.writes == 1
+
+    @pytest.mark.parametrize("looks", range(1, 14, 2))
+    def test_interrupted_anywhere_the_same_request_goes_on(
+        self, monkeypatch: pytest.MonkeyPatch, looks: int
+    ) -> None:
+        scale = Scale(monkeypatch)
+        whole = dict(scale.functions)
+        real, left = scale.functions["ObserveScaling"], [looks]
+
+        def dying(event: dict[str, Any]) -> Any:
+            left[0] -= 1
+            if left[0] < 0:
+                raise AwsUnavailable("gone")
+            return real(event)
+
+        scale.functions["ObserveScaling"] = dying
+        first = scale.add(6)
+        scale.functions = whole
+        second = scale.add(6, number=2)
+        assert second.status == "SUCCEEDED", (first.cause, second.cause)
+        grown(scale, 6)
+        assert scale.world.management.writes <= 1
+        assert any(partitions == 6 for _, partitions in scale.world.brokers.taken.values())
+
+    def test_without_backups_the_report_warns(self, adding: Scale) -> None:
+        adding.world.brokers.backup_seconds = None
+        result = adding.add(6)
+        assert result.status == "SUCCEEDED", result.cause
+        assert result.output["verification"]["result"] == "WARN"
+        assert "continuous backup is off" in checks_of(result)["backup of all partitions"]["seen"]
+
+    def test_a_backup_that_is_not_over_in_time_is_told(self, adding: Scale) -> None:
+        adding.world.brokers.backup_seconds = 2000.0
+        result = adding.add(6)
+        assert result.status == "SUCCEEDED", result.cause
+        check = checks_of(result)["backup of all partitions"]
+        assert (check["result"], check["seen"]) == ("WARN", "backup 2 is IN_PROGRESS")
+        grown(adding, 6)
+
+    def test_a_backup_that_is_refused_is_told(self, adding: Scale) -> None:
+        def no_backup() -> int:
+            raise ManagementRefused("10.0.0.10 answered HTTP 400: exhausted.")
+
+        adding.monkeypatch.setattr(adding.world.brokers, "back_up", no_backup)
+        result = adding.add(6)
+        assert result.status == "SUCCEEDED", result.cause
+        assert checks_of(result)["backup of all partitions"]["result"] == "WARN"
 
 
 def test_an_aborted_operation_leaves_no_protection_behind(scale: Scale) -> None:

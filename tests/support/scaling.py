@@ -1,12 +1,13 @@
 """A running cluster in memory: ECS tasks, brokers that really move partitions, and the operations.
 
-``dialect`` 8.9 has node-id leases: a task without one hangs, a broker that lost its own exits.
+``dialect`` 8.9 and 8.10 have node-id leases: a task without one hangs, a broker that lost its own
+exits.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,14 +110,29 @@ class FlakyManagement:
     def plan_brokers(self, count: int) -> PlannedChange:
         return self.inner.plan_brokers(count)
 
+    def plan_partitions(self, count: int) -> PlannedChange:
+        return self.inner.plan_partitions(count)
+
+    def back_up(self) -> int:
+        return self.inner.back_up()
+
+    def backup_state(self, backup: int) -> str:
+        return self.inner.backup_state(backup)
+
     def scale_brokers(self, count: int) -> PlannedChange:
+        return self._write(lambda: self.inner.scale_brokers(count))
+
+    def scale_partitions(self, count: int) -> PlannedChange:
+        return self._write(lambda: self.inner.scale_partitions(count))
+
+    def _write(self, send: Callable[[], PlannedChange]) -> PlannedChange:
         self.writes += 1
         how = self.lost.pop(0) if self.lost else ""
         if how == "refused":
             raise ManagementRefused("10.0.0.10 answered HTTP 400: not like this.")
         if how == "before":
             raise ManagementAmbiguous("10.0.0.10 answered HTTP 504.")
-        planned = self.inner.scale_brokers(count)
+        planned = send()
         if how == "after":
             raise ManagementAmbiguous("10.0.0.10 answered HTTP 504.")
         return planned
@@ -206,7 +222,7 @@ class ScalingWorld:
         assert self.tasks.stopped_by_ecs == []
 
     def leases(self) -> int:
-        if self.cluster.dialect == "8.9":
+        if self.cluster.dialect != "8.6":
             return self.cluster.leases
         return max(self.cluster.cluster_size, self.tasks.desired)
 

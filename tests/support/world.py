@@ -188,7 +188,11 @@ class World:
         self.services.designs = designs(OUTPUTS)
         self.services.now = lambda: int(self.clock.now().timestamp())
         self.stacks.fetch = self._stored
-        self.probe.answers = {"brokers": UNFORMED, "paths": PATHS}
+        self.probe.answers = {
+            "brokers": UNFORMED,
+            "paths": PATHS,
+            "partitions": {"partitions": None},
+        }
 
     @property
     def journal(self) -> Journal:

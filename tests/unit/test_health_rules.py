@@ -412,6 +412,17 @@ def test_a_cluster_gets_time_for_its_first_backup(world: HealthWorld) -> None:
     assert codes(world.check(inside=backups(world, {}), minutes=181)) == {"BACKUP_OLD"}
 
 
+def test_partitions_that_were_added_need_a_backup_too(world: HealthWorld) -> None:
+    world.check()
+    world.check(minutes=181)
+    world.simulated.patch({"partitions": {"count": 4}}, now=world.management.now)
+    world.management.pass_time(60)
+    report = world.check(inside=backups(world, {1: 1, 2: 1, 3: 1}))
+    assert codes(report) == {"BACKUP_OLD"}
+    assert "partition 4 (none)" in report["text"]
+    assert codes(world.check(inside=backups(world, {1: 1, 2: 1, 3: 1, 4: 1}))) == set()
+
+
 def test_backups_that_the_brokers_do_not_make(world: HealthWorld) -> None:
     inside, _ = world.look()
     inside["answers"]["backups"] = {"told": True, "enabled": False, "latest": []}

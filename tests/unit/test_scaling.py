@@ -205,6 +205,42 @@ def test_a_plan_that_gives_up_copies_is_never_carried_out(
     assert "replicationFactor" in check.remedy
 
 
+@pytest.mark.parametrize(
+    ("versions", "result"),
+    [
+        (("8.9.16",) * 3, Result.FAIL),
+        (("8.9.16", "8.10.0", "8.10.0"), Result.FAIL),
+        (("8.10.0",) * 3, Result.WARN),
+        (("9.0.1",) * 3, Result.WARN),
+        (("", "8.10.0", "8.10.0"), Result.FAIL),
+        (("SNAPSHOT",) * 3, Result.FAIL),
+    ],
+)
+def test_a_broker_without_partitions_is_refused_where_it_is_not_known_to_get_ready(
+    world: ScalingWorld, versions: tuple[str, ...], result: Result
+) -> None:
+    seen = observed(world, 6)
+    topology = seen.brokers.topology
+    assert topology is not None
+    brokers = tuple(
+        replace(broker, version=version)
+        for broker, version in zip(topology.brokers, versions, strict=True)
+    )
+    checks = preconditions(
+        service=seen.service,
+        brokers=replace(seen.brokers, topology=replace(topology, brokers=brokers)),
+        surroundings=seen.surroundings,
+        requested=6,
+        partitions=3,
+        replication_factor=3,
+        out=True,
+        begun=False,
+    )
+    (check,) = [one for one in checks if one.name == "every broker gets a partition"]
+    assert check.result is result
+    assert "broker 5 would hold none of the 3 partitions" in check.seen
+
+
 def test_a_plan_tells_that_the_present_number_does_not_finish_what_was_begun(
     world: ScalingWorld,
 ) -> None:

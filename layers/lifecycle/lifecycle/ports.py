@@ -501,6 +501,25 @@ class ManagementApi(Protocol):
         """
         ...
 
+    def plan_partitions(self, count: int) -> PlannedChange:
+        """What adding partitions up to ``count`` would do; changes nothing. Raises as above."""
+        ...
+
+    def scale_partitions(self, count: int) -> PlannedChange:
+        """Start adding partitions up to ``count``. Raises as ``scale_brokers`` does."""
+        ...
+
+    def back_up(self) -> int:
+        """Start a backup of the primary storage; gives its id.
+
+        Raises ``ManagementRefused``, ``ChangeInProgress`` or ``ManagementAmbiguous``.
+        """
+        ...
+
+    def backup_state(self, backup: int) -> str:
+        """State of one backup in Camunda's words; ``DOES_NOT_EXIST`` where it knows none."""
+        ...
+
 
 class Users(Protocol):
     """Users of Camunda and the database's admin, each in a secret."""

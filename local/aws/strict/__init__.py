@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 PENDING: Final[Mapping[str, str]] = {
     "asynchronous-invocation": "Lambda drops an event after three failed tries, and no alarm fires",
-    "capacity-missing": "the scale machine fails after two failed placements",
     "iam-login-settles": "SeedDatabase fails at the first refused IAM login",
     "namespace-in-use": "the teardown machine does not retry the deletion of a namespace",
     "retained-names": "the log group of the state machines has a fixed name and is retained",

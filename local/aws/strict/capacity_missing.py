@@ -35,6 +35,6 @@ RULE: Final = Rule(
     does="While Fargate has no capacity, ECS makes no task and tells a service event, `was unable"
     " to place a task. Reason: Capacity is unavailable at this time.`; it tries again by itself.",
     source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html",
-    caught="scaling out ends with `TasksNotPlaced` after two such events, within seconds, although"
+    caught="scaling out ended with `TasksNotPlaced` after two such events, within seconds, although"
     " it may wait ten minutes and ECS goes on trying.",
 )

@@ -261,7 +261,14 @@ class TestRefusals:
         living(api)
         for method, resource, body, field in (
             ("PUT", "/clusters/{name}/brokers", {"count": count}, "count"),
+            ("PUT", "/clusters/{name}/partitions", {"partitions": count}, "partitions"),
             ("POST", "/clusters/{name}/plans", {"scale": {"count": count}}, "scale.count"),
+            (
+                "POST",
+                "/clusters/{name}/plans",
+                {"scale": {"partitions": count}},
+                "scale.partitions",
+            ),
         ):
             answer = api.ask(method, resource, body, name="demo")
             assert answer.status == 400
@@ -269,9 +276,28 @@ class TestRefusals:
         assert api.world.executions.executions == {}
 
     @pytest.mark.parametrize(
+        ("resource", "body", "field"),
+        [
+            ("/clusters/{name}/brokers", {"partitions": 6}, "partitions"),
+            ("/clusters/{name}/brokers", {"count": 4, "partitions": 6}, "partitions"),
+            ("/clusters/{name}/partitions", {"count": 4}, "count"),
+        ],
+    )
+    def test_a_path_starts_only_what_its_name_says(
+        self, api: ApiWorld, resource: str, body: Any, field: str
+    ) -> None:
+        """Rights rest on the path."""
+        living(api)
+        answer = api.ask("PUT", resource, body, name="demo")
+        assert answer.status == 400
+        assert [wrong["field"] for wrong in answer.document["errors"]] == [field]
+        assert api.world.executions.executions == {}
+
+    @pytest.mark.parametrize(
         ("method", "resource", "body"),
         [
             ("PUT", "/clusters/{name}/brokers", {"count": 4}),
+            ("PUT", "/clusters/{name}/partitions", {"partitions": 6}),
             ("POST", "/clusters/{name}/plans", {"scale": {"count": 4}}),
             ("DELETE", "/clusters/{name}", {"confirm": "demo"}),
         ],

@@ -8,7 +8,6 @@ import pytest
 from lifecycle.core.scaling import Action, Memory, decide
 from lifecycle.core.services import StartState, decide_start
 from lifecycle.core.verification import TargetHealth
-from lifecycle.errors import TasksNotPlaced
 
 from local.aws.strict.capacity_missing import AGAIN_SECONDS, EVENT, MISSING_SECONDS, Shortages
 from local.aws.strict.draining_name import refusal
@@ -54,20 +53,17 @@ def test_only_a_network_load_balancer_takes_its_time_to_register() -> None:
     assert registration_seconds("HTTP") == 0.0
 
 
-# What is not mended yet
-
-
-@pytest.mark.xfail(
-    strict=True, raises=TasksNotPlaced, reason="scaling out gives up after two refused placements"
-)
 def test_scaling_out_waits_while_capacity_is_missing() -> None:
     world = ScalingWorld()
     world.tasks.desired = 4
     seen = observed(world)
     placements = int(MISSING_SECONDS / AGAIN_SECONDS)
     told = (f"(service orchestration-cluster) {EVENT}",) * placements
-    seen = replace(seen, service=replace(seen.service, failures=told))
+    seen = replace(seen, service=replace(seen.service, unplaced=told))
     assert decide(seen, 4, Memory()).action is Action.WAIT
+
+
+# What is not mended yet
 
 
 def test_a_start_waits_until_the_brokers_targets_are_registered() -> None:

@@ -25,7 +25,7 @@ READING = ("Describe", "Get", "List", "Filter")
 ROUTES_OF = {
     "viewer": {"listClusters", "readCluster", "readHealth", "listOperations", "readOperation"},
     "planner": {"planChange"},
-    "operator": {"scaleBrokers"},
+    "operator": {"scaleBrokers", "scalePartitions"},
     "administrator": {"provisionCluster", "tearDownCluster"},
 }
 MACHINES_OF = {

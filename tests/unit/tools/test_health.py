@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from lifecycle.core.health import read_request
+from lifecycle.core.health_catalog import Verdict
 
 from tests.support.health import HealthWorld
 from tools import generate_health
@@ -70,4 +71,5 @@ def test_no_verdict_is_told_as_such(states: States, told: str) -> None:
 
 
 def test_every_verdict_has_an_exit_code() -> None:
-    assert sorted(EXIT.values()) == [0, 1, 2]
+    assert set(EXIT) == set(Verdict)
+    assert sorted(EXIT.values()) == [0, 1, 2, 3]

@@ -20,6 +20,7 @@ def test_the_end_of_an_operation_is_told_in_lines() -> None:
     done = {
         "cluster": "demo",
         "verification": {
+            "unit": "brokers",
             "brokers": {"before": 3, "after": 4},
             "checks": [
                 {"name": "placement", "result": "PASS", "seen": "as Camunda plans it"},

@@ -33,7 +33,7 @@ class EcsBrokerTasks:
         return api
 
     def observe(self, ecs_cluster: str, service: str, *, since: str = "") -> BrokerService:
-        """Service and tasks with addresses and protection; with ``since`` what failed to start."""
+        """Service and tasks with addresses and protection; with ``since`` why some are missing."""
         found = self._describe(ecs_cluster, service)
         tasks = self._tasks(ecs_cluster, service, "RUNNING")
         protected = self._protected(ecs_cluster, [task["taskArn"] for task in tasks])
@@ -43,7 +43,8 @@ class EcsBrokerTasks:
             deployments=read_deployments(found),
             revision=found.get("taskDefinition", ""),
             tasks=tuple(_task(task, protected) for task in tasks),
-            failures=self._failures(ecs_cluster, service, found, since) if since else (),
+            failures=self._failures(ecs_cluster, service, since) if since else (),
+            unplaced=_unplaced(found, since) if since else (),
         )
 
     def set_count(self, ecs_cluster: str, service: str, count: int) -> None:
@@ -126,22 +127,26 @@ class EcsBrokerTasks:
             if one["protectionEnabled"]
         }
 
-    def _failures(self, ecs_cluster: str, service: str, found: Any, since: str) -> tuple[str, ...]:
-        """Tasks that could not be placed or started: never one that ran."""
+    def _failures(self, ecs_cluster: str, service: str, since: str) -> tuple[str, ...]:
+        """Tasks that could not be started: never one that ran."""
         start = datetime.fromisoformat(since)
-        events = [
-            event["message"]
-            for event in found.get("events", ())[:10]
-            if "unable to place" in event["message"] and event["createdAt"] >= start
-        ]
-        stopped = [
+        return tuple(
             f"task {task['taskArn'].rsplit('/', 1)[-1]}: {task.get('stoppedReason', 'no reason')}"
             for task in self._tasks(ecs_cluster, service, "STOPPED")
             if task.get("stopCode") == "TaskFailedToStart"
             and "stoppedAt" in task
             and task["stoppedAt"] >= start
-        ]
-        return (*events, *stopped)
+        )
+
+
+def _unplaced(found: Any, since: str) -> tuple[str, ...]:
+    """Events about tasks that could not be placed, the newest first."""
+    start = datetime.fromisoformat(since)
+    return tuple(
+        event["message"]
+        for event in found.get("events", ())[:10]
+        if "unable to place" in event["message"] and event["createdAt"] >= start
+    )
 
 
 def _task(task: Any, protected: dict[str, int]) -> BrokerTask:

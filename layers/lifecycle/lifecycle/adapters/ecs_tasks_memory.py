@@ -43,7 +43,7 @@ class MemoryBrokerTasks:
     minimum_healthy: int = 66
     deployments: tuple[Deployment, ...] = (SETTLED,)
     refusal: str = ""
-    failures: list[str] = field(default_factory=list)
+    unplaced: list[str] = field(default_factory=list)
     stopped_by_ecs: list[int] = field(default_factory=list)
     replaced: list[int] = field(default_factory=list)
     tasks: dict[str, _Task] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class MemoryBrokerTasks:
                 else replace(task.seen, protected_until=0)
                 for task in self.tasks.values()
             ),
-            failures=tuple(self.failures),
+            unplaced=tuple(self.unplaced),
             revision=self.revision,
         )
 
@@ -179,7 +179,7 @@ class MemoryBrokerTasks:
     def _place(self) -> None:
         primary = self.deployments[0]
         if self.refusal:
-            self.failures.append(self.refusal)
+            self.unplaced.append(self.refusal)
             return
         if primary.rollout_state == "FAILED":
             return

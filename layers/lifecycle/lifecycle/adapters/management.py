@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from http import HTTPStatus
 
 from lifecycle.adapters import wire
@@ -21,8 +21,11 @@ from lifecycle.core.credentials import Credentials, may_travel
 from lifecycle.core.health_facts import (
     BackupsSeen,
     PartitionSeen,
+    read_backup_id,
     read_backup_state,
+    read_newest_backup,
     read_partitions,
+    read_state_of_backup,
 )
 from lifecycle.core.topology import (
     ClusterConfiguration,
@@ -46,7 +49,9 @@ from lifecycle.errors import (
 MANAGEMENT_PORT = 9600
 REST_PORT = 8080
 _CLUSTER = "/actuator/cluster"
+_BACKUPS = "/actuator/backupRuntime"
 _ACCEPT = {"Accept": "application/json"}
+_CONTENT = {"Content-Type": "application/json"}
 _LONGEST_MESSAGE = 300
 
 
@@ -139,7 +144,13 @@ class HttpManagement:
             return BackupsSeen(told=False, enabled=False, latest={})
         if answer.status == disabled:
             return BackupsSeen(told=True, enabled=False, latest={})
-        return BackupsSeen(told=True, enabled=True, latest=read_backup_state(_json(answer)))
+        state = _json(answer)
+        return BackupsSeen(
+            told=True,
+            enabled=True,
+            latest=read_backup_state(state),
+            newest=read_newest_backup(state),
+        )
 
     def plan_brokers(self, count: int) -> PlannedChange:
         """Ask what scaling to the brokers ``0 … count-1`` would do; changes nothing.
@@ -147,7 +158,17 @@ class HttpManagement:
         A plan says nothing about whether those brokers run. Raises ``ManagementRefused``,
         ``ChangeInProgress``, ``ManagementUnavailable`` or ``UnreadableAnswer``.
         """
-        answer = self._read(MANAGEMENT_PORT, _scale_request(count, dry_run=True))
+        return self._plan({"brokers": {"count": count}})
+
+    def plan_partitions(self, count: int) -> PlannedChange:
+        """Ask what adding partitions up to ``count`` would do; changes nothing.
+
+        Raises as ``plan_brokers`` does; fewer than there are is a ``ManagementRefused``.
+        """
+        return self._plan({"partitions": {"count": count}})
+
+    def _plan(self, body: Mapping[str, object]) -> PlannedChange:
+        answer = self._read(MANAGEMENT_PORT, _patch(body, dry_run=True))
         return read_planned_change(_json(answer))
 
     def scale_brokers(self, count: int) -> PlannedChange:
@@ -157,7 +178,41 @@ class HttpManagement:
         ``ChangeInProgress`` when nothing was changed, ``ManagementUnavailable`` when no broker
         could be asked, and ``ManagementAmbiguous`` when the configuration has to be read to know.
         """
-        request = _scale_request(count, dry_run=False)
+        request = _patch({"brokers": {"count": count}}, dry_run=False)
+        return self._write(request, f"Scaling to {count} brokers", read_planned_change)
+
+    def scale_partitions(self, count: int) -> PlannedChange:
+        """Start adding partitions up to ``count``; the brokers stay. Raises as ``scale_brokers``.
+
+        Source: https://docs.camunda.io/docs/apis-tools/management-api/specifications/cluster/
+        """
+        request = _patch({"partitions": {"count": count}}, dry_run=False)
+        return self._write(request, f"Scaling to {count} partitions", read_planned_change)
+
+    def back_up(self) -> int:
+        """Start a backup of the primary storage (``POST /actuator/backupRuntime``); gives its id.
+
+        Without an id in the request, as continuous backups demand. Raises ``ManagementRefused``
+        (not configured), ``ChangeInProgress`` (partitions are being added),
+        ``ManagementUnavailable`` and ``ManagementAmbiguous``. Source:
+        https://docs.camunda.io/docs/self-managed/operational-guides/backup-restore/rdbms/rdbms-backup/
+        """
+        request = wire.Request("POST", _BACKUPS, b"{}", {**_ACCEPT, **_CONTENT})
+        return self._write(request, "The backup", read_backup_id)
+
+    def backup_state(self, backup: int) -> str:
+        """Read the state of one backup (``GET /actuator/backupRuntime/{id}``).
+
+        Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``UnreadableAnswer``.
+        """
+        request = wire.Request("GET", f"{_BACKUPS}/{backup}", headers=_ACCEPT)
+        answer = self._read(MANAGEMENT_PORT, request, accept=(HTTPStatus.NOT_FOUND,))
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return "DOES_NOT_EXIST"
+        return read_state_of_backup(_json(answer))
+
+    def _write[T](self, request: wire.Request, what: str, read: Callable[[object], T]) -> T:
+        """Send a request at most once: another address only as long as nothing was sent."""
         tried: list[str] = []
         for address in self._each_address(tried):
             try:
@@ -166,15 +221,15 @@ class HttpManagement:
                 tried.append(str(error))
                 continue
             except wire.NoAnswer as error:
-                raise ManagementAmbiguous(f"Scaling to {count} brokers: {error}.") from error
+                raise ManagementAmbiguous(f"{what}: {error}.") from error
             if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                raise ManagementAmbiguous(f"Scaling to {count} brokers: {_said(address, answer)}.")
+                raise ManagementAmbiguous(f"{what}: {_said(address, answer)}.")
             _refuse(address, answer)
             try:
-                return read_planned_change(_json(answer))
+                return read(_json(answer))
             except UnreadableAnswer as error:
                 raise ManagementAmbiguous(
-                    f"Scaling to {count} brokers was answered with HTTP {answer.status}, "
+                    f"{what} was answered with HTTP {answer.status}, "
                     f"but not readably: {error.message}"
                 ) from error
         raise self._unavailable(tried)
@@ -245,12 +300,12 @@ def shortened(text: str) -> str:
     return f"{text[:200]} … {text[-60:]}"
 
 
-def _scale_request(count: int, *, dry_run: bool) -> wire.Request:
+def _patch(body: Mapping[str, object], *, dry_run: bool) -> wire.Request:
     return wire.Request(
         "PATCH",
         f"{_CLUSTER}?dryRun=true" if dry_run else _CLUSTER,
-        json.dumps({"brokers": {"count": count}}).encode(),
-        {**_ACCEPT, "Content-Type": "application/json"},
+        json.dumps(body).encode(),
+        {**_ACCEPT, **_CONTENT},
     )
 
 

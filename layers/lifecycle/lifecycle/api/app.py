@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 # Far more than the largest provision request with every parameter; Lambda itself takes 6 MB.
 MAX_BODY_BYTES: Final = 64 * 1024
+# The machine takes either; rights rest on the path.
+_NOT_HERE: Final = {"scaleBrokers": "partitions", "scalePartitions": "count"}
+_ELSEWHERE: Final = {
+    "partitions": "nothing here: PUT /clusters/{name}/partitions adds partitions",
+    "count": "nothing here: PUT /clusters/{name}/brokers scales brokers",
+}
 _BY_RESOURCE: Final = {(route.method, route.resource): route for route in ROUTES}
 
 
@@ -83,6 +89,9 @@ class Api:
         self, route: Route, event: Mapping[str, Any], context: Mapping[str, Any]
     ) -> dict[str, Any]:
         request, key = _request(event)
+        foreign = _NOT_HERE.get(route.name)
+        if foreign in request:
+            raise invalid([Problem(str(foreign), request[foreign], _ELSEWHERE[foreign])])
         caller = str((context.get("identity") or {}).get("userArn") or "")
         record, execution = self.starter.start(route.verb, request, key=key, caller=caller)
         told = (

@@ -42,6 +42,13 @@ ROUTES: Final = (
         "scale",
     ),
     Route(
+        "PUT",
+        "/clusters/{name}/partitions",
+        "scalePartitions",
+        "Add partitions to a cluster, up to a number",
+        "scale",
+    ),
+    Route(
         "POST",
         "/clusters/{name}/plans",
         "planChange",

@@ -57,7 +57,9 @@ class BrokerTask:
 class BrokerService:
     """The brokers' ECS service.
 
-    ``failures`` tell why tasks could not be placed or started since a given moment, in ECS's words.
+    Since a given moment, in ECS's words: ``unplaced`` tell why tasks were not placed, which ECS
+    tries again by itself until there is capacity; ``failures`` why placed tasks did not start
+    (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html).
     ``revision`` is the ARN of the task definition of its newest deployment.
     """
 
@@ -66,7 +68,13 @@ class BrokerService:
     deployments: tuple[Deployment, ...]
     tasks: tuple[BrokerTask, ...]
     failures: tuple[str, ...] = ()
+    unplaced: tuple[str, ...] = ()
     revision: str = ""
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """Why tasks are missing, whatever the reason."""
+        return (*self.unplaced, *self.failures)
 
     @property
     def running(self) -> tuple[BrokerTask, ...]:
@@ -80,11 +88,27 @@ class BrokerService:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupsOfPartitions:
+    """Backups of the primary storage, as scaling partitions needs to know them.
+
+    ``enabled`` is false where continuous backup is off or not told; ``covered`` are the partitions
+    that have a complete backup; ``newest`` and ``asked`` are the states (Camunda's words) of the
+    newest backup and of the one that this operation took, empty when there is none.
+    """
+
+    enabled: bool
+    covered: frozenset[int]
+    newest: str = ""
+    asked: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class BrokersSeen:
     """What the brokers said; ``None`` and ``problems`` where they could not be asked.
 
     ``plan`` is Camunda's dry run for the requested number, asked only while no change is under
-    way; ``plan_refused`` holds Camunda's words when it would refuse.
+    way; ``plan_refused`` holds Camunda's words when it would refuse. ``backups`` are asked only
+    where partitions are scaled.
     """
 
     configuration: ClusterConfiguration | None = None
@@ -93,6 +117,7 @@ class BrokersSeen:
     plan_refused: str = ""
     readiness: tuple[Readiness, ...] = ()
     problems: tuple[str, ...] = ()
+    backups: BackupsOfPartitions | None = None
 
 
 def has_gap(configuration: ClusterConfiguration, requested: int) -> bool:
@@ -134,11 +159,39 @@ def leads_to(configuration: ClusterConfiguration) -> frozenset[BrokerId] | None:
     return frozenset(members)
 
 
+def partitions_after(configuration: ClusterConfiguration) -> int | None:
+    """Tell how many partitions there are when the pending change is through.
+
+    ``None`` when nothing is pending, or when the change adds no partitions.
+    """
+    pending = configuration.pending_change
+    steps = (*pending.completed, *pending.pending) if pending is not None else ()
+    if all(step.kind is not OperationKind.START_PARTITION_SCALE_UP for step in steps):
+        return None
+    return max([held_partitions(configuration), *(step.partition or 0 for step in steps)])
+
+
+def held_partitions(configuration: ClusterConfiguration) -> int:
+    """Highest partition that a broker holds, whether it takes requests already or not."""
+    ids = [one.partition for member in configuration.members for one in member.partitions]
+    return max(ids, default=0)
+
+
+def active_partitions(configuration: ClusterConfiguration) -> int:
+    """Number of partitions that take requests; all that are held where no routing is told."""
+    routing = configuration.routing
+    active = routing.active_partitions if routing is not None else None
+    return held_partitions(configuration) if active is None else active
+
+
 def direction(configuration: ClusterConfiguration) -> str:
     """Say in words where the pending change leads."""
     ids = leads_to(configuration)
     if ids is None:
         return "removes brokers by force"
+    partitions = partitions_after(configuration)
+    if partitions is not None and ids == frozenset(configuration.broker_ids):
+        return f"leads to {partitions} partitions"
     if ids == frozenset(range(len(ids))):
         return f"leads to {len(ids)} brokers"
     return f"leads to the brokers {', '.join(sorted(map(str, ids)))}"
@@ -184,6 +237,7 @@ _COMING_OR_GOING: Final = frozenset(
         OperationKind.BROKER_REMOVE,
         OperationKind.PARTITION_JOIN,
         OperationKind.PARTITION_LEAVE,
+        OperationKind.PARTITION_BOOTSTRAP,
     }
 )
 

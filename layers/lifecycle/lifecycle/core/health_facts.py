@@ -199,11 +199,15 @@ class LeasesSeen:
 
 @dataclass(frozen=True, slots=True)
 class BackupsSeen:
-    """The latest backup of each partition; ``told`` is false where Camunda does not tell."""
+    """The latest backup of each partition; ``told`` is false where Camunda does not tell.
+
+    ``newest`` is the id of the newest checkpoint that is a backup, complete or not; 0 for none.
+    """
 
     told: bool
     enabled: bool
     latest: Mapping[int, datetime | None]
+    newest: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +335,31 @@ def read_backup_state(payload: object) -> dict[int, datetime | None]:
     for one in objects(answer.get("backupStates") or [], "backupStates"):
         latest[integer(one, "partitionId")] = moment(one, "checkpointTimestamp")
     return latest
+
+
+def read_newest_backup(payload: object) -> int:
+    """Read of the same answer the newest checkpoint that is a backup, complete or not; 0 for none.
+
+    A checkpoint is there as soon as a backup begins, among the ``backupStates`` once it is over.
+    Raises ``UnreadableAnswer``.
+    """
+    answer = mapping(payload, "the backup state")
+    found = [0]
+    for part in ("checkpointStates", "backupStates"):
+        for one in objects(answer.get(part) or [], part):
+            if str(one.get("checkpointType", "")).endswith("BACKUP"):
+                found.append(integer(one, "checkpointId"))
+    return max(found)
+
+
+def read_backup_id(payload: object) -> int:
+    """Read the 202 of ``POST /actuator/backupRuntime``. Raises ``UnreadableAnswer``."""
+    return integer(mapping(payload, "the backup"), "backupId")
+
+
+def read_state_of_backup(payload: object) -> str:
+    """Read the state of ``GET /actuator/backupRuntime/{id}``. Raises ``UnreadableAnswer``."""
+    return text(mapping(payload, "the backup"), "state")
 
 
 def _answer[T](side: object, name: str, read: Callable[[object], T]) -> Answer[T]:

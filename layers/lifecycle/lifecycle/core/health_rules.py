@@ -655,7 +655,9 @@ def _backups(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
     # A cluster that is watched for less than that need not have one yet.
     oldest = at - BACKUP
     late = []
-    for partition in range(1, _number(facts.outputs, "Partitions") + 1):
+    topology = seen(facts.topology)
+    live = (topology.partitions_count or 0) if topology is not None else 0
+    for partition in range(1, max(_number(facts.outputs, "Partitions"), live) + 1):
         last = backups.latest.get(partition)
         if (last or memory.first_at) < oldest:
             hours = f"{int((at - last).total_seconds() // 3600)} hours old" if last else "none"

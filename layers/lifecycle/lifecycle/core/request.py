@@ -42,6 +42,7 @@ _CHANGE_SET: Final = re.compile(
 _LOGICAL_ID: Final = re.compile(r"[A-Za-z0-9]{1,255}")
 # As many as the cluster template bootstraps at most.
 MOST_BROKERS: Final = 30
+MOST_PARTITIONS: Final = 200
 BOOTSTRAP_PARAMETERS: Final = ("Brokers", "Partitions", "ReplicationFactor")
 
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html
@@ -93,15 +94,25 @@ class PlanRequest:
     """A request for a plan of provisioning, or of scaling, after validation.
 
     ``replace`` are logical ids of what holds data and may be replaced or removed by this plan.
-    ``count`` is the number of brokers to scale to, 0 for a plan of provisioning.
+    ``count`` is the number of brokers to scale to, ``partitions`` that of partitions; both are 0
+    for a plan of provisioning.
     """
 
     cluster: str
     parameters: Mapping[str, str]
     replace: tuple[str, ...]
     count: int = 0
+    partitions: int = 0
     tags: Mapping[str, str | None] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleGoal:
+    """What to scale to: a number of brokers, or one of partitions; the other is 0."""
+
+    count: int = 0
+    partitions: int = 0
 
 
 def shown(value: object) -> str:
@@ -190,7 +201,7 @@ def read_plan_request(
     if ("provision" in raw) == ("scale" in raw):
         both = ", ".join(name for name in ("provision", "scale") if name in raw)
         problems.append(Problem("(input)", both or None, "exactly one of provision and scale"))
-    count, wrong = _read_scale(raw["scale"]) if "scale" in raw else (0, [])
+    goal, wrong = _read_scale(raw["scale"]) if "scale" in raw else (ScaleGoal(), [])
     problems += wrong
     given = raw.get("provision", {})
     parameters: dict[str, str] = {}
@@ -219,24 +230,42 @@ def read_plan_request(
         cluster=str(cluster),
         parameters=parameters,
         replace=named,
-        count=count,
+        count=goal.count,
+        partitions=goal.partitions,
         tags=tags,
         settings=settings,
     )
 
 
-def _read_scale(given: object) -> tuple[int, list[Problem]]:
+def _read_scale(given: object) -> tuple[ScaleGoal, list[Problem]]:
     if not isinstance(given, Mapping):
-        return 0, [Problem("scale", given, "a JSON object with count")]
-    count, problems = read_count(given.get("count"), "scale.count")
-    return count, [*_unknown_fields(given, ("count",), "scale."), *problems]
+        return ScaleGoal(), [Problem("scale", given, "a JSON object with count or partitions")]
+    goal, problems = read_goal(given, "scale.")
+    return goal, [*_unknown_fields(given, ("count", "partitions"), "scale."), *problems]
 
 
-def read_count(given: object, field: str) -> tuple[int, list[Problem]]:
-    """Read a number of brokers. JSON has one kind of number: 4.0 is 4."""
+def read_goal(given: Mapping[object, object], path: str) -> tuple[ScaleGoal, list[Problem]]:
+    """Read ``count`` (brokers) or ``partitions``; ``path`` is put before the fields' names.
+
+    One at a time, although Camunda can change both at once: brokers that were asked for can go
+    again when the change is refused, and partitions never can.
+    """
+    if "partitions" not in given:
+        count, problems = _read_number(given.get("count"), f"{path}count", MOST_BROKERS)
+        return ScaleGoal(count=count), problems
+    if "count" in given:
+        both = {name: given[name] for name in ("count", "partitions")}
+        allowed = "one of them: scale to the partitions first, then to the brokers"
+        return ScaleGoal(), [Problem(f"{path}count, {path}partitions", both, allowed)]
+    number, problems = _read_number(given["partitions"], f"{path}partitions", MOST_PARTITIONS)
+    return ScaleGoal(partitions=number), problems
+
+
+def _read_number(given: object, field: str, most: int) -> tuple[int, list[Problem]]:
+    """Read a number from 1 on. JSON has one kind of number: 4.0 is 4."""
     number = int(given) if isinstance(given, float) and given.is_integer() else given
-    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST_BROKERS:
-        return 0, [Problem(field, given, f"a whole number from 1 to {MOST_BROKERS}")]
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= most:
+        return 0, [Problem(field, given, f"a whole number from 1 to {most}")]
     return number, []
 
 
@@ -437,7 +466,8 @@ def _across(
                     f"parameters.{name}",
                     parameters[name],
                     f"{present[name]}, with which this cluster was bootstrapped; leave it out "
-                    "(the number of brokers changes by scaling)",
+                    "(brokers and partitions change by scaling; the number of partitions then "
+                    "follows by itself)",
                 )
             )
     brokers, factor = int(value("Brokers")), int(value("ReplicationFactor"))

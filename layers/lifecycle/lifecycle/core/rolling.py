@@ -170,7 +170,7 @@ def _lacking(observed: RollObserved, old: tuple[BrokerTask, ...]) -> str:
     service = observed.service
     running = len(service.running)
     if running < service.desired:
-        failures = f" ({'; '.join(service.failures[:2])})" if service.failures else ""
+        failures = f" ({'; '.join(service.troubles[:2])})" if service.troubles else ""
         return f"{running} of {service.desired} tasks run{failures}"
     if observed.problems:
         more = f" (and {len(observed.problems) - 2} more)" if len(observed.problems) > 2 else ""

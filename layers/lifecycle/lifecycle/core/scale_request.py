@@ -7,35 +7,41 @@ from dataclasses import dataclass
 from typing import Final
 
 from lifecycle.core.names import CLUSTER_NAME_RULE, is_cluster_name
-from lifecycle.core.request import Problem, invalid, read_count
+from lifecycle.core.request import Problem, invalid, read_goal
 
-SCALE_FIELDS: Final = ("clusterName", "count")
+SCALE_FIELDS: Final = ("clusterName", "count", "partitions")
 
 
 @dataclass(frozen=True, slots=True)
 class ScaleRequest:
-    """A scale request after validation."""
+    """A scale request after validation: ``count`` brokers or so many partitions, the other 0."""
 
     cluster: str
     count: int
+    partitions: int = 0
 
 
 def read_scale_request(raw: object) -> ScaleRequest:
     """Validate the input of the scale machine: ``{"clusterName": "demo", "count": 4}``.
 
-    Raises ``InvalidRequest`` that lists every problem.
+    Or ``{"clusterName": "demo", "partitions": 6}``. Raises ``InvalidRequest`` that lists every
+    problem.
     """
     if not isinstance(raw, Mapping):
         raise invalid([Problem("(input)", raw, "a JSON object with clusterName and count")])
     problems = [
-        Problem(str(name) or "(empty name)", raw[name], "no such field: clusterName, count")
+        Problem(
+            str(name) or "(empty name)",
+            raw[name],
+            "no such field: clusterName, and count or partitions",
+        )
         for name in raw
         if name not in SCALE_FIELDS
     ]
     cluster = raw.get("clusterName")
     if not is_cluster_name(cluster):
         problems.append(Problem("clusterName", cluster, CLUSTER_NAME_RULE))
-    count, wrong = read_count(raw.get("count"), "count")
+    goal, wrong = read_goal(raw, "")
     if problems or wrong:
         raise invalid([*problems, *wrong])
-    return ScaleRequest(cluster=str(cluster), count=count)
+    return ScaleRequest(cluster=str(cluster), count=goal.count, partitions=goal.partitions)

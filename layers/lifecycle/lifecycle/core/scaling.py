@@ -1,5 +1,7 @@
 """Scaling brokers: what was observed x what is requested -> what is done next.
 
+``core/scaling_partitions.py`` decides about partitions with the same parts.
+
 The whole choreography is this one decision, asked again after every step. It needs no memory to be
 right: an operation that was interrupted anywhere is continued by the next one. What it does
 remember (``Memory``) only bounds its patience and tells what happened.
@@ -21,7 +23,7 @@ from lifecycle.core.brokers import (
     strangers,
     tasks_of_brokers,
 )
-from lifecycle.core.scaling_checks import failed, preconditions, refusal_text
+from lifecycle.core.scaling_checks import failed, idle_is_ready, preconditions, refusal_text
 from lifecycle.core.scaling_table import Case, Change, Count, Members, Row, Step, read_case, row_for
 from lifecycle.core.topology import (
     ChangeStatus,
@@ -57,6 +59,8 @@ class Memory:
     ``before``: brokers at the first look. ``back_to``: where the count goes when what was begun
     cannot be gone on with, 0 for nowhere. ``survivors``: broker by task id at the time the count
     was lowered. ``stage`` is what is waited for, since when (epoch seconds) and how often looked.
+    ``backup`` is the id of the backup that was taken after partitions were added: 0 for none yet,
+    -1 for one that Camunda did not take.
     """
 
     before: int = -1
@@ -68,6 +72,7 @@ class Memory:
     stage: str = ""
     stage_since: int = 0
     looks: int = 0
+    backup: int = 0
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -86,7 +91,7 @@ class Memory:
 
 # What an operation goes through, in the order in which it may; out needs no stop, in no start.
 PHASES: Final = ("Observation", "Tasks start", "Cluster change", "Tasks stop", "Verification")
-_PHASE: Final = {
+PHASE: Final = {
     Step.RAISE: "Tasks start",
     Step.CHANGE: "Cluster change",
     Step.FOLLOW: "Cluster change",
@@ -100,6 +105,8 @@ class Action(StrEnum):
 
     SET_COUNT = "SET_COUNT"
     CHANGE_BROKERS = "CHANGE_BROKERS"
+    CHANGE_PARTITIONS = "CHANGE_PARTITIONS"
+    BACK_UP = "BACK_UP"
     PROTECT = "PROTECT"
     UNPROTECT = "UNPROTECT"
     WAIT = "WAIT"
@@ -140,7 +147,7 @@ FRESH_PATIENCE: Final = 2 * 60
 ANSWER_PATIENCE: Final = 60
 _RENEW_BELOW: Final = 5 * 60
 _MOST_REPEATS: Final = 5
-_AGAIN: Final = "Start the same request again; it continues from what exists."
+AGAIN: Final = "Start the same request again; it continues from what exists."
 
 
 def next_look(looks: int) -> int:
@@ -156,7 +163,7 @@ class Observed:
     """Everything one decision rests on. ``now`` is in epoch seconds.
 
     ``targets`` gives the state of each target by address, for each target group by its name; a
-    group that the cluster does not have is absent.
+    group that the cluster does not have is absent. ``parameters`` are those of the cluster's stack.
     """
 
     service: BrokerService
@@ -166,6 +173,7 @@ class Observed:
     replication_factor: int
     now: int
     targets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 def decide(observed: Observed, requested: int, memory: Memory) -> Decision:
@@ -174,14 +182,26 @@ def decide(observed: Observed, requested: int, memory: Memory) -> Decision:
     Raises ``ScalingRefused`` (nothing was changed by this look), ``TasksNotPlaced``,
     ``ChangeStuck``, ``ChangeNotCompleted``, ``ScalingNotSettled``, ``ManagementUnavailable``.
     """
-    return _Decider(observed, requested, memory).decide()
+    return Decider(observed, requested, memory).decide()
 
 
 @dataclass(frozen=True, slots=True)
-class _Decider:
+class Decider:
+    """One decision towards ``requested`` brokers, and the parts that any scaling shares."""
+
     observed: Observed
     requested: int
     memory: Memory
+
+    @property
+    def brokers(self) -> int:
+        """Brokers that there are to be at the end."""
+        return self.requested
+
+    @property
+    def partitions(self) -> int:
+        """Partitions that there are to be at the end."""
+        return self.observed.partitions
 
     @property
     def copies(self) -> int:
@@ -189,6 +209,7 @@ class _Decider:
         return self.observed.replication_factor
 
     def decide(self) -> Decision:
+        """Decide; raises as the function ``decide`` does."""
         configuration = self.observed.brokers.configuration
         if configuration is None:
             return self._unreachable()
@@ -204,7 +225,7 @@ class _Decider:
         if row.step is Step.REFUSE:
             raise ScalingRefused(refusal_text([refused_by_table(case, configuration, row)]))
         decision = decider._take(row.step, case, configuration)
-        return decision if decision.phase else replace(decision, phase=_PHASE[row.step])
+        return decision if decision.phase else replace(decision, phase=PHASE[row.step])
 
     def _take(self, step: Step, case: Case, configuration: ClusterConfiguration) -> Decision:
         match step:
@@ -238,14 +259,15 @@ class _Decider:
             error: LifecycleError = ChangeStuck(
                 f"Change {self.memory.change_id} cannot be followed: {problems}",
                 next_step="The change was left as it is. Bring broker 0, the coordinator, back "
-                f"(its task and its log). {_AGAIN}",
+                f"(its task and its log). {AGAIN}",
             )
             return self._wait("no answer", problems, CHANGE_PATIENCE, error)
         return self._wait("no answer", problems, ANSWER_PATIENCE, ManagementUnavailable(problems))
 
     def _raise(self, case: Case) -> Decision:
         if case.change is Change.NONE and case.members is Members.FEWER:
-            refused = self._refused(case, self._checks(out=True, raised=False))
+            checks = self._checks(out=True, raised=False)
+            refused = self._refused(checks, back_to=self._back_to(case))
             if refused is not None:
                 return refused
         return self._act(
@@ -264,11 +286,11 @@ class _Decider:
             text = f"{running} of {case.requested} tasks run with an address"
             error = TasksNotPlaced(
                 f"The new brokers' tasks did not come to run: {text}"
-                f"{_listed(service.failures)}. Camunda's configuration was not changed.",
-                next_step="Remove the cause (quota, subnet addresses, image, network) and start "
-                "the same request again.",
+                f"{listed(service.troubles)}. Camunda's configuration was not changed.",
+                next_step="Remove the cause (quota, capacity of the zones, subnet addresses, "
+                "image, network) and start the same request again.",
             )
-            # ECS tries again by itself; what failed twice will fail a third time.
+            # ECS tries again by itself. Capacity comes back; a start that failed twice fails again.
             if len(service.failures) >= 2:
                 raise error
             return self._wait("tasks", text, TASKS_PATIENCE, error)
@@ -279,11 +301,11 @@ class _Decider:
             left = "; ".join(left_unfinished(configuration, plan, self.copies))
             if left and case.count is Count.ABOVE:
                 # Only another request finishes it, and that one needs counts that agree.
-                return replace(self._lower(configuration), phase=_PHASE[Step.LOWER])
+                return replace(self._lower(configuration), phase=PHASE[Step.LOWER])
             if left:
                 return self._wait("half-done", left, HEALTH_PATIENCE, _unfinished(left))
             checks = tuple(check for check in checks if check.name not in _NOT_WHEN_UNFINISHED)
-        refused = self._refused(case, checks)
+        refused = self._refused(checks, back_to=self._back_to(case))
         if refused is not None:
             return refused
         operations = len(plan.operations) if plan is not None else 0
@@ -303,7 +325,7 @@ class _Decider:
             raise _unfinished("; ".join(half_done(configuration, self.copies)))
         error = ChangeNotCompleted(
             f"Change {change} ended as {status}, and the brokers are not as requested.",
-            next_step=f"Find out who cancelled or replaced it. {_AGAIN}",
+            next_step=f"Find out who cancelled or replaced it. {AGAIN}",
         )
         if status is ChangeStatus.UNKNOWN:
             text = f"change {change} is not visible yet"
@@ -321,13 +343,13 @@ class _Decider:
             change_id=pending.id,
             operations=total,
         )
-        text = _progress(pending)
+        text = progress_of(pending)
         blocker = _blocker(pending, self.observed)
         error = ChangeStuck(
             f"Change {pending.id} made no progress for {CHANGE_PATIENCE // 60} minutes: {text}. "
             f"{blocker}",
             next_step="The change was left as it is; never cancel or force it. Bring that broker "
-            f"back (its task, its log, its disk). {_AGAIN}",
+            f"back (its task, its log, its disk). {AGAIN}",
         )
         # Replicas that move count as progress too, though they take minutes within one operation.
         versions = sum(member.version or 0 for member in configuration.members)
@@ -346,7 +368,7 @@ class _Decider:
             error = ScalingNotSettled(
                 f"The count was not lowered from {service.desired} to {self.requested}, because "
                 f"{text}: ECS might have stopped a broker that holds partitions.",
-                next_step=f"Bring that broker back. {_AGAIN}",
+                next_step=f"Bring that broker back. {AGAIN}",
             )
             return self._wait("survivors", text, SETTLE_PATIENCE, error)
         stale = [task for task in service.protected if task.task_id not in ids]
@@ -375,14 +397,14 @@ class _Decider:
             renew = self._needing_protection(surviving)
             if renew:
                 decision = self._act(Action.PROTECT, "until ECS is done", tasks=_ids(renew))
-                return replace(decision, phase=_PHASE[Step.LOWER])
+                return replace(decision, phase=PHASE[Step.LOWER])
             text = f"ECS stops {len(wanted) - self.requested} tasks"
             error = ScalingNotSettled(
                 f"ECS still runs {len(wanted)} tasks with a desired count of {self.requested}.",
-                next_step=f"Look at the service's events. {_AGAIN}",
+                next_step=f"Look at the service's events. {AGAIN}",
             )
             decision = self._wait("stopping", text, SETTLE_PATIENCE, error)
-            return replace(decision, phase=_PHASE[Step.LOWER])
+            return replace(decision, phase=PHASE[Step.LOWER])
         for task_id, node in memory.survivors.items():
             if task_id not in {task.task_id for task in wanted}:
                 memory = memory.noting(
@@ -392,7 +414,7 @@ class _Decider:
         decider = replace(self, memory=memory)
         if service.protected:
             decision = decider._act(Action.UNPROTECT, "ECS is done", tasks=_ids(service.protected))
-            return replace(decision, phase=_PHASE[Step.LOWER])
+            return replace(decision, phase=PHASE[Step.LOWER])
         return decider._finish(configuration)
 
     def _finish(self, configuration: ClusterConfiguration) -> Decision:
@@ -400,9 +422,9 @@ class _Decider:
         if problems:
             text = "; ".join(problems[:3])
             error = ScalingNotSettled(
-                f"{self.requested} brokers are configured, but not all is well: "
+                f"{self.brokers} brokers are configured, but not all is well: "
                 f"{'; '.join(problems)}.",
-                next_step=f"Look at the tasks and logs of the brokers named. {_AGAIN}",
+                next_step=f"Look at the tasks and logs of the brokers named. {AGAIN}",
             )
             patience = SETTLE_PATIENCE if self.memory.begun else FRESH_PATIENCE
             return self._wait("settling", text, patience, error)
@@ -412,14 +434,14 @@ class _Decider:
     def _unsettled(self, configuration: ClusterConfiguration) -> list[str]:
         running = len(self.observed.service.running)
         problems = []
-        if running < self.requested:
-            problems.append(f"{running} of {self.requested} tasks run")
+        if running < self.brokers:
+            problems.append(f"{running} of {self.brokers} tasks run")
         problems += self.observed.brokers.problems
         formed = formation(
             configuration,
             self.observed.brokers.topology,
-            brokers=self.requested,
-            partitions=self.observed.partitions,
+            brokers=self.brokers,
+            partitions=self.partitions,
             replication_factor=self.observed.replication_factor,
         )
         problems += formed.problems
@@ -457,7 +479,7 @@ class _Decider:
             Check(
                 "brokers and partitions",
                 Result.PASS,
-                f"{self.requested} brokers, {self.observed.partitions} partitions, each with one "
+                f"{self.brokers} brokers, {self.partitions} partitions, each with one "
                 "healthy leader and all replicas; every broker with partitions is ready",
             )
         ]
@@ -475,12 +497,13 @@ class _Decider:
                 )
             )
         if idle:
+            lost = "" if idle_is_ready(self.observed.brokers.topology) else _REPLACED_FOR_EVER
             checks.append(
                 Check(
                     "brokers without partitions",
                     Result.WARN,
-                    f"broker {_joined(idle)} holds none: there are not enough partitions",
-                    "Request fewer brokers, or add partitions with Camunda.",
+                    f"broker {_joined(idle)} holds none: there are not enough partitions{lost}",
+                    "Request fewer brokers, or add partitions.",
                 )
             )
         checks += [
@@ -498,10 +521,10 @@ class _Decider:
         if status in (ChangeStatus.FAILED, ChangeStatus.CANCELLED):
             raise ChangeNotCompleted(
                 f"Change {change} ended as {status}; task counts and protection were left alone.",
-                next_step=f"Find out who cancelled it. {_AGAIN}",
+                next_step=f"Find out who cancelled it. {AGAIN}",
             )
 
-    def _refused(self, case: Case, checks: tuple[Check, ...]) -> Decision | None:
+    def _refused(self, checks: tuple[Check, ...], *, back_to: int) -> Decision | None:
         """Refuse, or wait for what may only look wrong; None when every check is passed."""
         text = refusal_text(checks)
         if not text:
@@ -511,10 +534,12 @@ class _Decider:
             return self._wait("health", text, HEALTH_PATIENCE, error)
         if not {check.name for check in checks if check.result is Result.FAIL} <= _GOSSIP:
             raise error
-        # Nothing was asked for yet, so there is nothing to take back.
-        back_to = 0 if case.desired == case.brokers else self.memory.back_to
         decider = replace(self, memory=replace(self.memory, back_to=back_to))
         return decider._wait("gossip", text, GOSSIP_PATIENCE, error)
+
+    def _back_to(self, case: Case) -> int:
+        """Where the count goes on a refusal: nowhere while nothing was asked for yet."""
+        return 0 if case.desired == case.brokers else self.memory.back_to
 
     def _checks(self, *, out: bool, raised: bool) -> tuple[Check, ...]:
         observed = self.observed
@@ -541,7 +566,7 @@ class _Decider:
         if looks > _MOST_REPEATS:
             raise ScalingNotSettled(
                 f"Asked for {_MOST_REPEATS} times, it did not come true: {reason}.",
-                next_step=f"Look at the events of service {self.observed.service.name}. {_AGAIN}",
+                next_step=f"Look at the events of service {self.observed.service.name}. {AGAIN}",
             )
         memory = replace(
             self.memory, begun=True, stage=stage, stage_since=self.observed.now, looks=looks
@@ -577,7 +602,7 @@ def refused_by_table(case: Case, configuration: ClusterConfiguration, row: Row) 
         return failed(
             "no other cluster change",
             f"change {pending.id} is under way and {direction(configuration)}: "
-            f"{_progress(pending)} ({row.why})",
+            f"{progress_of(pending)} ({row.why})",
         )
     if case.members is Members.GAP:
         ids = _joined(configuration.broker_ids)
@@ -585,11 +610,18 @@ def refused_by_table(case: Case, configuration: ClusterConfiguration, row: Row) 
     return failed("counts agree", f"{case} ({row.why})")
 
 
+_REPLACED_FOR_EVER: Final = (
+    "; below Camunda 8.10 it is never ready, and ECS replaces its task again and again"
+)
+
 # What a half-done change leaves behind is what finishing it repairs.
-_NOT_WHEN_UNFINISHED: Final = frozenset({"no half-done change", "partitions healthy"})
+_NOT_WHEN_UNFINISHED: Final = frozenset(
+    {"no half-done change", "every partition takes requests", "partitions healthy"}
+)
 
 
-def _progress(pending: PendingChange) -> str:
+def progress_of(pending: PendingChange) -> str:
+    """Say how far a change is, and what is next."""
     done, total = len(pending.completed), len(pending.completed) + len(pending.pending)
     following = f"; next {pending.pending[0]}" if pending.pending else ""
     return f"{done} of {total} operations done{following}"
@@ -614,7 +646,7 @@ def _blocker(pending: PendingChange, observed: Observed) -> str:
     return (
         f"It waits for broker {node}, which "
         + ("is seen, but not at the address of a running task." if seen else "is not seen.")
-        + _listed(observed.service.failures)
+        + listed(observed.service.troubles)
     )
 
 
@@ -623,7 +655,8 @@ def _seen_ids(observed: Observed) -> list[Any]:
     return [broker.node_id for broker in topology.brokers] if topology is not None else []
 
 
-def _listed(failures: Sequence[str]) -> str:
+def listed(failures: Sequence[str]) -> str:
+    """Give the first failures in brackets; nothing when there are none."""
     return f" ({'; '.join(failures[:3])})" if failures else ""
 
 

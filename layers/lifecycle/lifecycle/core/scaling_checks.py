@@ -10,18 +10,24 @@ from typing import TYPE_CHECKING, Final
 
 from lifecycle.core.brokers import (
     BrokersSeen,
+    active_partitions,
+    half_done,
     half_done_places,
     has_gap,
+    held_partitions,
     left_unfinished,
     strangers,
     tasks_of_brokers,
 )
+from lifecycle.core.scaling_memory import does_not_fit
 from lifecycle.core.topology import ClusterConfiguration, formation
 from lifecycle.core.verification import Check, Result
 from lifecycle.errors import ScalingRefused
 
 if TYPE_CHECKING:
     from lifecycle.core.brokers import BrokerService
+    from lifecycle.core.scaling import Observed
+    from lifecycle.core.topology import Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +87,22 @@ PRECONDITIONS: Final[tuple[Precondition, ...]] = (
         "then it is given the tasks it needs and followed. It is never cancelled from here.",
     ),
     Precondition(
+        "no other change of partitions",
+        "Camunda adds no other number of partitions than the requested one",
+        "Wait until that change has ended, or request the number of partitions that it leads to: "
+        "then it is followed. It is never cancelled from here.",
+    ),
+    Precondition(
         "no half-done change",
         "whatever a cancelled change left joining or leaving is finished by Camunda's plan",
         "Request the number of brokers that the cancelled change led to, or the present number "
         "of brokers first: one of them finishes what was begun.",
+    ),
+    Precondition(
+        "every partition takes requests",
+        "no change of partitions that was cancelled left some half-way",
+        "Request the number of partitions that there is, or that the cancelled change led to: it "
+        "finishes what was begun.",
     ),
     Precondition(
         "counts agree",
@@ -122,6 +140,38 @@ PRECONDITIONS: Final[tuple[Precondition, ...]] = (
         "in Camunda's plan each partition has as many copies as the replication factor",
         "Camunda's own factor was lowered, as a forced removal does: once all brokers run, restore "
         'it with `PATCH /actuator/cluster` `{"partitions": {"replicationFactor": …}}`.',
+    ),
+    Precondition(
+        "every broker gets a partition",
+        "below Camunda 8.10, no broker is without a partition in Camunda's plan: up to 8.9 such a "
+        "broker is never ready, since 8.9.0 it is not alive either, and ECS replaces its task "
+        "again and again; from 8.10 on it costs as much as the others and does nothing",
+        "Request fewer brokers (partitions + replication factor - 1 is the most that all hold "
+        "one), or add partitions first.",
+    ),
+    Precondition(
+        "partitions only grow",
+        "there are not more partitions than requested",
+        "Request the number that there is, or more: Camunda never removes a partition.",
+    ),
+    Precondition(
+        "version can add partitions",
+        "all brokers are of Camunda 8.8 or later",
+        "Update Camunda first.",
+    ),
+    Precondition(
+        "memory for the partitions",
+        "the memory of a broker holds as many partitions as there will be (RocksDB: 32 MiB each of "
+        "its part of the memory; up to 8.9, without a part set, 512 MiB each in half of it)",
+        "Provision more BrokerMemory first, or request fewer partitions. Partitions of an adopted "
+        "cluster are added with Camunda's API by whoever knows the memory of its brokers.",
+    ),
+    Precondition(
+        "no backup in progress",
+        "the newest backup of the primary storage is over (Camunda takes none while partitions are "
+        "added)",
+        "Wait until the backup is COMPLETED; one that stays INCOMPLETE is followed by the next "
+        "scheduled one, or deleted with Camunda's API.",
     ),
     Precondition(
         "Fargate quota",
@@ -168,15 +218,47 @@ def preconditions(
         _replication(requested, replication_factor),
         _ids(configuration, requested),
         _half_done(brokers, configuration, replication_factor),
+        _active(configuration),
         _runs(service, brokers, configuration),
         _partitions(brokers, partitions, replication_factor),
         _one_version(brokers),
         _version(brokers),
         _plan(brokers),
         _copies(brokers, partitions, replication_factor),
+        _idle(brokers, configuration, partitions, replication_factor),
     ]
     if out:
         checks.append(_quota(surroundings, requested - service.desired))
+    return tuple(checks)
+
+
+def partition_preconditions(
+    observed: Observed, *, requested: int, active: int
+) -> tuple[Check, ...]:
+    """Check everything that must be true before partitions are added.
+
+    ``active`` partitions take requests now; what a cancelled change left beyond them is finished
+    by this one, so it need not be well.
+    """
+    brokers, service, factor = observed.brokers, observed.service, observed.replication_factor
+    configuration = brokers.configuration
+    if configuration is None:
+        return (failed("every broker runs", "; ".join(brokers.problems)),)
+    checks = [
+        _stack(observed.surroundings),
+        _deployment(service, begun=False),
+        _ids(configuration, len(configuration.members)),
+        _half_done(brokers, configuration, factor),
+        _runs(service, brokers, configuration),
+        _partitions(brokers, active, factor),
+        _one_version(brokers),
+        _version(brokers),
+        _adds_partitions(brokers),
+        _plan(brokers),
+        _copies(brokers, requested, factor),
+        _memory(observed, requested),
+        _no_backup(brokers),
+    ]
     return tuple(checks)
 
 
@@ -231,6 +313,16 @@ def _ids(configuration: ClusterConfiguration, requested: int) -> Check:
 def _half_done(brokers: BrokersSeen, configuration: ClusterConfiguration, factor: int) -> Check:
     name, left = "no half-done change", left_unfinished(configuration, brokers.plan, factor)
     return failed(name, "; ".join(left)) if left else _passed(name, "none")
+
+
+def _active(configuration: ClusterConfiguration) -> Check:
+    name = "every partition takes requests"
+    held, active = held_partitions(configuration), active_partitions(configuration)
+    routing = configuration.routing
+    seen = f"{active} of {held} partitions take requests"
+    if active < held or (routing is not None and not routing.settled):
+        return failed(name, seen)
+    return _passed(name, seen)
 
 
 def _runs(
@@ -300,6 +392,66 @@ def _copies(brokers: BrokersSeen, partitions: int, factor: int) -> Check:
         if planned[partition] < factor
     ]
     return failed(name, "; ".join(short)) if short else _passed(name, f"{factor} of each partition")
+
+
+def idle_is_ready(topology: Topology | None) -> bool:
+    """Tell whether a broker without partitions gets ready: from 8.10 on.
+
+    False where a version is not known: such a broker would be lost work at best. Sources:
+    https://github.com/camunda/camunda/pull/48759 (liveness includes readiness since 8.9.0) and
+    ``BrokerHealthCheckService`` of 8.9 (a flag that the first Raft role sets) and of 8.10.
+    """
+    versions = [one.version for one in topology.brokers] if topology is not None else []
+    return bool(versions) and all(_minor(version) >= (8, 10) for version in versions)
+
+
+def _minor(version: str) -> tuple[int, int]:
+    found = re.match(r"(\d+)\.(\d+)\.", version)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _idle(
+    brokers: BrokersSeen, configuration: ClusterConfiguration, partitions: int, factor: int
+) -> Check:
+    name = "every broker gets a partition"
+    expected = brokers.plan.expected if brokers.plan is not None else ()
+    idle = [str(member.id) for member in expected if not member.partitions]
+    if not idle:
+        return _passed(name, f"{len(expected)} brokers" if expected else "no plan")
+    versions = ", ".join(_versions(brokers)) or "an unknown version"
+    held = max([partitions, *(one.partition for m in expected for one in m.partitions)])
+    seen = f"broker {', '.join(idle)} would hold none of the {held} partitions, on {versions}"
+    # What was begun with Camunda's API and cancelled can only be finished, then reduced.
+    if idle_is_ready(brokers.topology) or half_done(configuration, factor):
+        return Check(name, Result.WARN, seen, _BY_NAME[name].remedy)
+    return failed(name, seen)
+
+
+def _adds_partitions(brokers: BrokersSeen) -> Check:
+    name, versions = "version can add partitions", _versions(brokers)
+    seen = ", ".join(versions) or "not known"
+    able = bool(versions) and all(_minor(one) >= (8, 8) for one in versions)
+    return _passed(name, seen) if able else failed(name, seen)
+
+
+def _memory(observed: Observed, requested: int) -> Check:
+    name = "memory for the partitions"
+    versions = _versions(observed.brokers)
+    fraction = bool(versions) and all(_minor(one) >= (8, 10) for one in versions)
+    why = does_not_fit(observed.parameters, requested, fraction=fraction)
+    return failed(name, why) if why else _passed(name, f"{requested} partitions fit")
+
+
+def _no_backup(brokers: BrokersSeen) -> Check:
+    name, seen = "no backup in progress", brokers.backups
+    if seen is None:
+        return failed(name, "; ".join(brokers.problems) or "the backups could not be read")
+    if seen.newest in _UNFINISHED_BACKUP:
+        return failed(name, f"the newest one is {seen.newest}")
+    return _passed(name, seen.newest or "none is known")
+
+
+_UNFINISHED_BACKUP: Final = frozenset({"IN_PROGRESS", "INCOMPLETE"})
 
 
 def _quota(surroundings: Surroundings, more: int) -> Check:

@@ -6,9 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.core import partition_table
 from lifecycle.core.prices import NOT_INCLUDED, Size, monthly_cost
 from lifecycle.core.scaling import refused_by_table
-from lifecycle.core.scaling_checks import preconditions, refusal_text
+from lifecycle.core.scaling_checks import (
+    partition_preconditions,
+    preconditions,
+    refusal_text,
+)
+from lifecycle.core.scaling_partitions import refused_by_partitions
 from lifecycle.core.scaling_table import Case, Change, Members, Step, read_case, row_for
 from lifecycle.core.verification import Check, Result
 
@@ -17,6 +23,11 @@ if TYPE_CHECKING:
     from lifecycle.core.topology import BrokerId, Member
 
 BACKUP: Final = "Take a backup of Camunda before a change of brokers; this plan does not."
+PARTITION_BACKUP: Final = (
+    "Take a backup of Camunda before; this plan does not. Camunda takes none while partitions are "
+    "added. One is taken afterwards where continuous backup is on: a backup can be restored only "
+    "into as many partitions as it holds."
+)
 
 
 def plan_scaling(
@@ -52,6 +63,7 @@ def plan_scaling(
         "planVersion": 1,
         "status": status,
         "kind": "scale",
+        "unit": "brokers",
         "cluster": cluster,
         "region": region,
         "from": case.brokers if case is not None else None,
@@ -74,10 +86,68 @@ def plan_scaling(
     }
 
 
+def plan_partitions(
+    observed: Observed,
+    *,
+    cluster: str,
+    requested: int,
+    region: str,
+    parameters: Mapping[str, str],
+    adoption: Sequence[Check] = (),
+    prices: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Give the plan of adding partitions, in the shape and with the arguments of ``plan_scaling``.
+
+    ``from`` and ``to`` are numbers of partitions here, and ``unit`` says so.
+    """
+    configuration = observed.brokers.configuration
+    case = None
+    if configuration is not None:
+        case = partition_table.read_case(
+            configuration, observed.service.desired, requested, observed.replication_factor
+        )
+    checks = _partition_checks(observed, case, requested)
+    refused = refusal_text((*checks, *adoption))
+    row = None
+    if case is not None:
+        row = partition_table.row_for(case.change, case.partitions, case.count)
+    settled = row is not None and row.step is partition_table.Step.SETTLE
+    before = _placement(configuration.members) if configuration is not None else {}
+    planned = observed.brokers.plan
+    expected = planned.expected if planned is not None else ()
+    after = _placement(expected) if planned is not None else before
+    desired = observed.service.desired
+    return {
+        "planVersion": 1,
+        "status": "REFUSED" if refused else "UNCHANGED" if settled else "READY",
+        "kind": "scale",
+        "unit": "partitions",
+        "cluster": cluster,
+        "region": region,
+        "from": case.active if case is not None else None,
+        "to": requested,
+        "refusal": refused or None,
+        "next": None if refused or case is None else _partition_steps(case),
+        "operations": [str(one) for one in planned.operations] if planned is not None else [],
+        "placement": {"before": before, "after": after},
+        "moves": _moves(before, after),
+        "brokersWithoutPartition": [one.id for one in expected if not one.partitions],
+        "checks": [check.as_dict() for check in checks],
+        "adoption": [check.as_dict() for check in adoption],
+        "cost": _cost(parameters, desired, desired, region, prices),
+        "backup": PARTITION_BACKUP,
+        "stop": "Before Camunda was asked: stop the execution. Afterwards Camunda's change goes on "
+        "by itself; let it end.",
+        "undo": "Not possible: Camunda never removes a partition. A backup of today can be "
+        "restored into today's number.",
+        "apply": {"clusterName": cluster, "partitions": requested},
+    }
+
+
 def plan_text(plan: Mapping[str, Any]) -> str:
     """Give the plan as text that can be pasted into a change ticket."""
     cost = plan["cost"]
-    what = f"from {plan['from']} to {plan['to']} brokers: {plan['status']}"
+    what = f"from {plan['from']} to {plan['to']} {plan['unit']}: {plan['status']}"
     lines = [f"Scale cluster {plan['cluster']} ({plan['region']}) {what}", ""]
     if plan["refusal"]:
         lines += ["Refused:", *(f"- {part}" for part in plan["refusal"].split("; ")), ""]
@@ -85,10 +155,11 @@ def plan_text(plan: Mapping[str, Any]) -> str:
     lines += ["", "Camunda's own plan (dry run):"]
     lines += [f"- {operation}" for operation in plan["operations"]] or ["- nothing"]
     lines += ["", "Partitions (brokers before -> after, the first leads):"]
+    placed = plan["placement"]
     lines += [
-        f"- partition {partition}: {_row(brokers)} -> {_row(plan['placement']['after'][partition])}"
-        for partition, brokers in plan["placement"]["before"].items()
-        if partition in plan["placement"]["after"]
+        f"- partition {partition}: {_row(placed['before'].get(partition) or ['none'])} -> "
+        f"{_row(brokers)}"
+        for partition, brokers in placed["after"].items()
     ]
     if plan["brokersWithoutPartition"]:
         idle = _row(plan["brokersWithoutPartition"])
@@ -117,6 +188,7 @@ def summary(plan: Mapping[str, Any], *, key: str, text_key: str) -> dict[str, An
     return {
         "status": plan["status"],
         "kind": plan["kind"],
+        "unit": plan["unit"],
         "from": plan["from"],
         "to": plan["to"],
         "operations": plan["operations"][:50],
@@ -127,6 +199,43 @@ def summary(plan: Mapping[str, Any], *, key: str, text_key: str) -> dict[str, An
         "planKey": key,
         "textKey": text_key,
     }
+
+
+def _partition_checks(
+    observed: Observed, case: partition_table.Case | None, requested: int
+) -> tuple[Check, ...]:
+    configuration = observed.brokers.configuration
+    active = case.active if case is not None else 0
+    checks = partition_preconditions(observed, requested=requested, active=active)
+    if case is None or configuration is None:
+        return checks
+    row = partition_table.row_for(case.change, case.partitions, case.count)
+    if row.step is partition_table.Step.REFUSE:
+        return (*checks, refused_by_partitions(case, configuration, row))
+    if row.step is partition_table.Step.CHANGE:
+        return checks
+    # Nothing is asked of Camunda, or its change under way is followed.
+    return tuple(
+        replace(one, result=Result.WARN) if one.result is Result.FAIL else one for one in checks
+    )
+
+
+def _partition_steps(case: partition_table.Case) -> list[str]:
+    step = partition_table.row_for(case.change, case.partitions, case.count).step
+    follow = step is partition_table.Step.FOLLOW or case.change is not partition_table.Change.NONE
+    steps = []
+    if step is partition_table.Step.RAISE:
+        steps.append(f"set the desired count to {case.brokers} and wait until the tasks run")
+    if follow:
+        steps.append("follow the change under way")
+    elif case.partitions is not partition_table.Partitions.REQUESTED:
+        steps.append(
+            f"ask Camunda for {case.requested} partitions and follow its change to the end"
+        )
+    steps.append("see that every partition has a leader and all replicas, and takes requests")
+    if case.partitions is not partition_table.Partitions.REQUESTED or follow:
+        steps.append("take a backup of all partitions and see that it is complete")
+    return steps
 
 
 def _checks(observed: Observed, case: Case | None, requested: int) -> tuple[Check, ...]:

@@ -66,6 +66,8 @@ class OperationKind(StrEnum):
     PARTITION_LEAVE = "PARTITION_LEAVE"
     PARTITION_RECONFIGURE_PRIORITY = "PARTITION_RECONFIGURE_PRIORITY"
     PARTITION_FORCE_RECONFIGURE = "PARTITION_FORCE_RECONFIGURE"
+    PARTITION_BOOTSTRAP = "PARTITION_BOOTSTRAP"
+    START_PARTITION_SCALE_UP = "START_PARTITION_SCALE_UP"
 
 
 class ChangeStatus(StrEnum):
@@ -162,10 +164,16 @@ class PendingChange:
 
 @dataclass(frozen=True)
 class Routing:
-    """How many partitions take new requests; fewer than exist while partitions are added."""
+    """How many partitions take new requests; fewer than exist while partitions are added.
+
+    ``settled`` is false while the strategy names active and inactive partitions one by one: adding
+    partitions is done when it is all of them again
+    (https://docs.camunda.io/docs/apis-tools/management-api/specifications/cluster/).
+    """
 
     version: int | None
     active_partitions: int | None
+    settled: bool = True
 
 
 @dataclass(frozen=True)
@@ -502,15 +510,17 @@ def _routing(value: object) -> Routing | None:
     handling = value.get("requestHandling")
     listed = value.get("activePartitions")
     active: int | None = None
+    settled = True
     if isinstance(listed, list):
         active = len(listed)
     elif isinstance(handling, Mapping):
         active = _optional_integer(handling, "partitionCount")
         base = _optional_integer(handling, "basePartitionCount")
+        settled = base is None and active is not None
         additional = handling.get("additionalActivePartitions")
         if active is None and base is not None:
             active = base + (len(additional) if isinstance(additional, list) else 0)
-    return Routing(version=_optional_integer(value, "version"), active_partitions=active)
+    return Routing(_optional_integer(value, "version"), active, settled)
 
 
 def _members(value: object, where: str) -> tuple[Member, ...]:

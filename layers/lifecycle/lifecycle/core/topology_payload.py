@@ -38,6 +38,13 @@ def configuration_payload(configuration: ClusterConfiguration) -> dict[str, Any]
             "completed": _operations(pending.completed),
             "pending": _operations(pending.pending),
         }
+    routing = configuration.routing
+    if routing is not None:
+        count = "partitionCount" if routing.settled else "basePartitionCount"
+        payload["routing"] = {
+            "version": routing.version,
+            "requestHandling": {count: routing.active_partitions},
+        }
     return payload
 
 

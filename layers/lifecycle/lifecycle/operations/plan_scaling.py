@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.core.adoption import adoption_checks
 from lifecycle.core.freeze import refuse_if_frozen
-from lifecycle.core.scaling_plan import plan_scaling, plan_text, summary
+from lifecycle.core.scaling_plan import plan_partitions, plan_scaling, plan_text, summary
 from lifecycle.errors import ScalingRefused
 from lifecycle.operations.ask_prices import todays_prices
 
@@ -39,9 +39,10 @@ class ScalePlanner:
     function_group: str
     network: str
 
-    def plan(self, operation: Operation, *, requested: int) -> dict[str, Any]:
+    def plan(self, operation: Operation, *, requested: int, partitions: int = 0) -> dict[str, Any]:
         """Tell the plan and store it as JSON and as text; nothing is changed, nothing locked.
 
+        ``requested`` are brokers; with ``partitions`` those are planned instead.
         Returns ``status`` ``TOLD`` with the outline of the plan in ``plan``. Raises
         ``ClusterUnknown``, ``ClusterFrozen``, and ``ScalingRefused`` with every failed check; the
         plan is stored even then.
@@ -55,12 +56,14 @@ class ScalePlanner:
             since=operation.started_at,
             now=int(now.timestamp()),
             with_quota=True,
+            partitions=partitions,
         )
+        tell = plan_partitions if partitions else plan_scaling
         plan = {
-            **plan_scaling(
+            **tell(
                 observed,
                 cluster=operation.cluster,
-                requested=requested,
+                requested=partitions or requested,
                 region=self.region,
                 parameters=stack.parameters,
                 adoption=self._adoption(stack, observed),

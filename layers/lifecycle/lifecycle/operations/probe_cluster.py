@@ -1,7 +1,8 @@
 """Ask brokers and load balancers from inside the VPC, where alone they can be reached.
 
 Questions: ``brokers`` (whether the brokers form the cluster expected), ``overview`` (what they say
-of themselves) and ``paths`` (what a user gets through the load balancers). Every answer is small
+of themselves), ``partitions`` (how many there are now) and ``paths`` (what a user gets through the
+load balancers). Every answer is small
 and free of secrets. What cannot be asked is part of the answer, never an exception: the one who
 asks decides what it means.
 """
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.core.brokers import held_partitions
 from lifecycle.core.topology import (
     formation,
     members_table,
@@ -19,6 +21,7 @@ from lifecycle.core.topology import (
     topology_table,
 )
 from lifecycle.errors import LifecycleError, ManagementUnavailable
+from lifecycle.operations.live_partitions import ask_partitions
 
 if TYPE_CHECKING:
     from lifecycle.core.topology import ClusterConfiguration, Topology
@@ -52,7 +55,9 @@ class Prober:
         except LifecycleError as error:
             problems.append(error.message.rstrip("."))
         expected = int(cluster.get("LiveBrokers") or cluster["Brokers"])
-        partitions = int(cluster["Partitions"])
+        # Camunda may have been given more since the bootstrap.
+        held = held_partitions(configuration) if configuration is not None else 0
+        partitions = max(int(cluster["Partitions"]), held)
         formed = formation(
             configuration,
             topology,
@@ -91,6 +96,10 @@ class Prober:
             "topology": None if topology is None else topology_table(topology),
             "problems": problems,
         }
+
+    def live_partitions(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """Number of partitions that Camunda has now; see ``operations/live_partitions.py``."""
+        return ask_partitions(self.management(cluster["DiscoveryName"]))
 
     def through_load_balancers(self, cluster: Mapping[str, str]) -> dict[str, Any]:
         """REST as the admin, connectors' readiness, gRPC: each ok or what was seen."""

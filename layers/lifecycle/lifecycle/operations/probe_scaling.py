@@ -16,7 +16,7 @@ from lifecycle.core.topology_payload import (
 from lifecycle.errors import ChangeInProgress, LifecycleError, ManagementRefused
 
 if TYPE_CHECKING:
-    from lifecycle.core.topology import ClusterConfiguration, Topology
+    from lifecycle.core.topology import ClusterConfiguration, PlannedChange, Topology
     from lifecycle.ports import ManagementApi, Users
 
 
@@ -30,11 +30,13 @@ class ScalingProber:
     def ask(self, cluster: Mapping[str, str]) -> dict[str, Any]:
         """Answer in Camunda's own shapes.
 
-        ``cluster`` holds the stack's outputs and ``RequestedBrokers``. Keys: ``configuration``,
+        ``cluster`` holds the stack's outputs and ``RequestedBrokers``, or ``RequestedPartitions``
+        and ``Backup`` (the id of one that was taken, 0 for none). Keys: ``configuration``,
         ``topology``, ``plan`` (null where they could not be read, ``plan`` also while a change is
         under way), ``planRefused`` (Camunda's words), ``readiness`` (address, state, detail of the
-        brokers that hold partitions, up to the first that is not ready) and ``problems``. What
-        cannot be asked is part of the answer, never an exception.
+        brokers that hold partitions, up to the first that is not ready), ``backups`` (null unless
+        partitions are requested) and ``problems``. What cannot be asked is part of the answer,
+        never an exception.
         """
         api = self.management(cluster["DiscoveryName"])
         answer: dict[str, Any] = {
@@ -43,8 +45,10 @@ class ScalingProber:
             "plan": None,
             "planRefused": "",
             "readiness": [],
+            "backups": None,
             "problems": [],
         }
+        partitions = int(cluster.get("RequestedPartitions") or 0)
         try:
             topology = api.topology(self.users.credentials(cluster["AdminUserSecretArn"]))
             answer["topology"] = topology_payload(topology)
@@ -52,15 +56,30 @@ class ScalingProber:
             answer["configuration"] = configuration_payload(configuration)
             if configuration.pending_change is None:
                 answer["readiness"] = self._readiness(api, configuration, topology)
-                answer |= self._plan(api, int(cluster["RequestedBrokers"]))
+                if partitions:
+                    answer |= self._plan(lambda: api.plan_partitions(partitions))
+                    answer["backups"] = self._backups(api, int(cluster.get("Backup") or 0))
+                else:
+                    brokers = int(cluster["RequestedBrokers"])
+                    answer |= self._plan(lambda: api.plan_brokers(brokers))
         except LifecycleError as error:
             answer["problems"].append(error.message.rstrip("."))
         return answer
 
     @staticmethod
-    def _plan(api: ManagementApi, count: int) -> dict[str, Any]:
+    def _backups(api: ManagementApi, asked: int) -> dict[str, Any]:
+        seen = api.backups()
+        return {
+            "enabled": seen.told and seen.enabled,
+            "covered": sorted(seen.latest),
+            "newest": api.backup_state(seen.newest) if seen.newest else "",
+            "asked": api.backup_state(asked) if asked else "",
+        }
+
+    @staticmethod
+    def _plan(ask: Callable[[], PlannedChange]) -> dict[str, Any]:
         try:
-            return {"plan": planned_change_payload(api.plan_brokers(count))}
+            return {"plan": planned_change_payload(ask())}
         except (ManagementRefused, ChangeInProgress) as error:
             return {"planRefused": error.message}
 

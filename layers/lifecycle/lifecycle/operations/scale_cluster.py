@@ -9,7 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.core.brokers import PROTECTION_MINUTES, BrokersSeen
+from lifecycle.core.brokers import (
+    PROTECTION_MINUTES,
+    BackupsOfPartitions,
+    BrokersSeen,
+    span,
+)
 from lifecycle.core.freeze import refuse_if_frozen
 from lifecycle.core.names import stack_name
 from lifecycle.core.scaling import (
@@ -21,6 +26,7 @@ from lifecycle.core.scaling import (
     decide,
 )
 from lifecycle.core.scaling_checks import Surroundings
+from lifecycle.core.scaling_partitions import decide_partitions
 from lifecycle.core.topology import (
     Readiness,
     ReadinessState,
@@ -62,15 +68,35 @@ class BrokerReader:
         return stack
 
     def observe(
-        self, stack: Stack, requested: int, *, since: str, now: int, with_quota: bool
+        self,
+        stack: Stack,
+        requested: int,
+        *,
+        since: str,
+        now: int,
+        with_quota: bool,
+        partitions: int = 0,
+        backup: int = 0,
     ) -> Observed:
-        """Read service, tasks and brokers. ``since`` (ISO 8601): from when failed tasks count."""
+        """Read service, tasks and brokers. ``since`` (ISO 8601): from when failed tasks count.
+
+        ``requested`` are brokers; with ``partitions`` those are requested instead, and backups are
+        read, that one whose id is ``backup`` too.
+        """
         cluster = stack.outputs
         service = self.tasks.observe(
             cluster["EcsClusterName"], cluster["OrchestrationServiceName"], since=since
         )
         brokers = read_brokers(
-            self.probe.ask("scaling", {**cluster, "RequestedBrokers": str(requested)})
+            self.probe.ask(
+                "scaling",
+                {
+                    **cluster,
+                    "RequestedBrokers": str(requested),
+                    "RequestedPartitions": str(partitions),
+                    "Backup": str(backup),
+                },
+            )
         )
         surroundings = Surroundings(stack_status=stack.status)
         if with_quota and requested > service.desired:
@@ -90,6 +116,7 @@ class BrokerReader:
             partitions=max([int(cluster["Partitions"]), *known]),
             replication_factor=int(cluster["ReplicationFactor"]),
             now=now,
+            parameters=stack.parameters,
         )
 
 
@@ -108,17 +135,23 @@ class ScaleObserver:
         requested: int,
         memory: Mapping[str, Any],
         sent: int | None,
+        partitions: int = 0,
+        backup: int = 0,
     ) -> dict[str, Any]:
-        """Decide the next action towards ``requested`` brokers.
+        """Decide the next action towards ``requested`` brokers, or towards ``partitions``.
 
         ``memory`` is what the last look returned, ``sent`` the id of the change this operation
-        sent. Returns ``action`` with ``count``, ``tasks``, ``wait`` (seconds), ``reason``,
+        sent, ``backup`` that of the backup it took (0 for none, -1 for one that Camunda did not
+        take). Returns ``action`` with ``count``, ``tasks``, ``wait`` (seconds), ``reason``,
         ``memory`` and the stack's outputs as ``cluster``; with ``DONE`` also ``verification``.
-        Raises as ``core/scaling.py`` does, ``ClusterUnknown`` and ``ClusterFrozen``.
+        Raises as ``core/scaling.py`` and ``core/scaling_partitions.py`` do, ``ClusterUnknown`` and
+        ``ClusterFrozen``.
         """
         remembered = Memory.from_state(memory)
         if sent is not None:
             remembered = replace(remembered, change_id=sent)
+        if backup:
+            remembered = replace(remembered, backup=backup)
         stack = self.reader.stack(operation.cluster)
         if not remembered.begun:
             # An operation that has begun is safer ended than left half-way.
@@ -129,9 +162,14 @@ class ScaleObserver:
             since=operation.started_at,
             now=int(self.journal.clock.now().timestamp()),
             with_quota=not remembered.begun,
+            partitions=partitions,
+            backup=max(0, remembered.backup),
         )
         observed = replace(observed, targets=self._targets(stack.outputs))
-        decision = decide(observed, requested, remembered)
+        if partitions:
+            decision = decide_partitions(observed, partitions, remembered)
+        else:
+            decision = decide(observed, requested, remembered)
         self.journal.step(operation, decision.phase or PHASES[0], decision.reason)
         answer: dict[str, Any] = {
             "action": decision.action.value,
@@ -143,7 +181,7 @@ class ScaleObserver:
             "cluster": dict(stack.outputs),
         }
         if decision.action is Action.DONE:
-            answer["verification"] = _verification(observed, requested, decision)
+            answer["verification"] = _verification(observed, requested, partitions, decision)
         return answer
 
     def _targets(self, cluster: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -271,17 +309,36 @@ def read_brokers(answer: Mapping[str, Any]) -> BrokersSeen:
             for address, state, detail in answer.get("readiness", ())
         ),
         problems=tuple(answer.get("problems", ())),
+        backups=_backups(answer.get("backups")),
     )
 
 
-def _verification(observed: Observed, requested: int, decision: Decision) -> dict[str, Any]:
-    topology = observed.brokers.topology
-    memory = decision.memory
+def _backups(answer: Mapping[str, Any] | None) -> BackupsOfPartitions | None:
+    if answer is None:
+        return None
+    return BackupsOfPartitions(
+        enabled=answer["enabled"],
+        covered=frozenset(answer["covered"]),
+        newest=answer["newest"],
+        asked=answer["asked"],
+    )
+
+
+def _verification(
+    observed: Observed, requested: int, partitions: int, decision: Decision
+) -> dict[str, Any]:
+    topology, configuration = observed.brokers.topology, observed.brokers.configuration
+    memory, there = decision.memory, observed.partitions
+    live = span(configuration) if configuration is not None else 0
+    grown = {"before": memory.before, "after": partitions}
+    scaled = {"before": memory.before, "after": requested}
     return {
         "result": overall(decision.checks).value,
         "checks": [check.as_dict() for check in decision.checks],
         "failure": "",
         "topology": topology_table(topology) if topology is not None else [],
-        "brokers": {"before": memory.before, "after": requested},
+        "unit": "partitions" if partitions else "brokers",
+        "brokers": {"before": live, "after": live} if partitions else scaled,
+        "partitions": grown if partitions else {"before": there, "after": there},
         "change": {"id": memory.change_id, "operations": memory.operations},
     }

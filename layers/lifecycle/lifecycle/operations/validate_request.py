@@ -98,4 +98,5 @@ def plan_as_state(request: PlanRequest, control_stack: str) -> dict[str, Any]:
         "settings": dict(request.settings),
         "replace": list(request.replace),
         "count": request.count,
+        "partitions": request.partitions,
     }

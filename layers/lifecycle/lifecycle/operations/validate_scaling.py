@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def validate_scaling(raw: object, *, control_stack: str, stacks: Stacks) -> dict[str, Any]:
     """Validate ``{"clusterName": "demo", "count": 4}``; give it as the state machine carries it.
 
+    Or ``{"clusterName": "demo", "partitions": 6}``: the other number is 0 then.
     Raises ``InvalidRequest`` that names every wrong field, ``ClusterUnknown``, ``ClusterFrozen``.
     """
     request = read_scale_request(raw)
@@ -24,4 +25,9 @@ def validate_scaling(raw: object, *, control_stack: str, stacks: Stacks) -> dict
     if stack is None or "ContractVersion" not in stack.outputs:
         raise ClusterUnknown(f"There is no cluster {request.cluster} in {control_stack}.")
     refuse_if_frozen(name, stack.tags)
-    return {"cluster": request.cluster, "stack": name, "count": request.count}
+    return {
+        "cluster": request.cluster,
+        "stack": name,
+        "count": request.count,
+        "partitions": request.partitions,
+    }
