@@ -1,4 +1,4 @@
-"""Take the next step of moving brokers and connectors to their newest revision."""
+"""Take the next step of replacing brokers one at a time."""
 
 from __future__ import annotations
 

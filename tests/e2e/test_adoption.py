@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 from lifecycle.adapters.s3 import S3Artifacts
+from lifecycle.cluster.service_definition import render
 
 from local.config import CONTROL_STACK, REGION, REPOSITORY
 from tests.e2e.test_scaling import SERVICE, Scaling
 from tests.support.blocks import block
 from tests.support.cloud import REQUEST, eventually, running
+from tests.support.world import DEFINITIONS
 
 FOREIGN = "elsewhere"
 
@@ -63,7 +65,7 @@ def template_url(cloud: Scaling) -> str:
 def make_elsewhere(cloud: Scaling) -> None:
     """Make a cluster without the provision machine."""
     cloudformation, ecs = cloud.client("cloudformation"), cloud.client("ecs")
-    given = {**REQUEST["parameters"], "Brokers": 3, "Booting": "true"}
+    given = {**REQUEST["parameters"], "Brokers": 3}
     cloudformation.create_stack(
         StackName=FOREIGN,
         TemplateURL=template_url(cloud),
@@ -76,9 +78,10 @@ def make_elsewhere(cloud: Scaling) -> None:
         Capabilities=["CAPABILITY_IAM"],
     )
     outputs = deployed(cloud, FOREIGN)
-    for service in (SERVICE, "connectors"):
-        count = 3 if service == SERVICE else 1
-        ecs.update_service(cluster=FOREIGN, service=service, desiredCount=count)
+    for service, count in ((SERVICE, 3), ("connectors", 1)):
+        ecs.create_service(
+            **render(DEFINITIONS[service], outputs, count=count, tags={"by": "hand"})
+        )
 
     def runs() -> bool:
         found = ecs.describe_services(cluster=FOREIGN, services=[SERVICE])["services"][0]

@@ -253,3 +253,54 @@ def test_settings_reach_the_tasks_and_what_is_not_named_later_stays(cloud: Cloud
     assert after["SECRET_MAIL"] == secret
     assert "JAVA_TOOL_OPTIONS" not in after
     assert cloud.healthy()
+
+
+def test_what_changes_in_place_replaces_no_broker_and_what_does_replaces_them_in_turn(
+    cloud: Cloud,
+) -> None:
+    """One cluster: counts and graces in place, a count by hand taken back, the listener in turn."""
+    ecs, cluster = cloud.client("ecs"), f"{CONTROL_STACK}-demo"
+
+    def brokers() -> set[str]:
+        listed = ecs.list_tasks(cluster=cluster, serviceName="orchestration-cluster")["taskArns"]
+        return set(listed)
+
+    def service(name: str) -> dict[str, Any]:
+        answer = ecs.describe_services(cluster=cluster, services=[name], include=["TAGS"])
+        found: dict[str, Any] = answer["services"][0]
+        return found
+
+    def provision(**parameters: Any) -> dict[str, Any]:
+        ended = cloud.ended(cloud.start({"clusterName": "demo", "parameters": parameters}), 400)
+        assert ended["status"] == "SUCCEEDED", ended
+        return dict(json.loads(ended["output"]))
+
+    before = brokers()
+    provision(Connectors=2, BrokerGraceSeconds=1200)
+    assert brokers() == before
+    assert service("orchestration-cluster")["healthCheckGracePeriodSeconds"] == 1200
+    assert service("connectors")["desiredCount"] == 2
+
+    # Somebody changes the services by hand: the same input makes them what they are to be.
+    ecs.update_service(cluster=cluster, service="connectors", desiredCount=1)
+    arn = service("orchestration-cluster")["serviceArn"]
+    ecs.tag_resource(resourceArn=arn, tags=[{"key": "by", "value": "hand"}])
+    provision()
+    assert service("connectors")["desiredCount"] == 2
+    assert "by" not in {tag["key"] for tag in service("orchestration-cluster")["tags"]}
+    assert brokers() == before
+
+    provision(ManagementListener=True, EnableExecuteCommand=True, Connectors=1)
+    after = brokers()
+    assert len(after) == 3
+    assert not after & before
+    found = service("orchestration-cluster")
+    assert {one["containerPort"] for one in found["loadBalancers"]} == {8080, 26500, 9600}
+    tasks = ecs.describe_tasks(cluster=cluster, tasks=sorted(after))["tasks"]
+    assert all(task["enableExecuteCommand"] for task in tasks)
+    assert len(found["deployments"]) == 1
+
+    provision(ManagementListener=False)
+    found = service("orchestration-cluster")
+    assert {one["containerPort"] for one in found["loadBalancers"]} == {8080, 26500}
+    assert cloud.healthy()
