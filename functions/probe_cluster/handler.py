@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lifecycle.observability import Event, entry_point
-from lifecycle.wiring import prober, scaling_prober
+from lifecycle.wiring import partition_counter, prober, scaling_prober
 
 
 @entry_point
@@ -14,7 +14,7 @@ def handler(event: Event, _context: Any) -> Event:
     questions = {
         "brokers": asked.brokers,
         "overview": asked.overview,
-        "partitions": asked.live_partitions,
+        "partitions": partition_counter(),
         "paths": asked.through_load_balancers,
         "scaling": scaling_prober().ask,
     }

@@ -33,7 +33,6 @@ def timeless(configuration: ClusterConfiguration) -> ClusterConfiguration:
         configuration,
         members=tuple(replace(one, last_updated_at=None) for one in configuration.members),
         last_change=last and replace(last, started_at=None, completed_at=None),
-        routing=None,
         cluster_id=None,
     )
 
@@ -45,15 +44,18 @@ def through_json(payload: Any) -> Any:
 @given(
     dialect=st.sampled_from(["8.6", "8.9"]),
     start=st.integers(3, 6),
-    counts=st.lists(st.tuples(st.integers(3, 7), st.floats(0, 6)), max_size=4),
+    counts=st.lists(st.tuples(st.integers(3, 7), st.integers(0, 2), st.floats(0, 6)), max_size=4),
 )
 def test_configuration_plan_and_topology_arrive_as_they_were(
-    dialect: Any, start: int, counts: list[tuple[int, float]]
+    dialect: Any, start: int, counts: list[tuple[int, int, float]]
 ) -> None:
     cluster, now = SimulatedCluster(start, 4, 3, dialect=dialect), 0.0
-    for count, seconds in counts:
+    for count, more, seconds in counts:
         if cluster.pending is None:
-            planned = read_planned_change(cluster.patch({"brokers": {"count": count}}, now=now))
+            body: dict[str, Any] = {"brokers": {"count": count}}
+            if dialect != "8.6":
+                body["partitions"] = {"count": cluster.partitions + more}
+            planned = read_planned_change(cluster.patch(body, now=now))
             again = read_planned_change(through_json(planned_change_payload(planned)))
             assert again.operations == planned.operations
             assert [one.partitions for one in again.expected] == [

@@ -830,13 +830,22 @@ class TestPartitions:
         assert "there are 3" in result.cause
 
     def test_more_than_the_memory_holds(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        assert self.refused(Scale(monkeypatch, "8.9"), 9, "memory for the partitions")
         scale = Scale(monkeypatch, "8.10")
         assert scale.add(9).status == "SUCCEEDED"
         result = scale.add(26, number=2)
-        assert "memory for the partitions: RocksDB has 0.1 of 8192 MiB, which holds 25" in (
+        assert "memory for the partitions: RocksDB gets 0.1 of 8192 MiB, which holds 25" in (
             result.cause
         )
+
+    def test_on_8_9_more_than_the_default_takes_where_no_part_is_given(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        scale = Scale(monkeypatch, "8.9")
+        stack = scale.world.stacks.stack
+        assert stack is not None
+        given = {k: v for k, v in stack.parameters.items() if k != "RocksDbMemoryFraction"}
+        scale.world.stacks.stack = replace(stack, parameters=given)
+        self.refused(scale, 9, "memory for the partitions")
 
     def test_memory_that_is_not_known(self, adding: Scale) -> None:
         """As of an adopted cluster."""

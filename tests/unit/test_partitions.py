@@ -196,6 +196,25 @@ def test_a_count_above_the_brokers_is_refused_with_the_way_out(world: ScalingWor
         decide_partitions(observed(world, 6), 6, Memory())
 
 
+@pytest.mark.parametrize(
+    ("routing", "active", "settled"),
+    [
+        ({"requestHandling": {"strategy": "AllPartitions", "partitionCount": 3}}, 3, True),
+        ({"requestHandling": {"strategy": "ActivePartitions", "basePartitionCount": 3}}, 3, False),
+        ({"activePartitions": [1, 2]}, 2, True),
+        ({"requestHandling": {"strategy": "SomethingNew"}}, None, False),
+        ({}, None, True),
+    ],
+)
+def test_the_routing_travels_as_it_was_read(
+    routing: dict[str, Any], active: int | None, settled: bool
+) -> None:
+    seen = read_configuration({"version": 1, "brokers": [], "routing": {"version": 7, **routing}})
+    assert seen.routing is not None
+    assert (seen.routing.active_partitions, seen.routing.settled) == (active, settled)
+    assert read_configuration(configuration_payload(seen)).routing == seen.routing
+
+
 class TestMemory:
     @pytest.mark.parametrize(
         ("memory", "partitions", "fits"),

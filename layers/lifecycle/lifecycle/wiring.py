@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
     from lifecycle.api.app import Api
     from lifecycle.cluster.service_definition import Definition
@@ -480,6 +481,17 @@ def scaling_prober() -> ScalingProber:
     return ScalingProber(
         management=lambda name: HttpManagement(name, networks=networks),
         users=SecretsManagerUsers(),
+    )
+
+
+def partition_counter() -> Callable[[Mapping[str, str]], dict[str, Any]]:
+    """The question how many partitions there are, asked inside the VPC; quick or not answered."""
+    from lifecycle.adapters.management import HttpManagement
+    from lifecycle.operations.live_partitions import ask_partitions
+
+    # Validation waits for it, and its own time is short.
+    return lambda cluster: ask_partitions(
+        HttpManagement(cluster["DiscoveryName"], budget_seconds=15.0)
     )
 
 

@@ -1,8 +1,7 @@
 """Whether the memory of a broker holds the partitions that it is to have.
 
-RocksDB has a part of the task's memory, and a broker with less than 32 MiB for each partition
-refuses to start. 8.9 divides by the partitions of the cluster, so all of them are counted here: the
-bound then holds at every number of brokers.
+A stack of ours gives RocksDB a part of the memory on every version (``core/memory.py``); what an
+adopted cluster gives it is not in its stack, so that Camunda's default counts.
 
 Sources: ``RocksDbSharedCache`` (https://github.com/camunda/camunda): strategy ``PARTITION`` takes
 512 MB for each partition, ``FRACTION`` a part of the memory; the first is the default up to 8.9,
@@ -16,9 +15,9 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Final
 
-LEAST_MIB: Final = 32
+from lifecycle.core.memory import FRACTION, too_little
+
 EACH_MIB: Final = 512
-TENTH: Final = "0.1"
 # Beside RocksDB there are the heap and the page cache: what Camunda advises at most.
 _MOST_FOR_PARTITIONS: Final = Fraction(1, 2)
 
@@ -32,15 +31,9 @@ def does_not_fit(parameters: Mapping[str, str], partitions: int, *, fraction: bo
     memory = parameters.get("BrokerMemory", "")
     if not memory.isdecimal():
         return "the memory of its brokers is not known here"
-    given = parameters.get("RocksDbMemoryFraction") or (TENTH if fraction else "")
+    given = parameters.get("RocksDbMemoryFraction") or (FRACTION if fraction else "")
     if given:
-        part = int(memory) * Fraction(given)
-        if part >= partitions * LEAST_MIB:
-            return ""
-        return (
-            f"RocksDB has {given} of {memory} MiB, which holds {int(part) // LEAST_MIB} partitions "
-            f"of {LEAST_MIB} MiB, not {partitions}"
-        )
+        return too_little(partitions, int(memory), given)
     if partitions * EACH_MIB <= int(memory) * _MOST_FOR_PARTITIONS:
         return ""
     return (

@@ -40,11 +40,12 @@ def configuration_payload(configuration: ClusterConfiguration) -> dict[str, Any]
         }
     routing = configuration.routing
     if routing is not None:
-        count = "partitionCount" if routing.settled else "basePartitionCount"
-        payload["routing"] = {
-            "version": routing.version,
-            "requestHandling": {count: routing.active_partitions},
-        }
+        payload["routing"] = {"version": routing.version}
+        if routing.active_partitions is not None:
+            count = "partitionCount" if routing.settled else "basePartitionCount"
+            payload["routing"]["requestHandling"] = {count: routing.active_partitions}
+        elif not routing.settled:
+            payload["routing"]["requestHandling"] = {}
     return payload
 
 

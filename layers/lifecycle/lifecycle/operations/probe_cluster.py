@@ -1,8 +1,7 @@
 """Ask brokers and load balancers from inside the VPC, where alone they can be reached.
 
 Questions: ``brokers`` (whether the brokers form the cluster expected), ``overview`` (what they say
-of themselves), ``partitions`` (how many there are now) and ``paths`` (what a user gets through the
-load balancers). Every answer is small
+of themselves) and ``paths`` (what a user gets through the load balancers). Every answer is small
 and free of secrets. What cannot be asked is part of the answer, never an exception: the one who
 asks decides what it means.
 """
@@ -21,7 +20,6 @@ from lifecycle.core.topology import (
     topology_table,
 )
 from lifecycle.errors import LifecycleError, ManagementUnavailable
-from lifecycle.operations.live_partitions import ask_partitions
 
 if TYPE_CHECKING:
     from lifecycle.core.topology import ClusterConfiguration, Topology
@@ -96,10 +94,6 @@ class Prober:
             "topology": None if topology is None else topology_table(topology),
             "problems": problems,
         }
-
-    def live_partitions(self, cluster: Mapping[str, str]) -> dict[str, Any]:
-        """Number of partitions that Camunda has now; see ``operations/live_partitions.py``."""
-        return ask_partitions(self.management(cluster["DiscoveryName"]))
 
     def through_load_balancers(self, cluster: Mapping[str, str]) -> dict[str, Any]:
         """REST as the admin, connectors' readiness, gRPC: each ok or what was seen."""
