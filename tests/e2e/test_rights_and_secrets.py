@@ -70,6 +70,15 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
     ("FollowStack", "cloudformation:DescribeStackEvents"): "only while CloudFormation works",
     ("FollowStack", "cloudformation:SetStackPolicy"): "only for a plan that replaces",
     ("FollowStart", "ecs:DescribeTasks"): "only after a task stopped",
+    (
+        "FollowStart",
+        "ecs:TagResource",
+    ): "CreateService with tags: AWS asks for it, the emulator not",
+    ("RollServices", "ecs:TagResource"): "only where tags and tasks change: test_provisioning",
+    ("RollServices", "ecs:UntagResource"): "only where tags and tasks change: test_provisioning",
+    ("StartServices", "ecs:TagResource"): "only where tags change: test_provisioning",
+    ("StartServices", "ecs:UntagResource"): "only where tags change: test_provisioning",
+    ("StartServices", "ecs:UpdateService"): "only for what changes in place: test_provisioning",
     ("FollowStart", "logs:DescribeLogStreams"): "only after a task stopped",
     ("FollowStart", "logs:GetLogEvents"): "only after a task stopped",
     ("JudgeHealth", "dynamodb:UpdateItem"): "only when the verdict changes",
@@ -91,7 +100,6 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
         ("RollBackStack", action): "only for a stack in UPDATE_FAILED: test_bad_moments"
         for action in (
             "cloudformation:DescribeStacks",
-            "cloudformation:ListStackResources",
             "cloudformation:RollbackStack",
             "dynamodb:PutItem",
             "dynamodb:UpdateItem",
