@@ -73,7 +73,7 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
     (
         "FollowStart",
         "ecs:TagResource",
-    ): "CreateService with tags: AWS asks for it, the emulator not",
+    ): "CreateService with tags needs it on AWS",
     ("RollServices", "ecs:TagResource"): "only where tags and tasks change: test_provisioning",
     ("RollServices", "ecs:UntagResource"): "only where tags and tasks change: test_provisioning",
     ("StartServices", "ecs:TagResource"): "only where tags change: test_provisioning",
