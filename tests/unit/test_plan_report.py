@@ -13,6 +13,8 @@ from lifecycle.core.plan_text import plan_text
 from lifecycle.core.service_settings import patched
 from lifecycle.core.stack import ChangeSet, ResourceChange, Stack
 
+from tools.generate_parameters import ROOT
+
 DEFAULTS = {name: str(d.get("default", "")) for name, d in cluster_parameters().items()}
 LIVING = DEFAULTS
 MACHINE = frozenset(name for name, d in cluster_parameters().items() if d["machine"])
@@ -62,6 +64,7 @@ CREATION = Situation(
     named=(),
     machine=MACHINE,
     refusal="",
+    template=json.loads((ROOT / "stacks" / "cluster.json").read_text()),
 )
 LOGS = ResourceChange(
     "Modify", "Logs", "AWS::Logs::LogGroup", "False", properties=("RetentionInDays",)
@@ -109,8 +112,15 @@ def test_a_creation_tells_what_is_added_and_that_there_is_no_data_yet() -> None:
 
 
 def test_a_creation_takes_as_long_as_its_longest_chain_and_the_start() -> None:
-    # Database 8 to 17, start 3 to 10.
-    assert plan(CREATION)["minutes"] == [11, 27]
+    told = plan(CREATION)
+    assert told["path"] == [
+        {"what": "DatabaseCluster", "minutes": [2, 5]},
+        {"what": "DatabaseInstance1", "minutes": [6, 12]},
+        {"what": "brokers and connectors start", "minutes": [3, 10]},
+    ]
+    assert told["minutes"] == [11, 27]
+    text = plan_text(told).replace("\n  ", " ")
+    assert "11 to 27 minutes, one after the other: DatabaseCluster 2 to 5, Database" in text
     assert plan(UPDATE)["minutes"] == [1, 2]
 
 

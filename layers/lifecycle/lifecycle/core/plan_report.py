@@ -13,20 +13,14 @@ from lifecycle.core.prices import NOT_INCLUDED, Cost, Size, monthly_cost
 from lifecycle.core.service_settings import back as settings_back
 from lifecycle.core.service_settings import changes as changes_of_settings
 from lifecycle.core.stack import DATA_TYPES, RUNNING_TYPES, is_half_made
+from lifecycle.plans.critical_path import critical_path
 
 if TYPE_CHECKING:
     from lifecycle.core.plan import Fingerprint, Mark
     from lifecycle.core.service_settings import Settings
     from lifecycle.core.stack import ChangeSet, ResourceChange, Stack
 
-# Typical minutes, least and most, in which AWS makes or changes a resource of the type; everything
-# else takes less than one. Chains run beside each other, the links of a chain one after another.
-_CHAINS: Final[Sequence[Mapping[str, tuple[int, int]]]] = (
-    {"AWS::RDS::DBCluster": (2, 5), "AWS::RDS::DBInstance": (6, 12)},
-    {"AWS::EFS::FileSystem": (1, 1), "AWS::EFS::MountTarget": (1, 3)},
-    {"AWS::ElasticLoadBalancingV2::LoadBalancer": (2, 5)},
-    {"AWS::ServiceDiscovery::PrivateDnsNamespace": (1, 2)},
-)
+# Typical minutes from the first task until every partition has its leader and its replicas.
 _START: Final = (3, 10)
 # Typical minutes until one broker, or the connectors, are replaced and all is whole.
 _ROLL: Final[Mapping[str, tuple[int, int]]] = {
@@ -50,7 +44,8 @@ class Situation:
     the services, before and after; ``counts`` are the live desired counts, ``services`` the lines
     of ``service_plan`` and ``rendered`` the definitions that they come from, ``tags`` what changes
     of the stack's tags, ``named`` the data that the plan may replace, ``machine`` the parameters
-    that only machines set, ``prices`` a price list, or None for the one that is shipped.
+    that only machines set, ``template`` the stack's as data, ``prices`` a price list, or None for
+    the one that is shipped.
     """
 
     cluster: str
@@ -67,6 +62,7 @@ class Situation:
     named: Sequence[str]
     machine: frozenset[str]
     refusal: str
+    template: Mapping[str, Any]
     prices: Mapping[str, Any] | None = None
 
 
@@ -86,6 +82,7 @@ def tell(
     nothing = change_set.status == "EMPTY" and not _touched(situation)
     status = "REFUSED" if situation.refusal else "UNCHANGED" if nothing else "READY"
     changes = [_change(change) for change in change_set.changes]
+    path = _path(situation)
     parameters = _parameter_changes(situation)
     return {
         "planVersion": 1,
@@ -110,7 +107,8 @@ def tell(
         "services": list(situation.services),
         "rendered": dict(situation.rendered),
         "rolls": _rolls(situation),
-        "minutes": list(_minutes(situation)),
+        "minutes": list(_minutes(situation, path)),
+        "path": path,
         "cost": _costs(situation),
         "stop": _stop(kind),
         "undo": _undo(situation, kind, parameters),
@@ -213,24 +211,28 @@ def _works(situation: Situation) -> list[ResourceChange]:
     return [c for c in situation.change_set.changes if set(c.properties) != {"Tags"}]
 
 
-def _minutes(situation: Situation) -> tuple[int, int]:
-    """Typical least and most minutes of applying it."""
-    changes = situation.change_set.changes
-    touched = {change.resource_type for change in _works(situation)}
-    chains = [
-        tuple(sum(spans[n] for kind, spans in chain.items() if kind in touched) for n in (0, 1))
-        for chain in _CHAINS
+def _path(situation: Situation) -> list[dict[str, Any]]:
+    """What decides how long applying it takes, one after the other, with typical minutes."""
+    worked_on = {change.logical_id for change in _works(situation)}
+    links = [
+        {"what": link.logical_id, "minutes": [link.least, link.most]}
+        for link in critical_path(situation.template, worked_on)
     ]
-    least, most = max(c[0] for c in chains), max(c[1] for c in chains)
-    parts = [(least, most)]
     if any(line["action"] in {"create", "start"} for line in situation.services):
-        parts.append(_START)
+        links.append({"what": "brokers and connectors start", "minutes": list(_START)})
     for service, tasks in _rolls(situation).items():
         one = tasks if service == BROKERS else 1
-        parts.append((one * _ROLL[service][0], one * _ROLL[service][1]))
-    if not changes and not _touched(situation):
+        least, most = _ROLL[service]
+        links.append({"what": f"{service}: {tasks} tasks", "minutes": [one * least, one * most]})
+    return links
+
+
+def _minutes(situation: Situation, path: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    """Typical least and most minutes of applying it."""
+    if not situation.change_set.changes and not _touched(situation):
         return (0, 1)
-    return max(1, sum(p[0] for p in parts)), max(2, sum(p[1] for p in parts))
+    least, most = (sum(link["minutes"][n] for link in path) for n in (0, 1))
+    return max(1, least), max(2, most)
 
 
 def _costs(situation: Situation) -> dict[str, Any]:

@@ -44,13 +44,20 @@ def plan_text(plan: Mapping[str, Any]) -> str:
     lines += _changes(plan)
     lines += _checks(plan)
     least, most = plan["minutes"]
-    lines += [f"Expected to take {least} to {most} minutes.", ""]
+    lines += [*_wrapped(f"Expected to take {least} to {most} minutes{_path(plan)}."), ""]
     lines += [*_cost(plan["cost"]), ""]
     lines += [*_wrapped(plan["restore"]), ""]
     lines += [*_wrapped("To stop: " + plan["stop"]), *_wrapped("To undo: " + plan["undo"])]
     if plan["status"] == "READY":
         lines += ["", "To apply, start the provision machine with:", _json(plan["apply"])]
     return "\n".join(lines) + "\n"
+
+
+def _path(plan: Mapping[str, Any]) -> str:
+    links = [
+        f"{link['what']} {link['minutes'][0]} to {link['minutes'][1]}" for link in plan["path"]
+    ]
+    return f", one after the other: {', '.join(links)}" if links else ""
 
 
 def _json(value: Mapping[str, Any]) -> str:

@@ -254,6 +254,7 @@ class Planner:
             replace=replace,
             requested_tags=requested_tags,
             settings=(before, settings),
+            template=template,
         )
         record = self.operations.find(operation.operation_id, operation.machine)
         plan = tell(
@@ -310,6 +311,7 @@ class Planner:
         replace: tuple[str, ...],
         requested_tags: Mapping[str, str | None],
         settings: tuple[Settings, Settings],
+        template: bytes,
     ) -> Situation:
         defaults = {name: str(d.get("default", "")) for name, d in self.declarations.items()}
         before = present_parameters(present)
@@ -334,6 +336,7 @@ class Planner:
             named=replace,
             machine=frozenset(n for n, d in self.declarations.items() if d.get("machine")),
             refusal=_refusal(present, change_set, replace, services),
+            template=json.loads(template),
             prices=todays_prices(self.prices, self.clock, self.region, known, after),
         )
 
