@@ -15,7 +15,7 @@ import boto3
 
 from benchmarks.artifacts import write
 
-FIXED, PER_POLL = 60, 3
+FIXED, PER_POLL = 20, 3
 ADDED_SECONDS = 10
 
 
