@@ -1,0 +1,132 @@
+"""ECS services through the API: what is sent, and what ECS's answers mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+from lifecycle.adapters import ecs
+from lifecycle.adapters.ecs import EcsServices
+from lifecycle.core.services import MISSING
+from lifecycle.errors import ServiceDraining
+
+from tests.support.world import OUTPUTS, designs
+
+BROKERS = designs(OUTPUTS)["orchestration-cluster"]
+ARN = "arn:aws:ecs:eu-central-1:123456789012:service/control-demo/orchestration-cluster"
+DESCRIBED: dict[str, Any] = {
+    "serviceArn": ARN,
+    "serviceName": "orchestration-cluster",
+    "clusterArn": "arn:aws:ecs:eu-central-1:123456789012:cluster/control-demo",
+    "status": "ACTIVE",
+    "desiredCount": 3,
+    "runningCount": 3,
+    "pendingCount": 0,
+    "taskDefinition": "arn:orchestration-cluster:1",
+    "deploymentConfiguration": {"minimumHealthyPercent": 66, "maximumPercent": 100},
+    "tags": [
+        {"key": "aws:ecs:serviceName", "value": "orchestration-cluster"},
+        {"key": "team", "value": "platform"},
+        {"key": "old", "value": "x"},
+    ],
+    "deployments": [
+        {
+            "id": "ecs-svc/1",
+            "status": "PRIMARY",
+            "createdAt": datetime(2026, 1, 1, tzinfo=UTC),
+            "serviceConnectConfiguration": {"enabled": True, "namespace": "arn:namespace/ns-1"},
+            "serviceConnectResources": [{"discoveryName": "orchestration-cluster-rest"}],
+        }
+    ],
+}
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+    client = boto3.client(
+        "ecs", region_name="eu-central-1", aws_access_key_id="x", aws_secret_access_key="x"
+    )
+    monkeypatch.setattr(ecs, "client", lambda _name: client)
+    with Stubber(client) as stub:
+        yield stub
+        stub.assert_no_pending_responses()
+
+
+def test_a_service_is_created_as_it_is_rendered(api: Stubber) -> None:
+    api.add_response("create_service", {"service": {}}, dict(BROKERS))
+    EcsServices().create(BROKERS)
+
+
+def test_one_that_is_there_already_is_no_error(api: Stubber) -> None:
+    api.add_client_error(
+        "create_service",
+        "InvalidParameterException",
+        "Creation of service was not idempotent.",
+    )
+    EcsServices().create(BROKERS)
+
+
+def test_a_name_that_still_drains_is_waited_for(api: Stubber) -> None:
+    api.add_client_error(
+        "create_service",
+        "InvalidParameterException",
+        "Unable to Start a service that is still Draining.",
+    )
+    with pytest.raises(ServiceDraining, match="orchestration-cluster"):
+        EcsServices().create(BROKERS)
+
+
+def test_any_other_refusal_is_told(api: Stubber) -> None:
+    api.add_client_error("create_service", "InvalidParameterException", "No such target group.")
+    with pytest.raises(Exception, match="No such target group"):
+        EcsServices().create(BROKERS)
+
+
+def test_what_is_deleted_or_in_no_cluster_is_missing(api: Stubber) -> None:
+    api.add_response("describe_services", {"services": [{**DESCRIBED, "status": "INACTIVE"}]})
+    api.add_client_error("describe_services", "ClusterNotFoundException", "Cluster not found.")
+    for _ in range(2):
+        found = EcsServices().describe("control-demo", ["orchestration-cluster", "connectors"])
+        assert [one.status for one in found] == [MISSING, MISSING]
+
+
+def test_a_described_service_has_the_shape_in_which_it_is_created(api: Stubber) -> None:
+    api.add_response("describe_services", {"services": [DESCRIBED]})
+    (service,) = EcsServices().describe("control-demo", ["orchestration-cluster"])
+    assert service.definition["cluster"] == "control-demo"
+    assert service.definition["serviceConnectConfiguration"]["enabled"] is True
+    assert {tag["key"] for tag in service.definition["tags"]} == {"team", "old"}
+    primary = service.primary
+    assert primary is not None
+    assert primary.endpoints == ("orchestration-cluster-rest",)
+    assert primary.created_at == 1767225600
+
+
+def test_only_what_is_given_is_sent(api: Stubber) -> None:
+    expected = {
+        "cluster": "control-demo",
+        "service": "connectors",
+        "healthCheckGracePeriodSeconds": 300,
+    }
+    api.add_response("update_service", {"service": {}}, expected)
+    api.add_response("update_service", {"service": {}}, {**expected, "forceNewDeployment": True})
+    given = {"healthCheckGracePeriodSeconds": 300}
+    EcsServices().update("control-demo", "connectors", given)
+    EcsServices().update("control-demo", "connectors", given, redeploy=True)
+
+
+def test_tags_come_to_be_exactly_these_beside_those_of_aws(api: Stubber) -> None:
+    api.add_response("describe_services", {"services": [DESCRIBED]})
+    api.add_response("untag_resource", {}, {"resourceArn": ARN, "tagKeys": ["old"]})
+    added = [{"key": "cost", "value": "7"}]
+    api.add_response("tag_resource", {}, {"resourceArn": ARN, "tags": added})
+    EcsServices().tag("control-demo", "orchestration-cluster", {"team": "platform", "cost": "7"})
+
+
+def test_a_service_that_is_gone_needs_no_deletion(api: Stubber) -> None:
+    api.add_client_error("delete_service", "ServiceNotFoundException", "Service not found.")
+    EcsServices().delete("control-demo", "connectors")
