@@ -395,6 +395,37 @@ def test_the_first_seed_creates_and_the_second_changes_nothing(world: World) -> 
     assert is_complete(world)
 
 
+def test_a_schema_is_made_when_all_is_there_and_its_lock_is_free(postgres: PostgresWorld) -> None:
+    """As the first broker of a new cluster makes it, table by table under Liquibase's lock."""
+    run(postgres)
+    user = postgres.target.user
+
+    def made() -> bool:
+        target = postgres.target
+        login = postgres.tokens.sign(target.endpoint, target.port, target.user)
+        return postgres.database.schema_made(login)
+
+    try:
+        assert not made()
+        postgres.execute(
+            "CREATE TABLE public.databasechangeloglock (id int PRIMARY KEY, locked boolean)",
+            f"ALTER TABLE public.databasechangeloglock OWNER TO {user}",
+            "INSERT INTO public.databasechangeloglock VALUES (1, true)",
+        )
+        assert not made(), "held, and half-made"
+        postgres.execute(
+            "CREATE TABLE public.exporter_position (partition_id int)",
+            f"ALTER TABLE public.exporter_position OWNER TO {user}",
+        )
+        assert not made(), "still held"
+        postgres.execute("UPDATE public.databasechangeloglock SET locked = false")
+        assert made()
+    finally:
+        postgres.execute(
+            "DROP TABLE IF EXISTS public.databasechangeloglock, public.exporter_position"
+        )
+
+
 def test_seeds_at_the_same_time_do_not_collide(world: World) -> None:
     with ThreadPoolExecutor(8) as pool:
         reports = list(pool.map(lambda _: run(world), range(8)))
