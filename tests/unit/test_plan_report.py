@@ -299,6 +299,19 @@ def test_a_plan_tells_which_tags_change_and_how_to_take_that_back() -> None:
     assert "team: none -> 'platform'" in text
 
 
+def test_a_plan_warns_before_brokers_are_replaced_and_before_there_is_no_way_back() -> None:
+    services = (line("orchestration-cluster", "replace tasks", 4, restarts=4),)
+    patch = {**UPDATE.after, "OrchestrationImage": "camunda/camunda:8.9.23"}
+    (warning,) = plan(replace(UPDATE, services=services, after=patch))["warnings"]
+    assert "Do not deploy processes" in warning
+    minor = {**UPDATE.after, "OrchestrationImage": "camunda/camunda:8.10.1"}
+    told = plan(replace(UPDATE, services=services, after=minor))
+    assert "no way back from 8.10.1 to 8.9." in told["warnings"][1]
+    assert "WARNING: There is no way back" in plan_text(told)
+    assert plan(UPDATE)["warnings"] == []
+    assert plan(CREATION)["warnings"] == []
+
+
 def test_tags_alone_restart_no_broker() -> None:
     change = ResourceChange(
         "Modify",

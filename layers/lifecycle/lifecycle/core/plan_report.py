@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.service_definition import BROKERS, CONNECTORS
 from lifecycle.core.backups import expectation
+from lifecycle.core.images import shown, versions
 from lifecycle.core.prices import NOT_INCLUDED, Cost, Size, monthly_cost
 from lifecycle.core.service_settings import back as settings_back
 from lifecycle.core.service_settings import changes as changes_of_settings
@@ -109,6 +110,7 @@ def tell(
         "rolls": _rolls(situation),
         "minutes": list(_minutes(situation, path)),
         "path": path,
+        "warnings": _warnings(situation),
         "cost": _costs(situation),
         "stop": _stop(kind),
         "undo": _undo(situation, kind, parameters),
@@ -209,6 +211,28 @@ def _works(situation: Situation) -> list[ResourceChange]:
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-ecs-taskdefinition.html
     """
     return [c for c in situation.change_set.changes if set(c.properties) != {"Tags"}]
+
+
+def _warnings(situation: Situation) -> list[str]:
+    """What whoever applies the plan has to know beforehand.
+
+    Sources: https://docs.camunda.io/docs/self-managed/zeebe-deployment/operations/update-zeebe,
+    https://docs.camunda.io/docs/8.9/self-managed/components/orchestration-cluster/core-settings/concepts/version-compatibility/
+    """
+    found = []
+    if _rolls(situation).get(BROKERS):
+        found.append(
+            "Do not deploy processes while brokers are replaced: the brokers of a cluster run "
+            "different revisions meanwhile."
+        )
+    before, after = (versions(one).brokers for one in (situation.before, situation.after))
+    if situation.before and before and after and before[:2] != after[:2]:
+        found.append(
+            f"There is no way back from {shown(after)} to {shown(before)} once its first broker "
+            "runs: data is migrated forwards only. Have a completed backup of the brokers and a "
+            "snapshot of the database first, and connectors of the same minor version."
+        )
+    return found
 
 
 def _path(situation: Situation) -> list[dict[str, Any]]:

@@ -39,6 +39,8 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         lines += [*_wrapped("REFUSED: " + plan["refusal"]), ""]
     if plan["status"] == "UNCHANGED":
         lines += ["Nothing would change.", ""]
+    lines += [line for text in plan["warnings"] for line in _wrapped("WARNING: " + text)]
+    lines += [""] if plan["warnings"] else []
     lines += [*_data(plan), *_services(plan), *_rolls(plan), *_parameters(plan), *_settings(plan)]
     lines += _tags(plan)
     lines += _changes(plan)
