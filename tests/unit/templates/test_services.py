@@ -76,6 +76,7 @@ def test_what_only_services_need_changes_a_resource_too() -> None:
     usual = resolve("cluster").resources["EcsCluster"]
     for name, value in (
         ("Connectors", "3"), ("EnableExecuteCommand", "true"), ("BrokerGraceSeconds", "1800"),
+        ("ManagementListener", "true"),
     ):  # fmt: skip
         assert resolve("cluster", **{name: value}).resources["EcsCluster"] != usual, name
 
