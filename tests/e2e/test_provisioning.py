@@ -275,6 +275,9 @@ def test_what_changes_in_place_replaces_no_broker_and_what_does_replaces_them_in
         assert ended["status"] == "SUCCEEDED", ended
         return dict(json.loads(ended["output"]))
 
+    provision(
+        Connectors=1, BrokerGraceSeconds=900, ManagementListener=False, EnableExecuteCommand=False
+    )
     before = brokers()
     provision(Connectors=2, BrokerGraceSeconds=1200)
     assert brokers() == before
