@@ -289,6 +289,25 @@ class TestStart:
         assert (started["raised"], started["roll"]) == ([], False)
         assert world.desired["orchestration-cluster"] == 5
 
+    @pytest.mark.parametrize("image", ["camunda/camunda:8.9.16", "camunda/camunda:8.10.0"])
+    def test_node_ids_that_a_cancelled_change_left_start_no_broker(
+        self, world: World, image: str
+    ) -> None:
+        world.services.add("orchestration-cluster", desired=3)
+        world.services.add("connectors", desired=1)
+        world.leases.by_bucket["node-ids"] = 5
+        before = world.services.services["orchestration-cluster"]
+        started = world.starter.start(operation(), {**OUTPUTS, "OrchestrationImage": image})
+        assert (started["raised"], started["roll"], started["schema"]) == ([], False, False)
+        assert world.services.services["orchestration-cluster"] == before
+
+    def test_a_service_that_is_started_from_zero_gets_its_tags(self, world: World) -> None:
+        world.services.add("orchestration-cluster", desired=0)
+        world.services.tag("control-demo", "orchestration-cluster", {"by": "hand"})
+        world.starter.start(operation(), OUTPUTS)
+        service = world.services.services["orchestration-cluster"]
+        assert service.definition["tags"] == designs(OUTPUTS)["orchestration-cluster"]["tags"]
+
     def test_there_is_a_task_for_each_member(self, world: World) -> None:
         world.services.add("orchestration-cluster", desired=0)
         world.leases.by_bucket["node-ids"] = 5

@@ -75,30 +75,43 @@ class ServiceStarter:
         """Create or raise the brokers' service, and change in place what can be.
 
         ``planned`` are the definitions of a reviewed plan, if there is one; ``schema_made`` tells
-        that the first broker of a new cluster has made the database's schema. Brokers are started
-        for every member that the cluster has, one for each node id that may be taken; a new
-        cluster gets its bootstrap size. Returns ``raised`` (names of the services that this call
-        created or raised from zero), ``since`` (ISO 8601), from when stopped tasks count,
-        ``roll``: whether brokers are to be replaced, one at a time, and ``schema``: whether the
-        schema is waited for before the other brokers start. Raises ``PlanStale``,
-        ``StartFailed`` and ``ServiceDraining``; nothing was changed in ECS then.
+        that the first broker of a new cluster has made the database's schema. A stopped cluster
+        gets a broker for each node id that may be taken, a new one its bootstrap size. Returns
+        ``raised`` (names of the services that this call created or raised from zero), ``since``
+        (ISO 8601), from when stopped tasks count, ``roll``: whether brokers are to be replaced, one
+        at a time, and ``schema``: whether the schema is waited for before the other brokers start.
+        Raises ``PlanStale``, ``StartFailed`` and ``ServiceDraining``; nothing was changed in ECS
+        then.
         """
         since = self.journal.clock.now().isoformat(timespec="seconds")
         brokers, connectors = self.reader.read(cluster)
         _refuse_unlike_plan(planned or {}, brokers, connectors)
         brokers.refuse_new_service()
         connectors.refuse_new_service()
-        members = self.leases.acquirable(cluster["NodeIdBucketName"])
-        wanted = members or int(cluster["Brokers"])
         present = brokers.service.desired
-        schema = present <= 1 < wanted and not schema_made and _makes_schema_alone(cluster)
-        count = max(present, 1 if schema else wanted)
+        wanted, schema = self._wanted(cluster, present, schema_made=schema_made)
+        count = 1 if schema else wanted
         self.journal.step(operation, STEP, f"{BROKERS}: {present} → {count}")
         raised = self._brokers(cluster, brokers, count)
         roll = not must_start(brokers.service) and must_roll(brokers.service, brokers.differences)
         if not roll and connectors.service.exists:
             converge_connectors(self.services, cluster, connectors)
         return {"raised": raised, "since": since, "roll": roll, "schema": schema}
+
+    def _wanted(
+        self, cluster: Mapping[str, str], present: int, *, schema_made: bool
+    ) -> tuple[int, bool]:
+        """How many brokers there are to be, and whether the first has to make the schema alone.
+
+        A count that is there stays: it is the scale machine's, and a change that was cancelled can
+        leave node ids that no member has. Only a broker that runs alone for the schema is no count.
+        """
+        alone = _makes_schema_alone(cluster)
+        if present > (1 if alone else 0):
+            return present, False
+        members = self.leases.acquirable(cluster["NodeIdBucketName"])
+        wanted = max(present, members or int(cluster["Brokers"]))
+        return wanted, alone and wanted > 1 and not schema_made
 
     def _brokers(self, cluster: Mapping[str, str], state: ServiceState, count: int) -> list[str]:
         service = state.service
@@ -114,6 +127,7 @@ class ServiceStarter:
                 {**state.everything, **state.counted(count)},
                 redeploy=True,
             )
+            self._retag(cluster, state)
             return [service.name] if service.desired == 0 else []
         # What replaces brokers goes with the first step of replacing them, in one call.
         changed = {} if must_roll(service, state.differences) else state.in_place
@@ -121,9 +135,12 @@ class ServiceStarter:
             changed |= state.counted(count)
         if changed:
             self.services.update(cluster["EcsClusterName"], service.name, changed)
-        if state.retagged:
-            self.services.tag(cluster["EcsClusterName"], service.name, state.tags)
+        self._retag(cluster, state)
         return []
+
+    def _retag(self, cluster: Mapping[str, str], state: ServiceState) -> None:
+        if state.retagged:
+            self.services.tag(cluster["EcsClusterName"], state.service.name, state.tags)
 
     def take_back(
         self, operation: Operation, cluster: Mapping[str, str], *, raised: Sequence[str]
