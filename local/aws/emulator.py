@@ -87,8 +87,10 @@ changesets = Names(
     "ministack.services.cloudformation.changesets",
     "create_change_set",
     "deploy_stack_async",
+    "evaluate_conditions",
     "execute_change_set",
     "find_change_set",
+    "resolve_props_for_diff",
 )
 helpers = Names("ministack.services.cloudformation.helpers", "error", "p", "resolve_document")
 provisioners = Names(

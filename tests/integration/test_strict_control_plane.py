@@ -540,6 +540,47 @@ def stack(here: Instance) -> TaskStack:
     return found
 
 
+def test_a_resource_whose_condition_turns_is_added_and_removed(here: Instance) -> None:
+    api, name = here.client("cloudformation"), f"stack-{uuid.uuid4().hex[:8]}"
+    template = {
+        "Parameters": {"Wanted": {"Type": "String"}},
+        "Conditions": {"IsWanted": {"Fn::Equals": [{"Ref": "Wanted"}, "true"]}},
+        "Resources": {
+            "Always": {"Type": "AWS::SQS::Queue"},
+            "OnRequest": {"Type": "AWS::SQS::Queue", "Condition": "IsWanted"},
+        },
+    }
+
+    def change(wanted: str, kind: str) -> list[tuple[str, str]]:
+        change_set = api.create_change_set(
+            StackName=name,
+            ChangeSetName=f"to-{uuid.uuid4().hex[:8]}",
+            ChangeSetType=kind,
+            TemplateBody=json.dumps(template),
+            Parameters=[{"ParameterKey": "Wanted", "ParameterValue": wanted}],
+        )["Id"]
+        api.get_waiter("change_set_create_complete").wait(
+            ChangeSetName=change_set, WaiterConfig={"Delay": 1}
+        )
+        found = api.describe_change_set(ChangeSetName=change_set)["Changes"]
+        api.execute_change_set(ChangeSetName=change_set)
+        kinds = f"stack_{kind.lower()}_complete"
+        api.get_waiter(kinds).wait(StackName=name, WaiterConfig={"Delay": 1})
+        changes = [one["ResourceChange"] for one in found]
+        return [(one["Action"], one["LogicalResourceId"]) for one in changes]
+
+    def queues() -> set[str]:
+        found = api.describe_stack_resources(StackName=name)["StackResources"]
+        return {one["LogicalResourceId"] for one in found}
+
+    assert change("false", "CREATE") == [("Add", "Always")]
+    assert queues() == {"Always"}
+    assert change("true", "UPDATE") == [("Add", "OnRequest")]
+    assert queues() == {"Always", "OnRequest"}
+    assert change("false", "UPDATE") == [("Remove", "OnRequest")]
+    assert queues() == {"Always"}
+
+
 def test_an_update_that_keeps_what_worked_replaces_nothing_and_is_stuck(stack: TaskStack) -> None:
     before = stack.task()
     stack.change("two", "DO_NOTHING")

@@ -32,8 +32,9 @@ class Shortages:
 
 RULE: Final = Rule(
     name=NAME,
-    does="While Fargate has no capacity, ECS makes no task and tells a service event, `was unable"
-    " to place a task. Reason: Capacity is unavailable at this time.`; it tries again by itself.",
+    does="While Fargate has no capacity, ECS starts no task and publishes a service event, `was"
+    " unable to place a task. Reason: Capacity is unavailable at this time.`; it tries again by"
+    " itself.",
     source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html",
     caught="scaling out ended with `TasksNotPlaced` after two such events, within seconds, although"
     " it may wait ten minutes and ECS goes on trying.",
