@@ -127,7 +127,48 @@ class Execution:
         self.ended = "FAILED"
 
 
-class Scaling(RuleBasedStateMachine):
+class Interrupted(RuleBasedStateMachine):
+    """An operation that goes on for some steps, and dies at any of them."""
+
+    world: ScalingWorld
+    running: Execution | None
+
+    @precondition(lambda self: self.running is not None)
+    @rule(steps=st.integers(1, 12))
+    def go_on(self, steps: int) -> None:
+        self._go_on(steps)
+
+    @precondition(lambda self: self.running is not None)
+    @rule()
+    def crash(self) -> None:
+        """Forget everything that the machine carried; its lock is freed by the cleaner."""
+        assert self.running is not None
+        self.world.journal.release(self.running.operation)
+        self.running = None
+
+    @precondition(lambda self: self.running is not None)
+    @rule()
+    def crash_with_the_step_done_but_not_remembered(self) -> None:
+        assert self.running is not None
+        before = dict(self.running.__dict__)
+        self.running.step(self.world)
+        self.running.__dict__.update(before)
+        self._end_if_ended()
+
+    def _go_on(self, steps: int) -> None:
+        for _ in range(steps):
+            if self.running is None:
+                return
+            self.running.step(self.world)
+            self._end_if_ended()
+
+    def _end_if_ended(self) -> None:
+        if self.running is not None and self.running.ended:
+            self.world.journal.release(self.running.operation)
+            self.running = None
+
+
+class Scaling(Interrupted):
     """A cluster that people scale while things go wrong."""
 
     executions = Bundle("executions")
@@ -139,7 +180,7 @@ class Scaling(RuleBasedStateMachine):
         self.world = ScalingWorld(brokers, dialect=dialect, partitions=4, factor=FACTOR)
         self.world.tasks.restless = restless
         self.numbers = itertools.count(1)
-        self.running: Execution | None = None
+        self.running = None
         self.killed: set[int] = set()
         self.cancelled = 0
         self._watch_ecs()
@@ -185,28 +226,6 @@ class Scaling(RuleBasedStateMachine):
         self.running = Execution(count, next(self.numbers))
         self.running.stutters = twice
         self._go_on(steps)
-
-    @precondition(lambda self: self.running is not None)
-    @rule(steps=st.integers(1, 12))
-    def go_on(self, steps: int) -> None:
-        self._go_on(steps)
-
-    @precondition(lambda self: self.running is not None)
-    @rule()
-    def crash(self) -> None:
-        """Forget everything that the machine carried; its lock is freed by the cleaner."""
-        assert self.running is not None
-        self.world.journal.release(self.running.operation)
-        self.running = None
-
-    @precondition(lambda self: self.running is not None)
-    @rule()
-    def crash_with_the_step_done_but_not_remembered(self) -> None:
-        assert self.running is not None
-        before = dict(self.running.__dict__)
-        self.running.step(self.world)
-        self.running.__dict__.update(before)
-        self._end_if_ended()
 
     @precondition(lambda self: self.running is not None)
     @rule(count=st.integers(1, MOST))
@@ -360,25 +379,13 @@ class Scaling(RuleBasedStateMachine):
             self._accident(node)
         self.killed.clear()
 
-    def _go_on(self, steps: int) -> None:
-        for _ in range(steps):
-            if self.running is None:
-                return
-            self.running.step(self.world)
-            self._end_if_ended()
-
     def _accident(self, node: int) -> None:
         self.accident = True
         self.world.tasks.stop_broker(node)
         self.accident = False
 
-    def _end_if_ended(self) -> None:
-        if self.running is not None and self.running.ended:
-            self.world.journal.release(self.running.operation)
-            self.running = None
 
-
-class Growing(RuleBasedStateMachine):
+class Growing(Interrupted):
     """A cluster to which people add partitions while things go wrong."""
 
     @initialize(dialect=st.sampled_from(["8.9", "8.10"]))
@@ -386,7 +393,7 @@ class Growing(RuleBasedStateMachine):
         self.world = ScalingWorld(3, dialect=dialect, partitions=3, factor=FACTOR)
         self.world.cluster.step_seconds = 1.0
         self.numbers = itertools.count(1)
-        self.running: Execution | None = None
+        self.running = None
         self.held = self.active = 3
         management, cluster = self.world.management, self.world.cluster
         real = management.scale_partitions
@@ -402,27 +409,6 @@ class Growing(RuleBasedStateMachine):
     def request(self, partitions: int, steps: int) -> None:
         self.running = Execution(0, next(self.numbers), partitions)
         self._go_on(steps)
-
-    @precondition(lambda self: self.running is not None)
-    @rule(steps=st.integers(1, 12))
-    def go_on(self, steps: int) -> None:
-        self._go_on(steps)
-
-    @precondition(lambda self: self.running is not None)
-    @rule()
-    def crash(self) -> None:
-        assert self.running is not None
-        self.world.journal.release(self.running.operation)
-        self.running = None
-
-    @precondition(lambda self: self.running is not None)
-    @rule()
-    def crash_with_the_step_done_but_not_remembered(self) -> None:
-        assert self.running is not None
-        before = dict(self.running.__dict__)
-        self.running.step(self.world)
-        self.running.__dict__.update(before)
-        self._end_if_ended()
 
     @rule(seconds=st.sampled_from([1, 5, 30]))
     def time_passes(self, seconds: int) -> None:
@@ -484,18 +470,6 @@ class Growing(RuleBasedStateMachine):
         assert execution.ended == "SUCCEEDED", [str(error) for error in errors]
         assert world.cluster.partitions == 8
         assert any(partitions == 8 for _, partitions in world.brokers.taken.values())
-
-    def _go_on(self, steps: int) -> None:
-        for _ in range(steps):
-            if self.running is None:
-                return
-            self.running.step(self.world)
-            self._end_if_ended()
-
-    def _end_if_ended(self) -> None:
-        if self.running is not None and self.running.ended:
-            self.world.journal.release(self.running.operation)
-            self.running = None
 
 
 SETTINGS = settings(

@@ -46,7 +46,8 @@ class EcsServices:
     def create(self, definition: Mapping[str, Any]) -> None:
         """Create a service. Raises ``ServiceDraining`` while one of that name is being deleted.
 
-        One that is there already is left as it is: whoever creates it reads it afterwards.
+        One that is there already stays as it is; the next look reads it. ECS has no error codes of
+        their own for either, only messages: https://github.com/spinnaker/spinnaker/issues/5476
         """
         api = self._api
         try:
@@ -159,7 +160,11 @@ class EcsServices:
 
 
 def read_deployments(found: Any) -> tuple[Deployment, ...]:
-    """Read the deployments of a service as DescribeServices tells them."""
+    """Read the deployments of a service as DescribeServices returns them.
+
+    Service Connect names are members of deployments, not of the service:
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Deployment.html
+    """
     return tuple(
         Deployment(
             deployment_id=d["id"],

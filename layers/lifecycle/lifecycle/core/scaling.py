@@ -472,9 +472,6 @@ class Decider:
         return problems
 
     def _report(self, configuration: ClusterConfiguration) -> tuple[Check, ...]:
-        idle = [
-            member.id for member in configuration.members if member.id not in holders(configuration)
-        ]
         checks = [
             Check(
                 "brokers and partitions",
@@ -496,6 +493,16 @@ class Decider:
                     "Look at the placement; a new request for another count corrects it.",
                 )
             )
+        return (*checks, *self._beside(configuration))
+
+    # Common parts
+
+    def _beside(self, configuration: ClusterConfiguration) -> list[Check]:
+        """What a report tells beside the result: brokers that hold nothing, and what happened."""
+        idle = [
+            member.id for member in configuration.members if member.id not in holders(configuration)
+        ]
+        checks = []
         if idle:
             lost = "" if idle_is_ready(self.observed.brokers.topology) else _REPLACED_FOR_EVER
             checks.append(
@@ -506,13 +513,10 @@ class Decider:
                     "Request fewer brokers, or add partitions.",
                 )
             )
-        checks += [
+        return checks + [
             Check("what happened on the way", Result.WARN, note, "Nothing is to be done.")
             for note in self.memory.notes
         ]
-        return tuple(checks)
-
-    # Common parts
 
     def _require_completed(self, configuration: ClusterConfiguration) -> None:
         """Raise when the change that was followed did not end well, though brokers are there."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from lifecycle.core.brokers import direction, held_partitions, holders, leads_to, span
+from lifecycle.core.brokers import direction, held_partitions, leads_to, span
 from lifecycle.core.partition_table import (
     Case,
     Partitions,
@@ -34,7 +34,6 @@ from lifecycle.core.scaling import (
 )
 from lifecycle.core.scaling_checks import (
     failed,
-    idle_is_ready,
     partition_preconditions,
     refusal_text,
 )
@@ -219,23 +218,7 @@ class PartitionDecider(Decider):
                     "next plan or provisioning",
                 )
             )
-        idle = [one.id for one in configuration.members if one.id not in holders(configuration)]
-        if idle:
-            lost = "" if idle_is_ready(self.observed.brokers.topology) else ", and is never ready"
-            ids = ", ".join(map(str, idle))
-            checks.append(
-                Check(
-                    "brokers without partitions",
-                    Result.WARN,
-                    f"broker {ids} holds none{lost}",
-                    "Request fewer brokers, or more partitions.",
-                )
-            )
-        checks += [
-            Check("what happened on the way", Result.WARN, note, "Nothing is to be done.")
-            for note in self.memory.notes
-        ]
-        return tuple(checks)
+        return (*checks, *self._beside(configuration))
 
 
 def refused_by_partitions(case: Case, configuration: ClusterConfiguration, row: Row) -> Check:
