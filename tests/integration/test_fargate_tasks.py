@@ -356,9 +356,10 @@ def test_scale_in_stops_what_is_least_convenient_and_spares_the_protected(
     world.ecs.update_service(cluster="c", service=name, desiredCount=1)
     time.sleep(1)
     assert set(world.node_ids(name)) == {0, 1}, "protected tasks were stopped"
-    world.ecs.update_task_protection(
-        cluster="c", tasks=[one["taskArn"] for one in ids.values()][:2], protectionEnabled=False
+    answer = world.ecs.update_task_protection(
+        cluster="c", tasks=[ids[node]["taskArn"] for node in (0, 1)], protectionEnabled=False
     )
+    assert answer["failures"] == []
     world.running(name, 1)
     assert set(world.node_ids(name)) == {1}, "the lowest node id is the least convenient"
 
