@@ -30,6 +30,7 @@ TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 COUNT: Schema = {"type": ["integer", "null"], "minimum": 0}
 CLUSTER: Schema = {"type": "string", "pattern": f"^{CLUSTER_NAME.pattern}$"}
 BROKERS: Schema = {"type": "integer", "minimum": 1, "maximum": MOST_BROKERS}
+BROKER: Schema = {"type": "integer", "minimum": 0, "maximum": MOST_BROKERS - 1}
 PARTITIONS: Schema = {"type": "integer", "minimum": 1, "maximum": MOST_PARTITIONS}
 
 
@@ -163,6 +164,12 @@ BODIES: Mapping[str, Schema] = {
     },
     "scaleBrokers": closed({"count": BROKERS}),
     "scalePartitions": closed({"partitions": PARTITIONS}),
+    "restartService": {
+        "oneOf": [
+            closed({"service": {"const": "brokers"}, "broker": BROKER}, "broker"),
+            closed({"service": {"const": "connectors"}}),
+        ]
+    },
     "planChange": {
         "oneOf": [
             closed({"scale": closed({"count": BROKERS})}),
@@ -174,7 +181,7 @@ BODIES: Mapping[str, Schema] = {
 HEAD: Mapping[str, Schema] = {
     "operationId": TEXT,
     "cluster": TEXT,
-    "kind": {**TEXT, "description": "The state machine: provision, scale, plan, teardown"},
+    "kind": {**TEXT, "description": "The state machine: provision, scale, restart, plan, teardown"},
     "status": {
         "enum": [
             "RUNNING",
@@ -392,8 +399,9 @@ def document() -> Schema:
         "info": {
             "title": "camunda-ecs-lifecycle",
             "version": "1",
-            "description": "Provision, scale, watch and remove Camunda 8 clusters on Amazon ECS. "
-            f"Errors of its own and their status: {json.dumps(dict(STATUS))}; any other is 500.",
+            "description": "Provision, scale, restart, watch and remove Camunda 8 clusters on "
+            f"Amazon ECS. Errors of its own and their status: "
+            f"{json.dumps(dict(STATUS))}; any other is 500.",
         },
         "servers": [
             {

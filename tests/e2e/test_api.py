@@ -27,9 +27,14 @@ PROBLEM = "application/problem+json"
 # The API's part of the four policies, as docs/api.md has it.
 READ = ["GET/*"]
 PLAN = [*READ, "POST/clusters/*/plans"]
-SCALE = [*PLAN, "PUT/clusters/*/brokers", "PUT/clusters/*/partitions"]
-ADMINISTER = [*SCALE, "PUT/clusters/*", "DELETE/clusters/*"]
-POLICIES = {"viewer": READ, "planner": PLAN, "operator": SCALE, "administrator": ADMINISTER}
+OPERATE = [
+    *PLAN,
+    "PUT/clusters/*/brokers",
+    "PUT/clusters/*/partitions",
+    "POST/clusters/*/restart",
+]
+ADMINISTER = [*OPERATE, "PUT/clusters/*", "DELETE/clusters/*"]
+POLICIES = {"viewer": READ, "planner": PLAN, "operator": OPERATE, "administrator": ADMINISTER}
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,34 @@ def test_out_and_in_while_a_client_works(demo: Site, tmp_path: Path) -> None:
     assert all(len(held) == 3 for held in read(demo.data).values())
 
 
+def test_brokers_and_connectors_are_restarted_while_a_client_works(
+    demo: Site, tmp_path: Path
+) -> None:
+    """All in turn, then one alone that stands still, then the connectors."""
+    demo.given(3)
+    with demo.traffic(tmp_path) as client:
+        assert client.goes_on()
+        before = demo.brokers()
+        done = demo.run("restart", {"clusterName": "demo", "service": "brokers"})
+        assert done["result"] == "SUCCEEDED", done
+        all_new = demo.brokers()
+        assert all_new.keys() == before.keys()
+        assert all(all_new[node] != pid for node, pid in before.items())
+        assert client.goes_on()
+
+        os.kill(all_new[1], signal.SIGSTOP)
+        done = demo.run("restart", {"clusterName": "demo", "service": "brokers", "broker": 1})
+        assert done["result"] == "SUCCEEDED", done
+        one_new = demo.brokers()
+        assert {node for node, pid in one_new.items() if pid != all_new[node]} == {1}
+        assert client.goes_on()
+
+        done = demo.run("restart", {"clusterName": "demo", "service": "connectors"})
+        assert done["result"] == "SUCCEEDED", done
+        assert demo.brokers() == one_new
+        demo.nothing_is_lost(client)
+
+
 def test_partitions_are_added_while_a_client_works(instance: Instance, tmp_path: Path) -> None:
     """Planned, added, backed up, and kept by the next provisioning, which moves the brokers."""
     name = "grow"

@@ -14,6 +14,7 @@ from lifecycle.core.scale_request import read_scale_request
 from lifecycle.core.tags import alike
 from lifecycle.core.teardown import read_teardown_request
 from lifecycle.errors import InvalidRequest
+from lifecycle.restart.request import read_restart_request
 
 from tools.generate_openapi import BODIES, parameters, tags
 
@@ -34,6 +35,26 @@ def accepts(read: Any, raw: Any) -> bool:
     except InvalidRequest:
         return False
     return True
+
+
+@example({"service": "brokers", "broker": 2})
+@example({"service": "brokers", "broker": True})
+@example({"service": "brokers", "broker": 2.0})
+@example({"service": "connectors", "broker": 2})
+@example({"service": "connectors"})
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "service": st.sampled_from(["brokers", "connectors"]) | VALUES,
+            "broker": VALUES,
+            "x": VALUES,
+        },
+    )
+)
+def test_restarting(body: dict[str, Any]) -> None:
+    documented = Draft202012Validator(BODIES["restartService"]).is_valid(body)
+    assert documented == accepts(read_restart_request, {"clusterName": "demo", **body})
 
 
 @example({"count": 4})

@@ -12,6 +12,8 @@ import pytest
 from tests.statemachines.engine import Control, Result, run
 from tests.statemachines.test_plan import Plan
 from tests.statemachines.test_provision import INPUT, Provision
+from tests.statemachines.test_restart import FUNCTIONS as RESTART_FUNCTIONS
+from tests.statemachines.test_restart import Restart
 from tests.statemachines.test_scale import FUNCTIONS as SCALE_FUNCTIONS
 from tests.statemachines.test_scale import Scale
 from tests.statemachines.test_teardown import STACK, Teardown, standing
@@ -129,6 +131,22 @@ class Scaling(Scale):
         return True
 
 
+class Restarting(Restart):
+    """The restart machine, as the harness drives it: of one broker, which it knows by its task."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(monkeypatch)
+        self.before = {one.node: task for task, one in self.world.tasks.tasks.items()}
+
+    def run(self, number: int = 1) -> Result:  # type: ignore[override]
+        return super().run(number, broker=2)
+
+    def reached(self) -> bool:
+        now = {one.node: task for task, one in self.world.tasks.tasks.items()}
+        kept = {node for node, task in now.items() if self.before[node] == task}
+        return self.world.whole and kept == {0, 1} and self.world.table.locks == {}
+
+
 class Planning(Plan):
     """The plan machine, as the harness drives it: of a change of a cluster that stands."""
 
@@ -160,6 +178,7 @@ MACHINES: dict[str, Callable[[pytest.MonkeyPatch], Machine]] = {
     "teardown": Removal,
     "scale out": lambda monkeypatch: Scaling(monkeypatch, 3, 4),
     "scale in": lambda monkeypatch: Scaling(monkeypatch, 4, 3),
+    "restart": Restarting,
     "plan": Planning,
 }
 CALLED: dict[str, tuple[str, ...]] = {
@@ -167,6 +186,7 @@ CALLED: dict[str, tuple[str, ...]] = {
     "teardown": TeardownFunctions,
     "scale out": tuple(name for name in SCALE_FUNCTIONS if name != "ProtectTasks"),
     "scale in": SCALE_FUNCTIONS,
+    "restart": RESTART_FUNCTIONS,
     "plan": PlanFunctions,
 }
 # Lock, record, report and events: what an operation tells of itself.
@@ -192,6 +212,7 @@ def test_every_function_of_the_machines_is_among_the_states(
         "teardown": set(),
         "scale out": {"ProtectTasks"},
         "scale in": set(),
+        "restart": set(),
         "plan": {"FailPlan", "PlanScale"},
     }
     for name, make in MACHINES.items():

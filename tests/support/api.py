@@ -43,7 +43,7 @@ class ApiWorld:
 
     def __post_init__(self) -> None:
         self.health = MemoryHealth(self.world.table.locks)
-        for verb in ("provision", "scale", "plan", "teardown"):
+        for verb in ("provision", "scale", "restart", "plan", "teardown"):
             self.world.executions.machines.add(ARNS.machine(verb))
         self.world.probe.answers["overview"] = {
             "members": None,

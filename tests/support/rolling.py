@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from lifecycle.adapters.ecs_memory import MemoryServices
 from lifecycle.core.names import tags
 from lifecycle.operations.probe_cluster import Prober
-from lifecycle.operations.roll_services import ServiceRoller
+from lifecycle.operations.roll_services import BrokerReplacer, ServiceRoller
 from lifecycle.operations.start_services import ServiceReader
+from lifecycle.restart.restart_services import ServiceRestarter
 
 from tests.support.scaling import CLUSTER_OUTPUTS, ScalingWorld, Users
 from tests.support.world import CONTROL, DEFINITIONS, designs, operation
@@ -54,6 +55,7 @@ class RollingWorld(ScalingWorld):
         self.services.add(self.tasks.name, desired=brokers)
         self.services.add("connectors", desired=1)
         self.revise(2)
+        self.on_look: Callable[[], None] = lambda: None
 
     def revise(self, number: int) -> None:
         """Let the stack name other revisions of both task definitions."""
@@ -63,13 +65,22 @@ class RollingWorld(ScalingWorld):
         }
 
     @property
-    def roller(self) -> ServiceRoller:
-        prober = Prober(
-            management=lambda _: self.management,
-            paths=None,  # type: ignore[arg-type]
-            users=Users(),
-            networks=(),
+    def probe(self) -> BrokersProbe:
+        return BrokersProbe(
+            Prober(
+                management=lambda _: self.management,
+                paths=None,  # type: ignore[arg-type]
+                users=Users(),
+                networks=(),
+            )
         )
+
+    @property
+    def replacer(self) -> BrokerReplacer:
+        return BrokerReplacer(tasks=self.tasks, probe=self.probe, journal=self.journal)
+
+    @property
+    def roller(self) -> ServiceRoller:
         return ServiceRoller(
             reader=ServiceReader(
                 stacks=self.stacks,  # type: ignore[arg-type]
@@ -78,24 +89,56 @@ class RollingWorld(ScalingWorld):
                 control_stack=CONTROL,
             ),
             services=self.services,
+            replacer=self.replacer,
+        )
+
+    @property
+    def restarter(self) -> ServiceRestarter:
+        return ServiceRestarter(
+            services=self.services,
             tasks=self.tasks,
-            probe=BrokersProbe(prober),
+            targets=self.targets,
+            probe=self.probe,
+            replacer=self.replacer,
             journal=self.journal,
         )
 
-    def look(
-        self, memory: Mapping[str, Any], number: int = 1, *, restart: bool = False
-    ) -> dict[str, Any]:
+    def look(self, memory: Mapping[str, Any], number: int = 1) -> dict[str, Any]:
         op = replace(operation(number), started_at=self.started_at)
-        return self.roller.roll(op, self.outputs, memory, restart=restart)
+        return self.roller.roll(op, self.outputs, memory)
 
-    def roll(self, *, looks: int = 2000, number: int = 1, restart: bool = False) -> dict[str, Any]:
+    def restart(
+        self,
+        service: str = "brokers",
+        broker: int | None = None,
+        *,
+        looks: int = 2000,
+        number: int = 1,
+    ) -> list[str]:
+        """Look and wait as the state machine does, until it is done; give the steps recorded."""
+        memory: Mapping[str, Any] = {}
+        self.table.locks.clear()
+        self.started_at = self.clock.now().isoformat()
+        op = replace(operation(number), started_at=self.started_at)
+        self.table.begin(op, now=self.clock.now())
+        for _ in range(looks):
+            answer = self.restarter.restart(
+                op, self.outputs, service=service, broker=broker, memory=memory
+            )
+            if answer["status"] == "RESTARTED":
+                return [one["step"] for one in self.table.timeline(op)]
+            memory = json.loads(json.dumps(answer["memory"]))
+            self.on_look()
+            self.pass_seconds(answer["wait"])
+        raise AssertionError(answer)
+
+    def roll(self, *, looks: int = 2000, number: int = 1) -> dict[str, Any]:
         """Look and wait as the state machine does, until it is done."""
         answer: dict[str, Any] = {"memory": {}}
         self.table.locks.clear()
         self.started_at = self.clock.now().isoformat()
         for _ in range(looks):
-            answer = self.look(answer["memory"], number, restart=restart)
+            answer = self.look(answer["memory"], number)
             if answer["status"] == "ROLLED":
                 return answer
             self.pass_seconds(answer["wait"])
@@ -103,7 +146,7 @@ class RollingWorld(ScalingWorld):
 
     @property
     def whole(self) -> bool:
-        answer = self.roller.probe.ask("brokers", self.outputs)
+        answer = self.probe.ask("brokers", self.outputs)
         return bool(answer["formation"]["formed"])
 
     @property

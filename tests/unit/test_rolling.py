@@ -111,7 +111,7 @@ def test_a_restart_replaces_every_broker_though_nothing_differs_and_only_once() 
     world.pass_seconds(60)
     world.roll(number=2)
     assert world.tasks.deployments == before, "nothing differs and nothing was asked"
-    world.roll(number=3, restart=True)
+    world.restart(number=3)
     assert world.tasks.replaced == [2, 1, 0, 2, 1, 0]
     assert world.tasks.deployed == 3, "one deployment for the revision, one for the restart"
     assert world.whole

@@ -203,6 +203,24 @@ class RollingUpdateFailed(LifecycleError):
     )
 
 
+class RestartRefused(LifecycleError):
+    """A precondition of a restart is not met; nothing was changed."""
+
+    default_next_step = (
+        "Remove what is named, then start the same request again. A broker that is sick itself can "
+        "be restarted alone: name it as broker."
+    )
+
+
+class RestartFailed(LifecycleError):
+    """What was restarted did not come back as it was."""
+
+    default_next_step = (
+        "Look at what is named, at the newest task and its log group. Once the cause is removed, "
+        "ECS goes on by itself; start the restart again to have it verified."
+    )
+
+
 class VerificationFailed(LifecycleError):
     """The cluster runs but a check of it failed."""
 

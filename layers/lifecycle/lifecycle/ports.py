@@ -379,6 +379,10 @@ class BrokerTasks(Protocol):
         """Take protection away; a task that is gone needs none."""
         ...
 
+    def stop(self, ecs_cluster: str, task_id: str, reason: str) -> None:
+        """Stop one task, which ECS replaces; ``reason`` stays with the stopped task."""
+        ...
+
 
 class ServiceDesigns(Protocol):
     """How ECS services were made."""

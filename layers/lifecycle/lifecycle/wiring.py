@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lifecycle.operations.probe_cluster import Prober
     from lifecycle.operations.probe_health import HealthProber
     from lifecycle.operations.probe_scaling import ScalingProber
-    from lifecycle.operations.roll_services import ServiceRoller
+    from lifecycle.operations.roll_services import BrokerReplacer, ServiceRoller
     from lifecycle.operations.scale_cluster import (
         BrokerReader,
         CountSetter,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     )
     from lifecycle.operations.verify_cluster import Verifier
     from lifecycle.ports import Artifacts, Probe, Stacks
+    from lifecycle.restart.restart_services import ServiceRestarter
 
 # Imports stay inside the functions: each Lambda function loads only what it uses.
 # ruff: noqa: PLC0415
@@ -252,14 +253,34 @@ def service_starter() -> ServiceStarter:
 def service_roller() -> ServiceRoller:
     """Move of brokers and connectors to their newest revision."""
     from lifecycle.adapters.ecs import EcsServices
-    from lifecycle.adapters.ecs_tasks import EcsBrokerTasks
     from lifecycle.operations.roll_services import ServiceRoller
 
     return ServiceRoller(
-        reader=service_reader(),
+        reader=service_reader(), services=EcsServices(), replacer=broker_replacer()
+    )
+
+
+def broker_replacer() -> BrokerReplacer:
+    """Replacement of every broker, one at a time."""
+    from lifecycle.adapters.ecs_tasks import EcsBrokerTasks
+    from lifecycle.operations.roll_services import BrokerReplacer
+
+    return BrokerReplacer(tasks=EcsBrokerTasks(), probe=probe(), journal=journal())
+
+
+def service_restarter() -> ServiceRestarter:
+    """Restart of brokers and connectors."""
+    from lifecycle.adapters.ecs import EcsServices
+    from lifecycle.adapters.ecs_tasks import EcsBrokerTasks
+    from lifecycle.adapters.elbv2 import ElbTargetGroups
+    from lifecycle.restart.restart_services import ServiceRestarter
+
+    return ServiceRestarter(
         services=EcsServices(),
         tasks=EcsBrokerTasks(),
+        targets=ElbTargetGroups(),
         probe=probe(),
+        replacer=broker_replacer(),
         journal=journal(),
     )
 

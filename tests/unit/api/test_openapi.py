@@ -64,6 +64,7 @@ def test_reading_and_changing_differ_by_method_or_path() -> None:
         "provision",
         "teardown",
         "scale",
+        "restart",
         "plan",
     }
 

@@ -13,6 +13,7 @@ from lifecycle.operations import (
     tear_down,
     verify_cluster,
 )
+from lifecycle.restart import restart_services
 
 
 def record(*steps: str) -> Record:
@@ -33,6 +34,7 @@ def test_steps_are_named_as_the_operations_name_them() -> None:
     )
     assert STEPS["teardown"] == (tear_down.STOP, tear_down.EMPTY, tear_down.DELETE)
     assert STEPS["scale"] == PHASES
+    assert STEPS["restart"] == (restart_services.STEP, verify_cluster.STEP)
 
 
 def test_steps_before_the_present_one_are_done_even_if_they_were_skipped() -> None:

@@ -15,7 +15,7 @@ from tools.generate_parameters import ROOT
 
 # An answer of AWS, or of a broker, takes its time; the fastest look is not free.
 FUNCTION_SECONDS = 1
-MACHINES = ("plan", "provision", "scale", "teardown")
+MACHINES = ("plan", "provision", "scale", "restart", "teardown")
 
 
 def history(kind: str, times: int) -> dict[str, Any]:

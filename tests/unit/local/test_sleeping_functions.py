@@ -27,7 +27,7 @@ from tests.support.sam import translated
 from tools.generate_parameters import ROOT
 
 # The check of health is over in 25 seconds and comes again; a side that it cannot see is unknown.
-MACHINES = ("plan", "provision", "scale", "teardown")
+MACHINES = ("plan", "provision", "scale", "restart", "teardown")
 
 
 def test_the_first_call_wakes_and_the_calls_of_a_minute_fail() -> None:

@@ -88,7 +88,9 @@ def test_a_plans_functions_reach_neither_a_lock_nor_another_machines_record(
     function: str, name: str
 ) -> None:
     lock = keys(lambda table: table.take(Lock("demo", "arn", name, 1), now=0))
-    others = lock.union(*(recorded(name, one) for one in ("provision", "scale", "teardown")))
+    others = lock.union(
+        *(recorded(name, one) for one in ("provision", "scale", "restart", "teardown"))
+    )
     assert len(others) == 2
     assert allowed(function, others) == set()
 

@@ -25,13 +25,13 @@ READING = ("Describe", "Get", "List", "Filter")
 ROUTES_OF = {
     "viewer": {"listClusters", "readCluster", "readHealth", "listOperations", "readOperation"},
     "planner": {"planChange"},
-    "operator": {"scaleBrokers", "scalePartitions"},
+    "operator": {"scaleBrokers", "scalePartitions", "restartService"},
     "administrator": {"provisionCluster", "tearDownCluster"},
 }
 MACHINES_OF = {
     "viewer": set[str](),
     "planner": {"plan"},
-    "operator": {"scale", "check_health", "check_all_health"},
+    "operator": {"scale", "restart", "check_health", "check_all_health"},
     "administrator": {"provision", "teardown"},
 }
 

@@ -95,6 +95,19 @@ class EcsBrokerTasks:
                 cluster=ecs_cluster, tasks=list(few), protectionEnabled=False
             )
 
+    def stop(self, ecs_cluster: str, task_id: str, reason: str) -> None:
+        """Stop one task of a service, which starts another; one that is gone is no error.
+
+        ECS sends SIGTERM, and SIGKILL after the container's stop timeout; protection from scale-in
+        does not stop it. ``reason`` is shown as ``stoppedReason``. Source:
+        https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html
+        """
+        try:
+            self._api.stop_task(cluster=ecs_cluster, task=task_id, reason=reason)
+        except self._api.exceptions.InvalidParameterException as error:
+            if "not found" not in str(error):
+                raise
+
     def _describe(self, ecs_cluster: str, service: str) -> Any:
         try:
             answer = self._api.describe_services(cluster=ecs_cluster, services=[service])
@@ -158,6 +171,7 @@ def _task(task: Any, protected: dict[str, int]) -> BrokerTask:
         protected_until=protected.get(task["taskArn"], 0),
         deployment=task.get("startedBy", ""),
         revision=task.get("taskDefinitionArn", ""),
+        created_at=int(task["createdAt"].timestamp()),
     )
 
 

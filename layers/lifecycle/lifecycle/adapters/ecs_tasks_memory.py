@@ -100,6 +100,12 @@ class MemoryBrokerTasks:
             if task_id in self.tasks:
                 self._protect(task_id, 0)
 
+    def stop(self, ecs_cluster: str, task_id: str, reason: str) -> None:
+        """Stop one task; ECS starts another with the next ``tick``."""
+        del ecs_cluster, reason
+        if task_id in self.tasks:
+            self._end(task_id)
+
     def deploy(self, revision: str) -> None:
         """Begin a deployment; what ``Services.update`` does to this service."""
         self.revision = revision
@@ -194,6 +200,7 @@ class MemoryBrokerTasks:
                 True,
                 deployment=primary.deployment_id,
                 revision=self.revision,
+                created_at=self.now(),
             )
         )
 

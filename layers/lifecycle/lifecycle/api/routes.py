@@ -50,6 +50,13 @@ ROUTES: Final = (
     ),
     Route(
         "POST",
+        "/clusters/{name}/restart",
+        "restartService",
+        "Restart the brokers one at a time, one of them, or the connectors",
+        "restart",
+    ),
+    Route(
+        "POST",
         "/clusters/{name}/plans",
         "planChange",
         "Plan provisioning or scaling; changes nothing",

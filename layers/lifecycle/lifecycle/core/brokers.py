@@ -36,7 +36,8 @@ class BrokerTask:
 
     ``address`` is empty until the network interface is attached; ``wanted`` is false once ECS has
     been told to stop it; ``protected_until`` is in epoch seconds, 0 without protection;
-    ``deployment`` is the id of the deployment that started it, ``revision`` an ARN.
+    ``deployment`` is the id of the deployment that started it, ``revision`` an ARN;
+    ``created_at`` is in epoch seconds.
     """
 
     task_id: str
@@ -46,6 +47,7 @@ class BrokerTask:
     protected_until: int = 0
     deployment: str = ""
     revision: str = ""
+    created_at: int = 0
 
     @property
     def runs(self) -> bool:

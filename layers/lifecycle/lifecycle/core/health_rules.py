@@ -64,6 +64,8 @@ _BROKER_STARTS: Final = frozenset(
         "VERSION_MIXED",
     }
 )
+# Whoever restarts the only broker there is interrupts the cluster, and nothing explains that away.
+_RESTARTING: Final = _BROKER_STARTS - {"VERSION_MIXED"}
 _SCALING: Final = frozenset(
     {
         "BROKER_NOT_ACTIVE",
@@ -100,6 +102,7 @@ _STARTING: Final = (
 EXPLAINED: Final[Mapping[str, frozenset[str]]] = {
     "provision": _STARTING,
     "scale": _SCALING,
+    "restart": _RESTARTING,
     "teardown": frozenset(KINDS),
 }
 

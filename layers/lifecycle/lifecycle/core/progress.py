@@ -22,6 +22,7 @@ STEPS: Final[Mapping[str, tuple[str, ...]]] = {
         "Verification",
     ),
     "scale": PHASES,
+    "restart": ("Service is restarted", "Verification"),
     "teardown": (
         "Brokers and connectors stop",
         "Buckets of the trial are emptied",

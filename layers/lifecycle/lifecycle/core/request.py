@@ -251,21 +251,21 @@ def read_goal(given: Mapping[object, object], path: str) -> tuple[ScaleGoal, lis
     again when the change is refused, and partitions never can.
     """
     if "partitions" not in given:
-        count, problems = _read_number(given.get("count"), f"{path}count", MOST_BROKERS)
+        count, problems = read_number(given.get("count"), f"{path}count", MOST_BROKERS)
         return ScaleGoal(count=count), problems
     if "count" in given:
         both = {name: given[name] for name in ("count", "partitions")}
         allowed = "one of them: scale to the partitions first, then to the brokers"
         return ScaleGoal(), [Problem(f"{path}count, {path}partitions", both, allowed)]
-    number, problems = _read_number(given["partitions"], f"{path}partitions", MOST_PARTITIONS)
+    number, problems = read_number(given["partitions"], f"{path}partitions", MOST_PARTITIONS)
     return ScaleGoal(partitions=number), problems
 
 
-def _read_number(given: object, field: str, most: int) -> tuple[int, list[Problem]]:
-    """Read a number from 1 on. JSON has one kind of number: 4.0 is 4."""
+def read_number(given: object, field: str, most: int, least: int = 1) -> tuple[int, list[Problem]]:
+    """Read a whole number. JSON has one kind of number: 4.0 is 4."""
     number = int(given) if isinstance(given, float) and given.is_integer() else given
-    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= most:
-        return 0, [Problem(field, given, f"a whole number from 1 to {most}")]
+    if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
+        return 0, [Problem(field, given, f"a whole number from {least} to {most}")]
     return number, []
 
 

@@ -59,9 +59,11 @@ class RollObserved:
 
     ``differs`` tells that the service is to get another revision, or other properties that replace
     tasks; ``restart_since`` (epoch seconds) that every broker is to be of a deployment that is not
-    older, 0 for no restart. ``problems`` say what the cluster lacks to be whole (empty: nothing),
-    ``nodes`` give the broker id by task id, ``whole`` in how many looks in a row until now nothing
-    was lacking, ``now`` is in epoch seconds.
+    older, 0 for no restart; a restart begins only while the cluster is whole: it mends nothing.
+    ``problems`` say what the cluster lacks to be whole (empty: nothing), ``nodes`` give the broker
+    id by task id, ``whole`` in how many looks in a row until now nothing was lacking, ``now`` is in
+    epoch seconds. ``former`` is the id of the deployment that a restart began another one after,
+    empty until it did: what ECS shows a moment later may still be the state before.
     """
 
     service: BrokerService
@@ -71,12 +73,15 @@ class RollObserved:
     now: int
     restart_since: int = 0
     whole: int = 0
+    former: str = ""
 
 
 # Looks in a row in which the cluster has to be whole before the next broker goes.
 LOOKS: Final = 3
 # Seconds for one broker: it loads its partitions from disk and catches up.
 BROKER_PATIENCE: Final = 30 * 60
+# Seconds that a restart waits for the cluster to be whole before it gives up, having done nothing.
+PATIENCE_BEFORE: Final = 5 * 60
 _RENEW_BELOW: Final = 5 * 60
 
 
@@ -100,7 +105,12 @@ def decide_roll(observed: RollObserved, *, fresh: bool) -> RollDecision:
     service = observed.service
     primary = next((d for d in service.deployments if d.status == "PRIMARY"), None)
     failed = primary is not None and primary.rollout_state == "FAILED"
-    young = primary is not None and primary.created_at >= observed.restart_since
+    if primary is not None and observed.former == primary.deployment_id:
+        reason = "ECS does not show the new deployment yet"
+        return RollDecision(RollAction.WAIT, reason, begun=True, moved=0)
+    young = primary is not None and (
+        bool(observed.former) or primary.created_at >= observed.restart_since
+    )
     begun = young and not observed.differs and not failed
     current = primary.deployment_id if primary is not None and begun else ""
     old = _highest_first(observed, current)
@@ -122,6 +132,8 @@ def decide_roll(observed: RollObserved, *, fresh: bool) -> RollDecision:
         return RollDecision(action, told, begun, moved, tasks, whole)
 
     if not begun:
+        if observed.restart_since and observed.problems:
+            return decision(RollAction.WAIT, _first(observed.problems))
         # Nothing is stopped while all are protected, so that even a cluster that lacks a broker
         # may begin: ECS starts the missing one, and nobody is released before it is whole.
         unsafe = _unsafe((task for task in old if task.runs), observed.now)
@@ -173,14 +185,18 @@ def _lacking(observed: RollObserved, old: tuple[BrokerTask, ...]) -> str:
         failures = f" ({'; '.join(service.troubles[:2])})" if service.troubles else ""
         return f"{running} of {service.desired} tasks run{failures}"
     if observed.problems:
-        more = f" (and {len(observed.problems) - 2} more)" if len(observed.problems) > 2 else ""
-        return "; ".join(observed.problems[:2]) + more
+        return _first(observed.problems)
     unseen = [task.task_id for task in service.running if task.task_id not in observed.nodes]
     if unseen:
         return f"the address of task {unseen[0]} is not in the topology"
     if not old and len(service.deployments) > 1:
         return "ECS drains the older deployment"
     return ""
+
+
+def _first(problems: tuple[str, ...]) -> str:
+    more = f" (and {len(problems) - 2} more)" if len(problems) > 2 else ""
+    return "; ".join(problems[:2]) + more
 
 
 def _unsafe(tasks: Iterable[BrokerTask], now: int) -> tuple[str, ...]:

@@ -177,18 +177,7 @@ def decide_on(stack: Stack | None, control_stack: str, cluster: str) -> StackDec
             f"{cluster} of {control_stack}; it is left alone.",
             next_step="Choose another cluster name, or remove that stack if it is yours.",
         )
-    if stack.outputs.get("Adopted") == "true":
-        raise StackNotUsable(
-            f"Stack {stack.name} describes a cluster that something else made; it is left alone.",
-            next_step="Change the cluster with what made it; plan, scale and health work here.",
-        )
-    if has_services_inside(stack):
-        raise StackNotUsable(
-            f"Stack {stack.name} was made by a version that kept the ECS services in it; this "
-            "version has them outside, and does not take such a stack over.",
-            next_step="Back the cluster up, tear it down with the version that made it, and "
-            "provision it anew.",
-        )
+    refuse_foreign_services(stack)
     if stack.status in _NEEDS_A_PERSON:
         raise StackNotUsable(
             f"Stack {stack.name} is in {stack.status}{_because(stack.reason)}.",
@@ -214,6 +203,25 @@ def decide_on(stack: Stack | None, control_stack: str, cluster: str) -> StackDec
         f"Stack {stack.name} is in {stack.status}, a state that this version does not know.",
         next_step="Bring the stack to a complete state in CloudFormation, then start again.",
     )
+
+
+def refuse_foreign_services(stack: Stack) -> None:
+    """Raise ``StackNotUsable`` for a cluster whose ECS services are not this version's to change.
+
+    So are those of an adopted cluster, and those that a former version kept in the stack.
+    """
+    if stack.outputs.get("Adopted") == "true":
+        raise StackNotUsable(
+            f"Stack {stack.name} describes a cluster that something else made; it is left alone.",
+            next_step="Change the cluster with what made it; plan, scale and health work here.",
+        )
+    if has_services_inside(stack):
+        raise StackNotUsable(
+            f"Stack {stack.name} was made by a version that kept the ECS services in it; this "
+            "version has them outside, and does not take such a stack over.",
+            next_step="Back the cluster up, tear it down with the version that made it, and "
+            "provision it anew.",
+        )
 
 
 def has_services_inside(stack: Stack) -> bool:

@@ -357,6 +357,7 @@ def formation(
     partitions: int,
     replication_factor: int,
     half_done: Collection[Place] = (),
+    without: int | None = None,
 ) -> Formation:
     """Judge whether the cluster is formed as it was asked for.
 
@@ -364,8 +365,13 @@ def formation(
     active members), and each partition ``1 … partitions`` has exactly one leader and
     ``replication_factor`` replicas, all healthy. ``None`` stands for what could not be read;
     brokers beyond the expected ones are no problem. ``half_done`` are replicas that come or go and
-    do not count, and partitions (broker ``None``) that may have more than their copies.
+    do not count, and partitions (broker ``None``) that may have more than their copies. ``without``
+    is a broker that is about to be stopped: the cluster is judged by the others, which have to hold
+    every other replica, healthy; it may itself be the one that is sick, or the leader.
     """
+    if without is not None and configuration is None:
+        told = f"the cluster configuration tells what broker {without} holds, and was not read"
+        return Formation(False, 0, 0, (told,))
     if topology is None:
         return Formation(
             formed=False,
@@ -375,12 +381,13 @@ def formation(
         )
     seen = {broker.node_id for broker in topology.brokers}
     missing = [node for node in range(brokers) if node not in seen]
-    problems = [f"broker {node} is not in the topology" for node in missing]
+    problems = [f"broker {node} is not in the topology" for node in missing if node != without]
     if configuration is not None:
         problems += _membership_problems(configuration, brokers)
     ready = 0
     for partition in range(1, partitions + 1):
-        problem = _partition_problem(topology, partition, replication_factor, half_done)
+        copies = replication_factor - _holds(configuration, without, partition)
+        problem = _partition_problem(topology, partition, copies, half_done, without)
         if problem is None:
             ready += 1
         else:
@@ -444,8 +451,24 @@ def _membership_problems(configuration: ClusterConfiguration, brokers: int) -> l
     ]
 
 
+def _holds(configuration: ClusterConfiguration | None, node: int | None, partition: int) -> int:
+    """Give 1 when that broker holds a copy of the partition, else 0."""
+    if configuration is None or node is None:
+        return 0
+    return sum(
+        replica.partition == partition
+        for member in configuration.members
+        if member.id == node
+        for replica in member.partitions
+    )
+
+
 def _partition_problem(
-    topology: Topology, partition: int, replication_factor: int, half_done: Collection[Place]
+    topology: Topology,
+    partition: int,
+    replication_factor: int,
+    half_done: Collection[Place],
+    without: int | None,
 ) -> str | None:
     replicas = [
         (broker.node_id, replica)
@@ -454,6 +477,9 @@ def _partition_problem(
         if replica.id == partition
     ]
     leaders = [node for node, replica in replicas if replica.role is Role.LEADER]
+    if without is not None:
+        replicas = [one for one in replicas if one[0] != without]
+        leaders = [node for node in leaders if node != without] or leaders
     if len(leaders) != 1:
         who = f"leaders {leaders}" if leaders else "no leader"
         return f"partition {partition} has {who}"

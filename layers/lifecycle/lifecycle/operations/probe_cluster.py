@@ -39,7 +39,8 @@ class Prober:
         """Formation and topology, compared with the number of brokers that should be there.
 
         ``cluster`` holds the stack's outputs; ``LiveBrokers`` beside them is the number expected
-        now, else the one of the bootstrap.
+        now, else the one of the bootstrap. With ``WithoutBroker``, one that is to be stopped,
+        ``others`` tells whether the cluster is whole but for it.
         """
         api = self.management(cluster["DiscoveryName"])
         problems: list[str] = []
@@ -56,23 +57,26 @@ class Prober:
         # Camunda may have been given more since the bootstrap.
         held = held_partitions(configuration) if configuration is not None else 0
         partitions = max(int(cluster["Partitions"]), held)
-        formed = formation(
-            configuration,
-            topology,
-            brokers=expected,
-            partitions=partitions,
-            replication_factor=int(cluster["ReplicationFactor"]),
-        )
-        return {
-            "formation": {
-                **asdict(formed),
-                # Why nothing could be read says more than what follows from it.
-                "problems": problems or list(formed.problems),
-                "brokers": expected,
-                "partitions": partitions,
-            },
+
+        def judged(without: int | None = None) -> dict[str, Any]:
+            formed = formation(
+                configuration,
+                topology,
+                brokers=expected,
+                partitions=partitions,
+                replication_factor=int(cluster["ReplicationFactor"]),
+                without=without,
+            )
+            # Why nothing could be read says more than what follows from it.
+            return {**asdict(formed), "problems": problems or list(formed.problems)}
+
+        answer: dict[str, Any] = {
+            "formation": {**judged(), "brokers": expected, "partitions": partitions},
             "topology": topology_table(topology) if topology is not None else [],
         }
+        if "WithoutBroker" in cluster:
+            answer["others"] = judged(int(cluster["WithoutBroker"]))
+        return answer
 
     def overview(self, cluster: Mapping[str, str]) -> dict[str, Any]:
         """Members, pending change and topology as Camunda tells them; null for what it does not."""

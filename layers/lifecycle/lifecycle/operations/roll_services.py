@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -12,16 +12,16 @@ from lifecycle.core.brokers import PROTECTION_MINUTES
 from lifecycle.core.polling import next_wait
 from lifecycle.core.rolling import (
     BROKER_PATIENCE,
+    PATIENCE_BEFORE,
     RollAction,
     RollDecision,
     RollObserved,
     decide_roll,
 )
-from lifecycle.errors import RollingUpdateFailed, ScalingNotSettled
+from lifecycle.errors import RestartRefused, RollingUpdateFailed, ScalingNotSettled
 from lifecycle.operations.start_services import converge_connectors
 
 if TYPE_CHECKING:
-    from lifecycle.cluster.service_state import ServiceState
     from lifecycle.core.brokers import BrokerService
     from lifecycle.core.operation import Operation
     from lifecycle.operations.journal import Journal
@@ -35,44 +35,89 @@ _BETWEEN_LOOKS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class ServiceRoller:
-    """Look, and take one step; with what that needs from outside."""
+    """Make the services what they are to be, brokers one at a time."""
 
     reader: ServiceReader
     services: Services
+    replacer: BrokerReplacer
+
+    def roll(
+        self, operation: Operation, cluster: Mapping[str, str], memory: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Take the next step of replacing the brokers; when all are, let the connectors follow.
+
+        Returns what ``BrokerReplacer.replace`` returns, with its ``memory``. Raises
+        ``RollingUpdateFailed``.
+        """
+        brokers, connectors = self.reader.read(cluster)
+
+        def move() -> None:
+            """Begin one deployment, with everything that differs in one call."""
+            ecs_cluster, name = cluster["EcsClusterName"], brokers.service.name
+            begins = any(EFFECTS[one.property] is Effect.DEPLOYS for one in brokers.differences)
+            self.services.update(ecs_cluster, name, brokers.everything, redeploy=not begins)
+            if brokers.retagged:
+                self.services.tag(ecs_cluster, name, brokers.tags)
+
+        answer = self.replacer.replace(
+            operation, cluster, memory, differs=deploys(brokers.differences), move=move
+        )
+        if answer["status"] == "ROLLED" and connectors.service.exists:
+            converge_connectors(self.services, cluster, connectors)
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerReplacer:
+    """Look, and take one step; with what that needs from outside."""
+
     tasks: BrokerTasks
     probe: Probe
     journal: Journal
 
-    def roll(
+    def replace(
         self,
         operation: Operation,
         cluster: Mapping[str, str],
         memory: Mapping[str, Any],
         *,
+        differs: bool,
+        move: Callable[[], None],
         restart: bool = False,
+        step: str = STEP,
     ) -> dict[str, Any]:
-        """Take the next step of replacing the brokers; when all are, let the connectors follow.
+        """Take the next step of replacing every broker by one of a new deployment.
 
         ``memory`` is what the last look returned, empty at first: ``begun`` (whether this
-        operation began a deployment), ``whole`` (in how many looks in a row nothing was lacking),
-        and since when (epoch seconds) and how many looks ``moved`` has been what it is. With
-        ``restart`` every broker is replaced, whatever it runs. Returns ``status`` ``ROLLED`` with
-        ``since`` (ISO 8601), from when stopped tasks count, or ``WAITING`` with ``wait`` (seconds)
-        and ``memory``. Raises ``RollingUpdateFailed``.
+        operation began a deployment), ``former`` (the one before, of a restart), ``whole`` (in how
+        many looks in a row nothing was lacking), and since when (epoch seconds) and how many looks
+        ``moved`` has been what it is. ``move`` begins the deployment; ``differs`` tells that the
+        service is to be another one; with ``restart`` every broker is replaced, whatever it runs;
+        ``step`` names it on the timeline.
+        Returns ``status`` ``ROLLED`` with ``since`` (ISO 8601), from when stopped tasks count, or
+        ``WAITING`` with ``wait`` (seconds) and ``memory``. Raises ``RollingUpdateFailed``, and
+        ``RestartRefused`` for a restart of a cluster that does not get whole.
         """
         now = self.journal.clock.now()
-        brokers, connectors = self.reader.read(cluster)
-        observed = self._observe(operation, cluster, brokers, memory, restart=restart)
+        observed = self._observe(operation, cluster, memory, differs=differs, restart=restart)
         begun = bool(memory.get("begun"))
         decision = decide_roll(observed, fresh=not begun)
-        self.journal.step(operation, STEP, decision.reason)
+        self.journal.step(operation, step, decision.reason)
         if decision.action is RollAction.DONE:
-            if connectors.service.exists:
-                converge_connectors(self.services, cluster, connectors)
             return {"status": "ROLLED", "since": now.isoformat(timespec="seconds")}
         same = memory.get("moved") == decision.moved
         since = int(memory["since"]) if same else observed.now
         looks = int(memory["looks"]) + 1 if same else 1
+        untouched = restart and not begun and not decision.begun
+        if (
+            untouched
+            and decision.action is RollAction.WAIT
+            and observed.now - since > PATIENCE_BEFORE
+        ):
+            raise RestartRefused(
+                f"The cluster was not whole for {PATIENCE_BEFORE // 60} minutes: "
+                f"{decision.reason}. No broker was replaced."
+            )
         if decision.action is RollAction.WAIT and observed.now - since > BROKER_PATIENCE:
             raise RollingUpdateFailed(
                 f"Replacing the brokers made no progress for {BROKER_PATIENCE // 60} minutes: "
@@ -82,7 +127,12 @@ class ServiceRoller:
                 f"protected for up to {PROTECTION_MINUTES} minutes; after that ECS goes on by "
                 "itself once as many tasks as now are healthy.",
             )
-        self._act(cluster, brokers, decision)
+        former = str(memory.get("former", ""))
+        if decision.action is RollAction.MOVE:
+            former = next(d.deployment_id for d in observed.service.deployments) if restart else ""
+            move()
+        else:
+            self._protection(cluster["EcsClusterName"], decision)
         return {
             "status": "WAITING",
             "wait": _wait(decision, looks),
@@ -92,6 +142,7 @@ class ServiceRoller:
                 "whole": decision.whole,
                 "since": since,
                 "looks": looks if decision.action is RollAction.WAIT else 1,
+                "former": former,
             },
         }
 
@@ -99,60 +150,81 @@ class ServiceRoller:
         self,
         operation: Operation,
         cluster: Mapping[str, str],
-        brokers: ServiceState,
         memory: Mapping[str, Any],
         *,
+        differs: bool,
         restart: bool,
     ) -> RollObserved:
-        service = self.tasks.observe(
-            cluster["EcsClusterName"], brokers.service.name, since=operation.started_at
-        )
-        seen = self.probe.ask("brokers", {**cluster, "LiveBrokers": str(service.desired)})
-        formation = seen["formation"]
-        problems = tuple(formation["problems"]) or ("the brokers form the cluster",)
-        begun_at = int(datetime.fromisoformat(operation.started_at).timestamp())
+        seen = look(self.tasks, self.probe, operation, cluster)
         return RollObserved(
-            service=service,
-            differs=deploys(brokers.differences),
-            problems=() if formation["formed"] else problems,
-            nodes=_nodes(service, seen["topology"]),
+            service=seen.service,
+            differs=differs,
+            problems=seen.problems,
+            nodes=seen.nodes,
             now=int(self.journal.clock.now().timestamp()),
-            restart_since=begun_at if restart else 0,
+            restart_since=begun_at(operation) if restart else 0,
             whole=int(memory.get("whole", 0)),
+            former=str(memory.get("former", "")),
         )
 
-    def _act(
-        self,
-        cluster: Mapping[str, str],
-        brokers: ServiceState,
-        decision: RollDecision,
-    ) -> None:
-        ecs_cluster = cluster["EcsClusterName"]
-        match decision.action:
-            case RollAction.PROTECT:
-                try:
-                    self.tasks.protect(ecs_cluster, decision.tasks, minutes=PROTECTION_MINUTES)
-                except ScalingNotSettled as error:
-                    raise RollingUpdateFailed(
-                        f"{decision.reason}, but {error.message}",
-                        next_step="No further broker was released. Start the same operation "
-                        "again; it continues from what exists.",
-                    ) from error
-            case RollAction.RELEASE:
-                self.tasks.unprotect(ecs_cluster, decision.tasks)
-            case RollAction.MOVE:
-                self._move(ecs_cluster, brokers)
-            case _:
-                pass
+    def _protection(self, ecs_cluster: str, decision: RollDecision) -> None:
+        if decision.action is RollAction.PROTECT:
+            try:
+                self.tasks.protect(ecs_cluster, decision.tasks, minutes=PROTECTION_MINUTES)
+            except ScalingNotSettled as error:
+                raise RollingUpdateFailed(
+                    f"{decision.reason}, but {error.message}",
+                    next_step="No further broker was released. Start the same operation "
+                    "again; it continues from what exists.",
+                ) from error
+        elif decision.action is RollAction.RELEASE:
+            self.tasks.unprotect(ecs_cluster, decision.tasks)
 
-    def _move(self, ecs_cluster: str, brokers: ServiceState) -> None:
-        """Begin one deployment, with everything that differs in one call."""
-        begins = any(EFFECTS[one.property] is Effect.DEPLOYS for one in brokers.differences)
-        self.services.update(
-            ecs_cluster, brokers.service.name, brokers.everything, redeploy=not begins
-        )
-        if brokers.retagged:
-            self.services.tag(ecs_cluster, brokers.service.name, brokers.tags)
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The brokers' service and the cluster they form.
+
+    ``problems`` say what the cluster lacks to be whole, ``others`` what it lacks without the broker
+    asked for; ``nodes`` give the broker id by task id, from the addresses that both have.
+    """
+
+    service: BrokerService
+    problems: tuple[str, ...]
+    others: tuple[str, ...]
+    nodes: Mapping[str, int]
+
+
+def look(
+    tasks: BrokerTasks,
+    probe: Probe,
+    operation: Operation,
+    cluster: Mapping[str, str],
+    without: int | None = None,
+) -> Look:
+    """Look at tasks and brokers; ``without`` a broker that is to be stopped."""
+    name = cluster["OrchestrationServiceName"]
+    service = tasks.observe(cluster["EcsClusterName"], name, since=operation.started_at)
+    asked = {**cluster, "LiveBrokers": str(service.desired)}
+    if without is not None:
+        asked["WithoutBroker"] = str(without)
+    seen = probe.ask("brokers", asked)
+    return Look(
+        service=service,
+        problems=_problems(seen["formation"]),
+        others=_problems(seen["others"]) if without is not None else (),
+        nodes=_nodes(service, seen["topology"]),
+    )
+
+
+def _problems(formation: Mapping[str, Any]) -> tuple[str, ...]:
+    problems = tuple(formation["problems"]) or ("the brokers form the cluster",)
+    return () if formation["formed"] else problems
+
+
+def begun_at(operation: Operation) -> int:
+    """Give the second (epoch) in which the operation began."""
+    return int(datetime.fromisoformat(operation.started_at).timestamp())
 
 
 def _wait(decision: RollDecision, looks: int) -> int:

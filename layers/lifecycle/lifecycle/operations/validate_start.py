@@ -16,6 +16,7 @@ from lifecycle.core.teardown import read_teardown_request
 from lifecycle.errors import ClusterUnknown
 from lifecycle.operations.validate_request import validate_plan, validate_request
 from lifecycle.operations.validate_scaling import validate_scaling
+from lifecycle.restart.restart_services import validate_restart
 
 if TYPE_CHECKING:
     from lifecycle.core.stack import Stack
@@ -37,6 +38,7 @@ class StartValidation:
             "provision": self._provision,
             "plan": self._plan,
             "scale": self._scale,
+            "restart": self._restart,
             "teardown": self._teardown,
         }
 
@@ -64,6 +66,9 @@ class StartValidation:
 
     def _scale(self, raw: Mapping[str, object]) -> None:
         validate_scaling(raw, control_stack=self.control_stack, stacks=self.stacks)
+
+    def _restart(self, raw: Mapping[str, object]) -> None:
+        validate_restart(raw, control_stack=self.control_stack, stacks=self.stacks)
 
     def _teardown(self, raw: Mapping[str, object]) -> None:
         request = read_teardown_request(raw)

@@ -1,0 +1,14 @@
+"""Check a restart request; nothing is changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.observability import Event, entry_point
+from lifecycle.restart.restart_services import validate_restart
+from lifecycle.wiring import settings, stacks
+
+
+@entry_point
+def handler(event: Event, _context: Any) -> Event:
+    return validate_restart(event["input"], control_stack=settings().control_stack, stacks=stacks())

@@ -1,0 +1,164 @@
+"""Restarting one broker, or the connectors: what is seen, what follows, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from lifecycle.core.rolling import LOOKS
+from lifecycle.core.services import has_failed
+from lifecycle.errors import RestartFailed, RestartRefused
+
+if TYPE_CHECKING:
+    from lifecycle.core.brokers import BrokerService, BrokerTask
+    from lifecycle.core.services import Service
+
+
+class RestartAction(StrEnum):
+    """What is done next."""
+
+    STOP = "STOP"
+    DEPLOY = "DEPLOY"
+    WAIT = "WAIT"
+    DONE = "DONE"
+
+
+@dataclass(frozen=True, slots=True)
+class RestartDecision:
+    """The next action and why.
+
+    ``task`` (id) is the one to stop; ``gone`` tells that the task that ran when the operation began
+    runs no more; ``whole`` in how many looks in a row the other brokers lacked nothing.
+    """
+
+    action: RestartAction
+    reason: str
+    gone: bool
+    task: str = ""
+    whole: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerRestartObserved:
+    """Everything that one decision about one broker rests on.
+
+    ``nodes`` give the broker id by task id; ``problems`` say what the cluster lacks to be whole,
+    ``others`` what it lacks without the broker; ``since`` (epoch seconds) is when the operation
+    began, ``whole`` in how many looks in a row until now the others lacked nothing, ``stopped`` the
+    id of the task that it stopped, empty before.
+    """
+
+    broker: int
+    service: BrokerService
+    nodes: Mapping[str, int]
+    problems: tuple[str, ...]
+    others: tuple[str, ...]
+    since: int
+    whole: int = 0
+    stopped: str = ""
+
+
+def decide_broker_restart(observed: BrokerRestartObserved) -> RestartDecision:
+    """Decide the next action towards the broker running in a task younger than the operation.
+
+    Its task is stopped once the *other* brokers are there and all their replicas healthy, in three
+    looks in a row: so a broker that is sick can be restarted, and never a second one goes. A task
+    that is younger than the operation is never stopped, so that repeating is harmless. Raises
+    ``RestartRefused`` where there is no such broker, or where ECS would start no task for it.
+    """
+    service, broker = observed.service, observed.broker
+    if broker >= service.desired:
+        raise RestartRefused(
+            f"There is no broker {broker}: the brokers are {_numbers(service.desired)}."
+        )
+    primary = next((one for one in service.deployments if one.status == "PRIMARY"), None)
+    if primary is not None and primary.rollout_state == "FAILED":
+        raise RestartRefused(
+            "ECS gave up the brokers' last deployment, so that it starts no task in place of one "
+            "that is stopped.",
+            next_step="Restart all brokers, or provision: both begin a new deployment.",
+        )
+    task = _task_of(observed)
+    if task is not None and task.task_id == observed.stopped:
+        return RestartDecision(RestartAction.WAIT, f"ECS stops task {task.task_id}", gone=True)
+    gone = task is None or bool(observed.stopped) or task.created_at >= observed.since
+
+    def wait(reason: str, whole: int = 0) -> RestartDecision:
+        return RestartDecision(RestartAction.WAIT, reason, gone, whole=whole)
+
+    if len(service.deployments) > 1:
+        return wait("a deployment of the brokers goes on")
+    if len(service.running) < service.desired:
+        troubles = f" ({'; '.join(service.troubles[:2])})" if service.troubles else ""
+        return wait(f"{len(service.running)} of {service.desired} tasks run{troubles}")
+    if task is None:
+        return wait(f"no running task is known to be broker {broker}")
+    lacking = observed.problems if gone else observed.others
+    if lacking:
+        more = f" (and {len(lacking) - 2} more)" if len(lacking) > 2 else ""
+        return wait("; ".join(lacking[:2]) + more)
+    unseen = [t.task_id for t in service.running if t != task and t.task_id not in observed.nodes]
+    if unseen:
+        return wait(f"the address of task {unseen[0]} is not in the topology")
+    if gone:
+        done = f"broker {broker} runs in task {task.task_id}, and the cluster is whole"
+        return RestartDecision(RestartAction.DONE, done, gone)
+    whole = observed.whole + 1
+    if whole < LOOKS:
+        return wait(f"the other brokers are whole in {whole} of {LOOKS} looks", whole)
+    reason = f"the task of broker {broker} is stopped"
+    return RestartDecision(RestartAction.STOP, reason, gone, task.task_id)
+
+
+def _task_of(observed: BrokerRestartObserved) -> BrokerTask | None:
+    """Give the running task of the broker; one that is not in the topology by elimination."""
+    running = observed.service.running
+    known = [task for task in running if observed.nodes.get(task.task_id) == observed.broker]
+    if known:
+        # A task that is stopping may still be seen beside the one in its place.
+        return max(known, key=lambda task: task.created_at)
+    unseen = [task for task in running if task.task_id not in observed.nodes]
+    others = set(range(observed.service.desired)) - {observed.broker}
+    if len(unseen) == 1 and set(observed.nodes.values()) == others:
+        return unseen[0]
+    return None
+
+
+def decide_connectors_restart(service: Service, since: int, former: str = "") -> RestartDecision:
+    """Decide the next action towards all connectors being of a deployment of this operation.
+
+    ``since`` (epoch seconds) is when it began, ``former`` the id of the deployment that it began
+    another one after, empty before. They hold nothing, so ECS replaces them by itself.
+    Raises ``RestartRefused`` where none is to run and ``RestartFailed`` with ECS's reason.
+    """
+    if not service.exists or service.desired == 0:
+        raise RestartRefused(
+            "No connectors are to run in this cluster, so there is nothing to restart.",
+            next_step="Provision with Connectors of at least 1.",
+        )
+    primary = service.primary
+    if primary is not None and primary.deployment_id == former:
+        reason = "ECS does not show the new deployment yet"
+        return RestartDecision(RestartAction.WAIT, reason, gone=True)
+    if primary is None or (not former and primary.created_at < since):
+        return RestartDecision(RestartAction.DEPLOY, "a deployment begins", gone=False)
+    if has_failed(service):
+        why = primary.rollout_reason or "the deployment circuit breaker tripped"
+        raise RestartFailed(
+            f"ECS gave up restarting the connectors: {why.rstrip('.')}. {service.running} of "
+            f"{service.desired} tasks run.",
+        )
+    if (
+        primary.rollout_state == "COMPLETED"
+        and service.running >= service.desired
+        and len(service.deployments) == 1
+    ):
+        return RestartDecision(RestartAction.DONE, "every connector is a new task", gone=True)
+    new = f"{primary.running} of {service.desired} connectors are new tasks"
+    return RestartDecision(RestartAction.WAIT, new, gone=True)
+
+
+def _numbers(desired: int) -> str:
+    return {0: "stopped", 1: "0"}.get(desired, f"0 to {desired - 1}")

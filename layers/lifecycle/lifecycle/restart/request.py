@@ -1,0 +1,61 @@
+"""What a restart request may contain. The same validation for API, console and events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from lifecycle.core.names import CLUSTER_NAME_RULE, is_cluster_name
+from lifecycle.core.request import MOST_BROKERS, Problem, invalid, read_number
+
+RESTART_FIELDS: Final = ("clusterName", "service", "broker")
+
+
+class RestartedService(StrEnum):
+    """What can be restarted."""
+
+    BROKERS = "brokers"
+    CONNECTORS = "connectors"
+
+
+@dataclass(frozen=True, slots=True)
+class RestartRequest:
+    """A restart request after validation; ``broker`` is None where all are meant."""
+
+    cluster: str
+    service: RestartedService
+    broker: int | None = None
+
+
+def read_restart_request(raw: object) -> RestartRequest:
+    """Validate the input of the restart machine: ``{"clusterName": "demo", "service": "brokers"}``.
+
+    With ``"broker": 2`` only that broker is restarted. Raises ``InvalidRequest`` that lists every
+    problem.
+    """
+    if not isinstance(raw, Mapping):
+        raise invalid([Problem("(input)", raw, "a JSON object with clusterName and service")])
+    problems = [
+        Problem(
+            str(name) or "(empty name)", raw[name], "no such field: clusterName, service, broker"
+        )
+        for name in raw
+        if name not in RESTART_FIELDS
+    ]
+    cluster, service = raw.get("clusterName"), raw.get("service")
+    broker: int | None = None
+    if not is_cluster_name(cluster):
+        problems.append(Problem("clusterName", cluster, CLUSTER_NAME_RULE))
+    if not isinstance(service, str) or service not in set(RestartedService):
+        problems.append(Problem("service", service, "brokers or connectors"))
+    if "broker" in raw and service == RestartedService.CONNECTORS:
+        allowed = "nothing where connectors are restarted"
+        problems.append(Problem("broker", raw["broker"], allowed))
+    elif "broker" in raw:
+        broker, wrong = read_number(raw["broker"], "broker", MOST_BROKERS - 1, least=0)
+        problems += wrong
+    if problems:
+        raise invalid(problems)
+    return RestartRequest(str(cluster), RestartedService(str(service)), broker)

@@ -1,0 +1,229 @@
+"""Restart the tasks of a service: the same revision, the same settings, other processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.core.freeze import refuse_if_frozen
+from lifecycle.core.names import stack_name
+from lifecycle.core.polling import next_wait
+from lifecycle.core.rolling import BROKER_PATIENCE, PATIENCE_BEFORE
+from lifecycle.core.stack import refuse_foreign_services
+from lifecycle.core.verification import BROKER_TARGET_GROUPS
+from lifecycle.errors import ClusterUnknown, RestartFailed, RestartRefused, StackNotUsable
+from lifecycle.operations.roll_services import begun_at, look
+from lifecycle.restart.decisions import (
+    BrokerRestartObserved,
+    RestartAction,
+    decide_broker_restart,
+    decide_connectors_restart,
+)
+from lifecycle.restart.request import RestartedService, read_restart_request
+
+if TYPE_CHECKING:
+    from lifecycle.core.operation import Operation
+    from lifecycle.core.services import Service
+    from lifecycle.operations.journal import Journal
+    from lifecycle.operations.roll_services import BrokerReplacer
+    from lifecycle.ports import BrokerTasks, Probe, Services, Stacks, TargetGroups
+    from lifecycle.restart.decisions import RestartDecision
+
+STEP: Final = "Service is restarted"
+# Seconds between the looks in which the other brokers have to be whole in a row.
+_BETWEEN_LOOKS: Final = 2
+
+
+def validate_restart(raw: object, *, control_stack: str, stacks: Stacks) -> dict[str, Any]:
+    """Validate ``{"clusterName": "demo", "service": "brokers", "broker": 2}``; change nothing.
+
+    Returns ``cluster``, ``stack``, ``service`` and ``broker`` (null for all) as the state machine
+    carries them. Raises ``InvalidRequest`` that names every wrong field, ``ClusterUnknown``,
+    ``ClusterFrozen``, and ``StackNotUsable`` for a cluster that something else made, and for a
+    stack that CloudFormation changes.
+    """
+    request = read_restart_request(raw)
+    name = stack_name(control_stack, request.cluster)
+    stack = stacks.describe(name)
+    if stack is None or "ContractVersion" not in stack.outputs:
+        raise ClusterUnknown(f"There is no cluster {request.cluster} in {control_stack}.")
+    refuse_foreign_services(stack)
+    refuse_if_frozen(name, stack.tags)
+    if stack.status.endswith("_IN_PROGRESS"):
+        raise StackNotUsable(
+            f"Stack {name} is in {stack.status}.", next_step="Wait until it is done, then restart."
+        )
+    return {
+        "cluster": request.cluster,
+        "stack": name,
+        "service": str(request.service),
+        "broker": request.broker,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRestarter:
+    """Look, and take one step; with what that needs from outside."""
+
+    services: Services
+    tasks: BrokerTasks
+    targets: TargetGroups
+    probe: Probe
+    replacer: BrokerReplacer
+    journal: Journal
+
+    def restart(
+        self,
+        operation: Operation,
+        cluster: Mapping[str, str],
+        *,
+        service: str,
+        broker: int | None,
+        memory: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Take the next step; nothing but tasks is changed, whatever else differs.
+
+        ``memory`` is what the last look returned, empty at first. Returns ``status`` ``RESTARTED``
+        or ``WAITING`` with ``wait`` (seconds) and ``memory``. Raises ``RestartRefused`` (nothing
+        was changed), ``RestartFailed`` and ``RollingUpdateFailed``.
+        """
+        names = (cluster["OrchestrationServiceName"], cluster["ConnectorsServiceName"])
+        brokers, connectors = self.services.describe(cluster["EcsClusterName"], names)
+        if service == RestartedService.CONNECTORS:
+            answer = self._connectors(operation, cluster, connectors, memory)
+            groups, count = {"connectors": "ConnectorsTargetGroupArn"}, connectors.desired
+        else:
+            if brokers.desired == 0:
+                raise RestartRefused(
+                    "No broker is to run in this cluster, so there is nothing to restart.",
+                    next_step="Provision: it starts the brokers.",
+                )
+            answer = (
+                self._brokers(operation, cluster, memory)
+                if broker is None
+                else self._broker(operation, cluster, broker, memory)
+            )
+            groups, count = dict(BROKER_TARGET_GROUPS), brokers.desired
+        if answer["status"] != "RESTARTED":
+            return answer
+        return self._served(operation, cluster, groups, count, memory)
+
+    def _served(
+        self,
+        operation: Operation,
+        cluster: Mapping[str, str],
+        groups: Mapping[str, str],
+        count: int,
+        memory: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Wait until the load balancers find every task healthy, which takes them minutes."""
+        for name, output in groups.items():
+            healthy = sum(one.state == "healthy" for one in self.targets.health(cluster[output]))
+            if healthy < count:
+                reason = f"{healthy} of {count} {name} targets are healthy"
+                break
+        else:
+            return {"status": "RESTARTED"}
+        self.journal.step(operation, STEP, reason)
+        now = int(self.journal.clock.now().timestamp())
+        since, looks = int(memory.get("served", now)), int(memory.get("polls", 0))
+        if now - since > BROKER_PATIENCE:
+            raise RestartFailed(
+                f"Every task was restarted, but for {BROKER_PATIENCE // 60} minutes {reason}."
+            )
+        wait = next_wait(min(looks, 3), near_end=False)
+        kept = {**memory, "served": since, "polls": looks + 1}
+        return {"status": "WAITING", "wait": wait, "memory": kept}
+
+    def _brokers(
+        self, operation: Operation, cluster: Mapping[str, str], memory: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        ecs_cluster, name = cluster["EcsClusterName"], cluster["OrchestrationServiceName"]
+        answer = self.replacer.replace(
+            operation,
+            cluster,
+            memory,
+            differs=False,
+            move=lambda: self.services.update(ecs_cluster, name, {}, redeploy=True),
+            restart=True,
+            step=STEP,
+        )
+        return {"status": "RESTARTED"} if answer["status"] == "ROLLED" else answer
+
+    def _broker(
+        self,
+        operation: Operation,
+        cluster: Mapping[str, str],
+        broker: int,
+        memory: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        seen = look(self.tasks, self.probe, operation, cluster, without=broker)
+        decision = decide_broker_restart(
+            BrokerRestartObserved(
+                broker=broker,
+                service=seen.service,
+                nodes=seen.nodes,
+                problems=seen.problems,
+                others=seen.others,
+                since=begun_at(operation),
+                whole=int(memory.get("whole", 0)),
+                stopped=str(memory.get("stopped", "")),
+            )
+        )
+        self.journal.step(operation, STEP, decision.reason)
+        if decision.action is RestartAction.STOP:
+            reason = f"Restarted by {operation.operation_id}"
+            self.tasks.stop(cluster["EcsClusterName"], decision.task, reason)
+            memory = {**memory, "stopped": decision.task}
+        return self._followed(decision, memory, f"broker {broker}")
+
+    def _connectors(
+        self,
+        operation: Operation,
+        cluster: Mapping[str, str],
+        connectors: Service,
+        memory: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        former = str(memory.get("former", ""))
+        decision = decide_connectors_restart(connectors, begun_at(operation), former)
+        self.journal.step(operation, STEP, decision.reason)
+        if decision.action is RestartAction.DEPLOY:
+            self.services.update(cluster["EcsClusterName"], connectors.name, {}, redeploy=True)
+            before = connectors.primary
+            memory = {**memory, "former": before.deployment_id if before is not None else ""}
+        return self._followed(decision, memory, "the connectors")
+
+    def _followed(
+        self, decision: RestartDecision, memory: Mapping[str, Any], what: str
+    ) -> dict[str, Any]:
+        """Return what the machine carries on; end what makes no progress."""
+        if decision.action is RestartAction.DONE:
+            return {"status": "RESTARTED"}
+        now = int(self.journal.clock.now().timestamp())
+        same = memory.get("gone") == decision.gone
+        since = int(memory["since"]) if same else now
+        looks = int(memory["looks"]) + 1 if same else 1
+        patience = BROKER_PATIENCE if decision.gone else PATIENCE_BEFORE
+        if decision.action is RestartAction.WAIT and now - since > patience:
+            waited = f"for {patience // 60} minutes: {decision.reason}."
+            if decision.gone:
+                raise RestartFailed(f"Restarting {what} made no progress {waited}")
+            raise RestartRefused(f"The other brokers were not whole {waited}")
+        return {
+            "status": "WAITING",
+            "wait": _wait(decision, looks),
+            "memory": {
+                **memory,
+                "gone": decision.gone,
+                "since": since,
+                "looks": looks if decision.action is RestartAction.WAIT else 1,
+                "whole": decision.whole,
+            },
+        }
+
+
+def _wait(decision: RestartDecision, looks: int) -> int:
+    if decision.action is not RestartAction.WAIT:
+        return 1
+    return _BETWEEN_LOOKS if decision.whole else next_wait(min(looks, 3), near_end=False)
