@@ -287,6 +287,8 @@ NEWER = {"OrchestrationImage": "c/camunda:8.10.1", "ConnectorsImage": "c/connect
         ({"BackupSchedule": "PT5M", "BackupCheckpointInterval": "PT10M"},
          "BackupCheckpointInterval", "PT5M (BackupSchedule) or less"),
         ({"BackupCheckpointInterval": "PT30M"}, "BackupCheckpointInterval", "PT15M"),
+        ({"MaintenanceWindow": "SUN 02:00-02:20"}, "MaintenanceWindow", "half an hour or longer"),
+        ({"MaintenanceTimeZone": "Europe/Berln"}, "MaintenanceTimeZone", "for example Europe/Berlin"),
         ({"OrchestrationImage": "c:8.9.0-alpha3"}, "OrchestrationImage", "a released version"),
         ({"OrchestrationImage": "c:8.9.0-rc1", "CamundaVersion": "8.9.0"}, "OrchestrationImage",
          "a released version"),

@@ -221,6 +221,15 @@ class RestartFailed(LifecycleError):
     )
 
 
+class NoticeUnreadable(LifecycleError):
+    """A notice of AWS Health about tasks that Fargate retires has another shape than documented."""
+
+    default_next_step = (
+        "Look at the AWS Health Dashboard for the services and the date, and start the restart "
+        "machine for them before it."
+    )
+
+
 class VerificationFailed(LifecycleError):
     """The cluster runs but a check of it failed."""
 

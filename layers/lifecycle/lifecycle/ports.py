@@ -294,7 +294,7 @@ class Account(Protocol):
 class Schedules(Protocol):
     """One-time schedules that end by themselves."""
 
-    def once(self, name: str, *, at: datetime, payload: Mapping[str, str]) -> None:
+    def once(self, name: str, *, at: datetime, payload: Mapping[str, str]) -> bool:
         """Call the function behind this port once; the same name again changes nothing."""
         ...
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         TaskProtector,
     )
     from lifecycle.operations.seed_database import DatabaseSeeder
+    from lifecycle.operations.start_operation import OperationStarter, Validator
     from lifecycle.operations.start_services import ServiceReader, ServiceStarter, StartFollower
     from lifecycle.operations.tear_down import (
         ClusterStopper,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     )
     from lifecycle.operations.verify_cluster import Verifier
     from lifecycle.ports import Artifacts, Probe, Stacks
+    from lifecycle.restart.handle_retirement import RetirementHandler
     from lifecycle.restart.restart_services import ServiceRestarter
 
 # Imports stay inside the functions: each Lambda function loads only what it uses.
@@ -282,6 +284,39 @@ def service_restarter() -> ServiceRestarter:
         probe=probe(),
         replacer=broker_replacer(),
         journal=journal(),
+    )
+
+
+def retirement_handler(function_arn: str) -> RetirementHandler:
+    """Restarts before Fargate retires tasks, in the function of that ARN, which it schedules."""
+    import os
+
+    from lifecycle.adapters.ecs_tasks import EcsBrokerTasks
+    from lifecycle.adapters.scheduler import OneTimeSchedules
+    from lifecycle.adapters.sns import SnsMessages
+    from lifecycle.restart.handle_retirement import RetirementHandler
+    from lifecycle.restart.restart_services import validate_restart
+
+    tasks = EcsBrokerTasks()
+
+    def valid(raw: Mapping[str, object]) -> object:
+        return validate_restart(raw, control_stack=settings().control_stack, stacks=stacks())
+
+    return RetirementHandler(
+        stacks=stacks(),
+        tasks=tasks,
+        service_of=tasks.service_of,
+        schedules=OneTimeSchedules(
+            group=os.environ["SCHEDULE_GROUP"],
+            function_arn=function_arn,
+            role_arn=os.environ["SCHEDULER_ROLE_ARN"],
+            dead_letters=os.environ["DEAD_LETTERS_ARN"],
+        ),
+        starter=operation_starter(function_arn, {"restart": valid}),
+        messages=SnsMessages(os.environ["TOPIC_ARN"]),
+        clock=SystemClock(),
+        control_stack=settings().control_stack,
+        region=settings().region,
     )
 
 
@@ -583,11 +618,28 @@ def health_judge() -> HealthJudge:
     )
 
 
+def operation_starter(function_arn: str, validators: Mapping[str, Validator]) -> OperationStarter:
+    """Start of operations, in the function of that ARN."""
+    import secrets
+
+    from lifecycle.adapters.dynamodb import DynamoTable
+    from lifecycle.adapters.stepfunctions import StepFunctionsExecutions
+    from lifecycle.core.arns import MachineArns
+    from lifecycle.operations.start_operation import OperationStarter
+
+    return OperationStarter(
+        machines=StepFunctionsExecutions(),
+        records=DynamoTable(settings().table_name),
+        journal=journal(),
+        arns=MachineArns.beside(function_arn, settings().control_stack),
+        validators=validators,
+        new_key=lambda: f"{SystemClock().now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
+    )
+
+
 @functools.cache
 def api(function_arn: str) -> Api:
     """The REST API, in the function of that ARN."""
-    import secrets
-
     from lifecycle.adapters.cloudformation import CloudFormationStacks
     from lifecycle.adapters.dynamodb import DynamoTable
     from lifecycle.adapters.ecs import EcsServices
@@ -601,7 +653,6 @@ def api(function_arn: str) -> Api:
     from lifecycle.operations.read_clusters import ClusterReader
     from lifecycle.operations.read_health import HealthReader
     from lifecycle.operations.read_operations import OperationReader
-    from lifecycle.operations.start_operation import OperationStarter
     from lifecycle.operations.validate_start import StartValidation
 
     control_stack = settings().control_stack
@@ -610,17 +661,13 @@ def api(function_arn: str) -> Api:
     cloudformation = CloudFormationStacks(settings().deployment_role_arn)
     operations = OperationReader(machines=machines, records=table, arns=arns)
     return Api(
-        starter=OperationStarter(
-            machines=machines,
-            records=table,
-            journal=journal(),
-            arns=arns,
-            validators=StartValidation(
+        starter=operation_starter(
+            function_arn,
+            StartValidation(
                 stacks=cloudformation,
                 control_stack=control_stack,
                 declarations=cluster_parameters(),
             ).by_verb(),
-            new_key=lambda: f"{SystemClock().now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
         ),
         operations=operations,
         clusters=ClusterReader(

@@ -95,6 +95,12 @@ class EcsBrokerTasks:
                 cluster=ecs_cluster, tasks=list(few), protectionEnabled=False
             )
 
+    def service_of(self, ecs_cluster: str, task_id: str) -> str:
+        """Give the name of the service that started a task; empty for one that is gone."""
+        found = self._api.describe_tasks(cluster=ecs_cluster, tasks=[task_id])["tasks"]
+        kind, _, name = (found[0].get("group", "") if found else "").partition(":")
+        return name if kind == "service" else ""
+
     def stop(self, ecs_cluster: str, task_id: str, reason: str) -> None:
         """Stop one task of a service, which starts another; one that is gone is no error.
 
@@ -171,7 +177,7 @@ def _task(task: Any, protected: dict[str, int]) -> BrokerTask:
         protected_until=protected.get(task["taskArn"], 0),
         deployment=task.get("startedBy", ""),
         revision=task.get("taskDefinitionArn", ""),
-        created_at=int(task["createdAt"].timestamp()),
+        created_at=int(task["createdAt"].timestamp()) if "createdAt" in task else 0,
     )
 
 

@@ -18,8 +18,8 @@ class OneTimeSchedules:
         self._role = role_arn
         self._dead_letters = dead_letters
 
-    def once(self, name: str, *, at: datetime, payload: Mapping[str, str]) -> None:
-        """Call the function once; the same name again changes nothing."""
+    def once(self, name: str, *, at: datetime, payload: Mapping[str, str]) -> bool:
+        """Call the function once; the same name again changes nothing, and gives False."""
         api = client("scheduler")
         try:
             api.create_schedule(
@@ -38,4 +38,5 @@ class OneTimeSchedules:
                 },
             )
         except api.exceptions.ConflictException:
-            return
+            return False
+        return True

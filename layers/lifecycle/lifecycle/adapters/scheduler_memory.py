@@ -13,6 +13,8 @@ class MemorySchedules:
 
     schedules: dict[str, tuple[datetime, dict[str, str]]] = field(default_factory=dict)
 
-    def once(self, name: str, *, at: datetime, payload: Mapping[str, str]) -> None:
+    def once(self, name: str, *, at: datetime, payload: Mapping[str, str]) -> bool:
         """Remember the first schedule of that name."""
+        new = name not in self.schedules
         self.schedules.setdefault(name, (at, dict(payload)))
+        return new

@@ -37,7 +37,8 @@ class BrokerTask:
     ``address`` is empty until the network interface is attached; ``wanted`` is false once ECS has
     been told to stop it; ``protected_until`` is in epoch seconds, 0 without protection;
     ``deployment`` is the id of the deployment that started it, ``revision`` an ARN;
-    ``created_at`` is in epoch seconds.
+    ``created_at`` is in epoch seconds, 0 until the task is PENDING
+    (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html).
     """
 
     task_id: str

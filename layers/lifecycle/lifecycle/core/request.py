@@ -21,6 +21,7 @@ from lifecycle.core.service_settings import NOTHING, Settings
 from lifecycle.core.trial import FIXED, is_trial, trial_parameters
 from lifecycle.core.trial import PARAMETER as TRIAL
 from lifecycle.errors import InvalidRequest
+from lifecycle.restart import window
 
 Declarations = Mapping[str, Mapping[str, object]]
 
@@ -485,6 +486,7 @@ def _across(
         problems += _idle_brokers(value)
     problems += _memory(parameters, value)
     problems += _backups(parameters, value)
+    problems += _maintenance(parameters, value)
     for cpu, memory in (("BrokerCpu", "BrokerMemory"), ("ConnectorsCpu", "ConnectorsMemory")):
         sizes = FARGATE_MEMORY.get(int(value(cpu)))
         if sizes is not None and int(value(memory)) not in sizes:
@@ -615,6 +617,23 @@ def _backups(parameters: Mapping[str, str], value: Callable[[str], str]) -> list
         )
         return [Problem("parameters.BackupSchedule", schedule, allowed)]
     return [Problem(f"parameters.{name}", checkpoints, f"{schedule} (BackupSchedule) or less")]
+
+
+def _maintenance(parameters: Mapping[str, str], value: Callable[[str], str]) -> list[Problem]:
+    """The window of this request, or the time zone that it stands in, can be read."""
+    try:
+        window.read_zone(value("MaintenanceTimeZone"))
+    except ValueError:
+        name = "MaintenanceTimeZone"
+        allowed = "a time zone of the IANA time zone database, for example Europe/Berlin"
+        return [Problem(f"parameters.{name}", value(name), allowed)] if name in parameters else []
+    try:
+        window.read_window(value("MaintenanceWindow"), value("MaintenanceTimeZone"))
+    except ValueError as error:
+        name = "MaintenanceWindow"
+        allowed = f"days and hours such as SAT SUN 02:00-06:00, half an hour or longer: {error}"
+        return [Problem(f"parameters.{name}", value(name), allowed)] if name in parameters else []
+    return []
 
 
 def _as_a_trial(parameters: Mapping[str, str], present: Mapping[str, str]) -> list[Problem]:

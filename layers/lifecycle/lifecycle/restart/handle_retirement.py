@@ -1,0 +1,192 @@
+"""Restart what Fargate is going to retire, before it does, and tell people before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.core.names import stack_name
+from lifecycle.errors import LifecycleError, ServiceMissing
+from lifecycle.restart.retirement import SERVICES, Affected, decide_moment, read_notice
+
+if TYPE_CHECKING:
+    from lifecycle.core.stack import Stack
+    from lifecycle.operations.start_operation import OperationStarter
+    from lifecycle.ports import BrokerTasks, Clock, Messages, Schedules, Stacks
+    from lifecycle.restart.request import RestartedService
+    from lifecycle.restart.retirement import Notice
+
+# How long a restart that could not begin is put off.
+PUT_OFF: Final = timedelta(minutes=30)
+_KEY: Final = "retirement"
+_UNITS: Final = {"brokers": "The brokers", "connectors": "The connectors"}
+
+
+@dataclass(frozen=True, slots=True)
+class RetirementHandler:
+    """The use case with what it needs from outside.
+
+    ``service_of`` gives the service of a task that is named by ECS cluster and id, empty for one
+    that is gone.
+    """
+
+    stacks: Stacks
+    tasks: BrokerTasks
+    service_of: Callable[[str, str], str]
+    schedules: Schedules
+    starter: OperationStarter
+    messages: Messages
+    clock: Clock
+    control_stack: str
+    region: str
+
+    # --- the notice ------------------------------------------------------------------------------
+
+    def announced(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Schedule a restart for each of our services that a notice names, and tell when.
+
+        The same notice again schedules nothing twice. Returns ``scheduled``: what, and when. Raises
+        ``NoticeUnreadable``.
+        """
+        notice = read_notice(event)
+        if notice.closed or notice.region != self.region:
+            return {"scheduled": []}
+        named = {found for one in notice.affected if (found := self._ours(one)) is not None}
+        scheduled = []
+        for cluster, service in sorted(named):
+            stack = self.stacks.describe(stack_name(self.control_stack, cluster))
+            if stack is not None:
+                scheduled.append(self._schedule(notice, cluster, service, stack))
+        return {"scheduled": scheduled}
+
+    def _ours(self, affected: Affected) -> tuple[str, RestartedService] | None:
+        prefix = f"{self.control_stack}-"
+        if not affected.ecs_cluster.startswith(prefix):
+            return None
+        service = affected.service or self.service_of(affected.ecs_cluster, affected.task)
+        if service not in SERVICES:
+            return None
+        return affected.ecs_cluster.removeprefix(prefix), SERVICES[service]
+
+    def _schedule(
+        self, notice: Notice, cluster: str, service: RestartedService, stack: Stack
+    ) -> dict[str, str]:
+        now = self.clock.now()
+        moment = decide_moment(
+            notice.begins_at,
+            stack.parameters.get("MaintenanceWindow", ""),
+            stack.parameters.get("MaintenanceTimeZone", "UTC"),
+            now,
+        )
+        payload = {
+            "kind": "begin",
+            "cluster": cluster,
+            "service": str(service),
+            "notice": notice.id,
+            "announcedAt": notice.announced_at.isoformat(),
+            "beginsAt": notice.begins_at.isoformat(),
+            "attempt": "1",
+        }
+        scheduled = {"cluster": cluster, "service": str(service), "at": moment.at.isoformat()}
+        if not self.schedules.once(_name(payload), at=moment.at, payload=payload):
+            return scheduled
+        self.messages.publish(
+            f"Cluster {cluster}: {service} will be restarted",
+            f"{_UNITS[service]} of cluster {cluster} will be restarted at {_at(moment.at)} "
+            f"({moment.reason}).\n\nAWS Fargate retires the platform version that they run on and "
+            f"replaces them by itself from {_at(notice.begins_at)} on, without regard to "
+            "partitions. The restart replaces them one at a time before that.\n\nTo choose the "
+            "moment yourself, start the restart machine before; this one then finds nothing to do.",
+        )
+        return scheduled
+
+    # --- the moment ------------------------------------------------------------------------------
+
+    def due(self, payload: Mapping[str, str]) -> dict[str, Any]:
+        """Start the restart, or put it off while the cluster is busy, frozen or not usable.
+
+        Once AWS's date has come nothing is put off any more. Nothing is started for tasks that are
+        all younger than the notice. Returns ``result``: STARTED, NOT_NEEDED, PUT_OFF or GIVEN_UP.
+        """
+        cluster, service = payload["cluster"], payload["service"]
+        stack = self.stacks.describe(stack_name(self.control_stack, cluster))
+        if stack is None or "EcsClusterName" not in stack.outputs:
+            return {"result": "NOT_NEEDED"}
+        if not self._old_tasks(stack, payload):
+            return {"result": "NOT_NEEDED"}
+        key = f"{_KEY}-{payload['notice']}-{payload['attempt']}"
+        request = {"clusterName": cluster, "service": service}
+        try:
+            record, _ = self.starter.start("restart", request, key=key, caller="")
+        except LifecycleError as error:
+            return self._put_off(payload, error)
+        return {"result": "STARTED", "operationId": record.operation_id}
+
+    def _old_tasks(self, stack: Stack, payload: Mapping[str, str]) -> bool:
+        """Whether a task runs that may be on the platform version that is retired."""
+        names = {str(service): name for name, service in SERVICES.items()}
+        announced = datetime.fromisoformat(payload["announcedAt"]).timestamp()
+        try:
+            found = self.tasks.observe(stack.outputs["EcsClusterName"], names[payload["service"]])
+        except ServiceMissing:
+            return False
+        return any(0 < task.created_at < announced for task in found.tasks if task.wanted)
+
+    def _put_off(self, payload: Mapping[str, str], error: LifecycleError) -> dict[str, Any]:
+        cluster, service = payload["cluster"], payload["service"]
+        begins_at = datetime.fromisoformat(payload["beginsAt"])
+        again = self.clock.now() + PUT_OFF
+        if again >= begins_at:
+            self.messages.publish(
+                f"Cluster {cluster}: {service} were not restarted",
+                f"{_UNITS[service]} of cluster {cluster} could not be restarted before AWS Fargate "
+                f"replaces them, from {_at(begins_at)} on: {error}\n\nStart the restart machine as "
+                "soon as the cluster allows it; while AWS replaces brokers, look at its health.",
+            )
+            return {"result": "GIVEN_UP", "reason": error.message}
+        later = {**payload, "attempt": str(int(payload["attempt"]) + 1)}
+        new = self.schedules.once(_name(later), at=again, payload=later)
+        if new and payload["attempt"] == "1":
+            self.messages.publish(
+                f"Cluster {cluster}: the restart of {service} is put off",
+                f"The restart of {service} of cluster {cluster} could not begin: {error}\n\nIt is "
+                f"tried again every {PUT_OFF.seconds // 60} minutes until {_at(begins_at)}, when "
+                "AWS Fargate begins to replace the tasks by itself.",
+            )
+        return {"result": "PUT_OFF", "until": again.isoformat(), "reason": error.message}
+
+    # --- the end ---------------------------------------------------------------------------------
+
+    def ended(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Tell how a restart ended that was started here; any other is none of this."""
+        detail = event["detail"]
+        name, status = str(detail["name"]), str(detail["status"])
+        cluster, _, rest = name.partition(".")
+        if not rest.startswith(f"restart.{_KEY}-"):
+            return {"told": False}
+        if status == "SUCCEEDED":
+            self.messages.publish(
+                f"Cluster {cluster}: restarted before Fargate's retirement",
+                f"Operation {name} succeeded: every task is a new one and the cluster was "
+                "verified.",
+            )
+        else:
+            self.messages.publish(
+                f"Cluster {cluster}: a restart did not succeed",
+                f"Operation {name}, begun before AWS Fargate replaces the tasks by itself, ended "
+                f"as {status}. Its report says what is true now and what to do; start the restart "
+                "machine again once the cause is removed.",
+            )
+        return {"told": True}
+
+
+def _name(payload: Mapping[str, str]) -> str:
+    """Name of a schedule: at most 64 characters, the same for the same restart."""
+    parts = (payload["cluster"], payload["service"][:1], payload["notice"], payload["attempt"])
+    return "-".join(("restart", *parts))
+
+
+def _at(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
