@@ -164,8 +164,11 @@ s3 = Names("ministack.services.s3", "bucket_has_versions", "buckets")
 secretsmanager = Names("ministack.services.secretsmanager")
 servicediscovery = Names(
     "ministack.services.servicediscovery",
+    "create_service",
+    "delete_service",
     "deregister_instance",
     "instances",
+    "list_services",
     "namespaces",
     "register_instance",
     "services",
