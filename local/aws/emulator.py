@@ -159,7 +159,7 @@ lambda_svc = Names(
     "resolve_layer_zip",
     "throttle_response",
 )
-rds = Names("ministack.services.rds", "clusters", "tags")
+rds = Names("ministack.services.rds", "ACTION_MAP", "clusters", "tags")
 s3 = Names("ministack.services.s3", "bucket_has_versions", "buckets")
 secretsmanager = Names("ministack.services.secretsmanager")
 servicediscovery = Names(

@@ -13,7 +13,7 @@ from lifecycle.adapters import account as reading
 from lifecycle.adapters.account import AwsAccount
 from lifecycle.adapters.aws import client
 from lifecycle.core.parameters import cluster_parameters
-from lifecycle.core.preflight import Facts, Live, Need, Quota
+from lifecycle.core.preflight import Engine, Facts, Live, Need, Quota
 from lifecycle.errors import AwsRefused
 from moto import mock_aws
 
@@ -167,3 +167,17 @@ def test_what_a_living_cluster_needs_more_is_measured_by_its_live_counts(aws: An
     assert seen.live == Live(brokers=6, connectors=2)
     # moto knows no Service Quotas.
     assert {"vcpu", "database_instances"} <= seen.unread.keys()
+
+
+def test_what_the_database_runs_and_may_become_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Rds:
+        def describe_db_clusters(self, **_: Any) -> Any:
+            return {"DBClusters": [{"EngineVersion": "17.9"}]}
+
+        def describe_db_engine_versions(self, *, EngineVersion: str, **_: Any) -> Any:  # noqa: N803
+            assert EngineVersion == "17.9"
+            later = [{"EngineVersion": "17.10"}, {"EngineVersion": "18.3"}]
+            return {"DBEngineVersions": [{"ValidUpgradeTarget": later}]}
+
+    monkeypatch.setattr(reading, "client", lambda *_, **__: Rds())
+    assert reading._engine("database-1") == Engine("17.9", frozenset({"17.10", "18.3"}))

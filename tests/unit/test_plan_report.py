@@ -312,6 +312,18 @@ def test_a_plan_warns_before_brokers_are_replaced_and_before_there_is_no_way_bac
     assert plan(CREATION)["warnings"] == []
 
 
+def test_a_plan_warns_of_what_interrupts_the_database_and_promises_no_way_back() -> None:
+    after = {**UPDATE.before, "DatabaseEngineVersion": "18.3", "LogRetentionDays": "90"}
+    told = plan(replace(UPDATE, after=after))
+    assert "a major version: every instance is shut down" in told["warnings"][0]
+    assert "WARNING: Aurora PostgreSQL" in plan_text(told)
+    assert "DatabaseEngineVersion" not in told["undo"]
+    assert '"LogRetentionDays"' in told["undo"]
+    assert "Aurora stays at 18.3" in told["undo"]
+    alone = plan(replace(UPDATE, after={**UPDATE.before, "DatabaseEngineVersion": "18.3"}))
+    assert alone["undo"].startswith("No parameter goes back. Aurora stays at 18.3")
+
+
 def test_tags_alone_restart_no_broker() -> None:
     change = ResourceChange(
         "Modify",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.adapters.aws import client, error_code
 from lifecycle.adapters.quotas import FARGATE_VCPU, quota_value
 from lifecycle.cluster.service_definition import NAMES
-from lifecycle.core.preflight import Bucket, Facts, Live, Network, Quota, Subnet
+from lifecycle.core.preflight import Bucket, Engine, Facts, Live, Network, Quota, Subnet
 from lifecycle.errors import LifecycleError
 from lifecycle.observability import of_aws
 
@@ -70,6 +70,8 @@ class AwsAccount:
             readers["database_instances"] = lambda: Quota(
                 quota_value(*_DATABASE_INSTANCES), _count("describe_db_instances", "DBInstances")
             )
+        if need.database:
+            readers["engine"] = lambda: _engine(need.database)
         if need.creates:
             readers |= {
                 "application_balancers": lambda: Quota(
@@ -202,6 +204,23 @@ def _engine_offered(version: str) -> bool:
         Engine=_ENGINE, EngineVersion=version
     )
     return bool(found["DBEngineVersions"])
+
+
+def _engine(cluster: str) -> Engine:
+    # https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_UpgradeTarget.html
+    api = client("rds", attempts=3)
+    (found,) = api.describe_db_clusters(DBClusterIdentifier=cluster)["DBClusters"]
+    versions = api.describe_db_engine_versions(
+        Engine=_ENGINE, EngineVersion=found["EngineVersion"], IncludeAll=True
+    )["DBEngineVersions"]
+    return Engine(
+        version=found["EngineVersion"],
+        targets=frozenset(
+            one["EngineVersion"]
+            for version in versions
+            for one in version.get("ValidUpgradeTarget", ())
+        ),
+    )
 
 
 def _class_offered(version: str, instance_class: str) -> bool:

@@ -15,6 +15,7 @@ from lifecycle.core.service_settings import back as settings_back
 from lifecycle.core.service_settings import changes as changes_of_settings
 from lifecycle.core.stack import DATA_TYPES, RUNNING_TYPES, is_half_made
 from lifecycle.plans.critical_path import critical_path
+from lifecycle.plans.database import VERSION, interruptions
 
 if TYPE_CHECKING:
     from lifecycle.core.plan import Fingerprint, Mark
@@ -232,7 +233,7 @@ def _warnings(situation: Situation) -> list[str]:
             "runs: data is migrated forwards only. Have a completed backup of the brokers and a "
             "snapshot of the database first, and connectors of the same minor version."
         )
-    return found
+    return found + interruptions(situation.before, situation.after)
 
 
 def _path(situation: Situation) -> list[dict[str, Any]]:
@@ -311,7 +312,13 @@ def _undo(situation: Situation, kind: str, parameters: Sequence[Mapping[str, str
     if kind != "update":
         confirm = json.dumps({"clusterName": situation.cluster, "confirm": situation.cluster})
         return f"Remove the cluster with the teardown machine: {confirm}"
-    former = {str(p["name"]): p["from"] for p in parameters if p["from"] is not None}
+    # Aurora never goes back to a former version.
+    onward = [p["to"] for p in parameters if p["name"] == VERSION]
+    former = {
+        str(p["name"]): p["from"]
+        for p in parameters
+        if p["from"] is not None and p["name"] != VERSION
+    }
     tags = {str(tag["name"]): tag["from"] for tag in situation.tags}
     settings = settings_back(*situation.settings)
     provision = {"parameters": former} | ({"tags": tags} if tags else {})
@@ -320,8 +327,12 @@ def _undo(situation: Situation, kind: str, parameters: Sequence[Mapping[str, str
     words = (
         f"Plan and apply the former values: {back}"
         if former or tags or settings
+        else "No parameter goes back."
+        if onward
         else "No parameter changes: deploy the former version of the application, plan and apply."
     )
+    if onward:
+        words += f" Aurora stays at {onward[0]}: to go back, restore a snapshot into a new cluster."
     lost = [
         change.logical_id
         for change in situation.change_set.changes

@@ -45,6 +45,7 @@ class Preflight:
             cluster=request["cluster"],
             certificate=self._certificate_problem(),
             planning=planning,
+            reviewed=planning or bool(request.get("changeSet")),
         )
         refuse_failed(checks)
         return {
