@@ -173,7 +173,7 @@ servicediscovery = Names(
     "register_instance",
     "services",
 )
-ssm = Names("ministack.services.ssm")
+ssm = Names("ministack.services.ssm", "list_tags_for_resource")
 stepfunctions = Names(
     "ministack.services.stepfunctions",
     "ExecutionError",

@@ -77,7 +77,7 @@ ALL_ENDPOINTS = frozenset(NEEDED_ENDPOINTS)
 
 def test_an_account_with_room_passes_everything() -> None:
     assert {check.result for check in checks().values()} == {Result.PASS}
-    assert len(checks()) == 20
+    assert len(checks()) == 21
 
 
 @pytest.mark.parametrize(
@@ -121,13 +121,18 @@ def test_everything_that_fails_is_named_at_once() -> None:
     facts = replace(ROOMY, vcpu=Quota(6, 0), engine_offered=False)
     with pytest.raises(PreflightFailed) as caught:
         refuse_failed(list(checks(facts).values()))
-    assert "2 of 20 checks failed" in caught.value.message
+    assert "2 of 21 checks failed" in caught.value.message
     assert "Fargate vCPU" in caught.value.message
     assert "database engine" in caught.value.message
 
 
 @pytest.mark.parametrize(
-    "fact", [f.name for f in fields(Facts) if f.name not in {"region", "unread", "live", "engine"}]
+    "fact",
+    [
+        f.name
+        for f in fields(Facts)
+        if f.name not in {"region", "unread", "live", "engine", "secrets"}
+    ],
 )
 def test_what_cannot_be_read_is_a_warning(fact: str) -> None:
     unread: dict[str, Any] = {fact: None, "unread": {fact: "not authorized"}}
@@ -311,7 +316,7 @@ class TestOperation:
     def test_the_report_has_every_check(self, world: World) -> None:
         report = world.preflight.check(REQUEST, planning=False)
         assert report["result"] == "PASS"
-        assert len(report["checks"]) == 20
+        assert len(report["checks"]) == 21
 
     def test_a_warning_does_not_end_it(self, world: World) -> None:
         world.account.found = replace(ROOMY, vcpu=None)
@@ -443,3 +448,12 @@ def test_a_major_version_is_refused_in_one_go_and_taken_by_a_plan() -> None:
     with pytest.raises(PreflightFailed, match="is a major version"):
         world.preflight.check(request, planning=False)
     assert world.preflight.check(request, planning=True)["result"] == "PASS"
+
+
+def test_a_wait_of_no_days_before_tasks_retire_is_a_warning_with_what_to_do() -> None:
+    check = checks(replace(ROOMY, retirement_days=0))["Fargate task retirement"]
+    assert check.result is Result.WARN
+    assert "put-account-setting-default --name fargateTaskRetirementWaitPeriod" in check.remedy
+    for days in (7, 14):
+        facts = replace(ROOMY, retirement_days=days)
+        assert checks(facts)["Fargate task retirement"].result is Result.PASS

@@ -8,10 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from lifecycle.core.freeze import frozen_because
 from lifecycle.core.images import IMAGES, Version, Versions, is_pre_release, shown, versions
+from lifecycle.core.named_secrets import (
+    NamedSecret,
+    SecretSeen,
+    check_secrets,
+    named_secrets,
+)
+from lifecycle.core.service_settings import NOTHING
 from lifecycle.core.stack import Stack, StackAction, decide_on, present_parameters
 from lifecycle.core.verification import Check, Result
 from lifecycle.errors import LifecycleError, PreflightFailed
@@ -23,6 +30,7 @@ _BALANCER_ADDRESSES: Final = 8
 NEEDED_ENDPOINTS: Final = ("dynamodb", "ecr.api", "ecr.dkr", "logs", "s3", "secretsmanager")
 _CONNECTORS_TASK: Final = ("ConnectorsImage", "ConnectorsCpu", "ConnectorsMemory")
 _ZONES: Final = 3
+RETIREMENT: Final = "fargateTaskRetirementWaitPeriod"
 _DNS_LABEL: Final = 63
 _STACK_NAME: Final = 128
 
@@ -83,7 +91,8 @@ class Live:
 class Facts:
     """What was found. None where it could not be read; ``unread`` then says why, by field.
 
-    ``live`` and ``engine`` are None for a cluster that is created, too.
+    ``live`` and ``engine`` are None for a cluster that is created, too. ``retirement_days`` is how
+    long Fargate waits before it retires tasks. ``secrets`` are by ARN.
     """
 
     account: str | None = None
@@ -100,6 +109,8 @@ class Facts:
     ecs_cluster_exists: bool | None = None
     live: Live | None = None
     engine: Engine | None = None
+    retirement_days: int | None = None
+    secrets: Mapping[str, SecretSeen] | None = None
     unread: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -132,10 +143,20 @@ class Need:
     versions: Versions
     present_versions: Versions
     docker_hub: bool
+    secrets: tuple[NamedSecret, ...] = ()
 
     @classmethod
-    def of(cls, stack: str, found: Stack | None, parameters: Mapping[str, str]) -> Need:
-        """Take the need from the full set of parameters that the cluster will have."""
+    def of(
+        cls,
+        stack: str,
+        found: Stack | None,
+        parameters: Mapping[str, str],
+        settings: Mapping[str, Any] = NOTHING,
+    ) -> Need:
+        """Take the need from the full set of parameters that the cluster will have.
+
+        ``settings`` are those of the request.
+        """
         brokers, connectors = int(parameters["Brokers"]), int(parameters["Connectors"])
         creates = found is None or not found.outputs
         present = {} if creates else present_parameters(found)
@@ -166,6 +187,7 @@ class Need:
             versions=versions(parameters),
             present_versions=versions(present),
             docker_hub=not parameters["ImageRegistryPrefix"],
+            secrets=named_secrets(parameters, settings),
         )
 
 
@@ -230,7 +252,19 @@ def check_all(
         *([_engine_step(need, facts, reviewed=reviewed)] if need.database else []),
         *_network(need, facts),
         _bucket(facts),
+        _retirement(facts),
     ]
+    if need.secrets:
+        checks.append(
+            check_secrets(
+                need.secrets,
+                facts.secrets,
+                unread=facts.unread.get("secrets", "no answer"),
+                account=facts.account,
+                region=facts.region,
+                control_stack=control_stack,
+            )
+        )
     return checks
 
 
@@ -581,6 +615,28 @@ def _addresses(need: Need, network: Network) -> Check:
         )
     least = min((subnet.free for subnet in network.subnets), default=0)
     return Check("free addresses", Result.PASS, f"{needed} needed, at least {least} free")
+
+
+def _retirement(facts: Facts) -> Check:
+    """With a wait of 0 days, nobody has time to replace brokers in turn before Fargate does.
+
+    Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/prepare-task-retirement.html
+    """
+    name = "Fargate task retirement"
+    days = facts.retirement_days
+    if days is None:
+        return _unread(name, facts, "retirement_days")
+    if days == 0:
+        return Check(
+            name,
+            Result.WARN,
+            "the account waits 0 days: Fargate retires tasks as soon as it has given notice, "
+            "brokers among them, at a time that nobody chose",
+            "As an administrator: aws ecs put-account-setting-default --name "
+            f"{RETIREMENT} --value 7 (or 14), which is for the whole account in this region. Then "
+            "provision again within that time after a notice.",
+        )
+    return Check(name, Result.PASS, f"Fargate waits {days} days after its notice")
 
 
 def _bucket(facts: Facts) -> Check:
