@@ -114,13 +114,13 @@ def test_a_creation_tells_what_is_added_and_that_there_is_no_data_yet() -> None:
 def test_a_creation_takes_as_long_as_its_longest_chain_and_the_start() -> None:
     told = plan(CREATION)
     assert told["path"] == [
-        {"what": "DatabaseCluster", "minutes": [2, 5]},
+        {"what": "DatabaseCluster", "minutes": [1, 5]},
         {"what": "DatabaseInstance1", "minutes": [6, 12]},
         {"what": "brokers and connectors start", "minutes": [3, 10]},
     ]
-    assert told["minutes"] == [11, 27]
+    assert told["minutes"] == [10, 27]
     text = plan_text(told).replace("\n  ", " ")
-    assert "11 to 27 minutes, one after the other: DatabaseCluster 2 to 5, Database" in text
+    assert "10 to 27 minutes, one after the other: DatabaseCluster 1 to 5, Database" in text
     assert plan(UPDATE)["minutes"] == [1, 2]
 
 

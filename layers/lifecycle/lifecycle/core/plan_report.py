@@ -14,7 +14,7 @@ from lifecycle.core.prices import NOT_INCLUDED, Cost, Size, monthly_cost
 from lifecycle.core.service_settings import back as settings_back
 from lifecycle.core.service_settings import changes as changes_of_settings
 from lifecycle.core.stack import DATA_TYPES, RUNNING_TYPES, is_half_made
-from lifecycle.plans.critical_path import critical_path
+from lifecycle.plans.critical_path import START, critical_path
 from lifecycle.plans.database import VERSION, interruptions
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from lifecycle.core.service_settings import Settings
     from lifecycle.core.stack import ChangeSet, ResourceChange, Stack
 
-# Typical minutes from the first task until every partition has its leader and its replicas.
-_START: Final = (3, 10)
 # Typical minutes until one broker, or the connectors, are replaced and all is whole.
 _ROLL: Final[Mapping[str, tuple[int, int]]] = {
     BROKERS: (2, 6),
@@ -244,7 +242,7 @@ def _path(situation: Situation) -> list[dict[str, Any]]:
         for link in critical_path(situation.template, worked_on)
     ]
     if any(line["action"] in {"create", "start"} for line in situation.services):
-        links.append({"what": "brokers and connectors start", "minutes": list(_START)})
+        links.append({"what": "brokers and connectors start", "minutes": list(START)})
     for service, tasks in _rolls(situation).items():
         one = tasks if service == BROKERS else 1
         least, most = _ROLL[service]
