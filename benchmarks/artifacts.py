@@ -77,8 +77,11 @@ def _size(root: Path) -> int:
     )
 
 
-def write(name: str, figures: dict[str, Any], table: str) -> None:
-    """Keep figures as JSON and as a table, with when and on what they were measured."""
+def write(name: str, figures: dict[str, Any], table: str, verb: str = "Measured") -> None:
+    """Keep figures as JSON and as a table, with when and on what they were measured.
+
+    ``verb`` for what no clock was held to.
+    """
     RESULTS.mkdir(exist_ok=True)
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],
@@ -93,7 +96,7 @@ def write(name: str, figures: dict[str, Any], table: str) -> None:
         "machine": f"{platform.machine()}, {_processors()} processors, Python {sys.version[:6]}",
     }
     (RESULTS / f"{name}.json").write_text(json.dumps(measured | figures, indent=2) + "\n")
-    head = f"Measured {measured['at']} at {commit} on {measured['machine']}.\n\n"
+    head = f"{verb} {measured['at']} at {commit} on {measured['machine']}.\n\n"
     (RESULTS / f"{name}.md").write_text(head + table)
     print(head + table)
 

@@ -159,18 +159,21 @@ lambda_svc = Names(
     "resolve_layer_zip",
     "throttle_response",
 )
-rds = Names("ministack.services.rds", "clusters", "tags")
+rds = Names("ministack.services.rds", "ACTION_MAP", "clusters", "tags")
 s3 = Names("ministack.services.s3", "bucket_has_versions", "buckets")
 secretsmanager = Names("ministack.services.secretsmanager")
 servicediscovery = Names(
     "ministack.services.servicediscovery",
+    "create_service",
+    "delete_service",
     "deregister_instance",
     "instances",
+    "list_services",
     "namespaces",
     "register_instance",
     "services",
 )
-ssm = Names("ministack.services.ssm")
+ssm = Names("ministack.services.ssm", "list_tags_for_resource")
 stepfunctions = Names(
     "ministack.services.stepfunctions",
     "ExecutionError",

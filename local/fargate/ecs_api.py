@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from local.aws.emulator import ecs, provisioners, responses, stacks
 from local.aws.strict import served_target_groups, service_connect
 from local.config import ACCOUNT_ID, REGION
+from local.fargate import cloud_map
 from local.proxy.targets import groups_in_use
 
 if TYPE_CHECKING:
@@ -368,8 +369,8 @@ def _deployment(service: Record) -> Record:
     return deployment | {
         "serviceConnectConfiguration": connect,
         "serviceConnectResources": [
-            {"discoveryName": name, "discoveryArn": f"{service['serviceArn']}/{name}"}
-            for name in service_connect.discovery_names(connect)
+            {"discoveryName": name, "discoveryArn": arn}
+            for name, arn in cloud_map.name_endpoints(connect).items()
         ],
     }
 

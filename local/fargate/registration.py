@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from local.aws.emulator import alb, servicediscovery
 from local.config import REGION
+from local.fargate import cloud_map
 from local.proxy.targets import explain
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def register(service: Record, task: Task, names: Names) -> list[str]:
                 }
             )
             _publish_name(service_id, names)
+    cloud_map.register(task)
     groups = []
     for balancer in service.get("loadBalancers") or []:
         group, port = balancer["targetGroupArn"], balancer["containerPort"]
@@ -57,6 +59,7 @@ def deregister(service: Record, task: Task, names: Names) -> list[str]:
         if service_id in servicediscovery.services:
             servicediscovery.deregister_instance({"ServiceId": service_id, "InstanceId": task.id})
             _publish_name(service_id, names)
+    cloud_map.deregister(task)
     groups = []
     for group, targets in list(alb.targets.items()):
         for target in targets:

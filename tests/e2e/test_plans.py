@@ -159,6 +159,52 @@ def test_a_refused_plan_leaves_its_report_and_no_change_set(plans: Plans) -> Non
     assert not [name for name in plans.change_sets(STACK) if name in key]
 
 
+def test_the_database_changes_as_planned_forwards_only_and_to_a_major_version_by_a_plan(
+    plans: Plans,
+) -> None:
+    rds = plans.client("rds")
+    identifier = plans.outputs(STACK)["DatabaseClusterId"]
+
+    def database() -> dict[str, Any]:
+        (found,) = rds.describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"]
+        return dict(found)
+
+    runs = database()["EngineVersion"]
+    (offered,) = rds.describe_db_engine_versions(Engine="aurora-postgresql", EngineVersion=runs)[
+        "DBEngineVersions"
+    ]
+    majors = [
+        one["EngineVersion"]
+        for one in offered["ValidUpgradeTarget"]
+        if one["IsMajorVersionUpgrade"]
+    ]
+    # Started again, the database is there already: it never goes back.
+    if majors:
+        major = {"DatabaseEngineVersion": majors[-1]}
+        refused = plans.outcome("provision", {"clusterName": "demo", "parameters": major})
+        assert refused["error"] == "PreflightFailed", refused
+        assert (
+            f"DatabaseEngineVersion {runs} to {majors[-1]} is a major version" in refused["cause"]
+        )
+        plan = plans.plan(**major)
+        assert "a major version: every instance is shut down" in " ".join(
+            plans.stored(plan["textKey"]).split()
+        )
+        assert "error" not in plans.outcome("provision", plan["apply"])
+        assert database()["EngineVersion"] == majors[-1]
+        assert "orchestration-cluster" in plans.counts("demo")
+    back = {"DatabaseEngineVersion": "15.17"}
+    refused = plans.outcome("plan", {"clusterName": "demo", "provision": {"parameters": back}})
+    assert refused["error"] == "PreflightFailed", refused
+    assert "DatabaseEngineVersion 15.17 is below" in refused["cause"]
+
+    for instances in (2, 1):
+        plan = plans.plan(DatabaseInstances=instances)
+        assert plan["counts"]["replace"] == 0
+        assert "error" not in plans.outcome("provision", plan["apply"])
+        assert len(database()["DBClusterMembers"]) == instances
+
+
 def test_an_expired_plan_of_a_new_cluster_leaves_nothing(plans: Plans) -> None:
     plan = plans.plan("fresh")
     stack = f"{CONTROL_STACK}-fresh"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -210,6 +211,33 @@ def test_the_report_is_in_the_bucket(cloud: Cloud) -> None:
     assert report["result"] == "SUCCEEDED"
     assert [entry["step"] for entry in report["timeline"]][-1] == "Verification"
     assert Path(output["reportKey"]).parts[:2] == ("operations", "demo")
+
+
+def test_a_secret_that_no_task_could_read_is_refused_by_its_field(cloud: Cloud) -> None:
+    before = cloud.healthy()
+    secrets = cloud.client("secretsmanager")
+    untagged = secrets.create_secret(Name=f"team/{uuid.uuid4().hex}", SecretString="x")["ARN"]
+    account = untagged.split(":")[4]
+    parameter = f"arn:aws:ssm:{untagged.split(':')[3]}:{account}:parameter/team/none"
+    settings = {
+        "brokers": {"secrets": {"MAIL_TOKEN": untagged}},
+        "connectors": {"secrets": {"SECRET_HOST": parameter}},
+    }
+    elsewhere = untagged.replace(account, "999999999999")
+    request = {
+        "clusterName": "demo",
+        "settings": settings,
+        "parameters": {"LicenseKeySecretArn": elsewhere},
+    }
+    ended = cloud.ended(cloud.start(request))
+    assert ended["error"] == "PreflightFailed", ended
+    for words in (
+        f"MAIL_TOKEN: {untagged} does not exist, or does not carry the tag camunda:control-plane",
+        f"settings.connectors.secrets.SECRET_HOST: {parameter} does not exist",
+        f"LicenseKeySecretArn: {elsewhere} is of account 999999999999, not {account}",
+    ):
+        assert words in ended["cause"]
+    assert cloud.healthy() == before
 
 
 def test_settings_reach_the_tasks_and_what_is_not_named_later_stays(cloud: Cloud) -> None:

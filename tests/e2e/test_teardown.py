@@ -55,6 +55,13 @@ class Clusters(Cloud):
         prefix = f"{CONTROL_STACK}-{cluster}-"
         return [one["Name"] for one in found if one["Name"].startswith(prefix)]
 
+    def named(self, outputs: dict[str, str]) -> dict[str, int]:
+        """Instances by the names that ECS gives its brokers in the Service Connect namespace."""
+        namespace = outputs["ServiceConnectNamespaceArn"].rsplit("/", 1)[-1]
+        wanted = [{"Name": "NAMESPACE_ID", "Values": [namespace]}]
+        found = self.client("servicediscovery").list_services(Filters=wanted)["Services"]
+        return {one["Name"]: one["InstanceCount"] for one in found}
+
     def told(self) -> list[dict[str, Any]]:
         """Events that arrived since the last look."""
         found: list[dict[str, Any]] = []
@@ -115,6 +122,11 @@ def test_of_two_starts_one_removes_it_and_the_other_is_told(clusters: Clusters) 
         Bucket=before["NodeIdBucketName"], Key="0.json", Body=b"a lease"
     )
     clusters.told()
+    assert clusters.named(before) == {
+        "orchestration-cluster-grpc": 3,
+        "orchestration-cluster-rest": 3,
+        "orchestration-cluster-sc": 3,
+    }
     executions = [clusters.begin("teardown", TEARDOWN) for _ in range(2)]
     ended = sorted(
         (clusters.ended(one, 240) for one in executions), key=lambda one: str(one["status"])
@@ -124,6 +136,8 @@ def test_of_two_starts_one_removes_it_and_the_other_is_told(clusters: Clusters) 
     assert ended[1]["name"] in ended[0]["cause"]
     assert not clusters.standing("demo")
     assert clusters.locks() == []
+
+    assert clusters.named(before) == {}, "the namespace of Service Connect is gone, and all in it"
 
     # What holds data is kept, the database as a snapshot.
     assert {before["NodeIdBucketName"], before["BackupBucketName"]} <= kept_before

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.integration.fargate_world import LOG_GROUP, World, address, eventually, hosted
 from tests.support.blocks import block
@@ -494,6 +495,36 @@ def test_tags_and_service_connect_are_shown_as_on_aws(world: World, name: str) -
     }
     shown = world.service(name)["deployments"][0]["serviceConnectConfiguration"]
     assert shown["services"][0]["clientAliases"][0]["dnsName"] == "r"
+
+
+def test_a_namespace_stays_while_the_names_of_service_connect_are_in_it(
+    world: World, name: str
+) -> None:
+    api = world.client("servicediscovery")
+    api.create_http_namespace(Name=name)
+    (namespace,) = [one for one in api.list_namespaces()["Namespaces"] if one["Name"] == name]
+    world.define("plain")
+    alias = {"portName": "rest", "clientAliases": [{"port": 8080, "dnsName": "brokers"}]}
+    connect = {"enabled": True, "namespace": namespace["Arn"], "services": [alias]}
+    world.create(name, "plain", 1, serviceConnectConfiguration=connect)
+    world.running(name, 1)
+
+    def services() -> list[dict[str, Any]]:
+        wanted = [{"Name": "NAMESPACE_ID", "Values": [namespace["Id"]]}]
+        return list(api.list_services(Filters=wanted)["Services"])
+
+    (made,) = services()
+    assert (made["Name"], made["InstanceCount"]) == ("rest", 1)
+    resource = world.service(name)["deployments"][0]["serviceConnectResources"][0]
+    assert resource == {"discoveryName": "rest", "discoveryArn": made["Arn"]}
+    with pytest.raises(ClientError, match="registered instances"):
+        api.delete_service(Id=made["Id"])
+    world.remove(name)
+    assert services()[0]["InstanceCount"] == 0
+    with pytest.raises(ClientError, match="associated services"):
+        api.delete_namespace(Id=namespace["Id"])
+    api.delete_service(Id=made["Id"])
+    api.delete_namespace(Id=namespace["Id"])
 
 
 def names_seen_by(world: World, task: dict[str, Any]) -> dict[str, list[str]]:

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from lifecycle.core.discovery import NamedService
 from lifecycle.core.names import tags
 
-from local.aws.strict.namespace_in_use import Namespaces
 from tests.statemachines.engine import Control, Function, Result, load_handler, run
 from tests.support.world import CONTROL, OUTPUTS, World, operation
 
@@ -21,6 +21,9 @@ RESOURCES = {
     "Leases": "AWS::S3::Bucket",
     "LeasesPolicy": "AWS::S3::BucketPolicy",
     "Database": "AWS::RDS::DBCluster",
+    "ServiceConnectNamespace": "AWS::ServiceDiscovery::HttpNamespace",
+    "DnsNamespace": "AWS::ServiceDiscovery::PrivateDnsNamespace",
+    "BrokerDiscovery": "AWS::ServiceDiscovery::Service",
     "EcsCluster": "AWS::ECS::Cluster",
 }
 TEMPLATE = """
@@ -131,6 +134,10 @@ def standing(*, trial: bool = False) -> World:
 
 def blocker(world: World) -> tuple[str, str] | None:
     """What AWS refuses to delete."""
+    held = {one.physical_id for one in world.stacks.contents(STACK)}
+    for namespace, services in world.namespaces.inside.items():
+        if any(one.identifier not in held for one in services):
+            return "ServiceConnectNamespace", f"Namespace {namespace} has associated services"
     if DATABASE in world.databases.protected:
         return "Database", "Cannot delete protected Cluster, please disable deletion protection"
     if world.storage.objects.get("leases-1"):
@@ -341,23 +348,54 @@ def test_what_blocks_is_named_with_its_remedy_and_the_next_run_goes_on(
     assert is_gone(teardown.world)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="the namespace's deletion is not repeated"
-)
-def test_a_namespace_that_ecs_still_cleans_up_is_deleted_when_it_is_empty(
-    teardown: Teardown,
-) -> None:
-    namespaces = Namespaces(clock=lambda: teardown.world.clock.now().timestamp())
-    gone = {"serviceArn": "s", "status": "INACTIVE", "_service_connect": {"namespace": "ns-1"}}
+def held(world: World, logical_id: str) -> str:
+    """Physical id of what the stack holds."""
+    return next(
+        one.physical_id for one in world.stacks.contents(STACK) if one.logical_id == logical_id
+    )
 
-    def still() -> tuple[str, str] | None:
-        refused = namespaces.refusal("ns-1", [gone])
-        return ("EcsCluster", refused) if refused else None
 
-    teardown.world.stacks.blocked = still
+def test_what_service_connect_left_goes_before_the_namespace(teardown: Teardown) -> None:
+    world = teardown.world
+    namespaces = world.namespaces.inside
+    connect = held(world, "ServiceConnectNamespace")
+    own = NamedService(held(world, "BrokerDiscovery"), "orchestration-cluster", 0)
+    foreign = [NamedService("srv-9", "not-ours", 0)]
+    namespaces[connect] = [
+        NamedService("srv-1", "orchestration-cluster-rest", 0),
+        NamedService("srv-2", "orchestration-cluster-grpc", 1),
+    ]
+    namespaces[held(world, "DnsNamespace")] = [own]
+    namespaces["ns-of-another-cluster"] = foreign
+
+    def later(world: World) -> None:
+        if [one.identifier for one in namespaces[connect]] == ["srv-2"]:
+            # Only now is the first one gone, and Cloud Map counts no instance of the other.
+            namespaces[connect] = [NamedService("srv-2", "orchestration-cluster-grpc", 0)]
+            del namespaces["ns-of-another-cluster"]
+        teardown.all_goes_well(world)
+
+    teardown.on_wait = later
     result = teardown.run()
     assert result.status == "SUCCEEDED", result.cause
-    assert is_gone(teardown.world)
+    assert is_gone(world)
+    assert namespaces[connect] == []
+    # The stack's own service is CloudFormation's to delete, and other namespaces are not touched.
+    assert [own] in namespaces.values()
+    assert foreign == [NamedService("srv-9", "not-ours", 0)]
+
+
+def test_instances_that_nobody_takes_out_end_it_in_words(teardown: Teardown) -> None:
+    world = teardown.world
+    connect = held(world, "ServiceConnectNamespace")
+    world.namespaces.inside[connect] = [NamedService("srv-1", "something-else", 2)]
+    result = teardown.run()
+    assert (result.status, result.error) == ("FAILED", "NamespaceNotEmpty")
+    assert "2 instances of something-else" in result.cause
+    assert "list-instances" in result.cause
+    assert "DeleteStack" not in result.calls
+    world.namespaces.inside[connect] = []
+    assert teardown.run(number=2).status == "SUCCEEDED"
 
 
 def test_a_trial_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lifecycle.adapters.account_memory import MemoryAccount
+from lifecycle.adapters.cloud_map_memory import MemoryNamespaces
 from lifecycle.adapters.cloudformation_memory import MemoryStacks
 from lifecycle.adapters.dynamodb_memory import MemoryTable
 from lifecycle.adapters.ecs_memory import MemoryServices, MemoryTargets
@@ -161,6 +162,7 @@ class World:
     leases: MemoryLeases = field(default_factory=MemoryLeases)
     events: MemoryEvents = field(default_factory=MemoryEvents)
     databases: MemoryDatabases = field(default_factory=MemoryDatabases)
+    namespaces: MemoryNamespaces = field(default_factory=MemoryNamespaces)
     storage: MemoryStorage = field(default_factory=MemoryStorage)
     services: MemoryServices = field(default_factory=MemoryServices)
     targets: MemoryTargets = field(default_factory=MemoryTargets)
@@ -310,6 +312,7 @@ class World:
             stacks=self.stacks,
             services=self.services,
             targets=self.targets,
+            namespaces=self.namespaces,
             journal=self.journal,
             control_stack=CONTROL,
         )

@@ -12,8 +12,9 @@ from botocore.exceptions import ClientError
 from lifecycle.adapters import account as reading
 from lifecycle.adapters.account import AwsAccount
 from lifecycle.adapters.aws import client
+from lifecycle.core.named_secrets import NamedSecret, SecretSeen, Seen
 from lifecycle.core.parameters import cluster_parameters
-from lifecycle.core.preflight import Facts, Live, Need, Quota
+from lifecycle.core.preflight import RETIREMENT, Engine, Facts, Live, Need, Quota
 from lifecycle.errors import AwsRefused
 from moto import mock_aws
 
@@ -167,3 +168,73 @@ def test_what_a_living_cluster_needs_more_is_measured_by_its_live_counts(aws: An
     assert seen.live == Live(brokers=6, connectors=2)
     # moto knows no Service Quotas.
     assert {"vcpu", "database_instances"} <= seen.unread.keys()
+
+
+def test_what_the_database_runs_and_may_become_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Rds:
+        def describe_db_clusters(self, **_: Any) -> Any:
+            return {"DBClusters": [{"EngineVersion": "17.9"}]}
+
+        def describe_db_engine_versions(self, *, EngineVersion: str, **_: Any) -> Any:  # noqa: N803
+            assert EngineVersion == "17.9"
+            later = [{"EngineVersion": "17.10"}, {"EngineVersion": "18.3"}]
+            return {"DBEngineVersions": [{"ValidUpgradeTarget": later}]}
+
+    monkeypatch.setattr(reading, "client", lambda *_, **__: Rds())
+    assert reading._engine("database-1") == Engine("17.9", frozenset({"17.10", "18.3"}))
+
+
+def test_secrets_and_parameters_are_seen_with_their_tags_and_never_read(aws: Any) -> None:
+    tags = [{"Key": "camunda:control-plane", "Value": "control"}]
+    secret = aws("secretsmanager").create_secret(Name="mail", SecretString="x", Tags=tags)["ARN"]
+    going = aws("secretsmanager").create_secret(Name="old", SecretString="x")["ARN"]
+    aws("secretsmanager").delete_secret(SecretId=going)
+    for name in ("/team/host", "flat"):
+        aws("ssm").put_parameter(Name=name, Value="x", Type="String", Tags=tags)
+    parameter = f"arn:aws:ssm:{REGION}:123456789012:parameter"
+    arns = [secret, going, secret.replace("mail", "none"), f"{parameter}/team/host"]
+    arns += [f"{parameter}/flat", f"{parameter}/team/none", secret.replace(REGION, "us-east-1")]
+    need = replace(NEED, secrets=tuple(NamedSecret(f"s{n}", arn) for n, arn in enumerate(arns)))
+    seen = facts(aws, vpc(aws), need)
+    ours = SecretSeen(Seen.THERE, {"camunda:control-plane": "control"})
+    gone = SecretSeen(Seen.ABSENT)
+    assert seen.secrets == {
+        arns[0]: ours,
+        arns[1]: SecretSeen(Seen.LEAVING),
+        arns[2]: gone,
+        arns[3]: ours,
+        arns[4]: ours,
+        arns[5]: gone,
+    }
+
+
+@pytest.mark.parametrize("service", ["secretsmanager:{}:secret:a", "ssm:{}:parameter/a"])
+def test_a_secret_that_may_not_be_looked_at_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, service: str
+) -> None:
+    class Denying:
+        class exceptions:  # noqa: N801 - as boto3 has it
+            ResourceNotFoundException = InvalidResourceId = KeyError
+
+        def describe_secret(self, **_: object) -> None:
+            denied()
+
+        def list_tags_for_resource(self, **_: object) -> None:
+            denied()
+
+    def denying(*_: object, **__: object) -> Any:
+        return Denying()
+
+    monkeypatch.setattr(reading, "client", denying)
+    arn = f"arn:aws:{service.format(f'{REGION}:123456789012')}"
+    assert reading._secret(NamedSecret("x", arn)) == SecretSeen(Seen.DENIED)
+
+
+def test_the_wait_before_tasks_retire_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ecs:
+        def list_account_settings(self, **asked: Any) -> Any:
+            assert asked == {"name": "fargateTaskRetirementWaitPeriod", "effectiveSettings": True}
+            return {"settings": [{"name": asked["name"], "value": "0"}]}
+
+    monkeypatch.setattr(reading, "client", lambda *_, **__: Ecs())
+    assert reading._days_set(RETIREMENT) == 0

@@ -114,13 +114,13 @@ def test_a_creation_tells_what_is_added_and_that_there_is_no_data_yet() -> None:
 def test_a_creation_takes_as_long_as_its_longest_chain_and_the_start() -> None:
     told = plan(CREATION)
     assert told["path"] == [
-        {"what": "DatabaseCluster", "minutes": [2, 5]},
+        {"what": "DatabaseCluster", "minutes": [1, 5]},
         {"what": "DatabaseInstance1", "minutes": [6, 12]},
         {"what": "brokers and connectors start", "minutes": [3, 10]},
     ]
-    assert told["minutes"] == [11, 27]
+    assert told["minutes"] == [10, 27]
     text = plan_text(told).replace("\n  ", " ")
-    assert "11 to 27 minutes, one after the other: DatabaseCluster 2 to 5, Database" in text
+    assert "10 to 27 minutes, one after the other: DatabaseCluster 1 to 5, Database" in text
     assert plan(UPDATE)["minutes"] == [1, 2]
 
 
@@ -310,6 +310,18 @@ def test_a_plan_warns_before_brokers_are_replaced_and_before_there_is_no_way_bac
     assert "WARNING: There is no way back" in plan_text(told)
     assert plan(UPDATE)["warnings"] == []
     assert plan(CREATION)["warnings"] == []
+
+
+def test_a_plan_warns_of_what_interrupts_the_database_and_promises_no_way_back() -> None:
+    after = {**UPDATE.before, "DatabaseEngineVersion": "18.3", "LogRetentionDays": "90"}
+    told = plan(replace(UPDATE, after=after))
+    assert "a major version: every instance is shut down" in told["warnings"][0]
+    assert "WARNING: Aurora PostgreSQL" in plan_text(told)
+    assert "DatabaseEngineVersion" not in told["undo"]
+    assert '"LogRetentionDays"' in told["undo"]
+    assert "Aurora stays at 18.3" in told["undo"]
+    alone = plan(replace(UPDATE, after={**UPDATE.before, "DatabaseEngineVersion": "18.3"}))
+    assert alone["undo"].startswith("No parameter goes back. Aurora stays at 18.3")
 
 
 def test_tags_alone_restart_no_broker() -> None:

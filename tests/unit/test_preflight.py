@@ -11,6 +11,7 @@ from lifecycle.core.parameters import cluster_parameters
 from lifecycle.core.preflight import (
     NEEDED_ENDPOINTS,
     Bucket,
+    Engine,
     Facts,
     Live,
     Need,
@@ -42,6 +43,7 @@ def checks(
     *,
     name: str = "control-demo",
     planning: bool = False,
+    reviewed: bool = False,
     certificate: str = "",
     **parameters: str,
 ) -> dict[str, Check]:
@@ -53,6 +55,7 @@ def checks(
         cluster="demo",
         certificate=certificate,
         planning=planning,
+        reviewed=reviewed,
     )
     assert len({check.name for check in all_of_them}) == len(all_of_them)
     return {check.name: check for check in all_of_them}
@@ -74,7 +77,7 @@ ALL_ENDPOINTS = frozenset(NEEDED_ENDPOINTS)
 
 def test_an_account_with_room_passes_everything() -> None:
     assert {check.result for check in checks().values()} == {Result.PASS}
-    assert len(checks()) == 20
+    assert len(checks()) == 21
 
 
 @pytest.mark.parametrize(
@@ -118,13 +121,18 @@ def test_everything_that_fails_is_named_at_once() -> None:
     facts = replace(ROOMY, vcpu=Quota(6, 0), engine_offered=False)
     with pytest.raises(PreflightFailed) as caught:
         refuse_failed(list(checks(facts).values()))
-    assert "2 of 20 checks failed" in caught.value.message
+    assert "2 of 21 checks failed" in caught.value.message
     assert "Fargate vCPU" in caught.value.message
     assert "database engine" in caught.value.message
 
 
 @pytest.mark.parametrize(
-    "fact", [f.name for f in fields(Facts) if f.name not in {"region", "unread", "live"}]
+    "fact",
+    [
+        f.name
+        for f in fields(Facts)
+        if f.name not in {"region", "unread", "live", "engine", "secrets"}
+    ],
 )
 def test_what_cannot_be_read_is_a_warning(fact: str) -> None:
     unread: dict[str, Any] = {fact: None, "unread": {fact: "not authorized"}}
@@ -308,7 +316,7 @@ class TestOperation:
     def test_the_report_has_every_check(self, world: World) -> None:
         report = world.preflight.check(REQUEST, planning=False)
         assert report["result"] == "PASS"
-        assert len(report["checks"]) == 20
+        assert len(report["checks"]) == 21
 
     def test_a_warning_does_not_end_it(self, world: World) -> None:
         world.account.found = replace(ROOMY, vcpu=None)
@@ -376,3 +384,76 @@ def test_addresses_are_counted_per_subnet() -> None:
     assert checks(replace(ROOMY, network=tight))["free addresses"].result is Result.PASS
     tight = Network(True, True, (replace(three[0], free=13), *three[1:]))
     assert checks(replace(ROOMY, network=tight))["free addresses"].result is Result.FAIL
+
+
+LIVING = replace(
+    stack("UPDATE_COMPLETE"),
+    outputs={"ContractVersion": "2", "DatabaseClusterId": "database-1"},
+    parameters=DEFAULTS,
+)
+RUNS = replace(ROOMY, engine=Engine("17.9", frozenset({"17.10", "18.3"})))
+
+
+@pytest.mark.parametrize(
+    ("facts", "wanted", "reviewed", "result", "words"),
+    [
+        (RUNS, "17.9", False, Result.PASS, "it stays 17.9"),
+        (RUNS, "17.10", False, Result.PASS, "17.9 to 17.10, a minor version"),
+        (RUNS, "18.3", True, Result.PASS, "17.9 to 18.3, a major version"),
+        (RUNS, "18.3", False, Result.FAIL, "DatabaseEngineVersion 17.9 to 18.3 is a major version"),
+        (RUNS, "17.7", True, Result.FAIL, "DatabaseEngineVersion 17.7 is below 17.9"),
+        (RUNS, "16.9", True, Result.FAIL, "DatabaseEngineVersion 16.9 is below 17.9"),
+        (RUNS, "18.1", True, Result.FAIL, "to DatabaseEngineVersion 18.1"),
+        # What cannot be read is a warning, but what the stack says is enough to refuse by.
+        (ROOMY, "17.9", False, Result.WARN, "could not be read"),
+        (ROOMY, "18.3", True, Result.WARN, "could not be read"),
+        (ROOMY, "18.3", False, Result.FAIL, "is a major version"),
+        (ROOMY, "17.7", True, Result.FAIL, "is below 17.9"),
+    ],
+)
+def test_the_engine_goes_forwards_to_what_rds_names_and_to_a_major_version_by_a_plan(
+    facts: Facts, wanted: str, reviewed: bool, result: Result, words: str
+) -> None:
+    found = checks(facts, LIVING, reviewed=reviewed, DatabaseEngineVersion=wanted)
+    check = found["database version step"]
+    assert check.result is result
+    assert words in check.seen
+    assert bool(check.remedy) == (result is not Result.PASS)
+
+
+def test_what_may_be_chosen_is_listed_in_order() -> None:
+    found = checks(RUNS, LIVING, reviewed=True, DatabaseEngineVersion="18.1")
+    assert "Choose one of: 17.10, 18.3." in found["database version step"].remedy
+
+
+def test_a_version_that_an_update_did_not_take_back_is_a_warning() -> None:
+    facts = replace(ROOMY, engine=Engine("18.3", frozenset()))
+    check = checks(facts, LIVING)["database version step"]
+    assert check.result is Result.WARN
+    assert "the database runs 18.3" in check.seen
+    assert "Set DatabaseEngineVersion to 18.3" in check.remedy
+    told = checks(facts, LIVING, DatabaseEngineVersion="18.3")["database version step"]
+    assert told.result is Result.PASS
+
+
+def test_a_new_cluster_takes_no_step() -> None:
+    assert "database version step" not in checks(RUNS)
+
+
+def test_a_major_version_is_refused_in_one_go_and_taken_by_a_plan() -> None:
+    world = World()
+    world.stacks.stacks["control-demo"] = LIVING
+    world.account.found = RUNS
+    request = {**REQUEST, "parameters": {"DatabaseEngineVersion": "18.3"}}
+    with pytest.raises(PreflightFailed, match="is a major version"):
+        world.preflight.check(request, planning=False)
+    assert world.preflight.check(request, planning=True)["result"] == "PASS"
+
+
+def test_a_wait_of_no_days_before_tasks_retire_is_a_warning_with_what_to_do() -> None:
+    check = checks(replace(ROOMY, retirement_days=0))["Fargate task retirement"]
+    assert check.result is Result.WARN
+    assert "put-account-setting-default --name fargateTaskRetirementWaitPeriod" in check.remedy
+    for days in (7, 14):
+        facts = replace(ROOMY, retirement_days=days)
+        assert checks(facts)["Fargate task retirement"].result is Result.PASS

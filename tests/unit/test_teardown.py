@@ -5,6 +5,7 @@ from typing import Literal
 import boto3
 import pytest
 from lifecycle.adapters import aws
+from lifecycle.adapters.cloud_map import CloudMapNamespaces
 from lifecycle.adapters.rds import RdsDatabases
 from lifecycle.adapters.storage import AwsStorage
 from lifecycle.core.cluster_template import effective_template
@@ -197,3 +198,18 @@ class TestDatabases:
         assert not found["DeletionProtection"]
         rds.create_db_cluster_snapshot(DBClusterSnapshotIdentifier="s", DBClusterIdentifier="d")
         assert databases.snapshots("d") == ["s"]
+
+
+class TestNamespaces:
+    @mock_aws
+    def test_services_of_a_namespace_are_listed_and_deleted(self, region: str) -> None:
+        api = boto3.client("servicediscovery", region_name=region)
+        operation = api.create_http_namespace(Name="a")["OperationId"]
+        namespace = api.get_operation(OperationId=operation)["Operation"]["Targets"]["NAMESPACE"]
+        api.create_service(Name="rest", NamespaceId=namespace)
+        cloud_map = CloudMapNamespaces()
+        (found,) = cloud_map.services(namespace)
+        assert found.name == "rest"
+        assert cloud_map.delete_service(found.identifier)
+        assert cloud_map.delete_service(found.identifier)
+        assert cloud_map.services(namespace) == []

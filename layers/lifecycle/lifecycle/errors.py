@@ -106,6 +106,10 @@ class TasksRemain(LifecycleError):
     """Tasks still run, or targets are still registered, long after the counts went to zero."""
 
 
+class NamespaceNotEmpty(LifecycleError):
+    """Cloud Map still has instances in a namespace of the stack long after the services went."""
+
+
 class StackNotDeleted(LifecycleError):
     """CloudFormation refused to delete the stack, or could not delete all of it."""
 

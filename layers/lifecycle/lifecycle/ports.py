@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lifecycle.core.adoption import ServiceDesign
     from lifecycle.core.brokers import BrokerService
     from lifecycle.core.credentials import Credentials
+    from lifecycle.core.discovery import NamedService
     from lifecycle.core.events import Event
     from lifecycle.core.health import Record as HealthRecord
     from lifecycle.core.health_facts import BackupsSeen, PartitionSeen
@@ -216,6 +217,21 @@ class Stacks(Protocol):
         """Delete a stack with the role it was made with. ``token`` marks the events that follow.
 
         Raises ``StackNotDeleted`` when CloudFormation refuses to begin.
+        """
+        ...
+
+
+class Namespaces(Protocol):
+    """Namespaces of Cloud Map, as far as their removal goes."""
+
+    def services(self, namespace: str) -> Sequence[NamedService]:
+        """Services in a namespace, by its id; none in one that is gone."""
+        ...
+
+    def delete_service(self, identifier: str) -> bool:
+        """Delete a service without instances; one that is gone is no error.
+
+        False while Cloud Map finds instances in it: nothing was deleted.
         """
         ...
 

@@ -361,6 +361,7 @@ def teardown_planner() -> TeardownPlanner:
 
 def cluster_stopper() -> ClusterStopper:
     """Stop of brokers and connectors before their removal."""
+    from lifecycle.adapters.cloud_map import CloudMapNamespaces
     from lifecycle.adapters.ecs import EcsServices
     from lifecycle.adapters.elbv2 import ElbTargetGroups
     from lifecycle.operations.tear_down import ClusterStopper
@@ -369,6 +370,7 @@ def cluster_stopper() -> ClusterStopper:
         stacks=stacks(),
         services=EcsServices(),
         targets=ElbTargetGroups(),
+        namespaces=CloudMapNamespaces(),
         journal=journal(),
         control_stack=settings().control_stack,
     )

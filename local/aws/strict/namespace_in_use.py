@@ -1,76 +1,71 @@
-"""A namespace stays while services are in it, and those of Service Connect stay for a while."""
+"""A namespace stays while services are in it, and a service while instances are in it."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
+import json
 from typing import TYPE_CHECKING, Any, Final
 
-from local.aws.emulator import ecs, provisioners
+from local.aws.emulator import responses, servicediscovery
 from local.aws.strict import Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from local.aws.strict import Strictness
 
-NAME: Final = "namespace-in-use"
-CLEANING_SECONDS: Final = 10.0
-"""How long ECS takes to remove its Cloud Map services after a service is gone; minutes on AWS."""
-_KINDS: Final = (
-    "AWS::ServiceDiscovery::HttpNamespace",
-    "AWS::ServiceDiscovery::PrivateDnsNamespace",
-)
+
+def listed(
+    services: Iterable[Mapping[str, Any]],
+    instances: Mapping[str, Mapping[str, Any]],
+    filters: Sequence[Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    """What ListServices shows: the services of the namespaces asked for, instances counted."""
+    wanted = [
+        {str(value).rsplit("/", 1)[-1] for value in one["Values"]}
+        for one in filters
+        if one["Name"] == "NAMESPACE_ID"
+    ]
+    return [
+        {**service, "InstanceCount": len(instances.get(service["Id"], {}))}
+        for service in services
+        if all(service["NamespaceId"] in ids for ids in wanted)
+    ]
 
 
-@dataclass
-class Namespaces:
-    """Which namespaces ECS still has services of Service Connect in."""
-
-    clock: Callable[[], float] = time.monotonic
-    gone_at: dict[str, float] = field(default_factory=dict)
-    """When each service was first seen to be gone, by its ARN."""
-
-    def refusal(self, namespace: str, services: Iterable[Mapping[str, Any]]) -> str:
-        """Why a namespace cannot be deleted; empty if it can."""
-        for service in services:
-            connect = service.get("_service_connect") or {}
-            if namespace not in str(connect.get("namespace", "")):
-                continue
-            arn, now = str(service["serviceArn"]), self.clock()
-            gone = service["status"] == "INACTIVE"
-            if gone and now - self.gone_at.setdefault(arn, now) >= CLEANING_SECONDS:
-                continue
-            return (
-                f"Namespace {namespace} can't be deleted because it contains one or more"
-                " services. (Service: ServiceDiscovery, Error Code: ResourceInUse)"
-            )
+def refusal(instances: Mapping[str, Any]) -> str:
+    """Why a service with these instances cannot be deleted; empty if it can."""
+    if not instances:
         return ""
+    return "Service contains registered instances; delete the instances before deleting the service"
 
 
-def install(strictness: Strictness) -> None:
-    """Ask before CloudFormation deletes a namespace."""
-    namespaces = Namespaces()
-    for kind in _KINDS:
-        handlers = provisioners.RESOURCE_HANDLERS[kind]
-        handlers["delete"] = _asked(handlers["delete"], namespaces, strictness)
+def install(_: Strictness) -> None:
+    """List what was asked for, and delete no service with instances."""
+    own_list, own_delete = servicediscovery.list_services, servicediscovery.delete_service
 
+    def list_services(data: dict[str, Any]) -> Any:
+        status, headers, body = own_list(data)
+        found = listed(
+            json.loads(body)["Services"], servicediscovery.instances, data.get("Filters") or []
+        )
+        return status, headers, json.dumps({"Services": found}).encode()
 
-def _asked(own: Any, namespaces: Namespaces, strictness: Strictness) -> Any:
-    def delete(physical_id: str, properties: Any) -> None:
-        refused = namespaces.refusal(physical_id, list(ecs.services.values()))
-        if refused and strictness.on(NAME):
-            raise ValueError(refused)
-        own(physical_id, properties)
+    def delete_service(data: dict[str, Any]) -> Any:
+        refused = refusal(servicediscovery.instances.get(data.get("Id"), {}))
+        if refused:
+            return responses.error_response_json("ResourceInUse", refused, 400)
+        return own_delete(data)
 
-    return delete
+    servicediscovery.list_services = list_services
+    servicediscovery.delete_service = delete_service
 
 
 RULE: Final = Rule(
-    name=NAME,
-    does="A Cloud Map namespace cannot be deleted while services are in it; ECS removes those that"
-    " it made for Service Connect some time after its own service is gone.",
-    source="https://docs.aws.amazon.com/cloud-map/latest/api/API_DeleteNamespace.html",
+    name="namespace-in-use",
+    does="A Cloud Map namespace cannot be deleted while services are in it, nor a service while"
+    " instances are. ECS makes a service for each name of Service Connect, left behind here,"
+    " since no document says when AWS removes it.",
+    source="https://docs.aws.amazon.com/cloud-map/latest/dg/deleting-namespaces.html",
     caught="a teardown that comes to the namespace before ECS is done ends in DELETE_FAILED.",
     install=install,
 )

@@ -8,7 +8,8 @@ import pytest
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from local.aws.cloudformation import REPLACED_BY, keep_times
-from local.aws.strict.namespace_in_use import CLEANING_SECONDS, Namespaces
+from local.aws.strict.namespace_in_use import listed
+from local.aws.strict.namespace_in_use import refusal as service_refusal
 from local.aws.strict.replacement_needs_rollback import refusal as update_refusal
 from local.aws.strict.replacement_needs_rollback import (
     undone_from_nothing,
@@ -134,14 +135,14 @@ def test_a_task_whose_role_is_gone_does_not_start(
     assert bool(role_refusal(definition, {"kept"})) == refused
 
 
-def test_a_namespace_stays_until_ecs_has_cleaned_up_behind_its_services() -> None:
-    now = 0.0
-    namespaces = Namespaces(clock=lambda: now)
-    arn = "arn:aws:servicediscovery:eu-central-1:1:namespace/ns-1"
-    service = {"serviceArn": "s", "status": "ACTIVE", "_service_connect": {"namespace": arn}}
-    assert "ResourceInUse" in namespaces.refusal("ns-1", [service])
-    assert not namespaces.refusal("ns-2", [service])
-    service["status"] = "INACTIVE"
-    assert namespaces.refusal("ns-1", [service])
-    now = CLEANING_SECONDS
-    assert not namespaces.refusal("ns-1", [service])
+def test_services_are_listed_by_namespace_with_their_instances_counted() -> None:
+    services = [{"Id": "srv-1", "NamespaceId": "ns-1"}, {"Id": "srv-2", "NamespaceId": "ns-2"}]
+    instances: dict[str, dict[str, Any]] = {"srv-1": {"task": {}}}
+    wanted = [{"Name": "NAMESPACE_ID", "Values": ["ns-1"], "Condition": "EQ"}]
+    assert listed(services, instances, wanted) == [{**services[0], "InstanceCount": 1}]
+    assert [one["InstanceCount"] for one in listed(services, instances, [])] == [1, 0]
+
+
+def test_a_cloud_map_service_stays_while_instances_are_in_it() -> None:
+    assert "registered instances" in service_refusal({"task": {}})
+    assert not service_refusal({})

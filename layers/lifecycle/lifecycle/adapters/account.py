@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.adapters.aws import client, error_code
 from lifecycle.adapters.quotas import FARGATE_VCPU, quota_value
 from lifecycle.cluster.service_definition import NAMES
-from lifecycle.core.preflight import Bucket, Facts, Live, Network, Quota, Subnet
+from lifecycle.core.named_secrets import SecretSeen, Seen
+from lifecycle.core.preflight import RETIREMENT, Bucket, Engine, Facts, Live, Network, Quota, Subnet
 from lifecycle.errors import LifecycleError
 from lifecycle.observability import of_aws
 
 if TYPE_CHECKING:
+    from lifecycle.core.named_secrets import NamedSecret
     from lifecycle.core.preflight import Need
 
 # https://docs.aws.amazon.com/general/latest/gr/elb.html, aurora.html
@@ -27,6 +29,8 @@ _NETWORK_BALANCERS: Final = ("elasticloadbalancing", "L-69A177A2")
 _DATABASE_CLUSTERS: Final = ("rds", "L-952B80B8")
 _DATABASE_INSTANCES: Final = ("rds", "L-7B6409FD")
 _ENGINE: Final = "aurora-postgresql"
+# The role may look only at what carries the control plane's tag.
+_DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException"})
 # The keys of a route that say where it leads.
 _TARGETS: Final = (
     "NatGatewayId",
@@ -61,6 +65,7 @@ class AwsAccount:
             "class_offered": lambda: _class_offered(need.engine_version, need.instance_class),
             "network": self._network,
             "bucket": self._bucket,
+            "retirement_days": lambda: _days_set(RETIREMENT),
         }
         if need.broker_vcpu or need.connectors_vcpu:
             readers["vcpu"] = lambda: Quota(quota_value(*FARGATE_VCPU), _vcpu_used())
@@ -70,6 +75,8 @@ class AwsAccount:
             readers["database_instances"] = lambda: Quota(
                 quota_value(*_DATABASE_INSTANCES), _count("describe_db_instances", "DBInstances")
             )
+        if need.database:
+            readers["engine"] = lambda: _engine(need.database)
         if need.creates:
             readers |= {
                 "application_balancers": lambda: Quota(
@@ -83,6 +90,9 @@ class AwsAccount:
                 ),
                 "ecs_cluster_exists": lambda: _ecs_cluster_exists(need.stack),
             }
+        here = [one for one in need.secrets if one.region == self._region]
+        if here:
+            readers["secrets"] = lambda: {one.arn: _secret(one) for one in here}
         with ThreadPoolExecutor(max_workers=len(readers)) as pool:
             answers = {name: pool.submit(read) for name, read in readers.items()}
         for name, answer in answers.items():
@@ -204,6 +214,23 @@ def _engine_offered(version: str) -> bool:
     return bool(found["DBEngineVersions"])
 
 
+def _engine(cluster: str) -> Engine:
+    # https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_UpgradeTarget.html
+    api = client("rds", attempts=3)
+    (found,) = api.describe_db_clusters(DBClusterIdentifier=cluster)["DBClusters"]
+    versions = api.describe_db_engine_versions(
+        Engine=_ENGINE, EngineVersion=found["EngineVersion"], IncludeAll=True
+    )["DBEngineVersions"]
+    return Engine(
+        version=found["EngineVersion"],
+        targets=frozenset(
+            one["EngineVersion"]
+            for version in versions
+            for one in version.get("ValidUpgradeTarget", ())
+        ),
+    )
+
+
 def _class_offered(version: str, instance_class: str) -> bool:
     api = client("rds", attempts=3)
     try:
@@ -223,6 +250,53 @@ def _live(ecs_cluster: str) -> Live:
     wanted = {one["serviceName"]: int(one["desiredCount"]) for one in answer["services"]}
     brokers, connectors = (wanted.get(name, 0) for name in NAMES)
     return Live(brokers, connectors)
+
+
+def _days_set(name: str) -> int:
+    # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListAccountSettings.html
+    found = client("ecs", attempts=3).list_account_settings(name=name, effectiveSettings=True)
+    (setting,) = found["settings"]
+    return int(setting["value"])
+
+
+def _secret(secret: NamedSecret) -> SecretSeen:
+    """See what there is of a secret, never its value."""
+    stored = secret.service == "secretsmanager"
+    try:
+        return _stored(secret.arn) if stored else _parameter(secret.arn)
+    except Exception as error:
+        if error_code(error) in _DENIED:
+            return SecretSeen(Seen.DENIED)
+        raise
+
+
+def _stored(arn: str) -> SecretSeen:
+    # https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DescribeSecret.html
+    api = client("secretsmanager", attempts=3)
+    try:
+        found = api.describe_secret(SecretId=arn)
+    except api.exceptions.ResourceNotFoundException:
+        return SecretSeen(Seen.ABSENT)
+    tags = {tag["Key"]: tag["Value"] for tag in found.get("Tags", ())}
+    return SecretSeen(Seen.LEAVING if "DeletedDate" in found else Seen.THERE, tags)
+
+
+def _parameter(arn: str) -> SecretSeen:
+    """See a parameter's tags.
+
+    The ARN of ``/name`` is that of ``name``: a name begins with a slash in a hierarchy, and may
+    otherwise.
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html
+    """
+    api = client("ssm", attempts=3)
+    name = arn.partition(":parameter/")[2]
+    for one in (f"/{name}",) if "/" in name else (name, f"/{name}"):
+        try:
+            found = api.list_tags_for_resource(ResourceType="Parameter", ResourceId=one)
+        except api.exceptions.InvalidResourceId:
+            continue
+        return SecretSeen(Seen.THERE, {tag["Key"]: tag["Value"] for tag in found["TagList"]})
+    return SecretSeen(Seen.ABSENT)
 
 
 def _ecs_cluster_exists(name: str) -> bool:

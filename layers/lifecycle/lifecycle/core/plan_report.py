@@ -14,15 +14,14 @@ from lifecycle.core.prices import NOT_INCLUDED, Cost, Size, monthly_cost
 from lifecycle.core.service_settings import back as settings_back
 from lifecycle.core.service_settings import changes as changes_of_settings
 from lifecycle.core.stack import DATA_TYPES, RUNNING_TYPES, is_half_made
-from lifecycle.plans.critical_path import critical_path
+from lifecycle.plans.critical_path import START, critical_path
+from lifecycle.plans.database import VERSION, interruptions
 
 if TYPE_CHECKING:
     from lifecycle.core.plan import Fingerprint, Mark
     from lifecycle.core.service_settings import Settings
     from lifecycle.core.stack import ChangeSet, ResourceChange, Stack
 
-# Typical minutes from the first task until every partition has its leader and its replicas.
-_START: Final = (3, 10)
 # Typical minutes until one broker, or the connectors, are replaced and all is whole.
 _ROLL: Final[Mapping[str, tuple[int, int]]] = {
     BROKERS: (2, 6),
@@ -232,7 +231,7 @@ def _warnings(situation: Situation) -> list[str]:
             "runs: data is migrated forwards only. Have a completed backup of the brokers and a "
             "snapshot of the database first, and connectors of the same minor version."
         )
-    return found
+    return found + interruptions(situation.before, situation.after)
 
 
 def _path(situation: Situation) -> list[dict[str, Any]]:
@@ -243,7 +242,7 @@ def _path(situation: Situation) -> list[dict[str, Any]]:
         for link in critical_path(situation.template, worked_on)
     ]
     if any(line["action"] in {"create", "start"} for line in situation.services):
-        links.append({"what": "brokers and connectors start", "minutes": list(_START)})
+        links.append({"what": "brokers and connectors start", "minutes": list(START)})
     for service, tasks in _rolls(situation).items():
         one = tasks if service == BROKERS else 1
         least, most = _ROLL[service]
@@ -311,7 +310,13 @@ def _undo(situation: Situation, kind: str, parameters: Sequence[Mapping[str, str
     if kind != "update":
         confirm = json.dumps({"clusterName": situation.cluster, "confirm": situation.cluster})
         return f"Remove the cluster with the teardown machine: {confirm}"
-    former = {str(p["name"]): p["from"] for p in parameters if p["from"] is not None}
+    # Aurora never goes back to a former version.
+    onward = [p["to"] for p in parameters if p["name"] == VERSION]
+    former = {
+        str(p["name"]): p["from"]
+        for p in parameters
+        if p["from"] is not None and p["name"] != VERSION
+    }
     tags = {str(tag["name"]): tag["from"] for tag in situation.tags}
     settings = settings_back(*situation.settings)
     provision = {"parameters": former} | ({"tags": tags} if tags else {})
@@ -320,8 +325,12 @@ def _undo(situation: Situation, kind: str, parameters: Sequence[Mapping[str, str
     words = (
         f"Plan and apply the former values: {back}"
         if former or tags or settings
+        else "No parameter goes back."
+        if onward
         else "No parameter changes: deploy the former version of the application, plan and apply."
     )
+    if onward:
+        words += f" Aurora stays at {onward[0]}: to go back, restore a snapshot into a new cluster."
     lost = [
         change.logical_id
         for change in situation.change_set.changes

@@ -8,13 +8,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from lifecycle.core.freeze import frozen_because
 from lifecycle.core.images import IMAGES, Version, Versions, is_pre_release, shown, versions
+from lifecycle.core.named_secrets import (
+    NamedSecret,
+    SecretSeen,
+    check_secrets,
+    named_secrets,
+)
+from lifecycle.core.service_settings import NOTHING
 from lifecycle.core.stack import Stack, StackAction, decide_on, present_parameters
 from lifecycle.core.verification import Check, Result
 from lifecycle.errors import LifecycleError, PreflightFailed
+from lifecycle.plans.database import Step, engine_step
 
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html
 _BALANCER_ADDRESSES: Final = 8
@@ -22,6 +30,7 @@ _BALANCER_ADDRESSES: Final = 8
 NEEDED_ENDPOINTS: Final = ("dynamodb", "ecr.api", "ecr.dkr", "logs", "s3", "secretsmanager")
 _CONNECTORS_TASK: Final = ("ConnectorsImage", "ConnectorsCpu", "ConnectorsMemory")
 _ZONES: Final = 3
+RETIREMENT: Final = "fargateTaskRetirementWaitPeriod"
 _DNS_LABEL: Final = 63
 _STACK_NAME: Final = 128
 
@@ -63,6 +72,14 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
+class Engine:
+    """What a living Aurora cluster runs: its version, and those that RDS upgrades it to."""
+
+    version: str
+    targets: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Live:
     """Tasks that ECS wants of both services now."""
 
@@ -74,7 +91,8 @@ class Live:
 class Facts:
     """What was found. None where it could not be read; ``unread`` then says why, by field.
 
-    ``live`` is None for a cluster that is created, too.
+    ``live`` and ``engine`` are None for a cluster that is created, too. ``retirement_days`` is how
+    long Fargate waits before it retires tasks. ``secrets`` are by ARN.
     """
 
     account: str | None = None
@@ -90,6 +108,9 @@ class Facts:
     bucket: Bucket | None = None
     ecs_cluster_exists: bool | None = None
     live: Live | None = None
+    engine: Engine | None = None
+    retirement_days: int | None = None
+    secrets: Mapping[str, SecretSeen] | None = None
     unread: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -100,7 +121,9 @@ class Need:
     ``broker_vcpu`` and ``connectors_vcpu`` are for one task. Brokers are replaced one at a time
     after one has stopped, connectors by starting new tasks first, if anything of theirs changes.
     ``images`` are those of brokers and connectors; ``present_images`` those of a living cluster in
-    the same order, else empty. ``versions`` and ``present_versions`` are theirs.
+    the same order, else empty. ``versions`` and ``present_versions`` are theirs. ``database`` is
+    the identifier of the living Aurora cluster and ``present_engine_version`` what its stack says
+    of it, both empty when there is none.
     """
 
     stack: str
@@ -111,17 +134,29 @@ class Need:
     connectors_vcpu: float
     tasks: int
     database_instances: int
+    database: str
     engine_version: str
+    present_engine_version: str
     instance_class: str
     images: tuple[str, ...]
     present_images: tuple[str, ...]
     versions: Versions
     present_versions: Versions
     docker_hub: bool
+    secrets: tuple[NamedSecret, ...] = ()
 
     @classmethod
-    def of(cls, stack: str, found: Stack | None, parameters: Mapping[str, str]) -> Need:
-        """Take the need from the full set of parameters that the cluster will have."""
+    def of(
+        cls,
+        stack: str,
+        found: Stack | None,
+        parameters: Mapping[str, str],
+        settings: Mapping[str, Any] = NOTHING,
+    ) -> Need:
+        """Take the need from the full set of parameters that the cluster will have.
+
+        ``settings`` are those of the request.
+        """
         brokers, connectors = int(parameters["Brokers"]), int(parameters["Connectors"])
         creates = found is None or not found.outputs
         present = {} if creates else present_parameters(found)
@@ -143,13 +178,16 @@ class Need:
             # Connectors are replaced by starting new tasks first.
             tasks=brokers + 2 * connectors,
             database_instances=more("DatabaseInstances"),
+            database="" if creates or found is None else found.outputs.get("DatabaseClusterId", ""),
             engine_version=parameters["DatabaseEngineVersion"],
+            present_engine_version=present.get("DatabaseEngineVersion", ""),
             instance_class=parameters["DatabaseInstanceClass"],
             images=tuple(parameters[name] for name in IMAGES),
             present_images=tuple(present[name] for name in IMAGES if name in present),
             versions=versions(parameters),
             present_versions=versions(present),
             docker_hub=not parameters["ImageRegistryPrefix"],
+            secrets=named_secrets(parameters, settings),
         )
 
 
@@ -162,10 +200,12 @@ def check_all(
     cluster: str,
     certificate: str,
     planning: bool,
+    reviewed: bool,
 ) -> list[Check]:
     """Every check. ``certificate`` is empty when the RDS authorities cover the region.
 
-    ``planning`` makes a warning of what only keeps a plan from being applied now.
+    ``planning`` makes a warning of what only keeps a plan from being applied now; ``reviewed``
+    when a plan is applied, or made, so that somebody sees what it interrupts.
     """
     checks = [
         _identity(facts),
@@ -209,9 +249,22 @@ def check_all(
             f"{need.instance_class} with Aurora PostgreSQL {need.engine_version}",
             "Choose a DatabaseInstanceClass that RDS offers in this region for this version.",
         ),
+        *([_engine_step(need, facts, reviewed=reviewed)] if need.database else []),
         *_network(need, facts),
         _bucket(facts),
+        _retirement(facts),
     ]
+    if need.secrets:
+        checks.append(
+            check_secrets(
+                need.secrets,
+                facts.secrets,
+                unread=facts.unread.get("secrets", "no answer"),
+                account=facts.account,
+                region=facts.region,
+                control_stack=control_stack,
+            )
+        )
     return checks
 
 
@@ -420,6 +473,58 @@ def _offered(name: str, facts: Facts, topic: str, what: str, remedy: str) -> Che
     return Check(name, Result.PASS, f"{what} is offered")
 
 
+def _engine_step(need: Need, facts: Facts, *, reviewed: bool) -> Check:
+    """Aurora goes forwards only, to what RDS names; to a major version by a reviewed plan.
+
+    CloudFormation asks for no permission to change the major version.
+    """
+    name, wanted = "database version step", need.engine_version
+    asked = wanted != need.present_engine_version
+    runs = facts.engine.version if facts.engine else need.present_engine_version
+    step = engine_step(runs, wanted) if runs else Step.NONE
+    if not asked and step is not Step.NONE:
+        return Check(
+            name,
+            Result.WARN,
+            f"the stack says DatabaseEngineVersion {wanted}, the database runs {runs}",
+            f"Set DatabaseEngineVersion to {runs}, so that the stack says what is true.",
+        )
+    if step is Step.BACK:
+        return Check(
+            name,
+            Result.FAIL,
+            f"DatabaseEngineVersion {wanted} is below {runs}, which the database runs",
+            f"Leave DatabaseEngineVersion at {runs}; to go back, restore a snapshot into a new "
+            "Aurora cluster.",
+        )
+    if step is Step.MAJOR and not reviewed:
+        return Check(
+            name,
+            Result.FAIL,
+            f"DatabaseEngineVersion {runs} to {wanted} is a major version, which shuts the "
+            "database down for a while",
+            "Make a plan of it, read its warnings and apply that plan.",
+        )
+    if facts.engine is None:
+        return _unread(name, facts, "engine")
+    if step is not Step.NONE and wanted not in facts.engine.targets:
+        return Check(
+            name,
+            Result.FAIL,
+            f"RDS does not upgrade Aurora PostgreSQL {runs} to DatabaseEngineVersion {wanted}",
+            f"Choose one of: {_listed(facts.engine.targets) or 'none is named'}.",
+        )
+    told = f"{runs} to {wanted}, {step}" if step is not Step.NONE else f"it stays {runs}"
+    return Check(name, Result.PASS, told)
+
+
+def _listed(versions_: frozenset[str]) -> str:
+    def numbers(version: str) -> list[int]:
+        return [int(part) for part in version.split(".") if part.isdigit()]
+
+    return ", ".join(sorted(versions_, key=numbers))
+
+
 def _network(need: Need, facts: Facts) -> list[Check]:
     network = facts.network
     if network is None:
@@ -510,6 +615,28 @@ def _addresses(need: Need, network: Network) -> Check:
         )
     least = min((subnet.free for subnet in network.subnets), default=0)
     return Check("free addresses", Result.PASS, f"{needed} needed, at least {least} free")
+
+
+def _retirement(facts: Facts) -> Check:
+    """With a wait of 0 days, nobody has time to replace brokers in turn before Fargate does.
+
+    Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/prepare-task-retirement.html
+    """
+    name = "Fargate task retirement"
+    days = facts.retirement_days
+    if days is None:
+        return _unread(name, facts, "retirement_days")
+    if days == 0:
+        return Check(
+            name,
+            Result.WARN,
+            "the account waits 0 days: Fargate retires tasks as soon as it has given notice, "
+            "brokers among them, at a time that nobody chose",
+            "As an administrator: aws ecs put-account-setting-default --name "
+            f"{RETIREMENT} --value 7 (or 14), which is for the whole account in this region. Then "
+            "provision again within that time after a notice.",
+        )
+    return Check(name, Result.PASS, f"Fargate waits {days} days after its notice")
 
 
 def _bucket(facts: Facts) -> Check:

@@ -288,6 +288,12 @@ def _wrong_value(kind: str, value: object) -> str:
     )
 
 
+def without_key(reference: str) -> str:
+    """Give the ARN of a secret or parameter, without the JSON key that a reference may end with."""
+    found = _SECRET.fullmatch(reference)
+    return found[1] if found else reference
+
+
 def _twice(settings: Settings) -> list[Refusal]:
     return [
         (f".{service}.secrets.{name}", name, "a name that environment does not have as well")

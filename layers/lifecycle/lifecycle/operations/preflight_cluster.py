@@ -36,7 +36,9 @@ class Preflight:
         stack = self.stacks.describe(request["stack"])
         if stack is not None and not planning:
             refuse_if_frozen(stack.name, stack.tags)
-        need = Need.of(request["stack"], stack, self._parameters(request, stack))
+        need = Need.of(
+            request["stack"], stack, self._parameters(request, stack), request.get("settings", {})
+        )
         checks = check_all(
             need,
             self.account.facts(need),
@@ -45,6 +47,7 @@ class Preflight:
             cluster=request["cluster"],
             certificate=self._certificate_problem(),
             planning=planning,
+            reviewed=planning or bool(request.get("changeSet")),
         )
         refuse_failed(checks)
         return {

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.service_definition import NAMES
+from lifecycle.core.discovery import leftovers, namespaces_of, services_of
 from lifecycle.core.freeze import refuse_if_frozen
 from lifecycle.core.names import change_set_name, stack_name
 from lifecycle.core.polling import next_wait
@@ -29,13 +30,21 @@ from lifecycle.core.teardown import (
     what_blocks,
 )
 from lifecycle.core.trial import is_trial
-from lifecycle.errors import StackNotDeleted, TasksRemain
+from lifecycle.errors import NamespaceNotEmpty, StackNotDeleted, TasksRemain
 
 if TYPE_CHECKING:
     from lifecycle.core.operation import Operation
     from lifecycle.core.stack import Stack
     from lifecycle.operations.journal import Journal
-    from lifecycle.ports import Databases, Health, Services, Stacks, Storage, TargetGroups
+    from lifecycle.ports import (
+        Databases,
+        Health,
+        Namespaces,
+        Services,
+        Stacks,
+        Storage,
+        TargetGroups,
+    )
 
 STOP: Final = "Brokers and connectors stop"
 EMPTY: Final = "Buckets of the trial are emptied"
@@ -93,15 +102,16 @@ class ClusterStopper:
     stacks: Stacks
     services: Services
     targets: TargetGroups
+    namespaces: Namespaces
     journal: Journal
     control_stack: str
 
     def stop(self, operation: Operation, *, stack: str, since: str, polls: int) -> dict[str, Any]:
-        """Set the counts to zero, then delete the services; tell whether all of it is gone.
+        """Set the counts to zero, delete the services, then what they left in Cloud Map.
 
         ``since`` is when the operation began to wait (ISO 8601), empty at first. Returns it beside
-        ``status`` ``STOPPED``, or ``WAITING`` with ``wait`` (seconds). Raises ``ClusterFrozen``,
-        ``StackNotUsable``, ``TasksRemain``.
+        ``status`` ``STOPPED`` when all of it is gone, or ``WAITING`` with ``wait`` (seconds).
+        Raises ``ClusterFrozen``, ``StackNotUsable``, ``TasksRemain``, ``NamespaceNotEmpty``.
         """
         now = self.journal.clock.now()
         since = since or now.isoformat(timespec="seconds")
@@ -118,16 +128,15 @@ class ClusterStopper:
             return {"status": "WAITING", "since": since, "wait": wait}
         waiting = self._services(found) + self._targets(found)
         waiting = waiting or self._delete_services(found)
-        if not waiting:
-            self.journal.step(operation, STOP, "no task runs, and no service is left")
+        registered = [] if waiting else self._empty_namespaces(found)
+        if not waiting and not registered:
+            done = "no task runs, no service is left, and Cloud Map is empty"
+            self.journal.step(operation, STOP, done)
             return {"status": "STOPPED", "since": since}
         elapsed = now - datetime.fromisoformat(since)
         if elapsed.total_seconds() > STOP_SECONDS:
-            raise TasksRemain(
-                f"Counts are at zero for {STOP_SECONDS // 60} minutes, yet {'; '.join(waiting)}.",
-                next_step="Look at the services' events in ECS (task protection, draining), then "
-                "start the same operation again; it continues from what exists.",
-            )
+            raise _overdue(waiting, registered)
+        waiting = waiting or registered
         self.journal.step(operation, STOP, "; ".join(waiting))
         wait = next_wait(min(polls, 3), near_end=False)
         return {"status": "WAITING", "since": since, "wait": wait}
@@ -155,6 +164,21 @@ class ClusterStopper:
                 self.services.delete(ecs_cluster, service.name)
         return [f"ECS deletes the service {service.name}" for service in there]
 
+    def _empty_namespaces(self, stack: Stack) -> list[str]:
+        """Delete what ECS left in the stack's namespaces; tell what still has instances."""
+        contents = self.stacks.contents(stack.name)
+        owned = services_of(contents)
+        busy = []
+        for namespace in namespaces_of(contents):
+            left = leftovers(self.namespaces.services(namespace), owned)
+            busy += [f"Cloud Map has {one.instances} instances of {one.name}" for one in left.busy]
+            busy += [
+                f"Cloud Map still finds instances of {one.name}"
+                for one in left.removable
+                if not self.namespaces.delete_service(one.identifier)
+            ]
+        return busy
+
     def _targets(self, stack: Stack) -> list[str]:
         waiting = []
         for output in _TARGET_GROUPS:
@@ -163,6 +187,21 @@ class ClusterStopper:
             if targets:
                 waiting.append(f"{len(targets)} targets of {output.removesuffix('Arn')}")
         return waiting
+
+
+def _overdue(tasks: Sequence[str], registered: Sequence[str]) -> TasksRemain | NamespaceNotEmpty:
+    minutes = STOP_SECONDS // 60
+    if tasks:
+        return TasksRemain(
+            f"Counts are at zero for {minutes} minutes, yet {'; '.join(tasks)}.",
+            next_step="Look at the services' events in ECS (task protection, draining), then "
+            "start the same operation again; it continues from what exists.",
+        )
+    return NamespaceNotEmpty(
+        f"The services were stopped {minutes} minutes ago, yet {'; '.join(registered)}.",
+        next_step="Find out what registered them (aws servicediscovery list-instances); what is "
+        "not of this cluster has to leave its namespace. Then start the same operation again.",
+    )
 
 
 def _deleting(stack: Stack) -> bool:

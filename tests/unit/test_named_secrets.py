@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from lifecycle.core.named_secrets import (
+    NamedSecret,
+    SecretSeen,
+    Seen,
+    check_secrets,
+    named_secrets,
+)
+from lifecycle.core.verification import Check, Result
+
+REGION, ACCOUNT = "eu-central-1", "123456789012"
+MAIL = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:team/mail-AbCdEf"
+PARAMETER = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/team/host"
+OURS = SecretSeen(Seen.THERE, {"camunda:control-plane": "control"})
+
+
+def check(
+    seen: Mapping[str, SecretSeen] | None,
+    *secrets: NamedSecret,
+    account: str | None = ACCOUNT,
+) -> Check:
+    named = secrets or (NamedSecret("LicenseKeySecretArn", MAIL),)
+    return check_secrets(
+        named, seen, unread="no network", account=account, region=REGION, control_stack="control"
+    )
+
+
+def test_secrets_are_found_in_parameters_and_settings_without_their_keys() -> None:
+    found = named_secrets(
+        {"LicenseKeySecretArn": MAIL, "RegistryCredentialsArn": ""},
+        {
+            "brokers": {"secrets": {"A": f"{MAIL}:password::", "GONE": None}},
+            "connectors": {"secrets": {"SECRET_B": PARAMETER}, "javaToolOptions": "-Xmx1g"},
+        },
+    )
+    assert found == (
+        NamedSecret("LicenseKeySecretArn", MAIL),
+        NamedSecret("settings.brokers.secrets.A", MAIL),
+        NamedSecret("settings.connectors.secrets.SECRET_B", PARAMETER),
+    )
+    removed = {"brokers": None, "connectors": {"secrets": None}}
+    assert named_secrets({}, removed) == ()
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        (SecretSeen(Seen.ABSENT), "does not exist"),
+        (SecretSeen(Seen.LEAVING, OURS.tags), "is scheduled for deletion"),
+        (
+            SecretSeen(Seen.DENIED),
+            "does not exist, or does not carry the tag camunda:control-plane: AWS denies a look",
+        ),
+        (SecretSeen(Seen.THERE), "does not carry the tag camunda:control-plane"),
+        (
+            SecretSeen(Seen.THERE, {"camunda:control-plane": "other"}),
+            "has 'other' in the tag camunda:control-plane",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named_by_its_field(seen: SecretSeen, words: str) -> None:
+    found = check({MAIL: seen})
+    assert found.result is Result.FAIL
+    assert found.seen == f"LicenseKeySecretArn: {MAIL} {words}"
+    assert "control" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (REGION, "us-east-1", "is of region us-east-1, not eu-central-1"),
+        (ACCOUNT, "999999999999", "is of account 999999999999, not 123456789012"),
+    ],
+)
+def test_what_is_elsewhere_is_refused_unread(old: str, new: str, words: str) -> None:
+    found = check({}, NamedSecret("settings.brokers.secrets.A", MAIL.replace(old, new)))
+    assert found.result is Result.FAIL
+    assert words in found.seen
+
+
+def test_what_cannot_be_read_is_a_warning_and_what_is_elsewhere_is_still_refused() -> None:
+    found = check(None)
+    assert found.result is Result.WARN
+    assert found.seen == "LicenseKeySecretArn could not be read: no network"
+    elsewhere = NamedSecret("a", MAIL.replace(REGION, "us-east-1"))
+    assert check(None, elsewhere, NamedSecret("b", PARAMETER)).result is Result.FAIL
+    assert check({MAIL: OURS}, account=None).result is Result.PASS
+
+
+def test_all_that_are_there_pass_and_a_long_list_stays_short() -> None:
+    assert check({MAIL: OURS}).seen == "1 are there and carry the tag"
+    many = [NamedSecret(f"s{n}", MAIL) for n in range(25)]
+    assert "; and 5 more" in check({MAIL: SecretSeen(Seen.ABSENT)}, *many).seen
