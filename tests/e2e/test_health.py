@@ -22,7 +22,7 @@ import pytest
 
 from local.config import CONTROL_STACK
 from tests.support.cloud import eventually
-from tools.target import subscribe
+from tests.support.phone import Phone, physical
 
 if TYPE_CHECKING:
     from local.component import Instance
@@ -145,10 +145,7 @@ class Cluster:
         self.is_well()
 
     def physical(self, logical_id: str) -> str:
-        found = self.client("cloudformation").describe_stack_resource(
-            StackName=CONTROL_STACK, LogicalResourceId=logical_id
-        )
-        return str(found["StackResourceDetail"]["PhysicalResourceId"])
+        return physical(self.instance, logical_id)
 
     def database(self, statement: str) -> None:
         """Say something to the database as its administrator."""
@@ -167,24 +164,6 @@ class Cluster:
             autocommit=True,
         ) as connection:
             connection.execute(statement)
-
-
-class Phone:
-    """What arrives on the topic, subjects only."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._sqs = cluster.client("sqs")
-        topic = cluster.physical("Topic")
-        self._queue, _ = subscribe(self._sqs, cluster.client("sns"), topic, "phone")
-        self._subjects: list[str] = []
-
-    @property
-    def subjects(self) -> list[str]:
-        answer = self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10)
-        for one in answer.get("Messages", []):
-            self._subjects.append(json.loads(one["Body"])["Subject"])
-            self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=one["ReceiptHandle"])
-        return self._subjects
 
 
 def codes(report: dict[str, Any]) -> set[str]:
@@ -310,7 +289,7 @@ def test_the_management_port_is_closed(cluster: Cluster) -> None:
 
 def test_a_change_is_announced_once_and_its_end_too(cluster: Cluster) -> None:
     cluster.forget()
-    phone = Phone(cluster)
+    phone = Phone(cluster.instance)
     cluster.manage("POST", "exporting/pause")
     try:
         first = cluster.found_within_two("EXPORTING_PAUSED")

@@ -7,18 +7,26 @@ check finds what that loses.
 
 from __future__ import annotations
 
+import copy
+import json
 import os
 import signal
 import time
+import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from local.config import REGION
 from tests.support.cloud import eventually
 from tests.support.ledger import read
+from tests.support.phone import Phone, physical
 from tests.support.site import EARLIER, LATER, Site
+from tests.unit.test_retirement import NOTICE
 
 if TYPE_CHECKING:
     from local.component import Instance
@@ -76,6 +84,42 @@ def test_brokers_and_connectors_are_restarted_while_a_client_works(
         assert done["result"] == "SUCCEEDED", done
         assert demo.brokers() == one_new
         demo.nothing_is_lost(client)
+
+
+def test_tasks_that_fargate_will_retire_are_restarted_before(demo: Site) -> None:
+    """AWS Health's notice, delivered twice, ends in one restart with a message before and after."""
+    phone = Phone(demo.instance)
+    told = len(phone.subjects)
+    connectors = [one for one in demo.known() if one["service"] == "connectors"]
+    now = datetime.now(UTC)
+    notice = copy.deepcopy(NOTICE)
+    notice |= {
+        "time": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        "region": REGION,
+        "resources": [f"{demo.stack}|connectors", "somebody|connectors"],
+    }
+    notice["detail"] |= {
+        "eventArn": f"{notice['detail']['eventArn']}-{uuid.uuid4().hex}",
+        "eventRegion": notice["region"],
+        "startTime": format_datetime(now + timedelta(days=7), usegmt=True),
+    }
+    function = physical(demo.instance, "HandleRetirement")
+    for _ in range(2):
+        answer = demo.client("lambda").invoke(
+            FunctionName=function, Payload=json.dumps(notice).encode()
+        )
+        assert "FunctionError" not in answer, answer["Payload"].read()
+        (scheduled,) = json.loads(answer["Payload"].read())["scheduled"]
+        assert scheduled["service"] == "connectors"
+    subjects = [
+        "Cluster demo: connectors will be restarted",
+        "Cluster demo: restarted before Fargate's retirement",
+    ]
+    assert eventually(lambda: len(phone.subjects) >= told + 2, 240), phone.subjects
+    assert phone.subjects[told:] == subjects
+    after = [one for one in demo.known() if one["service"] == "connectors"]
+    assert len(after) == len(connectors)
+    assert {one["taskArn"] for one in after}.isdisjoint(one["taskArn"] for one in connectors)
 
 
 def test_partitions_are_added_while_a_client_works(instance: Instance, tmp_path: Path) -> None:

@@ -71,15 +71,16 @@ class Site(Cloud):
 
     def brokers(self) -> dict[int, int]:
         """Process id by node id, of the brokers that run."""
-        found = json.loads(self.instance.config.tasks_file.read_text())
         return {
             one["nodeId"]: one["pids"][SERVICE]
-            for one in found
-            if f"/{self.stack}/" in one["taskArn"]
-            and one["service"] == SERVICE
-            and one["nodeId"] is not None
-            and one["pids"]
+            for one in self.known()
+            if one["service"] == SERVICE and one["nodeId"] is not None and one["pids"]
         }
+
+    def known(self) -> list[dict[str, Any]]:
+        """The tasks of this cluster that run or start, as the local Fargate shows them."""
+        found = json.loads(self.instance.config.tasks_file.read_text())
+        return [one for one in found if f"/{self.stack}/" in one["taskArn"]]
 
     def tasks(self) -> int:
         """How many tasks of the brokers' service run."""
