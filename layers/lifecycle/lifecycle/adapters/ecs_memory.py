@@ -55,7 +55,23 @@ class MemoryServices:
     def describe(self, ecs_cluster: str, names: Sequence[str]) -> Sequence[Service]:
         """Describe services; what is not there is missing."""
         del ecs_cluster
-        return [self.services.get(name, missing(name)) for name in names]
+        return [self._seen(self.services.get(name, missing(name))) for name in names]
+
+    def _seen(self, service: Service) -> Service:
+        """Where there are tasks, counts and deployments of the brokers' service are theirs."""
+        if self.tasks is None or service.name != self.tasks.name or not service.exists:
+            return service
+        listed = {one.deployment_id: one for one in service.deployments}
+        return replace(
+            service,
+            desired=self.tasks.desired,
+            running=sum(one.running for one in self.tasks.counted),
+            deployments=tuple(
+                replace(one, endpoints=next(iter(listed.values())).endpoints)
+                for one in self.tasks.counted
+            ),
+            definition={**service.definition, "desiredCount": self.tasks.desired},
+        )
 
     def create(self, definition: Mapping[str, Any]) -> None:
         """Create a service; one that is there already is left as it is."""
@@ -128,6 +144,8 @@ class MemoryServices:
         del ecs_cluster
         service = self.services[name]
         definition = {**service.definition, "desiredCount": count}
+        if self.tasks is not None and name == self.tasks.name:
+            self.tasks.desired = count
         running = min(service.running, count)
         self.services[name] = replace(
             service, desired=count, running=running, definition=definition

@@ -6,6 +6,7 @@ the least convenient, the lowest broker that is not protected.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -64,7 +65,7 @@ class MemoryBrokerTasks:
         return BrokerService(
             name=self.name,
             desired=self.desired,
-            deployments=self.deployments,
+            deployments=self.counted,
             tasks=tuple(
                 task.seen
                 if task.seen.protected_until > now
@@ -74,6 +75,14 @@ class MemoryBrokerTasks:
             unplaced=tuple(self.unplaced),
             revision=self.revision,
         )
+
+    @property
+    def counted(self) -> tuple[Deployment, ...]:
+        """The deployments with the number of tasks that run of each."""
+        running = Counter(
+            one.seen.deployment for one in self.tasks.values() if one.seen.status == "RUNNING"
+        )
+        return tuple(replace(one, running=running[one.deployment_id]) for one in self.deployments)
 
     def set_count(self, ecs_cluster: str, service: str, count: int) -> None:
         """Set the count; tasks follow with the next ``tick``."""
