@@ -76,6 +76,7 @@ def test_a_plan_is_made_looked_at_and_applied(plans: Plans) -> None:
     text = plans.stored(plan["textKey"])
     assert f"LogRetentionDays: '{was}' -> '{days}'" in text
     assert "OrchestrationLogGroup (AWS::Logs::LogGroup) is changed in place" in text
+    assert "could not be read" not in text, "preflight may read all that it needs"
     assert plans.retention() == was
     applied = plans.outcome("provision", plan["apply"])
     assert applied["result"] == "SUCCEEDED", applied
