@@ -146,7 +146,7 @@ class RollingWorld(ScalingWorld):
 
     @property
     def whole(self) -> bool:
-        answer = self.probe.ask("brokers", self.outputs)
+        answer = self.probe.ask("brokers", {**self.outputs, "LiveBrokers": str(self.tasks.desired)})
         return bool(answer["formation"]["formed"])
 
     @property

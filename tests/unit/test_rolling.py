@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from lifecycle.adapters.s3_memory import MemoryLeases
 from lifecycle.cluster.service_definition import Difference, Effect
 from lifecycle.core.brokers import BrokerService, BrokerTask
 from lifecycle.core.rolling import (
@@ -17,8 +18,10 @@ from lifecycle.core.rolling import (
 )
 from lifecycle.core.services import Deployment, Service
 from lifecycle.errors import RollingUpdateFailed
+from lifecycle.operations.start_services import ServiceStarter
 
 from tests.support.rolling import NEWEST, RollingWorld
+from tests.support.world import operation
 
 OLD = "arn:orchestration-cluster:1"
 NOW = 1_000_000
@@ -217,3 +220,26 @@ def test_what_has_to_be_rolled(
     service: Service, differences: tuple[Difference, ...], rolls: bool
 ) -> None:
     assert must_roll(service, differences) is rolls
+
+
+def test_what_changes_in_place_is_sent_too_where_an_earlier_roll_goes_on() -> None:
+    world = RollingWorld()
+    memory: dict[str, Any] = {}
+    while world.tasks.replaced == []:
+        answer = world.look(memory)
+        memory = answer["memory"]
+        world.pass_seconds(answer["wait"])
+    world.table.locks.clear()
+    world.outputs["BrokerGraceSeconds"] = "1800"
+    starter = ServiceStarter(
+        reader=world.roller.reader,
+        services=world.services,
+        leases=MemoryLeases(),
+        journal=world.journal,
+    )
+    started = starter.start(operation(2), world.outputs)
+    assert started["roll"]
+    world.roll(number=2)
+    assert world.tasks.deployed == 2, "the earlier deployment goes on"
+    live = world.services.services[world.tasks.name].definition
+    assert live["healthCheckGracePeriodSeconds"] == 1800

@@ -70,8 +70,17 @@ class MemoryServices:
                 replace(one, endpoints=next(iter(listed.values())).endpoints)
                 for one in self.tasks.counted
             ),
-            definition={**service.definition, "desiredCount": self.tasks.desired},
+            definition=self._counted(service, self.tasks.desired),
         )
+
+    @staticmethod
+    def _counted(service: Service, count: int) -> dict[str, Any]:
+        """The definition with another count, and with the configuration that was set with it."""
+        definition = {**service.definition, "desiredCount": count}
+        present = definition.get("deploymentConfiguration")
+        if present and count and count != service.definition["desiredCount"]:
+            definition["deploymentConfiguration"] = configuration_for(present, count)
+        return definition
 
     def create(self, definition: Mapping[str, Any]) -> None:
         """Create a service; one that is there already is left as it is."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.cluster.service_definition import BROKERS, CONNECTORS, NAMES, unlike_plan
+from lifecycle.cluster.service_definition import BROKERS, CONNECTORS, NAMES, deploys, unlike_plan
 from lifecycle.cluster.service_state import ServiceState, service_states
 from lifecycle.core.images import makes_schema_alone, versions
 from lifecycle.core.names import stack_name
@@ -129,8 +129,10 @@ class ServiceStarter:
             )
             self._retag(cluster, state)
             return [service.name] if service.desired == 0 else []
-        # What replaces brokers goes with the first step of replacing them, in one call.
-        changed = {} if must_roll(service, state.differences) else state.in_place
+        # What begins a deployment takes everything else with it, in one call. A roll that goes on
+        # begins none.
+        begins = deploys(state.differences) or has_failed(service)
+        changed = {} if begins else state.in_place
         if count != service.desired:
             changed |= state.counted(count)
         if changed:

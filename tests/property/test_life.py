@@ -1,0 +1,349 @@
+"""The life of one cluster: settings, scalings, restarts, deaths, and what breaks off between them.
+
+Every operation takes its steps as its state machine does, and may be broken off after each of them,
+also between the infrastructure and the services. Whatever the order: no machine takes a broker
+while the others could not go on without it, no setting is lost, and what is reported as done is so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from lifecycle.adapters.s3_memory import MemoryLeases
+from lifecycle.core.operation import Operation
+from lifecycle.errors import LifecycleError
+from lifecycle.operations.start_services import ServiceStarter
+
+from tests.property.test_scaling import Execution as Scaling
+from tests.support.rolling import RollingWorld
+from tests.support.world import operation
+
+pytestmark = pytest.mark.property
+
+FACTOR = 3
+BROKERS = (3, 5)
+# What people set, and where it is seen: the outputs of the stack, from which services are rendered.
+SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "OrchestrationTaskDefinitionArn": tuple(f"arn:orchestration-cluster:{n}" for n in (1, 2, 3)),
+    "ConnectorsTaskDefinitionArn": tuple(f"arn:connectors:{n}" for n in (1, 2, 3)),
+    "BrokerGraceSeconds": ("900", "1800"),
+    "EnableExecuteCommand": ("true", "false"),
+    "ManagementListener": ("true", "false"),
+    "Connectors": ("0", "1", "2"),
+}
+BROKERS_SERVICE = "orchestration-cluster"
+
+
+class Running(Protocol):
+    """An operation that is under way; ``ended`` is its result, empty before."""
+
+    operation: Operation
+    ended: str
+    error: LifecycleError | None
+
+    def step(self, world: RollingWorld) -> None:
+        """Take its next step, and let the time pass that it waits."""
+        ...
+
+
+class Steps:
+    """What operations have in common: an error ends them in words."""
+
+    def __init__(self, number: int, world: RollingWorld) -> None:
+        started = world.clock.now().isoformat()
+        self.operation = replace(operation(number), started_at=started)
+        self.memory: dict[str, Any] = {}
+        self.ended = ""
+        self.error: LifecycleError | None = None
+
+    def step(self, world: RollingWorld) -> None:
+        try:
+            self.next(world)
+        except LifecycleError as error:
+            self.error, self.ended = error, "FAILED"
+
+    def next(self, world: RollingWorld) -> None:
+        raise NotImplementedError
+
+    def wait(self, world: RollingWorld, answer: Mapping[str, Any]) -> None:
+        self.memory = json.loads(json.dumps(answer["memory"]))
+        world.pass_seconds(answer["wait"])
+
+
+class Provisioning(Steps):
+    """First the stack, then the services, then brokers one at a time."""
+
+    def __init__(self, number: int, world: RollingWorld, named: Mapping[str, str]) -> None:
+        super().__init__(number, world)
+        self.named = named
+        self.phase = "stack"
+        self.rolled = False
+
+    def next(self, world: RollingWorld) -> None:
+        match self.phase:
+            case "stack":
+                world.journal.step(self.operation, "CloudFormation", "")
+                world.outputs |= self.named
+                self.phase = "services"
+            case "services":
+                starter = ServiceStarter(
+                    reader=world.roller.reader,
+                    services=world.services,
+                    leases=MemoryLeases(),
+                    journal=world.journal,
+                )
+                roll = starter.start(self.operation, world.outputs)["roll"]
+                self.phase = "roll" if roll else "verify"
+                self.rolled = self.rolled or roll
+            case "roll":
+                answer = world.roller.roll(self.operation, world.outputs, self.memory)
+                if answer["status"] == "WAITING":
+                    self.wait(world, answer)
+                else:
+                    self.phase = "verify"
+            case _:
+                world.pass_seconds(5)
+                if world.whole:
+                    self.ended = "SUCCEEDED"
+
+
+class Restarting(Steps):
+    """All brokers, one of them, or the connectors."""
+
+    def __init__(self, number: int, world: RollingWorld, service: str, broker: int | None) -> None:
+        super().__init__(number, world)
+        self.service, self.broker = service, broker
+        now = int(world.clock.now().timestamp())
+        seen = {task: one.seen for task, one in world.tasks.tasks.items()}
+        self.before = {task for task, one in seen.items() if one.created_at < now}
+
+    def next(self, world: RollingWorld) -> None:
+        answer = world.restarter.restart(
+            self.operation,
+            world.outputs,
+            service=self.service,
+            broker=self.broker,
+            memory=self.memory,
+        )
+        if answer["status"] == "RESTARTED":
+            self.ended = "SUCCEEDED"
+            return
+        world.services.settle("connectors")
+        self.wait(world, answer)
+
+
+class Life(RuleBasedStateMachine):
+    """A cluster that people change while things go wrong."""
+
+    @initialize(brokers=st.sampled_from(BROKERS))
+    def begin(self, brokers: int) -> None:
+        self.world = RollingWorld(brokers)
+        # The stack names what the services are.
+        self.world.revise(1)
+        self.numbers = itertools.count(1)
+        self.running: Running | None = None
+        self.expected: dict[str, str] = {}
+        self.accident = False
+        self._watch()
+
+    def _watch(self) -> None:
+        """Look at what is left each time that a broker's task ends."""
+        world, tasks = self.world, self.world.tasks
+        real = tasks._end
+
+        def end(task_id: str) -> None:
+            node = tasks.tasks[task_id].node
+            # Left alone after a crash, ECS goes on by its own rule, as the documentation says.
+            ours = self.running is not None and not self.accident
+            if ours and node is not None and node in world.brokers.running:
+                self._others_can_go_on(node)
+            real(task_id)
+
+        tasks._end = end  # type: ignore[method-assign]
+
+    def _others_can_go_on(self, node: int) -> None:
+        member = self.world.cluster.members.get(node)
+        if member is None or not member.partitions:
+            return
+        for partition in member.partitions:
+            alive = [
+                other
+                for other, found in self.world.cluster.members.items()
+                if other != node
+                and partition in found.partitions
+                and other in self.world.brokers.running
+            ]
+            assert len(alive) >= FACTOR - 1, f"partition {partition} is left with {alive}"
+
+    # What people and machines do
+
+    @precondition(lambda self: self.running is None)
+    @rule(
+        named=st.fixed_dictionaries(
+            {}, optional={name: st.sampled_from(values) for name, values in SETTINGS.items()}
+        ),
+        steps=st.integers(0, 60),
+    )
+    def provision(self, named: dict[str, str], steps: int) -> None:
+        self.running = Provisioning(next(self.numbers), self.world, named)
+        if steps:
+            self.expected |= named
+        self._go_on(steps)
+
+    @precondition(lambda self: self.running is None)
+    @rule(
+        service=st.sampled_from(["brokers", "connectors"]),
+        broker=st.none() | st.integers(0, 5),
+        steps=st.integers(0, 60),
+    )
+    def restart(self, service: str, broker: int | None, steps: int) -> None:
+        one = broker if service == "brokers" else None
+        self.running = Restarting(next(self.numbers), self.world, service, one)
+        self._go_on(steps)
+
+    @precondition(lambda self: self.running is None)
+    @rule(count=st.integers(FACTOR, 5), steps=st.integers(0, 40))
+    def scale(self, count: int, steps: int) -> None:
+        self.running = Scaling(count, next(self.numbers))
+        self._go_on(steps)
+
+    @precondition(lambda self: self.running is not None)
+    @rule(steps=st.integers(1, 60))
+    def go_on(self, steps: int) -> None:
+        self._go_on(steps)
+
+    # What goes wrong
+
+    @precondition(lambda self: self.running is not None)
+    @rule()
+    def crash(self) -> None:
+        """Forget all that the machine carried; the cleaner frees the lock."""
+        assert self.running is not None
+        self._release()
+
+    @precondition(lambda self: self.running is not None)
+    @rule()
+    def crash_with_the_step_done_but_not_remembered(self) -> None:
+        assert self.running is not None
+        if isinstance(self.running, Provisioning) and self.running.phase == "stack":
+            self.expected |= self.running.named
+        before = dict(self.running.__dict__)
+        self.running.step(self.world)
+        if not self.running.ended:
+            self.running.__dict__.update(before)
+        self._end_if_ended()
+
+    @rule(seconds=st.sampled_from([1, 10, 60]))
+    def time_passes(self, seconds: int) -> None:
+        self.world.pass_seconds(seconds)
+
+    @rule(node=st.integers(0, 4))
+    def a_task_dies(self, node: int) -> None:
+        self.accident = True
+        self.world.tasks.stop_broker(node)
+        self.accident = False
+
+    # What always holds
+
+    @invariant()
+    def every_task_is_whole_or_on_its_way(self) -> None:
+        if hasattr(self, "world"):
+            assert self.world.tasks.desired >= FACTOR
+
+    def _go_on(self, steps: int) -> None:
+        for _ in range(steps):
+            if self.running is None:
+                return
+            self.running.step(self.world)
+            self._end_if_ended()
+
+    def _end_if_ended(self) -> None:
+        if self.running is None or not self.running.ended:
+            return
+        if self.running.ended == "SUCCEEDED":
+            self._is_done(self.running)
+        self._release()
+
+    def _release(self) -> None:
+        assert self.running is not None
+        self.world.journal.release(self.running.operation)
+        # The cleaner does this for a scaling only: whatever rolls may go on by itself.
+        if isinstance(self.running, Scaling):
+            with contextlib.suppress(LifecycleError):
+                self.world.protector.unprotect_all(self.running.operation, self.world.outputs)
+            self.world.journal.release(self.running.operation)
+        self.running = None
+
+    def _is_done(self, done: Running) -> None:
+        """What was reported as done is so."""
+        world = self.world
+        assert world.whole
+        if isinstance(done, Provisioning):
+            for state in world.roller.reader.read(world.outputs):
+                assert state.differences == (), f"{state.service.name}: {state.differences}"
+            assert world.revisions == {world.outputs["OrchestrationTaskDefinitionArn"]}
+            # An operation that broke off before may have protected tasks; that ends by itself.
+            assert world.protected == 0 or not done.rolled
+            for name, value in self.expected.items():
+                assert world.outputs[name] == value, f"{name} was lost"
+        elif isinstance(done, Restarting) and done.service == "brokers":
+            nodes = {task: one.node for task, one in world.tasks.tasks.items()}
+            old = {nodes[task] for task in done.before & set(nodes)}
+            assert done.broker not in old
+            if done.broker is None:
+                assert old == set()
+
+    def teardown(self) -> None:
+        """Never a dead end: whatever came before, the same requests end well."""
+        if not hasattr(self, "world"):
+            return
+        if self.running is not None:
+            self._release()
+        self.world.pass_seconds(60)
+        for ask in (
+            lambda: Provisioning(next(self.numbers), self.world, {}),
+            lambda: Restarting(next(self.numbers), self.world, "brokers", None),
+            lambda: Scaling(4, next(self.numbers)),
+            lambda: Scaling(3, next(self.numbers)),
+        ):
+            self._until_done(ask)
+
+    def _until_done(self, ask: Any) -> None:
+        errors = []
+        for _ in range(4):
+            execution: Running = ask()
+            self.running = execution
+            self._go_on(3000)
+            if execution.ended == "SUCCEEDED":
+                return
+            errors.append(execution.error)
+            self.world.pass_seconds(60)
+        raise AssertionError(f"{ask} does not end well: {errors}")
+
+
+def test_no_law_is_broken_in_the_life_of_a_cluster() -> None:
+    run_state_machine_as_test(
+        Life,
+        settings=settings(
+            max_examples=400,
+            stateful_step_count=12,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
