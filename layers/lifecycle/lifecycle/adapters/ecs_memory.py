@@ -104,7 +104,7 @@ class MemoryServices:
         self, ecs_cluster: str, name: str, properties: Mapping[str, Any], *, redeploy: bool = False
     ) -> None:
         """Set properties; those that replace tasks begin a deployment where they differ."""
-        service = self.services[name]
+        service = self.services[name] = self._seen(self.services[name])
         definition = {**service.definition, **properties}
         differing = [key for key in properties if service.definition.get(key) != definition[key]]
         if "desiredCount" in properties:
