@@ -1,4 +1,4 @@
-"""Ask brokers and load balancers inside the VPC: brokers, overview, partitions, paths, scaling."""
+"""Ask brokers and load balancers inside the VPC: brokers, overview and others."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ def handler(event: Event, _context: Any) -> Event:
         "brokers": asked.brokers,
         "overview": asked.overview,
         "partitions": partition_counter(),
+        "rolling": asked.rolling,
         "paths": asked.through_load_balancers,
         "scaling": scaling_prober().ask,
     }

@@ -263,6 +263,20 @@ def test_a_revision_that_does_not_start_leaves_the_other_brokers_and_the_counts(
     assert provision.world.table.locks == {}
 
 
+def test_brokers_stay_while_exporting_is_paused(provision: Provision) -> None:
+    provision.run()
+    revise(provision, "orchestration-cluster")
+    provision.rolling.cluster.exporting = "PAUSED"
+    result = provision.run(number=2)
+    assert (result.status, result.error) == ("FAILED", "RollingUpdateFailed")
+    assert "exporting of partition 1 is PAUSED" in result.cause
+    assert provision.rolling.tasks.replaced == []
+    provision.rolling.cluster.exporting = "EXPORTING"
+    provision.rolling.table.locks.clear()
+    assert provision.run(number=3).status == "SUCCEEDED"
+    assert provision.rolling.tasks.replaced == [2, 1, 0]
+
+
 def test_connectors_alone_move_without_the_brokers(provision: Provision) -> None:
     provision.run()
     revise(provision, "connectors")

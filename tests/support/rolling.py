@@ -26,9 +26,9 @@ class BrokersProbe:
     prober: Prober
 
     def ask(self, question: str, cluster: Mapping[str, str]) -> Mapping[str, Any]:
-        assert question == "brokers"
+        assert question == "rolling"
         known = {**CLUSTER_OUTPUTS, **cluster}
-        answer: Mapping[str, Any] = json.loads(json.dumps(self.prober.brokers(known)))
+        answer: Mapping[str, Any] = json.loads(json.dumps(self.prober.rolling(known)))
         return answer
 
 
@@ -103,7 +103,7 @@ class RollingWorld(ScalingWorld):
 
     @property
     def whole(self) -> bool:
-        answer = self.roller.probe.ask("brokers", self.outputs)
+        answer = self.roller.probe.ask("rolling", self.outputs)
         return bool(answer["formation"]["formed"])
 
     @property

@@ -285,7 +285,7 @@ def read_facts(
         stack=stack,
         configuration=answer(inside, "configuration", read_configuration),
         topology=answer(inside, "topology", read_topology),
-        exporting=answer(inside, "exporting", _brokers),
+        exporting=answer(inside, "exporting", read_brokers),
         leases=answer(inside, "leases", _leases),
         backups=answer(inside, "backups", _backups),
         login=answer(inside, "login", _login),
@@ -376,7 +376,8 @@ def _answer[T](side: object, name: str, read: Callable[[object], T]) -> Answer[T
         return Unknown(error.message)
 
 
-def _brokers(value: object) -> tuple[BrokerSeen, ...]:
+def read_brokers(value: object) -> tuple[BrokerSeen, ...]:
+    """Read what each broker answered of its partitions, or why not. Raises ``UnreadableAnswer``."""
     return tuple(
         BrokerSeen(
             address=text(one, "address"),

@@ -4,7 +4,7 @@ A deployment is what is aimed at, not a revision: so a restart on the same revis
 one that was begun is not begun twice. Left to itself, ECS replaces whichever task it likes, and
 takes a broker that answers for one whose partitions are whole. So every broker is protected before
 the deployment begins, and released one by one: the highest id first, the next only when the cluster
-is whole.
+is whole and every leader exports what it processed.
 Source: Camunda's documentation of rolling updates; camunda/camunda#63712 for what readiness alone
 has cost.
 """
@@ -60,6 +60,7 @@ class RollObserved:
     ``differs`` tells that the service is to get another revision, or other properties that replace
     tasks; ``restart_since`` (epoch seconds) that every broker is to be of a deployment that is not
     older, 0 for no restart. ``problems`` say what the cluster lacks to be whole (empty: nothing),
+    ``exporting`` which leaders are not known to export what they processed (empty: all do);
     ``nodes`` give the broker id by task id, ``whole`` in how many looks in a row until now nothing
     was lacking, ``now`` is in epoch seconds.
     """
@@ -67,6 +68,7 @@ class RollObserved:
     service: BrokerService
     differs: bool
     problems: tuple[str, ...]
+    exporting: tuple[str, ...]
     nodes: Mapping[str, int]
     now: int
     restart_since: int = 0
@@ -138,6 +140,8 @@ def decide_roll(observed: RollObserved, *, fresh: bool) -> RollDecision:
         return decision(RollAction.WAIT, lacking)
     if free:
         return decision(RollAction.WAIT, f"ECS replaces {_name(free[0], observed)}")
+    if observed.exporting:
+        return decision(RollAction.WAIT, _first_two(observed.exporting))
     if old:
         whole = observed.whole + 1
         if whole < LOOKS:
@@ -173,14 +177,18 @@ def _lacking(observed: RollObserved, old: tuple[BrokerTask, ...]) -> str:
         failures = f" ({'; '.join(service.troubles[:2])})" if service.troubles else ""
         return f"{running} of {service.desired} tasks run{failures}"
     if observed.problems:
-        more = f" (and {len(observed.problems) - 2} more)" if len(observed.problems) > 2 else ""
-        return "; ".join(observed.problems[:2]) + more
+        return _first_two(observed.problems)
     unseen = [task.task_id for task in service.running if task.task_id not in observed.nodes]
     if unseen:
         return f"the address of task {unseen[0]} is not in the topology"
     if not old and len(service.deployments) > 1:
         return "ECS drains the older deployment"
     return ""
+
+
+def _first_two(problems: tuple[str, ...]) -> str:
+    more = f" (and {len(problems) - 2} more)" if len(problems) > 2 else ""
+    return "; ".join(problems[:2]) + more
 
 
 def _unsafe(tasks: Iterable[BrokerTask], now: int) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Ask brokers and load balancers from inside the VPC, where alone they can be reached.
 
-Questions: ``brokers`` (whether the brokers form the cluster expected), ``overview`` (what they say
+Questions: ``brokers`` (whether the brokers form the cluster expected), ``rolling`` (that, and how
+far each broker exported), ``overview`` (what they say
 of themselves) and ``paths`` (what a user gets through the load balancers). Every answer is small
 and free of secrets. What cannot be asked is part of the answer, never an exception: the one who
 asks decides what it means.
@@ -20,6 +21,7 @@ from lifecycle.core.topology import (
     topology_table,
 )
 from lifecycle.errors import LifecycleError, ManagementUnavailable
+from lifecycle.operations.ask_brokers import ask_brokers
 
 if TYPE_CHECKING:
     from lifecycle.core.topology import ClusterConfiguration, Topology
@@ -41,7 +43,21 @@ class Prober:
         ``cluster`` holds the stack's outputs; ``LiveBrokers`` beside them is the number expected
         now, else the one of the bootstrap.
         """
+        return self._formation(self.management(cluster["DiscoveryName"]), cluster)[0]
+
+    def rolling(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """As ``brokers``; ``exporting`` is what each broker tells of its partitions.
+
+        Empty while the cluster is not formed: then nothing is decided by it.
+        """
         api = self.management(cluster["DiscoveryName"])
+        answer, topology = self._formation(api, cluster)
+        formed = answer["formation"]["formed"]
+        return {**answer, "exporting": ask_brokers(api, topology) if formed else []}
+
+    def _formation(
+        self, api: ManagementApi, cluster: Mapping[str, str]
+    ) -> tuple[dict[str, Any], Topology | None]:
         problems: list[str] = []
         configuration: ClusterConfiguration | None = None
         topology: Topology | None = None
@@ -72,7 +88,7 @@ class Prober:
                 "partitions": partitions,
             },
             "topology": topology_table(topology) if topology is not None else [],
-        }
+        }, topology
 
     def overview(self, cluster: Mapping[str, str]) -> dict[str, Any]:
         """Members, pending change and topology as Camunda tells them; null for what it does not."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.service_definition import EFFECTS, Effect, deploys
 from lifecycle.core.brokers import PROTECTION_MINUTES
+from lifecycle.core.exporting import judge_exporting
 from lifecycle.core.polling import next_wait
 from lifecycle.core.rolling import (
     BROKER_PATIENCE,
@@ -55,14 +56,15 @@ class ServiceRoller:
 
         ``memory`` is what the last look returned, empty at first: ``begun`` (whether this
         operation began a deployment), ``whole`` (in how many looks in a row nothing was lacking),
-        and since when (epoch seconds) and how many looks ``moved`` has been what it is. With
+        ``exporting`` (the notes of ``judge_exporting``; none while the cluster is not whole), and
+        since when (epoch seconds) and how many looks ``moved`` has been what it is. With
         ``restart`` every broker is replaced, whatever it runs. Returns ``status`` ``ROLLED`` with
         ``since`` (ISO 8601), from when stopped tasks count, or ``WAITING`` with ``wait`` (seconds)
         and ``memory``. Raises ``RollingUpdateFailed``.
         """
         now = self.journal.clock.now()
         brokers, connectors = self.reader.read(cluster)
-        observed = self._observe(operation, cluster, brokers, memory, restart=restart)
+        observed, notes = self._observe(operation, cluster, brokers, memory, restart=restart)
         begun = bool(memory.get("begun"))
         decision = decide_roll(observed, fresh=not begun)
         self.journal.step(operation, STEP, decision.reason)
@@ -90,6 +92,7 @@ class ServiceRoller:
                 "begun": begun or decision.begun or decision.action is RollAction.MOVE,
                 "moved": decision.moved,
                 "whole": decision.whole,
+                "exporting": notes if decision.action is RollAction.WAIT else {},
                 "since": since,
                 "looks": looks if decision.action is RollAction.WAIT else 1,
             },
@@ -103,23 +106,28 @@ class ServiceRoller:
         memory: Mapping[str, Any],
         *,
         restart: bool,
-    ) -> RollObserved:
+    ) -> tuple[RollObserved, dict[str, Any]]:
         service = self.tasks.observe(
             cluster["EcsClusterName"], brokers.service.name, since=operation.started_at
         )
-        seen = self.probe.ask("brokers", {**cluster, "LiveBrokers": str(service.desired)})
+        seen = self.probe.ask("rolling", {**cluster, "LiveBrokers": str(service.desired)})
         formation = seen["formation"]
         problems = tuple(formation["problems"]) or ("the brokers form the cluster",)
         begun_at = int(datetime.fromisoformat(operation.started_at).timestamp())
+        formed = bool(formation["formed"])
+        exported = judge_exporting(
+            seen["topology"] if formed else [], seen["exporting"], memory.get("exporting") or {}
+        )
         return RollObserved(
             service=service,
             differs=deploys(brokers.differences),
-            problems=() if formation["formed"] else problems,
+            problems=() if formed else problems,
+            exporting=exported.problems,
             nodes=_nodes(service, seen["topology"]),
             now=int(self.journal.clock.now().timestamp()),
             restart_since=begun_at if restart else 0,
             whole=int(memory.get("whole", 0)),
-        )
+        ), exported.notes
 
     def _act(
         self,
