@@ -12,6 +12,7 @@ from lifecycle.wiring import partition_counter, prober, scaling_prober
 def handler(event: Event, _context: Any) -> Event:
     asked = prober()
     questions = {
+        "backup": asked.backup,
         "brokers": asked.brokers,
         "overview": asked.overview,
         "partitions": partition_counter(),

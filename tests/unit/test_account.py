@@ -12,8 +12,10 @@ from botocore.exceptions import ClientError
 from lifecycle.adapters import account as reading
 from lifecycle.adapters.account import AwsAccount
 from lifecycle.adapters.aws import client
+from lifecycle.core.images import Versions
 from lifecycle.core.parameters import cluster_parameters
 from lifecycle.core.preflight import Facts, Live, Need, Quota
+from lifecycle.core.way_back import Snapshot
 from lifecycle.errors import AwsRefused
 from moto import mock_aws
 
@@ -167,3 +169,31 @@ def test_what_a_living_cluster_needs_more_is_measured_by_its_live_counts(aws: An
     assert seen.live == Live(brokers=6, connectors=2)
     # moto knows no Service Quotas.
     assert {"vcpu", "database_instances"} <= seen.unread.keys()
+
+
+def test_before_another_minor_the_newest_available_snapshot_of_this_database_is_read(
+    aws: Any,
+) -> None:
+    rds = aws("rds")
+    rds.create_db_cluster(
+        DBClusterIdentifier="ours",
+        Engine="aurora-postgresql",
+        MasterUsername="admin1",
+        MasterUserPassword="not-a-real-one",
+    )
+    rds.create_db_cluster_snapshot(DBClusterIdentifier="ours", DBClusterSnapshotIdentifier="mine")
+    need = replace(
+        NEED,
+        creates=False,
+        database="ours",
+        versions=Versions((8, 10, 0), (8, 10, 0)),
+        present_versions=Versions((8, 9, 16), (8, 9, 16)),
+    )
+    found = vpc(aws)
+    snapshot = facts(aws, found, need).snapshot
+    assert snapshot is not None
+    assert snapshot.at is not None
+    assert snapshot.at.tzinfo is not None
+    assert facts(aws, found, replace(need, database="another")).snapshot == Snapshot(None)
+    assert facts(aws, found, replace(need, database="")).snapshot == Snapshot(None)
+    assert facts(aws, found, replace(need, versions=need.present_versions)).snapshot is None

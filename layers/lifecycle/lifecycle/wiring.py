@@ -134,6 +134,8 @@ def preflight() -> Preflight:
         region=settings().region,
         control_stack=settings().control_stack,
         declarations=cluster_parameters(),
+        probe=probe,
+        clock=SystemClock(),
     )
 
 

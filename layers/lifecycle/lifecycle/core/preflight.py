@@ -8,13 +8,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from lifecycle.core.freeze import frozen_because
 from lifecycle.core.images import IMAGES, Version, Versions, is_pre_release, shown, versions
 from lifecycle.core.stack import Stack, StackAction, decide_on, present_parameters
 from lifecycle.core.verification import Check, Result
+from lifecycle.core.way_back import ACCEPT, lacking
 from lifecycle.errors import LifecycleError, PreflightFailed
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from lifecycle.core.way_back import Backup, Snapshot
 
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html
 _BALANCER_ADDRESSES: Final = 8
@@ -74,7 +80,8 @@ class Live:
 class Facts:
     """What was found. None where it could not be read; ``unread`` then says why, by field.
 
-    ``live`` is None for a cluster that is created, too.
+    ``live`` is None for a cluster that is created, too; ``backup`` and ``snapshot`` are read only
+    before a step to another minor version, ``now`` is when.
     """
 
     account: str | None = None
@@ -90,6 +97,9 @@ class Facts:
     bucket: Bucket | None = None
     ecs_cluster_exists: bool | None = None
     live: Live | None = None
+    backup: Backup | None = None
+    snapshot: Snapshot | None = None
+    now: datetime | None = None
     unread: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -100,7 +110,8 @@ class Need:
     ``broker_vcpu`` and ``connectors_vcpu`` are for one task. Brokers are replaced one at a time
     after one has stopped, connectors by starting new tasks first, if anything of theirs changes.
     ``images`` are those of brokers and connectors; ``present_images`` those of a living cluster in
-    the same order, else empty. ``versions`` and ``present_versions`` are theirs.
+    the same order, else empty. ``versions`` and ``present_versions`` are theirs. ``database``
+    identifies a living cluster's Aurora cluster.
     """
 
     stack: str
@@ -118,6 +129,13 @@ class Need:
     versions: Versions
     present_versions: Versions
     docker_hub: bool
+    database: str = ""
+
+    @property
+    def crosses_minor(self) -> bool:
+        """Whether brokers that exist are to be of another minor version."""
+        before, after = self.present_versions.brokers, self.versions.brokers
+        return before is not None and after is not None and before[:2] != after[:2]
 
     @classmethod
     def of(cls, stack: str, found: Stack | None, parameters: Mapping[str, str]) -> Need:
@@ -150,6 +168,7 @@ class Need:
             versions=versions(parameters),
             present_versions=versions(present),
             docker_hub=not parameters["ImageRegistryPrefix"],
+            database="" if found is None else found.outputs.get("DatabaseClusterId", ""),
         )
 
 
@@ -162,10 +181,12 @@ def check_all(
     cluster: str,
     certificate: str,
     planning: bool,
+    accept_no_way_back: bool = False,
 ) -> list[Check]:
     """Every check. ``certificate`` is empty when the RDS authorities cover the region.
 
-    ``planning`` makes a warning of what only keeps a plan from being applied now.
+    ``planning`` makes a warning of what only keeps a plan from being applied now;
+    ``accept_no_way_back`` one of a way back that is missing.
     """
     checks = [
         _identity(facts),
@@ -176,6 +197,8 @@ def check_all(
         _images(need),
         _upgrade(need),
     ]
+    if need.crosses_minor:
+        checks.append(_way_back(need, facts, planning=planning, accepted=accept_no_way_back))
     if need.broker_vcpu or need.connectors_vcpu:
         checks.append(_vcpu(need, facts))
     if need.database_instances:
@@ -348,6 +371,26 @@ def _upgrade(need: Need) -> Check:
         )
     told = ", ".join(f"{was} to {becomes}" for was, becomes, *_ in steps)
     return Check(name, Result.PASS, told or "the images stay as they are")
+
+
+def _way_back(need: Need, facts: Facts, *, planning: bool, accepted: bool) -> Check:
+    """A restore is the only way back over a minor version: see ``core/way_back.py``."""
+    name = "way back"
+    before, after = shown(need.present_versions.brokers), shown(need.versions.brokers)
+    step = f"no way back from {after} to {before} but a restore"
+    lacks = lacking(facts.backup, facts.snapshot, facts.now, facts.unread)
+    if not lacks:
+        return Check(name, Result.PASS, f"{step}; a backup and a snapshot are there")
+    seen = f"{step}, and {'; '.join(lacks)}"
+    if accepted:
+        return Check(name, Result.WARN, f"{seen}; accepted by {ACCEPT}", "Nothing, if that is so.")
+    return Check(
+        name,
+        Result.WARN if planning else Result.FAIL,
+        seen,
+        "Back up the brokers (POST /actuator/backupRuntime) and take a snapshot of the database "
+        f'(aws rds create-db-cluster-snapshot), or start it with "{ACCEPT}": true',
+    )
 
 
 def _wrong_step(before: Version | None, after: Version | None) -> str:

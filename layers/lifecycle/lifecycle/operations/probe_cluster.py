@@ -1,7 +1,7 @@
 """Ask brokers and load balancers from inside the VPC, where alone they can be reached.
 
 Questions: ``brokers`` (whether the brokers form the cluster expected), ``rolling`` (that, and how
-far each broker exported), ``overview`` (what they say
+far each broker exported), ``backup`` (the newest of the brokers), ``overview`` (what they say
 of themselves) and ``paths`` (what a user gets through the load balancers). Every answer is small
 and free of secrets. What cannot be asked is part of the answer, never an exception: the one who
 asks decides what it means.
@@ -21,6 +21,7 @@ from lifecycle.core.topology import (
     topology_table,
 )
 from lifecycle.errors import LifecycleError, ManagementUnavailable
+from lifecycle.operations.ask_backup import ask_backup
 from lifecycle.operations.ask_brokers import ask_brokers
 
 if TYPE_CHECKING:
@@ -110,6 +111,10 @@ class Prober:
             "topology": None if topology is None else topology_table(topology),
             "problems": problems,
         }
+
+    def backup(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """Give the newest backup of the brokers; see ``ask_backup``."""
+        return ask_backup(self.management(cluster["DiscoveryName"]))
 
     def through_load_balancers(self, cluster: Mapping[str, str]) -> dict[str, Any]:
         """REST as the admin, connectors' readiness, gRPC: each ok or what was seen."""
