@@ -514,7 +514,7 @@ def health_observer() -> HealthObserver:
     from lifecycle.adapters.cloud_sight import AwsSight
     from lifecycle.operations.observe_health import HealthObserver
 
-    return HealthObserver(cloud=AwsSight())
+    return HealthObserver(cloud=AwsSight(), definitions=service_definitions)
 
 
 def health_prober() -> HealthProber:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from lifecycle.core.reading import flag, integer, mapping, moment, objects, text
+from lifecycle.core.reading import flag, integer, items, mapping, moment, objects, text
 from lifecycle.core.topology import read_configuration, read_topology
 from lifecycle.errors import UnreadableAnswer
 
@@ -77,13 +77,19 @@ class DeploymentSeen:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSeen:
-    """An ECS service; ``exists`` is false for one that is gone or inactive."""
+    """An ECS service; ``exists`` is false for one that is gone or inactive.
+
+    ``differences`` are lines of what it has otherwise than its definition; ``uncompared`` says why
+    that could not be found out, and is empty otherwise.
+    """
 
     exists: bool
     desired: int
     running: int
     pending: int
     deployments: tuple[DeploymentSeen, ...]
+    differences: tuple[str, ...]
+    uncompared: str
 
     @property
     def rolling(self) -> DeploymentSeen | None:
@@ -437,6 +443,8 @@ def _service(value: object) -> ServiceSeen:
             )
             for each in objects(one.get("deployments"), "deployments")
         ),
+        differences=tuple(str(line) for line in items(one.get("differences"), "differences")),
+        uncompared=text(one, "uncompared"),
     )
 
 
