@@ -3,7 +3,7 @@
 A broker that is ready and leads a healthy partition may still export nothing, and its log then is
 the only place of what was processed. So a leader's exported position has to follow the processed
 one before another broker is replaced. Positions are those of ``GET /actuator/partitions``
-(https://docs.camunda.io/docs/self-managed/operational-guides/backup-restore/backup-and-restore/).
+(https://docs.camunda.io/docs/self-managed/components/orchestration-cluster/zeebe/operations/management-api/).
 Under load the exporter is always a little behind: it follows when it reaches what was processed at
 an earlier look.
 """

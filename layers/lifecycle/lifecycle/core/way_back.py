@@ -3,7 +3,7 @@
 Data is migrated forwards only, so that no broker of the former minor can read it. Before the first
 new broker runs there has to be something to restore: a completed backup of the brokers and a
 snapshot of the database, neither older than ``FRESH``, or somebody has accepted that there is none.
-Source: https://docs.camunda.io/docs/self-managed/components/orchestration-cluster/zeebe/operations/update-zeebe/
+Source: https://docs.camunda.io/docs/8.9/self-managed/components/orchestration-cluster/core-settings/concepts/version-compatibility/
 """
 
 from __future__ import annotations
