@@ -20,6 +20,7 @@ from lifecycle.core.request import MOST_BROKERS, MOST_PARTITIONS, ON_START_FAILU
 from lifecycle.core.service_settings import KINDS as KINDS_OF_SETTINGS
 from lifecycle.core.service_settings import SERVICES
 from lifecycle.core.tags import KEY_PATTERN, MOST, VALUE_PATTERN
+from lifecycle.core.way_back import ACCEPT
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "openapi.json"
 
@@ -118,24 +119,33 @@ def _parameter(declared: Mapping[str, Any]) -> Schema:
     return schema
 
 
+NO_WAY_BACK: Schema = {
+    "type": "boolean",
+    "default": False,
+    "description": "Step to another minor version without a fresh backup and snapshot",
+}
 PROVISION: Schema = closed(
     {
         "parameters": reference("ClusterParameters"),
         "tags": reference("ClusterTags"),
         "settings": reference("ServiceSettings"),
         "onStartFailure": {"enum": list(ON_START_FAILURE), "default": ON_START_FAILURE[0]},
+        ACCEPT: NO_WAY_BACK,
     },
     "parameters",
     "tags",
     "settings",
     "onStartFailure",
+    ACCEPT,
 )
 APPLY: Schema = closed(
     {
         "changeSet": {**TEXT, "description": "Name or ARN of the change set that a plan made"},
         "onStartFailure": {"enum": list(ON_START_FAILURE), "default": ON_START_FAILURE[0]},
+        ACCEPT: NO_WAY_BACK,
     },
     "onStartFailure",
+    ACCEPT,
 )
 PLANNED: Schema = closed(
     {

@@ -1,4 +1,4 @@
-"""Ask brokers and load balancers inside the VPC: brokers, overview, partitions, paths, scaling."""
+"""Ask brokers and load balancers inside the VPC: brokers, overview and others."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from lifecycle.wiring import partition_counter, prober, scaling_prober
 def handler(event: Event, _context: Any) -> Event:
     asked = prober()
     questions = {
+        "backup": asked.backup,
         "brokers": asked.brokers,
         "overview": asked.overview,
         "partitions": partition_counter(),
+        "rolling": asked.rolling,
         "paths": asked.through_load_balancers,
         "scaling": scaling_prober().ask,
     }

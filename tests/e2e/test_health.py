@@ -250,6 +250,25 @@ def test_connectors_are_stopped(cluster: Cluster) -> None:
         cluster.set_count("connectors", 1)
 
 
+def test_a_service_is_changed_by_hand(cluster: Cluster) -> None:
+    ecs = cluster.client("ecs")
+
+    def grace(seconds: int) -> None:
+        ecs.update_service(
+            cluster=STACK, service="connectors", healthCheckGracePeriodSeconds=seconds
+        )
+
+    (live,) = ecs.describe_services(cluster=STACK, services=["connectors"])["services"]
+    before = live["healthCheckGracePeriodSeconds"]
+    grace(before + 7)
+    try:
+        text = cluster.found_within_two("SERVICE_CHANGED")["text"]
+        assert f"healthCheckGracePeriodSeconds: {before + 7} → {before}" in text
+    finally:
+        grace(before)
+    assert "SERVICE_CHANGED" not in codes(cluster.check())
+
+
 def test_a_change_waits_for_a_broker_that_never_starts(cluster: Cluster) -> None:
     change = cluster.manage("PATCH", "cluster", {"brokers": {"count": 4}})["changeId"]
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
+import urllib.request
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,10 +135,32 @@ def test_a_new_image_is_moved_to_one_broker_at_a_time(cloud: Cloud) -> None:
             if cluster in one["taskArn"] and one["nodeId"] is not None and one["pids"]
         }
 
+    def exporting(order: str) -> None:
+        tasks = json.loads(cloud.instance.config.tasks_file.read_text())
+        address = next(
+            one["address"] for one in tasks if cluster in one["taskArn"] and one["nodeId"] == 0
+        )
+        url = f"http://{address}:9600/actuator/exporting/{order}"
+        with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=10) as got:
+            assert json.loads(got.read())["status"] == 204
+
+    def deployments() -> int:
+        (found,) = ecs.describe_services(cluster=cluster, services=["orchestration-cluster"])[
+            "services"
+        ]
+        return len(found["deployments"])
+
     before = nodes()
     assert sorted(before) == [0, 1, 2]
     image = {"OrchestrationImage": "camunda/camunda:8.9.23"}
-    execution = cloud.start({"clusterName": "demo", "parameters": image})
+    exporting("pause")
+    try:
+        execution = cloud.start({"clusterName": "demo", "parameters": image})
+        assert eventually(lambda: deployments() == 2, 120)
+        time.sleep(15)
+        assert nodes() == before, "nothing is exported: no broker may go"
+    finally:
+        exporting("resume")
     gone: list[int] = []
     fewest = 3
 

@@ -49,7 +49,8 @@ class SimulatedCluster(Configuration):
     ``step_seconds``: what one step of a change takes. ``start_seconds``: from the start of a
     process until its partitions are ready. ``failure_seconds``: silence after which a broker is
     taken for dead (15 s on a real cluster). ``backups_end``: when the schedule of backups stopped
-    working, in epoch seconds; None while it works.
+    working, in epoch seconds; None while it works. ``lags`` are by partition the positions by which
+    the exporter is behind ``processed``.
     """
 
     step_seconds: float = 0.3
@@ -58,6 +59,8 @@ class SimulatedCluster(Configuration):
     bootstrapped: bool = False
     leases: int = 0
     exporting: str = "EXPORTING"
+    processed: int = 0
+    lags: dict[int, int] = field(default_factory=dict)
     backups_end: float | None = None
     brokers: dict[int, Presence] = field(default_factory=dict)
 
@@ -157,12 +160,12 @@ class SimulatedCluster(Configuration):
         return {
             str(seen["partitionId"]): {
                 "role": seen["role"].upper(),
-                "processedPosition": 0,
+                "processedPosition": self.processed,
                 "snapshotId": None,
                 "processedPositionInSnapshot": None,
                 "streamProcessorPhase": "PROCESSING" if seen["role"] == "leader" else "REPLAY",
                 "exporterPhase": self.exporting,
-                "exportedPosition": 0,
+                "exportedPosition": self.processed - self.lags.get(seen["partitionId"], 0),
             }
             for seen in self.seen_partitions(node)
         }

@@ -16,7 +16,7 @@ from lifecycle.operations.observe_health import HealthObserver
 
 from tests.statemachines.engine import ROOT, Function, Result, load_handler, run
 from tests.support.health import HealthWorld, codes
-from tests.support.world import CONTROL, TestClock
+from tests.support.world import CONTROL, DEFINITIONS, TestClock
 
 LIMIT_SECONDS = 25
 
@@ -44,7 +44,8 @@ class Check:
             "LocateCluster": load_handler("locate_cluster", cluster_locator=lambda: locator),
             "ProbeHealth": load_handler("probe_health", health_prober=lambda: health.prober),
             "ObserveHealth": load_handler(
-                "observe_health", health_observer=lambda: HealthObserver(health.cloud)
+                "observe_health",
+                health_observer=lambda: HealthObserver(health.cloud, lambda: DEFINITIONS),
             ),
             "JudgeHealth": load_handler("judge_health", health_judge=lambda: health.judge),
         }

@@ -10,7 +10,7 @@ from lifecycle.errors import AwsUnavailable
 from lifecycle.settings import Settings
 
 from tests.statemachines.engine import Control, Function, Result, load_handler, run
-from tests.statemachines.test_provision import Provision
+from tests.statemachines.test_provision import NEXT_MINOR, Provision
 from tests.support.world import CONTROL, TEMPLATE, World
 
 STACK = "control-demo"
@@ -248,3 +248,22 @@ def test_a_long_wait_for_cloudformation_is_polled(plan: Plan) -> None:
     result = plan.run(parameters={})
     assert result.status == "SUCCEEDED", result.cause
     assert result.waited == [5, 7, 7, 7, 7, 7]
+
+
+def test_a_plan_of_another_minor_tells_that_a_way_back_is_missing_and_is_checked_again(
+    provision: Provision, plan: Plan
+) -> None:
+    provision.run()
+    provision.world.probe.answers["backup"] = {"state": "", "at": None, "problem": ""}
+    # Of the stack in memory, this is a parameter that changes a resource.
+    images = {**NEXT_MINOR["parameters"], "LogRetentionDays": 90}
+    result = plan.run(parameters=images)
+    assert result.status == "SUCCEEDED", result.cause
+    stored = json.loads(provision.world.artifacts.objects[result.output["plan"]["planKey"]])
+    (check,) = [one for one in stored["preflight"]["checks"] if one["name"] == "way back"]
+    assert check["result"] == "WARN"
+    assert any("no way back from 8.10.0 to 8.9.22" in one for one in stored["warnings"])
+    apply = result.output["plan"]["apply"]
+    assert provision.run(apply, number=2).error == "PreflightFailed"
+    applied = provision.run({**apply, "acceptNoWayBack": True}, number=3)
+    assert applied.status == "SUCCEEDED", applied.cause

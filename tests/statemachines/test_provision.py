@@ -9,6 +9,7 @@ import pytest
 from lifecycle.core.services import StoppedTask
 from lifecycle.core.stack import ResourceChange
 from lifecycle.core.verification import TargetHealth
+from lifecycle.core.way_back import Snapshot
 from lifecycle.errors import AwsUnavailable, DatabaseNotReady
 from lifecycle.settings import Settings
 
@@ -261,6 +262,55 @@ def test_a_revision_that_does_not_start_leaves_the_other_brokers_and_the_counts(
     assert provision.rolling.running == [0, 1]
     assert provision.world.desired == {"orchestration-cluster": 3, "connectors": 1}
     assert provision.world.table.locks == {}
+
+
+def test_brokers_stay_while_exporting_is_paused(provision: Provision) -> None:
+    provision.run()
+    revise(provision, "orchestration-cluster")
+    provision.rolling.cluster.exporting = "PAUSED"
+    result = provision.run(number=2)
+    assert (result.status, result.error) == ("FAILED", "RollingUpdateFailed")
+    assert "exporting of partition 1 is PAUSED" in result.cause
+    assert provision.rolling.tasks.replaced == []
+    provision.rolling.cluster.exporting = "EXPORTING"
+    provision.rolling.table.locks.clear()
+    assert provision.run(number=3).status == "SUCCEEDED"
+    assert provision.rolling.tasks.replaced == [2, 1, 0]
+
+
+NEXT_MINOR: dict[str, Any] = {
+    **INPUT,
+    "parameters": {
+        "OrchestrationImage": "camunda/camunda:8.10.0",
+        "ConnectorsImage": "camunda/connectors-bundle:8.10.0",
+    },
+}
+
+
+def test_another_minor_needs_a_way_back_or_its_waiver(provision: Provision) -> None:
+    world = provision.world
+    provision.run()
+    world.probe.answers["backup"] = {"state": "", "at": None, "problem": ""}
+    refused = provision.run(NEXT_MINOR, number=2)
+    assert (refused.status, refused.error) == ("FAILED", "PreflightFailed")
+    assert "there is no backup of the brokers" in refused.cause
+    assert "no available snapshot" not in refused.cause
+    assert "snapshots could not be read" in refused.cause
+    assert world.stacks.stacks["control-demo"].parameters["OrchestrationImage"].endswith("8.9.22")
+    waived = provision.run({**NEXT_MINOR, "acceptNoWayBack": True}, number=3)
+    assert waived.status == "SUCCEEDED", waived.cause
+    report = json.loads(world.artifacts.objects[waived.output["reportKey"]])
+    assert "accepted by acceptNoWayBack" in json.dumps(report)
+
+
+def test_another_minor_goes_on_with_a_fresh_backup_and_snapshot(provision: Provision) -> None:
+    world = provision.world
+    provision.run()
+    now = world.clock.now()
+    world.probe.answers["backup"] = {"state": "COMPLETED", "at": now.isoformat(), "problem": ""}
+    world.account.found = replace(world.account.found, snapshot=Snapshot(now))
+    result = provision.run(NEXT_MINOR, number=2)
+    assert result.status == "SUCCEEDED", result.cause
 
 
 def test_connectors_alone_move_without_the_brokers(provision: Provision) -> None:

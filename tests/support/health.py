@@ -14,6 +14,7 @@ from lifecycle.adapters.health_table_memory import MemoryHealth
 from lifecycle.adapters.leases_memory import MemoryLeases
 from lifecycle.adapters.metrics_memory import MemoryMetrics
 from lifecycle.adapters.sns_memory import MemoryMessages
+from lifecycle.cluster.service_definition import BROKERS, CONNECTORS
 from lifecycle.core.credentials import Credentials
 from lifecycle.core.health import stamp
 from lifecycle.core.operation import Lock
@@ -24,11 +25,13 @@ from lifecycle.operations.probe_health import HealthProber
 
 from tests.fakes.management_memory import InMemoryManagement
 from tests.fakes.management_simulation import SimulatedCluster
-from tests.support.world import CONTROL, TestClock
+from tests.support.world import CONTROL, DEFINITIONS, TestClock, designs
+from tests.support.world import OUTPUTS as ALL_OUTPUTS
 
 _SEEN = object()
 ADMIN = Credentials("admin", "admin-password")
 OUTPUTS = {
+    **ALL_OUTPUTS,
     "ContractVersion": "1",
     "ClusterName": "demo",
     "EcsClusterName": "control-demo",
@@ -114,6 +117,9 @@ class HealthWorld:
             }
             for node, address in enumerate(self.management.addresses())
         ]
+        made = designs(self.outputs)
+        self.cloud.brokers["definition"] = made[BROKERS]
+        self.cloud.connectors["definition"] = made[CONNECTORS]
 
     @property
     def prober(self) -> HealthProber:
@@ -148,7 +154,9 @@ class HealthWorld:
 
     def look(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """What both functions answer now."""
-        return self.prober.look(self.outputs), HealthObserver(self.cloud).look(self.outputs)
+        return self.prober.look(self.outputs), HealthObserver(self.cloud, lambda: DEFINITIONS).look(
+            self.outputs
+        )
 
     def check(
         self, inside: object = _SEEN, outside: object = _SEEN, *, minutes: float = 5

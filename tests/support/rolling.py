@@ -27,9 +27,9 @@ class BrokersProbe:
     prober: Prober
 
     def ask(self, question: str, cluster: Mapping[str, str]) -> Mapping[str, Any]:
-        assert question == "brokers"
+        assert question == "rolling"
         known = {**CLUSTER_OUTPUTS, **cluster}
-        answer: Mapping[str, Any] = json.loads(json.dumps(self.prober.brokers(known)))
+        answer: Mapping[str, Any] = json.loads(json.dumps(self.prober.rolling(known)))
         return answer
 
 
@@ -146,7 +146,7 @@ class RollingWorld(ScalingWorld):
 
     @property
     def whole(self) -> bool:
-        answer = self.probe.ask("brokers", {**self.outputs, "LiveBrokers": str(self.tasks.desired)})
+        answer = self.probe.ask("rolling", {**self.outputs, "LiveBrokers": str(self.tasks.desired)})
         return bool(answer["formation"]["formed"])
 
     @property

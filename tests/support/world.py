@@ -220,6 +220,8 @@ class World:
             region="eu-central-1",
             control_stack=CONTROL,
             declarations=cluster_parameters(),
+            probe=lambda: self.probe,
+            clock=self.clock,
         )
 
     @property

@@ -12,9 +12,11 @@ from botocore.exceptions import ClientError
 from lifecycle.adapters import account as reading
 from lifecycle.adapters.account import AwsAccount
 from lifecycle.adapters.aws import client
+from lifecycle.core.images import Versions
 from lifecycle.core.named_secrets import NamedSecret, SecretSeen, Seen
 from lifecycle.core.parameters import cluster_parameters
 from lifecycle.core.preflight import RETIREMENT, Engine, Facts, Live, Need, Quota
+from lifecycle.core.way_back import Snapshot
 from lifecycle.errors import AwsRefused
 from moto import mock_aws
 
@@ -238,3 +240,33 @@ def test_the_wait_before_tasks_retire_is_read(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(reading, "client", lambda *_, **__: Ecs())
     assert reading._days_set(RETIREMENT) == 0
+
+
+def test_before_another_minor_the_newest_available_snapshot_of_this_database_is_read(
+    aws: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of engine versions there is nothing in the mock.
+    monkeypatch.setattr(reading, "_engine", lambda _: None)
+    rds = aws("rds")
+    rds.create_db_cluster(
+        DBClusterIdentifier="ours",
+        Engine="aurora-postgresql",
+        MasterUsername="admin1",
+        MasterUserPassword="not-a-real-one",
+    )
+    rds.create_db_cluster_snapshot(DBClusterIdentifier="ours", DBClusterSnapshotIdentifier="mine")
+    need = replace(
+        NEED,
+        creates=False,
+        database="ours",
+        versions=Versions((8, 10, 0), (8, 10, 0)),
+        present_versions=Versions((8, 9, 16), (8, 9, 16)),
+    )
+    found = vpc(aws)
+    snapshot = facts(aws, found, need).snapshot
+    assert snapshot is not None
+    assert snapshot.at is not None
+    assert snapshot.at.tzinfo is not None
+    assert facts(aws, found, replace(need, database="another")).snapshot == Snapshot(None)
+    assert facts(aws, found, replace(need, database="")).snapshot == Snapshot(None)
+    assert facts(aws, found, replace(need, versions=need.present_versions)).snapshot is None

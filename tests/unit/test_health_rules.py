@@ -199,6 +199,64 @@ def ago(world: HealthWorld, minutes: float) -> str:
     return (world.clock.at + timedelta(minutes=5 - minutes)).isoformat()
 
 
+def change(world: HealthWorld, service: str, **properties: Any) -> None:
+    """Let somebody change a live service by hand."""
+    live = getattr(world.cloud, service)
+    live["definition"] = live["definition"] | properties
+
+
+@pytest.mark.parametrize(
+    ("service", "properties", "seen"),
+    [
+        ("brokers", {"taskDefinition": "arn:orchestration-cluster:7"}, "taskDefinition: "),
+        ("connectors", {"desiredCount": 4}, "desiredCount: 4 → 1"),
+        ("brokers", {"loadBalancers": []}, "loadBalancers: [] → "),
+        ("connectors", {"serviceConnectConfiguration": None}, "serviceConnectConfiguration: "),
+        ("brokers", {"networkConfiguration": {}}, "networkConfiguration: {} → "),
+        ("brokers", {"deploymentConfiguration": {}}, "deploymentConfiguration: {} → "),
+    ],
+)
+def test_a_service_that_was_changed_by_hand_is_told_until_it_is_as_its_definition(
+    world: HealthWorld, service: str, properties: dict[str, Any], seen: str
+) -> None:
+    before = getattr(world.cloud, service)["definition"]
+    change(world, service, **properties)
+    report = world.check()
+    assert (report["verdict"], codes(report)) == ("DEGRADED", {"SERVICE_CHANGED"})
+    assert f"{service}: {seen}" in report["text"]
+    change(world, service, **before)
+    assert codes(world.check()) == set()
+
+
+@pytest.mark.parametrize("machine", ["provision", "scale"])
+def test_what_an_operation_changes_of_a_service_is_a_note(world: HealthWorld, machine: str) -> None:
+    change(world, "brokers", taskDefinition="arn:orchestration-cluster:7")
+    world.hold(machine)
+    assert codes(world.check(), "NOTE") >= {"SERVICE_CHANGED"}
+
+
+def test_tags_the_brokers_count_and_an_adopted_cluster_are_not_compared(
+    world: HealthWorld,
+) -> None:
+    change(world, "brokers", tags=[])
+    change(world, "connectors", desiredCount=0)
+    assert codes(world.check()) == set()
+    change(world, "brokers", loadBalancers=[])
+    world.outputs["Adopted"] = "true"
+    assert codes(world.check()) == set()
+
+
+def test_a_service_that_could_not_be_compared_is_unknown_and_not_good(world: HealthWorld) -> None:
+    del world.outputs["BrokerSecurityGroupId"]
+    report = world.check()
+    assert (report["verdict"], codes(report)) == ("DEGRADED", {"SOURCE_UNKNOWN"})
+    assert "the stack has no output BrokerSecurityGroupId" in report["text"]
+    world.outputs["BrokerSecurityGroupId"] = "sg-brokers"
+    change(world, "brokers")
+    world.cloud.brokers["definition"] = {}
+    assert codes(world.check()) == {"SOURCE_UNKNOWN"}
+
+
 def failed(world: HealthWorld, service: str, number: int) -> dict[str, str]:
     at = ago(world, 10 * number)
     return {"service": service, "task": f"t{number}", "at": at, "reason": "exit code 1"}
@@ -467,6 +525,7 @@ def test_a_cluster_made_by_other_means_is_checked_by_what_it_has(world: HealthWo
     told = {"ContractVersion", "EcsClusterName", "OrchestrationServiceName", "DiscoveryName"}
     told |= {"AdminUserSecretArn", "Brokers", "Connectors", "Partitions", "ReplicationFactor"}
     world.outputs = {name: value for name, value in world.outputs.items() if name in told}
+    world.outputs["Adopted"] = "true"
     world.cloud.connectors |= {"desired": 0, "running": 0}
     report = world.check()
     assert (report["verdict"], report["findings"]) == ("HEALTHY", [])

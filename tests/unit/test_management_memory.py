@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from lifecycle.core.credentials import Credentials
 from lifecycle.core.topology import ChangeStatus, change_status, formation
+from lifecycle.core.way_back import read_backup
 from lifecycle.errors import ManagementRefused, ManagementUnavailable
+from lifecycle.operations.ask_backup import ask_backup
 
 from tests.fakes.management_memory import InMemoryManagement
 from tests.fakes.management_simulation import SimulatedCluster
@@ -98,3 +100,18 @@ def test_the_topology_asks_for_credentials() -> None:
     for wrong in (None, Credentials("admin", "wrong")):
         with pytest.raises(ManagementRefused):
             twin.topology(wrong)
+
+
+def test_the_newest_backup_is_told_with_its_state_or_why_not() -> None:
+    twin = InMemoryManagement(SimulatedCluster(3, 3, 3), running=range(3))
+    twin.pass_time(10)
+    told = ask_backup(twin)
+    assert (told["state"], told["problem"]) == ("COMPLETED", "")
+    assert read_backup(told).at is not None
+    twin.back_up()
+    assert ask_backup(twin)["state"] == "IN_PROGRESS"
+    twin.taken.clear()
+    assert ask_backup(twin) == {"state": "", "at": None, "problem": ""}
+    nobody = ask_backup(InMemoryManagement(SimulatedCluster(3, 3, 3)))
+    assert nobody["state"] == ""
+    assert nobody["problem"]

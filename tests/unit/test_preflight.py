@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from lifecycle.core.preflight import (
 )
 from lifecycle.core.stack import Stack
 from lifecycle.core.verification import Check, Result
+from lifecycle.core.way_back import Backup, Snapshot
 from lifecycle.errors import ClusterFrozen, PreflightFailed
 
 from tests.support.world import World
@@ -44,6 +46,7 @@ def checks(
     name: str = "control-demo",
     planning: bool = False,
     reviewed: bool = False,
+    accept_no_way_back: bool = False,
     certificate: str = "",
     **parameters: str,
 ) -> dict[str, Check]:
@@ -56,6 +59,7 @@ def checks(
         certificate=certificate,
         planning=planning,
         reviewed=reviewed,
+        accept_no_way_back=accept_no_way_back,
     )
     assert len({check.name for check in all_of_them}) == len(all_of_them)
     return {check.name: check for check in all_of_them}
@@ -71,6 +75,7 @@ def subnets(**changes: Any) -> tuple[Subnet, ...]:
     return tuple(replace(subnet, **changes) for subnet in ROOMY.network.subnets)
 
 
+NOT_ALWAYS = {"region", "unread", "live", "engine", "secrets", "backup", "snapshot", "now"}
 CLOSED = subnets(way_out="")
 ALL_ENDPOINTS = frozenset(NEEDED_ENDPOINTS)
 
@@ -126,14 +131,7 @@ def test_everything_that_fails_is_named_at_once() -> None:
     assert "database engine" in caught.value.message
 
 
-@pytest.mark.parametrize(
-    "fact",
-    [
-        f.name
-        for f in fields(Facts)
-        if f.name not in {"region", "unread", "live", "engine", "secrets"}
-    ],
-)
+@pytest.mark.parametrize("fact", [f.name for f in fields(Facts) if f.name not in NOT_ALWAYS])
 def test_what_cannot_be_read_is_a_warning(fact: str) -> None:
     unread: dict[str, Any] = {fact: None, "unread": {fact: "not authorized"}}
     found = checks(replace(ROOMY, **unread))
@@ -281,6 +279,70 @@ def test_a_version_goes_forward_one_minor_at_a_time(
     check = checks(found=living, OrchestrationImage=f"camunda/camunda:{after}")["version step"]
     assert check.result is (Result.FAIL if seen else Result.PASS)
     assert seen is None or seen in check.seen
+
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+SAVED = replace(
+    ROOMY,
+    now=NOW,
+    backup=Backup("COMPLETED", NOW - timedelta(hours=1)),
+    snapshot=Snapshot(NOW - timedelta(hours=25)),
+)
+UNSAVED = [
+    ({"backup": Backup("", None)}, "there is no backup of the brokers"),
+    ({"backup": Backup("IN_PROGRESS", NOW)}, "is IN_PROGRESS, not COMPLETED"),
+    ({"backup": Backup("COMPLETED", None)}, "backup of the brokers has no known time"),
+    ({"backup": Backup("COMPLETED", NOW - timedelta(hours=27))}, "more than 26 hours ago"),
+    ({"backup": None, "unread": {"backup": "no broker"}}, "backups could not be read: no broker"),
+    ({"snapshot": Snapshot(None)}, "there is no available snapshot of the database"),
+    ({"snapshot": Snapshot(NOW - timedelta(days=9))}, "snapshot of the database is of 2025-12-24"),
+    ({"snapshot": None, "unread": {"snapshot": "denied"}}, "snapshots could not be read: denied"),
+    ({"now": None}, "has no known time"),
+]
+NEXT_MINOR: dict[str, Any] = {
+    "OrchestrationImage": "camunda/camunda:8.10.0",
+    "ConnectorsImage": "camunda/connectors-bundle:8.10.0",
+}
+
+
+def living_on(version: str) -> Stack:
+    present = {
+        **DEFAULTS,
+        "OrchestrationImage": f"camunda/camunda:{version}",
+        "ConnectorsImage": f"camunda/connectors-bundle:{version}",
+    }
+    return replace(stack("UPDATE_COMPLETE"), parameters=present)
+
+
+def test_another_minor_needs_a_fresh_backup_and_a_snapshot() -> None:
+    check = checks(SAVED, living_on("8.9.16"), **NEXT_MINOR)["way back"]
+    assert check.result is Result.PASS
+    assert "no way back from 8.10.0 to 8.9.16 but a restore" in check.seen
+
+
+@pytest.mark.parametrize(("changes", "seen"), UNSAVED)
+def test_without_a_way_back_another_minor_is_refused_unless_it_is_accepted(
+    changes: dict[str, Any], seen: str
+) -> None:
+    def check(**how: Any) -> Check:
+        facts = replace(SAVED, **changes)
+        return checks(facts, living_on("8.9.16"), **how, **NEXT_MINOR)["way back"]
+
+    assert check().result is Result.FAIL
+    assert seen in check().seen
+    assert '"acceptNoWayBack": true' in check().remedy
+    assert check(planning=True).result is Result.WARN
+    accepted = check(accept_no_way_back=True)
+    assert accepted.result is Result.WARN
+    assert seen in accepted.seen
+    assert "accepted by acceptNoWayBack" in accepted.seen
+
+
+@pytest.mark.parametrize("version", ["8.9.17", "8.9.16"])
+def test_within_a_minor_no_backup_is_asked_for(version: str) -> None:
+    image = f"camunda/camunda:{version}"
+    assert "way back" not in checks(found=living_on("8.9.16"), OrchestrationImage=image)
+    assert "way back" not in checks(OrchestrationImage="camunda/camunda:8.10.0")
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,7 @@ def test_values_become_what_cloudformation_takes() -> None:
         "AllowedCidrs": "203.0.113.0/24,198.51.100.0/24",
     }
     assert request.on_start_failure == "stop"
+    assert not request.accept_no_way_back
 
 
 def test_every_wrong_field_is_named_at_once_with_what_was_given_and_what_is_allowed() -> None:
@@ -181,6 +182,7 @@ def test_every_wrong_field_is_named_at_once_with_what_was_given_and_what_is_allo
             "clusterName": "Demo!",
             "clusterNmae": "demo",
             "onStartFailure": "explode",
+            "acceptNoWayBack": "yes",
             "parameters": {
                 "Brokers": "three",
                 "Partitons": 3,
@@ -194,6 +196,7 @@ def test_every_wrong_field_is_named_at_once_with_what_was_given_and_what_is_allo
         "clusterName",
         "clusterNmae",
         "onStartFailure",
+        "acceptNoWayBack",
         "parameters.Brokers",
         "parameters.Partitons",
         "parameters.LogRetentionDays",
@@ -278,6 +281,7 @@ NEWER = {"OrchestrationImage": "c/camunda:8.10.1", "ConnectorsImage": "c/connect
         ({"OrchestrationImage": "camunda/camunda:latest"}, "CamundaVersion", "latest"),
         ({"CamundaVersion": "8.9.1"}, "CamundaVersion", "8.9.22, which the tag"),
         ({"OrchestrationImage": "c:8.10.1"}, "ConnectorsImage", "brokers' minor, 8.10.1"),
+        ({"OrchestrationImage": "c:8.10.1"}, "ConnectorsImage", "OrchestrationImage: c:8.10.1"),
         ({"Partitions": 26}, "Partitions", "a BrokerMemory of 8320 or more"),
         (
             {"RocksDbMemoryFraction": 0.01},

@@ -326,6 +326,7 @@ def test_a_look_at_the_state_before_is_neither_done_nor_done_again() -> None:
         service=replace(observed().service, deployments=(primary,)),
         differs=False,
         problems=(),
+        exporting=(),
         nodes=observed().nodes,
         now=NOW,
         restart_since=NOW,

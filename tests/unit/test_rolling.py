@@ -55,6 +55,7 @@ def observed(*tasks: BrokerTask, problems: tuple[str, ...] = ()) -> RollObserved
         ),
         differs=False,
         problems=problems,
+        exporting=(),
         nodes={f"t{n}": n for n in range(3)},
         now=NOW,
         whole=LOOKS,
@@ -104,6 +105,54 @@ def test_the_next_waits_until_every_running_task_is_in_the_topology() -> None:
     decision = decide_roll(replace(seen, nodes={"t0": 0, "t1": 1}), fresh=False)
     assert decision.action is RollAction.WAIT
     assert "the address of task t2 is not in the topology" in decision.reason
+
+
+def test_the_next_waits_until_every_leader_exports_what_it_processed() -> None:
+    behind = ("partition 2 exported up to 3, and processed up to 9",)
+    seen = replace(observed(task(0), task(1), task(2, new=True)), exporting=behind)
+    decision = decide_roll(seen, fresh=False)
+    assert (decision.action, decision.whole) == (RollAction.WAIT, 0)
+    assert behind[0] in decision.reason
+    last = observed(*(task(n, new=True) for n in range(3)))
+    alone = replace(last, service=replace(last.service, deployments=last.service.deployments[:1]))
+    assert decide_roll(alone, fresh=False).action is RollAction.DONE
+    assert decide_roll(replace(alone, exporting=behind), fresh=False).action is RollAction.WAIT
+
+
+def test_brokers_under_load_are_replaced_though_the_exporter_is_always_a_little_behind() -> None:
+    world = RollingWorld()
+    world.cluster.lags = dict.fromkeys((1, 2, 3), 40)
+    world.cluster.processed = 100
+    memory: Mapping[str, Any] = {}
+    for _ in range(200):
+        answer = world.look(memory)
+        if answer["status"] == "ROLLED":
+            break
+        memory = answer["memory"]
+        world.pass_seconds(answer["wait"])
+        world.cluster.processed += 50
+    assert world.tasks.replaced == [2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("phase", "lag", "why"),
+    [
+        ("EXPORTING", 1, "partition 3 exported up to 99, and processed up to 100"),
+        ("EXPORTING", 101, "partition 3 exported nothing of what it processed"),
+        ("PAUSED", 0, "exporting of partition 1 is PAUSED"),
+        ("SOFT_PAUSED", 0, "exporting of partition 1 is SOFT_PAUSED"),
+    ],
+)
+def test_no_broker_goes_while_exporting_stands_still_and_the_end_names_it(
+    phase: str, lag: int, why: str
+) -> None:
+    world = RollingWorld()
+    world.cluster.processed = 100
+    world.cluster.lags, world.cluster.exporting = {3: lag}, phase
+    with pytest.raises(RollingUpdateFailed, match=why):
+        world.roll()
+    assert world.tasks.replaced == []
+    assert world.running == [0, 1, 2]
 
 
 def test_a_restart_replaces_every_broker_though_nothing_differs_and_only_once() -> None:

@@ -137,6 +137,8 @@ def preflight() -> Preflight:
         region=settings().region,
         control_stack=settings().control_stack,
         declarations=cluster_parameters(),
+        probe=probe,
+        clock=SystemClock(),
     )
 
 
@@ -570,7 +572,7 @@ def health_observer() -> HealthObserver:
     from lifecycle.adapters.cloud_sight import AwsSight
     from lifecycle.operations.observe_health import HealthObserver
 
-    return HealthObserver(cloud=AwsSight())
+    return HealthObserver(cloud=AwsSight(), definitions=service_definitions)
 
 
 def health_prober() -> HealthProber:

@@ -73,16 +73,24 @@ def unattended() -> set[str]:
     return by_rule | by_schedule
 
 
-def test_two_functions_are_invoked_while_nobody_waits() -> None:
-    assert unattended() == {"CleanUpOperation", "DiscardPlan"}
+def test_three_functions_are_invoked_while_nobody_waits() -> None:
+    assert unattended() == {"CleanUpOperation", "DiscardPlan", "HandleRetirement"}
+
+
+def destinations() -> dict[str, Any]:
+    """Where each function fails to, by its logical id."""
+    return {
+        resource["Properties"]["FunctionName"]["Ref"]: resource["Properties"]["DestinationConfig"]
+        for resource in translated().values()
+        if resource["Type"] == "AWS::Lambda::EventInvokeConfig"
+    }
+
+
+def test_a_notice_that_fails_three_times_goes_to_the_dead_letters() -> None:
+    assert "OnFailure" in destinations()["HandleRetirement"]
 
 
 @pytest.mark.xfail(strict=True, raises=KeyError, reason="an event that fails three times is gone")
 @pytest.mark.parametrize("function", ["CleanUpOperation", "DiscardPlan"])
 def test_what_fails_three_times_goes_to_a_destination(function: str) -> None:
-    destinations = {
-        resource["Properties"]["FunctionName"]["Ref"]: resource["Properties"]["DestinationConfig"]
-        for resource in translated().values()
-        if resource["Type"] == "AWS::Lambda::EventInvokeConfig"
-    }
-    assert "OnFailure" in destinations[function]
+    assert "OnFailure" in destinations()[function]

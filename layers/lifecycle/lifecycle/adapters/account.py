@@ -16,6 +16,7 @@ from lifecycle.adapters.quotas import FARGATE_VCPU, quota_value
 from lifecycle.cluster.service_definition import NAMES
 from lifecycle.core.named_secrets import SecretSeen, Seen
 from lifecycle.core.preflight import RETIREMENT, Bucket, Engine, Facts, Live, Network, Quota, Subnet
+from lifecycle.core.way_back import Snapshot
 from lifecycle.errors import LifecycleError
 from lifecycle.observability import of_aws
 
@@ -77,6 +78,8 @@ class AwsAccount:
             )
         if need.database:
             readers["engine"] = lambda: _engine(need.database)
+        if need.crosses_minor:
+            readers["snapshot"] = lambda: _snapshot(need.database)
         if need.creates:
             readers |= {
                 "application_balancers": lambda: Quota(
@@ -205,6 +208,28 @@ def _balancers(kind: str) -> float:
 def _count(operation: str, key: str) -> float:
     pages = client("rds", attempts=3).get_paginator(operation).paginate()
     return sum(len(page[key]) for page in pages)
+
+
+def _snapshot(database: str) -> Snapshot:
+    """Find the newest available snapshot of an Aurora cluster, by hand or automatic.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeDBClusterSnapshots.html
+    """
+    # Without an identifier RDS would answer with those of every cluster.
+    if not database:
+        return Snapshot(None)
+    pages = (
+        client("rds", attempts=3)
+        .get_paginator("describe_db_cluster_snapshots")
+        .paginate(DBClusterIdentifier=database)
+    )
+    times = [
+        one["SnapshotCreateTime"]
+        for page in pages
+        for one in page["DBClusterSnapshots"]
+        if one.get("Status") == "available" and one.get("SnapshotCreateTime")
+    ]
+    return Snapshot(max(times, default=None))
 
 
 def _engine_offered(version: str) -> bool:

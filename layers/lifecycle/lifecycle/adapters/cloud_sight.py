@@ -13,6 +13,7 @@ from itertools import batched
 from typing import Any, Final
 
 from lifecycle.adapters.aws import client, error_code
+from lifecycle.adapters.ecs import described
 
 _READ_SECONDS: Final = 4
 _ATTEMPTS: Final = 2
@@ -182,6 +183,7 @@ def _service(found: Any) -> dict[str, Any]:
             }
             for one in found.get("deployments", ())
         ],
+        "definition": described(found),
     }
 
 

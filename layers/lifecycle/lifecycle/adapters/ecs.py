@@ -190,7 +190,7 @@ def _service(found: Any) -> Service:
         deployments=read_deployments(found),
         revision=found.get("taskDefinition", ""),
         events=tuple(event["message"] for event in found.get("events", ())[:10]),
-        definition=_definition(found),
+        definition=described(found),
     )
 
 
@@ -222,7 +222,7 @@ _OF_DEPLOYMENTS: Final = (
 )
 
 
-def _definition(found: Any) -> dict[str, Any]:
+def described(found: Any) -> dict[str, Any]:
     """Give a described service in the shape of CreateService."""
     primary: Any = next((d for d in found.get("deployments", ()) if d["status"] == "PRIMARY"), {})
     return (

@@ -23,6 +23,23 @@ if TYPE_CHECKING:
     from lifecycle.core.services import Service
 
 
+def changed_by_hand(
+    name: str, live: Definition, definitions: Mapping[str, Definition], outputs: Mapping[str, str]
+) -> tuple[Difference, ...]:
+    """Find what a live service has otherwise than its definition, but for its tags.
+
+    ``live`` has the shape of CreateService. Counts are the scale machine's: the brokers' is not
+    compared, nor is that of connectors which are stopped. Raises ``KeyError`` naming an output that
+    the definition needs and the stack has not.
+    """
+    desired = int(live.get("desiredCount") or 0)
+    own = name == BROKERS
+    count = (desired or int(outputs["Brokers"])) if own else int(outputs["Connectors"])
+    without = ["tags", *(["desiredCount"] if own or not desired else [])]
+    rendered = render(definitions[name], outputs, count=count, tags={})
+    return compare(rendered, live, without=without)
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceState:
     """A service as ECS describes it, its definition as it is to be, and what differs.

@@ -197,6 +197,13 @@ _DEGRADED: Final = (
         "Somebody changed the count by hand: start the scale machine with the number wanted.",
     ),
     Kind(
+        "SERVICE_CHANGED",
+        Severity.DEGRADED,
+        "a service is not as its definition",
+        "both services have what the stack and their definitions say",
+        "Plan provisioning without parameters: it names what differs; applied, it sets it back.",
+    ),
+    Kind(
         "SERVICE_SHORT",
         Severity.DEGRADED,
         "fewer tasks run than are wanted",

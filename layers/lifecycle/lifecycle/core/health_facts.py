@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from lifecycle.core.reading import flag, integer, mapping, moment, objects, text
+from lifecycle.core.reading import flag, integer, items, mapping, moment, objects, text
 from lifecycle.core.topology import read_configuration, read_topology
 from lifecycle.errors import UnreadableAnswer
 
@@ -77,13 +77,19 @@ class DeploymentSeen:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSeen:
-    """An ECS service; ``exists`` is false for one that is gone or inactive."""
+    """An ECS service; ``exists`` is false for one that is gone or inactive.
+
+    ``differences`` are lines of what it has otherwise than its definition; ``uncompared`` says why
+    that could not be found out, and is empty otherwise.
+    """
 
     exists: bool
     desired: int
     running: int
     pending: int
     deployments: tuple[DeploymentSeen, ...]
+    differences: tuple[str, ...]
+    uncompared: str
 
     @property
     def rolling(self) -> DeploymentSeen | None:
@@ -285,7 +291,7 @@ def read_facts(
         stack=stack,
         configuration=answer(inside, "configuration", read_configuration),
         topology=answer(inside, "topology", read_topology),
-        exporting=answer(inside, "exporting", _brokers),
+        exporting=answer(inside, "exporting", read_brokers),
         leases=answer(inside, "leases", _leases),
         backups=answer(inside, "backups", _backups),
         login=answer(inside, "login", _login),
@@ -376,7 +382,8 @@ def _answer[T](side: object, name: str, read: Callable[[object], T]) -> Answer[T
         return Unknown(error.message)
 
 
-def _brokers(value: object) -> tuple[BrokerSeen, ...]:
+def read_brokers(value: object) -> tuple[BrokerSeen, ...]:
+    """Read what each broker answered of its partitions, or why not. Raises ``UnreadableAnswer``."""
     return tuple(
         BrokerSeen(
             address=text(one, "address"),
@@ -436,6 +443,8 @@ def _service(value: object) -> ServiceSeen:
             )
             for each in objects(one.get("deployments"), "deployments")
         ),
+        differences=tuple(str(line) for line in items(one.get("differences"), "differences")),
+        uncompared=text(one, "uncompared"),
     )
 
 

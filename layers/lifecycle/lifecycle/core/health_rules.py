@@ -74,6 +74,7 @@ _SCALING: Final = frozenset(
         "LEASE_STALE",
         "PARTITION_REPLICAS_MISSING",
         "PARTITION_UNHEALTHY",
+        "SERVICE_CHANGED",
         "SERVICE_SHORT",
         "TARGETS_UNHEALTHY",
     }
@@ -511,6 +512,7 @@ def _services(facts: Facts, at: datetime) -> Iterator[Finding]:
             yield found("SERVICE_MISSING", f"the service of the {name} does not exist", name)
             continue
         yield from _service(name, service, at)
+        yield from _definition(name, service)
     wanted = _number(facts.outputs, "Connectors") if _has_connectors(facts) else 0
     connectors = services.connectors
     if connectors.exists and wanted and not connectors.running:
@@ -536,6 +538,14 @@ def _service(name: str, service: ServiceSeen, at: datetime) -> Iterator[Finding]
         yield found("DEPLOYMENT_RUNNING", f"{name}: a deployment is in progress", name)
     elif rolling is not None:
         yield found("DEPLOYMENT_SLOW", f"{name}: in progress for over half an hour", name)
+
+
+def _definition(name: str, service: ServiceSeen) -> Iterator[Finding]:
+    if service.uncompared:
+        told = f"what differs at the service of the {name}: {service.uncompared}"
+        yield found("SOURCE_UNKNOWN", told, f"definition of the {name}")
+    if service.differences:
+        yield found("SERVICE_CHANGED", f"{name}: {listed(service.differences, 4)}", name)
 
 
 def _stops(facts: Facts, at: datetime) -> Iterator[Finding]:

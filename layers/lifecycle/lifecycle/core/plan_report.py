@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.service_definition import BROKERS, CONNECTORS
@@ -14,6 +15,7 @@ from lifecycle.core.prices import NOT_INCLUDED, Cost, Size, monthly_cost
 from lifecycle.core.service_settings import back as settings_back
 from lifecycle.core.service_settings import changes as changes_of_settings
 from lifecycle.core.stack import DATA_TYPES, RUNNING_TYPES, is_half_made
+from lifecycle.core.way_back import ACCEPT, FRESH
 from lifecycle.plans.critical_path import START, critical_path
 from lifecycle.plans.database import VERSION, interruptions
 
@@ -228,8 +230,9 @@ def _warnings(situation: Situation) -> list[str]:
     if situation.before and before and after and before[:2] != after[:2]:
         found.append(
             f"There is no way back from {shown(after)} to {shown(before)} once its first broker "
-            "runs: data is migrated forwards only. Have a completed backup of the brokers and a "
-            "snapshot of the database first, and connectors of the same minor version."
+            "runs: data is migrated forwards only. It is applied only with a completed backup of "
+            "the brokers and a snapshot of the database, none older than "
+            f'{FRESH // timedelta(hours=1)} hours, or with "{ACCEPT}": true beside changeSet.'
         )
     return found + interruptions(situation.before, situation.after)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.core.freeze import frozen_because
 from lifecycle.core.images import IMAGES, Version, Versions, is_pre_release, shown, versions
@@ -21,8 +21,14 @@ from lifecycle.core.named_secrets import (
 from lifecycle.core.service_settings import NOTHING
 from lifecycle.core.stack import Stack, StackAction, decide_on, present_parameters
 from lifecycle.core.verification import Check, Result
+from lifecycle.core.way_back import ACCEPT, lacking
 from lifecycle.errors import LifecycleError, PreflightFailed
 from lifecycle.plans.database import Step, engine_step
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from lifecycle.core.way_back import Backup, Snapshot
 
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html
 _BALANCER_ADDRESSES: Final = 8
@@ -92,7 +98,8 @@ class Facts:
     """What was found. None where it could not be read; ``unread`` then says why, by field.
 
     ``live`` and ``engine`` are None for a cluster that is created, too. ``retirement_days`` is how
-    long Fargate waits before it retires tasks. ``secrets`` are by ARN.
+    long Fargate waits before it retires tasks. ``secrets`` are by ARN. ``backup`` and ``snapshot``
+    are read only before a step to another minor version, ``now`` is when.
     """
 
     account: str | None = None
@@ -111,6 +118,9 @@ class Facts:
     engine: Engine | None = None
     retirement_days: int | None = None
     secrets: Mapping[str, SecretSeen] | None = None
+    backup: Backup | None = None
+    snapshot: Snapshot | None = None
+    now: datetime | None = None
     unread: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -144,6 +154,12 @@ class Need:
     present_versions: Versions
     docker_hub: bool
     secrets: tuple[NamedSecret, ...] = ()
+
+    @property
+    def crosses_minor(self) -> bool:
+        """Whether brokers that exist are to be of another minor version."""
+        before, after = self.present_versions.brokers, self.versions.brokers
+        return before is not None and after is not None and before[:2] != after[:2]
 
     @classmethod
     def of(
@@ -201,11 +217,13 @@ def check_all(
     certificate: str,
     planning: bool,
     reviewed: bool,
+    accept_no_way_back: bool = False,
 ) -> list[Check]:
     """Every check. ``certificate`` is empty when the RDS authorities cover the region.
 
     ``planning`` makes a warning of what only keeps a plan from being applied now; ``reviewed``
-    when a plan is applied, or made, so that somebody sees what it interrupts.
+    when a plan is applied, or made, so that somebody sees what it interrupts;
+    ``accept_no_way_back`` makes one of a way back that is missing.
     """
     checks = [
         _identity(facts),
@@ -216,6 +234,8 @@ def check_all(
         _images(need),
         _upgrade(need),
     ]
+    if need.crosses_minor:
+        checks.append(_way_back(need, facts, planning=planning, accepted=accept_no_way_back))
     if need.broker_vcpu or need.connectors_vcpu:
         checks.append(_vcpu(need, facts))
     if need.database_instances:
@@ -401,6 +421,26 @@ def _upgrade(need: Need) -> Check:
         )
     told = ", ".join(f"{was} to {becomes}" for was, becomes, *_ in steps)
     return Check(name, Result.PASS, told or "the images stay as they are")
+
+
+def _way_back(need: Need, facts: Facts, *, planning: bool, accepted: bool) -> Check:
+    """A restore is the only way back over a minor version: see ``core/way_back.py``."""
+    name = "way back"
+    before, after = shown(need.present_versions.brokers), shown(need.versions.brokers)
+    step = f"no way back from {after} to {before} but a restore"
+    lacks = lacking(facts.backup, facts.snapshot, facts.now, facts.unread)
+    if not lacks:
+        return Check(name, Result.PASS, f"{step}; a backup and a snapshot are there")
+    seen = f"{step}, and {'; '.join(lacks)}"
+    if accepted:
+        return Check(name, Result.WARN, f"{seen}; accepted by {ACCEPT}", "Nothing, if that is so.")
+    return Check(
+        name,
+        Result.WARN if planning else Result.FAIL,
+        seen,
+        "Back up the brokers (POST /actuator/backupRuntime) and take a snapshot of the database "
+        f'(aws rds create-db-cluster-snapshot), or start it with "{ACCEPT}": true',
+    )
 
 
 def _wrong_step(before: Version | None, after: Version | None) -> str:

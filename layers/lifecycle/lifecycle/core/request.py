@@ -20,6 +20,7 @@ from lifecycle.core.parameters import cluster_environment
 from lifecycle.core.service_settings import NOTHING, Settings
 from lifecycle.core.trial import FIXED, is_trial, trial_parameters
 from lifecycle.core.trial import PARAMETER as TRIAL
+from lifecycle.core.way_back import ACCEPT
 from lifecycle.errors import InvalidRequest
 from lifecycle.restart import window
 
@@ -33,6 +34,7 @@ PROVISION_FIELDS: Final = (
     "settings",
     "changeSet",
     "onStartFailure",
+    ACCEPT,
 )
 PLAN_FIELDS: Final = ("clusterName", "provision", "scale")
 PLANNED_PROVISION_FIELDS: Final = ("parameters", "tags", "settings", "replace")
@@ -80,12 +82,14 @@ class ProvisionRequest:
     ``tags`` are those to set, or with None to remove; what is not named stays. ``settings`` are a
     merge patch of the cluster's (``core/service_settings.py``).
     ``change_set`` is the reviewed plan's, by name or ARN; empty to plan and apply in one go.
+    ``accept_no_way_back``: a step to another minor version goes on without a fresh backup.
     """
 
     cluster: str
     parameters: Mapping[str, str]
     on_start_failure: str
     change_set: str = ""
+    accept_no_way_back: bool = False
     tags: Mapping[str, str | None] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -147,6 +151,9 @@ def read_provision_request(
     on_failure = raw.get("onStartFailure", "stop")
     if on_failure not in ON_START_FAILURE:
         problems.append(Problem("onStartFailure", on_failure, " or ".join(ON_START_FAILURE)))
+    accept = raw.get(ACCEPT, False)
+    if not isinstance(accept, bool):
+        problems.append(Problem(ACCEPT, accept, "true or false"))
     change_set = raw.get("changeSet", "")
     if "changeSet" in raw:
         if not isinstance(change_set, str) or _CHANGE_SET.fullmatch(change_set) is None:
@@ -177,6 +184,7 @@ def read_provision_request(
         parameters=parameters,
         on_start_failure=str(on_failure),
         change_set=str(change_set),
+        accept_no_way_back=accept is True,
         tags=tags,
         settings=settings,
     )
@@ -556,8 +564,9 @@ def _versions(parameters: Mapping[str, str], value: Callable[[str], str]) -> lis
             Problem(
                 f"parameters.{images.CONNECTORS}",
                 value(images.CONNECTORS),
-                f"an image of the brokers' minor, {images.shown(found.brokers)}: connectors of "
-                "another minor are not supported",
+                f"an image of the brokers' minor, {images.shown(found.brokers)} "
+                f"(parameters.{images.BROKERS}: {value(images.BROKERS)}): connectors of another "
+                "minor are not supported",
             )
         )
     return problems

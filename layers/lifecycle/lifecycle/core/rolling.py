@@ -4,7 +4,7 @@ A deployment is what is aimed at, not a revision: so a restart on the same revis
 one that was begun is not begun twice. Left to itself, ECS replaces whichever task it likes, and
 takes a broker that answers for one whose partitions are whole. So every broker is protected before
 the deployment begins, and released one by one: the highest id first, the next only when the cluster
-is whole.
+is whole and every leader exports what it processed.
 Source: Camunda's documentation of rolling updates; camunda/camunda#63712 for what readiness alone
 has cost.
 """
@@ -60,15 +60,17 @@ class RollObserved:
     ``differs`` tells that the service is to get another revision, or other properties that replace
     tasks; ``restart_since`` (epoch seconds) that every broker is to be of a deployment that is not
     older, 0 for no restart; a restart begins only while the cluster is whole: it mends nothing.
-    ``problems`` say what the cluster lacks to be whole (empty: nothing), ``nodes`` give the broker
-    id by task id, ``whole`` in how many looks in a row until now nothing was lacking, ``now`` is in
-    epoch seconds. ``former`` is the id of the deployment that a restart began another one after,
-    empty until it did: what ECS shows a moment later may still be the state before.
+    ``problems`` say what the cluster lacks to be whole (empty: nothing), ``exporting`` which
+    leaders are not known to export what they processed (empty: all do); ``nodes`` give the broker
+    id by task id, ``whole`` in how many looks in a row until now nothing was lacking, ``now`` is
+    in epoch seconds. ``former`` is the id of the deployment that a restart began another one
+    after, empty until it did: what ECS shows a moment later may still be the state before.
     """
 
     service: BrokerService
     differs: bool
     problems: tuple[str, ...]
+    exporting: tuple[str, ...]
     nodes: Mapping[str, int]
     now: int
     restart_since: int = 0
@@ -113,7 +115,7 @@ def decide_roll(observed: RollObserved, *, fresh: bool) -> RollDecision:
     )
     begun = young and not observed.differs and not failed
     current = primary.deployment_id if primary is not None and begun else ""
-    old = _highest_first(observed, current)
+    old = _highest_first_two(observed, current)
     moved = sum(task.deployment == current for task in service.running)
     if failed and not fresh:
         why = primary.rollout_reason if primary is not None else ""
@@ -133,7 +135,7 @@ def decide_roll(observed: RollObserved, *, fresh: bool) -> RollDecision:
 
     if not begun:
         if observed.restart_since and observed.problems:
-            return decision(RollAction.WAIT, _first(observed.problems))
+            return decision(RollAction.WAIT, _first_two(observed.problems))
         # Nothing is stopped while all are protected, so that even a cluster that lacks a broker
         # may begin: ECS starts the missing one, and nobody is released before it is whole.
         unsafe = _unsafe((task for task in old if task.runs), observed.now)
@@ -150,6 +152,8 @@ def decide_roll(observed: RollObserved, *, fresh: bool) -> RollDecision:
         return decision(RollAction.WAIT, lacking)
     if free:
         return decision(RollAction.WAIT, f"ECS replaces {_name(free[0], observed)}")
+    if observed.exporting:
+        return decision(RollAction.WAIT, _first_two(observed.exporting))
     if old:
         whole = observed.whole + 1
         if whole < LOOKS:
@@ -166,7 +170,7 @@ def short(revision: str) -> str:
     return revision.rsplit("/", 1)[-1]
 
 
-def _highest_first(observed: RollObserved, current: str) -> tuple[BrokerTask, ...]:
+def _highest_first_two(observed: RollObserved, current: str) -> tuple[BrokerTask, ...]:
     """Tasks of other deployments that are to stay for now; the coordinator, broker 0, comes last.
 
     A task that is no broker yet is the least to lose, so it comes first.
@@ -185,7 +189,7 @@ def _lacking(observed: RollObserved, old: tuple[BrokerTask, ...]) -> str:
         failures = f" ({'; '.join(service.troubles[:2])})" if service.troubles else ""
         return f"{running} of {service.desired} tasks run{failures}"
     if observed.problems:
-        return _first(observed.problems)
+        return _first_two(observed.problems)
     unseen = [task.task_id for task in service.running if task.task_id not in observed.nodes]
     if unseen:
         return f"the address of task {unseen[0]} is not in the topology"
@@ -194,7 +198,7 @@ def _lacking(observed: RollObserved, old: tuple[BrokerTask, ...]) -> str:
     return ""
 
 
-def _first(problems: tuple[str, ...]) -> str:
+def _first_two(problems: tuple[str, ...]) -> str:
     more = f" (and {len(problems) - 2} more)" if len(problems) > 2 else ""
     return "; ".join(problems[:2]) + more
 

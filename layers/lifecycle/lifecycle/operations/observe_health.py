@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.cluster.service_definition import BROKERS, CONNECTORS
+from lifecycle.cluster.service_state import changed_by_hand
 from lifecycle.core.health_facts import OUTSIDE, SECRETS, sources
 from lifecycle.operations.ask_sources import ask_all
 
 if TYPE_CHECKING:
+    from lifecycle.cluster.service_definition import Definition
     from lifecycle.ports import CloudSight
 
 SECONDS: Final = 10.0
@@ -20,6 +23,7 @@ class HealthObserver:
     """The use case with what it needs from outside."""
 
     cloud: CloudSight
+    definitions: Callable[[], Mapping[str, Definition]]
 
     def look(self, cluster: Mapping[str, str]) -> dict[str, Any]:
         """Ask every source that a cluster with these outputs has; never raises."""
@@ -29,7 +33,7 @@ class HealthObserver:
         connectors = cluster.get("ConnectorsServiceName", "")
         secrets = {name: cluster[name] for name in SECRETS if cluster.get(name)}
         every: dict[str, Callable[[], Any]] = {
-            "services": lambda: self.cloud.services(ecs, brokers, connectors),
+            "services": lambda: self._services(cluster, ecs, brokers, connectors),
             "tasks": lambda: self.cloud.tasks(ecs, brokers),
             "protected": lambda: self.cloud.protected(ecs, brokers, connectors),
             "stops": lambda: self.cloud.stops(ecs, brokers, connectors),
@@ -43,3 +47,33 @@ class HealthObserver:
         }
         asked = {source: ask for source, ask in every.items() if source in names}
         return ask_all(asked, seconds=SECONDS).as_dict()
+
+    def _services(
+        self, cluster: Mapping[str, str], ecs: str, brokers: str, connectors: str
+    ) -> dict[str, Any]:
+        """Both services, each with what differs from its definition instead of the definition."""
+        told = self.cloud.services(ecs, brokers, connectors)
+        return {
+            "brokers": self._compared(cluster, BROKERS, told["brokers"]),
+            "connectors": self._compared(cluster, CONNECTORS, told["connectors"]),
+        }
+
+    def _compared(
+        self, cluster: Mapping[str, str], name: str, service: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Put ``differences`` (lines) beside a service, or ``uncompared``: why there are none.
+
+        Services of an adopted cluster are not made from definitions, so nothing can differ.
+        """
+        rest = {key: value for key, value in service.items() if key != "definition"}
+        live = service.get("definition")
+        if "Adopted" in cluster or not service["exists"]:
+            return {**rest, "differences": [], "uncompared": ""}
+        if not live:
+            return {**rest, "differences": [], "uncompared": "ECS described no such service"}
+        try:
+            found = changed_by_hand(name, live, self.definitions(), cluster)
+        except KeyError as error:
+            why = f"the stack has no output {error.args[0]}"
+            return {**rest, "differences": [], "uncompared": why}
+        return {**rest, "differences": [str(one) for one in found], "uncompared": ""}

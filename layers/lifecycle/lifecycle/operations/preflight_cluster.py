@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.certificates import rds_root_certificate
@@ -11,10 +11,13 @@ from lifecycle.core.freeze import refuse_if_frozen
 from lifecycle.core.preflight import Need, check_all, refuse_failed
 from lifecycle.core.stack import present_parameters
 from lifecycle.core.verification import overall
-from lifecycle.errors import InvalidRequest
+from lifecycle.core.way_back import ACCEPT, read_backup
+from lifecycle.errors import InvalidRequest, LifecycleError
 
 if TYPE_CHECKING:
-    from lifecycle.ports import Account, Stacks
+    from lifecycle.core.preflight import Facts
+    from lifecycle.core.stack import Stack
+    from lifecycle.ports import Account, Clock, Probe, Stacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class Preflight:
     region: str
     control_stack: str
     declarations: Mapping[str, Mapping[str, object]]
+    probe: Callable[[], Probe]
+    clock: Clock
 
     def check(self, request: Mapping[str, Any], *, planning: bool) -> dict[str, Any]:
         """Run every check for a request; returns ``result`` and ``checks``.
@@ -39,21 +44,35 @@ class Preflight:
         need = Need.of(
             request["stack"], stack, self._parameters(request, stack), request.get("settings", {})
         )
+        facts = replace(self.account.facts(need), now=self.clock.now())
+        if need.crosses_minor and stack is not None:
+            facts = self._with_backup(facts, stack)
         checks = check_all(
             need,
-            self.account.facts(need),
+            facts,
             stack=stack,
             control_stack=self.control_stack,
             cluster=request["cluster"],
             certificate=self._certificate_problem(),
             planning=planning,
             reviewed=planning or bool(request.get("changeSet")),
+            accept_no_way_back=request.get(ACCEPT) is True,
         )
         refuse_failed(checks)
         return {
             "result": overall(checks),
             "checks": [check.as_dict() for check in checks],
         }
+
+    def _with_backup(self, facts: Facts, stack: Stack) -> Facts:
+        try:
+            answer = self.probe().ask("backup", stack.outputs)
+            if not answer["problem"]:
+                return replace(facts, backup=read_backup(answer))
+            why = str(answer["problem"])
+        except LifecycleError as error:
+            why = error.message
+        return replace(facts, unread={**facts.unread, "backup": why.rstrip(".")})
 
     def _parameters(self, request: Mapping[str, Any], stack: Any) -> dict[str, str]:
         """Every parameter that the cluster will have: the plan's, requested, present, default."""

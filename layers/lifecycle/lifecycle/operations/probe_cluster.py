@@ -1,6 +1,7 @@
 """Ask brokers and load balancers from inside the VPC, where alone they can be reached.
 
-Questions: ``brokers`` (whether the brokers form the cluster expected), ``overview`` (what they say
+Questions: ``brokers`` (whether the brokers form the cluster expected), ``rolling`` (that, and how
+far each broker exported), ``backup`` (the newest of the brokers), ``overview`` (what they say
 of themselves) and ``paths`` (what a user gets through the load balancers). Every answer is small
 and free of secrets. What cannot be asked is part of the answer, never an exception: the one who
 asks decides what it means.
@@ -20,6 +21,8 @@ from lifecycle.core.topology import (
     topology_table,
 )
 from lifecycle.errors import LifecycleError, ManagementUnavailable
+from lifecycle.operations.ask_backup import ask_backup
+from lifecycle.operations.ask_brokers import ask_brokers
 
 if TYPE_CHECKING:
     from lifecycle.core.topology import ClusterConfiguration, Topology
@@ -42,7 +45,21 @@ class Prober:
         now, else the one of the bootstrap. With ``WithoutBroker``, one that is to be stopped,
         ``others`` tells whether the cluster is whole but for it.
         """
+        return self._formation(self.management(cluster["DiscoveryName"]), cluster)[0]
+
+    def rolling(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """As ``brokers``; ``exporting`` is what each broker tells of its partitions.
+
+        Empty while the cluster is not formed: then nothing is decided by it.
+        """
         api = self.management(cluster["DiscoveryName"])
+        answer, topology = self._formation(api, cluster)
+        formed = answer["formation"]["formed"]
+        return {**answer, "exporting": ask_brokers(api, topology) if formed else []}
+
+    def _formation(
+        self, api: ManagementApi, cluster: Mapping[str, str]
+    ) -> tuple[dict[str, Any], Topology | None]:
         problems: list[str] = []
         configuration: ClusterConfiguration | None = None
         topology: Topology | None = None
@@ -76,7 +93,7 @@ class Prober:
         }
         if "WithoutBroker" in cluster:
             answer["others"] = judged(int(cluster["WithoutBroker"]))
-        return answer
+        return answer, topology
 
     def overview(self, cluster: Mapping[str, str]) -> dict[str, Any]:
         """Members, pending change and topology as Camunda tells them; null for what it does not."""
@@ -98,6 +115,10 @@ class Prober:
             "topology": None if topology is None else topology_table(topology),
             "problems": problems,
         }
+
+    def backup(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """Give the newest backup of the brokers; see ``ask_backup``."""
+        return ask_backup(self.management(cluster["DiscoveryName"]))
 
     def through_load_balancers(self, cluster: Mapping[str, str]) -> dict[str, Any]:
         """REST as the admin, connectors' readiness, gRPC: each ok or what was seen."""

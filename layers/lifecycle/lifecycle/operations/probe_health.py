@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.core.health_facts import INSIDE, partitions_payload, sources
+from lifecycle.core.health_facts import INSIDE, sources
 from lifecycle.core.seed import SeedTarget
 from lifecycle.core.topology_payload import configuration_payload, topology_payload
 from lifecycle.errors import LifecycleError
+from lifecycle.operations.ask_brokers import ask_brokers
 from lifecycle.operations.ask_sources import Told, ask_all
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 # The topology says whom to ask for the rest; together they stay below the function's time-out.
 TOPOLOGY_SECONDS: Final = 7.0
 REST_SECONDS: Final = 8.0
-BROKER_SECONDS: Final = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class HealthProber:
         name = cluster.get("DiscoveryName", "")
         every: dict[str, Callable[[], Any]] = {
             "configuration": lambda: configuration_payload(self.management(name).configuration()),
-            "exporting": lambda: self._brokers(self.management(name), topology),
+            "exporting": lambda: ask_brokers(self.management(name), topology),
             "leases": lambda: self.leases.read(cluster["NodeIdBucketName"], _nodes(topology)),
             "backups": lambda: self._backups(self.management(name)),
             "login": lambda: self._login(cluster),
@@ -64,25 +64,6 @@ class HealthProber:
             {source: ask for source, ask in every.items() if source in names},
             seconds=REST_SECONDS,
         )
-
-    @staticmethod
-    def _brokers(api: ManagementApi, topology: Topology | None) -> list[dict[str, Any]]:
-        """Ask every broker by its address; one that does not answer has a ``problem``."""
-        hosts = [one.host for one in topology.brokers if one.host] if topology else []
-        addresses = hosts or list(api.addresses())
-
-        def asking(address: str) -> Callable[[], Any]:
-            return lambda: partitions_payload(api.partitions(address))
-
-        told = ask_all({one: asking(one) for one in addresses}, seconds=BROKER_SECONDS)
-        return [
-            {
-                "address": address,
-                "problem": _with(address, told.problems.get(address, "")),
-                "partitions": told.answers.get(address),
-            }
-            for address in addresses
-        ]
 
     @staticmethod
     def _backups(api: ManagementApi) -> dict[str, Any]:
@@ -111,7 +92,3 @@ class HealthProber:
 def _nodes(topology: Topology | None) -> list[int]:
     brokers = topology.brokers if topology is not None else ()
     return [one.node_id for one in brokers if isinstance(one.node_id, int)]
-
-
-def _with(address: str, problem: str) -> str:
-    return problem if not problem or address in problem else f"{address}: {problem}"

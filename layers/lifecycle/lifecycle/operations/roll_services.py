@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.service_definition import EFFECTS, Effect, deploys
 from lifecycle.core.brokers import PROTECTION_MINUTES
+from lifecycle.core.exporting import judge_exporting
 from lifecycle.core.polling import next_wait
 from lifecycle.core.rolling import (
     BROKER_PATIENCE,
@@ -90,7 +91,8 @@ class BrokerReplacer:
 
         ``memory`` is what the last look returned, empty at first: ``begun`` (whether this
         operation began a deployment), ``former`` (the one before, of a restart), ``whole`` (in how
-        many looks in a row nothing was lacking), and since when (epoch seconds) and how many looks
+        many looks in a row nothing was lacking), ``exporting`` (the notes of ``judge_exporting``;
+        none while the cluster is not whole), and since when (epoch seconds) and how many looks
         ``moved`` has been what it is. ``move`` begins the deployment; ``differs`` tells that the
         service is to be another one; with ``restart`` every broker is replaced, whatever it runs;
         ``step`` names it on the timeline.
@@ -99,7 +101,9 @@ class BrokerReplacer:
         ``RestartRefused`` for a restart of a cluster that does not get whole.
         """
         now = self.journal.clock.now()
-        observed = self._observe(operation, cluster, memory, differs=differs, restart=restart)
+        observed, notes = self._observe(
+            operation, cluster, memory, differs=differs, restart=restart
+        )
         begun = bool(memory.get("begun"))
         decision = decide_roll(observed, fresh=not begun)
         self.journal.step(operation, step, decision.reason)
@@ -140,6 +144,7 @@ class BrokerReplacer:
                 "begun": begun or decision.begun or decision.action is RollAction.MOVE,
                 "moved": decision.moved,
                 "whole": decision.whole,
+                "exporting": notes if decision.action is RollAction.WAIT else {},
                 "since": since,
                 "looks": looks if decision.action is RollAction.WAIT else 1,
                 "former": former,
@@ -154,18 +159,25 @@ class BrokerReplacer:
         *,
         differs: bool,
         restart: bool,
-    ) -> RollObserved:
+    ) -> tuple[RollObserved, dict[str, Any]]:
         seen = look(self.tasks, self.probe, operation, cluster)
-        return RollObserved(
+        exported = judge_exporting(
+            seen.topology if not seen.problems else [],
+            seen.exporting,
+            memory.get("exporting") or {},
+        )
+        observed = RollObserved(
             service=seen.service,
             differs=differs,
             problems=seen.problems,
+            exporting=exported.problems,
             nodes=seen.nodes,
             now=int(self.journal.clock.now().timestamp()),
             restart_since=begun_at(operation) if restart else 0,
             whole=int(memory.get("whole", 0)),
             former=str(memory.get("former", "")),
         )
+        return observed, exported.notes
 
     def _protection(self, ecs_cluster: str, decision: RollDecision) -> None:
         if decision.action is RollAction.PROTECT:
@@ -187,12 +199,16 @@ class Look:
 
     ``problems`` say what the cluster lacks to be whole, ``others`` what it lacks without the broker
     asked for; ``nodes`` give the broker id by task id, from the addresses that both have.
+    ``topology`` and ``exporting`` are as the brokers tell them, the latter empty while the cluster
+    is not formed.
     """
 
     service: BrokerService
     problems: tuple[str, ...]
     others: tuple[str, ...]
     nodes: Mapping[str, int]
+    topology: Sequence[Mapping[str, Any]]
+    exporting: Sequence[Mapping[str, Any]]
 
 
 def look(
@@ -208,12 +224,14 @@ def look(
     asked = {**cluster, "LiveBrokers": str(service.desired)}
     if without is not None:
         asked["WithoutBroker"] = str(without)
-    seen = probe.ask("brokers", asked)
+    seen = probe.ask("rolling", asked)
     return Look(
         service=service,
         problems=_problems(seen["formation"]),
         others=_problems(seen["others"]) if without is not None else (),
         nodes=_nodes(service, seen["topology"]),
+        topology=seen["topology"],
+        exporting=seen["exporting"],
     )
 
 

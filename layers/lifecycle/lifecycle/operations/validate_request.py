@@ -14,6 +14,7 @@ from lifecycle.core.request import (
 )
 from lifecycle.core.service_settings import NOTHING
 from lifecycle.core.stack import present_parameters, present_tags
+from lifecycle.core.way_back import ACCEPT
 from lifecycle.operations.change_stack import present_settings
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def as_state(request: ProvisionRequest, control_stack: str) -> dict[str, Any]:
         "settings": dict(request.settings),
         "changeSet": request.change_set,
         "onStartFailure": request.on_start_failure,
+        ACCEPT: request.accept_no_way_back,
     }
 
 

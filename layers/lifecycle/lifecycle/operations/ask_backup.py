@@ -1,0 +1,26 @@
+"""The newest backup of the brokers, asked inside the VPC before there is no other way back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.errors import LifecycleError
+
+if TYPE_CHECKING:
+    from lifecycle.ports import ManagementApi
+
+
+def ask_backup(api: ManagementApi) -> dict[str, Any]:
+    """Answer the question ``backup``: ``state``, ``at`` (ISO 8601) and ``problem``.
+
+    ``state`` is empty when there is no backup; ``at`` is when its earliest part was begun, null
+    where a partition has none. ``problem`` says why nothing could be read, and is empty otherwise.
+    """
+    try:
+        found = api.backups()
+        state = api.backup_state(found.newest) if found.newest else ""
+    except LifecycleError as error:
+        return {"state": "", "at": None, "problem": error.message}
+    parts = [at for at in found.latest.values() if at is not None]
+    whole = bool(parts) and len(parts) == len(found.latest)
+    return {"state": state, "at": min(parts).isoformat() if whole else None, "problem": ""}

@@ -1,0 +1,42 @@
+"""Ask every broker by its address what it tells of its own partitions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.core.health_facts import partitions_payload
+from lifecycle.operations.ask_sources import ask_all
+
+if TYPE_CHECKING:
+    from lifecycle.core.topology import Topology
+    from lifecycle.ports import ManagementApi
+
+# Seconds for all brokers together, which are asked at the same time.
+BROKER_SECONDS: Final = 6.0
+
+
+def ask_brokers(api: ManagementApi, topology: Topology | None) -> list[dict[str, Any]]:
+    """Give what ``read_brokers`` reads; a broker that does not answer has a ``problem``.
+
+    Addresses are those of the topology, else those of the discovery name.
+    """
+    hosts = [one.host for one in topology.brokers if one.host] if topology else []
+    addresses = hosts or list(api.addresses())
+
+    def asking(address: str) -> Callable[[], Any]:
+        return lambda: partitions_payload(api.partitions(address))
+
+    told = ask_all({one: asking(one) for one in addresses}, seconds=BROKER_SECONDS)
+    return [
+        {
+            "address": address,
+            "problem": _with(address, told.problems.get(address, "")),
+            "partitions": told.answers.get(address),
+        }
+        for address in addresses
+    ]
+
+
+def _with(address: str, problem: str) -> str:
+    return problem if not problem or address in problem else f"{address}: {problem}"
