@@ -87,7 +87,9 @@ def destinations() -> dict[str, Any]:
 
 
 def test_a_notice_that_fails_three_times_goes_to_the_dead_letters() -> None:
-    assert "OnFailure" in destinations()["HandleRetirement"]
+    function = translated()["HandleRetirement"]["Properties"]
+    queue = {"Fn::GetAtt": ["CleanUpDeadLetters", "Arn"]}
+    assert function["DeadLetterConfig"] == {"TargetArn": queue}
 
 
 @pytest.mark.xfail(strict=True, raises=KeyError, reason="an event that fails three times is gone")
