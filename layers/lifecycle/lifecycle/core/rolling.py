@@ -115,7 +115,7 @@ def decide_roll(observed: RollObserved, *, fresh: bool) -> RollDecision:
     )
     begun = young and not observed.differs and not failed
     current = primary.deployment_id if primary is not None and begun else ""
-    old = _highest_first_two(observed, current)
+    old = _highest_first(observed, current)
     moved = sum(task.deployment == current for task in service.running)
     if failed and not fresh:
         why = primary.rollout_reason if primary is not None else ""
@@ -170,7 +170,7 @@ def short(revision: str) -> str:
     return revision.rsplit("/", 1)[-1]
 
 
-def _highest_first_two(observed: RollObserved, current: str) -> tuple[BrokerTask, ...]:
+def _highest_first(observed: RollObserved, current: str) -> tuple[BrokerTask, ...]:
     """Tasks of other deployments that are to stay for now; the coordinator, broker 0, comes last.
 
     A task that is no broker yet is the least to lose, so it comes first.
