@@ -133,7 +133,7 @@ class BrokerReplacer:
             )
         former = str(memory.get("former", ""))
         if decision.action is RollAction.MOVE:
-            former = next(d.deployment_id for d in observed.service.deployments) if restart else ""
+            former = _primary(observed.service) if restart else ""
             move()
         else:
             self._protection(cluster["EcsClusterName"], decision)
@@ -238,6 +238,11 @@ def look(
 def _problems(formation: Mapping[str, Any]) -> tuple[str, ...]:
     problems = tuple(formation["problems"]) or ("the brokers form the cluster",)
     return () if formation["formed"] else problems
+
+
+def _primary(service: BrokerService) -> str:
+    """Give the id of the deployment that ECS works on; empty where there is none."""
+    return next((d.deployment_id for d in service.deployments if d.status == "PRIMARY"), "")
 
 
 def begun_at(operation: Operation) -> int:
