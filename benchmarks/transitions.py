@@ -16,7 +16,7 @@ import boto3
 from benchmarks.artifacts import write
 
 FIXED, PER_POLL = 20, 3
-ADDED_SECONDS = 10
+ADDED_SECONDS = 5
 
 
 def main() -> None:
