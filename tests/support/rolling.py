@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lifecycle.adapters.ecs_memory import MemoryServices
-from lifecycle.core.names import tags
 from lifecycle.operations.probe_cluster import Prober
 from lifecycle.operations.roll_services import BrokerReplacer, ServiceRoller
 from lifecycle.operations.start_services import ServiceReader
@@ -40,8 +39,6 @@ class RollingWorld(ScalingWorld):
 
     def __init__(self, brokers: int = 3) -> None:
         super().__init__(brokers, factor=min(3, brokers))
-        assert self.stacks.stack is not None
-        self.stacks.stack = replace(self.stacks.stack, tags=tags(CONTROL, "demo"))
         self.outputs = {
             **CLUSTER_OUTPUTS,
             "Brokers": str(brokers),

@@ -22,6 +22,7 @@ from lifecycle.adapters.service_design_memory import MemoryServiceDesigns
 from lifecycle.adapters.stepfunctions_memory import MemoryExecutions
 from lifecycle.core.credentials import Credentials
 from lifecycle.core.health_facts import BackupsSeen, PartitionSeen
+from lifecycle.core.names import tags
 from lifecycle.core.operation import Operation
 from lifecycle.core.parameters import cluster_parameters
 from lifecycle.core.stack import Stack
@@ -199,6 +200,7 @@ class ScalingWorld:
                 "control-demo",
                 "arn:stack",
                 "UPDATE_COMPLETE",
+                tags=tags(CONTROL, "demo"),
                 outputs=outputs,
                 parameters={
                     name: str(declared.get("default", ""))

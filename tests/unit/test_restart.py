@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from lifecycle.core.brokers import BrokerService, BrokerTask
 from lifecycle.core.freeze import TAG_FROZEN
+from lifecycle.core.names import tags
 from lifecycle.core.rolling import LOOKS, PATIENCE_BEFORE, RollAction, RollObserved, decide_roll
 from lifecycle.core.services import Deployment, Service, missing
 from lifecycle.core.stack import Stack
@@ -71,6 +73,7 @@ def test_every_wrong_field_is_named(raw: Any, fields: set[str]) -> None:
 
 
 def stack(**changes: Any) -> Stack:
+    changes["tags"] = tags(CONTROL, "demo") | changes.get("tags", {})
     return replace(
         Stack(f"{CONTROL}-demo", "arn", "CREATE_COMPLETE", outputs={"ContractVersion": "2"}),
         **changes,
@@ -82,6 +85,7 @@ def stack(**changes: Any) -> Stack:
     [
         (None, ClusterUnknown),
         (stack(outputs={}), ClusterUnknown),
+        (stack(tags={"camunda:control-plane": "another"}), ClusterUnknown),
         (stack(outputs={"ContractVersion": "2", "Adopted": "true"}), StackNotUsable),
         (stack(outputs={"ContractVersion": "1"}), StackNotUsable),
         (stack(status="UPDATE_IN_PROGRESS"), StackNotUsable),
@@ -145,6 +149,39 @@ def test_a_stopped_cluster_is_not_restarted() -> None:
     for broker in (None, 0):
         with pytest.raises(RestartRefused, match="No broker is to run"):
             world.restart(broker=broker)
+
+
+class Aborted(Exception):
+    """Somebody stops the execution."""
+
+
+def test_a_restart_that_was_broken_off_is_gone_on_with_and_its_brokers_stay_protected() -> None:
+    world = RollingWorld()
+
+    def abort() -> None:
+        if world.tasks.replaced == [2] and len(world.running) == 3:
+            raise Aborted
+
+    world.on_look = abort
+    with contextlib.suppress(Aborted):
+        world.restart()
+    world.on_look = lambda: None
+    assert world.tasks.replaced == [2]
+    world.tasks.stop_broker(2)
+    world.restart(number=2)
+    assert world.tasks.replaced == [2, 1, 0]
+    assert world.tasks.deployed == 2, "the deployment of the first is the second's, too"
+    assert world.whole
+
+
+def test_after_a_failed_deployment_a_restart_begins_though_a_broker_is_missing() -> None:
+    world = RollingWorld()
+    world.tasks.deployments = (replace(world.tasks.deployments[0], rollout_state="FAILED"),)
+    world.tasks.stop_broker(2)
+    world.pass_seconds(10)
+    world.restart()
+    assert world.whole
+    assert world.tasks.deployed == 2
 
 
 def test_targets_are_waited_for() -> None:

@@ -11,6 +11,7 @@ import pytest
 from lifecycle.adapters.scheduler_memory import MemorySchedules
 from lifecycle.adapters.sns_memory import MemoryMessages
 from lifecycle.core.brokers import BrokerService, BrokerTask
+from lifecycle.core.names import tags
 from lifecycle.core.record import Record
 from lifecycle.core.stack import Stack
 from lifecycle.errors import ClusterBusy, ClusterFrozen, LifecycleError, NoticeUnreadable
@@ -198,12 +199,14 @@ class World:
         self.schedules = MemorySchedules()
         self.messages = MemoryMessages()
         self.starter = Starter()
+        self.fired: set[str] = set()
         self.tasks = Tasks([ANNOUNCED - timedelta(days=9)] * 3)
         self.stacks = OneStack(
             Stack(
                 STACK,
                 "arn",
                 "CREATE_COMPLETE",
+                tags=tags(CONTROL, "demo"),
                 parameters=parameters,
                 outputs={"EcsClusterName": STACK},
             )
@@ -228,10 +231,16 @@ class World:
         return [moment for moment, _ in self.schedules.schedules.values()]
 
     def last(self) -> dict[str, str]:
-        """The newest schedule's payload, at its time."""
-        moment, payload = list(self.schedules.schedules.values())[-1]
-        self.clock.at = moment
-        return payload
+        """What the scheduler calls with next; the time is then, and what fired may be forgotten."""
+        fired = self.fired
+        moment = min(at for name, (at, _) in self.schedules.schedules.items() if name not in fired)
+        self.clock.at = max(self.clock.at, moment)
+        for name, (at, payload) in list(self.schedules.schedules.items()):
+            if at == moment and name not in fired:
+                fired.add(name)
+                self.schedules.fire(self.clock.at)
+                return payload
+        raise AssertionError(self.schedules.schedules)
 
     @property
     def subjects(self) -> list[str]:
@@ -274,6 +283,63 @@ def test_a_notice_that_comes_twice_is_one_restart_and_one_message() -> None:
     assert len(world.messages.sent) == 1
 
 
+def test_a_notice_that_comes_again_after_its_restart_is_none() -> None:
+    world = World(MaintenanceWindow="SUN 02:00-06:00")
+    world.announce()
+    world.starter.refusal = ClusterBusy("busy")
+    world.handler.due(world.last())
+    world.starter.refusal = None
+    world.handler.due(world.last())
+    world.clock.at = BEGINS
+    told = list(world.subjects)
+    again = {**notice(statusCode="open"), "time": "2026-01-08T00:00:00Z"}
+    world.announce(again)
+    assert world.subjects == told
+    assert len(world.starter.started) == 1
+    assert len(world.schedules.schedules) == 1, "the first is kept, and nothing is scheduled"
+
+
+def test_both_services_of_a_notice_are_two_restarts_the_brokers_first() -> None:
+    world = World()
+    world.announce(
+        {**NOTICE, "resources": [f"{STACK}|connectors", f"{STACK}|orchestration-cluster"]}
+    )
+    for _ in range(2):
+        world.handler.due(world.last())
+    assert [request["service"] for _, request, _ in world.starter.started] == [
+        "brokers",
+        "connectors",
+    ]
+    assert len({key for _, _, key in world.starter.started}) == 2
+
+
+def test_a_cluster_of_a_control_stack_whose_name_begins_with_ours_is_not_ours() -> None:
+    world = World()
+    assert world.stacks.stack is not None
+    world.stacks.stack = replace(
+        world.stacks.stack, name=f"{CONTROL}-dev-demo", tags=tags(f"{CONTROL}-dev", "demo")
+    )
+    assert world.announce({**NOTICE, "resources": [f"{CONTROL}-dev-demo|connectors"]}) == []
+
+
+def test_a_window_that_opens_just_before_aws_begins_is_too_late() -> None:
+    world = World(MaintenanceWindow="THU 00:00-06:00")
+    world.clock.at = at("2026-01-01T12:00")
+    soon = notice(startTime="Thu, 08 Jan 2026 01:00:00 GMT")
+    assert world.announce(soon) == [at("2026-01-08T01:00") - LEAD]
+
+
+def test_what_is_put_off_stays_in_the_window() -> None:
+    world = World(MaintenanceWindow="SUN MON 02:00-03:00")
+    world.announce()
+    world.starter.refusal = ClusterBusy("busy")
+    moments = []
+    for _ in range(3):
+        world.handler.due(world.last())
+        moments.append(world.clock.at)
+    assert moments == [at("2026-01-04T02:00"), at("2026-01-04T02:30"), at("2026-01-05T02:00")]
+
+
 def test_a_task_stands_for_its_service() -> None:
     arn = f"arn:aws:ecs:eu-central-1:123456789012:task/{STACK}"
     event = notice(affectedEntities=[{"entityValue": f"{arn}/0a"}, {"entityValue": f"{arn}/0b"}])
@@ -314,10 +380,11 @@ def test_the_moment_starts_one_restart_however_often_it_comes() -> None:
 def test_tasks_that_are_all_younger_than_the_notice_are_left_alone() -> None:
     world = World()
     world.announce()
+    due = world.last()
     world.tasks.created = [ANNOUNCED + timedelta(hours=1)] * 3
-    assert world.handler.due(world.last())["result"] == "NOT_NEEDED"
+    assert world.handler.due(due)["result"] == "NOT_NEEDED"
     world.tasks.created[0] = ANNOUNCED - timedelta(days=1)
-    assert world.handler.due(world.last())["result"] == "STARTED"
+    assert world.handler.due(due)["result"] == "STARTED"
 
 
 def test_a_cluster_that_is_gone_needs_nothing() -> None:
@@ -359,13 +426,13 @@ def test_it_goes_on_once_the_cluster_is_free() -> None:
 @pytest.mark.parametrize(
     ("status", "subject"),
     [
-        ("SUCCEEDED", "Cluster demo: restarted before Fargate's retirement"),
-        ("FAILED", "Cluster demo: a restart did not succeed"),
+        ("SUCCEEDED", "Cluster demo: brokers restarted before Fargate's retirement"),
+        ("FAILED", "Cluster demo: the restart of brokers did not succeed"),
     ],
 )
 def test_people_are_told_how_it_ended(status: str, subject: str) -> None:
     world = World()
-    for name in ("demo.restart.retirement-0a1b-1", "demo.restart.monday"):
+    for name in ("demo.restart.retirement-b-0a1b-1", "demo.restart.monday"):
         world.handler.ended({"detail": {"name": name, "status": status}})
     assert world.subjects == [subject]
 
@@ -373,8 +440,10 @@ def test_people_are_told_how_it_ended(status: str, subject: str) -> None:
 def test_subjects_are_such_as_sns_takes() -> None:
     world = World()
     name = "a" * 19
-    world.stacks.stack = replace(world.stacks.stack, name=f"{CONTROL}-{name}")  # type: ignore[type-var]
+    world.stacks.stack = replace(
+        world.stacks.stack, name=f"{CONTROL}-{name}", tags=tags(CONTROL, name)
+    )  # type: ignore[type-var]
     world.announce({**NOTICE, "resources": [f"{CONTROL}-{name}|connectors"]})
-    world.handler.ended({"detail": {"name": f"{name}.restart.retirement-1", "status": "FAILED"}})
+    world.handler.ended({"detail": {"name": f"{name}.restart.retirement-c-1", "status": "FAILED"}})
     assert all(len(one) < 100 and one.isascii() for one in world.subjects)
     assert len(world.subjects) == 2

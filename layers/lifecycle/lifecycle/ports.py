@@ -310,7 +310,13 @@ class Account(Protocol):
 class Schedules(Protocol):
     """One-time schedules that end by themselves."""
 
-    def once(self, name: str, *, at: datetime, payload: Mapping[str, str]) -> bool:
+    def has(self, name: str) -> bool:
+        """Whether there is a schedule of that name, or was one that is kept."""
+        ...
+
+    def once(
+        self, name: str, *, at: datetime, payload: Mapping[str, str], keep: bool = False
+    ) -> None:
         """Call the function behind this port once; the same name again changes nothing."""
         ...
 

@@ -97,7 +97,10 @@ class EcsBrokerTasks:
 
     def service_of(self, ecs_cluster: str, task_id: str) -> str:
         """Give the name of the service that started a task; empty for one that is gone."""
-        found = self._api.describe_tasks(cluster=ecs_cluster, tasks=[task_id])["tasks"]
+        try:
+            found = self._api.describe_tasks(cluster=ecs_cluster, tasks=[task_id])["tasks"]
+        except self._api.exceptions.ClusterNotFoundException:
+            return ""
         kind, _, name = (found[0].get("group", "") if found else "").partition(":")
         return name if kind == "service" else ""
 

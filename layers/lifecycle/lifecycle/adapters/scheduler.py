@@ -18,8 +18,22 @@ class OneTimeSchedules:
         self._role = role_arn
         self._dead_letters = dead_letters
 
-    def once(self, name: str, *, at: datetime, payload: Mapping[str, str]) -> bool:
-        """Call the function once; the same name again changes nothing, and gives False."""
+    def has(self, name: str) -> bool:
+        """Whether there is a schedule of that name; a kept one is there after it fired, too."""
+        api = client("scheduler")
+        try:
+            api.get_schedule(Name=name, GroupName=self._group)
+        except api.exceptions.ResourceNotFoundException:
+            return False
+        return True
+
+    def once(
+        self, name: str, *, at: datetime, payload: Mapping[str, str], keep: bool = False
+    ) -> None:
+        """Call the function once; the same name again changes nothing.
+
+        A schedule that fired is deleted, which frees its name, unless it is to be kept.
+        """
         api = client("scheduler")
         try:
             api.create_schedule(
@@ -28,7 +42,7 @@ class OneTimeSchedules:
                 ScheduleExpression=f"at({at.astimezone(UTC):%Y-%m-%dT%H:%M:%S})",
                 ScheduleExpressionTimezone="UTC",
                 FlexibleTimeWindow={"Mode": "OFF"},
-                ActionAfterCompletion="DELETE",
+                ActionAfterCompletion="NONE" if keep else "DELETE",
                 Target={
                     "Arn": self._function,
                     "RoleArn": self._role,
@@ -38,5 +52,4 @@ class OneTimeSchedules:
                 },
             )
         except api.exceptions.ConflictException:
-            return False
-        return True
+            return

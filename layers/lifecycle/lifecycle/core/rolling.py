@@ -59,12 +59,13 @@ class RollObserved:
 
     ``differs`` tells that the service is to get another revision, or other properties that replace
     tasks; ``restart_since`` (epoch seconds) that every broker is to be of a deployment that is not
-    older, 0 for no restart; a restart begins only while the cluster is whole: it mends nothing.
+    older, or unfinished, 0 for no restart; it begins only while the cluster is whole.
     ``problems`` say what the cluster lacks to be whole (empty: nothing), ``exporting`` which
     leaders are not known to export what they processed (empty: all do); ``nodes`` give the broker
     id by task id, ``whole`` in how many looks in a row until now nothing was lacking, ``now`` is
     in epoch seconds. ``former`` is the id of the deployment that a restart began another one
-    after, empty until it did: what ECS shows a moment later may still be the state before.
+    after, empty until it did: what ECS shows a moment later may still be the state before. ``aim``
+    is the id of the deployment that it was last seen to go on with.
     """
 
     service: BrokerService
@@ -76,6 +77,7 @@ class RollObserved:
     restart_since: int = 0
     whole: int = 0
     former: str = ""
+    aim: str = ""
 
 
 # Looks in a row in which the cluster has to be whole before the next broker goes.
@@ -110,8 +112,13 @@ def decide_roll(observed: RollObserved, *, fresh: bool) -> RollDecision:
     if primary is not None and observed.former == primary.deployment_id:
         reason = "ECS does not show the new deployment yet"
         return RollDecision(RollAction.WAIT, reason, begun=True, moved=0)
+    # One that was broken off is gone on with: a restart that is asked again begins no second one.
+    unfinished = any(d.status != "PRIMARY" and d.running for d in service.deployments)
     young = primary is not None and (
-        bool(observed.former) or primary.created_at >= observed.restart_since
+        bool(observed.former)
+        or unfinished
+        or primary.deployment_id == observed.aim
+        or primary.created_at >= observed.restart_since
     )
     begun = young and not observed.differs and not failed
     current = primary.deployment_id if primary is not None and begun else ""
@@ -134,7 +141,8 @@ def decide_roll(observed: RollObserved, *, fresh: bool) -> RollDecision:
         return RollDecision(action, told, begun, moved, tasks, whole)
 
     if not begun:
-        if observed.restart_since and observed.problems:
+        # After a failed deployment ECS starts no task, so that only a new one makes it whole.
+        if observed.restart_since and observed.problems and not failed:
             return decision(RollAction.WAIT, _first_two(observed.problems))
         # Nothing is stopped while all are protected, so that even a cluster that lacks a broker
         # may begin: ECS starts the missing one, and nobody is released before it is whole.

@@ -170,8 +170,7 @@ def decide_on(stack: Stack | None, control_stack: str, cluster: str) -> StackDec
         return StackDecision(StackAction.CREATE, "There is no stack of that name yet.")
     if stack.status == "REVIEW_IN_PROGRESS":
         return StackDecision(StackAction.CREATE, "The stack holds only a change set so far.")
-    owner = (stack.tags.get(TAG_CONTROL_PLANE), stack.tags.get(TAG_CLUSTER))
-    if owner != (control_stack, cluster):
+    if not is_ours(stack, control_stack, cluster):
         raise StackNotUsable(
             f"A stack named {stack.name} exists but does not carry the tags of cluster "
             f"{cluster} of {control_stack}; it is left alone.",
@@ -203,6 +202,15 @@ def decide_on(stack: Stack | None, control_stack: str, cluster: str) -> StackDec
         f"Stack {stack.name} is in {stack.status}, a state that this version does not know.",
         next_step="Bring the stack to a complete state in CloudFormation, then start again.",
     )
+
+
+def is_ours(stack: Stack, control_stack: str, cluster: str) -> bool:
+    """Whether a stack carries the tags of that cluster under that control stack.
+
+    A name is not enough: the names of one control stack may begin with another's.
+    """
+    owner = (stack.tags.get(TAG_CONTROL_PLANE), stack.tags.get(TAG_CLUSTER))
+    return owner == (control_stack, cluster)
 
 
 def refuse_foreign_services(stack: Stack) -> None:

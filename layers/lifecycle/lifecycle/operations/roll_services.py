@@ -90,7 +90,8 @@ class BrokerReplacer:
         """Take the next step of replacing every broker by one of a new deployment.
 
         ``memory`` is what the last look returned, empty at first: ``begun`` (whether this
-        operation began a deployment), ``former`` (the one before, of a restart), ``whole`` (in how
+        operation began a deployment), ``former`` (the one before, of a restart), ``aim`` (the one
+        that is gone on with), ``whole`` (in how
         many looks in a row nothing was lacking), ``exporting`` (the notes of ``judge_exporting``;
         none while the cluster is not whole), and since when (epoch seconds) and how many looks
         ``moved`` has been what it is. ``move`` begins the deployment; ``differs`` tells that the
@@ -148,6 +149,7 @@ class BrokerReplacer:
                 "since": since,
                 "looks": looks if decision.action is RollAction.WAIT else 1,
                 "former": former,
+                "aim": _primary(observed.service) if decision.begun else "",
             },
         }
 
@@ -176,6 +178,7 @@ class BrokerReplacer:
             restart_since=begun_at(operation) if restart else 0,
             whole=int(memory.get("whole", 0)),
             former=str(memory.get("former", "")),
+            aim=str(memory.get("aim", "")),
         )
         return observed, exported.notes
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lifecycle.core.freeze import refuse_if_frozen
 from lifecycle.core.names import stack_name
 from lifecycle.core.scale_request import read_scale_request
+from lifecycle.core.stack import is_ours
 from lifecycle.errors import ClusterUnknown
 
 if TYPE_CHECKING:
@@ -22,7 +23,11 @@ def validate_scaling(raw: object, *, control_stack: str, stacks: Stacks) -> dict
     request = read_scale_request(raw)
     name = stack_name(control_stack, request.cluster)
     stack = stacks.describe(name)
-    if stack is None or "ContractVersion" not in stack.outputs:
+    if (
+        stack is None
+        or "ContractVersion" not in stack.outputs
+        or not is_ours(stack, control_stack, request.cluster)
+    ):
         raise ClusterUnknown(f"There is no cluster {request.cluster} in {control_stack}.")
     refuse_if_frozen(name, stack.tags)
     return {

@@ -83,7 +83,8 @@ def decide_broker_restart(observed: BrokerRestartObserved) -> RestartDecision:
     task = _task_of(observed)
     if task is not None and task.task_id == observed.stopped:
         return RestartDecision(RestartAction.WAIT, f"ECS stops task {task.task_id}", gone=True)
-    gone = task is None or bool(observed.stopped) or task.created_at >= observed.since
+    young = task is not None and task.created_at >= observed.since
+    gone = bool(observed.stopped) or young
 
     def wait(reason: str, whole: int = 0) -> RestartDecision:
         return RestartDecision(RestartAction.WAIT, reason, gone, whole=whole)

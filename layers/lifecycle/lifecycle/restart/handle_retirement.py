@@ -8,14 +8,22 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.core.names import stack_name
+from lifecycle.core.stack import is_ours
 from lifecycle.errors import LifecycleError, ServiceMissing
-from lifecycle.restart.retirement import SERVICES, Affected, decide_moment, read_notice
+from lifecycle.restart.request import RestartedService
+from lifecycle.restart.retirement import (
+    AT_ONCE,
+    SERVICES,
+    Affected,
+    Moment,
+    decide_moment,
+    read_notice,
+)
 
 if TYPE_CHECKING:
     from lifecycle.core.stack import Stack
     from lifecycle.operations.start_operation import OperationStarter
     from lifecycle.ports import BrokerTasks, Clock, Messages, Schedules, Stacks
-    from lifecycle.restart.request import RestartedService
     from lifecycle.restart.retirement import Notice
 
 # How long a restart that could not begin is put off.
@@ -47,8 +55,9 @@ class RetirementHandler:
     def announced(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Schedule a restart for each of our services that a notice names, and tell when.
 
-        The same notice again schedules nothing twice. Returns ``scheduled``: what, and when. Raises
-        ``NoticeUnreadable``.
+        The same notice again does nothing, also after its restart. Where it names both services of
+        a cluster, the connectors come half an hour after the brokers. Returns ``scheduled``: what,
+        and when. Raises ``NoticeUnreadable``.
         """
         notice = read_notice(event)
         if notice.closed or notice.region != self.region:
@@ -56,10 +65,18 @@ class RetirementHandler:
         named = {found for one in notice.affected if (found := self._ours(one)) is not None}
         scheduled = []
         for cluster, service in sorted(named):
-            stack = self.stacks.describe(stack_name(self.control_stack, cluster))
+            stack = self._stack(cluster)
             if stack is not None:
-                scheduled.append(self._schedule(notice, cluster, service, stack))
+                waits = (cluster, RestartedService.BROKERS) in named and (
+                    service is RestartedService.CONNECTORS
+                )
+                scheduled.append(self._schedule(notice, cluster, service, stack, waits=waits))
         return {"scheduled": scheduled}
+
+    def _stack(self, cluster: str) -> Stack | None:
+        """Give the cluster's stack; None where there is none, or one of another control stack."""
+        stack = self.stacks.describe(stack_name(self.control_stack, cluster))
+        return stack if stack is not None and is_ours(stack, self.control_stack, cluster) else None
 
     def _ours(self, affected: Affected) -> tuple[str, RestartedService] | None:
         prefix = f"{self.control_stack}-"
@@ -71,15 +88,16 @@ class RetirementHandler:
         return affected.ecs_cluster.removeprefix(prefix), SERVICES[service]
 
     def _schedule(
-        self, notice: Notice, cluster: str, service: RestartedService, stack: Stack
+        self,
+        notice: Notice,
+        cluster: str,
+        service: RestartedService,
+        stack: Stack,
+        *,
+        waits: bool,
     ) -> dict[str, str]:
-        now = self.clock.now()
-        moment = decide_moment(
-            notice.begins_at,
-            stack.parameters.get("MaintenanceWindow", ""),
-            stack.parameters.get("MaintenanceTimeZone", "UTC"),
-            now,
-        )
+        moment = _moment(stack, notice.begins_at, self.clock.now())
+        at = moment.at + (PUT_OFF if waits else timedelta())
         payload = {
             "kind": "begin",
             "cluster": cluster,
@@ -89,17 +107,19 @@ class RetirementHandler:
             "beginsAt": notice.begins_at.isoformat(),
             "attempt": "1",
         }
-        scheduled = {"cluster": cluster, "service": str(service), "at": moment.at.isoformat()}
-        if not self.schedules.once(_name(payload), at=moment.at, payload=payload):
+        scheduled = {"cluster": cluster, "service": str(service), "at": at.isoformat()}
+        if self.schedules.has(_name(payload)):
             return scheduled
+        # Told before it is scheduled: who repeats this after a crash rather tells it twice.
         self.messages.publish(
             f"Cluster {cluster}: {service} will be restarted",
-            f"{_UNITS[service]} of cluster {cluster} will be restarted at {_at(moment.at)} "
+            f"{_UNITS[service]} of cluster {cluster} will be restarted at {_at(at)} "
             f"({moment.reason}).\n\nAWS Fargate retires the platform version that they run on and "
             f"replaces them by itself from {_at(notice.begins_at)} on, without regard to "
             "partitions. The restart replaces them one at a time before that.\n\nTo choose the "
             "moment yourself, start the restart machine before; this one then finds nothing to do.",
         )
+        self.schedules.once(_name(payload), at=at, payload=payload, keep=True)
         return scheduled
 
     # --- the moment ------------------------------------------------------------------------------
@@ -111,17 +131,17 @@ class RetirementHandler:
         all younger than the notice. Returns ``result``: STARTED, NOT_NEEDED, PUT_OFF or GIVEN_UP.
         """
         cluster, service = payload["cluster"], payload["service"]
-        stack = self.stacks.describe(stack_name(self.control_stack, cluster))
+        stack = self._stack(cluster)
         if stack is None or "EcsClusterName" not in stack.outputs:
             return {"result": "NOT_NEEDED"}
         if not self._old_tasks(stack, payload):
             return {"result": "NOT_NEEDED"}
-        key = f"{_KEY}-{payload['notice']}-{payload['attempt']}"
+        key = f"{_KEY}-{service[:1]}-{payload['notice']}-{payload['attempt']}"
         request = {"clusterName": cluster, "service": service}
         try:
             record, _ = self.starter.start("restart", request, key=key, caller="")
         except LifecycleError as error:
-            return self._put_off(payload, error)
+            return self._put_off(stack, payload, error)
         return {"result": "STARTED", "operationId": record.operation_id}
 
     def _old_tasks(self, stack: Stack, payload: Mapping[str, str]) -> bool:
@@ -134,10 +154,13 @@ class RetirementHandler:
             return False
         return any(0 < task.created_at < announced for task in found.tasks if task.wanted)
 
-    def _put_off(self, payload: Mapping[str, str], error: LifecycleError) -> dict[str, Any]:
+    def _put_off(
+        self, stack: Stack, payload: Mapping[str, str], error: LifecycleError
+    ) -> dict[str, Any]:
         cluster, service = payload["cluster"], payload["service"]
         begins_at = datetime.fromisoformat(payload["beginsAt"])
-        again = self.clock.now() + PUT_OFF
+        later = self.clock.now() + PUT_OFF
+        again = _moment(stack, begins_at, later - AT_ONCE).at
         if again >= begins_at:
             self.messages.publish(
                 f"Cluster {cluster}: {service} were not restarted",
@@ -146,15 +169,15 @@ class RetirementHandler:
                 "soon as the cluster allows it; while AWS replaces brokers, look at its health.",
             )
             return {"result": "GIVEN_UP", "reason": error.message}
-        later = {**payload, "attempt": str(int(payload["attempt"]) + 1)}
-        new = self.schedules.once(_name(later), at=again, payload=later)
-        if new and payload["attempt"] == "1":
+        next_one = {**payload, "attempt": str(int(payload["attempt"]) + 1)}
+        if payload["attempt"] == "1" and not self.schedules.has(_name(next_one)):
             self.messages.publish(
                 f"Cluster {cluster}: the restart of {service} is put off",
                 f"The restart of {service} of cluster {cluster} could not begin: {error}\n\nIt is "
-                f"tried again every {PUT_OFF.seconds // 60} minutes until {_at(begins_at)}, when "
-                "AWS Fargate begins to replace the tasks by itself.",
+                f"tried again at {_at(again)}, and so on until {_at(begins_at)}, when AWS Fargate "
+                "begins to replace the tasks by itself.",
             )
+        self.schedules.once(_name(next_one), at=again, payload=next_one)
         return {"result": "PUT_OFF", "until": again.isoformat(), "reason": error.message}
 
     # --- the end ---------------------------------------------------------------------------------
@@ -166,20 +189,31 @@ class RetirementHandler:
         cluster, _, rest = name.partition(".")
         if not rest.startswith(f"restart.{_KEY}-"):
             return {"told": False}
+        letter = rest.removeprefix(f"restart.{_KEY}-")[:1]
+        service = next((one for one in SERVICES.values() if one.startswith(letter)), "tasks")
         if status == "SUCCEEDED":
             self.messages.publish(
-                f"Cluster {cluster}: restarted before Fargate's retirement",
+                f"Cluster {cluster}: {service} restarted before Fargate's retirement",
                 f"Operation {name} succeeded: every task is a new one and the cluster was "
                 "verified.",
             )
         else:
             self.messages.publish(
-                f"Cluster {cluster}: a restart did not succeed",
+                f"Cluster {cluster}: the restart of {service} did not succeed",
                 f"Operation {name}, begun before AWS Fargate replaces the tasks by itself, ended "
                 f"as {status}. Its report says what is true now and what to do; start the restart "
                 "machine again once the cause is removed.",
             )
         return {"told": True}
+
+
+def _moment(stack: Stack, begins_at: datetime, now: datetime) -> Moment:
+    return decide_moment(
+        begins_at,
+        stack.parameters.get("MaintenanceWindow", ""),
+        stack.parameters.get("MaintenanceTimeZone", "UTC"),
+        now,
+    )
 
 
 def _name(payload: Mapping[str, str]) -> str:

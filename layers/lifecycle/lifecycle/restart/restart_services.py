@@ -10,7 +10,7 @@ from lifecycle.core.freeze import refuse_if_frozen
 from lifecycle.core.names import stack_name
 from lifecycle.core.polling import next_wait
 from lifecycle.core.rolling import BROKER_PATIENCE, PATIENCE_BEFORE
-from lifecycle.core.stack import refuse_foreign_services
+from lifecycle.core.stack import is_ours, refuse_foreign_services
 from lifecycle.core.verification import BROKER_TARGET_GROUPS
 from lifecycle.errors import ClusterUnknown, RestartFailed, RestartRefused, StackNotUsable
 from lifecycle.operations.roll_services import begun_at, look
@@ -46,7 +46,11 @@ def validate_restart(raw: object, *, control_stack: str, stacks: Stacks) -> dict
     request = read_restart_request(raw)
     name = stack_name(control_stack, request.cluster)
     stack = stacks.describe(name)
-    if stack is None or "ContractVersion" not in stack.outputs:
+    if (
+        stack is None
+        or "ContractVersion" not in stack.outputs
+        or not is_ours(stack, control_stack, request.cluster)
+    ):
         raise ClusterUnknown(f"There is no cluster {request.cluster} in {control_stack}.")
     refuse_foreign_services(stack)
     refuse_if_frozen(name, stack.tags)
@@ -214,7 +218,7 @@ class ServiceRestarter:
             "status": "WAITING",
             "wait": _wait(decision, looks),
             "memory": {
-                **memory,
+                **{name: memory[name] for name in ("former", "stopped") if name in memory},
                 "gone": decision.gone,
                 "since": since,
                 "looks": looks if decision.action is RestartAction.WAIT else 1,

@@ -25,6 +25,8 @@ from lifecycle.restart.window import next_opening, read_window
 EVENT_TYPE: Final = "AWS_ECS_TASK_PATCHING_RETIREMENT"
 # Where no window opens before AWS's date, the restart begins so long before it.
 LEAD: Final = timedelta(hours=6)
+# What begins in a window has to be done before AWS begins.
+ENOUGH: Final = timedelta(hours=2)
 # A schedule lies in the future, also where nothing is waited for.
 AT_ONCE: Final = timedelta(minutes=1)
 SERVICES: Final[Mapping[str, RestartedService]] = {
@@ -119,7 +121,8 @@ def decide_moment(begins_at: datetime, window: str, zone: str, now: datetime) ->
         opening = next_opening(read_window(window, zone), soon)
     except ValueError as error:
         return Moment(latest, f"the maintenance window cannot be read: {error}")
-    if opening < begins_at:
+    if opening <= begins_at - ENOUGH:
         reason = "in the maintenance window" if window else "there is no maintenance window"
         return Moment(opening, reason)
-    return Moment(latest, "no maintenance window opens before AWS begins")
+    hours = ENOUGH // timedelta(hours=1)
+    return Moment(latest, f"no maintenance window opens {hours} hours or more before AWS begins")
