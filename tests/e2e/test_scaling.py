@@ -280,6 +280,10 @@ def test_an_unknown_cluster(cloud: Scaling) -> None:
     assert refused["error"] == "ClusterUnknown", refused
 
 
+# A secret without our tag: that AWS denies a look is the answer (`lifecycle/core/named_secrets.py`).
+LOOKS_AT_SECRETS = {"secretsmanager:DescribeSecret", "ssm:ListTagsForResource"}
+
+
 def test_no_call_was_denied(cloud: Scaling) -> None:
     """Each function runs with the credentials of its own role."""
     decisions = cloud.instance.config.logs / "authorisation.jsonl"
@@ -288,4 +292,8 @@ def test_no_call_was_denied(cloud: Scaling) -> None:
         for line in decisions.read_text().splitlines()
         if not json.loads(line).get("allowed", True)
     ]
-    assert denied == []
+    assert [
+        one
+        for one in denied
+        if "PreflightClusterRole" not in one["role"] or one["action"] not in LOOKS_AT_SECRETS
+    ] == []

@@ -222,7 +222,10 @@ def test_unknown_fields_and_clusters_are_refused(monkeypatch: pytest.MonkeyPatch
 def test_a_frozen_cluster_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     scale = Scale(monkeypatch)
     assert scale.world.stacks.stack is not None
-    frozen = replace(scale.world.stacks.stack, tags={"camunda:frozen": "audit until Friday"})
+    present = scale.world.stacks.stack.tags
+    frozen = replace(
+        scale.world.stacks.stack, tags={**present, "camunda:frozen": "audit until Friday"}
+    )
     scale.world.stacks.stack = frozen
     result = scale.run(4)
     assert result.error == "ClusterFrozen"
