@@ -77,7 +77,7 @@ def _as_on_aws(own: Any) -> Any:
             # What AWS names in a denial of DescribeLogGroups.
             return f"arn:aws:logs:{REGION}:{ACCOUNT_ID}:log-group::log-stream:"
         if service == "scheduler":
-            return _in_its_group(found, body)
+            return _in_its_group(found, body, rest[0] if rest else {})
         if service != "ecs":
             return found
         action = str(headers.get("x-amz-target", "")).rpartition(".")[2]
@@ -106,10 +106,14 @@ def _stack_of_change_set(parameters: dict[str, list[str]]) -> str:
     return str(record["StackId"]) if record else "*"
 
 
-def _in_its_group(found: str, body: Any) -> str:
-    """A schedule is authorised in the group that the request names, not in the default one."""
+def _in_its_group(found: str, body: Any, query: dict[str, list[str]]) -> str:
+    """A schedule is authorised in the group that the request names, not in the default one.
+
+    To create one names it in the body, to get or to delete one in the query:
+    https://docs.aws.amazon.com/scheduler/latest/APIReference/API_GetSchedule.html
+    """
     try:
-        group = json.loads(body or b"{}").get("GroupName")
+        group = (query.get("groupName") or [""])[0] or json.loads(body or b"{}").get("GroupName")
     except (ValueError, AttributeError):
         return found
     return found.replace(":schedule/default/", f":schedule/{group}/") if group else found

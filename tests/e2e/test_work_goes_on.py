@@ -113,7 +113,7 @@ def test_tasks_that_fargate_will_retire_are_restarted_before(demo: Site) -> None
         assert scheduled["service"] == "connectors"
     subjects = [
         "Cluster demo: connectors will be restarted",
-        "Cluster demo: restarted before Fargate's retirement",
+        "Cluster demo: connectors restarted before Fargate's retirement",
     ]
     assert eventually(lambda: len(phone.subjects) >= told + 2, 240), phone.subjects
     assert phone.subjects[told:] == subjects
