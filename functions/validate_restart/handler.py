@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lifecycle.observability import Event, entry_point
-from lifecycle.restart.restart_services import validate_restart
+from lifecycle.restart.validate_restart import validate_restart
 from lifecycle.wiring import settings, stacks
 
 

@@ -277,7 +277,7 @@ class Life(RuleBasedStateMachine):
     # What always holds
 
     @invariant()
-    def every_task_is_whole_or_on_its_way(self) -> None:
+    def never_fewer_brokers_are_wanted_than_replicas(self) -> None:
         if hasattr(self, "world"):
             assert self.world.tasks.desired >= FACTOR
 

@@ -29,7 +29,7 @@ from lifecycle.restart.decisions import (
     decide_connectors_restart,
 )
 from lifecycle.restart.request import RestartedService, RestartRequest, read_restart_request
-from lifecycle.restart.restart_services import validate_restart
+from lifecycle.restart.validate_restart import validate_restart
 
 from tests.support.rolling import RollingWorld
 from tests.support.scaling import OneStack

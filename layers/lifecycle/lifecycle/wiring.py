@@ -297,7 +297,7 @@ def retirement_handler(function_arn: str) -> RetirementHandler:
     from lifecycle.adapters.scheduler import OneTimeSchedules
     from lifecycle.adapters.sns import SnsMessages
     from lifecycle.restart.handle_retirement import RetirementHandler
-    from lifecycle.restart.restart_services import validate_restart
+    from lifecycle.restart.validate_restart import validate_restart
 
     tasks = EcsBrokerTasks()
 

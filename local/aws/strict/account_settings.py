@@ -1,4 +1,4 @@
-"""Settings of ECS have values of their own, and AWS's default where nobody set one."""
+"""Settings of ECS have values of their own, and AWS's default where none is set."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def install(_: Strictness) -> None:
 
 RULE: Final = Rule(
     name="account-settings",
-    does="The wait before Fargate retires tasks is 0, 7 or 14 days, 7 unless somebody set it.",
+    does="The wait before Fargate retires tasks is 0, 7 or 14 days, by default 7.",
     source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/prepare-task-retirement.html",
     caught="nothing yet.",
     install=install,

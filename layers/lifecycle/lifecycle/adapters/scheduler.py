@@ -33,6 +33,7 @@ class OneTimeSchedules:
         """Call the function once; the same name again changes nothing.
 
         A schedule that fired is deleted, which frees its name, unless it is to be kept.
+        https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-delete.html
         """
         api = client("scheduler")
         try:

@@ -35,7 +35,7 @@ class NamedService:
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """``removable`` has no instance and is nobody's; ``busy`` still has instances."""
+    """``removable`` has no instance and no owner; ``busy`` still has instances."""
 
     removable: Sequence[NamedService]
     busy: Sequence[NamedService]

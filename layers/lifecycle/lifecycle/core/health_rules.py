@@ -64,7 +64,7 @@ _BROKER_STARTS: Final = frozenset(
         "VERSION_MIXED",
     }
 )
-# Whoever restarts the only broker there is interrupts the cluster, and nothing explains that away.
+# Restarting the only broker interrupts the cluster, and nothing explains that away.
 _RESTARTING: Final = _BROKER_STARTS - {"VERSION_MIXED"}
 _SCALING: Final = frozenset(
     {

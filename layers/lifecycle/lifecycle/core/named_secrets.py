@@ -1,4 +1,4 @@
-"""Secrets that a cluster reads and somebody else made: named by ARN, in parameters and settings.
+"""Secrets that a cluster reads and does not create: named by ARN, in parameters and settings.
 
 Tasks may read a secret only if it carries the control plane's tag, and only when they start; so
 what is wrong with one would be seen minutes after the change, in a task that does not start.

@@ -222,7 +222,7 @@ def check_all(
     """Every check. ``certificate`` is empty when the RDS authorities cover the region.
 
     ``planning`` makes a warning of what only keeps a plan from being applied now; ``reviewed``
-    when a plan is applied, or made, so that somebody sees what it interrupts;
+    when a plan is applied, or made, so that a person sees what it interrupts;
     ``accept_no_way_back`` makes one of a way back that is missing.
     """
     checks = [
@@ -658,7 +658,7 @@ def _addresses(need: Need, network: Network) -> Check:
 
 
 def _retirement(facts: Facts) -> Check:
-    """With a wait of 0 days, nobody has time to replace brokers in turn before Fargate does.
+    """With a wait of 0 days, no time is left to replace brokers in turn before Fargate does.
 
     Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/prepare-task-retirement.html
     """
@@ -671,7 +671,7 @@ def _retirement(facts: Facts) -> Check:
             name,
             Result.WARN,
             "the account waits 0 days: Fargate retires tasks as soon as it has given notice, "
-            "brokers among them, at a time that nobody chose",
+            "brokers among them, at any time",
             "As an administrator: aws ecs put-account-setting-default --name "
             f"{RETIREMENT} --value 7 (or 14), which is for the whole account in this region. Then "
             "provision again within that time after a notice.",

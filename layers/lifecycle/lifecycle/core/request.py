@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from lifecycle.core import backups, images, service_settings
+from lifecycle.core import backups, images, maintenance_window, service_settings
 from lifecycle.core import tags as tag_rules
 from lifecycle.core.memory import least_memory, too_little
 from lifecycle.core.names import CLUSTER_NAME_RULE, is_cluster_name
@@ -22,7 +22,6 @@ from lifecycle.core.trial import FIXED, is_trial, trial_parameters
 from lifecycle.core.trial import PARAMETER as TRIAL
 from lifecycle.core.way_back import ACCEPT
 from lifecycle.errors import InvalidRequest
-from lifecycle.restart import window
 
 Declarations = Mapping[str, Mapping[str, object]]
 
@@ -631,13 +630,13 @@ def _backups(parameters: Mapping[str, str], value: Callable[[str], str]) -> list
 def _maintenance(parameters: Mapping[str, str], value: Callable[[str], str]) -> list[Problem]:
     """The window of this request, or the time zone that it stands in, can be read."""
     try:
-        window.read_zone(value("MaintenanceTimeZone"))
+        maintenance_window.read_zone(value("MaintenanceTimeZone"))
     except ValueError:
         name = "MaintenanceTimeZone"
         allowed = "a time zone of the IANA time zone database, for example Europe/Berlin"
         return [Problem(f"parameters.{name}", value(name), allowed)] if name in parameters else []
     try:
-        window.read_window(value("MaintenanceWindow"), value("MaintenanceTimeZone"))
+        maintenance_window.read_window(value("MaintenanceWindow"), value("MaintenanceTimeZone"))
     except ValueError as error:
         name = "MaintenanceWindow"
         allowed = f"days and hours such as SAT SUN 02:00-06:00, half an hour or longer: {error}"

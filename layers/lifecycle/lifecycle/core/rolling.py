@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.cluster.service_definition import deploys
+from lifecycle.core.polling import next_wait
 from lifecycle.core.services import has_failed
 from lifecycle.errors import RollingUpdateFailed
 
@@ -64,8 +65,9 @@ class RollObserved:
     leaders are not known to export what they processed (empty: all do); ``nodes`` give the broker
     id by task id, ``whole`` in how many looks in a row until now nothing was lacking, ``now`` is
     in epoch seconds. ``former`` is the id of the deployment that a restart began another one
-    after, empty until it did: what ECS shows a moment later may still be the state before. ``aim``
-    is the id of the deployment that it was last seen to go on with.
+    after, empty until it did: the API of ECS is eventually consistent
+    (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html), so that it may
+    return the state before. ``aim`` is the id of the deployment that it was last seen to continue.
     """
 
     service: BrokerService
@@ -82,6 +84,7 @@ class RollObserved:
 
 # Looks in a row in which the cluster has to be whole before the next broker goes.
 LOOKS: Final = 3
+_BETWEEN_LOOKS: Final = 2
 # Seconds for one broker: it loads its partitions from disk and catches up.
 BROKER_PATIENCE: Final = 30 * 60
 # Seconds that a restart waits for the cluster to be whole before it gives up, having done nothing.
@@ -112,7 +115,7 @@ def decide_roll(observed: RollObserved, *, fresh: bool) -> RollDecision:
     if primary is not None and observed.former == primary.deployment_id:
         reason = "ECS does not show the new deployment yet"
         return RollDecision(RollAction.WAIT, reason, begun=True, moved=0)
-    # One that was broken off is gone on with: a restart that is asked again begins no second one.
+    # An unfinished deployment is continued: a repeated restart begins no second one.
     unfinished = any(d.status != "PRIMARY" and d.running for d in service.deployments)
     young = primary is not None and (
         bool(observed.former)
@@ -171,6 +174,16 @@ def decide_roll(observed: RollObserved, *, fresh: bool) -> RollDecision:
     if leftover:
         return decision(RollAction.RELEASE, "leaving no task protected", leftover)
     return decision(RollAction.DONE, "the cluster is whole")
+
+
+def seconds_to_wait(*, waits: bool, whole: int, looks: int) -> int:
+    """Give the seconds until the next look, after ``looks`` looks at what has not moved.
+
+    Nearly none after an action, and few while the looks are counted in which nothing is lacking.
+    """
+    if not waits:
+        return 1
+    return _BETWEEN_LOOKS if whole else next_wait(min(looks, 3), near_end=False)
 
 
 def short(revision: str) -> str:

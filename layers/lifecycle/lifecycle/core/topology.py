@@ -370,7 +370,7 @@ def formation(
     every other replica, healthy; it may itself be the one that is sick, or the leader.
     """
     if without is not None and configuration is None:
-        told = f"the cluster configuration tells what broker {without} holds, and was not read"
+        told = f"what broker {without} holds is in the cluster configuration, which was not read"
         return Formation(False, 0, 0, (told,))
     if topology is None:
         return Formation(

@@ -2,7 +2,8 @@
 
 Data is migrated forwards only, so that no broker of the former minor can read it. Before the first
 new broker runs there has to be something to restore: a completed backup of the brokers and a
-snapshot of the database, neither older than ``FRESH``, or somebody has accepted that there is none.
+snapshot of the database, neither older than ``FRESH``, or the caller has accepted that there is
+none.
 Source: https://docs.camunda.io/docs/8.9/self-managed/components/orchestration-cluster/core-settings/concepts/version-compatibility/
 """
 

@@ -1,4 +1,4 @@
-"""Ask every broker by its address what it tells of its own partitions."""
+"""Read from every broker, by its address, the state of its own partitions."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Prober:
         return self._formation(self.management(cluster["DiscoveryName"]), cluster)[0]
 
     def rolling(self, cluster: Mapping[str, str]) -> dict[str, Any]:
-        """As ``brokers``; ``exporting`` is what each broker tells of its partitions.
+        """As ``brokers``; ``exporting`` is what each broker returns of its partitions.
 
         Empty while the cluster is not formed: then nothing is decided by it.
         """

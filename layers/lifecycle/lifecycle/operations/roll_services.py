@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.cluster.service_definition import EFFECTS, Effect, deploys
 from lifecycle.core.brokers import PROTECTION_MINUTES
 from lifecycle.core.exporting import judge_exporting
-from lifecycle.core.polling import next_wait
 from lifecycle.core.rolling import (
     BROKER_PATIENCE,
     PATIENCE_BEFORE,
@@ -18,6 +17,7 @@ from lifecycle.core.rolling import (
     RollDecision,
     RollObserved,
     decide_roll,
+    seconds_to_wait,
 )
 from lifecycle.errors import RestartRefused, RollingUpdateFailed, ScalingNotSettled
 from lifecycle.operations.start_services import converge_connectors
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from lifecycle.ports import BrokerTasks, Probe, Services
 
 STEP: Final = "Brokers are replaced"
-# Seconds between the looks in which the cluster has to be whole in a row.
-_BETWEEN_LOOKS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +138,9 @@ class BrokerReplacer:
             self._protection(cluster["EcsClusterName"], decision)
         return {
             "status": "WAITING",
-            "wait": _wait(decision, looks),
+            "wait": seconds_to_wait(
+                waits=decision.action is RollAction.WAIT, whole=decision.whole, looks=looks
+            ),
             "memory": {
                 "begun": begun or decision.begun or decision.action is RollAction.MOVE,
                 "moved": decision.moved,
@@ -251,12 +251,6 @@ def _primary(service: BrokerService) -> str:
 def begun_at(operation: Operation) -> int:
     """Give the second (epoch) in which the operation began."""
     return int(datetime.fromisoformat(operation.started_at).timestamp())
-
-
-def _wait(decision: RollDecision, looks: int) -> int:
-    if decision.action is not RollAction.WAIT:
-        return 1
-    return _BETWEEN_LOOKS if decision.whole else next_wait(min(looks, 3), near_end=False)
 
 
 def _nodes(service: BrokerService, topology: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.core.freeze import refuse_if_frozen
-from lifecycle.core.names import stack_name
 from lifecycle.core.scale_request import read_scale_request
-from lifecycle.core.stack import is_ours
-from lifecycle.errors import ClusterUnknown
+from lifecycle.operations.find_cluster import find_cluster
 
 if TYPE_CHECKING:
     from lifecycle.ports import Stacks
@@ -21,18 +19,11 @@ def validate_scaling(raw: object, *, control_stack: str, stacks: Stacks) -> dict
     Raises ``InvalidRequest`` that names every wrong field, ``ClusterUnknown``, ``ClusterFrozen``.
     """
     request = read_scale_request(raw)
-    name = stack_name(control_stack, request.cluster)
-    stack = stacks.describe(name)
-    if (
-        stack is None
-        or "ContractVersion" not in stack.outputs
-        or not is_ours(stack, control_stack, request.cluster)
-    ):
-        raise ClusterUnknown(f"There is no cluster {request.cluster} in {control_stack}.")
-    refuse_if_frozen(name, stack.tags)
+    stack = find_cluster(stacks, control_stack, request.cluster)
+    refuse_if_frozen(stack.name, stack.tags)
     return {
         "cluster": request.cluster,
-        "stack": name,
+        "stack": stack.name,
         "count": request.count,
         "partitions": request.partitions,
     }

@@ -16,7 +16,7 @@ from lifecycle.core.teardown import read_teardown_request
 from lifecycle.errors import ClusterUnknown
 from lifecycle.operations.validate_request import validate_plan, validate_request
 from lifecycle.operations.validate_scaling import validate_scaling
-from lifecycle.restart.restart_services import validate_restart
+from lifecycle.restart.validate_restart import validate_restart
 
 if TYPE_CHECKING:
     from lifecycle.core.stack import Stack

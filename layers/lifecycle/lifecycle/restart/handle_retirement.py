@@ -110,7 +110,7 @@ class RetirementHandler:
         scheduled = {"cluster": cluster, "service": str(service), "at": at.isoformat()}
         if self.schedules.has(_name(payload)):
             return scheduled
-        # Told before it is scheduled: who repeats this after a crash rather tells it twice.
+        # Published before it is scheduled: a repetition after a crash rather publishes twice.
         self.messages.publish(
             f"Cluster {cluster}: {service} will be restarted",
             f"{_UNITS[service]} of cluster {cluster} will be restarted at {_at(at)} "

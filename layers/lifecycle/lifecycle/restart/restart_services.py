@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.core.freeze import refuse_if_frozen
-from lifecycle.core.names import stack_name
 from lifecycle.core.polling import next_wait
-from lifecycle.core.rolling import BROKER_PATIENCE, PATIENCE_BEFORE
-from lifecycle.core.stack import is_ours, refuse_foreign_services
+from lifecycle.core.rolling import BROKER_PATIENCE, PATIENCE_BEFORE, seconds_to_wait
 from lifecycle.core.verification import BROKER_TARGET_GROUPS
-from lifecycle.errors import ClusterUnknown, RestartFailed, RestartRefused, StackNotUsable
+from lifecycle.errors import RestartFailed, RestartRefused
 from lifecycle.operations.roll_services import begun_at, look
 from lifecycle.restart.decisions import (
     BrokerRestartObserved,
@@ -20,50 +17,17 @@ from lifecycle.restart.decisions import (
     decide_broker_restart,
     decide_connectors_restart,
 )
-from lifecycle.restart.request import RestartedService, read_restart_request
+from lifecycle.restart.request import RestartedService
 
 if TYPE_CHECKING:
     from lifecycle.core.operation import Operation
     from lifecycle.core.services import Service
     from lifecycle.operations.journal import Journal
     from lifecycle.operations.roll_services import BrokerReplacer
-    from lifecycle.ports import BrokerTasks, Probe, Services, Stacks, TargetGroups
+    from lifecycle.ports import BrokerTasks, Probe, Services, TargetGroups
     from lifecycle.restart.decisions import RestartDecision
 
 STEP: Final = "Service is restarted"
-# Seconds between the looks in which the other brokers have to be whole in a row.
-_BETWEEN_LOOKS: Final = 2
-
-
-def validate_restart(raw: object, *, control_stack: str, stacks: Stacks) -> dict[str, Any]:
-    """Validate ``{"clusterName": "demo", "service": "brokers", "broker": 2}``; change nothing.
-
-    Returns ``cluster``, ``stack``, ``service`` and ``broker`` (null for all) as the state machine
-    carries them. Raises ``InvalidRequest`` that names every wrong field, ``ClusterUnknown``,
-    ``ClusterFrozen``, and ``StackNotUsable`` for a cluster that something else made, and for a
-    stack that CloudFormation changes.
-    """
-    request = read_restart_request(raw)
-    name = stack_name(control_stack, request.cluster)
-    stack = stacks.describe(name)
-    if (
-        stack is None
-        or "ContractVersion" not in stack.outputs
-        or not is_ours(stack, control_stack, request.cluster)
-    ):
-        raise ClusterUnknown(f"There is no cluster {request.cluster} in {control_stack}.")
-    refuse_foreign_services(stack)
-    refuse_if_frozen(name, stack.tags)
-    if stack.status.endswith("_IN_PROGRESS"):
-        raise StackNotUsable(
-            f"Stack {name} is in {stack.status}.", next_step="Wait until it is done, then restart."
-        )
-    return {
-        "cluster": request.cluster,
-        "stack": name,
-        "service": str(request.service),
-        "broker": request.broker,
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +180,9 @@ class ServiceRestarter:
             raise RestartRefused(f"The other brokers were not whole {waited}")
         return {
             "status": "WAITING",
-            "wait": _wait(decision, looks),
+            "wait": seconds_to_wait(
+                waits=decision.action is RestartAction.WAIT, whole=decision.whole, looks=looks
+            ),
             "memory": {
                 **{name: memory[name] for name in ("former", "stopped") if name in memory},
                 "gone": decision.gone,
@@ -225,9 +191,3 @@ class ServiceRestarter:
                 "whole": decision.whole,
             },
         }
-
-
-def _wait(decision: RestartDecision, looks: int) -> int:
-    if decision.action is not RestartAction.WAIT:
-        return 1
-    return _BETWEEN_LOOKS if decision.whole else next_wait(min(looks, 3), near_end=False)

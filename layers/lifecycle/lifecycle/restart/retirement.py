@@ -18,9 +18,9 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from lifecycle.cluster.service_definition import BROKERS, CONNECTORS
+from lifecycle.core.maintenance_window import next_opening, read_window
 from lifecycle.errors import NoticeUnreadable
 from lifecycle.restart.request import RestartedService
-from lifecycle.restart.window import next_opening, read_window
 
 EVENT_TYPE: Final = "AWS_ECS_TASK_PATCHING_RETIREMENT"
 # Where no window opens before AWS's date, the restart begins so long before it.

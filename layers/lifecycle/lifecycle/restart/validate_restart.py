@@ -1,0 +1,39 @@
+"""Check a restart request before anything is changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.core.freeze import refuse_if_frozen
+from lifecycle.core.stack import refuse_foreign_services
+from lifecycle.errors import StackNotUsable
+from lifecycle.operations.find_cluster import find_cluster
+from lifecycle.restart.request import read_restart_request
+
+if TYPE_CHECKING:
+    from lifecycle.ports import Stacks
+
+
+def validate_restart(raw: object, *, control_stack: str, stacks: Stacks) -> dict[str, Any]:
+    """Validate ``{"clusterName": "demo", "service": "brokers", "broker": 2}``; change nothing.
+
+    Returns ``cluster``, ``stack``, ``service`` and ``broker`` (null for all) as the state machine
+    carries them. Raises ``InvalidRequest`` that names every wrong field, ``ClusterUnknown``,
+    ``ClusterFrozen``, and ``StackNotUsable`` for a cluster that something else made, and for a
+    stack that CloudFormation changes.
+    """
+    request = read_restart_request(raw)
+    stack = find_cluster(stacks, control_stack, request.cluster)
+    refuse_foreign_services(stack)
+    refuse_if_frozen(stack.name, stack.tags)
+    if stack.status.endswith("_IN_PROGRESS"):
+        raise StackNotUsable(
+            f"Stack {stack.name} is in {stack.status}.",
+            next_step="Wait until it is done, then restart.",
+        )
+    return {
+        "cluster": request.cluster,
+        "stack": stack.name,
+        "service": str(request.service),
+        "broker": request.broker,
+    }
