@@ -119,15 +119,16 @@ def test_tasks_that_fargate_will_retire_are_restarted_before(demo: Site) -> None
         "Cluster demo: connectors will be restarted",
         "Cluster demo: connectors restarted before Fargate's retirement",
     ]
-    assert eventually(lambda: len(phone.subjects) >= told + 2, 240), phone.subjects
-    assert phone.subjects[told:] == subjects
+    assert eventually(lambda: subjects[1] in phone.subjects[told:], 240), phone.subjects
     after = [one for one in demo.known() if one["service"] == "connectors"]
     assert len(after) == len(connectors)
     assert {one["taskArn"] for one in after}.isdisjoint(one["taskArn"] for one in connectors)
     # The schedule fired and is kept; had it been deleted, people would be told of another restart.
     deliver()
     time.sleep(2)
-    assert phone.subjects[told:] == subjects
+    # EventBridge delivers at least once, here always twice: the end may be told again.
+    first, *ends = phone.subjects[told:]
+    assert (first, set(ends)) == (subjects[0], {subjects[1]})
 
 
 def test_partitions_are_added_while_a_client_works(instance: Instance, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ pytestmark = pytest.mark.property
 
 FACTOR = 3
 BROKERS = (3, 5)
+START = 25.0
 # What people set, and where it is seen: the outputs of the stack, from which services are rendered.
 SETTINGS: Mapping[str, tuple[str, ...]] = {
     "OrchestrationTaskDefinitionArn": tuple(f"arn:orchestration-cluster:{n}" for n in (1, 2, 3)),
@@ -172,7 +173,8 @@ class Life(RuleBasedStateMachine):
 
     @initialize(brokers=st.sampled_from(BROKERS))
     def begin(self, brokers: int) -> None:
-        self.world = RollingWorld(brokers)
+        # Longer than the looks between two brokers: who releases the next too early is seen.
+        self.world = RollingWorld(brokers, start_seconds=START)
         # The stack names what the services are.
         self.world.revise(1)
         self.numbers = itertools.count(1)

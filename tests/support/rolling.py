@@ -37,8 +37,8 @@ class RollingWorld(ScalingWorld):
 
     started_at = "2026-01-01T00:00:00+00:00"
 
-    def __init__(self, brokers: int = 3) -> None:
-        super().__init__(brokers, factor=min(3, brokers))
+    def __init__(self, brokers: int = 3, *, start_seconds: float = 1.0) -> None:
+        super().__init__(brokers, factor=min(3, brokers), start_seconds=start_seconds)
         self.outputs = {
             **CLUSTER_OUTPUTS,
             "Brokers": str(brokers),

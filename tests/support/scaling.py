@@ -179,6 +179,7 @@ class ScalingWorld:
         partitions: int = 3,
         factor: int = 3,
         dialect: Dialect = "8.9",
+        start_seconds: float = 1.0,
     ) -> None:
         self.clock = TestClock()
         self.table = MemoryTable()
@@ -209,7 +210,12 @@ class ScalingWorld:
             )
         )
         self.cluster = SimulatedCluster(
-            brokers, partitions, factor, dialect=dialect, start_seconds=1.0, failure_seconds=3.0
+            brokers,
+            partitions,
+            factor,
+            dialect=dialect,
+            start_seconds=start_seconds,
+            failure_seconds=3.0,
         )
         self.brokers = InMemoryManagement(self.cluster, credentials=ADMIN)
         self.management = FlakyManagement(self.brokers)
@@ -220,7 +226,7 @@ class ScalingWorld:
             on_stop=self.broker_stops,
             desired=brokers,
         )
-        self.pass_seconds(10)
+        self.pass_seconds(10 + start_seconds)
         assert self.tasks.stopped_by_ecs == []
 
     def leases(self) -> int:
