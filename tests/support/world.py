@@ -72,6 +72,7 @@ OUTPUTS = {
     "BrokerSecurityGroupId": "sg-brokers",
     "ConnectorsSecurityGroupId": "sg-connectors",
     "BrokerDiscoveryArn": "arn:discovery",
+    "ConnectorsDiscoveryArn": "arn:connectors-discovery",
     "ServiceConnectNamespaceArn": "arn:namespace/ns-1",
     "ManagementListener": "false",
     "ManagementTargetGroupArn": "arn:management",

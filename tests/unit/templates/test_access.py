@@ -55,6 +55,7 @@ def test_every_way_in_by_default() -> None:
         },
         "ConnectorsSecurityGroup": {
             ("WebLoadBalancer", 8080, 8080),
+            ("Connectors", 8080, 8080),
             ("sg-functions", 8080, 8080),
         },
         "WebLoadBalancerSecurityGroup": {("clients", 80, 80), ("sg-functions", 80, 80)},

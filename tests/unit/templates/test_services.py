@@ -207,6 +207,18 @@ def test_cloud_map_answers_with_every_broker() -> None:
     assert registries == [{"registryArn": "att(BrokerDiscovery.Arn)"}]
 
 
+@pytest.mark.parametrize(("count", "told"), [(0, False), (1, False), (2, True), (5, True)])
+def test_several_connectors_find_each_other(count: int, told: bool) -> None:
+    cluster = resolve("cluster", Connectors=str(count))
+    discovery = cluster.properties("ConnectorsDiscovery")
+    name = f"{discovery['Name']}.{cluster.properties('DnsNamespace')['Name']}"
+    (one,) = cluster.properties("ConnectorsTaskDefinition")["ContainerDefinitions"]
+    url = environment(one).get("CAMUNDA_CONNECTOR_HEADLESS_SERVICEURL")
+    assert url == (f"http://{name}:8080" if told else None)
+    registries = service("connectors", cluster)["serviceRegistries"]
+    assert registries == [{"registryArn": "att(ConnectorsDiscovery.Arn)"}]
+
+
 # --- the brokers' task ---------------------------------------------------------------------------
 
 

@@ -26,6 +26,7 @@ OF_PARAMETERS: Final = frozenset(
 OF_RESOURCES: Final[Mapping[str, str]] = {
     "BrokerDiscoveryArn": "BrokerDiscovery",
     "BrokerSecurityGroupId": "BrokerSecurityGroup",
+    "ConnectorsDiscoveryArn": "ConnectorsDiscovery",
     "ConnectorsSecurityGroupId": "ConnectorsSecurityGroup",
     "ConnectorsTargetGroupArn": "ConnectorsTargetGroup",
     "ConnectorsTaskDefinitionArn": "ConnectorsTaskDefinition",
