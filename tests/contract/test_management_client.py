@@ -223,6 +223,9 @@ def test_the_newest_backup_counts_from_its_checkpoint_on(serve: Callable[..., Se
     }
     seen = client(serve(http(200, state)).address).backups()
     assert (seen.newest, set(seen.latest)) == (6, {1})
+    assert seen.settled == 0, "partition 2 has ended none"
+    state["backupStates"].append({**complete, "checkpointId": 6, "partitionId": 2})
+    assert client(serve(http(200, state)).address).backups().settled == 5
     none = {"checkpointStates": [marker], "backupStates": [], "ranges": []}
     assert client(serve(http(200, none)).address).backups().newest == 0
 

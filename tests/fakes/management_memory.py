@@ -124,7 +124,7 @@ class InMemoryManagement:
         """Read each partition's latest backup: the schedule took one of those covered just now."""
         self._require_gateway()
         moment = datetime.fromtimestamp(self._now, UTC)
-        complete = (b for b in self.taken if self.backup_state(b) == "COMPLETED")
+        complete = [b for b in self.taken if self.backup_state(b) == "COMPLETED"]
         covered = max((self.taken[backup][1] for backup in complete), default=0)
         latest: dict[int, datetime | None] = dict.fromkeys(range(1, covered + 1), moment)
         return BackupsSeen(
@@ -132,6 +132,7 @@ class InMemoryManagement:
             enabled=self.backup_seconds is not None,
             latest=latest,
             newest=max(self.taken, default=0),
+            settled=max(complete, default=0),
         )
 
     def plan_brokers(self, count: int) -> PlannedChange:

@@ -109,6 +109,9 @@ def test_the_newest_backup_is_told_with_its_state_or_why_not() -> None:
     assert (told["state"], told["problem"]) == ("COMPLETED", "")
     assert read_backup(told).at is not None
     twin.back_up()
+    assert twin.backup_state(2) == "IN_PROGRESS"
+    assert ask_backup(twin)["state"] == "COMPLETED"
+    del twin.taken[1]
     assert ask_backup(twin)["state"] == "IN_PROGRESS"
     twin.taken.clear()
     assert ask_backup(twin) == {"state": "", "at": None, "problem": ""}

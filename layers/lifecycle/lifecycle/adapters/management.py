@@ -25,6 +25,7 @@ from lifecycle.core.health_facts import (
     read_backup_state,
     read_newest_backup,
     read_partitions,
+    read_settled_backup,
     read_state_of_backup,
 )
 from lifecycle.core.topology import (
@@ -150,6 +151,7 @@ class HttpManagement:
             enabled=True,
             latest=read_backup_state(state),
             newest=read_newest_backup(state),
+            settled=read_settled_backup(state),
         )
 
     def plan_brokers(self, count: int) -> PlannedChange:

@@ -208,12 +208,14 @@ class BackupsSeen:
     """The latest backup of each partition; ``told`` is false where Camunda does not tell.
 
     ``newest`` is the id of the newest checkpoint that is a backup, complete or not; 0 for none.
+    ``settled`` is the id of the backup that every partition has ended; 0 for none.
     """
 
     told: bool
     enabled: bool
     latest: Mapping[int, datetime | None]
     newest: int = 0
+    settled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +358,23 @@ def read_newest_backup(payload: object) -> int:
             if str(one.get("checkpointType", "")).endswith("BACKUP"):
                 found.append(integer(one, "checkpointId"))
     return max(found)
+
+
+def read_settled_backup(payload: object) -> int:
+    """Read of the same answer the newest backup that every partition has ended; 0 for none.
+
+    A partition that has a checkpoint and no backup has ended none. Whether the backup is complete
+    is its own state's to say. Raises ``UnreadableAnswer``.
+    """
+    answer = mapping(payload, "the backup state")
+    begun, ended = (
+        {
+            integer(one, "partitionId"): integer(one, "checkpointId")
+            for one in objects(answer.get(part) or [], part)
+        }
+        for part in ("checkpointStates", "backupStates")
+    )
+    return min(ended.values(), default=0) if begun.keys() <= ended.keys() else 0
 
 
 def read_backup_id(payload: object) -> int:

@@ -13,12 +13,18 @@ if TYPE_CHECKING:
 def ask_backup(api: ManagementApi) -> dict[str, Any]:
     """Answer the question ``backup``: ``state``, ``at`` (ISO 8601) and ``problem``.
 
+    A backup in progress hides no completed one: the schedule makes one at any time, and what is
+    there to be restored is the one before it. A backup that failed is answered as it is.
+
     ``state`` is empty when there is no backup; ``at`` is when its earliest part was begun, null
     where a partition has none. ``problem`` says why nothing could be read, and is empty otherwise.
     """
     try:
         found = api.backups()
         state = api.backup_state(found.newest) if found.newest else ""
+        if state == "IN_PROGRESS" and 0 < found.settled < found.newest:
+            before = api.backup_state(found.settled)
+            state = before if before == "COMPLETED" else state
     except LifecycleError as error:
         return {"state": "", "at": None, "problem": error.message}
     parts = [at for at in found.latest.values() if at is not None]
