@@ -10,7 +10,13 @@ from lifecycle.core.services import StoppedTask
 from lifecycle.core.stack import ResourceChange
 from lifecycle.core.verification import TargetHealth
 from lifecycle.core.way_back import Snapshot
-from lifecycle.errors import AwsUnavailable, DatabaseNotReady
+from lifecycle.errors import (
+    AwsUnavailable,
+    DatabaseNotReady,
+    DatabaseUnreachable,
+    IamLoginRefused,
+    LifecycleError,
+)
 from lifecycle.settings import Settings
 
 from tests.statemachines.engine import Function, Result, load_handler, run
@@ -464,6 +470,23 @@ def test_a_database_that_is_still_starting_is_waited_out(provision: Provision) -
     assert result.status == "SUCCEEDED", result.cause
     assert result.calls.count("SeedDatabase") == 4
     assert len(provision.seeds) == 1
+
+
+@pytest.mark.parametrize("error", [IamLoginRefused, DatabaseUnreachable])
+def test_a_login_that_is_refused_at_first_is_repeated_for_minutes(
+    provision: Provision, error: type[LifecycleError]
+) -> None:
+    provision.seed_errors = [error("not yet")] * 10
+    assert provision.run().status == "SUCCEEDED"
+
+
+def test_a_login_that_stays_refused_ends_the_operation_with_its_cause(
+    provision: Provision,
+) -> None:
+    provision.seed_errors = [IamLoginRefused("refused")] * 100
+    result = provision.run()
+    assert (result.status, result.error) == ("FAILED", "IamLoginRefused")
+    assert result.calls.count("SeedDatabase") == 13
 
 
 def broken_brokers(world: World) -> None:

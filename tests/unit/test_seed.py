@@ -22,6 +22,7 @@ from lifecycle.errors import (
     DatabaseRefused,
     DatabaseTlsFailed,
     DatabaseUnreachable,
+    IamLoginRefused,
     InvalidRequest,
     LockLost,
     MissingRdsIam,
@@ -228,7 +229,12 @@ SERVER = 'connection failed: connection to server at "10.0.0.1", port 5432 faile
         ("server does not support SSL, but SSL was required", DatabaseTlsFailed),
         ("SSL error: tlsv1 alert unknown ca", DatabaseTlsFailed),
         ('FATAL:  password authentication failed for user "a"', DatabaseAuthenticationFailed),
-        ('FATAL:  PAM authentication failed for user "a"', DatabaseAuthenticationFailed),
+        ('FATAL:  PAM authentication failed for user "a"', IamLoginRefused),
+        ("FATAL:  canceling authentication due to timeout", DatabaseNotReady),
+        ('FATAL:  database "x" is not currently accepting connections', DatabaseNotReady),
+        ("FATAL:  terminating connection due to administrator command", DatabaseNotReady),
+        ("FATAL:  something that no list has", DatabaseNotReady),
+        ('FATAL:  permission denied for database "x"', DatabaseRefused),
         ("FATAL:  pg_hba.conf rejects connection for host", DatabaseAuthenticationFailed),
         ('FATAL:  role "a" is not permitted to log in', DatabaseAuthenticationFailed),
         ("fe_sendauth: no password supplied", DatabaseAuthenticationFailed),
@@ -269,6 +275,9 @@ def test_a_refused_token_and_a_refused_password_have_different_remedies(
         ("57P03", DatabaseNotReady),
         ("08006", DatabaseNotReady),
         ("25006", DatabaseNotReady),
+        ("53100", DatabaseNotReady),
+        ("XX000", DatabaseNotReady),
+        ("28000", DatabaseRefused),
     ],
 )
 def test_a_refused_statement_is_told_by_its_code(state: str, expected: type[Exception]) -> None:
@@ -279,7 +288,7 @@ def test_a_refused_statement_is_told_by_its_code(state: str, expected: type[Exce
 def test_an_internal_error_is_a_race_only_if_it_says_so() -> None:
     for text, expected in (
         ("tuple concurrently updated", DatabaseChangedMeanwhile),
-        ("cache lookup failed for relation 1", DatabaseRefused),
+        ("cache lookup failed for relation 1", DatabaseNotReady),
     ):
         error = psycopg.errors.InternalError_(text)
         assert type(translate(error, TARGET, LOGIN, connected=True)) is expected

@@ -123,7 +123,11 @@ class DatabaseUnreachable(LifecycleError):
 
 
 class DatabaseAuthenticationFailed(LifecycleError):
-    """The database refused the admin or the IAM user."""
+    """The database refused the admin's password, or a role that may not log in."""
+
+
+class IamLoginRefused(DatabaseAuthenticationFailed):
+    """The database refused a token: what was granted reaches it minutes later, or never will."""
 
 
 class MissingRdsIam(LifecycleError):

@@ -7,7 +7,7 @@ from typing import Final
 from local.aws.strict import Rule
 
 NAME: Final = "iam-login-settles"
-SETTLING_SECONDS: Final = 2.0
+SETTLING_SECONDS: Final = 1.0
 """Minutes on AWS."""
 
 
@@ -25,6 +25,6 @@ RULE: Final = Rule(
     does="IAM logins of a user that may connect since moments ago end with `PAM authentication"
     " failed`: changes in IAM take minutes to reach the database.",
     source="https://github.com/gravitational/teleport/issues/17972",
-    caught="seeding proves the new user by one login; its refusal is told as a permanent error and"
-    " ends provisioning.",
+    caught="seeding proves the new user by one login; its refusal was told as a permanent error and"
+    " ended provisioning.",
 )

@@ -23,6 +23,7 @@ from lifecycle.errors import (
     DatabaseRefused,
     DatabaseTlsFailed,
     DatabaseUnreachable,
+    IamLoginRefused,
     LifecycleError,
 )
 
@@ -206,8 +207,14 @@ _AUTHENTICATION = re.compile(
 _TIMEOUT = re.compile(
     r"timeout expired|timed out|no route to host|network is unreachable", re.IGNORECASE
 )
-_BUSY = re.compile(r"the database system is|too many|connection slots", re.IGNORECASE)
-_FATAL = re.compile(r"\bFATAL:", re.IGNORECASE)
+# Of what else PostgreSQL answers before there is a connection, what no repetition changes.
+# https://github.com/postgres/postgres/blob/REL_18_STABLE/src/backend/utils/init/postinit.c
+_PERMANENT = re.compile(
+    r"database .+ does not exist|permission denied for database"
+    r"|is not currently accepting connections to template|unsupported frontend protocol"
+    r"|(?:unrecognized|unsupported) (?:configuration|startup) parameter",
+    re.IGNORECASE,
+)
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _RACES: Final = frozenset(
@@ -219,16 +226,20 @@ _RACES: Final = frozenset(
         "42704",  # undefined_object: the role was dropped after we read it
     }
 )
-_TRANSIENT: Final = frozenset(
+# Classes of codes that no repetition changes. All others pass, or may: connections, resources,
+# locks, operator intervention, a failover (25006, read_only_sql_transaction), internal errors.
+_PERMANENT_CLASSES: Final = frozenset(
     {
-        "53300",  # too_many_connections
-        "55P03",  # lock_not_available: another seed holds the lock
-        "57014",  # query_canceled: statement_timeout
-        "57P01",  # admin_shutdown
-        "57P02",  # crash_shutdown
-        "57P03",  # cannot_connect_now: starting up
-        "57P05",  # idle_session_timeout
-        "25006",  # read_only_sql_transaction: a failover is under way
+        "0A",  # feature_not_supported
+        "0L",  # invalid_grantor
+        "0P",  # invalid_role_specification
+        "22",  # data_exception
+        "23",  # integrity_constraint_violation
+        "28",  # invalid_authorization_specification
+        "2B",  # dependent_privilege_descriptors_still_exist
+        "3D",  # invalid_catalog_name
+        "3F",  # invalid_schema_name
+        "42",  # syntax_error_or_access_rule_violation
     }
 )
 
@@ -242,20 +253,20 @@ def translate(
     if not connected and error.sqlstate is None:
         return _connection_failure(text, place, login)
     state = error.sqlstate
-    if state is None or state.startswith("08") or state in _TRANSIENT:
-        return DatabaseNotReady(
-            f"The database {place} ended the connection or could not go on: {text}",
-            next_step="Try again; what was under way was rolled back.",
-        )
     # Two GRANTs on one object: PostgreSQL has no better code for it than internal_error.
     if state in _RACES or (state == "XX000" and "tuple concurrently" in text):
         return DatabaseChangedMeanwhile(
             f"Roles or grants changed in {place} at the same time: {text}",
             next_step="Try again; what was under way was rolled back.",
         )
-    return DatabaseRefused(
-        f"The database {place} refused a statement of {login.username!r} ({state}): {text}",
-        next_step="Correct the cause that PostgreSQL names, then run the same input again.",
+    if state is not None and state[:2] in _PERMANENT_CLASSES:
+        return DatabaseRefused(
+            f"The database {place} refused a statement of {login.username!r} ({state}): {text}",
+            next_step="Correct the cause that PostgreSQL names, then run the same input again.",
+        )
+    return DatabaseNotReady(
+        f"The database {place} ended the connection or could not go on: {text}",
+        next_step="Try again; what was under way was rolled back.",
     )
 
 
@@ -274,16 +285,19 @@ def _connection_failure(text: str, place: str, login: Credentials) -> LifecycleE
                 "this region, and that the endpoint is the RDS name and not another DNS name."
             ),
         )
+    # RDS checks tokens through PAM, passwords itself.
+    if "PAM authentication" in text:
+        return IamLoginRefused(
+            f"The database {place} refused the token of {login.username!r}: {text}",
+            next_step=(
+                "Allow the function's role rds-db:connect on the cluster's resource id and this "
+                "user, and check that IAM authentication is enabled on the cluster."
+            ),
+        )
     if _AUTHENTICATION.search(text):
         return DatabaseAuthenticationFailed(
             f"The database {place} refused the login of {login.username!r}: {text}",
-            next_step=(
-                # RDS checks tokens through PAM, passwords itself.
-                "Allow the function's role rds-db:connect on the cluster's resource id and this "
-                "user, and check that IAM authentication is enabled on the cluster."
-                if "PAM authentication" in text
-                else "Compare the admin secret with the Aurora cluster's master password."
-            ),
+            next_step="Compare the admin secret with the Aurora cluster's master password.",
         )
     if _TIMEOUT.search(text):
         return DatabaseUnreachable(
@@ -293,7 +307,7 @@ def _connection_failure(text: str, place: str, login: Credentials) -> LifecycleE
                 "security group admits the function's on this port."
             ),
         )
-    if _FATAL.search(text) and not _BUSY.search(text):
+    if _PERMANENT.search(text):
         return DatabaseRefused(
             f"The database {place} refused the connection of {login.username!r}: {text}",
             next_step="Correct the cause that PostgreSQL names, then run the same input again.",

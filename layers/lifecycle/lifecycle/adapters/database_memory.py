@@ -16,6 +16,7 @@ from lifecycle.errors import (
     DatabaseNotReady,
     DatabaseRefused,
     DatabaseTlsFailed,
+    IamLoginRefused,
 )
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class MemoryDatabase:
         facts = self.roles.get(login.username)
         known = facts is not None and facts.can_login and facts.in_rds_iam
         if facts is None or not known or login.password != MemoryDatabaseTokens.TOKEN:
-            raise DatabaseAuthenticationFailed(f"Refused the login of {login.username!r}.")
+            raise IamLoginRefused(f"Refused the token of {login.username!r}.")
         if not facts.schema_granted:
             raise DatabaseRefused("permission denied for schema public")
         return Proof(logged_in_as=login.username, server_version="memory")
@@ -69,7 +70,7 @@ class MemoryDatabase:
         facts = self.roles.get(login.username)
         known = facts is not None and facts.can_login and facts.in_rds_iam
         if facts is None or not known or login.password != MemoryDatabaseTokens.TOKEN:
-            raise DatabaseAuthenticationFailed(f"Refused the login of {login.username!r}.")
+            raise IamLoginRefused(f"Refused the token of {login.username!r}.")
         return () if facts.schema_granted else ("USAGE on public", "CREATE on public")
 
     def schema_made(self, login: Credentials) -> bool:
