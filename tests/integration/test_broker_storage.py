@@ -15,6 +15,7 @@ import boto3
 import psycopg
 import pytest
 
+from local.aws.strict import iam_login_settles
 from local.broker import secondary_storage
 from local.broker.backups import Backups, next_due
 from local.broker.gateway_port import StorageUnavailable
@@ -70,12 +71,22 @@ class World:
         )
 
 
+@pytest.fixture(scope="module")
+def users(aurora: Aurora) -> list[str]:
+    """IAM users that may log in: made long enough ago, so that no test waits for its own."""
+    names = [f"broker_{uuid.uuid4().hex[:8]}" for _ in range(64)]
+    with aurora.superuser() as server:
+        for name in names:
+            server.execute(f"CREATE ROLE {name} LOGIN IN ROLE rds_iam".encode())
+    time.sleep(iam_login_settles.SETTLING_SECONDS)
+    return names
+
+
 @pytest.fixture
-def world(aurora: Aurora, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    found = World(aurora, f"broker_{uuid.uuid4().hex[:8]}", monkeypatch)
+def world(aurora: Aurora, users: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    found = World(aurora, users.pop(), monkeypatch)
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     found.sign_as(aurora.session)
-    found.execute(f"CREATE ROLE {found.name} LOGIN IN ROLE rds_iam", database="camunda")
     found.execute(f"CREATE DATABASE {found.name} OWNER {found.name}", database="camunda")
     yield found
     found.execute(f"DROP DATABASE {found.name} WITH (FORCE)", database="camunda")
