@@ -214,7 +214,7 @@ def test_several_connectors_find_each_other(count: int, told: bool) -> None:
     name = f"{discovery['Name']}.{cluster.properties('DnsNamespace')['Name']}"
     (one,) = cluster.properties("ConnectorsTaskDefinition")["ContainerDefinitions"]
     url = environment(one).get("CAMUNDA_CONNECTOR_HEADLESS_SERVICEURL")
-    assert url == (f"http://{name}:8080" if told else None)
+    assert url == (name if told else None)
     registries = service("connectors", cluster)["serviceRegistries"]
     assert registries == [{"registryArn": "att(ConnectorsDiscovery.Arn)"}]
 
