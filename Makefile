@@ -33,13 +33,13 @@ status: $(LOCAL) ## Show what runs on this machine
 	@$(PYTHON) -m local status
 
 health: $(LOCAL) ## Check a cluster now and print the report, worst first
-	@$(PYTHON) -m tools.health $(ARGS)
+	@$(PYTHON) -m tools.health $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
 scale: $(LOCAL) ## Scale a cluster: make scale N=4 (brokers) or PARTITIONS=6
-	@$(PYTHON) -m tools.scale scale $(N) $(if $(PARTITIONS),--partitions $(PARTITIONS)) $(ARGS)
+	@$(PYTHON) -m tools.scale scale $(N) $(if $(PARTITIONS),--partitions $(PARTITIONS)) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
 plan: $(LOCAL) ## Tell what scaling would do, and change nothing: make plan N=4 or PARTITIONS=6
-	@$(PYTHON) -m tools.scale plan $(N) $(if $(PARTITIONS),--partitions $(PARTITIONS)) $(ARGS)
+	@$(PYTHON) -m tools.scale plan $(N) $(if $(PARTITIONS),--partitions $(PARTITIONS)) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
 # What starts no processes uses every processor. What does runs two modules side by side, each on
 # addresses of its own, those that take longest first.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from rich.text import Text
 
 from local import __main__ as local
 from tools import health, scale, target
+from tools.generate_parameters import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +77,16 @@ def test_a_wrong_setting_is_told_before_anything_starts(
         local.main()
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["health", "plan", "scale"])
+def test_the_cluster_that_make_is_given_is_the_one_that_is_meant(verb: str) -> None:
+    found = subprocess.run(  # noqa: S603 - nothing is run: -n prints
+        ["make", "-n", verb, "CLUSTER=two", "N=4"],  # noqa: S607
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (line,) = [one for one in found.stdout.splitlines() if " -m tools." in one]
+    assert " --cluster two" in line
