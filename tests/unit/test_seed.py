@@ -235,6 +235,8 @@ SERVER = 'connection failed: connection to server at "10.0.0.1", port 5432 faile
         ("FATAL:  terminating connection due to administrator command", DatabaseNotReady),
         ("FATAL:  something that no list has", DatabaseNotReady),
         ('FATAL:  permission denied for database "x"', DatabaseRefused),
+        ('FATAL:  cannot connect to invalid database "x"', DatabaseRefused),
+        ('FATAL:  unrecognized configuration parameter "x"', DatabaseRefused),
         ("FATAL:  pg_hba.conf rejects connection for host", DatabaseAuthenticationFailed),
         ('FATAL:  role "a" is not permitted to log in', DatabaseAuthenticationFailed),
         ("fe_sendauth: no password supplied", DatabaseAuthenticationFailed),

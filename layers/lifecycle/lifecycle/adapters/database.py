@@ -210,9 +210,8 @@ _TIMEOUT = re.compile(
 # Of what else PostgreSQL answers before there is a connection, what no repetition changes.
 # https://github.com/postgres/postgres/blob/REL_18_STABLE/src/backend/utils/init/postinit.c
 _PERMANENT = re.compile(
-    r"database .+ does not exist|permission denied for database"
-    r"|is not currently accepting connections to template|unsupported frontend protocol"
-    r"|(?:unrecognized|unsupported) (?:configuration|startup) parameter",
+    r"database .+ does not exist|cannot connect to invalid database"
+    r"|permission denied for database|unrecognized configuration parameter",
     re.IGNORECASE,
 )
 
