@@ -7,7 +7,7 @@ from typing import Final
 from local.aws.strict import Rule
 
 NAME: Final = "iam-login-settles"
-SETTLING_SECONDS: Final = 1.0
+SETTLING_SECONDS: Final = 2.0
 """Minutes on AWS."""
 
 

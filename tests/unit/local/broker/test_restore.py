@@ -149,19 +149,23 @@ def s3() -> Iterator[Any]:
 
 
 class OneCallAtATime:
-    """An S3 client whose calls may come in any order, not at the same moment.
+    """An S3 client whose calls come one after the other; nothing is written until all have read.
 
     moto closes the content of an object that is written while another thread reads it.
     """
 
-    def __init__(self, s3: Any) -> None:
+    def __init__(self, s3: Any, writers: int) -> None:
         self._s3 = s3
         self._lock = threading.Lock()
+        self._all_have_read = threading.Barrier(writers)
+        self._first = iter(range(writers))
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._s3, name)
 
         def call(**arguments: Any) -> Any:
+            if name == "put_object" and next(self._first, None) is not None:
+                self._all_have_read.wait(10)
             with self._lock:
                 answer = found(**arguments)
                 # What is read later is read from the object itself.
@@ -173,7 +177,7 @@ class OneCallAtATime:
 
 
 def test_nodes_that_note_themselves_at_once_are_all_there(s3: Any) -> None:
-    one = OneCallAtATime(s3)
+    one = OneCallAtATime(s3, 4)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda node: Progress(one, "ids", "77").add(node), range(4)))
 
