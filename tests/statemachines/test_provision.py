@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from lifecycle.core.services import StoppedTask
 from lifecycle.core.stack import ResourceChange
+from lifecycle.core.stops import StoppedTask
 from lifecycle.core.verification import TargetHealth
 from lifecycle.core.way_back import Snapshot
 from lifecycle.errors import (

@@ -11,7 +11,8 @@ from typing import Any, Final
 import boto3
 import pytest
 from lifecycle.adapters import aws
-from lifecycle.adapters.cloud_sight import AwsSight, _failed, _why
+from lifecycle.adapters.cloud_sight import AwsSight
+from lifecycle.adapters.ecs import read_stopped
 from lifecycle.adapters.health_table import HealthTable
 from lifecycle.adapters.health_table_memory import MemoryHealth
 from lifecycle.adapters.leases import S3Leases
@@ -20,6 +21,7 @@ from lifecycle.adapters.sns import SnsMessages
 from lifecycle.core.health import Record
 from lifecycle.core.health_catalog import Verdict
 from lifecycle.core.health_rules import Memory
+from lifecycle.core.stops import Cause
 from lifecycle.errors import UnreadableAnswer
 from moto import mock_aws
 
@@ -194,41 +196,23 @@ def test_that_a_secret_is_there_is_asked_again_after_half_an_hour() -> None:
     assert told() == "it does not exist"
 
 
-@pytest.mark.parametrize(
-    ("task", "failed"),
-    [
-        ({"stopCode": "EssentialContainerExited"}, True),
-        ({"stopCode": "TaskFailedToStart"}, True),
-        ({"stopCode": "UserInitiated", "stoppedReason": "by hand"}, False),
-        (
-            {
-                "stopCode": "ServiceSchedulerInitiated",
-                "stoppedReason": "Scaling activity initiated by (deployment ecs-svc/1)",
-            },
-            False,
-        ),
-        (
-            {
-                "stopCode": "ServiceSchedulerInitiated",
-                "stoppedReason": "Task failed ELB health checks in (target-group arn:x)",
-            },
-            True,
-        ),
-    ],
-)
-def test_which_stops_are_failures(task: dict[str, str], failed: bool) -> None:
-    assert _failed(task) is failed
-
-
-def test_why_a_task_stopped() -> None:
+def test_how_a_task_stopped_is_read() -> None:
     containers = [
         {"name": "orchestration-cluster", "exitCode": 137, "reason": "OutOfMemoryError"},
         {"name": "database-ca", "exitCode": 0},
     ]
-    assert _why({"stoppedReason": "Essential container exited", "containers": containers}) == (
-        "Essential container exited; orchestration-cluster ended with exit code 137; "
-        "OutOfMemoryError"
+    read = read_stopped(
+        {
+            "taskArn": "arn:aws:ecs:eu-west-1:1:task/demo/abc",
+            "stoppingAt": datetime(2026, 1, 1, tzinfo=UTC),
+            "stopCode": "EssentialContainerExited",
+            "stoppedReason": "Essential container exited",
+            "containers": containers,
+        }
     )
+    assert (read.task_id, read.stopped_at) == ("abc", "2026-01-01T00:00:00+00:00")
+    assert read.cause is Cause.MEMORY
+    assert read.containers == ("orchestration-cluster, exit code 137, OutOfMemoryError",)
 
 
 def test_metrics_are_one_line_in_the_embedded_format(capsys: pytest.CaptureFixture[str]) -> None:

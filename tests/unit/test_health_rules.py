@@ -340,6 +340,16 @@ def test_one_failed_task_that_was_replaced_is_a_note(world: HealthWorld) -> None
     assert "TASK_STOPPED" not in codes(world.check(minutes=60), "NOTE")
 
 
+def test_failures_that_a_broker_has_joined_after_are_none_of_the_task_that_starts_now(
+    world: HealthWorld,
+) -> None:
+    world.cloud.stopped.extend(failed(world, "brokers", number) for number in range(3))
+    world.cloud.brokers.update(pending=1)
+    assert "TASKS_STOPPING" in codes(world.check())
+    world.cloud.running[2]["startedAt"] = ago(world, 15)
+    assert "TASKS_STOPPING" not in codes(world.check())
+
+
 def test_tasks_that_failed_and_were_all_replaced_are_a_note(world: HealthWorld) -> None:
     world.cloud.stopped.extend(failed(world, "brokers", number) for number in range(3))
     assert world.check()["verdict"] == "HEALTHY"

@@ -8,7 +8,8 @@ import pytest
 from lifecycle.adapters.probe_memory import MemoryProbe
 from lifecycle.cluster.service_definition import UNKNOWN
 from lifecycle.core.operation import LOCK_SECONDS
-from lifecycle.core.services import Deployment, StoppedTask
+from lifecycle.core.services import Deployment
+from lifecycle.core.stops import StoppedTask
 from lifecycle.core.verification import TargetHealth
 from lifecycle.errors import (
     ChangeSetRefused,

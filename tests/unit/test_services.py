@@ -9,10 +9,10 @@ from lifecycle.core.services import (
     Deployment,
     Service,
     StartState,
-    StoppedTask,
     decide_start,
     missing,
 )
+from lifecycle.core.stops import StoppedTask
 
 COMPLETED = Deployment("d", "PRIMARY", "COMPLETED", "", 0)
 SERVICE = Service("brokers", "ACTIVE", desired=3, running=3, pending=0, deployments=(COMPLETED,))
@@ -62,6 +62,14 @@ def test_repeated_stops_end_the_wait_with_the_last_reason() -> None:
     assert decision.state is StartState.FAILED
     assert "task-9" in decision.reason
     assert "exit code 1" in decision.reason
+
+
+def test_kills_by_health_checks_end_no_start_however_many_but_are_told() -> None:
+    reason = "Task failed container health checks"
+    killed = [replace(stopped(n, "ServiceSchedulerInitiated"), reason=reason) for n in range(9)]
+    decision = decide_start(replace(SERVICE, running=2), killed, "")
+    assert decision.state is StartState.WAITING
+    assert "it failed its health checks" in decision.reason
 
 
 def test_tasks_that_ecs_stopped_by_itself_are_no_failures() -> None:

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from lifecycle.core.preflight import Facts, Need
     from lifecycle.core.record import Execution, Record
     from lifecycle.core.seed import Proof, RoleFacts, Step
-    from lifecycle.core.services import Service, StoppedTask
+    from lifecycle.core.services import Service
     from lifecycle.core.stack import ChangeSet, Stack, StackEvent, StackResource
+    from lifecycle.core.stops import StoppedTask
     from lifecycle.core.topology import (
         ClusterConfiguration,
         PlannedChange,

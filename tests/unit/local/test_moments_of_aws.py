@@ -63,9 +63,6 @@ def test_scaling_out_waits_while_capacity_is_missing() -> None:
     assert decide(seen, 4, Memory()).action is Action.WAIT
 
 
-# What is not mended yet
-
-
 def test_a_start_waits_until_the_brokers_targets_are_registered() -> None:
     world = World()
     world.starter.start(operation(), OUTPUTS)
@@ -81,9 +78,6 @@ def test_a_start_waits_until_the_brokers_targets_are_registered() -> None:
     assert followed["status"] == "WAITING", world.verifier.verify(operation(), OUTPUTS)["failure"]
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="stops by health checks pass for planned ones"
-)
 def test_a_start_tells_of_tasks_that_failed_their_health_checks() -> None:
     reason = "Task failed container health checks"
     killed = [replace(stopped(n, "ServiceSchedulerInitiated"), reason=reason) for n in (1, 2)]

@@ -13,17 +13,12 @@ from itertools import batched
 from typing import Any, Final
 
 from lifecycle.adapters.aws import client, error_code
-from lifecycle.adapters.ecs import described
+from lifecycle.adapters.ecs import described, read_stopped
 
 _READ_SECONDS: Final = 4
 _ATTEMPTS: Final = 2
 _PER_CALL: Final = 100
 _SECRET_SECONDS: Final = 1800
-# Stops that nobody ordered; a scale-in or a new deployment stops tasks too.
-_FAILED_STOPS: Final = frozenset(
-    {"TaskFailedToStart", "EssentialContainerExited", "SpotInterruption", "TerminationNotice"}
-)
-_UNHEALTHY: Final = ("health check", "unhealthy")
 
 
 class AwsSight:
@@ -81,16 +76,11 @@ class AwsSight:
     def stops(self, ecs_cluster: str, brokers: str, connectors: str) -> list[dict[str, Any]]:
         """Tasks of both services that stopped without having been told to; ECS keeps them 1 h."""
         return [
-            {
-                "service": name,
-                "task": _id(task),
-                "at": _iso(task.get("stoppedAt") or task.get("stoppingAt")),
-                "reason": _why(task),
-            }
+            {"service": name, "task": one.task_id, "at": one.stopped_at, "reason": one.why[:300]}
             for name, service in (("brokers", brokers), ("connectors", connectors))
             if service
-            for task in self._tasks(ecs_cluster, service, "STOPPED")
-            if _failed(task) and (task.get("stoppedAt") or task.get("stoppingAt"))
+            for one in map(read_stopped, self._tasks(ecs_cluster, service, "STOPPED"))
+            if one.failed and one.stopped_at
         ]
 
     def targets(self, target_group: str) -> list[dict[str, Any]]:
@@ -185,24 +175,6 @@ def _service(found: Any) -> dict[str, Any]:
         ],
         "definition": described(found),
     }
-
-
-def _failed(task: Any) -> bool:
-    if task.get("stopCode") in _FAILED_STOPS:
-        return True
-    reason = task.get("stoppedReason", "").lower()
-    return any(words in reason for words in _UNHEALTHY)
-
-
-def _why(task: Any) -> str:
-    parts = [task.get("stoppedReason", "") or task.get("stopCode", "no reason given")]
-    for container in task.get("containers", ()):
-        code = container.get("exitCode")
-        if code:
-            parts.append(f"{container.get('name', 'container')} ended with exit code {code}")
-        if container.get("reason"):
-            parts.append(container["reason"])
-    return "; ".join(parts)[:300]
 
 
 def _id(task: Any) -> str:

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.adapters.aws import client, error_code
-from lifecycle.core.services import Deployment, Service, StoppedTask, missing
+from lifecycle.core.services import Deployment, Service, missing
+from lifecycle.core.stops import StoppedTask
 from lifecycle.errors import ServiceDraining
 
 if TYPE_CHECKING:
@@ -128,13 +129,7 @@ class EcsServices:
         tasks = self._api.describe_tasks(cluster=ecs_cluster, tasks=arns)["tasks"]
         start = datetime.fromisoformat(since)
         return [
-            StoppedTask(
-                task_id=task["taskArn"].rsplit("/", 1)[-1],
-                stopped_at=task["stoppedAt"].isoformat(timespec="seconds"),
-                stop_code=task.get("stopCode", ""),
-                reason=task.get("stoppedReason", ""),
-                containers=tuple(_container(c) for c in task.get("containers", ())),
-            )
+            read_stopped(task)
             for task in tasks
             if "stoppedAt" in task and task["stoppedAt"] >= start
         ]
@@ -233,11 +228,21 @@ def described(found: Any) -> dict[str, Any]:
     )
 
 
+def read_stopped(task: Any) -> StoppedTask:
+    """Read a stopped task as DescribeTasks returns it; the time is empty while it stops."""
+    at = task.get("stoppedAt") or task.get("stoppingAt")
+    return StoppedTask(
+        task_id=task["taskArn"].rsplit("/", 1)[-1],
+        stopped_at=at.isoformat(timespec="seconds") if at is not None else "",
+        stop_code=task.get("stopCode", ""),
+        reason=task.get("stoppedReason", ""),
+        containers=tuple(told for one in task.get("containers", ()) if (told := _container(one))),
+    )
+
+
 def _container(container: Any) -> str:
-    exit_code = container.get("exitCode")
-    parts = [container.get("name", "container")]
-    if exit_code is not None:
-        parts.append(f"exit code {exit_code}")
+    """Give how a container ended; empty for one that ended well, or has not ended."""
+    parts = [f"exit code {code}"] if (code := container.get("exitCode")) else []
     if container.get("reason"):
         parts.append(container["reason"])
-    return ", ".join(parts)
+    return ", ".join((container.get("name", "container"), *parts)) if parts else ""

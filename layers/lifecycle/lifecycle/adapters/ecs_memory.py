@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.cluster.service_definition import BROKERS, EFFECTS, Effect, configuration_for
-from lifecycle.core.services import Deployment, Service, StoppedTask, missing
+from lifecycle.core.services import Deployment, Service, missing
 from lifecycle.core.verification import TargetHealth
 from lifecycle.errors import ServiceDraining
 
 if TYPE_CHECKING:
     from lifecycle.adapters.ecs_tasks_memory import MemoryBrokerTasks
+    from lifecycle.core.stops import StoppedTask
 
 
 @dataclass

@@ -12,9 +12,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.adapters.aws import client
-from lifecycle.adapters.ecs import read_deployments
+from lifecycle.adapters.ecs import read_deployments, read_stopped
 from lifecycle.cluster.service_definition import configuration_for
 from lifecycle.core.brokers import BrokerService, BrokerTask
+from lifecycle.core.stops import StoppedTask, missing_capacity
 from lifecycle.errors import ScalingNotSettled, ServiceMissing
 
 if TYPE_CHECKING:
@@ -37,13 +38,15 @@ class EcsBrokerTasks:
         found = self._describe(ecs_cluster, service)
         tasks = self._tasks(ecs_cluster, service, "RUNNING")
         protected = self._protected(ecs_cluster, [task["taskArn"] for task in tasks])
+        stops = self._stops(ecs_cluster, service, since) if since else []
         return BrokerService(
             name=found["serviceName"],
             desired=found["desiredCount"],
             deployments=read_deployments(found),
             revision=found.get("taskDefinition", ""),
             tasks=tuple(_task(task, protected) for task in tasks),
-            failures=self._failures(ecs_cluster, service, since) if since else (),
+            failures=_told([one for one in stops if one.never_started and not one.cause.passes]),
+            stops=_told([one for one in stops if not one.never_started or one.cause.passes]),
             unplaced=_unplaced(found, since) if since else (),
         )
 
@@ -149,16 +152,21 @@ class EcsBrokerTasks:
             if one["protectionEnabled"]
         }
 
-    def _failures(self, ecs_cluster: str, service: str, since: str) -> tuple[str, ...]:
-        """Tasks that could not be started: never one that ran."""
+    def _stops(self, ecs_cluster: str, service: str, since: str) -> list[StoppedTask]:
+        """Tasks that stopped after ``since`` though nobody ordered it, the newest first."""
         start = datetime.fromisoformat(since)
-        return tuple(
-            f"task {task['taskArn'].rsplit('/', 1)[-1]}: {task.get('stoppedReason', 'no reason')}"
+        found = [
+            read_stopped(task)
             for task in self._tasks(ecs_cluster, service, "STOPPED")
-            if task.get("stopCode") == "TaskFailedToStart"
-            and "stoppedAt" in task
-            and task["stoppedAt"] >= start
+            if "stoppedAt" in task and task["stoppedAt"] >= start
+        ]
+        return sorted(
+            (one for one in found if one.failed), key=lambda one: one.stopped_at, reverse=True
         )
+
+
+def _told(stops: Sequence[StoppedTask]) -> tuple[str, ...]:
+    return tuple(f"task {one.task_id}: {one.why}" for one in stops)
 
 
 def _unplaced(found: Any, since: str) -> tuple[str, ...]:
@@ -167,7 +175,7 @@ def _unplaced(found: Any, since: str) -> tuple[str, ...]:
     return tuple(
         event["message"]
         for event in found.get("events", ())[:10]
-        if "unable to place" in event["message"] and event["createdAt"] >= start
+        if missing_capacity(event["message"]) and event["createdAt"] >= start
     )
 
 

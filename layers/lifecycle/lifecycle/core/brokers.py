@@ -62,7 +62,8 @@ class BrokerService:
 
     Since a given moment, in ECS's words: ``unplaced`` tell why tasks were not placed, which ECS
     tries again by itself until there is capacity; ``failures`` why placed tasks did not start
-    (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html).
+    (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html);
+    ``stops`` why others stopped that nobody stopped: tasks that ran, or that another try helps.
     ``revision`` is the ARN of the task definition of its newest deployment.
     """
 
@@ -72,12 +73,13 @@ class BrokerService:
     tasks: tuple[BrokerTask, ...]
     failures: tuple[str, ...] = ()
     unplaced: tuple[str, ...] = ()
+    stops: tuple[str, ...] = ()
     revision: str = ""
 
     @property
     def troubles(self) -> tuple[str, ...]:
         """Why tasks are missing, whatever the reason."""
-        return (*self.unplaced, *self.failures)
+        return (*self.unplaced, *self.failures, *self.stops)
 
     @property
     def running(self) -> tuple[BrokerTask, ...]:

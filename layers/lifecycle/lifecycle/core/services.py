@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.service_definition import FAILURES_FOR_EACH
+
+if TYPE_CHECKING:
+    from lifecycle.core.stops import StoppedTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +67,6 @@ def missing(name: str) -> Service:
     return Service(name, MISSING, desired=0, running=0, pending=0, deployments=())
 
 
-@dataclass(frozen=True, slots=True)
-class StoppedTask:
-    """A task of a service that stopped; ``stopped_at`` is ISO 8601 in UTC."""
-
-    task_id: str
-    stopped_at: str
-    stop_code: str
-    reason: str
-    containers: tuple[str, ...] = ()
-
-
 class StartState(StrEnum):
     """Where the start of a service stands."""
 
@@ -91,10 +83,6 @@ class StartDecision:
     reason: str
 
 
-# ECS stops tasks by itself when it scales in or replaces them: that is no failure of the task.
-_PLANNED_STOPS: Final = frozenset({"ServiceSchedulerInitiated", "UserInitiated"})
-
-
 def decide_start(service: Service, stopped: Sequence[StoppedTask], formed: str) -> StartDecision:
     """Decide whether one service has started.
 
@@ -106,14 +94,15 @@ def decide_start(service: Service, stopped: Sequence[StoppedTask], formed: str) 
     if service.status != "ACTIVE":
         return StartDecision(StartState.FAILED, f"service {service.name} is {service.status}")
     primary = service.primary
-    failures = [task for task in stopped if task.stop_code not in _PLANNED_STOPS]
+    failures = [task for task in stopped if task.failed]
+    lasting = [task for task in failures if not task.cause.passes]
     if primary is not None and primary.rollout_state == "FAILED":
         reason = primary.rollout_reason or "the deployment circuit breaker tripped"
         return StartDecision(StartState.FAILED, f"{service.name}: {reason}{_stops(failures)}")
-    if len(failures) >= FAILURES_FOR_EACH * max(1, service.desired):
+    if len(lasting) >= FAILURES_FOR_EACH * max(1, service.desired):
         return StartDecision(
             StartState.FAILED,
-            f"{service.name}: {len(failures)} tasks stopped while starting{_stops(failures)}",
+            f"{service.name}: {len(lasting)} tasks stopped while starting{_stops(lasting)}",
         )
     if service.running < service.desired:
         placement = next((e for e in service.events[:3] if "unable to" in e), "")
@@ -135,8 +124,7 @@ def _stops(failures: Sequence[StoppedTask]) -> str:
     if not failures:
         return ""
     last = max(failures, key=lambda task: task.stopped_at)
-    containers = f" [{'; '.join(last.containers)}]" if last.containers else ""
-    return f"; the last of {len(failures)} stopped tasks, {last.task_id}: {last.reason}{containers}"
+    return f"; the last of {len(failures)} stopped tasks, {last.task_id}: {last.why}"
 
 
 def has_failed(service: Service) -> bool:
