@@ -269,6 +269,22 @@ def test_a_service_is_changed_by_hand(cluster: Cluster) -> None:
     assert "SERVICE_CHANGED" not in codes(cluster.check())
 
 
+def test_something_scales_the_brokers_by_itself(cluster: Cluster) -> None:
+    scaling = cluster.client("application-autoscaling")
+    target = {
+        "ServiceNamespace": "ecs",
+        "ScalableDimension": "ecs:service:DesiredCount",
+        "ResourceId": f"service/{STACK}/orchestration-cluster",
+    }
+    scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=7)
+    try:
+        text = cluster.found_within_two("BROKERS_AUTOSCALED")["text"]
+        assert "any number from 1 to 7" in text
+    finally:
+        scaling.deregister_scalable_target(**target)
+    assert "BROKERS_AUTOSCALED" not in codes(cluster.check())
+
+
 def test_a_change_waits_for_a_broker_that_never_starts(cluster: Cluster) -> None:
     change = cluster.manage("PATCH", "cluster", {"brokers": {"count": 4}})["changeId"]
     try:

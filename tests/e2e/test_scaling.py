@@ -275,6 +275,32 @@ def test_a_count_changed_by_hand_is_refused_with_the_way_out(cloud: Scaling) -> 
     cloud.settled(3)
 
 
+def test_what_something_else_scales_is_neither_scaled_nor_planned_nor_provisioned(
+    cloud: Scaling,
+) -> None:
+    cloud.given(3)
+    scaling = cloud.client("application-autoscaling")
+    target = {
+        "ServiceNamespace": "ecs",
+        "ScalableDimension": "ecs:service:DesiredCount",
+        "ResourceId": f"service/{STACK}/{SERVICE}",
+    }
+    scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=7)
+    try:
+        refused = cloud.scale(4)
+        assert refused["error"] == "ScalingRefused", refused
+        assert "no autoscaling" in refused["cause"]
+        assert "deregister-scalable-target" in refused["cause"]
+        planned = cloud.outcome(cloud.begin(0, verb="plan", provision={}))
+        provisioned = cloud.outcome(cloud.begin(0, verb="provision"))
+        for refused in (planned, provisioned):
+            assert refused["error"] == "PreflightFailed", refused
+            assert "any number from 1 to 7" in refused["cause"]
+    finally:
+        scaling.deregister_scalable_target(**target)
+    cloud.settled(3)
+
+
 def test_an_unknown_cluster(cloud: Scaling) -> None:
     refused = cloud.outcome(cloud.begin(4, clusterName="nobody"))
     assert refused["error"] == "ClusterUnknown", refused

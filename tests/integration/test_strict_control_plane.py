@@ -7,11 +7,14 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import boto3
 import pytest
 from botocore.config import Config
+from lifecycle.adapters import autoscaling
+from lifecycle.adapters.autoscaling import AwsScalableTargets
+from lifecycle.core.autoscaling import ScalableTarget
 
 from local import instance
 from local.aws.strict import state_size
@@ -117,6 +120,43 @@ def test_what_is_no_quota_is_told_so(here: Instance) -> None:
     api = here.client("service-quotas")
     with pytest.raises(api.exceptions.NoSuchResourceException):
         api.get_service_quota(ServiceCode="fargate", QuotaCode="L-00000000")
+
+
+COUNT: Final = {"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount"}
+
+
+def test_scalable_targets_are_read_as_they_were_registered(
+    here: Instance, role: As, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = {**COUNT, "ResourceId": "service/one/brokers"}
+    api = here.client("application-autoscaling")
+    with pytest.raises(api.exceptions.ValidationException):
+        api.register_scalable_target(**target)
+    api.register_scalable_target(**target, MinCapacity=1, MaxCapacity=5)
+    targets = AwsScalableTargets()
+    may = role({"Action": "application-autoscaling:DescribeScalableTargets", "Resource": "*"})
+    monkeypatch.setattr(autoscaling, "client", lambda service, **_: may(service))
+    assert targets.of_services("one", ["brokers", "connectors"]) == [
+        ScalableTarget("one", "brokers", 1, 5, suspended=False)
+    ]
+    assert targets.of_services("other", ["brokers"]) == []
+    kinds = ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended")
+    api.register_scalable_target(**target, SuspendedState={kinds[0]: True})
+    assert not targets.of_services("one", ["brokers"])[0].suspended
+    api.register_scalable_target(**target, SuspendedState=dict.fromkeys(kinds, True))
+    assert targets.of_services("one", ["brokers"])[0].suspended
+    api.deregister_scalable_target(**target)
+    assert targets.of_services("one", ["brokers"]) == []
+    with pytest.raises(api.exceptions.ObjectNotFoundException):
+        api.deregister_scalable_target(**target)
+
+
+def test_scalable_targets_are_seen_by_who_may_see_all_of_them(role: As) -> None:
+    arn = f"arn:aws:application-autoscaling:{REGION}:{ACCOUNT_ID}:scalable-target/*"
+    action = "application-autoscaling:DescribeScalableTargets"
+    api = role({"Action": action, "Resource": arn})("application-autoscaling")
+    with pytest.raises(api.exceptions.ClientError, match="AccessDenied"):
+        api.describe_scalable_targets(ServiceNamespace="ecs")
 
 
 def test_to_list_databases_is_to_name_all_of_them(role: As) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lifecycle.adapters.autoscaling_memory import MemoryScalableTargets
 from lifecycle.adapters.dynamodb_memory import MemoryTable
 from lifecycle.adapters.ecs_memory import MemoryServices
 from lifecycle.adapters.ecs_tasks_memory import MemoryBrokerTasks
@@ -185,6 +186,7 @@ class ScalingWorld:
         self.table = MemoryTable()
         self.executions = MemoryExecutions()
         self.quota = MemoryFargateQuota()
+        self.scalable = MemoryScalableTargets()
         self.targets = RunningTargets(self)
         self.designs = MemoryServiceDesigns()
         self.prices = MemoryPrices()
@@ -271,6 +273,7 @@ class ScalingWorld:
             tasks=self.tasks,
             probe=DirectProbe(prober),
             quota=self.quota,
+            scalable=self.scalable,
             control_stack=CONTROL,
         )
 

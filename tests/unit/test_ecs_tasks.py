@@ -94,7 +94,10 @@ def test_tasks_come_with_address_protection_and_why_others_did_not(ecs: Stubber)
     assert [one.task_id for one in seen.protected] == ["a"]
     assert seen.tasks[0].protected_until == int(NOW.timestamp())
     assert seen.unplaced == ("(service brokers) was unable to place a task.",)
-    assert seen.failures == ("task dead: CannotPullContainerError",)
+    pulled = "task dead: the image cannot be pulled; CannotPullContainerError"
+    assert seen.failures == (pulled,)
+    assert seen.stops == ("task ran: EssentialContainerExited",)
+    assert seen.troubles == (*seen.unplaced, *seen.failures, *seen.stops)
 
 
 def test_a_service_that_is_gone_is_told(ecs: Stubber) -> None:

@@ -292,6 +292,13 @@ AWS: list[tuple[str, Callable[[HealthWorld], Any], str]] = [
         "DEGRADED",
     ),
     (
+        "BROKERS_AUTOSCALED",
+        lambda w: w.cloud.scaled.append(
+            {"service": "brokers", "told": "1 to 10", "resource": "service/c/brokers"}
+        ),
+        "DEGRADED",
+    ),
+    (
         "TASKS_STOPPING",
         connectors_keep_stopping,
         "DEGRADED",
@@ -329,6 +336,13 @@ def test_what_aws_says(
     breaks(world)
     report = world.check()
     assert (report["verdict"], codes(report)) == (verdict, {code})
+
+
+def test_connectors_that_scale_by_themselves_are_a_note(world: HealthWorld) -> None:
+    world.cloud.scaled.append({"service": "connectors", "told": "1 to 4", "resource": "service/x"})
+    report = world.check()
+    assert report["verdict"] == "HEALTHY"
+    assert "CONNECTORS_AUTOSCALED" in codes(report, "NOTE")
 
 
 def test_one_failed_task_that_was_replaced_is_a_note(world: HealthWorld) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from lifecycle.adapters.account import way_out
 from lifecycle.adapters.account_memory import ROOMY
+from lifecycle.cluster.service_definition import BROKERS, CONNECTORS
+from lifecycle.core.autoscaling import ScalableTarget
 from lifecycle.core.parameters import cluster_parameters
 from lifecycle.core.preflight import (
     NEEDED_ENDPOINTS,
@@ -75,7 +77,10 @@ def subnets(**changes: Any) -> tuple[Subnet, ...]:
     return tuple(replace(subnet, **changes) for subnet in ROOMY.network.subnets)
 
 
-NOT_ALWAYS = {"region", "unread", "live", "engine", "secrets", "backup", "snapshot", "now"}
+NOT_ALWAYS = {
+    *("region", "unread", "live", "engine", "secrets", "backup", "snapshot", "now"),
+    "autoscaled",
+}
 CLOSED = subnets(way_out="")
 ALL_ENDPOINTS = frozenset(NEEDED_ENDPOINTS)
 
@@ -519,3 +524,39 @@ def test_a_wait_of_no_days_before_tasks_retire_is_a_warning_with_what_to_do() ->
     for days in (7, 14):
         facts = replace(ROOMY, retirement_days=days)
         assert checks(facts)["Fargate task retirement"].result is Result.PASS
+
+
+def scaled(service: str, *, suspended: bool = False) -> ScalableTarget:
+    return ScalableTarget("control-demo", service, 1, 10, suspended)
+
+
+def autoscaling(facts: Facts) -> dict[str, Result]:
+    found = checks(facts, stack("UPDATE_COMPLETE"), planning=True)
+    return {name: one.result for name, one in found.items() if name.startswith("no autoscaling")}
+
+
+def test_what_scales_the_brokers_by_itself_fails_and_says_how_it_is_removed() -> None:
+    facts = replace(ROOMY, autoscaled=(scaled(BROKERS),))
+    check = checks(facts, stack("UPDATE_COMPLETE"))["no autoscaling"]
+    assert check.result is Result.FAIL
+    assert "any number from 1 to 10" in check.seen
+    assert f"--resource-id service/control-demo/{BROKERS}" in check.remedy
+    assert autoscaling(facts) == {"no autoscaling": Result.FAIL}
+
+
+def test_what_is_suspended_or_scales_connectors_keeps_nothing_from_being_done() -> None:
+    suspended = replace(ROOMY, autoscaled=(scaled(BROKERS, suspended=True),))
+    assert autoscaling(suspended) == {"no autoscaling": Result.PASS}
+    connectors = replace(ROOMY, autoscaled=(scaled(CONNECTORS),))
+    assert autoscaling(connectors) == {
+        "no autoscaling": Result.PASS,
+        "no autoscaling of the connectors": Result.WARN,
+    }
+
+
+def test_whether_something_scales_the_brokers_may_not_be_known() -> None:
+    facts = replace(ROOMY, autoscaled=None, unread={"autoscaled": "not authorized"})
+    check = checks(facts, stack("UPDATE_COMPLETE"))["no autoscaling"]
+    assert check.result is Result.WARN
+    assert "not authorized" in check.seen
+    assert check.remedy

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from lifecycle.core.autoscaling import ScalableTarget
 from lifecycle.core.brokers import (
     BrokerService,
     BrokerTask,
@@ -468,3 +469,21 @@ class TestRequest:
     def test_no_object_at_all(self, raw: object) -> None:
         with pytest.raises(InvalidRequest):
             read_scale_request(raw)
+
+
+@pytest.mark.parametrize(("suspended", "refused"), [(False, True), (True, False)])
+def test_nothing_is_scaled_while_something_else_may_set_the_count(
+    world: ScalingWorld, suspended: bool, refused: bool
+) -> None:
+    assert world.stacks.stack is not None
+    cluster = world.stacks.stack.outputs
+    world.scalable.registered.append(
+        ScalableTarget(
+            cluster["EcsClusterName"], cluster["OrchestrationServiceName"], 1, 9, suspended
+        )
+    )
+    if refused:
+        with pytest.raises(ScalingRefused, match="any number from 1 to 9"):
+            decide(observed(world), 4, Memory())
+    else:
+        assert decide(observed(world), 4, Memory()).action is Action.SET_COUNT

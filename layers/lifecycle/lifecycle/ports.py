@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from lifecycle.core.adoption import ServiceDesign
+    from lifecycle.core.autoscaling import ScalableTarget
     from lifecycle.core.brokers import BrokerService
     from lifecycle.core.credentials import Credentials
     from lifecycle.core.discovery import NamedService
@@ -415,6 +416,14 @@ class ServiceDesigns(Protocol):
         ...
 
 
+class ScalableTargets(Protocol):
+    """What may change the counts of ECS services besides the machines."""
+
+    def of_services(self, ecs_cluster: str, services: Sequence[str]) -> Sequence[ScalableTarget]:
+        """Targets of Application Auto Scaling that are these services. Raises AWS's errors."""
+        ...
+
+
 class FargateQuota(Protocol):
     """Fargate On-Demand vCPUs of this account and region."""
 
@@ -609,6 +618,12 @@ class CloudSight(Protocol):
 
     def stops(self, ecs_cluster: str, brokers: str, connectors: str) -> Sequence[Mapping[str, Any]]:
         """Tasks that stopped without having been told to, within the last hour."""
+        ...
+
+    def autoscaling(
+        self, ecs_cluster: str, brokers: str, connectors: str
+    ) -> Sequence[Mapping[str, Any]]:
+        """What may change the counts of both services by itself now."""
         ...
 
     def targets(self, target_group: str) -> Sequence[Mapping[str, Any]]:

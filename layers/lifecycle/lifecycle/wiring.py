@@ -462,6 +462,7 @@ def prober() -> Prober:
 
 def broker_reader() -> BrokerReader:
     """Everything that a decision about scaling rests on."""
+    from lifecycle.adapters.autoscaling import AwsScalableTargets
     from lifecycle.adapters.ecs_tasks import EcsBrokerTasks
     from lifecycle.adapters.quotas import AwsFargateQuota
     from lifecycle.operations.scale_cluster import BrokerReader
@@ -471,6 +472,7 @@ def broker_reader() -> BrokerReader:
         tasks=EcsBrokerTasks(),
         probe=probe(),
         quota=AwsFargateQuota(),
+        scalable=AwsScalableTargets(),
         control_stack=settings().control_stack,
     )
 

@@ -11,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.adapters.autoscaling import AwsScalableTargets
 from lifecycle.adapters.aws import client, error_code
 from lifecycle.adapters.quotas import FARGATE_VCPU, quota_value
-from lifecycle.cluster.service_definition import NAMES
+from lifecycle.cluster.service_definition import BROKERS, CONNECTORS, NAMES
 from lifecycle.core.named_secrets import SecretSeen, Seen
 from lifecycle.core.preflight import RETIREMENT, Bucket, Engine, Facts, Live, Network, Quota, Subnet
 from lifecycle.core.way_back import Snapshot
@@ -72,6 +73,10 @@ class AwsAccount:
             readers["vcpu"] = lambda: Quota(quota_value(*FARGATE_VCPU), _vcpu_used())
             if not need.creates:
                 readers["live"] = lambda: _live(need.stack)
+        if not need.creates:
+            readers["autoscaled"] = lambda: tuple(
+                AwsScalableTargets().of_services(need.stack, (BROKERS, CONNECTORS))
+            )
         if need.database_instances:
             readers["database_instances"] = lambda: Quota(
                 quota_value(*_DATABASE_INSTANCES), _count("describe_db_instances", "DBInstances")

@@ -29,6 +29,7 @@ ROOMY: Final = Facts(
     bucket=Bucket(private=True, versioned=True),
     ecs_cluster_exists=False,
     retirement_days=7,
+    autoscaled=(),
 )
 
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from itertools import batched
 from typing import Any, Final
 
+from lifecycle.adapters.autoscaling import AwsScalableTargets
 from lifecycle.adapters.aws import client, error_code
 from lifecycle.adapters.ecs import described, read_stopped
 
@@ -81,6 +82,16 @@ class AwsSight:
             if service
             for one in map(read_stopped, self._tasks(ecs_cluster, service, "STOPPED"))
             if one.failed and one.stopped_at
+        ]
+
+    def autoscaling(self, ecs_cluster: str, brokers: str, connectors: str) -> list[dict[str, Any]]:
+        """What may change the counts of both services by itself now; not what is suspended."""
+        services = {brokers: "brokers", connectors: "connectors"}
+        targets = AwsScalableTargets(read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
+        return [
+            {"service": services[one.service], "told": str(one), "resource": one.resource}
+            for one in targets.of_services(ecs_cluster, [name for name in services if name])
+            if not one.suspended
         ]
 
     def targets(self, target_group: str) -> list[dict[str, Any]]:

@@ -35,6 +35,7 @@ class MemorySight:
     running: list[dict[str, Any]] = field(default_factory=list)
     held: list[dict[str, Any]] = field(default_factory=list)
     stopped: list[dict[str, Any]] = field(default_factory=list)
+    scaled: list[dict[str, Any]] = field(default_factory=list)
     groups: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     status: str = "available"
     zones: dict[str, str] = field(default_factory=lambda: {"a": "available", "b": "available"})
@@ -65,6 +66,12 @@ class MemorySight:
         del ecs_cluster, brokers, connectors
         self._fail("stops")
         return self.stopped
+
+    def autoscaling(self, ecs_cluster: str, brokers: str, connectors: str) -> list[dict[str, Any]]:
+        """What scales by itself."""
+        del ecs_cluster, brokers, connectors
+        self._fail("autoscaling")
+        return self.scaled
 
     def targets(self, target_group: str) -> list[dict[str, Any]]:
         """Targets of a group."""

@@ -232,6 +232,14 @@ _DEGRADED: Final = (
         "Look at the service's events and leftover task protection.",
     ),
     Kind(
+        "BROKERS_AUTOSCALED",
+        Severity.DEGRADED,
+        "something scales the brokers by itself",
+        "no active scalable target of Application Auto Scaling is the brokers' service",
+        "Deregister it (aws application-autoscaling deregister-scalable-target) and scale with the "
+        "scale machine: a count that is lowered stops brokers that hold partitions.",
+    ),
+    Kind(
         "TASKS_STOPPING",
         Severity.DEGRADED,
         "tasks stop again and again",
@@ -384,6 +392,13 @@ _NOTES: Final = (
         "ECS rolls a deployment out",
         "it ends by itself",
         "None, unless it stays: see DEPLOYMENT_SLOW.",
+    ),
+    Kind(
+        "CONNECTORS_AUTOSCALED",
+        Severity.NOTE,
+        "something scales the connectors by itself",
+        "no scalable target is the connectors' service, or it is suspended",
+        "None, if that is meant; the next provisioning sets the count to Connectors again.",
     ),
     Kind(
         "TASK_STOPPED",

@@ -34,6 +34,7 @@ OUTSIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "tasks": ("EcsClusterName", "OrchestrationServiceName"),
     "stops": ("EcsClusterName", "OrchestrationServiceName"),
     "protected": ("EcsClusterName", "OrchestrationServiceName"),
+    "autoscaling": ("EcsClusterName", "OrchestrationServiceName"),
     "rest": ("RestTargetGroupArn",),
     "grpc": ("GrpcTargetGroupArn",),
     "connectors": ("ConnectorsTargetGroupArn",),
@@ -131,6 +132,15 @@ class StopSeen:
     task_id: str
     stopped_at: datetime
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AutoscalingSeen:
+    """What may change the count of a service by itself; ``told`` says within which bounds."""
+
+    service: str
+    told: str
+    resource: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +261,7 @@ class Facts:
     tasks: Answer[tuple[TaskSeen, ...]]
     stops: Answer[tuple[StopSeen, ...]]
     protected: Answer[tuple[ProtectedSeen, ...]]
+    autoscaling: Answer[tuple[AutoscalingSeen, ...]]
     rest: Answer[tuple[TargetSeen, ...]]
     grpc: Answer[tuple[TargetSeen, ...]]
     connectors: Answer[tuple[TargetSeen, ...]]
@@ -301,6 +312,7 @@ def read_facts(
         tasks=answer(outside, "tasks", _tasks),
         stops=answer(outside, "stops", _stops),
         protected=answer(outside, "protected", _protected),
+        autoscaling=answer(outside, "autoscaling", _autoscaling),
         rest=answer(outside, "rest", _targets),
         grpc=answer(outside, "grpc", _targets),
         connectors=answer(outside, "connectors", _targets),
@@ -495,6 +507,13 @@ def _stops(value: object) -> tuple[StopSeen, ...]:
             raise UnreadableAnswer("A stopped task has no time.")
         found.append(StopSeen(text(one, "service"), text(one, "task"), at, text(one, "reason")))
     return tuple(found)
+
+
+def _autoscaling(value: object) -> tuple[AutoscalingSeen, ...]:
+    return tuple(
+        AutoscalingSeen(text(one, "service"), text(one, "told"), text(one, "resource"))
+        for one in objects(value, "autoscaling")
+    )
 
 
 def _targets(value: object) -> tuple[TargetSeen, ...]:

@@ -265,6 +265,7 @@ def _cluster(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
     yield from _exporting(facts, at, memory)
     yield from _services(facts, at)
     yield from _stops(facts, at)
+    yield from _autoscaling(facts)
     yield from _protection(facts, at)
     yield from _load_balancers(facts)
     yield from _database(facts)
@@ -583,6 +584,13 @@ def _whole(facts: Facts, name: str, at: datetime) -> bool:
     service = services.connectors if name == "connectors" else services.brokers
     joining = name != "connectors" and bool(_starting(facts, at))
     return service.running >= service.desired and not service.pending and not joining
+
+
+def _autoscaling(facts: Facts) -> Iterator[Finding]:
+    for one in seen(facts.autoscaling) or ():
+        brokers = one.service == "brokers"
+        code = "BROKERS_AUTOSCALED" if brokers else "CONNECTORS_AUTOSCALED"
+        yield found(code, f"{one.told} ({one.resource})", one.service)
 
 
 def _protection(facts: Facts, at: datetime) -> Iterator[Finding]:

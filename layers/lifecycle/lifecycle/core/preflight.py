@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.cluster.service_definition import BROKERS, CONNECTORS
+from lifecycle.core.autoscaling import acting, check_brokers
 from lifecycle.core.freeze import frozen_because
 from lifecycle.core.images import IMAGES, Version, Versions, is_pre_release, shown, versions
 from lifecycle.core.named_secrets import (
@@ -28,6 +30,7 @@ from lifecycle.plans.database import Step, engine_step
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from lifecycle.core.autoscaling import ScalableTarget
     from lifecycle.core.way_back import Backup, Snapshot
 
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html
@@ -98,7 +101,8 @@ class Facts:
     """What was found. None where it could not be read; ``unread`` then says why, by field.
 
     ``live`` and ``engine`` are None for a cluster that is created, too. ``retirement_days`` is how
-    long Fargate waits before it retires tasks. ``secrets`` are by ARN. ``backup`` and ``snapshot``
+    long Fargate waits before it retires tasks, ``autoscaled`` are the scalable targets that are
+    services of a living cluster. ``secrets`` are by ARN. ``backup`` and ``snapshot``
     are read only before a step to another minor version, ``now`` is when.
     """
 
@@ -117,6 +121,7 @@ class Facts:
     live: Live | None = None
     engine: Engine | None = None
     retirement_days: int | None = None
+    autoscaled: tuple[ScalableTarget, ...] | None = None
     secrets: Mapping[str, SecretSeen] | None = None
     backup: Backup | None = None
     snapshot: Snapshot | None = None
@@ -242,6 +247,8 @@ def check_all(
         checks.append(
             _quota("database instances", "database_instances", need.database_instances, facts)
         )
+    if not need.creates:
+        checks += _autoscaling(facts)
     if need.creates:
         checks += [
             _quota(
@@ -655,6 +662,23 @@ def _addresses(need: Need, network: Network) -> Check:
         )
     least = min((subnet.free for subnet in network.subnets), default=0)
     return Check("free addresses", Result.PASS, f"{needed} needed, at least {least} free")
+
+
+def _autoscaling(facts: Facts) -> list[Check]:
+    """The brokers' count is the machines' alone; another one of the connectors is a warning."""
+    unread = facts.unread.get("autoscaled", "")
+    checks = [check_brokers("no autoscaling", facts.autoscaled, BROKERS, unread=unread)]
+    connectors = acting(facts.autoscaled or (), CONNECTORS)
+    if connectors is not None:
+        checks.append(
+            Check(
+                "no autoscaling of the connectors",
+                Result.WARN,
+                f"{connectors}; their count becomes Connectors again",
+                "Nothing, if that is so.",
+            )
+        )
+    return checks
 
 
 def _retirement(facts: Facts) -> Check:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from lifecycle.core.autoscaling import check_brokers
 from lifecycle.core.brokers import (
     BrokersSeen,
     active_partitions,
@@ -25,6 +26,7 @@ from lifecycle.core.verification import Check, Result
 from lifecycle.errors import ScalingRefused
 
 if TYPE_CHECKING:
+    from lifecycle.core.autoscaling import ScalableTarget
     from lifecycle.core.brokers import BrokerService
     from lifecycle.core.scaling import Observed
     from lifecycle.core.topology import Topology
@@ -35,13 +37,15 @@ class Surroundings:
     """What else matters: the stack and the quota.
 
     ``vcpu_each`` is what one broker takes; limit and use are those of Fargate On-Demand in this
-    region, ``None`` where they could not be read.
+    region, ``None`` where they could not be read. ``autoscaled`` are the scalable targets that are
+    the brokers' service.
     """
 
     stack_status: str
     vcpu_each: float = 0.0
     vcpu_limit: float | None = None
     vcpu_used: float | None = None
+    autoscaled: tuple[ScalableTarget, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,11 @@ PRECONDITIONS: Final[tuple[Precondition, ...]] = (
         "no deployment in progress",
         "the brokers' service has exactly one deployment, and it is complete",
         "Wait until the deployment is complete; a failed one needs a new deployment first.",
+    ),
+    Precondition(
+        "no autoscaling",
+        "Application Auto Scaling does not change the count of the brokers' service",
+        "Deregister the scalable target, or suspend all of its scaling.",
     ),
     Precondition(
         "count covers the replication factor",
@@ -215,6 +224,7 @@ def preconditions(
     checks = [
         _stack(surroundings),
         _deployment(service, begun=begun),
+        _autoscaling(surroundings, service),
         _replication(requested, replication_factor),
         _ids(configuration, requested),
         _half_done(brokers, configuration, replication_factor),
@@ -247,6 +257,7 @@ def partition_preconditions(
     checks = [
         _stack(observed.surroundings),
         _deployment(service, begun=False),
+        _autoscaling(observed.surroundings, service),
         _ids(configuration, len(configuration.members)),
         _half_done(brokers, configuration, factor),
         _runs(service, brokers, configuration),
@@ -285,6 +296,10 @@ def _passed(name: str, seen: str) -> Check:
 def _stack(surroundings: Surroundings) -> Check:
     name, status = "stack at rest", surroundings.stack_status
     return _passed(name, status) if status in _AT_REST else failed(name, f"it is in {status}")
+
+
+def _autoscaling(surroundings: Surroundings, service: BrokerService) -> Check:
+    return check_brokers("no autoscaling", surroundings.autoscaled, service.name)
 
 
 def _deployment(service: BrokerService, *, begun: bool) -> Check:

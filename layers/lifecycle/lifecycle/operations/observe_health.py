@@ -37,6 +37,7 @@ class HealthObserver:
             "tasks": lambda: self.cloud.tasks(ecs, brokers),
             "protected": lambda: self.cloud.protected(ecs, brokers, connectors),
             "stops": lambda: self.cloud.stops(ecs, brokers, connectors),
+            "autoscaling": lambda: self.cloud.autoscaling(ecs, brokers, connectors),
             "rest": lambda: self.cloud.targets(cluster["RestTargetGroupArn"]),
             "grpc": lambda: self.cloud.targets(cluster["GrpcTargetGroupArn"]),
             "connectors": lambda: self.cloud.targets(cluster["ConnectorsTargetGroupArn"]),

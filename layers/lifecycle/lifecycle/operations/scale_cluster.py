@@ -43,7 +43,14 @@ if TYPE_CHECKING:
     from lifecycle.core.operation import Operation
     from lifecycle.core.stack import Stack
     from lifecycle.operations.journal import Journal
-    from lifecycle.ports import BrokerTasks, FargateQuota, Probe, Stacks, TargetGroups
+    from lifecycle.ports import (
+        BrokerTasks,
+        FargateQuota,
+        Probe,
+        ScalableTargets,
+        Stacks,
+        TargetGroups,
+    )
 
 _CPU_UNITS: Final = 1024
 # The task of a renewed protection must still have most of its time when the count is lowered.
@@ -58,6 +65,7 @@ class BrokerReader:
     tasks: BrokerTasks
     probe: Probe
     quota: FargateQuota
+    scalable: ScalableTargets
     control_stack: str
 
     def stack(self, cluster: str) -> Stack:
@@ -98,7 +106,10 @@ class BrokerReader:
                 },
             )
         )
-        surroundings = Surroundings(stack_status=stack.status)
+        surroundings = Surroundings(
+            stack_status=stack.status,
+            autoscaled=tuple(self.scalable.of_services(cluster["EcsClusterName"], (service.name,))),
+        )
         if with_quota and requested > service.desired:
             limit, used = self.quota.vcpus()
             each = int(stack.parameters.get("BrokerCpu") or 0) / _CPU_UNITS
