@@ -19,6 +19,7 @@ from lifecycle.core.credentials import Credentials
 from lifecycle.core.health import stamp
 from lifecycle.core.operation import Lock
 from lifecycle.core.seed import RoleFacts, SeedTarget
+from lifecycle.core.tables import unpacked
 from lifecycle.operations.judge_health import HealthJudge
 from lifecycle.operations.observe_health import HealthObserver
 from lifecycle.operations.probe_health import HealthProber
@@ -153,17 +154,21 @@ class HealthWorld:
         }
 
     def look(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What both functions answer now."""
-        return self.prober.look(self.outputs), HealthObserver(self.cloud, lambda: DEFINITIONS).look(
-            self.outputs
-        )
+        """What both functions see now, as objects that a test may change."""
+        inside, outside = self.carried()
+        return unpacked(inside), outside
+
+    def carried(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What both functions answer now, as the machine carries it."""
+        observer = HealthObserver(self.cloud, lambda: DEFINITIONS)
+        return self.prober.look(self.outputs), observer.look(self.outputs)
 
     def check(
         self, inside: object = _SEEN, outside: object = _SEEN, *, minutes: float = 5
     ) -> Mapping[str, Any]:
         """One whole check, ``minutes`` after the one before; sides given replace what is seen."""
         self.clock.at += timedelta(minutes=minutes)
-        seen = self.look()
+        seen = self.carried()
         return self.judge.judge(
             self.subject(),
             seen[0] if inside is _SEEN else inside,

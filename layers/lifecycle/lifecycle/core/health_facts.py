@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.core.reading import flag, integer, items, mapping, moment, objects, text
+from lifecycle.core.tables import unpacked
 from lifecycle.core.topology import read_configuration, read_topology
 from lifecycle.errors import UnreadableAnswer
 
@@ -408,7 +409,7 @@ def _answer[T](side: object, name: str, read: Callable[[object], T]) -> Answer[T
         given = mapping(answers, "answers")
         if name not in given:
             return Unknown("it gave no answer")
-        return read(given[name])
+        return read(unpacked(given[name]))
     except UnreadableAnswer as error:
         return Unknown(error.message)
 

@@ -191,7 +191,9 @@ def summary(plan: Mapping[str, Any], *, key: str, text_key: str) -> dict[str, An
         "unit": plan["unit"],
         "from": plan["from"],
         "to": plan["to"],
+        # The text and the stored plan name all of them.
         "operations": plan["operations"][:50],
+        "operationCount": len(plan["operations"]),
         "moves": plan["moves"],
         "brokersWithoutPartition": plan["brokersWithoutPartition"],
         "cost": {when: plan["cost"][when]["total"] for when in ("before", "after")},

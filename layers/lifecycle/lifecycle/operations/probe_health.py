@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.core.health_facts import INSIDE, sources
 from lifecycle.core.seed import SeedTarget
+from lifecycle.core.tables import packed
 from lifecycle.core.topology_payload import configuration_payload, topology_payload
 from lifecycle.errors import LifecycleError
 from lifecycle.operations.ask_brokers import ask_brokers
@@ -33,10 +34,16 @@ class HealthProber:
     leases: Leases
 
     def look(self, cluster: Mapping[str, str]) -> dict[str, Any]:
-        """Ask every source that a cluster with these outputs has; never raises."""
-        names = sources(INSIDE, cluster)
+        """Ask every source that a cluster with these outputs has; never raises.
+
+        Answers are packed as ``core/tables.py`` says.
+        """
+        told = self._told(sources(INSIDE, cluster), cluster).as_dict()
+        return {**told, "answers": packed(told["answers"])}
+
+    def _told(self, names: Sequence[str], cluster: Mapping[str, str]) -> Told:
         if "topology" not in names:
-            return self._rest(names, cluster, None).as_dict()
+            return self._rest(names, cluster, None)
         api = self.management(cluster["DiscoveryName"])
         seen: list[Topology] = []
 
@@ -47,7 +54,7 @@ class HealthProber:
 
         told = ask_all({"topology": topology}, seconds=TOPOLOGY_SECONDS)
         known = seen[0] if "topology" in told.answers else None
-        return told.add(self._rest(names, cluster, known)).as_dict()
+        return told.add(self._rest(names, cluster, known))
 
     def _rest(
         self, names: Sequence[str], cluster: Mapping[str, str], topology: Topology | None
