@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from lifecycle.core.operation import Operation
 from lifecycle.observability import Event, entry_point
 from lifecycle.wiring import stack_changer
 
 
 @entry_point
 def handler(event: Event, _context: Any) -> Event:
-    return stack_changer().outputs(event["request"]["stack"])
+    operation = Operation.from_state(event["operation"])
+    return stack_changer().outputs(operation, event["request"]["stack"])

@@ -123,7 +123,7 @@ class TestRecords:
         for minutes, key in enumerate(("a", "b", "c")):
             table.begin(op(key, minutes), now=NOW)
         table.begin(op("d", 9, cluster="other"), now=NOW)
-        table.take(Lock("demo", "arn:e", "demo.scale.a", 1), now=0)
+        table.take(Lock("demo", "arn:e", "demo.scale.a", 1))
         found = table.of_cluster("demo", 2)
         assert [record.operation_id for record in found] == ["demo.scale.c", "demo.scale.b"]
         assert table.of_cluster("none", 2) == []

@@ -130,6 +130,7 @@ class Requests(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.api = ApiWorld()
+        self.api.world.executions.others_run = False
         self.begun: set[str] = set()
         # Whether a request died or stayed without an answer; its lock may outlive it by 15 minutes.
         self.harmed = False

@@ -160,8 +160,12 @@ class _Lambda:
     def __init__(self, functions: Mapping[str, Function], calls: list[str]) -> None:
         self._functions = functions
         self._calls = calls
+        self.ended = False
 
     def invoke(self, **request: Any) -> dict[str, Any]:
+        # The engine goes on with what a function answers after its execution was stopped.
+        if self.ended:
+            return self._answer({}, {})
         name = request["FunctionName"]
         payload = request["Payload"]
         event = json.loads(payload) if isinstance(payload, (str, bytes)) else payload
@@ -243,7 +247,8 @@ def run(
         on_wait(int(wait_seconds))
 
     monkeypatch.setattr(bridge, "_eval_jsonata", _evaluate)
-    monkeypatch.setattr(lambdas, "boto_client_for", lambda **_: _Lambda(functions, calls))
+    aws_lambda = _Lambda(functions, calls)
+    monkeypatch.setattr(lambdas, "boto_client_for", lambda **_: aws_lambda)
     monkeypatch.setattr(WaitFunction, "_wait_interval", wait)
     retry_time = SimpleNamespace(sleep=lambda seconds: wait(None, None, int(seconds)))
     monkeypatch.setattr(retries, "time", retry_time)
@@ -266,6 +271,7 @@ def run(
         assert control is not None
         control.stopped = _here(backend.describe_execution(arn))
         backend.stop_execution(arn)
+        aws_lambda.ended = True
 
     if control is not None:
         control.stop = stop
@@ -274,11 +280,13 @@ def run(
     entered = [
         event.get("stateEnteredEventDetails") for event in execution.to_history_output()["events"]
     ]
+    ended = aws_lambda.ended
     return Result(
-        status=execution.status,
-        output=json.loads(output) if output else None,
-        error=execution.error or "",
-        cause=execution.cause or "",
+        # What a function answers afterwards changes nothing of it.
+        status="ABORTED" if ended else execution.status,
+        output=json.loads(output) if output and not ended else None,
+        error="" if ended else execution.error or "",
+        cause="" if ended else execution.cause or "",
         states=[details["name"] for details in entered if details],
         calls=calls,
         waited=waited,

@@ -18,6 +18,7 @@ from tests.statemachines.test_scale import FUNCTIONS as SCALE_FUNCTIONS
 from tests.statemachines.test_scale import Scale
 from tests.statemachines.test_teardown import STACK, Teardown, standing
 from tests.support.failures import (
+    FOREIGN,
     Fault,
     Machine,
     Watch,
@@ -27,6 +28,7 @@ from tests.support.failures import (
     lose_lock,
     once,
     redriven,
+    stop,
     stop_at,
     survive,
     tamper,
@@ -260,7 +262,7 @@ def test_an_execution_that_ends_in_the_middle_of_a_state(
 ) -> None:
     machine = MACHINES[name](monkeypatch)
     watch = tamper(machine)
-    stop_at(machine, function)
+    stop_at(machine, watch, function)
     first = survive(machine, watch, ended_as=ended_as)
     assert first.status == "ABORTED"
     # Stopped after its work was done and noted, it stays noted as done.
@@ -275,11 +277,17 @@ def test_a_stopped_execution_is_redriven_from_that_state(
 ) -> None:
     machine = MACHINES[name](monkeypatch)
     watch = tamper(machine)
-    stop_at(machine, function)
+    stop_at(machine, watch, function)
     assert once(machine, watch, 1).status == "ABORTED"
     result = redriven(machine, watch)
-    assert result.status == "SUCCEEDED", result.cause
     assert result.calls[0] == function
+    if (name, function) == ("scale in", "SetBrokerCount"):
+        # The clean-up took the protection away without which no count is lowered.
+        assert (result.status, result.error) == ("FAILED", "ScalingNotSettled")
+        assert once(machine, watch, 2).status == "SUCCEEDED"
+        assert machine.reached()
+        return
+    assert result.status == "SUCCEEDED", result.cause
     assert machine.reached()
     record = machine.world.table.records[f"demo.{machine.definition}.1"]
     assert record["result"] == "SUCCEEDED"
@@ -291,7 +299,7 @@ def test_a_redrive_while_another_operation_works_changes_nothing(
 ) -> None:
     machine = Provisioning(monkeypatch)
     watch = tamper(machine)
-    stop_at(machine, function)
+    stop_at(machine, watch, function)
     assert once(machine, watch, 1).status == "ABORTED"
     lose_lock(machine, watch)()
     before, stacks = len(watch.effects), dict(machine.world.stacks.stacks)
@@ -308,7 +316,7 @@ def test_a_redrive_after_another_operation_finished_the_work_finds_it_done(
 ) -> None:
     machine = Provisioning(monkeypatch)
     watch = tamper(machine)
-    stop_at(machine, "FollowStack")
+    stop_at(machine, watch, "FollowStack")
     assert survive(machine, watch).status == "ABORTED"
     before = len(watch.effects)
     result = redriven(machine, watch)
@@ -338,11 +346,9 @@ def put_in(kind: str, machine: Machine, watch: Watch, at: int, *, after: bool) -
         "throttle": (throttle, 3),
         "refuse for long": (throttle, 10_000),
         "lose the lock": (lose_lock(machine, watch), 1),
-        "stop": (machine.control.stop, 1),
+        "stop": (lambda: stop(machine), 1),
     }
     act, times = acts[kind]
-    if kind == "stop":
-        act = lambda: machine.control.stop()  # noqa: E731, PLW0108 - set when the run begins
     watch.fault = Fault(act, at, after, times)
 
 
@@ -443,12 +449,12 @@ def test_a_resource_that_fails_is_named_and_the_next_run_continues(
     assert machine.reached()
 
 
-def test_a_lock_whose_owner_is_gone_is_taken_over_when_it_expired(machine: Machine) -> None:
+def test_a_lock_whose_owner_is_gone_is_taken_over(machine: Machine) -> None:
     watch = tamper(machine)
     watch.guarded = False
     lose_lock(machine, watch)()
     first = once(machine, watch, 1)
     assert (first.status, first.error) == ("FAILED", "ClusterBusy")
-    machine.world.clock.pass_seconds(901)
+    machine.world.executions.ended.add(FOREIGN)
     assert once(machine, watch, 2).status == "SUCCEEDED"
     assert machine.reached()

@@ -1036,6 +1036,7 @@ def test_an_aborted_operation_leaves_no_protection_behind(scale: Scale) -> None:
     world.journal.begin(operation)
     assert world.stacks.stack is not None
     world.protector.protect(operation, world.stacks.stack.outputs, task_ids=list(world.tasks.tasks))
+    world.executions.ended.add(operation.execution_arn)
     event = {
         "detail": {
             "status": "ABORTED",

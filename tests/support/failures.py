@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from lifecycle.core.operation import Lock
+from lifecycle.core.operation import FUNCTION_SECONDS, Lock
 from lifecycle.core.trial import is_trial
 from lifecycle.errors import AwsUnavailable
 
@@ -103,6 +103,8 @@ class Watch:
     fault: Fault | None = None
     owner: str = ""
     guarded: bool = True
+    # Whether the function that runs began its step when the execution had ended.
+    after_the_end: bool = False
     # All that may be done at all; empty for a machine that holds the cluster.
     allowed: frozenset[str] = frozenset()
     effects: list[str] = field(default_factory=list)
@@ -128,6 +130,8 @@ class Watch:
         world, given = self.world, list(arguments.values())
         if self.allowed:
             assert name in self.allowed, f"{name} by a machine that changes nothing"
+        elif self.after_the_end and name.partition(".")[0] in _GUARDED:
+            raise AssertionError(f"{name} after the end of the execution")
         elif self.guarded and name.partition(".")[0] in _GUARDED:
             lock = world.table.locks.get("demo")
             assert lock is not None, f"{name} without the cluster's lock"
@@ -231,16 +235,29 @@ def lose_answer(machine: Machine, function: str) -> None:
     machine.functions[function] = unheard
 
 
-def stop_at(machine: Machine, function: str) -> None:
-    """Let somebody stop the execution while a function's first call runs."""
+def stop_at(machine: Machine, watch: Watch, function: str) -> None:
+    """Let somebody stop the execution when a function's first call begins."""
     real = machine.functions[function]
 
     def stopped(event: dict[str, Any]) -> Any:
         machine.functions[function] = real
-        machine.control.stop()
-        return real(event)
+        stop(machine)
+        watch.after_the_end = True
+        try:
+            return real(event)
+        finally:
+            watch.after_the_end = False
 
     machine.functions[function] = stopped
+
+
+def stop(machine: Machine) -> None:
+    """Let somebody stop the execution; the function that runs knows nothing of it."""
+    machine.control.stop()
+    executions = machine.world.executions
+    executions.in_flight |= executions.running
+    executions.ended |= executions.running
+    executions.running.clear()
 
 
 # --- what happens then -------------------------------------------------------------------------
@@ -254,9 +271,13 @@ def once(machine: Machine, watch: Watch, number: int, *, ended_as: str = "") -> 
     name = f"demo.{machine.definition}.{number}"
     arn = execution_arn(machine.definition, name)
     watch.owner = arn
-    machine.world.executions.running.add(arn)
+    executions = machine.world.executions
+    executions.ended.discard(arn)
+    executions.in_flight.discard(arn)
+    executions.running.add(arn)
     result = machine.run(number)
-    machine.world.executions.running.discard(arn)
+    executions.running.discard(arn)
+    executions.ended.add(arn)
     # The plan machine holds nothing, so there is nothing to clean up after it.
     if result.status != "SUCCEEDED" and machine.definition != "plan":
         fault, watch.fault = watch.fault, None
@@ -282,7 +303,9 @@ def once(machine: Machine, watch: Watch, number: int, *, ended_as: str = "") -> 
 def _accounted_for(world: Any, name: str, arn: str, result: Result) -> None:
     """However it ended: lock free, result noted, what is true and what to do in the report."""
     lock = world.table.locks.get("demo")
-    assert lock is None or lock.owner != arn, "the lock outlived the operation"
+    if lock is not None and lock.owner == arn:
+        assert arn in world.executions.in_flight, "the lock outlived the operation"
+        assert lock.expires_at <= world.clock.now().timestamp() + FUNCTION_SECONDS
     if result.status == "FAILED":
         assert "Next: " in result.cause
     record = world.table.records.get(name)
@@ -320,7 +343,8 @@ def survive(machine: Machine, watch: Watch, *, ended_as: str = "") -> Result:
     Returns how the first one ended.
     """
     first = once(machine, watch, 1, ended_as=ended_as)
-    machine.world.table.locks.pop("demo", None)  # a foreign operation, if any, has ended
+    machine.world.executions.ended.add(FOREIGN)
+    machine.world.clock.pass_seconds(FUNCTION_SECONDS)
     if first.status == "SUCCEEDED":
         assert machine.reached()
     watch.fault, watch.guarded = None, True

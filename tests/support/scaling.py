@@ -184,7 +184,7 @@ class ScalingWorld:
     ) -> None:
         self.clock = TestClock()
         self.table = MemoryTable()
-        self.executions = MemoryExecutions()
+        self.executions = MemoryExecutions(others_run=True)
         self.quota = MemoryFargateQuota()
         self.scalable = MemoryScalableTargets()
         self.targets = RunningTargets(self)

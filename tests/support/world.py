@@ -155,7 +155,7 @@ class World:
 
     clock: TestClock = field(default_factory=TestClock)
     table: MemoryTable = field(default_factory=MemoryTable)
-    executions: MemoryExecutions = field(default_factory=MemoryExecutions)
+    executions: MemoryExecutions = field(default_factory=lambda: MemoryExecutions(others_run=True))
     artifacts: MemoryArtifacts = field(default_factory=MemoryArtifacts)
     account: MemoryAccount = field(default_factory=MemoryAccount)
     schedules: MemorySchedules = field(default_factory=MemorySchedules)

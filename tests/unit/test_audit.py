@@ -59,6 +59,12 @@ def begin(world: World, op: Operation = OPERATION) -> None:
     world.journal.step(op, "CloudFormation builds the infrastructure", "")
 
 
+def has_ended(world: World, op: Operation = OPERATION) -> None:
+    """Let an operation begin, and its execution end without a word."""
+    begin(world, op)
+    world.executions.ended.add(op.execution_arn)
+
+
 class TestEvents:
     def test_an_operation_tells_its_start_and_its_end(self, world: World) -> None:
         begin(world)
@@ -120,7 +126,7 @@ class TestCleaner:
     def test_an_execution_that_could_not_end_its_operation_has_it_ended(
         self, world: World, kind: str
     ) -> None:
-        begin(world)
+        has_ended(world)
         event = recorded(kind)
         answer = world.cleaner.clean_up(event)
         status = event["detail"]["status"]
@@ -140,7 +146,7 @@ class TestCleaner:
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_what_ended_by_itself_is_not_ended_again(self, world: World, kind: str) -> None:
-        begin(world)
+        has_ended(world)
         world.finisher.fail(
             OPERATION, request={}, error={"Error": "StackFailed", "Cause": "why"}, outcome={}
         )
@@ -150,7 +156,7 @@ class TestCleaner:
         assert len(world.events.sent) == told
 
     def test_a_lock_that_outlived_its_end_is_freed_all_the_same(self, world: World) -> None:
-        begin(world)
+        has_ended(world)
         now = world.clock.now()
         world.table.end(OPERATION, result="FAILED", report_key="key", now=now)
         assert world.cleaner.clean_up(recorded("failed"))["released"]
@@ -165,14 +171,14 @@ class TestCleaner:
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_somebody_elses_lock_stays(self, world: World, kind: str) -> None:
-        begin(world, operation(2))
+        has_ended(world, operation(2))
         assert not world.cleaner.clean_up(recorded(kind))["released"]
         assert world.table.locks["demo"].owner == operation(2).execution_arn
 
     def test_the_same_name_in_another_machine_is_another_operation(self, world: World) -> None:
         other = operation(1)
         assert other.operation_id == OPERATION.operation_id
-        begin(world, other)
+        has_ended(world, other)
         assert not world.cleaner.clean_up(recorded("aborted"))["released"]
         assert world.table.locks["demo"].owner == other.execution_arn
         assert "result" not in world.table.records[other.operation_id]
@@ -181,7 +187,7 @@ class TestCleaner:
     def test_a_late_event_of_a_redriven_execution_changes_nothing(
         self, world: World, kind: str
     ) -> None:
-        begin(world)
+        has_ended(world)
         world.executions.running.add(OPERATION.execution_arn)
         assert not world.cleaner.clean_up(recorded(kind))["released"]
         assert "demo" in world.table.locks
@@ -190,9 +196,9 @@ class TestCleaner:
     def test_an_event_that_comes_twice_and_late_does_nothing_to_the_next_operation(
         self, world: World, kind: str
     ) -> None:
-        begin(world)
+        has_ended(world)
         world.cleaner.clean_up(recorded(kind))
-        begin(world, operation(2))
+        has_ended(world, operation(2))
         told = len(world.events.sent)
         ended = dict(world.table.records[OPERATION.operation_id])
         assert not world.cleaner.clean_up(recorded(kind))["released"]
@@ -201,9 +207,11 @@ class TestCleaner:
         assert world.table.records[OPERATION.operation_id] == ended
 
     def test_an_operation_that_goes_on_after_its_end_can_be_ended_again(self, world: World) -> None:
-        begin(world)
+        has_ended(world)
         world.cleaner.clean_up(recorded("aborted"))
+        world.executions.ended.discard(OPERATION.execution_arn)
         world.journal.step(OPERATION, "Verification", "redriven")
+        world.executions.ended.add(OPERATION.execution_arn)
         assert world.cleaner.clean_up(recorded("timed_out"))["result"] == "TIMED_OUT"
         assert world.table.locks == {}
 

@@ -128,7 +128,9 @@ def test_who_holds_a_cluster() -> None:
         TableName="table",
         Item={
             "pk": {"S": "LOCK#demo"},
+            "cluster": {"S": "demo"},
             "owner": {"S": "arn:x"},
+            "renewedAt": {"N": "9"},
             "operationId": {"S": "demo.scale.1"},
             "expiresAt": {"N": "17"},
         },

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 from lifecycle.adapters.probe_memory import MemoryProbe
 from lifecycle.cluster.service_definition import UNKNOWN
-from lifecycle.core.operation import LOCK_SECONDS
+from lifecycle.core.operation import FUNCTION_SECONDS, LOCK_SECONDS, Lock
 from lifecycle.core.services import Deployment
 from lifecycle.core.stops import StoppedTask
 from lifecycle.core.verification import TargetHealth
@@ -15,6 +15,7 @@ from lifecycle.errors import (
     ChangeSetRefused,
     ClusterBusy,
     LockLost,
+    OperationEnded,
     PlanStale,
     ServiceDraining,
     StackFailed,
@@ -64,17 +65,71 @@ class TestLock:
         with pytest.raises(ClusterBusy):
             world.journal.begin(operation(2))
 
-    def test_an_expired_lock_of_an_owner_that_is_gone_is_taken_over(self, world: World) -> None:
+    def test_a_lock_of_an_owner_that_ended_is_taken_over_once_its_functions_have_ended_too(
+        self, world: World
+    ) -> None:
         world.journal.begin(operation(1))
-        world.clock.pass_seconds(LOCK_SECONDS + 1)
+        world.executions.ended.add(operation(1).execution_arn)
+        world.clock.pass_seconds(FUNCTION_SECONDS - 30)
+        with pytest.raises(ClusterBusy, match="may still run") as refused:
+            world.journal.begin(operation(2))
+        assert (refused.value.seconds, refused.value.next_step) == (
+            30,
+            "Start again in 30 seconds.",
+        )
+        assert world.table.locks["demo"].owner == operation(1).execution_arn
+        world.clock.pass_seconds(30)
         world.journal.begin(operation(2))
         assert world.table.locks["demo"].owner == operation(2).execution_arn
+
+    @pytest.mark.parametrize("locked", [True, False])
+    def test_an_operation_that_ended_takes_nothing_and_does_nothing(
+        self, world: World, locked: bool
+    ) -> None:
+        world.journal.begin(operation(1))
+        if not locked:
+            world.journal.release(operation(1))
+        locks = dict(world.table.locks)
+        world.executions.ended.add(operation(1).execution_arn)
+        with pytest.raises(OperationEnded, match="does not run any more"):
+            world.plan(operation(1))
+        with pytest.raises(OperationEnded):
+            world.journal.begin(operation(1))
+        assert world.stacks.stacks == {}
+        assert world.table.locks == locks
+
+    def test_a_lock_is_given_back_at_once_where_no_function_runs(self, world: World) -> None:
+        world.journal.begin(operation(1))
+        world.executions.ended.add(operation(1).execution_arn)
+        world.journal.give_back(world.table.locks["demo"])
+        assert world.table.locks == {}
+
+    def test_a_lock_stays_for_a_function_that_may_run_and_says_until_when(
+        self, world: World
+    ) -> None:
+        world.journal.begin(operation(1))
+        begun = int(world.clock.now().timestamp())
+        world.executions.ended.add(operation(1).execution_arn)
+        world.executions.in_flight.add(operation(1).execution_arn)
+        world.clock.pass_seconds(20)
+        world.journal.give_back(world.table.locks["demo"])
+        assert world.table.locks["demo"].expires_at == begun + FUNCTION_SECONDS
+
+    def test_the_lock_of_what_is_no_execution_is_taken_over_when_it_expired(
+        self, world: World
+    ) -> None:
+        now = int(world.clock.now().timestamp())
+        world.table.locks["demo"] = Lock("demo", "discard:plan-1", "discard:plan-1", now + 50, now)
+        with pytest.raises(ClusterBusy):
+            world.journal.begin(operation(1))
+        world.clock.pass_seconds(FUNCTION_SECONDS)
+        world.journal.begin(operation(1))
 
     def test_an_operation_that_lost_its_lock_stops_before_it_changes_anything(
         self, world: World
     ) -> None:
         world.journal.begin(operation(1))
-        world.clock.pass_seconds(LOCK_SECONDS + 1)
+        world.journal.release(operation(1))
         world.journal.begin(operation(2))
         with pytest.raises(LockLost, match=r"demo\.provision\.2"):
             world.plan(operation(1))
@@ -122,13 +177,13 @@ class TestStack:
 
         settle(world)
         assert not protected()
-        assert world.changer.outputs("control-demo") == OUTPUTS
+        assert world.changer.outputs(operation(), "control-demo") == OUTPUTS
         assert protected()
         assert "Update:Replace" in world.stacks.policies["control-demo"]
 
     def test_a_trial_is_not_protected(self, world: World) -> None:
         settle(world, 1, {"Trial": "true"})
-        world.changer.outputs("control-demo")
+        world.changer.outputs(operation(), "control-demo")
         assert not world.stacks.stacks["control-demo"].termination_protected
 
     def test_only_what_is_asked_changes(self, world: World) -> None:
@@ -199,7 +254,7 @@ class TestStack:
         assert "0 of 5 resources; waiting for" in world.table.records[op.operation_id]["detail"]
         world.stacks.finish()
         assert follow() == {"status": "DONE"}
-        assert world.changer.outputs("control-demo") == OUTPUTS
+        assert world.changer.outputs(operation(), "control-demo") == OUTPUTS
 
     def test_a_failed_resource_is_named_and_the_next_run_continues(self, world: World) -> None:
         op = operation()
@@ -238,7 +293,7 @@ class TestStack:
 
     def test_a_stack_without_a_contract_is_no_cluster(self, world: World) -> None:
         with pytest.raises(StackFailed):
-            world.changer.outputs("control-demo")
+            world.changer.outputs(operation(), "control-demo")
 
     def test_a_rolled_back_stack_needs_a_person(self, world: World) -> None:
         settle(world)

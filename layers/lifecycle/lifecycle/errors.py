@@ -39,10 +39,23 @@ class ClusterBusy(LifecycleError):
     default_next_step = "Wait until that operation ends, then start again."
 
     def __init__(
-        self, message: str, *, operation_id: str = "", next_step: str | None = None
+        self,
+        message: str,
+        *,
+        operation_id: str = "",
+        next_step: str | None = None,
+        seconds: int = 0,
     ) -> None:
+        """``seconds``: after how many the cluster is free for certain; 0 where nobody knows."""
         super().__init__(message, next_step=next_step)
         self.operation_id = operation_id
+        self.seconds = seconds
+
+
+class OperationEnded(LifecycleError):
+    """The execution of the operation that a function works for was stopped or timed out."""
+
+    default_next_step = "Nothing, if it was meant to end; else start the same operation again."
 
 
 class LockLost(LifecycleError):

@@ -44,12 +44,17 @@ class Clock(Protocol):
 class Locks(Protocol):
     """One lock per cluster. An owner is the ARN of an execution."""
 
-    def take(self, lock: Lock, *, now: int, instead_of: Lock | None = None) -> Lock | None:
+    def take(self, lock: Lock, *, instead_of: Lock | None = None) -> Lock | None:
         """Take or extend a lock by one conditional write. Times are epoch seconds.
 
         Succeeds when nobody or the same owner holds it; with ``instead_of``, when exactly that
-        (expired) lock is still there. Returns None on success, else the lock that is in the way.
+        lock (of an owner that ended) is still there. Returns None on success, else the lock that is
+        in the way.
         """
+        ...
+
+    def held(self, cluster: str) -> Lock | None:
+        """The lock of a cluster, whoever holds it; None when nobody does."""
         ...
 
     def release(self, cluster: str, owner: str) -> bool:
@@ -62,6 +67,13 @@ class Executions(Protocol):
 
     def is_running(self, execution_arn: str) -> bool:
         """Tell whether an execution runs; one that does not exist does not run."""
+        ...
+
+    def ended_idle(self, execution_arn: str) -> bool:
+        """Tell whether an execution ended while none of its tasks ran.
+
+        False where that is not certain.
+        """
         ...
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
-from lifecycle.core.operation import LOCK_SECONDS
+from lifecycle.core.operation import FUNCTION_SECONDS
 from lifecycle.core.stack import Stack
 from lifecycle.errors import AwsRefused, ProbeFailed, StartUncertain
 
@@ -188,7 +188,10 @@ class TestBusy:
 
     def test_a_lock_of_an_operation_that_is_gone_is_taken_over(self, api: ApiWorld) -> None:
         api.world.journal.begin(operation())
-        api.world.clock.pass_seconds(LOCK_SECONDS + 1)
+        api.world.executions.ended.add(operation().execution_arn)
+        refused = api.provision(key="k1")
+        assert (refused.status, refused.headers["retry-after"]) == (409, str(FUNCTION_SECONDS))
+        api.world.clock.pass_seconds(FUNCTION_SECONDS)
         assert api.provision(key="k1").status == 202
 
 

@@ -87,7 +87,7 @@ def test_a_plans_functions_reach_its_record_whatever_the_execution_is_called(
 def test_a_plans_functions_reach_neither_a_lock_nor_another_machines_record(
     function: str, name: str
 ) -> None:
-    lock = keys(lambda table: table.take(Lock("demo", "arn", name, 1), now=0))
+    lock = keys(lambda table: table.take(Lock("demo", "arn", name, 1)))
     others = lock.union(
         *(recorded(name, one) for one in ("provision", "scale", "restart", "teardown"))
     )
@@ -96,7 +96,7 @@ def test_a_plans_functions_reach_neither_a_lock_nor_another_machines_record(
 
 
 def test_whoever_may_delete_an_empty_stack_takes_its_lock_and_nothing_else() -> None:
-    lock = keys(lambda table: table.take(Lock("demo", "discard:x", "x", 1), now=0))
+    lock = keys(lambda table: table.take(Lock("demo", "discard:x", "x", 1)))
     assert allowed("DiscardPlan", lock) == lock
     assert allowed("DiscardPlan", recorded("x", "plan") | recorded("x", "scale")) == set()
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from lifecycle.core.operation import Operation
 
 _OPERATION_DAYS: Final = 90
+# A lock that nobody took over, because its cluster is gone, goes by itself.
+_LOCK_KEPT_SECONDS: Final = 24 * 3600
 _PLAN: Final = "plan"
 
 
@@ -34,7 +36,7 @@ class DynamoTable:
         api: DynamoDBClient = client("dynamodb")
         return api
 
-    def take(self, lock: Lock, *, now: int, instead_of: Lock | None = None) -> Lock | None:
+    def take(self, lock: Lock, *, instead_of: Lock | None = None) -> Lock | None:
         """Take or extend a lock by one conditional write."""
         condition = "attribute_not_exists(pk) OR #owner = :me"
         values: dict[str, Any] = {":me": {"S": lock.owner}}
@@ -53,7 +55,8 @@ class DynamoTable:
                     "owner": {"S": lock.owner},
                     "operationId": {"S": lock.operation_id},
                     "expiresAt": {"N": str(lock.expires_at)},
-                    "renewedAt": {"N": str(now)},
+                    "renewedAt": {"N": str(lock.renewed_at)},
+                    "ttl": {"N": str(lock.expires_at + _LOCK_KEPT_SECONDS)},
                 },
                 ConditionExpression=condition,
                 ExpressionAttributeNames={"#owner": "owner"},
@@ -64,14 +67,14 @@ class DynamoTable:
             answer: dict[str, Any] = dict(error.response)
             item = answer.get("Item") or self._item(f"LOCK#{lock.cluster}")
             if not item:  # freed between the write and the look
-                return self.take(lock, now=now)
-            return Lock(
-                cluster=lock.cluster,
-                owner=item["owner"]["S"],
-                operation_id=item["operationId"]["S"],
-                expires_at=int(item["expiresAt"]["N"]),
-            )
+                return self.take(lock)
+            return read_lock(item)
         return None
+
+    def held(self, cluster: str) -> Lock | None:
+        """The lock of a cluster, whoever holds it; None when nobody does."""
+        item = self._item(f"LOCK#{cluster}")
+        return read_lock(item) if item else None
 
     def release(self, cluster: str, owner: str) -> bool:
         """Give the lock back if ``owner`` holds it."""
@@ -206,6 +209,17 @@ class DynamoTable:
             TableName=self._table, Key={"pk": {"S": key}}, ConsistentRead=True
         )
         return found.get("Item", {})
+
+
+def read_lock(item: Mapping[str, Any]) -> Lock:
+    """Read the item of a lock."""
+    return Lock(
+        cluster=item["cluster"]["S"],
+        owner=item["owner"]["S"],
+        operation_id=item["operationId"]["S"],
+        expires_at=int(item["expiresAt"]["N"]),
+        renewed_at=int(item["renewedAt"]["N"]),
+    )
 
 
 def _record_key(operation_id: str, machine: str) -> str:

@@ -20,14 +20,17 @@ class MemoryTable:
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     health: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def take(self, lock: Lock, *, now: int, instead_of: Lock | None = None) -> Lock | None:
+    def take(self, lock: Lock, *, instead_of: Lock | None = None) -> Lock | None:
         """Take or extend a lock."""
-        del now
         held = self.locks.get(lock.cluster)
         if held is None or held.owner == lock.owner or held == instead_of:
             self.locks[lock.cluster] = lock
             return None
         return held
+
+    def held(self, cluster: str) -> Lock | None:
+        """The lock of a cluster."""
+        return self.locks.get(cluster)
 
     def forget(self, cluster: str) -> None:
         """Remove what is known of a cluster's health."""

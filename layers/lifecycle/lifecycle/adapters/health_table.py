@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.adapters.aws import client
+from lifecycle.adapters.dynamodb import read_lock
 from lifecycle.core.health import as_document, read_document, stamp
-from lifecycle.core.operation import Lock
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from lifecycle.core.health import Record
+    from lifecycle.core.operation import Lock
 
 
 class HealthTable:
@@ -95,14 +96,7 @@ class HealthTable:
     def holder(self, cluster: str) -> Lock | None:
         """Who holds the cluster; None when nobody does."""
         item = self._item(f"LOCK#{cluster}")
-        if not item:
-            return None
-        return Lock(
-            cluster=cluster,
-            owner=item["owner"]["S"],
-            operation_id=item["operationId"]["S"],
-            expires_at=int(item["expiresAt"]["N"]),
-        )
+        return read_lock(item) if item else None
 
     def _item(self, key: str) -> dict[str, Any]:
         found = self._api.get_item(

@@ -13,7 +13,7 @@ from lifecycle.api.routes import ROUTES, Route
 from lifecycle.core.idempotency import KEY_RULE, is_key
 from lifecycle.core.names import CLUSTER_NAME_RULE, is_cluster_name
 from lifecycle.core.request import Problem, invalid
-from lifecycle.errors import LifecycleError, RequestTooLarge
+from lifecycle.errors import ClusterBusy, LifecycleError, RequestTooLarge
 from lifecycle.observability import logger
 
 if TYPE_CHECKING:
@@ -60,7 +60,9 @@ class Api:
             else:
                 logger.warning(known.message, extra={"error": type(known).__name__})
                 status, document = problem(known, request_id=request_id)
-            headers = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else {}
+            seconds = known.seconds if isinstance(known, ClusterBusy) else 0
+            seconds = RETRY_SECONDS if status == 503 else seconds
+            headers = {"Retry-After": str(seconds)} if seconds else {}
             return _response(status, document, content_type=CONTENT_TYPE, headers=headers)
 
     def _route(self, event: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:

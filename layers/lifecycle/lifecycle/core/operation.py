@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final
 
 # Longer than any single wait or function between two renewals, short enough that a cluster is
 # not blocked for long when nobody could free it.
 LOCK_SECONDS: Final = 15 * 60
+# The longest time-out of a function that changes something.
+FUNCTION_SECONDS: Final = 110
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +37,23 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """Who holds a cluster, and until when (epoch seconds)."""
+    """Who holds a cluster, and until when (epoch seconds).
+
+    ``renewed_at`` is when a function of the owner last began a step. ``expires_at`` is until when
+    the owner is taken for busy by whoever only looks; whoever wants the cluster asks the owner.
+    """
 
     cluster: str
     owner: str
     operation_id: str
     expires_at: int
+    renewed_at: int = 0
 
 
-class LockDecision(StrEnum):
-    """What to do about a lock that is in the way."""
+def free_from(lock: Lock) -> int:
+    """When the lock of an owner that has ended may be taken over (epoch seconds).
 
-    REFUSE = "REFUSE"
-    ASK_OWNER = "ASK_OWNER"
-
-
-def on_foreign_lock(lock: Lock, now: int) -> LockDecision:
-    """Decide about somebody else's lock: only an expired one is worth asking its owner about."""
-    return LockDecision.ASK_OWNER if lock.expires_at <= now else LockDecision.REFUSE
+    Its execution may have been stopped while one of its functions ran. Lambda lets that one run to
+    its end, and only after its time-out it certainly does nothing more.
+    """
+    return lock.renewed_at + FUNCTION_SECONDS

@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html
 _BALANCER_ADDRESSES: Final = 8
 # What tasks and the functions need where no route leads out; docs/network.md says who needs which.
-NEEDED_ENDPOINTS: Final = ("dynamodb", "ecr.api", "ecr.dkr", "logs", "s3", "secretsmanager")
+NEEDED_ENDPOINTS: Final = (
+    *("dynamodb", "ecr.api", "ecr.dkr", "logs", "s3", "secretsmanager"),
+    "states",
+)
 _CONNECTORS_TASK: Final = ("ConnectorsImage", "ConnectorsCpu", "ConnectorsMemory")
 _ZONES: Final = 3
 RETIREMENT: Final = "fargateTaskRetirementWaitPeriod"

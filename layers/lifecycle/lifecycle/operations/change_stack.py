@@ -265,11 +265,11 @@ class StackChanger:
             next_step=_AFTER_FAILURE.get(found.status, _AFTER_ANY_FAILURE),
         )
 
-    def outputs(self, stack: str) -> dict[str, str]:
+    def outputs(self, operation: Operation, stack: str) -> dict[str, str]:
         """Protect the stack, and read its outputs: the contract by which the cluster is known.
 
         A trial has no protection. Repeating is harmless. Raises ``StackFailed`` for a stack
-        without outputs.
+        without outputs, ``OperationEnded``.
         """
         found = self.stacks.describe(stack)
         if found is None or "ContractVersion" not in found.outputs:
@@ -278,6 +278,7 @@ class StackChanger:
                 next_step="Start the operation again; if this repeats, look at the stack.",
             )
         if not is_trial(found.parameters) and not found.termination_protected:
+            self.journal.refuse_ended(operation, "it protected the stack")
             self.stacks.protect(stack, stack_policy())
         return dict(found.outputs)
 

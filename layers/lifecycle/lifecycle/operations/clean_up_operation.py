@@ -35,9 +35,10 @@ class Cleaner:
 
         The event is "Step Functions Execution Status Change" with status FAILED, TIMED_OUT or
         ABORTED. Only the lock that this very execution holds is freed, and only when it does not
-        run: an event may arrive late, after a redrive. An operation that did not note its own end
-        gets its report, its event and its result; tasks that a scale operation protected are
-        unprotected. Harmless when there is nothing to do.
+        run: an event may arrive late, after a redrive. A function of it that ran when it was
+        stopped runs on: then the lock stays until that one has certainly ended. An operation that
+        did not note its own end gets its report, its event and its result; tasks that a scale
+        operation protected are unprotected. Harmless when there is nothing to do.
         """
         detail = event.get("detail", {})
         execution = str(detail.get("executionArn", ""))
@@ -47,13 +48,16 @@ class Cleaner:
             return {"released": False, "reason": "the event names no cluster"}
         if self.journal.executions.is_running(execution):
             return {"released": False, "reason": "the execution runs again"}
+        held = self.journal.locks.held(str(cluster))
+        own = held is not None and held.owner == execution
         operation, result = self._unfinished(detail, execution)
         if operation is not None and str(detail.get("stateMachineArn", "")).endswith("-scale"):
             self._unprotect(operation)
-        released = self.journal.locks.release(str(cluster), execution)
         if operation is not None:
             result = self._note_end(operation, detail, request)
-        return {"released": released, "cluster": cluster, "result": result}
+        if held is not None and own:
+            self.journal.give_back(held)
+        return {"released": own, "cluster": cluster, "result": result}
 
     def _unprotect(self, operation: Operation) -> None:
         """Leave no broker protected by an operation that is no more: it would block deployments.

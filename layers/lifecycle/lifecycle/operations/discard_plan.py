@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.core.operation import LOCK_SECONDS, Lock
+from lifecycle.core.operation import FUNCTION_SECONDS, Lock
 from lifecycle.core.stack import is_running, stack_policy
 
 if TYPE_CHECKING:
@@ -59,5 +59,5 @@ class Discarder:
     def _take(self, cluster: str, owner: str) -> bool:
         """Keep an operation from beginning on the stack while it is being deleted."""
         now = int(self.clock.now().timestamp())
-        lock = Lock(cluster, owner, owner, now + LOCK_SECONDS)
-        return self.locks.take(lock, now=now) is None
+        lock = Lock(cluster, owner, owner, now + FUNCTION_SECONDS, now)
+        return self.locks.take(lock) is None

@@ -77,29 +77,26 @@ class Finisher:
     ) -> dict[str, Any]:
         """End an operation whose execution could not do so itself; ``status`` as AWS names it.
 
-        Returns the report.
+        Returns the report. The cluster stays locked: the caller frees it.
         """
         steps = self.journal.operations.timeline(operation)
         where = f" during {steps[-1]['step']!r}" if steps else ""
         _, said = read_error({"Error": error, "Cause": cause})
         message = f"{_UNFINISHED[status]}{where}{f': {said}' if said else '.'}"
-        return self._end(
-            operation,
-            request,
-            {
-                "result": status,
-                "error": error or status,
-                "cause": self._cause(operation, message),
-            },
-        )
+        told = {
+            "result": status,
+            "error": error or status,
+            "cause": self._cause(operation, message, free="free within two minutes"),
+        }
+        return self._end(operation, request, told, release=False)
 
-    def _cause(self, operation: Operation, message: str) -> str:
+    def _cause(self, operation: Operation, message: str, *, free: str = "free") -> str:
         # An error that is not ours (a killed function, a timeout) does not say what to do.
         if " Next: " not in message:
             message += " Next: Start the same operation again; it continues from what exists."
-        return f"{message} True now: {self._truth(operation.cluster)}"[:_MAX_CAUSE]
+        return f"{message} True now: {self._truth(operation.cluster, free)}"[:_MAX_CAUSE]
 
-    def _truth(self, cluster: str) -> str:
+    def _truth(self, cluster: str, free: str) -> str:
         stack = self.stacks.describe(stack_name(self.control_stack, cluster))
         if stack is None:
             return "there is no stack for this cluster."
@@ -111,7 +108,7 @@ class Finisher:
         ]
         if names:
             facts += self._counts(stack.outputs["EcsClusterName"], names)
-        return "; ".join(facts) + "; the cluster is free for the next operation."
+        return "; ".join(facts) + f"; the cluster is {free} for the next operation."
 
     def _counts(self, ecs_cluster: str, names: list[str]) -> list[str]:
         return [
@@ -122,7 +119,12 @@ class Finisher:
         ]
 
     def _end(
-        self, operation: Operation, request: Mapping[str, Any], told: dict[str, Any]
+        self,
+        operation: Operation,
+        request: Mapping[str, Any],
+        told: dict[str, Any],
+        *,
+        release: bool = True,
     ) -> dict[str, Any]:
         now = self.journal.clock.now()
         ended_at = now.isoformat(timespec="seconds")
@@ -148,7 +150,8 @@ class Finisher:
             ended_at=ended_at,
         )
         self.journal.operations.end(operation, result=told["result"], report_key=key, now=now)
-        self.journal.release(operation)
+        if release:
+            self.journal.release(operation)
         return report
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lifecycle.core.operation import LOCK_SECONDS, Lock, LockDecision, on_foreign_lock
-from lifecycle.errors import ClusterBusy, LockLost
+from lifecycle.core.operation import LOCK_SECONDS, Lock, free_from
+from lifecycle.errors import ClusterBusy, LockLost, OperationEnded
 
 if TYPE_CHECKING:
     from lifecycle.core.operation import Operation
@@ -25,33 +25,39 @@ class Journal:
     def begin(self, operation: Operation) -> None:
         """Take the cluster for the operation and write its record. Repeating it is harmless.
 
-        Raises ``ClusterBusy`` naming the operation that holds the cluster.
+        Raises ``ClusterBusy`` naming the operation that holds the cluster, ``OperationEnded``.
         """
+        self.refuse_ended(operation, "it began")
         self.take(operation)
         self.operations.begin(operation, now=self.clock.now())
 
     def take(self, operation: Operation) -> None:
-        """Take the cluster. An expired lock is taken over only if its owner does not run.
+        """Take the cluster. A lock is taken over if its owner ended and none of its functions acts.
 
         Raises ``ClusterBusy`` naming the operation that holds the cluster.
         """
         lock = self._lock(operation)
         now = int(self.clock.now().timestamp())
-        foreign = self.locks.take(lock, now=now)
-        if foreign is not None and on_foreign_lock(foreign, now) is LockDecision.ASK_OWNER:
-            if self.executions.is_running(foreign.owner):
-                raise self._busy(foreign)
-            foreign = self.locks.take(lock, now=now, instead_of=foreign)
+        foreign = self.locks.take(lock)
         if foreign is not None:
-            raise self._busy(foreign)
+            if self._acts(foreign, now):
+                raise _busy(foreign)
+            if free_from(foreign) > now:
+                raise _ended_just_now(foreign, free_from(foreign) - now)
+            foreign = self.locks.take(lock, instead_of=foreign)
+        if foreign is not None:
+            raise _busy(foreign)
 
     def step(self, operation: Operation, step: str, detail: str) -> None:
         """Renew the lock and note the progress, before something is changed.
 
-        Absent lock: taken. Own lock: extended. Raises ``LockLost`` for anybody else's.
+        Absent lock: taken. Own lock: extended. Raises ``LockLost`` for anybody else's, and
+        ``OperationEnded`` where the execution does not run any more: Lambda lets a function run
+        on when its execution is stopped.
         """
+        self.refuse_ended(operation, f"its step {step!r}")
         now = self.clock.now()
-        foreign = self.locks.take(self._lock(operation), now=int(now.timestamp()))
+        foreign = self.locks.take(self._lock(operation))
         if foreign is not None:
             raise LockLost(
                 f"The lock of cluster {operation.cluster} is now held by operation "
@@ -59,22 +65,65 @@ class Journal:
             )
         self.operations.progress(operation, step=step, detail=detail, now=now)
 
+    def refuse_ended(self, operation: Operation, before: str) -> None:
+        """Refuse to act for an execution that ended; ``before``: before what it stopped.
+
+        DescribeExecution is eventually consistent, so that this narrows the window and does not
+        close it; that nobody takes the lock over before the function must have ended does.
+        https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
+        """
+        if not self.executions.is_running(operation.execution_arn):
+            raise OperationEnded(
+                f"The execution of operation {operation.operation_id} does not run any more; "
+                f"nothing was done after that, the function stopped before {before}."
+            )
+
     def release(self, operation: Operation) -> None:
         """Give the cluster back."""
         self.locks.release(operation.cluster, operation.execution_arn)
 
+    def give_back(self, lock: Lock) -> None:
+        """Free the cluster of an operation that ended without doing so itself.
+
+        At once where no function of it was running; else the lock stays, and says from when the
+        cluster is free.
+        """
+        if self.executions.ended_idle(lock.owner):
+            self.locks.release(lock.cluster, lock.owner)
+            return
+        until = min(lock.expires_at, free_from(lock))
+        self.locks.take(replace(lock, expires_at=until))
+
+    def _acts(self, foreign: Lock, now: int) -> bool:
+        """Whether an owner may act; one that is no execution says itself how long it takes."""
+        if foreign.owner.startswith("arn:"):
+            return self.executions.is_running(foreign.owner)
+        return foreign.expires_at > now
+
     def _lock(self, operation: Operation) -> Lock:
+        now = int(self.clock.now().timestamp())
         return Lock(
             cluster=operation.cluster,
             owner=operation.execution_arn,
             operation_id=operation.operation_id,
-            expires_at=int(self.clock.now().timestamp()) + LOCK_SECONDS,
+            expires_at=now + LOCK_SECONDS,
+            renewed_at=now,
         )
 
-    @staticmethod
-    def _busy(foreign: Lock) -> ClusterBusy:
-        return ClusterBusy(
-            f"Cluster {foreign.cluster} is held by operation {foreign.operation_id} "
-            f"({foreign.owner}); nothing was changed.",
-            operation_id=foreign.operation_id,
-        )
+
+def _busy(foreign: Lock) -> ClusterBusy:
+    return ClusterBusy(
+        f"Cluster {foreign.cluster} is held by operation {foreign.operation_id} "
+        f"({foreign.owner}); nothing was changed.",
+        operation_id=foreign.operation_id,
+    )
+
+
+def _ended_just_now(foreign: Lock, seconds: int) -> ClusterBusy:
+    return ClusterBusy(
+        f"Operation {foreign.operation_id} of cluster {foreign.cluster} has ended, but a function "
+        "of it may still run; nothing was changed.",
+        next_step=f"Start again in {seconds} seconds.",
+        operation_id=foreign.operation_id,
+        seconds=seconds,
+    )
