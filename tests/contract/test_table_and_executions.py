@@ -10,7 +10,8 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
-from lifecycle.adapters import aws
+from botocore.stub import Stubber
+from lifecycle.adapters import aws, stepfunctions
 from lifecycle.adapters.dynamodb import DynamoTable
 from lifecycle.adapters.dynamodb_memory import MemoryTable
 from lifecycle.adapters.stepfunctions import StepFunctionsExecutions
@@ -148,9 +149,71 @@ class TestExecutions:
         assert executions.describe(EXECUTION) is None
         assert not executions.is_running(EXECUTION)
 
+    def test_what_is_not_seen_yet_has_not_ended(self, executions: Any) -> None:
+        assert not executions.has_ended(EXECUTION)
+        executions.start(MACHINE, "demo.scale.k", "{}")
+        assert not executions.has_ended(EXECUTION)
+        assert not executions.ended_idle(EXECUTION)
+
     def test_a_machine_that_is_not_there_is_told(self, executions: Any) -> None:
         with pytest.raises(MachineNotDeployed):
             executions.start(MISSING, "demo.none.k", "{}")
+
+
+class TestLocks:
+    def test_a_lock_is_read_as_it_was_taken(self, table: Any) -> None:
+        lock = Lock("demo", "arn:e", "demo.scale.a", 1000, 100)
+        assert table.held("demo") is None
+        assert table.take(lock) is None
+        assert table.held("demo") == lock
+        renewed = dataclasses.replace(lock, expires_at=1100, renewed_at=200)
+        assert table.take(renewed) is None
+        foreign = Lock("demo", "arn:f", "demo.scale.b", 2000, 300)
+        assert table.take(foreign) == renewed
+        assert table.take(foreign, instead_of=lock) == renewed
+        assert table.take(foreign, instead_of=renewed) is None
+        assert table.held("demo") == foreign
+
+
+class TestIdle:
+    """Whether a task ran when an execution ended, by its last events, the newest first."""
+
+    @pytest.mark.parametrize(
+        ("types", "idle"),
+        [
+            (["ExecutionAborted", "WaitStateEntered"], True),
+            (["ExecutionAborted", "TaskStateExited"], True),
+            (["ExecutionTimedOut", "ChoiceStateExited"], True),
+            (["ExecutionFailed", "FailStateEntered"], True),
+            (["ExecutionAborted", "TaskStarted"], False),
+            (["ExecutionAborted", "TaskScheduled"], False),
+            (["ExecutionAborted", "TaskStateEntered"], False),
+            # Between the end of a call and that of its state, another call may have begun.
+            (["ExecutionAborted", "TaskSucceeded"], False),
+            (["ExecutionAborted", "TaskTimedOut"], False),
+            (["ExecutionAborted", "MapStateStarted"], False),
+            (["WaitStateEntered", "TaskStateExited"], False),
+            (["ExecutionSucceeded", "TaskStateExited"], False),
+            (["ExecutionAborted"], False),
+            ([], False),
+        ],
+    )
+    def test_only_what_is_known_to_lie_between_tasks_is_idle(
+        self, monkeypatch: pytest.MonkeyPatch, types: list[str], idle: bool
+    ) -> None:
+        api = boto3.client("stepfunctions", region_name="eu-central-1")
+        with Stubber(api) as stubber:
+            stubber.add_response(
+                "get_execution_history",
+                {
+                    "events": [
+                        {"timestamp": NOW, "type": one, "id": 9 - n} for n, one in enumerate(types)
+                    ]
+                },
+                {"executionArn": EXECUTION, "reverseOrder": True, "maxResults": 2},
+            )
+            monkeypatch.setattr(stepfunctions, "client", lambda *_, **__: api)
+            assert StepFunctionsExecutions().ended_idle(EXECUTION) is idle
 
 
 class TestUncertainty:

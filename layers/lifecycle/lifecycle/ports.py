@@ -69,6 +69,10 @@ class Executions(Protocol):
         """Tell whether an execution runs; one that does not exist does not run."""
         ...
 
+    def has_ended(self, execution_arn: str) -> bool:
+        """Tell whether an execution is known to have ended; one that is not seen yet has not."""
+        ...
+
     def ended_idle(self, execution_arn: str) -> bool:
         """Tell whether an execution ended while none of its tasks ran.
 

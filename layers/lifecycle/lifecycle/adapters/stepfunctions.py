@@ -58,6 +58,16 @@ class StepFunctionsExecutions:
         found = self.describe(execution_arn)
         return found is not None and found.is_running
 
+    def has_ended(self, execution_arn: str) -> bool:
+        """Tell whether an execution is known to have ended.
+
+        DescribeExecution is eventually consistent, so that one that was just started may not be
+        there yet: https://docs.aws.amazon.com/step-functions/latest/apireference/
+        API_DescribeExecution.html
+        """
+        found = self.describe(execution_arn)
+        return found is not None and not found.is_running
+
     def ended_idle(self, execution_arn: str) -> bool:
         """Tell by its last events whether it ended while none of its tasks ran.
 

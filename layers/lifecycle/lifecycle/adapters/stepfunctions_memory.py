@@ -38,11 +38,14 @@ class MemoryExecutions:
             return known or (self.others_run and execution_arn not in self.ended)
         return found.is_running or execution_arn in self.running
 
+    def has_ended(self, execution_arn: str) -> bool:
+        """Tell whether an execution is known to have ended."""
+        found = self.describe(execution_arn)
+        return execution_arn in self.ended or (found is not None and not found.is_running)
+
     def ended_idle(self, execution_arn: str) -> bool:
         """Tell whether an execution ended while none of its tasks ran."""
-        found = self.describe(execution_arn)
-        ended = execution_arn in self.ended or (found is not None and not found.is_running)
-        return ended and execution_arn not in self.in_flight
+        return self.has_ended(execution_arn) and execution_arn not in self.in_flight
 
     def start(self, machine_arn: str, name: str, text: str) -> bool:
         """Start an execution; False when one of that name exists already."""

@@ -68,11 +68,10 @@ class Journal:
     def refuse_ended(self, operation: Operation, before: str) -> None:
         """Refuse to act for an execution that ended; ``before``: before what it stopped.
 
-        DescribeExecution is eventually consistent, so that this narrows the window and does not
-        close it; that nobody takes the lock over before the function must have ended does.
-        https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
+        What is read may be a moment old, so that this narrows the window and does not close it;
+        that nobody takes the lock over before the function must have ended does.
         """
-        if not self.executions.is_running(operation.execution_arn):
+        if self.executions.has_ended(operation.execution_arn):
             raise OperationEnded(
                 f"The execution of operation {operation.operation_id} does not run any more; "
                 f"nothing was done after that, the function stopped before {before}."
