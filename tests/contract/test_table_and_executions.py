@@ -210,7 +210,12 @@ class TestIdle:
                         {"timestamp": NOW, "type": one, "id": 9 - n} for n, one in enumerate(types)
                     ]
                 },
-                {"executionArn": EXECUTION, "reverseOrder": True, "maxResults": 2},
+                {
+                    "executionArn": EXECUTION,
+                    "reverseOrder": True,
+                    "maxResults": 2,
+                    "includeExecutionData": False,
+                },
             )
             monkeypatch.setattr(stepfunctions, "client", lambda *_, **__: api)
             assert StepFunctionsExecutions().ended_idle(EXECUTION) is idle

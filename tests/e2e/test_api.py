@@ -15,7 +15,7 @@ from botocore.credentials import Credentials
 from jsonschema import Draft202012Validator
 
 from local.config import CONTROL_STACK
-from tests.support.cloud import Cloud, other_retention
+from tests.support.cloud import FREE_AGAIN, Cloud, other_retention
 from tools.api_client import Answer, Client
 from tools.generate_openapi import schemas
 
@@ -282,7 +282,7 @@ def test_an_aborted_operation_says_so_and_leaves_the_cluster_free(deployed: Depl
         assert answer.status in {202, 409}
         return answer.status == 202
 
-    assert eventually(free)
+    assert eventually(free, FREE_AGAIN)
     assert deployed.ended("demo.scale.go-on")["status"] == "SUCCEEDED"
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.config import CONTROL_STACK
-from tests.support.cloud import REQUEST, Cloud, eventually
+from tests.support.cloud import FREE_AGAIN, REQUEST, Cloud, eventually
 
 if TYPE_CHECKING:
     from local.component import Instance
@@ -74,7 +74,7 @@ def test_an_aborted_operation_frees_the_cluster_and_the_next_one_continues(cloud
     execution = cloud.start(REQUEST)
     assert eventually(lambda: cloud.locks() != [], 30)
     cloud.client("stepfunctions").stop_execution(executionArn=execution)
-    assert eventually(lambda: cloud.locks() == [], 30)
+    assert eventually(lambda: cloud.locks() == [], FREE_AGAIN)
     assert cloud.ended(cloud.start(REQUEST))["status"] == "SUCCEEDED"
 
 

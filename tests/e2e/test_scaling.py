@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local.config import CONTROL_STACK, REPOSITORY
-from tests.support.cloud import Cloud, eventually
+from tests.support.cloud import FREE_AGAIN, Cloud, eventually
 
 if TYPE_CHECKING:
     from local.component import Instance
@@ -206,7 +206,7 @@ def test_aborted_in_the_middle_nobody_lowers_the_count_and_it_goes_on(cloud: Sca
     aborted = cloud.begin(3)
     assert eventually(lambda: cloud.in_progress(aborted, "ChangeBrokers"), 60)
     cloud.client("stepfunctions").stop_execution(executionArn=aborted)
-    assert eventually(lambda: cloud.locks() == [], 30), "the cleaner frees the cluster"
+    assert eventually(lambda: cloud.locks() == [], FREE_AGAIN), "the cleaner frees the cluster"
     # Partitions may still move: nobody lowered the count under them.
     assert cloud.counts("demo")[SERVICE] == (5, 5)
     done = cloud.scale(3)

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from jsonschema import Draft202012Validator, FormatChecker
 
 from local.config import CONTROL_STACK, REPOSITORY
-from tests.support.cloud import Cloud, eventually
+from tests.support.cloud import FREE_AGAIN, Cloud, eventually
 
 if TYPE_CHECKING:
     from local.component import Instance
@@ -198,7 +198,7 @@ def test_an_operation_that_is_stopped_is_told_to_have_ended_so(clusters: Cluster
     execution = clusters.begin("teardown", TEARDOWN)
     assert eventually(lambda: clusters.locks() != [], 30)
     clusters.client("stepfunctions").stop_execution(executionArn=execution)
-    assert eventually(lambda: clusters.locks() == [], 60)
+    assert eventually(lambda: clusters.locks() == [], FREE_AGAIN)
     events: list[dict[str, Any]] = []
 
     def ended() -> bool:

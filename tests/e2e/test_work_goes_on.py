@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local.config import REGION
-from tests.support.cloud import eventually
+from tests.support.cloud import FREE_AGAIN, eventually
 from tests.support.ledger import read
 from tests.support.phone import Phone, physical
 from tests.support.site import EARLIER, LATER, Site
@@ -215,7 +215,7 @@ def test_the_execution_is_aborted_while_partitions_move(site: Site, tmp_path: Pa
         assert client.goes_on()
         execution = site.begin(3)
         site.client("stepfunctions").stop_execution(executionArn=execution)
-        assert eventually(lambda: site.locks() == [], 60)
+        assert eventually(lambda: site.locks() == [], FREE_AGAIN)
         assert client.goes_on()
         site.scale(3)
         site.nothing_is_lost(client)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from lifecycle.core.operation import FUNCTION_SECONDS
 
 from local.component import Instance
 from local.config import CONTROL_STACK, REPOSITORY, LocalConfig
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REQUEST = json.loads((REPOSITORY / "events" / "provision-local.json").read_text())
+# Seconds until a cluster is free whose operation was stopped while a function of it ran.
+FREE_AGAIN = FUNCTION_SECONDS + 20
 
 
 @contextlib.contextmanager
@@ -120,9 +123,11 @@ class Cloud:
         return self.counts("demo") == {"orchestration-cluster": (3, 3), "connectors": (1, 1)}
 
     def locks(self) -> list[Any]:
+        """Locks that hold a cluster; one of an operation that ended may wait for its functions."""
         table = self.outputs(CONTROL_STACK)["TableName"]
         items = self.client("dynamodb").scan(TableName=table)["Items"]
-        return [item for item in items if item["pk"]["S"].startswith("LOCK#")]
+        locks = [item for item in items if item["pk"]["S"].startswith("LOCK#")]
+        return [item for item in locks if int(item["expiresAt"]["N"]) > time.time()]
 
     def run(self, machine: str, request: Any, seconds: float = 240) -> dict[str, Any]:
         """Run one machine to its end, which has to be a good one; gives its output."""

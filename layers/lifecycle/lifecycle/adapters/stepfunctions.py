@@ -76,7 +76,10 @@ class StepFunctionsExecutions:
         """
         try:
             events = self._api.get_execution_history(
-                executionArn=execution_arn, reverseOrder=True, maxResults=2
+                executionArn=execution_arn,
+                reverseOrder=True,
+                maxResults=2,
+                includeExecutionData=False,
             )["events"]
         except self._api.exceptions.ExecutionDoesNotExist:
             return False
