@@ -234,6 +234,25 @@ def test_a_function_that_dies_after_its_side_effect_is_repeated_harmlessly(
     assert len(plan.world.schedules.schedules) == 1
 
 
+def test_a_plan_of_nothing_is_told_again_when_its_answer_was_lost(
+    provision: Provision, plan: Plan
+) -> None:
+    provision.run()
+    real = plan.functions["TellPlan"]
+    left = [AwsUnavailable("the answer was lost")]
+
+    def dying(event: dict[str, Any]) -> Any:
+        answer = real(event)
+        if left:
+            raise left.pop()
+        return answer
+
+    plan.functions["TellPlan"] = dying
+    result = plan.run(parameters={})
+    assert result.status == "SUCCEEDED", result.cause
+    assert (result.output["plan"]["status"], result.output["plan"]["apply"]) == ("UNCHANGED", None)
+
+
 def test_a_long_wait_for_cloudformation_is_polled(plan: Plan) -> None:
     real = plan.functions["TellPlan"]
     pending = [True] * 5
