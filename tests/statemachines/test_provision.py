@@ -11,8 +11,10 @@ from lifecycle.core.stack import ResourceChange
 from lifecycle.core.verification import TargetHealth
 from lifecycle.core.way_back import Snapshot
 from lifecycle.errors import (
+    AwsRefused,
     AwsUnavailable,
     DatabaseNotReady,
+    DatabaseRefused,
     DatabaseUnreachable,
     IamLoginRefused,
     LifecycleError,
@@ -20,6 +22,7 @@ from lifecycle.errors import (
 from lifecycle.settings import Settings
 
 from tests.statemachines.engine import Function, Result, load_handler, run
+from tests.support.failures import Killed
 from tests.support.rolling import NEWEST, RollingWorld
 from tests.support.world import CONTROL, OUTPUTS, TEMPLATE, World, operation
 
@@ -511,6 +514,34 @@ def test_brokers_that_keep_dying_end_the_start_and_counts_go_back(provision: Pro
     assert provision.run(number=2).status == "SUCCEEDED"
 
 
+@pytest.mark.parametrize(
+    ("function", "error"),
+    [
+        ("FollowStart", AwsRefused("not authorised to perform ecs:ListTasks")),
+        ("FollowStart", Killed("Runtime exited with error: signal: killed")),
+        ("SeedDatabase", DatabaseRefused("permission denied for schema public")),
+    ],
+)
+def test_counts_stay_when_it_was_not_the_start_that_failed(
+    provision: Provision, function: str, error: Exception
+) -> None:
+    # Of 8.10: the first broker makes the schema, which SeedDatabase looks at.
+    provision.world.stacks.outputs = {**OUTPUTS, "OrchestrationImage": "camunda/camunda:8.10.0"}
+    real = provision.functions[function]
+
+    def failing(event: dict[str, Any]) -> Any:
+        if function == "SeedDatabase" and "question" not in event:
+            return real(event)
+        raise error
+
+    provision.functions[function] = failing
+    result = provision.run()
+    assert (result.status, result.error) == ("FAILED", type(error).__name__)
+    assert "StopServices" not in result.calls
+    assert provision.world.desired["orchestration-cluster"] > 0
+    assert provision.world.table.locks == {}
+
+
 def test_counts_stay_when_told_to_keep_them(provision: Provision) -> None:
     provision.on_wait = broken_brokers
     result = provision.run({**INPUT, "onStartFailure": "keep"})
@@ -560,6 +591,31 @@ def test_a_function_that_dies_after_its_side_effect_is_repeated_harmlessly(
     executed = [cs for cs in world.stacks.change_sets.values() if cs.status == "EXECUTED"]
     assert len(executed) == 1
     assert world.table.locks == {}
+
+
+def test_a_function_that_dies_after_it_removed_an_empty_change_set_is_repeated_harmlessly(
+    provision: Provision,
+) -> None:
+    assert provision.run().status == "SUCCEEDED"
+    provision.interrupt("CheckChangeSet", Killed("Runtime exited with error: signal: killed"))
+    result = provision.run(number=2)
+    assert result.status == "SUCCEEDED", result.cause
+    assert "ExecuteChangeSet" not in result.calls
+    assert [one.status for one in provision.world.stacks.change_sets.values()] == ["EXECUTED"]
+
+
+def test_a_change_set_that_somebody_removed_is_no_empty_one(provision: Provision) -> None:
+    assert provision.run().status == "SUCCEEDED"
+    stacks = provision.world.stacks
+    sets = stacks.change_sets
+
+    def removed() -> None:
+        for arn in [arn for arn, one in sets.items() if one.status != "EXECUTED"]:
+            stacks.delete_change_set(arn)
+
+    provision.interrupt_before("CheckChangeSet", removed, after=0)
+    result = provision.run(number=2)
+    assert (result.status, result.error) == ("FAILED", "ChangeSetRefused")
 
 
 def test_what_cannot_be_repeated_any_more_ends_in_words_and_a_free_cluster(

@@ -88,9 +88,6 @@ def is_answered(retries: list[dict[str, Any]]) -> bool:
     return True
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="no task repeats the errors of a function that slept"
-)
 @pytest.mark.parametrize(
     ("machine", "function", "retries"),
     [pytest.param(*one, id="-".join(one[:2])) for one in tasks()],
