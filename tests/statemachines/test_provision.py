@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,9 +18,11 @@ from lifecycle.errors import (
     DatabaseUnreachable,
     IamLoginRefused,
     LifecycleError,
+    ProbeAsleep,
 )
 from lifecycle.settings import Settings
 
+from local.aws.strict.sleeping_functions import WAKING_SECONDS, Sleepers
 from tests.statemachines.engine import Function, Result, load_handler, run
 from tests.support.failures import Killed
 from tests.support.rolling import NEWEST, RollingWorld
@@ -320,6 +322,37 @@ def test_another_minor_goes_on_with_a_fresh_backup_and_snapshot(provision: Provi
     world.account.found = replace(world.account.found, snapshot=Snapshot(now))
     result = provision.run(NEXT_MINOR, number=2)
     assert result.status == "SUCCEEDED", result.cause
+
+
+@pytest.mark.parametrize("asleep", ["partitions", "backup", "brokers", "paths"])
+def test_a_probe_that_slept_is_asked_again_and_hides_nothing(
+    provision: Provision, monkeypatch: pytest.MonkeyPatch, asleep: str
+) -> None:
+    world = provision.world
+    provision.run()
+    begun = world.clock.now()
+    world.probe.answers["backup"] = {
+        "state": "COMPLETED",
+        "at": begun.isoformat(),
+        "problem": "",
+    }
+    world.probe.answers["partitions"] = {"partitions": 6}
+    world.account.found = replace(world.account.found, snapshot=Snapshot(begun))
+    answer, sleepers = world.probe.ask, Sleepers(clock=lambda: world.clock.now().timestamp())
+
+    def ask(question: str, cluster: Mapping[str, str]) -> Mapping[str, Any]:
+        refusal = sleepers.refusal("probe") if question == asleep else None
+        if refusal is not None:
+            raise ProbeAsleep(refusal.message)
+        return answer(question, cluster)
+
+    monkeypatch.setattr(world.probe, "ask", ask)
+    # Of the stack in memory, the retention is a parameter that changes a resource.
+    parameters = {**NEXT_MINOR["parameters"], "LogRetentionDays": 90}
+    result = provision.run({**INPUT, "parameters": parameters}, number=2)
+    assert result.status == "SUCCEEDED", result.cause
+    assert world.stacks.stacks["control-demo"].parameters["Partitions"] == "6"
+    assert (world.clock.now() - begun).total_seconds() >= WAKING_SECONDS
 
 
 def test_connectors_alone_move_without_the_brokers(provision: Provision) -> None:

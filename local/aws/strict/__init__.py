@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 PENDING: Final[Mapping[str, str]] = {
     "asynchronous-invocation": "Lambda drops an event after three failed tries, and no alarm fires",
-    "sleeping-functions": "no Retry lasts until Lambda has recreated the network interfaces",
     "state-size": "the health check of a large cluster passes its whole observation between states",
 }
 """Rules that are off, by name: which fault of ours is not mended yet."""
