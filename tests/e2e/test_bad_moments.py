@@ -105,6 +105,27 @@ def each_function_killed_once(cloud: Cloud, seed: int) -> Iterator[set[str]]:
         killer.join()
 
 
+@contextmanager
+def killed_each_time(cloud: Cloud, function: str) -> Iterator[None]:
+    """Kill every process of a function as soon as it is there, so that it never comes to an end."""
+    over = threading.Event()
+
+    def kill() -> None:
+        while not over.wait(0.02):
+            for pid, name in workers(cloud).items():
+                if function in name:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        killer.join()
+
+
 def retained(days: int) -> dict[str, Any]:
     parameters = {**REQUEST["parameters"], "LogRetentionDays": days}
     return {"clusterName": "demo", "parameters": parameters}
@@ -239,3 +260,43 @@ def test_the_first_scaling_after_weeks_waits_until_the_functions_are_connected(
     back = cloud.ended(cloud.start({"clusterName": "demo", "count": 3}, "scale"), 240)
     assert back["status"] == "SUCCEEDED", back
     assert eventually(cloud.healthy, 30)
+
+
+def test_what_could_not_be_cleaned_up_is_a_dead_letter_and_is_made_up_for_with_it(
+    cloud: Cloud,
+) -> None:
+    (queue,) = (
+        one["PhysicalResourceId"]
+        for one in cloud.client("cloudformation").describe_stack_resources(
+            StackName=CONTROL_STACK, LogicalResourceId="CleanUpDeadLetters"
+        )["StackResources"]
+    )
+    sqs, letters = cloud.client("sqs"), list[Any]()
+
+    def is_told() -> bool:
+        found = sqs.receive_message(QueueUrl=queue, MessageAttributeNames=["All"])
+        letters.extend(found.get("Messages", []))
+        return bool(letters)
+
+    with killed_each_time(cloud, "CleanUpOperation"):
+        execution = cloud.start(retained(30))
+        assert eventually(lambda: cloud.locks() != [], 30)
+        cloud.client("stepfunctions").stop_execution(executionArn=execution)
+        assert eventually(is_told, 60), "nothing tells that the cluster was not freed"
+        assert cloud.locks() != []
+    event = json.loads(letters[0]["Body"])
+    assert event["detail"]["executionArn"] == execution
+    assert "Runtime exited" in letters[0]["MessageAttributes"]["ErrorMessage"]["StringValue"]
+    # As the runbook has it: the function is called again with the message.
+    (function,) = (
+        one["FunctionName"]
+        for page in cloud.client("lambda").get_paginator("list_functions").paginate()
+        for one in page["Functions"]
+        if "CleanUpOperation" in one["FunctionName"]
+    )
+    answer = cloud.client("lambda").invoke(
+        FunctionName=f"{function}:live", Payload=letters[0]["Body"].encode()
+    )
+    assert "FunctionError" not in answer, answer["Payload"].read()
+    assert cloud.locks() == []
+    sqs.purge_queue(QueueUrl=queue)

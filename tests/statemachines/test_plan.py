@@ -11,6 +11,7 @@ from lifecycle.settings import Settings
 
 from tests.statemachines.engine import Control, Function, Result, load_handler, run
 from tests.statemachines.test_provision import NEXT_MINOR, Provision
+from tests.support.failures import Killed
 from tests.support.world import CONTROL, TEMPLATE, World
 
 STACK = "control-demo"
@@ -204,8 +205,18 @@ def test_a_failed_preflight_names_every_failed_check(plan: Plan, provision: Prov
     assert plan.world.schedules.schedules == {}
 
 
-def test_what_cloudformation_refuses_is_told_and_removed(plan: Plan) -> None:
+@pytest.mark.parametrize("dies", [False, True])
+def test_what_cloudformation_refuses_is_told_and_removed(plan: Plan, dies: bool) -> None:
     plan.world.stacks.refuses = "No export named control-VpcId"
+    real, left = plan.functions["FailPlan"], [Killed("Runtime exited")] * dies
+
+    def dying(event: dict[str, Any]) -> Any:
+        answer = real(event)
+        if left:
+            raise left.pop()
+        return answer
+
+    plan.functions["FailPlan"] = dying
     result = plan.run(parameters={})
     assert (result.status, result.error) == ("FAILED", "ChangeSetRefused")
     assert "No export named control-VpcId" in result.cause

@@ -444,7 +444,7 @@ def test_a_stack_that_is_stuck_in_an_update_is_rolled_back_first(
 ) -> None:
     stuck(provision)
     if dies:
-        provision.interrupt("RollBackStack", AwsUnavailable("the answer was lost"))
+        provision.interrupt("RollBackStack", Killed("Runtime exited with error: signal: killed"))
     result = provision.run(CHANGED, number=2)
     assert result.status == "SUCCEEDED", result.cause
     assert result.calls.count("RollBackStack") == 1 + dies
@@ -573,6 +573,15 @@ def test_counts_stay_when_it_was_not_the_start_that_failed(
     assert "StopServices" not in result.calls
     assert provision.world.desired["orchestration-cluster"] > 0
     assert provision.world.table.locks == {}
+
+
+def test_counts_go_back_though_the_function_that_lowers_them_dies(provision: Provision) -> None:
+    provision.on_wait = broken_brokers
+    provision.interrupt("StopServices", Killed("Runtime exited with error: signal: killed"))
+    result = provision.run()
+    assert result.error == "StartFailed"
+    assert result.calls.count("StopServices") == 2
+    assert provision.world.desired == {"orchestration-cluster": 0, "connectors": 0}
 
 
 def test_counts_stay_when_told_to_keep_them(provision: Provision) -> None:

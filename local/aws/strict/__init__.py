@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from local.component import Instance
 
 PENDING: Final[Mapping[str, str]] = {
-    "asynchronous-invocation": "Lambda drops an event after three failed tries, and no alarm fires",
     "state-size": "the health check of a large cluster passes its whole observation between states",
 }
 """Rules that are off, by name: which fault of ours is not mended yet."""
