@@ -83,11 +83,12 @@ format: $(LINT) ## Format the code and correct what can be corrected
 	@.venv/bin/ruff check --fix
 	@.venv/bin/ruff format
 
-generate: $(TEST) ## Write what is derived from the templates and the API routes
+generate: $(TEST) ## Write what is derived from the templates, the API routes and the retry policies
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_parameters
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_openapi
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_health
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_scaling
+	@$(PYTHON) -m tools.generate_retries
 	@$(PYTHON) -m tools.generate_strict
 
 # SAM's CLI names cfn-lint for `sam validate --lint` alone; `make validate` installs it.

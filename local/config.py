@@ -97,6 +97,14 @@ class LocalConfig:
         return self.root / "strict.json"
 
     @property
+    def sleeping_file(self) -> Path:
+        """While it is there, functions in the VPC were idle for weeks when it was written.
+
+        See ``local/aws/strict/sleeping_functions.py``.
+        """
+        return self.root / "sleeping.json"
+
+    @property
     def authorisation_log(self) -> Path:
         """Which rights the functions' roles used, and what they were denied; see `aws/audit.py`."""
         return self.logs / "authorisation.jsonl"

@@ -95,6 +95,7 @@ def install() -> None:
     extend("AWS::EC2::VPC", _add_vpc_cidr)
     extend("AWS::ECS::Cluster", _add_service_connect_defaults)
     extend("AWS::Lambda::Function", _add_vpc_config)
+    extend("AWS::Lambda::Function", _add_dead_letters)
     extend("AWS::RDS::DBCluster", _add_database_tags)
     handlers["AWS::ECS::TaskDefinition"] |= {
         "create": _create_task_definition,
@@ -253,6 +254,13 @@ def _add_vpc_config(physical_id: str, properties: Properties) -> dict[str, Any]:
         }
     else:
         config.pop("VpcConfig", None)
+    return {}
+
+
+def _add_dead_letters(physical_id: str, properties: Properties) -> dict[str, Any]:
+    """Each version that is published afterwards has it, too."""
+    config = lambda_svc.functions[physical_id]["config"]
+    config["DeadLetterConfig"] = dict(properties.get("DeadLetterConfig") or {})
     return {}
 
 

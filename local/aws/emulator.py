@@ -157,6 +157,7 @@ lambda_svc = Names(
     "get_func_record_for_ref",
     "invoke",
     "resolve_layer_zip",
+    "route_async_failure",
     "throttle_response",
 )
 rds = Names("ministack.services.rds", "ACTION_MAP", "clusters", "tags")
@@ -173,6 +174,7 @@ servicediscovery = Names(
     "register_instance",
     "services",
 )
+sqs = Names("ministack.services.sqs", "act_send_message", "queue_by_arn")
 ssm = Names("ministack.services.ssm", "list_tags_for_resource")
 stepfunctions = Names(
     "ministack.services.stepfunctions",

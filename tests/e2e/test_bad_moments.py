@@ -46,6 +46,23 @@ def bad_moments(cloud: Cloud, seed: int, share: float) -> Iterator[None]:
     assert log.read_text().count("bad moment: ") >= before + 3, "nothing went wrong"
 
 
+@contextmanager
+def after_weeks(cloud: Cloud, waking_seconds: float) -> Iterator[None]:
+    """Let nobody have called the functions in the VPC for weeks; each needs so long to wake up."""
+    file = cloud.instance.config.sleeping_file
+    replace_json(file, {"wakingSeconds": waking_seconds})
+    try:
+        yield
+    finally:
+        file.unlink()
+
+
+def told(cloud: Cloud, execution: str) -> str:
+    """Everything that happened in an execution, as text."""
+    history = cloud.client("stepfunctions").get_paginator("get_execution_history")
+    return str([page["events"] for page in history.paginate(executionArn=execution)])
+
+
 def workers(cloud: Cloud) -> dict[int, str]:
     """Processes that wait for events or handle one, with the names of their functions."""
     root, found = str(cloud.instance.config.root).encode(), {}
@@ -83,6 +100,27 @@ def each_function_killed_once(cloud: Cloud, seed: int) -> Iterator[set[str]]:
     killer.start()
     try:
         yield killed
+    finally:
+        over.set()
+        killer.join()
+
+
+@contextmanager
+def killed_each_time(cloud: Cloud, function: str) -> Iterator[None]:
+    """Kill every process of a function as soon as it is there, so that it never comes to an end."""
+    over = threading.Event()
+
+    def kill() -> None:
+        while not over.wait(0.02):
+            for pid, name in workers(cloud).items():
+                if function in name:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        yield
     finally:
         over.set()
         killer.join()
@@ -190,9 +228,75 @@ def test_functions_that_die_once_each_change_nothing_twice(cloud: Cloud) -> None
             ended = cloud.ended(execution, 240)
         assert ended["status"] == "SUCCEEDED", ended
         assert len(killed) >= 6
-        history = cloud.client("stepfunctions").get_paginator("get_execution_history")
-        text = str([page["events"] for page in history.paginate(executionArn=execution)])
-        assert "Runtime.ExitError" in text
+        assert "Runtime.ExitError" in told(cloud, execution)
         assert cloud.counts("demo")["orchestration-cluster"] == (count, count)
         assert cloud.locks() == []
     assert eventually(cloud.healthy, 30)
+
+
+def test_an_update_ends_well_though_each_of_its_functions_dies_once(cloud: Cloud) -> None:
+    with each_function_killed_once(cloud, seed=7) as killed:
+        execution = cloud.start(retained(30))
+        ended = cloud.ended(execution, 240)
+    assert ended["status"] == "SUCCEEDED", ended
+    assert len(killed) >= 9
+    assert "Runtime.ExitError" in told(cloud, execution)
+    assert cloud.retention() == 30
+    assert cloud.counts("demo")["orchestration-cluster"] == (3, 3)
+    assert cloud.locks() == []
+
+
+def test_the_first_scaling_after_weeks_waits_until_the_functions_are_connected(
+    cloud: Cloud,
+) -> None:
+    with after_weeks(cloud, waking_seconds=6):
+        execution = cloud.start({"clusterName": "demo", "count": 4}, "scale")
+        ended = cloud.ended(execution, 240)
+    assert ended["status"] == "SUCCEEDED", ended
+    text = told(cloud, execution)
+    assert "ProbeAsleep" in text
+    assert "Lambda.ResourceNotReadyException" in text
+    assert "Lambda.ResourceConflictException" in text
+    back = cloud.ended(cloud.start({"clusterName": "demo", "count": 3}, "scale"), 240)
+    assert back["status"] == "SUCCEEDED", back
+    assert eventually(cloud.healthy, 30)
+
+
+def test_what_could_not_be_cleaned_up_is_a_dead_letter_and_is_made_up_for_with_it(
+    cloud: Cloud,
+) -> None:
+    (queue,) = (
+        one["PhysicalResourceId"]
+        for one in cloud.client("cloudformation").describe_stack_resources(
+            StackName=CONTROL_STACK, LogicalResourceId="CleanUpDeadLetters"
+        )["StackResources"]
+    )
+    sqs, letters = cloud.client("sqs"), list[Any]()
+
+    def is_told() -> bool:
+        found = sqs.receive_message(QueueUrl=queue, MessageAttributeNames=["All"])
+        letters.extend(found.get("Messages", []))
+        return bool(letters)
+
+    with killed_each_time(cloud, "CleanUpOperation"):
+        execution = cloud.start(retained(30))
+        assert eventually(lambda: cloud.locks() != [], 30)
+        cloud.client("stepfunctions").stop_execution(executionArn=execution)
+        assert eventually(is_told, 60), "nothing tells that the cluster was not freed"
+        assert cloud.locks() != []
+    event = json.loads(letters[0]["Body"])
+    assert event["detail"]["executionArn"] == execution
+    assert "Runtime exited" in letters[0]["MessageAttributes"]["ErrorMessage"]["StringValue"]
+    # As the runbook has it: the function is called again with the message.
+    (function,) = (
+        one["FunctionName"]
+        for page in cloud.client("lambda").get_paginator("list_functions").paginate()
+        for one in page["Functions"]
+        if "CleanUpOperation" in one["FunctionName"]
+    )
+    answer = cloud.client("lambda").invoke(
+        FunctionName=f"{function}:live", Payload=letters[0]["Body"].encode()
+    )
+    assert "FunctionError" not in answer, answer["Payload"].read()
+    assert cloud.locks() == []
+    sqs.purge_queue(QueueUrl=queue)

@@ -109,7 +109,6 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
             "dynamodb:UpdateItem",
         )
     },
-    ("TellPlan", "cloudformation:DeleteChangeSet"): "only for a plan without changes",
 }
 
 

@@ -22,6 +22,7 @@ from tests.support.failures import (
     Fault,
     Machine,
     Watch,
+    fall_asleep,
     kill,
     kill_function,
     lose_answer,
@@ -229,9 +230,25 @@ def test_a_function_killed_before_or_after_its_effect(
     machine = MACHINES[name](monkeypatch)
     watch = tamper(machine)
     kill_function(machine, function, after=after)
-    # A scaling asks again whatever became of a function; the others end in words.
-    survived = "SUCCEEDED" if machine.definition == "scale" else "FAILED"
-    assert survive(machine, watch).status == survived
+    result = survive(machine, watch)
+    assert result.status == "SUCCEEDED", result.cause
+    assert result.calls.count(function) > 1
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [state for state in STATES if state[1] in {"SeedDatabase", "ChangeBrokers"}],
+)
+def test_a_function_in_the_vpc_that_slept(
+    monkeypatch: pytest.MonkeyPatch, name: str, function: str
+) -> None:
+    machine = MACHINES[name](monkeypatch)
+    watch = tamper(machine)
+    fall_asleep(machine, function)
+    result = once(machine, watch, 1)
+    assert result.status == "SUCCEEDED", result.cause
+    assert machine.reached()
+    assert result.calls.count(function) > 2
 
 
 @pytest.mark.parametrize(

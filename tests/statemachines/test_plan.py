@@ -11,6 +11,7 @@ from lifecycle.settings import Settings
 
 from tests.statemachines.engine import Control, Function, Result, load_handler, run
 from tests.statemachines.test_provision import NEXT_MINOR, Provision
+from tests.support.failures import Killed
 from tests.support.world import CONTROL, TEMPLATE, World
 
 STACK = "control-demo"
@@ -204,8 +205,18 @@ def test_a_failed_preflight_names_every_failed_check(plan: Plan, provision: Prov
     assert plan.world.schedules.schedules == {}
 
 
-def test_what_cloudformation_refuses_is_told_and_removed(plan: Plan) -> None:
+@pytest.mark.parametrize("dies", [False, True])
+def test_what_cloudformation_refuses_is_told_and_removed(plan: Plan, dies: bool) -> None:
     plan.world.stacks.refuses = "No export named control-VpcId"
+    real, left = plan.functions["FailPlan"], [Killed("Runtime exited")] * dies
+
+    def dying(event: dict[str, Any]) -> Any:
+        answer = real(event)
+        if left:
+            raise left.pop()
+        return answer
+
+    plan.functions["FailPlan"] = dying
     result = plan.run(parameters={})
     assert (result.status, result.error) == ("FAILED", "ChangeSetRefused")
     assert "No export named control-VpcId" in result.cause
@@ -232,6 +243,25 @@ def test_a_function_that_dies_after_its_side_effect_is_repeated_harmlessly(
     assert result.status == "SUCCEEDED", result.cause
     assert len(plan.world.stacks.change_sets) == 1
     assert len(plan.world.schedules.schedules) == 1
+
+
+def test_a_plan_of_nothing_is_told_again_when_its_answer_was_lost(
+    provision: Provision, plan: Plan
+) -> None:
+    provision.run()
+    real = plan.functions["TellPlan"]
+    left = [AwsUnavailable("the answer was lost")]
+
+    def dying(event: dict[str, Any]) -> Any:
+        answer = real(event)
+        if left:
+            raise left.pop()
+        return answer
+
+    plan.functions["TellPlan"] = dying
+    result = plan.run(parameters={})
+    assert result.status == "SUCCEEDED", result.cause
+    assert (result.output["plan"]["status"], result.output["plan"]["apply"]) == ("UNCHANGED", None)
 
 
 def test_a_long_wait_for_cloudformation_is_polled(plan: Plan) -> None:

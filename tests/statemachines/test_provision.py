@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,15 +11,20 @@ from lifecycle.core.stops import StoppedTask
 from lifecycle.core.verification import TargetHealth
 from lifecycle.core.way_back import Snapshot
 from lifecycle.errors import (
+    AwsRefused,
     AwsUnavailable,
     DatabaseNotReady,
+    DatabaseRefused,
     DatabaseUnreachable,
     IamLoginRefused,
     LifecycleError,
+    ProbeAsleep,
 )
 from lifecycle.settings import Settings
 
+from local.aws.strict.sleeping_functions import WAKING_SECONDS, Sleepers
 from tests.statemachines.engine import Function, Result, load_handler, run
+from tests.support.failures import Killed
 from tests.support.rolling import NEWEST, RollingWorld
 from tests.support.world import CONTROL, OUTPUTS, TEMPLATE, World, operation
 
@@ -319,6 +324,37 @@ def test_another_minor_goes_on_with_a_fresh_backup_and_snapshot(provision: Provi
     assert result.status == "SUCCEEDED", result.cause
 
 
+@pytest.mark.parametrize("asleep", ["partitions", "backup", "brokers", "paths"])
+def test_a_probe_that_slept_is_asked_again_and_hides_nothing(
+    provision: Provision, monkeypatch: pytest.MonkeyPatch, asleep: str
+) -> None:
+    world = provision.world
+    provision.run()
+    begun = world.clock.now()
+    world.probe.answers["backup"] = {
+        "state": "COMPLETED",
+        "at": begun.isoformat(),
+        "problem": "",
+    }
+    world.probe.answers["partitions"] = {"partitions": 6}
+    world.account.found = replace(world.account.found, snapshot=Snapshot(begun))
+    answer, sleepers = world.probe.ask, Sleepers(clock=lambda: world.clock.now().timestamp())
+
+    def ask(question: str, cluster: Mapping[str, str]) -> Mapping[str, Any]:
+        refusal = sleepers.refusal("probe") if question == asleep else None
+        if refusal is not None:
+            raise ProbeAsleep(refusal.message)
+        return answer(question, cluster)
+
+    monkeypatch.setattr(world.probe, "ask", ask)
+    # Of the stack in memory, the retention is a parameter that changes a resource.
+    parameters = {**NEXT_MINOR["parameters"], "LogRetentionDays": 90}
+    result = provision.run({**INPUT, "parameters": parameters}, number=2)
+    assert result.status == "SUCCEEDED", result.cause
+    assert world.stacks.stacks["control-demo"].parameters["Partitions"] == "6"
+    assert (world.clock.now() - begun).total_seconds() >= WAKING_SECONDS
+
+
 def test_connectors_alone_move_without_the_brokers(provision: Provision) -> None:
     provision.run()
     revise(provision, "connectors")
@@ -408,7 +444,7 @@ def test_a_stack_that_is_stuck_in_an_update_is_rolled_back_first(
 ) -> None:
     stuck(provision)
     if dies:
-        provision.interrupt("RollBackStack", AwsUnavailable("the answer was lost"))
+        provision.interrupt("RollBackStack", Killed("Runtime exited with error: signal: killed"))
     result = provision.run(CHANGED, number=2)
     assert result.status == "SUCCEEDED", result.cause
     assert result.calls.count("RollBackStack") == 1 + dies
@@ -511,6 +547,43 @@ def test_brokers_that_keep_dying_end_the_start_and_counts_go_back(provision: Pro
     assert provision.run(number=2).status == "SUCCEEDED"
 
 
+@pytest.mark.parametrize(
+    ("function", "error"),
+    [
+        ("FollowStart", AwsRefused("not authorised to perform ecs:ListTasks")),
+        ("FollowStart", Killed("Runtime exited with error: signal: killed")),
+        ("SeedDatabase", DatabaseRefused("permission denied for schema public")),
+    ],
+)
+def test_counts_stay_when_it_was_not_the_start_that_failed(
+    provision: Provision, function: str, error: Exception
+) -> None:
+    # Of 8.10: the first broker makes the schema, which SeedDatabase looks at.
+    provision.world.stacks.outputs = {**OUTPUTS, "OrchestrationImage": "camunda/camunda:8.10.0"}
+    real = provision.functions[function]
+
+    def failing(event: dict[str, Any]) -> Any:
+        if function == "SeedDatabase" and "question" not in event:
+            return real(event)
+        raise error
+
+    provision.functions[function] = failing
+    result = provision.run()
+    assert (result.status, result.error) == ("FAILED", type(error).__name__)
+    assert "StopServices" not in result.calls
+    assert provision.world.desired["orchestration-cluster"] > 0
+    assert provision.world.table.locks == {}
+
+
+def test_counts_go_back_though_the_function_that_lowers_them_dies(provision: Provision) -> None:
+    provision.on_wait = broken_brokers
+    provision.interrupt("StopServices", Killed("Runtime exited with error: signal: killed"))
+    result = provision.run()
+    assert result.error == "StartFailed"
+    assert result.calls.count("StopServices") == 2
+    assert provision.world.desired == {"orchestration-cluster": 0, "connectors": 0}
+
+
 def test_counts_stay_when_told_to_keep_them(provision: Provision) -> None:
     provision.on_wait = broken_brokers
     result = provision.run({**INPUT, "onStartFailure": "keep"})
@@ -560,6 +633,31 @@ def test_a_function_that_dies_after_its_side_effect_is_repeated_harmlessly(
     executed = [cs for cs in world.stacks.change_sets.values() if cs.status == "EXECUTED"]
     assert len(executed) == 1
     assert world.table.locks == {}
+
+
+def test_a_function_that_dies_after_it_removed_an_empty_change_set_is_repeated_harmlessly(
+    provision: Provision,
+) -> None:
+    assert provision.run().status == "SUCCEEDED"
+    provision.interrupt("CheckChangeSet", Killed("Runtime exited with error: signal: killed"))
+    result = provision.run(number=2)
+    assert result.status == "SUCCEEDED", result.cause
+    assert "ExecuteChangeSet" not in result.calls
+    assert [one.status for one in provision.world.stacks.change_sets.values()] == ["EXECUTED"]
+
+
+def test_a_change_set_that_somebody_removed_is_no_empty_one(provision: Provision) -> None:
+    assert provision.run().status == "SUCCEEDED"
+    stacks = provision.world.stacks
+    sets = stacks.change_sets
+
+    def removed() -> None:
+        for arn in [arn for arn, one in sets.items() if one.status != "EXECUTED"]:
+            stacks.delete_change_set(arn)
+
+    provision.interrupt_before("CheckChangeSet", removed, after=0)
+    result = provision.run(number=2)
+    assert (result.status, result.error) == ("FAILED", "ChangeSetRefused")
 
 
 def test_what_cannot_be_repeated_any_more_ends_in_words_and_a_free_cluster(

@@ -17,6 +17,7 @@ from lifecycle.core.operation import FUNCTION_SECONDS, Lock
 from lifecycle.core.trial import is_trial
 from lifecycle.errors import AwsUnavailable
 
+from local.aws.strict.sleeping_functions import Sleepers
 from tests.statemachines.engine import Control, Function, Result, execution_arn
 
 STACK = "control-demo"
@@ -221,6 +222,21 @@ def kill_function(machine: Machine, function: str, *, after: bool) -> None:
         raise Killed("Runtime exited with error: signal: killed")
 
     machine.functions[function] = dying
+
+
+def fall_asleep(machine: Machine, function: str) -> None:
+    """Let nobody have called a function in the VPC for weeks; its first call wakes it."""
+    real = machine.functions[function]
+    sleepers = Sleepers(clock=lambda: machine.world.clock.now().timestamp())
+
+    def sleeping(event: dict[str, Any]) -> Any:
+        refusal = sleepers.refusal(function)
+        if refusal is not None:
+            # As Step Functions names what Lambda answers instead of calling the function.
+            raise type(f"Lambda.{refusal.code}", (Exception,), {})(refusal.message)
+        return real(event)
+
+    machine.functions[function] = sleeping
 
 
 def lose_answer(machine: Machine, function: str) -> None:

@@ -22,10 +22,24 @@ from cfnlint.rules import RulesCollection
 from cfnlint.runner import Runner
 
 from tools.generate_parameters import ROOT, load_template
+from tools.generate_retries import definitions, policies, render
 
 DEFINITIONS = sorted(path.name.split(".")[0] for path in ROOT.glob("statemachines/*.asl.yaml"))
-TRANSIENT = {"Lambda.ServiceException", "Lambda.TooManyRequestsException"}
-
+# What no operation ends by: Lambda failed, or a function died or ran out of time.
+PASSING = {
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.TooManyRequestsException",
+    "Lambda.ENINotReadyException",
+    "Lambda.EC2ThrottledException",
+    "Lambda.ResourceNotReadyException",
+    "Lambda.ResourceConflictException",
+    "Lambda.Unknown",
+    "Sandbox.Timedout",
+    "Runtime.ExitError",
+    "States.Timeout",
+}
 
 _FOR = ManualArgs(regions=["eu-central-1"], configure_rules={})
 
@@ -191,9 +205,50 @@ def test_every_task_has_an_end_a_second_try_and_a_way_out(name: str) -> None:
             # tried again. A check that is late is not tried again: it has to be quick.
             if limit is not None and name != "check_health":
                 assert limit + 10 <= content["TimeoutSeconds"], state
-            retried = {error for one in content["Retry"] for error in one["ErrorEquals"]}
-            if content["Resource"].endswith(":lambda:invoke"):
-                assert retried >= TRANSIENT, state
-            assert retried, state
+            assert content["Retry"], state
             caught = [error for one in content["Catch"] for error in one["ErrorEquals"]]
             assert "States.ALL" in caught, state
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_every_task_that_calls_a_function_has_one_of_the_policies(name: str) -> None:
+    known = policies()
+    for state, content in _calling(_definition(name)):
+        assert content["Retry"] in known.values(), state
+        if name != "check_health":
+            retried = {error for one in content["Retry"] for error in one["ErrorEquals"]}
+            assert retried >= PASSING, state
+
+
+def test_every_policy_is_used_and_asks_for_each_error_once() -> None:
+    used = [content["Retry"] for name in DEFINITIONS for _, content in _calling(_definition(name))]
+    for name, policy in policies().items():
+        assert policy in used, name
+        errors = [error for one in policy for error in one["ErrorEquals"]]
+        assert len(errors) == len(set(errors)), name
+
+
+def test_the_policies_of_the_definitions_are_generated() -> None:
+    for path in definitions():
+        text = path.read_text()
+        assert render(text) == text, "run make generate"
+
+
+def test_a_policy_is_written_where_it_is_named() -> None:
+    around = ("  Seed:\n", "    Catch: []\n    # Policy of nothing\n")
+    given = f"{around[0]}    # Policy short\n    Retry:\n      - ErrorEquals: [Old]\n{around[1]}"
+    written = render(given)
+    assert written.startswith(f"{around[0]}    # Policy short\n    Retry:\n")
+    assert written.endswith(around[1])
+    assert yaml.safe_load(written)["Seed"]["Retry"] == policies()["short"]
+    assert render(written) == written
+    with pytest.raises(KeyError, match="long"):
+        render("# Policy long\nRetry:\n")
+
+
+def _calling(definition: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give each task that calls a function, by its name."""
+    for part in _state_sets(definition):
+        for state, content in part["States"].items():
+            if str(content.get("Resource", "")).endswith(":lambda:invoke"):
+                yield state, content

@@ -29,7 +29,9 @@ from lifecycle.core.topology_payload import configuration_payload
 from lifecycle.errors import (
     ChangeNotCompleted,
     InvalidRequest,
+    LifecycleError,
     ManagementUnavailable,
+    ProbeAsleep,
     ProbeFailed,
     ScalingNotSettled,
     ScalingRefused,
@@ -266,9 +268,9 @@ class TestRequest:
 
 
 class Probe:
-    """Answers the question about partitions; ``None`` for a probe that fails."""
+    """Answers the question about partitions, or fails."""
 
-    def __init__(self, partitions: int | None, *, fails: bool = False) -> None:
+    def __init__(self, partitions: int | None, *, fails: LifecycleError | None = None) -> None:
         self.partitions = partitions
         self.fails = fails
         self.asked: list[str] = []
@@ -276,8 +278,8 @@ class Probe:
     def ask(self, question: str, cluster: Mapping[str, str]) -> Mapping[str, Any]:
         assert cluster["DiscoveryName"]
         self.asked.append(question)
-        if self.fails:
-            raise ProbeFailed("the function ended")
+        if self.fails is not None:
+            raise self.fails
         return {"partitions": self.partitions}
 
 
@@ -300,7 +302,11 @@ class TestLivePartitions:
         assert self.added(world, Probe(live), parameters={}) == given
 
     def test_brokers_that_cannot_be_asked_change_nothing(self, world: ScalingWorld) -> None:
-        assert self.added(world, Probe(None, fails=True)) == {}
+        assert self.added(world, Probe(None, fails=ProbeFailed("the function ended"))) == {}
+
+    def test_a_probe_that_slept_is_no_answer(self, world: ScalingWorld) -> None:
+        with pytest.raises(ProbeAsleep):
+            self.added(world, Probe(6, fails=ProbeAsleep("not connected yet")))
 
     def test_nobody_is_asked_where_nothing_is_planned(self, world: ScalingWorld) -> None:
         probe = Probe(6)

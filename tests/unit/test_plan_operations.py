@@ -251,10 +251,12 @@ class TestMaking:
         with pytest.raises(ChangeSetRefused, match="orchestration-cluster: launchType"):
             make(living, LOGS)
 
-    def test_nothing_to_change_is_told_and_leaves_no_change_set(self, living: World) -> None:
+    def test_nothing_to_change_is_told_and_nothing_is_there_to_apply(self, living: World) -> None:
         outline = make(living)
         assert (outline["status"], outline["apply"]) == ("UNCHANGED", None)
-        assert "plan-demo-plan-1" not in {cs.name for cs in living.stacks.change_sets.values()}
+        assert outline["changeSet"] is None
+        with pytest.raises(PlanUnknown, match="stored no plan"):
+            adopt(living, "plan-demo-plan-1")
 
     def test_a_cluster_that_is_changed_meanwhile_is_planned_anew(self, living: World) -> None:
         created = living.planner.create(

@@ -269,6 +269,12 @@ class ProbeFailed(LifecycleError):
     default_next_step = "Look at the probe function's log group; check its subnets and egress."
 
 
+class ProbeAsleep(LifecycleError):
+    """The function inside the VPC was idle for weeks, and Lambda connects it again: a minute."""
+
+    default_next_step = "Ask again in a minute or two: Lambda is connecting the function again."
+
+
 class ScalingRefused(LifecycleError):
     """A precondition of scaling is not met; the cluster was not changed."""
 

@@ -23,10 +23,7 @@ if TYPE_CHECKING:
 
     from local.component import Instance
 
-PENDING: Final[Mapping[str, str]] = {
-    "asynchronous-invocation": "Lambda drops an event after three failed tries, and no alarm fires",
-    "sleeping-functions": "no Retry lasts until Lambda has recreated the network interfaces",
-}
+PENDING: Final[Mapping[str, str]] = {}
 """Rules that are off, by name: which fault of ours is not mended yet."""
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import TYPE_CHECKING, Any, Final
 
-from local.aws.emulator import eventbridge, lambda_svc
+from local.aws.emulator import eventbridge, lambda_svc, sqs
 from local.aws.strict import Rule
 
 if TYPE_CHECKING:
@@ -15,16 +16,13 @@ if TYPE_CHECKING:
 
 
 NAME: Final = "asynchronous-invocation"
+_TOLD: Final = 1024
 
 
-def install(strictness: Strictness) -> None:
+def install(_: Strictness) -> None:
     """Let EventBridge and Scheduler invoke as Lambda's own API does with `Event`."""
-    own = eventbridge.dispatch_to_lambda
-
-    def chosen(function: str, payload: str) -> None:
-        (dispatch if strictness.on(NAME) else own)(function, payload)
-
-    eventbridge.dispatch_to_lambda = chosen
+    eventbridge.dispatch_to_lambda = dispatch
+    lambda_svc.route_async_failure = as_it_is(lambda_svc.route_async_failure)
 
 
 def dispatch(function: str, payload: str) -> None:
@@ -44,6 +42,38 @@ def dispatch(function: str, payload: str) -> None:
     )
 
 
+def as_it_is(own: Any) -> Any:
+    """A dead-letter queue gets the event itself; the emulator's gets what a destination gets."""
+
+    def route(target: str, function: str, event: Any, result: Mapping[str, Any]) -> None:
+        config = lambda_svc.functions[function]["config"]
+        queue = sqs.queue_by_arn(target)
+        if queue is None or target != config.get("DeadLetterConfig", {}).get("TargetArn"):
+            own(target, function, event, result)
+            return
+        message = {
+            "QueueUrl": queue["url"],
+            "MessageBody": json.dumps(event),
+            "MessageAttributes": attributes(result.get("body")),
+        }
+        sqs.act_send_message(message, queue["url"])
+
+    return route
+
+
+def attributes(error: Any) -> Mapping[str, Any]:
+    """What a message of a dead-letter queue says beside the event.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+    """
+    said = str(error.get("errorMessage", "")) if isinstance(error, dict) else str(error)
+    return {
+        "RequestID": {"DataType": "String", "StringValue": str(uuid.uuid4())},
+        "ErrorCode": {"DataType": "Number", "StringValue": "200"},
+        "ErrorMessage": {"DataType": "String", "StringValue": said[:_TOLD] or "no message"},
+    }
+
+
 def invoke_config(base: Mapping[str, Any], function: str) -> Mapping[str, Any]:
     """What is set for asynchronous invocations of exactly this version or alias."""
     # arn:aws:lambda:<region>:<account>:function:<name>[:<qualifier>]
@@ -56,11 +86,11 @@ def invoke_config(base: Mapping[str, Any], function: str) -> Mapping[str, Any]:
 RULE: Final = Rule(
     name=NAME,
     does="A function that EventBridge or Scheduler invokes is tried three times; then the event"
-    " goes to the destination for failures of the version or alias that was named, and without one"
-    " it is gone. The dead-letter queue of the rule or schedule holds only what could not be handed"
-    " over to Lambda.",
+    " goes to the destination for failures of the version or alias that was named, or to the"
+    " dead-letter queue of the version, and without either it is gone. The dead-letter queue of the"
+    " rule or schedule holds only what could not be handed over to Lambda.",
     source="https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html",
-    caught="CleanUpOperation and DiscardPlan have no destination: an ended operation's lock stays,"
-    " an expired plan stays, and no alarm tells it.",
+    caught="CleanUpOperation and DiscardPlan had no queue: an ended operation's lock stayed, an"
+    " expired plan stayed, and no alarm told it.",
     install=install,
 )

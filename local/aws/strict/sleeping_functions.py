@@ -1,4 +1,8 @@
-"""A function in the VPC that nobody called for weeks fails for a minute when it is called."""
+"""A function in the VPC that nobody called for weeks fails for a minute when it is called.
+
+No instance lives for weeks: they have passed when somebody writes the instance's `sleeping.json`,
+``{"wakingSeconds": 60}``. The file is read anew for each call, so that it can come and go.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from local.aws.strict import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from local.aws.strict import Strictness
 
@@ -47,27 +52,51 @@ PENDING_STATE: Final = Refusal(
 
 @dataclass
 class Sleepers:
-    """Functions of an account whose interfaces in the VPC Lambda has taken back: all, at first."""
+    """Functions of an account whose interfaces in the VPC Lambda has taken back: all, at first.
 
+    ``waking_seconds`` is how long Lambda takes to make those of one anew.
+    """
+
+    waking_seconds: float = WAKING_SECONDS
     clock: Callable[[], float] = time.monotonic
     awake_at: dict[str, float] = field(default_factory=dict)
 
     def refusal(self, function: str) -> Refusal | None:
         """Why a call of `function` fails now; the first one wakes it."""
         if function not in self.awake_at:
-            self.awake_at[function] = self.clock() + WAKING_SECONDS
+            self.awake_at[function] = self.clock() + self.waking_seconds
             return NOT_READY
         return PENDING_STATE if self.clock() < self.awake_at[function] else None
 
 
+@dataclass
+class Weeks:
+    """The times at which weeks passed in an instance: when its `file` was written."""
+
+    file: Path
+    _written: int = 0
+    _sleepers: Sleepers = field(default_factory=Sleepers)
+
+    def refusal(self, function: str) -> Refusal | None:
+        """Why a call of `function` fails now; None while the file is not there."""
+        try:
+            text, written = self.file.read_text(), self.file.stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
+        if written != self._written:
+            waking = float(json.loads(text)["wakingSeconds"])
+            self._written, self._sleepers = written, Sleepers(waking)
+        return self._sleepers.refusal(function)
+
+
 def install(strictness: Strictness) -> None:
     """Ask before each call that waits for its answer, by the API and by Step Functions."""
-    sleepers = Sleepers()
+    weeks = Weeks(strictness.instance.config.sleeping_file)
 
     def refusal(reference: str) -> Refusal | None:
         _, config, name = lambda_svc.get_base_func_record_for_ref(reference)
         in_vpc = bool(((config or {}).get("VpcConfig") or {}).get("SubnetIds"))
-        return sleepers.refusal(name) if in_vpc and strictness.on(NAME) else None
+        return weeks.refusal(name) if in_vpc else None
 
     lambda_svc.invoke = _by_the_api(lambda_svc.invoke, refusal)
     engine.call_lambda = _by_step_functions(engine.call_lambda, refusal)
@@ -103,9 +132,9 @@ RULE: Final = Rule(
     name=NAME,
     does="Lambda takes back the network interfaces of a function that was idle for weeks. Its next"
     " call ends with ResourceNotReadyException, and calls of the next minute with"
-    " ResourceConflictException.",
+    " ResourceConflictException. Here, weeks pass when a test says so.",
     source="https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html",
-    caught="the first operation after some weeks fails at its first question to the brokers or the"
-    " database: nothing repeats these errors for a minute.",
+    caught="the first operation after some weeks failed at its first question to the brokers or the"
+    " database: nothing repeated these errors for a minute.",
     install=install,
 )

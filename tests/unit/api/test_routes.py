@@ -10,7 +10,13 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from lifecycle.core.operation import FUNCTION_SECONDS
 from lifecycle.core.stack import Stack
-from lifecycle.errors import AwsRefused, ProbeFailed, StartUncertain
+from lifecycle.errors import (
+    AwsRefused,
+    LifecycleError,
+    ProbeAsleep,
+    ProbeFailed,
+    StartUncertain,
+)
 
 from tests.support.api import ARNS, CALLER, ApiWorld
 from tests.support.world import CONTROL, OUTPUTS, operation
@@ -528,22 +534,23 @@ class TestClusters:
         assert told["restUrl"] == "http://rest"
         assert told["unreachable"] == []
 
+    @pytest.mark.parametrize(
+        "error", [ProbeFailed("the probe timed out"), ProbeAsleep("it is not connected yet")]
+    )
     def test_a_silent_part_does_not_hide_the_others(
-        self, api: ApiWorld, monkeypatch: pytest.MonkeyPatch
+        self, api: ApiWorld, monkeypatch: pytest.MonkeyPatch, error: LifecycleError
     ) -> None:
         living(api)
         api.world.services.add("orchestration-cluster", desired=3)
 
         def silent(*_: object) -> object:
-            raise ProbeFailed("the probe timed out")
+            raise error
 
         monkeypatch.setattr(api.world.probe, "ask", silent)
         answer = api.ask("GET", "/clusters/{name}", name="demo")
         assert answer.status == 200
         assert answer.document["brokers"] == {"declared": 3, "running": 3, "joined": None}
-        assert answer.document["unreachable"] == [
-            {"part": "brokers", "reason": "the probe timed out"}
-        ]
+        assert answer.document["unreachable"] == [{"part": "brokers", "reason": error.message}]
 
     def test_services_that_cannot_be_read_do_not_hide_the_brokers(
         self, api: ApiWorld, monkeypatch: pytest.MonkeyPatch

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local.aws.strict.asynchronous_invocation import dispatch, invoke_config
+from local.aws.strict.asynchronous_invocation import as_it_is, dispatch, invoke_config
 from tests.support.sam import translated
 
 FUNCTION = "arn:aws:lambda:eu-central-1:123456789012:function:clean-up"
@@ -77,22 +77,50 @@ def test_three_functions_are_invoked_while_nobody_waits() -> None:
     assert unattended() == {"CleanUpOperation", "DiscardPlan", "HandleRetirement"}
 
 
-def destinations() -> dict[str, Any]:
-    """Where each function fails to, by its logical id."""
-    return {
-        resource["Properties"]["FunctionName"]["Ref"]: resource["Properties"]["DestinationConfig"]
-        for resource in translated().values()
-        if resource["Type"] == "AWS::Lambda::EventInvokeConfig"
-    }
-
-
-def test_a_notice_that_fails_three_times_goes_to_the_dead_letters() -> None:
-    function = translated()["HandleRetirement"]["Properties"]
+@pytest.mark.parametrize("function", sorted(unattended()))
+def test_what_fails_three_times_goes_to_the_dead_letters(function: str) -> None:
+    resources = translated()
     queue = {"Fn::GetAtt": ["CleanUpDeadLetters", "Arn"]}
-    assert function["DeadLetterConfig"] == {"TargetArn": queue}
+    assert resources[function]["Properties"]["DeadLetterConfig"] == {"TargetArn": queue}
+    role = resources[f"{function}Role"]["Properties"]
+    granted = [
+        statement["Resource"]
+        for policy in role["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Action"] == "sqs:SendMessage"
+    ]
+    assert granted == [queue]
 
 
-@pytest.mark.xfail(strict=True, raises=KeyError, reason="an event that fails three times is gone")
-@pytest.mark.parametrize("function", ["CleanUpOperation", "DiscardPlan"])
-def test_what_fails_three_times_goes_to_a_destination(function: str) -> None:
-    assert "OnFailure" in destinations()[function]
+def test_the_alarm_of_the_dead_letters_fires_with_the_first_one() -> None:
+    alarm = translated()["CleanUpsUndelivered"]["Properties"]
+    assert (alarm["Namespace"], alarm["MetricName"]) == (
+        "AWS/SQS",
+        "ApproximateNumberOfMessagesVisible",
+    )
+    (dimension,) = alarm["Dimensions"]
+    assert dimension["Value"] == {"Fn::GetAtt": ["CleanUpDeadLetters", "QueueName"]}
+    assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0, "GreaterThanThreshold")
+    assert alarm["EvaluationPeriods"] == 1
+    assert alarm["AlarmActions"]
+
+
+def test_a_dead_letter_is_the_event_itself_and_a_destination_gets_a_record(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lambda_svc = importlib.import_module("ministack.services.lambda_svc")
+    sqs = importlib.import_module("ministack.services.sqs")
+    sent, routed = list[Any](), list[Any]()
+    config = {"DeadLetterConfig": {"TargetArn": "arn:dead-letters"}}
+    monkeypatch.setattr(lambda_svc, "_functions", {"clean-up": {"config": config}})
+    monkeypatch.setattr(sqs, "_queue_by_arn", lambda arn: {"url": f"url of {arn}"})
+    monkeypatch.setattr(sqs, "_act_send_message", lambda message, _: sent.append(message))
+    route = as_it_is(lambda *given: routed.append(given))
+    failed = {"error": True, "body": {"errorMessage": "x" * 2000}}
+    route("arn:dead-letters", "clean-up", {"detail": {}}, failed)
+    route("arn:destination", "clean-up", {"detail": {}}, failed)
+    (message,) = sent
+    assert message["QueueUrl"] == "url of arn:dead-letters"
+    assert message["MessageBody"] == '{"detail": {}}'
+    assert message["MessageAttributes"]["ErrorMessage"]["StringValue"] == "x" * 1024
+    assert [given[0] for given in routed] == ["arn:destination"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import time
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 from lifecycle.adapters.aws import client
 from lifecycle.adapters.probe import LambdaProbe
+from lifecycle.errors import ProbeAsleep
 
 from local.aws.strict.sleeping_functions import (
     NOT_READY,
@@ -22,6 +24,7 @@ from local.aws.strict.sleeping_functions import (
     WAKING_SECONDS,
     Refusal,
     Sleepers,
+    Weeks,
 )
 from tests.support.sam import translated
 from tools.generate_parameters import ROOT
@@ -54,11 +57,17 @@ def tasks() -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
     """Machine, function and retries of each task that calls a function in the VPC."""
     inside = in_the_vpc()
     for machine in MACHINES:
-        definition = yaml.safe_load((ROOT / "statemachines" / f"{machine}.asl.yaml").read_text())
-        for state in definition["States"].values():
-            function = str(state.get("Arguments", {}).get("FunctionName", "")).strip("${}")
+        for function, retries in calls(machine):
             if function in inside:
-                yield machine, function, state["Retry"]
+                yield machine, function, retries
+
+
+def calls(machine: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Function and retries of each task that calls one."""
+    definition = yaml.safe_load((ROOT / "statemachines" / f"{machine}.asl.yaml").read_text())
+    for state in definition["States"].values():
+        if "FunctionName" in state.get("Arguments", {}):
+            yield state["Arguments"]["FunctionName"].strip("${}"), state["Retry"]
 
 
 def test_the_machines_call_functions_in_the_vpc() -> None:
@@ -88,9 +97,6 @@ def is_answered(retries: list[dict[str, Any]]) -> bool:
     return True
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="no task repeats the errors of a function that slept"
-)
 @pytest.mark.parametrize(
     ("machine", "function", "retries"),
     [pytest.param(*one, id="-".join(one[:2])) for one in tasks()],
@@ -101,26 +107,85 @@ def test_a_task_waits_until_its_function_is_awake(
     assert is_answered(retries), f"{machine} does not wait for {function}"
 
 
-@pytest.mark.xfail(strict=True, raises=ClientError, reason="the question is asked once")
-def test_a_question_waits_until_the_probe_is_awake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time, "sleep", lambda _: None)
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+    """Lambda's API, as the probe's adapter asks it."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     client.cache_clear()
-    api = client("lambda", read_timeout=70, attempts=8)
+    with Stubber(client("lambda", read_timeout=70, attempts=8)) as stub:
+        yield stub
+    client.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        NOT_READY,
+        PENDING_STATE,
+        Refusal(502, "ENINotReadyException", "The network interface is not ready."),
+        Refusal(502, "EC2ThrottledException", "EC2 throttled Lambda."),
+    ],
+    ids=lambda refusal: refusal.code,
+)
+def test_a_probe_that_slept_is_told_by_name(asked: Stubber, refusal: Refusal) -> None:
+    asked.add_client_error("invoke", refusal.code, refusal.message, http_status_code=refusal.status)
+    with pytest.raises(ProbeAsleep, match=refusal.code):
+        LambdaProbe("probe").ask("brokers", {})
     body = json.dumps({"answer": 1}).encode()
+    asked.add_response("invoke", {"Payload": StreamingBody(io.BytesIO(body), len(body))})
+    assert LambdaProbe("probe").ask("brokers", {}) == {"answer": 1}
 
-    def refuse(stub: Stubber, refusal: Refusal) -> None:
-        stub.add_client_error(
-            "invoke", refusal.code, refusal.message, http_status_code=refusal.status
-        )
 
-    with Stubber(api) as stub:
-        refuse(stub, NOT_READY)
-        refuse(stub, PENDING_STATE)
-        stub.add_response("invoke", {"Payload": StreamingBody(io.BytesIO(body), len(body))})
-        try:
-            assert LambdaProbe("probe").ask("brokers", {}) == {"answer": 1}
-        finally:
-            client.cache_clear()
+def test_another_refusal_is_no_sleep(asked: Stubber) -> None:
+    asked.add_client_error("invoke", "AccessDeniedException", "no", http_status_code=403)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        LambdaProbe("probe").ask("brokers", {})
+
+
+def asking() -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
+    """Machine, function and retries of each task whose function asks the probe."""
+    functions = {
+        name
+        for name, resource in translated().items()
+        if resource["Type"] == "AWS::Lambda::Function"
+        and "PROBE_FUNCTION" in resource["Properties"].get("Environment", {}).get("Variables", {})
+    }
+    for machine in MACHINES:
+        for function, retries in calls(machine):
+            if function in functions:
+                yield machine, function, retries
+
+
+def test_what_waits_for_the_probe_waits_for_three_minutes() -> None:
+    assert {function for _, function, _ in asking()} == {
+        "ValidateRequest",
+        "PreflightCluster",
+        "PlanScale",
+        "RollServices",
+        "FollowStart",
+        "VerifyCluster",
+        "ObserveScaling",
+        "RestartService",
+    }
+    for machine, function, retries in asking():
+        (one,) = [one for one in retries if "ProbeAsleep" in one["ErrorEquals"]]
+        assert "JitterStrategy" not in one, "it would halve the time"
+        pauses = [
+            min(one["IntervalSeconds"] * one["BackoffRate"] ** n, one["MaxDelaySeconds"])
+            for n in range(one["MaxAttempts"])
+        ]
+        assert sum(pauses) >= 180, f"{machine} does not wait for the probe in {function}"
+
+
+def test_weeks_pass_when_the_file_is_written(tmp_path: Path) -> None:
+    weeks = Weeks(tmp_path / "sleeping.json")
+    assert weeks.refusal("probe") is None
+    weeks.file.write_text('{"wakingSeconds": 0}')
+    assert [weeks.refusal("probe"), weeks.refusal("probe")] == [NOT_READY, None]
+    weeks.file.write_text('{"wakingSeconds": 60}')
+    os.utime(weeks.file, ns=(1, 1))
+    assert [weeks.refusal("probe"), weeks.refusal("probe")] == [NOT_READY, PENDING_STATE]
+    weeks.file.unlink()
+    assert weeks.refusal("probe") is None

@@ -61,6 +61,7 @@ _AFTER_ANY_FAILURE: Final = (
 
 _SETTLE: Final = "settle"
 _STEP: Final = "Change set for the infrastructure"
+_NOTHING: Final = "nothing to change"
 _ROLL_BACK: Final = "CloudFormation rolls back an update that failed"
 _FOLLOW: Final = "CloudFormation builds the infrastructure"
 
@@ -176,9 +177,12 @@ class StackChanger:
         found = self.stacks.change_set(change_set)
         if found.status == "PENDING":
             return {"status": "PENDING", "wait": next_wait(polls, near_end=False)}
-        if not creates:
+        if found.status == "GONE" and self._was_empty(operation):
+            return {"status": "UNCHANGED"}
+        if not creates and found.status != "GONE":
             refuse_unfinished(self.stacks.describe(found.stack), found)
         if found.status == "EMPTY":
+            self.journal.step(operation, _STEP, _NOTHING)
             self.stacks.delete_change_set(change_set)
             return {"status": "UNCHANGED"}
         if found.status in {"FAILED", "GONE"}:
@@ -190,6 +194,11 @@ class StackChanger:
             refuse_dangerous(found.changes, replace)
         self.journal.step(operation, _STEP, f"{len(found.changes)} changes")
         return {"status": "READY", "changes": len(found.changes)}
+
+    def _was_empty(self, operation: Operation) -> bool:
+        """Tell whether the operation itself removed its change set, and its answer was lost."""
+        record = self.journal.operations.find(operation.operation_id, operation.machine)
+        return record is not None and (record.step, record.detail) == (_STEP, _NOTHING)
 
     def execute(
         self, operation: Operation, *, change_set: str, replace: Sequence[str]

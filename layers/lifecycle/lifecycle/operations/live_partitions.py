@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.core.brokers import active_partitions
 from lifecycle.core.names import is_cluster_name, stack_name
-from lifecycle.errors import LifecycleError
+from lifecycle.errors import LifecycleError, ProbeAsleep
 
 if TYPE_CHECKING:
     from lifecycle.ports import ManagementApi, Probe, Stacks
@@ -38,6 +38,7 @@ def added_partitions(
 
     Empty for a cluster that does not exist or is adopted, for an input that is a reviewed plan or
     no provisioning, and where no broker answers: the parameter then stays until the next time.
+    Raises ``ProbeAsleep``: a function that is being woken knows in a minute.
     """
     if not isinstance(raw, Mapping) or not is_cluster_name(raw.get("clusterName")):
         return {}
@@ -48,6 +49,8 @@ def added_partitions(
         return {}
     try:
         live = probe().ask("partitions", stack.outputs)["partitions"]
+    except ProbeAsleep:
+        raise
     except LifecycleError:
         return {}
     if live is None or live <= int(stack.outputs["Partitions"]):

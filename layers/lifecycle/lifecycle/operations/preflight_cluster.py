@@ -12,7 +12,7 @@ from lifecycle.core.preflight import Need, check_all, refuse_failed
 from lifecycle.core.stack import present_parameters
 from lifecycle.core.verification import overall
 from lifecycle.core.way_back import ACCEPT, read_backup
-from lifecycle.errors import InvalidRequest, LifecycleError
+from lifecycle.errors import InvalidRequest, LifecycleError, ProbeAsleep
 
 if TYPE_CHECKING:
     from lifecycle.core.preflight import Facts
@@ -36,7 +36,8 @@ class Preflight:
         """Run every check for a request; returns ``result`` and ``checks``.
 
         ``planning`` when a plan is made: what only keeps it from being applied is a warning then.
-        Raises ``PreflightFailed`` naming each failed check, and ``ClusterFrozen``.
+        Raises ``PreflightFailed`` naming each failed check, ``ClusterFrozen``, and ``ProbeAsleep``:
+        a backup that cannot be asked for yet is not one that is missing.
         """
         stack = self.stacks.describe(request["stack"])
         if stack is not None and not planning:
@@ -70,6 +71,8 @@ class Preflight:
             if not answer["problem"]:
                 return replace(facts, backup=read_backup(answer))
             why = str(answer["problem"])
+        except ProbeAsleep:
+            raise
         except LifecycleError as error:
             why = error.message
         return replace(facts, unread={**facts.unread, "backup": why.rstrip(".")})

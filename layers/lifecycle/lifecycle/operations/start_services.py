@@ -77,9 +77,10 @@ class ServiceStarter:
         ``planned`` are the definitions of a reviewed plan, if there is one; ``schema_made`` tells
         that the first broker of a new cluster has made the database's schema. A stopped cluster
         gets a broker for each node id that may be taken, a new one its bootstrap size. Returns
-        ``raised`` (names of the services that this call created or raised from zero), ``since``
-        (ISO 8601), from when stopped tasks count, ``roll``: whether brokers are to be replaced, one
-        at a time, and ``schema``: whether the schema is waited for before the other brokers start.
+        ``raised`` (names of the services that this call created or raised from zero; one of a call
+        whose answer was lost is not among them, and its count stays), ``since`` (ISO 8601), from
+        when stopped tasks count, ``roll``: whether brokers are to be replaced, one at a time, and
+        ``schema``: whether the schema is waited for before the other brokers start.
         Raises ``PlanStale``, ``StartFailed`` and ``ServiceDraining``; nothing was changed in ECS
         then.
         """
