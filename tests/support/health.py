@@ -93,6 +93,7 @@ class HealthWorld:
     events: MemoryEvents = field(default_factory=MemoryEvents)
     metrics: MemoryMetrics = field(default_factory=MemoryMetrics)
     outputs: dict[str, str] = field(default_factory=lambda: dict(OUTPUTS))
+    scheduled: bool = True
     stack: dict[str, str] = field(
         default_factory=lambda: {"status": "UPDATE_COMPLETE", "reason": ""}
     )
@@ -149,6 +150,7 @@ class HealthWorld:
             "cluster": "demo",
             "at": now,
             "began": now,
+            "scheduled": self.scheduled,
             "outputs": self.outputs,
             "stack": self.stack,
         }

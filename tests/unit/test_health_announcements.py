@@ -268,3 +268,21 @@ def test_every_wrong_field_of_a_request_is_named(given: object, fields: list[str
 def test_the_time_a_check_was_due_is_read(world: HealthWorld) -> None:
     request = read_request({"clusterName": "demo", "scheduledAt": "2026-01-01T00:00:00Z"})
     assert request.scheduled_at == world.clock.at
+
+
+def test_whoever_looks_again_and_again_announces_nothing(world: HealthWorld) -> None:
+    assert world.check()["announced"] == "HEALTHY"
+    world.cloud.brokers.update(desired=4, running=4)
+    world.scheduled = False
+    for _ in range(10):
+        report = world.check(minutes=0.05)
+        assert (report["verdict"], report["announced"]) == ("DEGRADED", "HEALTHY")
+    world.scheduled = True
+    assert [world.check(minutes=1)["announced"] for _ in range(2)] == ["HEALTHY", "DEGRADED"]
+
+
+def test_checks_on_demand_announce_where_nothing_else_checks(world: HealthWorld) -> None:
+    world.scheduled = False
+    assert world.check()["announced"] == "HEALTHY"
+    world.cloud.brokers.update(desired=4, running=4)
+    assert [world.check(minutes=1)["announced"] for _ in range(2)] == ["HEALTHY", "DEGRADED"]

@@ -3,7 +3,8 @@
 A check gives two verdicts. The one shown counts everything found. The *firm* one leaves out what
 something on its way would end (a task that is starting); only firm verdicts, and only several in a
 row, change what was announced. So a broker that ECS replaces wakes nobody, and a cluster that
-comes and goes stays announced as bad until it has been well for longer.
+comes and goes stays announced as bad until it has been well for longer. Whoever looks, however
+often, wakes nobody either: a check on demand counts only if the last that counted is long ago.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ FIRM: Final = 2
 CALM: Final = 6
 FLAPS: Final = 3
 FLAP_WINDOW: Final = timedelta(hours=1)
+# A check on demand counts as one of them if no other did for so long.
+APART: Final = timedelta(minutes=1)
 # An announcement that was decided and not delivered by then is delivered by the next check.
 REDELIVER: Final = timedelta(seconds=60)
 
@@ -39,7 +42,8 @@ class Record:
     """The ``HEALTH`` item of a cluster: the last check and what the next one needs of it.
 
     ``firm`` are the firm verdicts, newest first; ``changes`` when announcements changed, newest
-    first; ``undelivered`` when an announcement was decided that nobody confirmed as delivered.
+    first; ``undelivered`` when an announcement was decided that nobody confirmed as delivered;
+    ``counted_at`` when a check last went into ``firm``.
     """
 
     cluster: str
@@ -56,6 +60,7 @@ class Record:
     undelivered: datetime | None
     memory: Memory
     seconds: float = 0.0
+    counted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +130,13 @@ def assess(
     before: Record | None,
     running: Running | None,
     seconds: float = 0.0,
+    scheduled: bool = True,
 ) -> Assessment:
-    """Judge what a check saw, in the light of the check before."""
+    """Judge what a check saw, in the light of the check before.
+
+    One that is not ``scheduled`` shows what it saw, and changes what is announced only if no other
+    check did within a minute.
+    """
     memory = remember(facts, at, before.memory if before else None)
     found = findings(facts, at, memory, running)
     now = verdict(found)
@@ -134,7 +144,10 @@ def assess(
         now = Verdict.PROVISIONING
     same = before is not None and before.verdict is now
     announced = before.announced if before else Verdict.HEALTHY
-    firm = (firm_verdict(found), *(before.firm if before else ()))[:CALM]
+    firm = before.firm if before else ()
+    counts = scheduled or _long_ago(before, at)
+    if counts:
+        firm = (firm_verdict(found), *firm)[:CALM]
     changes = before.changes if before else ()
     then = next_announced(announced, firm, changes, at)
     changed = then is not announced
@@ -161,8 +174,13 @@ def assess(
         undelivered=undelivered,
         memory=memory,
         seconds=seconds,
+        counted_at=at if counts or before is None else before.counted_at,
     )
     return Assessment(record, announcement)
+
+
+def _long_ago(before: Record | None, at: datetime) -> bool:
+    return before is None or before.counted_at is None or at - before.counted_at >= APART
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +247,7 @@ def as_document(record: Record) -> str:
             "changes": [stamp(one) for one in record.changes],
             "undelivered": _stamp(record.undelivered),
             "seconds": record.seconds,
+            "countedAt": _stamp(record.counted_at),
             "memory": {
                 "firstAt": stamp(memory.first_at),
                 "change": list(memory.change) if memory.change else None,
@@ -279,6 +298,7 @@ def _record(found: Mapping[str, object]) -> Record:
             },
         ),
         seconds=_seconds(found.get("seconds")),
+        counted_at=moment(found, "countedAt"),
     )
 
 

@@ -42,8 +42,8 @@ class HealthJudge:
     def judge(self, subject: Mapping[str, Any], inside: object, outside: object) -> dict[str, Any]:
         """Judge what both sides saw of ``subject``; gives the report.
 
-        ``subject`` is what ``locate_cluster`` gave: ``cluster``, ``at``, ``began``, ``outputs``,
-        ``stack``. A check that is not newer than the last one written is reported with
+        ``subject`` is what ``locate_cluster`` gave: ``cluster``, ``at``, ``began``, ``scheduled``,
+        ``outputs``, ``stack``. A check that is not newer than the last one written is reported with
         ``recorded`` false, and changes and announces nothing.
         """
         cluster, at = str(subject["cluster"]), read_moment(subject["at"])
@@ -62,6 +62,7 @@ class HealthJudge:
                 before=None if late else before,
                 running=running,
                 seconds=seconds,
+                scheduled=subject["scheduled"],
             )
             if late:
                 return {**report(assessed.record), "recorded": False}

@@ -23,7 +23,8 @@ class ClusterLocator:
     def locate(self, given: object, began: str) -> dict[str, Any]:
         """Give ``cluster``, ``at`` (when the check was due), ``began``, ``outputs``, ``stack``.
 
-        ``began`` is when the execution started. Raises ``InvalidRequest`` and ``ClusterUnknown``.
+        ``began`` is when the execution started, ``scheduled`` whether a schedule started it.
+        Raises ``InvalidRequest`` and ``ClusterUnknown``.
         """
         request = read_request(given)
         started = read_moment(began)
@@ -36,6 +37,7 @@ class ClusterLocator:
         return {
             "cluster": request.cluster,
             "at": stamp(request.scheduled_at or started),
+            "scheduled": request.scheduled_at is not None,
             "began": stamp(started),
             "outputs": dict(stack.outputs),
             "stack": {"status": stack.status, "reason": stack.reason or ""},
