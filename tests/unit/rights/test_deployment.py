@@ -79,7 +79,10 @@ def test_what_is_left_out_is_in_the_schema(kind: str, name: str) -> None:
 
 
 def test_what_is_never_granted_is_granted_to_nobody() -> None:
-    assert sorted(NEVER.keys() & (_granted_to_deployment() | _granted_to_deployer())) == []
+    # Of the SAM CLI's own bucket `sam delete` removes what it has put there.
+    others = [one for one in _deployer_statements() if one["Sid"] != "SamArtifacts"]
+    deployer = {action for one in others for action in _listed(one["Action"])}
+    assert sorted(NEVER.keys() & (_granted_to_deployment() | deployer)) == []
 
 
 # --- the identity that runs `sam deploy` -----------------------------------------------------
@@ -106,6 +109,8 @@ BY_THE_CLI = {
     "ec2:DescribeAddresses",
     "ec2:DescribeAvailabilityZones",
     "s3:CreateBucket",
+    # `sam delete` removes what `sam deploy` has put there.
+    "s3:DeleteObject",
     "s3:GetBucketLocation",
     "s3:GetBucketPolicy",
     "s3:GetObject",
@@ -200,3 +205,38 @@ def test_the_deployer_reaches_only_what_is_ours() -> None:
     for statement in _deployer_statements():
         if "*" in _listed(statement["Resource"]):
             assert statement["Sid"].endswith(("Permissions", "ByEc2", "ByTheirServices")), statement
+
+
+def test_the_deployer_touches_no_key_but_ours() -> None:
+    """A right to a key by its id would be one to every key of the account."""
+    tag = "/camunda:control-plane"
+    for statement in _deployer_statements():
+        if any(action.startswith("kms:") for action in _listed(statement["Action"])):
+            conditions = statement.get("Condition", {}).get("StringLike", {})
+            assert any(key.startswith("aws:") and key.endswith(tag) for key in conditions), (
+                statement
+            )
+
+
+def test_no_statement_of_the_deployer_is_left_over() -> None:
+    """What one statement allows under a condition, no other allows without it."""
+    found = [
+        (statement["Sid"], action, resource)
+        for statement in _deployer_statements()
+        for action in _listed(statement["Action"])
+        for resource in _listed(statement["Resource"])
+    ]
+    given: dict[tuple[str, str], list[str]] = {}
+    for sid, action, resource in found:
+        given.setdefault((action, resource), []).append(sid)
+    assert {key: sids for key, sids in given.items() if len(sids) > 1} == {}
+
+
+def test_what_knows_no_resource_is_allowed_on_all() -> None:
+    # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsstepfunctions.html
+    (statement,) = [
+        one
+        for one in _deployer_statements()
+        if "states:ValidateStateMachineDefinition" in _listed(one["Action"])
+    ]
+    assert statement["Resource"] == "*"
