@@ -18,6 +18,7 @@ from lifecycle.cluster.service_definition import BROKERS, CONNECTORS
 from lifecycle.core.credentials import Credentials
 from lifecycle.core.health import stamp
 from lifecycle.core.operation import Lock
+from lifecycle.core.scaling_note import ScalingNote
 from lifecycle.core.seed import RoleFacts, SeedTarget
 from lifecycle.core.tables import unpacked
 from lifecycle.operations.judge_health import HealthJudge
@@ -89,6 +90,7 @@ class HealthWorld:
     cloud: MemorySight = field(default_factory=MemorySight)
     leases: MemoryLeases = field(default_factory=MemoryLeases)
     locks: dict[str, Lock] = field(default_factory=dict)
+    scalings: dict[str, ScalingNote] = field(default_factory=dict)
     messages: MemoryMessages = field(default_factory=MemoryMessages)
     events: MemoryEvents = field(default_factory=MemoryEvents)
     metrics: MemoryMetrics = field(default_factory=MemoryMetrics)
@@ -99,7 +101,7 @@ class HealthWorld:
     )
 
     def __post_init__(self) -> None:
-        self.records = MemoryHealth(self.locks)
+        self.records = MemoryHealth(self.locks, self.scalings)
         self.database = MemoryDatabase(
             SeedTarget.from_outputs(self.outputs), ADMIN, roles={"camunda": SEEDED}
         )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from lifecycle.core.health_catalog import KINDS
 from lifecycle.core.health_rules import EXPLAINED
+from lifecycle.core.scaling_note import ScalingNote
 from lifecycle.errors import AwsUnavailable
 
 from tests.support.health import SEEDED, HealthWorld, codes
@@ -257,7 +258,7 @@ def test_a_service_that_could_not_be_compared_is_unknown_and_not_good(world: Hea
     assert codes(world.check()) == {"SOURCE_UNKNOWN"}
 
 
-def failed(world: HealthWorld, service: str, number: int) -> dict[str, str]:
+def failed(world: HealthWorld, service: str, number: float) -> dict[str, str]:
     at = ago(world, 10 * number)
     return {"service": service, "task": f"t{number}", "at": at, "reason": "exit code 1"}
 
@@ -343,6 +344,53 @@ def test_connectors_that_scale_by_themselves_are_a_note(world: HealthWorld) -> N
     report = world.check()
     assert report["verdict"] == "HEALTHY"
     assert "CONNECTORS_AUTOSCALED" in codes(report, "NOTE")
+
+
+def note(world: HealthWorld, *, stays: set[str], since: float, until: float) -> ScalingNote:
+    """A scaling to three brokers, ``since`` and ``until`` minutes ago when the next check is."""
+    at = world.clock.now() + timedelta(minutes=5)
+    return ScalingNote(
+        "demo.scale.1",
+        3,
+        at - timedelta(minutes=since),
+        at - timedelta(minutes=until),
+        frozenset(stays),
+    )
+
+
+def test_brokers_that_a_scaling_took_away_are_no_failures(world: HealthWorld) -> None:
+    world.cloud.stopped.extend(failed(world, "brokers", number) for number in range(3))
+    world.cloud.brokers.update(pending=1)
+    world.scalings["demo"] = note(world, stays={"task-0"}, since=40, until=-3)
+    report = world.check()
+    assert "TASKS_STOPPING" not in codes(report)
+    assert "taken away by demo.scale.1" in report["text"]
+    assert "TASK_STOPPED" not in codes(report, "NOTE")
+
+
+@pytest.mark.parametrize(
+    ("stays", "since", "until"),
+    [({"t0", "t1", "t2"}, 40, -3), (set(), 4, -3), (set(), 60, 40)],
+    ids=["one that stays", "before it began", "long after it"],
+)
+def test_what_a_scaling_did_not_take_away_failed(
+    world: HealthWorld, stays: set[str], since: float, until: float
+) -> None:
+    world.cloud.stopped.extend(failed(world, "brokers", 1 + number / 9) for number in range(3))
+    for number, one in enumerate(world.cloud.stopped):
+        one["task"] = f"t{number}"
+    world.cloud.brokers.update(pending=1)
+    world.scalings["demo"] = note(world, stays=stays, since=since, until=until)
+    assert "TASKS_STOPPING" in codes(world.check())
+
+
+def test_a_count_that_a_stopped_scaling_left_names_it(world: HealthWorld) -> None:
+    world.cloud.brokers.update(desired=4, running=4)
+    assert "was on its way" not in world.check()["text"]
+    world.scalings["demo"] = replace(
+        note(world, stays=set(), since=40, until=30), requested=4, operation_id="demo.scale.7"
+    )
+    assert "demo.scale.7 was on its way to 4" in world.check()["text"]
 
 
 def test_one_failed_task_that_was_replaced_is_a_note(world: HealthWorld) -> None:

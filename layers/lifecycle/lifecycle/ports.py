@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lifecycle.core.operation import Lock, Operation
     from lifecycle.core.preflight import Facts, Need
     from lifecycle.core.record import Execution, Record
+    from lifecycle.core.scaling_note import ScalingNote
     from lifecycle.core.seed import Proof, RoleFacts, Step
     from lifecycle.core.services import Service
     from lifecycle.core.stack import ChangeSet, Stack, StackEvent, StackResource
@@ -141,6 +142,10 @@ class Operations(Protocol):
 
     def timeline(self, operation: Operation) -> Sequence[Mapping[str, str]]:
         """Steps so far with the time each began, oldest first."""
+        ...
+
+    def note_scaling(self, cluster: str, note: ScalingNote) -> None:
+        """Leave what a scaling does, for health checks; the last one replaces that before."""
         ...
 
     def end(self, operation: Operation, *, result: str, report_key: str, now: datetime) -> None:
@@ -680,6 +685,10 @@ class HealthRecords(Protocol):
 
     def holder(self, cluster: str) -> Lock | None:
         """Who holds the cluster; None when nobody does."""
+        ...
+
+    def scaling(self, cluster: str) -> ScalingNote | None:
+        """What the last scaling of the cluster left; None when that is long ago."""
         ...
 
 

@@ -1,7 +1,8 @@
 """The control plane's table: the lock of each cluster and the record of each operation.
 
-One table, one key ``pk``: ``LOCK#<cluster>``, ``HEALTH#<cluster>``, ``OPERATION#<operation id>``
-and, so that policies can tell them apart, ``PLAN#<operation id>`` for those of the plan machine.
+One table, one key ``pk``: ``LOCK#<cluster>``, ``HEALTH#<cluster>``, ``SCALING#<cluster>``,
+``OPERATION#<operation id>`` and, so that policies can tell them apart, ``PLAN#<operation id>`` for
+those of the plan machine.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.adapters.aws import client
 from lifecycle.core.operation import Lock
 from lifecycle.core.record import Record
+from lifecycle.core.scaling_note import ScalingNote
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 _OPERATION_DAYS: Final = 90
 # A lock that nobody took over, because its cluster is gone, goes by itself.
 _LOCK_KEPT_SECONDS: Final = 24 * 3600
+# The count that a stopped scaling left stays until somebody does something about it.
+_NOTE_KEPT_SECONDS: Final = 30 * 24 * 3600
 _PLAN: Final = "plan"
 
 
@@ -191,6 +195,21 @@ class DynamoTable:
             },
         )
 
+    def note_scaling(self, cluster: str, note: ScalingNote) -> None:
+        """Write the ``SCALING`` item of a cluster."""
+        self._api.put_item(
+            TableName=self._table,
+            Item={
+                "pk": {"S": f"SCALING#{cluster}"},
+                "operationId": {"S": note.operation_id},
+                "requested": {"N": str(note.requested)},
+                "since": {"S": note.since.isoformat()},
+                "until": {"S": note.until.isoformat()},
+                "stays": {"L": [{"S": task} for task in sorted(note.stays)]},
+                "ttl": {"N": str(int(note.until.timestamp()) + _NOTE_KEPT_SECONDS)},
+            },
+        )
+
     def forget(self, cluster: str) -> None:
         """Remove what is known of a cluster's health."""
         self._api.delete_item(TableName=self._table, Key={"pk": {"S": f"HEALTH#{cluster}"}})
@@ -209,6 +228,17 @@ class DynamoTable:
             TableName=self._table, Key={"pk": {"S": key}}, ConsistentRead=True
         )
         return found.get("Item", {})
+
+
+def read_scaling(item: Mapping[str, Any]) -> ScalingNote:
+    """Read the ``SCALING`` item of a cluster."""
+    return ScalingNote(
+        operation_id=item["operationId"]["S"],
+        requested=int(item["requested"]["N"]),
+        since=datetime.fromisoformat(item["since"]["S"]),
+        until=datetime.fromisoformat(item["until"]["S"]),
+        stays=frozenset(one["S"] for one in item["stays"]["L"]),
+    )
 
 
 def read_lock(item: Mapping[str, Any]) -> Lock:

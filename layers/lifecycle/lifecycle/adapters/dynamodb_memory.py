@@ -10,6 +10,7 @@ from lifecycle.core.record import Record
 
 if TYPE_CHECKING:
     from lifecycle.core.operation import Lock, Operation
+    from lifecycle.core.scaling_note import ScalingNote
 
 
 @dataclass
@@ -19,6 +20,7 @@ class MemoryTable:
     locks: dict[str, Lock] = field(default_factory=dict)
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     health: dict[str, dict[str, Any]] = field(default_factory=dict)
+    scalings: dict[str, ScalingNote] = field(default_factory=dict)
 
     def take(self, lock: Lock, *, instead_of: Lock | None = None) -> Lock | None:
         """Take or extend a lock."""
@@ -27,6 +29,10 @@ class MemoryTable:
             self.locks[lock.cluster] = lock
             return None
         return held
+
+    def note_scaling(self, cluster: str, note: ScalingNote) -> None:
+        """Write what a scaling leaves."""
+        self.scalings[cluster] = note
 
     def held(self, cluster: str) -> Lock | None:
         """The lock of a cluster."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.adapters.aws import client
-from lifecycle.adapters.dynamodb import read_lock
+from lifecycle.adapters.dynamodb import read_lock, read_scaling
 from lifecycle.core.health import as_document, read_document, stamp
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from lifecycle.core.health import Record
     from lifecycle.core.operation import Lock
+    from lifecycle.core.scaling_note import ScalingNote
 
 
 class HealthTable:
@@ -97,6 +98,11 @@ class HealthTable:
         """Who holds the cluster; None when nobody does."""
         item = self._item(f"LOCK#{cluster}")
         return read_lock(item) if item else None
+
+    def scaling(self, cluster: str) -> ScalingNote | None:
+        """What the last scaling of the cluster left."""
+        item = self._item(f"SCALING#{cluster}")
+        return read_scaling(item) if item else None
 
     def _item(self, key: str) -> dict[str, Any]:
         found = self._api.get_item(

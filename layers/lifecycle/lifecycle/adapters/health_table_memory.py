@@ -12,13 +12,15 @@ if TYPE_CHECKING:
 
     from lifecycle.core.health import Record
     from lifecycle.core.operation import Lock
+    from lifecycle.core.scaling_note import ScalingNote
 
 
 @dataclass
 class MemoryHealth:
-    """Documents by cluster; ``locks`` are those of the table's twin."""
+    """Documents by cluster; ``locks`` and ``scalings`` are those of the table's twin."""
 
     locks: dict[str, Lock]
+    scalings: dict[str, ScalingNote] = field(default_factory=dict)
     documents: dict[str, str] = field(default_factory=dict)
 
     def find(self, cluster: str) -> Record | None:
@@ -45,3 +47,7 @@ class MemoryHealth:
     def holder(self, cluster: str) -> Lock | None:
         """Who holds the cluster."""
         return self.locks.get(cluster)
+
+    def scaling(self, cluster: str) -> ScalingNote | None:
+        """What the last scaling of the cluster left."""
+        return self.scalings.get(cluster)

@@ -24,6 +24,7 @@ from lifecycle.errors import UnreadableAnswer
 
 if TYPE_CHECKING:
     from lifecycle.core.health_facts import Facts
+    from lifecycle.core.scaling_note import ScalingNote
 
 # Checks in a row that change what was announced.
 FIRM: Final = 2
@@ -131,14 +132,15 @@ def assess(
     running: Running | None,
     seconds: float = 0.0,
     scheduled: bool = True,
+    scaling: ScalingNote | None = None,
 ) -> Assessment:
     """Judge what a check saw, in the light of the check before.
 
-    One that is not ``scheduled`` shows what it saw, and changes what is announced only if no other
-    check did within a minute.
+    ``scaling`` is what the last one left. A check that is not ``scheduled`` shows what it saw, and
+    changes what is announced only if no other check did within a minute.
     """
     memory = remember(facts, at, before.memory if before else None)
-    found = findings(facts, at, memory, running)
+    found = findings(facts, at, memory, running, scaling)
     now = verdict(found)
     if _is_being_made(now, before, running):
         now = Verdict.PROVISIONING

@@ -194,7 +194,8 @@ _DEGRADED: Final = (
         Severity.DEGRADED,
         "ECS wants another number of brokers than the cluster has members",
         "the desired count is the number of members",
-        "Somebody changed the count by hand: start the scale machine with the number wanted.",
+        "Start the scale machine with the number wanted: the operation that is named ended on its "
+        "way there, or somebody changed the count by hand.",
     ),
     Kind(
         "SERVICE_CHANGED",
@@ -399,6 +400,13 @@ _NOTES: Final = (
         "something scales the connectors by itself",
         "no scalable target is the connectors' service, or it is suspended",
         "None, if that is meant; the next provisioning sets the count to Connectors again.",
+    ),
+    Kind(
+        "BROKER_LEFT",
+        Severity.NOTE,
+        "a broker left by a scaling",
+        "no broker was taken away within half an hour",
+        "None: the operation that is named took it away.",
     ),
     Kind(
         "TASK_STOPPED",

@@ -20,6 +20,7 @@ from lifecycle.core.topology import ChangeStatus, Health, MemberState, Operation
 
 if TYPE_CHECKING:
     from lifecycle.core.health_facts import BrokerSeen, ServiceSeen, TargetSeen
+    from lifecycle.core.scaling_note import ScalingNote
     from lifecycle.core.topology import BrokerId, ClusterConfiguration, Topology
 
 # What a task may take from its start until it counts (the services' health check grace period).
@@ -194,12 +195,16 @@ def _exported(
 
 
 def findings(
-    facts: Facts, at: datetime, memory: Memory, running: Running | None
+    facts: Facts,
+    at: datetime,
+    memory: Memory,
+    running: Running | None,
+    scaling: ScalingNote | None = None,
 ) -> tuple[Finding, ...]:
-    """Everything that a check found, worst first."""
+    """Everything that a check found, worst first. ``scaling``: what the last one left."""
     every = [
         *_stack(facts),
-        *(_cluster(facts, at, memory) if facts.ready else ()),
+        *(_cluster(facts, at, memory, scaling) if facts.ready else ()),
     ]
     told = [excuse(one, facts, at, running) for one in every]
     if running is not None:
@@ -254,17 +259,19 @@ def _young(since: datetime | None, at: datetime, limit: timedelta) -> bool:
     return since is not None and at - since < limit
 
 
-def _cluster(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
+def _cluster(
+    facts: Facts, at: datetime, memory: Memory, scaling: ScalingNote | None
+) -> Iterator[Finding]:
     for name, why in facts.unknown.items():
         if not _told_otherwise(facts, name):
             yield found("SOURCE_UNKNOWN", f"{name}: {why.rstrip('.')}", name)
     yield from _reachability(facts)
-    yield from _members(facts)
+    yield from _members(facts, scaling)
     yield from _partitions(facts)
     yield from _change(facts, at, memory)
     yield from _exporting(facts, at, memory)
     yield from _services(facts, at)
-    yield from _stops(facts, at)
+    yield from _stops(facts, at, scaling)
     yield from _autoscaling(facts)
     yield from _protection(facts, at)
     yield from _load_balancers(facts)
@@ -376,7 +383,7 @@ def _leaving(configuration: ClusterConfiguration) -> set[BrokerId]:
     return {step.broker for step in steps if step.kind in removed and step.broker is not None}
 
 
-def _members(facts: Facts) -> Iterator[Finding]:
+def _members(facts: Facts, scaling: ScalingNote | None) -> Iterator[Finding]:
     missing = _missing(facts)
     if missing:
         yield found("BROKER_MISSING", f"broker {listed(missing)} is not in the topology")
@@ -388,7 +395,10 @@ def _members(facts: Facts) -> Iterator[Finding]:
         wanted = _wanted(facts)
         members = len(configuration.members)
         if wanted is not None and wanted != members:
-            yield found("COUNT_CHANGED", f"ECS wants {wanted}, the cluster has {members} members")
+            told = f"ECS wants {wanted}, the cluster has {members} members"
+            if scaling is not None and scaling.requested in {wanted, members}:
+                told += f"; {scaling.operation_id} was on its way to {scaling.requested}"
+            yield found("COUNT_CHANGED", told)
     if topology is not None:
         versions = Counter(one.version for one in topology.brokers if one.version)
         if len(versions) > 1:
@@ -549,8 +559,18 @@ def _definition(name: str, service: ServiceSeen) -> Iterator[Finding]:
         yield found("SERVICE_CHANGED", f"{name}: {listed(service.differences, 4)}", name)
 
 
-def _stops(facts: Facts, at: datetime) -> Iterator[Finding]:
-    recent = [one for one in seen(facts.stops) or () if at - one.stopped_at < STOPS]
+def _stops(facts: Facts, at: datetime, scaling: ScalingNote | None) -> Iterator[Finding]:
+    every = [one for one in seen(facts.stops) or () if at - one.stopped_at < STOPS]
+    left = [
+        one.task_id[:8]
+        for one in every
+        if scaling is not None
+        and one.service == "brokers"
+        and scaling.stopped(one.task_id, one.stopped_at)
+    ]
+    if left and scaling is not None:
+        yield found("BROKER_LEFT", f"task {listed(left)}, taken away by {scaling.operation_id}")
+    recent = [one for one in every if one.task_id[:8] not in left]
     for service in sorted({one.service for one in recent}):
         own = sorted((one for one in recent if one.service == service), key=lambda s: s.stopped_at)
         last = own[-1]

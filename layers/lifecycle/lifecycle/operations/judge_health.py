@@ -53,7 +53,7 @@ class HealthJudge:
         seconds = round((self.clock.now() - began).total_seconds(), 3)
         for _ in range(_ATTEMPTS):
             before = self.records.find(cluster)
-            running = self._running(cluster)
+            running, scaling = self._running(cluster), self.records.scaling(cluster)
             late = before is not None and before.checked_at >= at
             assessed = assess(
                 cluster,
@@ -63,6 +63,7 @@ class HealthJudge:
                 running=running,
                 seconds=seconds,
                 scheduled=subject["scheduled"],
+                scaling=scaling,
             )
             if late:
                 return {**report(assessed.record), "recorded": False}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.core.brokers import (
@@ -14,6 +15,7 @@ from lifecycle.core.brokers import (
     BackupsOfPartitions,
     BrokersSeen,
     span,
+    tasks_of_brokers,
 )
 from lifecycle.core.freeze import refuse_if_frozen
 from lifecycle.core.names import stack_name
@@ -26,6 +28,7 @@ from lifecycle.core.scaling import (
     decide,
 )
 from lifecycle.core.scaling_checks import Surroundings
+from lifecycle.core.scaling_note import AFTER, ScalingNote
 from lifecycle.core.scaling_partitions import decide_partitions
 from lifecycle.core.topology import (
     Readiness,
@@ -182,6 +185,8 @@ class ScaleObserver:
         else:
             decision = decide(observed, requested, remembered)
         self.journal.step(operation, decision.phase or PHASES[0], decision.reason)
+        if not partitions:
+            self._note(operation, observed, requested)
         answer: dict[str, Any] = {
             "action": decision.action.value,
             "reason": decision.reason,
@@ -194,6 +199,18 @@ class ScaleObserver:
         if decision.action is Action.DONE:
             answer["verification"] = _verification(observed, requested, partitions, decision)
         return answer
+
+    def _note(self, operation: Operation, observed: Observed, requested: int) -> None:
+        """Leave for health checks which brokers stay, before any leaves."""
+        running = tasks_of_brokers(observed.service, observed.brokers.topology)
+        note = ScalingNote(
+            operation_id=operation.operation_id,
+            requested=requested,
+            since=datetime.fromisoformat(operation.started_at),
+            until=self.journal.clock.now() + AFTER,
+            stays=frozenset(task.task_id for node, task in running.items() if node < requested),
+        )
+        self.journal.operations.note_scaling(operation.cluster, note)
 
     def _targets(self, cluster: Mapping[str, str]) -> dict[str, dict[str, str]]:
         """State of the brokers' targets by group and address; an adopted cluster may name none."""
