@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Final
 
@@ -9,6 +10,7 @@ CLUSTER_NAME: Final = re.compile(r"[a-z][a-z0-9-]{1,18}")
 CLUSTER_NAME_RULE: Final = (
     "2 to 19 characters: lower-case letters, digits and hyphens, starting with a letter"
 )
+_DIGEST: Final = 12
 TAG_CONTROL_PLANE: Final = "camunda:control-plane"
 TAG_CLUSTER: Final = "camunda:cluster"
 
@@ -32,7 +34,10 @@ def change_set_name(operation_id: str, step: str) -> str:
     """Name of the change set that one operation makes for one step.
 
     The same operation asks for the same name again after a retry, so that CloudFormation itself
-    refuses a second copy. At most 128 characters of ``[A-Za-z0-9-]``, starting with a letter.
+    refuses a second copy. At most 128 characters of ``[A-Za-z0-9-]``, starting with a letter, as
+    CreateChangeSet takes them; what they cannot hold of the operation's id is told apart by the
+    digest at the end.
     """
+    digest = hashlib.sha256(f"{step}/{operation_id}".encode()).hexdigest()[:_DIGEST]
     cleaned = re.sub(r"[^A-Za-z0-9-]", "-", f"{step}-{operation_id}")
-    return cleaned[:128]
+    return f"{cleaned[: 127 - _DIGEST]}-{digest}"

@@ -18,7 +18,7 @@ from lifecycle.cluster.service_plan import refused_services, rendered, service_p
 from lifecycle.cluster.service_state import service_states
 from lifecycle.core.cluster_template import effective_template
 from lifecycle.core.names import change_set_name, tags
-from lifecycle.core.plan import Fingerprint, Mark, read_mark
+from lifecycle.core.plan import Fingerprint, Mark, is_made_by, read_mark, refuse_foreign
 from lifecycle.core.plan_report import Situation, summary, tell
 from lifecycle.core.plan_text import plan_text
 from lifecycle.core.polling import next_wait
@@ -86,6 +86,7 @@ class Planner:
         """
         name = change_set_name(operation.operation_id, "plan")
         there = self.stacks.change_set(name, stack)
+        refuse_foreign(there, operation.operation_id)
         if there.status != "GONE":  # a retry: the first answer was lost
             return {"changeSet": there.arn}
         found = self.stacks.describe(stack)
@@ -109,7 +110,12 @@ class Planner:
         self.schedules.once(
             _schedule_name(self.control_stack, operation.operation_id),
             at=mark.expires_at,
-            payload={"cluster": operation.cluster, "stack": stack, "changeSetName": name},
+            payload={
+                "cluster": operation.cluster,
+                "stack": stack,
+                "changeSetName": name,
+                "operationId": operation.operation_id,
+            },
         )
         arn = self.stacks.create_change_set(
             stack=stack,
@@ -126,6 +132,7 @@ class Planner:
             ),
             description=str(mark),
         )
+        refuse_foreign(self.stacks.change_set(arn), operation.operation_id)
         return {"changeSet": arn}
 
     def fingerprint(
@@ -290,7 +297,8 @@ class Planner:
         """Remove what a failed plan left; returns ``error`` and ``cause`` for the Fail state."""
         name = change_set_name(operation.operation_id, "plan")
         found = self.stacks.change_set(name, request["stack"])
-        if found.status not in {"GONE", "EXECUTED"}:
+        ours = is_made_by(found, operation.operation_id)
+        if ours and found.status not in {"GONE", "EXECUTED"}:
             self.stacks.delete_change_set(found.arn)
         if " Next: " not in cause:
             cause += " Next: Plan again."
