@@ -10,6 +10,10 @@ CLUSTER_NAME: Final = re.compile(r"[a-z][a-z0-9-]{1,18}")
 CLUSTER_NAME_RULE: Final = (
     "2 to 19 characters: lower-case letters, digits and hyphens, starting with a letter"
 )
+CONTROL_STACK_NAME: Final = re.compile(r"[a-z][a-z0-9-]{1,31}")
+CONTROL_STACK_RULE: Final = (
+    "2 to 32 characters: lower-case letters, digits and hyphens, starting with a letter"
+)
 _DIGEST: Final = 12
 TAG_CONTROL_PLANE: Final = "camunda:control-plane"
 TAG_CLUSTER: Final = "camunda:cluster"
@@ -18,6 +22,21 @@ TAG_CLUSTER: Final = "camunda:cluster"
 def is_cluster_name(value: object) -> bool:
     """Tell whether ``value`` may name a cluster."""
     return isinstance(value, str) and CLUSTER_NAME.fullmatch(value) is not None
+
+
+def control_stack_problem(name: str) -> str:
+    """Say why a control stack may not be called ``name``; empty when it may.
+
+    Policies name buckets and other resources by the control stack's name, and CloudFormation makes
+    their names of it: those of buckets in lower case, and each cut to what its type allows.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-name.html
+    """
+    if CONTROL_STACK_NAME.fullmatch(name):
+        return ""
+    return (
+        f"the control stack is called {name}; CloudFormation lower-cases or cuts the names that it "
+        "makes of that, so that policies would not match them"
+    )
 
 
 def stack_name(control_stack: str, cluster: str) -> str:
