@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from lifecycle.cluster.service_definition import UNKNOWN
+from lifecycle.core.image_digests import Running
 from lifecycle.core.names import change_set_name
 from lifecycle.core.operation import Operation
 from lifecycle.core.stack import ResourceChange
@@ -118,6 +119,68 @@ def world() -> World:
 def living(world: World) -> World:
     bring_to_life(world)
     return world
+
+
+REPOSITORY = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/camunda"
+OWN = {**LOGS, "OrchestrationImage": f"{REPOSITORY}:8.9.99"}
+FIRST, SECOND = (f"sha256:{digit * 64}" for digit in "12")
+
+
+class TestImages:
+    @staticmethod
+    def told(world: World, outline: dict[str, Any]) -> str:
+        return str(world.artifacts.objects[outline["textKey"]].decode())
+
+    def test_a_plan_tells_what_a_tag_names_and_what_runs(self, living: World) -> None:
+        living.registry.tags["camunda", "8.9.99"] = SECOND
+        living.services.running["orchestration-cluster"] = [Running("camunda:8.9.1", FIRST)]
+        outline = make(living, OWN)
+        brokers, connectors = outline["images"]
+        assert (brokers["image"], brokers["digest"]) == (f"{REPOSITORY}:8.9.99", SECOND)
+        assert brokers["running"] == [{"image": "camunda:8.9.1", "digest": FIRST, "reason": None}]
+        assert connectors["digest"] is None
+        assert "only private ones" in connectors["unknown"]
+        text = self.told(living, outline)
+        assert f"is {SECOND}" in text
+        assert f"runs {FIRST} (camunda:8.9.1)" in " ".join(text.split())
+        assert "is unknown: its registry is not asked" in text
+
+    def test_a_tag_that_was_moved_since_is_refused(self, living: World) -> None:
+        living.registry.tags["camunda", "8.9.99"] = FIRST
+        outline = make(living, OWN)
+        living.registry.tags["camunda", "8.9.99"] = SECOND
+        with pytest.raises(PlanStale, match=f"8.9.99: planned {FIRST}, now {SECOND}"):
+            adopt(living, outline["changeSet"])
+        living.registry.tags["camunda", "8.9.99"] = FIRST
+        assert adopt(living, outline["changeSet"])["status"]
+
+    def test_an_image_that_is_not_there_is_a_warning(self, living: World) -> None:
+        outline = make(living, OWN)
+        assert outline["images"][0]["missing"]
+        assert "is not in its repository" in self.told(living, outline)
+        living.registry.tags["camunda", "8.9.99"] = FIRST
+        with pytest.raises(PlanStale, match=f"not in its repository, now {FIRST}"):
+            adopt(living, outline["changeSet"])
+
+    def test_what_may_not_be_read_is_unknown_and_no_difference(self, living: World) -> None:
+        living.registry.denied = "it may not be read"
+        outline = make(living, OWN)
+        assert outline["images"][0]["unknown"] == "it may not be read"
+        assert "is not in its repository" not in self.told(living, outline)
+        assert adopt(living, outline["changeSet"])["status"]
+
+    def test_a_new_cluster_runs_nothing(self, world: World) -> None:
+        assert [line["running"] for line in make(world)["images"]] == [[], []]
+
+    def test_a_plan_of_an_earlier_version_is_refused_in_words(self, living: World) -> None:
+        outline = make(living, LOGS)
+        key = plan_keys("demo", NAME)[0]
+        plan = json.loads(living.artifacts.objects[key])
+        del plan["fingerprint"]["images"]
+        plan["fingerprint"]["role"] = "arn:other"
+        living.artifacts.objects[key] = json.dumps(plan).encode()
+        with pytest.raises(PlanUnknown, match="has stored no plan"):
+            adopt(living, outline["changeSet"])
 
 
 class TestMaking:

@@ -70,6 +70,7 @@ RULE: Final = Rule(
     does="A task whose image is not in its repository does not start (`CannotPullContainerError`),"
     " and DescribeImages answers `ImageNotFoundException` for an image that is not there.",
     source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_cannot_pull_image.html",
-    caught="nothing yet: it guards what plans say of images.",
+    caught="a plan said nothing of an image that is not there: tasks were refused only after the"
+    " change of the stack.",
     install=install,
 )

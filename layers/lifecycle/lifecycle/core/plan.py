@@ -6,10 +6,11 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.core.image_digests import differing
 from lifecycle.errors import ChangeSetRefused, PlanStale, PlanUnknown, SecondPersonRequired
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Fingerprint:
     the services; ``parameters`` are those of the change set; ``counts`` the live desired counts and
     ``deployments`` the ids of the PRIMARY deployments, by service; ``stack`` the stack's id and
     ``changed_at`` its last update, both empty while no stack was ever made; ``role`` the deployment
-    role's ARN.
+    role's ARN; ``images`` the digests that are known of the images, by reference.
     """
 
     template: str
@@ -42,6 +43,7 @@ class Fingerprint:
     stack: str
     changed_at: str
     role: str
+    images: Mapping[str, str] = field(default_factory=dict)
 
     def digest(self) -> str:
         """SHA-256 over all of it, in hexadecimal."""
@@ -50,8 +52,8 @@ class Fingerprint:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Fingerprint:
-        """Read what ``asdict`` wrote."""
-        return cls(**{name: found[name] for name in cls.__slots__})
+        """Read what ``asdict`` wrote; an earlier version knew no images."""
+        return cls(**{"images": {}, **{n: found[n] for n in cls.__slots__ if n in found}})
 
 
 def differences(planned: Fingerprint, now: Fingerprint) -> list[str]:
@@ -93,7 +95,7 @@ def differences(planned: Fingerprint, now: Fingerprint) -> list[str]:
     ]
     if planned.role != now.role:
         found.append(f"the deployment role: planned {planned.role}, now {now.role}")
-    return found
+    return found + differing(planned.images, now.images)
 
 
 def _shown(value: str | None) -> str:
