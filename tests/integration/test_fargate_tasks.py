@@ -626,8 +626,13 @@ def test_a_revision_keeps_the_digest_that_its_tag_had(world: World, name: str) -
     world.running(name, 3)
     assert images() == [resolved], "tasks of one deployment run one image"
 
-    world.ecs.update_service(cluster="c", service=name, forceNewDeployment=True)
-    eventually(lambda: world.rollout(name) == "COMPLETED")
+    world.ecs.update_service(
+        cluster="c",
+        service=name,
+        forceNewDeployment=True,
+        deploymentConfiguration={"minimumHealthyPercent": 0, "maximumPercent": 100},
+    )
+    eventually(lambda: world.rollout(name) == "COMPLETED", 60)
     assert images() == [resolved | {"imageDigest": second}]
 
 
