@@ -17,6 +17,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from lifecycle.core.names import CONTROL_STACK_RULE, control_stack_problem
+
 POLICY = Path(__file__).parents[1] / "docs" / "deployer-policy.json"
 # Service Quotas codes: https://docs.aws.amazon.com/general/latest/gr/vpc-service.html
 QUOTAS = {
@@ -81,6 +83,14 @@ def read_quota(api: Any, service: str, code: str) -> float | None:
         return None
     value = answer["Quota"].get("Value")
     return None if value is None else float(value)
+
+
+def check_stack_name(name: str) -> Check:
+    """A name that the policies match; CloudFormation's own Rules know no lengths or patterns."""
+    problem = control_stack_problem(name)
+    if not problem:
+        return Check("stack name", Result.PASS, name)
+    return Check("stack name", Result.FAIL, f"{name}: {problem}", f"Choose {CONTROL_STACK_RULE}.")
 
 
 def check_stack(name: str, status: str | None) -> Check:
@@ -269,7 +279,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--stack", default="camunda-lifecycle")
     parser.add_argument("--nat-gateways", type=int, default=3, choices=(0, 1, 3))
     given = parser.parse_args(argv)
-    checks = collect(given.stack, given.nat_gateways)
+    checks = [check_stack_name(given.stack), *collect(given.stack, given.nat_gateways)]
     width = max(len(check.name) for check in checks)
     for check in checks:
         print(f"{check.result:4}  {check.name:{width}}  {check.seen}")

@@ -11,5 +11,8 @@ from lifecycle.wiring import discarder
 @entry_point
 def handler(event: Event, _context: Any) -> Event:
     return discarder().discard(
-        cluster=event["cluster"], stack=event["stack"], change_set=event["changeSetName"]
+        cluster=event["cluster"],
+        stack=event["stack"],
+        change_set=event["changeSetName"],
+        operation_id=event.get("operationId", ""),
     )

@@ -123,6 +123,7 @@ ec2 = Names(
     "subnets",
     "vpcs",
 )
+ecr = Names("ministack.services.ecr", "describe_images", "find_image", "repositories")
 ecs = Names(
     "ministack.services.ecs",
     "ACTION_MAP",

@@ -127,6 +127,13 @@ def ecs_resources(action: str, request: dict[str, Any]) -> list[str]:
             named = request.get(actions[action]) or []
             names = named if isinstance(named, list) else [named]
             return [_arn(kind, cluster, name) for name in names] or ["*"]
+    if action == "DescribeServiceRevisions":
+        # Its authorization names both: the revisions, and the services that they are of.
+        revisions = [str(one) for one in request.get("serviceRevisionArns") or []]
+        services = [
+            one.rpartition("/")[0].replace(":service-revision/", ":service/") for one in revisions
+        ]
+        return [*revisions, *dict.fromkeys(services)] or ["*"]
     if action in _ON_CLUSTER:
         return [_arn("cluster", name) for name in request.get("clusters") or [cluster]]
     return ["*"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from local.aws.emulator import ecs, provisioners, responses, stacks
 from local.aws.strict import served_target_groups, service_connect
 from local.config import ACCOUNT_ID, REGION
-from local.fargate import cloud_map
+from local.fargate import cloud_map, service_revisions
 from local.proxy.targets import groups_in_use
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ Response = tuple[int, Any, bytes]
 Parameters = dict[str, Any]
 
 _MOST_PROTECTED_AT_ONCE = 10
+_MOST_REVISIONS_AT_ONCE = 20
 _PROTECTION_MINUTES = 120
 _LONGEST_PROTECTION_MINUTES = 2880
 _DELETION_SECONDS = 180.0
@@ -78,6 +79,7 @@ def install(supervisor: Supervisor) -> None:
         "RunTask": api.run_task,
         "UpdateTaskProtection": api.update_task_protection,
         "GetTaskProtection": api.get_task_protection,
+        "DescribeServiceRevisions": api.describe_service_revisions,
     }
     ecs.ACTION_MAP.update(operations)
     ecs.create_service = api.create_service
@@ -190,6 +192,13 @@ class _EcsApi:
                 service["desiredCount"] = service["deployments"][0]["desiredCount"] = 0
             self._supervisor.wake()
             return _described(service)
+
+    def describe_service_revisions(self, data: Parameters) -> Response:
+        arns = data.get("serviceRevisionArns") or []
+        if not 1 <= len(arns) <= _MOST_REVISIONS_AT_ONCE:
+            return _refusal("InvalidParameterException", "Specify 1 to 20 service revisions.")
+        with self._supervisor.lock:
+            return _answer(service_revisions.describe(ecs.services.values(), arns))
 
     def stop_task(self, data: Parameters) -> Response:
         with self._supervisor.lock:
@@ -361,6 +370,7 @@ def _deployment(service: Record) -> Record:
         "rolloutStateReason": f"ECS deployment ecs-svc/{number} in progress.",
     }
     connect = service.get("_service_connect") or {}
+    service_revisions.begin(service, deployment)
     # Endpoints that were there keep their age.
     known = service.get("_endpoints", {})
     service["_endpoints"] = {name: known.get(name, now) for name in service_connect.names(connect)}

@@ -22,7 +22,7 @@ from local.aws.emulator import ecs, responses
 from local.aws.sessions import open_session
 from local.aws.strict import Strictness, capacity_missing, service_connect, task_roles
 from local.config import ACCOUNT_ID, REGION
-from local.fargate import registration, scheduling
+from local.fargate import registration, scheduling, service_revisions
 from local.fargate.health import parse_check
 from local.fargate.logs import LogShipper, NoLogStreamError, awslogs
 from local.fargate.programs import CannotStartError, ContainerStart, launch
@@ -177,6 +177,7 @@ class Supervisor:
             elif task.status == "PROVISIONING":
                 if now - task.changed_at >= self._pace.provisioning:
                     task_roles.require(task.definition)
+                    service_revisions.resolve(service, task.deployment)
                     attach_interface(task)
                     task.record["connectivity"] = "CONNECTED"
                     task.record["connectivityAt"] = task.record["pullStartedAt"] = now
@@ -577,6 +578,7 @@ class Supervisor:
             for deployment in service["deployments"]
             if deployment["status"] == "PRIMARY" or deployment["id"] in alive
         ]
+        service["currentServiceRevisions"] = service_revisions.current(service)
         ecs.recount_cluster(service["clusterArn"].rsplit("/", 1)[-1])
 
     def _forget(self, now: float) -> None:

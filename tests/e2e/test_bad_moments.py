@@ -21,7 +21,7 @@ from botocore.exceptions import WaiterError
 
 from local.config import CONTROL_STACK
 from local.names import replace_json
-from tests.support.cloud import REQUEST, Cloud, eventually
+from tests.support.cloud import FREE_AGAIN, REQUEST, Cloud, eventually
 
 if TYPE_CHECKING:
     from local.component import Instance
@@ -298,5 +298,5 @@ def test_what_could_not_be_cleaned_up_is_a_dead_letter_and_is_made_up_for_with_i
         FunctionName=f"{function}:live", Payload=letters[0]["Body"].encode()
     )
     assert "FunctionError" not in answer, answer["Payload"].read()
-    assert cloud.locks() == []
+    assert eventually(lambda: cloud.locks() == [], FREE_AGAIN)
     sqs.purge_queue(QueueUrl=queue)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local.config import CONTROL_STACK
+from local.config import ACCOUNT_ID, CONTROL_STACK, REGION
 from tests.support.cloud import Cloud, other_retention
 
 if TYPE_CHECKING:
     from local.component import Instance
 
 STACK = f"{CONTROL_STACK}-demo"
+REGISTRY = f"{ACCOUNT_ID}.dkr.ecr.{REGION}.amazonaws.com"
 
 
 class Plans(Cloud):
@@ -57,6 +59,14 @@ class Plans(Cloud):
         return [
             one["ChangeSetName"] for one in found if one["ExecutionStatus"] != "EXECUTE_COMPLETE"
         ]
+
+    def push(self, repository: str, tag: str, content: str) -> str:
+        """Put an image under a tag, which moves if it is there; gives the image's digest."""
+        ecr = self.client("ecr")
+        with contextlib.suppress(ecr.exceptions.RepositoryAlreadyExistsException):
+            ecr.create_repository(repositoryName=repository)
+        put = ecr.put_image(repositoryName=repository, imageTag=tag, imageManifest=content)
+        return str(put["image"]["imageId"]["imageDigest"])
 
     def set_connectors(self, count: int) -> None:
         self.client("ecs").update_service(cluster=STACK, service="connectors", desiredCount=count)
@@ -126,6 +136,40 @@ def test_a_stale_plan_is_refused_by_what_differs(plans: Plans) -> None:
     assert "connectors: planned at 1, now 2" in refused["cause"]
     assert plans.retention() != days
     assert plans.locks() == []
+
+
+def test_a_plan_tells_what_a_tag_names_and_is_refused_once_the_tag_was_moved(plans: Plans) -> None:
+    outputs = plans.outputs(STACK)
+    version = outputs["OrchestrationImage"].rpartition(":")[2]
+    image = f"{REGISTRY}/team/camunda:{version}"
+    planned = plans.push("team/camunda", version, uuid.uuid4().hex)
+    tasks = set(plans.client("ecs").list_tasks(cluster=STACK)["taskArns"])
+    plan = plans.plan(OrchestrationImage=image)
+    brokers, connectors = plan["images"]
+    assert (brokers["image"], brokers["digest"], brokers["missing"]) == (image, planned, False)
+    (running,) = brokers["running"]
+    assert running["image"] == outputs["OrchestrationImage"]
+    assert running["digest"].startswith("sha256:")
+    assert connectors["digest"] is None
+    assert "its registry is not asked" in connectors["unknown"]
+    text = " ".join(plans.stored(plan["textKey"]).split())
+    assert f"is {planned} runs {running['digest']} ({running['image']})" in text
+
+    moved = plans.push("team/camunda", version, uuid.uuid4().hex)
+    refused = plans.outcome("provision", plan["apply"])
+    assert refused["error"] == "PlanStale", refused
+    assert f"the image {image}: planned {planned}, now {moved}" in refused["cause"]
+    assert plans.outputs(STACK)["OrchestrationImage"] == outputs["OrchestrationImage"]
+    assert set(plans.client("ecs").list_tasks(cluster=STACK)["taskArns"]) == tasks
+    assert plans.locks() == []
+
+
+def test_a_plan_warns_of_an_image_that_is_not_in_its_repository(plans: Plans) -> None:
+    version = plans.outputs(STACK)["OrchestrationImage"].rpartition(":")[2]
+    plan = plans.plan(OrchestrationImage=f"{REGISTRY}/none/camunda:{version}")
+    assert plan["images"][0]["missing"] is True
+    assert "WARNING: The image of orchestration-cluster" in plans.stored(plan["textKey"])
+    plans.client("cloudformation").delete_change_set(ChangeSetName=plan["changeSet"])
 
 
 def test_a_change_set_of_another_tool_is_refused(plans: Plans) -> None:

@@ -53,6 +53,7 @@ SECONDS = 300
 NOT_SEEN: Mapping[tuple[str, str], str] = {
     ("*", "cloudformation:TagResource"): "the emulator asks for CreateChangeSet alone",
     ("*", "cloudformation:UntagResource"): "the emulator asks for CreateChangeSet alone",
+    ("*", "ecr:DescribeImages"): "only for images in the account's own registry: test_plans",
     ("*", "kms:Decrypt"): "the emulator's Secrets Manager does not ask KMS",
     ("*", "rds-db:connect"): "asked by the database's front: tests/integration",
     ("*", "s3:GetObject"): "the emulator reads a template without asking for its caller",

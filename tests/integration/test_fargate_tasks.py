@@ -20,10 +20,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from local.config import ACCOUNT_ID, REGION
 from tests.integration.fargate_world import LOG_GROUP, World, address, eventually, hosted
 from tests.support.blocks import block
 
 BLOCK = block("fargate")
+REGISTRY = f"{ACCOUNT_ID}.dkr.ecr.{REGION}.amazonaws.com"
 
 
 @pytest.fixture(scope="module")
@@ -224,8 +226,9 @@ def test_secrets_reach_the_process_and_nothing_else(world: World, name: str) -> 
             "The specified log group does not exist",
         ),
         ({"entryPoint": ["no-such-shell", "-c"]}, "CannotStartContainerError"),
+        ({"image": f"{REGISTRY}/none/camunda:8.9.16"}, "camunda:8.9.16: not found"),
     ],
-    ids=["image", "secret", "log-group", "command"],
+    ids=["image", "secret", "log-group", "command", "own-repository"],
 )
 def test_three_tasks_that_cannot_start_trip_the_circuit_breaker(
     world: World, name: str, container: dict[str, Any], reason: str
@@ -589,6 +592,68 @@ def test_without_capacity_no_task_is_made_until_there_is_some(world: World, name
     assert [one.startswith(refused) for one in messages[:3]] == [True, True, True]
     assert len(world.tasks(name, "STOPPED")) == 0
     assert world.service(name)["deployments"][0]["failedTasks"] == 0
+
+
+def push(world: World, repository: str, tag: str, content: str) -> str:
+    """Put an image under a tag, which moves if it is there; gives the image's digest."""
+    ecr = world.client("ecr")
+    with contextlib.suppress(ecr.exceptions.RepositoryAlreadyExistsException):
+        ecr.create_repository(repositoryName=repository)
+    put = ecr.put_image(repositoryName=repository, imageTag=tag, imageManifest=content)
+    return str(put["image"]["imageId"]["imageDigest"])
+
+
+def test_a_revision_keeps_the_digest_that_its_tag_had(world: World, name: str) -> None:
+    def images() -> list[dict[str, str]]:
+        (current,) = world.service(name)["currentServiceRevisions"]
+        found = world.ecs.describe_service_revisions(serviceRevisionArns=[current["arn"]])
+        (revision,) = found["serviceRevisions"]
+        return list(revision["containerImages"])
+
+    repository = f"{name}/camunda"
+    image = f"{REGISTRY}/{repository}:8.9.16"
+    first = push(world, repository, "8.9.16", "one")
+    world.define(name, image=image)
+    world.create(name, name, 0)
+    assert images() == [{"containerName": "main", "image": image}], "no task, nothing resolved"
+    world.ecs.update_service(cluster="c", service=name, desiredCount=1)
+    world.running(name, 1)
+    resolved = {"containerName": "main", "image": image, "imageDigest": first}
+    assert images() == [resolved]
+
+    second = push(world, repository, "8.9.16", "two")
+    world.ecs.update_service(cluster="c", service=name, desiredCount=3)
+    world.running(name, 3)
+    assert images() == [resolved], "tasks of one deployment run one image"
+
+    world.ecs.update_service(
+        cluster="c",
+        service=name,
+        forceNewDeployment=True,
+        deploymentConfiguration={"minimumHealthyPercent": 0, "maximumPercent": 100},
+    )
+    eventually(lambda: world.rollout(name) == "COMPLETED", 60)
+    assert images() == [resolved | {"imageDigest": second}]
+
+
+def test_what_is_not_in_its_repository_is_not_described(world: World, name: str) -> None:
+    ecr = world.client("ecr")
+    digest = push(world, name, "8.9.16", "one")
+
+    def described(**image: str) -> str:
+        found = ecr.describe_images(repositoryName=name, imageIds=[image])["imageDetails"]
+        return str(found[0]["imageDigest"])
+
+    assert described(imageTag="8.9.16") == described(imageDigest=digest) == digest
+    with pytest.raises(ecr.exceptions.ImageNotFoundException, match=r"imageTag:'8\.9\.17'"):
+        described(imageTag="8.9.17")
+
+
+def test_a_service_revision_that_is_not_there_is_a_failure(world: World) -> None:
+    arn = f"arn:aws:ecs:{REGION}:{ACCOUNT_ID}:service-revision/c/none/1"
+    found = world.ecs.describe_service_revisions(serviceRevisionArns=[arn])
+    assert found["serviceRevisions"] == []
+    assert found["failures"] == [{"arn": arn, "reason": "MISSING"}]
 
 
 def test_what_cannot_be_done_is_refused(world: World, name: str) -> None:

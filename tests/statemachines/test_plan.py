@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from lifecycle.core.names import change_set_name
 from lifecycle.core.preflight import Quota
 from lifecycle.errors import AwsUnavailable
 from lifecycle.settings import Settings
@@ -100,7 +101,7 @@ def test_what_was_planned_is_what_is_applied(plan: Plan, provision: Provision) -
     stack = world.stacks.stacks[STACK]
     assert stack.parameters["Brokers"] == "5"
     settled = [cs.name for cs in world.stacks.change_sets.values() if cs.status == "EXECUTED"]
-    assert settled == ["plan-demo-plan-1"]
+    assert settled == [change_set_name("demo.plan.1", "plan")]
     assert world.desired["orchestration-cluster"] == 3
 
 
@@ -222,7 +223,8 @@ def test_what_cloudformation_refuses_is_told_and_removed(plan: Plan, dies: bool)
     assert "No export named control-VpcId" in result.cause
     assert "nothing was changed" in result.cause
     assert plan.world.stacks.change_sets == {}
-    assert b"REFUSED" in plan.world.artifacts.objects["plans/demo/plan-demo-plan-1.txt"]
+    name = change_set_name("demo.plan.1", "plan")
+    assert b"REFUSED" in plan.world.artifacts.objects[f"plans/demo/{name}.txt"]
 
 
 @pytest.mark.parametrize("function", ["PreflightCluster", "CreatePlan", "TellPlan"])

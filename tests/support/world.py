@@ -13,6 +13,7 @@ from lifecycle.adapters.account_memory import MemoryAccount
 from lifecycle.adapters.cloud_map_memory import MemoryNamespaces
 from lifecycle.adapters.cloudformation_memory import MemoryStacks
 from lifecycle.adapters.dynamodb_memory import MemoryTable
+from lifecycle.adapters.ecr_memory import MemoryRegistry
 from lifecycle.adapters.ecs_memory import MemoryServices, MemoryTargets
 from lifecycle.adapters.ecs_tasks_memory import MemoryBrokerTasks
 from lifecycle.adapters.events_memory import MemoryEvents
@@ -165,6 +166,7 @@ class World:
     databases: MemoryDatabases = field(default_factory=MemoryDatabases)
     namespaces: MemoryNamespaces = field(default_factory=MemoryNamespaces)
     storage: MemoryStorage = field(default_factory=MemoryStorage)
+    registry: MemoryRegistry = field(default_factory=MemoryRegistry)
     services: MemoryServices = field(default_factory=MemoryServices)
     targets: MemoryTargets = field(default_factory=MemoryTargets)
     probe: MemoryProbe = field(default_factory=MemoryProbe)
@@ -230,6 +232,7 @@ class World:
         return Planner(
             stacks=self.stacks,
             services=self.services,
+            registry=self.registry,
             definitions=DEFINITIONS,
             artifacts=self.artifacts,
             schedules=self.schedules,
@@ -237,7 +240,7 @@ class World:
             operations=self.table,
             clock=self.clock,
             region="eu-central-1",
-            role="arn:role",
+            role="arn:aws:iam::123456789012:role/deployment",
             control_stack=CONTROL,
             declarations=cluster_parameters(),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from botocore.stub import Stubber
 from lifecycle.adapters import ecs
 from lifecycle.adapters.ecs import EcsServices
-from lifecycle.core.services import MISSING
+from lifecycle.core.image_digests import Running
+from lifecycle.core.services import MISSING, missing
 from lifecycle.errors import ServiceDraining
 
 from tests.support.world import OUTPUTS, designs
@@ -130,3 +132,70 @@ def test_tags_come_to_be_exactly_these_beside_those_of_aws(api: Stubber) -> None
 def test_a_service_that_is_gone_needs_no_deletion(api: Stubber) -> None:
     api.add_client_error("delete_service", "ServiceNotFoundException", "Service not found.")
     EcsServices().delete("control-demo", "connectors")
+
+
+REVISION = "arn:aws:ecs:eu-central-1:123456789012:service-revision/control-demo/connectors/1"
+
+
+def running(*revisions: str) -> list[Running]:
+    service = replace(missing("connectors"), service_revisions=revisions)
+    return list(EcsServices().running_images(service))
+
+
+def test_what_runs_is_what_ecs_resolved_for_the_service_s_own_container(api: Stubber) -> None:
+    images = [
+        {"containerName": "connectors", "image": "c:8.9.1", "imageDigest": "sha256:1"},
+        {"containerName": "sidecar", "image": "s:1", "imageDigest": "sha256:2"},
+    ]
+    api.add_response(
+        "describe_service_revisions",
+        {"serviceRevisions": [{"containerImages": images}]},
+        {"serviceRevisionArns": [REVISION]},
+    )
+    assert running(REVISION) == [Running("c:8.9.1", "sha256:1")]
+
+
+def test_two_revisions_of_one_image_are_told_once(api: Stubber) -> None:
+    images = [{"containerName": "connectors", "image": "c:8.9.1", "imageDigest": "sha256:1"}]
+    revision = {"containerImages": images}
+    api.add_response("describe_service_revisions", {"serviceRevisions": [revision, revision]})
+    assert running(REVISION, REVISION) == [Running("c:8.9.1", "sha256:1")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (
+            {"serviceRevisions": [{"containerImages": [{"containerName": "connectors"}]}]},
+            "ECS has not resolved it",
+        ),
+        (
+            {"serviceRevisions": [], "failures": [{"arn": REVISION, "reason": "MISSING"}]},
+            f"ECS does not describe revision {REVISION}",
+        ),
+        ({"serviceRevisions": [{}]}, "its revision has no container of its name"),
+    ],
+)
+def test_what_ecs_does_not_tell_is_unknown(
+    api: Stubber, answer: dict[str, Any], reason: str
+) -> None:
+    api.add_response("describe_service_revisions", answer)
+    assert running(REVISION) == [Running("", "", reason)]
+
+
+def test_a_service_of_no_revision_is_not_asked_for() -> None:
+    assert running() == [Running("", "", "ECS names no revision of the service")]
+
+
+def test_revisions_that_may_not_be_read_are_unknown(api: Stubber) -> None:
+    api.add_client_error("describe_service_revisions", "AccessDeniedException", "Not allowed.")
+    assert running(REVISION) == [Running("", "", "it may not be read: Not allowed")]
+
+
+def test_a_service_knows_its_current_revisions(api: Stubber) -> None:
+    current = [{"arn": REVISION, "requestedTaskCount": 1}]
+    api.add_response(
+        "describe_services", {"services": [{**DESCRIBED, "currentServiceRevisions": current}]}
+    )
+    (service,) = EcsServices().describe("control-demo", ["orchestration-cluster"])
+    assert service.service_revisions == (REVISION,)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import pytest
 from lifecycle.adapters.probe_memory import MemoryProbe
 from lifecycle.cluster.service_definition import UNKNOWN
+from lifecycle.core.names import change_set_name
 from lifecycle.core.operation import FUNCTION_SECONDS, LOCK_SECONDS, Lock
 from lifecycle.core.services import Deployment
 from lifecycle.core.stops import StoppedTask
@@ -170,6 +171,35 @@ class TestStack:
     def test_asking_twice_gives_the_same_change_set(self, world: World) -> None:
         first = world.plan(operation())
         assert world.plan(operation())["changeSet"] == first["changeSet"]
+
+    def test_keys_that_differ_by_a_character_that_names_cannot_hold_are_two_changes(
+        self, world: World
+    ) -> None:
+        one, other = (
+            replace(operation(), operation_id=f"demo.provision.{key}") for key in ("fix_1", "fix-1")
+        )
+        first = world.plan(one, {"LogRetentionDays": "90"})
+        world.stacks.finish()
+        second = world.plan(other, {"LogRetentionDays": "30"})
+        assert first["changeSet"] != second["changeSet"]
+        parameters = world.stacks.change_sets[second["changeSet"]].parameters
+        assert parameters["LogRetentionDays"] == "30"
+
+    def test_a_change_set_of_somebody_else_under_its_name_is_refused_and_kept(
+        self, world: World
+    ) -> None:
+        arn = world.stacks.create_change_set(
+            stack="control-demo",
+            name=change_set_name(operation().operation_id, "settle"),
+            create=True,
+            template_url=None,
+            parameters={},
+            tags={"camunda:control-plane": "control", "camunda:cluster": "demo"},
+            description="by hand",
+        )
+        with pytest.raises(ChangeSetRefused, match=r"was not made by operation demo\.provision\.1"):
+            world.plan(operation())
+        assert arn in world.stacks.change_sets
 
     def test_a_stack_is_protected_as_soon_as_it_is_made(self, world: World) -> None:
         def protected() -> bool:

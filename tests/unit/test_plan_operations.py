@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from lifecycle.cluster.service_definition import UNKNOWN
+from lifecycle.core.image_digests import Running
+from lifecycle.core.names import change_set_name
 from lifecycle.core.operation import Operation
 from lifecycle.core.stack import ResourceChange
 from lifecycle.errors import (
@@ -23,6 +25,7 @@ from lifecycle.operations.make_plan import plan_keys
 from tests.support.world import TEMPLATE, World, operation
 
 STACK = "control-demo"
+NAME = change_set_name("demo.plan.1", "plan")
 LOGS = {"LogRetentionDays": "90"}
 
 
@@ -82,6 +85,19 @@ def adopt(
     )
 
 
+def somebody_s_change_set(world: World, name: str) -> str:
+    """A change set under this name that the operation of the name did not make."""
+    return world.stacks.create_change_set(
+        stack=STACK,
+        name=name,
+        create=False,
+        template_url=None,
+        parameters=LOGS,
+        tags={},
+        description="by hand",
+    )
+
+
 def bring_to_life(world: World, number: int = 50) -> None:
     """Provision without a plan, up to running brokers."""
     op = operation(number)
@@ -103,6 +119,68 @@ def world() -> World:
 def living(world: World) -> World:
     bring_to_life(world)
     return world
+
+
+REPOSITORY = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/camunda"
+OWN = {**LOGS, "OrchestrationImage": f"{REPOSITORY}:8.9.99"}
+FIRST, SECOND = (f"sha256:{digit * 64}" for digit in "12")
+
+
+class TestImages:
+    @staticmethod
+    def told(world: World, outline: dict[str, Any]) -> str:
+        return str(world.artifacts.objects[outline["textKey"]].decode())
+
+    def test_a_plan_tells_what_a_tag_names_and_what_runs(self, living: World) -> None:
+        living.registry.tags["camunda", "8.9.99"] = SECOND
+        living.services.running["orchestration-cluster"] = [Running("camunda:8.9.1", FIRST)]
+        outline = make(living, OWN)
+        brokers, connectors = outline["images"]
+        assert (brokers["image"], brokers["digest"]) == (f"{REPOSITORY}:8.9.99", SECOND)
+        assert brokers["running"] == [{"image": "camunda:8.9.1", "digest": FIRST, "reason": None}]
+        assert connectors["digest"] is None
+        assert "only private ones" in connectors["unknown"]
+        text = self.told(living, outline)
+        assert f"is {SECOND}" in text
+        assert f"runs {FIRST} (camunda:8.9.1)" in " ".join(text.split())
+        assert "is unknown: its registry is not asked" in text
+
+    def test_a_tag_that_was_moved_since_is_refused(self, living: World) -> None:
+        living.registry.tags["camunda", "8.9.99"] = FIRST
+        outline = make(living, OWN)
+        living.registry.tags["camunda", "8.9.99"] = SECOND
+        with pytest.raises(PlanStale, match=f"8.9.99: planned {FIRST}, now {SECOND}"):
+            adopt(living, outline["changeSet"])
+        living.registry.tags["camunda", "8.9.99"] = FIRST
+        assert adopt(living, outline["changeSet"])["status"]
+
+    def test_an_image_that_is_not_there_is_a_warning(self, living: World) -> None:
+        outline = make(living, OWN)
+        assert outline["images"][0]["missing"]
+        assert "is not in its repository" in self.told(living, outline)
+        living.registry.tags["camunda", "8.9.99"] = FIRST
+        with pytest.raises(PlanStale, match=f"not in its repository, now {FIRST}"):
+            adopt(living, outline["changeSet"])
+
+    def test_what_may_not_be_read_is_unknown_and_no_difference(self, living: World) -> None:
+        living.registry.denied = "it may not be read"
+        outline = make(living, OWN)
+        assert outline["images"][0]["unknown"] == "it may not be read"
+        assert "is not in its repository" not in self.told(living, outline)
+        assert adopt(living, outline["changeSet"])["status"]
+
+    def test_a_new_cluster_runs_nothing(self, world: World) -> None:
+        assert [line["running"] for line in make(world)["images"]] == [[], []]
+
+    def test_a_plan_of_an_earlier_version_is_refused_in_words(self, living: World) -> None:
+        outline = make(living, LOGS)
+        key = plan_keys("demo", NAME)[0]
+        plan = json.loads(living.artifacts.objects[key])
+        del plan["fingerprint"]["images"]
+        plan["fingerprint"]["role"] = "arn:other"
+        living.artifacts.objects[key] = json.dumps(plan).encode()
+        with pytest.raises(PlanUnknown, match="has stored no plan"):
+            adopt(living, outline["changeSet"])
 
 
 class TestMaking:
@@ -134,7 +212,8 @@ class TestMaking:
         assert payload == {
             "cluster": "demo",
             "stack": STACK,
-            "changeSetName": "plan-demo-plan-1",
+            "changeSetName": NAME,
+            "operationId": "demo.plan.1",
         }
 
     def test_making_it_again_after_a_lost_answer_is_the_same_plan(self, world: World) -> None:
@@ -143,6 +222,16 @@ class TestMaking:
         assert make(world)["changeSet"] == first["changeSet"]
         assert len(world.schedules.schedules) == 1
         assert len(world.stacks.change_sets) == 1
+
+    def test_a_change_set_of_somebody_else_under_its_name_is_refused_and_kept(
+        self, living: World
+    ) -> None:
+        arn = somebody_s_change_set(living, NAME)
+        with pytest.raises(ChangeSetRefused, match=r"was not made by operation demo\.plan\.1"):
+            make(living, LOGS)
+        told = living.planner.fail(planning(), request={"stack": STACK}, error="E", cause="c.")
+        assert told["error"] == "E"
+        assert arn in living.stacks.change_sets
 
     def test_a_cluster_that_cloudformation_works_on_is_not_planned_for(self, world: World) -> None:
         op = operation()
@@ -174,8 +263,8 @@ class TestMaking:
         world.stacks.refuses = "Template error: no such export"
         with pytest.raises(ChangeSetRefused, match="no such export") as caught:
             make(world)
-        assert "plans/demo/plan-demo-plan-1.txt" in caught.value.message
-        plan = json.loads(world.artifacts.objects["plans/demo/plan-demo-plan-1.json"])
+        assert f"plans/demo/{NAME}.txt" in caught.value.message
+        plan = json.loads(world.artifacts.objects[f"plans/demo/{NAME}.json"])
         assert plan["status"] == "REFUSED"
 
     def test_data_that_is_not_named_is_not_replaced(self, living: World) -> None:
@@ -256,7 +345,7 @@ class TestMaking:
         assert (outline["status"], outline["apply"]) == ("UNCHANGED", None)
         assert outline["changeSet"] is None
         with pytest.raises(PlanUnknown, match="stored no plan"):
-            adopt(living, "plan-demo-plan-1")
+            adopt(living, NAME)
 
     def test_a_cluster_that_is_changed_meanwhile_is_planned_anew(self, living: World) -> None:
         created = living.planner.create(
@@ -304,7 +393,7 @@ class TestApplying:
     @pytest.mark.parametrize("by", ["name", "arn"])
     def test_exactly_the_reviewed_change_set_is_taken_up(self, living: World, by: str) -> None:
         outline = make(living, LOGS)
-        named = outline["changeSet"] if by == "arn" else "plan-demo-plan-1"
+        named = outline["changeSet"] if by == "arn" else NAME
         plan = json.loads(living.artifacts.objects[outline["planKey"]])
         assert adopt(living, named) == {
             "status": "PLANNED",
@@ -403,7 +492,7 @@ class TestApplying:
         with pytest.raises(ChangeSetRefused):
             make(living, {"DatabaseName": "other"})
         with pytest.raises(PlanUnknown, match="has stored no plan"):
-            adopt(living, "plan-demo-plan-1")
+            adopt(living, NAME)
 
     def test_a_plan_of_another_stack_is_refused(self, living: World) -> None:
         outline = make(living, LOGS)
@@ -497,7 +586,9 @@ class TestApplying:
         elif closer == "next plan applied":
             adopt(living, make(living, LOGS, number=3)["changeSet"], number=3)
         else:
-            living.discarder.discard(cluster="demo", stack=STACK, change_set="plan-demo-plan-1")
+            living.discarder.discard(
+                cluster="demo", stack=STACK, change_set=NAME, operation_id="demo.plan.1"
+            )
         assert living.stacks.policies[STACK] == strict
 
     def test_applying_it_again_continues_what_it_began(self, living: World) -> None:
@@ -536,8 +627,12 @@ class TestApplying:
 
 class TestDiscarding:
     def discard(self, world: World, number: int = 1) -> dict[str, Any]:
+        operation_id = planning(number).operation_id
         return world.discarder.discard(
-            cluster="demo", stack=STACK, change_set=f"plan-demo-plan-{number}"
+            cluster="demo",
+            stack=STACK,
+            change_set=change_set_name(operation_id, "plan"),
+            operation_id=operation_id,
         )
 
     def test_an_expired_plan_of_a_new_cluster_leaves_nothing(self, world: World) -> None:
@@ -554,6 +649,16 @@ class TestDiscarding:
         stack = living.stacks.stacks[STACK]
         assert self.discard(living) == {"changeSet": True, "stack": False}
         assert living.stacks.stacks[STACK] == stack
+
+    def test_a_change_set_of_somebody_else_under_its_name_is_kept(self, living: World) -> None:
+        arn = somebody_s_change_set(living, NAME)
+        assert self.discard(living) == {"changeSet": False, "stack": False}
+        assert arn in living.stacks.change_sets
+
+    def test_a_schedule_of_an_earlier_version_removes_its_plan(self, living: World) -> None:
+        make(living, LOGS)
+        told = living.discarder.discard(cluster="demo", stack=STACK, change_set=NAME)
+        assert told == {"changeSet": True, "stack": False}
 
     def test_another_plan_keeps_the_empty_stack(self, world: World) -> None:
         make(world)

@@ -46,6 +46,7 @@ def checks(
     found: Stack | None = None,
     *,
     name: str = "control-demo",
+    control_stack: str = "control",
     planning: bool = False,
     reviewed: bool = False,
     accept_no_way_back: bool = False,
@@ -56,7 +57,7 @@ def checks(
         Need.of(name, found, {**DEFAULTS, **parameters}),
         facts,
         stack=found,
-        control_stack="control",
+        control_stack=control_stack,
         cluster="demo",
         certificate=certificate,
         planning=planning,
@@ -256,6 +257,15 @@ def test_a_name_too_long_for_dns_fails() -> None:
     check = checks(name="c" * 64)["names"]
     assert check.result is Result.FAIL
     assert "a label in DNS may have 63" in check.seen
+
+
+@pytest.mark.parametrize("control_stack", ["Control", "c" * 33, "control-Plane"])
+def test_a_control_stack_whose_name_policies_cannot_match_fails(control_stack: str) -> None:
+    assert checks(control_stack="c" * 32)["names"].result is Result.PASS
+    check = checks(control_stack=control_stack)["names"]
+    assert check.result is Result.FAIL
+    assert f"the control stack is called {control_stack}" in check.seen
+    assert "2 to 32 characters" in check.remedy
 
 
 @pytest.mark.parametrize("tag", ["latest", "8.9.0-alpha3", "8.9.0-rc1", "SNAPSHOT", "8.9"])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lifecycle.core.events import Event
     from lifecycle.core.health import Record as HealthRecord
     from lifecycle.core.health_facts import BackupsSeen, PartitionSeen
+    from lifecycle.core.image_digests import Digest, PrivateImage, Running
     from lifecycle.core.operation import Lock, Operation
     from lifecycle.core.preflight import Facts, Need
     from lifecycle.core.record import Execution, Record
@@ -357,11 +358,23 @@ class Prices(Protocol):
         ...
 
 
+class Registry(Protocol):
+    """Private repositories of this account in this region."""
+
+    def digest(self, image: PrivateImage) -> Digest:
+        """Digest of an image; of one that is not there or may not be read, the reason."""
+        ...
+
+
 class Services(Protocol):
     """ECS services of one ECS cluster."""
 
     def describe(self, ecs_cluster: str, names: Sequence[str]) -> Sequence[Service]:
         """Describe services, in the order asked for; what is not there is ``MISSING``."""
+        ...
+
+    def running_images(self, service: Service) -> Sequence[Running]:
+        """Images that a service runs; of one that ECS does not tell, the reason."""
         ...
 
     def create(self, definition: Mapping[str, Any]) -> None:

@@ -147,6 +147,7 @@ def planner() -> Planner:
     import os
 
     from lifecycle.adapters.dynamodb import DynamoTable
+    from lifecycle.adapters.ecr import EcrRegistry
     from lifecycle.adapters.ecs import EcsServices
     from lifecycle.adapters.prices import PriceListApi
     from lifecycle.adapters.scheduler import OneTimeSchedules
@@ -156,6 +157,7 @@ def planner() -> Planner:
     return Planner(
         stacks=stacks(),
         services=EcsServices(),
+        registry=EcrRegistry(),
         definitions=service_definitions(),
         artifacts=artifacts(),
         # Only the function that makes plans schedules their end, and is told how.

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from lifecycle.core.names import control_stack_problem
 
 from tests.support.sam import translated
 
@@ -43,27 +44,24 @@ def patterns(control_stack: str) -> Iterator[str]:
                         yield bucket.replace("${AWS::StackName}", control_stack)
 
 
-@pytest.mark.parametrize(
-    "control_stack",
-    [
-        "camunda-lifecycle",
-        pytest.param(
-            "Camunda-Lifecycle",
-            marks=pytest.mark.xfail(
-                strict=True, raises=AssertionError, reason="capitals are not refused"
-            ),
-        ),
-        pytest.param(
-            "camunda-lifecycle-of-the-platform-team-in-frankfurt",
-            marks=pytest.mark.xfail(
-                strict=True, raises=AssertionError, reason="long names are not refused"
-            ),
-        ),
-    ],
-)
-def test_a_cluster_s_buckets_are_those_that_policies_name(control_stack: str) -> None:
+def matches(control_stack: str) -> bool:
+    """Whether each policy matches the bucket of a cluster whose name is as long as it may be."""
+    made = bucket_name(f"{control_stack}-{'c' * 19}", "NodeIdBucket")
     found = set(patterns(control_stack))
     assert found
-    # As long as a cluster's name may be.
-    made = bucket_name(f"{control_stack}-{'c' * 19}", "NodeIdBucket")
-    assert {one for one in found if not fnmatch.fnmatchcase(made, one)} == set()
+    return all(fnmatch.fnmatchcase(made, one) for one in found)
+
+
+@pytest.mark.parametrize("control_stack", ["camunda-lifecycle", "c2", "c" * 32])
+def test_a_cluster_s_buckets_are_those_that_policies_name(control_stack: str) -> None:
+    assert control_stack_problem(control_stack) == ""
+    assert matches(control_stack)
+
+
+@pytest.mark.parametrize(
+    "control_stack",
+    ["Camunda-Lifecycle", "camunda-lifecycle-of-the-platform-team-in-frankfurt"],
+)
+def test_a_control_stack_whose_buckets_no_policy_would_match_is_refused(control_stack: str) -> None:
+    assert not matches(control_stack)
+    assert control_stack_problem(control_stack)

@@ -18,7 +18,9 @@ from tools.preflight import (
     check_permissions,
     check_quota,
     check_stack,
+    check_stack_name,
     check_zones,
+    main,
     needed_actions,
     overall,
     read_quota,
@@ -93,6 +95,33 @@ def test_a_stack_state_that_needs_a_decision_fails(status: str | None, result: R
     check = check_stack("camunda-lifecycle", status)
     assert check.result is result
     assert bool(check.remedy) == (result is Result.FAIL)
+
+
+@pytest.mark.parametrize(
+    ("name", "result"),
+    [
+        ("camunda-lifecycle", Result.PASS),
+        ("c" * 32, Result.PASS),
+        ("c" * 33, Result.FAIL),
+        ("Camunda-Lifecycle", Result.FAIL),
+        ("camunda_lifecycle", Result.FAIL),
+        ("1camunda", Result.FAIL),
+    ],
+)
+def test_the_control_stack_has_a_name_that_policies_match(name: str, result: Result) -> None:
+    check = check_stack_name(name)
+    assert check.result is result
+    assert name in check.seen
+
+
+def test_the_name_is_checked_before_anything_is_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for variable in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    assert main(["--stack", "Camunda"]) == 1
+    assert "FAIL  stack name  Camunda" in capsys.readouterr().out
 
 
 def test_denied_actions_are_named_but_not_endlessly() -> None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.adapters.aws import client, error_code
+from lifecycle.adapters.aws import client, error_code, error_message
+from lifecycle.core.image_digests import Running
 from lifecycle.core.services import Deployment, Service, missing
 from lifecycle.core.stops import StoppedTask
 from lifecycle.errors import ServiceDraining
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
 
 _TASKS_PER_CALL: Final = 100
+_REVISIONS_PER_CALL: Final = 20
 
 
 class EcsServices:
@@ -43,6 +45,37 @@ class EcsServices:
             if service["status"] != "INACTIVE"
         }
         return [_service(found[name]) if name in found else missing(name) for name in names]
+
+    def running_images(self, service: Service) -> Sequence[Running]:
+        """Images that a service runs, by its current revisions.
+
+        A service's own container is called like the service. ECS resolves an image when the first
+        task of a revision starts, and keeps no revision from before 25 October 2024:
+        https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServiceRevisions.html
+        """
+        revisions = service.service_revisions[:_REVISIONS_PER_CALL]
+        if not revisions:
+            return [Running("", "", "ECS names no revision of the service")]
+        try:
+            answer = self._api.describe_service_revisions(serviceRevisionArns=list(revisions))
+        except self._api.exceptions.AccessDeniedException as error:
+            return [Running("", "", f"it may not be read: {error_message(error).rstrip('.')}")]
+        found = [
+            Running(
+                one.get("image", ""),
+                one.get("imageDigest", ""),
+                "" if one.get("imageDigest") else "ECS has not resolved it",
+            )
+            for revision in answer["serviceRevisions"]
+            for one in revision.get("containerImages", ())
+            if one.get("containerName") == service.name
+        ]
+        found += [
+            Running("", "", f"ECS does not describe revision {one.get('arn', '')}")
+            for one in answer.get("failures", ())
+        ]
+        unique = list(dict.fromkeys(found))
+        return unique or [Running("", "", "its revision has no container of its name")]
 
     def create(self, definition: Mapping[str, Any]) -> None:
         """Create a service. Raises ``ServiceDraining`` while one of that name is being deleted.
@@ -186,6 +219,7 @@ def _service(found: Any) -> Service:
         revision=found.get("taskDefinition", ""),
         events=tuple(event["message"] for event in found.get("events", ())[:10]),
         definition=described(found),
+        service_revisions=tuple(one["arn"] for one in found.get("currentServiceRevisions", ())),
     )
 
 

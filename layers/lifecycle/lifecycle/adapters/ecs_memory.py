@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.cluster.service_definition import BROKERS, EFFECTS, Effect, configuration_for
+from lifecycle.core.image_digests import Running
 from lifecycle.core.services import Deployment, Service, missing
 from lifecycle.core.verification import TargetHealth
 from lifecycle.errors import ServiceDraining
@@ -32,6 +33,8 @@ class MemoryServices:
     now: Callable[[], int] = lambda: 0
     tasks: MemoryBrokerTasks | None = None
     deployed: int = 1
+    running: dict[str, list[Running]] = field(default_factory=dict)
+    """Images by service; what is not here is unknown."""
 
     def add(self, name: str, *, desired: int = 0, running: int | None = None) -> None:
         """Add a service as it is designed, without a deployment in progress."""
@@ -57,6 +60,10 @@ class MemoryServices:
         """Describe services; what is not there is missing."""
         del ecs_cluster
         return [self._seen(self.services.get(name, missing(name))) for name in names]
+
+    def running_images(self, service: Service) -> Sequence[Running]:
+        """Images that a service runs."""
+        return self.running.get(service.name, [Running("", "", "no revision is kept")])
 
     def _seen(self, service: Service) -> Service:
         """Where there are tasks, counts and deployments of the brokers' service are theirs."""

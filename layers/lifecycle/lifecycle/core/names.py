@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Final
 
@@ -9,6 +10,11 @@ CLUSTER_NAME: Final = re.compile(r"[a-z][a-z0-9-]{1,18}")
 CLUSTER_NAME_RULE: Final = (
     "2 to 19 characters: lower-case letters, digits and hyphens, starting with a letter"
 )
+CONTROL_STACK_NAME: Final = re.compile(r"[a-z][a-z0-9-]{1,31}")
+CONTROL_STACK_RULE: Final = (
+    "2 to 32 characters: lower-case letters, digits and hyphens, starting with a letter"
+)
+_DIGEST: Final = 12
 TAG_CONTROL_PLANE: Final = "camunda:control-plane"
 TAG_CLUSTER: Final = "camunda:cluster"
 
@@ -16,6 +22,21 @@ TAG_CLUSTER: Final = "camunda:cluster"
 def is_cluster_name(value: object) -> bool:
     """Tell whether ``value`` may name a cluster."""
     return isinstance(value, str) and CLUSTER_NAME.fullmatch(value) is not None
+
+
+def control_stack_problem(name: str) -> str:
+    """Say why a control stack may not be called ``name``; empty when it may.
+
+    Policies name buckets and other resources by the control stack's name, and CloudFormation makes
+    their names of it: those of buckets in lower case, and each cut to what its type allows.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-name.html
+    """
+    if CONTROL_STACK_NAME.fullmatch(name):
+        return ""
+    return (
+        f"the control stack is called {name}; CloudFormation lower-cases or cuts the names that it "
+        "makes of that, so that policies would not match them"
+    )
 
 
 def stack_name(control_stack: str, cluster: str) -> str:
@@ -32,7 +53,10 @@ def change_set_name(operation_id: str, step: str) -> str:
     """Name of the change set that one operation makes for one step.
 
     The same operation asks for the same name again after a retry, so that CloudFormation itself
-    refuses a second copy. At most 128 characters of ``[A-Za-z0-9-]``, starting with a letter.
+    refuses a second copy. At most 128 characters of ``[A-Za-z0-9-]``, starting with a letter, as
+    CreateChangeSet takes them; what they cannot hold of the operation's id is told apart by the
+    digest at the end.
     """
+    digest = hashlib.sha256(f"{step}/{operation_id}".encode()).hexdigest()[:_DIGEST]
     cleaned = re.sub(r"[^A-Za-z0-9-]", "-", f"{step}-{operation_id}")
-    return cleaned[:128]
+    return f"{cleaned[: 127 - _DIGEST]}-{digest}"

@@ -6,14 +6,20 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.errors import PlanStale, PlanUnknown, SecondPersonRequired
+from lifecycle.core.image_digests import differing
+from lifecycle.errors import ChangeSetRefused, PlanStale, PlanUnknown, SecondPersonRequired
+
+if TYPE_CHECKING:
+    from lifecycle.core.stack import ChangeSet
 
 LIFETIME: Final = timedelta(days=1)
 _DESCRIPTION: Final = re.compile(r"plan sha256:([0-9a-f]{64}) made (\S+) by (\S+)")
+# Of a change set that a provision machine makes and executes in one go.
+_SETTLES: Final = re.compile(r"settle by operation (\S+)")
 # Long and shown nowhere: only that they differ is worth telling.
 _OPAQUE: Final = frozenset({"DatabaseCaCertificate"})
 
@@ -26,7 +32,7 @@ class Fingerprint:
     the services; ``parameters`` are those of the change set; ``counts`` the live desired counts and
     ``deployments`` the ids of the PRIMARY deployments, by service; ``stack`` the stack's id and
     ``changed_at`` its last update, both empty while no stack was ever made; ``role`` the deployment
-    role's ARN.
+    role's ARN; ``images`` the digests that are known of the images, by reference.
     """
 
     template: str
@@ -37,6 +43,7 @@ class Fingerprint:
     stack: str
     changed_at: str
     role: str
+    images: Mapping[str, str] = field(default_factory=dict)
 
     def digest(self) -> str:
         """SHA-256 over all of it, in hexadecimal."""
@@ -45,8 +52,8 @@ class Fingerprint:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Fingerprint:
-        """Read what ``asdict`` wrote."""
-        return cls(**{name: found[name] for name in cls.__slots__})
+        """Read what ``asdict`` wrote; an earlier version knew no images."""
+        return cls(**{"images": {}, **{n: found[n] for n in cls.__slots__ if n in found}})
 
 
 def differences(planned: Fingerprint, now: Fingerprint) -> list[str]:
@@ -88,7 +95,7 @@ def differences(planned: Fingerprint, now: Fingerprint) -> list[str]:
     ]
     if planned.role != now.role:
         found.append(f"the deployment role: planned {planned.role}, now {now.role}")
-    return found
+    return found + differing(planned.images, now.images)
 
 
 def _shown(value: str | None) -> str:
@@ -125,6 +132,30 @@ def read_mark(description: str) -> Mark:
             "The change set was not made by the plan machine: its description is not a plan's."
         )
     return Mark(digest=found[1], made_at=made, operation_id=found[3])
+
+
+def settles(operation_id: str) -> str:
+    """Description of the change set that an operation makes without a plan."""
+    return f"settle by operation {operation_id}"
+
+
+def is_made_by(found: ChangeSet, operation_id: str) -> bool:
+    """Whether a change set's description says that this operation made it."""
+    plan = _DESCRIPTION.fullmatch(found.description)
+    settle = _SETTLES.fullmatch(found.description)
+    made_by = plan[3] if plan else settle[1] if settle else None
+    return made_by == operation_id
+
+
+def refuse_foreign(found: ChangeSet, operation_id: str) -> None:
+    """Raise ``ChangeSetRefused`` for a change set that is there and not this operation's."""
+    if found.status != "GONE" and not is_made_by(found, operation_id):
+        raise ChangeSetRefused(
+            f"The change set {found.name} was not made by operation {operation_id}: its "
+            f"description is {found.description!r}.",
+            next_step="Nothing was changed, and that change set was left as it is. Find out who "
+            "made it; start again with another name for the operation.",
+        )
 
 
 def refuse_stale(mark: Mark, now: datetime, different: list[str]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.service_definition import BROKERS, CONNECTORS
 from lifecycle.core.backups import expectation
+from lifecycle.core.image_digests import warnings as image_warnings
 from lifecycle.core.images import shown, versions
 from lifecycle.core.prices import NOT_INCLUDED, Cost, Size, monthly_cost
 from lifecycle.core.service_settings import back as settings_back
@@ -47,7 +48,7 @@ class Situation:
     of ``service_plan`` and ``rendered`` the definitions that they come from, ``tags`` what changes
     of the stack's tags, ``named`` the data that the plan may replace, ``machine`` the parameters
     that only machines set, ``template`` the stack's as data, ``prices`` a price list, or None for
-    the one that is shipped.
+    the one that is shipped; ``images`` the lines of ``image_lines``.
     """
 
     cluster: str
@@ -66,6 +67,7 @@ class Situation:
     refusal: str
     template: Mapping[str, Any]
     prices: Mapping[str, Any] | None = None
+    images: Sequence[Mapping[str, Any]] = ()
 
 
 def tell(
@@ -108,6 +110,7 @@ def tell(
         "data": _data(change_set.changes),
         "services": list(situation.services),
         "rendered": dict(situation.rendered),
+        "images": list(situation.images),
         "rolls": _rolls(situation),
         "minutes": list(_minutes(situation, path)),
         "path": path,
@@ -133,6 +136,7 @@ def summary(plan: Mapping[str, Any], *, key: str, text_key: str) -> dict[str, An
         "expiresAt": plan["expiresAt"],
         "counts": plan["counts"],
         "data": plan["data"][:10],
+        "images": plan["images"],
         "minutes": plan["minutes"],
         "cost": {when: plan["cost"][when]["total"] for when in ("before", "after")},
         "apply": plan["apply"],
@@ -234,6 +238,7 @@ def _warnings(situation: Situation) -> list[str]:
             "the brokers and a snapshot of the database, none older than "
             f'{FRESH // timedelta(hours=1)} hours, or with "{ACCEPT}": true beside changeSet.'
         )
+    found += image_warnings(situation.images)
     return found + interruptions(situation.before, situation.after)
 
 

@@ -41,8 +41,8 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         lines += ["Nothing would change.", ""]
     lines += [line for text in plan["warnings"] for line in _wrapped("WARNING: " + text)]
     lines += [""] if plan["warnings"] else []
-    lines += [*_data(plan), *_services(plan), *_rolls(plan), *_parameters(plan), *_settings(plan)]
-    lines += _tags(plan)
+    lines += [*_data(plan), *_services(plan), *_rolls(plan), *_images(plan), *_parameters(plan)]
+    lines += [*_settings(plan), *_tags(plan)]
     lines += _changes(plan)
     lines += _checks(plan)
     least, most = plan["minutes"]
@@ -123,6 +123,17 @@ def _services(plan: Mapping[str, Any]) -> list[str]:
             text = f"{one['property']}: {shown(one['from'])} -> {shown(one['to'])}"
             lines += _wrapped(text + (now if one["already"] else ""), "    ")
     return ["Services:", *lines, ""] if lines else []
+
+
+def _images(plan: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for line in plan["images"]:
+        lines += _wrapped(f"{line['service']}: {line['image']}", "  ")
+        lines += _wrapped(f"is {line['digest'] or 'unknown: ' + line['unknown']}", "    ")
+        for one in line["running"]:
+            image = f" ({one['image']})" if one["image"] not in {None, line["image"]} else ""
+            lines += _wrapped(f"runs {one['digest'] or 'unknown: ' + one['reason']}{image}", "    ")
+    return ["Images:", *lines, ""] if lines else []
 
 
 def _parameters(plan: Mapping[str, Any]) -> list[str]:

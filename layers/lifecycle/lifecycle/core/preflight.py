@@ -20,6 +20,7 @@ from lifecycle.core.named_secrets import (
     check_secrets,
     named_secrets,
 )
+from lifecycle.core.names import CONTROL_STACK_RULE, control_stack_problem
 from lifecycle.core.service_settings import NOTHING
 from lifecycle.core.stack import Stack, StackAction, decide_on, present_parameters
 from lifecycle.core.verification import Check, Result
@@ -238,7 +239,7 @@ def check_all(
         _certificate(facts.region, certificate),
         _stack_state(stack, control_stack, cluster, planning=planning),
         _frozen(stack, planning=planning),
-        _names(need),
+        _names(need, control_stack),
         _images(need),
         _upgrade(need),
     ]
@@ -365,14 +366,22 @@ def _frozen(stack: Stack | None, *, planning: bool) -> Check:
     )
 
 
-def _names(need: Need) -> Check:
+def _names(need: Need, control_stack: str) -> Check:
+    problem = control_stack_problem(control_stack)
+    if problem:
+        return Check(
+            "names",
+            Result.FAIL,
+            problem,
+            f"Deploy the control stack under a name of {CONTROL_STACK_RULE}.",
+        )
     length = len(need.stack)
     limits = {
         "a stack's name": _STACK_NAME,
         # <stack>.service.local, and the ECS cluster (255) which is called like the stack
         "a label in DNS": _DNS_LABEL,
         # CloudFormation makes these names itself and cuts ours to fit (target groups and load
-        # balancers: 32, roles: 64, buckets: 63), so that they limit nothing.
+        # balancers: 32, roles: 64, buckets: 63): the control stack's name has to be left of it.
     }
     broken = [f"{what} may have {most}" for what, most in limits.items() if length > most]
     if broken:

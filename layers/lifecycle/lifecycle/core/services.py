@@ -35,7 +35,8 @@ class Service:
     """An ECS service as described by AWS; one that is not there has the status ``MISSING``.
 
     ``events`` are newest first, as ECS gives them; ``revision`` is the ARN of its task definition;
-    ``definition`` is what it is, in the shape of CreateService, tags included.
+    ``definition`` is what it is, in the shape of CreateService, tags included;
+    ``service_revisions`` are the ARNs of those that have tasks or are to have some.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Service:
     events: tuple[str, ...] = ()
     revision: str = ""
     definition: Mapping[str, Any] = field(default_factory=dict)
+    service_revisions: tuple[str, ...] = ()
 
     @property
     def exists(self) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.core.cluster_template import effective_template
 from lifecycle.core.freeze import refuse_if_frozen
 from lifecycle.core.names import change_set_name, tags
+from lifecycle.core.plan import refuse_foreign, settles
 from lifecycle.core.polling import next_wait
 from lifecycle.core.service_settings import NOTHING, patched, settings_of
 from lifecycle.core.stack import (
@@ -131,8 +132,9 @@ class StackChanger:
                 requested_tags,
                 tags(self.control_stack, operation.cluster) | trial_tags(trial),
             ),
-            description=f"{_SETTLE} by operation {operation.operation_id}",
+            description=settles(operation.operation_id),
         )
+        refuse_foreign(self.stacks.change_set(change_set), operation.operation_id)
         return {
             "status": "PLANNED",
             "changeSet": change_set,

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.core.operation import FUNCTION_SECONDS, Lock
+from lifecycle.core.plan import is_made_by, read_mark
 from lifecycle.core.stack import is_running, stack_policy
+from lifecycle.errors import PlanUnknown
 
 if TYPE_CHECKING:
+    from lifecycle.core.stack import ChangeSet
     from lifecycle.ports import Clock, Locks, Stacks
 
 
@@ -20,16 +23,20 @@ class Discarder:
     locks: Locks
     clock: Clock
 
-    def discard(self, *, cluster: str, stack: str, change_set: str) -> dict[str, Any]:
+    def discard(
+        self, *, cluster: str, stack: str, change_set: str, operation_id: str = ""
+    ) -> dict[str, Any]:
         """Remove what a plan left; returns ``changeSet`` and ``stack``, whether each was removed.
 
+        ``operation_id`` made the plan. A schedule of an earlier version does not name it, and means
+        any plan of that name.
         Nothing that was executed or that somebody works on is touched. Repeating it is harmless.
         """
         present = self.stacks.describe(stack)
         if present is None:
             return {"changeSet": False, "stack": False}
         found = self.stacks.change_set(change_set, stack)
-        removed = found.status not in {"GONE", "EXECUTED"}
+        removed = found.status not in {"GONE", "EXECUTED"} and _is_plan(found, operation_id)
         if removed:
             self.stacks.delete_change_set(found.arn)
         owner = f"discard:{change_set}"
@@ -61,3 +68,13 @@ class Discarder:
         now = int(self.clock.now().timestamp())
         lock = Lock(cluster, owner, owner, now + FUNCTION_SECONDS, now)
         return self.locks.take(lock) is None
+
+
+def _is_plan(found: ChangeSet, operation_id: str) -> bool:
+    if operation_id:
+        return is_made_by(found, operation_id)
+    try:
+        read_mark(found.description)
+    except PlanUnknown:
+        return False
+    return True

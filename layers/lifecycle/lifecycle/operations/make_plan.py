@@ -10,15 +10,16 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.outputs import outputs_after
 from lifecycle.cluster.service_definition import NAMES
 from lifecycle.cluster.service_plan import refused_services, rendered, service_plan
 from lifecycle.cluster.service_state import service_states
 from lifecycle.core.cluster_template import effective_template
+from lifecycle.core.image_digests import Digest, image_lines, known, look_up, references
 from lifecycle.core.names import change_set_name, tags
-from lifecycle.core.plan import Fingerprint, Mark, read_mark
+from lifecycle.core.plan import Fingerprint, Mark, is_made_by, read_mark, refuse_foreign
 from lifecycle.core.plan_report import Situation, summary, tell
 from lifecycle.core.plan_text import plan_text
 from lifecycle.core.polling import next_wait
@@ -48,7 +49,18 @@ if TYPE_CHECKING:
     from lifecycle.core.service_settings import Settings
     from lifecycle.core.services import Service
     from lifecycle.core.stack import ChangeSet, Stack
-    from lifecycle.ports import Artifacts, Clock, Operations, Prices, Schedules, Services, Stacks
+    from lifecycle.ports import (
+        Artifacts,
+        Clock,
+        Operations,
+        Prices,
+        Registry,
+        Schedules,
+        Services,
+        Stacks,
+    )
+
+_NOTHING_SEEN: Final[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +69,7 @@ class Planner:
 
     stacks: Stacks
     services: Services
+    registry: Registry
     definitions: Mapping[str, Definition]
     artifacts: Artifacts
     schedules: Schedules
@@ -86,6 +99,7 @@ class Planner:
         """
         name = change_set_name(operation.operation_id, "plan")
         there = self.stacks.change_set(name, stack)
+        refuse_foreign(there, operation.operation_id)
         if there.status != "GONE":  # a retry: the first answer was lost
             return {"changeSet": there.arn}
         found = self.stacks.describe(stack)
@@ -109,7 +123,12 @@ class Planner:
         self.schedules.once(
             _schedule_name(self.control_stack, operation.operation_id),
             at=mark.expires_at,
-            payload={"cluster": operation.cluster, "stack": stack, "changeSetName": name},
+            payload={
+                "cluster": operation.cluster,
+                "stack": stack,
+                "changeSetName": name,
+                "operationId": operation.operation_id,
+            },
         )
         arn = self.stacks.create_change_set(
             stack=stack,
@@ -126,6 +145,7 @@ class Planner:
             ),
             description=str(mark),
         )
+        refuse_foreign(self.stacks.change_set(arn), operation.operation_id)
         return {"changeSet": arn}
 
     def fingerprint(
@@ -166,7 +186,26 @@ class Planner:
             stack=stack.stack_id if stack is not None and made else "",
             changed_at=stack.changed_at if stack is not None and made else "",
             role=self.role,
+            images=known(self._digests(parameters)),
         )
+
+    def _digests(
+        self, parameters: Mapping[str, str], seen: Mapping[str, str] = _NOTHING_SEEN
+    ) -> dict[str, Digest]:
+        """What the images name now, by their references; ``seen`` is what is known already."""
+        # arn:aws:iam::123456789012:role/…: the deployment role is of this account.
+        account = self.role.split(":")[4]
+        return {
+            image: Digest(seen[image])
+            if seen.get(image)
+            else look_up(image, account=account, region=self.region, ask=self.registry.digest)
+            for image in references(self._with_defaults(parameters)).values()
+        }
+
+    def _with_defaults(self, parameters: Mapping[str, str]) -> dict[str, str]:
+        """Parameters with the defaults of the cluster template."""
+        defaults = {name: str(d.get("default", "")) for name, d in self.declarations.items()}
+        return {**defaults, **parameters}
 
     def _live(self, stack: Stack | None) -> Sequence[Service]:
         """Services of the cluster, as ECS describes them; those that are not there as missing."""
@@ -191,8 +230,7 @@ class Planner:
         found = self._live(stack)
         outputs = stack.outputs if stack is not None else {}
         present = present_tags(stack)
-        defaults = {name: str(d.get("default", "")) for name, d in self.declarations.items()}
-        after = outputs_after(outputs, {**defaults, **parameters}, change_set.changes)
+        after = outputs_after(outputs, self._with_defaults(parameters), change_set.changes)
         wanted = stack_tags(
             present, requested_tags, tags(self.control_stack, cluster) | trial_tags(parameters)
         )
@@ -290,7 +328,8 @@ class Planner:
         """Remove what a failed plan left; returns ``error`` and ``cause`` for the Fail state."""
         name = change_set_name(operation.operation_id, "plan")
         found = self.stacks.change_set(name, request["stack"])
-        if found.status not in {"GONE", "EXECUTED"}:
+        ours = is_made_by(found, operation.operation_id)
+        if ours and found.status not in {"GONE", "EXECUTED"}:
             self.stacks.delete_change_set(found.arn)
         if " Next: " not in cause:
             cause += " Next: Plan again."
@@ -313,20 +352,19 @@ class Planner:
         settings: tuple[Settings, Settings],
         template: bytes,
     ) -> Situation:
-        defaults = {name: str(d.get("default", "")) for name, d in self.declarations.items()}
         before = present_parameters(present)
-        after = {**defaults, **print_.parameters}
+        after = self._with_defaults(print_.parameters)
         states, today = self.services_after(
             cluster, present, change_set, print_.parameters, requested_tags
         )
         services = service_plan(states, today)
-        known = {**defaults, **before} if before else {}
+        past = self._with_defaults(before) if before else {}
         return Situation(
             cluster=cluster,
             region=self.region,
             stack=present,
             change_set=change_set,
-            before=known,
+            before=past,
             after=after,
             counts=print_.counts,
             services=services,
@@ -337,7 +375,16 @@ class Planner:
             machine=frozenset(n for n, d in self.declarations.items() if d.get("machine")),
             refusal=_refusal(present, change_set, replace, services),
             template=json.loads(template),
-            prices=todays_prices(self.prices, self.clock, self.region, known, after),
+            prices=todays_prices(self.prices, self.clock, self.region, past, after),
+            images=image_lines(
+                references(after),
+                self._digests(print_.parameters, print_.images),
+                {
+                    one.service.name: self.services.running_images(one.service)
+                    for one in states
+                    if one.service.exists
+                },
+            ),
         )
 
     def _record(self, operation: Operation, *, result: str, key: str) -> None:

@@ -1,0 +1,203 @@
+"""Which image a reference names, who is asked, and what is said where that is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+from lifecycle.adapters import aws, ecr
+from lifecycle.adapters.ecr import EcrRegistry
+from lifecycle.core.image_digests import (
+    Digest,
+    PrivateImage,
+    Running,
+    differing,
+    image_lines,
+    known,
+    look_up,
+    read_private,
+    references,
+    warnings,
+)
+from lifecycle.core.parameters import cluster_parameters
+
+ACCOUNT = "123456789012"
+HOST = f"{ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.com"
+ONE, TWO = (f"sha256:{digit * 64}" for digit in "12")
+DEFAULTS = {name: str(d.get("default", "")) for name, d in cluster_parameters().items()}
+
+
+def nobody(_image: PrivateImage) -> Digest:
+    pytest.fail("nobody is asked")
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (f"{HOST}/camunda:8.9.1", ("camunda", "8.9.1", "")),
+        (f"{HOST}/team/camunda", ("team/camunda", "latest", "")),
+        (f"{HOST}/team/camunda@{ONE}", ("team/camunda", "", ONE)),
+        (f"{HOST}/team/camunda:8.9.1@{ONE}", ("team/camunda", "8.9.1", ONE)),
+        (
+            f"{ACCOUNT}.dkr-ecr.eu-central-1.on.aws/camunda:8.9.1",
+            ("camunda", "8.9.1", ""),
+        ),
+        (
+            f"{ACCOUNT}.dkr.ecr-fips.eu-central-1.amazonaws.com/camunda:8.9.1",
+            ("camunda", "8.9.1", ""),
+        ),
+    ],
+)
+def test_a_private_repository_is_read_of_its_reference(
+    image: str, expected: tuple[str, str, str]
+) -> None:
+    assert read_private(image) == PrivateImage(ACCOUNT, "eu-central-1", *expected)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "camunda/camunda:8.9.1",
+        "public.ecr.aws/camunda/camunda:8.9.1",
+        "registry.example.com:5000/camunda:8.9.1",
+        f"evil.example.com/{HOST}/camunda:8.9.1",
+        f"{HOST}.example.com/camunda:8.9.1",
+        f"{ACCOUNT}.dkr.ecr.eu-central-1.example.com/camunda:8.9.1",
+        f"{HOST}/camunda@sha256:12",
+    ],
+)
+def test_anything_else_is_none(image: str) -> None:
+    assert read_private(image) is None
+
+
+def test_the_repository_of_this_account_is_asked() -> None:
+    asked: list[PrivateImage] = []
+
+    def ask(image: PrivateImage) -> Digest:
+        asked.append(image)
+        return Digest(ONE)
+
+    found = look_up(f"{HOST}/camunda:8.9.1", account=ACCOUNT, region="eu-central-1", ask=ask)
+    assert found == Digest(ONE)
+    assert asked == [PrivateImage(ACCOUNT, "eu-central-1", "camunda", "8.9.1", "")]
+
+
+@pytest.mark.parametrize(
+    ("image", "account", "region", "reason"),
+    [
+        ("camunda/camunda:8.9.1", ACCOUNT, "eu-central-1", "only private ones of this account"),
+        (f"{HOST}/camunda:8.9.1", "210987654321", "eu-central-1", f"of account {ACCOUNT}"),
+        (f"{HOST}/camunda:8.9.1", ACCOUNT, "us-east-1", "in eu-central-1"),
+    ],
+)
+def test_others_are_unknown_with_the_reason(
+    image: str, account: str, region: str, reason: str
+) -> None:
+    found = look_up(image, account=account, region=region, ask=nobody)
+    assert (found.digest, found.missing) == ("", False)
+    assert reason in found.reason
+
+
+def test_a_reference_by_digest_says_it_itself() -> None:
+    image = f"camunda/camunda:8.9.1@{ONE}"
+    assert look_up(image, account=ACCOUNT, region="eu-central-1", ask=nobody) == Digest(ONE)
+
+
+def test_images_are_those_of_the_task_definitions() -> None:
+    own = {"OrchestrationImage": "camunda/camunda:8.9.1", "ConnectorsImage": "c/c:8.9.2"}
+    assert references({**DEFAULTS, **own}) == {
+        "orchestration-cluster": "camunda/camunda:8.9.1",
+        "connectors": "c/c:8.9.2",
+    }
+    mirrored = references({**DEFAULTS, **own, "ImageRegistryPrefix": f"{HOST}/hub"})
+    assert mirrored["connectors"] == f"{HOST}/hub/c/c:8.9.2"
+
+
+def test_a_fingerprint_holds_what_is_known_and_what_is_missing() -> None:
+    found = {"a": Digest(ONE), "b": Digest(reason="no", missing=True), "c": Digest(reason="no")}
+    assert known(found) == {"a": ONE, "b": ""}
+
+
+def test_what_differs_is_told() -> None:
+    assert differing({"a": ONE}, {"a": ONE}) == []
+    assert differing({"a": ONE}, {"a": TWO}) == [f"the image a: planned {ONE}, now {TWO}"]
+    assert differing({"a": ""}, {"a": TWO}) == [
+        f"the image a: planned not in its repository, now {TWO}"
+    ]
+    assert differing({"a": ONE}, {}) == [f"the image a: planned {ONE}, now unknown"]
+
+
+def test_a_missing_image_is_a_warning_and_an_unknown_one_is_none() -> None:
+    named = {"orchestration-cluster": "a", "connectors": "b"}
+    running = {"connectors": [Running("b", ONE)]}
+    found = {"a": Digest(reason="no such tag", missing=True), "b": Digest(reason="not asked")}
+    lines = image_lines(named, found, running)
+    assert lines[1] == {
+        "service": "connectors",
+        "image": "b",
+        "digest": None,
+        "unknown": "not asked",
+        "missing": False,
+        "running": [{"image": "b", "digest": ONE, "reason": None}],
+    }
+    (warning,) = warnings(lines)
+    assert "orchestration-cluster, a, is not in its repository: no such tag" in warning
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+    made = boto3.client(
+        "ecr", region_name="eu-central-1", aws_access_key_id="x", aws_secret_access_key="x"
+    )
+    monkeypatch.setattr(ecr, "client", lambda _: made)
+    with Stubber(made) as stub:
+        yield stub
+    stub.assert_no_pending_responses()
+    aws.client.cache_clear()
+
+
+IMAGE = PrivateImage(ACCOUNT, "eu-central-1", "camunda", "8.9.1", "")
+
+
+@pytest.mark.parametrize(
+    ("image", "image_id"),
+    [
+        (IMAGE, {"imageTag": "8.9.1"}),
+        (PrivateImage(ACCOUNT, "eu-central-1", "camunda", "8.9.1", ONE), {"imageDigest": ONE}),
+    ],
+)
+def test_ecr_is_asked_by_tag_or_digest(
+    api: Stubber, image: PrivateImage, image_id: dict[str, str]
+) -> None:
+    expected = {"repositoryName": "camunda", "imageIds": [image_id]}
+    api.add_response("describe_images", {"imageDetails": [{"imageDigest": ONE}]}, expected)
+    assert EcrRegistry().digest(image) == Digest(ONE)
+
+
+@pytest.mark.parametrize("code", ["ImageNotFoundException", "RepositoryNotFoundException"])
+def test_what_ecr_does_not_have_is_missing(api: Stubber, code: str) -> None:
+    api.add_client_error("describe_images", code, "It does not exist.")
+    assert EcrRegistry().digest(IMAGE) == Digest(reason="It does not exist", missing=True)
+
+
+def test_an_answer_without_images_is_missing(api: Stubber) -> None:
+    api.add_response("describe_images", {"imageDetails": []})
+    assert EcrRegistry().digest(IMAGE).missing
+
+
+def test_what_may_not_be_read_is_unknown(api: Stubber) -> None:
+    api.add_client_error("describe_images", "AccessDeniedException", "Not allowed.")
+    found = EcrRegistry().digest(IMAGE)
+    assert (found.digest, found.missing) == ("", False)
+    assert found.reason == "it may not be read: Not allowed"
+
+
+def test_any_other_failure_is_raised(api: Stubber) -> None:
+    api.add_client_error("describe_images", "ThrottlingException", "Slow down.")
+    with pytest.raises(Exception, match="Slow down") as caught:
+        EcrRegistry().digest(IMAGE)
+    error: Any = caught.value
+    assert aws.error_code(error) == "ThrottlingException"
