@@ -85,9 +85,10 @@ def make_elsewhere(cloud: Scaling) -> None:
 
     def runs() -> bool:
         found = ecs.describe_services(cluster=FOREIGN, services=[SERVICE])["services"][0]
-        return bool(found["runningCount"] == 3)
+        (deployment,) = found["deployments"]
+        return bool(found["runningCount"] == 3 and deployment["rolloutState"] == "COMPLETED")
 
-    assert eventually(runs, 60)
+    assert eventually(runs, 120)
     adoption = {
         key: outputs[key]
         for key in (
@@ -148,6 +149,7 @@ def test_without_being_allowed_to_nothing_is_touched(cloud: Scaling) -> None:
 def test_planned_with_the_adoption_check_then_scaled_out_and_in(cloud: Scaling) -> None:
     allow(cloud, FOREIGN)
     planned = cloud.outcome(cloud.begin(0, verb="plan", clusterName="legacy", scale={"count": 4}))
+    assert "plan" in planned, planned
     assert planned["plan"]["status"] == "READY", planned
     body = cloud.client("s3").get_object(
         Bucket=artifact_bucket(cloud), Key=planned["plan"]["planKey"]
