@@ -10,13 +10,13 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
-from botocore.stub import Stubber
-from lifecycle.adapters import aws, stepfunctions
+from lifecycle.adapters import aws
 from lifecycle.adapters.dynamodb import DynamoTable
 from lifecycle.adapters.dynamodb_memory import MemoryTable
 from lifecycle.adapters.stepfunctions import StepFunctionsExecutions
 from lifecycle.adapters.stepfunctions_memory import MemoryExecutions
 from lifecycle.core.operation import Lock, Operation
+from lifecycle.core.scaling_note import ScalingNote
 from lifecycle.errors import AwsRefused, MachineNotDeployed, StartUncertain
 from moto import mock_aws
 
@@ -153,7 +153,6 @@ class TestExecutions:
         assert not executions.has_ended(EXECUTION)
         executions.start(MACHINE, "demo.scale.k", "{}")
         assert not executions.has_ended(EXECUTION)
-        assert not executions.ended_idle(EXECUTION)
 
     def test_a_machine_that_is_not_there_is_told(self, executions: Any) -> None:
         with pytest.raises(MachineNotDeployed):
@@ -173,52 +172,24 @@ class TestLocks:
         assert table.take(foreign, instead_of=lock) == renewed
         assert table.take(foreign, instead_of=renewed) is None
         assert table.held("demo") == foreign
+        table.shorten(renewed, 500)
+        assert table.held("demo") == foreign, "not the one that was read"
+        table.shorten(foreign, 500)
+        assert table.held("demo") == dataclasses.replace(foreign, expires_at=500)
+        table.release("demo", "arn:f")
+        table.shorten(foreign, 400)
+        assert table.held("demo") is None
 
-
-class TestIdle:
-    """Whether a task ran when an execution ended, by its last events, the newest first."""
-
-    @pytest.mark.parametrize(
-        ("types", "idle"),
-        [
-            (["ExecutionAborted", "WaitStateEntered"], True),
-            (["ExecutionAborted", "TaskStateExited"], True),
-            (["ExecutionTimedOut", "ChoiceStateExited"], True),
-            (["ExecutionFailed", "FailStateEntered"], True),
-            (["ExecutionAborted", "TaskStarted"], False),
-            (["ExecutionAborted", "TaskScheduled"], False),
-            (["ExecutionAborted", "TaskStateEntered"], False),
-            # Between the end of a call and that of its state, another call may have begun.
-            (["ExecutionAborted", "TaskSucceeded"], False),
-            (["ExecutionAborted", "TaskTimedOut"], False),
-            (["ExecutionAborted", "MapStateStarted"], False),
-            (["WaitStateEntered", "TaskStateExited"], False),
-            (["ExecutionSucceeded", "TaskStateExited"], False),
-            (["ExecutionAborted"], False),
-            ([], False),
-        ],
-    )
-    def test_only_what_is_known_to_lie_between_tasks_is_idle(
-        self, monkeypatch: pytest.MonkeyPatch, types: list[str], idle: bool
-    ) -> None:
-        api = boto3.client("stepfunctions", region_name="eu-central-1")
-        with Stubber(api) as stubber:
-            stubber.add_response(
-                "get_execution_history",
-                {
-                    "events": [
-                        {"timestamp": NOW, "type": one, "id": 9 - n} for n, one in enumerate(types)
-                    ]
-                },
-                {
-                    "executionArn": EXECUTION,
-                    "reverseOrder": True,
-                    "maxResults": 2,
-                    "includeExecutionData": False,
-                },
-            )
-            monkeypatch.setattr(stepfunctions, "client", lambda *_, **__: api)
-            assert StepFunctionsExecutions().ended_idle(EXECUTION) is idle
+    def test_what_a_scaling_leaves_is_read_as_it_was_noted(self, table: Any) -> None:
+        assert table.scaling("demo") is None
+        note = ScalingNote("demo.scale.a", 3, NOW, NOW, frozenset({"t1", "t2"}))
+        table.note_scaling("demo", note)
+        assert table.scaling("demo") == note
+        later = dataclasses.replace(note, stays=frozenset({"t3"}), takes_away=False)
+        table.note_scaling("demo", later.after(table.scaling("demo")))
+        found = table.scaling("demo")
+        assert (found.stays, found.takes_away) == (frozenset({"t1", "t2", "t3"}), True)
+        assert later.after(dataclasses.replace(note, operation_id="demo.scale.b")) == later
 
 
 class TestUncertainty:

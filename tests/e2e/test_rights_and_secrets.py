@@ -61,7 +61,7 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
     ("*", "kms:GenerateDataKey"): "the emulator's SNS does not ask KMS",
     ("*", "pricing:GetProducts"): "the emulator has no Price List API",
     ("*", "servicequotas:GetAWSDefaultServiceQuota"): "only where no quota was ever applied",
-    ("CleanUpOperation", "dynamodb:DeleteItem"): "only where no function ran when it was aborted",
+    ("CleanUpOperation", "dynamodb:DeleteItem"): "only after a scaling whose lock is gone",
     ("CleanUpOperation", "dynamodb:PutItem"): "only after an aborted scaling",
     ("CleanUpOperation", "ecs:DescribeTasks"): "only after an aborted scaling",
     ("CleanUpOperation", "ecs:GetTaskProtection"): "only after an aborted scaling",
@@ -239,8 +239,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         aborted = it.start("provision", REQUEST)
         _until(it.is_locked, "the operation to begin")
         it.client("stepfunctions").stop_execution(executionArn=aborted)
-        last = "states:GetExecutionHistory"
-        _until(lambda: it.used("CleanUpOperation", last), "the cleaner to note the end")
+        last = "events:PutEvents"
+        _until(lambda: it.used("CleanUpOperation", last), "the cleaner to tell the end")
         it.start("check_health", {"clusterName": "demo"})
         _until(lambda: it.used("JudgeHealth", "dynamodb:PutItem"), "a verdict")
         yield it

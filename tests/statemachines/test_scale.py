@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
+from lifecycle.core.operation import FUNCTION_SECONDS
 from lifecycle.core.services import Deployment
 from lifecycle.errors import AwsUnavailable, ManagementAmbiguous, ManagementRefused
 from lifecycle.settings import Settings
@@ -1047,4 +1048,7 @@ def test_an_aborted_operation_leaves_no_protection_behind(scale: Scale) -> None:
         }
     }
     assert world.cleaner.clean_up(event)["result"] == "ABORTED"
+    # It waits for a function that may still run.
+    lock = world.table.locks.pop("demo")
+    assert lock.expires_at <= world.clock.now().timestamp() + FUNCTION_SECONDS
     scale.settled(3)

@@ -251,7 +251,9 @@ class World:
 
     @property
     def discarder(self) -> Discarder:
-        return Discarder(stacks=self.stacks, locks=self.table, clock=self.clock)
+        return Discarder(
+            stacks=self.stacks, locks=self.table, executions=self.executions, clock=self.clock
+        )
 
     @property
     def reader(self) -> ServiceReader:

@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from lifecycle.adapters.events import EventBridgeEvents
 from lifecycle.core import events
-from lifecycle.core.operation import Operation
+from lifecycle.core.operation import FUNCTION_SECONDS, Operation
 from moto.events.models import EventPattern
 
 from tests.support.world import World, operation
@@ -57,6 +57,9 @@ def begin(world: World, op: Operation = OPERATION) -> None:
     world.journal.begin(op)
     world.announcer.started(op)
     world.journal.step(op, "CloudFormation builds the infrastructure", "")
+
+
+REST = ("demo", "scale", "2026-01-01T00:00:00Z")
 
 
 def has_ended(world: World, op: Operation = OPERATION) -> None:
@@ -131,7 +134,8 @@ class TestCleaner:
         answer = world.cleaner.clean_up(event)
         status = event["detail"]["status"]
         assert answer == {"released": True, "cluster": "demo", "result": status}
-        assert world.table.locks == {}
+        soon = world.clock.now().timestamp() + FUNCTION_SECONDS
+        assert world.table.locks["demo"].expires_at == soon
         record = world.table.records[OPERATION.operation_id]
         assert record["result"] == status
         report = json.loads(world.artifacts.objects[record["reportKey"]])
@@ -160,6 +164,20 @@ class TestCleaner:
         now = world.clock.now()
         world.table.end(OPERATION, result="FAILED", report_key="key", now=now)
         assert world.cleaner.clean_up(recorded("failed"))["released"]
+        soon = world.clock.now().timestamp() + FUNCTION_SECONDS
+        assert world.table.locks["demo"].expires_at == soon
+
+    def test_a_letter_that_is_replayed_late_holds_nothing(self, world: World) -> None:
+        scale = Operation("demo.scale.1", "arn:aws:states:x:1:execution:control-scale:1", *REST)
+        has_ended(world, scale)
+        world.table.locks.clear()
+        event = recorded("aborted")
+        event["detail"] |= {
+            "name": scale.operation_id,
+            "executionArn": scale.execution_arn,
+            "stateMachineArn": "arn:aws:states:x:1:stateMachine:control-scale",
+        }
+        assert world.cleaner.clean_up(event)["result"] == "ABORTED"
         assert world.table.locks == {}
 
     @pytest.mark.parametrize("kind", KINDS)
@@ -198,6 +216,7 @@ class TestCleaner:
     ) -> None:
         has_ended(world)
         world.cleaner.clean_up(recorded(kind))
+        world.clock.pass_seconds(FUNCTION_SECONDS)
         has_ended(world, operation(2))
         told = len(world.events.sent)
         ended = dict(world.table.records[OPERATION.operation_id])
@@ -213,7 +232,8 @@ class TestCleaner:
         world.journal.step(OPERATION, "Verification", "redriven")
         world.executions.ended.add(OPERATION.execution_arn)
         assert world.cleaner.clean_up(recorded("timed_out"))["result"] == "TIMED_OUT"
-        assert world.table.locks == {}
+        soon = world.clock.now().timestamp() + FUNCTION_SECONDS
+        assert world.table.locks["demo"].expires_at == soon
 
     @pytest.mark.parametrize("text", ["", "no json", "[]", '{"clusterName": "BAD NAME"}', None])
     def test_an_input_that_names_no_cluster_is_no_crash(

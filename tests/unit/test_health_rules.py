@@ -384,6 +384,14 @@ def test_what_a_scaling_did_not_take_away_failed(
     assert "TASKS_STOPPING" in codes(world.check())
 
 
+def test_what_fails_while_brokers_are_added_failed(world: HealthWorld) -> None:
+    world.cloud.stopped.extend(failed(world, "brokers", 1 + number / 9) for number in range(3))
+    world.cloud.brokers.update(pending=1)
+    out = replace(note(world, stays={"task-0"}, since=40, until=-3), takes_away=False)
+    world.scalings["demo"] = out
+    assert "TASKS_STOPPING" in codes(world.check())
+
+
 def test_a_count_that_a_stopped_scaling_left_names_it(world: HealthWorld) -> None:
     world.cloud.brokers.update(desired=4, running=4)
     assert "was on its way" not in world.check()["text"]

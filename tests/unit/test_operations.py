@@ -99,22 +99,23 @@ class TestLock:
         assert world.stacks.stacks == {}
         assert world.table.locks == locks
 
-    def test_a_lock_is_given_back_at_once_where_no_function_runs(self, world: World) -> None:
-        world.journal.begin(operation(1))
-        world.executions.ended.add(operation(1).execution_arn)
-        world.journal.give_back(world.table.locks["demo"])
-        assert world.table.locks == {}
-
     def test_a_lock_stays_for_a_function_that_may_run_and_says_until_when(
         self, world: World
     ) -> None:
         world.journal.begin(operation(1))
         begun = int(world.clock.now().timestamp())
         world.executions.ended.add(operation(1).execution_arn)
-        world.executions.in_flight.add(operation(1).execution_arn)
         world.clock.pass_seconds(20)
-        world.journal.give_back(world.table.locks["demo"])
+        world.journal.give_back(operation(1))
         assert world.table.locks["demo"].expires_at == begun + FUNCTION_SECONDS
+
+    def test_a_lock_that_is_somebody_elses_or_gone_is_not_given_back(self, world: World) -> None:
+        world.journal.give_back(operation(1))
+        assert world.table.locks == {}
+        world.journal.begin(operation(2))
+        locks = dict(world.table.locks)
+        world.journal.give_back(operation(1))
+        assert world.table.locks == locks
 
     def test_the_lock_of_what_is_no_execution_is_taken_over_when_it_expired(
         self, world: World

@@ -59,6 +59,10 @@ class Locks(Protocol):
         """The lock of a cluster, whoever holds it; None when nobody does."""
         ...
 
+    def shorten(self, lock: Lock, expires_at: int) -> None:
+        """Let a lock expire earlier, if it is still the one that was read; else nothing."""
+        ...
+
     def release(self, cluster: str, owner: str) -> bool:
         """Give the lock back if ``owner`` holds it; tells whether it did."""
         ...
@@ -73,13 +77,6 @@ class Executions(Protocol):
 
     def has_ended(self, execution_arn: str) -> bool:
         """Tell whether an execution is known to have ended; one that is not seen yet has not."""
-        ...
-
-    def ended_idle(self, execution_arn: str) -> bool:
-        """Tell whether an execution ended while none of its tasks ran.
-
-        False where that is not certain.
-        """
         ...
 
 
@@ -147,6 +144,10 @@ class Operations(Protocol):
 
     def note_scaling(self, cluster: str, note: ScalingNote) -> None:
         """Leave what a scaling does, for health checks; the last one replaces that before."""
+        ...
+
+    def scaling(self, cluster: str) -> ScalingNote | None:
+        """What the last scaling of the cluster left; None when there was none."""
         ...
 
     def end(self, operation: Operation, *, result: str, report_key: str, now: datetime) -> None:

@@ -193,9 +193,15 @@ def plan_adopter() -> PlanAdopter:
 def discarder() -> Discarder:
     """End of a plan."""
     from lifecycle.adapters.dynamodb import DynamoTable
+    from lifecycle.adapters.stepfunctions import StepFunctionsExecutions
     from lifecycle.operations.discard_plan import Discarder
 
-    return Discarder(stacks=stacks(), locks=DynamoTable(settings().table_name), clock=SystemClock())
+    return Discarder(
+        stacks=stacks(),
+        locks=DynamoTable(settings().table_name),
+        executions=StepFunctionsExecutions(),
+        clock=SystemClock(),
+    )
 
 
 def cluster_template() -> bytes:

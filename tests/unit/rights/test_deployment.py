@@ -211,11 +211,16 @@ def test_the_deployer_touches_no_key_but_ours() -> None:
     """A right to a key by its id would be one to every key of the account."""
     tag = "/camunda:control-plane"
     for statement in _deployer_statements():
-        if any(action.startswith("kms:") for action in _listed(statement["Action"])):
-            conditions = statement.get("Condition", {}).get("StringLike", {})
-            assert any(key.startswith("aws:") and key.endswith(tag) for key in conditions), (
-                statement
-            )
+        actions = _listed(statement["Action"])
+        if not any(action.startswith("kms:") for action in actions):
+            continue
+        condition = statement.get("Condition", {})
+        keys = condition.get("StringLike", {})
+        assert any(key.startswith("aws:") and key.endswith(tag) for key in keys), statement
+        # Who may give a foreign key our tag could then do everything to it.
+        if "kms:TagResource" in actions:
+            via = condition["ForAnyValue:StringEquals"]["aws:CalledVia"]
+            assert via == ["cloudformation.amazonaws.com"]
 
 
 def test_no_statement_of_the_deployer_is_left_over() -> None:

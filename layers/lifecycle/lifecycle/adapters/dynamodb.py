@@ -80,6 +80,24 @@ class DynamoTable:
         item = self._item(f"LOCK#{cluster}")
         return read_lock(item) if item else None
 
+    def shorten(self, lock: Lock, expires_at: int) -> None:
+        """Set an earlier end, on condition that nobody renewed or took the lock since."""
+        try:
+            self._api.update_item(
+                TableName=self._table,
+                Key={"pk": {"S": f"LOCK#{lock.cluster}"}},
+                UpdateExpression="SET expiresAt = :until",
+                ConditionExpression="#owner = :owner AND expiresAt = :read",
+                ExpressionAttributeNames={"#owner": "owner"},
+                ExpressionAttributeValues={
+                    ":until": {"N": str(expires_at)},
+                    ":owner": {"S": lock.owner},
+                    ":read": {"N": str(lock.expires_at)},
+                },
+            )
+        except self._api.exceptions.ConditionalCheckFailedException:
+            return
+
     def release(self, cluster: str, owner: str) -> bool:
         """Give the lock back if ``owner`` holds it."""
         try:
@@ -206,9 +224,15 @@ class DynamoTable:
                 "since": {"S": note.since.isoformat()},
                 "until": {"S": note.until.isoformat()},
                 "stays": {"L": [{"S": task} for task in sorted(note.stays)]},
+                "takesAway": {"BOOL": note.takes_away},
                 "ttl": {"N": str(int(note.until.timestamp()) + _NOTE_KEPT_SECONDS)},
             },
         )
+
+    def scaling(self, cluster: str) -> ScalingNote | None:
+        """What the last scaling of the cluster left."""
+        item = self._item(f"SCALING#{cluster}")
+        return read_scaling(item) if item else None
 
     def forget(self, cluster: str) -> None:
         """Remove what is known of a cluster's health."""
@@ -238,6 +262,7 @@ def read_scaling(item: Mapping[str, Any]) -> ScalingNote:
         since=datetime.fromisoformat(item["since"]["S"]),
         until=datetime.fromisoformat(item["until"]["S"]),
         stays=frozenset(one["S"] for one in item["stays"]["L"]),
+        takes_away=item["takesAway"]["BOOL"],
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +30,18 @@ class MemoryTable:
             return None
         return held
 
+    def shorten(self, lock: Lock, expires_at: int) -> None:
+        """Set an earlier end, if the lock is still the one that was read."""
+        if self.locks.get(lock.cluster) == lock:
+            self.locks[lock.cluster] = replace(lock, expires_at=expires_at)
+
     def note_scaling(self, cluster: str, note: ScalingNote) -> None:
         """Write what a scaling leaves."""
         self.scalings[cluster] = note
+
+    def scaling(self, cluster: str) -> ScalingNote | None:
+        """What the last scaling left."""
+        return self.scalings.get(cluster)
 
     def held(self, cluster: str) -> Lock | None:
         """The lock of a cluster."""

@@ -28,24 +28,6 @@ _REFUSALS: Final = frozenset(
 )
 
 
-# Events after which an execution of these machines, in which nothing is parallel, has no task.
-_BETWEEN_TASKS: Final = frozenset(
-    {
-        "ChoiceStateEntered",
-        "ChoiceStateExited",
-        "ExecutionStarted",
-        "FailStateEntered",
-        "PassStateEntered",
-        "PassStateExited",
-        "TaskStateExited",
-        "WaitStateEntered",
-        "WaitStateExited",
-    }
-)
-_ENDS: Final = frozenset({"ExecutionAborted", "ExecutionFailed", "ExecutionTimedOut"})
-_ENDED: Final = 2
-
-
 class StepFunctionsExecutions:
     """The ``Executions`` and ``Machines`` ports on Step Functions."""
 
@@ -67,25 +49,6 @@ class StepFunctionsExecutions:
         """
         found = self.describe(execution_arn)
         return found is not None and not found.is_running
-
-    def ended_idle(self, execution_arn: str) -> bool:
-        """Tell by its last events whether it ended while none of its tasks ran.
-
-        Source: https://docs.aws.amazon.com/step-functions/latest/apireference/
-        API_GetExecutionHistory.html; a task is between TaskStateEntered and TaskStateExited.
-        """
-        try:
-            events = self._api.get_execution_history(
-                executionArn=execution_arn,
-                reverseOrder=True,
-                maxResults=2,
-                includeExecutionData=False,
-            )["events"]
-        except self._api.exceptions.ExecutionDoesNotExist:
-            return False
-        if len(events) < _ENDED or events[0]["type"] not in _ENDS:
-            return False
-        return events[1]["type"] in _BETWEEN_TASKS
 
     def start(self, machine_arn: str, name: str, text: str) -> bool:
         """Start an execution; False when one of that name exists already."""

@@ -14,16 +14,15 @@ _AT = "2026-01-01T00:00:00.000+00:00"
 class MemoryExecutions:
     """Executions by ARN.
 
-    ``running`` holds ARNs that run without anything else being known of them, ``in_flight`` those
-    of which a function still runs. With ``others_run`` an execution that nobody started here runs,
-    unless it is among those that ``ended``: for tests of steps, which no machine takes.
+    ``running`` holds ARNs that run without anything else being known of them. With ``others_run``
+    an execution that nobody started here runs, unless it is among those that ``ended``: for tests
+    of steps, which no machine takes.
     ``machines`` are the ARNs of those that are deployed. ``failing`` is raised by the next start
     instead of an answer: a ``StartUncertain`` may still have started it (``lost_answer``).
     """
 
     running: set[str] = field(default_factory=set)
     ended: set[str] = field(default_factory=set)
-    in_flight: set[str] = field(default_factory=set)
     machines: set[str] = field(default_factory=set)
     executions: dict[str, Execution] = field(default_factory=dict)
     failing: LifecycleError | None = None
@@ -42,10 +41,6 @@ class MemoryExecutions:
         """Tell whether an execution is known to have ended."""
         found = self.describe(execution_arn)
         return execution_arn in self.ended or (found is not None and not found.is_running)
-
-    def ended_idle(self, execution_arn: str) -> bool:
-        """Tell whether an execution ended while none of its tasks ran."""
-        return self.has_ended(execution_arn) and execution_arn not in self.in_flight
 
     def start(self, machine_arn: str, name: str, text: str) -> bool:
         """Start an execution; False when one of that name exists already."""

@@ -7,7 +7,7 @@ stopped leaves a count that nobody changed by hand.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -19,7 +19,8 @@ AFTER: Final = timedelta(minutes=3)
 class ScalingNote:
     """The last scaling of a cluster: towards ``requested`` brokers, from ``since`` to ``until``.
 
-    ``stays`` are ids of the tasks whose brokers stay, as far as they were known at its last look.
+    ``takes_away`` once a broker was seen that is to leave; ``stays`` are ids of all tasks that were
+    seen, at any of its looks, to run a broker that stays.
     """
 
     operation_id: str
@@ -27,7 +28,19 @@ class ScalingNote:
     since: datetime
     until: datetime
     stays: frozenset[str]
+    takes_away: bool = True
+
+    def after(self, before: ScalingNote | None) -> ScalingNote:
+        """Add what earlier looks of the same operation have seen."""
+        if before is None or before.operation_id != self.operation_id:
+            return self
+        return replace(
+            self,
+            stays=self.stays | before.stays,
+            takes_away=self.takes_away or before.takes_away,
+        )
 
     def stopped(self, task_id: str, at: datetime) -> bool:
         """Whether a task that stopped then is one that the scaling took away."""
-        return self.since <= at <= self.until and task_id not in self.stays
+        within = self.since <= at <= self.until
+        return self.takes_away and within and task_id not in self.stays

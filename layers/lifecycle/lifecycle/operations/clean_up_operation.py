@@ -52,28 +52,32 @@ class Cleaner:
         own = held is not None and held.owner == execution
         operation, result = self._unfinished(detail, execution)
         if operation is not None and str(detail.get("stateMachineArn", "")).endswith("-scale"):
-            self._unprotect(operation)
+            self._unprotect(operation, own=own)
         if operation is not None:
             result = self._note_end(operation, detail, request)
-        if held is not None and own:
-            self.journal.give_back(held)
+        self.journal.give_back(operation or _of(detail, str(cluster), execution))
         return {"released": own, "cluster": cluster, "result": result}
 
-    def _unprotect(self, operation: Operation) -> None:
+    def _unprotect(self, operation: Operation, *, own: bool) -> None:
         """Leave no broker protected by an operation that is no more: it would block deployments.
 
         Under the operation's own lock, so that the next one, which protects brokers for itself,
-        begins only afterwards.
+        begins only afterwards. One that it has no more is taken for this, and released.
         """
+        if not own:
+            try:
+                self.journal.take(operation)
+            except ClusterBusy:
+                return
         try:
-            self.journal.take(operation)
-        except ClusterBusy:
-            return
-        name = stack_name(self.finisher.control_stack, operation.cluster)
-        stack = self.finisher.stacks.describe(name)
-        if stack is not None and "EcsClusterName" in stack.outputs:
-            with contextlib.suppress(ServiceMissing):
-                unprotect_all(self.tasks, stack.outputs)
+            name = stack_name(self.finisher.control_stack, operation.cluster)
+            stack = self.finisher.stacks.describe(name)
+            if stack is not None and "EcsClusterName" in stack.outputs:
+                with contextlib.suppress(ServiceMissing):
+                    unprotect_all(self.tasks, stack.outputs)
+        finally:
+            if not own:
+                self.journal.release(operation)
 
     def _unfinished(
         self, detail: Mapping[str, Any], execution: str
@@ -104,6 +108,12 @@ class Cleaner:
             cause=detail.get("cause") or "",
         )
         return str(report["result"])
+
+
+def _of(detail: Mapping[str, Any], cluster: str, execution: str) -> Operation:
+    """The operation of an execution that noted its end itself, or never began."""
+    machine = str(detail.get("stateMachineArn", "")).rpartition("-")[2]
+    return Operation(str(detail.get("name", "")), execution, cluster, machine, "")
 
 
 def _input(detail: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from lifecycle.core.operation import FUNCTION_SECONDS, Lock
 from lifecycle.core.plan import is_made_by, read_mark
 from lifecycle.core.stack import is_running, stack_policy
-from lifecycle.errors import PlanUnknown
+from lifecycle.errors import ClusterBusy, PlanUnknown
+from lifecycle.operations.journal import acquire
 
 if TYPE_CHECKING:
     from lifecycle.core.stack import ChangeSet
-    from lifecycle.ports import Clock, Locks, Stacks
+    from lifecycle.ports import Clock, Executions, Locks, Stacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Discarder:
 
     stacks: Stacks
     locks: Locks
+    executions: Executions
     clock: Clock
 
     def discard(
@@ -67,7 +69,11 @@ class Discarder:
         """Keep an operation from beginning on the stack while it is being deleted."""
         now = int(self.clock.now().timestamp())
         lock = Lock(cluster, owner, owner, now + FUNCTION_SECONDS, now)
-        return self.locks.take(lock) is None
+        try:
+            acquire(lock, self.locks, self.executions, self.clock)
+        except ClusterBusy:
+            return False
+        return True
 
 
 def _is_plan(found: ChangeSet, operation_id: str) -> bool:

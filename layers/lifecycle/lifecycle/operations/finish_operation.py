@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 # Step Functions refuses more than 256 KiB between states; people read far less.
 _MAX_CAUSE: Final = 4000
+# Errors after which a function may run on that nobody waits for any more.
+# https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+_LOST: Final = frozenset(
+    {"Lambda.ClientExecutionTimeoutException", "Lambda.SdkClientException", "States.Timeout"}
+)
+_SOON: Final = "free within two minutes"
 _UNFINISHED: Final[Mapping[str, str]] = {
     "ABORTED": "The execution was stopped by somebody",
     "TIMED_OUT": "The machine ran out of time",
@@ -60,10 +66,13 @@ class Finisher:
         services are not. Returns ``error`` and ``cause`` for the Fail state.
         """
         name, message = read_error(error)
-        cause = self._cause(operation, message)
+        lost = name in _LOST
+        cause = self._cause(operation, message, free=_SOON if lost else "free")
         result = "PARTIAL" if partial else "FAILED"
         told = {"result": result, "error": name, "cause": cause, **outcome}
-        self._end(operation, request, told)
+        self._end(operation, request, told, release=not lost)
+        if lost:
+            self.journal.give_back(operation)
         return {"error": name, "cause": cause}
 
     def close(
@@ -86,7 +95,7 @@ class Finisher:
         told = {
             "result": status,
             "error": error or status,
-            "cause": self._cause(operation, message, free="free within two minutes"),
+            "cause": self._cause(operation, message, free=_SOON),
         }
         return self._end(operation, request, told, release=False)
 

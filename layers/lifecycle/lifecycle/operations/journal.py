@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lifecycle.core.operation import LOCK_SECONDS, Lock, free_from
@@ -36,17 +36,7 @@ class Journal:
 
         Raises ``ClusterBusy`` naming the operation that holds the cluster.
         """
-        lock = self._lock(operation)
-        now = int(self.clock.now().timestamp())
-        foreign = self.locks.take(lock)
-        if foreign is not None:
-            if self._acts(foreign, now):
-                raise _busy(foreign)
-            if free_from(foreign) > now:
-                raise _ended_just_now(foreign, free_from(foreign) - now)
-            foreign = self.locks.take(lock, instead_of=foreign)
-        if foreign is not None:
-            raise _busy(foreign)
+        acquire(self._lock(operation), self.locks, self.executions, self.clock)
 
     def step(self, operation: Operation, step: str, detail: str) -> None:
         """Renew the lock and note the progress, before something is changed.
@@ -81,23 +71,15 @@ class Journal:
         """Give the cluster back."""
         self.locks.release(operation.cluster, operation.execution_arn)
 
-    def give_back(self, lock: Lock) -> None:
-        """Free the cluster of an operation that ended without doing so itself.
+    def give_back(self, operation: Operation) -> None:
+        """Free the cluster of an operation whose function may still run: not yet, but soon.
 
-        At once where no function of it was running; else the lock stays, and says from when the
-        cluster is free.
+        The lock stays, and says from when the cluster is free. One that was renewed, released or
+        taken over meanwhile stays as it is.
         """
-        if self.executions.ended_idle(lock.owner):
-            self.locks.release(lock.cluster, lock.owner)
-            return
-        until = min(lock.expires_at, free_from(lock))
-        self.locks.take(replace(lock, expires_at=until))
-
-    def _acts(self, foreign: Lock, now: int) -> bool:
-        """Whether an owner may act; one that is no execution says itself how long it takes."""
-        if foreign.owner.startswith("arn:"):
-            return self.executions.is_running(foreign.owner)
-        return foreign.expires_at > now
+        lock = self.locks.held(operation.cluster)
+        if lock is not None and lock.owner == operation.execution_arn:
+            self.locks.shorten(lock, min(lock.expires_at, free_from(lock)))
 
     def _lock(self, operation: Operation) -> Lock:
         now = int(self.clock.now().timestamp())
@@ -108,6 +90,30 @@ class Journal:
             expires_at=now + LOCK_SECONDS,
             renewed_at=now,
         )
+
+
+def acquire(lock: Lock, locks: Locks, executions: Executions, clock: Clock) -> None:
+    """Take a lock, over from an owner that has ended and none of whose functions can still act.
+
+    Raises ``ClusterBusy`` naming the operation that holds the cluster.
+    """
+    now = int(clock.now().timestamp())
+    foreign = locks.take(lock)
+    if foreign is not None:
+        if _acts(foreign, executions, now):
+            raise _busy(foreign)
+        if free_from(foreign) > now:
+            raise _ended_just_now(foreign, free_from(foreign) - now)
+        foreign = locks.take(lock, instead_of=foreign)
+    if foreign is not None:
+        raise _busy(foreign)
+
+
+def _acts(foreign: Lock, executions: Executions, now: int) -> bool:
+    """Whether an owner may act; one that is no execution says itself how long it takes."""
+    if foreign.owner.startswith("arn:"):
+        return executions.is_running(foreign.owner)
+    return foreign.expires_at > now
 
 
 def _busy(foreign: Lock) -> ClusterBusy:

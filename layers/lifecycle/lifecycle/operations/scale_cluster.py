@@ -209,8 +209,10 @@ class ScaleObserver:
             since=datetime.fromisoformat(operation.started_at),
             until=self.journal.clock.now() + AFTER,
             stays=frozenset(task.task_id for node, task in running.items() if node < requested),
+            takes_away=any(node >= requested for node in running),
         )
-        self.journal.operations.note_scaling(operation.cluster, note)
+        before = self.journal.operations.scaling(operation.cluster)
+        self.journal.operations.note_scaling(operation.cluster, note.after(before))
 
     def _targets(self, cluster: Mapping[str, str]) -> dict[str, dict[str, str]]:
         """State of the brokers' targets by group and address; an adopted cluster may name none."""
