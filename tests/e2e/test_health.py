@@ -375,7 +375,9 @@ def test_nobody_is_woken_by_scaling_out_and_in(cluster: Cluster) -> None:
         assert eventually(ended, 180)
         found = states.describe_execution(executionArn=execution)
         assert found["status"] == "SUCCEEDED", found
-        assert cluster.check()["announced"] == "HEALTHY"
+        time.sleep(BETWEEN)
+        report = cluster.check()
+        assert report["announced"] == "HEALTHY", report["text"]
 
 
 def test_nobody_is_woken_by_a_rolling_restart(cluster: Cluster) -> None:

@@ -67,6 +67,7 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
     ("CleanUpOperation", "ecs:GetTaskProtection"): "only after an aborted scaling",
     ("CleanUpOperation", "ecs:ListTasks"): "only after an aborted scaling",
     ("CleanUpOperation", "ecs:UpdateTaskProtection"): "only after an aborted scaling",
+    ("DiscardPlan", "states:DescribeExecution"): "only where an operation holds the cluster",
     ("ExecuteChangeSet", "cloudformation:SetStackPolicy"): "only for a plan that replaces",
     ("FollowStack", "cloudformation:DescribeStackEvents"): "only while CloudFormation works",
     ("FollowStack", "cloudformation:SetStackPolicy"): "only for a plan that replaces",
