@@ -204,7 +204,7 @@ def test_an_execution_that_runs_out_of_time_frees_its_cluster(cloud: Cloud) -> N
     finally:
         states.update_state_machine(stateMachineArn=machine, definition=deployed)
     assert ended["status"] == "TIMED_OUT", ended.get("cause", ended)
-    assert eventually(lambda: cloud.locks() == [], 30)
+    assert eventually(lambda: cloud.locks() == [], FREE_AGAIN)
     table = cloud.outputs(CONTROL_STACK)["TableName"]
 
     def result() -> str:
