@@ -370,8 +370,8 @@ def test_brokers_that_a_scaling_took_away_are_no_failures(world: HealthWorld) ->
 
 @pytest.mark.parametrize(
     ("stays", "since", "until"),
-    [({"t0", "t1", "t2"}, 40, -3), (set(), 4, -3), (set(), 60, 40)],
-    ids=["one that stays", "before it began", "long after it"],
+    [({"t0", "t1", "t2"}, 40, -3), (set(), 60, 40)],
+    ids=["one that stays", "long after it"],
 )
 def test_what_a_scaling_did_not_take_away_failed(
     world: HealthWorld, stays: set[str], since: float, until: float
@@ -410,14 +410,44 @@ def test_one_failed_task_that_was_replaced_is_a_note(world: HealthWorld) -> None
     assert "TASK_STOPPED" not in codes(world.check(minutes=60), "NOTE")
 
 
-def test_failures_that_a_broker_has_joined_after_are_none_of_the_task_that_starts_now(
-    world: HealthWorld,
-) -> None:
-    world.cloud.stopped.extend(failed(world, "brokers", number) for number in range(3))
+def keep_stopping(world: HealthWorld, *, since: float) -> None:
+    """Three tasks of the brokers, the last ``since`` minutes ago, and one that starts now."""
+    for number in range(3):
+        world.cloud.stopped.append(failed(world, "brokers", (since + number) / 10))
     world.cloud.brokers.update(pending=1)
+
+
+def roll(world: HealthWorld, *, since: float) -> None:
+    (deployment,) = world.cloud.brokers["deployments"]
+    deployment.update(rollout="IN_PROGRESS", startedAt=ago(world, since))
+
+
+@pytest.mark.parametrize(("failed_since", "loop"), [(12, False), (1, True)])
+def test_failures_before_a_deployment_began_are_none_of_the_tasks_it_starts(
+    world: HealthWorld, failed_since: float, loop: bool
+) -> None:
+    keep_stopping(world, since=failed_since)
+    roll(world, since=8)
+    assert ("TASKS_STOPPING" in codes(world.check())) is loop
+
+
+@pytest.mark.parametrize(("failed_since", "loop"), [(12, False), (1, True)])
+def test_failures_before_a_scaling_began_are_none_of_the_broker_it_adds(
+    world: HealthWorld, failed_since: float, loop: bool
+) -> None:
+    keep_stopping(world, since=failed_since)
+    out = note(world, stays={"task-0"}, since=13, until=-3)
+    world.scalings["demo"] = replace(out, takes_away=False)
+    report = world.check()
+    assert ("TASKS_STOPPING" in codes(report)) is loop
+    assert ("TASK_STOPPED" in codes(report, "NOTE")) is not loop
+    assert "BROKER_LEFT" not in codes(report, "NOTE")
+
+
+def test_a_loop_is_seen_whichever_other_broker_joins_meanwhile(world: HealthWorld) -> None:
+    keep_stopping(world, since=2)
+    world.cloud.running[1]["startedAt"] = ago(world, 1)
     assert "TASKS_STOPPING" in codes(world.check())
-    world.cloud.running[2]["startedAt"] = ago(world, 15)
-    assert "TASKS_STOPPING" not in codes(world.check())
 
 
 def test_tasks_that_failed_and_were_all_replaced_are_a_note(world: HealthWorld) -> None:

@@ -575,26 +575,27 @@ def _stops(facts: Facts, at: datetime, scaling: ScalingNote | None) -> Iterator[
         own = sorted((one for one in recent if one.service == service), key=lambda s: s.stopped_at)
         last = own[-1]
         told = f"{service}: {len(own)} in half an hour; last {last.task_id[:8]}: {last.reason}"
-        # A service that is whole again got over it, however many there were; so did one whose
-        # newest task joined after them, if another task is starting now or one is being replaced.
-        after = _last_joined(facts) if service == "brokers" else None
+        # A service that is whole again got over it, however many there were.
+        after = _begun(facts, service, at, scaling)
         lately = [one for one in own if after is None or one.stopped_at > after]
         again = len(lately) >= STOPS_MOST and not _whole(facts, service, at)
         yield found("TASKS_STOPPING" if again else "TASK_STOPPED", told, service)
 
 
-def _last_joined(facts: Facts) -> datetime | None:
-    """When the newest of the brokers' tasks started that are in the topology."""
-    topology = seen(facts.topology)
-    hosts = {one.host for one in topology.brokers} if topology is not None else set()
-    return max(
-        (
-            task.started_at
-            for task in seen(facts.tasks) or ()
-            if task.started_at is not None and task.address in hosts
-        ),
-        default=None,
-    )
+def _begun(facts: Facts, name: str, at: datetime, scaling: ScalingNote | None) -> datetime | None:
+    """When what changes a service now began: why it is not whole since.
+
+    Earlier failures are those of tasks that the deployment replaces, or of brokers that a scaling
+    found running again before it began.
+    """
+    services = seen(facts.services)
+    if services is None:
+        return None
+    service = services.connectors if name == "connectors" else services.brokers
+    begun = [service.rolling.started_at] if service.rolling is not None else []
+    if name == "brokers" and scaling is not None and scaling.since <= at <= scaling.until:
+        begun.append(scaling.since)
+    return max((one for one in begun if one is not None), default=None)
 
 
 def _whole(facts: Facts, name: str, at: datetime) -> bool:
