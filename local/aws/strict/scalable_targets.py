@@ -117,7 +117,7 @@ def _refused(code: str, message: str) -> tuple[int, dict[str, Any]]:
 
 RULE: Final = Rule(
     name="scalable-targets",
-    does="Application Auto Scaling changes the desired count of a service that somebody registered,"
+    does="Application Auto Scaling changes the desired count of a service that is registered,"
     " and its targets are seen by DescribeScalableTargets alone, which knows no resources.",
     source="https://docs.aws.amazon.com/autoscaling/application/APIReference/"
     "API_DescribeScalableTargets.html",
