@@ -42,8 +42,8 @@ def told(error: Exception, endpoints: Path) -> str:
     if not isinstance(error, NoRegionError | NoCredentialsError):
         return str(error)
     return (
-        f"{error} Nothing runs here ({endpoints} is missing): `make up` starts it. "
-        "For AWS, set AWS_REGION and credentials."
+        f"Nothing runs here ({endpoints} is missing): `make up` starts it. "
+        f"For AWS, set AWS_REGION and credentials: {error}"
     )
 
 
