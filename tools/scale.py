@@ -60,7 +60,8 @@ class Control:
     def follow(self, execution: str, seconds: float = POLL_SECONDS) -> Iterator[tuple[str, str]]:
         """Give step and detail whenever they change, until the execution ends."""
         database, table = self.client("dynamodb"), self.outputs()["TableName"]
-        key = {"pk": {"S": f"OPERATION#{execution.rpartition(':')[2]}"}}
+        *_, machine, name = execution.split(":")
+        key = {"pk": {"S": f"OPERATION#{machine.rpartition('-')[2]}#{name}"}}
         before = ("", "")
         while True:
             ended = self._described(execution)["status"] != "RUNNING"

@@ -80,7 +80,7 @@ class TestRecords:
         assert table.claim(op("k"), caller="ada", request_hash="h1", now=NOW) is None
         there = table.claim(op("k"), caller="bob", request_hash="h2", now=NOW)
         assert (there.caller, there.request_hash) == ("ada", "h1")
-        assert table.find("demo.scale.k") == there
+        assert table.find("demo.scale.k", "scale") == there
 
     def test_the_machine_begins_and_goes_on_in_the_callers_record(self, table: Any) -> None:
         table.claim(op("k"), caller="ada", request_hash="h1", now=NOW)
@@ -89,7 +89,7 @@ class TestRecords:
         table.progress(op("k"), step="One", detail="b", now=NOW)
         table.progress(op("k"), step="Two", detail="c", now=NOW)
         table.end(op("k"), result="SUCCEEDED", report_key="key", now=NOW)
-        found = table.find("demo.scale.k")
+        found = table.find("demo.scale.k", "scale")
         assert (found.caller, found.started_at) == ("ada", op("k").started_at)
         assert [entry["step"] for entry in found.timeline] == ["One", "Two"]
         assert (found.step, found.detail) == ("Two", "c")
@@ -97,28 +97,49 @@ class TestRecords:
 
     def test_a_record_without_a_caller_has_none(self, table: Any) -> None:
         table.begin(op("k"), now=NOW)
-        found = table.find("demo.scale.k")
+        found = table.find("demo.scale.k", "scale")
         assert (found.caller, found.request_hash, found.result) == ("", "", "")
 
     def test_only_the_request_that_wrote_it_withdraws_it(self, table: Any) -> None:
         table.claim(op("k"), caller="ada", request_hash="h1", now=NOW)
         table.withdraw(op("k"), "h2")
         table.withdraw(op("other"), "h1")
-        assert table.find("demo.scale.k") is not None
+        assert table.find("demo.scale.k", "scale") is not None
         table.withdraw(op("k"), "h1")
-        assert table.find("demo.scale.k") is None
+        assert table.find("demo.scale.k", "scale") is None
 
     def test_a_plans_record_is_found_whatever_its_execution_is_called(self, table: Any) -> None:
         plan = dataclasses.replace(op("k"), operation_id=UNNAMED, machine="plan")
         assert table.claim(plan, caller="ada", request_hash="h1", now=NOW) is None
         table.begin(plan, now=NOW)
         table.end(plan, result="SUCCEEDED", report_key="key", now=NOW)
-        for found in (table.find(UNNAMED), table.find(UNNAMED, "plan")):
-            assert (found.machine, found.caller, found.result) == ("plan", "ada", "SUCCEEDED")
+        found = table.find(UNNAMED, "plan")
+        assert (found.machine, found.caller, found.result) == ("plan", "ada", "SUCCEEDED")
         assert table.find(UNNAMED, "scale") is None
         assert [record.operation_id for record in table.of_cluster("demo", 2)] == [UNNAMED]
         table.withdraw(plan, "h1")
-        assert table.find(UNNAMED) is None
+        assert table.find(UNNAMED, "plan") is None
+
+    def test_executions_of_one_name_have_a_record_on_each_machine(self, table: Any) -> None:
+        machines = ("provision", "scale", "restart", "teardown", "plan")
+        for machine in machines:
+            one = dataclasses.replace(op("k"), operation_id=UNNAMED, machine=machine)
+            table.begin(one, now=NOW)
+            table.progress(one, step=f"step of {machine}", detail="", now=NOW)
+            table.end(one, result="SUCCEEDED", report_key=machine, now=NOW)
+        for machine in machines:
+            found = table.find(UNNAMED, machine)
+            assert (found.step, found.report_key) == (f"step of {machine}", machine)
+
+    def test_an_operation_that_never_began_has_its_end_and_is_listed(self, table: Any) -> None:
+        refused = op("k")
+        table.end(refused, result="FAILED", report_key="key", now=NOW)
+        found = table.find(refused.operation_id, refused.machine)
+        assert (found.execution_arn, found.result) == (refused.execution_arn, "FAILED")
+        assert found.ended_at.endswith("00.000Z")
+        assert table.of_cluster("demo", 2) == [found]
+        table.progress(refused, step="a step", detail="", now=NOW)
+        assert [entry["step"] for entry in table.timeline(refused)] == ["a step"]
 
     def test_a_clusters_records_come_newest_first_and_without_its_lock(self, table: Any) -> None:
         for minutes, key in enumerate(("a", "b", "c")):

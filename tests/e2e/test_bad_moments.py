@@ -209,7 +209,7 @@ def test_an_execution_that_runs_out_of_time_frees_its_cluster(cloud: Cloud) -> N
 
     def result() -> str:
         item = cloud.client("dynamodb").get_item(
-            TableName=table, Key={"pk": {"S": f"OPERATION#{name}"}}
+            TableName=table, Key={"pk": {"S": f"OPERATION#scale#{name}"}}
         )["Item"]
         return str(item.get("result", {}).get("S", ""))
 

@@ -339,7 +339,10 @@ def test_a_request_may_meet_a_faster_one_and_then_fail(
     running = [one for one in executions.executions.values() if one.is_running]
     held = [lock.owner for lock in requests.api.world.table.locks.values()]
     assert [one.arn for one in running] == held, "the lock of what runs is never taken from it"
-    assert all(requests.api.world.table.find(one.arn.rpartition(":")[2]) for one in running)
+    found = [one.arn.split(":")[-2:] for one in running]
+    assert all(
+        requests.api.world.table.find(name, machine.rpartition("-")[2]) for machine, name in found
+    )
 
 
 @pytest.mark.parametrize("dies", EVERY_POINT)

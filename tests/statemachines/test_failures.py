@@ -306,7 +306,7 @@ def test_a_stopped_execution_is_redriven_from_that_state(
         return
     assert result.status == "SUCCEEDED", result.cause
     assert machine.reached()
-    record = machine.world.table.records[f"demo.{machine.definition}.1"]
+    record = machine.world.table.records[machine.definition, f"demo.{machine.definition}.1"]
     assert record["result"] == "SUCCEEDED"
 
 

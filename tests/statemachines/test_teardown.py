@@ -341,7 +341,7 @@ def test_what_blocks_is_named_with_its_remedy_and_the_next_run_goes_on(
     assert "resource sg-1 has a dependent object" in result.cause
     assert "remove what else uses it" in result.cause
     assert "DELETE_FAILED" in result.cause
-    report = teardown.world.table.records["demo.teardown.1"]["reportKey"]
+    report = teardown.world.table.records["teardown", "demo.teardown.1"]["reportKey"]
     assert json.loads(teardown.world.artifacts.objects[report])["plan"]["kept"]
     teardown.world.stacks.blocked = lambda: None
     assert teardown.run(number=2).status == "SUCCEEDED"

@@ -324,7 +324,7 @@ def _accounted_for(world: Any, name: str, arn: str, result: Result) -> None:
         assert lock.expires_at <= world.clock.now().timestamp() + FUNCTION_SECONDS
     if result.status == "FAILED":
         assert "Next: " in result.cause
-    record = world.table.records.get(name)
+    record = world.table.records.get((name.split(".")[1], name))
     if ".plan." in name:
         assert result.status != "FAILED" or "rue now: nothing was changed" in result.cause
         return

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from jsonschema import Draft202012Validator, FormatChecker
 from lifecycle.adapters.events import EventBridgeEvents
 from lifecycle.core import events
 from lifecycle.core.operation import FUNCTION_SECONDS, Operation
+from lifecycle.core.stack import Stack
 from moto.events.models import EventPattern
 
-from tests.support.world import World, operation
+from tests.support.world import OUTPUTS, World, operation
 from tools.generate_parameters import ROOT, load_template
 
 SCHEMA = json.loads((ROOT / "docs" / "events.schema.json").read_text())
@@ -78,7 +81,7 @@ class TestEvents:
         assert ended.detail["result"] == "SUCCEEDED"
         assert ended.detail["error"] is None
         assert ended.detail["reportKey"] == report["reportKey"]
-        assert ended.detail["endedAt"] == "2026-01-01T00:01:00+00:00"
+        assert ended.detail["endedAt"] == "2026-01-01T00:01:00.000Z"
         assert ended.resources == (OPERATION.execution_arn,)
         validate(started)
         validate(ended)
@@ -91,6 +94,58 @@ class TestEvents:
         assert (ended.detail["result"], ended.detail["error"]) == ("FAILED", "StackFailed")
         assert "hunter2" not in json.dumps(ended.detail)
         validate(ended)
+
+    def test_an_operation_that_ends_in_the_second_it_began_in_has_not_ended_before(
+        self, world: World
+    ) -> None:
+        late = replace(OPERATION, started_at="2026-01-01T00:00:00.400Z")
+        world.clock.pass_seconds(0.5)
+        begin(world, late)
+        world.finisher.succeed(late, request={}, outcome={})
+        _, ended = world.events.sent
+        times = [str(ended.detail[name]) for name in ("startedAt", "endedAt")]
+        assert times == ["2026-01-01T00:00:00.400Z", "2026-01-01T00:00:00.500Z"]
+
+    def test_executions_of_one_name_on_two_machines_keep_their_reports(self, world: World) -> None:
+        scale = replace(OPERATION, machine="scale", execution_arn=OPERATION.execution_arn + ":s")
+        for one in (OPERATION, scale):
+            begin(world, one)
+            world.finisher.succeed(one, request={}, outcome={})
+        for one in (OPERATION, scale):
+            report = json.loads(world.artifacts.objects[world.table.record(one)["reportKey"]])
+            assert (report["machine"], report["result"]) == (one.machine, "SUCCEEDED")
+
+    @pytest.mark.parametrize("unread", ["stack control-demo", "the services"])
+    def test_an_end_is_told_though_what_is_true_cannot_be_read(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, unread: str
+    ) -> None:
+        name = "control-demo"
+        world.stacks.stacks[name] = Stack(
+            stack_id=name, name=name, status="CREATE_COMPLETE", outputs=OUTPUTS, changed_at=""
+        )
+        begin(world)
+        denied = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "Describe")
+        source = world.stacks if unread.startswith("stack") else world.services
+
+        def refuse(*_: object) -> None:
+            raise denied
+
+        monkeypatch.setattr(source, "describe", refuse)
+        error = {"Error": "AwsRefused", "Cause": "DescribeServices is not allowed."}
+        told = world.finisher.fail(OPERATION, request={}, error=error, outcome={})
+        assert f"{unread} could not be read (An error occurred (AccessDenied)" in told["cause"]
+        assert world.table.record(OPERATION)["result"] == "FAILED"
+        assert world.table.locks == {}
+
+    def test_an_operation_that_lost_its_cluster_does_not_call_it_free(self, world: World) -> None:
+        begin(world)
+        world.table.locks["demo"] = replace(
+            world.table.locks["demo"], owner="arn:other", operation_id="demo.scale.7"
+        )
+        told = world.finisher.fail(
+            OPERATION, request={}, error={"Error": "LockLost", "Cause": "no"}, outcome={}
+        )
+        assert "the cluster is held by operation demo.scale.7, not free" in told["cause"]
 
     def test_who_asked_is_told_where_it_is_known(self, world: World) -> None:
         now = world.clock.now()
@@ -136,7 +191,7 @@ class TestCleaner:
         assert answer == {"released": True, "cluster": "demo", "result": status}
         soon = world.clock.now().timestamp() + FUNCTION_SECONDS
         assert world.table.locks["demo"].expires_at == soon
-        record = world.table.records[OPERATION.operation_id]
+        record = world.table.record(OPERATION)
         assert record["result"] == status
         report = json.loads(world.artifacts.objects[record["reportKey"]])
         assert report["request"]["clusterName"] == "demo"
@@ -199,7 +254,7 @@ class TestCleaner:
         has_ended(world, other)
         assert not world.cleaner.clean_up(recorded("aborted"))["released"]
         assert world.table.locks["demo"].owner == other.execution_arn
-        assert "result" not in world.table.records[other.operation_id]
+        assert "result" not in world.table.record(other)
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_a_late_event_of_a_redriven_execution_changes_nothing(
@@ -219,11 +274,11 @@ class TestCleaner:
         world.clock.pass_seconds(FUNCTION_SECONDS)
         has_ended(world, operation(2))
         told = len(world.events.sent)
-        ended = dict(world.table.records[OPERATION.operation_id])
+        ended = dict(world.table.record(OPERATION))
         assert not world.cleaner.clean_up(recorded(kind))["released"]
         assert world.table.locks["demo"].owner == operation(2).execution_arn
         assert len(world.events.sent) == told
-        assert world.table.records[OPERATION.operation_id] == ended
+        assert world.table.record(OPERATION) == ended
 
     def test_an_operation_that_goes_on_after_its_end_can_be_ended_again(self, world: World) -> None:
         has_ended(world)

@@ -212,7 +212,7 @@ def test_how_a_task_stopped_is_read() -> None:
             "containers": containers,
         }
     )
-    assert (read.task_id, read.stopped_at) == ("abc", "2026-01-01T00:00:00+00:00")
+    assert (read.task_id, read.stopped_at) == ("abc", "2026-01-01T00:00:00.000Z")
     assert read.cause is Cause.MEMORY
     assert read.containers == ("orchestration-cluster, exit code 137, OutOfMemoryError",)
 

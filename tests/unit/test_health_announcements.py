@@ -187,7 +187,7 @@ def test_what_is_on_the_phone(world: HealthWorld) -> None:
         ),
         "- note: the node-id bucket holds no leases",
         "Runbook: docs/runbook.md, EXPORTING_PAUSED",
-        f"Stack {CONTROL}-demo, checked 2026-01-01T00:10:00.000+00:00.",
+        f"Stack {CONTROL}-demo, checked 2026-01-01T00:10:00.000Z.",
     ]
 
 

@@ -282,7 +282,7 @@ class TestStack:
             )
 
         assert follow()["status"] == "BUSY"
-        assert "0 of 5 resources; waiting for" in world.table.records[op.operation_id]["detail"]
+        assert "0 of 5 resources; waiting for" in world.table.record(op)["detail"]
         world.stacks.finish()
         assert follow() == {"status": "DONE"}
         assert world.changer.outputs(operation(), "control-demo") == OUTPUTS
@@ -489,7 +489,7 @@ class TestStart:
         world.services.settle("orchestration-cluster")
         world.services.settle("connectors")
         assert self.follow(world)["status"] == "WAITING"
-        detail = world.table.records[operation().operation_id]["detail"]
+        detail = world.table.record(operation())["detail"]
         assert "broker 2 is not in the topology" in detail
         assert "0 of 1 answer their readiness check" in detail
         world.bring_up()
@@ -506,7 +506,7 @@ class TestStart:
         initial = TargetHealth("10.0.0.2", 8080, "initial", "Elb.RegistrationInProgress")
         world.targets.by_arn[group][2] = initial
         assert self.follow(world)["status"] == "WAITING"
-        detail = world.table.records[operation().operation_id]["detail"]
+        detail = world.table.record(operation())["detail"]
         assert f"2 of 3 {name} targets are healthy" in detail
         world.targets.set_healthy(group, 3)
         assert self.follow(world)["status"] == "STARTED"
@@ -621,7 +621,7 @@ class TestFinish:
         assert report["timeline"][0]["step"] == "Some step"
         assert result["outputs"] == OUTPUTS
         assert world.table.locks == {}
-        assert world.table.records[operation().operation_id]["result"] == "SUCCEEDED"
+        assert world.table.record(operation())["result"] == "SUCCEEDED"
 
     def test_failure_says_what_is_true_and_what_to_do(self, world: World) -> None:
         settle(world)

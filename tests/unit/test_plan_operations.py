@@ -192,7 +192,7 @@ class TestMaking:
         assert plan["fingerprint"]["parameters"]["Brokers"] == "5"
         assert plan["requested"] == {"Brokers": "5"}
         assert world.artifacts.objects[outline["textKey"]].startswith(b"Plan demo.plan.1\n")
-        assert world.table.records["demo.plan.1"]["result"] == "SUCCEEDED"
+        assert world.table.records["plan", "demo.plan.1"]["result"] == "SUCCEEDED"
 
     def test_it_takes_no_lock_and_changes_no_stack(self, living: World) -> None:
         before = living.stacks.stacks[STACK]
@@ -384,8 +384,8 @@ class TestMaking:
             "cause": "It said no. Next: Plan again. True now: nothing was changed.",
         }
         assert world.stacks.change_sets == {}
-        assert world.table.records["demo.plan.1"]["result"] == "FAILED"
-        key = world.table.records["demo.plan.1"]["reportKey"]
+        assert world.table.records["plan", "demo.plan.1"]["result"] == "FAILED"
+        key = world.table.records["plan", "demo.plan.1"]["reportKey"]
         assert json.loads(world.artifacts.objects[key])["error"] == "ChangeSetRefused"
 
 

@@ -164,7 +164,7 @@ def test_it_says_where_it_is_and_keeps_the_lock() -> None:
     world = World()
     seeder(world, MemoryDatabase(TARGET, ADMIN)).seed(operation(), OUTPUTS)
     assert world.table.locks["demo"].owner == operation().execution_arn
-    record = world.table.records["demo.provision.1"]
+    record = world.table.records["provision", "demo.provision.1"]
     assert (record["step"], record["detail"]) == (STEP, f"brokers in {TARGET.endpoint}")
 
 

@@ -110,8 +110,8 @@ class Records(Protocol):
         """Remove the record of an operation that was never started, if it is of that request."""
         ...
 
-    def find(self, operation_id: str, machine: str = "") -> Record | None:
-        """Read a record; any machine's where none is named."""
+    def find(self, operation_id: str, machine: str) -> Record | None:
+        """Read the record of a machine's operation; None when it never began."""
         ...
 
     def of_cluster(self, cluster: str, limit: int) -> Sequence[Record]:
@@ -130,12 +130,8 @@ class Operations(Protocol):
         """Say where the operation is and what it waits for; it has no result while it goes on."""
         ...
 
-    def find(self, operation_id: str, machine: str = "") -> Record | None:
-        """Read the record of an operation; None when it never began.
-
-        Without its machine, every machine's records are looked at: who may read a plan's only has
-        to name the plan machine.
-        """
+    def find(self, operation_id: str, machine: str) -> Record | None:
+        """Read the record of a machine's operation; None when it never began."""
         ...
 
     def timeline(self, operation: Operation) -> Sequence[Mapping[str, str]]:

@@ -64,11 +64,11 @@ class TestStarting:
 
     def test_the_machine_then_finds_its_own_lock(self, api: ApiWorld) -> None:
         api.provision(key="k1")
-        record = api.world.table.find("demo.provision.k1")
+        record = api.world.table.find("demo.provision.k1", "provision")
         assert record is not None
-        begun = api.world.table.records["demo.provision.k1"]["operation"]
+        begun = api.world.table.records["provision", "demo.provision.k1"]["operation"]
         api.world.journal.begin(begun)
-        assert api.world.table.find("demo.provision.k1") == record
+        assert api.world.table.find("demo.provision.k1", "provision") == record
 
     def test_without_a_key_every_request_is_a_new_operation(self, api: ApiWorld) -> None:
         first = api.provision().document["operationId"]
@@ -182,7 +182,7 @@ class TestBusy:
         answer = api.provision(key="k2")
         assert answer.status == 409
         assert answer.document["operationId"] == "demo.provision.k1"
-        assert api.world.table.find("demo.provision.k2") is None
+        assert api.world.table.find("demo.provision.k2", "provision") is None
 
     def test_the_refused_request_may_come_again_once_the_cluster_is_free(
         self, api: ApiWorld
@@ -250,7 +250,7 @@ class TestStartFails:
         answer = api.provision()
         assert answer.document["idempotencyKey"] == "generated-1"
         assert api.provision(key="generated-1").status == 202
-        assert list(api.world.table.records) == ["demo.provision.generated-1"]
+        assert list(api.world.table.records) == [("provision", "demo.provision.generated-1")]
 
 
 class TestRefusals:
@@ -411,7 +411,7 @@ class TestRefusals:
 class TestOperations:
     def test_progress_is_done_of_planned(self, api: ApiWorld) -> None:
         api.provision(key="k1")
-        op = api.world.table.records["demo.provision.k1"]["operation"]
+        op = api.world.table.records["provision", "demo.provision.k1"]["operation"]
         for step in (
             "Change set for the infrastructure",
             "CloudFormation builds the infrastructure",

@@ -15,6 +15,7 @@ from typing import Any, Final
 from lifecycle.adapters.autoscaling import AwsScalableTargets
 from lifecycle.adapters.aws import client, error_code
 from lifecycle.adapters.ecs import described, read_stopped
+from lifecycle.core.times import written
 
 _READ_SECONDS: Final = 4
 _ATTEMPTS: Final = 2
@@ -213,4 +214,4 @@ def _secret_problem(arn: str) -> str:
 
 
 def _iso(at: datetime | None) -> str | None:
-    return at.isoformat() if at is not None else None
+    return written(at) if at is not None else None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.adapters.aws import client, error_code, error_message
 from lifecycle.core.names import TAG_CLUSTER, TAG_CONTROL_PLANE
 from lifecycle.core.stack import ChangeSet, ResourceChange, Stack, StackEvent, StackResource
+from lifecycle.core.times import written
 from lifecycle.errors import ChangeSetRefused, StackNotDeleted
 
 if TYPE_CHECKING:
@@ -278,4 +279,4 @@ def _change_set_status(status: str, execution: str, reason: str) -> str:
 
 
 def _iso(at: datetime) -> str:
-    return at.isoformat(timespec="seconds")
+    return written(at)

@@ -1,8 +1,8 @@
 """The control plane's table: the lock of each cluster and the record of each operation.
 
 One table, one key ``pk``: ``LOCK#<cluster>``, ``HEALTH#<cluster>``, ``SCALING#<cluster>``,
-``OPERATION#<operation id>`` and, so that policies can tell them apart, ``PLAN#<operation id>`` for
-those of the plan machine.
+``OPERATION#<machine>#<operation id>``, because two machines may have an execution of one name, and,
+so that policies can tell them apart, ``PLAN#<operation id>`` for those of the plan machine.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from lifecycle.adapters.aws import client
 from lifecycle.core.operation import Lock
 from lifecycle.core.record import Record
 from lifecycle.core.scaling_note import ScalingNote
+from lifecycle.core.times import written
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -138,13 +139,10 @@ class DynamoTable:
         except self._api.exceptions.ConditionalCheckFailedException:
             return
 
-    def find(self, operation_id: str, machine: str = "") -> Record | None:
-        """Read a record; any machine's where none is named."""
-        for one in (machine,) if machine else ("", _PLAN):
-            item = self._item(_record_key(operation_id, one))
-            if item:
-                return _record(item)
-        return None
+    def find(self, operation_id: str, machine: str) -> Record | None:
+        """Read the record of a machine's operation."""
+        item = self._item(_record_key(operation_id, machine))
+        return _record(item) if item else None
 
     def of_cluster(self, cluster: str, limit: int) -> list[Record]:
         """Records of a cluster, newest first."""
@@ -165,7 +163,7 @@ class DynamoTable:
         An operation that goes on after its end was noted (a redrive) has no result any more.
         """
         key = _key(operation)
-        at = now.isoformat(timespec="seconds")
+        at = written(now)
         names = {"#step": "step", "#result": "result"}
         values: dict[str, Any] = {
             ":step": {"S": step},
@@ -200,16 +198,20 @@ class DynamoTable:
         return _timeline(self._item(_record_key(operation.operation_id, operation.machine)))
 
     def end(self, operation: Operation, *, result: str, report_key: str, now: datetime) -> None:
-        """Note the result and where the report lies."""
+        """Note the result and where the report lies, also of an operation that never began."""
+        item = _operation_item(operation, now)
+        whole = {name: value for name, value in item.items() if name != "pk"}
+        there = ", ".join(f"#{name} = if_not_exists(#{name}, :{name})" for name in whole)
         self._api.update_item(
             TableName=self._table,
             Key=_key(operation),
-            UpdateExpression="SET #result = :result, reportKey = :key, endedAt = :at",
-            ExpressionAttributeNames={"#result": "result"},
+            UpdateExpression=f"SET #result = :result, reportKey = :key, endedAt = :at, {there}",
+            ExpressionAttributeNames={"#result": "result", **{f"#{name}": name for name in whole}},
             ExpressionAttributeValues={
                 ":result": {"S": result},
                 ":key": {"S": report_key},
-                ":at": {"S": now.isoformat(timespec="seconds")},
+                ":at": {"S": written(now)},
+                **{f":{name}": value for name, value in whole.items()},
             },
         )
 
@@ -278,7 +280,7 @@ def read_lock(item: Mapping[str, Any]) -> Lock:
 
 
 def _record_key(operation_id: str, machine: str) -> str:
-    return f"{'PLAN' if machine == _PLAN else 'OPERATION'}#{operation_id}"
+    return f"PLAN#{operation_id}" if machine == _PLAN else f"OPERATION#{machine}#{operation_id}"
 
 
 def _key(operation: Operation) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.core.record import Record
+from lifecycle.core.times import written
 
 if TYPE_CHECKING:
     from lifecycle.core.operation import Lock, Operation
@@ -18,7 +19,7 @@ class MemoryTable:
     """``Locks``, ``Operations`` and ``Records`` in dictionaries, open to tests."""
 
     locks: dict[str, Lock] = field(default_factory=dict)
-    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    records: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     health: dict[str, dict[str, Any]] = field(default_factory=dict)
     scalings: dict[str, ScalingNote] = field(default_factory=dict)
 
@@ -63,25 +64,23 @@ class MemoryTable:
         self, operation: Operation, *, caller: str, request_hash: str, now: datetime
     ) -> Record | None:
         """Write a record with caller and request, unless there is one."""
-        found = self.find(operation.operation_id)
+        found = self.find(operation.operation_id, operation.machine)
         if found is None:
             self.begin(operation, now=now)
-            self.records[operation.operation_id] |= {"caller": caller, "requestHash": request_hash}
+            self.record(operation).update(caller=caller, requestHash=request_hash)
         return found
 
     def withdraw(self, operation: Operation, request_hash: str) -> None:
         """Remove the record of an operation that was never started."""
-        if self.records.get(operation.operation_id, {}).get("requestHash") == request_hash:
-            del self.records[operation.operation_id]
+        if self.records.get(_key(operation), {}).get("requestHash") == request_hash:
+            del self.records[_key(operation)]
 
-    def find(self, operation_id: str, machine: str = "") -> Record | None:
-        """Read a record; any machine's where none is named."""
-        found = self.records.get(operation_id)
-        if found is None or "operation" not in found:
+    def find(self, operation_id: str, machine: str) -> Record | None:
+        """Read the record of a machine's operation."""
+        found = self.records.get((machine, operation_id))
+        if found is None:
             return None
         operation: Operation = found["operation"]
-        if machine and (machine == "plan") != (operation.machine == "plan"):
-            return None
         return Record(
             operation_id=operation.operation_id,
             cluster=operation.cluster,
@@ -100,34 +99,37 @@ class MemoryTable:
 
     def of_cluster(self, cluster: str, limit: int) -> list[Record]:
         """Records of a cluster, newest first."""
-        found = [record for key in self.records if (record := self.find(key))]
+        found = [record for machine, name in self.records if (record := self.find(name, machine))]
         mine = [record for record in found if record.cluster == cluster]
         return sorted(mine, key=lambda record: record.started_at, reverse=True)[:limit]
 
     def begin(self, operation: Operation, *, now: datetime) -> None:
         """Write the operation's item once."""
         del now
-        self.records.setdefault(
-            operation.operation_id, {"operation": operation, "timeline": [], "step": None}
-        )
+        self.record(operation)
+
+    def record(self, operation: Operation) -> dict[str, Any]:
+        """The item of an operation, as it is kept; made where there is none."""
+        new = {"operation": operation, "timeline": [], "step": None}
+        return self.records.setdefault(_key(operation), new)
 
     def progress(self, operation: Operation, *, step: str, detail: str, now: datetime) -> None:
         """Say where the operation is."""
-        record = self.records.setdefault(
-            operation.operation_id, {"operation": operation, "timeline": [], "step": None}
-        )
+        record = self.record(operation)
         if record["step"] != step:
-            record["timeline"].append({"step": step, "at": now.isoformat(timespec="seconds")})
+            record["timeline"].append({"step": step, "at": written(now)})
         record.update(step=step, detail=detail)
         for ended in ("result", "reportKey", "endedAt"):
             record.pop(ended, None)
 
     def timeline(self, operation: Operation) -> list[dict[str, str]]:
         """Steps so far."""
-        return list(self.records.get(operation.operation_id, {}).get("timeline", []))
+        return list(self.records.get(_key(operation), {}).get("timeline", []))
 
     def end(self, operation: Operation, *, result: str, report_key: str, now: datetime) -> None:
-        """Note the result."""
-        self.records.setdefault(
-            operation.operation_id, {"operation": operation, "timeline": [], "step": None}
-        ).update(result=result, reportKey=report_key, endedAt=now.isoformat(timespec="seconds"))
+        """Note the result, also of an operation that never began."""
+        self.record(operation).update(result=result, reportKey=report_key, endedAt=written(now))
+
+
+def _key(operation: Operation) -> tuple[str, str]:
+    return operation.machine, operation.operation_id

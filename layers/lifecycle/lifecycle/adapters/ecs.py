@@ -11,6 +11,7 @@ from lifecycle.adapters.aws import client, error_code, error_message
 from lifecycle.core.image_digests import Running
 from lifecycle.core.services import Deployment, Service, missing
 from lifecycle.core.stops import StoppedTask
+from lifecycle.core.times import written
 from lifecycle.errors import ServiceDraining
 
 if TYPE_CHECKING:
@@ -267,7 +268,7 @@ def read_stopped(task: Any) -> StoppedTask:
     at = task.get("stoppedAt") or task.get("stoppingAt")
     return StoppedTask(
         task_id=task["taskArn"].rsplit("/", 1)[-1],
-        stopped_at=at.isoformat(timespec="seconds") if at is not None else "",
+        stopped_at=written(at) if at is not None else "",
         stop_code=task.get("stopCode", ""),
         reason=task.get("stoppedReason", ""),
         containers=tuple(told for one in task.get("containers", ()) if (told := _container(one))),

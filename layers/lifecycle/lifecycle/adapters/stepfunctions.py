@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from lifecycle.adapters.aws import client, error_code, error_message
 from lifecycle.core.record import Execution
+from lifecycle.core.times import written
 from lifecycle.errors import AwsRefused, MachineNotDeployed, StartUncertain
 
 # Answers after which certainly nothing was started. A throttled call is not among them: an earlier
@@ -118,4 +119,4 @@ def _uncertain(name: str, reason: str) -> StartUncertain:
 
 
 def _iso(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return written(at)

@@ -20,6 +20,7 @@ from lifecycle.core.health_rules import Finding, Memory, Running, findings, reme
 from lifecycle.core.names import CLUSTER_NAME_RULE, is_cluster_name
 from lifecycle.core.reading import integer, items, mapping, moment, text
 from lifecycle.core.request import Problem, invalid
+from lifecycle.core.times import written
 from lifecycle.errors import UnreadableAnswer
 
 if TYPE_CHECKING:
@@ -228,7 +229,7 @@ def read_moment(value: str) -> datetime:
 
 def stamp(at: datetime) -> str:
     """Give a moment as text that sorts as time does."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds")
+    return written(at)
 
 
 def as_document(record: Record) -> str:

@@ -16,6 +16,7 @@ from lifecycle.core.prices import NOT_INCLUDED, Cost, Size, monthly_cost
 from lifecycle.core.service_settings import back as settings_back
 from lifecycle.core.service_settings import changes as changes_of_settings
 from lifecycle.core.stack import DATA_TYPES, RUNNING_TYPES, is_half_made
+from lifecycle.core.times import written
 from lifecycle.core.way_back import ACCEPT, FRESH
 from lifecycle.plans.critical_path import START, critical_path
 from lifecycle.plans.database import VERSION, interruptions
@@ -97,8 +98,8 @@ def tell(
         "cluster": situation.cluster,
         "stack": change_set.stack,
         "region": situation.region,
-        "madeAt": mark.made_at.isoformat(timespec="seconds"),
-        "expiresAt": mark.expires_at.isoformat(timespec="seconds"),
+        "madeAt": written(mark.made_at),
+        "expiresAt": written(mark.expires_at),
         "changeSet": change_set.arn,
         "refusal": situation.refusal or None,
         "counts": _count(changes),

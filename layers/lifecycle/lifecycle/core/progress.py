@@ -23,6 +23,7 @@ STEPS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "scale": PHASES,
     "restart": ("Service is restarted", "Verification"),
+    "plan": (),
     "teardown": (
         "Brokers and connectors stop",
         "Buckets of the trial are emptied",

@@ -141,7 +141,7 @@ class PlanAdopter:
 
         Raises ``SecondPersonRequired`` for an operation that was started through the API.
         """
-        mine = self.journal.operations.find(operation.operation_id)
+        mine = self.journal.operations.find(operation.operation_id, operation.machine)
         if self.require_second_person and mine is not None and mine.caller:
             raise SecondPersonRequired(
                 f"{mine.caller} asked to plan and apply in one go; a second person is required.",
@@ -175,10 +175,10 @@ class PlanAdopter:
 
     def _refuse_same_person(self, operation: Operation, mark: Mark) -> None:
         records = self.journal.operations
-        mine = records.find(operation.operation_id)
+        mine = records.find(operation.operation_id, operation.machine)
         if mine is None or not mine.caller:
             return  # started in the console, whose permissions decide who may
-        plans = records.find(mark.operation_id)
+        plans = records.find(mark.operation_id, "plan")
         refuse_same_person(
             plans.caller if plans else "",
             mine.caller,

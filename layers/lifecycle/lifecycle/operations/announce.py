@@ -45,5 +45,5 @@ class Announcer:
         )
 
     def _principal(self, operation: Operation) -> str:
-        record = self.operations.find(operation.operation_id)
+        record = self.operations.find(operation.operation_id, operation.machine)
         return record.caller if record else ""

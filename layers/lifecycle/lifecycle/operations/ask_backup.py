@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.core.times import written
 from lifecycle.errors import LifecycleError
 
 if TYPE_CHECKING:
@@ -29,4 +30,4 @@ def ask_backup(api: ManagementApi) -> dict[str, Any]:
         return {"state": "", "at": None, "problem": error.message}
     parts = [at for at in found.latest.values() if at is not None]
     whole = bool(parts) and len(parts) == len(found.latest)
-    return {"state": state, "at": min(parts).isoformat() if whole else None, "problem": ""}
+    return {"state": state, "at": written(min(parts)) if whole else None, "problem": ""}

@@ -51,7 +51,7 @@ class Cleaner:
         held = self.journal.locks.held(str(cluster))
         own = held is not None and held.owner == execution
         operation, result = self._unfinished(detail, execution)
-        if operation is not None and str(detail.get("stateMachineArn", "")).endswith("-scale"):
+        if operation is not None and _machine(detail) == "scale":
             self._unprotect(operation, own=own)
         if operation is not None:
             result = self._note_end(operation, detail, request)
@@ -83,7 +83,7 @@ class Cleaner:
         self, detail: Mapping[str, Any], execution: str
     ) -> tuple[Operation | None, str]:
         """Find the operation of an execution that did not note its own end; else say why not."""
-        record = self.journal.operations.find(str(detail.get("name", "")))
+        record = self.journal.operations.find(str(detail.get("name", "")), _machine(detail))
         if record is None or record.execution_arn != execution:
             return None, "it never began"
         if record.result:
@@ -112,8 +112,11 @@ class Cleaner:
 
 def _of(detail: Mapping[str, Any], cluster: str, execution: str) -> Operation:
     """The operation of an execution that noted its end itself, or never began."""
-    machine = str(detail.get("stateMachineArn", "")).rpartition("-")[2]
-    return Operation(str(detail.get("name", "")), execution, cluster, machine, "")
+    return Operation(str(detail.get("name", "")), execution, cluster, _machine(detail), "")
+
+
+def _machine(detail: Mapping[str, Any]) -> str:
+    return str(detail.get("stateMachineArn", "")).rpartition("-")[2]
 
 
 def _input(detail: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.core.names import stack_name
+from lifecycle.core.times import written
+from lifecycle.errors import LifecycleError
+from lifecycle.observability import of_aws
 
 if TYPE_CHECKING:
     from lifecycle.core.operation import Operation
@@ -67,7 +70,12 @@ class Finisher:
         """
         name, message = read_error(error)
         lost = name in _LOST
-        cause = self._cause(operation, message, free=_SOON if lost else "free")
+        held = self.journal.locks.held(operation.cluster)
+        if held is not None and held.owner != operation.execution_arn:
+            free = f"held by operation {held.operation_id}, not free"
+        else:
+            free = _SOON if lost else "free"
+        cause = self._cause(operation, message, free=free)
         result = "PARTIAL" if partial else "FAILED"
         told = {"result": result, "error": name, "cause": cause, **outcome}
         self._end(operation, request, told, release=not lost)
@@ -106,9 +114,17 @@ class Finisher:
         return f"{message} True now: {self._truth(operation.cluster, free)}"[:_MAX_CAUSE]
 
     def _truth(self, cluster: str, free: str) -> str:
-        stack = self.stacks.describe(stack_name(self.control_stack, cluster))
+        """Give what can be read now; an end is reported whatever cannot."""
+        name = stack_name(self.control_stack, cluster)
+        try:
+            stack = self.stacks.describe(name)
+        except Exception as error:  # noqa: BLE001 - raised again unless it is known
+            unread = _unread(f"stack {name}", error)
+            return f"{unread}; the cluster is {free} for the next operation."
         if stack is None:
-            return "there is no stack for this cluster."
+            return (
+                f"there is no stack for this cluster; the cluster is {free} for the next operation."
+            )
         facts = [f"stack {stack.name} is in {stack.status}"]
         names = [
             stack.outputs[key]
@@ -120,11 +136,15 @@ class Finisher:
         return "; ".join(facts) + f"; the cluster is {free} for the next operation."
 
     def _counts(self, ecs_cluster: str, names: list[str]) -> list[str]:
+        try:
+            services = self.services.describe(ecs_cluster, names)
+        except Exception as error:  # noqa: BLE001 - raised again unless it is known
+            return [_unread("the services", error)]
         return [
             f"service {service.name} runs {service.running} of {service.desired} tasks"
             if service.exists
             else f"there is no service {service.name}"
-            for service in self.services.describe(ecs_cluster, names)
+            for service in services
         ]
 
     def _end(
@@ -136,8 +156,8 @@ class Finisher:
         release: bool = True,
     ) -> dict[str, Any]:
         now = self.journal.clock.now()
-        ended_at = now.isoformat(timespec="seconds")
-        key = f"operations/{operation.cluster}/{operation.operation_id}.json"
+        ended_at = written(now)
+        key = f"operations/{operation.cluster}/{operation.machine}/{operation.operation_id}.json"
         report = {
             "operationId": operation.operation_id,
             "cluster": operation.cluster,
@@ -162,6 +182,14 @@ class Finisher:
         if release:
             self.journal.release(operation)
         return report
+
+
+def _unread(what: str, error: Exception) -> str:
+    """Say what could not be read and why. Raises what is no error of AWS or of ours."""
+    known = error if isinstance(error, LifecycleError) else of_aws(error)
+    if known is None:
+        raise error
+    return f"{what} could not be read ({known.message.rstrip('.')})"
 
 
 def read_error(error: Mapping[str, Any]) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lifecycle.core.adoption import adoption_checks
 from lifecycle.core.freeze import refuse_if_frozen
 from lifecycle.core.scaling_plan import plan_partitions, plan_scaling, plan_text, summary
+from lifecycle.core.times import written
 from lifecycle.errors import ScalingRefused
 from lifecycle.operations.ask_prices import todays_prices
 
@@ -70,7 +71,7 @@ class ScalePlanner:
                 prices=todays_prices(self.prices, self.clock, self.region, stack.parameters),
             ),
             "operationId": operation.operation_id,
-            "madeAt": now.isoformat(timespec="seconds"),
+            "madeAt": written(now),
         }
         key = f"plans/{operation.cluster}/{operation.operation_id}.json"
         text_key = key.removesuffix(".json") + ".txt"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.core.health_facts import INSIDE, sources
 from lifecycle.core.seed import SeedTarget
 from lifecycle.core.tables import packed
+from lifecycle.core.times import written
 from lifecycle.core.topology_payload import configuration_payload, topology_payload
 from lifecycle.errors import LifecycleError
 from lifecycle.operations.ask_brokers import ask_brokers
@@ -79,7 +80,7 @@ class HealthProber:
             "told": found.told,
             "enabled": found.enabled,
             "latest": [
-                {"partition": partition, "at": at.isoformat() if at else None}
+                {"partition": partition, "at": written(at) if at else None}
                 for partition, at in sorted(found.latest.items())
             ],
         }

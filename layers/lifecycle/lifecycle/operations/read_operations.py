@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.core.idempotency import split_operation_id
-from lifecycle.core.progress import failure, progress, result_of, status_of
+from lifecycle.core.progress import STEPS, failure, progress, result_of, status_of
 from lifecycle.core.record import Execution, Record
 from lifecycle.errors import OperationUnknown
 
@@ -26,9 +26,13 @@ class OperationReader:
     arns: MachineArns
 
     def read(self, operation_id: str) -> dict[str, Any]:
-        """Report on one operation. Raises ``OperationUnknown``."""
-        record = self.records.find(operation_id)
+        """Report on one operation. Raises ``OperationUnknown``.
+
+        Two machines may have an execution of one name, given in the console: the machine that the
+        id names goes first, then the operation that began last.
+        """
         parts = split_operation_id(operation_id)
+        record = self._record(operation_id, parts[1] if parts else "")
         if record is None and parts is None:
             raise _unknown(operation_id)
         arn = record.execution_arn if record else ""
@@ -40,6 +44,12 @@ class OperationReader:
                 raise _unknown(operation_id)
             record = Record(operation_id, parts[0], parts[1], arn, execution.started_at)
         return self.report(record, execution)
+
+    def _record(self, operation_id: str, named: str) -> Record | None:
+        if named in STEPS and (record := self.records.find(operation_id, named)):
+            return record
+        others = [self.records.find(operation_id, verb) for verb in STEPS if verb != named]
+        return max(filter(None, others), key=lambda one: one.started_at, default=None)
 
     def of_cluster(self, cluster: str, limit: int = LISTED) -> list[dict[str, Any]]:
         """List a cluster's operations, newest first, without steps and results."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from lifecycle.core.idempotency import Known, canonical, compare, digest, operation_id
 from lifecycle.core.operation import Operation
 from lifecycle.core.record import Execution, Record
+from lifecycle.core.times import written
 from lifecycle.errors import (
     IdempotencyKeyReused,
     LifecycleError,
@@ -68,12 +69,12 @@ class OperationStarter:
     def _operation(self, verb: str, cluster: str, key: str) -> Operation:
         name = operation_id(cluster, verb, key)
         # As Step Functions writes it, so that operations sort by it whoever started them.
-        now = self.journal.clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        now = written(self.journal.clock.now())
         return Operation(name, self.arns.execution(verb, name), cluster, verb, now)
 
     def _there(self, operation: Operation, text: str) -> tuple[Record, Execution | None] | None:
         """Give the operation that goes by this id already; None when it is still to be started."""
-        record = self.records.find(operation.operation_id)
+        record = self.records.find(operation.operation_id, operation.machine)
         execution = self.machines.describe(operation.execution_arn)
         known = compare(
             text,

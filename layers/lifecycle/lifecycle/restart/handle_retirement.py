@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.core.names import stack_name
 from lifecycle.core.stack import is_ours
+from lifecycle.core.times import written
 from lifecycle.errors import LifecycleError, ServiceMissing
 from lifecycle.restart.request import RestartedService
 from lifecycle.restart.retirement import (
@@ -103,11 +104,11 @@ class RetirementHandler:
             "cluster": cluster,
             "service": str(service),
             "notice": notice.id,
-            "announcedAt": notice.announced_at.isoformat(),
-            "beginsAt": notice.begins_at.isoformat(),
+            "announcedAt": written(notice.announced_at),
+            "beginsAt": written(notice.begins_at),
             "attempt": "1",
         }
-        scheduled = {"cluster": cluster, "service": str(service), "at": at.isoformat()}
+        scheduled = {"cluster": cluster, "service": str(service), "at": written(at)}
         if self.schedules.has(_name(payload)):
             return scheduled
         # Published before it is scheduled: a repetition after a crash rather publishes twice.
@@ -178,7 +179,7 @@ class RetirementHandler:
                 "begins to replace the tasks by itself.",
             )
         self.schedules.once(_name(next_one), at=again, payload=next_one)
-        return {"result": "PUT_OFF", "until": again.isoformat(), "reason": error.message}
+        return {"result": "PUT_OFF", "until": written(again), "reason": error.message}
 
     # --- the end ---------------------------------------------------------------------------------
 
