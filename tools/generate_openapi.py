@@ -220,6 +220,7 @@ CLUSTER_LINE: Mapping[str, Schema] = {
     "name": TEXT_OR_NULL,
     "stack": TEXT,
     "status": {**TEXT, "description": "Status of the CloudFormation stack"},
+    "frozen": {**TEXT_OR_NULL, "description": "Why it is frozen; null when it is not"},
     "restUrl": TEXT_OR_NULL,
     "grpcEndpoint": TEXT_OR_NULL,
 }
@@ -317,7 +318,10 @@ def schemas() -> dict[str, Schema]:
                 "members": {"type": ["array", "null"], "items": member},
                 "topology": {"type": ["array", "null"], "items": {"type": "object"}},
                 "pendingChange": pending,
-                "lastOperation": {"oneOf": [reference("OperationLine"), {"type": "null"}]},
+                "lastOperation": {
+                    "description": "The one that runs, or else the newest that is no plan",
+                    "oneOf": [reference("OperationLine"), {"type": "null"}],
+                },
                 "unreachable": {
                     "type": "array",
                     "items": closed({"part": TEXT, "reason": TEXT}),
@@ -388,7 +392,7 @@ def _operation(route: Route) -> Schema:
         key = {"type": "string", "pattern": f"^{KEY.pattern}$"}
         given.append({"name": "Idempotency-Key", "in": "header", "schema": key})
         described["responses"]["202"]["headers"] = {
-            "Location": {"description": "Where the operation is", "schema": TEXT}
+            "Location": {"description": "Path of the operation, with the stage", "schema": TEXT}
         }
         described["requestBody"] = {
             "required": True,

@@ -225,7 +225,7 @@ def test_scaling_through_the_api(
     path, body = "/clusters/demo/brokers", {"count": 4}
     started = operator.ask("PUT", path, body, key="four")
     assert started.status == 202, started
-    assert started.headers["location"] == "/operations/demo.scale.four"
+    assert started.headers["location"] == "/v1/operations/demo.scale.four"
     assert started.document["startedBy"] == arn
 
     again = operator.ask("PUT", path, body, key="four")

@@ -130,8 +130,8 @@ def test_what_is_no_number_of_brokers_is_refused(cloud: Scaling, count: Any) -> 
 def test_below_the_replication_factor_is_refused_by_name(cloud: Scaling) -> None:
     cloud.given(3)
     refused = cloud.scale(2)
-    assert refused["error"] == "ScalingRefused", refused
-    assert "count covers the replication factor: 2 brokers" in refused["cause"]
+    assert refused["error"] == "InvalidRequest", refused
+    assert "count: given 2; allowed: at least 3, the replication factor" in refused["cause"]
     cloud.settled(3)
 
 
@@ -166,7 +166,7 @@ def test_the_commands_for_people(cloud: Scaling) -> None:
     assert "demo: 3 → 3 brokers" in done.stdout
     refused = make("scale", 2)
     assert refused.returncode == 1
-    assert "count covers the replication factor" in refused.stdout
+    assert "at least 3, the replication factor" in refused.stdout
 
 
 def test_two_at_the_same_instant_are_one(cloud: Scaling) -> None:

@@ -256,7 +256,12 @@ def refused(scale: Scale, count: int, check: str) -> Result:
 
 class TestRefusals:
     def test_below_the_replication_factor(self, scale: Scale) -> None:
-        refused(scale, 2, "count covers the replication factor")
+        before = (scale.world.tasks.desired, scale.world.management.writes)
+        result = scale.run(2)
+        assert (result.status, result.error) == ("FAILED", "InvalidRequest"), result.cause
+        assert "count: given 2; allowed: at least 3, the replication factor" in result.cause
+        assert (scale.world.tasks.desired, scale.world.management.writes) == before
+        assert scale.world.table.locks == {}
 
     def test_a_broker_that_would_hold_no_partition(self, scale: Scale) -> None:
         result = refused(scale, 6, "every broker gets a partition")

@@ -67,6 +67,7 @@ class ApiWorld:
                 stacks=self.world.stacks,
                 control_stack=CONTROL,
                 declarations=cluster_parameters(),
+                probe=self.world.probe,
             ).by_verb(),
             new_key=lambda: str(next(self.keys)),
         )
@@ -108,7 +109,11 @@ class ApiWorld:
             "headers": {"idempotency-key": key} if key is not None else None,
             "body": raw_body if raw_body is not None else json.dumps(body) if body else None,
             "isBase64Encoded": False,
-            "requestContext": {"requestId": "r-1", "identity": {"userArn": CALLER}},
+            "requestContext": {
+                "requestId": "r-1",
+                "identity": {"userArn": CALLER},
+                "path": "/v1" + resource.replace("{name}", path.get("name", "")),
+            },
         }
         answer = self.api.answer(event)
         told = Answer(

@@ -203,7 +203,7 @@ def test_every_wrong_field_is_named_at_once_with_what_was_given_and_what_is_allo
         "parameters.ControlStack",
         "parameters.OrchestrationImage",
     }
-    assert problems["clusterName"]["given"] == "'Demo!'"
+    assert problems["clusterName"]["given"] == '"Demo!"'
     assert "19 characters" in problems["clusterName"]["allowed"]
     assert "did you mean clusterName?" in problems["clusterNmae"]["allowed"]
     assert "did you mean Partitions?" in problems["parameters.Partitons"]["allowed"]

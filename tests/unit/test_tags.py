@@ -33,7 +33,7 @@ def test_names_that_differ_in_case_only_are_one_to_iam() -> None:
 def provision(world: World, number: int, tags: dict[str, str | None]) -> dict[str, str]:
     op = operation(number)
     planned = world.plan(op, {}, tags)
-    if world.stacks.change_set(planned["changeSet"]).status == "READY":
+    if world.stacks.change_set(planned["changeSet"], "control-demo").status == "READY":
         world.changer.execute(op, change_set=planned["changeSet"], replace=[])
         world.stacks.finish()
     world.journal.release(op)

@@ -184,8 +184,8 @@ class Stacks(Protocol):
         """
         ...
 
-    def change_set(self, name: str, stack: str = "") -> ChangeSet:
-        """Describe a change set, named by its ARN, or by its name and its stack's."""
+    def change_set(self, name: str, stack: str) -> ChangeSet:
+        """Describe a change set of a stack, by its name or its ARN; ``GONE`` if there is none."""
         ...
 
     def change_sets_of(self, stack: str) -> Sequence[str]:

@@ -674,6 +674,10 @@ def api(function_arn: str) -> Api:
     machines, table = StepFunctionsExecutions(), DynamoTable(settings().table_name)
     cloudformation = CloudFormationStacks(settings().deployment_role_arn)
     operations = OperationReader(machines=machines, records=table, arns=arns)
+    # API Gateway answers for us after 29 s; what is known by then must be told.
+    probe = LambdaProbe(
+        Settings.from_env(None, "PROBE_FUNCTION").probe_function, read_timeout=15, attempts=1
+    )
     return Api(
         starter=operation_starter(
             function_arn,
@@ -681,18 +685,14 @@ def api(function_arn: str) -> Api:
                 stacks=cloudformation,
                 control_stack=control_stack,
                 declarations=cluster_parameters(),
+                probe=probe,
             ).by_verb(),
         ),
         operations=operations,
         clusters=ClusterReader(
             stacks=cloudformation,
             services=EcsServices(),
-            # API Gateway answers for us after 29 s; what is known by then must be told.
-            probe=LambdaProbe(
-                Settings.from_env(None, "PROBE_FUNCTION").probe_function,
-                read_timeout=15,
-                attempts=1,
-            ),
+            probe=probe,
             operations=operations,
             control_stack=control_stack,
             translate=of_aws,

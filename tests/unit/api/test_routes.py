@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
@@ -45,7 +46,7 @@ class TestStarting:
     def test_a_start_is_accepted_and_says_where_to_look(self, api: ApiWorld) -> None:
         answer = api.provision({"parameters": {"Brokers": 5}}, key="k1")
         assert answer.status == 202
-        assert answer.headers["location"] == "/operations/demo.provision.k1"
+        assert answer.headers["location"] == "/v1/operations/demo.provision.k1"
         assert answer.document["operationId"] == "demo.provision.k1"
         assert answer.document["status"] == "RUNNING"
         assert answer.document["startedBy"] == CALLER
@@ -80,7 +81,7 @@ class TestStarting:
     def test_a_plan_takes_no_lock(self, api: ApiWorld) -> None:
         answer = api.ask("POST", "/clusters/{name}/plans", PLAN, key="p", name="demo")
         assert answer.status == 202
-        assert answer.headers["location"] == "/operations/demo.plan.p"
+        assert answer.headers["location"] == "/v1/operations/demo.plan.p"
         assert api.world.table.locks == {}
 
     def test_plans_are_made_while_an_operation_runs(self, api: ApiWorld) -> None:
@@ -91,7 +92,7 @@ class TestStarting:
         living(api)
         answer = api.ask("PUT", "/clusters/{name}/brokers", {"count": 4}, key="k", name="demo")
         assert answer.status == 202
-        assert answer.headers["location"] == "/operations/demo.scale.k"
+        assert answer.headers["location"] == "/v1/operations/demo.scale.k"
         assert api.execution("demo.scale.k").input == '{"clusterName":"demo","count":4}'
         assert api.world.table.locks["demo"].operation_id == "demo.scale.k"
 
@@ -265,6 +266,71 @@ class TestRefusals:
         )
         assert api.world.table.locks == {}
 
+    def test_fewer_brokers_than_copies_are_refused(self, api: ApiWorld) -> None:
+        living(api)
+        answer = api.ask("PUT", "/clusters/{name}/brokers", {"count": 2}, name="demo")
+        assert answer.status == 400
+        (wrong,) = answer.document["errors"]
+        assert (wrong["field"], wrong["given"]) == ("count", "2")
+        assert wrong["allowed"].startswith("at least 3, the replication factor")
+        assert api.world.executions.executions == {}
+        assert api.world.table.locks == {}
+
+    @pytest.mark.parametrize(
+        ("image", "partitions", "count", "status"),
+        [
+            ("camunda/camunda:8.9.16", 3, 5, 202),
+            ("camunda/camunda:8.9.16", 3, 6, 400),
+            ("camunda/camunda:8.9.16", 4, 6, 202),  # partitions were added since
+            ("camunda/camunda:8.9.16", 4, 7, 400),
+            ("camunda/camunda:8.9.16", None, 6, 202),  # not known: the machine looks
+            ("camunda/camunda:8.10.0", 3, 6, 202),
+            ("own/camunda:stable", 3, 6, 202),
+        ],
+    )
+    def test_brokers_that_would_hold_no_partition_are_refused_before_8_10(
+        self, api: ApiWorld, image: str, partitions: int | None, count: int, status: int
+    ) -> None:
+        living(api)
+        stack = api.world.stacks.stacks[f"{CONTROL}-demo"]
+        outputs = {**stack.outputs, "OrchestrationImage": image}
+        api.world.stacks.stacks[stack.name] = replace(stack, outputs=outputs)
+        api.world.probe.answers["partitions"] = {"partitions": partitions}
+        answer = api.ask("PUT", "/clusters/{name}/brokers", {"count": count}, name="demo")
+        assert answer.status == status, answer
+
+    def test_a_silent_probe_refuses_no_brokers(
+        self, api: ApiWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def silent(*_: object) -> object:
+            raise ProbeFailed("no answer")
+
+        living(api)
+        monkeypatch.setattr(api.world.probe, "ask", silent)
+        answer = api.ask("PUT", "/clusters/{name}/brokers", {"count": 6}, name="demo")
+        assert answer.status == 202
+
+    @pytest.mark.parametrize("change_set", ["plan-1", "arn:aws:cloudformation:r:a:changeSet/x/1"])
+    def test_a_change_set_that_is_not_there_is_refused(
+        self, api: ApiWorld, change_set: str
+    ) -> None:
+        living(api)
+        answer = api.provision({"changeSet": change_set}, key="k1")
+        assert (answer.status, answer.document["error"]) == (404, "PlanUnknown")
+        assert api.world.table.locks == {}
+        assert api.world.executions.executions == {}
+
+    def test_without_a_body_the_missing_field_is_named(self, api: ApiWorld) -> None:
+        living(api)
+        for method, resource, field in (
+            ("DELETE", "/clusters/{name}", "confirm"),
+            ("PUT", "/clusters/{name}/brokers", "count"),
+            ("POST", "/clusters/{name}/restart", "service"),
+        ):
+            answer = api.ask(method, resource, raw_body="", name="demo")
+            assert answer.status == 400
+            assert field in [wrong["field"] for wrong in answer.document["errors"]], answer
+
     @pytest.mark.parametrize("count", [0, -1, 1000, "four", 3.5, True, None, [4]])
     def test_a_count_that_cannot_be_is_refused(self, api: ApiWorld, count: Any) -> None:
         living(api)
@@ -357,7 +423,7 @@ class TestRefusals:
         assert fields == {"name", "Idempotency-Key", "(body)"}
 
     @pytest.mark.parametrize(
-        "body", ["", "{", "null", "4", '"x"', "[1]", '{"parameters": NaN}', "[" * 50_000]
+        "body", ["{", "null", "4", '"x"', "[1]", '{"parameters": NaN}', "[" * 50_000]
     )
     def test_what_is_no_json_object_is_refused(self, api: ApiWorld, body: str) -> None:
         answer = api.ask(*START, raw_body=body, name="demo")
@@ -496,6 +562,13 @@ class TestOperations:
             ("demo.provision.one", "SUCCEEDED"),
         ]
 
+    def test_a_cluster_that_never_was_has_no_list(self, api: ApiWorld) -> None:
+        answer = api.ask("GET", "/operations", query={"cluster": "demo"})
+        assert (answer.status, answer.document["error"]) == (404, "ClusterUnknown")
+        living(api)
+        answer = api.ask("GET", "/operations", query={"cluster": "demo"})
+        assert (answer.status, answer.document) == (200, {"operations": []})
+
     def test_the_list_needs_a_cluster(self, api: ApiWorld) -> None:
         answer = api.ask("GET", "/operations")
         assert answer.document["errors"][0]["field"] == "cluster"
@@ -509,6 +582,33 @@ class TestClusters:
         listed = api.ask("GET", "/clusters").document["clusters"]
         assert [one["name"] for one in listed] == ["alpha", "beta"]
         assert listed[0]["status"] == "CREATE_COMPLETE"
+
+    def test_the_latest_operation_is_the_one_that_runs_not_a_plan(self, api: ApiWorld) -> None:
+        def latest() -> Any:
+            return api.ask("GET", "/clusters/{name}", name="demo").document["lastOperation"]
+
+        living(api)
+        assert latest() is None
+        api.ask("POST", "/clusters/{name}/plans", PLAN, key="p1", name="demo")
+        assert latest()["operationId"] == "demo.plan.p1"
+        api.world.clock.pass_seconds(1)
+        api.provision(key="k1")
+        api.world.clock.pass_seconds(1)
+        api.ask("POST", "/clusters/{name}/plans", PLAN, key="p2", name="demo")
+        assert latest()["operationId"] == "demo.provision.k1"
+        api.finish("demo.provision.k1")
+        assert latest()["status"] == "SUCCEEDED"
+
+    def test_a_frozen_cluster_is_shown_with_its_reason(self, api: ApiWorld) -> None:
+        living(api)
+        living(api, "cold", {"camunda:frozen": "audit until Friday"})
+        lines = api.ask("GET", "/clusters").document["clusters"]
+        assert {one["name"]: one["frozen"] for one in lines} == {
+            "demo": None,
+            "cold": "audit until Friday",
+        }
+        told = api.ask("GET", "/clusters/{name}", name="cold").document
+        assert told["frozen"] == "audit until Friday"
 
     def test_counts_and_topology_stand_side_by_side(self, api: ApiWorld) -> None:
         living(api)

@@ -100,11 +100,14 @@ class CloudFormationStacks:
                 ) from error
             raise
 
-    def change_set(self, name: str, stack: str = "") -> ChangeSet:
-        """Describe a change set, named by its ARN, or by its name and its stack's."""
-        request: dict[str, Any] = {"ChangeSetName": name}
-        if stack and not name.startswith("arn:"):
-            request["StackName"] = stack
+    def change_set(self, name: str, stack: str) -> ChangeSet:
+        """Describe a change set of a stack, by its name or its ARN.
+
+        An ARN is sent with its stack, too: the call is authorised on stacks, and of a change set
+        that is gone CloudFormation knows none, so that its answer would be AccessDenied.
+        https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscloudformation.html
+        """
+        request: dict[str, Any] = {"ChangeSetName": name, "StackName": stack}
         changes: list[ResourceChange] = []
         while True:
             try:

@@ -149,7 +149,7 @@ class MemoryStacks:
         )
         return arn
 
-    def change_set(self, name: str, stack: str = "") -> ChangeSet:
+    def change_set(self, name: str, stack: str) -> ChangeSet:
         """Describe a change set."""
         arn = name if name.startswith("arn:") else _arn(name, stack)
         found = self.change_sets.get(arn)

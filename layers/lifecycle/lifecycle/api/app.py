@@ -83,7 +83,10 @@ class Api:
                 return _response(200, told)
             case "listOperations":
                 cluster = _cluster(query.get("cluster"), "cluster")
-                return _response(200, {"operations": self.operations.of_cluster(cluster)})
+                found = self.operations.of_cluster(cluster)
+                if not found:  # what a cluster that is gone did is still told
+                    self.clusters.find(cluster)
+                return _response(200, {"operations": found})
             case _:
                 return _response(200, self.operations.read(str(path.get("id"))))
 
@@ -105,7 +108,21 @@ class Api:
             "Operation accepted",
             extra={"operation_id": record.operation_id, "caller": caller, "verb": route.verb},
         )
-        return _response(202, told, headers={"Location": f"/operations/{record.operation_id}"})
+        there = f"{_base(route, event, context)}/operations/{record.operation_id}"
+        return _response(202, told, headers={"Location": there})
+
+
+def _base(route: Route, event: Mapping[str, Any], context: Mapping[str, Any]) -> str:
+    """The path in front of the routes: the stage, or the base path of a custom domain.
+
+    ``requestContext.path`` is the path of the request with it:
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html
+    """
+    resource = route.resource
+    for name, value in (event.get("pathParameters") or {}).items():
+        resource = resource.replace(f"{{{name}}}", str(value))
+    path = str(context.get("path") or "")
+    return path.removesuffix(resource) if path.endswith(resource) else ""
 
 
 def _cluster(value: object, field: str) -> str:
@@ -144,7 +161,7 @@ def _request(event: Mapping[str, Any]) -> tuple[dict[str, object], str | None]:
 
 def _body(event: Mapping[str, Any]) -> object:
     """Parse the body; text that is not JSON is given back as it is, for the refusal to show."""
-    raw = event.get("body") or ""
+    raw = event.get("body") or "{}"  # without a body, what is missing is named by its field
     data = base64.b64decode(raw) if event.get("isBase64Encoded") else raw.encode()
     if len(data) > MAX_BODY_BYTES:
         raise RequestTooLarge(

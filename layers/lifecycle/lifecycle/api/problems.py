@@ -16,6 +16,7 @@ STATUS: Final[Mapping[str, int]] = {
     "ClusterUnknown": 404,
     "OperationUnknown": 404,
     "HealthNotChecked": 404,
+    "PlanUnknown": 404,
     "ClusterBusy": 409,
     "ClusterFrozen": 409,
     "StackNotUsable": 409,

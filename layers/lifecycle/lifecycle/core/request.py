@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -120,10 +121,10 @@ class ScaleGoal:
 
 
 def shown(value: object) -> str:
-    """Give a value as a person reads it in a message: never more than 80 characters."""
+    """Give a value in a message as JSON writes it: never more than 80 characters."""
     if value is None:
         return "nothing"
-    text = repr(value)
+    text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from lifecycle.core.names import CLUSTER_NAME_RULE, is_cluster_name
 from lifecycle.core.request import Problem, invalid, read_goal
+
+if TYPE_CHECKING:
+    from lifecycle.core.images import Version
 
 SCALE_FIELDS: Final = ("clusterName", "count", "partitions")
 
@@ -45,3 +48,31 @@ def read_scale_request(raw: object) -> ScaleRequest:
     if problems or wrong:
         raise invalid([*problems, *wrong])
     return ScaleRequest(cluster=str(cluster), count=goal.count, partitions=goal.partitions)
+
+
+def refuse_below(count: int, factor: int) -> None:
+    """Refuse fewer brokers than the replication factor; 0 where no count is requested.
+
+    Raises ``InvalidRequest``.
+    """
+    if 0 < count < factor:
+        allowed = f"at least {factor}, the replication factor: each partition has {factor} copies"
+        raise invalid([Problem("count", count, allowed)])
+
+
+def refuse_idle(count: int, *, partitions: int, factor: int, version: Version | None) -> None:
+    """Refuse brokers that would hold no partition, where such a broker never becomes ready.
+
+    ``version`` None is not known, and then nothing is refused here: the machine asks the brokers.
+    See ``request._idle_brokers``. Raises ``InvalidRequest``.
+    """
+    most = partitions + factor - 1
+    if count <= most or version is None or version >= (8, 10, 0):
+        return
+    shown = ".".join(map(str, version))
+    allowed = (
+        f"at most {most} ({partitions} partitions + replication factor {factor} - 1) on {shown}: "
+        "one more would hold no partition, and a broker without a partition never becomes ready "
+        "before 8.10"
+    )
+    raise invalid([Problem("count", count, allowed)])

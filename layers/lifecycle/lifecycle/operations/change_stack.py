@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.core.cluster_template import effective_template
 from lifecycle.core.freeze import refuse_if_frozen
-from lifecycle.core.names import change_set_name, tags
+from lifecycle.core.names import change_set_name, stack_name, tags
 from lifecycle.core.plan import refuse_foreign, settles
 from lifecycle.core.polling import next_wait
 from lifecycle.core.service_settings import NOTHING, patched, settings_of
@@ -38,7 +38,7 @@ from lifecycle.errors import ChangeSetRefused, StackFailed
 if TYPE_CHECKING:
     from lifecycle.core.operation import Operation
     from lifecycle.core.service_settings import Settings
-    from lifecycle.core.stack import Stack
+    from lifecycle.core.stack import ChangeSet, Stack
     from lifecycle.operations.journal import Journal
     from lifecycle.ports import Artifacts, Stacks
 
@@ -134,7 +134,7 @@ class StackChanger:
             ),
             description=settles(operation.operation_id),
         )
-        refuse_foreign(self.stacks.change_set(change_set), operation.operation_id)
+        refuse_foreign(self.stacks.change_set(change_set, stack), operation.operation_id)
         return {
             "status": "PLANNED",
             "changeSet": change_set,
@@ -176,7 +176,7 @@ class StackChanger:
         Returns ``status`` ``READY`` with ``changes`` (their number), ``UNCHANGED``, or
         ``PENDING`` with ``wait`` (seconds). Raises ``ChangeSetRefused``; nothing is executed then.
         """
-        found = self.stacks.change_set(change_set)
+        found = self._change_set(operation, change_set)
         if found.status == "PENDING":
             return {"status": "PENDING", "wait": next_wait(polls, near_end=False)}
         if found.status == "GONE" and self._was_empty(operation):
@@ -197,6 +197,9 @@ class StackChanger:
         self.journal.step(operation, _STEP, f"{len(found.changes)} changes")
         return {"status": "READY", "changes": len(found.changes)}
 
+    def _change_set(self, operation: Operation, change_set: str) -> ChangeSet:
+        return self.stacks.change_set(change_set, stack_name(self.control_stack, operation.cluster))
+
     def _was_empty(self, operation: Operation) -> bool:
         """Tell whether the operation itself removed its change set, and its answer was lost."""
         record = self.journal.operations.find(operation.operation_id, operation.machine)
@@ -212,7 +215,7 @@ class StackChanger:
         """
         self.journal.step(operation, _FOLLOW, "starting")
         token = change_set_name(operation.operation_id, _SETTLE)
-        found = self.stacks.change_set(change_set)
+        found = self._change_set(operation, change_set)
         if found.status == "READY":
             if replace:
                 self.stacks.set_policy(found.stack, stack_policy(replace))

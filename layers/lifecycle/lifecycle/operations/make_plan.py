@@ -145,7 +145,7 @@ class Planner:
             ),
             description=str(mark),
         )
-        refuse_foreign(self.stacks.change_set(arn), operation.operation_id)
+        refuse_foreign(self.stacks.change_set(arn, stack), operation.operation_id)
         return {"changeSet": arn}
 
     def fingerprint(
@@ -258,7 +258,7 @@ class Planner:
         plan in ``plan``. Raises ``ChangeSetRefused`` with the reason; the plan is stored even
         then, and its change set removed.
         """
-        found = self.stacks.change_set(change_set)
+        found = self.stacks.change_set(change_set, stack)
         if found.status == "PENDING":
             return {"status": "PENDING", "wait": next_wait(polls, near_end=False)}
         if found.status in {"GONE", "EXECUTED"}:

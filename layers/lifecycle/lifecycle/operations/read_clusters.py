@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.core.freeze import frozen_because
 from lifecycle.core.names import TAG_CLUSTER, TAG_CONTROL_PLANE, stack_name
 from lifecycle.errors import ClusterUnknown, LifecycleError
 
@@ -56,7 +57,7 @@ class ClusterReader:
             silent += [{"part": "brokers", "reason": text} for text in seen.get("problems", ())]
         else:
             silent.append({"part": "stack", "reason": "it has no outputs (yet)"})
-        last = self._asked("operations", silent, lambda: self.operations.of_cluster(cluster, 1))
+        last = self._asked("operations", silent, lambda: self.operations.latest(cluster))
         members = seen.get("members")
         return {
             **_head(stack),
@@ -69,7 +70,7 @@ class ClusterReader:
             "members": members,
             "topology": seen.get("topology"),
             "pendingChange": seen.get("pendingChange"),
-            "lastOperation": last[0] if last else None,
+            "lastOperation": last,
             "unreachable": silent,
         }
 
@@ -101,6 +102,7 @@ def _head(stack: Stack) -> dict[str, Any]:
         "name": stack.tags.get(TAG_CLUSTER) or stack.outputs.get("ClusterName"),
         "stack": stack.name,
         "status": stack.status,
+        "frozen": frozen_because(stack.tags),
         "restUrl": stack.outputs.get("RestUrl"),
         "grpcEndpoint": stack.outputs.get("GrpcEndpoint"),
     }

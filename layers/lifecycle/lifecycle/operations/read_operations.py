@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.core.idempotency import split_operation_id
 from lifecycle.core.progress import STEPS, failure, progress, result_of, status_of
-from lifecycle.core.record import Execution, Record
+from lifecycle.core.record import RUNNING, Execution, Record
 from lifecycle.errors import OperationUnknown
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lifecycle.ports import Machines, Records
 
 LISTED: Final = 50
+_LOOKED_AT: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,23 @@ class OperationReader:
         """List a cluster's operations, newest first, without steps and results."""
         return [self._line(record) for record in self.records.of_cluster(cluster, limit)]
 
+    def latest(self, cluster: str) -> dict[str, Any] | None:
+        """Give the operation that runs, or else the newest one that may have changed something.
+
+        A plan changes nothing; it is the latest only where there is nothing else.
+        """
+        found = self.of_cluster(cluster, _LOOKED_AT)
+        changing = [one for one in found if one["kind"] != "plan"]
+        running = [one for one in changing if one["status"] in RUNNING]
+        return next(iter([*running, *changing, *found]), None)
+
     def report(self, record: Record, execution: Execution | None) -> dict[str, Any]:
         """Give an operation as the API tells it."""
         status = status_of(record, execution)
         return {
             **_head(record, status, execution),
             "progress": progress(record, record.machine, status),
-            "result": result_of(execution) if execution else None,
+            "result": result_of(execution) if execution and status == "SUCCEEDED" else None,
             "error": failure(status, execution),
             "reportKey": record.report_key or None,
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.core.freeze import refuse_if_frozen
-from lifecycle.core.scale_request import read_scale_request
+from lifecycle.core.scale_request import read_scale_request, refuse_below
 from lifecycle.operations.find_cluster import find_cluster
 
 if TYPE_CHECKING:
@@ -16,11 +16,13 @@ def validate_scaling(raw: object, *, control_stack: str, stacks: Stacks) -> dict
     """Validate ``{"clusterName": "demo", "count": 4}``; give it as the state machine carries it.
 
     Or ``{"clusterName": "demo", "partitions": 6}``: the other number is 0 then.
-    Raises ``InvalidRequest`` that names every wrong field, ``ClusterUnknown``, ``ClusterFrozen``.
+    Raises ``InvalidRequest`` that names every wrong field or a count below the replication factor,
+    ``ClusterUnknown``, ``ClusterFrozen``.
     """
     request = read_scale_request(raw)
     stack = find_cluster(stacks, control_stack, request.cluster)
     refuse_if_frozen(stack.name, stack.tags)
+    refuse_below(request.count, int(stack.outputs["ReplicationFactor"]))
     return {
         "cluster": request.cluster,
         "stack": stack.name,

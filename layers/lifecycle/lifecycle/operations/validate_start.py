@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lifecycle.core.freeze import refuse_if_frozen
+from lifecycle.core.images import BROKERS, PARAMETER, versions
 from lifecycle.core.names import TAG_CONTROL_PLANE, stack_name
+from lifecycle.core.plan import read_mark
+from lifecycle.core.scale_request import refuse_idle
 from lifecycle.core.teardown import read_teardown_request
-from lifecycle.errors import ClusterUnknown
+from lifecycle.errors import ClusterUnknown, LifecycleError, PlanUnknown
 from lifecycle.operations.validate_request import validate_plan, validate_request
 from lifecycle.operations.validate_scaling import validate_scaling
 from lifecycle.restart.validate_restart import validate_restart
@@ -21,7 +24,7 @@ from lifecycle.restart.validate_restart import validate_restart
 if TYPE_CHECKING:
     from lifecycle.core.stack import Stack
     from lifecycle.operations.start_operation import Validator
-    from lifecycle.ports import Stacks
+    from lifecycle.ports import Probe, Stacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class StartValidation:
     stacks: Stacks
     control_stack: str
     declarations: Mapping[str, Mapping[str, object]]
+    probe: Probe
 
     def by_verb(self) -> dict[str, Validator]:
         """Give the check of each machine's input, by the machine's verb."""
@@ -53,6 +57,14 @@ class StartValidation:
         stack = self.stacks.describe(name)
         if stack is not None:
             refuse_if_frozen(name, stack.tags)
+        if request.change_set:
+            self._planned(request.change_set, name)
+
+    def _planned(self, change_set: str, stack: str) -> None:
+        found = self.stacks.change_set(change_set, stack)
+        if found.status == "GONE":
+            raise PlanUnknown(f"There is no change set {change_set}: {found.reason}.")
+        read_mark(found.description)
 
     def _plan(self, raw: Mapping[str, object]) -> None:
         request = validate_plan(
@@ -65,7 +77,28 @@ class StartValidation:
             self._find(request.cluster)
 
     def _scale(self, raw: Mapping[str, object]) -> None:
-        validate_scaling(raw, control_stack=self.control_stack, stacks=self.stacks)
+        request = validate_scaling(raw, control_stack=self.control_stack, stacks=self.stacks)
+        self._idle_brokers(self._find(request["cluster"]), request["count"])
+
+    def _idle_brokers(self, stack: Stack, count: int) -> None:
+        """Refuse more brokers than all hold a partition, by the partitions that there are now.
+
+        The stack names those of the bootstrap; the brokers are only asked where these are too few.
+        """
+        bootstrap, factor = (int(stack.outputs[key]) for key in ("Partitions", "ReplicationFactor"))
+        given = {
+            BROKERS: stack.outputs.get(BROKERS, ""),
+            PARAMETER: stack.outputs.get(PARAMETER, ""),
+        }
+        version = versions(given).brokers
+        if count < bootstrap + factor or version is None:
+            return
+        try:
+            live = self.probe.ask("partitions", stack.outputs)["partitions"]
+        except LifecycleError:
+            return
+        if live is not None:
+            refuse_idle(count, partitions=live, factor=factor, version=version)
 
     def _restart(self, raw: Mapping[str, object]) -> None:
         validate_restart(raw, control_stack=self.control_stack, stacks=self.stacks)
