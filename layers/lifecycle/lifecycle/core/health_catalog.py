@@ -176,6 +176,14 @@ _DEGRADED: Final = (
         "POST /actuator/exporting/resume; left paused, the log fills the disk.",
     ),
     Kind(
+        "EXPORTING_STOPPED",
+        Severity.DEGRADED,
+        "leaders do not export",
+        "every leader's exporter phase is EXPORTING",
+        "Look at the leader's log for exporter errors; restart that broker alone with the restart "
+        "machine.",
+    ),
+    Kind(
         "EXPORTING_STUCK",
         Severity.DEGRADED,
         "exporting does not go on",

@@ -50,6 +50,8 @@ _SERVING: Final = frozenset(
     }
 )
 _UNREACHED: Final = frozenset({"DatabaseNotReady", "DatabaseUnreachable"})
+# https://docs.camunda.io/docs/self-managed/components/orchestration-cluster/zeebe/operations/management-api/
+_GOOD: Final = "EXPORTING"
 _PAUSED: Final = frozenset({"PAUSED", "SOFT_PAUSED"})
 _BROKER_STARTS: Final = frozenset(
     {
@@ -189,7 +191,7 @@ def _exported(
     kept = {}
     for one in leading:
         position, since = before.get(one.partition, (one.exported, at))
-        behind = 0 <= one.exported < one.processed
+        behind = one.exported < one.processed
         kept[one.partition] = (one.exported, since if behind and position == one.exported else at)
     return kept
 
@@ -411,7 +413,10 @@ def _partitions(facts: Facts) -> Iterator[Finding]:
     if topology is None:
         return
     factor = max(_number(facts.outputs, "ReplicationFactor"), topology.replication_factor or 0)
-    count = max(_number(facts.outputs, "Partitions"), topology.partitions_count or 0)
+    count = _partition_count(facts)
+    for name, number in (("partitions", count), ("replicas", factor)):
+        if not number:
+            yield found("SOURCE_UNKNOWN", f"nobody tells the number of {name}", "topology")
     leaderless: list[int] = []
     doubled: list[str] = []
     thin: list[str] = []
@@ -424,17 +429,18 @@ def _partitions(facts: Facts) -> Iterator[Finding]:
             if one.id == partition
         ]
         leaders = [node for node, one in replicas if one.role is Role.LEADER]
-        healthy = {node for node, one in replicas if one.health is Health.HEALTHY}
-        if not healthy.intersection(leaders):
+        # One whose health is not told may well lead: it is not good, and not gone either.
+        lead = [one.health for _, one in replicas if one.role is Role.LEADER]
+        if not {Health.HEALTHY, Health.UNKNOWN}.intersection(lead):
             leaderless.append(partition)
         if len(leaders) > 1:
             doubled.append(f"{partition} (brokers {listed(leaders)})")
         if len(replicas) < factor:
             thin.append(f"{partition} ({len(replicas)} of {factor})")
         sick += [
-            f"{partition} on broker {node}"
+            f"{partition} on broker {node} ({one})"
             for node, one in replicas
-            if node not in healthy and one.role is not Role.LEADER
+            if not one.is_copy and (partition not in leaderless or one.role is not Role.LEADER)
         ]
     if leaderless:
         yield found(
@@ -447,6 +453,13 @@ def _partitions(facts: Facts) -> Iterator[Finding]:
     if sick:
         yield found("PARTITION_UNHEALTHY", f"partition {listed(sick)}")
     yield from _spread(topology, count)
+
+
+def _partition_count(facts: Facts) -> int:
+    """Give the number of partitions: more than the stack's where some were added; 0: unknown."""
+    topology = seen(facts.topology)
+    live = (topology.partitions_count or 0) if topology is not None else 0
+    return max(_number(facts.outputs, "Partitions"), live)
 
 
 def _spread(topology: Topology, partitions: int) -> Iterator[Finding]:
@@ -499,16 +512,45 @@ def _exporting(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
     brokers = seen(facts.exporting)
     if brokers is None:
         return
-    paused = sorted({one.partition for one in _leading(brokers) if one.phase in _PAUSED})
+    leading = _leading(brokers)
+    paused = sorted({one.partition for one in leading if one.phase in _PAUSED})
     if paused:
         yield found("EXPORTING_PAUSED", f"partition {listed(paused)}")
+    others = {one.partition: one.phase for one in leading if one.phase not in {*_PAUSED, _GOOD}}
+    stopped = [f"{number} ({phase})" for number, phase in sorted(others.items()) if phase]
+    if stopped:
+        yield found("EXPORTING_STOPPED", f"partition {listed(stopped)}")
+    untold = sorted(number for number, phase in others.items() if not phase)
+    if untold:
+        told = f"the exporter phase of partition {listed(untold)} is not told by its leader"
+        yield found("SOURCE_UNKNOWN", told, "exporting")
+    # What a broker leads that says nothing is told by its silence.
+    lost = sorted(_led(facts) - {one.partition for one in leading})
+    if lost and not any(one.problem for one in brokers):
+        told = f"no broker says that it leads and exports partition {listed(lost)}"
+        yield found("SOURCE_UNKNOWN", told, "exporting")
+    without = _without_exporter(facts)
     stuck = [
         f"{partition} ({int((at - since).total_seconds() // 60)} minutes)"
         for partition, (_, since) in sorted((memory.exported or {}).items())
-        if at - since >= EXPORT and partition not in paused
+        if at - since >= EXPORT and partition not in {*paused, *without}
     ]
     if stuck:
         yield found("EXPORTING_STUCK", f"partition {listed(stuck)}")
+
+
+def _led(facts: Facts) -> set[int]:
+    """Give the partitions that have a leader in the topology."""
+    topology = seen(facts.topology)
+    brokers = topology.brokers if topology is not None else ()
+    return {one.id for each in brokers for one in each.partitions if one.role is Role.LEADER}
+
+
+def _without_exporter(facts: Facts) -> set[int]:
+    """Give the partitions that the configuration says have no exporter at all."""
+    configuration = seen(facts.configuration)
+    members = configuration.members if configuration is not None else ()
+    return {one.partition for each in members for one in each.partitions if not one.exports}
 
 
 # ECS and load balancers
@@ -714,9 +756,7 @@ def _backups(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
     # A cluster that is watched for less than that need not have one yet.
     oldest = at - BACKUP
     late = []
-    topology = seen(facts.topology)
-    live = (topology.partitions_count or 0) if topology is not None else 0
-    for partition in range(1, max(_number(facts.outputs, "Partitions"), live) + 1):
+    for partition in range(1, _partition_count(facts) + 1):
         last = backups.latest.get(partition)
         if (last or memory.first_at) < oldest:
             hours = f"{int((at - last).total_seconds() // 3600)} hours old" if last else "none"
