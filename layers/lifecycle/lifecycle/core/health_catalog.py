@@ -106,6 +106,14 @@ _DEGRADED: Final = (
         "Look at the service's events and stopped tasks; ECS replaces a task by itself.",
     ),
     Kind(
+        "BROKER_UNSTABLE",
+        Severity.DEGRADED,
+        "a broker is lost again and again",
+        "no broker is lost three times within two hours",
+        "Read why its tasks stopped (ECS, stopped tasks, their last log lines); replays that take "
+        "longer than BrokerGraceSeconds need a longer one.",
+    ),
+    Kind(
         "BROKER_NOT_ACTIVE",
         Severity.DEGRADED,
         "brokers are neither in nor out",

@@ -109,12 +109,17 @@ class ServicesSeen:
 
 @dataclass(frozen=True, slots=True)
 class TaskSeen:
-    """A task of the brokers' service that ECS starts or runs."""
+    """A task of the brokers' service that ECS starts or runs.
+
+    ``health`` is what ECS makes of its container's health check, such as ``HEALTHY``
+    (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html).
+    """
 
     task_id: str
     address: str
     status: str
     started_at: datetime | None
+    health: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -487,6 +492,7 @@ def _tasks(value: object) -> tuple[TaskSeen, ...]:
             address=text(one, "address"),
             status=text(one, "status"),
             started_at=moment(one, "startedAt"),
+            health=str(one.get("health") or ""),
         )
         for one in objects(value, "tasks")
     )
