@@ -33,6 +33,13 @@ def test_each_broker_tells_its_own_partitions(quiet_live: Live) -> None:
     assert leaders == {1: 1, 2: 1, 3: 1}
 
 
+def test_every_gateway_shows_the_topology(quiet_live: Live) -> None:
+    whole = {one.node_id for one in quiet_live.api.topology().brokers}
+    for node in range(quiet_live.size):
+        view = quiet_live.api.topology_of(quiet_live.address(node))
+        assert {one.node_id for one in view.brokers} == whole
+
+
 def test_leaders_and_positions_agree_with_the_topology(quiet_live: Live) -> None:
     for broker in quiet_live.api.topology().brokers:
         seen = {one.id for one in broker.partitions if one.role == "leader"}

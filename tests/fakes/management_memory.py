@@ -53,6 +53,7 @@ class InMemoryManagement:
         self._started: dict[int, float] = {}
         self._addresses: dict[int, str] = {}
         self.backup_seconds: float | None = 5.0
+        self.views: dict[str, dict[str, Any] | Exception] = {}
         self.taken: dict[int, tuple[float, int]] = {1: (now - 3600, cluster.partitions)}
         for node in running:
             self.start_broker(node)
@@ -103,6 +104,15 @@ class InMemoryManagement:
         if self._credentials is not None and credentials != self._credentials:
             raise ManagementRefused("The topology was refused: HTTP 401: Unauthorized.")
         return read_topology(self._cluster.topology())
+
+    def topology_of(self, address: str, credentials: Credentials | None = None) -> Topology:
+        """Read what one gateway sees: what all do, unless ``views`` say otherwise."""
+        if all(self._addresses[node] != address for node in self._serving()):
+            raise ManagementUnavailable(f"{address}:8080: Connection refused.")
+        view = self.views.get(address)
+        if isinstance(view, Exception):
+            raise view
+        return self.topology(credentials) if view is None else read_topology(view)
 
     def readiness(self, address: str) -> Readiness:
         """Ask one broker whether it is ready."""

@@ -100,6 +100,9 @@ class FlakyManagement:
     def topology(self, credentials: Credentials | None = None) -> Topology:
         return self.inner.topology(credentials)
 
+    def topology_of(self, address: str, credentials: Credentials | None = None) -> Topology:
+        return self.inner.topology_of(address, credentials)
+
     def readiness(self, address: str) -> Readiness:
         return self.inner.readiness(address)
 

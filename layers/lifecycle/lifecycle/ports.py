@@ -545,6 +545,10 @@ class ManagementApi(Protocol):
         """What the gateways see. Raises ``ManagementRefused`` when credentials are not right."""
         ...
 
+    def topology_of(self, address: str, credentials: Credentials | None = None) -> Topology:
+        """What the gateway at an address sees. Raises as ``topology`` does."""
+        ...
+
     def readiness(self, address: str) -> Readiness:
         """Whether the broker at an address is ready; does not raise when it is not there."""
         ...

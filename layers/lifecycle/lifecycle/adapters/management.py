@@ -104,6 +104,11 @@ class HttpManagement:
         request = wire.Request("GET", "/v2/topology", headers=_ACCEPT)
         return read_topology(_json(self._read(REST_PORT, request, credentials)))
 
+    def topology_of(self, address: str, credentials: Credentials | None = None) -> Topology:
+        """Read what the gateway at one address sees. Raises as ``topology`` does."""
+        request = wire.Request("GET", "/v2/topology", headers=_ACCEPT)
+        return read_topology(_json(self._ask_one(address, REST_PORT, request, credentials)))
+
     def readiness(self, address: str) -> Readiness:
         """Ask one broker whether it is ready; never raises for a broker that is not there.
 
@@ -124,14 +129,7 @@ class HttpManagement:
         Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``UnreadableAnswer``.
         """
         request = wire.Request("GET", "/actuator/partitions", headers=_ACCEPT)
-        try:
-            answer = self._exchange(address, MANAGEMENT_PORT, request)
-        except (wire.NothingSent, wire.NoAnswer) as error:
-            raise ManagementUnavailable(f"{error}.") from error
-        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise ManagementUnavailable(f"{_said(address, answer)}.")
-        _refuse(address, answer)
-        return read_partitions(_json(answer))
+        return read_partitions(_json(self._ask_one(address, MANAGEMENT_PORT, request)))
 
     def backups(self) -> BackupsSeen:
         """Read each partition's latest backup (``GET /actuator/backupRuntime/state``, from 8.9 on).
@@ -262,6 +260,22 @@ class HttpManagement:
                 _refuse(address, answer)
             return answer
         raise self._unavailable(tried)
+
+    def _ask_one(
+        self,
+        address: str,
+        port: int,
+        request: wire.Request,
+        credentials: Credentials | None = None,
+    ) -> wire.Answer:
+        try:
+            answer = self._exchange(address, port, request, credentials)
+        except (wire.NothingSent, wire.NoAnswer) as error:
+            raise ManagementUnavailable(f"{error}.") from error
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise ManagementUnavailable(f"{_said(address, answer)}.")
+        _refuse(address, answer)
+        return answer
 
     def _each_address(self, tried: list[str]) -> Iterator[str]:
         give_up = self._monotonic() + self._budget

@@ -284,6 +284,7 @@ def as_document(record: Record) -> str:
                 "lost": {
                     name: [stamp(one) for one in times] for name, times in memory.lost.items()
                 },
+                "differs": {name: stamp(since) for name, since in memory.differs.items()},
             },
         }
     )
@@ -334,6 +335,10 @@ def _record(found: Mapping[str, object]) -> Record:
             lost={
                 name: tuple(read_moment(str(one)) for one in items(value, "lost"))
                 for name, value in mapping(memory.get("lost") or {}, "lost").items()
+            },
+            differs={
+                name: read_moment(str(since))
+                for name, since in mapping(memory.get("differs") or {}, "differs").items()
             },
         ),
         seconds=_seconds(found.get("seconds")),

@@ -149,6 +149,14 @@ _DEGRADED: Final = (
         "Usually gone by the next check; else look for a network split between the brokers.",
     ),
     Kind(
+        "GATEWAYS_DISAGREE",
+        Severity.DEGRADED,
+        "gateways tell different topologies",
+        "every gateway shows the same brokers, partitions and leaders, but for a moment",
+        "Restart the broker that differs from the others, alone, with the restart machine; if it "
+        "stays, look for a network split between the brokers (security group, zones).",
+    ),
+    Kind(
         "PARTITION_REPLICAS_MISSING",
         Severity.DEGRADED,
         "partitions have too few replicas",

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from lifecycle.core.gateways import read_gateways
 from lifecycle.core.reading import flag, integer, items, mapping, moment, objects, text
 from lifecycle.core.tables import unpacked
 from lifecycle.core.topology import read_configuration, read_topology
 from lifecycle.errors import UnreadableAnswer
 
 if TYPE_CHECKING:
+    from lifecycle.core.gateways import Gateways
     from lifecycle.core.topology import ClusterConfiguration, Topology
 
 SECRETS: Final = ("AdminUserSecretArn", "ConnectorsUserSecretArn", "DatabaseAdminSecretArn")
@@ -26,6 +28,7 @@ INSIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "configuration": ("DiscoveryName",),
     "topology": ("DiscoveryName",),
     "exporting": ("DiscoveryName",),
+    "gateways": ("DiscoveryName",),
     "leases": ("NodeIdBucketName",),
     "backups": ("ContinuousBackup",),
     "login": ("DatabaseEndpoint", "DatabasePort", "DatabaseName", "DatabaseUser"),
@@ -260,6 +263,7 @@ class Facts:
     configuration: Answer[ClusterConfiguration]
     topology: Answer[Topology]
     exporting: Answer[tuple[BrokerSeen, ...]]
+    gateways: Answer[Gateways]
     leases: Answer[LeasesSeen]
     backups: Answer[BackupsSeen]
     login: Answer[LoginSeen]
@@ -311,6 +315,7 @@ def read_facts(
         configuration=answer(inside, "configuration", read_configuration),
         topology=answer(inside, "topology", read_topology),
         exporting=answer(inside, "exporting", read_brokers),
+        gateways=answer(inside, "gateways", read_gateways),
         leases=answer(inside, "leases", _leases),
         backups=answer(inside, "backups", _backups),
         login=answer(inside, "login", _login),

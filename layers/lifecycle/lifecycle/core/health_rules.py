@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.core.brokers import PROTECTION_MINUTES, half_done
+from lifecycle.core.gateways import disagreements
 from lifecycle.core.health_catalog import KINDS, Severity, rank
 from lifecycle.core.health_facts import Facts, PartitionSeen, ServicesSeen, listed, seen
 from lifecycle.core.topology import (
@@ -26,6 +27,7 @@ from lifecycle.core.topology import (
 )
 
 if TYPE_CHECKING:
+    from lifecycle.core.gateways import Gateways
     from lifecycle.core.health_facts import BrokerSeen, ServiceSeen, TargetSeen
     from lifecycle.core.scaling_note import ScalingNote
     from lifecycle.core.topology import BrokerId, ClusterConfiguration, Topology
@@ -35,6 +37,8 @@ GRACE: Final = timedelta(minutes=15)
 # A broker that is lost so often within that time, and comes back each time, is told all the same.
 LOSSES: Final = timedelta(hours=2)
 LOSSES_MOST: Final = 3
+# Gateways that differ for so long differ in two checks; looking twice in a row is not that.
+LASTS: Final = timedelta(minutes=1)
 # The topology lists a dead broker for a while (15 s by default).
 _LINGERS: Final = timedelta(minutes=1)
 DEPLOYMENT: Final = timedelta(minutes=30)
@@ -150,7 +154,8 @@ class Memory:
     ``exported`` is by partition the exported position and since when it has not moved although
     something was processed. ``missing`` are the brokers that are not whole, by id;
     ``topology_at`` is when the topology was last seen; ``lost`` is by id when a broker was missed
-    that nothing had taken away.
+    that nothing had taken away. ``differs`` is since when gateways tell something differently, or
+    one of them nothing, by what that is.
     """
 
     first_at: datetime
@@ -160,6 +165,7 @@ class Memory:
     missing: Mapping[str, Missing] = field(default_factory=dict)
     topology_at: datetime | None = None
     lost: Mapping[str, tuple[datetime, ...]] = field(default_factory=dict)
+    differs: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +211,10 @@ def remember(
     memory = before or Memory(first_at=at)
     if seen(facts.topology) is not None:
         memory = _remember_brokers(facts, at, memory, running)
+    gateways = seen(facts.gateways)
+    if gateways is not None:
+        differ = [*disagreements(gateways), *_mute_gateways(facts, gateways)]
+        memory = replace(memory, differs={one: memory.differs.get(one, at) for one in differ})
     configuration = seen(facts.configuration)
     if configuration is not None:
         pending = configuration.pending_change
@@ -381,6 +391,7 @@ def _cluster(
         if not _told_otherwise(facts, name):
             yield found("SOURCE_UNKNOWN", f"{name}: {why.rstrip('.')}", name)
     yield from _reachability(facts)
+    yield from _gateways(facts, at, memory)
     yield from _members(facts, at, memory, scaling)
     yield from _partitions(facts)
     yield from _change(facts, at, memory)
@@ -427,6 +438,8 @@ def _silent(facts: Facts) -> bool:
 
 def _told_otherwise(facts: Facts, source: str) -> bool:
     """Whether another finding says what the silence of a source means."""
+    if source == "gateways":
+        return seen(facts.topology) is None
     if source not in {"topology", "configuration", "exporting", "backups"}:
         return False
     if facts.topology is None:
@@ -459,6 +472,30 @@ def _reachability(facts: Facts) -> Iterator[Finding]:
                 ". "
             ),
         )
+
+
+def _mute_gateways(facts: Facts, gateways: Gateways) -> dict[str, str]:
+    """Give why gateways show no topology whose brokers answer on their management port."""
+    brokers = {one.address for one in seen(facts.exporting) or () if not one.problem}
+    return {
+        f"gateway {address}": why for address, why in gateways.silent.items() if address in brokers
+    }
+
+
+def _gateways(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
+    """What gateways tell differently, for two checks: for a moment they may."""
+    gateways = seen(facts.gateways)
+    if gateways is None:
+        return
+    if not gateways.views and not gateways.silent:
+        yield found("SOURCE_UNKNOWN", "no gateway was asked for the topology", "gateways")
+    lasts = {about for about, since in memory.differs.items() if at - since >= LASTS}
+    told = [f"{about}: {said}" for about, said in disagreements(gateways).items() if about in lasts]
+    if told:
+        yield found("GATEWAYS_DISAGREE", listed(told, 3))
+    mute = [why for about, why in _mute_gateways(facts, gateways).items() if about in lasts]
+    if mute:
+        yield found("SOURCE_UNKNOWN", f"the topology of a gateway: {listed(mute, 3)}", "gateways")
 
 
 def _removed(facts: Facts) -> set[str]:

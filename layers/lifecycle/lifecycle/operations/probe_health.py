@@ -12,6 +12,7 @@ from lifecycle.core.tables import packed
 from lifecycle.core.topology_payload import configuration_payload, topology_payload
 from lifecycle.errors import LifecycleError
 from lifecycle.operations.ask_brokers import ask_brokers
+from lifecycle.operations.ask_gateways import ask_gateways
 from lifecycle.operations.ask_sources import Told, ask_all
 
 if TYPE_CHECKING:
@@ -63,6 +64,11 @@ class HealthProber:
         every: dict[str, Callable[[], Any]] = {
             "configuration": lambda: configuration_payload(self.management(name).configuration()),
             "exporting": lambda: ask_brokers(self.management(name), topology),
+            "gateways": lambda: ask_gateways(
+                self.management(name),
+                topology,
+                lambda: self.users.credentials(cluster["AdminUserSecretArn"]),
+            ),
             "leases": lambda: self.leases.read(cluster["NodeIdBucketName"], _nodes(topology)),
             "backups": lambda: self._backups(self.management(name)),
             "login": lambda: self._login(cluster),
