@@ -291,7 +291,11 @@ def findings(
     running: Running | None,
     scaling: ScalingNote | None = None,
 ) -> tuple[Finding, ...]:
-    """Everything that a check found, worst first. ``scaling``: what the last one left."""
+    """Everything that a check found, what matters most first. ``scaling``: what the last one left.
+
+    By severity; what nothing explains and nothing on its way ends comes before what an operation
+    does, but for what makes a cluster serve nobody.
+    """
     every = [
         *_stack(facts),
         *(_cluster(facts, at, memory, scaling) if facts.ready else ()),
@@ -301,7 +305,20 @@ def findings(
         told.append(
             found("OPERATION_RUNNING", f"{running.machine}: {running.operation_id} is under way")
         )
-    return tuple(sorted(told, key=lambda one: (-rank(one.severity), one.code, one.subject)))
+    return tuple(sorted(told, key=_matters))
+
+
+def _matters(one: Finding) -> tuple[object, ...]:
+    kind = KINDS[one.code].severity
+    expected = bool(one.because) and kind is not Severity.DOWN
+    return (
+        -rank(one.severity),
+        bool(one.settling),
+        expected,
+        -rank(kind) if one.because else 0,
+        one.code,
+        one.subject,
+    )
 
 
 def excuse(
