@@ -20,6 +20,7 @@ from lifecycle.core.topology import (
 )
 from lifecycle.errors import (
     ChangeInProgress,
+    CredentialsRefused,
     ManagementAmbiguous,
     ManagementRefused,
     ManagementUnavailable,
@@ -102,7 +103,7 @@ class InMemoryManagement:
         """Read what the gateways see."""
         self._require_gateway()
         if self._credentials is not None and credentials != self._credentials:
-            raise ManagementRefused("The topology was refused: HTTP 401: Unauthorized.")
+            raise CredentialsRefused("The topology was refused: HTTP 401: Unauthorized.")
         return read_topology(self._cluster.topology())
 
     def topology_of(self, address: str, credentials: Credentials | None = None) -> Topology:

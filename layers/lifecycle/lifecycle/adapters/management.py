@@ -40,6 +40,7 @@ from lifecycle.core.topology import (
 )
 from lifecycle.errors import (
     ChangeInProgress,
+    CredentialsRefused,
     CredentialsWithheld,
     ManagementAmbiguous,
     ManagementRefused,
@@ -334,6 +335,8 @@ def _json(answer: wire.Answer) -> object:
 
 def _refuse(address: str, answer: wire.Answer) -> None:
     """Raise for a definite answer (below 500) that is not a success."""
+    if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        raise CredentialsRefused(f"{_said(address, answer)}.")
     if answer.status == HTTPStatus.CONFLICT:
         raise ChangeInProgress(f"{_said(address, answer)}.")
     if HTTPStatus.BAD_REQUEST <= answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:

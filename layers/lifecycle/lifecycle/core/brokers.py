@@ -112,7 +112,9 @@ class BrokersSeen:
     """What the brokers said; ``None`` and ``problems`` where they could not be asked.
 
     ``plan`` is Camunda's dry run for the requested number, asked only while no change is under
-    way; ``plan_refused`` holds Camunda's words when it would refuse. ``backups`` are asked only
+    way; ``refused`` holds
+    Camunda's words where it does not show the topology to the user that it was asked as;
+    ``plan_refused`` holds Camunda's words when it would refuse. ``backups`` are asked only
     where partitions are scaled.
     """
 
@@ -123,6 +125,12 @@ class BrokersSeen:
     readiness: tuple[Readiness, ...] = ()
     problems: tuple[str, ...] = ()
     backups: BackupsOfPartitions | None = None
+    refused: str = ""
+
+    @property
+    def asked(self) -> bool:
+        """Whether there is enough to decide by: the configuration, and the topology or why not."""
+        return self.configuration is not None and (self.topology is not None or bool(self.refused))
 
 
 def has_gap(configuration: ClusterConfiguration, requested: int) -> bool:

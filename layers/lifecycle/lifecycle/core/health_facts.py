@@ -62,9 +62,10 @@ def sources(table: Mapping[str, tuple[str, ...]], outputs: Mapping[str, str]) ->
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A source that said nothing usable, and why."""
+    """A source that said nothing usable, and why; ``error`` is the name of our error, if any."""
 
     why: str
+    error: str = ""
 
 
 type Answer[T] = T | Unknown | None
@@ -415,7 +416,9 @@ def _answer[T](side: object, name: str, read: Callable[[object], T]) -> Answer[T
         told = mapping(side, "the answer")
         problems, answers = told.get("problems"), told.get("answers")
         if isinstance(problems, Mapping) and name in problems:
-            return Unknown(str(problems[name])[:300])
+            errors = told.get("errors")
+            error = errors.get(name, "") if isinstance(errors, Mapping) else ""
+            return Unknown(str(problems[name])[:400], str(error))
         given = mapping(answers, "answers")
         if name not in given:
             return Unknown("it gave no answer")

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Final
 from lifecycle.core.brokers import PROTECTION_MINUTES, half_done
 from lifecycle.core.gateways import disagreements
 from lifecycle.core.health_catalog import KINDS, Severity, rank
-from lifecycle.core.health_facts import Facts, PartitionSeen, ServicesSeen, listed, seen
+from lifecycle.core.health_facts import (
+    Facts,
+    PartitionSeen,
+    ServicesSeen,
+    Unknown,
+    listed,
+    seen,
+)
 from lifecycle.core.topology import (
     ChangeStatus,
     Health,
@@ -405,7 +412,10 @@ def _cluster(
     facts: Facts, at: datetime, memory: Memory, scaling: ScalingNote | None
 ) -> Iterator[Finding]:
     for name, why in facts.unknown.items():
-        if not _told_otherwise(facts, name):
+        answer = getattr(facts, name)
+        if isinstance(answer, Unknown) and answer.error == "CredentialsRefused":
+            yield found("CREDENTIALS_REFUSED", why.rstrip("."), name)
+        elif not _told_otherwise(facts, name):
             yield found("SOURCE_UNKNOWN", f"{name}: {why.rstrip('.')}", name)
     yield from _reachability(facts)
     yield from _gateways(facts, at, memory)

@@ -211,7 +211,7 @@ class Decider:
     def decide(self) -> Decision:
         """Decide; raises as the function ``decide`` does."""
         configuration = self.observed.brokers.configuration
-        if configuration is None:
+        if configuration is None or not self.observed.brokers.asked:
             return self._unreachable()
         case = read_case(configuration, self.observed.service.desired, self.requested, self.copies)
         memory = self.memory

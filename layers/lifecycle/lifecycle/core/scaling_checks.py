@@ -119,6 +119,11 @@ PRECONDITIONS: Final[tuple[Precondition, ...]] = (
         "Request the present number of brokers first: it makes both agree.",
     ),
     Precondition(
+        "Camunda takes the administrator's user",
+        "the user of the secret `AdminUserSecretArn` is shown the topology (no 401 or 403)",
+        "Put the user's present name and password into the secret that is named.",
+    ),
+    Precondition(
         "every broker runs",
         "each broker of the configuration is seen now, at the address of a running task "
         "(the configuration calls a dead one ACTIVE for ever)",
@@ -148,7 +153,8 @@ PRECONDITIONS: Final[tuple[Precondition, ...]] = (
         "every copy is kept",
         "in Camunda's plan each partition has as many copies as the replication factor",
         "Camunda's own factor was lowered, as a forced removal does: once all brokers run, restore "
-        'it with `PATCH /actuator/cluster` `{"partitions": {"replicationFactor": …}}`.',
+        "it in Camunda's cluster scaling (`partitions.replicationFactor`), as the runbook says "
+        'under "Camunda\'s management API".',
     ),
     Precondition(
         "every broker gets a partition",
@@ -221,6 +227,8 @@ def preconditions(
     configuration = brokers.configuration
     if configuration is None:
         return (failed("every broker runs", "; ".join(brokers.problems)),)
+    if brokers.refused:
+        return (failed("Camunda takes the administrator's user", brokers.refused),)
     checks = [
         _stack(surroundings),
         _deployment(service, begun=begun),
@@ -254,6 +262,8 @@ def partition_preconditions(
     configuration = brokers.configuration
     if configuration is None:
         return (failed("every broker runs", "; ".join(brokers.problems)),)
+    if brokers.refused:
+        return (failed("Camunda takes the administrator's user", brokers.refused),)
     checks = [
         _stack(observed.surroundings),
         _deployment(service, begun=False),

@@ -14,6 +14,7 @@ from lifecycle.errors import LifecycleError
 from lifecycle.operations.ask_brokers import ask_brokers
 from lifecycle.operations.ask_gateways import ask_gateways
 from lifecycle.operations.ask_sources import Told, ask_all
+from lifecycle.operations.ask_topology import ask_topology
 
 if TYPE_CHECKING:
     from lifecycle.core.topology import Topology
@@ -49,7 +50,7 @@ class HealthProber:
         seen: list[Topology] = []
 
         def topology() -> dict[str, Any]:
-            found = api.topology(self.users.credentials(cluster["AdminUserSecretArn"]))
+            found = ask_topology(api, self.users, cluster)
             seen.append(found)
             return topology_payload(found)
 
