@@ -276,7 +276,8 @@ def _half_done(configuration: ClusterConfiguration, copies: int) -> Iterator[tup
         if member.state is not MemberState.ACTIVE:
             yield (member.id, None), f"broker {member.id} is {member.state}"
         for replica in member.partitions:
-            if replica.state in (ReplicaState.JOINING, ReplicaState.LEAVING):
+            # Joining and leaving, but also learning, in recovery mode, or in a state of later.
+            if replica.state is not ReplicaState.ACTIVE:
                 text = f"partition {replica.partition} is {replica.state} on broker {member.id}"
                 yield (member.id, replica.partition), text
 

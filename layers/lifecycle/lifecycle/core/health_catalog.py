@@ -391,6 +391,14 @@ _UNKNOWN: Final = (
         "Look at the reason; if it stays, at the check's functions, their roles and egress.",
     ),
     Kind(
+        "TOPOLOGY_UNSUPPORTED",
+        Severity.UNKNOWN,
+        "the cluster has zones or several physical tenants",
+        "one zone and one physical tenant",
+        "Watch changes of such a cluster with Camunda's own API; what is told here of brokers and "
+        "partitions holds, of changes it does not.",
+    ),
+    Kind(
         "STACK_NOT_READY",
         Severity.UNKNOWN,
         "the stack has no outputs yet",

@@ -580,6 +580,8 @@ def _members(
         yield found("BROKER_UNSTABLE", f"broker {listed(unstable)}")
     configuration, topology = seen(facts.configuration), seen(facts.topology)
     if configuration is not None:
+        if configuration.unsupported:
+            yield found("TOPOLOGY_UNSUPPORTED", configuration.unsupported)
         halves = half_done(configuration)
         if halves:
             yield found("BROKER_NOT_ACTIVE", f"{listed(halves)}, and no change is under way")

@@ -84,6 +84,12 @@ PRECONDITIONS: Final[tuple[Precondition, ...]] = (
         "Request at least as many brokers as the replication factor.",
     ),
     Precondition(
+        "one zone and one physical tenant",
+        "the brokers have numbers (no zones of 8.10), and there is one physical tenant: of "
+        "several, Camunda does not tell here which change is under way",
+        "Scale such a cluster with Camunda's own API, zone by zone and tenant by tenant.",
+    ),
+    Precondition(
         "broker ids without a gap",
         "the brokers are 0, 1, 2 … without a hole below the request (and not named by zones)",
         "Request the number of brokers below the hole, which removes those above it; if that is "
@@ -229,6 +235,8 @@ def preconditions(
         return (failed("every broker runs", "; ".join(brokers.problems)),)
     if brokers.refused:
         return (failed("Camunda takes the administrator's user", brokers.refused),)
+    if configuration.unsupported:
+        return (unsupported(configuration),)
     checks = [
         _stack(surroundings),
         _deployment(service, begun=begun),
@@ -264,6 +272,8 @@ def partition_preconditions(
         return (failed("every broker runs", "; ".join(brokers.problems)),)
     if brokers.refused:
         return (failed("Camunda takes the administrator's user", brokers.refused),)
+    if configuration.unsupported:
+        return (unsupported(configuration),)
     checks = [
         _stack(observed.surroundings),
         _deployment(service, begun=False),
@@ -292,6 +302,11 @@ def refusal_text(checks: Sequence[Check]) -> str:
 def failed(name: str, seen: str) -> Check:
     """Give a precondition that is not met, with its remedy."""
     return Check(name, Result.FAIL, seen, _BY_NAME[name].remedy)
+
+
+def unsupported(configuration: ClusterConfiguration) -> Check:
+    """Give the check of a cluster that no decision here understands."""
+    return failed("one zone and one physical tenant", configuration.unsupported)
 
 
 def refusal(name: str, seen: str) -> ScalingRefused:

@@ -36,6 +36,7 @@ from lifecycle.core.scaling_checks import (
     failed,
     partition_preconditions,
     refusal_text,
+    unsupported,
 )
 from lifecycle.core.topology import ChangeStatus, ClusterConfiguration, change_status
 from lifecycle.core.verification import Check, Result
@@ -86,6 +87,8 @@ class PartitionDecider(Decider):
         configuration = self.observed.brokers.configuration
         if configuration is None or not self.observed.brokers.asked:
             return self._unreachable()
+        if configuration.unsupported:
+            raise ScalingRefused(refusal_text([unsupported(configuration)]))
         case = read_case(configuration, self.observed.service.desired, self.requested, self.copies)
         memory = replace(self.memory, back_to=0)
         if memory.before < 0:

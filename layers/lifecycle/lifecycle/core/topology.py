@@ -185,8 +185,9 @@ class Routing:
 class ClusterConfiguration:
     """``GET /actuator/cluster``. Members are in order of their ids.
 
-    ``version`` is absent on 8.10 with several physical tenants; ``last_change``,
-    ``pending_change`` and ``routing`` whenever there is none.
+    ``version`` is absent on 8.10 with several physical tenants, and so are ``last_change``,
+    ``pending_change`` and ``routing``, which are absent otherwise whenever there is none.
+    ``tenants`` are the physical tenants that are named.
     """
 
     version: int | None
@@ -195,6 +196,21 @@ class ClusterConfiguration:
     pending_change: PendingChange | None = None
     routing: Routing | None = None
     cluster_id: str | None = None
+    tenants: tuple[str, ...] = ()
+
+    @property
+    def unsupported(self) -> str:
+        """Say what of it no decision here understands; empty where there is nothing of that kind.
+
+        Several physical tenants have a pending change each, which the answer for all does not
+        name; brokers of zones have no order in which they could be counted.
+        """
+        zoned = [str(one.id) for one in self.members if isinstance(one.id, str)]
+        if zoned:
+            return f"its brokers are named by zones ({', '.join(zoned)})"
+        if len(self.tenants) > 1:
+            return f"it has several physical tenants ({', '.join(self.tenants)})"
+        return ""
 
     @property
     def broker_ids(self) -> tuple[BrokerId, ...]:
@@ -314,6 +330,7 @@ def read_configuration(payload: object) -> ClusterConfiguration:
         pending_change=_pending_change(answer.get("pendingChange")),
         routing=_routing(answer.get("routing")),
         cluster_id=_optional_text(answer, "clusterId"),
+        tenants=_tenants(answer.get("physicalTenants")),
     )
 
 
@@ -339,7 +356,10 @@ def read_topology(payload: object) -> Topology:
     answer = _mapping(payload, "the topology")
     brokers = [
         SeenBroker(
-            node_id=_broker_id(item.get("nodeId"), f"brokers[{index}].nodeId"),
+            # From 8.10 on brokerId identifies: nodeId does so only within a zone.
+            node_id=_broker_id(
+                item.get("brokerId") or item.get("nodeId"), f"brokers[{index}].nodeId"
+            ),
             host=_optional_text(item, "host") or "",
             port=_optional_integer(item, "port"),
             version=_optional_text(item, "version") or "",
@@ -598,6 +618,18 @@ def _replicas(value: object, where: str) -> tuple[Replica, ...]:
         for index, item in enumerate(_optional_items(value, where))
     ]
     return _ordered(replicas, lambda replica: replica.partition, where)
+
+
+def _tenants(value: object) -> tuple[str, ...]:
+    """Read names of physical tenants: keys of an object, or a list of names or of objects."""
+    if isinstance(value, Mapping):
+        return tuple(sorted(map(str, value)))
+    named = value if isinstance(value, list) else ()
+    ids = [
+        one.get("id", one.get("physicalTenantId")) if isinstance(one, Mapping) else one
+        for one in named
+    ]
+    return tuple(sorted(str(number if one is None else one) for number, one in enumerate(ids)))
 
 
 def _exports(item: Mapping[str, object]) -> bool:

@@ -31,6 +31,8 @@ def configuration_payload(configuration: ClusterConfiguration) -> dict[str, Any]
         "version": configuration.version,
         "brokers": _members(configuration.members),
     }
+    if configuration.tenants:
+        payload["physicalTenants"] = list(configuration.tenants)
     last, pending = configuration.last_change, configuration.pending_change
     if last is not None:
         payload["lastChange"] = {"id": last.id, "status": last.status.value}
