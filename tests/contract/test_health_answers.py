@@ -68,3 +68,8 @@ def test_a_backup_of_each_partition_is_told(quiet_live: Live) -> None:
 def test_an_address_without_a_broker_is_unavailable(quiet_live: Live) -> None:
     with pytest.raises(ManagementUnavailable):
         quiet_live.api.partitions(quiet_live.address(200))
+
+
+def test_a_broker_tells_its_upgrade_readiness_from_8_10_on(quiet_live: Live) -> None:
+    for node in range(quiet_live.size):
+        assert quiet_live.api.upgrade_readiness(quiet_live.address(node)) == ()

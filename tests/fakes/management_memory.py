@@ -54,6 +54,7 @@ class InMemoryManagement:
         self._started: dict[int, float] = {}
         self._addresses: dict[int, str] = {}
         self.backup_seconds: float | None = 5.0
+        self.unready: dict[str, tuple[str, ...]] = {}
         self.views: dict[str, dict[str, Any] | Exception] = {}
         self.taken: dict[int, tuple[float, int]] = {1: (now - 3600, cluster.partitions)}
         for node in running:
@@ -130,6 +131,12 @@ class InMemoryManagement:
             if self._addresses[node] == address:
                 return read_partitions(self._cluster.partition_states(node))
         raise ManagementUnavailable(f"{address}: Connection refused.")
+
+    def upgrade_readiness(self, address: str) -> tuple[str, ...]:
+        """Read what one broker has not ended for the next minor version."""
+        if all(self._addresses[node] != address for node in self._serving()):
+            raise ManagementUnavailable(f"{address}:9600: Connection refused.")
+        return self.unready.get(address, ())
 
     def backups(self) -> BackupsSeen:
         """Read each partition's latest backup: the schedule took one of those covered just now."""

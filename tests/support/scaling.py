@@ -109,6 +109,9 @@ class FlakyManagement:
     def partitions(self, address: str) -> tuple[PartitionSeen, ...]:
         return self.inner.partitions(address)
 
+    def upgrade_readiness(self, address: str) -> tuple[str, ...]:
+        return self.inner.upgrade_readiness(address)
+
     def backups(self) -> BackupsSeen:
         return self.inner.backups()
 

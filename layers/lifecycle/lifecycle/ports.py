@@ -557,6 +557,10 @@ class ManagementApi(Protocol):
         """What the broker at an address tells of its own partitions."""
         ...
 
+    def upgrade_readiness(self, address: str) -> tuple[str, ...]:
+        """What one broker has not ended for the next minor version; empty below 8.10."""
+        ...
+
     def backups(self) -> BackupsSeen:
         """Each partition's latest backup."""
         ...

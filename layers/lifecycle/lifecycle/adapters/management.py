@@ -38,6 +38,7 @@ from lifecycle.core.topology import (
     read_planned_change,
     read_topology,
 )
+from lifecycle.core.way_back import read_upgrade
 from lifecycle.errors import (
     ChangeInProgress,
     CredentialsRefused,
@@ -131,6 +132,16 @@ class HttpManagement:
         """
         request = wire.Request("GET", "/actuator/partitions", headers=_ACCEPT)
         return read_partitions(_json(self._ask_one(address, MANAGEMENT_PORT, request)))
+
+    def upgrade_readiness(self, address: str) -> tuple[str, ...]:
+        """Read ``GET /actuator/upgradeReadiness`` of one broker; nothing below 8.10 (404).
+
+        Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``UnreadableAnswer``.
+        """
+        request = wire.Request("GET", "/actuator/upgradeReadiness", headers=_ACCEPT)
+        absent = (HTTPStatus.NOT_FOUND,)
+        answer = self._ask_one(address, MANAGEMENT_PORT, request, accept=absent)
+        return () if answer.status in absent else read_upgrade(_json(answer))
 
     def backups(self) -> BackupsSeen:
         """Read each partition's latest backup (``GET /actuator/backupRuntime/state``, from 8.9 on).
@@ -268,6 +279,8 @@ class HttpManagement:
         port: int,
         request: wire.Request,
         credentials: Credentials | None = None,
+        *,
+        accept: Collection[int] = (),
     ) -> wire.Answer:
         try:
             answer = self._exchange(address, port, request, credentials)
@@ -275,7 +288,8 @@ class HttpManagement:
             raise ManagementUnavailable(f"{error}.") from error
         if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise ManagementUnavailable(f"{_said(address, answer)}.")
-        _refuse(address, answer)
+        if answer.status not in accept:
+            _refuse(address, answer)
         return answer
 
     def _each_address(self, tried: list[str]) -> Iterator[str]:
