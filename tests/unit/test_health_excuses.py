@@ -126,6 +126,20 @@ def test_what_an_operation_takes_away_is_not_lost(world: HealthWorld) -> None:
     assert world.check()["verdict"] == "HEALTHY"
 
 
+def test_a_broker_that_was_scaled_away_is_not_missed(world: HealthWorld) -> None:
+    world.outputs["ContinuousBackup"] = "false"
+    world.check()
+    for _ in range(3):
+        gone(world)
+        world.check()
+        back(world)
+        report = world.check()
+    assert codes(report) == {"BROKER_UNSTABLE"}
+    inside, _ = world.look()
+    del inside["answers"]["configuration"]["brokers"][2]
+    assert "BROKER_UNSTABLE" not in codes(world.check(inside=inside))
+
+
 def test_the_time_since_it_was_whole_outlives_a_check_that_sees_no_topology(
     world: HealthWorld,
 ) -> None:

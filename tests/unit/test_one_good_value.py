@@ -68,6 +68,22 @@ def test_whatever_is_no_healthy_leader_or_follower_is_no_copy(
     assert any("partition 1 " in problem for problem in formed(inside))
 
 
+def test_a_copy_too_many_is_told(world: HealthWorld) -> None:
+    inside, _ = world.look()
+    answers = inside["answers"]
+    fourth = {"id": 3, "state": "ACTIVE", "partitions": [{"id": 1, "state": "ACTIVE"}]}
+    answers["configuration"]["brokers"].append(fourth)
+    one = {"partitionId": 1, "role": "follower", "health": "healthy"}
+    answers["topology"]["brokers"].append(
+        {"nodeId": 3, "host": "10.0.0.13", "version": "8.9.16-fake", "partitions": [one]}
+    )
+    world.cloud.brokers |= {"desired": 4, "running": 4}
+    report = world.check(inside=inside)
+    assert "BROKER_NOT_ACTIVE" in codes(report)
+    assert "partition 1 has 4 of 3 copies" in report["text"]
+    assert formed(inside) == ("partition 1 has 4 of 3 replicas",)
+
+
 @pytest.mark.parametrize("missing", ["role", "health"])
 def test_a_field_that_is_absent_is_not_good(world: HealthWorld, missing: str) -> None:
     inside, _ = world.look()

@@ -253,6 +253,11 @@ def _remember_brokers(
     if running is None and not rolls and memory.topology_at is not None:
         for name in gone - memory.missing.keys():
             lost[name] = (at, *lost.get(name, ()))[:LOSSES_MOST]
+    configuration = seen(facts.configuration)
+    if configuration is not None:
+        # One that was scaled away is nobody's to miss any more.
+        members = {str(node) for node in configuration.broker_ids}
+        lost = {name: times for name, times in lost.items() if name in members}
     return replace(memory, missing=not_whole, topology_at=at, lost=lost)
 
 
@@ -582,7 +587,7 @@ def _members(
     if configuration is not None:
         if configuration.unsupported:
             yield found("TOPOLOGY_UNSUPPORTED", configuration.unsupported)
-        halves = half_done(configuration)
+        halves = half_done(configuration, _factor(facts))
         if halves:
             yield found("BROKER_NOT_ACTIVE", f"{listed(halves)}, and no change is under way")
         wanted = _wanted(facts)
@@ -603,8 +608,7 @@ def _partitions(facts: Facts) -> Iterator[Finding]:
     topology = seen(facts.topology)
     if topology is None:
         return
-    factor = max(_number(facts.outputs, "ReplicationFactor"), topology.replication_factor or 0)
-    count = _partition_count(facts)
+    factor, count = _factor(facts), _partition_count(facts)
     for name, number in (("partitions", count), ("replicas", factor)):
         if not number:
             yield found("SOURCE_UNKNOWN", f"nobody tells the number of {name}", "topology")
@@ -644,6 +648,13 @@ def _partitions(facts: Facts) -> Iterator[Finding]:
     if sick:
         yield found("PARTITION_UNHEALTHY", f"partition {listed(sick)}")
     yield from _spread(topology, count)
+
+
+def _factor(facts: Facts) -> int:
+    """Give the number of copies of each partition: the stack's, or a larger one; 0: unknown."""
+    topology = seen(facts.topology)
+    live = (topology.replication_factor or 0) if topology is not None else 0
+    return max(_number(facts.outputs, "ReplicationFactor"), live)
 
 
 def _partition_count(facts: Facts) -> int:
