@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from lifecycle.core.credentials import Credentials
 from lifecycle.core.scaling import Action, Memory, decide
+from lifecycle.core.verification import Result, check_path, check_targets, check_topology
 from lifecycle.errors import ManagementUnavailable, ScalingRefused
 from lifecycle.operations.probe_cluster import Prober
 from lifecycle.operations.probe_scaling import ScalingProber
@@ -100,6 +101,24 @@ def test_no_broker_answers_is_told_only_when_none_does(world: HealthWorld) -> No
     for node in (1, 2):
         world.management.kill_broker(node)
     assert formation(world, world.management) == ["no broker answers yet"]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_verification_names_the_secret_and_no_load_balancer(status: int) -> None:
+    seen = f"10.0.0.10 answered HTTP {status}: Unauthorized"
+    direct = check_topology({"formed": False, "problems": [seen]})
+    behind = check_targets("rest", [], 0)
+    path = check_path(
+        "rest",
+        {"ok": False, "seen": f"http://rest/v2/topology answers {status}"},
+        behind=behind,
+        direct=False,
+    )
+    for check in (direct, path):
+        assert check.result is Result.FAIL
+        assert "AdminUserSecretArn" in check.remedy
+    other = check_path("rest", {"ok": False, "seen": "HTTP 502"}, behind=behind, direct=False)
+    assert "target group" in other.remedy
 
 
 def test_a_start_names_the_secret(world: HealthWorld) -> None:
