@@ -312,7 +312,13 @@ def schemas() -> dict[str, Schema]:
                 **CLUSTER_LINE,
                 "statusReason": TEXT_OR_NULL,
                 "brokers": closed(
-                    {**SERVICE, "joined": {**COUNT, "description": "Active members in Camunda"}}
+                    {
+                        **SERVICE,
+                        "joined": {
+                            **COUNT,
+                            "description": "Active members that are in the topology",
+                        },
+                    }
                 ),
                 "connectors": closed(SERVICE),
                 "members": {"type": ["array", "null"], "items": member},

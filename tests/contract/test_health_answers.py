@@ -33,6 +33,13 @@ def test_each_broker_tells_its_own_partitions(quiet_live: Live) -> None:
     assert leaders == {1: 1, 2: 1, 3: 1}
 
 
+def test_every_gateway_shows_the_topology(quiet_live: Live) -> None:
+    whole = {one.node_id for one in quiet_live.api.topology().brokers}
+    for node in range(quiet_live.size):
+        view = quiet_live.api.topology_of(quiet_live.address(node))
+        assert {one.node_id for one in view.brokers} == whole
+
+
 def test_leaders_and_positions_agree_with_the_topology(quiet_live: Live) -> None:
     for broker in quiet_live.api.topology().brokers:
         seen = {one.id for one in broker.partitions if one.role == "leader"}
@@ -61,3 +68,8 @@ def test_a_backup_of_each_partition_is_told(quiet_live: Live) -> None:
 def test_an_address_without_a_broker_is_unavailable(quiet_live: Live) -> None:
     with pytest.raises(ManagementUnavailable):
         quiet_live.api.partitions(quiet_live.address(200))
+
+
+def test_a_broker_tells_its_upgrade_readiness_from_8_10_on(quiet_live: Live) -> None:
+    for node in range(quiet_live.size):
+        assert quiet_live.api.upgrade_readiness(quiet_live.address(node)) == ()

@@ -20,6 +20,7 @@ from lifecycle.core.topology import (
 )
 from lifecycle.errors import (
     ChangeInProgress,
+    CredentialsRefused,
     ManagementAmbiguous,
     ManagementRefused,
     ManagementUnavailable,
@@ -53,6 +54,8 @@ class InMemoryManagement:
         self._started: dict[int, float] = {}
         self._addresses: dict[int, str] = {}
         self.backup_seconds: float | None = 5.0
+        self.unready: dict[str, tuple[str, ...]] = {}
+        self.views: dict[str, dict[str, Any] | Exception] = {}
         self.taken: dict[int, tuple[float, int]] = {1: (now - 3600, cluster.partitions)}
         for node in running:
             self.start_broker(node)
@@ -101,8 +104,17 @@ class InMemoryManagement:
         """Read what the gateways see."""
         self._require_gateway()
         if self._credentials is not None and credentials != self._credentials:
-            raise ManagementRefused("The topology was refused: HTTP 401: Unauthorized.")
+            raise CredentialsRefused("The topology was refused: HTTP 401: Unauthorized.")
         return read_topology(self._cluster.topology())
+
+    def topology_of(self, address: str, credentials: Credentials | None = None) -> Topology:
+        """Read what one gateway sees: what all do, unless ``views`` say otherwise."""
+        if all(self._addresses[node] != address for node in self._serving()):
+            raise ManagementUnavailable(f"{address}:8080: Connection refused.")
+        view = self.views.get(address)
+        if isinstance(view, Exception):
+            raise view
+        return self.topology(credentials) if view is None else read_topology(view)
 
     def readiness(self, address: str) -> Readiness:
         """Ask one broker whether it is ready."""
@@ -119,6 +131,12 @@ class InMemoryManagement:
             if self._addresses[node] == address:
                 return read_partitions(self._cluster.partition_states(node))
         raise ManagementUnavailable(f"{address}: Connection refused.")
+
+    def upgrade_readiness(self, address: str) -> tuple[str, ...]:
+        """Read what one broker has not ended for the next minor version."""
+        if all(self._addresses[node] != address for node in self._serving()):
+            raise ManagementUnavailable(f"{address}:9600: Connection refused.")
+        return self.unready.get(address, ())
 
     def backups(self) -> BackupsSeen:
         """Read each partition's latest backup: the schedule took one of those covered just now."""

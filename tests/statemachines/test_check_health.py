@@ -115,6 +115,10 @@ def test_what_cannot_be_checked_fails_by_name(check: Check, given: Any) -> None:
     assert result.status == "FAILED"
     assert result.error in {"ClusterUnknown", "InvalidRequest"}
     assert result.calls == ["LocateCluster"]
+    # As other machines tell it: no JSON, no stack trace.
+    assert not result.cause.startswith("{")
+    assert "stackTrace" not in result.cause
+    assert " Next: " in result.cause
 
 
 def test_a_judge_that_was_throttled_is_asked_again(check: Check) -> None:
@@ -124,7 +128,10 @@ def test_a_judge_that_was_throttled_is_asked_again(check: Check) -> None:
 
 def test_a_judge_that_cannot_write_makes_the_execution_fail(check: Check) -> None:
     check.fails("JudgeHealth", AwsUnavailable("DynamoDB answered 503"))
-    assert check.run().error == "AwsUnavailable"
+    result = check.run()
+    assert result.error == "AwsUnavailable"
+    assert result.cause.startswith("DynamoDB answered 503 Next: ")
+    assert result.cause.endswith("True now: nothing was changed, and nothing was written down.")
 
 
 def test_it_is_over_within_its_time() -> None:

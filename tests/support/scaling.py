@@ -100,11 +100,17 @@ class FlakyManagement:
     def topology(self, credentials: Credentials | None = None) -> Topology:
         return self.inner.topology(credentials)
 
+    def topology_of(self, address: str, credentials: Credentials | None = None) -> Topology:
+        return self.inner.topology_of(address, credentials)
+
     def readiness(self, address: str) -> Readiness:
         return self.inner.readiness(address)
 
     def partitions(self, address: str) -> tuple[PartitionSeen, ...]:
         return self.inner.partitions(address)
+
+    def upgrade_readiness(self, address: str) -> tuple[str, ...]:
+        return self.inner.upgrade_readiness(address)
 
     def backups(self) -> BackupsSeen:
         return self.inner.backups()

@@ -182,13 +182,51 @@ def test_what_is_on_the_phone(world: HealthWorld) -> None:
     assert text.splitlines() == [
         "demo is DEGRADED for 5 min (2 checks).",
         (
-            "- exporting is paused: partition 1, 2, 3. Do: POST /actuator/exporting/resume; left "
-            "paused, the log fills the disk."
+            "- exporting is paused: partition 1, 2, 3. Do: Let whoever paused it, for a backup "
+            "most often, resume it, or do it as the runbook says; left paused, the log grows."
         ),
         "- note: the node-id bucket holds no leases",
         "Runbook: docs/runbook.md, EXPORTING_PAUSED",
         f"Stack {CONTROL}-demo, checked 2026-01-01T00:10:00.000Z.",
     ]
+
+
+def test_what_matters_stands_first_while_an_operation_runs(world: HealthWorld) -> None:
+    world.check()
+    # What a scaling does, and beside it a database that nobody can reach.
+    world.hold("scale", minutes=60)
+    world.cloud.brokers |= {"desired": 4, "running": 3, "pending": 1}
+    world.management.scale_brokers(4)
+    world.management.kill_broker(2)
+    world.management.pass_time(10)
+    world.cloud.running[2] |= {
+        "address": "10.0.0.99",
+        "startedAt": (world.clock.at + timedelta(minutes=4)).isoformat(),
+    }
+    world.database.running = False
+    world.check()
+    report = world.check()
+    order = [(one["code"], "settling" in one, "because" in one) for one in report["findings"]]
+    settling = [number for number, one in enumerate(order) if one[1]]
+    expected = [number for number, one in enumerate(order) if one[2]]
+    assert order[0] == ("DATABASE_UNREACHABLE", False, False)
+    assert settling
+    assert expected
+    assert max(settling) < min(expected)
+    subject, text = world.messages.sent[0]
+    assert subject == "demo is DEGRADED: the database cannot be reached"
+    assert "the database" in text.splitlines()[1]
+
+
+def test_what_serves_nobody_stands_first_although_it_is_expected(world: HealthWorld) -> None:
+    world.check()
+    for node in range(3):
+        world.management.kill_broker(node)
+    world.hold("provision")
+    report = world.check()
+    assert report["verdict"] == "DEGRADED"
+    assert report["findings"][0]["code"] == "BROKERS_SILENT"
+    assert report["text"].splitlines()[1].startswith("- note: no broker answers")
 
 
 def test_the_event_says_what_changed(world: HealthWorld) -> None:

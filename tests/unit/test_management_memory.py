@@ -114,7 +114,7 @@ def test_the_newest_backup_is_told_with_its_state_or_why_not() -> None:
     del twin.taken[1]
     assert ask_backup(twin)["state"] == "IN_PROGRESS"
     twin.taken.clear()
-    assert ask_backup(twin) == {"state": "", "at": None, "problem": ""}
+    assert ask_backup(twin) == {"state": "", "at": None, "unready": [], "problem": ""}
     nobody = ask_backup(InMemoryManagement(SimulatedCluster(3, 3, 3)))
     assert nobody["state"] == ""
     assert nobody["problem"]

@@ -162,7 +162,7 @@ def test_what_camunda_does_not_plan_to_finish_is_told(world: ScalingWorld) -> No
     seen = replace(seen, brokers=replace(seen.brokers, configuration=stuck))
     with pytest.raises(ScalingNotSettled, match="plans nothing to finish") as told:
         decide_partitions(seen, 3, Memory())
-    assert "routing-state" in str(told.value.next_step)
+    assert "routing state" in str(told.value.next_step)
 
 
 def test_backups_that_could_not_be_read_are_in_the_way(world: ScalingWorld) -> None:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
 import lifecycle.errors
 import pytest
 from lifecycle.core.health_catalog import KINDS
+from lifecycle.core.scaling_checks import PRECONDITIONS
 from lifecycle.errors import LifecycleError
 
-RUNBOOK = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text()
+ROOT = Path(__file__).parents[2]
+LAYER = ROOT / "layers" / "lifecycle" / "lifecycle"
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 ERRORS = sorted(
     name
     for name, value in vars(lifecycle.errors).items()
@@ -29,3 +33,49 @@ def test_no_entry_is_about_an_error_that_does_not_exist() -> None:
 def test_every_finding_of_the_health_check_has_an_entry_and_no_other_has() -> None:
     entries = re.findall(r"^### ([A-Z]+(?:_[A-Z]+)+)$", RUNBOOK, re.MULTILINE)
     assert sorted(entries) == sorted(KINDS)
+
+
+# The management port is closed to people, and ECS Exec is off: remedies that go there cannot be
+# carried out. "9600" may stand where a security group's rule is what is to be looked at.
+CLOSED = re.compile(r"actuator|\bcurl\b|\b9600\b|localhost", re.IGNORECASE)
+
+
+def advice() -> list[tuple[str, str]]:
+    every = [(f"finding {kind.code}", kind.remedy) for kind in KINDS.values()]
+    every += [
+        (f"error {name}", getattr(lifecycle.errors, name).default_next_step) for name in ERRORS
+    ]
+    every += [(f"precondition {one.name}", one.remedy) for one in PRECONDITIONS]
+    for path in sorted((LAYER / "core").glob("scaling*.py")):
+        # Strings only: a docstring may name what the code calls.
+        every += [(path.name, text) for text in literals(path)]
+    for entry in re.split(r"^(?=#{2,3} )", RUNBOOK, flags=re.MULTILINE):
+        every.append((f"runbook {entry.splitlines()[0]}", entry))
+    return every
+
+
+def literals(path: Path) -> list[str]:
+    tree = ast.parse(path.read_text())
+    documents = {
+        ast.get_docstring(node, clean=False)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+    }
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and node.value not in documents
+    ]
+
+
+def test_no_remedy_sends_people_where_they_cannot_go() -> None:
+    assert [where for where, text in advice() if CLOSED.search(text)] == []
+
+
+def test_advice_is_looked_at() -> None:
+    found = dict(advice())
+    assert len(found) > 150
+    assert CLOSED.search("POST /actuator/rebalance at a quiet time.")
+    assert CLOSED.search("reachable on port 9600")

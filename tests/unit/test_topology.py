@@ -265,7 +265,14 @@ class TestFormation:
         brokers = three()
         brokers[node]["partitions"][0]["health"] = health
 
-        assert judged(brokers) == (f"partition 1 is not healthy on broker {node}",)
+        role, seen = ("leader", "follower")[node], "unknown" if health == "new" else health
+        assert judged(brokers) == (f"partition 1 is not healthy on broker {node} ({role}, {seen})",)
+
+    def test_a_healthy_replica_that_neither_leads_nor_follows(self) -> None:
+        brokers = three()
+        brokers[1]["partitions"][0]["role"] = "inactive"
+
+        assert judged(brokers) == ("partition 1 is not healthy on broker 1 (inactive, healthy)",)
 
     def test_a_missing_replica(self) -> None:
         brokers = three()

@@ -166,13 +166,25 @@ class DatabaseRefused(LifecycleError):
 class ManagementUnavailable(LifecycleError):
     """No broker answered the management API."""
 
-    default_next_step = "Check that broker tasks run and are reachable on port 9600."
+    default_next_step = (
+        "Check that broker tasks run, and that their security group admits the functions' group on "
+        "the management port."
+    )
 
 
 class ManagementRefused(LifecycleError):
     """The management API gave a definite refusal (HTTP 4xx)."""
 
     default_next_step = "Nothing was changed. Correct the request by what Camunda says."
+
+
+class CredentialsRefused(ManagementRefused):
+    """Camunda does not take the name and password that it was asked with (HTTP 401 or 403)."""
+
+    default_next_step = (
+        "Put the present name and password of an administrator into the secret that is named; "
+        "nothing was changed."
+    )
 
 
 class ChangeInProgress(LifecycleError):

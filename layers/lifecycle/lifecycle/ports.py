@@ -541,12 +541,20 @@ class ManagementApi(Protocol):
         """What the gateways see. Raises ``ManagementRefused`` when credentials are not right."""
         ...
 
+    def topology_of(self, address: str, credentials: Credentials | None = None) -> Topology:
+        """What the gateway at an address sees. Raises as ``topology`` does."""
+        ...
+
     def readiness(self, address: str) -> Readiness:
         """Whether the broker at an address is ready; does not raise when it is not there."""
         ...
 
     def partitions(self, address: str) -> tuple[PartitionSeen, ...]:
         """What the broker at an address tells of its own partitions."""
+        ...
+
+    def upgrade_readiness(self, address: str) -> tuple[str, ...]:
+        """What one broker has not ended for the next minor version; empty below 8.10."""
         ...
 
     def backups(self) -> BackupsSeen:

@@ -621,18 +621,29 @@ class TestClusters:
                 {"broker": 2, "state": "JOINING"},
             ],
             "pendingChange": {"id": 7, "done": 2, "planned": 9, "next": "PARTITION_JOIN broker 3"},
-            "topology": [{"broker": 0}],
+            "topology": [{"broker": 0}, {"broker": 2}],
             "problems": [],
         }
         api.provision(key="k1")
         told = api.ask("GET", "/clusters/{name}", name="demo").document
-        assert told["brokers"] == {"declared": 4, "running": 3, "joined": 2}
+        assert told["brokers"] == {"declared": 4, "running": 3, "joined": 1}
         assert told["connectors"] == {"declared": 1, "running": 1}
         assert told["pendingChange"]["done"] == 2
-        assert told["topology"] == [{"broker": 0}]
+        assert told["topology"] == [{"broker": 0}, {"broker": 2}]
         assert told["lastOperation"]["operationId"] == "demo.provision.k1"
         assert told["restUrl"] == "http://rest"
         assert told["unreachable"] == []
+
+    @pytest.mark.parametrize("part", ["members", "topology"])
+    def test_who_joined_is_unknown_where_members_or_topology_are(
+        self, api: ApiWorld, part: str
+    ) -> None:
+        living(api)
+        seen = {"members": [{"broker": 0, "state": "ACTIVE"}], "topology": [{"broker": 0}]}
+        api.world.probe.answers["overview"] = {**seen, part: None, "problems": ["no answer"]}
+        told = api.ask("GET", "/clusters/{name}", name="demo").document
+        assert told["brokers"]["joined"] is None
+        assert told["unreachable"][-1] == {"part": "brokers", "reason": "no answer"}
 
     @pytest.mark.parametrize(
         "error", [ProbeFailed("the probe timed out"), ProbeAsleep("it is not connected yet")]
@@ -668,7 +679,7 @@ class TestClusters:
             "problems": ["no gateway answered"],
         }
         told = api.ask("GET", "/clusters/{name}", name="demo").document
-        assert told["brokers"] == {"declared": None, "running": None, "joined": 1}
+        assert told["brokers"] == {"declared": None, "running": None, "joined": None}
         assert [one["part"] for one in told["unreachable"]] == ["services", "brokers"]
 
     def test_a_stack_that_is_being_built_is_told_as_such(self, api: ApiWorld) -> None:

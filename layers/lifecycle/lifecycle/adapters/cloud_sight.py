@@ -53,6 +53,7 @@ class AwsSight:
                 "address": _address(task),
                 "status": task["lastStatus"],
                 "startedAt": _iso(task.get("startedAt")),
+                "health": task.get("healthStatus", ""),
             }
             for task in self._tasks(ecs_cluster, service, "RUNNING")
         ]

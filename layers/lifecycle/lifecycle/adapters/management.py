@@ -38,8 +38,10 @@ from lifecycle.core.topology import (
     read_planned_change,
     read_topology,
 )
+from lifecycle.core.way_back import read_upgrade
 from lifecycle.errors import (
     ChangeInProgress,
+    CredentialsRefused,
     CredentialsWithheld,
     ManagementAmbiguous,
     ManagementRefused,
@@ -104,6 +106,11 @@ class HttpManagement:
         request = wire.Request("GET", "/v2/topology", headers=_ACCEPT)
         return read_topology(_json(self._read(REST_PORT, request, credentials)))
 
+    def topology_of(self, address: str, credentials: Credentials | None = None) -> Topology:
+        """Read what the gateway at one address sees. Raises as ``topology`` does."""
+        request = wire.Request("GET", "/v2/topology", headers=_ACCEPT)
+        return read_topology(_json(self._ask_one(address, REST_PORT, request, credentials)))
+
     def readiness(self, address: str) -> Readiness:
         """Ask one broker whether it is ready; never raises for a broker that is not there.
 
@@ -124,14 +131,17 @@ class HttpManagement:
         Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``UnreadableAnswer``.
         """
         request = wire.Request("GET", "/actuator/partitions", headers=_ACCEPT)
-        try:
-            answer = self._exchange(address, MANAGEMENT_PORT, request)
-        except (wire.NothingSent, wire.NoAnswer) as error:
-            raise ManagementUnavailable(f"{error}.") from error
-        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise ManagementUnavailable(f"{_said(address, answer)}.")
-        _refuse(address, answer)
-        return read_partitions(_json(answer))
+        return read_partitions(_json(self._ask_one(address, MANAGEMENT_PORT, request)))
+
+    def upgrade_readiness(self, address: str) -> tuple[str, ...]:
+        """Read ``GET /actuator/upgradeReadiness`` of one broker; nothing below 8.10 (404).
+
+        Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``UnreadableAnswer``.
+        """
+        request = wire.Request("GET", "/actuator/upgradeReadiness", headers=_ACCEPT)
+        absent = (HTTPStatus.NOT_FOUND,)
+        answer = self._ask_one(address, MANAGEMENT_PORT, request, accept=absent)
+        return () if answer.status in absent else read_upgrade(_json(answer))
 
     def backups(self) -> BackupsSeen:
         """Read each partition's latest backup (``GET /actuator/backupRuntime/state``, from 8.9 on).
@@ -263,6 +273,25 @@ class HttpManagement:
             return answer
         raise self._unavailable(tried)
 
+    def _ask_one(
+        self,
+        address: str,
+        port: int,
+        request: wire.Request,
+        credentials: Credentials | None = None,
+        *,
+        accept: Collection[int] = (),
+    ) -> wire.Answer:
+        try:
+            answer = self._exchange(address, port, request, credentials)
+        except (wire.NothingSent, wire.NoAnswer) as error:
+            raise ManagementUnavailable(f"{error}.") from error
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise ManagementUnavailable(f"{_said(address, answer)}.")
+        if answer.status not in accept:
+            _refuse(address, answer)
+        return answer
+
     def _each_address(self, tried: list[str]) -> Iterator[str]:
         give_up = self._monotonic() + self._budget
         for address in self.addresses():
@@ -320,6 +349,8 @@ def _json(answer: wire.Answer) -> object:
 
 def _refuse(address: str, answer: wire.Answer) -> None:
     """Raise for a definite answer (below 500) that is not a success."""
+    if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        raise CredentialsRefused(f"{_said(address, answer)}.")
     if answer.status == HTTPStatus.CONFLICT:
         raise ChangeInProgress(f"{_said(address, answer)}.")
     if HTTPStatus.BAD_REQUEST <= answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:

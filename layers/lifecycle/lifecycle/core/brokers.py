@@ -112,7 +112,9 @@ class BrokersSeen:
     """What the brokers said; ``None`` and ``problems`` where they could not be asked.
 
     ``plan`` is Camunda's dry run for the requested number, asked only while no change is under
-    way; ``plan_refused`` holds Camunda's words when it would refuse. ``backups`` are asked only
+    way; ``refused`` holds
+    Camunda's words where it does not show the topology to the user that it was asked as;
+    ``plan_refused`` holds Camunda's words when it would refuse. ``backups`` are asked only
     where partitions are scaled.
     """
 
@@ -123,6 +125,12 @@ class BrokersSeen:
     readiness: tuple[Readiness, ...] = ()
     problems: tuple[str, ...] = ()
     backups: BackupsOfPartitions | None = None
+    refused: str = ""
+
+    @property
+    def asked(self) -> bool:
+        """Whether there is enough to decide by: the configuration, and the topology or why not."""
+        return self.configuration is not None and (self.topology is not None or bool(self.refused))
 
 
 def has_gap(configuration: ClusterConfiguration, requested: int) -> bool:
@@ -268,7 +276,8 @@ def _half_done(configuration: ClusterConfiguration, copies: int) -> Iterator[tup
         if member.state is not MemberState.ACTIVE:
             yield (member.id, None), f"broker {member.id} is {member.state}"
         for replica in member.partitions:
-            if replica.state in (ReplicaState.JOINING, ReplicaState.LEAVING):
+            # Joining and leaving, but also learning, in recovery mode, or in a state of later.
+            if replica.state is not ReplicaState.ACTIVE:
                 text = f"partition {replica.partition} is {replica.state} on broker {member.id}"
                 yield (member.id, replica.partition), text
 

@@ -16,7 +16,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.core.health_catalog import KINDS, VERDICT_OF, Severity, Verdict, rank
-from lifecycle.core.health_rules import Finding, Memory, Running, findings, remember
+from lifecycle.core.health_rules import (
+    Finding,
+    Memory,
+    Missing,
+    Running,
+    findings,
+    remember,
+)
 from lifecycle.core.names import CLUSTER_NAME_RULE, is_cluster_name
 from lifecycle.core.reading import integer, items, mapping, moment, text
 from lifecycle.core.request import Problem, invalid
@@ -43,7 +50,8 @@ REDELIVER: Final = timedelta(seconds=60)
 class Record:
     """The ``HEALTH`` item of a cluster: the last check and what the next one needs of it.
 
-    ``firm`` are the firm verdicts, newest first; ``changes`` when announcements changed, newest
+    ``firm`` are the firm verdicts, newest first, ``shown`` those of the same checks with everything
+    that was found; ``changes`` when announcements changed, newest
     first; ``undelivered`` when an announcement was decided that nobody confirmed as delivered;
     ``counted_at`` when a check last went into ``firm``.
     """
@@ -63,6 +71,7 @@ class Record:
     memory: Memory
     seconds: float = 0.0
     counted_at: datetime | None = None
+    shown: tuple[Verdict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +108,24 @@ def firm_verdict(found: Sequence[Finding]) -> Verdict:
 
 
 def next_announced(
-    announced: Verdict, firm: Sequence[Verdict], changes: Sequence[datetime], at: datetime
+    announced: Verdict,
+    firm: Sequence[Verdict],
+    changes: Sequence[datetime],
+    at: datetime,
+    shown: Sequence[Verdict] | None = None,
 ) -> Verdict:
     """Decide what is announced from now on, given firm verdicts, the newest first.
 
-    Worse: after ``FIRM`` checks in a row, as bad as the best of them. Better: likewise, but after
-    ``CALM`` checks for a cluster whose announcement changed ``FLAPS`` times within an hour.
+    Worse: after ``FIRM`` checks in a row, as bad as the best of them. Better: by the verdicts that
+    were ``shown`` (None: the firm ones), as what is only on its way is not there; likewise, but
+    after ``CALM`` checks for a cluster whose announcement changed ``FLAPS`` times within an hour.
     """
     last = firm[:FIRM]
     if len(last) == FIRM and all(rank(one) > rank(announced) for one in last):
         return min(last, key=rank)
     flapping = sum(at - change < FLAP_WINDOW for change in changes) >= FLAPS
     needed = CALM if flapping else FIRM
-    last = firm[:needed]
+    last = (firm if shown is None else shown)[:needed]
     if len(last) == needed and all(rank(one) < rank(announced) for one in last):
         return max(last, key=rank)
     return announced
@@ -140,19 +154,21 @@ def assess(
     ``scaling`` is what the last one left. A check that is not ``scheduled`` shows what it saw, and
     changes what is announced only if no other check did within a minute.
     """
-    memory = remember(facts, at, before.memory if before else None)
+    memory = remember(facts, at, before.memory if before else None, running)
     found = findings(facts, at, memory, running, scaling)
-    now = verdict(found)
+    every = now = verdict(found)
     if _is_being_made(now, before, running):
         now = Verdict.PROVISIONING
     same = before is not None and before.verdict is now
     announced = before.announced if before else Verdict.HEALTHY
     firm = before.firm if before else ()
+    shown = before.shown if before else ()
     counts = scheduled or _long_ago(before, at)
     if counts:
         firm = (firm_verdict(found), *firm)[:CALM]
+        shown = (every, *shown)[:CALM]
     changes = before.changes if before else ()
-    then = next_announced(announced, firm, changes, at)
+    then = next_announced(announced, firm, changes, at, shown)
     changed = then is not announced
     undelivered = before.undelivered if before else None
     overdue = undelivered is not None and at - undelivered > REDELIVER
@@ -178,6 +194,7 @@ def assess(
         memory=memory,
         seconds=seconds,
         counted_at=at if counts or before is None else before.counted_at,
+        shown=shown,
     )
     return Assessment(record, announcement)
 
@@ -247,6 +264,7 @@ def as_document(record: Record) -> str:
             "announcedBefore": record.announced_before,
             "announcedAt": _stamp(record.announced_at),
             "firm": list(record.firm),
+            "shown": list(record.shown),
             "changes": [stamp(one) for one in record.changes],
             "undelivered": _stamp(record.undelivered),
             "seconds": record.seconds,
@@ -259,6 +277,15 @@ def as_document(record: Record) -> str:
                     str(partition): [position, stamp(since)]
                     for partition, (position, since) in (memory.exported or {}).items()
                 },
+                "missingSince": {
+                    name: [stamp(one.since), _stamp(one.whole)]
+                    for name, one in memory.missing.items()
+                },
+                "topologyAt": _stamp(memory.topology_at),
+                "lost": {
+                    name: [stamp(one) for one in times] for name, times in memory.lost.items()
+                },
+                "differs": {name: stamp(since) for name, since in memory.differs.items()},
             },
         }
     )
@@ -274,6 +301,7 @@ def read_document(document: str) -> Record | None:
 
 def _record(found: Mapping[str, object]) -> Record:
     memory = mapping(found.get("memory"), "memory")
+    firm = items(found.get("firm"), "firm")
     change = memory.get("change")
     return Record(
         cluster=text(found, "cluster"),
@@ -288,7 +316,7 @@ def _record(found: Mapping[str, object]) -> Record:
         announced=Verdict(text(found, "announced")),
         announced_before=Verdict(text(found, "announcedBefore")),
         announced_at=moment(found, "announcedAt"),
-        firm=tuple(Verdict(str(one)) for one in items(found.get("firm"), "firm")),
+        firm=tuple(Verdict(str(one)) for one in firm),
         changes=tuple(read_moment(str(one)) for one in items(found.get("changes"), "changes")),
         undelivered=moment(found, "undelivered"),
         memory=Memory(
@@ -299,9 +327,24 @@ def _record(found: Mapping[str, object]) -> Record:
                 int(partition): _exported(value)
                 for partition, value in mapping(memory.get("exported"), "exported").items()
             },
+            # What an earlier version wrote has not these.
+            missing={
+                name: _missing(value)
+                for name, value in mapping(memory.get("missingSince") or {}, "missing").items()
+            },
+            topology_at=moment(memory, "topologyAt") if "topologyAt" in memory else None,
+            lost={
+                name: tuple(read_moment(str(one)) for one in items(value, "lost"))
+                for name, value in mapping(memory.get("lost") or {}, "lost").items()
+            },
+            differs={
+                name: read_moment(str(since))
+                for name, since in mapping(memory.get("differs") or {}, "differs").items()
+            },
         ),
         seconds=_seconds(found.get("seconds")),
         counted_at=moment(found, "countedAt"),
+        shown=tuple(Verdict(str(one)) for one in items(found.get("shown", firm), "shown")),
     )
 
 
@@ -313,6 +356,11 @@ def _pair(value: object) -> tuple[int, int]:
 def _exported(value: object) -> tuple[int, datetime]:
     position, since = items(value, "exported")
     return integer({"position": position}, "position"), read_moment(str(since))
+
+
+def _missing(value: object) -> Missing:
+    since, whole = items(value, "missing")
+    return Missing(read_moment(str(since)), None if whole is None else read_moment(str(whole)))
 
 
 def _moment(found: Mapping[str, object], key: str) -> datetime:

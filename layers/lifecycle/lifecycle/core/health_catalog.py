@@ -93,7 +93,7 @@ _DOWN: Final = (
         Severity.DOWN,
         "a load balancer has no healthy broker",
         "every running broker is a healthy target",
-        "Look at the targets' reasons, then at readiness on port 9600 and the security groups.",
+        "Look at the targets' reasons, then at the brokers' log and the security groups.",
     ),
 )
 
@@ -106,6 +106,14 @@ _DEGRADED: Final = (
         "Look at the service's events and stopped tasks; ECS replaces a task by itself.",
     ),
     Kind(
+        "BROKER_UNSTABLE",
+        Severity.DEGRADED,
+        "a broker is lost again and again",
+        "no broker is lost three times within two hours",
+        "Read why its tasks stopped (ECS, stopped tasks, their last log lines); replays that take "
+        "longer than BrokerGraceSeconds need a longer one.",
+    ),
+    Kind(
         "BROKER_NOT_ACTIVE",
         Severity.DEGRADED,
         "brokers are neither in nor out",
@@ -116,22 +124,22 @@ _DEGRADED: Final = (
         "BROKER_UNREACHABLE",
         Severity.DEGRADED,
         "brokers do not answer on their management port",
-        "every broker in the topology answers on 9600",
-        "If the process hangs, stop its task; ECS starts another one.",
+        "every broker in the topology answers on its management port",
+        "Restart that broker alone with the restart machine.",
     ),
     Kind(
         "COORDINATOR_UNREACHABLE",
         Severity.DEGRADED,
         "the coordinator (lowest broker) does not answer",
         "the cluster configuration can be read through any broker",
-        "Stop the task of broker 0; the cluster works on but cannot be scaled until it is back.",
+        "Restart broker 0 alone with the restart machine; until it is back nothing can be scaled.",
     ),
     Kind(
         "MANAGEMENT_UNREACHABLE",
         Severity.DEGRADED,
-        "port 9600 of the brokers cannot be reached",
-        "the function inside the VPC reaches every broker on 9600",
-        "Check that the brokers' security group admits the functions' group on 9600.",
+        "the brokers' management port cannot be reached",
+        "the function inside the VPC reaches every broker on its management port",
+        "Check that the brokers' security group admits the functions' group on that port.",
     ),
     Kind(
         "PARTITION_WITH_TWO_LEADERS",
@@ -139,6 +147,14 @@ _DEGRADED: Final = (
         "partitions have more than one leader",
         "exactly one leader for each partition",
         "Usually gone by the next check; else look for a network split between the brokers.",
+    ),
+    Kind(
+        "GATEWAYS_DISAGREE",
+        Severity.DEGRADED,
+        "gateways tell different topologies",
+        "every gateway shows the same brokers, partitions and leaders, but for a moment",
+        "Restart the broker that differs from the others, alone, with the restart machine; if it "
+        "stays, look for a network split between the brokers (security group, zones).",
     ),
     Kind(
         "PARTITION_REPLICAS_MISSING",
@@ -152,7 +168,8 @@ _DEGRADED: Final = (
         Severity.DEGRADED,
         "replicas of partitions are not healthy",
         "every replica of every partition is healthy",
-        "Look at that broker's log for the partition; restart its task if it does not recover.",
+        "Look at that broker's log for the partition; restart that broker alone with the restart "
+        "machine if it does not recover.",
     ),
     Kind(
         "CHANGE_STUCK",
@@ -173,7 +190,16 @@ _DEGRADED: Final = (
         Severity.DEGRADED,
         "exporting is paused",
         "every leader's exporter phase is EXPORTING",
-        "POST /actuator/exporting/resume; left paused, the log fills the disk.",
+        "Let whoever paused it, for a backup most often, resume it, or do it as the runbook says; "
+        "left paused, the log grows.",
+    ),
+    Kind(
+        "EXPORTING_STOPPED",
+        Severity.DEGRADED,
+        "leaders do not export",
+        "every leader's exporter phase is EXPORTING",
+        "Look at the leader's log for exporter errors; restart that broker alone with the restart "
+        "machine.",
     ),
     Kind(
         "EXPORTING_STUCK",
@@ -350,11 +376,27 @@ _DEGRADED: Final = (
 
 _UNKNOWN: Final = (
     Kind(
+        "CREDENTIALS_REFUSED",
+        Severity.UNKNOWN,
+        "Camunda refuses the administrator's user",
+        "the user of the secret AdminUserSecretArn is shown the topology",
+        "Put the user's present password into that secret (aws secretsmanager put-secret-value), "
+        "or let the cluster take basic authentication of that user again.",
+    ),
+    Kind(
         "SOURCE_UNKNOWN",
         Severity.UNKNOWN,
         "part of the cluster could not be seen",
         "every source answers in time",
         "Look at the reason; if it stays, at the check's functions, their roles and egress.",
+    ),
+    Kind(
+        "TOPOLOGY_UNSUPPORTED",
+        Severity.UNKNOWN,
+        "the cluster has zones or several physical tenants",
+        "one zone and one physical tenant",
+        "Watch changes of such a cluster with Camunda's own API; what is told here of brokers and "
+        "partitions holds, of changes it does not.",
     ),
     Kind(
         "STACK_NOT_READY",
@@ -385,7 +427,7 @@ _NOTES: Final = (
         Severity.NOTE,
         "one broker leads more partitions than its share",
         "leaders are spread over the brokers",
-        "POST /actuator/rebalance at a quiet time.",
+        "Restart that broker alone with the restart machine, at a quiet time: others lead then.",
     ),
     Kind(
         "DEPLOYMENT_RUNNING",

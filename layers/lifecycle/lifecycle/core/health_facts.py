@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from lifecycle.core.gateways import read_gateways
 from lifecycle.core.reading import flag, integer, items, mapping, moment, objects, text
 from lifecycle.core.tables import unpacked
 from lifecycle.core.topology import read_configuration, read_topology
 from lifecycle.errors import UnreadableAnswer
 
 if TYPE_CHECKING:
+    from lifecycle.core.gateways import Gateways
     from lifecycle.core.topology import ClusterConfiguration, Topology
 
 SECRETS: Final = ("AdminUserSecretArn", "ConnectorsUserSecretArn", "DatabaseAdminSecretArn")
@@ -26,6 +28,7 @@ INSIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "configuration": ("DiscoveryName",),
     "topology": ("DiscoveryName",),
     "exporting": ("DiscoveryName",),
+    "gateways": ("DiscoveryName",),
     "leases": ("NodeIdBucketName",),
     "backups": ("ContinuousBackup",),
     "login": ("DatabaseEndpoint", "DatabasePort", "DatabaseName", "DatabaseUser"),
@@ -59,9 +62,10 @@ def sources(table: Mapping[str, tuple[str, ...]], outputs: Mapping[str, str]) ->
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A source that said nothing usable, and why."""
+    """A source that said nothing usable, and why; ``error`` is the name of our error, if any."""
 
     why: str
+    error: str = ""
 
 
 type Answer[T] = T | Unknown | None
@@ -109,12 +113,17 @@ class ServicesSeen:
 
 @dataclass(frozen=True, slots=True)
 class TaskSeen:
-    """A task of the brokers' service that ECS starts or runs."""
+    """A task of the brokers' service that ECS starts or runs.
+
+    ``health`` is what ECS makes of its container's health check, such as ``HEALTHY``
+    (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html).
+    """
 
     task_id: str
     address: str
     status: str
     started_at: datetime | None
+    health: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +264,7 @@ class Facts:
     configuration: Answer[ClusterConfiguration]
     topology: Answer[Topology]
     exporting: Answer[tuple[BrokerSeen, ...]]
+    gateways: Answer[Gateways]
     leases: Answer[LeasesSeen]
     backups: Answer[BackupsSeen]
     login: Answer[LoginSeen]
@@ -306,6 +316,7 @@ def read_facts(
         configuration=answer(inside, "configuration", read_configuration),
         topology=answer(inside, "topology", read_topology),
         exporting=answer(inside, "exporting", read_brokers),
+        gateways=answer(inside, "gateways", read_gateways),
         leases=answer(inside, "leases", _leases),
         backups=answer(inside, "backups", _backups),
         login=answer(inside, "login", _login),
@@ -405,7 +416,9 @@ def _answer[T](side: object, name: str, read: Callable[[object], T]) -> Answer[T
         told = mapping(side, "the answer")
         problems, answers = told.get("problems"), told.get("answers")
         if isinstance(problems, Mapping) and name in problems:
-            return Unknown(str(problems[name])[:300])
+            errors = told.get("errors")
+            error = errors.get(name, "") if isinstance(errors, Mapping) else ""
+            return Unknown(str(problems[name])[:400], str(error))
         given = mapping(answers, "answers")
         if name not in given:
             return Unknown("it gave no answer")
@@ -487,6 +500,7 @@ def _tasks(value: object) -> tuple[TaskSeen, ...]:
             address=text(one, "address"),
             status=text(one, "status"),
             started_at=moment(one, "startedAt"),
+            health=str(one.get("health") or ""),
         )
         for one in objects(value, "tasks")
     )

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from lifecycle.core.health import Announcement, Record, stamp
-from lifecycle.core.health_catalog import Severity, Verdict
+from lifecycle.core.health_catalog import KINDS, Severity, Verdict
 
 # https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 _SUBJECT_MOST: Final = 99
@@ -49,8 +49,9 @@ def subject(record: Record, announcement: Announcement) -> str:
         line = f"{record.cluster} is HEALTHY again (it was {announcement.before})"
     else:
         line = f"{record.cluster} is {announcement.now}"
-        grave = [one for one in record.findings if one["severity"] != Severity.NOTE]
-        line += f": {grave[0]['title']}" if grave else ""
+        # What serves nobody is told first, also where an operation explains it.
+        first = next((one for one in record.findings if _is_grave(one)), None)
+        line += f": {first['title']}" if first is not None else ""
     plain = line.encode("ascii", "replace").decode()
     return plain if len(plain) <= _SUBJECT_MOST else f"{plain[: _SUBJECT_MOST - 3]}..."
 
@@ -88,6 +89,12 @@ def _since(record: Record) -> str:
 def _note(one: Mapping[str, str]) -> str:
     because = f" ({one['because']})" if one.get("because") else ""
     return f"{one['seen']}{because}"
+
+
+def _is_grave(one: Mapping[str, str]) -> bool:
+    kind = KINDS.get(one["code"])
+    serves = kind is None or kind.severity is not Severity.DOWN
+    return one["severity"] != Severity.NOTE or not serves
 
 
 def _codes(found: Sequence[Mapping[str, str]]) -> list[str]:

@@ -8,23 +8,46 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.core.brokers import PROTECTION_MINUTES, half_done
+from lifecycle.core.gateways import disagreements
 from lifecycle.core.health_catalog import KINDS, Severity, rank
-from lifecycle.core.health_facts import Facts, PartitionSeen, ServicesSeen, listed, seen
-from lifecycle.core.topology import ChangeStatus, Health, MemberState, OperationKind, Role
+from lifecycle.core.health_facts import (
+    Facts,
+    PartitionSeen,
+    ServicesSeen,
+    Unknown,
+    listed,
+    seen,
+)
+from lifecycle.core.topology import (
+    ChangeStatus,
+    Health,
+    MemberState,
+    OperationKind,
+    ReplicaState,
+    Role,
+)
 
 if TYPE_CHECKING:
+    from lifecycle.core.gateways import Gateways
     from lifecycle.core.health_facts import BrokerSeen, ServiceSeen, TargetSeen
     from lifecycle.core.scaling_note import ScalingNote
     from lifecycle.core.topology import BrokerId, ClusterConfiguration, Topology
 
-# What a task may take from its start until it counts (the services' health check grace period).
+# What a broker may take until it counts, where the stack does not say (BrokerGraceSeconds).
 GRACE: Final = timedelta(minutes=15)
+# A broker that is lost so often within that time, and comes back each time, is told all the same.
+LOSSES: Final = timedelta(hours=2)
+LOSSES_MOST: Final = 3
+# Gateways that differ for so long differ in two checks; looking twice in a row is not that.
+LASTS: Final = timedelta(minutes=1)
+# The topology lists a dead broker for a while (15 s by default).
+_LINGERS: Final = timedelta(minutes=1)
 DEPLOYMENT: Final = timedelta(minutes=30)
 STOPS: Final = timedelta(minutes=30)
 STOPS_MOST: Final = 3
@@ -50,6 +73,8 @@ _SERVING: Final = frozenset(
     }
 )
 _UNREACHED: Final = frozenset({"DatabaseNotReady", "DatabaseUnreachable"})
+# https://docs.camunda.io/docs/self-managed/components/orchestration-cluster/zeebe/operations/management-api/
+_GOOD: Final = "EXPORTING"
 _PAUSED: Final = frozenset({"PAUSED", "SOFT_PAUSED"})
 _BROKER_STARTS: Final = frozenset(
     {
@@ -118,18 +143,36 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """A broker that is not whole: ``since`` the check that saw it first; ``whole``: the one before.
+
+    Whatever tasks were started for it since: only a check that sees it whole ends it.
+    """
+
+    since: datetime
+    whole: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What earlier checks leave for later ones to compare with.
 
     ``change`` is the pending change and its steps done, ``change_since`` when that was first seen.
     ``exported`` is by partition the exported position and since when it has not moved although
-    something was processed.
+    something was processed. ``missing`` are the brokers that are not whole, by id;
+    ``topology_at`` is when the topology was last seen; ``lost`` is by id when a broker was missed
+    that nothing had taken away. ``differs`` is since when gateways tell something differently, or
+    one of them nothing, by what that is.
     """
 
     first_at: datetime
     change: tuple[int, int] | None = None
     change_since: datetime | None = None
     exported: Mapping[int, tuple[int, datetime]] | None = None
+    missing: Mapping[str, Missing] = field(default_factory=dict)
+    topology_at: datetime | None = None
+    lost: Mapping[str, tuple[datetime, ...]] = field(default_factory=dict)
+    differs: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +211,17 @@ def found(code: str, what: str, subject: str = "") -> Finding:
     return Finding(code, KINDS[code].severity, what, subject)
 
 
-def remember(facts: Facts, at: datetime, before: Memory | None) -> Memory:
+def remember(
+    facts: Facts, at: datetime, before: Memory | None, running: Running | None = None
+) -> Memory:
     """Note what the next check has to compare with."""
     memory = before or Memory(first_at=at)
+    if seen(facts.topology) is not None:
+        memory = _remember_brokers(facts, at, memory, running)
+    gateways = seen(facts.gateways)
+    if gateways is not None:
+        differ = [*disagreements(gateways), *_mute_gateways(facts, gateways)]
+        memory = replace(memory, differs={one: memory.differs.get(one, at) for one in differ})
     configuration = seen(facts.configuration)
     if configuration is not None:
         pending = configuration.pending_change
@@ -183,13 +234,64 @@ def remember(facts: Facts, at: datetime, before: Memory | None) -> Memory:
     return memory
 
 
+def _remember_brokers(
+    facts: Facts, at: datetime, memory: Memory, running: Running | None
+) -> Memory:
+    not_whole = {
+        name: memory.missing.get(name) or Missing(at, memory.topology_at)
+        for name in _not_whole(facts, memory.missing)
+    }
+    gone = {str(node) for node in _missing(facts)}
+    services = seen(facts.services)
+    rolls = services is not None and services.brokers.rolling is not None
+    lost = {
+        name: recent
+        for name, times in memory.lost.items()
+        if (recent := tuple(one for one in times if at - one < LOSSES))
+    }
+    # What an operation or a deployment takes away is not lost; what was not whole is lost already.
+    if running is None and not rolls and memory.topology_at is not None:
+        for name in gone - memory.missing.keys():
+            lost[name] = (at, *lost.get(name, ()))[:LOSSES_MOST]
+    configuration = seen(facts.configuration)
+    if configuration is not None:
+        # One that was scaled away is nobody's to miss any more.
+        members = {str(node) for node in configuration.broker_ids}
+        lost = {name: times for name, times in lost.items() if name in members}
+    return replace(memory, missing=not_whole, topology_at=at, lost=lost)
+
+
+def _not_whole(facts: Facts, before: Collection[str]) -> set[str]:
+    """Give the members that are not seen, or lack a copy that they should hold.
+
+    Where the configuration is not known: those of the topology's size, and those ``before``.
+    """
+    topology, configuration = seen(facts.topology), seen(facts.configuration)
+    brokers = topology.brokers if topology is not None else ()
+    copies = {
+        str(each.node_id): {one.id for one in each.partitions if one.is_copy} for each in brokers
+    }
+    if configuration is not None:
+        placed = {
+            str(member.id): {
+                one.partition for one in member.partitions if one.state is ReplicaState.ACTIVE
+            }
+            for member in configuration.members
+            if member.state is MemberState.ACTIVE and member.id not in _leaving(configuration)
+        }
+    else:
+        placed = {key: set[int]() for key in {*map(str, _missing(facts)), *before}}
+        placed |= {str(each.node_id): {one.id for one in each.partitions} for each in brokers}
+    return {name for name, held in placed.items() if name not in copies or held - copies[name]}
+
+
 def _exported(
     leading: Sequence[PartitionSeen], at: datetime, before: Mapping[int, tuple[int, datetime]]
 ) -> dict[int, tuple[int, datetime]]:
     kept = {}
     for one in leading:
         position, since = before.get(one.partition, (one.exported, at))
-        behind = 0 <= one.exported < one.processed
+        behind = one.exported < one.processed
         kept[one.partition] = (one.exported, since if behind and position == one.exported else at)
     return kept
 
@@ -201,21 +303,44 @@ def findings(
     running: Running | None,
     scaling: ScalingNote | None = None,
 ) -> tuple[Finding, ...]:
-    """Everything that a check found, worst first. ``scaling``: what the last one left."""
+    """Everything that a check found, what matters most first. ``scaling``: what the last one left.
+
+    By severity; what nothing explains and nothing on its way ends comes before what an operation
+    does, but for what makes a cluster serve nobody.
+    """
     every = [
         *_stack(facts),
         *(_cluster(facts, at, memory, scaling) if facts.ready else ()),
     ]
-    told = [excuse(one, facts, at, running) for one in every]
+    told = [excuse(one, facts, at, running, memory) for one in every]
     if running is not None:
         told.append(
             found("OPERATION_RUNNING", f"{running.machine}: {running.operation_id} is under way")
         )
-    return tuple(sorted(told, key=lambda one: (-rank(one.severity), one.code, one.subject)))
+    return tuple(sorted(told, key=_matters))
 
 
-def excuse(one: Finding, facts: Facts, at: datetime, running: Running | None) -> Finding:
-    """Turn a deviation that something explains into a note, or mark it as settling."""
+def _matters(one: Finding) -> tuple[object, ...]:
+    kind = KINDS[one.code].severity
+    expected = bool(one.because) and kind is not Severity.DOWN
+    return (
+        -rank(one.severity),
+        bool(one.settling),
+        expected,
+        -rank(kind) if one.because else 0,
+        one.code,
+        one.subject,
+    )
+
+
+def excuse(
+    one: Finding, facts: Facts, at: datetime, running: Running | None, memory: Memory
+) -> Finding:
+    """Turn a deviation that something explains into a note, or mark it as settling.
+
+    A start explains only what is missing for less than the grace, counted from when the broker
+    was last whole, however many tasks were started for it since.
+    """
     if one.severity is Severity.NOTE:
         return one
     if running is not None and one.code in EXPLAINED.get(running.machine, frozenset()):
@@ -226,11 +351,14 @@ def excuse(one: Finding, facts: Facts, at: datetime, running: Running | None) ->
         return one
     service = services.connectors if _is_about_connectors(one) else services.brokers
     rolling = service.rolling
-    if rolling is not None and _young(rolling.started_at, at, DEPLOYMENT) and _one_at_a_time(facts):
+    rolls = rolling is not None and _young(rolling.started_at, at, DEPLOYMENT)
+    if rolls and _one_at_a_time(facts) and _missed_for(facts, at, memory) < DEPLOYMENT:
         because = "ECS rolls a deployment out, one broker at a time"
         return replace(one, severity=Severity.NOTE, because=because)
-    starting = _starting(facts, at)
-    if starting and len(_missing(facts)) <= len(starting) and not _is_about_connectors(one):
+    starting = _starting(facts, at, memory)
+    covered = starting and len(_missing(facts)) <= len(starting)
+    in_time = _missed_for(facts, at, memory) < _grace(facts)
+    if covered and in_time and not _is_about_connectors(one):
         return replace(one, settling=f"task {listed(starting)} is starting")
     return one
 
@@ -243,15 +371,41 @@ def _one_at_a_time(facts: Facts) -> bool:
     return len(_missing(facts)) <= 1
 
 
-def _starting(facts: Facts, at: datetime) -> list[str]:
-    """Tasks that are too young to have joined."""
+def _grace(facts: Facts) -> timedelta:
+    """Give the time that ECS leaves a new broker alone, which the stack says."""
+    seconds = _number(facts.outputs, "BrokerGraceSeconds")
+    return timedelta(seconds=seconds) if seconds else GRACE
+
+
+def _missed_for(facts: Facts, at: datetime, memory: Memory) -> timedelta:
+    """Give the longest time for which a broker that is missing now was not whole."""
+    known = [memory.missing.get(str(node)) for node in _missing(facts)]
+    return max((at - one.since for one in known if one is not None), default=timedelta())
+
+
+def _starting(facts: Facts, at: datetime, memory: Memory) -> list[str]:
+    """Tasks that are too young to have joined.
+
+    One that ECS has found healthy has joined before, and so has one that is older than the last
+    check that saw every broker whole that is missing now: it hangs.
+    """
     topology = seen(facts.topology)
     hosts = {one.host for one in topology.brokers} if topology is not None else set()
+    known = [memory.missing.get(str(node)) for node in _missing(facts)]
+    whole = [one.whole for one in known if one is not None and one.whole is not None]
+    oldest = min(whole) - _LINGERS if whole and len(whole) == len(known) else None
     return [
         task.task_id[:8]
         for task in seen(facts.tasks) or ()
         if task.address not in hosts
-        and (task.started_at is None or _young(task.started_at, at, GRACE))
+        and task.health != "HEALTHY"
+        and (
+            task.started_at is None
+            or (
+                _young(task.started_at, at, _grace(facts))
+                and (oldest is None or task.started_at >= oldest)
+            )
+        )
     ]
 
 
@@ -263,15 +417,19 @@ def _cluster(
     facts: Facts, at: datetime, memory: Memory, scaling: ScalingNote | None
 ) -> Iterator[Finding]:
     for name, why in facts.unknown.items():
-        if not _told_otherwise(facts, name):
+        answer = getattr(facts, name)
+        if isinstance(answer, Unknown) and answer.error == "CredentialsRefused":
+            yield found("CREDENTIALS_REFUSED", why.rstrip("."), name)
+        elif not _told_otherwise(facts, name):
             yield found("SOURCE_UNKNOWN", f"{name}: {why.rstrip('.')}", name)
     yield from _reachability(facts)
-    yield from _members(facts, scaling)
+    yield from _gateways(facts, at, memory)
+    yield from _members(facts, at, memory, scaling)
     yield from _partitions(facts)
     yield from _change(facts, at, memory)
     yield from _exporting(facts, at, memory)
     yield from _services(facts, at)
-    yield from _stops(facts, at, scaling)
+    yield from _stops(facts, at, scaling, memory)
     yield from _autoscaling(facts)
     yield from _protection(facts, at)
     yield from _load_balancers(facts)
@@ -312,6 +470,8 @@ def _silent(facts: Facts) -> bool:
 
 def _told_otherwise(facts: Facts, source: str) -> bool:
     """Whether another finding says what the silence of a source means."""
+    if source == "gateways":
+        return seen(facts.topology) is None
     if source not in {"topology", "configuration", "exporting", "backups"}:
         return False
     if facts.topology is None:
@@ -344,6 +504,30 @@ def _reachability(facts: Facts) -> Iterator[Finding]:
                 ". "
             ),
         )
+
+
+def _mute_gateways(facts: Facts, gateways: Gateways) -> dict[str, str]:
+    """Give why gateways show no topology whose brokers answer on their management port."""
+    brokers = {one.address for one in seen(facts.exporting) or () if not one.problem}
+    return {
+        f"gateway {address}": why for address, why in gateways.silent.items() if address in brokers
+    }
+
+
+def _gateways(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
+    """What gateways tell differently, for two checks: for a moment they may."""
+    gateways = seen(facts.gateways)
+    if gateways is None:
+        return
+    if not gateways.views and not gateways.silent:
+        yield found("SOURCE_UNKNOWN", "no gateway was asked for the topology", "gateways")
+    lasts = {about for about, since in memory.differs.items() if at - since >= LASTS}
+    told = [f"{about}: {said}" for about, said in disagreements(gateways).items() if about in lasts]
+    if told:
+        yield found("GATEWAYS_DISAGREE", listed(told, 3))
+    mute = [why for about, why in _mute_gateways(facts, gateways).items() if about in lasts]
+    if mute:
+        yield found("SOURCE_UNKNOWN", f"the topology of a gateway: {listed(mute, 3)}", "gateways")
 
 
 def _removed(facts: Facts) -> set[str]:
@@ -383,13 +567,27 @@ def _leaving(configuration: ClusterConfiguration) -> set[BrokerId]:
     return {step.broker for step in steps if step.kind in removed and step.broker is not None}
 
 
-def _members(facts: Facts, scaling: ScalingNote | None) -> Iterator[Finding]:
+def _members(
+    facts: Facts, at: datetime, memory: Memory, scaling: ScalingNote | None
+) -> Iterator[Finding]:
     missing = _missing(facts)
     if missing:
-        yield found("BROKER_MISSING", f"broker {listed(missing)} is not in the topology")
+        told = f"broker {listed(missing)} is not in the topology"
+        minutes = int(_missed_for(facts, at, memory).total_seconds() // 60)
+        told += f", and was not whole for {minutes} minutes" if minutes else ""
+        yield found("BROKER_MISSING", told)
+    unstable = [
+        f"{name} ({len(times)} times since {times[-1]:%H:%M} UTC)"
+        for name, times in sorted(memory.lost.items())
+        if len(times) >= LOSSES_MOST
+    ]
+    if unstable:
+        yield found("BROKER_UNSTABLE", f"broker {listed(unstable)}")
     configuration, topology = seen(facts.configuration), seen(facts.topology)
     if configuration is not None:
-        halves = half_done(configuration)
+        if configuration.unsupported:
+            yield found("TOPOLOGY_UNSUPPORTED", configuration.unsupported)
+        halves = half_done(configuration, _factor(facts))
         if halves:
             yield found("BROKER_NOT_ACTIVE", f"{listed(halves)}, and no change is under way")
         wanted = _wanted(facts)
@@ -410,8 +608,10 @@ def _partitions(facts: Facts) -> Iterator[Finding]:
     topology = seen(facts.topology)
     if topology is None:
         return
-    factor = max(_number(facts.outputs, "ReplicationFactor"), topology.replication_factor or 0)
-    count = max(_number(facts.outputs, "Partitions"), topology.partitions_count or 0)
+    factor, count = _factor(facts), _partition_count(facts)
+    for name, number in (("partitions", count), ("replicas", factor)):
+        if not number:
+            yield found("SOURCE_UNKNOWN", f"nobody tells the number of {name}", "topology")
     leaderless: list[int] = []
     doubled: list[str] = []
     thin: list[str] = []
@@ -424,17 +624,18 @@ def _partitions(facts: Facts) -> Iterator[Finding]:
             if one.id == partition
         ]
         leaders = [node for node, one in replicas if one.role is Role.LEADER]
-        healthy = {node for node, one in replicas if one.health is Health.HEALTHY}
-        if not healthy.intersection(leaders):
+        # One whose health is not told may well lead: it is not good, and not gone either.
+        lead = [one.health for _, one in replicas if one.role is Role.LEADER]
+        if not {Health.HEALTHY, Health.UNKNOWN}.intersection(lead):
             leaderless.append(partition)
         if len(leaders) > 1:
             doubled.append(f"{partition} (brokers {listed(leaders)})")
         if len(replicas) < factor:
             thin.append(f"{partition} ({len(replicas)} of {factor})")
         sick += [
-            f"{partition} on broker {node}"
+            f"{partition} on broker {node} ({one})"
             for node, one in replicas
-            if node not in healthy and one.role is not Role.LEADER
+            if not one.is_copy and (partition not in leaderless or one.role is not Role.LEADER)
         ]
     if leaderless:
         yield found(
@@ -447,6 +648,20 @@ def _partitions(facts: Facts) -> Iterator[Finding]:
     if sick:
         yield found("PARTITION_UNHEALTHY", f"partition {listed(sick)}")
     yield from _spread(topology, count)
+
+
+def _factor(facts: Facts) -> int:
+    """Give the number of copies of each partition: the stack's, or a larger one; 0: unknown."""
+    topology = seen(facts.topology)
+    live = (topology.replication_factor or 0) if topology is not None else 0
+    return max(_number(facts.outputs, "ReplicationFactor"), live)
+
+
+def _partition_count(facts: Facts) -> int:
+    """Give the number of partitions: more than the stack's where some were added; 0: unknown."""
+    topology = seen(facts.topology)
+    live = (topology.partitions_count or 0) if topology is not None else 0
+    return max(_number(facts.outputs, "Partitions"), live)
 
 
 def _spread(topology: Topology, partitions: int) -> Iterator[Finding]:
@@ -499,16 +714,45 @@ def _exporting(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
     brokers = seen(facts.exporting)
     if brokers is None:
         return
-    paused = sorted({one.partition for one in _leading(brokers) if one.phase in _PAUSED})
+    leading = _leading(brokers)
+    paused = sorted({one.partition for one in leading if one.phase in _PAUSED})
     if paused:
         yield found("EXPORTING_PAUSED", f"partition {listed(paused)}")
+    others = {one.partition: one.phase for one in leading if one.phase not in {*_PAUSED, _GOOD}}
+    stopped = [f"{number} ({phase})" for number, phase in sorted(others.items()) if phase]
+    if stopped:
+        yield found("EXPORTING_STOPPED", f"partition {listed(stopped)}")
+    untold = sorted(number for number, phase in others.items() if not phase)
+    if untold:
+        told = f"the exporter phase of partition {listed(untold)} is not told by its leader"
+        yield found("SOURCE_UNKNOWN", told, "exporting")
+    # What a broker leads that says nothing is told by its silence.
+    lost = sorted(_led(facts) - {one.partition for one in leading})
+    if lost and not any(one.problem for one in brokers):
+        told = f"no broker says that it leads and exports partition {listed(lost)}"
+        yield found("SOURCE_UNKNOWN", told, "exporting")
+    without = _without_exporter(facts)
     stuck = [
         f"{partition} ({int((at - since).total_seconds() // 60)} minutes)"
         for partition, (_, since) in sorted((memory.exported or {}).items())
-        if at - since >= EXPORT and partition not in paused
+        if at - since >= EXPORT and partition not in {*paused, *without}
     ]
     if stuck:
         yield found("EXPORTING_STUCK", f"partition {listed(stuck)}")
+
+
+def _led(facts: Facts) -> set[int]:
+    """Give the partitions that have a leader in the topology."""
+    topology = seen(facts.topology)
+    brokers = topology.brokers if topology is not None else ()
+    return {one.id for each in brokers for one in each.partitions if one.role is Role.LEADER}
+
+
+def _without_exporter(facts: Facts) -> set[int]:
+    """Give the partitions that the configuration says have no exporter at all."""
+    configuration = seen(facts.configuration)
+    members = configuration.members if configuration is not None else ()
+    return {one.partition for each in members for one in each.partitions if not one.exports}
 
 
 # ECS and load balancers
@@ -559,7 +803,9 @@ def _definition(name: str, service: ServiceSeen) -> Iterator[Finding]:
         yield found("SERVICE_CHANGED", f"{name}: {listed(service.differences, 4)}", name)
 
 
-def _stops(facts: Facts, at: datetime, scaling: ScalingNote | None) -> Iterator[Finding]:
+def _stops(
+    facts: Facts, at: datetime, scaling: ScalingNote | None, memory: Memory
+) -> Iterator[Finding]:
     every = [one for one in seen(facts.stops) or () if at - one.stopped_at < STOPS]
     left = [
         one.task_id[:8]
@@ -578,7 +824,7 @@ def _stops(facts: Facts, at: datetime, scaling: ScalingNote | None) -> Iterator[
         # A service that is whole again got over it, however many there were.
         after = _begun(facts, service, at, scaling)
         lately = [one for one in own if after is None or one.stopped_at > after]
-        again = len(lately) >= STOPS_MOST and not _whole(facts, service, at)
+        again = len(lately) >= STOPS_MOST and not _whole(facts, service, at, memory)
         yield found("TASKS_STOPPING" if again else "TASK_STOPPED", told, service)
 
 
@@ -598,12 +844,12 @@ def _begun(facts: Facts, name: str, at: datetime, scaling: ScalingNote | None) -
     return max((one for one in begun if one is not None), default=None)
 
 
-def _whole(facts: Facts, name: str, at: datetime) -> bool:
+def _whole(facts: Facts, name: str, at: datetime, memory: Memory) -> bool:
     services = seen(facts.services)
     if services is None:
         return False
     service = services.connectors if name == "connectors" else services.brokers
-    joining = name != "connectors" and bool(_starting(facts, at))
+    joining = name != "connectors" and bool(_starting(facts, at, memory))
     return service.running >= service.desired and not service.pending and not joining
 
 
@@ -714,9 +960,7 @@ def _backups(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
     # A cluster that is watched for less than that need not have one yet.
     oldest = at - BACKUP
     late = []
-    topology = seen(facts.topology)
-    live = (topology.partitions_count or 0) if topology is not None else 0
-    for partition in range(1, max(_number(facts.outputs, "Partitions"), live) + 1):
+    for partition in range(1, _partition_count(facts) + 1):
         last = backups.latest.get(partition)
         if (last or memory.first_at) < oldest:
             hours = f"{int((at - last).total_seconds() // 3600)} hours old" if last else "none"

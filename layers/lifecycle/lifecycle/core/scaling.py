@@ -23,7 +23,13 @@ from lifecycle.core.brokers import (
     strangers,
     tasks_of_brokers,
 )
-from lifecycle.core.scaling_checks import failed, idle_is_ready, preconditions, refusal_text
+from lifecycle.core.scaling_checks import (
+    failed,
+    idle_is_ready,
+    preconditions,
+    refusal_text,
+    unsupported,
+)
 from lifecycle.core.scaling_table import Case, Change, Count, Members, Row, Step, read_case, row_for
 from lifecycle.core.topology import (
     ChangeStatus,
@@ -211,8 +217,10 @@ class Decider:
     def decide(self) -> Decision:
         """Decide; raises as the function ``decide`` does."""
         configuration = self.observed.brokers.configuration
-        if configuration is None:
+        if configuration is None or not self.observed.brokers.asked:
             return self._unreachable()
+        if configuration.unsupported:
+            raise ScalingRefused(refusal_text([unsupported(configuration)]))
         case = read_case(configuration, self.observed.service.desired, self.requested, self.copies)
         memory = self.memory
         if memory.before < 0:

@@ -84,6 +84,12 @@ PRECONDITIONS: Final[tuple[Precondition, ...]] = (
         "Request at least as many brokers as the replication factor.",
     ),
     Precondition(
+        "one zone and one physical tenant",
+        "the brokers have numbers (no zones of 8.10), and there is one physical tenant: of "
+        "several, Camunda does not tell here which change is under way",
+        "Scale such a cluster with Camunda's own API, zone by zone and tenant by tenant.",
+    ),
+    Precondition(
         "broker ids without a gap",
         "the brokers are 0, 1, 2 … without a hole below the request (and not named by zones)",
         "Request the number of brokers below the hole, which removes those above it; if that is "
@@ -119,6 +125,11 @@ PRECONDITIONS: Final[tuple[Precondition, ...]] = (
         "Request the present number of brokers first: it makes both agree.",
     ),
     Precondition(
+        "Camunda takes the administrator's user",
+        "the user of the secret `AdminUserSecretArn` is shown the topology (no 401 or 403)",
+        "Put the user's present name and password into the secret that is named.",
+    ),
+    Precondition(
         "every broker runs",
         "each broker of the configuration is seen now, at the address of a running task "
         "(the configuration calls a dead one ACTIVE for ever)",
@@ -148,7 +159,8 @@ PRECONDITIONS: Final[tuple[Precondition, ...]] = (
         "every copy is kept",
         "in Camunda's plan each partition has as many copies as the replication factor",
         "Camunda's own factor was lowered, as a forced removal does: once all brokers run, restore "
-        'it with `PATCH /actuator/cluster` `{"partitions": {"replicationFactor": …}}`.',
+        "it in Camunda's cluster scaling (`partitions.replicationFactor`), as the runbook says "
+        'under "Camunda\'s management API".',
     ),
     Precondition(
         "every broker gets a partition",
@@ -221,6 +233,10 @@ def preconditions(
     configuration = brokers.configuration
     if configuration is None:
         return (failed("every broker runs", "; ".join(brokers.problems)),)
+    if brokers.refused:
+        return (failed("Camunda takes the administrator's user", brokers.refused),)
+    if configuration.unsupported:
+        return (unsupported(configuration),)
     checks = [
         _stack(surroundings),
         _deployment(service, begun=begun),
@@ -254,6 +270,10 @@ def partition_preconditions(
     configuration = brokers.configuration
     if configuration is None:
         return (failed("every broker runs", "; ".join(brokers.problems)),)
+    if brokers.refused:
+        return (failed("Camunda takes the administrator's user", brokers.refused),)
+    if configuration.unsupported:
+        return (unsupported(configuration),)
     checks = [
         _stack(observed.surroundings),
         _deployment(service, begun=False),
@@ -282,6 +302,11 @@ def refusal_text(checks: Sequence[Check]) -> str:
 def failed(name: str, seen: str) -> Check:
     """Give a precondition that is not met, with its remedy."""
     return Check(name, Result.FAIL, seen, _BY_NAME[name].remedy)
+
+
+def unsupported(configuration: ClusterConfiguration) -> Check:
+    """Give the check of a cluster that no decision here understands."""
+    return failed("one zone and one physical tenant", configuration.unsupported)
 
 
 def refusal(name: str, seen: str) -> ScalingRefused:

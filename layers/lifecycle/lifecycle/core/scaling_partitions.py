@@ -36,6 +36,7 @@ from lifecycle.core.scaling_checks import (
     failed,
     partition_preconditions,
     refusal_text,
+    unsupported,
 )
 from lifecycle.core.topology import ChangeStatus, ClusterConfiguration, change_status
 from lifecycle.core.verification import Check, Result
@@ -46,8 +47,8 @@ BACKUP_PATIENCE: Final = 15 * 60
 _ENDED_BADLY: Final = frozenset({"FAILED", "INCOMPATIBLE", "DELETED"})
 _BACKUP: Final = "backup of all partitions"
 _TAKE_ONE: Final = (
-    "Take one: POST /actuator/backupRuntime on port 9600, or wait for the next scheduled one; see "
-    "that it is COMPLETED."
+    "Wait for the next scheduled one (BackupSchedule); where there is none, provision with "
+    "ContinuousBackup true. A health check tells a backup that is late (BACKUP_OLD)."
 )
 _PHASE: Final = {
     Step.RAISE: "Tasks start",
@@ -84,8 +85,10 @@ class PartitionDecider(Decider):
     def decide(self) -> Decision:
         """Decide; raises as the function ``decide_partitions`` does."""
         configuration = self.observed.brokers.configuration
-        if configuration is None:
+        if configuration is None or not self.observed.brokers.asked:
             return self._unreachable()
+        if configuration.unsupported:
+            raise ScalingRefused(refusal_text([unsupported(configuration)]))
         case = read_case(configuration, self.observed.service.desired, self.requested, self.copies)
         memory = replace(self.memory, back_to=0)
         if memory.before < 0:
@@ -124,8 +127,8 @@ class PartitionDecider(Decider):
             left = "; ".join(unfinished(configuration, self.copies)) or str(case)
             raise ScalingNotSettled(
                 f"Camunda plans nothing to finish what was left half-done: {left}.",
-                next_step="Ask Camunda's support: what is left needs its routing state repaired "
-                "(PATCH /actuator/cluster/routing-state), which is not done from here.",
+                next_step="Ask Camunda's support: what is left needs its routing state repaired, "
+                "which is not done from here.",
             )
         decision = self._act(
             Action.CHANGE_PARTITIONS,

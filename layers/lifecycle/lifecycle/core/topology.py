@@ -44,10 +44,11 @@ class MemberState(StrEnum):
 
 
 class ReplicaState(StrEnum):
-    """State of a partition's replica in the configuration."""
+    """State of a partition's replica in the configuration; from 8.10 on in the topology, too."""
 
     UNKNOWN = "UNKNOWN"
     JOINING = "JOINING"
+    LEARNER = "LEARNER"
     ACTIVE = "ACTIVE"
     LEAVING = "LEAVING"
     RECOVERING = "RECOVERING"
@@ -101,11 +102,15 @@ class Health(StrEnum):
 
 @dataclass(frozen=True)
 class Replica:
-    """A partition as the configuration places it on a broker. Leaders have the top priority."""
+    """A partition as the configuration places it on a broker. Leaders have the top priority.
+
+    ``exports`` is false only where the configuration says that no exporter is configured.
+    """
 
     partition: int
     state: ReplicaState
     priority: int | None
+    exports: bool = True
 
 
 @dataclass(frozen=True)
@@ -180,8 +185,9 @@ class Routing:
 class ClusterConfiguration:
     """``GET /actuator/cluster``. Members are in order of their ids.
 
-    ``version`` is absent on 8.10 with several physical tenants; ``last_change``,
-    ``pending_change`` and ``routing`` whenever there is none.
+    ``version`` is absent on 8.10 with several physical tenants, and so are ``last_change``,
+    ``pending_change`` and ``routing``, which are absent otherwise whenever there is none.
+    ``tenants`` are the physical tenants that are named.
     """
 
     version: int | None
@@ -190,6 +196,21 @@ class ClusterConfiguration:
     pending_change: PendingChange | None = None
     routing: Routing | None = None
     cluster_id: str | None = None
+    tenants: tuple[str, ...] = ()
+
+    @property
+    def unsupported(self) -> str:
+        """Say what of it no decision here understands; empty where there is nothing of that kind.
+
+        Several physical tenants have a pending change each, which the answer for all does not
+        name; brokers of zones have no order in which they could be counted.
+        """
+        zoned = [str(one.id) for one in self.members if isinstance(one.id, str)]
+        if zoned:
+            return f"its brokers are named by zones ({', '.join(zoned)})"
+        if len(self.tenants) > 1:
+            return f"it has several physical tenants ({', '.join(self.tenants)})"
+        return ""
 
     @property
     def broker_ids(self) -> tuple[BrokerId, ...]:
@@ -218,11 +239,29 @@ class PlannedChange:
 
 @dataclass(frozen=True)
 class SeenPartition:
-    """A partition on a broker as the gateway sees it."""
+    """A partition on a broker as the gateway sees it; ``state`` is None below 8.10."""
 
     id: int
     role: Role
     health: Health
+    state: ReplicaState | None = None
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether it is a copy to count on: it leads or follows, is healthy and fully a member.
+
+        A replica that is inactive may still be told as healthy (camunda/camunda#13401, #8717).
+        """
+        return (
+            self.role in {Role.LEADER, Role.FOLLOWER}
+            and self.health is Health.HEALTHY
+            and self.state in {None, ReplicaState.ACTIVE}
+        )
+
+    def __str__(self) -> str:
+        """What it is in Camunda's words, such as ``inactive, healthy``."""
+        words = (self.role.value, self.health.value, self.state.value.lower() if self.state else "")
+        return ", ".join(word for word in words if word)
 
 
 @dataclass(frozen=True)
@@ -291,6 +330,7 @@ def read_configuration(payload: object) -> ClusterConfiguration:
         pending_change=_pending_change(answer.get("pendingChange")),
         routing=_routing(answer.get("routing")),
         cluster_id=_optional_text(answer, "clusterId"),
+        tenants=_tenants(answer.get("physicalTenants")),
     )
 
 
@@ -316,7 +356,10 @@ def read_topology(payload: object) -> Topology:
     answer = _mapping(payload, "the topology")
     brokers = [
         SeenBroker(
-            node_id=_broker_id(item.get("nodeId"), f"brokers[{index}].nodeId"),
+            # From 8.10 on brokerId identifies: nodeId does so only within a zone.
+            node_id=_broker_id(
+                item.get("brokerId") or item.get("nodeId"), f"brokers[{index}].nodeId"
+            ),
             host=_optional_text(item, "host") or "",
             port=_optional_integer(item, "port"),
             version=_optional_text(item, "version") or "",
@@ -363,9 +406,10 @@ def formation(
 
     Formed: the brokers ``0 … brokers-1`` are all seen (and, where the configuration could be read,
     active members), and each partition ``1 … partitions`` has exactly one leader and
-    ``replication_factor`` replicas, all healthy. ``None`` stands for what could not be read;
-    brokers beyond the expected ones are no problem. ``half_done`` are replicas that come or go and
-    do not count, and partitions (broker ``None``) that may have more than their copies. ``without``
+    ``replication_factor`` replicas, all of them healthy leaders or followers. ``None`` stands for
+    what could not be read; brokers beyond the expected ones are no problem. ``half_done``
+    are replicas that come or go and do not count, and partitions (broker ``None``) that may have
+    more than their copies. ``without``
     is a broker that is about to be stopped: the cluster is judged by the others, which have to hold
     every other replica, healthy; it may itself be the one that is sick, or the leader.
     """
@@ -485,7 +529,7 @@ def _partition_problem(
         return f"partition {partition} has {who}"
     # Whoever comes or goes may lead, but is not one of the copies that count.
     counted = [one for one in replicas if (one[0], partition) not in half_done]
-    unhealthy = [node for node, replica in counted if replica.health is not Health.HEALTHY]
+    unhealthy = [(node, replica) for node, replica in counted if not replica.is_copy]
     if (None, partition) in half_done:
         healthy = len(counted) - len(unhealthy)
         if healthy >= replication_factor:
@@ -494,7 +538,7 @@ def _partition_problem(
     if len(counted) != replication_factor:
         return f"partition {partition} has {len(counted)} of {replication_factor} replicas"
     if unhealthy:
-        names = ", ".join(str(node) for node in unhealthy)
+        names = ", ".join(f"{node} ({replica})" for node, replica in unhealthy)
         return f"partition {partition} is not healthy on broker {names}"
     return None
 
@@ -569,10 +613,30 @@ def _replicas(value: object, where: str) -> tuple[Replica, ...]:
             partition=_integer(item.get("id"), f"{where}[{index}].id"),
             state=_member_of(ReplicaState, item.get("state")),
             priority=_optional_integer(item, "priority"),
+            exports=_exports(item),
         )
         for index, item in enumerate(_optional_items(value, where))
     ]
     return _ordered(replicas, lambda replica: replica.partition, where)
+
+
+def _tenants(value: object) -> tuple[str, ...]:
+    """Read names of physical tenants: keys of an object, or a list of names or of objects."""
+    if isinstance(value, Mapping):
+        return tuple(sorted(map(str, value)))
+    named = value if isinstance(value, list) else ()
+    ids = [
+        one.get("id", one.get("physicalTenantId")) if isinstance(one, Mapping) else one
+        for one in named
+    ]
+    return tuple(sorted(str(number if one is None else one) for number, one in enumerate(ids)))
+
+
+def _exports(item: Mapping[str, object]) -> bool:
+    """Whether an exporter is configured, whatever its state; also where nothing is told of any."""
+    config = item.get("config")
+    exporting = config.get("exporting") if isinstance(config, Mapping) else None
+    return not (isinstance(exporting, Mapping) and exporting.get("exporters") == [])
 
 
 def _seen_partitions(value: object, where: str) -> tuple[SeenPartition, ...]:
@@ -581,6 +645,7 @@ def _seen_partitions(value: object, where: str) -> tuple[SeenPartition, ...]:
             id=_integer(item.get("partitionId"), f"{where}[{index}].partitionId"),
             role=_member_of(Role, item.get("role")),
             health=_member_of(Health, item.get("health")),
+            state=_member_of(ReplicaState, item["state"]) if "state" in item else None,
         )
         for index, item in enumerate(_optional_items(value, where))
     ]

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
         Member,
         Operation,
         PlannedChange,
+        Replica,
+        SeenPartition,
         Topology,
     )
 
@@ -29,6 +31,8 @@ def configuration_payload(configuration: ClusterConfiguration) -> dict[str, Any]
         "version": configuration.version,
         "brokers": _members(configuration.members),
     }
+    if configuration.tenants:
+        payload["physicalTenants"] = list(configuration.tenants)
     last, pending = configuration.last_change, configuration.pending_change
     if last is not None:
         payload["lastChange"] = {"id": last.id, "status": last.status.value}
@@ -72,14 +76,22 @@ def topology_payload(topology: Topology) -> dict[str, Any]:
                 "host": broker.host,
                 "port": broker.port,
                 "version": broker.version,
-                "partitions": [
-                    {"partitionId": one.id, "role": one.role.value, "health": one.health.value}
-                    for one in broker.partitions
-                ],
+                "partitions": [_seen_partition(one) for one in broker.partitions],
             }
             for broker in topology.brokers
         ],
     }
+
+
+def _seen_partition(one: SeenPartition) -> dict[str, Any]:
+    told = {"partitionId": one.id, "role": one.role.value, "health": one.health.value}
+    return told | ({} if one.state is None else {"state": one.state.value.lower()})
+
+
+def _replica(one: Replica) -> dict[str, Any]:
+    """Give a replica; of its exporters only that there is none, as decisions need no more."""
+    told = {"id": one.partition, "state": one.state.value, "priority": one.priority}
+    return told | ({} if one.exports else {"config": {"exporting": {"exporters": []}}})
 
 
 def _members(members: Sequence[Member]) -> list[dict[str, Any]]:
@@ -88,10 +100,7 @@ def _members(members: Sequence[Member]) -> list[dict[str, Any]]:
             "id": member.id,
             "state": member.state.value,
             "version": member.version,
-            "partitions": [
-                {"id": one.partition, "state": one.state.value, "priority": one.priority}
-                for one in member.partitions
-            ],
+            "partitions": [_replica(one) for one in member.partitions],
         }
         for member in members
     ]

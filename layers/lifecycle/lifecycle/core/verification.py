@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -45,6 +46,16 @@ class Check:
 
 
 _BALANCER: Final = "Look at the target group's health checks and the security groups."
+_REFUSED: Final = re.compile(r"\b(?:HTTP|answers) 40[13]\b")
+_USER: Final = (
+    "Put the present name and password of an administrator of Camunda into the secret of the "
+    "output AdminUserSecretArn."
+)
+
+
+def _by_cause(seen: str, otherwise: str) -> str:
+    """Give the remedy: where Camunda answers 401 or 403, everything on the way to it is well."""
+    return _USER if _REFUSED.search(seen) else otherwise
 
 
 def check_topology(formation: Mapping[str, Any]) -> Check:
@@ -61,7 +72,7 @@ def check_topology(formation: Mapping[str, Any]) -> Check:
         "brokers and partitions",
         Result.FAIL,
         problems,
-        "Look at the brokers' log group for the first error.",
+        _by_cause(problems, "Look at the brokers' log group for the first error."),
     )
 
 
@@ -94,7 +105,7 @@ def check_path(name: str, probe: Mapping[str, Any], *, behind: Check, direct: bo
             f"{seen}; its targets are healthy and answer directly",
             "Try the address from where your users are.",
         )
-    return Check(name, Result.FAIL, seen, _BALANCER)
+    return Check(name, Result.FAIL, seen, _by_cause(seen, _BALANCER))
 
 
 def overall(checks: Sequence[Check]) -> Result:

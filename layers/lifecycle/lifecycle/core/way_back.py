@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.core.reading import mapping, moment, text
+from lifecycle.core.reading import items, mapping, moment, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,17 +22,20 @@ if TYPE_CHECKING:
 FRESH: Final = timedelta(hours=26)
 ACCEPT: Final = "acceptNoWayBack"
 COMPLETED: Final = "COMPLETED"
+MIGRATED: Final = "MIGRATED"
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
     """The newest backup of the brokers: its state, and when its earliest part was begun.
 
-    ``state`` is Camunda's, or empty when there is no backup at all.
+    ``state`` is Camunda's, or empty when there is no backup at all. ``unready`` says what the
+    brokers have not ended of the step before (from 8.10 on, where they tell).
     """
 
     state: str
     at: datetime | None
+    unready: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,29 @@ class Snapshot:
 def read_backup(answer: Mapping[str, Any]) -> Backup:
     """Read the probe's answer to ``backup``. Raises ``UnreadableAnswer``."""
     told = mapping(answer, "the backup")
-    return Backup(state=text(told, "state"), at=moment(told, "at"))
+    # A function of an earlier version does not tell.
+    unready = items(told.get("unready", []), "unready")
+    return Backup(text(told, "state"), moment(told, "at"), tuple(str(one) for one in unready))
+
+
+def read_upgrade(payload: object) -> tuple[str, ...]:
+    """Read ``GET /actuator/upgradeReadiness`` of one broker: what is not done; empty: all is.
+
+    Good is ``upgradeable`` true with every condition told as MIGRATED. Camunda says itself that
+    conditions may be missing, so that it is necessary and not sufficient. Raises
+    ``UnreadableAnswer``. Source: Camunda's upgrade-readiness-api.yaml (8.10).
+    """
+    answer = mapping(payload, "the upgrade readiness")
+    tenants = mapping(answer.get("physicalTenants"), "physicalTenants")
+    found = []
+    for tenant, conditions in tenants.items():
+        for name, one in mapping(conditions, tenant).items():
+            state = text(mapping(one, name), "state")
+            if state != MIGRATED:
+                found.append(f"{name} of {tenant} is {state}")
+    if answer.get("upgradeable") is not True and not found:
+        found.append("it is not upgradeable")
+    return tuple(found)
 
 
 def lacking(
@@ -68,6 +93,8 @@ def lacking(
         found.append(f"the newest backup of the brokers is {backup.state}, not {COMPLETED}")
     elif why := _stale(backup.at, now):
         found.append(f"the newest backup of the brokers {why}")
+    if backup is not None and backup.unready:
+        found.append(f"the brokers are not ready for it: {'; '.join(backup.unready[:3])}")
     if snapshot is None:
         found.append(f"the snapshots could not be read: {unread.get('snapshot', 'no answer')}")
     elif snapshot.at is None:

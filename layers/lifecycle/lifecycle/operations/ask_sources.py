@@ -15,11 +15,15 @@ from lifecycle.observability import logger, of_aws
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Answers by source, and why the others gave none; seconds that each took."""
+    """Answers by source, and why the others gave none; seconds that each took.
+
+    ``errors`` are the names of our errors by source.
+    """
 
     answers: dict[str, Any] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
 
     def add(self, other: Told) -> Told:
         """Both together."""
@@ -27,11 +31,17 @@ class Told:
             self.answers | other.answers,
             self.problems | other.problems,
             self.seconds | other.seconds,
+            self.errors | other.errors,
         )
 
     def as_dict(self) -> dict[str, Any]:
         """Give it as JSON."""
-        return {"answers": self.answers, "problems": self.problems, "seconds": self.seconds}
+        return {
+            "answers": self.answers,
+            "problems": self.problems,
+            "seconds": self.seconds,
+            "errors": self.errors,
+        }
 
 
 def ask_all(
@@ -70,6 +80,8 @@ def ask_all(
             told.answers[name] = answer
         else:
             told.problems[name] = _words(name, error)
+            if isinstance(error, LifecycleError):
+                told.errors[name] = type(error).__name__
     for name in waiting:
         told.problems[name] = f"no answer within {seconds:g} s"
         told.seconds[name] = seconds

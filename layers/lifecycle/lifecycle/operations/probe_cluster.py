@@ -23,10 +23,14 @@ from lifecycle.core.topology import (
 from lifecycle.errors import LifecycleError, ManagementUnavailable
 from lifecycle.operations.ask_backup import ask_backup
 from lifecycle.operations.ask_brokers import ask_brokers
+from lifecycle.operations.ask_topology import ask_topology
 
 if TYPE_CHECKING:
     from lifecycle.core.topology import ClusterConfiguration, Topology
     from lifecycle.ports import ManagementApi, Paths, Users
+
+# The configuration comes from the management port, the topology from a gateway.
+_SOURCES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +67,19 @@ class Prober:
         problems: list[str] = []
         configuration: ClusterConfiguration | None = None
         topology: Topology | None = None
+        unavailable = 0
         try:
             configuration = api.configuration()
-            topology = api.topology(self.users.credentials(cluster["AdminUserSecretArn"]))
-        except ManagementUnavailable:
-            problems.append("no broker answers yet")
         except LifecycleError as error:
+            unavailable += isinstance(error, ManagementUnavailable)
+            problems.append(f"the cluster configuration: {error.message.rstrip('.')}")
+        try:
+            topology = ask_topology(api, self.users, cluster)
+        except LifecycleError as error:
+            unavailable += isinstance(error, ManagementUnavailable)
             problems.append(error.message.rstrip("."))
+        if unavailable == _SOURCES:
+            problems = ["no broker answers yet"]
         expected = int(cluster.get("LiveBrokers") or cluster["Brokers"])
         # Camunda may have been given more since the bootstrap.
         held = held_partitions(configuration) if configuration is not None else 0
@@ -106,7 +116,7 @@ class Prober:
         except LifecycleError as error:
             problems.append(error.message)
         try:
-            topology = api.topology(self.users.credentials(cluster["AdminUserSecretArn"]))
+            topology = ask_topology(api, self.users, cluster)
         except LifecycleError as error:
             problems.append(error.message)
         return {

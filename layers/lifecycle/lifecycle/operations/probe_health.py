@@ -13,7 +13,9 @@ from lifecycle.core.times import written
 from lifecycle.core.topology_payload import configuration_payload, topology_payload
 from lifecycle.errors import LifecycleError
 from lifecycle.operations.ask_brokers import ask_brokers
+from lifecycle.operations.ask_gateways import ask_gateways
 from lifecycle.operations.ask_sources import Told, ask_all
+from lifecycle.operations.ask_topology import ask_topology
 
 if TYPE_CHECKING:
     from lifecycle.core.topology import Topology
@@ -49,7 +51,7 @@ class HealthProber:
         seen: list[Topology] = []
 
         def topology() -> dict[str, Any]:
-            found = api.topology(self.users.credentials(cluster["AdminUserSecretArn"]))
+            found = ask_topology(api, self.users, cluster)
             seen.append(found)
             return topology_payload(found)
 
@@ -64,6 +66,11 @@ class HealthProber:
         every: dict[str, Callable[[], Any]] = {
             "configuration": lambda: configuration_payload(self.management(name).configuration()),
             "exporting": lambda: ask_brokers(self.management(name), topology),
+            "gateways": lambda: ask_gateways(
+                self.management(name),
+                topology,
+                lambda: self.users.credentials(cluster["AdminUserSecretArn"]),
+            ),
             "leases": lambda: self.leases.read(cluster["NodeIdBucketName"], _nodes(topology)),
             "backups": lambda: self._backups(self.management(name)),
             "login": lambda: self._login(cluster),

@@ -13,7 +13,13 @@ from lifecycle.core.topology_payload import (
     planned_change_payload,
     topology_payload,
 )
-from lifecycle.errors import ChangeInProgress, LifecycleError, ManagementRefused
+from lifecycle.errors import (
+    ChangeInProgress,
+    CredentialsRefused,
+    LifecycleError,
+    ManagementRefused,
+)
+from lifecycle.operations.ask_topology import ask_topology
 
 if TYPE_CHECKING:
     from lifecycle.core.topology import ClusterConfiguration, PlannedChange, Topology
@@ -33,29 +39,38 @@ class ScalingProber:
         ``cluster`` holds the stack's outputs and ``RequestedBrokers``, or ``RequestedPartitions``
         and ``Backup`` (the id of one that was taken, 0 for none). Keys: ``configuration``,
         ``topology``, ``plan`` (null where they could not be read, ``plan`` also while a change is
-        under way), ``planRefused`` (Camunda's words), ``readiness`` (address, state, detail of the
+        under way), ``refused`` and ``planRefused`` (Camunda's words),
+        ``readiness`` (address, state, detail of the
         brokers that hold partitions, up to the first that is not ready), ``backups`` (null unless
         partitions are requested) and ``problems``. What cannot be asked is part of the answer,
-        never an exception.
+        never an exception, and hides nothing else.
         """
         api = self.management(cluster["DiscoveryName"])
         answer: dict[str, Any] = {
             "configuration": None,
             "topology": None,
             "plan": None,
+            "refused": "",
             "planRefused": "",
             "readiness": [],
             "backups": None,
             "problems": [],
         }
         partitions = int(cluster.get("RequestedPartitions") or 0)
+        topology: Topology | None = None
         try:
-            topology = api.topology(self.users.credentials(cluster["AdminUserSecretArn"]))
+            topology = ask_topology(api, self.users, cluster)
             answer["topology"] = topology_payload(topology)
+        except LifecycleError as error:
+            answer["problems"].append(error.message.rstrip("."))
+            if isinstance(error, CredentialsRefused):
+                answer["refused"] = error.message.rstrip(".")
+        try:
             configuration = api.configuration()
             answer["configuration"] = configuration_payload(configuration)
             if configuration.pending_change is None:
-                answer["readiness"] = self._readiness(api, configuration, topology)
+                if topology is not None:
+                    answer["readiness"] = self._readiness(api, configuration, topology)
                 if partitions:
                     answer |= self._plan(lambda: api.plan_partitions(partitions))
                     answer["backups"] = self._backups(api, int(cluster.get("Backup") or 0))

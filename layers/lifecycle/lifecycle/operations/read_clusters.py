@@ -58,17 +58,17 @@ class ClusterReader:
         else:
             silent.append({"part": "stack", "reason": "it has no outputs (yet)"})
         last = self._asked("operations", silent, lambda: self.operations.latest(cluster))
-        members = seen.get("members")
+        members, topology = seen.get("members"), seen.get("topology")
         return {
             **_head(stack),
             "statusReason": stack.reason or None,
             "brokers": {
                 **counts.get("brokers", {"declared": None, "running": None}),
-                "joined": None if members is None else _joined(members),
+                "joined": _joined(members, topology),
             },
             "connectors": counts.get("connectors", {"declared": None, "running": None}),
             "members": members,
-            "topology": seen.get("topology"),
+            "topology": topology,
             "pendingChange": seen.get("pendingChange"),
             "lastOperation": last,
             "unreachable": silent,
@@ -93,8 +93,17 @@ class ClusterReader:
             return None
 
 
-def _joined(members: list[Mapping[str, Any]]) -> int:
-    return sum(1 for member in members if member["state"] == "ACTIVE")
+def _joined(
+    members: list[Mapping[str, Any]] | None, topology: list[Mapping[str, Any]] | None
+) -> int | None:
+    """Count the active members that are seen; the configuration calls a dead one ACTIVE for ever.
+
+    None where members or topology are not known.
+    """
+    if members is None or topology is None:
+        return None
+    alive = {one["broker"] for one in topology}
+    return sum(1 for one in members if one["state"] == "ACTIVE" and one["broker"] in alive)
 
 
 def _head(stack: Stack) -> dict[str, Any]:

@@ -333,6 +333,7 @@ def read_brokers(answer: Mapping[str, Any]) -> BrokersSeen:
         configuration=None if configuration is None else read_configuration(configuration),
         topology=None if topology is None else read_topology(topology),
         plan=None if plan is None else read_planned_change(plan),
+        refused=str(answer.get("refused") or ""),
         plan_refused=str(answer.get("planRefused") or ""),
         readiness=tuple(
             Readiness(address, ReadinessState(state), detail)
