@@ -83,13 +83,24 @@ def test_the_network_is_read_with_its_way_out(aws: Any) -> None:
 
 def test_endpoints_are_read_by_the_name_of_their_service(aws: Any) -> None:
     found = vpc(aws)
-    for service in ("s3", "ecr.api"):
+    elsewhere = aws("ec2").create_route_table(VpcId=found[0])["RouteTable"]["RouteTableId"]
+    given: dict[str, dict[str, Any]] = {
+        "s3": {"VpcEndpointType": "Gateway", "RouteTableIds": [found[2]]},
+        "dynamodb": {"VpcEndpointType": "Gateway", "RouteTableIds": [elsewhere]},
+        "ecr.api": {"VpcEndpointType": "Interface", "PrivateDnsEnabled": True},
+        "logs": {"VpcEndpointType": "Interface", "PrivateDnsEnabled": False},
+    }
+    for service, settings in given.items():
         aws("ec2").create_vpc_endpoint(
-            VpcId=found[0], ServiceName=f"com.amazonaws.{REGION}.{service}"
+            VpcId=found[0], ServiceName=f"com.amazonaws.{REGION}.{service}", **settings
         )
     network = facts(aws, found).network
     assert network is not None
     assert network.endpoints == {"s3", "ecr.api"}
+    assert network.unused_endpoints == {
+        "dynamodb": f"not in {found[2]}",
+        "logs": "private DNS is off",
+    }
 
 
 def test_the_bucket_is_private_and_versioned_only_if_both_are_on(aws: Any) -> None:

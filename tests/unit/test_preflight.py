@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from lifecycle.adapters.account import way_out
+from lifecycle.adapters.account import way_out, why_unused
 from lifecycle.adapters.account_memory import ROOMY
 from lifecycle.cluster.service_definition import BROKERS, CONNECTORS
 from lifecycle.core.autoscaling import ScalableTarget
@@ -112,6 +112,9 @@ def test_an_account_with_room_passes_everything() -> None:
         (network(subnets=subnets(zone="zone-0")), "availability zones"),
         (network(subnets=CLOSED), "way out of the private subnets"),
         (network(subnets=CLOSED, endpoints=ALL_ENDPOINTS), "way out of the private subnets"),
+        (network(subnets=subnets(way_out="igw-1")), "way out of the private subnets"),
+        (network(subnets=subnets(way_out="pcx-1")), "way out of the private subnets"),
+        (network(subnets=subnets(way_out="eigw-1")), "way out of the private subnets"),
     ],
 )
 def test_what_is_missing_fails_with_a_remedy(facts: Facts, failed: str) -> None:
@@ -156,6 +159,35 @@ def test_no_way_out_is_well_with_endpoints_and_mirrored_images() -> None:
     facts = network(subnets=CLOSED, endpoints=ALL_ENDPOINTS)
     mirrored = checks(facts, ImageRegistryPrefix="123456789012.dkr.ecr.eu-central-1.amazonaws.com")
     assert mirrored["way out of the private subnets"].result is Result.PASS
+
+
+def test_an_internet_gateway_takes_nothing_from_tasks_without_a_public_address() -> None:
+    assert ROOMY.network is not None
+    three = ROOMY.network.subnets
+    mixed = network(subnets=(replace(three[0], way_out="igw-1"), *three[1:]))
+    check = checks(mixed)["way out of the private subnets"]
+    assert check.result is Result.FAIL
+    assert "subnet-0 by igw-1" in check.seen
+    with_endpoints = network(subnets=subnets(way_out="igw-1"), endpoints=ALL_ENDPOINTS)
+    mirrored = checks(with_endpoints, ImageRegistryPrefix="123456789012.dkr.ecr.x.amazonaws.com")
+    assert mirrored["way out of the private subnets"].seen == "by VPC endpoints"
+
+
+@pytest.mark.parametrize("way", ["nat-1", "tgw-1", "vgw-1", "eni-1", "vpce-1"])
+def test_what_leads_out_of_private_subnets_passes(way: str) -> None:
+    facts = network(subnets=subnets(way_out=way))
+    assert checks(facts)["way out of the private subnets"].result is Result.PASS
+
+
+def test_an_endpoint_that_nobody_uses_is_told_with_the_reason() -> None:
+    facts = network(
+        subnets=CLOSED,
+        endpoints=ALL_ENDPOINTS - {"logs"},
+        unused_endpoints={"logs": "private DNS is off"},
+    )
+    check = checks(facts)["way out of the private subnets"]
+    assert check.result is Result.FAIL
+    assert "logs (private DNS is off)" in check.seen
 
 
 def test_a_living_cluster_is_not_measured_against_what_it_already_has() -> None:
@@ -452,6 +484,28 @@ def test_the_way_out_is_where_the_default_route_of_the_subnet_leads(
     tables: list[dict[str, Any]], way: str
 ) -> None:
     assert way_out(tables, "s") == way
+
+
+GATEWAY = {"State": "available", "VpcEndpointType": "Gateway", "RouteTableIds": ["rtb-1", "rtb-2"]}
+INTERFACE = {"State": "available", "VpcEndpointType": "Interface", "PrivateDnsEnabled": True}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "tables", "why"),
+    [
+        (GATEWAY, ["rtb-1", "rtb-2"], ""),
+        (GATEWAY, ["rtb-1", "rtb-3"], "not in rtb-3"),
+        (INTERFACE, ["rtb-1"], ""),
+        ({**INTERFACE, "PrivateDnsEnabled": False}, [], "private DNS is off"),
+        ({"State": "available", "VpcEndpointType": "Interface"}, [], "private DNS is off"),
+        ({**INTERFACE, "State": "pendingAcceptance"}, [], "it is pendingacceptance"),
+        ({}, [], "it is in no known state"),
+    ],
+)
+def test_an_endpoint_serves_by_private_dns_or_by_routes(
+    endpoint: dict[str, Any], tables: list[str], why: str
+) -> None:
+    assert why_unused(endpoint, tables) == why
 
 
 def test_addresses_are_counted_per_subnet() -> None:

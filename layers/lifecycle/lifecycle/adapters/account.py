@@ -122,6 +122,13 @@ class AwsAccount:
         tables = ec2.describe_route_tables(Filters=here)["RouteTables"]
         endpoints = ec2.describe_vpc_endpoints(Filters=here)["VpcEndpoints"]
         prefix = f"com.amazonaws.{self._region}."
+        private = [table["RouteTableId"] for s in self._subnets for table in _tables_of(tables, s)]
+        used: dict[str, str] = {}
+        for endpoint in endpoints:
+            service = endpoint["ServiceName"].removeprefix(prefix)
+            # One of several is enough, as a gateway and an interface for the same service.
+            if used.get(service) != "":
+                used[service] = why_unused(endpoint, private)
         return Network(
             dns_support=attribute("enableDnsSupport"),
             dns_hostnames=attribute("enableDnsHostnames"),
@@ -134,11 +141,8 @@ class AwsAccount:
                 )
                 for subnet in ec2.describe_subnets(SubnetIds=list(self._subnets))["Subnets"]
             ),
-            endpoints=frozenset(
-                endpoint["ServiceName"].removeprefix(prefix)
-                for endpoint in endpoints
-                if endpoint.get("State", "").lower() == "available"
-            ),
+            endpoints=frozenset(service for service, why in used.items() if not why),
+            unused_endpoints={service: why for service, why in used.items() if why},
         )
 
     def _bucket(self) -> Bucket:
@@ -172,9 +176,7 @@ def way_out(tables: list[dict[str, Any]], subnet: str) -> str:
     A subnet without a route table of its own uses the main one. A route whose target is gone (a
     black hole) leads nowhere.
     """
-    own = [t for t in tables if any(a.get("SubnetId") == subnet for a in t["Associations"])]
-    main = [t for t in tables if any(a.get("Main") for a in t["Associations"])]
-    for table in own or main:
+    for table in _tables_of(tables, subnet):
         for route in table["Routes"]:
             if (
                 route.get("DestinationCidrBlock") == "0.0.0.0/0"
@@ -182,6 +184,29 @@ def way_out(tables: list[dict[str, Any]], subnet: str) -> str:
             ):
                 return next((route[key] for key in _TARGETS if route.get(key)), "")
     return ""
+
+
+def why_unused(endpoint: dict[str, Any], private: list[str]) -> str:
+    """Why tasks in subnets with the route tables ``private`` do not use an endpoint, or empty.
+
+    Clients ask for a service's public name. It leads to an interface only with private DNS, and to
+    a gateway only by the route that its route tables get.
+    https://docs.aws.amazon.com/vpc/latest/privatelink/privatelink-access-aws-services.html
+    https://docs.aws.amazon.com/vpc/latest/privatelink/gateway-endpoints.html
+    """
+    state = str(endpoint.get("State", "")).lower()
+    if state != "available":
+        return f"it is {state or 'in no known state'}"
+    if endpoint.get("VpcEndpointType") == "Gateway":
+        lacking = sorted(set(private) - set(endpoint.get("RouteTableIds", ())))
+        return f"not in {', '.join(lacking)}" if lacking else ""
+    return "" if endpoint.get("PrivateDnsEnabled") is True else "private DNS is off"
+
+
+def _tables_of(tables: list[dict[str, Any]], subnet: str) -> list[dict[str, Any]]:
+    own = [t for t in tables if any(a.get("SubnetId") == subnet for a in t["Associations"])]
+    main = [t for t in tables if any(a.get("Main") for a in t["Associations"])]
+    return own or main
 
 
 def _vcpu_used() -> float:

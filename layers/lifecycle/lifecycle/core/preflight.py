@@ -41,6 +41,12 @@ NEEDED_ENDPOINTS: Final = (
     *("dynamodb", "ecr.api", "ecr.dkr", "logs", "s3", "secretsmanager"),
     "states",
 )
+# Ids of what a route of a private subnet can lead out through. Tasks and functions have no public
+# address, so an internet gateway takes nothing of theirs; a peering does not pass on what is for
+# the internet, an egress-only gateway is for IPv6, a carrier gateway needs an address of its own.
+# https://docs.aws.amazon.com/vpc/latest/userguide/VPC_Internet_Gateway.html
+# https://docs.aws.amazon.com/vpc/latest/peering/vpc-peering-basics.html
+_LEADS_OUT: Final = ("nat-", "tgw-", "vgw-", "eni-", "i-", "lgw-", "vpce-", "arn:")
 _CONNECTORS_TASK: Final = ("ConnectorsImage", "ConnectorsCpu", "ConnectorsMemory")
 _ZONES: Final = 3
 RETIREMENT: Final = "fargateTaskRetirementWaitPeriod"
@@ -68,12 +74,16 @@ class Subnet:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The VPC. ``endpoints`` are service names without ``com.amazonaws.<region>.``."""
+    """The VPC. ``endpoints`` are service names without ``com.amazonaws.<region>.``.
+
+    Those that the private subnets use; ``unused_endpoints`` are there and say why they do not.
+    """
 
     dns_support: bool
     dns_hostnames: bool
     subnets: tuple[Subnet, ...]
     endpoints: frozenset[str] = frozenset()
+    unused_endpoints: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -615,29 +625,33 @@ def _dns(network: Network) -> Check:
 
 def _way_out(need: Need, network: Network) -> Check:
     name = "way out of the private subnets"
-    closed = [subnet.subnet_id for subnet in network.subnets if not subnet.way_out]
+    closed = [subnet for subnet in network.subnets if not subnet.way_out.startswith(_LEADS_OUT)]
     if not closed:
         ways = ", ".join(sorted({subnet.way_out for subnet in network.subnets}))
         return Check(name, Result.PASS, f"by {ways}")
+    useless = [f"{one.subnet_id} by {one.way_out}" for one in closed if one.way_out]
+    without = [one.subnet_id for one in closed if not one.way_out]
+    seen = "; ".join(
+        [
+            *([f"no default route in {', '.join(without)}"] if without else []),
+            *(
+                [f"no way out for tasks, which have no public address, in {', '.join(useless)}"]
+                if useless
+                else []
+            ),
+        ]
+    )
     missing = [endpoint for endpoint in NEEDED_ENDPOINTS if endpoint not in network.endpoints]
     remedy = (
         "Deploy the control stack with NatGateways 1 or 3, or give the VPC the endpoints of "
         "docs/network.md and mirror the images (ImageRegistryPrefix)."
     )
     if missing:
-        return Check(
-            name,
-            Result.FAIL,
-            f"no default route in {', '.join(closed)}, and no endpoints for {', '.join(missing)}",
-            remedy,
-        )
+        unused = network.unused_endpoints
+        listed = [f"{one} ({unused[one]})" if one in unused else one for one in missing]
+        return Check(name, Result.FAIL, f"{seen}, and no endpoints for {', '.join(listed)}", remedy)
     if need.docker_hub:
-        return Check(
-            name,
-            Result.FAIL,
-            f"no default route in {', '.join(closed)}, so images cannot come from Docker Hub",
-            remedy,
-        )
+        return Check(name, Result.FAIL, f"{seen}, so images cannot come from Docker Hub", remedy)
     return Check(name, Result.PASS, "by VPC endpoints")
 
 
