@@ -95,6 +95,7 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
     ("PlanScale", "ecs:DescribeTaskDefinition"): "only for an adopted cluster",
     ("PlanStack", "cloudformation:DescribeChangeSet"): "only for a change set that is there",
     ("PlanStack", "ecs:DescribeServices"): "only for a reviewed plan",
+    ("PlanStack", "s3:ListBucket"): "S3 asks for it only when an object is missing",
     ("PreflightCluster", "cloudformation:DescribeChangeSet"): "only for a reviewed plan",
     ("PreflightCluster", "ecs:DescribeServices"): "only for a living cluster that grows",
     ("ProbeHealth", "s3:ListBucket"): "S3 asks for it only when an object is missing",
