@@ -96,6 +96,8 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
     ("PlanStack", "cloudformation:DescribeChangeSet"): "only for a change set that is there",
     ("PlanStack", "ecs:DescribeServices"): "only for a reviewed plan",
     ("PlanStack", "s3:ListBucket"): "S3 asks for it only when an object is missing",
+    ("PreflightCluster", "acm:DescribeCertificate"): "only with a certificate",
+    ("PreflightCluster", "kms:DescribeKey"): "only with a key of one's own",
     ("PreflightCluster", "cloudformation:DescribeChangeSet"): "only for a reviewed plan",
     ("PreflightCluster", "ecs:DescribeServices"): "only for a living cluster that grows",
     ("ProbeHealth", "s3:ListBucket"): "S3 asks for it only when an object is missing",

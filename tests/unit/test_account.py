@@ -281,3 +281,19 @@ def test_before_another_minor_the_newest_available_snapshot_of_this_database_is_
     assert facts(aws, found, replace(need, database="another")).snapshot == Snapshot(None)
     assert facts(aws, found, replace(need, database="")).snapshot == Snapshot(None)
     assert facts(aws, found, replace(need, versions=need.present_versions)).snapshot is None
+
+
+def test_certificate_and_key_are_read_where_they_are_named(aws: Any) -> None:
+    found = vpc(aws)
+    certificate = aws("acm").request_certificate(DomainName="*.example.com")["CertificateArn"]
+    key = aws("kms").create_key()["KeyMetadata"]["Arn"]
+    aws("kms").disable_key(KeyId=key.rpartition("/")[2])
+    read = facts(aws, found, replace(NEED, certificate_arn=certificate, kms_key_arn=key))
+    assert read.https_certificate is not None
+    assert read.https_certificate.names == ("*.example.com",)
+    assert read.https_certificate.status == "PENDING_VALIDATION"
+    assert read.kms_key is not None
+    assert (read.kms_key.state, read.kms_key.spec) == ("Disabled", "SYMMETRIC_DEFAULT")
+    read = facts(aws, found, replace(NEED, certificate_arn=certificate[:-3] + "000"))
+    assert read.https_certificate is not None
+    assert read.https_certificate.status == ""

@@ -14,8 +14,10 @@ from lifecycle.core.parameters import cluster_parameters
 from lifecycle.core.preflight import (
     NEEDED_ENDPOINTS,
     Bucket,
+    Certificate,
     Engine,
     Facts,
+    Key,
     Live,
     Need,
     Network,
@@ -80,7 +82,7 @@ def subnets(**changes: Any) -> tuple[Subnet, ...]:
 
 NOT_ALWAYS = {
     *("region", "unread", "live", "engine", "secrets", "backup", "snapshot", "now"),
-    "autoscaled",
+    *("autoscaled", "https_certificate", "kms_key"),
 }
 CLOSED = subnets(way_out="")
 ALL_ENDPOINTS = frozenset(NEEDED_ENDPOINTS)
@@ -624,3 +626,68 @@ def test_whether_something_scales_the_brokers_may_not_be_known() -> None:
     assert check.result is Result.WARN
     assert "not authorized" in check.seen
     assert check.remedy
+
+
+CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/1"
+NOW = datetime(2026, 11, 29, tzinfo=UTC)
+ISSUED = Certificate("ISSUED", ("example.com", "*.example.com"), NOW + timedelta(days=90))
+
+
+@pytest.mark.parametrize(
+    ("certificate", "domain", "result"),
+    [
+        (ISSUED, "", Result.PASS),
+        (ISSUED, "example.com", Result.PASS),
+        (ISSUED, "camunda.example.com", Result.PASS),
+        (ISSUED, "a.camunda.example.com", Result.FAIL),
+        (ISSUED, "example.org", Result.FAIL),
+        (replace(ISSUED, status="PENDING_VALIDATION"), "", Result.FAIL),
+        (replace(ISSUED, ends=NOW), "", Result.FAIL),
+        (replace(ISSUED, ends=None), "", Result.WARN),
+        (Certificate(""), "", Result.FAIL),
+        (None, "", Result.WARN),
+    ],
+)
+def test_the_certificate_is_issued_for_the_name(
+    certificate: Certificate | None, domain: str, result: Result
+) -> None:
+    facts = replace(ROOMY, https_certificate=certificate, now=NOW)
+    check = checks(facts, CertificateArn=CERTIFICATE, DomainName=domain)["HTTPS certificate"]
+    assert check.result is result
+    assert bool(check.remedy) == (result is not Result.PASS)
+
+
+def test_a_certificate_of_another_region_is_refused() -> None:
+    facts = replace(ROOMY, https_certificate=ISSUED, now=NOW)
+    elsewhere = CERTIFICATE.replace("eu-central-1", "us-east-1")
+    assert checks(facts, CertificateArn=elsewhere)["HTTPS certificate"].result is Result.FAIL
+
+
+def test_a_certificate_that_the_cluster_has_is_a_warning_when_it_ended() -> None:
+    has = replace(LIVING, parameters={**DEFAULTS, "CertificateArn": CERTIFICATE})
+    facts = replace(ROOMY, https_certificate=replace(ISSUED, ends=NOW), now=NOW)
+    check = checks(facts, has, CertificateArn=CERTIFICATE)["HTTPS certificate"]
+    assert check.result is Result.WARN
+
+
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/1"
+ENABLED = Key("Enabled", "ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT")
+
+
+@pytest.mark.parametrize(
+    ("key", "arn", "result"),
+    [
+        (ENABLED, KEY, Result.PASS),
+        (ENABLED, KEY.replace("eu-central-1", "us-east-1"), Result.FAIL),
+        (replace(ENABLED, state="Disabled"), KEY, Result.FAIL),
+        (replace(ENABLED, state="PendingDeletion"), KEY, Result.FAIL),
+        (replace(ENABLED, usage="SIGN_VERIFY"), KEY, Result.FAIL),
+        (replace(ENABLED, spec="RSA_2048"), KEY, Result.FAIL),
+        (Key(""), KEY, Result.FAIL),
+        (None, KEY, Result.WARN),
+    ],
+)
+def test_a_key_of_ones_own_encrypts_data_of_this_region(
+    key: Key | None, arn: str, result: Result
+) -> None:
+    assert checks(replace(ROOMY, kms_key=key), KmsKeyArn=arn)["KMS key"].result is result

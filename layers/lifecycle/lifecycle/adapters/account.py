@@ -16,7 +16,18 @@ from lifecycle.adapters.aws import client, error_code
 from lifecycle.adapters.quotas import FARGATE_VCPU, quota_value
 from lifecycle.cluster.service_definition import BROKERS, CONNECTORS, NAMES
 from lifecycle.core.named_secrets import SecretSeen, Seen
-from lifecycle.core.preflight import RETIREMENT, Bucket, Engine, Facts, Live, Network, Quota, Subnet
+from lifecycle.core.preflight import (
+    RETIREMENT,
+    Bucket,
+    Certificate,
+    Engine,
+    Facts,
+    Key,
+    Live,
+    Network,
+    Quota,
+    Subnet,
+)
 from lifecycle.core.way_back import Snapshot
 from lifecycle.errors import LifecycleError
 from lifecycle.observability import of_aws
@@ -98,6 +109,10 @@ class AwsAccount:
                 ),
                 "ecs_cluster_exists": lambda: _ecs_cluster_exists(need.stack),
             }
+        if need.certificate_arn.split(":")[3:4] == [self._region]:
+            readers["https_certificate"] = lambda: _certificate(need.certificate_arn)
+        if need.kms_key_arn.split(":")[3:4] == [self._region]:
+            readers["kms_key"] = lambda: _key(need.kms_key_arn)
         here = [one for one in need.secrets if one.region == self._region]
         if here:
             readers["secrets"] = lambda: {one.arn: _secret(one) for one in here}
@@ -352,6 +367,27 @@ def _parameter(arn: str) -> SecretSeen:
             continue
         return SecretSeen(Seen.THERE, {tag["Key"]: tag["Value"] for tag in found["TagList"]})
     return SecretSeen(Seen.ABSENT)
+
+
+def _certificate(arn: str) -> Certificate:
+    # https://docs.aws.amazon.com/acm/latest/APIReference/API_DescribeCertificate.html
+    api = client("acm", attempts=3)
+    try:
+        found = api.describe_certificate(CertificateArn=arn)["Certificate"]
+    except api.exceptions.ResourceNotFoundException:
+        return Certificate("")
+    names = [found["DomainName"], *found.get("SubjectAlternativeNames", ())]
+    return Certificate(found["Status"], tuple(dict.fromkeys(names)), found.get("NotAfter"))
+
+
+def _key(arn: str) -> Key:
+    # https://docs.aws.amazon.com/kms/latest/APIReference/API_DescribeKey.html
+    api = client("kms", attempts=3)
+    try:
+        found = api.describe_key(KeyId=arn)["KeyMetadata"]
+    except api.exceptions.NotFoundException:
+        return Key("")
+    return Key(found["KeyState"], found.get("KeyUsage", ""), found.get("KeySpec", ""))
 
 
 def _ecs_cluster_exists(name: str) -> bool:

@@ -103,6 +103,24 @@ class Engine:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate of ACM: its status, empty when there is none, its names and its end (UTC)."""
+
+    status: str
+    names: tuple[str, ...] = ()
+    ends: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of KMS: its state, empty when there is none, its usage and what it is made of."""
+
+    state: str
+    usage: str = ""
+    spec: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Live:
     """Tasks that ECS wants of both services now."""
 
@@ -137,6 +155,8 @@ class Facts:
     retirement_days: int | None = None
     autoscaled: tuple[ScalableTarget, ...] | None = None
     secrets: Mapping[str, SecretSeen] | None = None
+    https_certificate: Certificate | None = None
+    kms_key: Key | None = None
     backup: Backup | None = None
     snapshot: Snapshot | None = None
     now: datetime | None = None
@@ -173,6 +193,11 @@ class Need:
     present_versions: Versions
     docker_hub: bool
     secrets: tuple[NamedSecret, ...] = ()
+    certificate_arn: str = ""
+    domain_name: str = ""
+    kms_key_arn: str = ""
+    present_certificate_arn: str = ""
+    present_kms_key_arn: str = ""
 
     @property
     def crosses_minor(self) -> bool:
@@ -223,6 +248,11 @@ class Need:
             present_versions=versions(present),
             docker_hub=not parameters["ImageRegistryPrefix"],
             secrets=named_secrets(parameters, settings),
+            certificate_arn=parameters["CertificateArn"],
+            domain_name=parameters["DomainName"],
+            kms_key_arn=parameters["KmsKeyArn"],
+            present_certificate_arn=present.get("CertificateArn", ""),
+            present_kms_key_arn=present.get("KmsKeyArn", ""),
         )
 
 
@@ -295,6 +325,10 @@ def check_all(
         _bucket(facts),
         _retirement(facts),
     ]
+    if need.certificate_arn:
+        checks.append(_https_certificate(need, facts))
+    if need.kms_key_arn:
+        checks.append(_kms_key(need, facts))
     if need.secrets:
         checks.append(
             check_secrets(
@@ -592,6 +626,67 @@ def _listed(versions_: frozenset[str]) -> str:
         return [int(part) for part in version.split(".") if part.isdigit()]
 
     return ", ".join(sorted(versions_, key=numbers))
+
+
+def _https_certificate(need: Need, facts: Facts) -> Check:
+    """Load balancers take certificates of their own region that are issued and not over.
+
+    A cluster that has this certificate already keeps it: that is a warning.
+    Sources: https://docs.aws.amazon.com/acm/latest/userguide/acm-regions.html,
+    https://docs.aws.amazon.com/acm/latest/APIReference/API_CertificateDetail.html
+    """
+    name, arn = "HTTPS certificate", need.certificate_arn
+    bad = Result.WARN if arn == need.present_certificate_arn else Result.FAIL
+    if (region := arn.split(":")[3]) != facts.region:
+        remedy = "Name a certificate in CertificateArn that ACM has in this region."
+        return Check(name, bad, f"{arn} is in {region}, the cluster in {facts.region}", remedy)
+    found = facts.https_certificate
+    if found is None:
+        return _unread(name, facts, "https_certificate")
+    names = ", ".join(found.names)
+    remedy = "Have ACM issue it (its console says what it waits for), or name another."
+    if found.status != "ISSUED":
+        return Check(name, bad, f"{arn} is {found.status or 'not there'}", remedy)
+    if found.ends is None or facts.now is None:
+        return _unread(name, facts, "https_certificate")
+    if found.ends <= facts.now:
+        return Check(name, bad, f"{arn} for {names} ended {found.ends:%Y-%m-%d}", remedy)
+    if need.domain_name and not any(_covers(one, need.domain_name) for one in found.names):
+        seen = f"{arn} is for {names}, not for {need.domain_name}"
+        return Check(name, bad, seen, "Name a certificate for DomainName, or leave that out.")
+    return Check(name, Result.PASS, f"for {names}, until {found.ends:%Y-%m-%d}")
+
+
+def _covers(certified: str, name: str) -> bool:
+    """Tell whether a certificate's name is this one; ``*`` stands for the first label alone.
+
+    https://docs.aws.amazon.com/acm/latest/userguide/acm-certificate-characteristics.html
+    """
+    certified, name = certified.lower(), name.lower()
+    if not certified.startswith("*."):
+        return certified == name
+    return name.partition(".")[2] == certified[2:]
+
+
+def _kms_key(need: Need, facts: Facts) -> Check:
+    """Data is encrypted with a symmetric key of the same region that is enabled.
+
+    Whether its policy lets this account's services use it is not looked at.
+    Source: https://docs.aws.amazon.com/kms/latest/APIReference/API_KeyMetadata.html
+    """
+    name, arn = "KMS key", need.kms_key_arn
+    bad = Result.WARN if arn == need.present_kms_key_arn else Result.FAIL
+    remedy = "Name an enabled symmetric key of this region in KmsKeyArn, or leave it empty."
+    if (region := arn.split(":")[3]) != facts.region:
+        return Check(name, bad, f"{arn} is in {region}, the cluster in {facts.region}", remedy)
+    found = facts.kms_key
+    if found is None:
+        return _unread(name, facts, "kms_key")
+    if found.state != "Enabled":
+        return Check(name, bad, f"{arn} is {found.state or 'not there'}", remedy)
+    if (found.usage, found.spec) != ("ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT"):
+        return Check(name, bad, f"{arn} is for {found.usage}, {found.spec}", remedy)
+    return Check(name, Result.PASS, "enabled and symmetric")
 
 
 def _network(need: Need, facts: Facts) -> list[Check]:
