@@ -71,6 +71,7 @@ def test_the_network_is_read_with_its_way_out(aws: Any) -> None:
     assert (network.dns_support, network.dns_hostnames) == (True, True)
     (subnet,) = network.subnets
     assert (subnet.subnet_id, subnet.free, subnet.way_out) == (found[1], 251, "")
+    assert subnet.zone_id.startswith("euc1-az")
     gateway = aws("ec2").create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
     aws("ec2").attach_internet_gateway(InternetGatewayId=gateway, VpcId=found[0])
     aws("ec2").create_route(

@@ -691,3 +691,19 @@ def test_a_key_of_ones_own_encrypts_data_of_this_region(
     key: Key | None, arn: str, result: Result
 ) -> None:
     assert checks(replace(ROOMY, kms_key=key), KmsKeyArn=arn)["KMS key"].result is result
+
+
+@pytest.mark.parametrize(
+    ("ids", "result"),
+    [
+        (("apne1-az1", "apne1-az2", "apne1-az4"), Result.PASS),
+        (("apne1-az1", "apne1-az2", "apne1-az3"), Result.FAIL),
+        (("apne1-az1", "apne1-az2", ""), Result.FAIL),
+    ],
+)
+def test_zones_have_fargate_by_their_ids(ids: tuple[str, ...], result: Result) -> None:
+    assert ROOMY.network is not None
+    three = ROOMY.network.subnets
+    placed = tuple(replace(one, zone_id=id_) for one, id_ in zip(three, ids, strict=True))
+    facts = replace(network(subnets=placed), region="ap-northeast-1")
+    assert checks(facts)["availability zones"].result is result

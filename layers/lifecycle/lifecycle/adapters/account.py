@@ -153,6 +153,7 @@ class AwsAccount:
                     zone=subnet["AvailabilityZone"],
                     free=subnet["AvailableIpAddressCount"],
                     way_out=way_out(tables, subnet["SubnetId"]),
+                    zone_id=subnet.get("AvailabilityZoneId", ""),
                 )
                 for subnet in ec2.describe_subnets(SubnetIds=list(self._subnets))["Subnets"]
             ),

@@ -47,6 +47,13 @@ NEEDED_ENDPOINTS: Final = (
 # https://docs.aws.amazon.com/vpc/latest/userguide/VPC_Internet_Gateway.html
 # https://docs.aws.amazon.com/vpc/latest/peering/vpc-peering-basics.html
 _LEADS_OUT: Final = ("nat-", "tgw-", "vgw-", "eni-", "i-", "lgw-", "vpce-", "arn:")
+# Zones in which Fargate runs, by id, where that is not every zone of a region. A zone's name stands
+# for another zone in each account.
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/AWS_Fargate-Regions.html
+FARGATE_ZONES: Final[Mapping[str, frozenset[str]]] = {
+    "ap-northeast-1": frozenset({"apne1-az1", "apne1-az2", "apne1-az4"}),
+    "us-west-1": frozenset({"usw1-az1", "usw1-az3"}),
+}
 _CONNECTORS_TASK: Final = ("ConnectorsImage", "ConnectorsCpu", "ConnectorsMemory")
 _ZONES: Final = 3
 RETIREMENT: Final = "fargateTaskRetirementWaitPeriod"
@@ -70,6 +77,7 @@ class Subnet:
     zone: str
     free: int
     way_out: str
+    zone_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -695,7 +703,7 @@ def _network(need: Need, facts: Facts) -> list[Check]:
         return [_unread("VPC", facts, "network")]
     checks = [_dns(network), _way_out(need, network)]
     if need.creates:
-        checks += [_zones(network), _addresses(need, network)]
+        checks += [_zones(network, facts.region), _addresses(need, network)]
     return checks
 
 
@@ -750,7 +758,7 @@ def _way_out(need: Need, network: Network) -> Check:
     return Check(name, Result.PASS, "by VPC endpoints")
 
 
-def _zones(network: Network) -> Check:
+def _zones(network: Network, region: str) -> Check:
     """EFS takes one mount target per zone, and the brokers are spread over three.
 
     Source: https://docs.aws.amazon.com/efs/latest/ug/accessing-fs.html
@@ -765,6 +773,21 @@ def _zones(network: Network) -> Check:
             f"three private subnets in three zones are needed; there are {seen or 'none'}",
             "Deploy the control stack with PrivateSubnetIds in three zones.",
         )
+    if region in FARGATE_ZONES:
+        served = FARGATE_ZONES[region]
+        without = [
+            f"{subnet.subnet_id} in {subnet.zone} ({subnet.zone_id or 'its id is not known'})"
+            for subnet in network.subnets
+            if subnet.zone_id not in served
+        ]
+        if without:
+            return Check(
+                name,
+                Result.FAIL,
+                f"Fargate runs in {', '.join(sorted(served))} of {region} alone; there are "
+                f"{', '.join(without)}",
+                "Deploy the control stack with PrivateSubnetIds in zones that Fargate has.",
+            )
     return Check(name, Result.PASS, seen)
 
 
