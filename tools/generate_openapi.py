@@ -448,7 +448,24 @@ def document() -> Schema:
 
 def render() -> str:
     """Give the text that the generated file must have."""
-    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(_of_ecma(document()), indent=2, ensure_ascii=False) + "\n"
+
+
+def _of_ecma(schema: Any) -> Any:
+    r"""Write patterns as JSON Schema means them, where ``\w`` is ASCII and ``\p{L}`` is not.
+
+    https://json-schema.org/draft/2020-12/json-schema-core#name-regular-expressions
+    """
+    if isinstance(schema, list):
+        return [_of_ecma(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        name: value.replace(r"\w", r"\p{L}\p{N}_")
+        if name == "pattern" and isinstance(value, str)
+        else _of_ecma(value)
+        for name, value in schema.items()
+    }
 
 
 if __name__ == "__main__":

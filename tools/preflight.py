@@ -7,6 +7,7 @@ make preflight NAT_GATEWAYS=1 STACK=camunda-lifecycle-dev
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ from typing import Any
 from lifecycle.core.names import CONTROL_STACK_RULE, control_stack_problem
 
 POLICY = Path(__file__).parents[1] / "docs" / "deployer-policy.json"
+_POLICY_STACK = "camunda-lifecycle"  # how names of the policy's resources begin
 # Service Quotas codes: https://docs.aws.amazon.com/general/latest/gr/vpc-service.html
 QUOTAS = {
     "Elastic IP addresses": ("ec2", "L-0263D0A3"),
@@ -115,27 +117,179 @@ def check_stack(name: str, status: str | None) -> Check:
     return Check("control stack", Result.PASS, f"{name} is in {status}; it will be updated")
 
 
-def check_permissions(denied: Sequence[str]) -> Check:
-    """Every action of docs/deployer-policy.json."""
-    if not denied:
-        return Check("permissions", Result.PASS, "every action of docs/deployer-policy.json")
-    shown = ", ".join(sorted(denied)[:8])
-    more = f" and {len(denied) - 8} more" if len(denied) > 8 else ""
-    return Check(
-        "permissions",
-        Result.FAIL,
-        f"not allowed: {shown}{more}",
-        "Attach docs/deployer-policy.json to the deploying identity.",
-    )
+@dataclass(frozen=True)
+class Question:
+    """One call of IAM's policy simulator: these actions, on one resource, with these conditions."""
+
+    actions: tuple[str, ...]
+    resource: str
+    context: tuple[dict[str, Any], ...] = ()
 
 
-def needed_actions(policy: dict[str, Any]) -> list[str]:
-    """Actions of the policy without wildcards: the simulator takes only whole names."""
-    actions: set[str] = set()
+@dataclass(frozen=True)
+class Answer:
+    """What the simulator said of one action on one resource."""
+
+    action: str
+    resource: str
+    allowed: bool
+    missing: tuple[str, ...] = ()
+    """Condition keys of other policies that its decision would have needed."""
+    under: str = ""
+    """The values of condition keys that were given, each set of which has to be enough."""
+
+
+def questions(
+    policy: dict[str, Any], *, stack: str, partition: str, region: str, account: str
+) -> list[Question]:
+    """Ask for each statement of a policy on its own resources and under its own conditions.
+
+    A right on some resources is not one on `*`, and a condition whose key is not given does not
+    hold. So placeholders become what this deployment would use: the region, the account, the
+    stack's name. Actions with a wildcard are left out, which the simulator does not take.
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
+    """
+    asked = []
     for statement in policy["Statement"]:
-        given = statement["Action"]
-        actions |= {given} if isinstance(given, str) else set(given)
-    return sorted(action for action in actions if not action.endswith("*"))
+        actions = [one for one in _listed(statement["Action"]) if "*" not in one]
+        contexts = _contexts(statement.get("Condition", {}), stack, region)
+        for pattern in _listed(statement["Resource"]):
+            here = tuple(one for one in actions if pattern == "*" or _service(pattern) in one)
+            resource = _resource(pattern, stack, partition, region, account)
+            asked += [Question(here, resource, context) for context in contexts if here]
+    return asked
+
+
+def check_permissions(answers: Sequence[Answer]) -> Check:
+    """Every action of docs/deployer-policy.json, on the resources that it names.
+
+    Denied on each resource of its statements is missing. Denied on some may be right, because an
+    action is for one type of resource; denied for a key of another policy cannot be told.
+    """
+    by_action: dict[tuple[str, str], list[Answer]] = {}
+    for answer in answers:
+        by_action.setdefault((answer.action, answer.under), []).append(answer)
+    denied = {
+        action
+        for (action, _), all_of_it in by_action.items()
+        if not any(one.allowed or one.missing for one in all_of_it)
+    }
+    if denied:
+        return Check(
+            "permissions",
+            Result.FAIL,
+            f"not allowed: {_shortened(denied)}",
+            "Attach docs/deployer-policy.json to the deploying identity.",
+        )
+    unsure = [one for one in answers if not one.allowed]
+    if unsure:
+        keys = sorted({key for one in unsure for key in one.missing})
+        named = f"; conditions of its own: {', '.join(keys)}" if keys else ""
+        return Check(
+            "permissions",
+            Result.WARN,
+            f"not on every resource: {_shortened({f'{o.action} on {o.resource}' for o in unsure})}"
+            f"{named}",
+            "Compare with docs/deployer-policy.json by hand.",
+        )
+    if not answers:
+        return Check("permissions", Result.WARN, "nothing was simulated", "Compare by hand.")
+    return Check("permissions", Result.PASS, "docs/deployer-policy.json, on its resources")
+
+
+def simulate(iam: Any, principal: str, asked: Iterable[Question]) -> list[Answer]:
+    """Put questions to IAM's policy simulator; one resource in each call.
+
+    Raises botocore's errors, for example AccessDenied without iam:SimulatePrincipalPolicy.
+    """
+    pages = iam.get_paginator("simulate_principal_policy")
+    asked = list(asked)
+    ours = {entry["ContextKeyName"] for question in asked for entry in question.context}
+    return [
+        Answer(
+            found["EvalActionName"],
+            question.resource,
+            found["EvalDecision"] == "allowed",
+            tuple(key for key in found.get("MissingContextValues", ()) if key not in ours),
+            json.dumps(question.context),
+        )
+        for question in asked
+        for page in pages.paginate(
+            PolicySourceArn=principal,
+            ActionNames=list(question.actions),
+            ResourceArns=[question.resource],
+            ContextEntries=list(question.context),
+        )
+        for found in page["EvaluationResults"]
+    ]
+
+
+def principal(arn: str, iam: Any) -> str:
+    """Find the user or role behind a caller, as the simulator takes it.
+
+    The ARN of a session lacks the path of its role, which roles of IAM Identity Center have
+    (/aws-reserved/sso.amazonaws.com/…), so that IAM is asked for the role.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns
+    """
+    if ":assumed-role/" not in arn:
+        return arn
+    name = arn.partition(":assumed-role/")[2].split("/", 1)[0]
+    return str(iam.get_role(RoleName=name)["Role"]["Arn"])
+
+
+def _contexts(
+    conditions: dict[str, dict[str, Any]], stack: str, region: str
+) -> list[tuple[dict[str, Any], ...]]:
+    """Condition keys under which a statement holds: a set of them for each value of each key."""
+    entries: list[list[dict[str, Any]]] = [[_entry("aws:RequestedRegion", [region], several=False)]]
+    for operator, keys in conditions.items():
+        several = operator.startswith(("ForAnyValue:", "ForAllValues:"))
+        for key, given in keys.items():
+            values = [_named(value, stack) for value in _listed(given)]
+            entries.append(
+                [_entry(key, values, several=True)]
+                if several
+                else [_entry(key, [value], several=False) for value in values]
+            )
+    return list(itertools.product(*entries))
+
+
+def _entry(key: str, values: list[str], *, several: bool) -> dict[str, Any]:
+    return {
+        "ContextKeyName": key,
+        "ContextKeyType": "stringList" if several else "string",
+        "ContextKeyValues": values,
+    }
+
+
+def _resource(pattern: str, stack: str, partition: str, region: str, account: str) -> str:
+    if pattern == "*":
+        return pattern
+    fields = pattern.split(":", 5)
+    fields[1] = partition
+    fields[3] = region if fields[3] == "*" else fields[3]
+    fields[4] = account if fields[4] == "*" else fields[4]
+    fields[5] = _named(fields[5], stack)
+    return ":".join(fields)
+
+
+def _named(pattern: str, stack: str) -> str:
+    """Give one name that a pattern of the policy stands for in this deployment."""
+    return pattern.replace(f"{_POLICY_STACK}*", stack).replace("*", "preflight")
+
+
+def _service(arn: str) -> str:
+    return f"{arn.split(':')[2]}:"
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _shortened(names: Iterable[str]) -> str:
+    listed = sorted(names)
+    more = f" and {len(listed) - 8} more" if len(listed) > 8 else ""
+    return f"{', '.join(listed[:8])}{more}"
 
 
 def overall(checks: Iterable[Check]) -> Result:
@@ -222,19 +376,15 @@ def collect(stack: str, nat_gateways: int) -> list[Check]:
                 "the account's root may do everything",
                 "Deploy with an identity that has docs/deployer-policy.json and no more.",
             )
-        actions = needed_actions(json.loads(POLICY.read_text(encoding="utf-8")))
-        pages = (
-            make("iam")
-            .get_paginator("simulate_principal_policy")
-            .paginate(PolicySourceArn=_principal(arn), ActionNames=actions)
+        iam = make("iam")
+        asked = questions(
+            json.loads(POLICY.read_text(encoding="utf-8")),
+            stack=stack,
+            partition=arn.split(":")[1],
+            region=session.region_name,
+            account=caller["Account"],
         )
-        denied = [
-            found["EvalActionName"]
-            for page in pages
-            for found in page["EvaluationResults"]
-            if found["EvalDecision"] != "allowed"
-        ]
-        return check_permissions(denied)
+        return check_permissions(simulate(iam, principal(arn, iam), asked))
 
     checks.append(_attempt("availability zones", zones, "Allow ec2:DescribeAvailabilityZones."))
     present: list[str | None] = []
@@ -251,7 +401,8 @@ def collect(stack: str, nat_gateways: int) -> list[Check]:
         _attempt(
             "permissions",
             permissions,
-            "Allow iam:SimulatePrincipalPolicy, or compare with docs/deployer-policy.json by hand.",
+            "Allow iam:SimulatePrincipalPolicy and iam:GetRole, or compare with "
+            "docs/deployer-policy.json by hand.",
         )
     )
     return checks
@@ -262,15 +413,6 @@ def _check_tool(name: str, remedy: str) -> Check:
     if found:
         return Check(name, Result.PASS, "on PATH")
     return Check(name, Result.FAIL, "not on PATH", remedy)
-
-
-def _principal(arn: str) -> str:
-    """ARN of the role behind a session, as the simulator takes it."""
-    # arn:aws:sts::123456789012:assumed-role/NAME/SESSION -> arn:aws:iam::123456789012:role/NAME
-    if ":assumed-role/" not in arn:
-        return arn
-    head, _, tail = arn.partition(":assumed-role/")
-    return f"{head.replace(':sts:', ':iam:')}:role/{tail.split('/', 1)[0]}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

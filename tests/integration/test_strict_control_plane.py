@@ -80,6 +80,27 @@ def quotas(service: str) -> str:
     return f"arn:aws:servicequotas:{REGION}:{ACCOUNT_ID}:{service}/*"
 
 
+@pytest.mark.parametrize(
+    ("listing", "code", "head"), [(False, "AccessDenied", "403"), (True, "NoSuchKey", "404")]
+)
+def test_an_absent_object_is_forbidden_to_who_may_not_list(
+    here: Instance, role: As, listing: bool, code: str, head: str
+) -> None:
+    bucket = f"bucket-{uuid.uuid4().hex}"
+    here.client("s3").create_bucket(
+        Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
+    here.client("s3").put_object(Bucket=bucket, Key="plans/there", Body=b"x")
+    arn = f"arn:aws:s3:::{bucket}"
+    lists = [{"Action": "s3:ListBucket", "Resource": arn}] if listing else []
+    api = role({"Action": "s3:GetObject", "Resource": f"{arn}/*"}, *lists)("s3")
+    assert api.get_object(Bucket=bucket, Key="plans/there")["Body"].read() == b"x"
+    for ask, expected in ((api.get_object, code), (api.head_object, head)):
+        with pytest.raises(api.exceptions.ClientError) as refused:
+            ask(Bucket=bucket, Key="plans/absent")
+        assert refused.value.response["Error"]["Code"] == expected
+
+
 def test_a_quota_has_no_value_for_whom_the_service_itself_refuses(role: As) -> None:
     api = role(
         {

@@ -93,7 +93,7 @@ def test_every_documented_parameter_is_accepted(name: str, value: Any) -> None:
         assert problems == []
 
 
-KEYS = st.text(st.sampled_from("aA:. é\n-"), max_size=6) | st.sampled_from(
+KEYS = st.text(st.sampled_from("aA:. é費٤€\u3000\n-"), max_size=6) | st.sampled_from(
     ["aws:x", "Camunda:frozen", "k" * 128, "k" * 129]
 )
 

@@ -71,6 +71,7 @@ def test_the_network_is_read_with_its_way_out(aws: Any) -> None:
     assert (network.dns_support, network.dns_hostnames) == (True, True)
     (subnet,) = network.subnets
     assert (subnet.subnet_id, subnet.free, subnet.way_out) == (found[1], 251, "")
+    assert subnet.zone_id.startswith("euc1-az")
     gateway = aws("ec2").create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
     aws("ec2").attach_internet_gateway(InternetGatewayId=gateway, VpcId=found[0])
     aws("ec2").create_route(
@@ -83,13 +84,24 @@ def test_the_network_is_read_with_its_way_out(aws: Any) -> None:
 
 def test_endpoints_are_read_by_the_name_of_their_service(aws: Any) -> None:
     found = vpc(aws)
-    for service in ("s3", "ecr.api"):
+    elsewhere = aws("ec2").create_route_table(VpcId=found[0])["RouteTable"]["RouteTableId"]
+    given: dict[str, dict[str, Any]] = {
+        "s3": {"VpcEndpointType": "Gateway", "RouteTableIds": [found[2]]},
+        "dynamodb": {"VpcEndpointType": "Gateway", "RouteTableIds": [elsewhere]},
+        "ecr.api": {"VpcEndpointType": "Interface", "PrivateDnsEnabled": True},
+        "logs": {"VpcEndpointType": "Interface", "PrivateDnsEnabled": False},
+    }
+    for service, settings in given.items():
         aws("ec2").create_vpc_endpoint(
-            VpcId=found[0], ServiceName=f"com.amazonaws.{REGION}.{service}"
+            VpcId=found[0], ServiceName=f"com.amazonaws.{REGION}.{service}", **settings
         )
     network = facts(aws, found).network
     assert network is not None
     assert network.endpoints == {"s3", "ecr.api"}
+    assert network.unused_endpoints == {
+        "dynamodb": f"not in {found[2]}",
+        "logs": "private DNS is off",
+    }
 
 
 def test_the_bucket_is_private_and_versioned_only_if_both_are_on(aws: Any) -> None:
@@ -270,3 +282,19 @@ def test_before_another_minor_the_newest_available_snapshot_of_this_database_is_
     assert facts(aws, found, replace(need, database="another")).snapshot == Snapshot(None)
     assert facts(aws, found, replace(need, database="")).snapshot == Snapshot(None)
     assert facts(aws, found, replace(need, versions=need.present_versions)).snapshot is None
+
+
+def test_certificate_and_key_are_read_where_they_are_named(aws: Any) -> None:
+    found = vpc(aws)
+    certificate = aws("acm").request_certificate(DomainName="*.example.com")["CertificateArn"]
+    key = aws("kms").create_key()["KeyMetadata"]["Arn"]
+    aws("kms").disable_key(KeyId=key.rpartition("/")[2])
+    read = facts(aws, found, replace(NEED, certificate_arn=certificate, kms_key_arn=key))
+    assert read.https_certificate is not None
+    assert read.https_certificate.names == ("*.example.com",)
+    assert read.https_certificate.status == "PENDING_VALIDATION"
+    assert read.kms_key is not None
+    assert (read.kms_key.state, read.kms_key.spec) == ("Disabled", "SYMMETRIC_DEFAULT")
+    read = facts(aws, found, replace(NEED, certificate_arn=certificate[:-3] + "000"))
+    assert read.https_certificate is not None
+    assert read.https_certificate.status == ""

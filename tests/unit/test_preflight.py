@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from lifecycle.adapters.account import way_out
+from lifecycle.adapters.account import way_out, why_unused
 from lifecycle.adapters.account_memory import ROOMY
 from lifecycle.cluster.service_definition import BROKERS, CONNECTORS
 from lifecycle.core.autoscaling import ScalableTarget
@@ -14,8 +14,10 @@ from lifecycle.core.parameters import cluster_parameters
 from lifecycle.core.preflight import (
     NEEDED_ENDPOINTS,
     Bucket,
+    Certificate,
     Engine,
     Facts,
+    Key,
     Live,
     Need,
     Network,
@@ -80,7 +82,7 @@ def subnets(**changes: Any) -> tuple[Subnet, ...]:
 
 NOT_ALWAYS = {
     *("region", "unread", "live", "engine", "secrets", "backup", "snapshot", "now"),
-    "autoscaled",
+    *("autoscaled", "https_certificate", "kms_key"),
 }
 CLOSED = subnets(way_out="")
 ALL_ENDPOINTS = frozenset(NEEDED_ENDPOINTS)
@@ -112,6 +114,9 @@ def test_an_account_with_room_passes_everything() -> None:
         (network(subnets=subnets(zone="zone-0")), "availability zones"),
         (network(subnets=CLOSED), "way out of the private subnets"),
         (network(subnets=CLOSED, endpoints=ALL_ENDPOINTS), "way out of the private subnets"),
+        (network(subnets=subnets(way_out="igw-1")), "way out of the private subnets"),
+        (network(subnets=subnets(way_out="pcx-1")), "way out of the private subnets"),
+        (network(subnets=subnets(way_out="eigw-1")), "way out of the private subnets"),
     ],
 )
 def test_what_is_missing_fails_with_a_remedy(facts: Facts, failed: str) -> None:
@@ -156,6 +161,35 @@ def test_no_way_out_is_well_with_endpoints_and_mirrored_images() -> None:
     facts = network(subnets=CLOSED, endpoints=ALL_ENDPOINTS)
     mirrored = checks(facts, ImageRegistryPrefix="123456789012.dkr.ecr.eu-central-1.amazonaws.com")
     assert mirrored["way out of the private subnets"].result is Result.PASS
+
+
+def test_an_internet_gateway_takes_nothing_from_tasks_without_a_public_address() -> None:
+    assert ROOMY.network is not None
+    three = ROOMY.network.subnets
+    mixed = network(subnets=(replace(three[0], way_out="igw-1"), *three[1:]))
+    check = checks(mixed)["way out of the private subnets"]
+    assert check.result is Result.FAIL
+    assert "subnet-0 by igw-1" in check.seen
+    with_endpoints = network(subnets=subnets(way_out="igw-1"), endpoints=ALL_ENDPOINTS)
+    mirrored = checks(with_endpoints, ImageRegistryPrefix="123456789012.dkr.ecr.x.amazonaws.com")
+    assert mirrored["way out of the private subnets"].seen == "by VPC endpoints"
+
+
+@pytest.mark.parametrize("way", ["nat-1", "tgw-1", "vgw-1", "eni-1", "vpce-1"])
+def test_what_leads_out_of_private_subnets_passes(way: str) -> None:
+    facts = network(subnets=subnets(way_out=way))
+    assert checks(facts)["way out of the private subnets"].result is Result.PASS
+
+
+def test_an_endpoint_that_nobody_uses_is_told_with_the_reason() -> None:
+    facts = network(
+        subnets=CLOSED,
+        endpoints=ALL_ENDPOINTS - {"logs"},
+        unused_endpoints={"logs": "private DNS is off"},
+    )
+    check = checks(facts)["way out of the private subnets"]
+    assert check.result is Result.FAIL
+    assert "logs (private DNS is off)" in check.seen
 
 
 def test_a_living_cluster_is_not_measured_against_what_it_already_has() -> None:
@@ -454,6 +488,28 @@ def test_the_way_out_is_where_the_default_route_of_the_subnet_leads(
     assert way_out(tables, "s") == way
 
 
+GATEWAY = {"State": "available", "VpcEndpointType": "Gateway", "RouteTableIds": ["rtb-1", "rtb-2"]}
+INTERFACE = {"State": "available", "VpcEndpointType": "Interface", "PrivateDnsEnabled": True}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "tables", "why"),
+    [
+        (GATEWAY, ["rtb-1", "rtb-2"], ""),
+        (GATEWAY, ["rtb-1", "rtb-3"], "not in rtb-3"),
+        (INTERFACE, ["rtb-1"], ""),
+        ({**INTERFACE, "PrivateDnsEnabled": False}, [], "private DNS is off"),
+        ({"State": "available", "VpcEndpointType": "Interface"}, [], "private DNS is off"),
+        ({**INTERFACE, "State": "pendingAcceptance"}, [], "it is pendingacceptance"),
+        ({}, [], "it is in no known state"),
+    ],
+)
+def test_an_endpoint_serves_by_private_dns_or_by_routes(
+    endpoint: dict[str, Any], tables: list[str], why: str
+) -> None:
+    assert why_unused(endpoint, tables) == why
+
+
 def test_addresses_are_counted_per_subnet() -> None:
     assert ROOMY.network is not None
     three = ROOMY.network.subnets
@@ -570,3 +626,84 @@ def test_whether_something_scales_the_brokers_may_not_be_known() -> None:
     assert check.result is Result.WARN
     assert "not authorized" in check.seen
     assert check.remedy
+
+
+CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/1"
+NOW = datetime(2026, 11, 29, tzinfo=UTC)
+ISSUED = Certificate("ISSUED", ("example.com", "*.example.com"), NOW + timedelta(days=90))
+
+
+@pytest.mark.parametrize(
+    ("certificate", "domain", "result"),
+    [
+        (ISSUED, "", Result.PASS),
+        (ISSUED, "example.com", Result.PASS),
+        (ISSUED, "camunda.example.com", Result.PASS),
+        (ISSUED, "a.camunda.example.com", Result.FAIL),
+        (ISSUED, "example.org", Result.FAIL),
+        (replace(ISSUED, status="PENDING_VALIDATION"), "", Result.FAIL),
+        (replace(ISSUED, ends=NOW), "", Result.FAIL),
+        (replace(ISSUED, ends=None), "", Result.WARN),
+        (Certificate(""), "", Result.FAIL),
+        (None, "", Result.WARN),
+    ],
+)
+def test_the_certificate_is_issued_for_the_name(
+    certificate: Certificate | None, domain: str, result: Result
+) -> None:
+    facts = replace(ROOMY, https_certificate=certificate, now=NOW)
+    check = checks(facts, CertificateArn=CERTIFICATE, DomainName=domain)["HTTPS certificate"]
+    assert check.result is result
+    assert bool(check.remedy) == (result is not Result.PASS)
+
+
+def test_a_certificate_of_another_region_is_refused() -> None:
+    facts = replace(ROOMY, https_certificate=ISSUED, now=NOW)
+    elsewhere = CERTIFICATE.replace("eu-central-1", "us-east-1")
+    assert checks(facts, CertificateArn=elsewhere)["HTTPS certificate"].result is Result.FAIL
+
+
+def test_a_certificate_that_the_cluster_has_is_a_warning_when_it_ended() -> None:
+    has = replace(LIVING, parameters={**DEFAULTS, "CertificateArn": CERTIFICATE})
+    facts = replace(ROOMY, https_certificate=replace(ISSUED, ends=NOW), now=NOW)
+    check = checks(facts, has, CertificateArn=CERTIFICATE)["HTTPS certificate"]
+    assert check.result is Result.WARN
+
+
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/1"
+ENABLED = Key("Enabled", "ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT")
+
+
+@pytest.mark.parametrize(
+    ("key", "arn", "result"),
+    [
+        (ENABLED, KEY, Result.PASS),
+        (ENABLED, KEY.replace("eu-central-1", "us-east-1"), Result.FAIL),
+        (replace(ENABLED, state="Disabled"), KEY, Result.FAIL),
+        (replace(ENABLED, state="PendingDeletion"), KEY, Result.FAIL),
+        (replace(ENABLED, usage="SIGN_VERIFY"), KEY, Result.FAIL),
+        (replace(ENABLED, spec="RSA_2048"), KEY, Result.FAIL),
+        (Key(""), KEY, Result.FAIL),
+        (None, KEY, Result.WARN),
+    ],
+)
+def test_a_key_of_ones_own_encrypts_data_of_this_region(
+    key: Key | None, arn: str, result: Result
+) -> None:
+    assert checks(replace(ROOMY, kms_key=key), KmsKeyArn=arn)["KMS key"].result is result
+
+
+@pytest.mark.parametrize(
+    ("ids", "result"),
+    [
+        (("apne1-az1", "apne1-az2", "apne1-az4"), Result.PASS),
+        (("apne1-az1", "apne1-az2", "apne1-az3"), Result.FAIL),
+        (("apne1-az1", "apne1-az2", ""), Result.FAIL),
+    ],
+)
+def test_zones_have_fargate_by_their_ids(ids: tuple[str, ...], result: Result) -> None:
+    assert ROOMY.network is not None
+    three = ROOMY.network.subnets
+    placed = tuple(replace(one, zone_id=id_) for one, id_ in zip(three, ids, strict=True))
+    facts = replace(network(subnets=placed), region="ap-northeast-1")
+    assert checks(facts)["availability zones"].result is result

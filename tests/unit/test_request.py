@@ -82,6 +82,16 @@ def test_tags_are_taken_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
+    "tag", ["Kostenträger", "équipe à Paris", "費用\u3000部門", "отдел 7", "٤٧", "cafe\u00e9"]
+)
+def test_tags_have_letters_spaces_and_digits_of_any_script(tag: str) -> None:
+    """As AWS takes them: [\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]."""
+    tags = {tag: tag}
+    request = read_provision_request({"clusterName": "demo", "tags": tags}, cluster_parameters())
+    assert request.tags == tags
+
+
+@pytest.mark.parametrize(
     ("tags", "field"),
     [
         ([], "tags"),
@@ -92,6 +102,10 @@ def test_tags_are_taken_as_they_are() -> None:
         ({"Camunda:frozen": "by a request"}, "tags"),
         ({"a,b": "x"}, "tags"),
         ({" a": "x"}, "tags"),
+        ({"\u3000a": "x"}, "tags"),
+        ({"price €": "x"}, "tags"),
+        ({"team": "\U0001f680"}, "tags.team"),
+        ({"team": "a\u2028b"}, "tags.team"),
         ({"k" * 129: "x"}, "tags"),
         ({"team": ""}, "tags.team"),
         ({"team": "v" * 257}, "tags.team"),

@@ -18,6 +18,7 @@ from tools.generate_parameters import ROOT
 UNSEEN = {
     ("PreflightCluster", "elasticloadbalancing:DescribeAccountLimits"): "Service Quotas asks it",
     ("PreflightCluster", "rds:DescribeAccountAttributes"): "Service Quotas asks it",
+    ("PlanStack", "s3:ListBucket"): "without it S3 answers for a missing object: forbidden",
     ("ProbeHealth", "s3:ListBucket"): "without it S3 answers for a missing object: forbidden",
     ("FollowStart", "iam:PassRole"): "CreateService with a task definition passes its roles",
     ("RollServices", "iam:PassRole"): "UpdateService with a task definition passes its roles",
@@ -170,3 +171,14 @@ def test_roles_are_passed_to_one_service_only() -> None:
     for statement in passed:
         assert "iam:PassedToService" in str(statement.content["Condition"]), str(statement)
         assert not any(is_open(one) for one in statement.resources), str(statement)
+
+
+def test_who_reads_a_plan_that_may_be_missing_may_list_its_bucket() -> None:
+    """S3 answers otherwise as for an object that is forbidden, not `NoSuchKey`."""
+    readers = {
+        name
+        for name, function in _functions().items()
+        if "/plans/*" in str(function["Policies"]) and "s3:GetObject" in str(function["Policies"])
+    }
+    assert readers == {"PlanStack"}
+    assert all("s3:ListBucket" in str(_functions()[name]["Policies"]) for name in readers)

@@ -293,3 +293,10 @@ def test_combinations_that_are_refused(given: dict[str, str], said: str) -> None
 )
 def test_combinations_that_are_accepted(given: dict[str, str]) -> None:
     assert broken_rules("cluster", **given) == []
+
+
+@pytest.mark.parametrize(("brokers", "crosses"), [("1", "true"), ("2", "true"), ("3", "false")])
+def test_grpc_crosses_zones_where_some_have_no_broker(brokers: str, crosses: str) -> None:
+    cluster = resolve("cluster", Brokers=brokers)
+    (attribute,) = cluster.properties("GrpcLoadBalancer")["LoadBalancerAttributes"]
+    assert attribute == {"Key": "load_balancing.cross_zone.enabled", "Value": crosses}

@@ -1,29 +1,32 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import boto3
 import pytest
 from botocore.stub import Stubber
 
+from local.aws.emulator import iam_evaluator
 from local.aws.strict.quota_values import ASKED_WITH, quota
 from tools.preflight import (
     POLICY,
     QUOTAS,
+    Answer,
     Check,
+    Question,
     Result,
-    _principal,
     check_permissions,
     check_quota,
     check_stack,
     check_stack_name,
     check_zones,
     main,
-    needed_actions,
     overall,
+    principal,
+    questions,
     read_quota,
+    simulate,
 )
 
 
@@ -71,7 +74,7 @@ def test_a_quota_is_read_only_where_it_has_a_value(
 def test_who_deploys_may_ask_the_services_whose_quotas_are_read() -> None:
     """Those of EC2 need no more than the right to read a quota."""
     asked = {ASKED_WITH[service] for service, _ in QUOTAS.values() if service in ASKED_WITH}
-    assert asked <= set(needed_actions(json.loads(POLICY.read_text())))
+    assert asked <= {action for one in asked_for() for action in one.actions}
 
 
 def test_a_quota_that_cannot_be_read_is_a_warning() -> None:
@@ -124,24 +127,157 @@ def test_the_name_is_checked_before_anything_is_asked(
     assert "FAIL  stack name  Camunda" in capsys.readouterr().out
 
 
+def asked_for(stack: str = "camunda-lifecycle-dev") -> list[Question]:
+    return questions(
+        json.loads(POLICY.read_text()),
+        stack=stack,
+        partition="aws",
+        region="eu-central-1",
+        account="123456789012",
+    )
+
+
+class Simulator:
+    """IAM's policy simulator: the emulator's evaluation, with the resources and keys it is given.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
+    """
+
+    def __init__(self, policy: dict[str, Any]) -> None:
+        self.statements = iam_evaluator.parse_policy_document(json.dumps(policy))
+
+    def get_paginator(self, _name: str) -> Simulator:
+        return self
+
+    def paginate(self, **request: Any) -> list[dict[str, Any]]:
+        keys = {
+            entry["ContextKeyName"].lower(): entry["ContextKeyValues"]
+            if entry["ContextKeyType"].endswith("List")
+            else entry["ContextKeyValues"][0]
+            for entry in request["ContextEntries"]
+        }
+        (resource,) = request["ResourceArns"]
+        return [
+            {"EvaluationResults": [self._one(action, resource, keys)]}
+            for action in request["ActionNames"]
+        ]
+
+    def _one(self, action: str, resource: str, keys: dict[str, Any]) -> dict[str, Any]:
+        context = iam_evaluator.EvalContext(
+            principal_arn="arn:aws:iam::123456789012:role/Deployer",
+            principal_type="AssumedRole",
+            principal_account="123456789012",
+            action=action,
+            resource_arn=resource,
+            region="eu-central-1",
+            service_context=keys,
+        )
+        allowed = iam_evaluator.evaluate(context, [self.statements]).decision == "Allow"
+        return {
+            "EvalActionName": action,
+            "EvalResourceName": resource,
+            "EvalDecision": "allowed" if allowed else "implicitDeny",
+        }
+
+
+def permissions(policy: dict[str, Any], stack: str = "camunda-lifecycle-dev") -> Check:
+    return check_permissions(simulate(Simulator(policy), "arn", asked_for(stack)))
+
+
+def policy_without(sid: str) -> dict[str, Any]:
+    policy: dict[str, Any] = json.loads(POLICY.read_text())
+    policy["Statement"] = [one for one in policy["Statement"] if one.get("Sid") != sid]
+    return policy
+
+
+def test_the_policy_that_is_asked_for_is_enough() -> None:
+    assert permissions(json.loads(POLICY.read_text())) == Check(
+        "permissions", Result.PASS, "docs/deployer-policy.json, on its resources"
+    )
+
+
+@pytest.mark.parametrize(
+    ("sid", "action"),
+    [
+        ("RolesPassedToTheirServices", "iam:PassRole"),
+        ("FunctionsAndLayers", "lambda:CreateFunction"),
+        ("KeyIdsAreChosenByTheirServices", "kms:CreateKey"),
+        ("NetworkIdsAreChosenByEc2", "ec2:CreateVpc"),
+    ],
+)
+def test_a_statement_that_is_missing_is_told(sid: str, action: str) -> None:
+    check = permissions(policy_without(sid))
+    assert check.result is Result.FAIL
+    missing = {
+        answer.action
+        for answer in simulate(Simulator(policy_without(sid)), "arn", asked_for())
+        if not answer.allowed
+    }
+    assert action in missing
+    assert check.remedy
+
+
+def test_a_right_on_other_names_is_none() -> None:
+    assert permissions(json.loads(POLICY.read_text()), "other").result is Result.FAIL
+
+
+def test_a_right_in_another_region_is_none() -> None:
+    policy = json.loads(POLICY.read_text().replace(":lambda:*:", ":lambda:us-east-1:"))
+    check = permissions(policy)
+    assert check.result is Result.FAIL
+    assert "lambda:" in check.seen
+
+
+def test_a_role_is_passed_to_each_service_that_is_named() -> None:
+    policy = json.loads(POLICY.read_text().replace('"states.amazonaws.com"', '"x.amazonaws.com"'))
+    check = permissions(policy)
+    assert check.result is Result.FAIL
+    assert "iam:PassRole" in check.seen
+
+
+def test_what_a_policy_of_ones_own_asks_beyond_is_no_verdict() -> None:
+    check = check_permissions(
+        [Answer("ec2:CreateVpc", "*", allowed=False, missing=("aws:VpcSourceIp",))]
+    )
+    assert check.result is Result.WARN
+    assert "aws:VpcSourceIp" in check.seen
+
+
+def test_no_simulation_is_no_pass() -> None:
+    assert check_permissions([]).result is Result.WARN
+
+
 def test_denied_actions_are_named_but_not_endlessly() -> None:
-    assert check_permissions([]).result is Result.PASS
-    denied = [f"ec2:Action{n}" for n in range(12)]
+    denied = [Answer(f"ec2:Action{n}", "*", allowed=False) for n in range(12)]
     assert "and 4 more" in check_permissions(denied).seen
 
 
-def test_the_simulator_gets_whole_action_names() -> None:
-    actions = needed_actions(json.loads(POLICY.read_text()))
-    assert "lambda:CreateFunction" in actions
-    assert all(re.fullmatch(r"[a-z0-9-]+:[A-Za-z0-9]+", action) for action in actions)
+def test_the_simulator_gets_whole_names() -> None:
+    """It takes neither actions nor ARNs with a wildcard; `*` alone is every resource."""
+    for one in asked_for():
+        assert not [action for action in one.actions if "*" in action]
+        assert one.resource == "*" or "*" not in one.resource
 
 
-def test_a_session_is_simulated_as_its_role() -> None:
-    assert (
-        _principal("arn:aws:sts::123456789012:assumed-role/Deployer/me")
-        == "arn:aws:iam::123456789012:role/Deployer"
+def test_a_session_is_simulated_as_its_role_with_the_path() -> None:
+    iam = boto3.client(
+        "iam", region_name="eu-central-1", aws_access_key_id="x", aws_secret_access_key="x"
     )
-    assert _principal("arn:aws:iam::123456789012:user/me") == "arn:aws:iam::123456789012:user/me"
+    path = "/aws-reserved/sso.amazonaws.com/eu-central-1/"
+    name = "AWSReservedSSO_Deployer_0123456789abcdef"
+    arn = f"arn:aws:iam::123456789012:role{path}{name}"
+    role = {
+        "Path": path,
+        "RoleName": name,
+        "RoleId": "AROAEXAMPLEEXAMPLE00",
+        "Arn": arn,
+        "CreateDate": "2026-01-01T00:00:00Z",
+    }
+    with Stubber(iam) as stub:
+        stub.add_response("get_role", {"Role": role}, {"RoleName": name})
+        assert principal(f"arn:aws:sts::123456789012:assumed-role/{name}/me", iam) == arn
+    user = "arn:aws:iam::123456789012:user/me"
+    assert principal(user, iam) == user
 
 
 def test_the_worst_result_counts() -> None:

@@ -16,7 +16,18 @@ from lifecycle.adapters.aws import client, error_code
 from lifecycle.adapters.quotas import FARGATE_VCPU, quota_value
 from lifecycle.cluster.service_definition import BROKERS, CONNECTORS, NAMES
 from lifecycle.core.named_secrets import SecretSeen, Seen
-from lifecycle.core.preflight import RETIREMENT, Bucket, Engine, Facts, Live, Network, Quota, Subnet
+from lifecycle.core.preflight import (
+    RETIREMENT,
+    Bucket,
+    Certificate,
+    Engine,
+    Facts,
+    Key,
+    Live,
+    Network,
+    Quota,
+    Subnet,
+)
 from lifecycle.core.way_back import Snapshot
 from lifecycle.errors import LifecycleError
 from lifecycle.observability import of_aws
@@ -98,6 +109,10 @@ class AwsAccount:
                 ),
                 "ecs_cluster_exists": lambda: _ecs_cluster_exists(need.stack),
             }
+        if need.certificate_arn.split(":")[3:4] == [self._region]:
+            readers["https_certificate"] = lambda: _certificate(need.certificate_arn)
+        if need.kms_key_arn.split(":")[3:4] == [self._region]:
+            readers["kms_key"] = lambda: _key(need.kms_key_arn)
         here = [one for one in need.secrets if one.region == self._region]
         if here:
             readers["secrets"] = lambda: {one.arn: _secret(one) for one in here}
@@ -122,6 +137,13 @@ class AwsAccount:
         tables = ec2.describe_route_tables(Filters=here)["RouteTables"]
         endpoints = ec2.describe_vpc_endpoints(Filters=here)["VpcEndpoints"]
         prefix = f"com.amazonaws.{self._region}."
+        private = [table["RouteTableId"] for s in self._subnets for table in _tables_of(tables, s)]
+        used: dict[str, str] = {}
+        for endpoint in endpoints:
+            service = endpoint["ServiceName"].removeprefix(prefix)
+            # One of several is enough, as a gateway and an interface for the same service.
+            if used.get(service) != "":
+                used[service] = why_unused(endpoint, private)
         return Network(
             dns_support=attribute("enableDnsSupport"),
             dns_hostnames=attribute("enableDnsHostnames"),
@@ -131,14 +153,12 @@ class AwsAccount:
                     zone=subnet["AvailabilityZone"],
                     free=subnet["AvailableIpAddressCount"],
                     way_out=way_out(tables, subnet["SubnetId"]),
+                    zone_id=subnet.get("AvailabilityZoneId", ""),
                 )
                 for subnet in ec2.describe_subnets(SubnetIds=list(self._subnets))["Subnets"]
             ),
-            endpoints=frozenset(
-                endpoint["ServiceName"].removeprefix(prefix)
-                for endpoint in endpoints
-                if endpoint.get("State", "").lower() == "available"
-            ),
+            endpoints=frozenset(service for service, why in used.items() if not why),
+            unused_endpoints={service: why for service, why in used.items() if why},
         )
 
     def _bucket(self) -> Bucket:
@@ -172,9 +192,7 @@ def way_out(tables: list[dict[str, Any]], subnet: str) -> str:
     A subnet without a route table of its own uses the main one. A route whose target is gone (a
     black hole) leads nowhere.
     """
-    own = [t for t in tables if any(a.get("SubnetId") == subnet for a in t["Associations"])]
-    main = [t for t in tables if any(a.get("Main") for a in t["Associations"])]
-    for table in own or main:
+    for table in _tables_of(tables, subnet):
         for route in table["Routes"]:
             if (
                 route.get("DestinationCidrBlock") == "0.0.0.0/0"
@@ -182,6 +200,29 @@ def way_out(tables: list[dict[str, Any]], subnet: str) -> str:
             ):
                 return next((route[key] for key in _TARGETS if route.get(key)), "")
     return ""
+
+
+def why_unused(endpoint: dict[str, Any], private: list[str]) -> str:
+    """Why tasks in subnets with the route tables ``private`` do not use an endpoint, or empty.
+
+    Clients ask for a service's public name. It leads to an interface only with private DNS, and to
+    a gateway only by the route that its route tables get.
+    https://docs.aws.amazon.com/vpc/latest/privatelink/privatelink-access-aws-services.html
+    https://docs.aws.amazon.com/vpc/latest/privatelink/gateway-endpoints.html
+    """
+    state = str(endpoint.get("State", "")).lower()
+    if state != "available":
+        return f"it is {state or 'in no known state'}"
+    if endpoint.get("VpcEndpointType") == "Gateway":
+        lacking = sorted(set(private) - set(endpoint.get("RouteTableIds", ())))
+        return f"not in {', '.join(lacking)}" if lacking else ""
+    return "" if endpoint.get("PrivateDnsEnabled") is True else "private DNS is off"
+
+
+def _tables_of(tables: list[dict[str, Any]], subnet: str) -> list[dict[str, Any]]:
+    own = [t for t in tables if any(a.get("SubnetId") == subnet for a in t["Associations"])]
+    main = [t for t in tables if any(a.get("Main") for a in t["Associations"])]
+    return own or main
 
 
 def _vcpu_used() -> float:
@@ -327,6 +368,27 @@ def _parameter(arn: str) -> SecretSeen:
             continue
         return SecretSeen(Seen.THERE, {tag["Key"]: tag["Value"] for tag in found["TagList"]})
     return SecretSeen(Seen.ABSENT)
+
+
+def _certificate(arn: str) -> Certificate:
+    # https://docs.aws.amazon.com/acm/latest/APIReference/API_DescribeCertificate.html
+    api = client("acm", attempts=3)
+    try:
+        found = api.describe_certificate(CertificateArn=arn)["Certificate"]
+    except api.exceptions.ResourceNotFoundException:
+        return Certificate("")
+    names = [found["DomainName"], *found.get("SubjectAlternativeNames", ())]
+    return Certificate(found["Status"], tuple(dict.fromkeys(names)), found.get("NotAfter"))
+
+
+def _key(arn: str) -> Key:
+    # https://docs.aws.amazon.com/kms/latest/APIReference/API_DescribeKey.html
+    api = client("kms", attempts=3)
+    try:
+        found = api.describe_key(KeyId=arn)["KeyMetadata"]
+    except api.exceptions.NotFoundException:
+        return Key("")
+    return Key(found["KeyState"], found.get("KeyUsage", ""), found.get("KeySpec", ""))
 
 
 def _ecs_cluster_exists(name: str) -> bool:

@@ -41,6 +41,19 @@ NEEDED_ENDPOINTS: Final = (
     *("dynamodb", "ecr.api", "ecr.dkr", "logs", "s3", "secretsmanager"),
     "states",
 )
+# Ids of what a route of a private subnet can lead out through. Tasks and functions have no public
+# address, so an internet gateway takes nothing of theirs; a peering does not pass on what is for
+# the internet, an egress-only gateway is for IPv6, a carrier gateway needs an address of its own.
+# https://docs.aws.amazon.com/vpc/latest/userguide/VPC_Internet_Gateway.html
+# https://docs.aws.amazon.com/vpc/latest/peering/vpc-peering-basics.html
+_LEADS_OUT: Final = ("nat-", "tgw-", "vgw-", "eni-", "i-", "lgw-", "vpce-", "arn:")
+# Zones in which Fargate runs, by id, where that is not every zone of a region. A zone's name stands
+# for another zone in each account.
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/AWS_Fargate-Regions.html
+FARGATE_ZONES: Final[Mapping[str, frozenset[str]]] = {
+    "ap-northeast-1": frozenset({"apne1-az1", "apne1-az2", "apne1-az4"}),
+    "us-west-1": frozenset({"usw1-az1", "usw1-az3"}),
+}
 _CONNECTORS_TASK: Final = ("ConnectorsImage", "ConnectorsCpu", "ConnectorsMemory")
 _ZONES: Final = 3
 RETIREMENT: Final = "fargateTaskRetirementWaitPeriod"
@@ -64,16 +77,21 @@ class Subnet:
     zone: str
     free: int
     way_out: str
+    zone_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The VPC. ``endpoints`` are service names without ``com.amazonaws.<region>.``."""
+    """The VPC. ``endpoints`` are service names without ``com.amazonaws.<region>.``.
+
+    Those that the private subnets use; ``unused_endpoints`` are there and say why they do not.
+    """
 
     dns_support: bool
     dns_hostnames: bool
     subnets: tuple[Subnet, ...]
     endpoints: frozenset[str] = frozenset()
+    unused_endpoints: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +108,24 @@ class Engine:
 
     version: str
     targets: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate of ACM: its status, empty when there is none, its names and its end (UTC)."""
+
+    status: str
+    names: tuple[str, ...] = ()
+    ends: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of KMS: its state, empty when there is none, its usage and what it is made of."""
+
+    state: str
+    usage: str = ""
+    spec: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +163,8 @@ class Facts:
     retirement_days: int | None = None
     autoscaled: tuple[ScalableTarget, ...] | None = None
     secrets: Mapping[str, SecretSeen] | None = None
+    https_certificate: Certificate | None = None
+    kms_key: Key | None = None
     backup: Backup | None = None
     snapshot: Snapshot | None = None
     now: datetime | None = None
@@ -163,6 +201,11 @@ class Need:
     present_versions: Versions
     docker_hub: bool
     secrets: tuple[NamedSecret, ...] = ()
+    certificate_arn: str = ""
+    domain_name: str = ""
+    kms_key_arn: str = ""
+    present_certificate_arn: str = ""
+    present_kms_key_arn: str = ""
 
     @property
     def crosses_minor(self) -> bool:
@@ -213,6 +256,11 @@ class Need:
             present_versions=versions(present),
             docker_hub=not parameters["ImageRegistryPrefix"],
             secrets=named_secrets(parameters, settings),
+            certificate_arn=parameters["CertificateArn"],
+            domain_name=parameters["DomainName"],
+            kms_key_arn=parameters["KmsKeyArn"],
+            present_certificate_arn=present.get("CertificateArn", ""),
+            present_kms_key_arn=present.get("KmsKeyArn", ""),
         )
 
 
@@ -285,6 +333,10 @@ def check_all(
         _bucket(facts),
         _retirement(facts),
     ]
+    if need.certificate_arn:
+        checks.append(_https_certificate(need, facts))
+    if need.kms_key_arn:
+        checks.append(_kms_key(need, facts))
     if need.secrets:
         checks.append(
             check_secrets(
@@ -584,13 +636,74 @@ def _listed(versions_: frozenset[str]) -> str:
     return ", ".join(sorted(versions_, key=numbers))
 
 
+def _https_certificate(need: Need, facts: Facts) -> Check:
+    """Load balancers take certificates of their own region that are issued and not over.
+
+    A cluster that has this certificate already keeps it: that is a warning.
+    Sources: https://docs.aws.amazon.com/acm/latest/userguide/acm-regions.html,
+    https://docs.aws.amazon.com/acm/latest/APIReference/API_CertificateDetail.html
+    """
+    name, arn = "HTTPS certificate", need.certificate_arn
+    bad = Result.WARN if arn == need.present_certificate_arn else Result.FAIL
+    if (region := arn.split(":")[3]) != facts.region:
+        remedy = "Name a certificate in CertificateArn that ACM has in this region."
+        return Check(name, bad, f"{arn} is in {region}, the cluster in {facts.region}", remedy)
+    found = facts.https_certificate
+    if found is None:
+        return _unread(name, facts, "https_certificate")
+    names = ", ".join(found.names)
+    remedy = "Have ACM issue it (its console says what it waits for), or name another."
+    if found.status != "ISSUED":
+        return Check(name, bad, f"{arn} is {found.status or 'not there'}", remedy)
+    if found.ends is None or facts.now is None:
+        return _unread(name, facts, "https_certificate")
+    if found.ends <= facts.now:
+        return Check(name, bad, f"{arn} for {names} ended {found.ends:%Y-%m-%d}", remedy)
+    if need.domain_name and not any(_covers(one, need.domain_name) for one in found.names):
+        seen = f"{arn} is for {names}, not for {need.domain_name}"
+        return Check(name, bad, seen, "Name a certificate for DomainName, or leave that out.")
+    return Check(name, Result.PASS, f"for {names}, until {found.ends:%Y-%m-%d}")
+
+
+def _covers(certified: str, name: str) -> bool:
+    """Tell whether a certificate's name is this one; ``*`` stands for the first label alone.
+
+    https://docs.aws.amazon.com/acm/latest/userguide/acm-certificate-characteristics.html
+    """
+    certified, name = certified.lower(), name.lower()
+    if not certified.startswith("*."):
+        return certified == name
+    return name.partition(".")[2] == certified[2:]
+
+
+def _kms_key(need: Need, facts: Facts) -> Check:
+    """Data is encrypted with a symmetric key of the same region that is enabled.
+
+    Whether its policy lets this account's services use it is not looked at.
+    Source: https://docs.aws.amazon.com/kms/latest/APIReference/API_KeyMetadata.html
+    """
+    name, arn = "KMS key", need.kms_key_arn
+    bad = Result.WARN if arn == need.present_kms_key_arn else Result.FAIL
+    remedy = "Name an enabled symmetric key of this region in KmsKeyArn, or leave it empty."
+    if (region := arn.split(":")[3]) != facts.region:
+        return Check(name, bad, f"{arn} is in {region}, the cluster in {facts.region}", remedy)
+    found = facts.kms_key
+    if found is None:
+        return _unread(name, facts, "kms_key")
+    if found.state != "Enabled":
+        return Check(name, bad, f"{arn} is {found.state or 'not there'}", remedy)
+    if (found.usage, found.spec) != ("ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT"):
+        return Check(name, bad, f"{arn} is for {found.usage}, {found.spec}", remedy)
+    return Check(name, Result.PASS, "enabled and symmetric")
+
+
 def _network(need: Need, facts: Facts) -> list[Check]:
     network = facts.network
     if network is None:
         return [_unread("VPC", facts, "network")]
     checks = [_dns(network), _way_out(need, network)]
     if need.creates:
-        checks += [_zones(network), _addresses(need, network)]
+        checks += [_zones(network, facts.region), _addresses(need, network)]
     return checks
 
 
@@ -615,33 +728,37 @@ def _dns(network: Network) -> Check:
 
 def _way_out(need: Need, network: Network) -> Check:
     name = "way out of the private subnets"
-    closed = [subnet.subnet_id for subnet in network.subnets if not subnet.way_out]
+    closed = [subnet for subnet in network.subnets if not subnet.way_out.startswith(_LEADS_OUT)]
     if not closed:
         ways = ", ".join(sorted({subnet.way_out for subnet in network.subnets}))
         return Check(name, Result.PASS, f"by {ways}")
+    useless = [f"{one.subnet_id} by {one.way_out}" for one in closed if one.way_out]
+    without = [one.subnet_id for one in closed if not one.way_out]
+    seen = "; ".join(
+        [
+            *([f"no default route in {', '.join(without)}"] if without else []),
+            *(
+                [f"no way out for tasks, which have no public address, in {', '.join(useless)}"]
+                if useless
+                else []
+            ),
+        ]
+    )
     missing = [endpoint for endpoint in NEEDED_ENDPOINTS if endpoint not in network.endpoints]
     remedy = (
         "Deploy the control stack with NatGateways 1 or 3, or give the VPC the endpoints of "
         "docs/network.md and mirror the images (ImageRegistryPrefix)."
     )
     if missing:
-        return Check(
-            name,
-            Result.FAIL,
-            f"no default route in {', '.join(closed)}, and no endpoints for {', '.join(missing)}",
-            remedy,
-        )
+        unused = network.unused_endpoints
+        listed = [f"{one} ({unused[one]})" if one in unused else one for one in missing]
+        return Check(name, Result.FAIL, f"{seen}, and no endpoints for {', '.join(listed)}", remedy)
     if need.docker_hub:
-        return Check(
-            name,
-            Result.FAIL,
-            f"no default route in {', '.join(closed)}, so images cannot come from Docker Hub",
-            remedy,
-        )
+        return Check(name, Result.FAIL, f"{seen}, so images cannot come from Docker Hub", remedy)
     return Check(name, Result.PASS, "by VPC endpoints")
 
 
-def _zones(network: Network) -> Check:
+def _zones(network: Network, region: str) -> Check:
     """EFS takes one mount target per zone, and the brokers are spread over three.
 
     Source: https://docs.aws.amazon.com/efs/latest/ug/accessing-fs.html
@@ -656,6 +773,21 @@ def _zones(network: Network) -> Check:
             f"three private subnets in three zones are needed; there are {seen or 'none'}",
             "Deploy the control stack with PrivateSubnetIds in three zones.",
         )
+    if region in FARGATE_ZONES:
+        served = FARGATE_ZONES[region]
+        without = [
+            f"{subnet.subnet_id} in {subnet.zone} ({subnet.zone_id or 'its id is not known'})"
+            for subnet in network.subnets
+            if subnet.zone_id not in served
+        ]
+        if without:
+            return Check(
+                name,
+                Result.FAIL,
+                f"Fargate runs in {', '.join(sorted(served))} of {region} alone; there are "
+                f"{', '.join(without)}",
+                "Deploy the control stack with PrivateSubnetIds in zones that Fargate has.",
+            )
     return Check(name, Result.PASS, seen)
 
 

@@ -12,17 +12,22 @@ MOST: Final = 40
 # What every service takes that the cluster consists of.
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Tag.html
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html
+# Letters and numbers of any script: Python's ``\w`` is what AWS calls \p{L}, \p{N} and "_".
+# Spaces are those of \p{Zs}; what \p{Z} holds beyond breaks lines.
+_SPACES: Final = r" \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
+_TEXT: Final = rf"[\w{_SPACES}.:/=+@-]"
 KEY_PATTERN: Final = (
-    r"(?! )(?![Aa][Ww][Ss]:)(?![Cc][Aa][Mm][Uu][Nn][Dd][Aa]:)[A-Za-z0-9 _.:/=+@-]{1,128}(?<! )"
+    rf"(?![{_SPACES}])(?![Aa][Ww][Ss]:)(?![Cc][Aa][Mm][Uu][Nn][Dd][Aa]:){_TEXT}{{1,128}}"
+    rf"(?<![{_SPACES}])"
 )
-VALUE_PATTERN: Final = r"(?! )[A-Za-z0-9 _.:/=+@-]{1,256}(?<! )"
+VALUE_PATTERN: Final = rf"(?![{_SPACES}]){_TEXT}{{1,256}}(?<![{_SPACES}])"
 KEY_RULE: Final = (
-    "1 to 128 letters, digits, inner spaces and _ . : / = + - @, beginning neither with aws: nor "
-    "with camunda:, which the machines set themselves"
+    "1 to 128 letters and digits of any script, inner spaces and _ . : / = + - @, beginning "
+    "neither with aws: nor with camunda:, which the machines set themselves"
 )
 VALUE_RULE: Final = (
-    "a string of 1 to 256 letters, digits, inner spaces and _ . : / = + - @, or null, which "
-    "removes it"
+    "a string of 1 to 256 letters and digits of any script, inner spaces and _ . : / = + - @, or "
+    "null, which removes it"
 )
 
 
