@@ -19,6 +19,7 @@ from tests.statemachines.test_scale import Scale
 from tests.statemachines.test_teardown import STACK, Teardown, standing
 from tests.support.failures import (
     FOREIGN,
+    GUARDED,
     Fault,
     Machine,
     Watch,
@@ -284,7 +285,8 @@ def test_an_execution_that_ends_in_the_middle_of_a_state(
     assert first.status == "ABORTED"
     # Stopped after its work was done and noted, it stays noted as done.
     ends = {ended_as, "SUCCEEDED"} if function == "FinishOperation" else {ended_as}
-    record = machine.world.table.records.get(f"demo.{machine.definition}.1", {})
+    key = (machine.definition, f"demo.{machine.definition}.1")
+    record = machine.world.table.records.get(key, {})
     assert record.get("result", ended_as) in ends
 
 
@@ -384,6 +386,26 @@ def test_a_fault_between_any_two_effects(
     watch = tamper(machine)
     put_in(kind, machine, watch, at, after=after)
     survive(machine, watch)
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_an_execution_that_ends_at_any_moment_begins_no_further_step(
+    monkeypatch: pytest.MonkeyPatch, lengths: dict[str, int], seed: int
+) -> None:
+    """A function in flight may end the step that it had begun; the next operation finds it so."""
+    chance = random.Random(1000 + seed)  # noqa: S311 - to be repeated, not to be secret
+    names = sorted(name for name in MACHINES if name != "plan")
+    name = names[seed % len(names)]
+    at, after = chance.randrange(lengths[name]), chance.random() < 0.5
+    machine = MACHINES[name](monkeypatch)
+    watch = tamper(machine)
+    put_in("stop", machine, watch, at, after=after)
+    survive(machine, watch)
+    in_flight = watch.effects[at + 1 : watch.ran[0]]
+    assert in_flight.count("table.take") <= 1, in_flight
+    assert in_flight.count("table.progress") <= 1, in_flight
+    acted = [one for one in in_flight if one.partition(".")[0] in GUARDED]
+    assert len(set(acted)) == len(acted) or set(acted) == {"storage.empty_bucket"}, in_flight
 
 
 @pytest.mark.long

@@ -50,7 +50,7 @@ EFFECTS: Mapping[str, frozenset[str]] = {
     "management": frozenset({"scale_brokers"}),
 }
 # What only the holder of the cluster may touch.
-_GUARDED = frozenset({"stacks", "services", "databases", "storage", "tasks", "management"})
+GUARDED = frozenset({"stacks", "services", "databases", "storage", "tasks", "management"})
 # What the machine that only plans may do: nothing of it changes a cluster.
 PLANNING = frozenset(
     {
@@ -111,6 +111,8 @@ class Watch:
     effects: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     executed: Counter[str] = field(default_factory=Counter)
+    # How many effects there were when each run of the machine had ended.
+    ran: list[int] = field(default_factory=list)
 
     def effect(self, name: str, call: Callable[[], Any], arguments: Mapping[str, Any]) -> Any:
         number = len(self.effects)
@@ -131,9 +133,9 @@ class Watch:
         world, given = self.world, list(arguments.values())
         if self.allowed:
             assert name in self.allowed, f"{name} by a machine that changes nothing"
-        elif self.after_the_end and name.partition(".")[0] in _GUARDED:
+        elif self.after_the_end and name.partition(".")[0] in GUARDED:
             raise AssertionError(f"{name} after the end of the execution")
-        elif self.guarded and name.partition(".")[0] in _GUARDED:
+        elif self.guarded and name.partition(".")[0] in GUARDED:
             lock = world.table.locks.get("demo")
             assert lock is not None, f"{name} without the cluster's lock"
             assert lock.owner == self.owner, f"{name} under {lock.owner}'s lock"
@@ -290,6 +292,7 @@ def once(machine: Machine, watch: Watch, number: int, *, ended_as: str = "") -> 
     executions.ended.discard(arn)
     executions.running.add(arn)
     result = machine.run(number)
+    watch.ran.append(len(watch.effects))
     executions.running.discard(arn)
     executions.ended.add(arn)
     # The plan machine holds nothing, so there is nothing to clean up after it.
