@@ -160,6 +160,7 @@ def test_the_commands_for_people(cloud: Scaling) -> None:
     told = make("plan", 4)
     assert told.returncode == 0, told.stdout + told.stderr
     assert "from 3 to 4 brokers: READY" in told.stdout
+    assert "Plan demo.plan." in told.stdout
     done = make("scale", 3)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Verification" in done.stdout

@@ -14,7 +14,7 @@ from lifecycle.adapters import ecs
 from lifecycle.adapters.ecs import EcsServices
 from lifecycle.core.image_digests import Running
 from lifecycle.core.services import MISSING, missing
-from lifecycle.errors import ServiceDraining
+from lifecycle.errors import AwsUnavailable, ServiceDraining
 
 from tests.support.world import OUTPUTS, designs
 
@@ -79,6 +79,17 @@ def test_a_name_that_still_drains_is_waited_for(api: Stubber) -> None:
         "Unable to Start a service that is still Draining.",
     )
     with pytest.raises(ServiceDraining, match="orchestration-cluster"):
+        EcsServices().create(BROKERS)
+
+
+def test_the_first_service_of_an_account_is_asked_for_again(api: Stubber) -> None:
+    api.add_client_error(
+        "create_service",
+        "InvalidParameterException",
+        "Unable to assume the service linked role. Please verify that the ECS service linked role "
+        "exists.",
+    )
+    with pytest.raises(AwsUnavailable, match="service linked role"):
         EcsServices().create(BROKERS)
 
 

@@ -243,14 +243,18 @@ def test_a_refused_plan_says_why_and_not_how_to_apply_it() -> None:
     assert told["status"] == "REFUSED"
     text = plan_text(told)
     assert "REFUSED: It would replace the database." in text
-    assert "To apply" not in text
-    assert "To apply" in plan_text(plan(UPDATE))
+    for words in ("To apply", "Can be applied until", "To undo"):
+        assert words not in text
+        assert words in plan_text(plan(UPDATE))
 
 
 def test_an_empty_plan_changes_nothing() -> None:
     told = plan(replace(UPDATE, change_set=change_set(status="EMPTY"), after=LIVING))
     assert told["status"] == "UNCHANGED"
-    assert "Nothing would change." in plan_text(told)
+    text = plan_text(told)
+    assert "Nothing would change." in text
+    for words in ("To apply", "Can be applied until", "To undo"):
+        assert words not in text
 
 
 def test_who_made_it_is_told_when_it_is_known() -> None:

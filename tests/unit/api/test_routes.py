@@ -524,9 +524,9 @@ class TestOperations:
     @pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT"])
     def test_an_end_from_outside_has_a_next_step_too(self, api: ApiWorld, status: str) -> None:
         api.provision(key="k1")
-        api.finish("demo.provision.k1", status)
+        api.finish("demo.provision.k1", status, error="Oops", cause="wrong window")
         error = api.ask("GET", "/operations/{id}", id="demo.provision.k1").document["error"]
-        assert error["name"] == status
+        assert (error["name"], error["cause"]) == (status, "Oops: wrong window")
         assert "new Idempotency-Key" in error["nextStep"]
 
     def test_an_execution_of_the_console_is_found_before_it_wrote_anything(

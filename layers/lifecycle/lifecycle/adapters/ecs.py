@@ -12,7 +12,7 @@ from lifecycle.core.image_digests import Running
 from lifecycle.core.services import Deployment, Service, missing
 from lifecycle.core.stops import StoppedTask
 from lifecycle.core.times import written
-from lifecycle.errors import ServiceDraining
+from lifecycle.errors import AwsUnavailable, ServiceDraining
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
@@ -91,6 +91,10 @@ class EcsServices:
             message = str(error)
             if "not idempotent" in message:
                 return
+            if "service linked role" in message:
+                # On an account's first service the role is there and not usable for a moment:
+                # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using-service-linked-roles.html
+                raise AwsUnavailable(message) from error
             if "raining" in message:
                 raise ServiceDraining(
                     f"ECS still removes an earlier service {definition['serviceName']}."

@@ -31,7 +31,7 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         f"Cluster {plan['cluster']}, stack {plan['stack']}, {plan['region']}",
         f"What it does: {_KIND[plan['kind']]}",
         f"Made {plan['madeAt']} by {plan['author'] or 'nobody AWS tells of (console or schedule)'}",
-        f"Can be applied until {plan['expiresAt']}",
+        *([f"Can be applied until {plan['expiresAt']}"] if plan["status"] == "READY" else []),
         f"Fingerprint {plan['fingerprint']['sha256']}",
         "",
     ]
@@ -49,8 +49,8 @@ def plan_text(plan: Mapping[str, Any]) -> str:
     lines += [*_wrapped(f"Expected to take {least} to {most} minutes{_path(plan)}."), ""]
     lines += [*_cost(plan["cost"]), ""]
     lines += [*_wrapped(plan["restore"]), ""]
-    lines += [*_wrapped("To stop: " + plan["stop"]), *_wrapped("To undo: " + plan["undo"])]
     if plan["status"] == "READY":
+        lines += [*_wrapped("To stop: " + plan["stop"]), *_wrapped("To undo: " + plan["undo"])]
         lines += ["", "To apply, start the provision machine with:", _json(plan["apply"])]
     return "\n".join(lines) + "\n"
 

@@ -509,8 +509,8 @@ def _way_back(need: Need, facts: Facts, *, planning: bool, accepted: bool) -> Ch
         name,
         Result.WARN if planning else Result.FAIL,
         seen,
-        "Back up the brokers (POST /actuator/backupRuntime) and take a snapshot of the database "
-        f'(aws rds create-db-cluster-snapshot), or start it with "{ACCEPT}": true',
+        "Wait until the brokers have made their next backup (BackupSchedule), and take a snapshot "
+        f'of the database (aws rds create-db-cluster-snapshot), or start it with "{ACCEPT}": true',
     )
 
 

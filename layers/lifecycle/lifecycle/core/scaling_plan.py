@@ -148,7 +148,12 @@ def plan_text(plan: Mapping[str, Any]) -> str:
     """Give the plan as text that can be pasted into a change ticket."""
     cost = plan["cost"]
     what = f"from {plan['from']} to {plan['to']} {plan['unit']}: {plan['status']}"
-    lines = [f"Scale cluster {plan['cluster']} ({plan['region']}) {what}", ""]
+    author = plan["author"] or "nobody AWS tells of (console or schedule)"
+    lines = [
+        f"Scale cluster {plan['cluster']} ({plan['region']}) {what}",
+        f"Plan {plan['operationId']}, made {plan['madeAt']} by {author}",
+        "",
+    ]
     if plan["refusal"]:
         lines += ["Refused:", *(f"- {part}" for part in plan["refusal"].split("; ")), ""]
     lines += [f"{n}. {step}" for n, step in enumerate(plan["next"] or (), start=1)]
@@ -186,6 +191,8 @@ def plan_text(plan: Mapping[str, Any]) -> str:
 def summary(plan: Mapping[str, Any], *, key: str, text_key: str) -> dict[str, Any]:
     """Give the plan's outline, small enough for a state machine's state."""
     return {
+        "operationId": plan["operationId"],
+        "madeAt": plan["madeAt"],
         "status": plan["status"],
         "kind": plan["kind"],
         "unit": plan["unit"],

@@ -60,6 +60,7 @@ class ScalePlanner:
             partitions=partitions,
         )
         tell = plan_partitions if partitions else plan_scaling
+        record = self.operations.find(operation.operation_id, operation.machine)
         plan = {
             **tell(
                 observed,
@@ -72,6 +73,7 @@ class ScalePlanner:
             ),
             "operationId": operation.operation_id,
             "madeAt": written(now),
+            "author": record.caller if record else "",
         }
         key = f"plans/{operation.cluster}/{operation.operation_id}.json"
         text_key = key.removesuffix(".json") + ".txt"
