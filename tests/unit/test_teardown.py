@@ -80,12 +80,24 @@ class TestCost:
         assert plan["goes"] == {"AWS::ECS::Service": 1}
         assert "aws efs delete-file-system --file-system-id fs-1" in plan["text"]
 
-    def test_without_a_size_or_a_price_there_is_no_sum(self) -> None:
-        for region, sizes in (("here", {"Files": None, "Bucket": 1}), ("elsewhere", {"Files": 1})):
-            kept = kept_resources(self.CONTENTS, self.POLICIES, sizes, region=region, prices=PRICES)
-            plan = teardown_plan(stack(), self.CONTENTS, self.POLICIES, kept)
-            assert plan["monthlyCost"] is None
-        assert {one.price for one in kept} == {"no price for elsewhere"}
+    @pytest.mark.parametrize(
+        ("region", "files", "total", "open_"),
+        [
+            ("here", 5 * 1024**3, "2.80", []),
+            ("here", None, "1.00", ["Files"]),
+            ("elsewhere", 1, "0.00", ["Files", "Key", "Bucket"]),
+        ],
+    )
+    def test_what_has_no_size_or_price_is_named_beside_the_sum_of_the_others(
+        self, region: str, files: int | None, total: str, open_: list[str]
+    ) -> None:
+        sizes = {"Files": files, "Bucket": 0}
+        kept = kept_resources(self.CONTENTS, self.POLICIES, sizes, region=region, prices=PRICES)
+        plan = teardown_plan(stack(), self.CONTENTS, self.POLICIES, kept)
+        assert (plan["monthlyCost"], plan["notPriced"]) == (total, open_)
+        assert ("at least" in plan["text"]) is bool(open_)
+        assert ", ".join(open_) in plan["text"]
+        assert "goes: 1 AWS::ECS::Service" in plan["text"]
 
 
 class TestState:

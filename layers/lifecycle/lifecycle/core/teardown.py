@@ -261,15 +261,16 @@ def teardown_plan(
     policies: Mapping[str, str],
     kept: Sequence[Kept],
 ) -> dict[str, Any]:
-    """Tell what goes and what stays, as JSON and as text for a person."""
+    """Tell what goes and what stays, as JSON and as text for a person.
+
+    ``monthlyCost`` is the sum of what has a price; ``notPriced`` names what it does not cover.
+    """
     going = [
         resource
         for resource in contents
         if policies.get(resource.logical_id, "Delete") in {"Delete", "Snapshot"}
     ]
-    costs = [one.monthly for one in kept]
-    sums = [cost for cost in costs if cost is not None]
-    complete = len(sums) == len(costs)
+    known = [one.monthly for one in kept if one.monthly is not None]
     trial = is_trial(stack.parameters)
     plan = {
         "stack": stack.name,
@@ -278,7 +279,8 @@ def teardown_plan(
         "trial": trial,
         "goes": dict(sorted(Counter(resource.resource_type for resource in going).items())),
         "kept": [one.as_dict() for one in kept],
-        "monthlyCost": f"{sum(sums, Decimal(0)):.2f}" if complete else None,
+        "monthlyCost": f"{sum(known, Decimal(0)):.2f}",
+        "notPriced": [one.logical_id for one in kept if one.monthly is None],
         "currency": price_list()["currency"],
     }
     return {**plan, "text": _text(stack, going, kept, plan)}
@@ -294,6 +296,7 @@ def _text(
     lines = [f"{head} {len(going)} resources go, {len(kept)} are kept."]
     if plan["trial"]:
         lines.append("It is a trial: its buckets are emptied, and nothing is kept.")
+    lines += [f"goes: {number} {kind}" for kind, number in plan["goes"].items()]
     for one in kept:
         cost = (
             one.price
@@ -302,11 +305,12 @@ def _text(
         )
         lines += [f"kept: {one.what} {one.physical_id}: {cost}", f"      to delete: {one.removal}"]
     if kept:
-        total = plan["monthlyCost"]
+        total, open_ = f"{plan['monthlyCost']} {plan['currency']} a month", plan["notPriced"]
         lines.append(
-            f"What is kept costs {total} {plan['currency']} a month at its present size."
-            if total is not None
-            else "What is kept costs more than can be told here: a size or a price is not known."
+            f"What is kept costs at least {total} at its present size; not known is that of "
+            f"{', '.join(open_)}."
+            if open_
+            else f"What is kept costs {total} at its present size."
         )
     return "\n".join(lines)
 
@@ -321,6 +325,7 @@ def absent_plan(stack: str, cluster: str) -> dict[str, Any]:
         "goes": {},
         "kept": [],
         "monthlyCost": "0.00",
+        "notPriced": [],
         "currency": price_list()["currency"],
         "text": f"There is no stack {stack}. What earlier teardowns kept carries the tag "
         f"{TAG_CLUSTER}={cluster} and is listed in their reports.",
