@@ -303,6 +303,10 @@ def test_a_plan_tells_which_tags_change_and_how_to_take_that_back() -> None:
     assert "team: none -> 'platform'" in text
 
 
+def trial(situation: Situation) -> Situation:
+    return replace(situation, after={**situation.after, "Trial": "true"})
+
+
 def test_a_plan_warns_before_brokers_are_replaced_and_before_there_is_no_way_back() -> None:
     services = (line("orchestration-cluster", "replace tasks", 4, restarts=4),)
     patch = {**UPDATE.after, "OrchestrationImage": "camunda/camunda:8.9.23"}
@@ -313,7 +317,21 @@ def test_a_plan_warns_before_brokers_are_replaced_and_before_there_is_no_way_bac
     assert "no way back from 8.10.1 to 8.9." in told["warnings"][1]
     assert "WARNING: There is no way back" in plan_text(told)
     assert plan(UPDATE)["warnings"] == []
-    assert plan(CREATION)["warnings"] == []
+    assert plan(trial(CREATION))["warnings"] == []
+
+
+def test_a_plan_warns_of_a_database_in_one_zone_when_it_comes_to_that() -> None:
+    def instances(before: str, after: str) -> list[str]:
+        changed = replace(
+            UPDATE,
+            before={**UPDATE.before, "DatabaseInstances": before},
+            after={**UPDATE.after, "DatabaseInstances": after},
+        )
+        return [one for one in plan(changed)["warnings"] if "one instance, in one zone" in one]
+
+    assert "one instance, in one zone" in plan(CREATION)["warnings"][0]
+    assert len(instances("2", "1")) == 1
+    assert instances("1", "1") == instances("1", "2") == []
 
 
 def test_a_plan_warns_of_what_interrupts_the_database_and_promises_no_way_back() -> None:

@@ -17,6 +17,7 @@ from lifecycle.core.service_settings import back as settings_back
 from lifecycle.core.service_settings import changes as changes_of_settings
 from lifecycle.core.stack import DATA_TYPES, RUNNING_TYPES, is_half_made
 from lifecycle.core.times import written
+from lifecycle.core.trial import is_trial
 from lifecycle.core.way_back import ACCEPT, FRESH
 from lifecycle.plans.critical_path import START, critical_path
 from lifecycle.plans.database import VERSION, interruptions
@@ -239,8 +240,24 @@ def _warnings(situation: Situation) -> list[str]:
             "the brokers and a snapshot of the database, none older than "
             f'{FRESH // timedelta(hours=1)} hours, or with "{ACCEPT}": true beside changeSet.'
         )
+    if _loses_zones(situation.before, situation.after):
+        found.append(
+            "Aurora has one instance, in one zone. Without it there is no database until Aurora "
+            "has made a new one, usually within ten minutes; brokers go on and export later, and "
+            'what people read stands still. With "DatabaseInstances": 2 a reader takes over within '
+            "a minute or two."
+        )
     found += image_warnings(situation.images)
     return found + interruptions(situation.before, situation.after)
+
+
+def _loses_zones(before: Mapping[str, str], after: Mapping[str, str]) -> bool:
+    """Whether Aurora has a single instance from now on; a trial is told nothing of it.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Concepts.AuroraHighAvailability.html
+    """
+    name = "DatabaseInstances"
+    return after.get(name) == "1" != before.get(name) and not is_trial(after)
 
 
 def _path(situation: Situation) -> list[dict[str, Any]]:
