@@ -25,9 +25,9 @@ def follow(instance: Instance, screen: Screen, execution_arn: str, table: str) -
     Raises ExecutionFailedError.
     """
     states, database = instance.client("stepfunctions"), instance.client("dynamodb")
-    operation = execution_arn.rpartition(":")[2]
-    key = {"pk": {"S": f"OPERATION#{operation}"}}
-    machine = execution_arn.split(":")[-2].rpartition("-")[2]
+    *_, named, operation = execution_arn.split(":")
+    machine = named.rpartition("-")[2]
+    key = {"pk": {"S": f"OPERATION#{machine}#{operation}"}}
     phase: Phase = screen.begin(f"Checks before {machine}")
     worked = False
     try:

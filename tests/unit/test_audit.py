@@ -137,6 +137,20 @@ class TestEvents:
         assert world.table.record(OPERATION)["result"] == "FAILED"
         assert world.table.locks == {}
 
+    def test_an_end_is_told_though_the_lock_cannot_be_read(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(*_: object) -> None:
+            raise ClientError({"Error": {"Code": "ThrottlingException"}}, "GetItem")
+
+        begin(world)
+        monkeypatch.setattr(world.table, "held", refuse)
+        error = {"Error": "StackFailed", "Cause": "no"}
+        told = world.finisher.fail(OPERATION, request={}, error=error, outcome={})
+        assert "the cluster is perhaps free (its lock could not be read" in told["cause"]
+        assert world.table.record(OPERATION)["result"] == "FAILED"
+        assert world.table.locks == {}
+
     def test_an_operation_that_lost_its_cluster_does_not_call_it_free(self, world: World) -> None:
         begin(world)
         world.table.locks["demo"] = replace(

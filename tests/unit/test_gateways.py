@@ -77,6 +77,18 @@ def test_differences_that_pass_are_no_finding(world: HealthWorld) -> None:
         assert world.check()["verdict"] == "HEALTHY"
 
 
+@pytest.mark.parametrize("machine", ["scale", "restart", "provision"])
+def test_an_operation_explains_what_a_joining_or_leaving_broker_shows(
+    world: HealthWorld, machine: str
+) -> None:
+    world.hold(machine)
+    world.management.views[SPLIT] = alone(world)
+    for _ in range(2):
+        report = world.check(minutes=1)
+    assert (report["verdict"], codes(report)) == ("HEALTHY", set())
+    assert codes(report, "NOTE") >= {"GATEWAYS_DISAGREE"}
+
+
 def test_no_gateway_at_all_is_unknown(world: HealthWorld) -> None:
     inside, _ = world.look()
     inside["answers"]["gateways"] = {"views": [], "silent": []}

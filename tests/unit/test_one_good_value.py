@@ -100,6 +100,12 @@ def test_a_leader_whose_health_is_not_told_is_not_called_gone(world: HealthWorld
     assert formed(inside)
 
 
+def test_a_state_of_null_is_absent_as_on_8_9(world: HealthWorld) -> None:
+    inside, _ = world.look()
+    replica(inside, "follower")["state"] = None
+    assert world.check(inside=inside)["verdict"] == "HEALTHY"
+
+
 def test_all_followers_is_down(world: HealthWorld) -> None:
     inside, _ = world.look()
     replica(inside, "leader")["role"] = "follower"

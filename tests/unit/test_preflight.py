@@ -13,6 +13,7 @@ from lifecycle.core.autoscaling import ScalableTarget
 from lifecycle.core.parameters import cluster_parameters
 from lifecycle.core.preflight import (
     NEEDED_ENDPOINTS,
+    NO_PRIVATE_DNS,
     Bucket,
     Certificate,
     Engine,
@@ -190,6 +191,25 @@ def test_an_endpoint_that_nobody_uses_is_told_with_the_reason() -> None:
     check = checks(facts)["way out of the private subnets"]
     assert check.result is Result.FAIL
     assert "logs (private DNS is off)" in check.seen
+
+
+def test_an_endpoint_without_private_dns_may_be_reached_by_a_zone_of_ones_own() -> None:
+    facts = network(
+        subnets=CLOSED,
+        endpoints=ALL_ENDPOINTS - {"logs"},
+        unused_endpoints={"logs": NO_PRIVATE_DNS},
+    )
+    mirrored = checks(facts, ImageRegistryPrefix="123456789012.dkr.ecr.x.amazonaws.com")
+    check = mirrored["way out of the private subnets"]
+    assert check.result is Result.WARN
+    assert "private DNS is off at the endpoints for logs" in check.seen
+    other = network(
+        subnets=CLOSED,
+        endpoints=ALL_ENDPOINTS - {"logs", "ecr.api"},
+        unused_endpoints={"logs": NO_PRIVATE_DNS},
+    )
+    mirrored = checks(other, ImageRegistryPrefix="123456789012.dkr.ecr.x.amazonaws.com")
+    assert mirrored["way out of the private subnets"].result is Result.FAIL
 
 
 def test_a_living_cluster_is_not_measured_against_what_it_already_has() -> None:

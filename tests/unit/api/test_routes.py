@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from lifecycle.core.operation import FUNCTION_SECONDS
 from lifecycle.core.stack import Stack
 from lifecycle.errors import (
@@ -277,33 +277,54 @@ class TestRefusals:
         assert api.world.table.locks == {}
 
     @pytest.mark.parametrize(
-        ("image", "partitions", "count", "status"),
+        ("image", "partitions", "brokers", "count", "status"),
         [
-            ("camunda/camunda:8.9.16", 3, 5, 202),
-            ("camunda/camunda:8.9.16", 3, 6, 400),
-            ("camunda/camunda:8.9.16", 4, 6, 202),  # partitions were added since
-            ("camunda/camunda:8.9.16", 4, 7, 400),
-            ("camunda/camunda:8.9.16", None, 6, 202),  # not known: the machine looks
-            ("camunda/camunda:8.10.0", 3, 6, 202),
-            ("own/camunda:stable", 3, 6, 202),
+            ("camunda/camunda:8.9.16", 3, 3, 5, 202),
+            ("camunda/camunda:8.9.16", 3, 3, 6, 400),
+            ("camunda/camunda:8.9.16", 3, 6, 6, 202),  # they are there: it repairs or ends so
+            ("camunda/camunda:8.9.16", 3, 6, 7, 400),
+            ("camunda/camunda:8.9.16", 3, None, 6, 202),  # half-done: the machine finishes it
+            ("camunda/camunda:8.9.16", 4, 3, 6, 202),  # partitions were added since
+            ("camunda/camunda:8.9.16", 4, 3, 7, 400),
+            ("camunda/camunda:8.9.16", None, 3, 6, 202),  # not known: the machine looks
+            ("camunda/camunda:8.10.0", 3, 3, 6, 202),
+            ("own/camunda:stable", 3, 3, 6, 202),
         ],
     )
     def test_brokers_that_would_hold_no_partition_are_refused_before_8_10(
-        self, api: ApiWorld, image: str, partitions: int | None, count: int, status: int
+        self,
+        api: ApiWorld,
+        *,
+        image: str,
+        partitions: int | None,
+        brokers: int | None,
+        count: int,
+        status: int,
     ) -> None:
         living(api)
         stack = api.world.stacks.stacks[f"{CONTROL}-demo"]
         outputs = {**stack.outputs, "OrchestrationImage": image}
         api.world.stacks.stacks[stack.name] = replace(stack, outputs=outputs)
-        api.world.probe.answers["partitions"] = {"partitions": partitions}
+        api.world.probe.answers["partitions"] = {
+            "partitions": partitions,
+            "brokers": brokers,
+        }
         answer = api.ask("PUT", "/clusters/{name}/brokers", {"count": count}, name="demo")
         assert answer.status == status, answer
 
+    @pytest.mark.parametrize(
+        "error",
+        [
+            ProbeFailed("no answer"),
+            ReadTimeoutError(endpoint_url="https://lambda"),
+            ClientError({"Error": {"Code": "TooManyRequestsException"}}, "Invoke"),
+        ],
+    )
     def test_a_silent_probe_refuses_no_brokers(
-        self, api: ApiWorld, monkeypatch: pytest.MonkeyPatch
+        self, api: ApiWorld, monkeypatch: pytest.MonkeyPatch, error: Exception
     ) -> None:
         def silent(*_: object) -> object:
-            raise ProbeFailed("no answer")
+            raise error
 
         living(api)
         monkeypatch.setattr(api.world.probe, "ask", silent)
@@ -318,6 +339,12 @@ class TestRefusals:
         answer = api.provision({"changeSet": change_set}, key="k1")
         assert (answer.status, answer.document["error"]) == (404, "PlanUnknown")
         assert api.world.table.locks == {}
+        assert api.world.executions.executions == {}
+
+    def test_a_body_that_was_lost_makes_no_cluster(self, api: ApiWorld) -> None:
+        answer = api.ask(*START, raw_body="", name="demo")
+        assert answer.status == 400
+        assert answer.document["errors"][0]["field"] == "(body)"
         assert api.world.executions.executions == {}
 
     def test_without_a_body_the_missing_field_is_named(self, api: ApiWorld) -> None:

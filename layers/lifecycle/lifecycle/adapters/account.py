@@ -17,6 +17,7 @@ from lifecycle.adapters.quotas import FARGATE_VCPU, quota_value
 from lifecycle.cluster.service_definition import BROKERS, CONNECTORS, NAMES
 from lifecycle.core.named_secrets import SecretSeen, Seen
 from lifecycle.core.preflight import (
+    NO_PRIVATE_DNS,
     RETIREMENT,
     Bucket,
     Certificate,
@@ -216,7 +217,7 @@ def why_unused(endpoint: dict[str, Any], private: list[str]) -> str:
     if endpoint.get("VpcEndpointType") == "Gateway":
         lacking = sorted(set(private) - set(endpoint.get("RouteTableIds", ())))
         return f"not in {', '.join(lacking)}" if lacking else ""
-    return "" if endpoint.get("PrivateDnsEnabled") is True else "private DNS is off"
+    return "" if endpoint.get("PrivateDnsEnabled") is True else NO_PRIVATE_DNS
 
 
 def _tables_of(tables: list[dict[str, Any]], subnet: str) -> list[dict[str, Any]]:

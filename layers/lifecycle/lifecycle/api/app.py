@@ -93,7 +93,7 @@ class Api:
     def _start(
         self, route: Route, event: Mapping[str, Any], context: Mapping[str, Any]
     ) -> dict[str, Any]:
-        request, key = _request(event)
+        request, key = _request(event, route.verb)
         foreign = _NOT_HERE.get(route.name)
         if foreign in request:
             raise invalid([Problem(str(foreign), request[foreign], _ELSEWHERE[foreign])])
@@ -137,12 +137,12 @@ def _flag(value: object, field: str) -> bool:
     return value == "true"
 
 
-def _request(event: Mapping[str, Any]) -> tuple[dict[str, object], str | None]:
+def _request(event: Mapping[str, Any], goal: str) -> tuple[dict[str, object], str | None]:
     """Read the machine's input and the idempotency key; every wrong part is named at once."""
     name = (event.get("pathParameters") or {}).get("name")
     headers = {header.lower(): value for header, value in (event.get("headers") or {}).items()}
     key = headers.get("idempotency-key")
-    body = _body(event)
+    body = _body(event, default="" if goal == "provision" else "{}")
     problems = []
     if not is_cluster_name(name):
         problems.append(Problem("name", name, CLUSTER_NAME_RULE))
@@ -159,9 +159,13 @@ def _request(event: Mapping[str, Any]) -> tuple[dict[str, object], str | None]:
     return {"clusterName": name, **body}, key
 
 
-def _body(event: Mapping[str, Any]) -> object:
-    """Parse the body; text that is not JSON is given back as it is, for the refusal to show."""
-    raw = event.get("body") or "{}"  # without a body, what is missing is named by its field
+def _body(event: Mapping[str, Any], *, default: str) -> object:
+    """Parse the body; text that is not JSON is given back as it is, for the refusal to show.
+
+    Without one, what is missing is named by its field. Provisioning misses none: its defaults make
+    a cluster, and a body that was lost on the way must not.
+    """
+    raw = event.get("body") or default
     data = base64.b64decode(raw) if event.get("isBase64Encoded") else raw.encode()
     if len(data) > MAX_BODY_BYTES:
         raise RequestTooLarge(

@@ -82,6 +82,8 @@ _BROKER_STARTS: Final = frozenset(
         "BROKER_UNREACHABLE",
         # Broker 0 is replaced like any other; while it is gone nobody reads the configuration.
         "COORDINATOR_UNREACHABLE",
+        # A broker that joins, or leaves, shows less than the others for a while.
+        "GATEWAYS_DISAGREE",
         "PARTITION_REPLICAS_MISSING",
         "PARTITION_UNHEALTHY",
         "SERVICE_SHORT",
@@ -97,6 +99,7 @@ _SCALING: Final = frozenset(
         "BROKER_NOT_ACTIVE",
         "CHANGE_STUCK",
         "COUNT_CHANGED",
+        "GATEWAYS_DISAGREE",
         "LEASE_STALE",
         "PARTITION_REPLICAS_MISSING",
         "PARTITION_UNHEALTHY",

@@ -61,6 +61,10 @@ _DNS_LABEL: Final = 63
 _STACK_NAME: Final = 128
 
 
+# Why tasks do not use an interface endpoint, unless a private hosted zone leads to it.
+NO_PRIVATE_DNS: Final = "private DNS is off"
+
+
 @dataclass(frozen=True, slots=True)
 class Quota:
     """A quota of the account and what is used of it; None for what could not be read."""
@@ -749,8 +753,17 @@ def _way_out(need: Need, network: Network) -> Check:
         "Deploy the control stack with NatGateways 1 or 3, or give the VPC the endpoints of "
         "docs/network.md and mirror the images (ImageRegistryPrefix)."
     )
+    unused = network.unused_endpoints
+    by_zone = [one for one in missing if unused.get(one) == NO_PRIVATE_DNS]
+    if missing and missing == by_zone and not need.docker_hub:
+        return Check(
+            name,
+            Result.WARN,
+            f"{seen}, and private DNS is off at the endpoints for {', '.join(by_zone)}",
+            "Tasks reach them only where a private hosted zone of your own leads the services' "
+            "names to them: see that it does, or turn private DNS on.",
+        )
     if missing:
-        unused = network.unused_endpoints
         listed = [f"{one} ({unused[one]})" if one in unused else one for one in missing]
         return Check(name, Result.FAIL, f"{seen}, and no endpoints for {', '.join(listed)}", remedy)
     if need.docker_hub:

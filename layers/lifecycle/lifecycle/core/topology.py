@@ -645,7 +645,7 @@ def _seen_partitions(value: object, where: str) -> tuple[SeenPartition, ...]:
             id=_integer(item.get("partitionId"), f"{where}[{index}].partitionId"),
             role=_member_of(Role, item.get("role")),
             health=_member_of(Health, item.get("health")),
-            state=_member_of(ReplicaState, item["state"]) if "state" in item else None,
+            state=None if item.get("state") is None else _member_of(ReplicaState, item["state"]),
         )
         for index, item in enumerate(_optional_items(value, where))
     ]

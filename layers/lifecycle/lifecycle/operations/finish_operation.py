@@ -70,11 +70,7 @@ class Finisher:
         """
         name, message = read_error(error)
         lost = name in _LOST
-        held = self.journal.locks.held(operation.cluster)
-        if held is not None and held.owner != operation.execution_arn:
-            free = f"held by operation {held.operation_id}, not free"
-        else:
-            free = _SOON if lost else "free"
+        free = self._held_by_another(operation) or (_SOON if lost else "free")
         cause = self._cause(operation, message, free=free)
         result = "PARTIAL" if partial else "FAILED"
         told = {"result": result, "error": name, "cause": cause, **outcome}
@@ -134,6 +130,15 @@ class Finisher:
         if names:
             facts += self._counts(stack.outputs["EcsClusterName"], names)
         return "; ".join(facts) + f"; the cluster is {free} for the next operation."
+
+    def _held_by_another(self, operation: Operation) -> str:
+        try:
+            held = self.journal.locks.held(operation.cluster)
+        except Exception as error:  # noqa: BLE001 - raised again unless it is known
+            return f"perhaps free ({_unread('its lock', error)})"
+        if held is None or held.owner == operation.execution_arn:
+            return ""
+        return f"held by operation {held.operation_id}, not free"
 
     def _counts(self, ecs_cluster: str, names: list[str]) -> list[str]:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.core.brokers import active_partitions
+from lifecycle.core.brokers import active_partitions, half_done
 from lifecycle.core.names import is_cluster_name, stack_name
 from lifecycle.errors import LifecycleError, ProbeAsleep
 
@@ -20,15 +20,20 @@ if TYPE_CHECKING:
 def ask_partitions(api: ManagementApi) -> dict[str, Any]:
     """Answer the question ``partitions`` inside the VPC: ``partitions``, null where not known.
 
-    A number that is being changed is not known either.
+    A number that is being changed is not known either. ``brokers`` are the members, null where a
+    change left something half-done.
     """
     try:
         configuration = api.configuration()
     except LifecycleError:
-        return {"partitions": None}
+        return {"partitions": None, "brokers": None}
     settled = configuration.routing is None or configuration.routing.settled
     known = settled and configuration.pending_change is None
-    return {"partitions": active_partitions(configuration) if known else None}
+    whole = configuration.pending_change is None and not half_done(configuration)
+    return {
+        "partitions": active_partitions(configuration) if known else None,
+        "brokers": len(configuration.members) if whole else None,
+    }
 
 
 def added_partitions(

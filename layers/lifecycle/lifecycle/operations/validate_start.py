@@ -17,6 +17,7 @@ from lifecycle.core.plan import read_mark
 from lifecycle.core.scale_request import refuse_idle
 from lifecycle.core.teardown import read_teardown_request
 from lifecycle.errors import ClusterUnknown, LifecycleError, PlanUnknown
+from lifecycle.observability import of_aws
 from lifecycle.operations.validate_request import validate_plan, validate_request
 from lifecycle.operations.validate_scaling import validate_scaling
 from lifecycle.restart.validate_restart import validate_restart
@@ -81,9 +82,10 @@ class StartValidation:
         self._idle_brokers(self._find(request["cluster"]), request["count"])
 
     def _idle_brokers(self, stack: Stack, count: int) -> None:
-        """Refuse more brokers than all hold a partition, by the partitions that there are now.
+        """Refuse to add more brokers than all hold a partition, by what there is now.
 
-        The stack names those of the bootstrap; the brokers are only asked where these are too few.
+        The stack names the partitions of the bootstrap; the brokers are only asked where these are
+        too few. What they do not tell, or has to be repaired or finished, is left to the machine.
         """
         bootstrap, factor = (int(stack.outputs[key]) for key in ("Partitions", "ReplicationFactor"))
         given = {
@@ -94,11 +96,14 @@ class StartValidation:
         if count < bootstrap + factor or version is None:
             return
         try:
-            live = self.probe.ask("partitions", stack.outputs)["partitions"]
-        except LifecycleError:
-            return
-        if live is not None:
-            refuse_idle(count, partitions=live, factor=factor, version=version)
+            now = self.probe.ask("partitions", stack.outputs)
+        except Exception as error:
+            if isinstance(error, LifecycleError) or of_aws(error) is not None:
+                return
+            raise
+        partitions, brokers = now.get("partitions"), now.get("brokers")
+        if partitions is not None and brokers is not None and count > brokers:
+            refuse_idle(count, partitions=partitions, factor=factor, version=version)
 
     def _restart(self, raw: Mapping[str, object]) -> None:
         validate_restart(raw, control_stack=self.control_stack, stacks=self.stacks)
