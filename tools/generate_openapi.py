@@ -16,7 +16,7 @@ from lifecycle.core.health_catalog import KINDS, Severity, Verdict
 from lifecycle.core.idempotency import KEY
 from lifecycle.core.names import CLUSTER_NAME
 from lifecycle.core.parameters import cluster_parameters
-from lifecycle.core.request import MOST_BROKERS, MOST_PARTITIONS, ON_START_FAILURE
+from lifecycle.core.request import CHANGE_SET, MOST_BROKERS, MOST_PARTITIONS, ON_START_FAILURE
 from lifecycle.core.service_settings import KINDS as KINDS_OF_SETTINGS
 from lifecycle.core.service_settings import SERVICES
 from lifecycle.core.tags import KEY_PATTERN, MOST, VALUE_PATTERN
@@ -140,7 +140,11 @@ PROVISION: Schema = closed(
 )
 APPLY: Schema = closed(
     {
-        "changeSet": {**TEXT, "description": "Name or ARN of the change set that a plan made"},
+        "changeSet": {
+            **TEXT,
+            "pattern": f"^(?:{CHANGE_SET.pattern})$",
+            "description": "Name or ARN of the change set that a plan made",
+        },
         "onStartFailure": {"enum": list(ON_START_FAILURE), "default": ON_START_FAILURE[0]},
         ACCEPT: NO_WAY_BACK,
     },
@@ -163,7 +167,7 @@ PLANNED: Schema = closed(
     "settings",
     "replace",
 )
-CONFIRM: Schema = {**TEXT, "description": "The cluster's name, typed again"}
+CONFIRM: Schema = {**CLUSTER, "description": "The cluster's name, typed again"}
 BODIES: Mapping[str, Schema] = {
     "provisionCluster": {"oneOf": [APPLY, PROVISION]},
     "tearDownCluster": {

@@ -208,6 +208,8 @@ def test_data_that_may_be_replaced_or_is_removed_or_stays_is_called_out_too() ->
         in data(ResourceChange("Remove", "B", "AWS::S3::Bucket", "", "Retain"))[0]
     )
     assert "in place (RetentionInDays); what it holds stays" in data(LOGS)[0]
+    assert data(replace(LOGS, properties=("Tags",))) == []
+    assert data(replace(LOGS, properties=("Tags",), replacement="True")) != []
 
 
 def test_what_holds_no_data_is_not_called_out() -> None:

@@ -300,7 +300,7 @@ def _connection_failure(text: str, place: str, login: Credentials) -> LifecycleE
         )
     if _TIMEOUT.search(text):
         return DatabaseUnreachable(
-            f"No answer from the database {place} within {_CONNECT_TIMEOUT_SECONDS} s: {text}",
+            f"No answer from the database {place}: {text}",
             next_step=(
                 "Check that the function's subnets route to the database's and that the database's "
                 "security group admits the function's on this port."

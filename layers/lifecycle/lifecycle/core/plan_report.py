@@ -132,12 +132,16 @@ def tell(
 def summary(plan: Mapping[str, Any], *, key: str, text_key: str) -> dict[str, Any]:
     """Give the plan's outline, small enough for a state machine's state."""
     return {
+        "operationId": plan["operationId"],
+        "madeAt": plan["madeAt"],
         "status": plan["status"],
         "kind": plan["kind"],
         "changeSet": plan["changeSet"],
         "expiresAt": plan["expiresAt"],
         "counts": plan["counts"],
+        # The stored plan and its text name all of it.
         "data": plan["data"][:10],
+        "dataCount": len(plan["data"]),
         "images": plan["images"],
         "minutes": plan["minutes"],
         "cost": {when: plan["cost"][when]["total"] for when in ("before", "after")},
@@ -181,10 +185,15 @@ def _count(changes: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def _data(changes: Sequence[ResourceChange]) -> list[str]:
-    """What becomes of each thing that holds data and is touched, other than newly made."""
+    """What becomes of each thing that holds data and is touched, other than newly made.
+
+    Tags alone are no change of data; they stand with the stack's.
+    """
     told = []
     for change in changes:
-        if change.resource_type not in DATA_TYPES or change.action == "Add":
+        made = change.action == "Add"
+        tagged = set(change.properties) == {"Tags"} and not change.replaces
+        if change.resource_type not in DATA_TYPES or made or tagged:
             continue
         name = f"{change.logical_id} ({change.resource_type})"
         kept = _KEPT[change.policy_action.removeprefix("ReplaceAnd")]

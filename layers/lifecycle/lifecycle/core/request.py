@@ -39,7 +39,7 @@ PROVISION_FIELDS: Final = (
 PLAN_FIELDS: Final = ("clusterName", "provision", "scale")
 PLANNED_PROVISION_FIELDS: Final = ("parameters", "tags", "settings", "replace")
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ExecuteChangeSet.html
-_CHANGE_SET: Final = re.compile(
+CHANGE_SET: Final = re.compile(
     r"[a-zA-Z][-a-zA-Z0-9]{0,127}|arn:aws[a-z-]*:cloudformation:[-a-zA-Z0-9:/]{1,1500}"
 )
 _LOGICAL_ID: Final = re.compile(r"[A-Za-z0-9]{1,255}")
@@ -156,7 +156,7 @@ def read_provision_request(
         problems.append(Problem(ACCEPT, accept, "true or false"))
     change_set = raw.get("changeSet", "")
     if "changeSet" in raw:
-        if not isinstance(change_set, str) or _CHANGE_SET.fullmatch(change_set) is None:
+        if not isinstance(change_set, str) or CHANGE_SET.fullmatch(change_set) is None:
             problems.append(
                 Problem("changeSet", change_set, "name or ARN of the change set that a plan made")
             )

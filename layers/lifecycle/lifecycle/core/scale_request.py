@@ -36,7 +36,7 @@ def read_scale_request(raw: object) -> ScaleRequest:
         Problem(
             str(name) or "(empty name)",
             raw[name],
-            "no such field: clusterName, and count or partitions",
+            "nothing: the fields are clusterName, and count or partitions",
         )
         for name in raw
         if name not in SCALE_FIELDS

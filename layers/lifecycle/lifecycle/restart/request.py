@@ -39,7 +39,9 @@ def read_restart_request(raw: object) -> RestartRequest:
         raise invalid([Problem("(input)", raw, "a JSON object with clusterName and service")])
     problems = [
         Problem(
-            str(name) or "(empty name)", raw[name], "no such field: clusterName, service, broker"
+            str(name) or "(empty name)",
+            raw[name],
+            "nothing: the fields are clusterName, service, broker",
         )
         for name in raw
         if name not in RESTART_FIELDS
