@@ -11,9 +11,10 @@ stamp = .venv/.$(1)-$(shell cat $(patsubst %,requirements/%.txt,lock $(2)) | sha
 LOCAL := $(call stamp,local,local)
 TEST := $(call stamp,test,local test)
 LINT := $(call stamp,lint,local test lint)
+MUTATION := $(call stamp,mutation,local test mutation)
 PYTEST := $(PYTHON) -m pytest
 
-.PHONY: help demo up down status health scale plan test test-all coverage test-unit contract lint checkov format generate lock build validate preflight acceptance bench clean
+.PHONY: help demo up down status health scale plan test test-all coverage test-unit contract lint checkov format generate lock build validate preflight acceptance bench mutation clean
 
 help: ## Show this list
 	@printf '%s\n\n' 'Camunda 8 on Amazon ECS: provision, scale, watch, remove. Start with: make demo'
@@ -101,6 +102,7 @@ lock: $(LOCAL) ## Pin the requirements anew, with hashes
 	@$(LOCK) $(LINT_ONLY:%=--no-emit-package %) -o requirements/local.txt requirements/local.in
 	@$(LOCK) -c requirements/local.txt -o requirements/test.txt requirements/test.in
 	@$(LOCK) -c requirements/local.txt -c requirements/test.txt -o requirements/lint.txt requirements/lint.in
+	@$(LOCK) -c requirements/local.txt -c requirements/test.txt -o requirements/mutation.txt requirements/mutation.in
 	@$(LOCK) -o requirements/checkov.txt requirements/checkov.in
 	@$(LOCK) -o requirements/sdk-8.9.txt requirements/sdk-8.9.in
 	@$(LOCK) -o requirements/sdk-8.10.txt requirements/sdk-8.10.in
@@ -124,6 +126,9 @@ bench: $(TEST) ## Measure sizes and cold starts of the functions; see benchmarks
 	@$(PYTHON) -m benchmarks.sizes
 	@$(PYTHON) -m benchmarks.cold_start
 
+mutation: $(MUTATION) ## Change the code at random and see which tests notice: make mutation SEED=1
+	@$(PYTHON) -m tools.mutation $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 clean: ## Remove what was built and installed; downloads in .cache stay
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi
 	@rm -rf .aws-sam .local .venv .venv-checkov .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
@@ -136,3 +141,6 @@ $(TEST):
 
 $(LINT):
 	@./tools/bootstrap "$@" local test lint
+
+$(MUTATION):
+	@./tools/bootstrap "$@" local test mutation

@@ -1,0 +1,31 @@
+"""What `make mutation` makes of a change and of the tests that run its line."""
+
+from __future__ import annotations
+
+from tools.mutation import SOURCE, Change, Outcome, difference, held_by, known
+
+CHANGE = Change(f"{SOURCE}/core/rolling.py", "core/AddNot", 0, 3)
+RUN = {CHANGE.module: {3: ["tests/a.py::one"], 9: ["tests/b.py::two"]}}
+
+
+def test_a_change_is_held_by_the_tests_that_run_its_line() -> None:
+    assert held_by(CHANGE, RUN) == ["tests/a.py::one"]
+
+
+def test_a_constant_is_held_by_the_tests_that_run_its_module() -> None:
+    constant = Change(CHANGE.module, CHANGE.operator, 0, 1)
+    assert held_by(constant, RUN) == ["tests/a.py::one", "tests/b.py::two"]
+
+
+def test_what_no_test_runs_is_held_by_none() -> None:
+    assert held_by(Change(f"{SOURCE}/core/other.py", "core/AddNot", 0, 3), RUN) == []
+
+
+def test_only_the_very_change_is_known_to_be_equivalent() -> None:
+    before, after = difference("a\n    if one:\n", "a\n    if not one:\n")
+    assert (before, after) == ("if one:", "if not one:")
+    outcome = Outcome(CHANGE, before, after, noticed=False)
+    listed = [{"module": "core/rolling.py", "before": before, "after": after, "why": "never"}]
+    assert known(outcome, listed) == "never"
+    assert known(outcome, [{**listed[0], "after": "if two:"}]) == ""
+    assert known(outcome, [{**listed[0], "module": "core/other.py"}]) == ""

@@ -1,0 +1,248 @@
+"""`make mutation SEED=1`: change decisions and operations at random, and see which tests notice.
+
+Each change turns a comparison, a condition or a truth value, or puts a number off by one, by the
+operators of Cosmic Ray (https://cosmic-ray.readthedocs.io). Then the tests that run the changed
+line run, in a copy of the repository. A change that no test notices survives, and is printed;
+``tests/mutations.toml`` lists those that change nothing that anybody could see, with the reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+SOURCE: Final = "layers/lifecycle/lifecycle"
+# Where decisions are made and carried out; adapters and handlers are held by other tests.
+ROOMS: Final = ("core", "cluster", "operations", "plans", "restart")
+TESTS: Final = ("tests/unit", "tests/property", "tests/statemachines")
+EQUIVALENT: Final = ROOT / "tests" / "mutations.toml"
+CHANGES: Final = 40
+ALLOWED: Final = 2
+_TURNED: Final = (("Eq", "NotEq"), ("Lt", "LtE", "Gt", "GtE"), ("Is", "IsNot"))
+OPERATORS: Final = (
+    "core/AddNot",
+    "core/NumberReplacer",
+    "core/ReplaceAndWithOr",
+    "core/ReplaceFalseWithTrue",
+    "core/ReplaceOrWithAnd",
+    "core/ReplaceTrueWithFalse",
+    *(
+        f"core/ReplaceComparisonOperator_{one}_{other}"
+        for kind in _TURNED
+        for one in kind
+        for other in kind
+        if one != other
+    ),
+)
+# A change may make a loop endless.
+_SECONDS: Final = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change to be made: a module of the repository, an operator of Cosmic Ray, and where."""
+
+    module: str
+    operator: str
+    occurrence: int
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a change: its diff, and whether a test noticed it."""
+
+    change: Change
+    before: str
+    after: str
+    noticed: bool
+    reason: str = ""
+
+
+def changes(modules: Sequence[str]) -> Iterator[Change]:
+    """Every change that could be made to these modules, in the same order each time."""
+    from cosmic_ray.ast import ast_nodes, get_ast
+    from cosmic_ray.plugins import get_operator
+
+    for module in modules:
+        code = (ROOT / module).read_text()
+        lines, nodes = code.splitlines(), list(ast_nodes(get_ast(code)))
+        for name in OPERATORS:
+            operator = get_operator(name)()
+            found = [at for node in nodes for at in operator.mutation_positions(node)]
+            for occurrence, (begin, _) in enumerate(found):
+                # That a dataclass is frozen is held by the type checker.
+                if not lines[begin[0] - 1].lstrip().startswith("@"):
+                    yield Change(module, name, occurrence, begin[0])
+
+
+def mutated(change: Change, code: str) -> str:
+    """The module's text with the change made."""
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+
+    return str(mutate_code(code, get_operator(change.operator)(), change.occurrence))
+
+
+def difference(before: str, after: str) -> tuple[str, str]:
+    """Lines that a change takes and puts, without indentation."""
+    lines = list(difflib.ndiff(before.splitlines(), after.splitlines()))
+    return tuple(  # type: ignore[return-value]
+        " ".join(line[2:].strip() for line in lines if line.startswith(mark)) for mark in "-+"
+    )
+
+
+def known(outcome: Outcome, listed: Sequence[Mapping[str, str]]) -> str:
+    """Why a change cannot be noticed, from the list of those; empty for any other."""
+    mine = (outcome.change.module.removeprefix(f"{SOURCE}/"), outcome.before, outcome.after)
+    return next(
+        (one["why"] for one in listed if (one["module"], one["before"], one["after"]) == mine), ""
+    )
+
+
+def lines_run(copy: Path) -> Mapping[str, Mapping[int, Sequence[str]]]:
+    """Which tests run which line of which module: one whole run under coverage."""
+    report = copy / ".coverage-mutation"
+    _pytest(
+        copy,
+        [f"--cov={SOURCE}", "--cov-context=test", "--cov-report=", "-n", "auto", *TESTS],
+        {"COVERAGE_FILE": str(report)},
+        check=True,
+    )
+    import coverage
+
+    data = coverage.CoverageData(str(report))
+    data.read()
+    found = {}
+    for file in data.measured_files():
+        module = str(Path(file).relative_to(copy))
+        found[module] = {
+            line: sorted({one.partition("|")[0] for one in contexts if one})
+            for line, contexts in data.contexts_by_lineno(file).items()
+        }
+    return found
+
+
+def held_by(change: Change, run: Mapping[str, Mapping[int, Sequence[str]]]) -> Sequence[str]:
+    """Tests that run the changed line; of one that an import runs, those that run its module."""
+    lines = run.get(change.module, {})
+    mine = lines.get(change.line, ())
+    return mine or sorted({one for others in lines.values() for one in others})
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make the changes of a seed, print the survivors; exit code 1 if too many survive."""
+    parser = argparse.ArgumentParser(prog="make mutation", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--changes", type=int, default=CHANGES)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    options = parser.parse_args(arguments)
+    modules = sorted(
+        str(path.relative_to(ROOT))
+        for room in ROOMS
+        for path in (ROOT / SOURCE / room).glob("*.py")
+    )
+    every = list(changes(modules))
+    chance = random.Random(options.seed)  # noqa: S311 - to be repeated, not to be secret
+    drawn = chance.sample(every, options.changes)
+    listed = tomllib.loads(EQUIVALENT.read_text()).get("equivalent", [])
+    print(f"Seed {options.seed}: {len(drawn)} of {len(every)} changes in {len(modules)} modules")
+    with tempfile.TemporaryDirectory() as directory:
+        copies: SimpleQueue[Path] = SimpleQueue()
+        for number in range(options.workers):
+            copies.put(copied(Path(directory) / str(number)))
+        first = copies.get()
+        run = lines_run(first)
+        copies.put(first)
+
+        def attempt(change: Change) -> Outcome:
+            copy = copies.get()
+            try:
+                return tried(copy, change, held_by(change, run))
+            finally:
+                copies.put(copy)
+
+        with ThreadPoolExecutor(options.workers) as threads:
+            outcomes = list(threads.map(attempt, drawn))
+    survived = 0
+    for outcome in outcomes:
+        why = "" if outcome.noticed else known(outcome, listed)
+        survived += not outcome.noticed and not why
+        if not outcome.noticed:
+            change = outcome.change
+            print(f"\n{'equivalent' if why else 'SURVIVED'} {change.module}:{change.line}")
+            print(f"  - {outcome.before}\n  + {outcome.after}\n  {why or outcome.reason}")
+    print(f"\n{survived} of {len(outcomes)} survived; at most {ALLOWED} may.")
+    return int(survived > ALLOWED)
+
+
+def tried(copy: Path, change: Change, tests: Sequence[str]) -> Outcome:
+    """Make one change in a copy, run the tests, and take it back."""
+    path = copy / change.module
+    code = path.read_text()
+    changed = mutated(change, code)
+    before, after = difference(code, changed)
+    if not tests:
+        return Outcome(change, before, after, noticed=False, reason="no test runs this line")
+    path.write_text(changed)
+    chosen = copy / "chosen-tests.txt"
+    chosen.write_text("\n".join(tests))
+    try:
+        passed = _pytest(copy, ["-x", "-q", f"@{chosen}"], {}) == 0
+    finally:
+        path.write_text(code)
+    return Outcome(change, before, after, noticed=not passed, reason=f"{len(tests)} tests pass")
+
+
+def copied(target: Path) -> Path:
+    """Copy what git knows of the repository."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"],  # noqa: S607
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+    return target
+
+
+def _pytest(
+    copy: Path, arguments: Sequence[str], environment: Mapping[str, str], *, check: bool = False
+) -> int:
+    command: list[Any] = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+    more = {"PYTHONDONTWRITEBYTECODE": "1", **environment}
+    try:
+        done = subprocess.run(  # noqa: S603
+            command,
+            cwd=copy,
+            env={**os.environ, **more},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=None if check else _SECONDS,
+            check=check,
+        )
+    except subprocess.TimeoutExpired:
+        return 1
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
