@@ -109,11 +109,13 @@ def test_restore_in_place(tmp_path: Path, leases: Leases) -> None:
         # A broker that starts again meanwhile starts no partition.
         cluster.kill(2)
         cluster.start(2)
+        plan = "/v2/restore?dryRun=true"
+        assert eventually(lambda: cluster.ask(1, plan, "POST", body, 8080)[0] == 202, 30)
 
         for wrong, why in (({"backupIds": [9]}, "9: it does not exist"), ({"to": "x"}, "by to")):
             answer = cluster.ask(0, "/v2/restore", "POST", wrong, 8080)[1]
             assert why in answer["detail"]
-        status, planned = cluster.ask(1, "/v2/restore?dryRun=true", "POST", body, 8080)
+        status, planned = cluster.ask(1, plan, "POST", body, 8080)
         assert status == 202, planned
         status, accepted = cluster.ask(1, "/v2/restore", "POST", body, 8080)
         assert accepted == planned
