@@ -12,7 +12,6 @@ import argparse
 import difflib
 import os
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -73,13 +72,14 @@ class Outcome:
     reason: str = ""
 
 
-def changes(modules: Sequence[str]) -> Iterator[Change]:
-    """Every change that could be made to these modules, in the same order each time."""
+def changes(copy: Path) -> Iterator[Change]:
+    """Every change that could be made to the rooms' modules, in the same order each time."""
     from cosmic_ray.ast import ast_nodes, get_ast
     from cosmic_ray.plugins import get_operator
 
-    for module in modules:
-        code = (ROOT / module).read_text()
+    paths = sorted(path for room in ROOMS for path in (copy / SOURCE / room).glob("*.py"))
+    for module in (str(path.relative_to(copy)) for path in paths):
+        code = (copy / module).read_text()
         lines, nodes = code.splitlines(), list(ast_nodes(get_ast(code)))
         for name in OPERATORS:
             operator = get_operator(name)()
@@ -151,21 +151,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--changes", type=int, default=CHANGES)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args(arguments)
-    modules = sorted(
-        str(path.relative_to(ROOT))
-        for room in ROOMS
-        for path in (ROOT / SOURCE / room).glob("*.py")
-    )
-    every = list(changes(modules))
-    chance = random.Random(options.seed)  # noqa: S311 - to be repeated, not to be secret
-    drawn = chance.sample(every, options.changes)
     listed = tomllib.loads(EQUIVALENT.read_text()).get("equivalent", [])
-    print(f"Seed {options.seed}: {len(drawn)} of {len(every)} changes in {len(modules)} modules")
     with tempfile.TemporaryDirectory() as directory:
         copies: SimpleQueue[Path] = SimpleQueue()
         for number in range(options.workers):
             copies.put(copied(Path(directory) / str(number)))
         first = copies.get()
+        every = list(changes(first))
+        chance = random.Random(options.seed)  # noqa: S311 - to be repeated, not to be secret
+        drawn = chance.sample(every, options.changes)
+        print(f"Seed {options.seed}: {len(drawn)} of {len(every)} changes", flush=True)
         run = lines_run(first)
         copies.put(first)
 
@@ -175,6 +170,7 @@ def main(arguments: list[str] | None = None) -> int:
                 return tried(copy, change, held_by(change, run))
             finally:
                 copies.put(copy)
+                print(".", end="", flush=True)
 
         with ThreadPoolExecutor(options.workers) as threads:
             outcomes = list(threads.map(attempt, drawn))
@@ -209,18 +205,8 @@ def tried(copy: Path, change: Change, tests: Sequence[str]) -> Outcome:
 
 
 def copied(target: Path) -> Path:
-    """Copy what git knows of the repository."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"],  # noqa: S607
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target / name)
+    """Clone the repository as it is committed: some tests ask git what belongs to it."""
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(target)], check=True)  # noqa: S603, S607
     return target
 
 
