@@ -190,8 +190,8 @@ _DEGRADED: Final = (
         Severity.DEGRADED,
         "exporting is paused",
         "every leader's exporter phase is EXPORTING",
-        "Let whoever paused it, for a backup most often, resume it, or do it as the runbook says; "
-        "left paused, the log grows.",
+        "Resume it as the runbook says once what paused it, a backup most often, has ended; while "
+        "it is paused, the log grows.",
     ),
     Kind(
         "EXPORTING_STOPPED",
@@ -395,8 +395,8 @@ _UNKNOWN: Final = (
         Severity.UNKNOWN,
         "the cluster has zones or several physical tenants",
         "one zone and one physical tenant",
-        "Watch changes of such a cluster with Camunda's own API; what is told here of brokers and "
-        "partitions holds, of changes it does not.",
+        "Follow changes of such a cluster with Camunda's own API; findings on brokers and "
+        "partitions hold, those on changes do not.",
     ),
     Kind(
         "STACK_NOT_READY",

@@ -56,7 +56,7 @@ def read_backup(answer: Mapping[str, Any]) -> Backup:
 def read_upgrade(payload: object) -> tuple[str, ...]:
     """Read ``GET /actuator/upgradeReadiness`` of one broker: what is not done; empty: all is.
 
-    Good is ``upgradeable`` true with every condition told as MIGRATED. Camunda says itself that
+    Good is ``upgradeable`` true with every condition MIGRATED. Camunda documents that
     conditions may be missing, so that it is necessary and not sufficient. Raises
     ``UnreadableAnswer``. Source: Camunda's upgrade-readiness-api.yaml (8.10).
     """
