@@ -358,8 +358,8 @@ def _work(work: Work) -> Table:
 
 def _leftovers(result: dict[str, Any]) -> Table:
     plan = result["plan"]
-    total = plan["monthlyCost"]
-    cost = f"{total} {plan['currency']} a month" if total else "not every price or size is known"
+    least = "at least " if plan["notPriced"] else ""
+    cost = f"{least}{plan['monthlyCost']} {plan['currency']} a month"
     table = Table(
         title=f"What AWS would keep ({cost}); here it ends with the instance",
         title_justify="left",
