@@ -258,6 +258,18 @@ class TestStack:
         assert looked == {"status": "UNCHANGED"}
         assert planned["changeSet"] not in world.stacks.change_sets
 
+    def test_a_change_set_that_is_being_made_is_looked_at_less_and_less(self, world: World) -> None:
+        settle(world)
+        arn = world.plan(operation(2), {"LogRetentionDays": "90"})["changeSet"]
+        world.stacks.change_sets[arn].status = "PENDING"
+        looks = [
+            world.changer.look_at_change_set(
+                operation(2), change_set=arn, creates=False, replace=[], polls=polls
+            )
+            for polls in (0, 4, 20)
+        ]
+        assert looks == [{"status": "PENDING", "wait": seconds} for seconds in (5, 15, 30)]
+
     def test_a_busy_stack_is_waited_for(self, world: World) -> None:
         op = operation()
         planned = world.plan(op)
