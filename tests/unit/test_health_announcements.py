@@ -182,8 +182,8 @@ def test_what_is_on_the_phone(world: HealthWorld) -> None:
     assert text.splitlines() == [
         "demo is DEGRADED for 5 min (2 checks).",
         (
-            "- exporting is paused: partition 1, 2, 3. Do: Let whoever paused it, for a backup "
-            "most often, resume it, or do it as the runbook says; left paused, the log grows."
+            "- exporting is paused: partition 1, 2, 3. Do: Resume it as the runbook says once what "
+            "paused it, a backup most often, has ended; while it is paused, the log grows."
         ),
         "- note: the node-id bucket holds no leases",
         "Runbook: docs/runbook.md, EXPORTING_PAUSED",
