@@ -126,7 +126,7 @@ bench: $(TEST) ## Measure sizes and cold starts of the functions; see benchmarks
 	@$(PYTHON) -m benchmarks.sizes
 	@$(PYTHON) -m benchmarks.cold_start
 
-mutation: $(MUTATION) ## Change the code at random and see which tests notice: make mutation SEED=1
+mutation: $(MUTATION) ## Change the code at random and see which tests notice: make mutation SEED="1 2 3"
 	@$(PYTHON) -m tools.mutation $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 clean: ## Remove what was built and installed; downloads in .cache stay

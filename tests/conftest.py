@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 # How long a case takes says more about the machine than about the code.
 settings.register_profile(
@@ -16,7 +16,15 @@ settings.register_profile(
     # What continuous integration meets can be met again; people's runs look for what is new.
     derandomize="CI" in os.environ,
 )
-settings.load_profile("project")
+# `make mutation` needs to know that a case fails, not the smallest one.
+settings.register_profile(
+    "unshrunk",
+    settings.get_profile("project"),
+    phases=[Phase.explicit, Phase.generate],
+    derandomize=True,
+    database=None,
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "project"))
 
 # An instance keeps a warm environment of most functions, at 60 MB each: cold starts cost the
 # processors that brokers and tests share.
