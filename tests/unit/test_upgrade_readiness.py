@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from lifecycle.core.way_back import Backup, Snapshot, lacking, read_backup, read_upgrade
+from lifecycle.core.verification import Result
+from lifecycle.core.way_back import Backup, read_backup, read_upgrade
 from lifecycle.errors import UnreadableAnswer
 from lifecycle.operations.ask_backup import ask_backup
 
 from tests.support.health import HealthWorld
+from tests.unit.test_preflight import NEXT_MINOR, SAVED, checks, living_on
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -43,19 +46,47 @@ def test_what_is_not_of_the_documented_shape_is_not_ready(answer: object) -> Non
         read_upgrade(answer)
 
 
-def test_a_step_lacks_what_a_broker_has_not_ended() -> None:
+def test_what_a_broker_has_not_ended_is_read_with_its_address() -> None:
     world = HealthWorld()
-    snapshot = Snapshot(NOW)
-    ready = read_backup(ask_backup(world.management))
-    assert ready.unready == ()
-    assert not [
-        one for one in lacking(ready, snapshot, NOW, {}) if one.startswith("the brokers are not")
-    ]
+    assert read_backup(ask_backup(world.management)).unready == ()
     world.management.unready["10.0.0.11"] = ("schema of default is MIGRATION_IN_PROGRESS",)
-    told = read_backup(ask_backup(world.management))
-    assert told.unready == ("10.0.0.11: schema of default is MIGRATION_IN_PROGRESS",)
-    lacks = lacking(Backup("COMPLETED", NOW, told.unready), snapshot, NOW, {})
-    assert lacks == [f"the brokers are not ready for it: {told.unready[0]}"]
+    seen = read_backup(ask_backup(world.management))
+    assert seen.unready == ("10.0.0.11: schema of default is MIGRATION_IN_PROGRESS",)
+
+
+NEXT: dict[str, Any] = {
+    "OrchestrationImage": "camunda/camunda:8.11.0",
+    "ConnectorsImage": "camunda/connectors-bundle:8.11.0",
+}
+READY = Backup("COMPLETED", NOW)
+BEHIND = replace(READY, unready=("10.0.0.11: schema of default is UNKNOWN",))
+
+
+@pytest.mark.parametrize(
+    ("backup", "result", "seen"),
+    [
+        (READY, Result.PASS, "every broker has ended"),
+        (BEHIND, Result.FAIL, "10.0.0.11: schema of default is UNKNOWN"),
+        (replace(READY, unready=("10.0.0.11: not reported",)), Result.FAIL, "not reported"),
+        (None, Result.FAIL, "could not be read"),
+    ],
+)
+def test_a_step_waits_for_the_one_before_whatever_is_waived(
+    backup: Backup | None, result: Result, seen: str
+) -> None:
+    facts = replace(SAVED, backup=backup)
+    for waived in (False, True):
+        found = checks(facts, living_on("8.10.1"), accept_no_way_back=waived, **NEXT)
+        check = found["upgrade readiness"]
+        assert check.result is result
+        assert seen in check.seen
+
+
+def test_a_plan_warns_and_8_9_reports_no_readiness() -> None:
+    facts = replace(SAVED, backup=BEHIND)
+    planned = checks(facts, living_on("8.10.1"), planning=True, **NEXT)["upgrade readiness"]
+    assert planned.result is Result.WARN
+    assert "upgrade readiness" not in checks(facts, living_on("8.9.16"), **NEXT_MINOR)
 
 
 def test_what_a_function_of_an_earlier_version_answers_is_read() -> None:

@@ -554,7 +554,7 @@ class ManagementApi(Protocol):
         ...
 
     def upgrade_readiness(self, address: str) -> tuple[str, ...]:
-        """What one broker has not ended for the next minor version; empty below 8.10."""
+        """What one broker has not ended for the next minor version, or that it does not report."""
         ...
 
     def backups(self) -> BackupsSeen:

@@ -134,14 +134,16 @@ class HttpManagement:
         return read_partitions(_json(self._ask_one(address, MANAGEMENT_PORT, request)))
 
     def upgrade_readiness(self, address: str) -> tuple[str, ...]:
-        """Read ``GET /actuator/upgradeReadiness`` of one broker; nothing below 8.10 (404).
+        """Read ``GET /actuator/upgradeReadiness`` of one broker: what is not done.
+
+        Absent (404, below 8.10) is not ready.
 
         Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``UnreadableAnswer``.
         """
         request = wire.Request("GET", "/actuator/upgradeReadiness", headers=_ACCEPT)
         absent = (HTTPStatus.NOT_FOUND,)
         answer = self._ask_one(address, MANAGEMENT_PORT, request, accept=absent)
-        return () if answer.status in absent else read_upgrade(_json(answer))
+        return ("not reported",) if answer.status in absent else read_upgrade(_json(answer))
 
     def backups(self) -> BackupsSeen:
         """Read each partition's latest backup (``GET /actuator/backupRuntime/state``, from 8.9 on).

@@ -24,7 +24,7 @@ from lifecycle.core.names import CONTROL_STACK_RULE, control_stack_problem
 from lifecycle.core.service_settings import NOTHING
 from lifecycle.core.stack import Stack, StackAction, decide_on, present_parameters
 from lifecycle.core.verification import Check, Result
-from lifecycle.core.way_back import ACCEPT, lacking
+from lifecycle.core.way_back import ACCEPT, REPORTS_READINESS, lacking
 from lifecycle.errors import LifecycleError, PreflightFailed
 from lifecycle.plans.database import Step, engine_step
 
@@ -297,6 +297,8 @@ def check_all(
     ]
     if need.crosses_minor:
         checks.append(_way_back(need, facts, planning=planning, accepted=accept_no_way_back))
+        if (need.present_versions.brokers or ()) >= REPORTS_READINESS:
+            checks.append(_readiness(facts, planning=planning))
     if need.broker_vcpu or need.connectors_vcpu:
         checks.append(_vcpu(need, facts))
     if need.database_instances:
@@ -515,6 +517,24 @@ def _way_back(need: Need, facts: Facts, *, planning: bool, accepted: bool) -> Ch
         seen,
         "Wait until the brokers have made their next backup (BackupSchedule), and take a snapshot "
         f'of the database (aws rds create-db-cluster-snapshot), or start it with "{ACCEPT}": true',
+    )
+
+
+def _readiness(facts: Facts, *, planning: bool) -> Check:
+    """Whether every broker has ended the step before; no waiver of a backup covers this."""
+    name = "upgrade readiness"
+    if facts.backup is None:
+        seen = f"could not be read: {facts.unread.get('backup', 'no answer')}"
+    elif facts.backup.unready:
+        seen = "; ".join(facts.backup.unready[:3])
+    else:
+        return Check(name, Result.PASS, "every broker has ended the step to the present version")
+    return Check(
+        name,
+        Result.WARN if planning else Result.FAIL,
+        seen,
+        "Start it again once every broker has ended the migrations of the present version; its log "
+        "says how far they are.",
     )
 
 

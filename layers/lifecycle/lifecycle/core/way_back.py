@@ -23,6 +23,8 @@ FRESH: Final = timedelta(hours=26)
 ACCEPT: Final = "acceptNoWayBack"
 COMPLETED: Final = "COMPLETED"
 MIGRATED: Final = "MIGRATED"
+# From here on brokers report whether they have ended the step before.
+REPORTS_READINESS: Final = (8, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,8 @@ class Backup:
     """The newest backup of the brokers: its state, and when its earliest part was begun.
 
     ``state`` is Camunda's, or empty when there is no backup at all. ``unready`` says what the
-    brokers have not ended of the step before (from 8.10 on, where they tell).
+    brokers have not ended of the step before, and of each broker that does not report it
+    (below ``REPORTS_READINESS``, every one).
     """
 
     state: str
@@ -93,8 +96,6 @@ def lacking(
         found.append(f"the newest backup of the brokers is {backup.state}, not {COMPLETED}")
     elif why := _stale(backup.at, now):
         found.append(f"the newest backup of the brokers {why}")
-    if backup is not None and backup.unready:
-        found.append(f"the brokers are not ready for it: {'; '.join(backup.unready[:3])}")
     if snapshot is None:
         found.append(f"the snapshots could not be read: {unread.get('snapshot', 'no answer')}")
     elif snapshot.at is None:
