@@ -119,7 +119,7 @@ def lines_run(copy: Path) -> Mapping[str, Mapping[int, Sequence[str]]]:
     report = copy / ".coverage-mutation"
     _pytest(
         copy,
-        [f"--cov={SOURCE}", "--cov-context=test", "--cov-report=", "-n", "auto", *TESTS],
+        ["-q", f"--cov={SOURCE}", "--cov-context=test", "--cov-report=", "-n", "auto", *TESTS],
         {"COVERAGE_FILE": str(report)},
         check=True,
     )
@@ -233,8 +233,9 @@ def _pytest(
             command,
             cwd=copy,
             env={**os.environ, **more},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            # Without a change all tests pass; where they do not, that is to be seen.
+            stdout=None if check else subprocess.DEVNULL,
+            stderr=None if check else subprocess.DEVNULL,
             timeout=None if check else _SECONDS,
             check=check,
         )
