@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tools.mutation import SOURCE, Change, Outcome, difference, held_by, known
+from dataclasses import replace
+
+from tools.mutation import SOURCE, Change, Outcome, difference, held_by, known, sample
 
 CHANGE = Change(f"{SOURCE}/core/rolling.py", "core/AddNot", 0, 3)
 RUN = {CHANGE.module: {3: ["tests/a.py::one"], 9: ["tests/b.py::two"]}}
@@ -29,3 +31,11 @@ def test_only_the_very_change_is_known_to_be_equivalent() -> None:
     assert known(outcome, listed) == "never"
     assert known(outcome, [{**listed[0], "after": "if two:"}]) == ""
     assert known(outcome, [{**listed[0], "module": "core/other.py"}]) == ""
+
+
+def test_a_seed_draws_the_same_changes_whatever_else_changed() -> None:
+    every = [Change("a.py", "core/AddNot", at, at, f"if found[{at}]:") for at in range(100)]
+    drawn = sample(every, 1, 10)
+    moved = [replace(one, module="b.py", line=one.line + 7) for one in reversed(every)]
+    assert [one.text for one in sample(moved, 1, 10)] == [one.text for one in drawn]
+    assert [one.text for one in sample(every, 2, 10)] != [one.text for one in drawn]
