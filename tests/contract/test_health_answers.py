@@ -71,5 +71,6 @@ def test_an_address_without_a_broker_is_unavailable(quiet_live: Live) -> None:
 
 
 def test_a_broker_tells_its_upgrade_readiness_from_8_10_on(quiet_live: Live) -> None:
+    expected = () if quiet_live.dialect == "8.10" else ("not reported",)
     for node in range(quiet_live.size):
-        assert quiet_live.api.upgrade_readiness(quiet_live.address(node)) == ()
+        assert quiet_live.api.upgrade_readiness(quiet_live.address(node)) == expected
