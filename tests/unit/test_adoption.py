@@ -94,8 +94,13 @@ def test_brokers_with_fixed_ids_cannot_be_scaled(given: str) -> None:
 def test_deployments_that_may_take_two_brokers_at_once_are_told() -> None:
     six = replace(BY_TERRAFORM, desired=6)
     assert "83 % for 6" in checks(six)["one broker at a time"].remedy
-    more = replace(BY_TERRAFORM, maximum=200)
-    assert checks(more)["one broker at a time"].result is Result.WARN
+    few = replace(BY_TERRAFORM, minimum_healthy=66, desired=3)
+    for maximum, result in ((100, Result.PASS), (101, Result.WARN), (200, Result.WARN)):
+        one = replace(few, maximum=maximum)
+        assert checks(one)["one broker at a time"].result is result
+    assert checks(replace(few, minimum_healthy=65, maximum=100))["one broker at a time"].result is (
+        Result.WARN
+    )
 
 
 def test_brokers_that_are_silent_are_a_failure_with_the_reason() -> None:

@@ -153,6 +153,22 @@ def test_what_cannot_be_read_is_a_warning(fact: str) -> None:
     assert warned.remedy
 
 
+@pytest.mark.parametrize(
+    ("quota", "result"),
+    [
+        (Quota(14, None), Result.WARN),
+        (Quota(13.9, None), Result.FAIL),
+        (Quota(20, 6), Result.PASS),
+        (Quota(19.9, 6), Result.FAIL),
+    ],
+)
+def test_a_quota_suffices_to_its_edge(quota: Quota, result: Result) -> None:
+    check = checks(replace(ROOMY, vcpu=quota))["Fargate vCPU"]
+    assert check.result is result
+    if result is Result.FAIL:
+        assert f"Raise the quota to {14 + (quota.used or 0):g} or more" in check.remedy
+
+
 def test_a_quota_whose_use_cannot_be_read_is_a_warning_while_it_could_suffice() -> None:
     check = checks(replace(ROOMY, vcpu=Quota(100, None)))["Fargate vCPU"]
     assert check.result is Result.WARN

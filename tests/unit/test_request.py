@@ -75,6 +75,13 @@ def test_a_plan_is_applied_with_nothing_beside_it() -> None:
     assert set(problems_of(raw)) == {"parameters", "tags"}
 
 
+def test_forty_tags_are_taken_and_no_more() -> None:
+    tags = {f"t{n}": "x" for n in range(41)}
+    assert "tags" in problems_of({"clusterName": "demo", "tags": tags})
+    del tags["t0"]
+    read_provision_request({"clusterName": "demo", "tags": tags}, cluster_parameters())
+
+
 def test_tags_are_taken_as_they_are() -> None:
     tags = {"cost-center": "4711 / EU", "team": "platform@example.com", "old": None}
     request = read_provision_request({"clusterName": "demo", "tags": tags}, cluster_parameters())

@@ -95,6 +95,14 @@ def test_each_difference_is_found_and_what_it_does(name: str, live: Any, effect:
     assert (difference.property, difference.effect) == (name, effect)
 
 
+def test_service_connect_that_is_off_differs_from_one_that_is_on() -> None:
+    off = {**BROKERS["serviceConnectConfiguration"], "enabled": False}
+    (one,) = compare(BROKERS, {**described(), "serviceConnectConfiguration": off})
+    assert (one.property, one.live) == ("serviceConnectConfiguration", off)
+    without = {**BROKERS, "serviceConnectConfiguration": {"enabled": False}}
+    assert compare(without, {**described(), "serviceConnectConfiguration": None}) == ()
+
+
 def test_a_shell_that_is_turned_on_needs_a_deployment() -> None:
     asked = designs({**OUTPUTS, "EnableExecuteCommand": "true"})["orchestration-cluster"]
     (difference,) = compare(asked, described())

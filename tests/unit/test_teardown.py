@@ -12,6 +12,7 @@ from lifecycle.core.cluster_template import effective_template
 from lifecycle.core.stack import Stack, StackEvent, StackResource
 from lifecycle.core.teardown import (
     StackState,
+    absent_plan,
     deletion_policies,
     kept_resources,
     read_teardown_request,
@@ -98,6 +99,14 @@ class TestCost:
         assert ("at least" in plan["text"]) is bool(open_)
         assert ", ".join(open_) in plan["text"]
         assert "goes: 1 AWS::ECS::Service" in plan["text"]
+
+
+def test_what_is_not_there_is_planned_as_nothing() -> None:
+    plan = absent_plan("control-demo", "demo")
+    assert (plan["stackStatus"], plan["trial"]) == ("ABSENT", False)
+    assert (plan["goes"], plan["kept"]) == ({}, [])
+    assert (plan["monthlyCost"], plan["notPriced"]) == ("0.00", [])
+    assert "camunda:cluster=demo" in plan["text"]
 
 
 class TestState:

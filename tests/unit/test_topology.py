@@ -238,6 +238,13 @@ class TestFormation:
         assert (result.formed, result.brokers_joined, result.partitions_ready) == (False, 0, 0)
         assert result.problems
 
+    def test_without_the_configuration_a_broker_cannot_be_left_out(self) -> None:
+        seen = read_topology({"brokers": three()})
+        result = formation(None, seen, brokers=3, partitions=3, replication_factor=3, without=0)
+
+        assert (result.formed, result.brokers_joined, result.partitions_ready) == (False, 0, 0)
+        assert "which was not read" in result.problems[0]
+
     def test_counts(self) -> None:
         result = formation(
             None,

@@ -58,7 +58,6 @@ _CONNECTORS_TASK: Final = ("ConnectorsImage", "ConnectorsCpu", "ConnectorsMemory
 _ZONES: Final = 3
 RETIREMENT: Final = "fargateTaskRetirementWaitPeriod"
 _DNS_LABEL: Final = 63
-_STACK_NAME: Final = 128
 
 
 # Why tasks do not use an interface endpoint, unless a private hosted zone leads to it.
@@ -434,19 +433,14 @@ def _names(need: Need, control_stack: str) -> Check:
             f"Deploy the control stack under a name of {CONTROL_STACK_RULE}.",
         )
     length = len(need.stack)
-    limits = {
-        "a stack's name": _STACK_NAME,
-        # <stack>.service.local, and the ECS cluster (255) which is called like the stack
-        "a label in DNS": _DNS_LABEL,
-        # CloudFormation makes these names itself and cuts ours to fit (target groups and load
-        # balancers: 32, roles: 64, buckets: 63): the control stack's name has to be left of it.
-    }
-    broken = [f"{what} may have {most}" for what, most in limits.items() if length > most]
-    if broken:
+    # <stack>.service.local is the narrowest: the ECS cluster, which is called like the stack, may
+    # have 255 characters, the stack 128. CloudFormation makes the names of target groups and load
+    # balancers (32), roles (64) and buckets (63) itself and cuts ours to fit.
+    if length > _DNS_LABEL:
         return Check(
             "names",
             Result.FAIL,
-            f"{need.stack} has {length} characters; {', '.join(broken)}",
+            f"{need.stack} has {length} characters; a label in DNS may have {_DNS_LABEL}",
             "Choose a shorter cluster name, or deploy the control stack under a shorter name.",
         )
     return Check("names", Result.PASS, f"{need.stack} has {length} of {_DNS_LABEL} characters")
