@@ -383,3 +383,10 @@ def test_a_request_may_die_at_any_point_and_come_again(point: tuple[int, bool]) 
     assert answer.status == 202
     assert len(requests.api.world.executions.executions) == 1
     judge(requests)
+
+
+@pytest.mark.parametrize(
+    "text", ["demo.scale", "Demo.scale.k", "demo.scale.k.k", "demo.scale.", ""]
+)
+def test_what_is_no_id_has_no_parts(text: str) -> None:
+    assert split_operation_id(text) is None

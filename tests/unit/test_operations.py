@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 import pytest
 from lifecycle.adapters.probe_memory import MemoryProbe
-from lifecycle.cluster.service_definition import UNKNOWN
+from lifecycle.cluster.service_definition import UNKNOWN, compare
+from lifecycle.cluster.service_state import ServiceState
 from lifecycle.core.names import change_set_name
 from lifecycle.core.operation import FUNCTION_SECONDS, LOCK_SECONDS, Lock
 from lifecycle.core.services import Deployment
@@ -23,7 +24,7 @@ from lifecycle.errors import (
     StackNotUsable,
     StartFailed,
 )
-from lifecycle.operations.start_services import START_SECONDS
+from lifecycle.operations.start_services import START_SECONDS, converge_connectors
 
 from tests.support.world import OUTPUTS, UNFORMED, World, designs, operation
 
@@ -450,6 +451,25 @@ class TestStart:
         assert brokers.definition["healthCheckGracePeriodSeconds"] == 1800
         assert brokers.deployments == before
         assert world.desired == {"orchestration-cluster": 3, "connectors": 4}
+
+    @pytest.mark.parametrize(
+        ("changed", "redeployed"),
+        [
+            ({"enableExecuteCommand": "true"}, True),
+            ({"healthCheckGracePeriodSeconds": 600}, False),
+        ],
+    )
+    def test_connectors_are_replaced_only_for_a_shell_that_is_turned_on(
+        self, world: World, changed: dict[str, Any], redeployed: bool
+    ) -> None:
+        world.services.add("connectors", desired=1)
+        service = world.services.services["connectors"]
+        rendered = {**service.definition, **changed}
+        state = ServiceState(service, rendered, compare(rendered, service.definition))
+        converge_connectors(world.services, OUTPUTS, state)
+        after = world.services.services["connectors"]
+        assert {name: after.definition[name] for name in changed} == changed
+        assert (after.deployments != service.deployments) is redeployed
 
     def test_what_replaces_brokers_is_left_to_replacing_them_one_at_a_time(
         self, world: World

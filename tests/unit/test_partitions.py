@@ -23,8 +23,16 @@ from lifecycle.core.scale_request import read_scale_request
 from lifecycle.core.scaling import Action, Memory, Observed
 from lifecycle.core.scaling_memory import does_not_fit
 from lifecycle.core.scaling_partitions import decide_partitions
+from lifecycle.core.scaling_plan import _partition_steps, _placement
 from lifecycle.core.stack import Stack
-from lifecycle.core.topology import ClusterConfiguration, read_configuration
+from lifecycle.core.topology import (
+    ClusterConfiguration,
+    Member,
+    MemberState,
+    Replica,
+    ReplicaState,
+    read_configuration,
+)
 from lifecycle.core.topology_payload import configuration_payload
 from lifecycle.errors import (
     ChangeNotCompleted,
@@ -284,6 +292,17 @@ class Probe:
 
 
 class TestLivePartitions:
+    @pytest.mark.parametrize("raw", [None, [], "demo", {}, {"clusterName": "Demo"}])
+    def test_what_names_no_cluster_is_none(self, world: ScalingWorld, raw: object) -> None:
+        probe = Probe(6)
+        given = added_partitions(
+            raw,
+            control_stack=CONTROL,
+            stacks=world.stacks,  # type: ignore[arg-type]
+            probe=lambda: probe,
+        )
+        assert (given, probe.asked) == ({}, [])
+
     def added(self, world: ScalingWorld, probe: Probe, **more: object) -> dict[str, str]:
         raw = {"clusterName": "demo", **more}
         return added_partitions(
@@ -318,3 +337,29 @@ class TestLivePartitions:
         world.stacks.stack = replace(stack, outputs={**stack.outputs, "Adopted": "true"})
         assert self.added(world, probe) == {}
         assert probe.asked == []
+
+
+@pytest.mark.parametrize(
+    ("done", "count", "requested", "said"),
+    [
+        (None, 3, 4, ["ask Camunda for 4 partitions", "takes requests", "take a backup"]),
+        (None, 3, 3, ["takes requests"]),
+        (1, 3, 4, ["follow the change under way", "takes requests", "take a backup"]),
+    ],
+)
+def test_a_plan_names_the_steps_that_are_left(
+    done: int | None, count: int, requested: int, said: list[str]
+) -> None:
+    seen = read(SimulatedCluster(3, 3, 3) if done is None else growing(done))
+    steps = _partition_steps(read_case(seen, count, requested, 3))
+    assert len(steps) == len(said)
+    assert [part in step for part, step in zip(said, steps, strict=True)] == [True] * len(said)
+
+
+def test_a_partition_s_first_broker_is_the_one_of_the_highest_priority() -> None:
+    active = ReplicaState.ACTIVE
+    members = [
+        Member(node, MemberState.ACTIVE, 1, None, (Replica(1, active, priority),))
+        for node, priority in ((0, 1), (1, 3), (2, 2), (3, None))
+    ]
+    assert _placement(members) == {"1": [1, 2, 0, 3]}

@@ -224,3 +224,12 @@ def test_what_differs_is_sent_and_nothing_else() -> None:
         "healthCheckGracePeriodSeconds": 900,
     }
     assert replace(state, differences=()).everything == {}
+
+
+def test_what_a_new_stack_will_give_is_unknown_in_the_shape_of_the_definition() -> None:
+    first = outputs_after(OUTPUTS, {}, [ResourceChange("Add", "EcsCluster", "T")])
+    nothing = dict.fromkeys(first, UNKNOWN)
+    rendered = render(DEFINITIONS["orchestration-cluster"], nothing, count=3, tags={})
+    network = rendered["networkConfiguration"]["awsvpcConfiguration"]
+    assert network["subnets"] == [UNKNOWN]
+    assert rendered["taskDefinition"] == UNKNOWN

@@ -11,6 +11,7 @@ from lifecycle.core.services import (
     StartState,
     decide_start,
     missing,
+    must_start,
 )
 from lifecycle.core.stops import StoppedTask
 
@@ -114,3 +115,11 @@ def test_polls_back_off_and_come_back_near_the_end() -> None:
     assert waits == sorted(waits)
     assert waits[-1] == LONGEST
     assert next_wait(100, near_end=True) == SHORTEST
+
+
+def test_what_is_at_zero_or_failed_with_nothing_running_is_started_anew() -> None:
+    failed = replace(SERVICE, deployments=(replace(COMPLETED, rollout_state="FAILED"),))
+    assert must_start(replace(SERVICE, desired=0, running=0))
+    assert must_start(replace(failed, running=0))
+    assert not must_start(replace(failed, running=1))
+    assert not must_start(replace(SERVICE, running=0))
