@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
-from lifecycle.core import rolling, scaling, scaling_partitions, teardown
+from lifecycle.core import health_rules, rolling, scaling, scaling_partitions, teardown
 from lifecycle.core.operation import FUNCTION_SECONDS, LOCK_SECONDS
 from lifecycle.operations import start_services
 
@@ -33,3 +35,29 @@ MINUTE = 60
 )
 def test_each_wait_has_its_length(seconds: int, documented: int) -> None:
     assert seconds == documented
+
+
+@pytest.mark.parametrize(
+    ("time", "documented"),
+    [
+        (health_rules.GRACE, timedelta(minutes=15)),
+        (health_rules.LOSSES, timedelta(hours=2)),
+        (health_rules.LASTS, timedelta(minutes=1)),
+        (health_rules.DEPLOYMENT, timedelta(minutes=30)),
+        (health_rules.STOPS, timedelta(minutes=30)),
+        (health_rules.CHANGE, timedelta(minutes=30)),
+        (health_rules.EXPORT, timedelta(minutes=10)),
+        (health_rules.BACKUP, timedelta(hours=3)),
+        (health_rules.LEASE, timedelta(seconds=30)),
+    ],
+)
+def test_each_finding_has_its_time(time: timedelta, documented: timedelta) -> None:
+    assert time == documented
+
+
+def test_a_roll_looks_again_at_once_after_an_action_and_less_often_while_it_waits() -> None:
+    waited = rolling.seconds_to_wait
+    assert waited(waits=False, whole=0, looks=0) == 1
+    assert waited(waits=False, whole=2, looks=9) == 1
+    few = waited(waits=True, whole=1, looks=0)
+    assert 1 < few <= waited(waits=True, whole=0, looks=3) == waited(waits=True, whole=0, looks=9)
