@@ -6,7 +6,9 @@ Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-task
 from __future__ import annotations
 
 import pytest
-from lifecycle.core.request import FARGATE_MEMORY
+from lifecycle.core.parameters import cluster_parameters
+from lifecycle.core.request import FARGATE_MEMORY, read_provision_request
+from lifecycle.errors import InvalidRequest
 
 # CPU units: the smallest and the largest memory in GiB, and the step between.
 DOCUMENTED = {
@@ -32,3 +34,16 @@ def test_each_size_has_the_memories_that_aws_documents(cpu: int) -> None:
 
 def test_there_is_no_other_size() -> None:
     assert set(FARGATE_MEMORY) == {256, *DOCUMENTED}
+
+
+@pytest.mark.parametrize("cpu", sorted(set(DOCUMENTED) - {512}))
+def test_a_request_may_ask_for_the_largest_and_no_larger(cpu: int) -> None:
+    most = DOCUMENTED[cpu][1] * 1024
+
+    def ask(memory: int) -> None:
+        given = {"BrokerCpu": str(cpu), "BrokerMemory": memory}
+        read_provision_request({"clusterName": "demo", "parameters": given}, cluster_parameters())
+
+    ask(most)
+    with pytest.raises(InvalidRequest, match="what Fargate offers with BrokerCpu"):
+        ask(most + 8192)
