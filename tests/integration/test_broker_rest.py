@@ -234,3 +234,11 @@ def test_fields_of_8_10_are_there_on_8_10_only() -> None:
             (job,) = client.post("/v2/jobs/activation", json=ACTIVATION).json()["jobs"]
             assert job["tags"] == ["t"]
             assert ("physicalTenantId" in job, "priority" in job) == (there, there)
+
+
+def test_the_login_page_answers_anybody_with_html(client: Client) -> None:
+    client.auth = None
+    answer = client.get("/operate/login")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    assert client.post("/operate/login").status_code == 405
