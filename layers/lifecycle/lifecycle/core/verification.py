@@ -85,7 +85,7 @@ class Check:
 _BALANCER: Final = "Look at the target group's health checks and the security groups."
 _OF_AWS: Final = re.compile(r"(?:^|\.)amazonaws\.com(?:\.cn)?$")
 _DAY: Final = 86400
-# A certificate that ends earlier is a warning.
+# A certificate that ends earlier is a warning, also of the health check.
 SHORTEST_DAYS: Final = 14
 _NO_DOMAIN: Final = (
     "Give DomainName the name in the certificate of CertificateArn; AWS's own name of a load "
