@@ -23,6 +23,7 @@ class MemoryProcesses:
     ``silent`` are partitions without a leader, which the gateway passes over; ``paused`` those that
     export nothing. ``distributed`` counts the requests after which the other partitions have what
     partition 1 deployed. ``takes`` are turns that other clients take between two of ours.
+    ``deployments`` counts what was asked, ``resources`` are what it made.
     ``errors`` are raised by the next calls to create, one each; ``refused`` by every call.
     """
 
@@ -34,6 +35,7 @@ class MemoryProcesses:
     errors: list[LifecycleError] = field(default_factory=list)
     refused: bool = False
     unsearchable: str = ""
+    deployments: int = 0
     resources: list[tuple[str, bytes]] = field(default_factory=list)
     instances: list[int] = field(default_factory=list)
     exported: set[int] = field(default_factory=set)
@@ -44,6 +46,7 @@ class MemoryProcesses:
         self._admit(credentials)
         if 1 in self.silent:
             raise ManagementUnavailable("No broker could answer: HTTP 503: partition 1.")
+        self.deployments += 1
         if (resource, content) not in self.resources:
             self.resources.append((resource, content))
 

@@ -88,6 +88,41 @@ def test_all_is_found_in_the_second_look_and_nothing_is_done_twice() -> None:
     assert "3 partitions" in check_instances(second).seen
     assert len(looks.processes.instances) == 3
     assert looks.processes.resources == [(RESOURCE, PROCESS.encode())]
+    assert looks.processes.deployments == 1
+
+
+def test_the_number_of_partitions_is_read_once() -> None:
+    """A coordinator that is gone for a moment later does not matter any more."""
+    looks = Looks(MemoryProcesses(3))
+    looks.look()
+    for node in range(3):
+        looks.management.kill_broker(node)
+    assert looks.look().complete
+
+
+def test_the_first_instance_of_each_partition_is_searched() -> None:
+    seen = Looks(MemoryProcesses(3, silent={3})).look()
+    assert seen.attempts == 32
+    assert sorted(seen.made.values()) == [(1 << KEY_BITS) + 1, (2 << KEY_BITS) + 2]
+
+
+def test_the_cause_of_a_missing_instance_is_told_before_that_of_a_search() -> None:
+    busy = ManagementUnavailable("No broker could answer: HTTP 503: busy.")
+    looks = Looks(MemoryProcesses(3, distributed=1, unsearchable="HTTP 503: the database."))
+    looks.look()
+    looks.processes.errors = [busy]
+    seen = looks.look()
+    assert seen.problem == "No broker could answer: HTTP 503: busy"
+    assert check_instances(seen).seen.count(seen.problem) == 1
+
+
+def test_a_deployment_that_failed_is_told_as_such_whatever_else_is_known() -> None:
+    check = check_instances(Instances(wanted=3, problem="HTTP 503"))
+    assert check.seen == f"the process {PROCESS_ID} could not be deployed: HTTP 503"
+
+
+def test_words_without_an_end_are_cut() -> None:
+    assert len(Instances(problem="x" * 5000).as_state()["problem"]) == 500
 
 
 def test_a_verification_that_is_repeated_deploys_nothing_new() -> None:

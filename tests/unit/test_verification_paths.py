@@ -129,6 +129,7 @@ def test_tls_without_a_domain_name_is_never_verified(seen: PathSeen) -> None:
         (f"https://{BALANCER}", BALANCER, Front(tls=True, balancer=BALANCER)),
         # The name as CloudFormation returns it may have capitals.
         (f"https://{BALANCER.capitalize()}", BALANCER.capitalize(), Front(True, "", BALANCER)),
+        ("https://web.internal", "web.internal", Front(tls=True, balancer="web.internal")),
         # A stack of before has no output with AWS's name.
         (f"https://{BALANCER}", "", Front(tls=True)),
         ("https://x.elb.cn-north-1.amazonaws.com.cn", "", Front(tls=True)),
