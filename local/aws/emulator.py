@@ -149,7 +149,7 @@ ecs = Names(
     "update_service",
 )
 eventbridge = Names("ministack.services.eventbridge", "dispatch_to_lambda", "invoke_target")
-iam = Names("ministack.services.iam", "roles")
+iam = Names("ministack.services.iam", "IAM_HANDLERS", "roles", "xml")
 lambda_svc = Names(
     "ministack.services.lambda_svc",
     "execute_function_warm",

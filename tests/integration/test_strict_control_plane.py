@@ -792,3 +792,104 @@ def test_an_address_that_was_signed_with_another_secret_is_refused(
     assert got(keys[who]) == (200, "x")
     status, told = got(replace(keys[who], secret="wrong"))
     assert (status, "<Code>SignatureDoesNotMatch</Code>" in told) == (403, True)
+
+
+SLR: Final = f"arn:aws:iam::{ACCOUNT_ID}:role/aws-service-role/ecs.amazonaws.com"
+
+
+def test_the_simulator_decides_by_path_boundary_and_condition(here: Instance) -> None:
+    iam, name = here.client("iam"), f"role-{uuid.uuid4().hex}"
+    boundary = iam.create_policy(
+        PolicyName=name,
+        PolicyDocument=json.dumps(
+            {"Version": "2012-10-17", "Statement": [{**ANYTHING, "Action": ["iam:*", "s3:*"]}]}
+        ),
+    )["Policy"]["Arn"]
+    arn = iam.create_role(
+        RoleName=name,
+        Path="/camunda/",
+        PermissionsBoundary=boundary,
+        AssumeRolePolicyDocument=json.dumps(TRUST),
+    )["Role"]["Arn"]
+    only_ecs = {"StringEquals": {"iam:AWSServiceName": "ecs.amazonaws.com"}}
+    statements = [
+        {**ANYTHING, "Action": "iam:CreateServiceLinkedRole", "Condition": only_ecs},
+        {**ANYTHING, "Action": "ec2:CreateVpc"},
+    ]
+    iam.put_role_policy(
+        RoleName=name,
+        PolicyName="own",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statements}),
+    )
+
+    def decided(action: str, service: str) -> str:
+        (found,) = iam.simulate_principal_policy(
+            PolicySourceArn=arn,
+            ActionNames=[action],
+            ResourceArns=[f"{SLR}/AWSServiceRoleForECS"],
+            ContextEntries=[
+                {
+                    "ContextKeyName": "iam:AWSServiceName",
+                    "ContextKeyType": "string",
+                    "ContextKeyValues": [service],
+                }
+            ],
+        )["EvaluationResults"]
+        return str(found["EvalDecision"])
+
+    assert decided("iam:CreateServiceLinkedRole", "ecs.amazonaws.com") == "allowed"
+    assert decided("iam:CreateServiceLinkedRole", "rds.amazonaws.com") == "implicitDeny"
+    assert decided("ec2:CreateVpc", "ecs.amazonaws.com") == "implicitDeny", "its boundary"
+
+
+def test_a_service_makes_its_role_at_its_first_use_for_who_may_have_it_made(
+    here: Instance, role: As
+) -> None:
+    iam, cloudformation = here.client("iam"), here.client("cloudformation")
+    name = f"deployment-{uuid.uuid4().hex}"
+    deployment = iam.create_role(
+        RoleName=name,
+        AssumeRolePolicyDocument=json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"Service": "cloudformation.amazonaws.com"},
+                        "Action": "sts:AssumeRole",
+                    }
+                ],
+            }
+        ),
+    )["Role"]["Arn"]
+
+    def created() -> str:
+        stack = f"stack-{uuid.uuid4().hex}"
+        resources = {"Cluster": {"Type": "AWS::ECS::Cluster"}}
+        cloudformation.create_stack(
+            StackName=stack, RoleARN=deployment, TemplateBody=json.dumps({"Resources": resources})
+        )
+        while True:
+            (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+            if not found["StackStatus"].endswith("_IN_PROGRESS"):
+                return str(found["StackStatus"])
+            time.sleep(0.1)
+
+    may_look = role({"Action": "iam:GetRole", "Resource": f"{SLR}/*"})("iam")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        may_look.get_role(RoleName="AWSServiceRoleForECS")
+    assert created() == "ROLLBACK_COMPLETE"
+    policy = {
+        **ANYTHING,
+        "Action": "iam:CreateServiceLinkedRole",
+        "Resource": f"{SLR}/AWSServiceRoleForECS",
+        "Condition": {"StringEquals": {"iam:AWSServiceName": "ecs.amazonaws.com"}},
+    }
+    iam.put_role_policy(
+        RoleName=name,
+        PolicyName="own",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [policy]}),
+    )
+    assert created() == "CREATE_COMPLETE"
+    found = may_look.get_role(RoleName="AWSServiceRoleForECS")["Role"]
+    assert found["Arn"] == f"{SLR}/AWSServiceRoleForECS"
