@@ -77,7 +77,8 @@ def _as_on_aws(own: Any) -> Any:
             # What AWS names in a denial of DescribeLogGroups.
             return f"arn:aws:logs:{REGION}:{ACCOUNT_ID}:log-group::log-stream:"
         if service == "iam":
-            return _with_its_path(found)
+            # The simulator is asked about whom it is to decide.
+            return _with_its_path((rest[0].get("PolicySourceArn") or [found])[0])
         if service == "scheduler":
             return _in_its_group(found, body, rest[0] if rest else {})
         if service != "ecs":

@@ -797,7 +797,7 @@ def test_an_address_that_was_signed_with_another_secret_is_refused(
 SLR: Final = f"arn:aws:iam::{ACCOUNT_ID}:role/aws-service-role/ecs.amazonaws.com"
 
 
-def test_the_simulator_decides_by_path_boundary_and_condition(here: Instance) -> None:
+def test_the_simulator_decides_by_path_boundary_and_condition(here: Instance, role: As) -> None:
     iam, name = here.client("iam"), f"role-{uuid.uuid4().hex}"
     boundary = iam.create_policy(
         PolicyName=name,
@@ -822,9 +822,11 @@ def test_the_simulator_decides_by_path_boundary_and_condition(here: Instance) ->
         PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statements}),
     )
 
-    def decided(action: str, service: str) -> str:
-        (found,) = iam.simulate_principal_policy(
-            PolicySourceArn=arn,
+    asking = role({"Action": "iam:SimulatePrincipalPolicy", "Resource": arn})("iam")
+
+    def decided(action: str, service: str, about: str = arn) -> str:
+        (found,) = asking.simulate_principal_policy(
+            PolicySourceArn=about,
             ActionNames=[action],
             ResourceArns=[f"{SLR}/AWSServiceRoleForECS"],
             ContextEntries=[
@@ -840,6 +842,8 @@ def test_the_simulator_decides_by_path_boundary_and_condition(here: Instance) ->
     assert decided("iam:CreateServiceLinkedRole", "ecs.amazonaws.com") == "allowed"
     assert decided("iam:CreateServiceLinkedRole", "rds.amazonaws.com") == "implicitDeny"
     assert decided("ec2:CreateVpc", "ecs.amazonaws.com") == "implicitDeny", "its boundary"
+    with pytest.raises(ClientError, match="AccessDenied"):
+        decided("ec2:CreateVpc", "ecs.amazonaws.com", f"{arn}-of-another")
 
 
 def test_a_service_makes_its_role_at_its_first_use_for_who_may_have_it_made(
