@@ -16,11 +16,13 @@ from tools.preflight import (
     Check,
     Question,
     Result,
+    Zone,
     check_permissions,
     check_quota,
     check_stack,
     check_stack_name,
     check_zones,
+    listed_by_cloudformation,
     main,
     overall,
     principal,
@@ -29,12 +31,66 @@ from tools.preflight import (
     simulate,
 )
 
+TOKYO = "ap-northeast-1"
+
+
+def in_tokyo(ids: str) -> list[Zone]:
+    """Zones a, c, d, … with these ids; Fargate is in 1, 2 and 4."""
+    return [
+        Zone(f"{TOKYO}{letter}", f"apne1-az{number}")
+        for letter, number in zip("acde", ids, strict=False)
+    ]
+
 
 def test_three_zones_are_needed() -> None:
-    assert check_zones(["a", "b", "c"]).result is Result.PASS
-    too_few = check_zones(["a", "b"])
+    three = [Zone(f"eu-central-1{letter}", "") for letter in "abc"]
+    assert check_zones("eu-central-1", three, three).result is Result.PASS
+    too_few = check_zones("eu-central-1", three[:2], three[:2])
     assert too_few.result is Result.FAIL
     assert too_few.remedy
+
+
+@pytest.mark.parametrize(
+    ("ids", "result", "remedy"),
+    [
+        ("124", Result.PASS, ""),
+        ("1243", Result.WARN, "ZoneA=ap-northeast-1a ZoneB=ap-northeast-1c ZoneC=ap-northeast-1d"),
+        ("1324", Result.FAIL, "ZoneA=ap-northeast-1a ZoneB=ap-northeast-1d ZoneC=ap-northeast-1e"),
+        ("123", Result.FAIL, "three such zones"),
+    ],
+)
+def test_zones_are_counted_by_id_without_those_that_have_no_fargate(
+    ids: str, result: Result, remedy: str
+) -> None:
+    check = check_zones(TOKYO, in_tokyo(ids), in_tokyo(ids))
+    assert check.result is result
+    assert remedy in check.remedy
+
+
+def test_a_zone_of_which_the_id_is_not_known_has_fargate_only_where_all_have() -> None:
+    assert Zone("eu-central-1a", "").has_fargate("eu-central-1")
+    assert not Zone(f"{TOKYO}a", "").has_fargate(TOKYO)
+
+
+def test_cloudformation_takes_zones_with_a_default_subnet_if_there_are_any() -> None:
+    zones = in_tokyo("4312")
+    names = [zone.name for zone in zones]
+    assert listed_by_cloudformation(reversed(zones), set()) == zones
+    assert listed_by_cloudformation(zones, {names[2], names[0]}) == [zones[0], zones[2]]
+    # It lists two, of which three cannot be taken.
+    check = check_zones(TOKYO, zones, [zones[0], zones[2]])
+    assert check.result is Result.FAIL
+    assert f"ZoneA={names[0]} ZoneB={names[2]} ZoneC={names[3]}" in check.remedy
+
+
+@pytest.mark.parametrize(
+    ("letters", "result"),
+    [("ade", Result.PASS), ("acd", Result.FAIL), ("ad", Result.FAIL), ("add", Result.FAIL)],
+)
+def test_zones_that_are_chosen_have_fargate(letters: str, result: Result) -> None:
+    zones = in_tokyo("1324")
+    check = check_zones(TOKYO, zones, zones, [f"{TOKYO}{letter}" for letter in letters])
+    assert check.result is result
 
 
 @pytest.mark.parametrize(

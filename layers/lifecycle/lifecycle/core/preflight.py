@@ -56,6 +56,7 @@ _LEADS_OUT: Final = ("nat-", "tgw-", "vgw-", "eni-", "i-", "lgw-", "vpce-", "arn
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/AWS_Fargate-Regions.html
 FARGATE_ZONES: Final[Mapping[str, frozenset[str]]] = {
     "ap-northeast-1": frozenset({"apne1-az1", "apne1-az2", "apne1-az4"}),
+    "cn-north-1": frozenset({"cnn1-az1", "cnn1-az2"}),
     "us-west-1": frozenset({"usw1-az1", "usw1-az3"}),
 }
 _CONNECTORS_TASK: Final = ("ConnectorsImage", "ConnectorsCpu", "ConnectorsMemory")
