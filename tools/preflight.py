@@ -3,6 +3,7 @@
 make preflight                       # with the credentials and region of your shell
 make preflight NAT_GATEWAYS=1 STACK=camunda-lifecycle-dev
 make preflight ZONES=ap-northeast-1a,ap-northeast-1c,ap-northeast-1d    # ZoneA, ZoneB, ZoneC
+make preflight API_LOG_ROLE=present  # as ApiGatewayLogRole will be
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def check_zones(
         return Check(name, Result.FAIL, seen, "Choose a region with three such zones.")
     best = [zone for zone in listed if zone.has_fargate(region)]
     best += [zone for zone in good if zone not in best]
-    remedy = "Deploy with " + " ".join(
+    remedy = "Use an existing VPC (VpcId), or deploy with " + " ".join(
         f"Zone{letter}={zone.name}" for letter, zone in zip("ABC", best, strict=False)
     )
     if chosen:
@@ -148,6 +149,35 @@ def read_quota(api: Any, service: str, code: str) -> float | None:
         return None
     value = answer["Quota"].get("Value")
     return None if value is None else float(value)
+
+
+def check_api_log_role(role: str, parameter: str) -> Check:
+    """The role with which API Gateway writes logs is one setting of account and region.
+
+    ``role`` is its ARN, empty where none is set; ``parameter`` the value that ApiGatewayLogRole
+    will have. A stage with an access log cannot be made without it, and CloudFormation's resource
+    for it replaces the one that is there.
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigateway-account.html
+    """
+    name = "API Gateway's log role"
+    if role and parameter == "create":
+        return Check(
+            name,
+            Result.FAIL,
+            f"the account has {role}, which the stack would replace for every API of the region",
+            "Deploy with ApiGatewayLogRole=present.",
+        )
+    if role:
+        return Check(name, Result.PASS, f"{role} stays")
+    if parameter == "create":
+        return Check(name, Result.PASS, "the account has none yet; the stack makes and sets one")
+    return Check(
+        name,
+        Result.FAIL,
+        "the account has none, so that the API cannot be made",
+        "Deploy with ApiGatewayLogRole=create.",
+    )
 
 
 def check_stack_name(name: str) -> Check:
@@ -371,7 +401,9 @@ def _attempt(name: str, check: Callable[[], Check], remedy: str) -> Check:
         return Check(name, Result.WARN, f"could not be read: {error}", remedy)
 
 
-def collect(stack: str, nat_gateways: int, zones: Sequence[str] = ()) -> list[Check]:
+def collect(
+    stack: str, nat_gateways: int, zones: Sequence[str] = (), api_log_role: str = "create"
+) -> list[Check]:
     """Run every check with the credentials and region of the environment."""
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
@@ -436,6 +468,10 @@ def collect(stack: str, nat_gateways: int, zones: Sequence[str] = ()) -> list[Ch
             remedy="Raise the quota, or use an existing VPC (parameter VpcId).",
         )
 
+    def log_role() -> Check:
+        account = make("apigateway").get_account()
+        return check_api_log_role(account.get("cloudwatchRoleArn") or "", api_log_role)
+
     def permissions() -> Check:
         if arn.endswith(":root"):
             return Check(
@@ -454,13 +490,6 @@ def collect(stack: str, nat_gateways: int, zones: Sequence[str] = ()) -> list[Ch
         )
         return check_permissions(simulate(iam, principal(arn, iam), asked))
 
-    checks.append(
-        _attempt(
-            "availability zones",
-            availability_zones,
-            "Allow ec2:DescribeAvailabilityZones and ec2:DescribeSubnets.",
-        )
-    )
     present: list[str | None] = []
 
     def control_stack() -> Check:
@@ -468,9 +497,24 @@ def collect(stack: str, nat_gateways: int, zones: Sequence[str] = ()) -> list[Ch
         return check_stack(stack, present[-1])
 
     checks.append(_attempt("control stack", control_stack, "Allow cloudformation:DescribeStacks."))
-    if present == [None]:  # an update makes neither a VPC nor addresses
+    if present == [None]:  # an update makes none of these
+        checks.append(
+            _attempt(
+                "availability zones",
+                availability_zones,
+                "Allow ec2:DescribeAvailabilityZones and ec2:DescribeSubnets.",
+            )
+        )
         checks.append(_attempt("Elastic IP addresses", addresses, "Allow ec2:DescribeAddresses."))
         checks.append(_attempt("VPCs", vpcs, "Allow ec2:DescribeVpcs."))
+        checks.append(
+            _attempt(
+                "API Gateway's log role",
+                log_role,
+                "Allow apigateway:GET on /account, or see `aws apigateway get-account`: where it "
+                "names a cloudwatchRoleArn, deploy with ApiGatewayLogRole=present.",
+            )
+        )
     checks.append(
         _attempt(
             "permissions",
@@ -495,9 +539,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--stack", default="camunda-lifecycle")
     parser.add_argument("--nat-gateways", type=int, default=3, choices=(0, 1, 3))
     parser.add_argument("--zones", default="", help="ZoneA,ZoneB,ZoneC; empty leaves them out")
+    parser.add_argument("--api-log-role", default="create", choices=("create", "present"))
     given = parser.parse_args(argv)
     zones = [one for one in given.zones.split(",") if one]
-    checks = [check_stack_name(given.stack), *collect(given.stack, given.nat_gateways, zones)]
+    found = collect(given.stack, given.nat_gateways, zones, given.api_log_role)
+    checks = [check_stack_name(given.stack), *found]
     width = max(len(check.name) for check in checks)
     for check in checks:
         print(f"{check.result:4}  {check.name:{width}}  {check.seen}")

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
+from lifecycle.core.preflight import FARGATE_ZONES
+from moto import mock_aws
 
 from local.aws.emulator import iam_evaluator
 from local.aws.strict.quota_values import ASKED_WITH, quota
+from tools import preflight
 from tools.preflight import (
     POLICY,
     QUOTAS,
@@ -17,11 +23,13 @@ from tools.preflight import (
     Question,
     Result,
     Zone,
+    check_api_log_role,
     check_permissions,
     check_quota,
     check_stack,
     check_stack_name,
     check_zones,
+    collect,
     listed_by_cloudformation,
     main,
     overall,
@@ -91,6 +99,101 @@ def test_zones_that_are_chosen_have_fargate(letters: str, result: Result) -> Non
     zones = in_tokyo("1324")
     check = check_zones(TOKYO, zones, zones, [f"{TOKYO}{letter}" for letter in letters])
     assert check.result is result
+
+
+ROLE = "arn:aws:iam::123456789012:role/logs-of-every-api"
+
+
+@pytest.mark.parametrize(
+    ("role", "parameter", "result", "remedy"),
+    [
+        ("", "create", Result.PASS, ""),
+        (ROLE, "present", Result.PASS, ""),
+        (ROLE, "create", Result.FAIL, "ApiGatewayLogRole=present"),
+        ("", "present", Result.FAIL, "ApiGatewayLogRole=create"),
+    ],
+)
+def test_a_role_that_the_account_has_for_the_logs_of_its_apis_is_not_replaced(
+    role: str, parameter: str, result: Result, remedy: str
+) -> None:
+    check = check_api_log_role(role, parameter)
+    assert check.result is result
+    assert remedy in check.remedy
+    assert role in check.seen
+
+
+class TestCollected:
+    """What is asked of AWS, by what moto has without further packages, and stubs."""
+
+    account: dict[str, Any] | ClientError
+    stacks: list[dict[str, Any]]
+
+    @pytest.fixture(autouse=True)
+    def _aws(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(key, "testing")
+        monkeypatch.setenv("AWS_REGION", TOKYO)
+        self.account, self.stacks = {"throttleSettings": {}}, []
+        monkeypatch.setattr(preflight, "simulate", lambda *_: [])
+        own: Any = boto3.session.Session.client
+        stubs = {
+            "apigateway": SimpleNamespace(get_account=self.get_account),
+            "cloudformation": SimpleNamespace(describe_stacks=self.describe_stacks),
+        }
+        monkeypatch.setattr(
+            boto3.session.Session,
+            "client",
+            lambda session, service, **more: stubs.get(service) or own(session, service, **more),
+        )
+        with mock_aws():
+            yield
+
+    def get_account(self) -> dict[str, Any]:
+        if isinstance(self.account, ClientError):
+            raise self.account
+        return self.account
+
+    def describe_stacks(self, StackName: str) -> dict[str, Any]:  # noqa: N803 - as boto3 has it
+        if not self.stacks:
+            message = f"Stack with id {StackName} does not exist"
+            error: Any = {"Code": "ValidationError", "Message": message}
+            raise ClientError({"Error": error}, "DescribeStacks")
+        return {"Stacks": self.stacks}
+
+    def found(self, **given: Any) -> dict[str, Check]:
+        return {check.name: check for check in collect("camunda-lifecycle", 1, **given)}
+
+    def test_zones_are_those_of_the_account_by_their_ids(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        zones = boto3.client("ec2", region_name=TOKYO).describe_availability_zones()
+        ids = {one["ZoneName"]: one["ZoneId"] for one in zones["AvailabilityZones"]}
+        assert len(ids) == 3
+        assert self.found()["availability zones"].result is Result.PASS
+        assert self.found(zones=list(ids))["availability zones"].result is Result.PASS
+        assert self.found(zones=list(ids)[:2])["availability zones"].result is Result.FAIL
+        served = {TOKYO: FARGATE_ZONES[TOKYO] - set(list(ids.values())[:1])}
+        monkeypatch.setattr(preflight, "FARGATE_ZONES", served)
+        check = self.found()["availability zones"]
+        assert check.result is Result.FAIL
+        assert check.seen.startswith("2 with Fargate")
+
+    def test_the_role_of_the_account_is_read(self) -> None:
+        assert self.found()["API Gateway's log role"].result is Result.PASS
+        self.account = {"cloudwatchRoleArn": ROLE}
+        assert self.found()["API Gateway's log role"].result is Result.FAIL
+        assert self.found(api_log_role="present")["API Gateway's log role"].result is Result.PASS
+
+    def test_a_role_that_cannot_be_read_is_none_that_is_not_there(self) -> None:
+        self.account = ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetAccount")
+        check = self.found()["API Gateway's log role"]
+        assert check.result is Result.WARN
+        assert "ApiGatewayLogRole=present" in check.remedy
+
+    def test_an_update_makes_none_of_these(self) -> None:
+        self.stacks = [{"StackStatus": "CREATE_COMPLETE"}]
+        only_before = {"availability zones", "API Gateway's log role", "VPCs"}
+        assert not only_before & self.found().keys()
 
 
 @pytest.mark.parametrize(
