@@ -460,6 +460,14 @@ class TestOperation:
         with pytest.raises(PreflightFailed, match="Fargate vCPU"):
             world.preflight.check(REQUEST, planning=True)
 
+    def test_a_number_of_partitions_that_was_not_read_is_a_warning(self, world: World) -> None:
+        request = {**REQUEST, "partitionsUnread": "The probe ended."}
+        report = world.preflight.check(request, planning=False)
+        assert report["result"] == "WARN"
+        (told,) = [one for one in report["checks"] if one["name"] == "live partitions"]
+        assert "not known: The probe ended; tasks are told 3" in told["seen"]
+        assert told["remedy"]
+
     def test_a_frozen_cluster_has_an_error_of_its_own(self, world: World) -> None:
         frozen = stack("UPDATE_COMPLETE", tags={**OURS, "camunda:frozen": "audit"})
         world.stacks.stacks["control-demo"] = frozen

@@ -363,6 +363,18 @@ def check_all(
     return checks
 
 
+def check_partitions(parameters: Mapping[str, str], unread: str) -> Check:
+    """New tasks are told how many partitions there are; ``unread`` says why that is not known."""
+    return Check(
+        "live partitions",
+        Result.WARN,
+        f"not known: {unread.rstrip('.')}; tasks are told {parameters['Partitions']}, as the stack "
+        "says",
+        "Where partitions were added since the last provisioning, provision again as soon as the "
+        "brokers answer: until then RocksDB's share of memory is reckoned with too few.",
+    )
+
+
 def refuse_failed(checks: Sequence[Check]) -> None:
     """Raise ``PreflightFailed`` naming every failed check, if there is one."""
     failed = [check for check in checks if check.result is Result.FAIL]
