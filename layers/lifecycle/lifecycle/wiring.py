@@ -134,6 +134,7 @@ def preflight() -> Preflight:
             vpc=os.environ["VPC_ID"],
             subnets=tuple(os.environ["PRIVATE_SUBNET_IDS"].split(",")),
             bucket=settings().artifact_bucket,
+            deployment_role=settings().deployment_role_arn,
         ),
         region=settings().region,
         control_stack=settings().control_stack,
