@@ -174,6 +174,17 @@ def test_a_cluster_goes_and_what_it_leaves_is_told(teardown: Teardown) -> None:
     assert [event.detail["machine"] for event in world.events.sent] == ["teardown", "teardown"]
 
 
+def test_a_stack_without_outputs_goes_with_its_database(teardown: Teardown) -> None:
+    world = teardown.world
+    stack = world.stacks.stacks[STACK]
+    world.stacks.stacks[STACK] = replace(stack, outputs=OUTPUTS)
+    world.databases.taken[DATABASE] = ["control-demo-snapshot-database"]
+    result = teardown.run()
+    assert result.status == "SUCCEEDED", result.cause
+    assert is_gone(world)
+    assert result.output["snapshots"] == ["control-demo-snapshot-database"]
+
+
 def test_it_stops_before_it_deletes_and_lifts_protection_last(teardown: Teardown) -> None:
     world = teardown.world
     seen: list[tuple[dict[str, int], int, bool]] = []

@@ -81,7 +81,7 @@ def test_rules_that_suffice(rules: tuple[Ingress, ...]) -> None:
 def test_a_cluster_size_that_is_not_the_bootstrap_is_refused(size: int | None) -> None:
     check = checks(replace(BY_TERRAFORM, cluster_size=size))["cluster size stays"]
     assert check.result is Result.FAIL
-    assert "the adoption says 3" in check.seen
+    assert f"CAMUNDA_CLUSTER_SIZE is {size or 'not set'}, the adoption says 3" in check.seen
 
 
 @pytest.mark.parametrize("given", ["", "fixed", "static"])

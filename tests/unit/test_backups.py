@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from lifecycle.core.backups import expectation, minutes, restore_minutes
+from lifecycle.core.health_facts import read_settled_backup
 from lifecycle.core.parameters import cluster_parameters
 
 
@@ -32,3 +33,23 @@ def test_the_expectation_names_how_far_back_and_how_long() -> None:
     assert "every 5 minutes" in told
     assert "about 9 minutes" in told
     assert expectation("false", "PT15M", "PT5M", "7").startswith("Nothing")
+
+
+@pytest.mark.parametrize(
+    ("begun", "ended", "settled"),
+    [
+        ({1: 7, 2: 7}, {1: 7, 2: 7}, 7),
+        ({1: 8, 2: 8}, {1: 8, 2: 7}, 7),
+        ({1: 7, 2: 7}, {1: 7}, 0),
+        ({1: 7}, {}, 0),
+        ({}, {}, 0),
+    ],
+)
+def test_a_backup_is_settled_once_every_partition_has_ended_it(
+    begun: dict[int, int], ended: dict[int, int], settled: int
+) -> None:
+    def parts(ids: dict[int, int]) -> list[dict[str, int]]:
+        return [{"partitionId": one, "checkpointId": at} for one, at in ids.items()]
+
+    answer = {"checkpointStates": parts(begun), "backupStates": parts(ended)}
+    assert read_settled_backup(answer) == settled

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from lifecycle.core.health_catalog import KINDS
-from lifecycle.core.health_rules import EXPLAINED
+from lifecycle.core.health_rules import EXPLAINED, _number
 from lifecycle.core.scaling_note import ScalingNote
 from lifecycle.errors import AwsUnavailable
 
@@ -771,3 +771,12 @@ def test_one_start_does_not_excuse_two_missing(world: HealthWorld) -> None:
 
 def test_what_is_explained_is_a_code_of_the_table() -> None:
     assert {code for explained in EXPLAINED.values() for code in explained} <= set(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [("999999", 999999), ("1000000", 0), ("3", 3), ("", 0), ("-3", 0), ("3.0", 0), ("²", 0)],
+)
+def test_a_number_of_the_stack_is_read_or_none(given: str, read: int) -> None:
+    assert _number({"Brokers": given}, "Brokers") == read
+    assert _number({}, "Brokers") == 0

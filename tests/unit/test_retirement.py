@@ -400,10 +400,13 @@ def test_a_busy_or_frozen_cluster_is_tried_again_until_aws_begins(refusal: Lifec
     world.announce()
     world.starter.refusal = refusal
     results: list[str] = []
+    attempts: list[str] = []
     while not results or results[-1] == "PUT_OFF":
         due = world.last()
+        attempts.append(due["attempt"])
         results.append(world.handler.due(due)["result"])
     assert results[-1] == "GIVEN_UP"
+    assert attempts == [str(number) for number in range(1, len(results) + 1)]
     assert world.clock.at + PUT_OFF >= BEGINS
     assert len(results) == (BEGINS - ANNOUNCED) // PUT_OFF
     assert world.subjects == [
