@@ -117,7 +117,7 @@ validate: $(LINT) ## Validate the templates as AWS does (sam validate --lint)
 	@.venv/bin/sam validate --lint --region eu-central-1
 
 preflight: $(LOCAL) ## On AWS: check what `sam deploy` needs before it creates anything
-	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.preflight $(if $(STACK),--stack $(STACK)) $(if $(NAT_GATEWAYS),--nat-gateways $(NAT_GATEWAYS))
+	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.preflight $(if $(STACK),--stack $(STACK)) $(if $(NAT_GATEWAYS),--nat-gateways $(NAT_GATEWAYS)) $(if $(ZONES),--zones $(ZONES)) $(if $(API_LOG_ROLE),--api-log-role $(API_LOG_ROLE))
 
 acceptance: $(LOCAL) ## Walk the whole job and report: on this machine, or STACK=<name> REGION=<region>
 	@$(PYTHON) -m acceptance $(ARGS)

@@ -59,9 +59,16 @@ class Camunda:
         return str(answer["deployments"][0]["processDefinition"]["processDefinitionKey"])
 
     def create(self, definition: str, number: int) -> str:
-        """Create an instance; gives its key. Not repeated when its answer was lost."""
+        """Create an instance; gives its key. Not repeated when its answer was lost.
+
+        A partition that does not have the process answers 404: a deployment is answered before all
+        have it.
+        """
         body = {"processDefinitionKey": definition, "variables": {"number": number}}
-        answer = self._ask("POST", "/v2/process-instances", body, again=_REFUSED)
+        again = _REFUSED | {404}
+        answer = self._ask(
+            "POST", "/v2/process-instances", body, again=again, absent=_ABSENT - again
+        )
         return str(answer["processInstanceKey"])
 
     def jobs(self, most: int) -> list[dict[str, Any]]:

@@ -30,6 +30,7 @@ _PROCESS = b"""<?xml version="1.0" encoding="UTF-8"?>
   </bpmn:process>
 </bpmn:definitions>
 """
+_DISTRIBUTED_SECONDS = 1.0
 _PAUSE_SECONDS = 0.05
 _SEARCH_SECONDS = 20.0
 _PAGE = 1000
@@ -60,6 +61,8 @@ class Work:
         body = head.encode() + _PROCESS + f"\r\n--{boundary}--\r\n".encode()
         kind = f"multipart/form-data; boundary={boundary}"
         self._ask("/v2/deployments", body, {"Content-Type": kind})
+        # It is answered before all partitions have the process.
+        self._over.wait(_DISTRIBUTED_SECONDS)
         self._thread.start()
 
     def stop(self) -> None:

@@ -20,6 +20,7 @@ from lifecycle.core.request import CHANGE_SET, MOST_BROKERS, MOST_PARTITIONS, ON
 from lifecycle.core.service_settings import KINDS as KINDS_OF_SETTINGS
 from lifecycle.core.service_settings import SERVICES
 from lifecycle.core.tags import KEY_PATTERN, MOST, VALUE_PATTERN
+from lifecycle.core.verification_instances import OPTION
 from lifecycle.core.way_back import ACCEPT
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "openapi.json"
@@ -124,6 +125,11 @@ NO_WAY_BACK: Schema = {
     "default": False,
     "description": "Step to another minor version without a fresh backup and snapshot",
 }
+WITH_INSTANCES: Schema = {
+    "type": "boolean",
+    "default": True,
+    "description": "Verify with a process instance on each partition, found again by a search",
+}
 PROVISION: Schema = closed(
     {
         "parameters": reference("ClusterParameters"),
@@ -131,12 +137,14 @@ PROVISION: Schema = closed(
         "settings": reference("ServiceSettings"),
         "onStartFailure": {"enum": list(ON_START_FAILURE), "default": ON_START_FAILURE[0]},
         ACCEPT: NO_WAY_BACK,
+        OPTION: WITH_INSTANCES,
     },
     "parameters",
     "tags",
     "settings",
     "onStartFailure",
     ACCEPT,
+    OPTION,
 )
 APPLY: Schema = closed(
     {

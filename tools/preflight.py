@@ -2,6 +2,8 @@
 
 make preflight                       # with the credentials and region of your shell
 make preflight NAT_GATEWAYS=1 STACK=camunda-lifecycle-dev
+make preflight ZONES=ap-northeast-1a,ap-northeast-1c,ap-northeast-1d    # ZoneA, ZoneB, ZoneC
+make preflight API_LOG_ROLE=present  # as ApiGatewayLogRole will be
 """
 
 from __future__ import annotations
@@ -12,16 +14,18 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from lifecycle.core.names import CONTROL_STACK_RULE, control_stack_problem
+from lifecycle.core.preflight import FARGATE_ZONES
 
 POLICY = Path(__file__).parents[1] / "docs" / "deployer-policy.json"
 _POLICY_STACK = "camunda-lifecycle"  # how names of the policy's resources begin
+_ZONES = 3
 # Service Quotas codes: https://docs.aws.amazon.com/general/latest/gr/vpc-service.html
 QUOTAS = {
     "Elastic IP addresses": ("ec2", "L-0263D0A3"),
@@ -47,12 +51,72 @@ class Check:
     remedy: str = ""
 
 
-def check_zones(zones: Sequence[str]) -> Check:
-    """Three availability zones, one for each broker and copy."""
-    seen = f"{len(zones)} available: {', '.join(sorted(zones))}"
-    if len(zones) >= 3:
-        return Check("availability zones", Result.PASS, seen)
-    return Check("availability zones", Result.FAIL, seen, "Choose a region with three zones.")
+@dataclass(frozen=True)
+class Zone:
+    """An availability zone; its name stands for another one in each account, its id does not."""
+
+    name: str
+    zone_id: str
+
+    def has_fargate(self, region: str) -> bool:
+        """Whether Fargate runs in it; a zone whose id is not known has it only where all have."""
+        served = FARGATE_ZONES.get(region)
+        return served is None or self.zone_id in served
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.zone_id or 'its id is not known'})"
+
+
+def listed_by_cloudformation(
+    zones: Iterable[Zone], with_default_subnet: Container[str]
+) -> list[Zone]:
+    """Give the zones that ``Fn::GetAZs`` lists, in its order.
+
+    Those that have a default subnet, unless none has one; in alphabetical order, which is not
+    guaranteed.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-getavailabilityzones.html
+    """
+    ordered = sorted(zones, key=lambda zone: zone.name)
+    return [zone for zone in ordered if zone.name in with_default_subnet] or ordered
+
+
+def check_zones(
+    region: str, zones: Sequence[Zone], listed: Sequence[Zone], chosen: Sequence[str] = ()
+) -> Check:
+    """Three availability zones with Fargate, one for each broker and copy.
+
+    ``zones`` are those of the account, ``listed`` those that ``Fn::GetAZs`` lists, ``chosen`` the
+    names that the parameters ZoneA, ZoneB and ZoneC will have.
+    """
+    name = "availability zones"
+    good = [zone for zone in zones if zone.has_fargate(region)]
+    seen = f"{len(good)} with Fargate: {', '.join(map(str, good)) or 'none'}"
+    if len(good) < _ZONES:
+        return Check(name, Result.FAIL, seen, "Choose a region with three such zones.")
+    best = [zone for zone in listed if zone.has_fargate(region)]
+    best += [zone for zone in good if zone not in best]
+    remedy = "Use an existing VPC (VpcId), or deploy with " + " ".join(
+        f"Zone{letter}={zone.name}" for letter, zone in zip("ABC", best, strict=False)
+    )
+    if chosen:
+        wrong = [one for one in chosen if one not in {zone.name for zone in good}]
+        if wrong or len(set(chosen)) != _ZONES:
+            told = (
+                f"; chosen are {', '.join(chosen)}, not good: {', '.join(wrong) or 'their number'}"
+            )
+            return Check(name, Result.FAIL, seen + told, f"{remedy}.")
+        return Check(name, Result.PASS, f"{', '.join(chosen)}, all with Fargate")
+    first = listed[:_ZONES]
+    without = [str(zone) for zone in first if zone not in good]
+    if len(first) < _ZONES or without:
+        told = f"; CloudFormation takes {', '.join(map(str, first)) or 'none'}"
+        return Check(name, Result.FAIL, seen + told, f"{remedy}.")
+    if any(zone not in good for zone in listed):
+        told = (
+            "; CloudFormation takes these first, as far as its order, which is not promised, holds"
+        )
+        return Check(name, Result.WARN, seen + told, f"{remedy} to be sure.")
+    return Check(name, Result.PASS, seen)
 
 
 def check_quota(name: str, *, used: int, quota: float | None, needed: int, remedy: str) -> Check:
@@ -85,6 +149,35 @@ def read_quota(api: Any, service: str, code: str) -> float | None:
         return None
     value = answer["Quota"].get("Value")
     return None if value is None else float(value)
+
+
+def check_api_log_role(role: str, parameter: str) -> Check:
+    """The role with which API Gateway writes logs is one setting of account and region.
+
+    ``role`` is its ARN, empty where none is set; ``parameter`` the value that ApiGatewayLogRole
+    will have. A stage with an access log cannot be made without it, and CloudFormation's resource
+    for it replaces the one that is there.
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigateway-account.html
+    """
+    name = "API Gateway's log role"
+    if role and parameter == "create":
+        return Check(
+            name,
+            Result.FAIL,
+            f"the account has {role}, which the stack would replace for every API of the region",
+            "Deploy with ApiGatewayLogRole=present.",
+        )
+    if role:
+        return Check(name, Result.PASS, f"{role} stays")
+    if parameter == "create":
+        return Check(name, Result.PASS, "the account has none yet; the stack makes and sets one")
+    return Check(
+        name,
+        Result.FAIL,
+        "the account has none, so that the API cannot be made",
+        "Deploy with ApiGatewayLogRole=create.",
+    )
 
 
 def check_stack_name(name: str) -> Check:
@@ -308,7 +401,9 @@ def _attempt(name: str, check: Callable[[], Check], remedy: str) -> Check:
         return Check(name, Result.WARN, f"could not be read: {error}", remedy)
 
 
-def collect(stack: str, nat_gateways: int) -> list[Check]:
+def collect(
+    stack: str, nat_gateways: int, zones: Sequence[str] = (), api_log_role: str = "create"
+) -> list[Check]:
     """Run every check with the credentials and region of the environment."""
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
@@ -329,14 +424,19 @@ def collect(stack: str, nat_gateways: int) -> list[Check]:
     ]
     ec2 = make("ec2")
 
-    def zones() -> Check:
+    def availability_zones() -> Check:
         found = ec2.describe_availability_zones(
             Filters=[
                 {"Name": "zone-type", "Values": ["availability-zone"]},
                 {"Name": "state", "Values": ["available"]},
             ]
+        )["AvailabilityZones"]
+        available = [Zone(zone["ZoneName"], zone.get("ZoneId", "")) for zone in found]
+        subnets = ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])
+        listed = listed_by_cloudformation(
+            available, {subnet["AvailabilityZone"] for subnet in subnets["Subnets"]}
         )
-        return check_zones([zone["ZoneName"] for zone in found["AvailabilityZones"]])
+        return check_zones(session.region_name, available, listed, zones)
 
     def quota(name: str) -> float | None:
         return read_quota(make("service-quotas"), *QUOTAS[name])
@@ -368,6 +468,10 @@ def collect(stack: str, nat_gateways: int) -> list[Check]:
             remedy="Raise the quota, or use an existing VPC (parameter VpcId).",
         )
 
+    def log_role() -> Check:
+        account = make("apigateway").get_account()
+        return check_api_log_role(account.get("cloudwatchRoleArn") or "", api_log_role)
+
     def permissions() -> Check:
         if arn.endswith(":root"):
             return Check(
@@ -386,7 +490,6 @@ def collect(stack: str, nat_gateways: int) -> list[Check]:
         )
         return check_permissions(simulate(iam, principal(arn, iam), asked))
 
-    checks.append(_attempt("availability zones", zones, "Allow ec2:DescribeAvailabilityZones."))
     present: list[str | None] = []
 
     def control_stack() -> Check:
@@ -394,9 +497,24 @@ def collect(stack: str, nat_gateways: int) -> list[Check]:
         return check_stack(stack, present[-1])
 
     checks.append(_attempt("control stack", control_stack, "Allow cloudformation:DescribeStacks."))
-    if present == [None]:  # an update makes neither a VPC nor addresses
+    if present == [None]:  # an update makes none of these
+        checks.append(
+            _attempt(
+                "availability zones",
+                availability_zones,
+                "Allow ec2:DescribeAvailabilityZones and ec2:DescribeSubnets.",
+            )
+        )
         checks.append(_attempt("Elastic IP addresses", addresses, "Allow ec2:DescribeAddresses."))
         checks.append(_attempt("VPCs", vpcs, "Allow ec2:DescribeVpcs."))
+        checks.append(
+            _attempt(
+                "API Gateway's log role",
+                log_role,
+                "Allow apigateway:GET on /account, or see `aws apigateway get-account`: where it "
+                "names a cloudwatchRoleArn, deploy with ApiGatewayLogRole=present.",
+            )
+        )
     checks.append(
         _attempt(
             "permissions",
@@ -420,8 +538,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stack", default="camunda-lifecycle")
     parser.add_argument("--nat-gateways", type=int, default=3, choices=(0, 1, 3))
+    parser.add_argument("--zones", default="", help="ZoneA,ZoneB,ZoneC; empty leaves them out")
+    parser.add_argument("--api-log-role", default="create", choices=("create", "present"))
     given = parser.parse_args(argv)
-    checks = [check_stack_name(given.stack), *collect(given.stack, given.nat_gateways)]
+    zones = [one for one in given.zones.split(",") if one]
+    found = collect(given.stack, given.nat_gateways, zones, given.api_log_role)
+    checks = [check_stack_name(given.stack), *found]
     width = max(len(check.name) for check in checks)
     for check in checks:
         print(f"{check.result:4}  {check.name:{width}}  {check.seen}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lifecycle.observability import Event, entry_point
-from lifecycle.wiring import partition_counter, prober, scaling_prober
+from lifecycle.wiring import instance_prober, partition_counter, prober, scaling_prober
 
 
 @entry_point
@@ -14,6 +14,7 @@ def handler(event: Event, _context: Any) -> Event:
     questions = {
         "backup": asked.backup,
         "brokers": asked.brokers,
+        "instances": instance_prober().ask,
         "overview": asked.overview,
         "partitions": partition_counter(),
         "rolling": asked.rolling,

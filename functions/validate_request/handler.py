@@ -6,7 +6,7 @@ from typing import Any
 
 from lifecycle.core.parameters import cluster_parameters
 from lifecycle.observability import Event, entry_point
-from lifecycle.operations.live_partitions import added_partitions
+from lifecycle.operations.live_partitions import live_partitions
 from lifecycle.operations.validate_request import (
     as_state,
     plan_as_state,
@@ -30,7 +30,6 @@ def handler(event: Event, _context: Any) -> Event:
             raw, control_stack=control_stack, declarations=declarations, stacks=present
         )
         state = as_state(request, control_stack)
-    state["parameters"] |= added_partitions(
-        raw, control_stack=control_stack, stacks=present, probe=probe
+    return live_partitions(raw, control_stack=control_stack, stacks=present, probe=probe).into(
+        state
     )
-    return state

@@ -11,4 +11,8 @@ from lifecycle.wiring import verifier
 
 @entry_point
 def handler(event: Event, _context: Any) -> Event:
-    return verifier().verify(Operation.from_state(event["operation"]), event["cluster"])
+    operation, cluster = Operation.from_state(event["operation"]), event["cluster"]
+    known = event.get("instances")
+    if event.get("question") == "instances":
+        return verifier().look_at_instances(operation, cluster, known, wanted=event["wanted"])
+    return verifier().verify(operation, cluster, known)

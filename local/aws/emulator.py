@@ -50,6 +50,7 @@ iam_actions = Names("ministack.core.iam_actions")
 iam_evaluator = Names(
     "ministack.core.iam_evaluator",
     "gather_role_policies",
+    "is_root_key",
     "permissions_boundary",
     "resolve_condition_key",
 )
@@ -148,7 +149,7 @@ ecs = Names(
     "update_service",
 )
 eventbridge = Names("ministack.services.eventbridge", "dispatch_to_lambda", "invoke_target")
-iam = Names("ministack.services.iam", "roles")
+iam = Names("ministack.services.iam", "IAM_HANDLERS", "roles", "xml")
 lambda_svc = Names(
     "ministack.services.lambda_svc",
     "execute_function_warm",
@@ -200,5 +201,5 @@ stepfunctions = Names(
     "start_execution",
     "state_machines",
 )
-sts = Names("ministack.services.sts", "sessions")
+sts = Names("ministack.services.sts", "evict_expired_sessions", "sessions")
 tagging = Names("ministack.services.tagging", "RESOURCE_TAG_COLLECTORS", "collect_efs")

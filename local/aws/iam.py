@@ -76,6 +76,9 @@ def _as_on_aws(own: Any) -> Any:
         if service == "logs" and found == "*":
             # What AWS names in a denial of DescribeLogGroups.
             return f"arn:aws:logs:{REGION}:{ACCOUNT_ID}:log-group::log-stream:"
+        if service == "iam":
+            # The simulator is asked about whom it is to decide.
+            return _with_its_path((rest[0].get("PolicySourceArn") or [found])[0])
         if service == "scheduler":
             return _in_its_group(found, body, rest[0] if rest else {})
         if service != "ecs":
@@ -91,6 +94,15 @@ def _as_on_aws(own: Any) -> Any:
         )
 
     return extract
+
+
+def _with_its_path(found: str) -> str:
+    """A role is asked for by its name; IAM authorises it with the path that it has.
+
+    What it authorises while there is no such role is documented nowhere: here the name alone.
+    """
+    role = iam.roles.get(found.rpartition("/")[2]) if ":role/" in found else None
+    return str(role["Arn"]) if role else found
 
 
 def _request_tags(request: dict[str, Any]) -> dict[str, str]:

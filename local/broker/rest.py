@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from local.broker import operations, users
@@ -162,6 +162,13 @@ class Rest:
                 "canLogout": True,
             }
         )
+
+    async def page(self, _: Request) -> Response:
+        """`GET /operate/login`: the page of the web application, whose scripts then ask for a user.
+
+        Camunda's `OperateIndexController` gives it for each address of the application.
+        """
+        return HTMLResponse("<!doctype html><html><head><title>Operate</title></head></html>")
 
     # Processes
 
@@ -479,6 +486,7 @@ def rest_app(
         routes=[
             Route("/v2/status", api.open(api.status)),
             Route("/v2/license", api.open(api.license)),
+            Route("/operate/login", api.open(api.page)),
             route("topology", api.topology, "GET"),
             # Camunda's `TopologyController` still answers the older path.
             Route("/v1/topology", secured(api.topology)),

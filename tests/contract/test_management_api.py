@@ -190,8 +190,8 @@ def test_status_of_the_rest_api(quiet_http: OverHttp) -> None:
 
 
 def test_grpc_is_spoken(quiet_live: Live) -> None:
-    assert grpc_answers(quiet_live.address(0), 26500)
-    assert not grpc_answers(quiet_live.address(0), 9600)
+    assert grpc_answers(quiet_live.address(0), 26500).answers
+    assert not grpc_answers(quiet_live.address(0), 9600).answers
 
 
 def test_phase_of_exporting_is_told_per_broker(quiet_live: Live) -> None:

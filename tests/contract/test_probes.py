@@ -9,6 +9,7 @@ import os
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,9 +20,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from lifecycle.adapters import wire
+from lifecycle.adapters.paths import NetworkPaths
 from lifecycle.adapters.probes import grpc_answers, http_status
 from lifecycle.core.credentials import Credentials, may_travel
-from lifecycle.errors import CertificateRefused, CredentialsWithheld, EndpointUnreachable
+from lifecycle.errors import (
+    CertificateRefused,
+    CredentialsWithheld,
+    EndpointUnreachable,
+    HostUnresolved,
+)
 
 pytestmark = pytest.mark.contract
 
@@ -84,7 +91,7 @@ def serve() -> Iterator[Callable[..., Server]]:
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Callable[[str], tuple[ssl.SSLContext, str]]:
-    """Make a certificate for an address: the server's context, and the file to trust it by."""
+    """Make a certificate for an address or a name: the server's context, and what to trust."""
 
     def make(address: str) -> tuple[ssl.SSLContext, str]:
         key = ec.generate_private_key(ec.SECP256R1())
@@ -99,7 +106,7 @@ def certificate(tmp_path: Path) -> Callable[[str], tuple[ssl.SSLContext, str]]:
             .not_valid_before(now - datetime.timedelta(hours=1))
             .not_valid_after(now + datetime.timedelta(hours=1))
             .add_extension(
-                x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]),
+                x509.SubjectAlternativeName([_name(address)]),
                 critical=False,
             )
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
@@ -119,6 +126,13 @@ def certificate(tmp_path: Path) -> Callable[[str], tuple[ssl.SSLContext, str]]:
         return context, str(public)
 
     return make
+
+
+def _name(given: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(given))
+    except ValueError:
+        return x509.DNSName(given)
 
 
 def test_http_gives_status_and_document(serve: Callable[..., Server]) -> None:
@@ -237,7 +251,7 @@ def test_what_cannot_be_reached_is_said_so(url: str) -> None:
 def test_grpc_needs_settings(serve: Callable[..., Server], reply: bytes, *, expected: bool) -> None:
     server = serve(reply)
 
-    assert grpc_answers(server.address, server.port, timeouts=FAST) is expected
+    assert grpc_answers(server.address, server.port, timeouts=FAST).answers is expected
     assert server.received[0].startswith(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 
 
@@ -253,6 +267,91 @@ def test_grpc_over_tls_is_verified(
     context, ca_file = certificate(address)
     server = serve(SETTINGS, context, address)
 
-    assert grpc_answers(address, server.port, tls=True, ca_file=ca_file, timeouts=FAST)
+    assert grpc_answers(address, server.port, tls=True, ca_file=ca_file, timeouts=FAST).answers
     with pytest.raises(CertificateRefused):
         grpc_answers(address, server.port, tls=True, timeouts=FAST)
+
+
+DOMAIN = "camunda.example.com"
+BALANCER = "web-1.eu-central-1.elb.amazonaws.com"
+PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html;charset=UTF-8\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.fixture
+def resolves(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Addresses by name, as a resolver inside the VPC would give them."""
+    known: dict[str, str] = {}
+    real = wire.resolve
+
+    def resolve(host: str, port: int) -> tuple[str, ...]:
+        return (known[host],) if host in known else real(host, port)
+
+    monkeypatch.setattr(wire, "resolve", resolve)
+    return known
+
+
+def test_a_path_is_verified_for_the_name_it_is_asked_by(
+    serve: Callable[..., Server],
+    certificate: Callable[[str], tuple[ssl.SSLContext, str]],
+    resolves: dict[str, str],
+) -> None:
+    """Behind one address: the domain is verified, the load balancer's own name is refused."""
+    context, trusted = certificate(DOMAIN)
+    server = serve(OK, context)
+    resolves |= dict.fromkeys((DOMAIN, BALANCER), server.address)
+    paths = NetworkPaths(trusted)
+
+    seen = paths.http(f"https://{DOMAIN}:{server.port}/v2/topology", credentials=SECRET)
+
+    assert (seen.ok, seen.host) == (True, DOMAIN)
+    assert 3000 < seen.until - time.time() <= 3600
+    with pytest.raises(CertificateRefused, match="Hostname mismatch"):
+        paths.http(f"https://{BALANCER}:{server.port}/v2/topology", credentials=SECRET)
+    assert len(server.received) == 1
+
+
+def test_grpc_is_verified_for_the_domain_at_the_balancers_address(
+    serve: Callable[..., Server],
+    certificate: Callable[[str], tuple[ssl.SSLContext, str]],
+    resolves: dict[str, str],
+) -> None:
+    context, trusted = certificate(DOMAIN)
+    server = serve(SETTINGS, context)
+    resolves[BALANCER] = server.address
+    paths = NetworkPaths(trusted)
+
+    seen = paths.grpc(BALANCER, server.port, tls=True, name=DOMAIN)
+
+    assert (seen.ok, seen.host) == (True, DOMAIN)
+    assert seen.until > time.time()
+    for name in ("", "other.example.com"):
+        with pytest.raises(CertificateRefused, match="Hostname mismatch"):
+            paths.grpc(BALANCER, server.port, tls=True, name=name)
+    plain = serve(SETTINGS)
+    in_clear = paths.grpc(plain.address, plain.port, tls=False)
+    assert (in_clear.host, in_clear.until) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    ("reply", "ok"),
+    [
+        pytest.param(PAGE, True, id="a page"),
+        pytest.param(OK, False, id="no type"),
+        pytest.param(PAGE.replace(b"text/html", b"application/json"), False, id="JSON"),
+        pytest.param(PAGE.replace(b"200 OK", b"401 No"), False, id="401"),
+        pytest.param(PAGE.replace(b"200 OK", b"302 Found"), False, id="a redirect"),
+    ],
+)
+def test_a_page_is_200_and_html(serve: Callable[..., Server], reply: bytes, *, ok: bool) -> None:
+    server = serve(reply)
+
+    seen = NetworkPaths().page(f"http://{server.address}:{server.port}/operate/login")
+
+    assert seen.ok is ok
+    assert (seen.host, seen.until) == ("", 0)
+    assert b"Accept: text/html\r\n" in server.received[0]
+
+
+def test_a_name_without_a_record_is_an_error_of_its_own() -> None:
+    with pytest.raises(HostUnresolved, match=r"^no-such-host\.invalid does not resolve"):
+        NetworkPaths().page("https://no-such-host.invalid/operate/login")

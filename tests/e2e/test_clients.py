@@ -70,6 +70,7 @@ def test_pyzeebe(instance: Instance, resource: Path) -> None:
             topology = await client.topology()
             assert {one.node_id for one in topology.brokers} == {0, 1, 2}
             await client.deploy_resource(resource)
+            await asyncio.sleep(1.0)  # it is answered before all partitions have the process
             working = asyncio.create_task(worker.work())
             keys = [f"pyzeebe-{one}" for one in range(INSTANCES)]
             for key in keys:

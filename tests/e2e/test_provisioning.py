@@ -15,6 +15,7 @@ import pytest
 
 from local.config import CONTROL_STACK
 from tests.support.cloud import FREE_AGAIN, REQUEST, Cloud, eventually
+from tests.support.phone import physical
 
 if TYPE_CHECKING:
     from local.component import Instance
@@ -68,6 +69,24 @@ def test_the_same_input_again_leaves_every_task_alone(cloud: Cloud) -> None:
     ended = cloud.ended(cloud.start(REQUEST))
     assert ended["status"] == "SUCCEEDED", ended
     assert set(ecs.list_tasks(cluster=f"{CONTROL_STACK}-demo")["taskArns"]) == tasks
+    checks = {one["name"]: one for one in json.loads(ended["output"])["verification"]["checks"]}
+    assert {name: one["result"] for name, one in checks.items()} == dict.fromkeys(
+        (
+            "brokers and partitions",
+            "process instances",
+            "REST targets",
+            "REST through the load balancer",
+            "login page through the load balancer",
+            "gRPC targets",
+            "gRPC through the load balancer",
+            "connectors targets",
+            "connectors through the load balancer",
+        ),
+        "PASS",
+    )
+    assert "each of 3 partitions took an instance" in checks["process instances"]["seen"]
+    assert "answers 200, in clear" in checks["REST through the load balancer"]["seen"]
+    assert "200 with text/html" in checks["login page through the load balancer"]["seen"]
 
 
 def test_an_aborted_operation_frees_the_cluster_and_the_next_one_continues(cloud: Cloud) -> None:
@@ -135,15 +154,6 @@ def test_a_new_image_is_moved_to_one_broker_at_a_time(cloud: Cloud) -> None:
             if cluster in one["taskArn"] and one["nodeId"] is not None and one["pids"]
         }
 
-    def exporting(order: str) -> None:
-        tasks = json.loads(cloud.instance.config.tasks_file.read_text())
-        address = next(
-            one["address"] for one in tasks if cluster in one["taskArn"] and one["nodeId"] == 0
-        )
-        url = f"http://{address}:9600/actuator/exporting/{order}"
-        with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=10) as got:
-            assert json.loads(got.read())["status"] == 204
-
     def deployments() -> int:
         (found,) = ecs.describe_services(cluster=cluster, services=["orchestration-cluster"])[
             "services"
@@ -153,14 +163,14 @@ def test_a_new_image_is_moved_to_one_broker_at_a_time(cloud: Cloud) -> None:
     before = nodes()
     assert sorted(before) == [0, 1, 2]
     image = {"OrchestrationImage": "camunda/camunda:8.9.23"}
-    exporting("pause")
+    _exporting(cloud, "pause")
     try:
         execution = cloud.start({"clusterName": "demo", "parameters": image})
         assert eventually(lambda: deployments() == 2, 120)
         time.sleep(15)
         assert nodes() == before, "nothing is exported: no broker may go"
     finally:
-        exporting("resume")
+        _exporting(cloud, "resume")
     gone: list[int] = []
     fewest = 3
 
@@ -191,6 +201,49 @@ def test_a_version_that_goes_back_is_refused_before_anything_changes(cloud: Clou
     assert (ended["status"], ended["error"]) == ("FAILED", "PreflightFailed")
     assert "is a downgrade" in ended["cause"]
     assert cloud.healthy()
+
+
+def _exporting(cloud: Cloud, order: str) -> None:
+    """Pause or resume exporting of every partition of the cluster `demo`."""
+    tasks = json.loads(cloud.instance.config.tasks_file.read_text())
+    address = next(
+        one["address"]
+        for one in tasks
+        if f"{CONTROL_STACK}-demo" in one["taskArn"] and one["nodeId"] == 0
+    )
+    url = f"http://{address}:9600/actuator/exporting/{order}"
+    with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=10) as got:
+        assert json.loads(got.read())["status"] == 204
+
+
+def test_what_partitions_do_not_export_is_not_found_until_they_do(cloud: Cloud) -> None:
+    """The looks of a verification, asked of the function inside the VPC."""
+    outputs = cloud.outputs(f"{CONTROL_STACK}-demo")
+
+    def look(known: dict[str, Any]) -> dict[str, Any]:
+        answer = cloud.client("lambda").invoke(
+            FunctionName=f"{physical(cloud.instance, 'ProbeCluster')}:live",
+            Payload=json.dumps(
+                {"question": "instances", "cluster": {**outputs, "Instances": json.dumps(known)}}
+            ).encode(),
+        )
+        assert "FunctionError" not in answer, answer["Payload"].read()
+        return dict(json.loads(answer["Payload"].read()))
+
+    _exporting(cloud, "pause")
+    try:
+        seen = look({})
+        time.sleep(3)
+        seen = look(seen)
+    finally:
+        _exporting(cloud, "resume")
+    assert sorted(seen["made"]) == ["1", "2", "3"]
+    assert (seen["found"], seen["problem"]) == ([], "")
+
+    def all_found() -> bool:
+        return bool(look(seen)["found"] == [1, 2, 3])
+
+    assert eventually(all_found, 30)
 
 
 def _kill_broker_of(ecs: Any, cluster: str, tasks: list[str]) -> bool:
@@ -226,7 +279,7 @@ def test_no_secret_is_in_what_an_operation_leaves_behind(cloud: Cloud) -> None:
 
 
 def test_the_report_is_in_the_bucket(cloud: Cloud) -> None:
-    ended = cloud.ended(cloud.start(REQUEST))
+    ended = cloud.ended(cloud.start({**REQUEST, "verifyWithProcessInstances": False}))
     output = json.loads(ended["output"])
     bucket = cloud.outputs(CONTROL_STACK)["ArtifactBucketName"]
     body = cloud.client("s3").get_object(Bucket=bucket, Key=output["reportKey"])["Body"].read()
@@ -234,6 +287,10 @@ def test_the_report_is_in_the_bucket(cloud: Cloud) -> None:
     assert report["operationId"] == ended["name"]
     assert report["result"] == "SUCCEEDED"
     assert [entry["step"] for entry in report["timeline"]][-1] == "Verification"
+    (skipped,) = [
+        one for one in report["verification"]["checks"] if one["name"] == "process instances"
+    ]
+    assert (skipped["result"], skipped["seen"].split(",")[0]) == ("WARN", "skipped")
     assert Path(output["reportKey"]).parts[:2] == ("operations", "demo")
 
 

@@ -98,6 +98,7 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
     ("PlanStack", "s3:ListBucket"): "S3 asks for it only when an object is missing",
     ("PreflightCluster", "acm:DescribeCertificate"): "only with a certificate",
     ("PreflightCluster", "kms:DescribeKey"): "only with a key of one's own",
+    ("PreflightCluster", "kms:GetKeyPolicy"): "only with a key of one's own",
     ("PreflightCluster", "cloudformation:DescribeChangeSet"): "only for a reviewed plan",
     ("PreflightCluster", "ecs:DescribeServices"): "only for a living cluster that grows",
     ("ProbeHealth", "s3:ListBucket"): "S3 asks for it only when an object is missing",

@@ -234,3 +234,34 @@ def test_fields_of_8_10_are_there_on_8_10_only() -> None:
             (job,) = client.post("/v2/jobs/activation", json=ACTIVATION).json()["jobs"]
             assert job["tags"] == ["t"]
             assert ("physicalTenantId" in job, "priority" in job) == (there, there)
+
+
+def test_the_login_page_answers_anybody_with_html(client: Client) -> None:
+    client.auth = None
+    answer = client.get("/operate/login")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    assert client.post("/operate/login").status_code == 405
+
+
+class Apart(MemoryGateway):
+    """Partitions that hear of each other only when a test says so."""
+
+    connected = False
+
+    def deliver(self) -> None:
+        if self.connected:
+            super().deliver()
+
+
+def test_a_deployment_is_answered_before_the_other_partitions_have_it() -> None:
+    """As Camunda's DeploymentCreateProcessor does: it responds, and then distributes."""
+    gateway = Apart()
+    with served(gateway) as client:
+        deploy(client)
+        body: Any = {"processDefinitionId": "work"}
+        told = [client.post("/v2/process-instances", json=body).status_code for _ in range(3)]
+        assert sorted(told) == [200, 404, 404]
+        gateway.connected = True
+        gateway.deliver()
+        assert {create(client, "work")["processDefinitionVersion"] for _ in range(3)} == {1}

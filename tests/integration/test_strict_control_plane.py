@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.error
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from lifecycle.adapters import autoscaling
 from lifecycle.adapters.autoscaling import AwsScalableTargets
 from lifecycle.core.autoscaling import ScalableTarget
@@ -19,7 +22,7 @@ from lifecycle.core.autoscaling import ScalableTarget
 from local import instance
 from local.aws.strict import state_size
 from local.component import Instance
-from local.config import ACCOUNT_ID, REGION, LocalConfig
+from local.config import ACCESS_KEY_ID, ACCOUNT_ID, REGION, SECRET_ACCESS_KEY, LocalConfig
 from tests.support.blocks import block
 
 pytestmark = pytest.mark.integration
@@ -684,3 +687,213 @@ def test_a_stack_that_was_never_complete_is_removed_by_its_roll_back(here: Insta
     assert stack.status() == "ROLLBACK_COMPLETE"
     found = here.client("ecs").describe_task_definition(taskDefinition=task)["taskDefinition"]
     assert found["status"] == "INACTIVE"
+
+
+@dataclass(frozen=True)
+class Keys:
+    access_key: str
+    secret: str
+    token: str | None = None
+
+
+def signing(here: Instance, service: str, keys: Keys, **config: Any) -> Any:
+    """A client that signs with these keys."""
+    return boto3.client(  # type: ignore[call-overload]
+        service,
+        endpoint_url=here.config.aws_endpoint,
+        region_name=REGION,
+        aws_access_key_id=keys.access_key,
+        aws_secret_access_key=keys.secret,
+        aws_session_token=keys.token,
+        config=Config(retries={"total_max_attempts": 1}, **config),
+    )
+
+
+@pytest.fixture(scope="module")
+def keys(here: Instance) -> dict[str, Keys]:
+    """Keys of root, of a user and of a role's session that may all that is asked here."""
+    iam, policy = here.client("iam"), {"Version": "2012-10-17", "Statement": [ANYTHING]}
+    named = {"PolicyName": "own", "PolicyDocument": json.dumps(policy)}
+    iam.create_user(UserName="known")
+    iam.put_user_policy(UserName="known", **named)
+    user = iam.create_access_key(UserName="known")["AccessKey"]
+    arn = iam.create_role(RoleName="known", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"][
+        "Arn"
+    ]
+    iam.put_role_policy(RoleName="known", **named)
+    session = here.client("sts").assume_role(RoleArn=arn, RoleSessionName="session")["Credentials"]
+    return {
+        "root": Keys(ACCESS_KEY_ID, SECRET_ACCESS_KEY),
+        "user": Keys(user["AccessKeyId"], user["SecretAccessKey"]),
+        "session": Keys(
+            session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"]
+        ),
+    }
+
+
+ANYTHING: Final = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+
+# A service of each protocol: a call, how an unknown key is told, and how a wrong signature.
+TOLD: Final = {
+    "sts": ("get_caller_identity", "InvalidClientTokenId", "SignatureDoesNotMatch"),
+    "cloudformation": ("list_stacks", "InvalidClientTokenId", "SignatureDoesNotMatch"),
+    "dynamodb": ("list_tables", "UnrecognizedClientException", "InvalidSignatureException"),
+    "lambda": ("list_functions", "UnrecognizedClientException", "InvalidSignatureException"),
+    "cloudwatch": ("list_dashboards", "InvalidClientTokenId", "SignatureDoesNotMatch"),
+    "s3": ("list_buckets", "InvalidAccessKeyId", "SignatureDoesNotMatch"),
+    "ec2": ("describe_vpcs", "AuthFailure", "AuthFailure"),
+}
+
+
+@pytest.mark.parametrize("service", TOLD)
+@pytest.mark.parametrize("who", ["root", "user", "session"])
+def test_a_request_that_was_signed_with_another_secret_is_refused(
+    here: Instance, keys: dict[str, Keys], who: str, service: str
+) -> None:
+    known = keys[who]
+    call, _, wrong = TOLD[service]
+    assert getattr(signing(here, service, known), call)()
+    with pytest.raises(ClientError) as refused:
+        getattr(signing(here, service, replace(known, secret="wrong")), call)()
+    assert refused.value.response["Error"]["Code"] == wrong
+
+
+@pytest.mark.parametrize("service", TOLD)
+@pytest.mark.parametrize("key", ["AKIAIOSFODNN7EXAMPLE", ACCOUNT_ID, "111111111111"])
+def test_a_key_that_nobody_issued_is_refused(here: Instance, key: str, service: str) -> None:
+    call, unknown, _ = TOLD[service]
+    with pytest.raises(ClientError) as refused:
+        getattr(signing(here, service, Keys(key, SECRET_ACCESS_KEY)), call)()
+    assert refused.value.response["Error"]["Code"] == unknown
+
+
+@pytest.mark.parametrize("version", ["s3v4", "s3"])
+@pytest.mark.parametrize("who", ["root", "user", "session"])
+def test_an_address_that_was_signed_with_another_secret_is_refused(
+    here: Instance, keys: dict[str, Keys], who: str, version: str
+) -> None:
+    bucket = f"bucket-{uuid.uuid4().hex}"
+    here.client("s3").create_bucket(
+        Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
+    here.client("s3").put_object(Bucket=bucket, Key="there", Body=b"x")
+
+    def got(signer: Keys) -> tuple[int, str]:
+        url = signing(here, "s3", signer, signature_version=version).generate_presigned_url(
+            "get_object", Params={"Bucket": bucket, "Key": "there"}
+        )
+        try:
+            with urllib.request.urlopen(url) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    assert got(keys[who]) == (200, "x")
+    status, told = got(replace(keys[who], secret="wrong"))
+    assert (status, "<Code>SignatureDoesNotMatch</Code>" in told) == (403, True)
+
+
+SLR: Final = f"arn:aws:iam::{ACCOUNT_ID}:role/aws-service-role/ecs.amazonaws.com"
+
+
+def test_the_simulator_decides_by_path_boundary_and_condition(here: Instance, role: As) -> None:
+    iam, name = here.client("iam"), f"role-{uuid.uuid4().hex}"
+    boundary = iam.create_policy(
+        PolicyName=name,
+        PolicyDocument=json.dumps(
+            {"Version": "2012-10-17", "Statement": [{**ANYTHING, "Action": ["iam:*", "s3:*"]}]}
+        ),
+    )["Policy"]["Arn"]
+    arn = iam.create_role(
+        RoleName=name,
+        Path="/camunda/",
+        PermissionsBoundary=boundary,
+        AssumeRolePolicyDocument=json.dumps(TRUST),
+    )["Role"]["Arn"]
+    only_ecs = {"StringEquals": {"iam:AWSServiceName": "ecs.amazonaws.com"}}
+    statements = [
+        {**ANYTHING, "Action": "iam:CreateServiceLinkedRole", "Condition": only_ecs},
+        {**ANYTHING, "Action": "ec2:CreateVpc"},
+    ]
+    iam.put_role_policy(
+        RoleName=name,
+        PolicyName="own",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statements}),
+    )
+
+    asking = role({"Action": "iam:SimulatePrincipalPolicy", "Resource": arn})("iam")
+
+    def decided(action: str, service: str, about: str = arn) -> str:
+        (found,) = asking.simulate_principal_policy(
+            PolicySourceArn=about,
+            ActionNames=[action],
+            ResourceArns=[f"{SLR}/AWSServiceRoleForECS"],
+            ContextEntries=[
+                {
+                    "ContextKeyName": "iam:AWSServiceName",
+                    "ContextKeyType": "string",
+                    "ContextKeyValues": [service],
+                }
+            ],
+        )["EvaluationResults"]
+        return str(found["EvalDecision"])
+
+    assert decided("iam:CreateServiceLinkedRole", "ecs.amazonaws.com") == "allowed"
+    assert decided("iam:CreateServiceLinkedRole", "rds.amazonaws.com") == "implicitDeny"
+    assert decided("ec2:CreateVpc", "ecs.amazonaws.com") == "implicitDeny", "its boundary"
+    with pytest.raises(ClientError, match="AccessDenied"):
+        decided("ec2:CreateVpc", "ecs.amazonaws.com", f"{arn}-of-another")
+
+
+def test_a_service_makes_its_role_at_its_first_use_for_who_may_have_it_made(
+    here: Instance, role: As
+) -> None:
+    iam, cloudformation = here.client("iam"), here.client("cloudformation")
+    name = f"deployment-{uuid.uuid4().hex}"
+    deployment = iam.create_role(
+        RoleName=name,
+        AssumeRolePolicyDocument=json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"Service": "cloudformation.amazonaws.com"},
+                        "Action": "sts:AssumeRole",
+                    }
+                ],
+            }
+        ),
+    )["Role"]["Arn"]
+
+    def created() -> str:
+        stack = f"stack-{uuid.uuid4().hex}"
+        resources = {"Cluster": {"Type": "AWS::ECS::Cluster"}}
+        cloudformation.create_stack(
+            StackName=stack, RoleARN=deployment, TemplateBody=json.dumps({"Resources": resources})
+        )
+        while True:
+            (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+            if not found["StackStatus"].endswith("_IN_PROGRESS"):
+                return str(found["StackStatus"])
+            time.sleep(0.1)
+
+    may_look = role({"Action": "iam:GetRole", "Resource": f"{SLR}/*"})("iam")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        may_look.get_role(RoleName="AWSServiceRoleForECS")
+    assert created() == "ROLLBACK_COMPLETE"
+    policy = {
+        **ANYTHING,
+        "Action": "iam:CreateServiceLinkedRole",
+        "Resource": f"{SLR}/AWSServiceRoleForECS",
+        "Condition": {"StringEquals": {"iam:AWSServiceName": "ecs.amazonaws.com"}},
+    }
+    iam.put_role_policy(
+        RoleName=name,
+        PolicyName="own",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [policy]}),
+    )
+    assert created() == "CREATE_COMPLETE"
+    found = may_look.get_role(RoleName="AWSServiceRoleForECS")["Role"]
+    assert found["Arn"] == f"{SLR}/AWSServiceRoleForECS"

@@ -9,6 +9,7 @@ import pytest
 from lifecycle.core.stack import ResourceChange
 from lifecycle.core.stops import StoppedTask
 from lifecycle.core.verification import TargetHealth
+from lifecycle.core.verification_instances import PATIENCE_SECONDS, WAIT_SECONDS
 from lifecycle.core.way_back import Snapshot
 from lifecycle.errors import (
     AwsRefused,
@@ -324,7 +325,7 @@ def test_another_minor_goes_on_with_a_fresh_backup_and_snapshot(provision: Provi
     assert result.status == "SUCCEEDED", result.cause
 
 
-@pytest.mark.parametrize("asleep", ["partitions", "backup", "brokers", "paths"])
+@pytest.mark.parametrize("asleep", ["partitions", "backup", "brokers", "paths", "instances"])
 def test_a_probe_that_slept_is_asked_again_and_hides_nothing(
     provision: Provision, monkeypatch: pytest.MonkeyPatch, asleep: str
 ) -> None:
@@ -606,6 +607,64 @@ def test_a_failed_verification_is_told_and_leaves_the_cluster_as_it_is(
     assert (result.status, result.error) == ("FAILED", "VerificationFailed")
     assert "REST targets: 0 of 3" in result.cause
     assert provision.world.desired == {"orchestration-cluster": 3, "connectors": 1}
+
+
+def instances_of(result: Result) -> dict[str, str]:
+    checks = result.output["verification"]["checks"]
+    (found,) = [one for one in checks if one["name"] == "process instances"]
+    return dict(found)
+
+
+def test_a_partition_whose_exporter_is_paused_fails_the_verification(provision: Provision) -> None:
+    provision.world.processes.paused = {2}
+    result = provision.run()
+    assert (result.status, result.error) == ("FAILED", "VerificationFailed")
+    assert "process instances: what partition 2 made" in result.cause
+    assert "was not found by a search within 180 s" in result.cause
+    assert result.states.count("WaitForInstances") == PATIENCE_SECONDS / WAIT_SECONDS
+    assert provision.world.desired == {"orchestration-cluster": 3, "connectors": 1}
+    assert provision.world.table.locks == {}
+    assert len(provision.world.processes.instances) == 3
+
+    # The same input again, as the cause says, once the exporter goes on.
+    provision.world.processes.paused = set()
+    again = provision.run(number=2)
+    assert again.status == "SUCCEEDED", again.cause
+    assert instances_of(again)["result"] == "PASS"
+    assert len(provision.world.processes.resources) == 1
+
+
+def test_an_exporter_that_is_late_is_waited_for(provision: Provision) -> None:
+    world = provision.world
+    world.processes.paused = {1, 2, 3}
+
+    def waited(_: World) -> None:
+        provision.all_goes_well(world)
+        if len(world.processes.instances) == 3:
+            world.processes.paused = set()
+
+    provision.on_wait = waited
+    result = provision.run()
+    assert result.status == "SUCCEEDED", result.cause
+    assert result.output["verification"]["result"] == "PASS"
+
+
+def test_a_partition_that_takes_no_instance_fails_the_verification(provision: Provision) -> None:
+    provision.world.processes.silent = {3}
+    result = provision.run()
+    assert (result.status, result.error) == ("FAILED", "VerificationFailed")
+    assert "partition 3 took no instance in 32 attempts" in result.cause
+
+
+def test_a_verification_without_process_instances_says_so(provision: Provision) -> None:
+    result = provision.run({**INPUT, "verifyWithProcessInstances": False})
+    assert result.status == "SUCCEEDED", result.cause
+    assert result.output["verification"]["result"] == "WARN"
+    assert instances_of(result)["result"] == "WARN"
+    assert "skipped, not checked" in instances_of(result)["seen"]
+    assert provision.world.processes.instances == []
+    report = json.loads(provision.world.artifacts.objects[result.output["reportKey"]])
+    assert "skipped, not checked" in json.dumps(report)
 
 
 @pytest.mark.parametrize(

@@ -47,13 +47,14 @@ _SEARCHED = {
 
 
 class MemoryGateway:
-    """Engines of all partitions; `down` holds those without a leader."""
+    """Engines of all partitions; `down` holds those without a leader, `paused` export nothing."""
 
     def __init__(self, partitions: int = 3, version: str = "8.9.16") -> None:
         self.engines = {one: Engine(one) for one in range(1, partitions + 1)}
         self.version = version
         self.now = int(time.time() * 1000)
         self.down: set[int] = set()
+        self.paused: set[int] = set()
         self.exported: list[Json] = []
         self._turn = 0
 
@@ -127,8 +128,10 @@ class MemoryGateway:
         return len(self.down) < len(self.engines)
 
     async def search(self, what: str, query: Json) -> Json:
-        """Find the last record of each key that a filter of plain values admits."""
+        """Find the last record of each key that a filter of plain values or `$in` admits."""
         for partition, engine in self.engines.items():
+            if partition in self.paused:
+                continue
             records = engine.data["records"]
             self.exported += records
             if records:
@@ -140,6 +143,10 @@ class MemoryGateway:
         items = [
             one
             for one in found.values()
-            if all(str(one.get(name)) == str(value) for name, value in wanted.items())
+            if all(str(one.get(name)) in _values(value) for name, value in wanted.items())
         ]
         return {"items": items, "total": len(items), "end": len(items)}
+
+
+def _values(wanted: Any) -> list[str]:
+    return [str(one) for one in (wanted["$in"] if isinstance(wanted, dict) else [wanted])]

@@ -44,6 +44,7 @@ def main() -> None:
     seen["licence"] = client.get_license().to_dict()
     seen["deployed"] = client.deploy_resources_from_files([resource]).to_dict()
     process = seen["deployed"]["deployments"][0]["processDefinition"]["processDefinitionId"]
+    time.sleep(1.0)  # a deployment is answered before all partitions have the process
     run = f"sdk-{time.time_ns()}"
     seen["created"] = [_create(client, process, f"{run}-{one}") for one in range(count)]
     seen["completed"] = _work(client, count)

@@ -198,6 +198,8 @@ def deploy(client: Client, log: Log, stop: threading.Event) -> None:
     while not stop.is_set():
         status, answer = client.ask("deployments", body, f"multipart/form-data; boundary={bound}")
         if log.note("deploy", status, PROCESS_ID, answer.get("deploymentKey", "")):
+            # It is answered before all partitions have the process.
+            stop.wait(1.0)
             return
         stop.wait(0.5)
 

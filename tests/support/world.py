@@ -25,12 +25,14 @@ from lifecycle.adapters.scheduler_memory import MemorySchedules
 from lifecycle.adapters.stepfunctions_memory import MemoryExecutions
 from lifecycle.adapters.storage_memory import MemoryStorage
 from lifecycle.cluster.service_definition import NAMES, render
+from lifecycle.core.credentials import Credentials
 from lifecycle.core.names import tags
 from lifecycle.core.operation import Operation
 from lifecycle.core.parameters import cluster_parameters
 from lifecycle.core.stack import ResourceChange
 from lifecycle.operations.adopt_plan import PlanAdopter
 from lifecycle.operations.announce import Announcer
+from lifecycle.operations.ask_instances import InstanceProber
 from lifecycle.operations.change_stack import StackChanger
 from lifecycle.operations.clean_up_operation import Cleaner
 from lifecycle.operations.discard_plan import Discarder
@@ -46,6 +48,10 @@ from lifecycle.operations.tear_down import (
     TrialEmptier,
 )
 from lifecycle.operations.verify_cluster import Verifier
+
+from tests.fakes.management_memory import InMemoryManagement
+from tests.fakes.management_simulation import SimulatedCluster
+from tests.fakes.processes_memory import MemoryProcesses
 
 ROOT = Path(__file__).parents[2]
 CONTROL = "control"
@@ -87,6 +93,10 @@ OUTPUTS = {
     "RestTargetGroupArn": "arn:rest",
     "GrpcTargetGroupArn": "arn:grpc",
     "ConnectorsTargetGroupArn": "arn:connectors",
+    "RestUrl": "http://web.example",
+    "GrpcEndpoint": "grpc.example:26500",
+    "DiscoveryName": "orchestration-cluster.control-demo.service.local",
+    "AdminUserSecretArn": "arn:secret:admin",
     "OrchestrationLogGroup": "broker-logs",
     "ConnectorsLogGroup": "connectors-logs",
 }
@@ -103,7 +113,17 @@ UNFORMED = {
     },
     "topology": [],
 }
-PATHS = {name: {"ok": True, "seen": "answers 200"} for name in ("rest", "grpc", "connectors")}
+PATHS = {
+    name: {"ok": True, "seen": "answers 200"} for name in ("rest", "login", "grpc", "connectors")
+}
+
+
+class Admins:
+    """Users whose secrets can be read."""
+
+    def credentials(self, secret_arn: str) -> Credentials:
+        del secret_arn
+        return Credentials("admin", "password")
 
 
 NO_BROKERS = MemoryBrokerTasks(
@@ -170,6 +190,7 @@ class World:
     services: MemoryServices = field(default_factory=MemoryServices)
     targets: MemoryTargets = field(default_factory=MemoryTargets)
     probe: MemoryProbe = field(default_factory=MemoryProbe)
+    processes: MemoryProcesses = field(default_factory=MemoryProcesses)
     stacks: MemoryStacks = field(
         default_factory=lambda: MemoryStacks(
             resources=RESOURCES,
@@ -197,6 +218,14 @@ class World:
             "brokers": UNFORMED,
             "paths": PATHS,
             "partitions": {"partitions": None},
+            "instances": InstanceProber(
+                management=lambda _: InMemoryManagement(
+                    SimulatedCluster(3, 3, 3), running=range(3)
+                ),
+                processes=lambda _: self.processes,
+                users=Admins(),
+                monotonic=lambda: 0.0,
+            ).ask,
         }
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from lifecycle.core.images import Versions
 from lifecycle.core.named_secrets import NamedSecret, SecretSeen, Seen
 from lifecycle.core.parameters import cluster_parameters
 from lifecycle.core.preflight import RETIREMENT, Engine, Facts, Live, Need, Quota
+from lifecycle.core.service_roles import SERVICE_ROLES, ServiceRoles
 from lifecycle.core.way_back import Snapshot
 from lifecycle.errors import AwsRefused
 from moto import mock_aws
@@ -23,6 +25,7 @@ from moto import mock_aws
 REGION = "eu-central-1"
 DEFAULTS = {name: str(d.get("default", "")) for name, d in cluster_parameters().items()}
 NEED = Need.of("control-demo", None, DEFAULTS)
+DEPLOYMENT_ROLE = "arn:aws:iam::123456789012:role/camunda/deployment"
 
 
 def denied(*_: object) -> None:
@@ -36,7 +39,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(key, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    for unknown_to_moto in ("quota_value", "_engine_offered", "_class_offered"):
+    for unknown_to_moto in ("quota_value", "_engine_offered", "_class_offered", "_may_be_made"):
         monkeypatch.setattr(reading, unknown_to_moto, denied)
     client.cache_clear()
     with mock_aws():
@@ -60,7 +63,13 @@ def facts(aws: Any, found: tuple[str, str, str], need: Need = NEED) -> Facts:
         aws("s3").create_bucket(
             Bucket="artifacts", CreateBucketConfiguration={"LocationConstraint": REGION}
         )
-    account = AwsAccount(region=REGION, vpc=found[0], subnets=(found[1],), bucket="artifacts")
+    account = AwsAccount(
+        region=REGION,
+        vpc=found[0],
+        subnets=(found[1],),
+        bucket="artifacts",
+        deployment_role=DEPLOYMENT_ROLE,
+    )
     return account.facts(need)
 
 
@@ -298,3 +307,78 @@ def test_certificate_and_key_are_read_where_they_are_named(aws: Any) -> None:
     read = facts(aws, found, replace(NEED, certificate_arn=certificate[:-3] + "000"))
     assert read.https_certificate is not None
     assert read.https_certificate.status == ""
+
+
+def test_the_policy_of_a_key_is_read_where_one_is_named(aws: Any) -> None:
+    found = vpc(aws)
+    key = aws("kms").create_key()["KeyMetadata"]["Arn"]
+    read = facts(aws, found, replace(NEED, kms_key_arn=key)).kms_key_policy
+    assert read is not None
+    assert read.iam_decides
+    denial = {"Effect": "Deny", "Principal": "*", "Action": "kms:*", "Resource": "*"}
+    policy = {"Version": "2012-10-17", "Statement": [denial]}
+    aws("kms").put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(policy))
+    read = facts(aws, found, replace(NEED, kms_key_arn=key)).kms_key_policy
+    assert read is not None
+    assert read.iam_decides is None
+    gone = facts(aws, found, replace(NEED, kms_key_arn=f"{key[:-3]}000"))
+    assert gone.kms_key_policy is None
+    assert gone.unread["kms_key_policy"]
+
+
+class TestServiceRoles:
+    def found(self, aws: Any) -> ServiceRoles:
+        read = facts(aws, vpc(aws)).service_roles
+        assert read is not None
+        return read
+
+    def test_all_of_them_are_there(self, aws: Any) -> None:
+        for role in SERVICE_ROLES.values():
+            aws("iam").create_role(RoleName=role, AssumeRolePolicyDocument="{}")
+        assert self.found(aws) == ServiceRoles()
+
+    def test_those_that_are_not_there_may_be_made_or_not(
+        self, aws: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first, *others = SERVICE_ROLES.items()
+        aws("iam").create_role(RoleName=first[1], AssumeRolePolicyDocument="{}")
+        absent = frozenset(service for service, _ in others)
+        monkeypatch.setattr(reading, "_may_be_made", lambda _, service: service == others[0][0])
+        assert self.found(aws) == ServiceRoles(absent, absent - {others[0][0]})
+
+    def test_whether_they_may_be_made_is_not_known(self, aws: Any) -> None:
+        seen = self.found(aws)
+        assert (seen.absent, seen.refused) == (frozenset(SERVICE_ROLES), None)
+        assert "not authorized" in seen.unread
+
+    def test_a_role_that_may_not_be_looked_at_is_none_that_is_absent(
+        self, aws: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        api = client("iam", attempts=3)
+        monkeypatch.setattr(api, "get_role", lambda **_: denied())
+        seen = facts(aws, vpc(aws))
+        assert seen.service_roles is None
+        assert "not authorized" in seen.unread["service_roles"]
+
+    @pytest.mark.parametrize(
+        ("decisions", "allowed"),
+        [(["allowed"], True), (["implicitDeny"], False), (["explicitDeny"], False), ([], False)],
+    )
+    def test_the_simulator_is_asked_as_the_service_would_be(
+        self, monkeypatch: pytest.MonkeyPatch, decisions: list[str], allowed: bool
+    ) -> None:
+        asked: list[dict[str, Any]] = []
+
+        class Iam:
+            def simulate_principal_policy(self, **given: Any) -> Any:
+                asked.append(given)
+                return {"EvaluationResults": [{"EvalDecision": one} for one in decisions]}
+
+        monkeypatch.setattr(reading, "client", lambda *_, **__: Iam())
+        assert reading._may_be_made(DEPLOYMENT_ROLE, "rds.amazonaws.com") is allowed
+        (question,) = asked
+        assert question["PolicySourceArn"] == DEPLOYMENT_ROLE
+        assert question["ResourceArns"] == [
+            "arn:aws:iam::123456789012:role/aws-service-role/rds.amazonaws.com/AWSServiceRoleForRDS"
+        ]
+        assert question["ContextEntries"][0]["ContextKeyValues"] == ["rds.amazonaws.com"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from lifecycle.core.credentials import Credentials
 from lifecycle.core.scaling import Action, Memory, decide
-from lifecycle.core.verification import Result, check_path, check_targets, check_topology
+from lifecycle.core.verification import Front, Result, check_path, check_targets, check_topology
 from lifecycle.errors import ManagementUnavailable, ScalingRefused
 from lifecycle.operations.probe_cluster import Prober
 from lifecycle.operations.probe_scaling import ScalingProber
@@ -113,11 +113,20 @@ def test_a_verification_names_the_secret_and_no_load_balancer(status: int) -> No
         {"ok": False, "seen": f"http://rest/v2/topology answers {status}"},
         behind=behind,
         direct=False,
+        front=Front(tls=False),
+        now=0,
     )
     for check in (direct, path):
         assert check.result is Result.FAIL
         assert "AdminUserSecretArn" in check.remedy
-    other = check_path("rest", {"ok": False, "seen": "HTTP 502"}, behind=behind, direct=False)
+    other = check_path(
+        "rest",
+        {"ok": False, "seen": "HTTP 502"},
+        behind=behind,
+        direct=False,
+        front=Front(tls=False),
+        now=0,
+    )
     assert "target group" in other.remedy
 
 

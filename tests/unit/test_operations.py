@@ -13,6 +13,7 @@ from lifecycle.core.operation import FUNCTION_SECONDS, LOCK_SECONDS, Lock
 from lifecycle.core.services import Deployment
 from lifecycle.core.stops import StoppedTask
 from lifecycle.core.verification import TargetHealth
+from lifecycle.core.verification_instances import PATIENCE_SECONDS, WAIT_SECONDS
 from lifecycle.errors import (
     ChangeSetRefused,
     ClusterBusy,
@@ -26,7 +27,7 @@ from lifecycle.errors import (
 )
 from lifecycle.operations.start_services import START_SECONDS, converge_connectors
 
-from tests.support.world import OUTPUTS, UNFORMED, World, designs, operation
+from tests.support.world import OUTPUTS, PATHS, UNFORMED, World, designs, operation
 
 
 @pytest.fixture
@@ -595,12 +596,13 @@ class TestVerification:
         result, checks = self.verify(world)
         assert result == "PASS"
         assert set(checks.values()) == {"PASS"}
-        assert len(checks) == 7
+        assert len(checks) == 8
+        assert checks["login page through the load balancer"] == "PASS"
 
     def test_a_path_that_cannot_exist_from_here_is_a_warning(self, world: World) -> None:
         self.up(world)
         world.probe.answers["paths"] = {
-            **world.probe.answers["paths"],
+            **PATHS,
             "rest": {"ok": False, "seen": "no answer within 5 s"},
         }
         result, checks = self.verify(world)
@@ -615,6 +617,55 @@ class TestVerification:
         report = world.verifier.verify(operation(), OUTPUTS)
         assert report["result"] == "FAIL"
         assert "Target.Timeout" in report["failure"]
+
+    def looked(self, world: World, *, wanted: bool = True) -> dict[str, Any]:
+        """Look until no other look is needed, as the machine does."""
+        known: dict[str, Any] = {}
+        for _ in range(100):
+            told = world.verifier.look_at_instances(operation(), OUTPUTS, known, wanted=wanted)
+            known = json.loads(json.dumps(told["instances"]))
+            if "wait" not in told:
+                return known
+            world.clock.pass_seconds(told["wait"])
+        raise AssertionError("it never ends")
+
+    def test_process_instances_are_found_on_each_partition(self, world: World) -> None:
+        self.up(world)
+        report = world.verifier.verify(operation(), OUTPUTS, self.looked(world))
+        assert report["result"] == "PASS"
+        (check,) = [one for one in report["checks"] if one["name"] == "process instances"]
+        assert "3 partitions" in check["seen"]
+
+    def test_a_paused_exporter_fails_the_verification(self, world: World) -> None:
+        self.up(world)
+        world.processes.paused = {2}
+        began = world.clock.now()
+        report = world.verifier.verify(operation(), OUTPUTS, self.looked(world))
+        assert report["result"] == "FAIL"
+        assert "process instances: what partition 2 made" in report["failure"]
+        assert "exporter" in report["failure"]
+        waited = (world.clock.now() - began).total_seconds()
+        assert PATIENCE_SECONDS <= waited <= PATIENCE_SECONDS + WAIT_SECONDS
+
+    def test_skipped_asks_nothing_and_is_never_a_pass(self, world: World) -> None:
+        self.up(world)
+        report = world.verifier.verify(operation(), OUTPUTS, self.looked(world, wanted=False))
+        (check,) = [one for one in report["checks"] if one["name"] == "process instances"]
+        assert (check["result"], report["result"]) == ("WARN", "WARN")
+        assert "skipped" in check["seen"]
+        assert world.processes.instances == []
+        assert world.processes.resources == []
+
+    def test_a_certificate_that_is_refused_fails_though_the_targets_are_well(
+        self, world: World
+    ) -> None:
+        self.up(world)
+        refused = {"ok": False, "seen": "It has ended.", "error": "CertificateRefused"}
+        world.probe.answers["paths"] = {**PATHS, "login": refused}
+        named = {**OUTPUTS, "RestUrl": "https://camunda.example.com"}
+        report = world.verifier.verify(operation(), named)
+        assert report["result"] == "FAIL"
+        assert "login page through the load balancer: It has ended." in report["failure"]
 
     def test_a_cluster_that_is_not_formed_fails(self, world: World) -> None:
         self.up(world)

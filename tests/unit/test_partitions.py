@@ -44,7 +44,7 @@ from lifecycle.errors import (
     ScalingNotSettled,
     ScalingRefused,
 )
-from lifecycle.operations.live_partitions import added_partitions
+from lifecycle.operations.live_partitions import LivePartitions, live_partitions
 
 from tests.fakes.management_simulation import SimulatedCluster
 from tests.support.scaling import ScalingWorld
@@ -295,47 +295,60 @@ class TestLivePartitions:
     @pytest.mark.parametrize("raw", [None, [], "demo", {}, {"clusterName": "Demo"}])
     def test_what_names_no_cluster_is_none(self, world: ScalingWorld, raw: object) -> None:
         probe = Probe(6)
-        given = added_partitions(
+        given = live_partitions(
             raw,
             control_stack=CONTROL,
             stacks=world.stacks,  # type: ignore[arg-type]
             probe=lambda: probe,
         )
-        assert (given, probe.asked) == ({}, [])
+        assert (given, probe.asked) == (LivePartitions(), [])
 
-    def added(self, world: ScalingWorld, probe: Probe, **more: object) -> dict[str, str]:
+    def found(self, world: ScalingWorld, probe: Probe, **more: object) -> LivePartitions:
         raw = {"clusterName": "demo", **more}
-        return added_partitions(
+        return live_partitions(
             raw,
             control_stack=CONTROL,
             stacks=world.stacks,  # type: ignore[arg-type]
             probe=lambda: probe,
         )
+
+    @pytest.mark.parametrize(("live", "given"), [(6, {"Partitions": "6"}), (3, {}), (2, {})])
+    def test_more_than_the_stack_says_are_given(
+        self, world: ScalingWorld, live: int, given: dict[str, str]
+    ) -> None:
+        found = self.found(world, Probe(live), parameters={})
+        assert (found.parameters, found.unread) == (given, "")
+        request = {"cluster": "demo", "parameters": {"Partitions": "3", "BrokerCpu": "512"}}
+        assert found.into(request) == {
+            "cluster": "demo",
+            "parameters": {"Partitions": "3", "BrokerCpu": "512", **given},
+        }
 
     @pytest.mark.parametrize(
-        ("live", "given"), [(6, {"Partitions": "6"}), (3, {}), (2, {}), (None, {})]
+        "probe", [Probe(None), Probe(None, fails=ProbeFailed("the function ended"))]
     )
-    def test_more_than_the_stack_says_are_given(
-        self, world: ScalingWorld, live: int | None, given: dict[str, str]
+    def test_what_brokers_do_not_tell_changes_nothing_and_is_told(
+        self, world: ScalingWorld, probe: Probe
     ) -> None:
-        assert self.added(world, Probe(live), parameters={}) == given
-
-    def test_brokers_that_cannot_be_asked_change_nothing(self, world: ScalingWorld) -> None:
-        assert self.added(world, Probe(None, fails=ProbeFailed("the function ended"))) == {}
+        found = self.found(world, probe)
+        assert found.parameters == {}
+        assert found.unread
+        told = found.into({"parameters": {"Partitions": "3"}})
+        assert told == {"parameters": {"Partitions": "3"}, "partitionsUnread": found.unread}
 
     def test_a_probe_that_slept_is_no_answer(self, world: ScalingWorld) -> None:
         with pytest.raises(ProbeAsleep):
-            self.added(world, Probe(6, fails=ProbeAsleep("not connected yet")))
+            self.found(world, Probe(6, fails=ProbeAsleep("not connected yet")))
 
     def test_nobody_is_asked_where_nothing_is_planned(self, world: ScalingWorld) -> None:
         probe = Probe(6)
-        assert self.added(world, probe, changeSet="plan-1") == {}
-        assert self.added(world, probe, scale={"count": 4}) == {}
-        assert self.added(world, probe, clusterName="nobody") == {}
+        assert self.found(world, probe, changeSet="plan-1") == LivePartitions()
+        assert self.found(world, probe, scale={"count": 4}) == LivePartitions()
+        assert self.found(world, probe, clusterName="nobody") == LivePartitions()
         stack = world.stacks.stack
         assert isinstance(stack, Stack)
         world.stacks.stack = replace(stack, outputs={**stack.outputs, "Adopted": "true"})
-        assert self.added(world, probe) == {}
+        assert self.found(world, probe) == LivePartitions()
         assert probe.asked == []
 
 

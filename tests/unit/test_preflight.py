@@ -10,6 +10,7 @@ from lifecycle.adapters.account import way_out, why_unused
 from lifecycle.adapters.account_memory import ROOMY
 from lifecycle.cluster.service_definition import BROKERS, CONNECTORS
 from lifecycle.core.autoscaling import ScalableTarget
+from lifecycle.core.key_policy import KeyPolicy
 from lifecycle.core.parameters import cluster_parameters
 from lifecycle.core.preflight import (
     NEEDED_ENDPOINTS,
@@ -27,6 +28,7 @@ from lifecycle.core.preflight import (
     check_all,
     refuse_failed,
 )
+from lifecycle.core.service_roles import SERVICE_ROLES, ServiceRoles
 from lifecycle.core.stack import Stack
 from lifecycle.core.verification import Check, Result
 from lifecycle.core.way_back import Backup, Snapshot
@@ -83,7 +85,7 @@ def subnets(**changes: Any) -> tuple[Subnet, ...]:
 
 NOT_ALWAYS = {
     *("region", "unread", "live", "engine", "secrets", "backup", "snapshot", "now"),
-    *("autoscaled", "https_certificate", "kms_key"),
+    *("autoscaled", "https_certificate", "kms_key", "kms_key_policy"),
 }
 CLOSED = subnets(way_out="")
 ALL_ENDPOINTS = frozenset(NEEDED_ENDPOINTS)
@@ -91,7 +93,7 @@ ALL_ENDPOINTS = frozenset(NEEDED_ENDPOINTS)
 
 def test_an_account_with_room_passes_everything() -> None:
     assert {check.result for check in checks().values()} == {Result.PASS}
-    assert len(checks()) == 21
+    assert len(checks()) == 22
 
 
 @pytest.mark.parametrize(
@@ -138,7 +140,7 @@ def test_everything_that_fails_is_named_at_once() -> None:
     facts = replace(ROOMY, vcpu=Quota(6, 0), engine_offered=False)
     with pytest.raises(PreflightFailed) as caught:
         refuse_failed(list(checks(facts).values()))
-    assert "2 of 21 checks failed" in caught.value.message
+    assert "2 of 22 checks failed" in caught.value.message
     assert "Fargate vCPU" in caught.value.message
     assert "database engine" in caught.value.message
 
@@ -463,7 +465,7 @@ class TestOperation:
     def test_the_report_has_every_check(self, world: World) -> None:
         report = world.preflight.check(REQUEST, planning=False)
         assert report["result"] == "PASS"
-        assert len(report["checks"]) == 21
+        assert len(report["checks"]) == 22
 
     def test_a_warning_does_not_end_it(self, world: World) -> None:
         world.account.found = replace(ROOMY, vcpu=None)
@@ -473,6 +475,14 @@ class TestOperation:
         world.account.found = replace(ROOMY, vcpu=Quota(6, 0))
         with pytest.raises(PreflightFailed, match="Fargate vCPU"):
             world.preflight.check(REQUEST, planning=True)
+
+    def test_a_number_of_partitions_that_was_not_read_is_a_warning(self, world: World) -> None:
+        request = {**REQUEST, "partitionsUnread": "The probe ended."}
+        report = world.preflight.check(request, planning=False)
+        assert report["result"] == "WARN"
+        (told,) = [one for one in report["checks"] if one["name"] == "live partitions"]
+        assert "not known: The probe ended; tasks are told 3" in told["seen"]
+        assert told["remedy"]
 
     def test_a_frozen_cluster_has_an_error_of_its_own(self, world: World) -> None:
         frozen = stack("UPDATE_COMPLETE", tags={**OURS, "camunda:frozen": "audit"})
@@ -727,6 +737,62 @@ def test_a_key_of_ones_own_encrypts_data_of_this_region(
     key: Key | None, arn: str, result: Result
 ) -> None:
     assert checks(replace(ROOMY, kms_key=key), KmsKeyArn=arn)["KMS key"].result is result
+
+
+@pytest.mark.parametrize(
+    ("policy", "present", "result"),
+    [
+        (KeyPolicy(True, "why"), "", Result.PASS),
+        (KeyPolicy(None, "why"), "", Result.WARN),
+        (KeyPolicy(False, "why"), "", Result.FAIL),
+        (KeyPolicy(False, "why"), KEY, Result.WARN),
+        (None, "", Result.WARN),
+    ],
+)
+def test_the_policy_of_a_key_of_ones_own_lets_iam_decide(
+    policy: KeyPolicy | None, present: str, result: Result
+) -> None:
+    has = replace(LIVING, parameters={**DEFAULTS, "KmsKeyArn": KEY}) if present else None
+    facts = replace(ROOMY, kms_key=ENABLED, kms_key_policy=policy)
+    check = checks(facts, has, KmsKeyArn=KEY)["KMS key policy"]
+    assert check.result is result
+    assert bool(check.remedy) == (result is not Result.PASS)
+
+
+ALL_SERVICES = frozenset(SERVICE_ROLES)
+ECS = frozenset({"ecs.amazonaws.com"})
+
+
+@pytest.mark.parametrize(
+    ("roles", "result", "seen", "remedy"),
+    [
+        (ServiceRoles(), Result.PASS, "AWSServiceRoleForECS", ""),
+        (ServiceRoles(ECS), Result.WARN, "not there yet: AWSServiceRoleForECS;", "Nothing"),
+        (
+            ServiceRoles(ALL_SERVICES, ECS),
+            Result.FAIL,
+            "may not have it made: AWSServiceRoleForECS",
+            "--aws-service-name ecs.amazonaws.com;",
+        ),
+        (
+            ServiceRoles(ECS, None, "not authorized"),
+            Result.WARN,
+            "could not be read: not authorized",
+            "--aws-service-name ecs.amazonaws.com",
+        ),
+    ],
+)
+def test_roles_of_services_are_there_or_may_be_made(
+    roles: ServiceRoles, result: Result, seen: str, remedy: str
+) -> None:
+    check = checks(replace(ROOMY, service_roles=roles))["service-linked roles"]
+    assert check.result is result
+    assert seen in check.seen
+    assert remedy in check.remedy
+
+
+def test_a_living_cluster_has_the_roles_of_its_services() -> None:
+    assert "service-linked roles" not in checks(ROOMY, LIVING)
 
 
 @pytest.mark.parametrize(

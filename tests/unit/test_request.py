@@ -195,6 +195,7 @@ def test_values_become_what_cloudformation_takes() -> None:
     }
     assert request.on_start_failure == "stop"
     assert not request.accept_no_way_back
+    assert request.with_instances
 
 
 def test_every_wrong_field_is_named_at_once_with_what_was_given_and_what_is_allowed() -> None:
@@ -204,6 +205,7 @@ def test_every_wrong_field_is_named_at_once_with_what_was_given_and_what_is_allo
             "clusterNmae": "demo",
             "onStartFailure": "explode",
             "acceptNoWayBack": "yes",
+            "verifyWithProcessInstances": "no",
             "parameters": {
                 "Brokers": "three",
                 "Partitons": 3,
@@ -218,6 +220,7 @@ def test_every_wrong_field_is_named_at_once_with_what_was_given_and_what_is_allo
         "clusterNmae",
         "onStartFailure",
         "acceptNoWayBack",
+        "verifyWithProcessInstances",
         "parameters.Brokers",
         "parameters.Partitons",
         "parameters.LogRetentionDays",

@@ -211,6 +211,12 @@ class EndpointUnreachable(LifecycleError):
     default_next_step = "Check name, security groups and whether the load balancer has targets."
 
 
+class HostUnresolved(EndpointUnreachable):
+    """A name does not resolve: no DNS record, or none that the VPC sees."""
+
+    default_next_step = "Create the DNS record, or wait until resolvers have it."
+
+
 class CertificateRefused(LifecycleError):
     """The server's certificate could not be verified; nothing was sent."""
 

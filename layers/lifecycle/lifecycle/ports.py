@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         Readiness,
         Topology,
     )
-    from lifecycle.core.verification import TargetHealth
+    from lifecycle.core.verification import PathSeen, TargetHealth
 
 
 class Clock(Protocol):
@@ -605,7 +605,7 @@ class Users(Protocol):
 
 
 class Paths(Protocol):
-    """Paths through the load balancers, asked as a user would."""
+    """Paths through the load balancers, asked as a user would; raises what ended the asking."""
 
     def http(
         self,
@@ -613,12 +613,36 @@ class Paths(Protocol):
         *,
         credentials: Credentials | None = None,
         networks: Sequence[str] = (),
-    ) -> tuple[bool, str]:
+    ) -> PathSeen:
         """``GET``: whether the answer is 200, and what was seen, in words."""
         ...
 
-    def grpc(self, host: str, port: int, *, tls: bool) -> tuple[bool, str]:
-        """Whether a gRPC server answers, and what was seen, in words."""
+    def page(self, url: str) -> PathSeen:
+        """``GET`` as a browser: whether the answer is 200 and HTML, and what was seen."""
+        ...
+
+    def grpc(self, host: str, port: int, *, tls: bool, name: str = "") -> PathSeen:
+        """Whether a gRPC server answers, with a certificate of ``name`` (default: the host)."""
+        ...
+
+
+class Processes(Protocol):
+    """Processes of one cluster, through its REST API, asked from inside the VPC.
+
+    Every call may be repeated, and raises ``ManagementUnavailable``, ``ManagementRefused``,
+    ``CredentialsRefused``, ``CredentialsWithheld`` or ``UnreadableAnswer``.
+    """
+
+    def deploy(self, resource: str, content: bytes, credentials: Credentials) -> None:
+        """Deploy one BPMN resource; the same bytes again change nothing."""
+        ...
+
+    def create_instance(self, process_id: str, credentials: Credentials) -> int:
+        """Create an instance of a process's latest version; gives its key."""
+        ...
+
+    def found_instances(self, keys: Collection[int], credentials: Credentials) -> frozenset[int]:
+        """Search instances by their keys; gives those that the secondary storage has."""
         ...
 
 

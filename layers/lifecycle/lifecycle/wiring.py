@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lifecycle.cluster.service_definition import Definition
     from lifecycle.operations.adopt_plan import PlanAdopter
     from lifecycle.operations.announce import Announcer
+    from lifecycle.operations.ask_instances import InstanceProber
     from lifecycle.operations.change_brokers import BrokerChanger
     from lifecycle.operations.change_stack import StackChanger
     from lifecycle.operations.clean_up_operation import Cleaner
@@ -133,6 +134,7 @@ def preflight() -> Preflight:
             vpc=os.environ["VPC_ID"],
             subnets=tuple(os.environ["PRIVATE_SUBNET_IDS"].split(",")),
             bucket=settings().artifact_bucket,
+            deployment_role=settings().deployment_role_arn,
         ),
         region=settings().region,
         control_stack=settings().control_stack,
@@ -465,6 +467,29 @@ def prober() -> Prober:
         paths=NetworkPaths(),
         users=SecretsManagerUsers(),
         networks=networks,
+    )
+
+
+def instance_prober() -> InstanceProber:
+    """The question about process instances, asked inside the VPC."""
+    import os
+    import time
+
+    from lifecycle.adapters.management import HttpManagement
+    from lifecycle.adapters.processes import HttpProcesses
+    from lifecycle.adapters.secrets import SecretsManagerUsers
+    from lifecycle.adapters.wire import Timeouts
+    from lifecycle.operations.ask_instances import InstanceProber
+
+    networks = (os.environ["VPC_CIDR"],)
+    timeouts = Timeouts(connect=2.0, read=5.0)
+    return InstanceProber(
+        management=lambda name: HttpManagement(name, timeouts=timeouts, budget_seconds=6.0),
+        processes=lambda name: HttpProcesses(
+            name, networks=networks, timeouts=timeouts, budget_seconds=6.0
+        ),
+        users=SecretsManagerUsers(),
+        monotonic=time.monotonic,
     )
 
 

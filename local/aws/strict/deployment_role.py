@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from local.aws.emulator import cloudformation_api, provisioners
 from local.aws.iam import role_allows, role_trusts
-from local.aws.strict import Rule
+from local.aws.strict import Rule, service_linked_roles
 from local.config import ACCOUNT_ID
 
 if TYPE_CHECKING:
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from local.aws.strict import Strictness
 
 _NAMING: Final = ("CreateStack", "UpdateStack", "CreateChangeSet", "DeleteStack")
-_TYPES: Final = ("AWS::IAM::Role", "AWS::ECS::TaskDefinition", "AWS::Scheduler::Schedule")
+_TYPES: Final = (
+    *("AWS::IAM::Role", "AWS::ECS::TaskDefinition", "AWS::Scheduler::Schedule"),
+    *service_linked_roles.FIRST_USES,
+)
 
 type Right = tuple[str, str, Mapping[str, str]]
 """An action, the resource it is authorised on, and the condition keys of the request."""
@@ -65,7 +68,10 @@ def rights(kind: str, properties: Mapping[str, Any]) -> Iterator[Right]:
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html
     """
-    if kind == "AWS::IAM::Role":
+    if kind in service_linked_roles.FIRST_USES:
+        if first := service_linked_roles.right(kind):
+            yield first
+    elif kind == "AWS::IAM::Role":
         # A generated name: the policies that are asked name the path.
         name = properties.get("RoleName", "generated")
         arn = f"arn:aws:iam::{ACCOUNT_ID}:role{properties.get('Path', '/')}{name}"
@@ -99,7 +105,8 @@ def _refuse(role: str, action: str, resource: str, keys: Mapping[str, str]) -> N
 RULE: Final = Rule(
     name="deployment-role",
     does="What CloudFormation does for a stack that was given a role, it does with the rights of"
-    " this role: here the roles that it makes, with path and boundary, and those that it passes."
+    " this role: here the roles that it makes, with path and boundary, or has a service make, and"
+    " those that it passes."
     " That the role may all else that the types need is a test over their schemas.",
     source="https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-servicerole.html",
     caught="nothing yet.",

@@ -212,6 +212,7 @@ def test_the_rest_url_is_the_name_in_the_certificate() -> None:
     assert resolve("cluster").outputs["RestUrl"] == "http://att(WebLoadBalancer.DNSName)"
     named = resolve("cluster", CertificateArn=CERTIFICATE, DomainName="camunda.example.com")
     assert named.outputs["RestUrl"] == "https://camunda.example.com"
+    assert named.outputs["WebLoadBalancerDnsName"] == "att(WebLoadBalancer.DNSName)"
 
 
 TARGETS = {

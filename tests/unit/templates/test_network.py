@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.unit.templates.resolver import resolve
+from tools.generate_parameters import ROOT, load_template
 
 
 def test_six_subnets_as_the_reference_cuts_them() -> None:
@@ -21,6 +24,51 @@ def test_six_subnets_as_the_reference_cuts_them() -> None:
         "PublicSubnet3": ("10.190.160.0/19", "eu-central-1c"),
     }
     assert not any(subnet["MapPublicIpOnLaunch"] for subnet in subnets.values())
+
+
+def test_the_zones_of_the_subnets_can_be_chosen() -> None:
+    chosen = [f"ap-northeast-1{letter}" for letter in "acd"]
+    given = dict(zip(("ZoneA", "ZoneB", "ZoneC"), chosen, strict=True))
+    subnets = resolve("network", **given).of_type("AWS::EC2::Subnet")
+    for kind in ("Private", "Public"):
+        placed = [subnets[f"{kind}Subnet{number}"]["AvailabilityZone"] for number in (1, 2, 3)]
+        assert placed == chosen
+
+
+@pytest.mark.parametrize(
+    ("zones", "broken"),
+    [
+        (("", "", ""), 0),
+        (("a-b-1a", "a-b-1b", "a-b-1c"), 0),
+        (("a-b-1a", "a-b-1b", ""), 1),
+        (("", "a-b-1b", "a-b-1c"), 1),
+        (("a-b-1a", "a-b-1b", "a-b-1b"), 1),
+    ],
+)
+def test_zones_are_three_or_none(zones: tuple[str, ...], broken: int) -> None:
+    control = load_template(ROOT / "template.yaml")
+    rule = control["Rules"]["ThreeZones"]
+    values = dict(zip(("ZoneA", "ZoneB", "ZoneC"), zones, strict=True))
+    functions = {
+        "Ref": lambda name: values[name],
+        "Fn::Equals": lambda pair: pair[0] == pair[1],
+        "Fn::Not": lambda one: not one[0],
+        "Fn::And": all,
+        "Fn::Or": any,
+    }
+
+    def said(node: Any) -> Any:
+        if isinstance(node, list):
+            return [said(one) for one in node]
+        if isinstance(node, dict):
+            # Rules know no other functions.
+            ((function, argument),) = node.items()
+            return functions[function](said(argument))
+        return node
+
+    asked = said(rule["RuleCondition"])
+    assert asked == any(zones)
+    assert sum(asked and not said(one["Assert"]) for one in rule["Assertions"]) == broken
 
 
 def test_names_resolve_inside_the_vpc() -> None:

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
+from lifecycle.core.preflight import FARGATE_ZONES
+from moto import mock_aws
 
 from local.aws.emulator import iam_evaluator
 from local.aws.strict.quota_values import ASKED_WITH, quota
+from tools import preflight
 from tools.preflight import (
     POLICY,
     QUOTAS,
@@ -16,11 +22,15 @@ from tools.preflight import (
     Check,
     Question,
     Result,
+    Zone,
+    check_api_log_role,
     check_permissions,
     check_quota,
     check_stack,
     check_stack_name,
     check_zones,
+    collect,
+    listed_by_cloudformation,
     main,
     overall,
     principal,
@@ -29,12 +39,161 @@ from tools.preflight import (
     simulate,
 )
 
+TOKYO = "ap-northeast-1"
+
+
+def in_tokyo(ids: str) -> list[Zone]:
+    """Zones a, c, d, … with these ids; Fargate is in 1, 2 and 4."""
+    return [
+        Zone(f"{TOKYO}{letter}", f"apne1-az{number}")
+        for letter, number in zip("acde", ids, strict=False)
+    ]
+
 
 def test_three_zones_are_needed() -> None:
-    assert check_zones(["a", "b", "c"]).result is Result.PASS
-    too_few = check_zones(["a", "b"])
+    three = [Zone(f"eu-central-1{letter}", "") for letter in "abc"]
+    assert check_zones("eu-central-1", three, three).result is Result.PASS
+    too_few = check_zones("eu-central-1", three[:2], three[:2])
     assert too_few.result is Result.FAIL
     assert too_few.remedy
+
+
+@pytest.mark.parametrize(
+    ("ids", "result", "remedy"),
+    [
+        ("124", Result.PASS, ""),
+        ("1243", Result.WARN, "ZoneA=ap-northeast-1a ZoneB=ap-northeast-1c ZoneC=ap-northeast-1d"),
+        ("1324", Result.FAIL, "ZoneA=ap-northeast-1a ZoneB=ap-northeast-1d ZoneC=ap-northeast-1e"),
+        ("123", Result.FAIL, "three such zones"),
+    ],
+)
+def test_zones_are_counted_by_id_without_those_that_have_no_fargate(
+    ids: str, result: Result, remedy: str
+) -> None:
+    check = check_zones(TOKYO, in_tokyo(ids), in_tokyo(ids))
+    assert check.result is result
+    assert remedy in check.remedy
+
+
+def test_a_zone_of_which_the_id_is_not_known_has_fargate_only_where_all_have() -> None:
+    assert Zone("eu-central-1a", "").has_fargate("eu-central-1")
+    assert not Zone(f"{TOKYO}a", "").has_fargate(TOKYO)
+
+
+def test_cloudformation_takes_zones_with_a_default_subnet_if_there_are_any() -> None:
+    zones = in_tokyo("4312")
+    names = [zone.name for zone in zones]
+    assert listed_by_cloudformation(reversed(zones), set()) == zones
+    assert listed_by_cloudformation(zones, {names[2], names[0]}) == [zones[0], zones[2]]
+    # It lists two, of which three cannot be taken.
+    check = check_zones(TOKYO, zones, [zones[0], zones[2]])
+    assert check.result is Result.FAIL
+    assert f"ZoneA={names[0]} ZoneB={names[2]} ZoneC={names[3]}" in check.remedy
+
+
+@pytest.mark.parametrize(
+    ("letters", "result"),
+    [("ade", Result.PASS), ("acd", Result.FAIL), ("ad", Result.FAIL), ("add", Result.FAIL)],
+)
+def test_zones_that_are_chosen_have_fargate(letters: str, result: Result) -> None:
+    zones = in_tokyo("1324")
+    check = check_zones(TOKYO, zones, zones, [f"{TOKYO}{letter}" for letter in letters])
+    assert check.result is result
+
+
+ROLE = "arn:aws:iam::123456789012:role/logs-of-every-api"
+
+
+@pytest.mark.parametrize(
+    ("role", "parameter", "result", "remedy"),
+    [
+        ("", "create", Result.PASS, ""),
+        (ROLE, "present", Result.PASS, ""),
+        (ROLE, "create", Result.FAIL, "ApiGatewayLogRole=present"),
+        ("", "present", Result.FAIL, "ApiGatewayLogRole=create"),
+    ],
+)
+def test_a_role_that_the_account_has_for_the_logs_of_its_apis_is_not_replaced(
+    role: str, parameter: str, result: Result, remedy: str
+) -> None:
+    check = check_api_log_role(role, parameter)
+    assert check.result is result
+    assert remedy in check.remedy
+    assert role in check.seen
+
+
+class TestCollected:
+    """What is asked of AWS, by what moto has without further packages, and stubs."""
+
+    account: dict[str, Any] | ClientError
+    stacks: list[dict[str, Any]]
+
+    @pytest.fixture(autouse=True)
+    def _aws(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(key, "testing")
+        monkeypatch.setenv("AWS_REGION", TOKYO)
+        self.account, self.stacks = {"throttleSettings": {}}, []
+        monkeypatch.setattr(preflight, "simulate", lambda *_: [])
+        own: Any = boto3.session.Session.client
+        stubs = {
+            "apigateway": SimpleNamespace(get_account=self.get_account),
+            "cloudformation": SimpleNamespace(describe_stacks=self.describe_stacks),
+        }
+        monkeypatch.setattr(
+            boto3.session.Session,
+            "client",
+            lambda session, service, **more: stubs.get(service) or own(session, service, **more),
+        )
+        with mock_aws():
+            yield
+
+    def get_account(self) -> dict[str, Any]:
+        if isinstance(self.account, ClientError):
+            raise self.account
+        return self.account
+
+    def describe_stacks(self, StackName: str) -> dict[str, Any]:  # noqa: N803 - as boto3 has it
+        if not self.stacks:
+            message = f"Stack with id {StackName} does not exist"
+            error: Any = {"Code": "ValidationError", "Message": message}
+            raise ClientError({"Error": error}, "DescribeStacks")
+        return {"Stacks": self.stacks}
+
+    def found(self, **given: Any) -> dict[str, Check]:
+        return {check.name: check for check in collect("camunda-lifecycle", 1, **given)}
+
+    def test_zones_are_those_of_the_account_by_their_ids(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        zones = boto3.client("ec2", region_name=TOKYO).describe_availability_zones()
+        ids = {one["ZoneName"]: one["ZoneId"] for one in zones["AvailabilityZones"]}
+        assert len(ids) == 3
+        assert self.found()["availability zones"].result is Result.PASS
+        assert self.found(zones=list(ids))["availability zones"].result is Result.PASS
+        assert self.found(zones=list(ids)[:2])["availability zones"].result is Result.FAIL
+        served = {TOKYO: FARGATE_ZONES[TOKYO] - set(list(ids.values())[:1])}
+        monkeypatch.setattr(preflight, "FARGATE_ZONES", served)
+        check = self.found()["availability zones"]
+        assert check.result is Result.FAIL
+        assert check.seen.startswith("2 with Fargate")
+
+    def test_the_role_of_the_account_is_read(self) -> None:
+        assert self.found()["API Gateway's log role"].result is Result.PASS
+        self.account = {"cloudwatchRoleArn": ROLE}
+        assert self.found()["API Gateway's log role"].result is Result.FAIL
+        assert self.found(api_log_role="present")["API Gateway's log role"].result is Result.PASS
+
+    def test_a_role_that_cannot_be_read_is_none_that_is_not_there(self) -> None:
+        self.account = ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetAccount")
+        check = self.found()["API Gateway's log role"]
+        assert check.result is Result.WARN
+        assert "ApiGatewayLogRole=present" in check.remedy
+
+    def test_an_update_makes_none_of_these(self) -> None:
+        self.stacks = [{"StackStatus": "CREATE_COMPLETE"}]
+        only_before = {"availability zones", "API Gateway's log role", "VPCs"}
+        assert not only_before & self.found().keys()
 
 
 @pytest.mark.parametrize(

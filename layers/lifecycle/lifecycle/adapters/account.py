@@ -1,4 +1,4 @@
-"""What an account, its region and its network offer, read from seven services.
+"""What an account, its region and its network offer, read from its services.
 
 Each fact is read by itself and beside the others, so that one missing permission hides no other
 and a slow service costs its own time alone.
@@ -11,10 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from lifecycle.adapters.autoscaling import AwsScalableTargets
 from lifecycle.adapters.aws import client, error_code
 from lifecycle.adapters.quotas import FARGATE_VCPU, quota_value
 from lifecycle.cluster.service_definition import BROKERS, CONNECTORS, NAMES
+from lifecycle.core.key_policy import KeyPolicy, judge
 from lifecycle.core.named_secrets import SecretSeen, Seen
 from lifecycle.core.preflight import (
     NO_PRIVATE_DNS,
@@ -29,6 +32,7 @@ from lifecycle.core.preflight import (
     Quota,
     Subnet,
 )
+from lifecycle.core.service_roles import SERVICE_ROLES, ServiceRoles
 from lifecycle.core.way_back import Snapshot
 from lifecycle.errors import LifecycleError
 from lifecycle.observability import of_aws
@@ -63,11 +67,20 @@ _TARGETS: Final = (
 class AwsAccount:
     """The ``Account`` port on AWS. Nothing here changes anything."""
 
-    def __init__(self, *, region: str, vpc: str, subnets: tuple[str, ...], bucket: str) -> None:
+    def __init__(
+        self,
+        *,
+        region: str,
+        vpc: str,
+        subnets: tuple[str, ...],
+        bucket: str,
+        deployment_role: str,
+    ) -> None:
         self._region = region
         self._vpc = vpc
         self._subnets = subnets
         self._bucket_name = bucket
+        self._deployment_role = deployment_role
 
     def facts(self, need: Need) -> Facts:
         """Read every fact that the need asks for; what cannot be read is None, with the reason."""
@@ -109,11 +122,13 @@ class AwsAccount:
                     quota_value(*_DATABASE_CLUSTERS), _count("describe_db_clusters", "DBClusters")
                 ),
                 "ecs_cluster_exists": lambda: _ecs_cluster_exists(need.stack),
+                "service_roles": lambda: _service_roles(self._deployment_role),
             }
         if need.certificate_arn.split(":")[3:4] == [self._region]:
             readers["https_certificate"] = lambda: _certificate(need.certificate_arn)
         if need.kms_key_arn.split(":")[3:4] == [self._region]:
             readers["kms_key"] = lambda: _key(need.kms_key_arn)
+            readers["kms_key_policy"] = lambda: _key_policy(need.kms_key_arn)
         here = [one for one in need.secrets if one.region == self._region]
         if here:
             readers["secrets"] = lambda: {one.arn: _secret(one) for one in here}
@@ -390,6 +405,52 @@ def _key(arn: str) -> Key:
     except api.exceptions.NotFoundException:
         return Key("")
     return Key(found["KeyState"], found.get("KeyUsage", ""), found.get("KeySpec", ""))
+
+
+def _key_policy(arn: str) -> KeyPolicy:
+    # https://docs.aws.amazon.com/kms/latest/APIReference/API_GetKeyPolicy.html
+    found = client("kms", attempts=3).get_key_policy(KeyId=arn, PolicyName="default")
+    return judge(found["Policy"], arn.split(":")[4])
+
+
+def _service_roles(deployment_role: str) -> ServiceRoles:
+    """See which service-linked roles there are, and whether those that are not may be made.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetRole.html
+    """
+    api = client("iam", attempts=3)
+    absent = set()
+    for service, role in SERVICE_ROLES.items():
+        try:
+            api.get_role(RoleName=role)
+        except api.exceptions.NoSuchEntityException:
+            absent.add(service)
+    try:
+        refused = frozenset(one for one in absent if not _may_be_made(deployment_role, one))
+    except (BotoCoreError, ClientError) as error:
+        return ServiceRoles(frozenset(absent), None, _why(error))
+    return ServiceRoles(frozenset(absent), refused)
+
+
+def _may_be_made(deployment_role: str, service: str) -> bool:
+    """Whether IAM's simulator lets a role make a service's role; it knows the organization's word.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
+    """
+    head, _, _ = deployment_role.partition(":role/")
+    answer = client("iam", attempts=3).simulate_principal_policy(
+        PolicySourceArn=deployment_role,
+        ActionNames=["iam:CreateServiceLinkedRole"],
+        ResourceArns=[f"{head}:role/aws-service-role/{service}/{SERVICE_ROLES[service]}"],
+        ContextEntries=[
+            {
+                "ContextKeyName": "iam:AWSServiceName",
+                "ContextKeyType": "string",
+                "ContextKeyValues": [service],
+            }
+        ],
+    )
+    return [one["EvalDecision"] for one in answer["EvaluationResults"]] == ["allowed"]
 
 
 def _ecs_cluster_exists(name: str) -> bool:

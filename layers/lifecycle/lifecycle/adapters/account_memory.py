@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.core.preflight import Bucket, Facts, Network, Quota, Subnet
+from lifecycle.core.service_roles import ServiceRoles
 
 if TYPE_CHECKING:
     from lifecycle.core.preflight import Need
@@ -28,6 +29,7 @@ ROOMY: Final = Facts(
     ),
     bucket=Bucket(private=True, versioned=True),
     ecs_cluster_exists=False,
+    service_roles=ServiceRoles(),
     retirement_days=7,
     autoscaled=(),
 )

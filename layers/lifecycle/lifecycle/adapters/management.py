@@ -95,7 +95,7 @@ class HttpManagement:
         Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``UnreadableAnswer``.
         """
         answer = self._read(MANAGEMENT_PORT, wire.Request("GET", _CLUSTER, headers=_ACCEPT))
-        return read_configuration(_json(answer))
+        return read_configuration(read_json(answer))
 
     def topology(self, credentials: Credentials | None = None) -> Topology:
         """Read what the gateways see (``GET /v2/topology``).
@@ -104,12 +104,12 @@ class HttpManagement:
         VPC.
         """
         request = wire.Request("GET", "/v2/topology", headers=_ACCEPT)
-        return read_topology(_json(self._read(REST_PORT, request, credentials)))
+        return read_topology(read_json(self._read(REST_PORT, request, credentials)))
 
     def topology_of(self, address: str, credentials: Credentials | None = None) -> Topology:
         """Read what the gateway at one address sees. Raises as ``topology`` does."""
         request = wire.Request("GET", "/v2/topology", headers=_ACCEPT)
-        return read_topology(_json(self._ask_one(address, REST_PORT, request, credentials)))
+        return read_topology(read_json(self._ask_one(address, REST_PORT, request, credentials)))
 
     def readiness(self, address: str) -> Readiness:
         """Ask one broker whether it is ready; never raises for a broker that is not there.
@@ -131,7 +131,7 @@ class HttpManagement:
         Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``UnreadableAnswer``.
         """
         request = wire.Request("GET", "/actuator/partitions", headers=_ACCEPT)
-        return read_partitions(_json(self._ask_one(address, MANAGEMENT_PORT, request)))
+        return read_partitions(read_json(self._ask_one(address, MANAGEMENT_PORT, request)))
 
     def upgrade_readiness(self, address: str) -> tuple[str, ...]:
         """Read ``GET /actuator/upgradeReadiness`` of one broker: what is not done.
@@ -143,7 +143,7 @@ class HttpManagement:
         request = wire.Request("GET", "/actuator/upgradeReadiness", headers=_ACCEPT)
         absent = (HTTPStatus.NOT_FOUND,)
         answer = self._ask_one(address, MANAGEMENT_PORT, request, accept=absent)
-        return ("not reported",) if answer.status in absent else read_upgrade(_json(answer))
+        return ("not reported",) if answer.status in absent else read_upgrade(read_json(answer))
 
     def backups(self) -> BackupsSeen:
         """Read each partition's latest backup (``GET /actuator/backupRuntime/state``, from 8.9 on).
@@ -157,7 +157,7 @@ class HttpManagement:
             return BackupsSeen(told=False, enabled=False, latest={})
         if answer.status == disabled:
             return BackupsSeen(told=True, enabled=False, latest={})
-        state = _json(answer)
+        state = read_json(answer)
         return BackupsSeen(
             told=True,
             enabled=True,
@@ -183,7 +183,7 @@ class HttpManagement:
 
     def _plan(self, body: Mapping[str, object]) -> PlannedChange:
         answer = self._read(MANAGEMENT_PORT, _patch(body, dry_run=True))
-        return read_planned_change(_json(answer))
+        return read_planned_change(read_json(answer))
 
     def scale_brokers(self, count: int) -> PlannedChange:
         """Start scaling to the brokers ``0 … count-1``.
@@ -223,7 +223,7 @@ class HttpManagement:
         answer = self._read(MANAGEMENT_PORT, request, accept=(HTTPStatus.NOT_FOUND,))
         if answer.status == HTTPStatus.NOT_FOUND:
             return "DOES_NOT_EXIST"
-        return read_state_of_backup(_json(answer))
+        return read_state_of_backup(read_json(answer))
 
     def _write[T](self, request: wire.Request, what: str, read: Callable[[object], T]) -> T:
         """Send a request at most once: another address only as long as nothing was sent."""
@@ -240,7 +240,7 @@ class HttpManagement:
                 raise ManagementAmbiguous(f"{what}: {_said(address, answer)}.")
             _refuse(address, answer)
             try:
-                return read(_json(answer))
+                return read(read_json(answer))
             except UnreadableAnswer as error:
                 raise ManagementAmbiguous(
                     f"{what} was answered with HTTP {answer.status}, "
@@ -342,7 +342,8 @@ def _patch(body: Mapping[str, object], *, dry_run: bool) -> wire.Request:
     )
 
 
-def _json(answer: wire.Answer) -> object:
+def read_json(answer: wire.Answer) -> object:
+    """Read the body of an answer. Raises ``UnreadableAnswer`` for what is no JSON."""
     try:
         return json.loads(answer.body)
     except (ValueError, RecursionError) as error:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from lifecycle.adapters.probes import grpc_answers, http_status
+from lifecycle.core.verification import PathSeen
 
 if TYPE_CHECKING:
     from lifecycle.core.credentials import Credentials
 
+_HTML = "text/html"
+
 
 class NetworkPaths:
-    """The ``Paths`` port on HTTP and TCP."""
+    """The ``Paths`` port on HTTP and TCP. Certificates are verified against ``ca_file``."""
+
+    def __init__(self, ca_file: str | None = None) -> None:
+        self._ca_file = ca_file
 
     def http(
         self,
@@ -20,13 +27,33 @@ class NetworkPaths:
         *,
         credentials: Credentials | None = None,
         networks: Sequence[str] = (),
-    ) -> tuple[bool, str]:
+    ) -> PathSeen:
         """``GET``: whether the answer is 200, and what was seen, in words."""
-        status = http_status(url, credentials=credentials, networks=networks).status
-        return status == 200, f"{url} answers {status}"
+        answer = http_status(url, credentials=credentials, networks=networks, ca_file=self._ca_file)
+        seen = f"{url} answers {answer.status}"
+        return _seen(answer.status == 200, seen, urlsplit(url).hostname, answer.certificate_until)
 
-    def grpc(self, host: str, port: int, *, tls: bool) -> tuple[bool, str]:
-        """Whether a gRPC server answers, and what was seen, in words."""
-        if grpc_answers(host, port, tls=tls):
-            return True, f"{host}:{port} answers HTTP/2{' over TLS' if tls else ''}"
-        return False, f"{host}:{port} accepts a connection but no gRPC server answers"
+    def page(self, url: str) -> PathSeen:
+        """``GET`` as a browser: whether the answer is 200 and HTML, and what was seen."""
+        answer = http_status(url, accept=_HTML, ca_file=self._ca_file)
+        kind = answer.content_type or "nothing"
+        ok = answer.status == 200 and kind == _HTML
+        seen = f"{url} answers {answer.status} with {kind}"
+        return _seen(ok, seen, urlsplit(url).hostname, answer.certificate_until)
+
+    def grpc(self, host: str, port: int, *, tls: bool, name: str = "") -> PathSeen:
+        """Whether a gRPC server answers, and what was seen, in words.
+
+        With ``tls`` the certificate has to be that of ``name``, by default that of the host.
+        """
+        answer = grpc_answers(host, port, tls=tls, name=name, ca_file=self._ca_file)
+        seen = (
+            f"{host}:{port} answers HTTP/2{' over TLS' if tls else ''}"
+            if answer.answers
+            else f"{host}:{port} accepts a connection but no gRPC server answers"
+        )
+        return _seen(answer.answers, seen, name or host, answer.certificate_until)
+
+
+def _seen(ok: bool, seen: str, host: str | None, until: int | None) -> PathSeen:
+    return PathSeen(ok, seen) if until is None else PathSeen(ok, seen, host or "", until)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from lifecycle.adapters.aws import client, error_code
 from lifecycle.errors import ProbeAsleep, ProbeFailed
 
-# The probe's own time-out is 60 s; its answer needs a little longer to travel.
+# The probe's own time-out is 50 s; its answer needs a little longer to travel.
 _READ_TIMEOUT: Final = 70
 # What Lambda answers while it makes the interfaces of a function anew that nobody called for weeks.
 # https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html

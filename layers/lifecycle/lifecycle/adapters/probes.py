@@ -15,7 +15,12 @@ from urllib.parse import urlsplit
 
 from lifecycle.adapters import wire
 from lifecycle.core.credentials import Credentials, may_travel
-from lifecycle.errors import CertificateRefused, CredentialsWithheld, EndpointUnreachable
+from lifecycle.errors import (
+    CertificateRefused,
+    CredentialsWithheld,
+    EndpointUnreachable,
+    HostUnresolved,
+)
 
 _PROBE_TIMEOUTS = wire.Timeouts(connect=5.0, read=10.0)
 
@@ -29,10 +34,24 @@ _EMPTY_SETTINGS = _FRAME_HEADER.pack(0, 0, _SETTINGS, 0, 0)
 
 @dataclass(frozen=True)
 class HttpStatus:
-    """What a URL answered; ``document`` is the body when it is JSON, else ``None``."""
+    """What a URL answered; ``document`` is the body when it is JSON, else ``None``.
+
+    ``certificate_until`` is the end (epoch seconds) of the certificate that was verified for the
+    URL's host; ``None`` in clear.
+    """
 
     status: int
     document: object
+    content_type: str = ""
+    certificate_until: int | None = None
+
+
+@dataclass(frozen=True)
+class GrpcAnswer:
+    """Whether a gRPC server answered; ``certificate_until`` as for ``HttpStatus``."""
+
+    answers: bool
+    certificate_until: int | None = None
 
 
 def http_status(
@@ -40,14 +59,16 @@ def http_status(
     *,
     credentials: Credentials | None = None,
     networks: Sequence[str] = (),
+    accept: str = "application/json",
     ca_file: str | None = None,
     timeouts: wire.Timeouts = _PROBE_TIMEOUTS,
 ) -> HttpStatus:
-    """``GET`` a URL, without following redirects.
+    """``GET`` a URL, without following redirects; ``accept`` is the media type asked for.
 
     Certificates are verified against ``ca_file`` (default: the system's). ``credentials`` travel
     over https, or in clear to an address inside ``networks`` (CIDRs of the VPC) and nowhere else.
-    Raises ``EndpointUnreachable``, ``CertificateRefused`` or ``CredentialsWithheld``.
+    Raises ``EndpointUnreachable``, ``HostUnresolved``, ``CertificateRefused`` or
+    ``CredentialsWithheld``.
     """
     try:
         parts = urlsplit(url)
@@ -59,7 +80,7 @@ def http_status(
     tls = ssl.create_default_context(cafile=ca_file) if parts.scheme == "https" else None
     port = port or (443 if tls else 80)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    headers = {"Accept": "application/json"}
+    headers = {"Accept": accept}
     if credentials is not None:
         headers["Authorization"] = credentials.basic_authorization()
     request = wire.Request("GET", path, headers=headers)
@@ -79,7 +100,9 @@ def http_status(
         except (wire.NothingSent, wire.NoAnswer) as error:
             failures.append(str(error))
             continue
-        return HttpStatus(answer.status, _document(answer.body))
+        return HttpStatus(
+            answer.status, _document(answer.body), answer.content_type, answer.certificate_until
+        )
     raise EndpointUnreachable(f"{url} gave no answer: {'; '.join(failures)}.")
 
 
@@ -88,16 +111,18 @@ def grpc_answers(
     port: int,
     *,
     tls: bool = False,
+    name: str = "",
     ca_file: str | None = None,
     timeouts: wire.Timeouts = _PROBE_TIMEOUTS,
-) -> bool:
+) -> GrpcAnswer:
     """Tell whether a gRPC server is behind a TCP port, in clear or (``tls``) with TLS.
 
     Sends what opens every HTTP/2 connection and requires the server's SETTINGS in return: a load
-    balancer without healthy targets accepts a connection but cannot answer that. ``False``: the
-    connection was accepted and something else, or nothing, came. Raises ``EndpointUnreachable``
-    when no address accepts a connection, ``CertificateRefused`` for a certificate that is not the
-    host's or of an unknown authority (``ca_file``, default: the system's).
+    balancer without healthy targets accepts a connection but cannot answer that. No answer: the
+    connection was accepted and something else, or nothing, came. The certificate has to be that of
+    ``name`` (default: the host). Raises ``EndpointUnreachable`` when no address accepts a
+    connection, ``HostUnresolved``, and ``CertificateRefused`` for a certificate of another name or
+    of an unknown authority (``ca_file``, default: the system's).
     """
     context = ssl.create_default_context(cafile=ca_file) if tls else None
     if context is not None:
@@ -105,16 +130,17 @@ def grpc_answers(
     failures: list[str] = []
     for address in _addresses(host, port):
         try:
-            connection = wire.connect(wire.Endpoint(address, port, host, context), timeouts)
+            connection = wire.connect(wire.Endpoint(address, port, name or host, context), timeouts)
         except ssl.SSLCertVerificationError as error:
             raise CertificateRefused(
-                f"The certificate of {host} ({address}) was refused: {error.verify_message}."
+                f"The certificate of {host}:{port} ({address}) was refused for {name or host}: "
+                f"{error.verify_message}."
             ) from error
         except wire.NothingSent as error:
             failures.append(str(error))
             continue
         with connection:
-            return _exchanges_settings(connection)
+            return GrpcAnswer(_exchanges_settings(connection), wire.certificate_until(connection))
     raise EndpointUnreachable(f"{host}:{port} accepts no connection: {'; '.join(failures)}.")
 
 
@@ -137,7 +163,7 @@ def _addresses(host: str, port: int) -> tuple[str, ...]:
     try:
         return wire.resolve(host, port)
     except wire.NothingSent as error:
-        raise EndpointUnreachable(f"{error}.") from error
+        raise HostUnresolved(f"{error}.") from error
 
 
 def _document(body: bytes) -> object:

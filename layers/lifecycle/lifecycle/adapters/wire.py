@@ -57,10 +57,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status and body of an answer."""
+    """Status and body of an answer.
+
+    ``certificate_until`` is the end (epoch seconds) of the certificate that was verified for the
+    endpoint's host; None in clear.
+    """
 
     status: int
     body: bytes
+    content_type: str = ""
+    certificate_until: int | None = None
 
 
 def resolve(host: str, port: int) -> tuple[str, ...]:
@@ -100,6 +106,17 @@ def connect(endpoint: Endpoint, timeouts: Timeouts) -> socket.socket:
     return connection
 
 
+def certificate_until(connection: socket.socket) -> int | None:
+    """Give the end (epoch seconds) of the peer's certificate, if it was verified; None if not.
+
+    ``SSLSocket.getpeercert`` gives fields of a certificate only after its validation.
+    """
+    if not isinstance(connection, ssl.SSLSocket):
+        return None
+    ends = (connection.getpeercert() or {}).get("notAfter")
+    return int(ssl.cert_time_to_seconds(ends)) if isinstance(ends, str) else None
+
+
 def exchange(endpoint: Endpoint, request: Request, timeouts: Timeouts) -> Answer:
     """Send one request and read its answer.
 
@@ -107,6 +124,7 @@ def exchange(endpoint: Endpoint, request: Request, timeouts: Timeouts) -> Answer
     """
     connection = http.client.HTTPConnection(endpoint.host, endpoint.port)
     connection.sock = connect(endpoint, timeouts)
+    until = certificate_until(connection.sock)
     where = f"{endpoint.address}:{endpoint.port}"
     try:
         connection.request(request.method, request.path, request.body, dict(request.headers))
@@ -120,4 +138,4 @@ def exchange(endpoint: Endpoint, request: Request, timeouts: Timeouts) -> Answer
         connection.close()
     if len(body) > _LARGEST_BODY:
         raise NoAnswer(f"{where} answered with more than {_LARGEST_BODY} bytes")
-    return Answer(response.status, body)
+    return Answer(response.status, body, response.headers.get_content_type(), until)

@@ -32,6 +32,7 @@ from lifecycle.core.topology import (
     ReplicaState,
     Role,
 )
+from lifecycle.core.verification import SHORTEST_DAYS
 
 if TYPE_CHECKING:
     from lifecycle.core.gateways import Gateways
@@ -55,7 +56,7 @@ CHANGE: Final = timedelta(minutes=30)
 EXPORT: Final = timedelta(minutes=10)
 BACKUP: Final = timedelta(hours=3)
 LEASE: Final = timedelta(seconds=30)
-CERTIFICATE: Final = timedelta(days=14)
+CERTIFICATE: Final = timedelta(days=SHORTEST_DAYS)
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/accessing-monitoring.html
 _SERVING: Final = frozenset(
     {

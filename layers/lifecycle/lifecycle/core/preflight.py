@@ -14,6 +14,7 @@ from lifecycle.cluster.service_definition import BROKERS, CONNECTORS
 from lifecycle.core.autoscaling import acting, check_brokers
 from lifecycle.core.freeze import frozen_because
 from lifecycle.core.images import IMAGES, Version, Versions, is_pre_release, shown, versions
+from lifecycle.core.key_policy import NEEDED
 from lifecycle.core.named_secrets import (
     NamedSecret,
     SecretSeen,
@@ -21,6 +22,7 @@ from lifecycle.core.named_secrets import (
     named_secrets,
 )
 from lifecycle.core.names import CONTROL_STACK_RULE, control_stack_problem
+from lifecycle.core.service_roles import check_service_roles
 from lifecycle.core.service_settings import NOTHING
 from lifecycle.core.stack import Stack, StackAction, decide_on, present_parameters
 from lifecycle.core.verification import Check, Result
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from lifecycle.core.autoscaling import ScalableTarget
+    from lifecycle.core.key_policy import KeyPolicy
+    from lifecycle.core.service_roles import ServiceRoles
     from lifecycle.core.way_back import Backup, Snapshot
 
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html
@@ -52,6 +56,7 @@ _LEADS_OUT: Final = ("nat-", "tgw-", "vgw-", "eni-", "i-", "lgw-", "vpce-", "arn
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/AWS_Fargate-Regions.html
 FARGATE_ZONES: Final[Mapping[str, frozenset[str]]] = {
     "ap-northeast-1": frozenset({"apne1-az1", "apne1-az2", "apne1-az4"}),
+    "cn-north-1": frozenset({"cnn1-az1", "cnn1-az2"}),
     "us-west-1": frozenset({"usw1-az1", "usw1-az3"}),
 }
 _CONNECTORS_TASK: Final = ("ConnectorsImage", "ConnectorsCpu", "ConnectorsMemory")
@@ -168,6 +173,8 @@ class Facts:
     secrets: Mapping[str, SecretSeen] | None = None
     https_certificate: Certificate | None = None
     kms_key: Key | None = None
+    kms_key_policy: KeyPolicy | None = None
+    service_roles: ServiceRoles | None = None
     backup: Backup | None = None
     snapshot: Snapshot | None = None
     now: datetime | None = None
@@ -317,6 +324,7 @@ def check_all(
             _quota("Network Load Balancers", "network_balancers", 1, facts),
             _quota("Aurora clusters", "database_clusters", 1, facts),
             _ecs_cluster(need, facts, stack),
+            _service_roles(facts),
         ]
     checks += [
         _offered(
@@ -341,7 +349,7 @@ def check_all(
     if need.certificate_arn:
         checks.append(_https_certificate(need, facts))
     if need.kms_key_arn:
-        checks.append(_kms_key(need, facts))
+        checks += [_kms_key(need, facts), _kms_key_policy(need, facts)]
     if need.secrets:
         checks.append(
             check_secrets(
@@ -354,6 +362,18 @@ def check_all(
             )
         )
     return checks
+
+
+def check_partitions(parameters: Mapping[str, str], unread: str) -> Check:
+    """New tasks are told how many partitions there are; ``unread`` says why that is not known."""
+    return Check(
+        "live partitions",
+        Result.WARN,
+        f"not known: {unread.rstrip('.')}; tasks are told {parameters['Partitions']}, as the stack "
+        "says",
+        "Where partitions were added since the last provisioning, provision again as soon as the "
+        "brokers answer: until then RocksDB's share of memory is reckoned with too few.",
+    )
 
 
 def refuse_failed(checks: Sequence[Check]) -> None:
@@ -697,7 +717,6 @@ def _covers(certified: str, name: str) -> bool:
 def _kms_key(need: Need, facts: Facts) -> Check:
     """Data is encrypted with a symmetric key of the same region that is enabled.
 
-    Whether its policy lets this account's services use it is not looked at.
     Source: https://docs.aws.amazon.com/kms/latest/APIReference/API_KeyMetadata.html
     """
     name, arn = "KMS key", need.kms_key_arn
@@ -713,6 +732,40 @@ def _kms_key(need: Need, facts: Facts) -> Check:
     if (found.usage, found.spec) != ("ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT"):
         return Check(name, bad, f"{arn} is for {found.usage}, {found.spec}", remedy)
     return Check(name, Result.PASS, "enabled and symmetric")
+
+
+def _kms_key_policy(need: Need, facts: Facts) -> Check:
+    """The key's policy lets IAM decide, or else no role of a new cluster may use the key.
+
+    Source: https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
+    """
+    name, arn = "KMS key policy", need.kms_key_arn
+    found = facts.kms_key_policy
+    if found is None:
+        return _unread(name, facts, "kms_key_policy")
+    if found.iam_decides:
+        return Check(name, Result.PASS, found.why)
+    if found.iam_decides is None:
+        return Check(
+            name,
+            Result.WARN,
+            f"it cannot be told from the policy of {arn}: {found.why}",
+            f"See that it lets roles of this account use {', '.join(NEEDED)} by IAM, through RDS, "
+            "EFS, S3 and Secrets Manager.",
+        )
+    return Check(
+        name,
+        Result.WARN if arn == need.present_kms_key_arn else Result.FAIL,
+        f"{arn}: {found.why}",
+        "Let its policy allow kms:* to the account's root, as KMS's default key policy does, or "
+        "leave KmsKeyArn empty.",
+    )
+
+
+def _service_roles(facts: Facts) -> Check:
+    if facts.service_roles is None:
+        return _unread("service-linked roles", facts, "service_roles")
+    return check_service_roles(facts.service_roles)
 
 
 def _network(need: Need, facts: Facts) -> list[Check]:

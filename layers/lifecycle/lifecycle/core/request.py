@@ -21,6 +21,7 @@ from lifecycle.core.parameters import cluster_environment
 from lifecycle.core.service_settings import NOTHING, Settings
 from lifecycle.core.trial import FIXED, is_trial, trial_parameters
 from lifecycle.core.trial import PARAMETER as TRIAL
+from lifecycle.core.verification_instances import OPTION
 from lifecycle.core.way_back import ACCEPT
 from lifecycle.errors import InvalidRequest
 
@@ -35,6 +36,7 @@ PROVISION_FIELDS: Final = (
     "changeSet",
     "onStartFailure",
     ACCEPT,
+    OPTION,
 )
 PLAN_FIELDS: Final = ("clusterName", "provision", "scale")
 PLANNED_PROVISION_FIELDS: Final = ("parameters", "tags", "settings", "replace")
@@ -83,6 +85,7 @@ class ProvisionRequest:
     merge patch of the cluster's (``core/service_settings.py``).
     ``change_set`` is the reviewed plan's, by name or ARN; empty to plan and apply in one go.
     ``accept_no_way_back``: a step to another minor version goes on without a fresh backup.
+    ``with_instances``: the verification creates a process instance on each partition.
     """
 
     cluster: str
@@ -90,6 +93,7 @@ class ProvisionRequest:
     on_start_failure: str
     change_set: str = ""
     accept_no_way_back: bool = False
+    with_instances: bool = True
     tags: Mapping[str, str | None] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -154,6 +158,9 @@ def read_provision_request(
     accept = raw.get(ACCEPT, False)
     if not isinstance(accept, bool):
         problems.append(Problem(ACCEPT, accept, "true or false"))
+    with_instances = raw.get(OPTION, True)
+    if not isinstance(with_instances, bool):
+        problems.append(Problem(OPTION, with_instances, "true or false"))
     change_set = raw.get("changeSet", "")
     if "changeSet" in raw:
         if not isinstance(change_set, str) or CHANGE_SET.fullmatch(change_set) is None:
@@ -185,6 +192,7 @@ def read_provision_request(
         on_start_failure=str(on_failure),
         change_set=str(change_set),
         accept_no_way_back=accept is True,
+        with_instances=with_instances is not False,
         tags=tags,
         settings=settings,
     )

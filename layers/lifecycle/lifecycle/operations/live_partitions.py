@@ -7,6 +7,7 @@ tasks is still read: by RocksDB's share of memory, and by a restore, which needs
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.core.brokers import active_partitions, half_done
@@ -36,28 +37,44 @@ def ask_partitions(api: ManagementApi) -> dict[str, Any]:
     }
 
 
-def added_partitions(
+@dataclass(frozen=True, slots=True)
+class LivePartitions:
+    """What a living cluster has. ``unread`` says why that is not known, and is empty if it is."""
+
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    unread: str = ""
+
+    def into(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Give a request these parameters; preflight tells what was not read."""
+        told = {"partitionsUnread": self.unread} if self.unread else {}
+        return {**request, **told, "parameters": {**request["parameters"], **self.parameters}}
+
+
+def live_partitions(
     raw: object, *, control_stack: str, stacks: Stacks, probe: Callable[[], Probe]
-) -> dict[str, str]:
+) -> LivePartitions:
     """Give the parameter ``Partitions`` as it is live, when there are more than the stack says.
 
-    Empty for a cluster that does not exist or is adopted, for an input that is a reviewed plan or
-    no provisioning, and where no broker answers: the parameter then stays until the next time.
+    Nothing for a cluster that does not exist or is adopted, and for an input that is a reviewed
+    plan or no provisioning. Where no broker tells it the parameter stays until the next time, since
+    an update may be what makes brokers answer again.
     Raises ``ProbeAsleep``: a function that is being woken knows in a minute.
     """
     if not isinstance(raw, Mapping) or not is_cluster_name(raw.get("clusterName")):
-        return {}
+        return LivePartitions()
     if "changeSet" in raw or "scale" in raw:
-        return {}
+        return LivePartitions()
     stack = stacks.describe(stack_name(control_stack, raw["clusterName"]))
     if stack is None or "ContractVersion" not in stack.outputs or "Adopted" in stack.outputs:
-        return {}
+        return LivePartitions()
     try:
         live = probe().ask("partitions", stack.outputs)["partitions"]
     except ProbeAsleep:
         raise
-    except LifecycleError:
-        return {}
-    if live is None or live <= int(stack.outputs["Partitions"]):
-        return {}
-    return {"Partitions": str(live)}
+    except LifecycleError as error:
+        return LivePartitions(unread=error.message)
+    if live is None:
+        return LivePartitions(unread="no broker tells it, or it is being changed")
+    if live <= int(stack.outputs["Partitions"]):
+        return LivePartitions()
+    return LivePartitions({"Partitions": str(live)})

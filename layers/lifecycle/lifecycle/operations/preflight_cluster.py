@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.certificates import rds_root_certificate
 from lifecycle.core.freeze import refuse_if_frozen
-from lifecycle.core.preflight import Need, check_all, refuse_failed
+from lifecycle.core.preflight import Need, check_all, check_partitions, refuse_failed
 from lifecycle.core.stack import present_parameters
 from lifecycle.core.verification import overall
 from lifecycle.core.way_back import ACCEPT, read_backup
@@ -42,9 +42,8 @@ class Preflight:
         stack = self.stacks.describe(request["stack"])
         if stack is not None and not planning:
             refuse_if_frozen(stack.name, stack.tags)
-        need = Need.of(
-            request["stack"], stack, self._parameters(request, stack), request.get("settings", {})
-        )
+        parameters = self._parameters(request, stack)
+        need = Need.of(request["stack"], stack, parameters, request.get("settings", {}))
         facts = replace(self.account.facts(need), now=self.clock.now())
         if need.crosses_minor and stack is not None:
             facts = self._with_backup(facts, stack)
@@ -59,6 +58,8 @@ class Preflight:
             reviewed=planning or bool(request.get("changeSet")),
             accept_no_way_back=request.get(ACCEPT) is True,
         )
+        if unread := request.get("partitionsUnread"):
+            checks.append(check_partitions(parameters, unread))
         refuse_failed(checks)
         return {
             "result": overall(checks),

@@ -10,8 +10,9 @@ asks decides what it means.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.core.brokers import held_partitions
 from lifecycle.core.topology import (
@@ -20,6 +21,7 @@ from lifecycle.core.topology import (
     pending_summary,
     topology_table,
 )
+from lifecycle.core.verification import PathSeen, fronts
 from lifecycle.errors import LifecycleError, ManagementUnavailable
 from lifecycle.operations.ask_backup import ask_backup
 from lifecycle.operations.ask_brokers import ask_brokers
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 # The configuration comes from the management port, the topology from a gateway.
 _SOURCES = 2
+LOGIN_PAGE: Final = "/operate/login"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,29 +134,38 @@ class Prober:
         return ask_backup(self.management(cluster["DiscoveryName"]))
 
     def through_load_balancers(self, cluster: Mapping[str, str]) -> dict[str, Any]:
-        """REST as the admin, connectors' readiness, gRPC: each ok or what was seen."""
+        """REST as the admin, the login page, connectors' readiness, gRPC: what was seen of each.
+
+        The login page is Operate's, which answers anybody: its address is one of the web
+        application's own, for which its index page is served (camunda/camunda 8.9,
+        ``OperateIndexController``, and ``WebSecurityConfig``: "webapps are accessible without any
+        authentication required"). Certificates have to be those of the host in ``RestUrl``, for
+        gRPC as well, whose load balancer has no other name than AWS's.
+        """
         rest = cluster["RestUrl"]
         host, _, port = cluster["GrpcEndpoint"].rpartition(":")
-        # One certificate serves both load balancers.
-        tls = rest.startswith("https:")
-        return {
-            "rest": self._asked(
-                lambda: self.paths.http(
-                    f"{rest}/v2/topology",
-                    credentials=self.users.credentials(cluster["AdminUserSecretArn"]),
-                    networks=self.networks,
-                )
-            ),
-            "connectors": self._asked(
-                lambda: self.paths.http(f"{rest}/connectors/actuator/health/readiness")
-            ),
-            "grpc": self._asked(lambda: self.paths.grpc(host, int(port), tls=tls)),
+        front = fronts(cluster)[1]
+
+        def topology() -> PathSeen:
+            return self.paths.http(
+                f"{rest}/v2/topology",
+                credentials=self.users.credentials(cluster["AdminUserSecretArn"]),
+                networks=self.networks,
+            )
+
+        questions: dict[str, Callable[[], PathSeen]] = {
+            "rest": topology,
+            "login": lambda: self.paths.page(f"{rest}{LOGIN_PAGE}"),
+            "connectors": lambda: self.paths.http(f"{rest}/connectors/actuator/health/readiness"),
+            "grpc": lambda: self.paths.grpc(host, int(port), tls=front.tls, name=front.domain),
         }
+        # At the same time: one that nothing answers takes up to 45 s for its three addresses.
+        with ThreadPoolExecutor(len(questions)) as pool:
+            return dict(zip(questions, pool.map(self._asked, questions.values()), strict=True))
 
     @staticmethod
-    def _asked(ask: Callable[[], tuple[bool, str]]) -> dict[str, Any]:
+    def _asked(ask: Callable[[], PathSeen]) -> dict[str, Any]:
         try:
-            ok, seen = ask()
+            return ask().as_dict()
         except LifecycleError as error:
-            return {"ok": False, "seen": error.message}
-        return {"ok": ok, "seen": seen}
+            return PathSeen(ok=False, seen=error.message, error=type(error).__name__).as_dict()

@@ -14,6 +14,7 @@ from lifecycle.core.request import (
 )
 from lifecycle.core.service_settings import NOTHING
 from lifecycle.core.stack import present_parameters, present_tags
+from lifecycle.core.verification_instances import OPTION
 from lifecycle.core.way_back import ACCEPT
 from lifecycle.operations.change_stack import present_settings
 
@@ -87,6 +88,7 @@ def as_state(request: ProvisionRequest, control_stack: str) -> dict[str, Any]:
         "changeSet": request.change_set,
         "onStartFailure": request.on_start_failure,
         ACCEPT: request.accept_no_way_back,
+        OPTION: request.with_instances,
     }
 
 

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.core.verification import (
     Check,
+    Front,
     Result,
     check_path,
     check_targets,
     check_topology,
     failure,
+    fronts,
     overall,
 )
+from lifecycle.core.verification_instances import (
+    WAIT_SECONDS,
+    check_instances,
+    is_over,
+    not_checked,
+    read_instances,
+)
+from lifecycle.operations.ask_instances import KNOWN
 
 if TYPE_CHECKING:
     from lifecycle.core.operation import Operation
@@ -33,8 +44,42 @@ class Verifier:
     probe: Probe
     journal: Journal
 
-    def verify(self, operation: Operation, cluster: Mapping[str, str]) -> dict[str, Any]:
+    def look_at_instances(
+        self,
+        operation: Operation,
+        cluster: Mapping[str, str],
+        known: Mapping[str, Any],
+        *,
+        wanted: bool,
+    ) -> dict[str, Any]:
+        """Look once whether each partition takes a process instance and exports it.
+
+        ``known`` is what the look before returned as ``instances``, empty before the first; not
+        ``wanted``, nothing is asked. Returns ``instances`` for the next look or for ``verify``, and
+        ``wait`` (seconds) as long as another look is needed.
+        """
+        if not wanted:
+            return {"instances": {"skipped": True}}
+        now = self._now()
+        since = int(known.get("since", now))
+        self.journal.step(operation, STEP, "a process instance on each partition")
+        told = json.dumps(known.get("seen", {}))
+        seen = self.probe.ask("instances", {**cluster, KNOWN: told})
+        answer: dict[str, Any] = {"instances": {"since": since, "seen": seen}}
+        if not is_over(read_instances(seen), since=since, now=now):
+            answer["wait"] = WAIT_SECONDS
+        return answer
+
+    def verify(
+        self,
+        operation: Operation,
+        cluster: Mapping[str, str],
+        instances: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         """Check brokers, load balancers and each path through them.
+
+        ``instances`` is what ``look_at_instances`` returned last; None where nobody looked, as
+        after a restart, which changes no partition.
 
         Returns ``result`` (PASS, WARN or FAIL), ``checks``, ``failure`` (what failed, in words) and
         the ``topology``.
@@ -53,16 +98,26 @@ class Verifier:
         grpc = check_targets(
             "gRPC", self.targets.health(cluster["GrpcTargetGroupArn"]), brokers.desired
         )
+        web, native = fronts(cluster)
+
+        def path(name: str, key: str, behind: Check, front: Front) -> Check:
+            return check_path(
+                f"{name} through the load balancer",
+                paths[key],
+                behind=behind,
+                direct=answered,
+                front=front,
+                now=self._now(),
+            )
+
         checks: list[Check] = [
             check_topology(direct["formation"]),
+            *_of_instances(instances),
             rest,
-            check_path(
-                "REST through the load balancer", paths["rest"], behind=rest, direct=answered
-            ),
+            path("REST", "rest", rest, web),
+            path("login page", "login", rest, web),
             grpc,
-            check_path(
-                "gRPC through the load balancer", paths["grpc"], behind=grpc, direct=answered
-            ),
+            path("gRPC", "grpc", grpc, native),
         ]
         wanted = int(cluster["Connectors"])
         if connectors.desired != wanted:
@@ -76,15 +131,7 @@ class Verifier:
                 self.targets.health(cluster["ConnectorsTargetGroupArn"]),
                 connectors.desired,
             )
-            checks += [
-                health,
-                check_path(
-                    "connectors through the load balancer",
-                    paths["connectors"],
-                    behind=health,
-                    direct=answered,
-                ),
-            ]
+            checks += [health, path("connectors", "connectors", health, web)]
         result = overall(checks)
         self.journal.step(operation, STEP, str(result))
         return {
@@ -93,3 +140,14 @@ class Verifier:
             "failure": failure(checks),
             "topology": direct.get("topology", []),
         }
+
+    def _now(self) -> int:
+        return int(self.journal.clock.now().timestamp())
+
+
+def _of_instances(instances: Mapping[str, Any] | None) -> list[Check]:
+    if instances is None:
+        return []
+    if instances.get("skipped") is True:
+        return [not_checked()]
+    return [check_instances(read_instances(instances.get("seen", {})))]

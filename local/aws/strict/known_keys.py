@@ -1,0 +1,69 @@
+"""Whoever signs a request needs a key that was issued, its secret and its token: root, too."""
+
+from __future__ import annotations
+
+import contextvars
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from local.aws.emulator import iam_evaluator, sts
+from local.aws.strict import Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from local.aws.strict import Strictness
+
+_naming: contextvars.ContextVar[bool] = contextvars.ContextVar("naming", default=False)
+
+
+def install(_strictness: Strictness) -> None:
+    """Let the emulator check the signatures of root as it checks those of users and sessions.
+
+    It spares what it takes for root: any secret is good for the key that it was configured with,
+    and any twelve digits are the root key of some account.
+    """
+    iam_evaluator.is_root_access_key = is_root_access_key
+    # Asked where a signature would be checked, and where API Gateway tells who called.
+    iam_evaluator.is_root_key = _is_spared
+    iam_evaluator.resolve_caller_identity = _telling(iam_evaluator.resolve_caller_identity)
+    # Without its record, a session that is over would be one that never was.
+    sts.evict_expired_sessions = _keep_sessions
+
+
+def is_root_access_key(access_key_id: str) -> bool:
+    """Whether a key is root's: the one that the emulator was configured with, no account's id.
+
+    So is the absence of a key, as the emulator has it: it refuses unsigned requests by themselves.
+    """
+    return not access_key_id or access_key_id == os.environ.get("AWS_ACCESS_KEY_ID")
+
+
+def _is_spared(access_key_id: str) -> bool:
+    return not access_key_id or (_naming.get() and is_root_access_key(access_key_id))
+
+
+def _telling(own: Callable[[str], Any]) -> Callable[[str], Any]:
+    def resolve(access_key_id: str) -> Any:
+        before = _naming.set(True)
+        try:
+            return own(access_key_id)
+        finally:
+            _naming.reset(before)
+
+    return resolve
+
+
+def _keep_sessions() -> None:
+    """Keep what is over, a few hundred bytes for each session of an instance's life."""
+
+
+RULE: Final = Rule(
+    name="known-keys",
+    does="A request is refused unless it was signed with a key that was issued and with its secret:"
+    " the account's root is no exception, and a session whose time is over is told as expired"
+    " (`ExpiredToken`), not as unknown.",
+    source="https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html",
+    caught="nothing yet: nobody here signed with another secret.",
+    install=install,
+)

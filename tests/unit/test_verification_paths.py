@@ -1,0 +1,185 @@
+"""What is said of a path: in clear, or for whom and until when a certificate was verified."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from lifecycle.core.credentials import Credentials
+from lifecycle.core.verification import (
+    Check,
+    Front,
+    PathSeen,
+    Result,
+    TargetHealth,
+    check_path,
+    check_targets,
+    fronts,
+)
+from lifecycle.errors import CertificateRefused, HostUnresolved, LifecycleError
+from lifecycle.operations.probe_cluster import Prober
+
+from tests.fakes.management_memory import InMemoryManagement
+from tests.fakes.management_simulation import SimulatedCluster
+from tests.support.world import OUTPUTS, Admins
+
+NOW = datetime(2026, 11, 29, tzinfo=UTC)
+BALANCER = "internal-web-1.eu-central-1.elb.amazonaws.com"
+DOMAIN = "camunda.example.com"
+NAMED = Front(tls=True, domain=DOMAIN, balancer=BALANCER)
+HEALTHY = check_targets("REST", [TargetHealth("10.0.0.1", 8080, "healthy")], 1)
+GONE = check_targets("REST", [], 1)
+
+
+def judged(seen: PathSeen, front: Front, *, behind: Check = HEALTHY, direct: bool = True) -> Check:
+    return check_path(
+        "REST",
+        seen.as_dict(),
+        behind=behind,
+        direct=direct,
+        front=front,
+        now=int(NOW.timestamp()),
+    )
+
+
+def answered(days: float, host: str = DOMAIN) -> PathSeen:
+    until = int((NOW + timedelta(days=days)).timestamp())
+    return PathSeen(ok=True, seen=f"https://{host}/ answers 200", host=host, until=until)
+
+
+def ended(error: type[LifecycleError]) -> PathSeen:
+    return PathSeen(ok=False, seen="no answer", error=error.__name__)
+
+
+def test_a_certificate_is_told_with_its_host_and_its_end() -> None:
+    check = judged(answered(212.5), NAMED)
+    assert check.result is Result.PASS
+    assert f"certificate of {DOMAIN} verified, valid until 2027-06-29, 212 days" in check.seen, (
+        check.seen
+    )
+
+
+@pytest.mark.parametrize(("days", "result"), [(14, "PASS"), (13.99, "WARN"), (0.1, "WARN")])
+def test_one_that_ends_soon_is_a_warning(days: float, result: str) -> None:
+    check = judged(answered(days), NAMED)
+    assert check.result == result
+    assert bool(check.remedy) == (result == "WARN")
+
+
+def test_without_tls_the_line_says_so() -> None:
+    check = judged(PathSeen(ok=True, seen="http://x answers 200"), Front(tls=False))
+    assert (check.result, check.seen) == (Result.PASS, "http://x answers 200, in clear")
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        answered(100, BALANCER),
+        answered(100, "other.example.com"),
+        PathSeen(ok=True, seen="answers 200"),
+        PathSeen(ok=True, seen="answers 200", host=DOMAIN),
+    ],
+)
+def test_an_answer_for_another_name_never_stands_for_the_domain(seen: PathSeen) -> None:
+    check = judged(seen, NAMED)
+    assert check.result is Result.FAIL
+    assert f"was not verified for {DOMAIN}" in check.seen
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_a_certificate_that_is_refused_fails_and_says_what_to_do(direct: bool) -> None:
+    check = judged(ended(CertificateRefused), NAMED, direct=direct)
+    assert check.result is Result.FAIL
+    assert f"names {DOMAIN}" in check.remedy
+    assert BALANCER in check.remedy
+
+
+def test_a_domain_without_a_record_is_told_with_the_record() -> None:
+    record = f"points {DOMAIN} at {BALANCER}"
+    warned = judged(ended(HostUnresolved), NAMED)
+    assert warned.result is Result.WARN
+    assert record in warned.remedy
+    for check in (
+        judged(ended(HostUnresolved), NAMED, behind=GONE),
+        judged(ended(HostUnresolved), NAMED, direct=False),
+    ):
+        assert check.result is Result.FAIL
+        assert record in check.remedy
+
+
+def test_a_balancer_that_does_not_resolve_asks_for_no_record() -> None:
+    check = judged(ended(HostUnresolved), Front(tls=True, domain=DOMAIN), behind=GONE)
+    assert check.result is Result.FAIL
+    assert "record" not in check.remedy
+
+
+@pytest.mark.parametrize("seen", [answered(100, BALANCER), ended(CertificateRefused)])
+def test_tls_without_a_domain_name_is_never_verified(seen: PathSeen) -> None:
+    check = judged(seen, Front(tls=True, balancer=BALANCER))
+    assert check.result is Result.WARN
+    assert "DomainName" in check.remedy
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "expected"),
+    [
+        ("http://" + BALANCER, BALANCER, Front(tls=False, balancer=BALANCER)),
+        (f"https://{DOMAIN}", BALANCER, NAMED),
+        (f"https://{BALANCER}", BALANCER, Front(tls=True, balancer=BALANCER)),
+        # The name as CloudFormation returns it may have capitals.
+        (f"https://{BALANCER.capitalize()}", BALANCER.capitalize(), Front(True, "", BALANCER)),
+        ("https://web.internal", "web.internal", Front(tls=True, balancer="web.internal")),
+        # A stack of before has no output with AWS's name.
+        (f"https://{BALANCER}", "", Front(tls=True)),
+        ("https://x.elb.cn-north-1.amazonaws.com.cn", "", Front(tls=True)),
+        ("https://notamazonaws.com", "", Front(tls=True, domain="notamazonaws.com")),
+    ],
+)
+def test_awss_own_name_is_no_domain(url: str, name: str, expected: Front) -> None:
+    outputs = {"RestUrl": url} | ({"WebLoadBalancerDnsName": name} if name else {})
+    web, grpc = fronts(outputs)
+    assert web == expected
+    assert grpc == Front(web.tls, web.domain), "no record points the domain at the other balancer"
+
+
+class Asked:
+    """Paths that note what they are asked for."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, Any] = {}
+
+    def http(self, url: str, **given: Any) -> PathSeen:
+        self.asked[url] = given
+        return PathSeen(ok=True, seen=url)
+
+    def page(self, url: str) -> PathSeen:
+        self.asked[url] = {}
+        raise CertificateRefused("The certificate of x was refused: it has ended.")
+
+    def grpc(self, host: str, port: int, **given: Any) -> PathSeen:
+        self.asked[f"{host}:{port}"] = given
+        return PathSeen(ok=True, seen=host)
+
+
+def test_every_path_is_asked_for_the_domain_and_only_rest_with_credentials() -> None:
+    paths = Asked()
+    prober = Prober(
+        management=lambda _: InMemoryManagement(SimulatedCluster(3, 3, 3)),
+        paths=paths,
+        users=Admins(),
+        networks=("10.0.0.0/8",),
+    )
+    told = prober.through_load_balancers({**OUTPUTS, "RestUrl": f"https://{DOMAIN}"})
+    assert paths.asked == {
+        f"https://{DOMAIN}/v2/topology": {
+            "credentials": Credentials("admin", "password"),
+            "networks": ("10.0.0.0/8",),
+        },
+        f"https://{DOMAIN}/operate/login": {},
+        f"https://{DOMAIN}/connectors/actuator/health/readiness": {},
+        OUTPUTS["GrpcEndpoint"]: {"tls": True, "name": DOMAIN},
+    }
+    assert told["rest"]["ok"]
+    assert (told["login"]["ok"], told["login"]["error"]) == (False, "CertificateRefused")
+    assert "it has ended" in told["login"]["seen"]
