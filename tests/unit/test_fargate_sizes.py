@@ -45,5 +45,5 @@ def test_a_request_may_ask_for_the_largest_and_no_larger(cpu: int) -> None:
         read_provision_request({"clusterName": "demo", "parameters": given}, cluster_parameters())
 
     ask(most)
-    with pytest.raises(InvalidRequest, match="what Fargate offers with BrokerCpu"):
+    with pytest.raises(InvalidRequest, match="BrokerMemory"):
         ask(most + 8192)

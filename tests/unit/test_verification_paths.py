@@ -17,7 +17,12 @@ from lifecycle.core.verification import (
     check_targets,
     fronts,
 )
-from lifecycle.errors import CertificateRefused, HostUnresolved, LifecycleError
+from lifecycle.errors import (
+    CertificateAuthorityUnknown,
+    CertificateRefused,
+    HostUnresolved,
+    LifecycleError,
+)
 from lifecycle.operations.probe_cluster import Prober
 
 from tests.fakes.management_memory import InMemoryManagement
@@ -93,6 +98,17 @@ def test_a_certificate_that_is_refused_fails_and_says_what_to_do(direct: bool) -
     assert check.result is Result.FAIL
     assert f"names {DOMAIN}" in check.remedy
     assert BALANCER in check.remedy
+
+
+def test_an_authority_that_only_clients_know_is_a_warning_and_never_good() -> None:
+    warned = judged(ended(CertificateAuthorityUnknown), NAMED)
+    assert warned.result is Result.WARN
+    assert "trusts the authority" in warned.remedy
+    for check in (
+        judged(ended(CertificateAuthorityUnknown), NAMED, behind=GONE),
+        judged(ended(CertificateAuthorityUnknown), NAMED, direct=False),
+    ):
+        assert check.result is Result.FAIL
 
 
 def test_a_domain_without_a_record_is_told_with_the_record() -> None:

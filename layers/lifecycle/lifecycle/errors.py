@@ -223,6 +223,12 @@ class CertificateRefused(LifecycleError):
     default_next_step = "Install a certificate for this name that the caller's trust store knows."
 
 
+class CertificateAuthorityUnknown(CertificateRefused):
+    """The server's certificate is of an authority that the function does not know."""
+
+    default_next_step = "Verify it from a client that trusts the authority."
+
+
 class CredentialsWithheld(LifecycleError):
     """Credentials were not sent: without TLS they stay inside the VPC."""
 

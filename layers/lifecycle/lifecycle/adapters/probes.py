@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from lifecycle.adapters import wire
 from lifecycle.core.credentials import Credentials, may_travel
 from lifecycle.errors import (
+    CertificateAuthorityUnknown,
     CertificateRefused,
     CredentialsWithheld,
     EndpointUnreachable,
@@ -23,6 +24,10 @@ from lifecycle.errors import (
 )
 
 _PROBE_TIMEOUTS = wire.Timeouts(connect=5.0, read=10.0)
+
+# X509_V_ERR_*: self-signed, self-signed in the chain, no local issuer, no chain to verify.
+# https://docs.openssl.org/master/man3/X509_STORE_CTX_get_error/
+_UNKNOWN_AUTHORITY = frozenset({18, 19, 20, 21})
 
 # RFC 9113: the client's preface (section 3.4), frame header (4.1), SETTINGS frame (6.5).
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -94,7 +99,7 @@ def http_status(
         try:
             answer = wire.exchange(wire.Endpoint(address, port, host, tls), request, timeouts)
         except ssl.SSLCertVerificationError as error:
-            raise CertificateRefused(
+            raise _refused(error)(
                 f"The certificate of {host} ({address}) was refused: {error.verify_message}."
             ) from error
         except (wire.NothingSent, wire.NoAnswer) as error:
@@ -132,7 +137,7 @@ def grpc_answers(
         try:
             connection = wire.connect(wire.Endpoint(address, port, name or host, context), timeouts)
         except ssl.SSLCertVerificationError as error:
-            raise CertificateRefused(
+            raise _refused(error)(
                 f"The certificate of {host}:{port} ({address}) was refused for {name or host}: "
                 f"{error.verify_message}."
             ) from error
@@ -157,6 +162,11 @@ def _exchanges_settings(connection: socket.socket) -> bool:
         return False
     _, _, kind, flags, stream = _FRAME_HEADER.unpack(header)
     return kind == _SETTINGS and not flags & _ACK and stream == 0
+
+
+def _refused(error: ssl.SSLCertVerificationError) -> type[CertificateRefused]:
+    unknown = error.verify_code in _UNKNOWN_AUTHORITY
+    return CertificateAuthorityUnknown if unknown else CertificateRefused
 
 
 def _addresses(host: str, port: int) -> tuple[str, ...]:

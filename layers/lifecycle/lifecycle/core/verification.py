@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from lifecycle.errors import CertificateRefused, HostUnresolved
+from lifecycle.errors import CertificateAuthorityUnknown, CertificateRefused, HostUnresolved
 
 
 class Result(StrEnum):
@@ -87,6 +87,10 @@ _OF_AWS: Final = re.compile(r"(?:^|\.)amazonaws\.com(?:\.cn)?$")
 _DAY: Final = 86400
 # A certificate that ends earlier is a warning, also of the health check.
 SHORTEST_DAYS: Final = 14
+_PRIVATE_AUTHORITY: Final = (
+    "Verify chain and name from a client that trusts the authority; where it is no private one of "
+    "yours, give CertificateArn a certificate with its whole chain."
+)
 _NO_DOMAIN: Final = (
     "Give DomainName the name in the certificate of CertificateArn; AWS's own name of a load "
     "balancer is in no certificate of yours."
@@ -160,7 +164,8 @@ def check_path(
     A path that cannot exist from inside the VPC (an internet-facing address whose allowed ranges
     leave the VPC out, a credential that must not travel in clear) is a warning, as long as the
     targets behind it are healthy and the same question asked directly was answered (``direct``).
-    A certificate that is refused for the cluster's DomainName is a failure all the same.
+    A certificate that is refused for the cluster's DomainName is a failure all the same; one of an
+    authority that only the users' clients know is such a path.
     """
     seen = str(probe.get("seen", "no answer"))
     if probe.get("ok"):
@@ -170,6 +175,8 @@ def check_path(
         if front.domain:
             return Check(name, Result.FAIL, seen, _refused(front))
         remedy = _NO_DOMAIN
+    elif error == CertificateAuthorityUnknown.__name__:
+        remedy = _PRIVATE_AUTHORITY if front.domain else _NO_DOMAIN
     elif error == HostUnresolved.__name__ and front.domain and front.balancer:
         remedy = _record(front)
     if direct and behind.result is Result.PASS:
