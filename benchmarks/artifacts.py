@@ -7,16 +7,18 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from local.component import Instance
 from local.config import REPOSITORY, LocalConfig
 from local.deploy import build
 from tools.generate_parameters import load_template
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 RESULTS = Path(__file__).parent / "results"
 LIMIT_MB = 60

@@ -18,16 +18,18 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.artifacts import Built, functions, instance, write
 from local.aws.lambda_pool import BOOTSTRAP
 from local.aws.lambda_runtime import base_python, ensure_runtime
 from tests.unit.rights.calls import modules_of, operations_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROUNDS = 5
 SECONDS = 60.0
@@ -44,7 +46,7 @@ def handler(event, context):
 _IN_FRONT = """
 import importlib
 from handler import handler
-from lifecycle.adapters.aws import client
+from lifecycle.adapters.aws.session import client
 
 for name in {modules!r}:
     importlib.import_module(name)

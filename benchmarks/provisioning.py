@@ -8,15 +8,17 @@ says how three ways of provisioning differ by their order, not how fast AWS is.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.plans.critical_path import MINUTES, START, Link, critical_path
 
 from benchmarks.artifacts import write
 from local.config import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SOURCES: Final[Mapping[str, str]] = {
     "AWS::EFS::FileSystem": "12 s: github.com/turbot/steampipe-plugin-aws/pull/426",

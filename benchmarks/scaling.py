@@ -13,23 +13,25 @@ import json
 import statistics
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
 from botocore.credentials import Credentials
-from lifecycle.adapters.management import HttpManagement
-from lifecycle.cluster.service_definition import minimum_healthy_percent
-from lifecycle.core.brokers import holders
-from lifecycle.core.topology import ReadinessState, formation
+from lifecycle.adapters.camunda.management import HttpManagement
+from lifecycle.camunda.topology import ReadinessState, formation
 from lifecycle.errors import LifecycleError
+from lifecycle.services.brokers import holders
+from lifecycle.services.definition import minimum_healthy_percent
 
 from benchmarks.artifacts import write
 from local.config import CONTROL_STACK
 from tools.api_client import Answer, Client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ADDED_SECONDS = 6
 FIXED, PER_POLL = 40, 3

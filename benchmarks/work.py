@@ -13,13 +13,16 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.artifacts import write
 from benchmarks.scaling import Cluster
 from local.config import CONTROL_STACK
 from tests.support.traffic import JOB_TYPE, PROCESS_ID, Client, Log, deploy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CREATED_PER_SECOND = 100
 

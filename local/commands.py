@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.core.topology import read_topology, topology_table
+from lifecycle.camunda.topology import read_topology, topology_table
 from rich.table import Table
 from rich.text import Text
 

@@ -16,7 +16,6 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -29,6 +28,8 @@ from tests.contract.differences import DIFFERS
 from tests.contract.recorded import Call, Json, calls, exchange, raw, short
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from local.broker.broker import Broker
     from local.broker.configuration import Dialect
 

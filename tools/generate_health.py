@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from lifecycle.core.health_catalog import KINDS
-from lifecycle.core.health_rules import EXPLAINED
+from lifecycle.health.catalog import KINDS
+from lifecycle.health.rules import EXPLAINED
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "health.md"
 

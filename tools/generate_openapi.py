@@ -6,22 +6,29 @@ Run by ``make generate``; a test refuses drift, another holds every answer of th
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lifecycle.api.problems import STATUS
 from lifecycle.api.routes import ROUTES, Route
-from lifecycle.core.health_catalog import KINDS, Severity, Verdict
-from lifecycle.core.idempotency import KEY
-from lifecycle.core.names import CLUSTER_NAME
-from lifecycle.core.parameters import cluster_parameters
-from lifecycle.core.request import CHANGE_SET, MOST_BROKERS, MOST_PARTITIONS, ON_START_FAILURE
-from lifecycle.core.service_settings import KINDS as KINDS_OF_SETTINGS
-from lifecycle.core.service_settings import SERVICES
-from lifecycle.core.tags import KEY_PATTERN, MOST, VALUE_PATTERN
-from lifecycle.core.verification_instances import OPTION
-from lifecycle.core.way_back import ACCEPT
+from lifecycle.cluster.names import CLUSTER_NAME
+from lifecycle.cluster.parameters import cluster_parameters
+from lifecycle.cluster.tags import KEY_PATTERN, MOST, VALUE_PATTERN
+from lifecycle.health.catalog import KINDS, Severity, Verdict
+from lifecycle.operation.idempotency import KEY
+from lifecycle.preflight.way_back import ACCEPT
+from lifecycle.provisioning.request import (
+    CHANGE_SET,
+    MOST_BROKERS,
+    MOST_PARTITIONS,
+    ON_START_FAILURE,
+)
+from lifecycle.services.settings import KINDS as KINDS_OF_SETTINGS
+from lifecycle.services.settings import SERVICES
+from lifecycle.verification.process_instances import OPTION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "openapi.json"
 

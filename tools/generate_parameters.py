@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from lifecycle.core.service_settings import set_by
+from lifecycle.services.settings import set_by
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "stacks" / "cluster.yaml"
-TARGET = ROOT / "layers" / "lifecycle" / "lifecycle" / "core" / "cluster_parameters.json"
+TARGET = ROOT / "layers" / "lifecycle" / "lifecycle" / "cluster" / "cluster_parameters.json"
 ENVIRONMENT = TARGET.with_name("cluster_environment.json")
 SHIPPED = TEMPLATE.with_suffix(".json")
 MACHINE_PARAMETERS = "camunda:machine-parameters"

@@ -6,13 +6,16 @@ Run by ``make generate``; a test refuses drift.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lifecycle.core import partition_table
-from lifecycle.core.scaling_checks import PRECONDITIONS
-from lifecycle.core.scaling_table import TABLE, Count, Members, Row, possible
+from lifecycle.scaling import partition_table
+from lifecycle.scaling.preconditions import PRECONDITIONS
+from lifecycle.scaling.table import TABLE, Count, Members, Row, possible
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from enum import StrEnum
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "scaling.md"
 

@@ -15,14 +15,16 @@ import json
 import time
 import urllib.request
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from local.config import CONTROL_STACK
 from tools.health import check
 from tools.target import ENDPOINTS, clients, subscribe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "health.html"
 COLOURS = {

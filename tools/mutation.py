@@ -16,17 +16,32 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SOURCE: Final = "layers/lifecycle/lifecycle"
 # Where decisions are made and carried out; adapters and handlers are held by other tests.
-ROOMS: Final = ("core", "cluster", "operations", "plans", "restart")
+ROOMS: Final = (
+    "camunda",
+    "cluster",
+    "services",
+    "operation",
+    "preflight",
+    "verification",
+    "provisioning",
+    "restart",
+    "scaling",
+    "teardown",
+    "plans",
+    "health",
+)
 TESTS: Final = ("tests/unit", "tests/property", "tests/statemachines")
 EQUIVALENT: Final = ROOT / "tests" / "mutations.toml"
 CHANGES: Final = 40

@@ -14,14 +14,16 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lifecycle.core.names import CONTROL_STACK_RULE, control_stack_problem
-from lifecycle.core.preflight import FARGATE_ZONES
+from lifecycle.cluster.names import CONTROL_STACK_RULE, control_stack_problem
+from lifecycle.preflight.checks import FARGATE_ZONES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterable, Sequence
 
 POLICY = Path(__file__).parents[1] / "docs" / "deployer-policy.json"
 _POLICY_STACK = "camunda-lifecycle"  # how names of the policy's resources begin

@@ -13,10 +13,9 @@ import json
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
@@ -24,6 +23,9 @@ from rich.text import Text
 
 from local.progress import explain
 from tools.target import ENDPOINTS, clients, told
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 POLL_SECONDS = 1.0
 # What a shell gives for SIGINT.

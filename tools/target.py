@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import NoCredentialsError, NoRegionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ENDPOINTS = Path(".local") / "endpoints.json"
 

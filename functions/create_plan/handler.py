@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from lifecycle.certificates import rds_root_certificate
-from lifecycle.core.operation import Operation
 from lifecycle.observability import Event, entry_point
-from lifecycle.wiring import cluster_template, planner, settings
+from lifecycle.operation.model import Operation
+from lifecycle.wiring.common import cluster_template, planner, settings
 
 
 @entry_point

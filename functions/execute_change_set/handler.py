@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lifecycle.core.operation import Operation
 from lifecycle.observability import Event, entry_point
-from lifecycle.wiring import stack_changer
+from lifecycle.operation.model import Operation
+from lifecycle.wiring.common import stack_changer
 
 
 @entry_point

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from lifecycle.core.operation import Operation
 from lifecycle.observability import Event, entry_point
-from lifecycle.operations.finish_operation import read_error
-from lifecycle.wiring import planner
+from lifecycle.operation.finish import read_error
+from lifecycle.operation.model import Operation
+from lifecycle.wiring.common import planner
 
 
 @entry_point

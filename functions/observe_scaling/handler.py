@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lifecycle.core.operation import Operation
 from lifecycle.observability import Event, entry_point
-from lifecycle.wiring import scale_observer
+from lifecycle.operation.model import Operation
+from lifecycle.wiring.common import scale_observer
 
 
 @entry_point

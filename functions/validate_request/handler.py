@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from lifecycle.core.parameters import cluster_parameters
+from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.observability import Event, entry_point
-from lifecycle.operations.live_partitions import live_partitions
-from lifecycle.operations.validate_request import (
+from lifecycle.provisioning.validate import (
     as_state,
     plan_as_state,
     validate_plan,
     validate_request,
 )
-from lifecycle.wiring import probe, settings, stacks
+from lifecycle.services.live_partitions import live_partitions
+from lifecycle.wiring.common import probe, settings, stacks
 
 
 @entry_point

@@ -6,7 +6,7 @@ from typing import Any
 
 from lifecycle.observability import Event, entry_point
 from lifecycle.restart.validate_restart import validate_restart
-from lifecycle.wiring import settings, stacks
+from lifecycle.wiring.common import settings, stacks
 
 
 @entry_point

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from lifecycle.observability import Event, entry_point
-from lifecycle.operations.validate_scaling import validate_scaling
-from lifecycle.wiring import settings, stacks
+from lifecycle.scaling.validate import validate_scaling
+from lifecycle.wiring.common import settings, stacks
 
 
 @entry_point

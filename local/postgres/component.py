@@ -11,7 +11,6 @@ import contextlib
 import logging
 import shutil
 import threading
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,8 @@ from local.postgres.server import DatabaseStartFailed, Server
 from local.postgres.tokens import IamDatabase
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from local.component import Instance
 
 logger = logging.getLogger(__name__)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -13,6 +11,9 @@ from tests.support.blocks import block
 from tests.support.brokers import Leases
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
     from local.broker.configuration import Dialect
 
 RECORDED = ["recorded-8.6"]

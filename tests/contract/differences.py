@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.contract.recorded import Call, Json, calls
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 _TRANSFORMER = "camunda/camunda: ScaleRequestTransformer (PRE_SCALING, POST_SCALING; PR #46083)"
 _LEASES = "camunda/camunda: S3NodeIdRepository, RepositoryNodeIdProvider (PRs #45932, #46337)"

@@ -7,12 +7,14 @@ import shutil
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.contract.recorded import Call, Json, configuration, exchange, polled
 from tests.support.brokers import Brokers, Leases
 from tests.support.cloud import eventually
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _PATIENCE = 20.0
 _STUCK_SECONDS = 2.0

@@ -9,23 +9,24 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lifecycle.adapters import wire
-from lifecycle.adapters.management import MANAGEMENT_PORT, REST_PORT, HttpManagement
-from lifecycle.core.topology import formation
+from lifecycle.adapters.camunda import http_client
+from lifecycle.adapters.camunda.management import MANAGEMENT_PORT, REST_PORT, HttpManagement
+from lifecycle.camunda.topology import formation
 from lifecycle.errors import ManagementUnavailable
 
 from tests.contract.replay import Replay
-from tests.fakes.management_memory import InMemoryManagement
+from tests.fakes.management import InMemoryManagement
 from tests.fakes.management_simulation import Dialect, SimulatedCluster
 from tests.support.blocks import block
 from tests.support.brokers import Brokers, Leases
 
 if TYPE_CHECKING:
-    from lifecycle.ports import ManagementApi
+    from collections.abc import Callable
+
+    from lifecycle.cluster.ports import ManagementApi
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _BLOCK = block("contract")
@@ -83,10 +84,10 @@ class OverHttp:
         sent = None if body is None else body if isinstance(body, str) else json.dumps(body)
         headers = {} if sent is None else {"Content-Type": kind}
         address = self.address(node)
-        answer = wire.exchange(
-            wire.Endpoint(address, port, address),
-            wire.Request(method, path, None if sent is None else sent.encode(), headers),
-            wire.Timeouts(),
+        answer = http_client.exchange(
+            http_client.Endpoint(address, port, address),
+            http_client.Request(method, path, None if sent is None else sent.encode(), headers),
+            http_client.Timeouts(),
         )
         try:
             return answer.status, json.loads(answer.body)

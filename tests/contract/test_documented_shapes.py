@@ -12,17 +12,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from lifecycle.core.brokers import half_done
-from lifecycle.core.scaling import Memory, decide
-from lifecycle.core.topology import (
+from lifecycle.camunda.payloads import configuration_payload, topology_payload
+from lifecycle.camunda.topology import (
     ClusterConfiguration,
     ReplicaState,
     formation,
     read_configuration,
     read_topology,
 )
-from lifecycle.core.topology_payload import configuration_payload, topology_payload
 from lifecycle.errors import ScalingRefused
+from lifecycle.scaling.decision import Memory, decide
+from lifecycle.services.brokers import half_done
 
 from tests.support.health import HealthWorld, codes
 from tests.support.scaling import ScalingWorld

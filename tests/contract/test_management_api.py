@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
-from lifecycle.adapters.management import REST_PORT
-from lifecycle.adapters.probes import grpc_answers
-from lifecycle.core.topology import (
+from lifecycle.adapters.camunda.endpoints import grpc_answers
+from lifecycle.adapters.camunda.management import REST_PORT
+from lifecycle.camunda.topology import (
     ChangeStatus,
     Member,
     MemberState,
@@ -26,6 +26,9 @@ from lifecycle.errors import (
 )
 
 from tests.contract.subjects import Live, OverHttp, Recorded, Subject, Twin, is_formed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.contract
 

@@ -9,14 +9,14 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import pytest
-from lifecycle.adapters import wire
-from lifecycle.adapters.management import MANAGEMENT_PORT, REST_PORT, HttpManagement
-from lifecycle.core.credentials import Credentials
-from lifecycle.core.topology import ReadinessState
+from lifecycle.adapters.camunda import http_client
+from lifecycle.adapters.camunda.management import MANAGEMENT_PORT, REST_PORT, HttpManagement
+from lifecycle.camunda.credentials import Credentials
+from lifecycle.camunda.topology import ReadinessState
 from lifecycle.errors import (
     ChangeInProgress,
     CredentialsWithheld,
@@ -26,9 +26,12 @@ from lifecycle.errors import (
     UnreadableAnswer,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
 pytestmark = pytest.mark.contract
 
-FAST = wire.Timeouts(connect=0.5, read=0.3)
+FAST = http_client.Timeouts(connect=0.5, read=0.3)
 EMPTY = {"changeId": 1, "plannedChanges": [], "currentTopology": [], "expectedTopology": []}
 _BLOCK = f"127.{60 + os.getpid() % 80}.255"
 _numbers = itertools.count(1)

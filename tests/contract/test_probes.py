@@ -10,19 +10,18 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from lifecycle.adapters import wire
-from lifecycle.adapters.paths import NetworkPaths
-from lifecycle.adapters.probes import grpc_answers, http_status
-from lifecycle.core.credentials import Credentials, may_travel
+from lifecycle.adapters.camunda import http_client
+from lifecycle.adapters.camunda.endpoints import grpc_answers, http_status
+from lifecycle.adapters.camunda.load_balancers import NetworkPaths
+from lifecycle.camunda.credentials import Credentials, may_travel
 from lifecycle.errors import (
     CertificateAuthorityUnknown,
     CertificateRefused,
@@ -31,9 +30,13 @@ from lifecycle.errors import (
     HostUnresolved,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
 pytestmark = pytest.mark.contract
 
-FAST = wire.Timeouts(connect=0.5, read=0.5)
+FAST = http_client.Timeouts(connect=0.5, read=0.5)
 SECRET = Credentials("demo", "very-secret")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n" + b'{"brokers":[]}'
 SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
@@ -282,12 +285,12 @@ PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html;charset=UTF-8\r\nContent-Len
 def resolves(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Addresses by name, as a resolver inside the VPC would give them."""
     known: dict[str, str] = {}
-    real = wire.resolve
+    real = http_client.resolve
 
     def resolve(host: str, port: int) -> tuple[str, ...]:
         return (known[host],) if host in known else real(host, port)
 
-    monkeypatch.setattr(wire, "resolve", resolve)
+    monkeypatch.setattr(http_client, "resolve", resolve)
     return known
 
 

@@ -6,28 +6,30 @@ import itertools
 import os
 import socket
 import threading
-from collections.abc import Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 import uvicorn
-from lifecycle.adapters.management import REST_PORT
-from lifecycle.adapters.processes import HttpProcesses
-from lifecycle.adapters.wire import Timeouts
-from lifecycle.core.credentials import Credentials
-from lifecycle.core.verification_instances import PROCESS, PROCESS_ID, RESOURCE, partition_of
+from lifecycle.adapters.camunda.http_client import Timeouts
+from lifecycle.adapters.camunda.management import REST_PORT
+from lifecycle.adapters.camunda.processes import HttpProcesses
+from lifecycle.camunda.credentials import Credentials
+from lifecycle.cluster.ports import Processes
 from lifecycle.errors import (
     CredentialsRefused,
     CredentialsWithheld,
     ManagementRefused,
     ManagementUnavailable,
 )
-from lifecycle.ports import Processes
+from lifecycle.verification.process_instances import PROCESS, PROCESS_ID, RESOURCE, partition_of
 
 from local.broker.rest import rest_app
 from local.broker.users import Users
-from tests.fakes.processes_memory import MemoryProcesses
+from tests.fakes.processes import MemoryProcesses
 from tests.support.memory_gateway import USERS, MemoryGateway
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.contract
 

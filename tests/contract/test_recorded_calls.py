@@ -5,7 +5,6 @@ A call is answered as recorded, or `DIFFERS` has why a later version answers oth
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +16,8 @@ from tests.contract.scenarios import Played
 from tests.support.blocks import block
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.support.brokers import Leases
 
 pytestmark = pytest.mark.contract

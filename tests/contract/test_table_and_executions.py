@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
-from lifecycle.adapters import aws
-from lifecycle.adapters.dynamodb import DynamoTable
-from lifecycle.adapters.dynamodb_memory import MemoryTable
-from lifecycle.adapters.stepfunctions import StepFunctionsExecutions
-from lifecycle.adapters.stepfunctions_memory import MemoryExecutions
-from lifecycle.core.operation import Lock, Operation
-from lifecycle.core.scaling_note import ScalingNote
+from lifecycle.adapters.aws import session as aws
+from lifecycle.adapters.aws.dynamodb import DynamoTable
+from lifecycle.adapters.aws.stepfunctions import StepFunctionsExecutions
 from lifecycle.errors import AwsRefused, MachineNotDeployed, StartUncertain
+from lifecycle.operation.model import Lock, Operation
+from lifecycle.operation.scaling_note import ScalingNote
 from moto import mock_aws
 
+from tests.fakes.dynamodb import MemoryTable
+from tests.fakes.stepfunctions import MemoryExecutions
 from tools.generate_parameters import ROOT, load_template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REGION = "eu-central-1"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +10,8 @@ from tests.support.blocks import block
 from tests.support.cloud import Cloud, running
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from local.component import Instance
 
 

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +17,8 @@ from local.config import REPOSITORY
 from tests.support.cloud import Cloud
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from local.component import Instance
 
 OK, NOT_POSSIBLE = "ok", "not possible here"

@@ -8,18 +8,20 @@ known.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from lifecycle.adapters.s3 import S3Artifacts
-from lifecycle.cluster.service_definition import render
+from lifecycle.adapters.aws.s3 import S3Artifacts
+from lifecycle.services.definition import render
 
 from local.config import CONTROL_STACK, REGION, REPOSITORY
 from tests.e2e.test_scaling import SERVICE, Scaling
 from tests.support.blocks import block
 from tests.support.cloud import REQUEST, eventually, running
 from tests.support.world import DEFINITIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FOREIGN = "elsewhere"
 

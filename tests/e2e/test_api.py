@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,8 @@ from tools.api_client import Answer, Client
 from tools.generate_openapi import schemas
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from local.component import Instance
 
 PROBLEM = "application/problem+json"

@@ -11,7 +11,6 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,8 @@ from local.names import replace_json
 from tests.support.cloud import FREE_AGAIN, REQUEST, Cloud, eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from local.component import Instance
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +14,8 @@ from tests.support.memory_gateway import JOB_AND_MESSAGE
 from tests.support.site import LATER, Site
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from local.component import Instance
 
 INSTANCES = 3

@@ -13,7 +13,6 @@ import signal
 import time
 import urllib.request
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,8 @@ from tests.support.cloud import eventually
 from tests.support.phone import Phone, physical
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from local.component import Instance
 
 STACK = f"{CONTROL_STACK}-demo"

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,8 @@ import pytest
 from tests.e2e.test_health import Cluster, codes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from local.component import Instance
 
 

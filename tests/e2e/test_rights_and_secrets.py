@@ -11,10 +11,9 @@ import threading
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
@@ -24,6 +23,9 @@ from local.config import CONTROL_STACK, REPOSITORY, LocalConfig
 from local.instance import leftovers
 from tests.support.blocks import block
 from tests.unit.rights.statements import of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
 
 BLOCK = block("rights")
 REQUEST = json.loads((REPOSITORY / "events" / "provision-local.json").read_text())

@@ -307,7 +307,7 @@ def test_an_unknown_cluster(cloud: Scaling) -> None:
     assert refused["error"] == "ClusterUnknown", refused
 
 
-# A secret without our tag: that AWS denies a look is the answer (lifecycle/core/named_secrets.py).
+# A secret without our tag: that AWS denies a look is the answer (services/named_secrets.py).
 LOOKS_AT_SECRETS = {"secretsmanager:DescribeSecret", "ssm:ListTagsForResource"}
 
 

@@ -13,10 +13,8 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,6 +27,9 @@ from tests.support.site import EARLIER, LATER, Site
 from tests.unit.test_retirement import NOTICE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from local.component import Instance
 
 LONG = pytest.mark.long

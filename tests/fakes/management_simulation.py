@@ -8,8 +8,8 @@ Times are seconds since the epoch, given by the caller.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from local.broker.configuration import (
     BadRequest,
@@ -22,6 +22,9 @@ from local.broker.configuration import (
     Step,
     instant,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["BadRequest", "Dialect", "Json", "Member", "Refusal", "Replica", "SimulatedCluster"]
 

@@ -6,15 +6,17 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from local import instance
 from local.component import Instance
 from local.config import LocalConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 STUB = Path(__file__).with_name("fargate_stub.py")
 LOG_GROUP = "/brokers"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pytest
 
 from benchmarks.artifacts import LIMIT_MB, Built, functions
 from tests.unit.rights.calls import modules_of
 from tools.generate_parameters import ROOT, load_template
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # The field e_machine of an ELF header, by Lambda's name of the architecture.
 # https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
@@ -42,7 +45,9 @@ def test_only_what_speaks_to_postgres_carries_psycopg(built: Sequence[Built]) ->
         if any((layer / "python" / "psycopg").exists() for layer in one.layers)
     }
     assert carrying == {
-        one.name for one in built if "lifecycle.adapters.database" in modules_of(one.folder)
+        one.name
+        for one in built
+        if "lifecycle.adapters.postgres.database" in modules_of(one.folder)
     }
 
 

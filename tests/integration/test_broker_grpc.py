@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 import pytest
@@ -19,6 +17,10 @@ from local.broker import grpc_gateway
 from local.broker.users import Users
 from tests.support.grpc_login import channel as logged_in
 from tests.support.memory_gateway import JOB_AND_MESSAGE, JOB_ONLY, USERS, MemoryGateway
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
 
 pytestmark = pytest.mark.integration
 

@@ -4,9 +4,8 @@ import base64
 import json
 import socket
 import threading
-from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
@@ -15,6 +14,9 @@ import uvicorn
 from local.broker.rest import rest_app
 from local.broker.users import Users
 from tests.support.memory_gateway import JOB_AND_MESSAGE, JOB_ONLY, USERS, MemoryGateway
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.integration
 

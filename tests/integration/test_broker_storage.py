@@ -6,10 +6,8 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import psycopg
@@ -25,6 +23,10 @@ from local.broker.settings import InvalidSetting
 from local.config import REGION
 from local.postgres.authority import Authority
 from tests.integration.test_database_seed import Aurora, aurora, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 __all__ = ["aurora"]
 

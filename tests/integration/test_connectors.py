@@ -6,10 +6,8 @@ import json
 import signal
 import socket
 import threading
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
@@ -24,6 +22,10 @@ from tests.support.blocks import block
 from tests.support.brokers import Brokers, Leases, brokers
 from tests.support.cloud import eventually
 from tests.support.memory_gateway import JOB_ONLY, USERS, MemoryGateway
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 BLOCK = f"{block('connectors')}.100"
 ADMIN = ("admin", "secret")

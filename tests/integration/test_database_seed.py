@@ -12,22 +12,19 @@ import threading
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import boto3
 import psycopg
 import pytest
-from lifecycle.adapters import database as adapter
-from lifecycle.adapters.database import PostgresDatabase
-from lifecycle.adapters.database_memory import MemoryDatabase, MemoryDatabaseTokens
-from lifecycle.core.credentials import Credentials
-from lifecycle.core.seed import Proof, RoleFacts, SeedTarget, Step, plan_seed
+from lifecycle.adapters.postgres import database as adapter
+from lifecycle.adapters.postgres.database import PostgresDatabase
+from lifecycle.camunda.credentials import Credentials
+from lifecycle.cluster.ports import Database, DatabaseTokens
 from lifecycle.errors import (
     DatabaseAuthenticationFailed,
     DatabaseNotReady,
@@ -38,17 +35,22 @@ from lifecycle.errors import (
     LifecycleError,
     MissingRdsIam,
 )
-from lifecycle.operations.seed_database import DatabaseSeeder
-from lifecycle.ports import Database, DatabaseTokens
+from lifecycle.provisioning.seed import Proof, RoleFacts, SeedTarget, Step, plan_seed
+from lifecycle.provisioning.seed_database import DatabaseSeeder
 
 from local import instance
 from local.aws.strict import iam_login_settles
 from local.component import Instance
 from local.config import REGION, LocalConfig
 from local.postgres.authority import Authority
+from tests.fakes.database import MemoryDatabase, MemoryDatabaseTokens
 from tests.support.blocks import block
 from tests.support.world import World as ControlPlane
 from tests.support.world import operation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.integration
 

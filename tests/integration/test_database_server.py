@@ -5,9 +5,9 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -18,6 +18,9 @@ from local.postgres.component import Cluster, PostgresComponent
 from local.postgres.distribution import copied, distribution
 from local.postgres.server import DatabaseStartFailed, Server
 from tests.support.blocks import block
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.integration
 

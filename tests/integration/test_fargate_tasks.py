@@ -12,10 +12,9 @@ import socket
 import time
 import urllib.request
 import uuid
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -23,6 +22,9 @@ from botocore.exceptions import ClientError
 from local.config import ACCOUNT_ID, REGION
 from tests.integration.fargate_world import LOG_GROUP, World, address, eventually, hosted
 from tests.support.blocks import block
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BLOCK = block("fargate")
 REGISTRY = f"{ACCOUNT_ID}.dkr.ecr.{REGION}.amazonaws.com"

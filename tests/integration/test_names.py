@@ -6,13 +6,16 @@ import errno
 import json
 import socket
 import threading
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from local.aws import bootstrap
 from local.names import Names, bindable_port, replace_json
 from tests.support.blocks import block
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.integration
 

@@ -9,8 +9,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,6 +18,10 @@ from tests.support.brokers import Brokers, Leases, brokers
 from tests.support.cloud import eventually
 from tests.support.ledger import Claims, Verdict, judge, read
 from tests.support.traffic import Traffic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 BLOCK = f"{block('proof')}.100"
 LONG = pytest.mark.long

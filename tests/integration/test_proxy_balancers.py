@@ -5,14 +5,16 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.integration.fargate_world import World, address, eventually, hosted
 from tests.support.blocks import block
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 BLOCK = block("proxy")
 

@@ -6,9 +6,7 @@ import json
 import shutil
 import signal
 import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +15,10 @@ from tests.support.brokers import Brokers, Leases, brokers
 from tests.support.cloud import eventually
 from tests.support.ledger import Claims, judge
 from tests.support.traffic import Traffic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.integration
 

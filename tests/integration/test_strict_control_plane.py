@@ -15,9 +15,9 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from lifecycle.adapters import autoscaling
-from lifecycle.adapters.autoscaling import AwsScalableTargets
-from lifecycle.core.autoscaling import ScalableTarget
+from lifecycle.adapters.aws import autoscaling
+from lifecycle.adapters.aws.autoscaling import AwsScalableTargets
+from lifecycle.services.autoscaling import ScalableTarget
 
 from local import instance
 from local.aws.strict import state_size

@@ -8,13 +8,13 @@ from typing import Any
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from lifecycle.core.parameters import cluster_parameters
-from lifecycle.core.request import read_parameters, read_provision_request
-from lifecycle.core.scale_request import read_scale_request
-from lifecycle.core.tags import alike
-from lifecycle.core.teardown import read_teardown_request
+from lifecycle.cluster.parameters import cluster_parameters
+from lifecycle.cluster.tags import alike
 from lifecycle.errors import InvalidRequest
+from lifecycle.provisioning.request import read_parameters, read_provision_request
 from lifecycle.restart.request import read_restart_request
+from lifecycle.scaling.request import read_scale_request
+from lifecycle.teardown.decisions import read_teardown_request
 
 from tools.generate_openapi import BODIES, parameters, tags
 

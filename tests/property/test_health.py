@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lifecycle.core.health import firm_verdict, next_announced, verdict
-from lifecycle.core.health_catalog import KINDS, Severity, Verdict, rank
-from lifecycle.core.health_facts import read_backup_state, read_partitions
-from lifecycle.core.health_rules import Finding
+from lifecycle.camunda.fan_out import ask_all
 from lifecycle.errors import UnreadableAnswer
-from lifecycle.operations.ask_sources import ask_all
+from lifecycle.health.catalog import KINDS, Severity, Verdict, rank
+from lifecycle.health.facts import read_backup_state, read_partitions
+from lifecycle.health.rules import Finding
+from lifecycle.health.verdict import firm_verdict, next_announced, verdict
 
 from tests.support.health import HealthWorld
 

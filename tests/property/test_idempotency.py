@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from hypothesis import given
@@ -16,17 +15,20 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from lifecycle.core.idempotency import (
+from lifecycle.errors import AwsRefused, ClusterBusy, LifecycleError, StartUncertain
+from lifecycle.operation.idempotency import (
     canonical,
     digest,
     is_key,
     operation_id,
     split_operation_id,
 )
-from lifecycle.core.operation import LOCK_SECONDS, Operation
-from lifecycle.errors import AwsRefused, ClusterBusy, LifecycleError, StartUncertain
+from lifecycle.operation.model import LOCK_SECONDS, Operation
 
 from tests.support.api import ARNS, ApiWorld
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NUMBERS = st.integers(-(10**6), 10**6) | st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(

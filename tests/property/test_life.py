@@ -10,9 +10,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -25,14 +24,17 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from lifecycle.adapters.s3_memory import MemoryLeases
-from lifecycle.core.operation import Operation
 from lifecycle.errors import LifecycleError, StartFailed
-from lifecycle.operations.start_services import START_SECONDS, ServiceStarter
+from lifecycle.operation.model import Operation
+from lifecycle.provisioning.start_services import START_SECONDS, ServiceStarter
 
+from tests.fakes.s3 import MemoryLeases
 from tests.property.test_scaling import Execution as Scaling
 from tests.support.rolling import RollingWorld
 from tests.support.world import operation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 pytestmark = pytest.mark.property
 

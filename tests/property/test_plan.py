@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from lifecycle.core.plan import Fingerprint, Mark, differences, read_mark
+from lifecycle.plans.fingerprint import Fingerprint, Mark, differences, read_mark
 
 WORD = st.text(max_size=8)
 FINGERPRINTS = st.builds(

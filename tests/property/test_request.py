@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from lifecycle.core.parameters import cluster_parameters
-from lifecycle.core.request import read_provision_request
+from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.errors import InvalidRequest
+from lifecycle.provisioning.request import read_provision_request
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),

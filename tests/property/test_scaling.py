@@ -24,9 +24,10 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from lifecycle.core.brokers import half_done, leads_to
-from lifecycle.core.scaling import Action
-from lifecycle.core.scaling_table import (
+from lifecycle.camunda.topology import ClusterConfiguration, read_configuration
+from lifecycle.errors import LifecycleError
+from lifecycle.scaling.decision import Action
+from lifecycle.scaling.table import (
     TABLE,
     Change,
     Count,
@@ -34,8 +35,7 @@ from lifecycle.core.scaling_table import (
     possible,
     row_for,
 )
-from lifecycle.core.topology import ClusterConfiguration, read_configuration
-from lifecycle.errors import LifecycleError
+from lifecycle.services.brokers import half_done, leads_to
 
 from tests.support.scaling import CLUSTER_OUTPUTS, ScalingWorld, scale_operation
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from lifecycle.cluster.service_definition import EFFECTS, Effect, compare, update
+from lifecycle.services.definition import EFFECTS, Effect, compare, update
 
 from tests.support.world import OUTPUTS, designs
 

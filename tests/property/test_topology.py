@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import random
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lifecycle.core.topology import (
+from lifecycle.camunda.topology import (
     ChangeStatus,
     ClusterConfiguration,
     Formation,
@@ -26,6 +24,10 @@ from lifecycle.core.topology import (
 from lifecycle.errors import UnreadableAnswer
 
 from tests.fakes.management_simulation import Dialect, SimulatedCluster
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.property
 

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lifecycle.core.topology import (
+from lifecycle.camunda.payloads import (
+    configuration_payload,
+    planned_change_payload,
+    topology_payload,
+)
+from lifecycle.camunda.topology import (
     ClusterConfiguration,
     read_configuration,
     read_planned_change,
     read_topology,
-)
-from lifecycle.core.topology_payload import (
-    configuration_payload,
-    planned_change_payload,
-    topology_payload,
 )
 
 from tests.fakes.management_simulation import SimulatedCluster

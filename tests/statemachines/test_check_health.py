@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import yaml
-from lifecycle.adapters.cloudformation_memory import MemoryStacks
-from lifecycle.core.stack import Stack
+from lifecycle.cluster.stack import Stack
 from lifecycle.errors import AwsUnavailable
-from lifecycle.operations.locate_cluster import ClusterLocator
-from lifecycle.operations.observe_health import HealthObserver
+from lifecycle.health.collect_aws import HealthObserver
+from lifecycle.health.locate import ClusterLocator
 
+from tests.fakes.cloudformation import MemoryStacks
 from tests.statemachines.engine import ROOT, Function, Result, load_handler, run
 from tests.support.health import HealthWorld, codes
 from tests.support.world import CONTROL, DEFINITIONS, TestClock

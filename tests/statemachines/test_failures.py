@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -38,6 +37,8 @@ from tests.support.failures import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.support.world import World
 
 ProvisionFunctions = (

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from lifecycle.core.names import change_set_name
-from lifecycle.core.preflight import Quota
+from lifecycle.cluster.names import change_set_name
 from lifecycle.errors import AwsUnavailable
+from lifecycle.preflight.checks import Quota
 from lifecycle.settings import Settings
 
 from tests.statemachines.engine import Control, Function, Result, load_handler, run

@@ -1,16 +1,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from lifecycle.core.stack import ResourceChange
-from lifecycle.core.stops import StoppedTask
-from lifecycle.core.verification import TargetHealth
-from lifecycle.core.verification_instances import PATIENCE_SECONDS, WAIT_SECONDS
-from lifecycle.core.way_back import Snapshot
+from lifecycle.cluster.checks import TargetHealth
+from lifecycle.cluster.stack import ResourceChange
 from lifecycle.errors import (
     AwsRefused,
     AwsUnavailable,
@@ -21,13 +17,19 @@ from lifecycle.errors import (
     LifecycleError,
     ProbeAsleep,
 )
+from lifecycle.preflight.way_back import Snapshot
+from lifecycle.services.stops import StoppedTask
 from lifecycle.settings import Settings
+from lifecycle.verification.process_instances import PATIENCE_SECONDS, WAIT_SECONDS
 
 from local.aws.strict.sleeping_functions import WAKING_SECONDS, Sleepers
 from tests.statemachines.engine import Function, Result, load_handler, run
 from tests.support.failures import Killed
 from tests.support.rolling import NEWEST, RollingWorld
 from tests.support.world import CONTROL, OUTPUTS, TEMPLATE, World, operation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 INPUT = {"clusterName": "demo", "parameters": {"Brokers": 3}}
 

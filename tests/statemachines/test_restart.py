@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from lifecycle.core.freeze import TAG_FROZEN
+from lifecycle.cluster.freeze import TAG_FROZEN
 from lifecycle.errors import AwsUnavailable
 
 from tests.statemachines.engine import Control, Function, Result, load_handler, run
 from tests.statemachines.test_scale import SETTINGS
 from tests.support.rolling import RollingWorld
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FUNCTIONS = (
     "ValidateRestart",

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
-from lifecycle.core.operation import FUNCTION_SECONDS
-from lifecycle.core.services import Deployment
 from lifecycle.errors import AwsUnavailable, ManagementAmbiguous, ManagementRefused
+from lifecycle.operation.model import FUNCTION_SECONDS
+from lifecycle.services.startup import Deployment
 from lifecycle.settings import Settings
 
 from tests.fakes.management_simulation import Member
 from tests.statemachines.engine import Control, Function, Result, load_handler, run
 from tests.support.scaling import ScalingWorld, scale_operation
 from tests.support.world import CONTROL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FUNCTIONS = (
     "ValidateScaling",

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from lifecycle.core.discovery import NamedService
-from lifecycle.core.names import tags
+from lifecycle.cluster.names import tags
+from lifecycle.teardown.discovery import NamedService
 
 from tests.statemachines.engine import Control, Function, Result, load_handler, run
 from tests.support.world import CONTROL, OUTPUTS, World, operation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 INPUT = {"clusterName": "demo", "confirm": "demo"}
 STACK = "control-demo"

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft202012Validator
-from lifecycle.adapters.health_table_memory import MemoryHealth
-from lifecycle.adapters.stepfunctions_memory import MemoryChecks
 from lifecycle.api.app import Api
-from lifecycle.core.arns import MachineArns
-from lifecycle.core.parameters import cluster_parameters
-from lifecycle.core.record import Execution
+from lifecycle.api.clusters import ClusterReader
+from lifecycle.api.validate import StartValidation
+from lifecycle.cluster.parameters import cluster_parameters
+from lifecycle.health.read import HealthReader
 from lifecycle.observability import of_aws
-from lifecycle.operations.read_clusters import ClusterReader
-from lifecycle.operations.read_health import HealthReader
-from lifecycle.operations.read_operations import OperationReader
-from lifecycle.operations.start_operation import OperationStarter
-from lifecycle.operations.validate_start import StartValidation
+from lifecycle.operation.arns import MachineArns
+from lifecycle.operation.read import OperationReader
+from lifecycle.operation.record import Execution
+from lifecycle.operation.start import OperationStarter
 
+from tests.fakes.health_table import MemoryHealth
+from tests.fakes.stepfunctions import MemoryChecks
 from tests.support.world import CONTROL, World
 from tools.generate_openapi import document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 ARNS = MachineArns("aws", "eu-central-1", "123456789012", CONTROL)
 DOCUMENT = document()

@@ -9,16 +9,18 @@ import signal
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from local import instance
 from local.component import Instance
 from local.config import REGION, LocalConfig
 from local.processes import Process, Processes
 from tests.support.cloud import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONTACT = "brokers.internal"

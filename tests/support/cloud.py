@@ -8,17 +8,17 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from lifecycle.core.operation import FUNCTION_SECONDS
+from lifecycle.operation.model import FUNCTION_SECONDS
 
 from local.component import Instance
 from local.config import CONTROL_STACK, REPOSITORY, LocalConfig
 from local.instance import leftovers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 REQUEST = json.loads((REPOSITORY / "events" / "provision-local.json").read_text())

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from lifecycle.core.operation import FUNCTION_SECONDS, Lock
-from lifecycle.core.trial import is_trial
+from lifecycle.cluster.trial import is_trial
 from lifecycle.errors import AwsUnavailable
+from lifecycle.operation.model import FUNCTION_SECONDS, Lock
 
 from local.aws.strict.sleeping_functions import Sleepers
 from tests.statemachines.engine import Control, Function, Result, execution_arn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 STACK = "control-demo"
 FOREIGN = "arn:execution:demo:99"

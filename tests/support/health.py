@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lifecycle.adapters.cloud_sight_memory import MemorySight
-from lifecycle.adapters.database_memory import MemoryDatabase, MemoryDatabaseTokens
-from lifecycle.adapters.events_memory import MemoryEvents
-from lifecycle.adapters.health_table_memory import MemoryHealth
-from lifecycle.adapters.leases_memory import MemoryLeases
-from lifecycle.adapters.metrics_memory import MemoryMetrics
-from lifecycle.adapters.sns_memory import MemoryMessages
-from lifecycle.cluster.service_definition import BROKERS, CONNECTORS
-from lifecycle.core.credentials import Credentials
-from lifecycle.core.health import stamp
-from lifecycle.core.operation import Lock
-from lifecycle.core.scaling_note import ScalingNote
-from lifecycle.core.seed import RoleFacts, SeedTarget
-from lifecycle.core.tables import unpacked
-from lifecycle.operations.judge_health import HealthJudge
-from lifecycle.operations.observe_health import HealthObserver
-from lifecycle.operations.probe_health import HealthProber
+from lifecycle.camunda.credentials import Credentials
+from lifecycle.health.collect_aws import HealthObserver
+from lifecycle.health.collect_in_vpc import HealthProber
+from lifecycle.health.evaluate import HealthJudge
+from lifecycle.health.verdict import stamp
+from lifecycle.operation.model import Lock
+from lifecycle.operation.scaling_note import ScalingNote
+from lifecycle.provisioning.seed import RoleFacts, SeedTarget
+from lifecycle.services.definition import BROKERS, CONNECTORS
+from lifecycle.tables import unpacked
 
-from tests.fakes.management_memory import InMemoryManagement
+from tests.fakes.cloud_sight import MemorySight
+from tests.fakes.database import MemoryDatabase, MemoryDatabaseTokens
+from tests.fakes.events import MemoryEvents
+from tests.fakes.health_table import MemoryHealth
+from tests.fakes.leases import MemoryLeases
+from tests.fakes.management import InMemoryManagement
 from tests.fakes.management_simulation import SimulatedCluster
+from tests.fakes.metrics import MemoryMetrics
+from tests.fakes.sns import MemoryMessages
 from tests.support.world import CONTROL, DEFINITIONS, TestClock, designs
 from tests.support.world import OUTPUTS as ALL_OUTPUTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _SEEN = object()
 ADMIN = Credentials("admin", "admin-password")

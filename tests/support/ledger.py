@@ -16,10 +16,12 @@ import pickle
 import struct
 import urllib.request
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 type Json = dict[str, Any]
 type Item = tuple[str, str]

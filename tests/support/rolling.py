@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lifecycle.adapters.ecs_memory import MemoryServices
-from lifecycle.operations.probe_cluster import Prober
-from lifecycle.operations.roll_services import BrokerReplacer, ServiceRoller
-from lifecycle.operations.start_services import ServiceReader
+from lifecycle.api.probe import Prober
+from lifecycle.provisioning.roll_services import BrokerReplacer, ServiceRoller
+from lifecycle.provisioning.start_services import ServiceReader
 from lifecycle.restart.restart_services import ServiceRestarter
 
+from tests.fakes.ecs import MemoryServices
 from tests.support.scaling import CLUSTER_OUTPUTS, ScalingWorld, Users
 from tests.support.world import CONTROL, DEFINITIONS, designs, operation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 NEWEST = "arn:orchestration-cluster:2"
 

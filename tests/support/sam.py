@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from samtranslator.translator.transform import transform
 
 from tools.generate_parameters import ROOT, load_template
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class _NoManagedPolicies:

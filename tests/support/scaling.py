@@ -7,46 +7,48 @@ exits.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lifecycle.adapters.autoscaling_memory import MemoryScalableTargets
-from lifecycle.adapters.dynamodb_memory import MemoryTable
-from lifecycle.adapters.ecs_memory import MemoryServices
-from lifecycle.adapters.ecs_tasks_memory import MemoryBrokerTasks
-from lifecycle.adapters.events_memory import MemoryEvents
-from lifecycle.adapters.prices_memory import MemoryPrices
-from lifecycle.adapters.quotas_memory import MemoryFargateQuota
-from lifecycle.adapters.s3_memory import MemoryArtifacts
-from lifecycle.adapters.service_design_memory import MemoryServiceDesigns
-from lifecycle.adapters.stepfunctions_memory import MemoryExecutions
-from lifecycle.core.credentials import Credentials
-from lifecycle.core.health_facts import BackupsSeen, PartitionSeen
-from lifecycle.core.names import tags
-from lifecycle.core.operation import Operation
-from lifecycle.core.parameters import cluster_parameters
-from lifecycle.core.stack import Stack
-from lifecycle.core.topology import ClusterConfiguration, PlannedChange, Readiness, Topology
-from lifecycle.core.verification import TargetHealth
+from lifecycle.camunda.credentials import Credentials
+from lifecycle.camunda.topology import ClusterConfiguration, PlannedChange, Readiness, Topology
+from lifecycle.cluster.checks import TargetHealth
+from lifecycle.cluster.names import tags
+from lifecycle.cluster.parameters import cluster_parameters
+from lifecycle.cluster.stack import Stack
 from lifecycle.errors import ManagementAmbiguous, ManagementRefused
-from lifecycle.operations.announce import Announcer
-from lifecycle.operations.change_brokers import BrokerChanger
-from lifecycle.operations.clean_up_operation import Cleaner
-from lifecycle.operations.finish_operation import Finisher
-from lifecycle.operations.journal import Journal
-from lifecycle.operations.plan_scaling import ScalePlanner
-from lifecycle.operations.probe_scaling import ScalingProber
-from lifecycle.operations.scale_cluster import (
+from lifecycle.health.facts import BackupsSeen, PartitionSeen
+from lifecycle.operation.announce import Announcer
+from lifecycle.operation.clean_up import Cleaner
+from lifecycle.operation.finish import Finisher
+from lifecycle.operation.journal import Journal
+from lifecycle.operation.model import Operation
+from lifecycle.scaling.change_brokers import BrokerChanger
+from lifecycle.scaling.create_plan import ScalePlanner
+from lifecycle.scaling.observe import (
     BrokerReader,
     CountSetter,
     ScaleObserver,
     TaskProtector,
 )
+from lifecycle.scaling.probe import ScalingProber
 
-from tests.fakes.management_memory import InMemoryManagement
+from tests.fakes.autoscaling import MemoryScalableTargets
+from tests.fakes.dynamodb import MemoryTable
+from tests.fakes.ecs import MemoryServices
+from tests.fakes.ecs_tasks import MemoryBrokerTasks
+from tests.fakes.events import MemoryEvents
+from tests.fakes.management import InMemoryManagement
 from tests.fakes.management_simulation import Dialect, SimulatedCluster
+from tests.fakes.prices import MemoryPrices
+from tests.fakes.quotas import MemoryFargateQuota
+from tests.fakes.s3 import MemoryArtifacts
+from tests.fakes.service_design import MemoryServiceDesigns
+from tests.fakes.stepfunctions import MemoryExecutions
 from tests.support.world import CONTROL, OUTPUTS, TestClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 CLUSTER_OUTPUTS = {
     **OUTPUTS,

@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # Not in the project's environment; the two versions clash by their import name.
 import camunda_orchestration_sdk as sdk  # type: ignore[import-not-found,unused-ignore]
 from camunda_orchestration_sdk import models  # type: ignore[import-not-found,unused-ignore]
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _SEARCHES = (
     "search_process_instances",

@@ -8,7 +8,6 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -18,6 +17,8 @@ from tests.support.ledger import Claims, Verdict, judge, search
 from tests.support.traffic import PROCESS_ID, Traffic
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from local.component import Instance
 
 SERVICE = "orchestration-cluster"

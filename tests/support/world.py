@@ -3,55 +3,57 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from lifecycle.adapters.account_memory import MemoryAccount
-from lifecycle.adapters.cloud_map_memory import MemoryNamespaces
-from lifecycle.adapters.cloudformation_memory import MemoryStacks
-from lifecycle.adapters.dynamodb_memory import MemoryTable
-from lifecycle.adapters.ecr_memory import MemoryRegistry
-from lifecycle.adapters.ecs_memory import MemoryServices, MemoryTargets
-from lifecycle.adapters.ecs_tasks_memory import MemoryBrokerTasks
-from lifecycle.adapters.events_memory import MemoryEvents
-from lifecycle.adapters.prices_memory import MemoryPrices
-from lifecycle.adapters.probe_memory import MemoryProbe
-from lifecycle.adapters.rds_memory import MemoryDatabases
-from lifecycle.adapters.s3_memory import MemoryArtifacts, MemoryLeases
-from lifecycle.adapters.scheduler_memory import MemorySchedules
-from lifecycle.adapters.stepfunctions_memory import MemoryExecutions
-from lifecycle.adapters.storage_memory import MemoryStorage
-from lifecycle.cluster.service_definition import NAMES, render
-from lifecycle.core.credentials import Credentials
-from lifecycle.core.names import tags
-from lifecycle.core.operation import Operation
-from lifecycle.core.parameters import cluster_parameters
-from lifecycle.core.stack import ResourceChange
-from lifecycle.operations.adopt_plan import PlanAdopter
-from lifecycle.operations.announce import Announcer
-from lifecycle.operations.ask_instances import InstanceProber
-from lifecycle.operations.change_stack import StackChanger
-from lifecycle.operations.clean_up_operation import Cleaner
-from lifecycle.operations.discard_plan import Discarder
-from lifecycle.operations.finish_operation import Finisher
-from lifecycle.operations.journal import Journal
-from lifecycle.operations.make_plan import Planner
-from lifecycle.operations.preflight_cluster import Preflight
-from lifecycle.operations.start_services import ServiceReader, ServiceStarter, StartFollower
-from lifecycle.operations.tear_down import (
+from lifecycle.camunda.credentials import Credentials
+from lifecycle.cluster.names import tags
+from lifecycle.cluster.parameters import cluster_parameters
+from lifecycle.cluster.stack import ResourceChange
+from lifecycle.operation.announce import Announcer
+from lifecycle.operation.clean_up import Cleaner
+from lifecycle.operation.finish import Finisher
+from lifecycle.operation.journal import Journal
+from lifecycle.operation.model import Operation
+from lifecycle.plans.apply import PlanAdopter
+from lifecycle.plans.create import Planner
+from lifecycle.plans.expire import Discarder
+from lifecycle.preflight.run import Preflight
+from lifecycle.provisioning.change_set import StackChanger
+from lifecycle.provisioning.start_services import ServiceReader, ServiceStarter, StartFollower
+from lifecycle.services.definition import NAMES, render
+from lifecycle.teardown.steps import (
     ClusterStopper,
     StackDeleter,
     TeardownPlanner,
     TrialEmptier,
 )
-from lifecycle.operations.verify_cluster import Verifier
+from lifecycle.verification.create_instances import InstanceProber
+from lifecycle.verification.verify import Verifier
 
-from tests.fakes.management_memory import InMemoryManagement
+from tests.fakes.account import MemoryAccount
+from tests.fakes.cloud_map import MemoryNamespaces
+from tests.fakes.cloudformation import MemoryStacks
+from tests.fakes.dynamodb import MemoryTable
+from tests.fakes.ecr import MemoryRegistry
+from tests.fakes.ecs import MemoryServices, MemoryTargets
+from tests.fakes.ecs_tasks import MemoryBrokerTasks
+from tests.fakes.events import MemoryEvents
+from tests.fakes.management import InMemoryManagement
 from tests.fakes.management_simulation import SimulatedCluster
-from tests.fakes.processes_memory import MemoryProcesses
+from tests.fakes.prices import MemoryPrices
+from tests.fakes.probe import MemoryProbe
+from tests.fakes.processes import MemoryProcesses
+from tests.fakes.rds import MemoryDatabases
+from tests.fakes.s3 import MemoryArtifacts, MemoryLeases
+from tests.fakes.scheduler import MemorySchedules
+from tests.fakes.stepfunctions import MemoryExecutions
+from tests.fakes.storage import MemoryStorage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROOT = Path(__file__).parents[2]
 CONTROL = "control"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -30,6 +29,9 @@ from acceptance.run import (
 )
 from acceptance.steps import STEPS
 from acceptance.target import REPOSITORY, NoTargetError, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LOCAL = Target("eu-central-1", Path("/nowhere/endpoints.json"))
 ACCOUNT = Target("eu-central-1")

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from lifecycle.adapters import account as reading
-from lifecycle.adapters.account import AwsAccount
-from lifecycle.adapters.aws import client
-from lifecycle.core.images import Versions
-from lifecycle.core.named_secrets import NamedSecret, SecretSeen, Seen
-from lifecycle.core.parameters import cluster_parameters
-from lifecycle.core.preflight import RETIREMENT, Engine, Facts, Live, Need, Quota
-from lifecycle.core.service_roles import SERVICE_ROLES, ServiceRoles
-from lifecycle.core.way_back import Snapshot
+from lifecycle.adapters.aws import account as reading
+from lifecycle.adapters.aws.account import AwsAccount
+from lifecycle.adapters.aws.session import client
+from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.errors import AwsRefused
+from lifecycle.preflight.checks import RETIREMENT, Engine, Facts, Live, Need, Quota
+from lifecycle.preflight.service_roles import SERVICE_ROLES, ServiceRoles
+from lifecycle.preflight.way_back import Snapshot
+from lifecycle.services.images import Versions
+from lifecycle.services.named_secrets import NamedSecret, SecretSeen, Seen
 from moto import mock_aws
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REGION = "eu-central-1"
 DEFAULTS = {name: str(d.get("default", "")) for name, d in cluster_parameters().items()}

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from lifecycle.adapters import service_design
-from lifecycle.adapters.service_design import EcsServiceDesigns
-from lifecycle.adapters.service_design_memory import BY_TERRAFORM
-from lifecycle.core.adoption import Ingress, ServiceDesign, adoption_checks
-from lifecycle.core.brokers import BrokersSeen
-from lifecycle.core.stack import Stack, decide_on
-from lifecycle.core.topology import read_configuration, read_topology
-from lifecycle.core.verification import Check, Result
+from lifecycle.adapters.aws import service_design
+from lifecycle.adapters.aws.service_design import EcsServiceDesigns
+from lifecycle.camunda.topology import read_configuration, read_topology
+from lifecycle.cluster.checks import Check, Result
+from lifecycle.cluster.stack import Stack, decide_on
 from lifecycle.errors import ScalingRefused, ServiceMissing, StackNotUsable
+from lifecycle.scaling.adoption import Ingress, ServiceDesign, adoption_checks
+from lifecycle.services.brokers import BrokersSeen
 from moto import mock_aws
 
+from tests.fakes.service_design import BY_TERRAFORM
 from tests.support.scaling import ScalingWorld, scale_operation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ANSWERING = BrokersSeen(
     configuration=read_configuration({"brokers": []}), topology=read_topology({"brokers": []})

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from jsonschema import Draft202012Validator, FormatChecker
-from lifecycle.adapters.events import EventBridgeEvents
-from lifecycle.core import events
-from lifecycle.core.operation import FUNCTION_SECONDS, Operation
-from lifecycle.core.stack import Stack
+from lifecycle.adapters.aws.eventbridge import EventBridgeEvents
+from lifecycle.cluster.stack import Stack
+from lifecycle.operation import events
+from lifecycle.operation.model import FUNCTION_SECONDS, Operation
 from moto.events.models import EventPattern
 
 from tests.support.world import OUTPUTS, World, operation
@@ -189,7 +189,7 @@ class TestEvents:
                 raise EndpointConnectionError(endpoint_url="https://events")
 
         for api in (Refusing(), Unreachable()):
-            monkeypatch.setattr("lifecycle.adapters.events.client", lambda _, api=api: api)
+            monkeypatch.setattr("lifecycle.adapters.aws.eventbridge.client", lambda _, api=api: api)
             EventBridgeEvents("default").send(event)
 
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from lifecycle.core.backups import expectation, minutes, restore_minutes
-from lifecycle.core.health_facts import read_settled_backup
-from lifecycle.core.parameters import cluster_parameters
+from lifecycle.cluster.backups import expectation, minutes, restore_minutes
+from lifecycle.cluster.parameters import cluster_parameters
+from lifecycle.health.facts import read_settled_backup
 
 
 @pytest.mark.parametrize(

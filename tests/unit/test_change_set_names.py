@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from lifecycle.core.names import change_set_name
-from lifecycle.core.plan import Mark, read_mark, refuse_foreign
-from lifecycle.core.stack import ChangeSet
+from lifecycle.cluster.names import change_set_name
+from lifecycle.cluster.stack import ChangeSet
 from lifecycle.errors import ChangeSetRefused
+from lifecycle.plans.fingerprint import Mark, read_mark, refuse_foreign
 
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
 PATTERN = re.compile(r"[a-zA-Z][-a-zA-Z0-9]*")

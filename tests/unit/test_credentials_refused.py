@@ -6,20 +6,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from lifecycle.core.credentials import Credentials
-from lifecycle.core.scaling import Action, Memory, decide
-from lifecycle.core.verification import Front, Result, check_path, check_targets, check_topology
+from lifecycle.api.probe import Prober
+from lifecycle.camunda.credentials import Credentials
+from lifecycle.cluster.checks import Front, Result, check_path, check_targets, check_topology
 from lifecycle.errors import ManagementUnavailable, ScalingRefused
-from lifecycle.operations.probe_cluster import Prober
-from lifecycle.operations.probe_scaling import ScalingProber
-from lifecycle.operations.scale_cluster import read_brokers
+from lifecycle.scaling.decision import Action, Memory, decide
+from lifecycle.scaling.observe import read_brokers
+from lifecycle.scaling.probe import ScalingProber
 
 from tests.support.health import OUTPUTS, HealthWorld, codes
 from tests.support.scaling import ScalingWorld
 from tests.unit.test_scaling import observed
 
 if TYPE_CHECKING:
-    from tests.fakes.management_memory import InMemoryManagement
+    from tests.fakes.management import InMemoryManagement
 
 CHANGED = Credentials("admin", "the password that somebody set in Camunda")
 SECRET = OUTPUTS["AdminUserSecretArn"]

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from lifecycle.core.parameters import cluster_parameters
-from lifecycle.plans.database import Step, engine_step, interruptions
+from lifecycle.cluster.parameters import cluster_parameters
+from lifecycle.preflight.database_change import Step, engine_step, interruptions
 
 from local.aws.strict.engine_upgrades import refusal, targets
 

@@ -10,8 +10,7 @@ import copy
 import functools
 import json
 import re
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonata
 import pytest
@@ -23,6 +22,9 @@ from cfnlint.runner import Runner
 
 from tools.generate_parameters import ROOT, load_template
 from tools.generate_retries import definitions, policies, render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DEFINITIONS = sorted(path.name.split(".")[0] for path in ROOT.glob("statemachines/*.asl.yaml"))
 # What no operation ends by: Lambda failed, or a function died or ran out of time.

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from botocore.stub import Stubber
-from lifecycle.adapters import ecs
-from lifecycle.adapters.ecs import EcsServices
-from lifecycle.core.image_digests import Running
-from lifecycle.core.services import MISSING, missing
+from lifecycle.adapters.aws import ecs
+from lifecycle.adapters.aws.ecs import EcsServices
 from lifecycle.errors import AwsUnavailable, ServiceDraining
+from lifecycle.services.image_digests import Running
+from lifecycle.services.startup import MISSING, missing
 
 from tests.support.world import OUTPUTS, designs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BROKERS = designs(OUTPUTS)["orchestration-cluster"]
 ARN = "arn:aws:ecs:eu-central-1:123456789012:service/control-demo/orchestration-cluster"

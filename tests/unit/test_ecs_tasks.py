@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from botocore.stub import Stubber
-from lifecycle.adapters import ecs_tasks
-from lifecycle.adapters.ecs_tasks import EcsBrokerTasks
+from lifecycle.adapters.aws import ecs_tasks
+from lifecycle.adapters.aws.ecs_tasks import EcsBrokerTasks
 from lifecycle.errors import ScalingNotSettled, ServiceMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ARN = "arn:aws:ecs:eu-central-1:123456789012:task/c/"
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

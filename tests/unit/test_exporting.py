@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from lifecycle.core.exporting import judge_exporting
+from lifecycle.camunda.exporting import judge_exporting
 
 TOPOLOGY = [
     {"host": "10.0.0.1", "partitions": {"1": {"role": "leader"}, "2": {"role": "follower"}}},

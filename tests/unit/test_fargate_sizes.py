@@ -6,9 +6,9 @@ Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-task
 from __future__ import annotations
 
 import pytest
-from lifecycle.core.parameters import cluster_parameters
-from lifecycle.core.request import FARGATE_MEMORY, read_provision_request
+from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.errors import InvalidRequest
+from lifecycle.provisioning.request import FARGATE_MEMORY, read_provision_request
 
 # CPU units: the smallest and the largest memory in GiB, and the step between.
 DOCUMENTED = {

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from lifecycle.core.freeze import frozen_because, refuse_if_frozen
+from lifecycle.cluster.freeze import frozen_because, refuse_if_frozen
 from lifecycle.errors import ClusterFrozen
 
 

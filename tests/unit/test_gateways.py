@@ -6,9 +6,9 @@ import copy
 from typing import Any
 
 import pytest
-from lifecycle.core.gateways import disagreements, gateways_payload, read_gateways
-from lifecycle.core.topology import read_topology
-from lifecycle.core.topology_payload import topology_payload
+from lifecycle.camunda.gateways import disagreements, gateways_payload, read_gateways
+from lifecycle.camunda.payloads import topology_payload
+from lifecycle.camunda.topology import read_topology
 from lifecycle.errors import ManagementUnavailable
 
 from tests.support.health import ADMIN, HealthWorld, codes

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 import pytest
-from lifecycle.adapters import aws
-from lifecycle.adapters.cloud_sight import AwsSight
-from lifecycle.adapters.ecs import read_stopped
-from lifecycle.adapters.health_table import HealthTable
-from lifecycle.adapters.health_table_memory import MemoryHealth
-from lifecycle.adapters.leases import S3Leases
-from lifecycle.adapters.metrics import UNITS, EmbeddedMetrics
-from lifecycle.adapters.sns import SnsMessages
-from lifecycle.core.health import Record
-from lifecycle.core.health_catalog import Verdict
-from lifecycle.core.health_rules import Memory
-from lifecycle.core.stops import Cause
+from lifecycle.adapters.aws import session as aws
+from lifecycle.adapters.aws.ecs import read_stopped
+from lifecycle.adapters.aws.health_sources import AwsSight
+from lifecycle.adapters.aws.health_table import HealthTable
+from lifecycle.adapters.aws.metrics import UNITS, EmbeddedMetrics
+from lifecycle.adapters.aws.sns import SnsMessages
+from lifecycle.adapters.camunda.node_id_leases import S3Leases
 from lifecycle.errors import UnreadableAnswer
+from lifecycle.health.catalog import Verdict
+from lifecycle.health.rules import Memory
+from lifecycle.health.verdict import Record
+from lifecycle.services.stops import Cause
 from moto import mock_aws
+
+from tests.fakes.health_table import MemoryHealth
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REGION: Final = "eu-central-1"
 AT = datetime(2026, 1, 1, tzinfo=UTC)

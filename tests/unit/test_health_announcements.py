@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import pytest
 from jsonschema import Draft202012Validator
-from lifecycle.core import events
-from lifecycle.core.health import (
+from lifecycle.errors import AwsUnavailable, InvalidRequest
+from lifecycle.health.catalog import Verdict
+from lifecycle.health.verdict import (
     CALM,
     FIRM,
     as_document,
@@ -16,8 +17,7 @@ from lifecycle.core.health import (
     read_document,
     read_request,
 )
-from lifecycle.core.health_catalog import Verdict
-from lifecycle.errors import AwsUnavailable, InvalidRequest
+from lifecycle.operation import events
 
 from tests.support.health import HealthWorld
 from tests.support.world import CONTROL

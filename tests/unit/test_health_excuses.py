@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from lifecycle.core.health import as_document, read_document
+from lifecycle.health.verdict import as_document, read_document
 
 from tests.support.health import OUTPUTS, HealthWorld, codes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @pytest.fixture

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from lifecycle.core.health_catalog import KINDS
-from lifecycle.core.health_rules import EXPLAINED, _number
-from lifecycle.core.scaling_note import ScalingNote
 from lifecycle.errors import AwsUnavailable
+from lifecycle.health.catalog import KINDS
+from lifecycle.health.rules import EXPLAINED, _number
+from lifecycle.operation.scaling_note import ScalingNote
 
 from tests.support.health import SEEDED, HealthWorld, codes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.fixture

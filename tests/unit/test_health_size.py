@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import json
 
-from lifecycle.core.topology_payload import topology_payload
+from lifecycle.camunda.payloads import topology_payload
 
-from tests.fakes.management_memory import InMemoryManagement
+from tests.fakes.management import InMemoryManagement
 from tests.fakes.management_simulation import SimulatedCluster
 from tests.support.health import ADMIN, HealthWorld
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from botocore.stub import Stubber
-from lifecycle.adapters import aws, ecr
-from lifecycle.adapters.ecr import EcrRegistry
-from lifecycle.core.image_digests import (
+from lifecycle.adapters.aws import ecr
+from lifecycle.adapters.aws import session as aws
+from lifecycle.adapters.aws.ecr import EcrRegistry
+from lifecycle.cluster.parameters import cluster_parameters
+from lifecycle.services.image_digests import (
     Digest,
     PrivateImage,
     Running,
@@ -22,7 +23,9 @@ from lifecycle.core.image_digests import (
     references,
     warnings,
 )
-from lifecycle.core.parameters import cluster_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ACCOUNT = "123456789012"
 HOST = f"{ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.com"

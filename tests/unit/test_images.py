@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from lifecycle.core.images import Versions, is_pre_release, read_version, tag_of, versions
+from lifecycle.services.images import Versions, is_pre_release, read_version, tag_of, versions
 
 
 @pytest.mark.parametrize(

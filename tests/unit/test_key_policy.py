@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from lifecycle.core.key_policy import NEEDED, judge
+from lifecycle.preflight.key_policy import NEEDED, judge
 
 from tests.unit.rights.statements import of
 from tests.unit.templates.resolver import resolve

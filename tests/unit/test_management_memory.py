@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from lifecycle.core.credentials import Credentials
-from lifecycle.core.topology import ChangeStatus, change_status, formation
-from lifecycle.core.way_back import read_backup
+from lifecycle.camunda.credentials import Credentials
+from lifecycle.camunda.read_backup import ask_backup
+from lifecycle.camunda.topology import ChangeStatus, change_status, formation
 from lifecycle.errors import ManagementRefused, ManagementUnavailable
-from lifecycle.operations.ask_backup import ask_backup
+from lifecycle.preflight.way_back import read_backup
 
-from tests.fakes.management_memory import InMemoryManagement
+from tests.fakes.management import InMemoryManagement
 from tests.fakes.management_simulation import SimulatedCluster
 
 pytestmark = pytest.mark.unit

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lifecycle.core.memory import least_memory, most_partitions, too_little
+from lifecycle.cluster.broker_memory import least_memory, most_partitions, too_little
 
 FRACTIONS = st.integers(1, 50).map(lambda hundredths: f"{hundredths / 100:.2f}")
 

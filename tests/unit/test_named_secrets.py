@@ -1,16 +1,19 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import pytest
-from lifecycle.core.named_secrets import (
+from lifecycle.cluster.checks import Check, Result
+from lifecycle.services.named_secrets import (
     NamedSecret,
     SecretSeen,
     Seen,
     check_secrets,
     named_secrets,
 )
-from lifecycle.core.verification import Check, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 REGION, ACCOUNT = "eu-central-1", "123456789012"
 MAIL = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:team/mail-AbCdEf"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from lifecycle.adapters import s3
-from lifecycle.adapters.s3 import S3NodeIdLeases
+from lifecycle.adapters.aws import s3
+from lifecycle.adapters.aws.s3 import S3NodeIdLeases
 from moto import mock_aws
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BUCKET = "leases"
 

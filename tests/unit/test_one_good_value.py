@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from lifecycle.core.topology import formation, read_configuration, read_topology
-from lifecycle.core.topology_payload import configuration_payload, topology_payload
+from lifecycle.camunda.payloads import configuration_payload, topology_payload
+from lifecycle.camunda.topology import formation, read_configuration, read_topology
 
 from tests.support.health import HealthWorld, codes
 

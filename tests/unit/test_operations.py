@@ -5,15 +5,8 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
-from lifecycle.adapters.probe_memory import MemoryProbe
-from lifecycle.cluster.service_definition import UNKNOWN, compare
-from lifecycle.cluster.service_state import ServiceState
-from lifecycle.core.names import change_set_name
-from lifecycle.core.operation import FUNCTION_SECONDS, LOCK_SECONDS, Lock
-from lifecycle.core.services import Deployment
-from lifecycle.core.stops import StoppedTask
-from lifecycle.core.verification import TargetHealth
-from lifecycle.core.verification_instances import PATIENCE_SECONDS, WAIT_SECONDS
+from lifecycle.cluster.checks import TargetHealth
+from lifecycle.cluster.names import change_set_name
 from lifecycle.errors import (
     ChangeSetRefused,
     ClusterBusy,
@@ -25,8 +18,15 @@ from lifecycle.errors import (
     StackNotUsable,
     StartFailed,
 )
-from lifecycle.operations.start_services import START_SECONDS, converge_connectors
+from lifecycle.operation.model import FUNCTION_SECONDS, LOCK_SECONDS, Lock
+from lifecycle.provisioning.start_services import START_SECONDS, converge_connectors
+from lifecycle.services.definition import UNKNOWN, compare
+from lifecycle.services.startup import Deployment
+from lifecycle.services.state import ServiceState
+from lifecycle.services.stops import StoppedTask
+from lifecycle.verification.process_instances import PATIENCE_SECONDS, WAIT_SECONDS
 
+from tests.fakes.probe import MemoryProbe
 from tests.support.world import OUTPUTS, PATHS, UNFORMED, World, designs, operation
 
 

@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from lifecycle.core.brokers import active_partitions, direction, held_partitions, partitions_after
-from lifecycle.core.partition_table import (
-    TABLE,
-    Change,
-    Count,
-    Partitions,
-    possible,
-    read_case,
-    row_for,
-    unfinished,
-)
-from lifecycle.core.request import MOST_PARTITIONS
-from lifecycle.core.scale_request import read_scale_request
-from lifecycle.core.scaling import Action, Memory, Observed
-from lifecycle.core.scaling_memory import does_not_fit
-from lifecycle.core.scaling_partitions import decide_partitions
-from lifecycle.core.scaling_plan import _partition_steps, _placement
-from lifecycle.core.stack import Stack
-from lifecycle.core.topology import (
+from lifecycle.camunda.payloads import configuration_payload
+from lifecycle.camunda.topology import (
     ClusterConfiguration,
     Member,
     MemberState,
@@ -33,7 +15,7 @@ from lifecycle.core.topology import (
     ReplicaState,
     read_configuration,
 )
-from lifecycle.core.topology_payload import configuration_payload
+from lifecycle.cluster.stack import Stack
 from lifecycle.errors import (
     ChangeNotCompleted,
     InvalidRequest,
@@ -44,11 +26,36 @@ from lifecycle.errors import (
     ScalingNotSettled,
     ScalingRefused,
 )
-from lifecycle.operations.live_partitions import LivePartitions, live_partitions
+from lifecycle.provisioning.request import MOST_PARTITIONS
+from lifecycle.scaling.decision import Action, Memory, Observed
+from lifecycle.scaling.memory import does_not_fit
+from lifecycle.scaling.partition_table import (
+    TABLE,
+    Change,
+    Count,
+    Partitions,
+    possible,
+    read_case,
+    row_for,
+    unfinished,
+)
+from lifecycle.scaling.partitions import decide_partitions
+from lifecycle.scaling.plan import _partition_steps, _placement
+from lifecycle.scaling.request import read_scale_request
+from lifecycle.services.brokers import (
+    active_partitions,
+    direction,
+    held_partitions,
+    partitions_after,
+)
+from lifecycle.services.live_partitions import LivePartitions, live_partitions
 
 from tests.fakes.management_simulation import SimulatedCluster
 from tests.support.scaling import ScalingWorld
 from tests.support.world import CONTROL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @pytest.fixture

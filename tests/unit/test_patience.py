@@ -5,9 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from lifecycle.core import health_rules, rolling, scaling, scaling_partitions, teardown
-from lifecycle.core.operation import FUNCTION_SECONDS, LOCK_SECONDS
-from lifecycle.operations import start_services
+from lifecycle.health import rules as health_rules
+from lifecycle.operation.model import FUNCTION_SECONDS, LOCK_SECONDS
+from lifecycle.provisioning import start_services
+from lifecycle.scaling import decision as scaling
+from lifecycle.scaling import partitions as scaling_partitions
+from lifecycle.services import rolling
+from lifecycle.teardown import decisions as teardown
 
 MINUTE = 60
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from lifecycle.core.plan import (
+from lifecycle.errors import PlanStale, PlanUnknown, SecondPersonRequired
+from lifecycle.plans.fingerprint import (
     LIFETIME,
     Fingerprint,
     Mark,
@@ -14,7 +15,6 @@ from lifecycle.core.plan import (
     refuse_same_person,
     refuse_stale,
 )
-from lifecycle.errors import PlanStale, PlanUnknown, SecondPersonRequired
 
 MADE = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MARK = Mark("a" * 64, MADE, "demo.plan.1")

@@ -6,11 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from lifecycle.cluster.service_definition import UNKNOWN
-from lifecycle.core.image_digests import Running
-from lifecycle.core.names import change_set_name
-from lifecycle.core.operation import Operation
-from lifecycle.core.stack import ResourceChange
+from lifecycle.cluster.names import change_set_name
+from lifecycle.cluster.stack import ResourceChange
 from lifecycle.errors import (
     ChangeSetRefused,
     ClusterBusy,
@@ -20,7 +17,10 @@ from lifecycle.errors import (
     SecondPersonRequired,
     StackNotUsable,
 )
-from lifecycle.operations.make_plan import plan_keys
+from lifecycle.operation.model import Operation
+from lifecycle.plans.create import plan_keys
+from lifecycle.services.definition import UNKNOWN
+from lifecycle.services.image_digests import Running
 
 from tests.support.world import TEMPLATE, World, operation
 

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from lifecycle.core.parameters import cluster_parameters
-from lifecycle.core.plan import Fingerprint, Mark
-from lifecycle.core.plan_report import Situation, summary, tell
-from lifecycle.core.plan_text import plan_text
-from lifecycle.core.service_settings import patched
-from lifecycle.core.stack import ChangeSet, ResourceChange, Stack
+from lifecycle.cluster.parameters import cluster_parameters
+from lifecycle.cluster.stack import ChangeSet, ResourceChange, Stack
+from lifecycle.plans.fingerprint import Fingerprint, Mark
+from lifecycle.plans.report import Situation, summary, tell
+from lifecycle.plans.text import plan_text
+from lifecycle.services.settings import patched
 
 from tools.generate_parameters import ROOT
 

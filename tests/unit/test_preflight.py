@@ -1,18 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from lifecycle.adapters.account import way_out, why_unused
-from lifecycle.adapters.account_memory import ROOMY
-from lifecycle.cluster.service_definition import BROKERS, CONNECTORS
-from lifecycle.core.autoscaling import ScalableTarget
-from lifecycle.core.key_policy import KeyPolicy
-from lifecycle.core.parameters import cluster_parameters
-from lifecycle.core.preflight import (
+from lifecycle.adapters.aws.account import way_out, why_unused
+from lifecycle.cluster.checks import Check, Result
+from lifecycle.cluster.parameters import cluster_parameters
+from lifecycle.cluster.stack import Stack
+from lifecycle.errors import ClusterFrozen, PreflightFailed
+from lifecycle.preflight.checks import (
     NEEDED_ENDPOINTS,
     NO_PRIVATE_DNS,
     Bucket,
@@ -28,13 +26,17 @@ from lifecycle.core.preflight import (
     check_all,
     refuse_failed,
 )
-from lifecycle.core.service_roles import SERVICE_ROLES, ServiceRoles
-from lifecycle.core.stack import Stack
-from lifecycle.core.verification import Check, Result
-from lifecycle.core.way_back import Backup, Snapshot
-from lifecycle.errors import ClusterFrozen, PreflightFailed
+from lifecycle.preflight.key_policy import KeyPolicy
+from lifecycle.preflight.service_roles import SERVICE_ROLES, ServiceRoles
+from lifecycle.preflight.way_back import Backup, Snapshot
+from lifecycle.services.autoscaling import ScalableTarget
+from lifecycle.services.definition import BROKERS, CONNECTORS
 
+from tests.fakes.account import ROOMY
 from tests.support.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DEFAULTS = {name: str(d.get("default", "")) for name, d in cluster_parameters().items()}
 OURS = {"camunda:control-plane": "control", "camunda:cluster": "demo"}

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
-from lifecycle.adapters import prices as reading
-from lifecycle.adapters.prices import PriceListApi, read_prices
-from lifecycle.core.parameters import cluster_parameters
-from lifecycle.core.prices import Size, monthly_cost, price_list, with_live
+from lifecycle.adapters.aws import pricing as reading
+from lifecycle.adapters.aws.pricing import PriceListApi, read_prices
+from lifecycle.cluster.parameters import cluster_parameters
+from lifecycle.cluster.prices import Size, monthly_cost, price_list, with_live
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 DEFAULTS = {name: str(d.get("default", "")) for name, d in cluster_parameters().items()}
 SIZE = Size.of(DEFAULTS, brokers=3, connectors=1)

@@ -4,8 +4,8 @@ import copy
 from decimal import Decimal
 
 import pytest
-from lifecycle.core.parameters import cluster_parameters
-from lifecycle.core.prices import Size, monthly_cost, price_list
+from lifecycle.cluster.parameters import cluster_parameters
+from lifecycle.cluster.prices import Size, monthly_cost, price_list
 
 DEFAULTS = {name: str(d.get("default", "")) for name, d in cluster_parameters().items()}
 

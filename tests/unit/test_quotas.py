@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.stub import Stubber
-from lifecycle.adapters.aws import client
-from lifecycle.adapters.quotas import FARGATE_VCPU, AwsFargateQuota, quota_value
+from lifecycle.adapters.aws.service_quotas import FARGATE_VCPU, AwsFargateQuota, quota_value
+from lifecycle.adapters.aws.session import client
 from lifecycle.errors import AwsRefused
 
 from local.aws.strict.quota_values import quota
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CLUSTERS = ("rds", "L-952B80B8")
 

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from lifecycle.core.parameters import cluster_parameters
-from lifecycle.core.request import read_plan_request, read_provision_request
+from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.errors import InvalidRequest
+from lifecycle.provisioning.request import read_plan_request, read_provision_request
 
 EVENTS = Path(__file__).parents[2] / "events"
 

@@ -7,12 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from lifecycle.core.brokers import BrokerService, BrokerTask
-from lifecycle.core.freeze import TAG_FROZEN
-from lifecycle.core.names import tags
-from lifecycle.core.rolling import LOOKS, PATIENCE_BEFORE, RollAction, RollObserved, decide_roll
-from lifecycle.core.services import Deployment, Service, missing
-from lifecycle.core.stack import Stack
+from lifecycle.cluster.freeze import TAG_FROZEN
+from lifecycle.cluster.names import tags
+from lifecycle.cluster.stack import Stack
 from lifecycle.errors import (
     ClusterFrozen,
     ClusterUnknown,
@@ -30,6 +27,9 @@ from lifecycle.restart.decisions import (
 )
 from lifecycle.restart.request import RestartedService, RestartRequest, read_restart_request
 from lifecycle.restart.validate_restart import validate_restart
+from lifecycle.services.brokers import BrokerService, BrokerTask
+from lifecycle.services.rolling import LOOKS, PATIENCE_BEFORE, RollAction, RollObserved, decide_roll
+from lifecycle.services.startup import Deployment, Service, missing
 
 from tests.support.rolling import RollingWorld
 from tests.support.scaling import OneStack

@@ -8,17 +8,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from lifecycle.adapters.scheduler_memory import MemorySchedules
-from lifecycle.adapters.sns_memory import MemoryMessages
-from lifecycle.core.brokers import BrokerService, BrokerTask
-from lifecycle.core.maintenance_window import next_opening, read_window
-from lifecycle.core.names import tags
-from lifecycle.core.record import Record
-from lifecycle.core.stack import Stack
+from lifecycle.cluster.maintenance_window import next_opening, read_window
+from lifecycle.cluster.names import tags
+from lifecycle.cluster.stack import Stack
 from lifecycle.errors import ClusterBusy, ClusterFrozen, LifecycleError, NoticeUnreadable
+from lifecycle.operation.record import Record
 from lifecycle.restart.handle_retirement import PUT_OFF, RetirementHandler
 from lifecycle.restart.retirement import LEAD, Affected, read_notice
+from lifecycle.services.brokers import BrokerService, BrokerTask
 
+from tests.fakes.scheduler import MemorySchedules
+from tests.fakes.sns import MemoryMessages
 from tests.support.scaling import OneStack
 from tests.support.world import CONTROL, TestClock
 from tools.generate_parameters import ROOT, load_template

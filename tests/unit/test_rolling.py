@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from lifecycle.adapters.s3_memory import MemoryLeases
-from lifecycle.cluster.service_definition import Difference, Effect
-from lifecycle.core.brokers import BrokerService, BrokerTask
-from lifecycle.core.rolling import (
+from lifecycle.errors import RollingUpdateFailed
+from lifecycle.provisioning.start_services import ServiceStarter
+from lifecycle.services.brokers import BrokerService, BrokerTask
+from lifecycle.services.definition import Difference, Effect
+from lifecycle.services.rolling import (
     BROKER_PATIENCE,
     LOOKS,
     RollAction,
@@ -16,12 +16,14 @@ from lifecycle.core.rolling import (
     decide_roll,
     must_roll,
 )
-from lifecycle.core.services import Deployment, Service
-from lifecycle.errors import RollingUpdateFailed
-from lifecycle.operations.start_services import ServiceStarter
+from lifecycle.services.startup import Deployment, Service
 
+from tests.fakes.s3 import MemoryLeases
 from tests.support.rolling import NEWEST, RollingWorld
 from tests.support.world import operation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 OLD = "arn:orchestration-cluster:1"
 NOW = 1_000_000

@@ -7,23 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from lifecycle.core.autoscaling import ScalableTarget
-from lifecycle.core.brokers import (
-    BrokerService,
-    BrokerTask,
-    half_done,
-    half_done_places,
-    has_gap,
-    leads_to,
-    left_unfinished,
-    tasks_of_brokers,
-)
-from lifecycle.core.request import MOST_BROKERS
-from lifecycle.core.scale_request import read_scale_request
-from lifecycle.core.scaling import Action, Memory, Observed, decide, next_look
-from lifecycle.core.scaling_checks import preconditions
-from lifecycle.core.scaling_plan import plan_scaling
-from lifecycle.core.topology import (
+from lifecycle.camunda.topology import (
     ClusterConfiguration,
     PendingChange,
     Place,
@@ -33,7 +17,7 @@ from lifecycle.core.topology import (
     read_planned_change,
     read_topology,
 )
-from lifecycle.core.verification import Result
+from lifecycle.cluster.checks import Result
 from lifecycle.errors import (
     InvalidRequest,
     ManagementUnavailable,
@@ -41,7 +25,23 @@ from lifecycle.errors import (
     ScalingRefused,
     TasksNotPlaced,
 )
-from lifecycle.operations.scale_cluster import refuse_to_lower
+from lifecycle.provisioning.request import MOST_BROKERS
+from lifecycle.scaling.decision import Action, Memory, Observed, decide, next_look
+from lifecycle.scaling.observe import refuse_to_lower
+from lifecycle.scaling.plan import plan_scaling
+from lifecycle.scaling.preconditions import preconditions
+from lifecycle.scaling.request import read_scale_request
+from lifecycle.services.autoscaling import ScalableTarget
+from lifecycle.services.brokers import (
+    BrokerService,
+    BrokerTask,
+    half_done,
+    half_done_places,
+    has_gap,
+    leads_to,
+    left_unfinished,
+    tasks_of_brokers,
+)
 
 from tests.fakes.management_simulation import Member, Replica
 from tests.support.scaling import ScalingWorld
@@ -111,7 +111,7 @@ def test_brokers_that_cannot_be_asked_at_all_end_a_fresh_request_after_a_minute(
 def test_a_quota_that_cannot_be_read_is_a_warning(world: ScalingWorld) -> None:
     world.quota.limit = None
     assert decide(observed(world), 4, Memory()).action is Action.SET_COUNT
-    from lifecycle.core.scaling_plan import plan_scaling
+    from lifecycle.scaling.plan import plan_scaling
 
     plan = plan_scaling(
         observed(world), cluster="demo", requested=4, region="eu-central-1", parameters={}

@@ -10,11 +10,9 @@ from datetime import UTC, datetime
 import boto3
 import psycopg
 import pytest
-from lifecycle.adapters.database import statement, translate
-from lifecycle.adapters.database_memory import MemoryDatabase, MemoryDatabaseTokens
-from lifecycle.adapters.database_tokens import RdsTokens
-from lifecycle.core.credentials import Credentials
-from lifecycle.core.seed import Proof, RoleFacts, SeedReport, SeedTarget, Step, plan_seed
+from lifecycle.adapters.postgres.database import statement, translate
+from lifecycle.adapters.postgres.rds_tokens import RdsTokens
+from lifecycle.camunda.credentials import Credentials
 from lifecycle.errors import (
     DatabaseAuthenticationFailed,
     DatabaseChangedMeanwhile,
@@ -27,8 +25,10 @@ from lifecycle.errors import (
     LockLost,
     MissingRdsIam,
 )
-from lifecycle.operations.seed_database import STEP, DatabaseSeeder
+from lifecycle.provisioning.seed import Proof, RoleFacts, SeedReport, SeedTarget, Step, plan_seed
+from lifecycle.provisioning.seed_database import STEP, DatabaseSeeder
 
+from tests.fakes.database import MemoryDatabase, MemoryDatabaseTokens
 from tests.support.world import World, operation
 
 pytestmark = pytest.mark.unit
@@ -331,7 +331,7 @@ def test_no_secret_passes_through_an_error(
 
 def test_a_token_is_for_the_endpoint_port_and_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "lifecycle.adapters.database_tokens.client",
+        "lifecycle.adapters.postgres.rds_tokens.client",
         lambda service: boto3.client(
             service,
             aws_access_key_id="AKIA",

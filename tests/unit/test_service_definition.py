@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import botocore.session
 import pytest
 from lifecycle.cluster.outputs import outputs_after
-from lifecycle.cluster.service_definition import (
+from lifecycle.cluster.stack import ResourceChange
+from lifecycle.services.definition import (
     EFFECTS,
     NAMES,
     UNKNOWN,
@@ -21,12 +21,14 @@ from lifecycle.cluster.service_definition import (
     unlike_plan,
     update,
 )
-from lifecycle.cluster.service_plan import service_plan
-from lifecycle.cluster.service_state import ServiceState, service_states
-from lifecycle.core.services import Service, missing
-from lifecycle.core.stack import ResourceChange
+from lifecycle.services.plan import service_plan
+from lifecycle.services.startup import Service, missing
+from lifecycle.services.state import ServiceState, service_states
 
 from tests.support.world import DEFINITIONS, OUTPUTS, designs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 BROKERS = designs(OUTPUTS)["orchestration-cluster"]
 ECS: Any = botocore.session.get_session().get_service_model("ecs")

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lifecycle.core.cluster_template import effective_template
-from lifecycle.core.parameters import cluster_environment, cluster_parameters
-from lifecycle.core.request import read_plan_request, read_provision_request
-from lifecycle.core.service_settings import back, patched, refusals, settings_of
+from lifecycle.cluster.parameters import cluster_environment, cluster_parameters
 from lifecycle.errors import InvalidRequest, PlanStale
+from lifecycle.provisioning.request import read_plan_request, read_provision_request
+from lifecycle.provisioning.template import effective_template
+from lifecycle.services.settings import back, patched, refusals, settings_of
 
 from tests.support.world import World, operation
 from tools.generate_parameters import SHIPPED

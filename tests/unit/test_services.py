@@ -3,9 +3,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from lifecycle.cluster.service_definition import minimum_healthy_percent
-from lifecycle.core.polling import LONGEST, SHORTEST, next_wait
-from lifecycle.core.services import (
+from lifecycle.cluster.polling import LONGEST, SHORTEST, next_wait
+from lifecycle.services.definition import minimum_healthy_percent
+from lifecycle.services.startup import (
     Deployment,
     Service,
     StartState,
@@ -13,7 +13,7 @@ from lifecycle.core.services import (
     missing,
     must_start,
 )
-from lifecycle.core.stops import StoppedTask
+from lifecycle.services.stops import StoppedTask
 
 COMPLETED = Deployment("d", "PRIMARY", "COMPLETED", "", 0)
 SERVICE = Service("brokers", "ACTIVE", desired=3, running=3, pending=0, deployments=(COMPLETED,))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from lifecycle.core.stack import (
+from lifecycle.cluster.stack import (
     PRECIOUS_TYPES,
     ChangeSet,
     ResourceChange,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lifecycle.core.stops import Cause, StoppedTask, missing_capacity
+from lifecycle.services.stops import Cause, StoppedTask, missing_capacity
 
 SCHEDULER = "ServiceSchedulerInitiated"
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lifecycle.core.tables import packed, unpacked
+from lifecycle.tables import packed, unpacked
 
 KEYS = st.sampled_from(["id", "role", "rows", "columns", "x"])
 JSON = st.recursive(

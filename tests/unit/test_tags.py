@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from lifecycle.core.tags import alike, stack_tags, tag_changes
+from lifecycle.cluster.tags import alike, stack_tags, tag_changes
 
 from tests.support.world import World, operation
 

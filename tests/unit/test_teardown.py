@@ -4,13 +4,13 @@ from typing import Literal
 
 import boto3
 import pytest
-from lifecycle.adapters import aws
-from lifecycle.adapters.cloud_map import CloudMapNamespaces
-from lifecycle.adapters.rds import RdsDatabases
-from lifecycle.adapters.storage import AwsStorage
-from lifecycle.core.cluster_template import effective_template
-from lifecycle.core.stack import Stack, StackEvent, StackResource
-from lifecycle.core.teardown import (
+from lifecycle.adapters.aws import session as aws
+from lifecycle.adapters.aws.cloud_map import CloudMapNamespaces
+from lifecycle.adapters.aws.rds import RdsDatabases
+from lifecycle.adapters.aws.retained_data import AwsStorage
+from lifecycle.cluster.stack import Stack, StackEvent, StackResource
+from lifecycle.provisioning.template import effective_template
+from lifecycle.teardown.decisions import (
     StackState,
     absent_plan,
     deletion_policies,

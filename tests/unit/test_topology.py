@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from lifecycle.core.topology import (
+from lifecycle.camunda.topology import (
     ChangeStatus,
     ClusterConfiguration,
     Health,

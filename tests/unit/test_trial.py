@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from lifecycle.core.cluster_template import effective_template
-from lifecycle.core.parameters import cluster_parameters
-from lifecycle.core.request import read_provision_request
-from lifecycle.core.trial import DEFAULTS, FIXED, tags, trial_parameters
+from lifecycle.cluster.parameters import cluster_parameters
+from lifecycle.cluster.trial import DEFAULTS, FIXED, tags, trial_parameters
 from lifecycle.errors import InvalidRequest
+from lifecycle.provisioning.request import read_provision_request
+from lifecycle.provisioning.template import effective_template
 
 from tools.generate_parameters import SHIPPED, load_template
 

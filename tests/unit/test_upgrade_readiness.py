@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from lifecycle.core.verification import Result
-from lifecycle.core.way_back import Backup, read_backup, read_upgrade
+from lifecycle.camunda.read_backup import ask_backup
+from lifecycle.cluster.checks import Result
 from lifecycle.errors import UnreadableAnswer
-from lifecycle.operations.ask_backup import ask_backup
+from lifecycle.preflight.way_back import Backup, read_backup, read_upgrade
 
 from tests.support.health import HealthWorld
 from tests.unit.test_preflight import NEXT_MINOR, SAVED, checks, living_on

@@ -7,8 +7,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from lifecycle.core.verification import Result
-from lifecycle.core.verification_instances import (
+from lifecycle.cluster.checks import Result
+from lifecycle.errors import ManagementRefused, ManagementUnavailable
+from lifecycle.verification.create_instances import KNOWN, LOOK_SECONDS, InstanceProber
+from lifecycle.verification.process_instances import (
     KEY_BITS,
     PATIENCE_SECONDS,
     PROCESS,
@@ -21,12 +23,10 @@ from lifecycle.core.verification_instances import (
     partition_of,
     read_instances,
 )
-from lifecycle.errors import ManagementRefused, ManagementUnavailable
-from lifecycle.operations.ask_instances import KNOWN, LOOK_SECONDS, InstanceProber
 
-from tests.fakes.management_memory import InMemoryManagement
+from tests.fakes.management import InMemoryManagement
 from tests.fakes.management_simulation import SimulatedCluster
-from tests.fakes.processes_memory import MemoryProcesses
+from tests.fakes.processes import MemoryProcesses
 from tests.support.world import OUTPUTS, Admins
 
 MOST = 200

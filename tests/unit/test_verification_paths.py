@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from lifecycle.core.credentials import Credentials
-from lifecycle.core.verification import (
+from lifecycle.api.probe import Prober
+from lifecycle.camunda.credentials import Credentials
+from lifecycle.cluster.checks import (
     Check,
     Front,
     PathSeen,
@@ -23,9 +24,8 @@ from lifecycle.errors import (
     HostUnresolved,
     LifecycleError,
 )
-from lifecycle.operations.probe_cluster import Prober
 
-from tests.fakes.management_memory import InMemoryManagement
+from tests.fakes.management import InMemoryManagement
 from tests.fakes.management_simulation import SimulatedCluster
 from tests.support.world import OUTPUTS, Admins
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from lifecycle.core.record import Execution
+from lifecycle.operation.record import Execution
 
 from tests.support.api import ARNS, ApiWorld
 from tests.support.health import HealthWorld

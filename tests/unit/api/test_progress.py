@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from lifecycle.core.progress import STEPS, progress
-from lifecycle.core.record import Record
-from lifecycle.core.scaling import PHASES
-from lifecycle.operations import (
-    change_stack,
+from lifecycle.operation.progress import STEPS, progress
+from lifecycle.operation.record import Record
+from lifecycle.provisioning import (
+    change_set as change_stack,
+)
+from lifecycle.provisioning import (
     roll_services,
     seed_database,
     start_services,
-    tear_down,
-    verify_cluster,
 )
 from lifecycle.restart import restart_services
+from lifecycle.scaling.decision import PHASES
+from lifecycle.teardown import steps as tear_down
+from lifecycle.verification import verify as verify_cluster
 
 
 def record(*steps: str) -> Record:

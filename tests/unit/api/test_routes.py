@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
-from lifecycle.core.operation import FUNCTION_SECONDS
-from lifecycle.core.stack import Stack
+from lifecycle.cluster.stack import Stack
 from lifecycle.errors import (
     AwsRefused,
     LifecycleError,
@@ -18,9 +16,13 @@ from lifecycle.errors import (
     ProbeFailed,
     StartUncertain,
 )
+from lifecycle.operation.model import FUNCTION_SECONDS
 
 from tests.support.api import ARNS, CALLER, ApiWorld
 from tests.support.world import CONTROL, OUTPUTS, operation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 START = ("PUT", "/clusters/{name}")
 PLAN: Mapping[str, Any] = {"provision": {"parameters": {}}}

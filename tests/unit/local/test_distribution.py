@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from local.postgres import distribution as module
 from local.postgres.distribution import NoPostgresError, distribution
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def server(directory: Path, script: str) -> Path:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from local.aws.strict.event_delivery import twice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_an_event_is_delivered_at_once_and_again_later() -> None:

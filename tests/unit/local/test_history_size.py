@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from lifecycle.core.polling import next_wait
-from lifecycle.core.scaling import next_look
+from lifecycle.cluster.polling import next_wait
+from lifecycle.scaling.decision import next_look
 
 from local.aws.strict.history_size import LIMIT, counted, events_on_aws
 from tools.generate_parameters import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # An answer of AWS, or of a broker, takes its time; the fastest look is not free.
 FUNCTION_SECONDS = 1

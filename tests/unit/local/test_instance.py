@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +12,9 @@ from local.config import LocalConfig
 from local.instance import InstanceError, running, served_block
 from local.names import replace_json
 from local.processes import start_time
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def written(root: Path, endpoint: str, pid: int) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.auth import SigV4Auth
@@ -17,6 +15,10 @@ from local.aws.emulator import iam_evaluator, responses, sts
 from local.aws.strict import Strictness, known_keys
 from local.component import Instance
 from local.config import ACCESS_KEY_ID, ACCOUNT_ID, REGION, SECRET_ACCESS_KEY, LocalConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 SESSION = Credentials("ASIASESSION", "secret", "token")
 URL = "https://dynamodb.eu-central-1.amazonaws.com/"

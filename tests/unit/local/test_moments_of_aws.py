@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from lifecycle.core.scaling import Action, Memory, decide
-from lifecycle.core.services import StartState, decide_start
-from lifecycle.core.verification import TargetHealth
+from lifecycle.cluster.checks import TargetHealth
+from lifecycle.scaling.decision import Action, Memory, decide
+from lifecycle.services.startup import StartState, decide_start
 
 from local.aws.strict.capacity_missing import AGAIN_SECONDS, EVENT, MISSING_SECONDS, Shortages
 from local.aws.strict.draining_name import refusal

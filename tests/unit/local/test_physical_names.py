@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import fnmatch
 import importlib
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from lifecycle.core.names import control_stack_problem
+from lifecycle.cluster.names import control_stack_problem
 
 from tests.support.sam import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Longest names of resources that CloudFormation names itself.
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-name.html

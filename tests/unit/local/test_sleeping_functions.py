@@ -5,17 +5,15 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
-from lifecycle.adapters.aws import client
-from lifecycle.adapters.probe import LambdaProbe
+from lifecycle.adapters.aws.lambda_probe import LambdaProbe
+from lifecycle.adapters.aws.session import client
 from lifecycle.errors import ProbeAsleep
 
 from local.aws.strict.sleeping_functions import (
@@ -28,6 +26,10 @@ from local.aws.strict.sleeping_functions import (
 )
 from tests.support.sam import translated
 from tools.generate_parameters import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 # The check of health is over in 25 seconds and comes again; a side that it cannot see is unknown.
 MACHINES = ("plan", "provision", "scale", "restart", "teardown")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from lifecycle.core.parameters import cluster_parameters
+from lifecycle.cluster.parameters import cluster_parameters
 
 from local.aws.strict.state_size import LIMIT, size
-from tests.fakes.management_memory import InMemoryManagement
+from tests.fakes.management import InMemoryManagement
 from tests.fakes.management_simulation import SimulatedCluster
 from tests.support.health import ADMIN, HealthWorld
 from tests.support.scaling import ScalingWorld, scale_operation

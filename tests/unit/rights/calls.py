@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-from lifecycle.adapters import aws
+from lifecycle.adapters.aws import session as aws
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "layers" / "lifecycle" / "lifecycle"
@@ -125,10 +125,10 @@ def written_operations() -> set[Operation]:
 
 
 def adapter_modules() -> Iterator[ModuleType]:
-    """Modules of ``lifecycle.adapters`` that speak to something; twins speak to nothing."""
-    for path in sorted((PACKAGE / "adapters").glob("*.py")):
-        if not path.stem.endswith(("__init__", "_memory", "_simulation")):
-            yield importlib.import_module(f"lifecycle.adapters.{path.stem}")
+    """Modules of ``lifecycle.adapters.aws``."""
+    for path in sorted((PACKAGE / "adapters" / "aws").glob("*.py")):
+        if path.stem != "__init__":
+            yield importlib.import_module(f"lifecycle.adapters.aws.{path.stem}")
 
 
 def _load(path: Path) -> ModuleType:

@@ -7,9 +7,7 @@ that they use. Types older than the schemas have none; theirs are in ``WITHOUT_S
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cfnlint.decode import decode
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
@@ -18,6 +16,10 @@ from cfnlint.template.transforms._sam import Transform
 from tests.unit.rights.actions import exists
 from tests.unit.rights.statements import content
 from tests.unit.rights.unused import NEVER, NOT_FOR, ONLY_FOR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 REGION = "eu-central-1"
 _HANDLERS = ("create", "read", "update", "delete")

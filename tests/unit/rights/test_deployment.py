@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +12,9 @@ from tests.unit.rights.schemas import has_property, needed, permissions, resourc
 from tests.unit.rights.statements import CONTROL, of
 from tests.unit.rights.unused import NEVER, ONLY_FOR
 from tools.generate_parameters import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 CLUSTER = ROOT / "stacks" / "cluster.yaml"
 NETWORK = ROOT / "stacks" / "network.yaml"

@@ -143,7 +143,7 @@ def test_clients_are_made_in_one_place() -> None:
         for path in (ROOT / folder).rglob("*.py")
         if re.search(r"^\s*(import|from) boto3\b", path.read_text(), re.MULTILINE)
     ]
-    assert made == ["layers/lifecycle/lifecycle/adapters/aws.py"]
+    assert made == ["layers/lifecycle/lifecycle/adapters/aws/session.py"]
 
 
 @pytest.mark.parametrize("function", sorted(_functions()))

@@ -40,18 +40,18 @@ def test_no_handler_loads_boto3_when_it_is_imported() -> None:
 def test_only_a_client_loads_boto3() -> None:
     """Everything that handlers come to import is there, and boto3 is not."""
     modules = sorted(set().union(*(modules_of(folder) for folder in FOLDERS)))
-    assert "lifecycle.adapters.ecs" in modules
+    assert "lifecycle.adapters.aws.ecs" in modules
     assert _loaded(f"import {', '.join(modules)}") == set()
 
 
 def test_the_check_sees_what_is_loaded() -> None:
-    assert _loaded("from lifecycle.adapters.aws import client; client('sts')") == set(AWS)
+    assert _loaded("from lifecycle.adapters.aws.session import client; client('sts')") == set(AWS)
 
 
 def test_modules_are_followed_through_the_wiring() -> None:
     assert modules_of("read_cluster") >= {
-        "lifecycle.wiring",
-        "lifecycle.operations.change_stack",
-        "lifecycle.adapters.cloudformation",
+        "lifecycle.wiring.common",
+        "lifecycle.provisioning.change_set",
+        "lifecycle.adapters.aws.cloudformation",
     }
-    assert "lifecycle.adapters.database" not in modules_of("read_cluster")
+    assert "lifecycle.adapters.postgres.database" not in modules_of("read_cluster")

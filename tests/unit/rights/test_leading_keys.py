@@ -8,9 +8,9 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from lifecycle.adapters import dynamodb
-from lifecycle.adapters.dynamodb import DynamoTable
-from lifecycle.core.operation import Lock, Operation
+from lifecycle.adapters.aws import dynamodb
+from lifecycle.adapters.aws.dynamodb import DynamoTable
+from lifecycle.operation.model import Lock, Operation
 
 from local.aws.strict.leading_keys import leading_keys
 from tests.unit.rights.statements import CONTROL, content, statements

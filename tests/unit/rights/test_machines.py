@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from tests.unit.rights.statements import content, of
 from tools.generate_parameters import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Log delivery of a state machine.
 # https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html

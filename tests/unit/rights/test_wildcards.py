@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.unit.rights.statements import TEMPLATES, Statement, is_open, statements
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ENOUGH_FOR_A_REASON = 20
 

@@ -6,7 +6,10 @@ a template uses the property, its actions count as needed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # (type, property): what only resources with that property need.
 ONLY_FOR: Mapping[tuple[str, str], set[str]] = {

@@ -9,11 +9,13 @@ from __future__ import annotations
 import functools
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tools.generate_parameters import ROOT, load_template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 STACKS = ROOT / "stacks"
 REGION = "eu-central-1"

@@ -50,8 +50,7 @@ def test_what_is_not_given_is_left_out() -> None:
 
 def test_what_scaling_reads_is_there() -> None:
     outputs = set(resolve("adopted-cluster", **REQUIRED).outputs)
-    for module in ("scale_cluster", "plan_scaling", "probe_scaling", "change_brokers"):
-        path = ROOT / "layers" / "lifecycle" / "lifecycle" / "operations" / f"{module}.py"
+    for path in (ROOT / "layers" / "lifecycle" / "lifecycle" / "scaling").glob("*.py"):
         read = set(re.findall(r'(?:cluster|outputs)\["([A-Z]\w+)"\]', path.read_text()))
         assert read - {"RequestedBrokers"} <= outputs
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from tests.unit.templates.resolver import STACKS, Resolved, resolve, strings
 from tools.generate_parameters import ROOT, load_template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/0a1b2c"
 EVERYTHING = {

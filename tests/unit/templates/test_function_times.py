@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from lifecycle.core.operation import FUNCTION_SECONDS, LOCK_SECONDS
+from lifecycle.operation.model import FUNCTION_SECONDS, LOCK_SECONDS
 
 from tools.generate_parameters import ROOT, load_template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TEMPLATE = load_template(ROOT / "template.yaml")
 MACHINES = sorted((ROOT / "statemachines").glob("*.asl.yaml"))

@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 import pytest
-from lifecycle.adapters.metrics import DIMENSION, NAMESPACE, UNITS
-from lifecycle.core.request import read_parameters
+from lifecycle.adapters.aws.metrics import DIMENSION, NAMESPACE, UNITS
+from lifecycle.provisioning.request import read_parameters
 
 from tests.unit.templates.resolver import resolve, template
 from tests.unit.templates.test_adopted import REQUIRED

@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from lifecycle.core.request import read_parameters
+from lifecycle.provisioning.request import read_parameters
 
 from tests.unit.templates.resolver import STACKS, resolve, template
 from tools.generate_parameters import ROOT, TARGET, declarations, render

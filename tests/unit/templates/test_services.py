@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 from lifecycle.cluster.outputs import OF_PARAMETERS, OF_RESOURCES
-from lifecycle.cluster.service_definition import NAMES, placeholders, render
+from lifecycle.services.definition import NAMES, placeholders, render
 
 from tests.support.world import DEFINITIONS
 from tests.unit.templates.resolver import MACHINE, Resolved, resolve, strings, template
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def container(cluster: Resolved, definition: str, name: str) -> Mapping[str, Any]:

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from lifecycle.core.health import read_request
-from lifecycle.core.health_catalog import Verdict
+from lifecycle.health.catalog import Verdict
+from lifecycle.health.verdict import read_request
 
 from tests.support.health import HealthWorld
 from tools import generate_health

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tools.mutation import SOURCE, Change, Outcome, difference, held_by, known, sample
 
-CHANGE = Change(f"{SOURCE}/core/rolling.py", "core/AddNot", 0, 3)
+CHANGE = Change(f"{SOURCE}/services/rolling.py", "core/AddNot", 0, 3)
 RUN = {CHANGE.module: {3: ["tests/a.py::one"], 9: ["tests/b.py::two"]}}
 
 
@@ -27,7 +27,7 @@ def test_only_the_very_change_is_known_to_be_equivalent() -> None:
     before, after = difference("a\n    if one:\n", "a\n    if not one:\n")
     assert (before, after) == ("if one:", "if not one:")
     outcome = Outcome(CHANGE, before, after, noticed=False)
-    listed = [{"module": "core/rolling.py", "before": before, "after": after, "why": "never"}]
+    listed = [{"module": "services/rolling.py", "before": before, "after": after, "why": "never"}]
     assert known(outcome, listed) == "never"
     assert known(outcome, [{**listed[0], "after": "if two:"}]) == ""
     assert known(outcome, [{**listed[0], "module": "core/other.py"}]) == ""

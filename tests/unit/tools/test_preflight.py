@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
-from lifecycle.core.preflight import FARGATE_ZONES
+from lifecycle.preflight.checks import FARGATE_ZONES
 from moto import mock_aws
 
 from local.aws.emulator import iam_evaluator
@@ -38,6 +37,9 @@ from tools.preflight import (
     read_quota,
     simulate,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TOKYO = "ap-northeast-1"
 

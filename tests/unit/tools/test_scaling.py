@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from lifecycle.core.scale_request import read_scale_request
+from lifecycle.scaling.request import read_scale_request
 
 from tools.generate_parameters import ROOT
 from tools.generate_scaling import TARGET, render

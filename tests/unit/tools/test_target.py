@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from rich.text import Text
@@ -12,6 +11,10 @@ from rich.text import Text
 from local import __main__ as local
 from tools import health, scale, target
 from tools.generate_parameters import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.api.problems import CONTENT_TYPE, RETRY_SECONDS, problem, unexpected
 from lifecycle.api.routes import ROUTES, Route
-from lifecycle.core.idempotency import KEY_RULE, is_key
-from lifecycle.core.names import CLUSTER_NAME_RULE, is_cluster_name
-from lifecycle.core.request import Problem, invalid
+from lifecycle.cluster.names import CLUSTER_NAME_RULE, is_cluster_name
 from lifecycle.errors import ClusterBusy, LifecycleError, RequestTooLarge
 from lifecycle.observability import logger
+from lifecycle.operation.idempotency import KEY_RULE, is_key
+from lifecycle.provisioning.request import Problem, invalid
 
 if TYPE_CHECKING:
-    from lifecycle.operations.read_clusters import ClusterReader
-    from lifecycle.operations.read_health import HealthReader
-    from lifecycle.operations.read_operations import OperationReader
-    from lifecycle.operations.start_operation import OperationStarter
+    from collections.abc import Callable, Mapping
+
+    from lifecycle.api.clusters import ClusterReader
+    from lifecycle.health.read import HealthReader
+    from lifecycle.operation.read import OperationReader
+    from lifecycle.operation.start import OperationStarter
 
 # Far more than the largest provision request with every parameter; Lambda itself takes 6 MB.
 MAX_BODY_BYTES: Final = 64 * 1024

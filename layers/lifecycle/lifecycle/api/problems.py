@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.errors import ClusterBusy, InvalidRequest, LifecycleError, StartUncertain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 CONTENT_TYPE: Final = "application/problem+json"
 RETRY_SECONDS: Final = 5

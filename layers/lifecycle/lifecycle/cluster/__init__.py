@@ -1,1 +1,1 @@
-"""What a cluster is to the machines: what it is known by, and the ECS services that run it."""
+"""What a cluster is to the control plane: names, contract, stack, parameters, tags, prices."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from lifecycle.cluster.service_definition import UNKNOWN
+from lifecycle.services.definition import UNKNOWN
 
 if TYPE_CHECKING:
-    from lifecycle.core.stack import ResourceChange
+    from collections.abc import Iterable, Mapping
+
+    from lifecycle.cluster.stack import ResourceChange
 
 OF_PARAMETERS: Final = frozenset(
     {

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from lifecycle.core.rolling import LOOKS
-from lifecycle.core.services import has_failed
 from lifecycle.errors import RestartFailed, RestartRefused
+from lifecycle.services.rolling import LOOKS
+from lifecycle.services.startup import has_failed
 
 if TYPE_CHECKING:
-    from lifecycle.core.brokers import BrokerService, BrokerTask
-    from lifecycle.core.services import Service
+    from collections.abc import Mapping
+
+    from lifecycle.services.brokers import BrokerService, BrokerTask
+    from lifecycle.services.startup import Service
 
 
 class RestartAction(StrEnum):

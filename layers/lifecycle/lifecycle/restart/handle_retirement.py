@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.core.names import stack_name
-from lifecycle.core.stack import is_ours
-from lifecycle.core.times import written
+from lifecycle.cluster.names import stack_name
+from lifecycle.cluster.stack import is_ours
 from lifecycle.errors import LifecycleError, ServiceMissing
 from lifecycle.restart.request import RestartedService
 from lifecycle.restart.retirement import (
@@ -20,11 +18,14 @@ from lifecycle.restart.retirement import (
     decide_moment,
     read_notice,
 )
+from lifecycle.times import written
 
 if TYPE_CHECKING:
-    from lifecycle.core.stack import Stack
-    from lifecycle.operations.start_operation import OperationStarter
-    from lifecycle.ports import BrokerTasks, Clock, Messages, Schedules, Stacks
+    from collections.abc import Callable, Mapping
+
+    from lifecycle.cluster.ports import BrokerTasks, Clock, Messages, Schedules, Stacks
+    from lifecycle.cluster.stack import Stack
+    from lifecycle.operation.start import OperationStarter
     from lifecycle.restart.retirement import Notice
 
 # How long a restart that could not begin is put off.

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.core.polling import next_wait
-from lifecycle.core.rolling import BROKER_PATIENCE, PATIENCE_BEFORE, seconds_to_wait
-from lifecycle.core.verification import BROKER_TARGET_GROUPS
+from lifecycle.cluster.checks import BROKER_TARGET_GROUPS
+from lifecycle.cluster.polling import next_wait
 from lifecycle.errors import RestartFailed, RestartRefused
-from lifecycle.operations.roll_services import begun_at, look
+from lifecycle.provisioning.roll_services import begun_at, look
 from lifecycle.restart.decisions import (
     BrokerRestartObserved,
     RestartAction,
@@ -18,14 +16,17 @@ from lifecycle.restart.decisions import (
     decide_connectors_restart,
 )
 from lifecycle.restart.request import RestartedService
+from lifecycle.services.rolling import BROKER_PATIENCE, PATIENCE_BEFORE, seconds_to_wait
 
 if TYPE_CHECKING:
-    from lifecycle.core.operation import Operation
-    from lifecycle.core.services import Service
-    from lifecycle.operations.journal import Journal
-    from lifecycle.operations.roll_services import BrokerReplacer
-    from lifecycle.ports import BrokerTasks, Probe, Services, TargetGroups
+    from collections.abc import Mapping
+
+    from lifecycle.cluster.ports import BrokerTasks, Probe, Services, TargetGroups
+    from lifecycle.operation.journal import Journal
+    from lifecycle.operation.model import Operation
+    from lifecycle.provisioning.roll_services import BrokerReplacer
     from lifecycle.restart.decisions import RestartDecision
+    from lifecycle.services.startup import Service
 
 STEP: Final = "Service is restarted"
 

@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.cluster.service_definition import BROKERS, CONNECTORS
-from lifecycle.core.maintenance_window import next_opening, read_window
+from lifecycle.cluster.maintenance_window import next_opening, read_window
 from lifecycle.errors import NoticeUnreadable
 from lifecycle.restart.request import RestartedService
+from lifecycle.services.definition import BROKERS, CONNECTORS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 EVENT_TYPE: Final = "AWS_ECS_TASK_PATCHING_RETIREMENT"
 # Where no window opens before AWS's date, the restart begins so long before it.

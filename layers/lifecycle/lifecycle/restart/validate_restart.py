@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.core.freeze import refuse_if_frozen
-from lifecycle.core.stack import refuse_foreign_services
+from lifecycle.cluster.find import find_cluster
+from lifecycle.cluster.freeze import refuse_if_frozen
+from lifecycle.cluster.stack import refuse_foreign_services
 from lifecycle.errors import StackNotUsable
-from lifecycle.operations.find_cluster import find_cluster
 from lifecycle.restart.request import read_restart_request
 
 if TYPE_CHECKING:
-    from lifecycle.ports import Stacks
+    from lifecycle.cluster.ports import Stacks
 
 
 def validate_restart(raw: object, *, control_stack: str, stacks: Stacks) -> dict[str, Any]:

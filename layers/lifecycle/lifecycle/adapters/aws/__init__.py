@@ -1,0 +1,1 @@
+"""AWS. One module per service; each translates foreign errors into ours."""

@@ -1,0 +1,329 @@
+"""The control plane's table: the lock of each cluster and the record of each operation.
+
+One table, one key ``pk``: ``LOCK#<cluster>``, ``HEALTH#<cluster>``, ``SCALING#<cluster>``,
+``OPERATION#<machine>#<operation id>``, because two machines may have an execution of one name, and,
+so that policies can tell them apart, ``PLAN#<operation id>`` for those of the plan machine.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.adapters.aws.session import client
+from lifecycle.operation.model import Lock
+from lifecycle.operation.record import Record
+from lifecycle.operation.scaling_note import ScalingNote
+from lifecycle.times import written
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from lifecycle.operation.model import Operation
+
+_OPERATION_DAYS: Final = 90
+# A lock that nobody took over, because its cluster is gone, goes by itself.
+_LOCK_KEPT_SECONDS: Final = 24 * 3600
+# The count that a stopped scaling left stays until somebody does something about it.
+_NOTE_KEPT_SECONDS: Final = 30 * 24 * 3600
+_PLAN: Final = "plan"
+
+
+class DynamoTable:
+    """The ``Locks``, ``Operations`` and ``Records`` ports on DynamoDB."""
+
+    def __init__(self, table_name: str) -> None:
+        self._table = table_name
+
+    @property
+    def _api(self) -> DynamoDBClient:
+        api: DynamoDBClient = client("dynamodb")
+        return api
+
+    def take(self, lock: Lock, *, instead_of: Lock | None = None) -> Lock | None:
+        """Take or extend a lock by one conditional write."""
+        condition = "attribute_not_exists(pk) OR #owner = :me"
+        values: dict[str, Any] = {":me": {"S": lock.owner}}
+        if instead_of is not None:
+            condition += " OR (#owner = :them AND expiresAt = :theirs)"
+            values |= {
+                ":them": {"S": instead_of.owner},
+                ":theirs": {"N": str(instead_of.expires_at)},
+            }
+        try:
+            self._api.put_item(
+                TableName=self._table,
+                Item={
+                    "pk": {"S": f"LOCK#{lock.cluster}"},
+                    "cluster": {"S": lock.cluster},
+                    "owner": {"S": lock.owner},
+                    "operationId": {"S": lock.operation_id},
+                    "expiresAt": {"N": str(lock.expires_at)},
+                    "renewedAt": {"N": str(lock.renewed_at)},
+                    "ttl": {"N": str(lock.expires_at + _LOCK_KEPT_SECONDS)},
+                },
+                ConditionExpression=condition,
+                ExpressionAttributeNames={"#owner": "owner"},
+                ExpressionAttributeValues=values,
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except self._api.exceptions.ConditionalCheckFailedException as error:
+            answer: dict[str, Any] = dict(error.response)
+            item = answer.get("Item") or self._item(f"LOCK#{lock.cluster}")
+            if not item:  # freed between the write and the look
+                return self.take(lock)
+            return read_lock(item)
+        return None
+
+    def held(self, cluster: str) -> Lock | None:
+        """The lock of a cluster, whoever holds it; None when nobody does."""
+        item = self._item(f"LOCK#{cluster}")
+        return read_lock(item) if item else None
+
+    def shorten(self, lock: Lock, expires_at: int) -> None:
+        """Set an earlier end, on condition that nobody renewed or took the lock since."""
+        try:
+            self._api.update_item(
+                TableName=self._table,
+                Key={"pk": {"S": f"LOCK#{lock.cluster}"}},
+                UpdateExpression="SET expiresAt = :until",
+                ConditionExpression="#owner = :owner AND expiresAt = :read",
+                ExpressionAttributeNames={"#owner": "owner"},
+                ExpressionAttributeValues={
+                    ":until": {"N": str(expires_at)},
+                    ":owner": {"S": lock.owner},
+                    ":read": {"N": str(lock.expires_at)},
+                },
+            )
+        except self._api.exceptions.ConditionalCheckFailedException:
+            return
+
+    def release(self, cluster: str, owner: str) -> bool:
+        """Give the lock back if ``owner`` holds it."""
+        try:
+            self._api.delete_item(
+                TableName=self._table,
+                Key={"pk": {"S": f"LOCK#{cluster}"}},
+                ConditionExpression="#owner = :me",
+                ExpressionAttributeNames={"#owner": "owner"},
+                ExpressionAttributeValues={":me": {"S": owner}},
+            )
+        except self._api.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def begin(self, operation: Operation, *, now: datetime) -> None:
+        """Write the operation's item; writing it again changes nothing."""
+        self._write_once(_operation_item(operation, now))
+
+    def claim(
+        self, operation: Operation, *, caller: str, request_hash: str, now: datetime
+    ) -> Record | None:
+        """Write a record with caller and request, unless there is one."""
+        item = _operation_item(operation, now)
+        item |= {"caller": {"S": caller}, "requestHash": {"S": request_hash}}
+        if self._write_once(item):
+            return None
+        return self.find(operation.operation_id, operation.machine)
+
+    def withdraw(self, operation: Operation, request_hash: str) -> None:
+        """Remove the record of an operation that was never started."""
+        try:
+            self._api.delete_item(
+                TableName=self._table,
+                Key=_key(operation),
+                ConditionExpression="requestHash = :hash",
+                ExpressionAttributeValues={":hash": {"S": request_hash}},
+            )
+        except self._api.exceptions.ConditionalCheckFailedException:
+            return
+
+    def find(self, operation_id: str, machine: str) -> Record | None:
+        """Read the record of a machine's operation."""
+        item = self._item(_record_key(operation_id, machine))
+        return _record(item) if item else None
+
+    def of_cluster(self, cluster: str, limit: int) -> list[Record]:
+        """Records of a cluster, newest first."""
+        found = self._api.query(
+            TableName=self._table,
+            IndexName="by-cluster",
+            KeyConditionExpression="#cluster = :cluster",
+            ExpressionAttributeNames={"#cluster": "cluster"},
+            ExpressionAttributeValues={":cluster": {"S": cluster}},
+            ScanIndexForward=False,
+            Limit=limit,
+        )
+        return [_record(item) for item in found["Items"]]
+
+    def progress(self, operation: Operation, *, step: str, detail: str, now: datetime) -> None:
+        """Say where the operation is; a new step also goes onto the timeline.
+
+        An operation that goes on after its end was noted (a redrive) has no result any more.
+        """
+        key = _key(operation)
+        at = written(now)
+        names = {"#step": "step", "#result": "result"}
+        values: dict[str, Any] = {
+            ":step": {"S": step},
+            ":detail": {"S": detail},
+            ":at": {"S": at},
+        }
+        update = "SET #step = :step, detail = :detail, progressAt = :at"
+        try:
+            self._api.update_item(
+                TableName=self._table,
+                Key=key,
+                UpdateExpression=f"{update}, timeline = list_append(timeline, :entry)"
+                " REMOVE #result, reportKey, endedAt",
+                ConditionExpression="attribute_not_exists(#step) OR #step <> :step",
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues={
+                    **values,
+                    ":entry": {"L": [{"M": {"step": {"S": step}, "at": {"S": at}}}]},
+                },
+            )
+        except self._api.exceptions.ConditionalCheckFailedException:
+            self._api.update_item(
+                TableName=self._table,
+                Key=key,
+                UpdateExpression=f"{update} REMOVE #result, reportKey, endedAt",
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=values,
+            )
+
+    def timeline(self, operation: Operation) -> list[dict[str, str]]:
+        """Steps so far with the time each began, oldest first."""
+        return _timeline(self._item(_record_key(operation.operation_id, operation.machine)))
+
+    def end(self, operation: Operation, *, result: str, report_key: str, now: datetime) -> None:
+        """Note the result and where the report lies, also of an operation that never began."""
+        item = _operation_item(operation, now)
+        whole = {name: value for name, value in item.items() if name != "pk"}
+        there = ", ".join(f"#{name} = if_not_exists(#{name}, :{name})" for name in whole)
+        self._api.update_item(
+            TableName=self._table,
+            Key=_key(operation),
+            UpdateExpression=f"SET #result = :result, reportKey = :key, endedAt = :at, {there}",
+            ExpressionAttributeNames={"#result": "result", **{f"#{name}": name for name in whole}},
+            ExpressionAttributeValues={
+                ":result": {"S": result},
+                ":key": {"S": report_key},
+                ":at": {"S": written(now)},
+                **{f":{name}": value for name, value in whole.items()},
+            },
+        )
+
+    def note_scaling(self, cluster: str, note: ScalingNote) -> None:
+        """Write the ``SCALING`` item of a cluster."""
+        self._api.put_item(
+            TableName=self._table,
+            Item={
+                "pk": {"S": f"SCALING#{cluster}"},
+                "operationId": {"S": note.operation_id},
+                "requested": {"N": str(note.requested)},
+                "since": {"S": note.since.isoformat()},
+                "until": {"S": note.until.isoformat()},
+                "stays": {"L": [{"S": task} for task in sorted(note.stays)]},
+                "takesAway": {"BOOL": note.takes_away},
+                "ttl": {"N": str(int(note.until.timestamp()) + _NOTE_KEPT_SECONDS)},
+            },
+        )
+
+    def scaling(self, cluster: str) -> ScalingNote | None:
+        """What the last scaling of the cluster left."""
+        item = self._item(f"SCALING#{cluster}")
+        return read_scaling(item) if item else None
+
+    def forget(self, cluster: str) -> None:
+        """Remove what is known of a cluster's health."""
+        self._api.delete_item(TableName=self._table, Key={"pk": {"S": f"HEALTH#{cluster}"}})
+
+    def _write_once(self, item: dict[str, Any]) -> bool:
+        try:
+            self._api.put_item(
+                TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(pk)"
+            )
+        except self._api.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def _item(self, key: str) -> dict[str, Any]:
+        found = self._api.get_item(
+            TableName=self._table, Key={"pk": {"S": key}}, ConsistentRead=True
+        )
+        return found.get("Item", {})
+
+
+def read_scaling(item: Mapping[str, Any]) -> ScalingNote:
+    """Read the ``SCALING`` item of a cluster."""
+    return ScalingNote(
+        operation_id=item["operationId"]["S"],
+        requested=int(item["requested"]["N"]),
+        since=datetime.fromisoformat(item["since"]["S"]),
+        until=datetime.fromisoformat(item["until"]["S"]),
+        stays=frozenset(one["S"] for one in item["stays"]["L"]),
+        takes_away=item["takesAway"]["BOOL"],
+    )
+
+
+def read_lock(item: Mapping[str, Any]) -> Lock:
+    """Read the item of a lock."""
+    return Lock(
+        cluster=item["cluster"]["S"],
+        owner=item["owner"]["S"],
+        operation_id=item["operationId"]["S"],
+        expires_at=int(item["expiresAt"]["N"]),
+        renewed_at=int(item["renewedAt"]["N"]),
+    )
+
+
+def _record_key(operation_id: str, machine: str) -> str:
+    return f"PLAN#{operation_id}" if machine == _PLAN else f"OPERATION#{machine}#{operation_id}"
+
+
+def _key(operation: Operation) -> dict[str, Any]:
+    return {"pk": {"S": _record_key(operation.operation_id, operation.machine)}}
+
+
+def _operation_item(operation: Operation, now: datetime) -> dict[str, Any]:
+    return {
+        **_key(operation),
+        "operationId": {"S": operation.operation_id},
+        "cluster": {"S": operation.cluster},
+        "machine": {"S": operation.machine},
+        "executionArn": {"S": operation.execution_arn},
+        "startedAt": {"S": operation.started_at},
+        "timeline": {"L": []},
+        "ttl": {"N": str(int((now + timedelta(days=_OPERATION_DAYS)).timestamp()))},
+    }
+
+
+def _record(item: Mapping[str, Any]) -> Record:
+    def text(name: str) -> str:
+        return str(item.get(name, {}).get("S", ""))
+
+    return Record(
+        operation_id=text("operationId"),
+        cluster=text("cluster"),
+        machine=text("machine"),
+        execution_arn=text("executionArn"),
+        started_at=text("startedAt"),
+        caller=text("caller"),
+        request_hash=text("requestHash"),
+        step=text("step"),
+        detail=text("detail"),
+        timeline=_timeline(item),
+        result=text("result"),
+        report_key=text("reportKey"),
+        ended_at=text("endedAt"),
+    )
+
+
+def _timeline(item: Mapping[str, Any]) -> list[dict[str, str]]:
+    return [
+        {"step": entry["M"]["step"]["S"], "at": entry["M"]["at"]["S"]}
+        for entry in item.get("timeline", {}).get("L", [])
+    ]

@@ -1,0 +1,288 @@
+"""Amazon ECS services and their tasks, and the logs that tasks leave."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.adapters.aws.session import client, error_code, error_message
+from lifecycle.errors import AwsUnavailable, ServiceDraining
+from lifecycle.services.image_digests import Running
+from lifecycle.services.startup import Deployment, Service, missing
+from lifecycle.services.stops import StoppedTask
+from lifecycle.times import written
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mypy_boto3_ecs import ECSClient
+
+_TASKS_PER_CALL: Final = 100
+_REVISIONS_PER_CALL: Final = 20
+
+
+class EcsServices:
+    """The ``Services`` port on ECS and CloudWatch Logs."""
+
+    @property
+    def _api(self) -> ECSClient:
+        api: ECSClient = client("ecs")
+        return api
+
+    def describe(self, ecs_cluster: str, names: Sequence[str]) -> Sequence[Service]:
+        """Describe services, in the order asked for; what is not there is ``MISSING``.
+
+        ECS describes a deleted service as INACTIVE for a while; its name is free again.
+        """
+        try:
+            answer = self._api.describe_services(
+                cluster=ecs_cluster, services=list(names), include=["TAGS"]
+            )
+        except self._api.exceptions.ClusterNotFoundException:
+            return [missing(name) for name in names]
+        found = {
+            service["serviceName"]: service
+            for service in answer["services"]
+            if service["status"] != "INACTIVE"
+        }
+        return [_service(found[name]) if name in found else missing(name) for name in names]
+
+    def running_images(self, service: Service) -> Sequence[Running]:
+        """Images that a service runs, by its current revisions.
+
+        A service's own container is called like the service. ECS resolves an image when the first
+        task of a revision starts, and keeps no revision from before 25 October 2024:
+        https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServiceRevisions.html
+        """
+        revisions = service.service_revisions[:_REVISIONS_PER_CALL]
+        if not revisions:
+            return [Running("", "", "ECS names no revision of the service")]
+        try:
+            answer = self._api.describe_service_revisions(serviceRevisionArns=list(revisions))
+        except self._api.exceptions.AccessDeniedException as error:
+            return [Running("", "", f"it may not be read: {error_message(error).rstrip('.')}")]
+        found = [
+            Running(
+                one.get("image", ""),
+                one.get("imageDigest", ""),
+                "" if one.get("imageDigest") else "ECS has not resolved it",
+            )
+            for revision in answer["serviceRevisions"]
+            for one in revision.get("containerImages", ())
+            if one.get("containerName") == service.name
+        ]
+        found += [
+            Running("", "", f"ECS does not describe revision {one.get('arn', '')}")
+            for one in answer.get("failures", ())
+        ]
+        unique = list(dict.fromkeys(found))
+        return unique or [Running("", "", "its revision has no container of its name")]
+
+    def create(self, definition: Mapping[str, Any]) -> None:
+        """Create a service. Raises ``ServiceDraining`` while one of that name is being deleted.
+
+        One that is there already stays as it is; the next look reads it. ECS has no error codes of
+        their own for either, only messages: https://github.com/spinnaker/spinnaker/issues/5476
+        """
+        api = self._api
+        try:
+            api.create_service(**self._supported(definition))
+        except api.exceptions.InvalidParameterException as error:
+            message = str(error)
+            if "not idempotent" in message:
+                return
+            if "service linked role" in message:
+                # On an account's first service the role is there and not usable for a moment:
+                # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using-service-linked-roles.html
+                raise AwsUnavailable(message) from error
+            if "raining" in message:
+                raise ServiceDraining(
+                    f"ECS still removes an earlier service {definition['serviceName']}."
+                ) from error
+            raise
+
+    def update(
+        self, ecs_cluster: str, name: str, properties: Mapping[str, Any], *, redeploy: bool = False
+    ) -> None:
+        """Set these properties in one call and leave the others as they are.
+
+        A structure among them replaces the whole of what was there. ``redeploy`` begins a
+        deployment even where no property does: it is not idempotent, so whoever needs it looks
+        first whether it is there.
+        """
+        forced: Any = {"forceNewDeployment": True} if redeploy else {}
+        self._api.update_service(
+            cluster=ecs_cluster, service=name, **self._supported(properties), **forced
+        )
+
+    def tag(self, ecs_cluster: str, name: str, tags: Mapping[str, str]) -> None:
+        """Give a service exactly these tags, beside those that AWS sets itself."""
+        answer = self._api.describe_services(cluster=ecs_cluster, services=[name], include=["TAGS"])
+        (found,) = answer["services"]
+        present = {tag["key"]: tag["value"] for tag in found.get("tags", ())}
+        surplus = [key for key in present if key not in tags and not key.startswith("aws:")]
+        if surplus:
+            self._api.untag_resource(resourceArn=found["serviceArn"], tagKeys=surplus)
+        changed: Any = [
+            {"key": key, "value": value}
+            for key, value in sorted(tags.items())
+            if present.get(key) != value
+        ]
+        if changed:
+            self._api.tag_resource(resourceArn=found["serviceArn"], tags=changed)
+
+    def delete(self, ecs_cluster: str, name: str) -> None:
+        """Delete a service that runs no task; never by force."""
+        api = self._api
+        with contextlib.suppress(
+            api.exceptions.ServiceNotFoundException, api.exceptions.ClusterNotFoundException
+        ):
+            api.delete_service(cluster=ecs_cluster, service=name)
+
+    def _supported(self, properties: Mapping[str, Any]) -> Any:
+        """Leave out the circuit breaker's threshold where the SDK does not know it yet."""
+        shapes = self._api.meta.service_model
+        known = shapes.shape_for("DeploymentCircuitBreaker").members  # type: ignore[attr-defined]
+        configuration = properties.get("deploymentConfiguration")
+        if "thresholdConfiguration" in known or not configuration:
+            return dict(properties)
+        breaker = dict(configuration["deploymentCircuitBreaker"])
+        breaker.pop("thresholdConfiguration", None)
+        return {
+            **properties,
+            "deploymentConfiguration": {**configuration, "deploymentCircuitBreaker": breaker},
+        }
+
+    def set_count(self, ecs_cluster: str, name: str, count: int) -> None:
+        """Set the desired count without a new deployment."""
+        self._api.update_service(cluster=ecs_cluster, service=name, desiredCount=count)
+
+    def stopped_tasks(self, ecs_cluster: str, name: str, since: str) -> Sequence[StoppedTask]:
+        """Tasks of a service that stopped after ``since`` (ISO 8601, UTC)."""
+        arns = self._api.list_tasks(cluster=ecs_cluster, serviceName=name, desiredStatus="STOPPED")[
+            "taskArns"
+        ][:_TASKS_PER_CALL]
+        if not arns:
+            return []
+        tasks = self._api.describe_tasks(cluster=ecs_cluster, tasks=arns)["tasks"]
+        start = datetime.fromisoformat(since)
+        return [
+            read_stopped(task)
+            for task in tasks
+            if "stoppedAt" in task and task["stoppedAt"] >= start
+        ]
+
+    def last_log_lines(self, log_group: str, task_id: str, limit: int) -> Sequence[str]:
+        """Last lines that a task logged; empty when there are none or they cannot be read."""
+        logs = client("logs")
+        try:
+            streams = logs.describe_log_streams(
+                logGroupName=log_group, orderBy="LastEventTime", descending=True, limit=50
+            )["logStreams"]
+            stream = next((s for s in streams if s["logStreamName"].endswith(task_id)), None)
+            if stream is None:
+                return []
+            events = logs.get_log_events(
+                logGroupName=log_group, logStreamName=stream["logStreamName"], limit=limit
+            )["events"]
+        except logs.exceptions.ClientError as error:
+            if error_code(error) == "ResourceNotFoundException":
+                return []
+            raise
+        return [event["message"].rstrip()[:400] for event in events]
+
+
+def read_deployments(found: Any) -> tuple[Deployment, ...]:
+    """Read the deployments of a service as DescribeServices returns them.
+
+    Service Connect names are members of deployments, not of the service:
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Deployment.html
+    """
+    return tuple(
+        Deployment(
+            deployment_id=d["id"],
+            status=d["status"],
+            rollout_state=d.get("rolloutState", ""),
+            rollout_reason=d.get("rolloutStateReason", ""),
+            failed_tasks=d.get("failedTasks", 0),
+            running=d.get("runningCount", 0),
+            created_at=int(d["createdAt"].timestamp()) if "createdAt" in d else 0,
+            endpoints=tuple(one["discoveryName"] for one in d.get("serviceConnectResources", ())),
+        )
+        for d in found.get("deployments", ())
+    )
+
+
+def _service(found: Any) -> Service:
+    return Service(
+        name=found["serviceName"],
+        status=found["status"],
+        desired=found["desiredCount"],
+        running=found["runningCount"],
+        pending=found["pendingCount"],
+        deployments=read_deployments(found),
+        revision=found.get("taskDefinition", ""),
+        events=tuple(event["message"] for event in found.get("events", ())[:10]),
+        definition=described(found),
+        service_revisions=tuple(one["arn"] for one in found.get("currentServiceRevisions", ())),
+    )
+
+
+# Members of CreateService that DescribeServices shows under the same name.
+_DESCRIBED: Final = (
+    "serviceName",
+    "taskDefinition",
+    "availabilityZoneRebalancing",
+    "loadBalancers",
+    "serviceRegistries",
+    "desiredCount",
+    "launchType",
+    "capacityProviderStrategy",
+    "platformVersion",
+    "deploymentConfiguration",
+    "networkConfiguration",
+    "healthCheckGracePeriodSeconds",
+    "schedulingStrategy",
+    "deploymentController",
+    "enableECSManagedTags",
+    "propagateTags",
+    "enableExecuteCommand",
+)
+# Members of CreateService that no service shows, only its deployments.
+_OF_DEPLOYMENTS: Final = (
+    "serviceConnectConfiguration",
+    "volumeConfigurations",
+    "vpcLatticeConfigurations",
+)
+
+
+def described(found: Any) -> dict[str, Any]:
+    """Give a described service in the shape of CreateService."""
+    primary: Any = next((d for d in found.get("deployments", ()) if d["status"] == "PRIMARY"), {})
+    return (
+        {"cluster": found["clusterArn"].rsplit("/", 1)[-1]}
+        | {name: found[name] for name in _DESCRIBED if name in found}
+        | {name: primary[name] for name in _OF_DEPLOYMENTS if name in primary}
+        | {"tags": [tag for tag in found.get("tags", ()) if not tag["key"].startswith("aws:")]}
+    )
+
+
+def read_stopped(task: Any) -> StoppedTask:
+    """Read a stopped task as DescribeTasks returns it; the time is empty while it stops."""
+    at = task.get("stoppedAt") or task.get("stoppingAt")
+    return StoppedTask(
+        task_id=task["taskArn"].rsplit("/", 1)[-1],
+        stopped_at=written(at) if at is not None else "",
+        stop_code=task.get("stopCode", ""),
+        reason=task.get("stoppedReason", ""),
+        containers=tuple(told for one in task.get("containers", ()) if (told := _container(one))),
+    )
+
+
+def _container(container: Any) -> str:
+    """Give how a container ended; empty for one that ended well, or has not ended."""
+    parts = [f"exit code {code}"] if (code := container.get("exitCode")) else []
+    if container.get("reason"):
+        parts.append(container["reason"])
+    return ", ".join((container.get("name", "container"), *parts)) if parts else ""

@@ -1,0 +1,202 @@
+"""The brokers' ECS service task by task: addresses, protection, counts.
+
+Sources: the API references of DescribeTasks (attachments), UpdateTaskProtection and
+GetTaskProtection; aws-containers/ecs-task-protection-examples for what ``failures`` mean.
+"""
+
+from __future__ import annotations
+
+import itertools
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.adapters.aws.ecs import read_deployments, read_stopped
+from lifecycle.adapters.aws.session import client
+from lifecycle.errors import ScalingNotSettled, ServiceMissing
+from lifecycle.services.brokers import BrokerService, BrokerTask
+from lifecycle.services.definition import configuration_for
+from lifecycle.services.stops import StoppedTask, missing_capacity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mypy_boto3_ecs import ECSClient
+
+_DESCRIBED_PER_CALL: Final = 100
+_PROTECTED_PER_CALL: Final = 10
+
+
+class EcsBrokerTasks:
+    """The ``BrokerTasks`` port on ECS."""
+
+    @property
+    def _api(self) -> ECSClient:
+        api: ECSClient = client("ecs")
+        return api
+
+    def observe(self, ecs_cluster: str, service: str, *, since: str = "") -> BrokerService:
+        """Service and tasks with addresses and protection; with ``since`` why some are missing."""
+        found = self._describe(ecs_cluster, service)
+        tasks = self._tasks(ecs_cluster, service, "RUNNING")
+        protected = self._protected(ecs_cluster, [task["taskArn"] for task in tasks])
+        stops = self._stops(ecs_cluster, service, since) if since else []
+        return BrokerService(
+            name=found["serviceName"],
+            desired=found["desiredCount"],
+            deployments=read_deployments(found),
+            revision=found.get("taskDefinition", ""),
+            tasks=tuple(_task(task, protected) for task in tasks),
+            failures=_told([one for one in stops if one.never_started and not one.cause.passes]),
+            stops=_told([one for one in stops if not one.never_started or one.cause.passes]),
+            unplaced=_unplaced(found, since) if since else (),
+        )
+
+    def set_count(self, ecs_cluster: str, service: str, count: int) -> None:
+        """Set the count and the deployment configuration that fits it, without a deployment."""
+        present = self._describe(ecs_cluster, service).get("deploymentConfiguration", {})
+        configuration: Any = configuration_for(present, count)
+        self._api.update_service(
+            cluster=ecs_cluster,
+            service=service,
+            desiredCount=count,
+            deploymentConfiguration=configuration,
+        )
+
+    def protect(self, ecs_cluster: str, task_ids: Sequence[str], *, minutes: int) -> None:
+        """Protect tasks from scale-in. ECS answers 200 also for tasks that it did not protect."""
+        failed: list[str] = []
+        for few in itertools.batched(task_ids, _PROTECTED_PER_CALL, strict=False):
+            answer = self._api.update_task_protection(
+                cluster=ecs_cluster,
+                tasks=list(few),
+                protectionEnabled=True,
+                expiresInMinutes=minutes,
+            )
+            done = {
+                one["taskArn"].rsplit("/", 1)[-1]
+                for one in answer["protectedTasks"]
+                if one["protectionEnabled"]
+            }
+            reasons = {
+                one.get("arn", "").rsplit("/", 1)[-1]: one.get("reason", "")
+                for one in answer.get("failures", ())
+            }
+            failed += [
+                f"{task} ({reasons.get(task) or 'no reason given'})"
+                for task in few
+                if task not in done
+            ]
+        if failed:
+            raise ScalingNotSettled(
+                f"ECS did not protect {', '.join(failed)} from scale-in; no count was lowered.",
+                next_step="Start the same request again; it continues from what exists.",
+            )
+
+    def unprotect(self, ecs_cluster: str, task_ids: Sequence[str]) -> None:
+        """Take protection away; a task that is gone needs none."""
+        for few in itertools.batched(task_ids, _PROTECTED_PER_CALL, strict=False):
+            self._api.update_task_protection(
+                cluster=ecs_cluster, tasks=list(few), protectionEnabled=False
+            )
+
+    def service_of(self, ecs_cluster: str, task_id: str) -> str:
+        """Give the name of the service that started a task; empty for one that is gone."""
+        try:
+            found = self._api.describe_tasks(cluster=ecs_cluster, tasks=[task_id])["tasks"]
+        except self._api.exceptions.ClusterNotFoundException:
+            return ""
+        kind, _, name = (found[0].get("group", "") if found else "").partition(":")
+        return name if kind == "service" else ""
+
+    def stop(self, ecs_cluster: str, task_id: str, reason: str) -> None:
+        """Stop one task of a service, which starts another; one that is gone is no error.
+
+        ECS sends SIGTERM, and SIGKILL after the container's stop timeout; protection from scale-in
+        does not stop it. ``reason`` is shown as ``stoppedReason``. Source:
+        https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_StopTask.html
+        """
+        try:
+            self._api.stop_task(cluster=ecs_cluster, task=task_id, reason=reason)
+        except self._api.exceptions.InvalidParameterException as error:
+            if "not found" not in str(error):
+                raise
+
+    def _describe(self, ecs_cluster: str, service: str) -> Any:
+        try:
+            answer = self._api.describe_services(cluster=ecs_cluster, services=[service])
+        except self._api.exceptions.ClusterNotFoundException as error:
+            raise ServiceMissing(f"There is no ECS cluster {ecs_cluster}.") from error
+        found = [one for one in answer["services"] if one["status"] == "ACTIVE"]
+        if not found:
+            raise ServiceMissing(f"ECS cluster {ecs_cluster} has no active service {service}.")
+        return found[0]
+
+    def _tasks(self, ecs_cluster: str, service: str, wanted: Any) -> list[Any]:
+        pages = self._api.get_paginator("list_tasks").paginate(
+            cluster=ecs_cluster, serviceName=service, desiredStatus=wanted
+        )
+        arns = [arn for page in pages for arn in page["taskArns"]]
+        return [
+            task
+            for few in itertools.batched(arns, _DESCRIBED_PER_CALL, strict=False)
+            for task in self._api.describe_tasks(cluster=ecs_cluster, tasks=list(few))["tasks"]
+        ]
+
+    def _protected(self, ecs_cluster: str, arns: Sequence[str]) -> dict[str, int]:
+        """Epoch seconds until which each protected task is protected."""
+        return {
+            one["taskArn"]: int(one["expirationDate"].timestamp())
+            for few in itertools.batched(arns, _DESCRIBED_PER_CALL, strict=False)
+            for one in self._api.get_task_protection(cluster=ecs_cluster, tasks=list(few))[
+                "protectedTasks"
+            ]
+            if one["protectionEnabled"]
+        }
+
+    def _stops(self, ecs_cluster: str, service: str, since: str) -> list[StoppedTask]:
+        """Tasks that stopped after ``since`` though nobody ordered it, the newest first."""
+        start = datetime.fromisoformat(since)
+        found = [
+            read_stopped(task)
+            for task in self._tasks(ecs_cluster, service, "STOPPED")
+            if "stoppedAt" in task and task["stoppedAt"] >= start
+        ]
+        return sorted(
+            (one for one in found if one.failed), key=lambda one: one.stopped_at, reverse=True
+        )
+
+
+def _told(stops: Sequence[StoppedTask]) -> tuple[str, ...]:
+    return tuple(f"task {one.task_id}: {one.why}" for one in stops)
+
+
+def _unplaced(found: Any, since: str) -> tuple[str, ...]:
+    """Events about tasks that could not be placed, the newest first."""
+    start = datetime.fromisoformat(since)
+    return tuple(
+        event["message"]
+        for event in found.get("events", ())[:10]
+        if missing_capacity(event["message"]) and event["createdAt"] >= start
+    )
+
+
+def _task(task: Any, protected: dict[str, int]) -> BrokerTask:
+    return BrokerTask(
+        task_id=task["taskArn"].rsplit("/", 1)[-1],
+        address=_address(task),
+        status=task["lastStatus"],
+        wanted=task["desiredStatus"] == "RUNNING",
+        protected_until=protected.get(task["taskArn"], 0),
+        deployment=task.get("startedBy", ""),
+        revision=task.get("taskDefinitionArn", ""),
+        created_at=int(task["createdAt"].timestamp()) if "createdAt" in task else 0,
+    )
+
+
+def _address(task: Any) -> str:
+    for attachment in task.get("attachments", ()):
+        if attachment.get("type") == "ElasticNetworkInterface":
+            for detail in attachment.get("details", ()):
+                if detail.get("name") == "privateIPv4Address":
+                    return str(detail["value"])
+    return ""

@@ -1,0 +1,220 @@
+"""What AWS says of a cluster's parts, for the health check: quick, few calls, as plain JSON.
+
+Clients give up after seconds: a check would rather know nothing of one part than be late for all.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from itertools import batched
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.adapters.aws.autoscaling import AwsScalableTargets
+from lifecycle.adapters.aws.ecs import described, read_stopped
+from lifecycle.adapters.aws.session import client, error_code
+from lifecycle.times import written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+_READ_SECONDS: Final = 4
+_ATTEMPTS: Final = 2
+_PER_CALL: Final = 100
+_SECRET_SECONDS: Final = 1800
+
+
+class AwsSight:
+    """The ``CloudSight`` port on ECS, ELB, RDS, EFS, Secrets Manager and Certificate Manager.
+
+    That a secret is there is remembered for half an hour: asking costs more than anything else
+    here. ``monotonic`` gives the seconds of a clock that never goes back.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._there: dict[str, float] = {}
+
+    def services(self, ecs_cluster: str, brokers: str, connectors: str) -> dict[str, Any]:
+        """Both services; one that is gone has ``exists`` false. No name: there is none to have."""
+        names = [name for name in (brokers, connectors) if name]
+        answer = _ecs().describe_services(cluster=ecs_cluster, services=names)
+        found = {one["serviceName"]: one for one in answer["services"] if one["status"] == "ACTIVE"}
+        return {
+            "brokers": _service(found.get(brokers)),
+            "connectors": _service(found.get(connectors))
+            | ({} if connectors else {"exists": True}),
+        }
+
+    def tasks(self, ecs_cluster: str, service: str) -> list[dict[str, Any]]:
+        """Tasks of a service that start or run, with addresses."""
+        return [
+            {
+                "task": _id(task),
+                "address": _address(task),
+                "status": task["lastStatus"],
+                "startedAt": _iso(task.get("startedAt")),
+                "health": task.get("healthStatus", ""),
+            }
+            for task in self._tasks(ecs_cluster, service, "RUNNING")
+        ]
+
+    def protected(self, ecs_cluster: str, brokers: str, connectors: str) -> list[dict[str, Any]]:
+        """Tasks of both services that are protected from scale-in, and until when."""
+        arns = [
+            arn
+            for service in (brokers, connectors)
+            if service
+            for arn in self._arns(ecs_cluster, service, "RUNNING")
+        ]
+        # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_GetTaskProtection.html
+        return [
+            {"task": one["taskArn"].rsplit("/", 1)[-1], "until": _iso(one["expirationDate"])}
+            for batch in batched(arns, _PER_CALL, strict=False)
+            for one in _ecs().get_task_protection(cluster=ecs_cluster, tasks=list(batch))[
+                "protectedTasks"
+            ]
+            if one["protectionEnabled"] and one.get("expirationDate")
+        ]
+
+    def stops(self, ecs_cluster: str, brokers: str, connectors: str) -> list[dict[str, Any]]:
+        """Tasks of both services that stopped without having been told to; ECS keeps them 1 h."""
+        return [
+            {"service": name, "task": one.task_id, "at": one.stopped_at, "reason": one.why[:300]}
+            for name, service in (("brokers", brokers), ("connectors", connectors))
+            if service
+            for one in map(read_stopped, self._tasks(ecs_cluster, service, "STOPPED"))
+            if one.failed and one.stopped_at
+        ]
+
+    def autoscaling(self, ecs_cluster: str, brokers: str, connectors: str) -> list[dict[str, Any]]:
+        """What may change the counts of both services by itself now; not what is suspended."""
+        services = {brokers: "brokers", connectors: "connectors"}
+        targets = AwsScalableTargets(read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
+        return [
+            {"service": services[one.service], "told": str(one), "resource": one.resource}
+            for one in targets.of_services(ecs_cluster, [name for name in services if name])
+            if not one.suspended
+        ]
+
+    def targets(self, target_group: str) -> list[dict[str, Any]]:
+        """Targets of a group and what the load balancer says of each."""
+        api = client("elbv2", read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
+        answer = api.describe_target_health(TargetGroupArn=target_group)
+        return [
+            {
+                "address": one["Target"]["Id"],
+                "state": one["TargetHealth"]["State"],
+                "reason": one["TargetHealth"].get("Reason", ""),
+            }
+            for one in answer["TargetHealthDescriptions"]
+        ]
+
+    def database(self, cluster: str) -> dict[str, Any]:
+        """Status of an Aurora cluster; ``absent`` when there is none."""
+        api = client("rds", read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
+        try:
+            answer = api.describe_db_clusters(DBClusterIdentifier=cluster)
+        except api.exceptions.DBClusterNotFoundFault:
+            return {"status": "absent"}
+        return {"status": answer["DBClusters"][0]["Status"]}
+
+    def mounts(self, file_system: str) -> list[dict[str, Any]]:
+        """Mount targets of a file system."""
+        api = client("efs", read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
+        answer = api.describe_mount_targets(FileSystemId=file_system)
+        return [
+            {
+                "zone": one.get("AvailabilityZoneName") or one["SubnetId"],
+                "state": one["LifeCycleState"],
+            }
+            for one in answer["MountTargets"]
+        ]
+
+    def secrets(self, arns: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Whether secrets are there, by the names of their outputs; no value is read."""
+        return [{"name": name, "problem": self._secret(arn)} for name, arn in arns.items()]
+
+    def certificate(self, arn: str) -> dict[str, Any]:
+        """Status and end of a certificate."""
+        api = client("acm", read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
+        found = api.describe_certificate(CertificateArn=arn)["Certificate"]
+        return {"status": found["Status"], "notAfter": _iso(found.get("NotAfter"))}
+
+    def _secret(self, arn: str) -> str:
+        now = self._monotonic()
+        if now - self._there.get(arn, -math.inf) < _SECRET_SECONDS:
+            return ""
+        problem = _secret_problem(arn)
+        if not problem:
+            self._there[arn] = now
+        return problem
+
+    @staticmethod
+    def _tasks(ecs_cluster: str, service: str, wanted: Any) -> list[Any]:
+        arns = AwsSight._arns(ecs_cluster, service, wanted)
+        if not arns:
+            return []
+        found: list[Any] = _ecs().describe_tasks(cluster=ecs_cluster, tasks=arns)["tasks"]
+        return found
+
+    @staticmethod
+    def _arns(ecs_cluster: str, service: str, wanted: Any) -> list[str]:
+        found: list[str] = _ecs().list_tasks(
+            cluster=ecs_cluster, serviceName=service, desiredStatus=wanted, maxResults=_PER_CALL
+        )["taskArns"]
+        return found
+
+
+def _ecs() -> Any:
+    return client("ecs", read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
+
+
+def _service(found: Any) -> dict[str, Any]:
+    if found is None:
+        return {"exists": False, "desired": 0, "running": 0, "pending": 0, "deployments": []}
+    return {
+        "exists": True,
+        "desired": found["desiredCount"],
+        "running": found["runningCount"],
+        "pending": found["pendingCount"],
+        "deployments": [
+            {
+                "status": one["status"],
+                "rollout": one.get("rolloutState", ""),
+                "reason": one.get("rolloutStateReason", ""),
+                "startedAt": _iso(one.get("createdAt")),
+            }
+            for one in found.get("deployments", ())
+        ],
+        "definition": described(found),
+    }
+
+
+def _id(task: Any) -> str:
+    return str(task["taskArn"]).rsplit("/", 1)[-1]
+
+
+def _address(task: Any) -> str:
+    for attachment in task.get("attachments", ()):
+        for detail in attachment.get("details", ()):
+            if detail.get("name") == "privateIPv4Address":
+                return str(detail["value"])
+    return ""
+
+
+def _secret_problem(arn: str) -> str:
+    api = client("secretsmanager", read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
+    try:
+        found = api.describe_secret(SecretId=arn)
+    except api.exceptions.ClientError as error:
+        if error_code(error) == "ResourceNotFoundException":
+            return "it does not exist"
+        raise
+    deleted = found.get("DeletedDate")
+    return f"it is scheduled for deletion since {deleted:%Y-%m-%d}" if deleted else ""
+
+
+def _iso(at: datetime | None) -> str | None:
+    return written(at) if at is not None else None

@@ -1,0 +1,64 @@
+"""The probe: the function inside the VPC, asked from outside by a Lambda invocation."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.adapters.aws.session import client, error_code
+from lifecycle.errors import ProbeAsleep, ProbeFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# The probe's own time-out is 50 s; its answer needs a little longer to travel.
+_READ_TIMEOUT: Final = 70
+# What Lambda answers while it makes the interfaces of a function anew that nobody called for weeks.
+# https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
+# https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+_ASLEEP: Final = frozenset(
+    {
+        "ResourceNotReadyException",
+        "ResourceConflictException",
+        "ENINotReadyException",
+        "EC2ThrottledException",
+    }
+)
+
+
+class LambdaProbe:
+    """The ``Probe`` port on Lambda."""
+
+    def __init__(
+        self, function: str, *, read_timeout: int = _READ_TIMEOUT, attempts: int = 8
+    ) -> None:
+        self._function = function
+        self._read_timeout = read_timeout
+        self._attempts = attempts
+
+    def ask(self, question: str, cluster: Mapping[str, str]) -> Mapping[str, Any]:
+        """Ask about a cluster.
+
+        Raises ``ProbeFailed`` when the function itself fails, and ``ProbeAsleep`` where Lambda
+        took its network interfaces back because nobody called it for weeks: it is being woken.
+        """
+        api = client("lambda", read_timeout=self._read_timeout, attempts=self._attempts)
+        try:
+            answer = api.invoke(
+                FunctionName=self._function,
+                Payload=json.dumps({"question": question, "cluster": dict(cluster)}).encode(),
+            )
+        except api.exceptions.ClientError as error:
+            if error_code(error) in _ASLEEP:
+                raise ProbeAsleep(
+                    f"The function inside the VPC is not connected yet ({error_code(error)}): "
+                    "Lambda takes the interfaces of one back that nobody calls for weeks."
+                ) from error
+            raise
+        payload = json.loads(answer["Payload"].read() or b"{}")
+        if answer.get("FunctionError"):
+            kind = payload.get("errorType", "an unknown error") if payload else "an unknown error"
+            message = payload.get("errorMessage", "") if payload else ""
+            raise ProbeFailed(f"The probe inside the VPC failed with {kind}: {message}")
+        result: Mapping[str, Any] = payload
+        return result

@@ -1,0 +1,1 @@
+"""Camunda and its load balancers over the network."""

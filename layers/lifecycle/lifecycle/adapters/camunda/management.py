@@ -1,0 +1,383 @@
+"""Camunda's management API (port 9600) and topology (REST, port 8080), spoken to inside the VPC.
+
+Any broker answers for the cluster, so a call is made to each address of the discovery name until
+one answers: with MULTIVALUE answers some addresses belong to tasks that are starting or gone. The
+management API has no authentication; REST takes the credentials of a Camunda user.
+
+What an HTTP status means follows Camunda's ``ClusterEndpoint`` (8.6 to 8.10): 400 and 404 are
+permanent, 409 is another change under way, 502 and 504 say that the coordinator (broker 0) could
+not be asked, which for a write leaves open what happened.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from lifecycle.adapters.camunda import http_client
+from lifecycle.camunda.credentials import Credentials, may_travel
+from lifecycle.camunda.topology import (
+    ClusterConfiguration,
+    PlannedChange,
+    Readiness,
+    ReadinessState,
+    Topology,
+    read_configuration,
+    read_planned_change,
+    read_topology,
+)
+from lifecycle.errors import (
+    ChangeInProgress,
+    CredentialsRefused,
+    CredentialsWithheld,
+    ManagementAmbiguous,
+    ManagementRefused,
+    ManagementUnavailable,
+    UnreadableAnswer,
+)
+from lifecycle.health.facts import (
+    BackupsSeen,
+    PartitionSeen,
+    read_backup_id,
+    read_backup_state,
+    read_newest_backup,
+    read_partitions,
+    read_settled_backup,
+    read_state_of_backup,
+)
+from lifecycle.preflight.way_back import read_upgrade
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+MANAGEMENT_PORT = 9600
+REST_PORT = 8080
+_CLUSTER = "/actuator/cluster"
+_BACKUPS = "/actuator/backupRuntime"
+_ACCEPT = {"Accept": "application/json"}
+_CONTENT = {"Content-Type": "application/json"}
+_LONGEST_MESSAGE = 300
+
+
+class HttpManagement:
+    """The management API of one cluster, found by its discovery name.
+
+    ``networks`` are the CIDRs in which credentials may travel in clear (those of the VPC).
+    ``budget_seconds`` bounds one call over all addresses: no further address is tried after it.
+    """
+
+    def __init__(
+        self,
+        discovery_name: str,
+        *,
+        networks: Sequence[str] = (),
+        timeouts: http_client.Timeouts | None = None,
+        budget_seconds: float = 40.0,
+        resolve: Callable[[str, int], tuple[str, ...]] = http_client.resolve,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._name = discovery_name
+        self._networks = tuple(networks)
+        self._timeouts = timeouts or http_client.Timeouts()
+        self._budget = budget_seconds
+        self._resolve = resolve
+        self._monotonic = monotonic
+
+    def addresses(self) -> tuple[str, ...]:
+        """Addresses that the discovery name has now. Raises ``ManagementUnavailable``."""
+        try:
+            return self._resolve(self._name, MANAGEMENT_PORT)
+        except http_client.NothingSent as error:
+            raise ManagementUnavailable(f"{error}.") from error
+
+    def configuration(self) -> ClusterConfiguration:
+        """Read the cluster configuration (``GET /actuator/cluster``).
+
+        Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``UnreadableAnswer``.
+        """
+        answer = self._read(MANAGEMENT_PORT, http_client.Request("GET", _CLUSTER, headers=_ACCEPT))
+        return read_configuration(read_json(answer))
+
+    def topology(self, credentials: Credentials | None = None) -> Topology:
+        """Read what the gateways see (``GET /v2/topology``).
+
+        Raises as ``configuration`` does, and ``CredentialsWithheld`` for an address outside the
+        VPC.
+        """
+        request = http_client.Request("GET", "/v2/topology", headers=_ACCEPT)
+        return read_topology(read_json(self._read(REST_PORT, request, credentials)))
+
+    def topology_of(self, address: str, credentials: Credentials | None = None) -> Topology:
+        """Read what the gateway at one address sees. Raises as ``topology`` does."""
+        request = http_client.Request("GET", "/v2/topology", headers=_ACCEPT)
+        return read_topology(read_json(self._ask_one(address, REST_PORT, request, credentials)))
+
+    def readiness(self, address: str) -> Readiness:
+        """Ask one broker whether it is ready; never raises for a broker that is not there.
+
+        Readiness does not go back once it was reached: it says nothing about the cluster.
+        """
+        request = http_client.Request("GET", "/actuator/health/readiness", headers=_ACCEPT)
+        try:
+            answer = self._exchange(address, MANAGEMENT_PORT, request)
+        except (http_client.NothingSent, http_client.NoAnswer) as error:
+            return Readiness(address, ReadinessState.UNREACHABLE, str(error))
+        if answer.status == HTTPStatus.OK:
+            return Readiness(address, ReadinessState.READY, "")
+        return Readiness(address, ReadinessState.NOT_READY, f"HTTP {answer.status}")
+
+    def partitions(self, address: str) -> tuple[PartitionSeen, ...]:
+        """Read what one broker tells of its own partitions (``GET /actuator/partitions``).
+
+        Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``UnreadableAnswer``.
+        """
+        request = http_client.Request("GET", "/actuator/partitions", headers=_ACCEPT)
+        return read_partitions(read_json(self._ask_one(address, MANAGEMENT_PORT, request)))
+
+    def upgrade_readiness(self, address: str) -> tuple[str, ...]:
+        """Read ``GET /actuator/upgradeReadiness`` of one broker: what is not done.
+
+        Absent (404, below 8.10) is not ready.
+
+        Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``UnreadableAnswer``.
+        """
+        request = http_client.Request("GET", "/actuator/upgradeReadiness", headers=_ACCEPT)
+        absent = (HTTPStatus.NOT_FOUND,)
+        answer = self._ask_one(address, MANAGEMENT_PORT, request, accept=absent)
+        return ("not reported",) if answer.status in absent else read_upgrade(read_json(answer))
+
+    def backups(self) -> BackupsSeen:
+        """Read each partition's latest backup (``GET /actuator/backupRuntime/state``, from 8.9 on).
+
+        Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``UnreadableAnswer``.
+        """
+        request = http_client.Request("GET", "/actuator/backupRuntime/state", headers=_ACCEPT)
+        absent, disabled = HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST
+        answer = self._read(MANAGEMENT_PORT, request, accept=(absent, disabled))
+        if answer.status == absent:
+            return BackupsSeen(told=False, enabled=False, latest={})
+        if answer.status == disabled:
+            return BackupsSeen(told=True, enabled=False, latest={})
+        state = read_json(answer)
+        return BackupsSeen(
+            told=True,
+            enabled=True,
+            latest=read_backup_state(state),
+            newest=read_newest_backup(state),
+            settled=read_settled_backup(state),
+        )
+
+    def plan_brokers(self, count: int) -> PlannedChange:
+        """Ask what scaling to the brokers ``0 … count-1`` would do; changes nothing.
+
+        A plan says nothing about whether those brokers run. Raises ``ManagementRefused``,
+        ``ChangeInProgress``, ``ManagementUnavailable`` or ``UnreadableAnswer``.
+        """
+        return self._plan({"brokers": {"count": count}})
+
+    def plan_partitions(self, count: int) -> PlannedChange:
+        """Ask what adding partitions up to ``count`` would do; changes nothing.
+
+        Raises as ``plan_brokers`` does; fewer than there are is a ``ManagementRefused``.
+        """
+        return self._plan({"partitions": {"count": count}})
+
+    def _plan(self, body: Mapping[str, object]) -> PlannedChange:
+        answer = self._read(MANAGEMENT_PORT, _patch(body, dry_run=True))
+        return read_planned_change(read_json(answer))
+
+    def scale_brokers(self, count: int) -> PlannedChange:
+        """Start scaling to the brokers ``0 … count-1``.
+
+        Another address is tried only as long as nothing was sent. Raises ``ManagementRefused`` or
+        ``ChangeInProgress`` when nothing was changed, ``ManagementUnavailable`` when no broker
+        could be asked, and ``ManagementAmbiguous`` when the configuration has to be read to know.
+        """
+        request = _patch({"brokers": {"count": count}}, dry_run=False)
+        return self._write(request, f"Scaling to {count} brokers", read_planned_change)
+
+    def scale_partitions(self, count: int) -> PlannedChange:
+        """Start adding partitions up to ``count``; the brokers stay. Raises as ``scale_brokers``.
+
+        Source: https://docs.camunda.io/docs/apis-tools/management-api/specifications/cluster/
+        """
+        request = _patch({"partitions": {"count": count}}, dry_run=False)
+        return self._write(request, f"Scaling to {count} partitions", read_planned_change)
+
+    def back_up(self) -> int:
+        """Start a backup of the primary storage (``POST /actuator/backupRuntime``); gives its id.
+
+        Without an id in the request, as continuous backups demand. Raises ``ManagementRefused``
+        (not configured), ``ChangeInProgress`` (partitions are being added),
+        ``ManagementUnavailable`` and ``ManagementAmbiguous``. Source:
+        https://docs.camunda.io/docs/self-managed/operational-guides/backup-restore/rdbms/rdbms-backup/
+        """
+        request = http_client.Request("POST", _BACKUPS, b"{}", {**_ACCEPT, **_CONTENT})
+        return self._write(request, "The backup", read_backup_id)
+
+    def backup_state(self, backup: int) -> str:
+        """Read the state of one backup (``GET /actuator/backupRuntime/{id}``).
+
+        Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``UnreadableAnswer``.
+        """
+        request = http_client.Request("GET", f"{_BACKUPS}/{backup}", headers=_ACCEPT)
+        answer = self._read(MANAGEMENT_PORT, request, accept=(HTTPStatus.NOT_FOUND,))
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return "DOES_NOT_EXIST"
+        return read_state_of_backup(read_json(answer))
+
+    def _write[T](self, request: http_client.Request, what: str, read: Callable[[object], T]) -> T:
+        """Send a request at most once: another address only as long as nothing was sent."""
+        tried: list[str] = []
+        for address in self._each_address(tried):
+            try:
+                answer = self._exchange(address, MANAGEMENT_PORT, request)
+            except http_client.NothingSent as error:
+                tried.append(str(error))
+                continue
+            except http_client.NoAnswer as error:
+                raise ManagementAmbiguous(f"{what}: {error}.") from error
+            if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise ManagementAmbiguous(f"{what}: {_said(address, answer)}.")
+            _refuse(address, answer)
+            try:
+                return read(read_json(answer))
+            except UnreadableAnswer as error:
+                raise ManagementAmbiguous(
+                    f"{what} was answered with HTTP {answer.status}, "
+                    f"but not readably: {error.message}"
+                ) from error
+        raise self._unavailable(tried)
+
+    def _read(
+        self,
+        port: int,
+        request: http_client.Request,
+        credentials: Credentials | None = None,
+        *,
+        accept: Collection[int] = (),
+    ) -> http_client.Answer:
+        """Ask one address after the other until one answers with less than 500.
+
+        Raises for what is not a success, but for the statuses that the caller can ``accept``.
+        """
+        tried: list[str] = []
+        for address in self._each_address(tried):
+            try:
+                answer = self._exchange(address, port, request, credentials)
+            except (http_client.NothingSent, http_client.NoAnswer) as error:
+                tried.append(str(error))
+                continue
+            if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                tried.append(_said(address, answer))
+                continue
+            if answer.status not in accept:
+                _refuse(address, answer)
+            return answer
+        raise self._unavailable(tried)
+
+    def _ask_one(
+        self,
+        address: str,
+        port: int,
+        request: http_client.Request,
+        credentials: Credentials | None = None,
+        *,
+        accept: Collection[int] = (),
+    ) -> http_client.Answer:
+        try:
+            answer = self._exchange(address, port, request, credentials)
+        except (http_client.NothingSent, http_client.NoAnswer) as error:
+            raise ManagementUnavailable(f"{error}.") from error
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise ManagementUnavailable(f"{_said(address, answer)}.")
+        if answer.status not in accept:
+            _refuse(address, answer)
+        return answer
+
+    def _each_address(self, tried: list[str]) -> Iterator[str]:
+        give_up = self._monotonic() + self._budget
+        for address in self.addresses():
+            if tried and self._monotonic() >= give_up:
+                tried.append(f"{address} was not tried: {self._budget:g} s were over")
+                return
+            yield address
+
+    def _exchange(
+        self,
+        address: str,
+        port: int,
+        request: http_client.Request,
+        credentials: Credentials | None = None,
+    ) -> http_client.Answer:
+        if credentials is not None:
+            if not may_travel("http", address, self._networks):
+                raise CredentialsWithheld(
+                    f"{self._name} resolves to {address}, which is outside the VPC; the "
+                    "credentials of the Camunda user were not sent there in clear."
+                )
+            headers = {**request.headers, "Authorization": credentials.basic_authorization()}
+            request = http_client.Request(request.method, request.path, request.body, headers)
+        return http_client.exchange(
+            http_client.Endpoint(address, port, self._name), request, self._timeouts
+        )
+
+    def _unavailable(self, tried: Sequence[str]) -> ManagementUnavailable:
+        reasons = "; ".join(tried) or "the name has no address"
+        return ManagementUnavailable(f"No broker of {self._name} could answer: {reasons}.")
+
+
+def shortened(text: str) -> str:
+    """Give Camunda's words without the 2 KB in which a 409 prints the whole configuration."""
+    text = " ".join(text.split()).rstrip(".") or "no reason given"
+    if len(text) <= _LONGEST_MESSAGE:
+        return text
+    # Both ends matter: what was refused, and "... is in progress".
+    return f"{text[:200]} … {text[-60:]}"
+
+
+def _patch(body: Mapping[str, object], *, dry_run: bool) -> http_client.Request:
+    return http_client.Request(
+        "PATCH",
+        f"{_CLUSTER}?dryRun=true" if dry_run else _CLUSTER,
+        json.dumps(body).encode(),
+        {**_ACCEPT, **_CONTENT},
+    )
+
+
+def read_json(answer: http_client.Answer) -> object:
+    """Read the body of an answer. Raises ``UnreadableAnswer`` for what is no JSON."""
+    try:
+        return json.loads(answer.body)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableAnswer(f"The answer (HTTP {answer.status}) is not JSON.") from error
+
+
+def _refuse(address: str, answer: http_client.Answer) -> None:
+    """Raise for a definite answer (below 500) that is not a success."""
+    if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        raise CredentialsRefused(f"{_said(address, answer)}.")
+    if answer.status == HTTPStatus.CONFLICT:
+        raise ChangeInProgress(f"{_said(address, answer)}.")
+    if HTTPStatus.BAD_REQUEST <= answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise ManagementRefused(f"{_said(address, answer)}.")
+    if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+        raise UnreadableAnswer(f"{_said(address, answer)}; no such answer is documented.")
+
+
+def _said(address: str, answer: http_client.Answer) -> str:
+    return f"{address} answered HTTP {answer.status}: {_message(answer)}"
+
+
+def _message(answer: http_client.Answer) -> str:
+    text = answer.body.decode(errors="replace")
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        document = None
+    if isinstance(document, dict):
+        said = document.get("message") or document.get("detail") or document.get("error")
+        text = said if isinstance(said, str) else text
+    return shortened(text)

@@ -1,0 +1,118 @@
+"""Report on clusters: configuration, services and brokers side by side.
+
+What cannot be reached is named beside what can; one silent part never hides the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.cluster.freeze import frozen_because
+from lifecycle.cluster.names import TAG_CLUSTER, TAG_CONTROL_PLANE, stack_name
+from lifecycle.errors import ClusterUnknown, LifecycleError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from lifecycle.cluster.ports import ClusterStacks, Probe, Services
+    from lifecycle.cluster.stack import Stack
+    from lifecycle.operation.read import OperationReader
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterReader:
+    """The use case with what it needs from outside.
+
+    ``translate`` makes one of our errors of one that an AWS client raised, None of any other.
+    """
+
+    stacks: ClusterStacks
+    services: Services
+    probe: Probe
+    operations: OperationReader
+    control_stack: str
+    translate: Callable[[Exception], LifecycleError | None]
+
+    def all(self) -> list[dict[str, Any]]:
+        """List the clusters by what CloudFormation knows of them."""
+        return [_head(stack) for stack in self.stacks.of_control_plane(self.control_stack)]
+
+    def find(self, cluster: str) -> Stack:
+        """Find a cluster's stack. Raises ``ClusterUnknown``."""
+        stack = self.stacks.describe(stack_name(self.control_stack, cluster))
+        if stack is None or stack.tags.get(TAG_CONTROL_PLANE) != self.control_stack:
+            raise ClusterUnknown(f"There is no cluster {cluster!r} under {self.control_stack}.")
+        return stack
+
+    def read(self, cluster: str) -> dict[str, Any]:
+        """Report on one cluster. Raises ``ClusterUnknown``."""
+        stack = self.find(cluster)
+        outputs = stack.outputs
+        silent: list[dict[str, str]] = []
+        counts: dict[str, Any] = {}
+        seen: Mapping[str, Any] = {}
+        if "ContractVersion" in outputs:
+            counts = self._asked("services", silent, lambda: self._counts(outputs)) or {}
+            seen = self._asked("brokers", silent, lambda: self.probe.ask("overview", outputs)) or {}
+            silent += [{"part": "brokers", "reason": text} for text in seen.get("problems", ())]
+        else:
+            silent.append({"part": "stack", "reason": "it has no outputs (yet)"})
+        last = self._asked("operations", silent, lambda: self.operations.latest(cluster))
+        members, topology = seen.get("members"), seen.get("topology")
+        return {
+            **_head(stack),
+            "statusReason": stack.reason or None,
+            "brokers": {
+                **counts.get("brokers", {"declared": None, "running": None}),
+                "joined": _joined(members, topology),
+            },
+            "connectors": counts.get("connectors", {"declared": None, "running": None}),
+            "members": members,
+            "topology": topology,
+            "pendingChange": seen.get("pendingChange"),
+            "lastOperation": last,
+            "unreachable": silent,
+        }
+
+    def _counts(self, outputs: Mapping[str, str]) -> dict[str, Any]:
+        names = (outputs["OrchestrationServiceName"], outputs["ConnectorsServiceName"])
+        brokers, connectors = self.services.describe(outputs["EcsClusterName"], names)
+        return {
+            kind: {"declared": service.desired, "running": service.running}
+            for kind, service in (("brokers", brokers), ("connectors", connectors))
+        }
+
+    def _asked[T](self, part: str, silent: list[dict[str, str]], ask: Callable[[], T]) -> T | None:
+        try:
+            return ask()
+        except Exception as error:
+            known = error if isinstance(error, LifecycleError) else self.translate(error)
+            if known is None:
+                raise
+            silent.append({"part": part, "reason": known.message})
+            return None
+
+
+def _joined(
+    members: list[Mapping[str, Any]] | None, topology: list[Mapping[str, Any]] | None
+) -> int | None:
+    """Count the active members that are seen; the configuration calls a dead one ACTIVE for ever.
+
+    None where members or topology are not known.
+    """
+    if members is None or topology is None:
+        return None
+    alive = {one["broker"] for one in topology}
+    return sum(1 for one in members if one["state"] == "ACTIVE" and one["broker"] in alive)
+
+
+def _head(stack: Stack) -> dict[str, Any]:
+    return {
+        "name": stack.tags.get(TAG_CLUSTER) or stack.outputs.get("ClusterName"),
+        "stack": stack.name,
+        "status": stack.status,
+        "frozen": frozen_because(stack.tags),
+        "restUrl": stack.outputs.get("RestUrl"),
+        "grpcEndpoint": stack.outputs.get("GrpcEndpoint"),
+    }

@@ -1,0 +1,172 @@
+"""Ask brokers and load balancers from inside the VPC, where alone they can be reached.
+
+Questions: ``brokers`` (whether the brokers form the cluster expected), ``rolling`` (that, and how
+far each broker exported), ``backup`` (the newest of the brokers), ``overview`` (what they say
+of themselves) and ``paths`` (what a user gets through the load balancers). Every answer is small
+and free of secrets. What cannot be asked is part of the answer, never an exception: the one who
+asks decides what it means.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.camunda.read_backup import ask_backup
+from lifecycle.camunda.read_brokers import ask_brokers
+from lifecycle.camunda.read_topology import ask_topology
+from lifecycle.camunda.topology import (
+    formation,
+    members_table,
+    pending_summary,
+    topology_table,
+)
+from lifecycle.cluster.checks import PathSeen, fronts
+from lifecycle.errors import LifecycleError, ManagementUnavailable
+from lifecycle.services.brokers import held_partitions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from lifecycle.camunda.topology import ClusterConfiguration, Topology
+    from lifecycle.cluster.ports import ManagementApi, Paths, Users
+
+# The configuration comes from the management port, the topology from a gateway.
+_SOURCES = 2
+LOGIN_PAGE: Final = "/operate/login"
+
+
+@dataclass(frozen=True, slots=True)
+class Prober:
+    """The use case with what it needs from outside; ``networks`` are the CIDRs of the VPC."""
+
+    management: Callable[[str], ManagementApi]
+    paths: Paths
+    users: Users
+    networks: Sequence[str]
+
+    def brokers(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """Formation and topology, compared with the number of brokers that should be there.
+
+        ``cluster`` holds the stack's outputs; ``LiveBrokers`` beside them is the number expected
+        now, else the one of the bootstrap. With ``WithoutBroker``, one that is to be stopped,
+        ``others`` tells whether the cluster is whole but for it.
+        """
+        return self._formation(self.management(cluster["DiscoveryName"]), cluster)[0]
+
+    def rolling(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """As ``brokers``; ``exporting`` is what each broker returns of its partitions.
+
+        Empty while the cluster is not formed: then nothing is decided by it.
+        """
+        api = self.management(cluster["DiscoveryName"])
+        answer, topology = self._formation(api, cluster)
+        formed = answer["formation"]["formed"]
+        return {**answer, "exporting": ask_brokers(api, topology) if formed else []}
+
+    def _formation(
+        self, api: ManagementApi, cluster: Mapping[str, str]
+    ) -> tuple[dict[str, Any], Topology | None]:
+        problems: list[str] = []
+        configuration: ClusterConfiguration | None = None
+        topology: Topology | None = None
+        unavailable = 0
+        try:
+            configuration = api.configuration()
+        except LifecycleError as error:
+            unavailable += isinstance(error, ManagementUnavailable)
+            problems.append(f"the cluster configuration: {error.message.rstrip('.')}")
+        try:
+            topology = ask_topology(api, self.users, cluster)
+        except LifecycleError as error:
+            unavailable += isinstance(error, ManagementUnavailable)
+            problems.append(error.message.rstrip("."))
+        if unavailable == _SOURCES:
+            problems = ["no broker answers yet"]
+        expected = int(cluster.get("LiveBrokers") or cluster["Brokers"])
+        # Camunda may have been given more since the bootstrap.
+        held = held_partitions(configuration) if configuration is not None else 0
+        partitions = max(int(cluster["Partitions"]), held)
+
+        def judged(without: int | None = None) -> dict[str, Any]:
+            formed = formation(
+                configuration,
+                topology,
+                brokers=expected,
+                partitions=partitions,
+                replication_factor=int(cluster["ReplicationFactor"]),
+                without=without,
+            )
+            # Why nothing could be read says more than what follows from it.
+            return {**asdict(formed), "problems": problems or list(formed.problems)}
+
+        answer: dict[str, Any] = {
+            "formation": {**judged(), "brokers": expected, "partitions": partitions},
+            "topology": topology_table(topology) if topology is not None else [],
+        }
+        if "WithoutBroker" in cluster:
+            answer["others"] = judged(int(cluster["WithoutBroker"]))
+        return answer, topology
+
+    def overview(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """Members, pending change and topology as Camunda tells them; null for what it does not."""
+        api = self.management(cluster["DiscoveryName"])
+        problems: list[str] = []
+        configuration: ClusterConfiguration | None = None
+        topology: Topology | None = None
+        try:
+            configuration = api.configuration()
+        except LifecycleError as error:
+            problems.append(error.message)
+        try:
+            topology = ask_topology(api, self.users, cluster)
+        except LifecycleError as error:
+            problems.append(error.message)
+        return {
+            "members": None if configuration is None else members_table(configuration),
+            "pendingChange": None if configuration is None else pending_summary(configuration),
+            "topology": None if topology is None else topology_table(topology),
+            "problems": problems,
+        }
+
+    def backup(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """Give the newest backup of the brokers; see ``ask_backup``."""
+        return ask_backup(self.management(cluster["DiscoveryName"]))
+
+    def through_load_balancers(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """REST as the admin, the login page, connectors' readiness, gRPC: what was seen of each.
+
+        The login page is Operate's, which answers anybody: its address is one of the web
+        application's own, for which its index page is served (camunda/camunda 8.9,
+        ``OperateIndexController``, and ``WebSecurityConfig``: "webapps are accessible without any
+        authentication required"). Certificates have to be those of the host in ``RestUrl``, for
+        gRPC as well, whose load balancer has no other name than AWS's.
+        """
+        rest = cluster["RestUrl"]
+        host, _, port = cluster["GrpcEndpoint"].rpartition(":")
+        front = fronts(cluster)[1]
+
+        def topology() -> PathSeen:
+            return self.paths.http(
+                f"{rest}/v2/topology",
+                credentials=self.users.credentials(cluster["AdminUserSecretArn"]),
+                networks=self.networks,
+            )
+
+        questions: dict[str, Callable[[], PathSeen]] = {
+            "rest": topology,
+            "login": lambda: self.paths.page(f"{rest}{LOGIN_PAGE}"),
+            "connectors": lambda: self.paths.http(f"{rest}/connectors/actuator/health/readiness"),
+            "grpc": lambda: self.paths.grpc(host, int(port), tls=front.tls, name=front.domain),
+        }
+        # At the same time: one that nothing answers takes up to 45 s for its three addresses.
+        with ThreadPoolExecutor(len(questions)) as pool:
+            return dict(zip(questions, pool.map(self._asked, questions.values()), strict=True))
+
+    @staticmethod
+    def _asked(ask: Callable[[], PathSeen]) -> dict[str, Any]:
+        try:
+            return ask().as_dict()
+        except LifecycleError as error:
+            return PathSeen(ok=False, seen=error.message, error=type(error).__name__).as_dict()

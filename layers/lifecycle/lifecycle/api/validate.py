@@ -1,0 +1,122 @@
+"""Check a machine's input before it is started, with the code with which the machine itself checks.
+
+So a caller hears of every wrong field, of a cluster that does not exist or is frozen, at once and
+not from a failed execution. The machine checks again: much may happen in between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lifecycle.cluster.freeze import refuse_if_frozen
+from lifecycle.cluster.names import TAG_CONTROL_PLANE, stack_name
+from lifecycle.errors import ClusterUnknown, LifecycleError, PlanUnknown
+from lifecycle.observability import of_aws
+from lifecycle.plans.fingerprint import read_mark
+from lifecycle.provisioning.validate import validate_plan, validate_request
+from lifecycle.restart.validate_restart import validate_restart
+from lifecycle.scaling.request import refuse_idle
+from lifecycle.scaling.validate import validate_scaling
+from lifecycle.services.images import BROKERS, PARAMETER, versions
+from lifecycle.teardown.decisions import read_teardown_request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lifecycle.cluster.ports import Probe, Stacks
+    from lifecycle.cluster.stack import Stack
+    from lifecycle.operation.start import Validator
+
+
+@dataclass(frozen=True, slots=True)
+class StartValidation:
+    """The checks of each verb, with what they need from outside."""
+
+    stacks: Stacks
+    control_stack: str
+    declarations: Mapping[str, Mapping[str, object]]
+    probe: Probe
+
+    def by_verb(self) -> dict[str, Validator]:
+        """Give the check of each machine's input, by the machine's verb."""
+        return {
+            "provision": self._provision,
+            "plan": self._plan,
+            "scale": self._scale,
+            "restart": self._restart,
+            "teardown": self._teardown,
+        }
+
+    def _provision(self, raw: Mapping[str, object]) -> None:
+        request = validate_request(
+            raw,
+            control_stack=self.control_stack,
+            declarations=self.declarations,
+            stacks=self.stacks,
+        )
+        name = stack_name(self.control_stack, request.cluster)
+        stack = self.stacks.describe(name)
+        if stack is not None:
+            refuse_if_frozen(name, stack.tags)
+        if request.change_set:
+            self._planned(request.change_set, name)
+
+    def _planned(self, change_set: str, stack: str) -> None:
+        found = self.stacks.change_set(change_set, stack)
+        if found.status == "GONE":
+            raise PlanUnknown(f"There is no change set {change_set}: {found.reason}.")
+        read_mark(found.description)
+
+    def _plan(self, raw: Mapping[str, object]) -> None:
+        request = validate_plan(
+            raw,
+            control_stack=self.control_stack,
+            declarations=self.declarations,
+            stacks=self.stacks,
+        )
+        if request.count:
+            self._find(request.cluster)
+
+    def _scale(self, raw: Mapping[str, object]) -> None:
+        request = validate_scaling(raw, control_stack=self.control_stack, stacks=self.stacks)
+        self._idle_brokers(self._find(request["cluster"]), request["count"])
+
+    def _idle_brokers(self, stack: Stack, count: int) -> None:
+        """Refuse to add more brokers than all hold a partition, by what there is now.
+
+        The stack names the partitions of the bootstrap; the brokers are only asked where these are
+        too few. What they do not tell, or has to be repaired or finished, is left to the machine.
+        """
+        bootstrap, factor = (int(stack.outputs[key]) for key in ("Partitions", "ReplicationFactor"))
+        given = {
+            BROKERS: stack.outputs.get(BROKERS, ""),
+            PARAMETER: stack.outputs.get(PARAMETER, ""),
+        }
+        version = versions(given).brokers
+        if count < bootstrap + factor or version is None:
+            return
+        try:
+            now = self.probe.ask("partitions", stack.outputs)
+        except Exception as error:
+            if isinstance(error, LifecycleError) or of_aws(error) is not None:
+                return
+            raise
+        partitions, brokers = now.get("partitions"), now.get("brokers")
+        if partitions is not None and brokers is not None and count > brokers:
+            refuse_idle(count, partitions=partitions, factor=factor, version=version)
+
+    def _restart(self, raw: Mapping[str, object]) -> None:
+        validate_restart(raw, control_stack=self.control_stack, stacks=self.stacks)
+
+    def _teardown(self, raw: Mapping[str, object]) -> None:
+        request = read_teardown_request(raw)
+        stack = self._find(request.cluster)
+        if not request.dry_run:
+            refuse_if_frozen(stack.name, stack.tags)
+
+    def _find(self, cluster: str) -> Stack:
+        stack = self.stacks.describe(stack_name(self.control_stack, cluster))
+        if stack is None or stack.tags.get(TAG_CONTROL_PLANE) != self.control_stack:
+            raise ClusterUnknown(f"There is no cluster {cluster!r} under {self.control_stack}.")
+        return stack

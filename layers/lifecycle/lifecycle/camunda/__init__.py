@@ -1,0 +1,1 @@
+"""What Camunda returns: topology, partitions, payloads, credentials; readers and decisions."""

@@ -1,0 +1,38 @@
+"""Credentials of a Camunda user, and where they may travel."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """User name and password for basic authentication; the password is in no representation."""
+
+    username: str
+    password: str = field(repr=False)
+
+    def basic_authorization(self) -> str:
+        """Value of the ``Authorization`` header (RFC 7617, UTF-8)."""
+        pair = f"{self.username}:{self.password}".encode()
+        return f"Basic {base64.b64encode(pair).decode('ascii')}"
+
+
+def may_travel(scheme: str, address: str, networks: Sequence[str]) -> bool:
+    """Tell whether credentials may be sent to ``address`` (an IP address).
+
+    Over verified TLS always; in clear only inside ``networks`` (CIDRs, those of the VPC) or on
+    the machine itself.
+    """
+    if scheme == "https":
+        return True
+    target = ipaddress.ip_address(address)
+    if target.is_loopback:
+        return True
+    return any(target in ipaddress.ip_network(network) for network in networks)

@@ -1,0 +1,95 @@
+"""Whether what the partitions processed reaches the secondary storage.
+
+A broker that is ready and leads a healthy partition may still export nothing, and its log then is
+the only place of what was processed. So a leader's exported position has to follow the processed
+one before another broker is replaced. Positions are those of ``GET /actuator/partitions``
+(https://docs.camunda.io/docs/self-managed/components/orchestration-cluster/zeebe/operations/management-api/).
+Under load the exporter is always a little behind: it follows when it reaches what was processed at
+an earlier look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.errors import UnreadableAnswer
+from lifecycle.health.facts import read_brokers
+
+if TYPE_CHECKING:
+    from lifecycle.health.facts import BrokerSeen, PartitionSeen
+
+type Notes = Mapping[str, Sequence[Any]]
+"""By partition, as the state machine carries it: the leader's address and a processed position."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What lacks for every leader to have exported (empty: nothing), and notes for the next look.
+
+    A note is the processed position that a leader had not exported when it was first seen behind.
+    """
+
+    problems: tuple[str, ...]
+    notes: dict[str, list[Any]]
+
+
+def judge_exporting(
+    topology: Sequence[Mapping[str, Any]], answer: object, notes: Notes
+) -> Exported:
+    """Compare each leader's exported position with its processed one, now or as noted.
+
+    ``topology`` has the rows of ``topology_table``, ``answer`` what each broker answered
+    (``read_brokers``). What was not read is a problem, never good; so are a phase other than
+    ``EXPORTING`` and a leader that exported nothing of what it processed. Never raises.
+    """
+    try:
+        brokers = {one.address: one for one in read_brokers(answer)}
+    except UnreadableAnswer as error:
+        return Exported((f"exported positions could not be read: {error.message}",), {})
+    leaders = sorted(
+        (int(partition), str(row["host"]))
+        for row in topology
+        for partition, seen in row["partitions"].items()
+        if seen["role"] == "leader"
+    )
+    problems: list[str] = []
+    kept: dict[str, list[Any]] = {}
+    for partition, address in leaders:
+        led, problem = _led(partition, brokers.get(address))
+        if led is None:
+            problems.append(problem)
+        elif led.phase != "EXPORTING":
+            phase = led.phase or "not known"
+            problems.append(f"exporting of partition {partition} is {phase}, not EXPORTING")
+        elif led.exported < led.processed:
+            key = str(partition)
+            note = notes.get(key, ())
+            same = len(note) == 2 and note[0] == address
+            kept[key] = [address, int(note[1]) if same else led.processed]
+            if led.exported < kept[key][1]:
+                problems.append(_behind(led))
+    return Exported(tuple(problems), kept)
+
+
+def _led(partition: int, broker: BrokerSeen | None) -> tuple[PartitionSeen | None, str]:
+    if broker is None or broker.problem:
+        why = broker.problem if broker is not None else "its leader was not asked"
+        return None, f"the exported position of partition {partition} could not be read: {why}"
+    found = next((one for one in broker.partitions if one.partition == partition), None)
+    if found is None or found.role != "LEADER":
+        return None, f"{broker.address} does not say that it leads partition {partition}"
+    return found, ""
+
+
+def _behind(led: PartitionSeen) -> str:
+    if led.exported < 0:
+        return (
+            f"partition {led.partition} exported nothing of what it processed "
+            f"(position {led.processed}); an exporter that is disabled exports nothing"
+        )
+    return (
+        f"partition {led.partition} exported up to {led.exported}, "
+        f"and processed up to {led.processed}"
+    )

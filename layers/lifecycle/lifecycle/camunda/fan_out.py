@@ -1,0 +1,99 @@
+"""Ask several sources at the same time, each for no longer than it may take."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.errors import LifecycleError
+from lifecycle.observability import logger, of_aws
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Answers by source, and why the others gave none; seconds that each took.
+
+    ``errors`` are the names of our errors by source.
+    """
+
+    answers: dict[str, Any] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+
+    def add(self, other: Told) -> Told:
+        """Both together."""
+        return Told(
+            self.answers | other.answers,
+            self.problems | other.problems,
+            self.seconds | other.seconds,
+            self.errors | other.errors,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it as JSON."""
+        return {
+            "answers": self.answers,
+            "problems": self.problems,
+            "seconds": self.seconds,
+            "errors": self.errors,
+        }
+
+
+def ask_all(
+    questions: Mapping[str, Callable[[], Any]],
+    *,
+    seconds: float,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Told:
+    """Ask each source in a thread of its own and wait ``seconds`` at most for all of them.
+
+    Never raises: an error is a problem of that source alone, and so is silence. A source that
+    hangs is left behind; its thread ends with the process.
+    """
+    told = Told()
+    done: queue.SimpleQueue[tuple[str, Any, Exception | None]] = queue.SimpleQueue()
+
+    def ask(name: str, question: Callable[[], Any]) -> None:
+        try:
+            done.put((name, question(), None))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this source alone
+            done.put((name, None, error))
+
+    began = monotonic()
+    for name, question in questions.items():
+        threading.Thread(target=ask, args=(name, question), name=name, daemon=True).start()
+    waiting = set(questions)
+    while waiting:
+        left = seconds - (monotonic() - began)
+        try:
+            name, answer, error = done.get(timeout=max(left, 0.001))
+        except queue.Empty:
+            break
+        waiting.discard(name)
+        told.seconds[name] = round(monotonic() - began, 3)
+        if error is None:
+            told.answers[name] = answer
+        else:
+            told.problems[name] = _words(name, error)
+            if isinstance(error, LifecycleError):
+                told.errors[name] = type(error).__name__
+    for name in waiting:
+        told.problems[name] = f"no answer within {seconds:g} s"
+        told.seconds[name] = seconds
+    return told
+
+
+def _words(name: str, error: Exception) -> str:
+    known = error if isinstance(error, LifecycleError) else of_aws(error)
+    if known is not None:
+        return known.message
+    # Only its kind: what an unknown error says may hold what must not be told.
+    logger.error("A source failed", extra={"source": name}, exc_info=error)
+    return f"it failed with {type(error).__name__}"

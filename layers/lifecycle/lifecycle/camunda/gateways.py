@@ -1,0 +1,119 @@
+"""The topology as each gateway sees it, and where they differ.
+
+Every broker is a gateway, and each hears of the others by gossip: ``GET /v2/topology`` is what
+that one knows. Right after a change of leader they differ for a moment; when they go on to, the
+network between the brokers is split, or one of them is stuck.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.camunda.json_reader import integer, items, mapping, objects, text
+from lifecycle.camunda.topology import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lifecycle.camunda.topology import BrokerId, Topology
+
+# Step Functions carries 256 KiB, and five views of a large cluster say enough.
+_VIEWS_MOST: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What ``gateways`` (addresses) say alike: the brokers, and each partition's leaders."""
+
+    gateways: tuple[str, ...]
+    brokers: tuple[str, ...]
+    leaders: Mapping[int, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Gateways:
+    """What the gateways say, the most common view first; ``silent`` are those that say nothing."""
+
+    views: tuple[View, ...]
+    silent: Mapping[str, str]
+
+
+def gateways_payload(seen: Mapping[str, Topology], silent: Mapping[str, str]) -> dict[str, Any]:
+    """Give what ``read_gateways`` reads, JSON-serialisable: equal views once, five at most."""
+    views: list[dict[str, Any]] = []
+    for address, topology in sorted(seen.items()):
+        told = _told(topology)
+        same = next((one for one in views if one["told"] == told), None)
+        if same is None:
+            views.append({"told": told, "gateways": [address]})
+        else:
+            same["gateways"].append(address)
+    views.sort(key=lambda one: -len(one["gateways"]))
+    return {
+        "views": [{"gateways": one["gateways"], **one["told"]} for one in views[:_VIEWS_MOST]],
+        "silent": [{"address": one, "problem": why} for one, why in sorted(silent.items())],
+    }
+
+
+def read_gateways(value: object) -> Gateways:
+    """Read what each gateway said. Raises ``UnreadableAnswer``."""
+    answer = mapping(value, "the gateways")
+    return Gateways(
+        views=tuple(_view(one) for one in objects(answer.get("views"), "views")),
+        silent={
+            text(one, "address"): text(one, "problem")
+            for one in objects(answer.get("silent"), "silent")
+        },
+    )
+
+
+def disagreements(gateways: Gateways) -> dict[str, str]:
+    """Say what is told differently: by what it is about, who says what."""
+    views = gateways.views
+    found = {"brokers": [", ".join(one.brokers) or "none" for one in views]}
+    numbers = [", ".join(map(str, sorted(one.leaders))) or "none" for one in views]
+    found["partitions"] = numbers
+    for partition in sorted({number for one in views for number in one.leaders}):
+        found[f"leader of partition {partition}"] = [
+            ", ".join(one.leaders.get(partition, ())) or "none" for one in views
+        ]
+    return {
+        about: "; ".join(
+            f"{said} by {', '.join(view.gateways)}" for said, view in zip(told, views, strict=True)
+        )
+        for about, told in found.items()
+        if len(set(told)) > 1
+    }
+
+
+def _told(topology: Topology) -> dict[str, Any]:
+    leaders: dict[int, list[BrokerId]] = {}
+    for broker in topology.brokers:
+        for one in broker.partitions:
+            lead = leaders.setdefault(one.id, [])
+            if one.role is Role.LEADER:
+                lead.append(broker.node_id)
+    return {
+        "brokers": [str(one.node_id) for one in topology.brokers],
+        "leaders": [
+            {"partition": number, "brokers": [str(one) for one in lead]}
+            for number, lead in sorted(leaders.items())
+        ],
+    }
+
+
+def _view(one: Mapping[str, object]) -> View:
+    return View(
+        gateways=_names(one.get("gateways"), "gateways"),
+        brokers=_names(one.get("brokers"), "brokers"),
+        leaders={
+            integer(each, "partition"): _names(each.get("brokers"), "brokers")
+            for each in objects(one.get("leaders"), "leaders")
+        },
+    )
+
+
+def _names(value: object, where: str) -> tuple[str, ...]:
+    names: Sequence[object] = items(value, where)
+    return tuple(str(one) for one in names)

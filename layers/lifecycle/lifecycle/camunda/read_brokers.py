@@ -1,0 +1,43 @@
+"""Read from every broker, by its address, the state of its own partitions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.camunda.fan_out import ask_all
+from lifecycle.health.facts import partitions_payload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lifecycle.camunda.topology import Topology
+    from lifecycle.cluster.ports import ManagementApi
+
+# Seconds for all brokers together, which are asked at the same time.
+BROKER_SECONDS: Final = 6.0
+
+
+def ask_brokers(api: ManagementApi, topology: Topology | None) -> list[dict[str, Any]]:
+    """Give what ``read_brokers`` reads; a broker that does not answer has a ``problem``.
+
+    Addresses are those of the topology, else those of the discovery name.
+    """
+    hosts = [one.host for one in topology.brokers if one.host] if topology else []
+    addresses = hosts or list(api.addresses())
+
+    def asking(address: str) -> Callable[[], Any]:
+        return lambda: partitions_payload(api.partitions(address))
+
+    told = ask_all({one: asking(one) for one in addresses}, seconds=BROKER_SECONDS)
+    return [
+        {
+            "address": address,
+            "problem": _with(address, told.problems.get(address, "")),
+            "partitions": told.answers.get(address),
+        }
+        for address in addresses
+    ]
+
+
+def _with(address: str, problem: str) -> str:
+    return problem if not problem or address in problem else f"{address}: {problem}"

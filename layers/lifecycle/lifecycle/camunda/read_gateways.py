@@ -1,0 +1,47 @@
+"""Read from every gateway, by its address, the topology as it sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.camunda.fan_out import ask_all
+from lifecycle.camunda.gateways import gateways_payload
+from lifecycle.errors import LifecycleError, ManagementUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lifecycle.camunda.credentials import Credentials
+    from lifecycle.camunda.topology import Topology
+    from lifecycle.cluster.ports import ManagementApi
+
+# Seconds for all gateways together, which are asked at the same time.
+GATEWAY_SECONDS: Final = 6.0
+
+
+def ask_gateways(
+    api: ManagementApi, topology: Topology | None, credentials: Callable[[], Credentials]
+) -> dict[str, Any]:
+    """Give what ``read_gateways`` reads.
+
+    Asked are the brokers of the topology, and whoever else the discovery name lists: a broker that
+    sees none of the others is not in their topology. One of those that does not answer may be
+    starting, and is left out. Raises ``ManagementUnavailable`` where nobody showed the topology.
+    """
+    if topology is None:
+        raise ManagementUnavailable("No broker showed the topology.")
+    user = credentials()
+    members = [one.host for one in topology.brokers if one.host]
+    try:
+        named = api.addresses()
+    except LifecycleError:
+        named = ()
+
+    def asking(address: str) -> Callable[[], Topology]:
+        return lambda: api.topology_of(address, user)
+
+    told = ask_all(
+        {one: asking(one) for one in dict.fromkeys([*members, *named])}, seconds=GATEWAY_SECONDS
+    )
+    silent = {one: told.problems[one] for one in members if one in told.problems}
+    return gateways_payload(told.answers, silent)

@@ -1,0 +1,28 @@
+"""Read the topology as the admin of a cluster, and name the secret where Camunda refuses it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lifecycle.errors import CredentialsRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lifecycle.camunda.topology import Topology
+    from lifecycle.cluster.ports import ManagementApi, Users
+
+
+def ask_topology(api: ManagementApi, users: Users, cluster: Mapping[str, str]) -> Topology:
+    """Give what the gateways see. ``cluster`` holds the stack's outputs.
+
+    Raises ``CredentialsRefused`` with the secret's name, and as ``ManagementApi.topology`` does.
+    """
+    secret = cluster["AdminUserSecretArn"]
+    try:
+        return api.topology(users.credentials(secret))
+    except CredentialsRefused as error:
+        raise CredentialsRefused(
+            f"{error.message.rstrip('.')}; Camunda does not take name and password of the secret "
+            f"{secret} (output AdminUserSecretArn)."
+        ) from error

@@ -1,0 +1,65 @@
+"""A trial: a cluster to try things on, which leaves nothing behind when it is torn down.
+
+It is one from its first change set to its last, and its stack carries a tag that says so. What
+makes it one is the parameter ``Trial`` and a template in which nothing is retained: CloudFormation
+takes no condition in a deletion policy, so the policies are changed before the upload.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PARAMETER: Final = "Trial"
+TAG_TRIAL: Final = "camunda:trial"
+
+# The smallest sizes that should work: a broker is gateway and three web applications as well, and
+# its heap a quarter of the memory. They are untried on AWS. Each can be given another value, except
+# those below.
+DEFAULTS: Final[Mapping[str, str]] = {
+    "Brokers": "1",
+    "Partitions": "1",
+    "ReplicationFactor": "1",
+    "Connectors": "1",
+    "BrokerCpu": "1024",
+    "BrokerMemory": "4096",
+    "ConnectorsCpu": "512",
+    "ConnectorsMemory": "2048",
+    "ContinuousBackup": "false",
+    "DatabaseInstances": "1",
+    "DatabaseBackupRetentionDays": "1",
+    "LogRetentionDays": "1",
+}
+# Protection would keep it from being removed; Container Insights makes a log group outside of the
+# stack, which would be left behind.
+FIXED: Final[Mapping[str, str]] = {
+    "DatabaseDeletionProtection": "false",
+    "ContainerInsights": "disabled",
+}
+
+# A task definition keeps its replaced revisions (they cost nothing): brokers may still run them.
+_RETAINED: Final = {"RetainExceptOnCreate", "Snapshot"}
+
+
+def is_trial(parameters: Mapping[str, str]) -> bool:
+    """Tell whether parameters, requested or present, are those of a trial."""
+    return parameters.get(PARAMETER) == "true"
+
+
+def trial_parameters(requested: Mapping[str, str]) -> dict[str, str]:
+    """Fill a request for a new trial with the smallest sizes and what is fixed."""
+    return {**DEFAULTS, **requested, **FIXED}
+
+
+def retain_nothing(template: dict[str, Any]) -> None:
+    """Change the cluster template (JSON, as data) so that nothing of it is retained."""
+    for resource in template["Resources"].values():
+        if resource.get("DeletionPolicy") in _RETAINED:
+            resource["DeletionPolicy"] = resource["UpdateReplacePolicy"] = "Delete"
+
+
+def tags(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Tags that a stack carries beside the others, by its parameters."""
+    return {TAG_TRIAL: "true"} if is_trial(parameters) else {}

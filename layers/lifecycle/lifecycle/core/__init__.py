@@ -1,1 +1,0 @@
-"""Decisions as pure functions of what was observed. Standard library only."""

@@ -1,0 +1,1 @@
+"""Health checks: facts, rules, verdict, reports."""

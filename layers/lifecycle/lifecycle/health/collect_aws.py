@@ -1,0 +1,81 @@
+"""The outside of a health check: what AWS says of a cluster, asked without entering the VPC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.camunda.fan_out import ask_all
+from lifecycle.health.facts import OUTSIDE, SECRETS, sources
+from lifecycle.services.definition import BROKERS, CONNECTORS
+from lifecycle.services.state import changed_by_hand
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from lifecycle.cluster.ports import CloudSight
+    from lifecycle.services.definition import Definition
+
+SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class HealthObserver:
+    """The use case with what it needs from outside."""
+
+    cloud: CloudSight
+    definitions: Callable[[], Mapping[str, Definition]]
+
+    def look(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """Ask every source that a cluster with these outputs has; never raises."""
+        names = sources(OUTSIDE, cluster)
+        ecs = cluster.get("EcsClusterName", "")
+        brokers = cluster.get("OrchestrationServiceName", "")
+        connectors = cluster.get("ConnectorsServiceName", "")
+        secrets = {name: cluster[name] for name in SECRETS if cluster.get(name)}
+        every: dict[str, Callable[[], Any]] = {
+            "services": lambda: self._services(cluster, ecs, brokers, connectors),
+            "tasks": lambda: self.cloud.tasks(ecs, brokers),
+            "protected": lambda: self.cloud.protected(ecs, brokers, connectors),
+            "stops": lambda: self.cloud.stops(ecs, brokers, connectors),
+            "autoscaling": lambda: self.cloud.autoscaling(ecs, brokers, connectors),
+            "rest": lambda: self.cloud.targets(cluster["RestTargetGroupArn"]),
+            "grpc": lambda: self.cloud.targets(cluster["GrpcTargetGroupArn"]),
+            "connectors": lambda: self.cloud.targets(cluster["ConnectorsTargetGroupArn"]),
+            "database": lambda: self.cloud.database(cluster["DatabaseClusterId"]),
+            "files": lambda: self.cloud.mounts(cluster["FileSystemId"]),
+            "secrets": lambda: self.cloud.secrets(secrets),
+            "certificate": lambda: self.cloud.certificate(cluster["CertificateArn"]),
+        }
+        asked = {source: ask for source, ask in every.items() if source in names}
+        return ask_all(asked, seconds=SECONDS).as_dict()
+
+    def _services(
+        self, cluster: Mapping[str, str], ecs: str, brokers: str, connectors: str
+    ) -> dict[str, Any]:
+        """Both services, each with what differs from its definition instead of the definition."""
+        told = self.cloud.services(ecs, brokers, connectors)
+        return {
+            "brokers": self._compared(cluster, BROKERS, told["brokers"]),
+            "connectors": self._compared(cluster, CONNECTORS, told["connectors"]),
+        }
+
+    def _compared(
+        self, cluster: Mapping[str, str], name: str, service: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Put ``differences`` (lines) beside a service, or ``uncompared``: why there are none.
+
+        Services of an adopted cluster are not made from definitions, so nothing can differ.
+        """
+        rest = {key: value for key, value in service.items() if key != "definition"}
+        live = service.get("definition")
+        if "Adopted" in cluster or not service["exists"]:
+            return {**rest, "differences": [], "uncompared": ""}
+        if not live:
+            return {**rest, "differences": [], "uncompared": "ECS described no such service"}
+        try:
+            found = changed_by_hand(name, live, self.definitions(), cluster)
+        except KeyError as error:
+            why = f"the stack has no output {error.args[0]}"
+            return {**rest, "differences": [], "uncompared": why}
+        return {**rest, "differences": [str(one) for one in found], "uncompared": ""}

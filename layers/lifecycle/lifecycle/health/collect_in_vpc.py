@@ -1,0 +1,110 @@
+"""The inside of a health check: what brokers, database and leases say, asked within the VPC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.camunda.fan_out import Told, ask_all
+from lifecycle.camunda.payloads import configuration_payload, topology_payload
+from lifecycle.camunda.read_brokers import ask_brokers
+from lifecycle.camunda.read_gateways import ask_gateways
+from lifecycle.camunda.read_topology import ask_topology
+from lifecycle.errors import LifecycleError
+from lifecycle.health.facts import INSIDE, sources
+from lifecycle.provisioning.seed import SeedTarget
+from lifecycle.tables import packed
+from lifecycle.times import written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from lifecycle.camunda.topology import Topology
+    from lifecycle.cluster.ports import Database, DatabaseTokens, Leases, ManagementApi, Users
+
+# The topology says whom to ask for the rest; together they stay below the function's time-out.
+TOPOLOGY_SECONDS: Final = 7.0
+REST_SECONDS: Final = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class HealthProber:
+    """The use case with what it needs from outside."""
+
+    management: Callable[[str], ManagementApi]
+    users: Users
+    database: Callable[[SeedTarget], Database]
+    tokens: DatabaseTokens
+    leases: Leases
+
+    def look(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """Ask every source that a cluster with these outputs has; never raises.
+
+        Answers are packed as ``tables.py`` says.
+        """
+        told = self._told(sources(INSIDE, cluster), cluster).as_dict()
+        return {**told, "answers": packed(told["answers"])}
+
+    def _told(self, names: Sequence[str], cluster: Mapping[str, str]) -> Told:
+        if "topology" not in names:
+            return self._rest(names, cluster, None)
+        api = self.management(cluster["DiscoveryName"])
+        seen: list[Topology] = []
+
+        def topology() -> dict[str, Any]:
+            found = ask_topology(api, self.users, cluster)
+            seen.append(found)
+            return topology_payload(found)
+
+        told = ask_all({"topology": topology}, seconds=TOPOLOGY_SECONDS)
+        known = seen[0] if "topology" in told.answers else None
+        return told.add(self._rest(names, cluster, known))
+
+    def _rest(
+        self, names: Sequence[str], cluster: Mapping[str, str], topology: Topology | None
+    ) -> Told:
+        name = cluster.get("DiscoveryName", "")
+        every: dict[str, Callable[[], Any]] = {
+            "configuration": lambda: configuration_payload(self.management(name).configuration()),
+            "exporting": lambda: ask_brokers(self.management(name), topology),
+            "gateways": lambda: ask_gateways(
+                self.management(name),
+                topology,
+                lambda: self.users.credentials(cluster["AdminUserSecretArn"]),
+            ),
+            "leases": lambda: self.leases.read(cluster["NodeIdBucketName"], _nodes(topology)),
+            "backups": lambda: self._backups(self.management(name)),
+            "login": lambda: self._login(cluster),
+        }
+        return ask_all(
+            {source: ask for source, ask in every.items() if source in names},
+            seconds=REST_SECONDS,
+        )
+
+    @staticmethod
+    def _backups(api: ManagementApi) -> dict[str, Any]:
+        found = api.backups()
+        return {
+            "told": found.told,
+            "enabled": found.enabled,
+            "latest": [
+                {"partition": partition, "at": written(at) if at else None}
+                for partition, at in sorted(found.latest.items())
+            ],
+        }
+
+    def _login(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """Log in as the IAM user. What the database says is an answer, not a problem."""
+        target = SeedTarget.from_outputs(cluster)
+        login = self.tokens.sign(target.endpoint, target.port, target.user)
+        try:
+            missing = self.database(target).check(login)
+        except LifecycleError as error:
+            return {"error": type(error).__name__, "seen": error.message, "granted": False}
+        seen = f"missing: {', '.join(missing)}" if missing else f"{target.user} is logged in"
+        return {"error": "", "seen": seen, "granted": not missing}
+
+
+def _nodes(topology: Topology | None) -> list[int]:
+    brokers = topology.brokers if topology is not None else ()
+    return [one.node_id for one in brokers if isinstance(one.node_id, int)]

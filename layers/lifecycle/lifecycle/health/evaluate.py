@@ -1,0 +1,110 @@
+"""Judge a health check: verdict, record, metrics, and what people are told.
+
+The record is written on condition that nobody wrote a newer one; only who wrote it announces. So a
+check that is delivered twice, or two at the same time, announce once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.errors import AwsUnavailable
+from lifecycle.health.catalog import Severity, rank
+from lifecycle.health.facts import StackSeen, read_facts
+from lifecycle.health.report import message, report, subject
+from lifecycle.health.rules import Running
+from lifecycle.health.verdict import assess, read_moment
+from lifecycle.operation import events
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from lifecycle.cluster.ports import Clock, Events, HealthRecords, Messages, Metrics
+    from lifecycle.health.facts import Facts
+    from lifecycle.health.verdict import Announcement, Record
+
+_ATTEMPTS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class HealthJudge:
+    """The use case with what it needs from outside."""
+
+    records: HealthRecords
+    events: Events
+    messages: Messages
+    metrics: Metrics
+    clock: Clock
+    control_stack: str
+
+    def judge(self, subject: Mapping[str, Any], inside: object, outside: object) -> dict[str, Any]:
+        """Judge what both sides saw of ``subject``; gives the report.
+
+        ``subject`` is what ``locate_cluster`` gave: ``cluster``, ``at``, ``began``, ``scheduled``,
+        ``outputs``, ``stack``. A check that is not newer than the last one written is reported with
+        ``recorded`` false, and changes and announces nothing.
+        """
+        cluster, at = str(subject["cluster"]), read_moment(subject["at"])
+        stack = StackSeen(str(subject["stack"]["status"]), str(subject["stack"]["reason"]))
+        facts = read_facts(subject["outputs"], stack, inside, outside)
+        began = read_moment(subject["began"])
+        seconds = round((self.clock.now() - began).total_seconds(), 3)
+        for _ in range(_ATTEMPTS):
+            before = self.records.find(cluster)
+            running, scaling = self._running(cluster), self.records.scaling(cluster)
+            late = before is not None and before.checked_at >= at
+            assessed = assess(
+                cluster,
+                facts,
+                at=at,
+                before=None if late else before,
+                running=running,
+                seconds=seconds,
+                scheduled=subject["scheduled"],
+                scaling=scaling,
+            )
+            if late:
+                return {**report(assessed.record), "recorded": False}
+            if self.records.write(assessed.record, before):
+                self._measure(assessed.record, facts)
+                if assessed.announcement is not None:
+                    self._announce(assessed.record, assessed.announcement, at)
+                return {**report(assessed.record), "recorded": True}
+        raise AwsUnavailable(f"Other checks of {cluster} kept writing at the same moment.")
+
+    def _running(self, cluster: str) -> Running | None:
+        """The operation that holds the cluster; an expired lock explains nothing."""
+        lock = self.records.holder(cluster)
+        if lock is None or lock.expires_at <= self.clock.now().timestamp():
+            return None
+        # The owner's ARN ends in <control stack>-<machine>:<execution name>.
+        machine = lock.owner.split(":")[-2].removeprefix(f"{self.control_stack}-")
+        return Running(machine, lock.operation_id)
+
+    def _measure(self, record: Record, facts: Facts) -> None:
+        grave = [one for one in record.findings if one["severity"] != Severity.NOTE]
+        self.metrics.emit(
+            f"{self.control_stack}-{record.cluster}",
+            {
+                "Verdict": rank(record.announced),
+                "Findings": len(grave),
+                "UnknownSources": len(facts.unknown) if facts.ready else 1,
+                "CheckSeconds": record.seconds,
+            },
+        )
+
+    def _announce(self, record: Record, announcement: Announcement, at: datetime) -> None:
+        self.events.send(
+            events.health_changed(
+                report(record),
+                before=str(announcement.before),
+                now=str(announcement.now),
+                control_stack=self.control_stack,
+            )
+        )
+        self.messages.publish(
+            subject(record, announcement), message(record, announcement, self.control_stack)
+        )
+        self.records.delivered(record.cluster, at)

@@ -1,0 +1,584 @@
+"""What a health check saw, read from what two functions answered.
+
+Each side answers ``{"answers": {source: …}, "problems": {source: why}}``. A source that gave
+nothing, or something that is not of its shape, becomes ``Unknown`` with the reason: it is never
+left out, because what is left out would look healthy. ``None`` is a part that a cluster has not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from lifecycle.camunda.gateways import read_gateways
+from lifecycle.camunda.json_reader import flag, integer, items, mapping, moment, objects, text
+from lifecycle.camunda.topology import read_configuration, read_topology
+from lifecycle.errors import UnreadableAnswer
+from lifecycle.tables import unpacked
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from lifecycle.camunda.gateways import Gateways
+    from lifecycle.camunda.topology import ClusterConfiguration, Topology
+
+SECRETS: Final = ("AdminUserSecretArn", "ConnectorsUserSecretArn", "DatabaseAdminSecretArn")
+# Each source and the outputs that a cluster has when it has that part.
+INSIDE: Final[Mapping[str, tuple[str, ...]]] = {
+    "configuration": ("DiscoveryName",),
+    "topology": ("DiscoveryName",),
+    "exporting": ("DiscoveryName",),
+    "gateways": ("DiscoveryName",),
+    "leases": ("NodeIdBucketName",),
+    "backups": ("ContinuousBackup",),
+    "login": ("DatabaseEndpoint", "DatabasePort", "DatabaseName", "DatabaseUser"),
+}
+OUTSIDE: Final[Mapping[str, tuple[str, ...]]] = {
+    "services": ("EcsClusterName", "OrchestrationServiceName"),
+    "tasks": ("EcsClusterName", "OrchestrationServiceName"),
+    "stops": ("EcsClusterName", "OrchestrationServiceName"),
+    "protected": ("EcsClusterName", "OrchestrationServiceName"),
+    "autoscaling": ("EcsClusterName", "OrchestrationServiceName"),
+    "rest": ("RestTargetGroupArn",),
+    "grpc": ("GrpcTargetGroupArn",),
+    "connectors": ("ConnectorsTargetGroupArn",),
+    "database": ("DatabaseClusterId",),
+    "files": ("FileSystemId",),
+    "secrets": ("AdminUserSecretArn",),
+    "certificate": ("CertificateArn",),
+}
+# Outputs that switch a part on only by their value.
+_OFF: Final = {"ContinuousBackup": "false"}
+
+
+def sources(table: Mapping[str, tuple[str, ...]], outputs: Mapping[str, str]) -> tuple[str, ...]:
+    """Sources that a cluster with these outputs has."""
+    return tuple(
+        source
+        for source, needed in table.items()
+        if all(outputs.get(name) and outputs[name] != _OFF.get(name) for name in needed)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A source that said nothing usable, and why; ``error`` is the name of our error, if any."""
+
+    why: str
+    error: str = ""
+
+
+type Answer[T] = T | Unknown | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentSeen:
+    """One deployment of a service; ``started_at`` is when it was made."""
+
+    status: str
+    rollout: str
+    reason: str
+    started_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSeen:
+    """An ECS service; ``exists`` is false for one that is gone or inactive.
+
+    ``differences`` are lines of what it has otherwise than its definition; ``uncompared`` says why
+    that could not be found out, and is empty otherwise.
+    """
+
+    exists: bool
+    desired: int
+    running: int
+    pending: int
+    deployments: tuple[DeploymentSeen, ...]
+    differences: tuple[str, ...]
+    uncompared: str
+
+    @property
+    def rolling(self) -> DeploymentSeen | None:
+        """The deployment in progress, if there is one."""
+        return next((one for one in self.deployments if one.rollout == "IN_PROGRESS"), None)
+
+
+@dataclass(frozen=True, slots=True)
+class ServicesSeen:
+    """Both services of a cluster."""
+
+    brokers: ServiceSeen
+    connectors: ServiceSeen
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSeen:
+    """A task of the brokers' service that ECS starts or runs.
+
+    ``health`` is what ECS makes of its container's health check, such as ``HEALTHY``
+    (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html).
+    """
+
+    task_id: str
+    address: str
+    status: str
+    started_at: datetime | None
+    health: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectedSeen:
+    """A task of either service that ECS may not stop until a moment, as it has been told."""
+
+    task_id: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StopSeen:
+    """A task that stopped by itself or by a failure, not by an order."""
+
+    service: str
+    task_id: str
+    stopped_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AutoscalingSeen:
+    """What may change the count of a service by itself; ``told`` says within which bounds."""
+
+    service: str
+    told: str
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSeen:
+    """A load balancer's target."""
+
+    address: str
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MountSeen:
+    """An EFS mount target: its availability zone and state."""
+
+    zone: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSeen:
+    """A secret by the name of its output; ``problem`` is empty when it is there."""
+
+    name: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateSeen:
+    """The load balancers' certificate."""
+
+    status: str
+    not_after: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionSeen:
+    """A partition as one broker tells of itself."""
+
+    partition: int
+    role: str
+    phase: str
+    processed: int
+    exported: int
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSeen:
+    """What one broker answered on its management port; ``problem`` when it did not."""
+
+    address: str
+    problem: str
+    partitions: tuple[PartitionSeen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseSeen:
+    """Lease of a node id: the holder, empty for none, and until when it holds."""
+
+    node: int
+    task: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeasesSeen:
+    """Leases of the broker ids; ``used`` is false where brokers have fixed ids."""
+
+    used: bool
+    leases: tuple[LeaseSeen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BackupsSeen:
+    """The latest backup of each partition; ``told`` is false where Camunda does not tell.
+
+    ``newest`` is the id of the newest checkpoint that is a backup, complete or not; 0 for none.
+    ``settled`` is the id of the backup that every partition has ended; 0 for none.
+    """
+
+    told: bool
+    enabled: bool
+    latest: Mapping[int, datetime | None]
+    newest: int = 0
+    settled: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LoginSeen:
+    """A login as the IAM user: name of the error, empty when it worked, and what was seen."""
+
+    error: str
+    seen: str
+    granted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StackSeen:
+    """The cluster's stack."""
+
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that one check saw."""
+
+    outputs: Mapping[str, str]
+    stack: StackSeen
+    configuration: Answer[ClusterConfiguration]
+    topology: Answer[Topology]
+    exporting: Answer[tuple[BrokerSeen, ...]]
+    gateways: Answer[Gateways]
+    leases: Answer[LeasesSeen]
+    backups: Answer[BackupsSeen]
+    login: Answer[LoginSeen]
+    services: Answer[ServicesSeen]
+    tasks: Answer[tuple[TaskSeen, ...]]
+    stops: Answer[tuple[StopSeen, ...]]
+    protected: Answer[tuple[ProtectedSeen, ...]]
+    autoscaling: Answer[tuple[AutoscalingSeen, ...]]
+    rest: Answer[tuple[TargetSeen, ...]]
+    grpc: Answer[tuple[TargetSeen, ...]]
+    connectors: Answer[tuple[TargetSeen, ...]]
+    database: Answer[str]
+    files: Answer[tuple[MountSeen, ...]]
+    secrets: Answer[tuple[SecretSeen, ...]]
+    certificate: Answer[CertificateSeen]
+
+    @property
+    def ready(self) -> bool:
+        """Whether the stack has the outputs by which a cluster is known."""
+        return "ContractVersion" in self.outputs
+
+    @property
+    def unknown(self) -> dict[str, str]:
+        """Sources that said nothing usable, with the reasons."""
+        return {
+            name: answer.why
+            for name in (*INSIDE, *OUTSIDE)
+            if isinstance(answer := getattr(self, name), Unknown)
+        }
+
+
+def seen[T](answer: Answer[T]) -> T | None:
+    """Give what was seen; None for what is unknown or not there."""
+    return None if isinstance(answer, Unknown) else answer
+
+
+def read_facts(
+    outputs: Mapping[str, str], stack: StackSeen, inside: object, outside: object
+) -> Facts:
+    """Read what both functions answered; never raises, whatever they did."""
+    has = {*sources(INSIDE, outputs), *sources(OUTSIDE, outputs)}
+
+    def answer[T](side: object, name: str, read: Callable[[object], T]) -> Answer[T]:
+        return _answer(side, name, read) if name in has else None
+
+    return Facts(
+        outputs=outputs,
+        stack=stack,
+        configuration=answer(inside, "configuration", read_configuration),
+        topology=answer(inside, "topology", read_topology),
+        exporting=answer(inside, "exporting", read_brokers),
+        gateways=answer(inside, "gateways", read_gateways),
+        leases=answer(inside, "leases", _leases),
+        backups=answer(inside, "backups", _backups),
+        login=answer(inside, "login", _login),
+        services=answer(outside, "services", _services),
+        tasks=answer(outside, "tasks", _tasks),
+        stops=answer(outside, "stops", _stops),
+        protected=answer(outside, "protected", _protected),
+        autoscaling=answer(outside, "autoscaling", _autoscaling),
+        rest=answer(outside, "rest", _targets),
+        grpc=answer(outside, "grpc", _targets),
+        connectors=answer(outside, "connectors", _targets),
+        database=answer(outside, "database", _database),
+        files=answer(outside, "files", _files),
+        secrets=answer(outside, "secrets", _secrets),
+        certificate=answer(outside, "certificate", _certificate),
+    )
+
+
+def read_partitions(payload: object) -> tuple[PartitionSeen, ...]:
+    """Read ``GET /actuator/partitions`` of one broker: an object by partition id.
+
+    Raises ``UnreadableAnswer``.
+    """
+    found = []
+    for key, value in mapping(payload, "the partitions").items():
+        if not (key.isascii() and key.isdigit() and len(key) < 10):
+            raise UnreadableAnswer(f"{key!r} is no partition id.")
+        one = mapping(value, f"partition {key}")
+        found.append(
+            PartitionSeen(
+                partition=int(key),
+                role=str(one.get("role") or "").upper(),
+                phase=str(one.get("exporterPhase") or "").upper(),
+                processed=_position(one, "processedPosition"),
+                exported=_position(one, "exportedPosition"),
+            )
+        )
+    return tuple(found)
+
+
+def read_backup_state(payload: object) -> dict[int, datetime | None]:
+    """Read ``GET /actuator/backupRuntime/state``: when each partition's latest backup was begun.
+
+    Raises ``UnreadableAnswer``.
+    """
+    answer = mapping(payload, "the backup state")
+    latest: dict[int, datetime | None] = {}
+    for one in objects(answer.get("backupStates") or [], "backupStates"):
+        latest[integer(one, "partitionId")] = moment(one, "checkpointTimestamp")
+    return latest
+
+
+def read_newest_backup(payload: object) -> int:
+    """Read of the same answer the newest checkpoint that is a backup, complete or not; 0 for none.
+
+    A checkpoint is there as soon as a backup begins, among the ``backupStates`` once it is over.
+    Raises ``UnreadableAnswer``.
+    """
+    answer = mapping(payload, "the backup state")
+    found = [0]
+    for part in ("checkpointStates", "backupStates"):
+        for one in objects(answer.get(part) or [], part):
+            if str(one.get("checkpointType", "")).endswith("BACKUP"):
+                found.append(integer(one, "checkpointId"))
+    return max(found)
+
+
+def read_settled_backup(payload: object) -> int:
+    """Read of the same answer the newest backup that every partition has ended; 0 for none.
+
+    A partition that has a checkpoint and no backup has ended none. Whether the backup is complete
+    is its own state's to say. Raises ``UnreadableAnswer``.
+    """
+    answer = mapping(payload, "the backup state")
+    begun, ended = (
+        {
+            integer(one, "partitionId"): integer(one, "checkpointId")
+            for one in objects(answer.get(part) or [], part)
+        }
+        for part in ("checkpointStates", "backupStates")
+    )
+    return min(ended.values(), default=0) if begun.keys() <= ended.keys() else 0
+
+
+def read_backup_id(payload: object) -> int:
+    """Read the 202 of ``POST /actuator/backupRuntime``. Raises ``UnreadableAnswer``."""
+    return integer(mapping(payload, "the backup"), "backupId")
+
+
+def read_state_of_backup(payload: object) -> str:
+    """Read the state of ``GET /actuator/backupRuntime/{id}``. Raises ``UnreadableAnswer``."""
+    return text(mapping(payload, "the backup"), "state")
+
+
+def _answer[T](side: object, name: str, read: Callable[[object], T]) -> Answer[T]:
+    try:
+        told = mapping(side, "the answer")
+        problems, answers = told.get("problems"), told.get("answers")
+        if isinstance(problems, Mapping) and name in problems:
+            errors = told.get("errors")
+            error = errors.get(name, "") if isinstance(errors, Mapping) else ""
+            return Unknown(str(problems[name])[:400], str(error))
+        given = mapping(answers, "answers")
+        if name not in given:
+            return Unknown("it gave no answer")
+        return read(unpacked(given[name]))
+    except UnreadableAnswer as error:
+        return Unknown(error.message)
+
+
+def read_brokers(value: object) -> tuple[BrokerSeen, ...]:
+    """Read what each broker answered of its partitions, or why not. Raises ``UnreadableAnswer``."""
+    return tuple(
+        BrokerSeen(
+            address=text(one, "address"),
+            problem=text(one, "problem"),
+            partitions=() if text(one, "problem") else read_partitions(one.get("partitions")),
+        )
+        for one in objects(value, "brokers")
+    )
+
+
+def _leases(value: object) -> LeasesSeen:
+    answer = mapping(value, "the leases")
+    return LeasesSeen(
+        used=flag(answer, "used"),
+        leases=tuple(
+            LeaseSeen(integer(one, "node"), text(one, "task"), moment(one, "until"))
+            for one in objects(answer.get("leases"), "leases")
+        ),
+    )
+
+
+def _backups(value: object) -> BackupsSeen:
+    answer = mapping(value, "the backups")
+    return BackupsSeen(
+        told=flag(answer, "told"),
+        enabled=flag(answer, "enabled"),
+        latest={
+            integer(one, "partition"): moment(one, "at")
+            for one in objects(answer.get("latest"), "latest")
+        },
+    )
+
+
+def _login(value: object) -> LoginSeen:
+    answer = mapping(value, "the login")
+    return LoginSeen(text(answer, "error"), text(answer, "seen"), flag(answer, "granted"))
+
+
+def _services(value: object) -> ServicesSeen:
+    answer = mapping(value, "the services")
+    return ServicesSeen(_service(answer.get("brokers")), _service(answer.get("connectors")))
+
+
+def _service(value: object) -> ServiceSeen:
+    one = mapping(value, "a service")
+    return ServiceSeen(
+        exists=flag(one, "exists"),
+        desired=integer(one, "desired"),
+        running=integer(one, "running"),
+        pending=integer(one, "pending"),
+        deployments=tuple(
+            DeploymentSeen(
+                text(each, "status"),
+                text(each, "rollout"),
+                text(each, "reason"),
+                moment(each, "startedAt"),
+            )
+            for each in objects(one.get("deployments"), "deployments")
+        ),
+        differences=tuple(str(line) for line in items(one.get("differences"), "differences")),
+        uncompared=text(one, "uncompared"),
+    )
+
+
+def _tasks(value: object) -> tuple[TaskSeen, ...]:
+    return tuple(
+        TaskSeen(
+            task_id=text(one, "task"),
+            address=text(one, "address"),
+            status=text(one, "status"),
+            started_at=moment(one, "startedAt"),
+            health=str(one.get("health") or ""),
+        )
+        for one in objects(value, "tasks")
+    )
+
+
+def _protected(value: object) -> tuple[ProtectedSeen, ...]:
+    return tuple(
+        ProtectedSeen(text(one, "task"), until)
+        for one in objects(value, "protected")
+        if (until := moment(one, "until")) is not None
+    )
+
+
+def _stops(value: object) -> tuple[StopSeen, ...]:
+    found = []
+    for one in objects(value, "stops"):
+        at = moment(one, "at")
+        if at is None:
+            raise UnreadableAnswer("A stopped task has no time.")
+        found.append(StopSeen(text(one, "service"), text(one, "task"), at, text(one, "reason")))
+    return tuple(found)
+
+
+def _autoscaling(value: object) -> tuple[AutoscalingSeen, ...]:
+    return tuple(
+        AutoscalingSeen(text(one, "service"), text(one, "told"), text(one, "resource"))
+        for one in objects(value, "autoscaling")
+    )
+
+
+def _targets(value: object) -> tuple[TargetSeen, ...]:
+    return tuple(
+        TargetSeen(text(one, "address"), text(one, "state"), text(one, "reason"))
+        for one in objects(value, "targets")
+    )
+
+
+def _database(value: object) -> str:
+    return text(mapping(value, "the database"), "status")
+
+
+def _files(value: object) -> tuple[MountSeen, ...]:
+    return tuple(
+        MountSeen(text(one, "zone"), text(one, "state")) for one in objects(value, "mounts")
+    )
+
+
+def _secrets(value: object) -> tuple[SecretSeen, ...]:
+    return tuple(
+        SecretSeen(text(one, "name"), text(one, "problem")) for one in objects(value, "secrets")
+    )
+
+
+def _certificate(value: object) -> CertificateSeen:
+    one = mapping(value, "the certificate")
+    return CertificateSeen(text(one, "status"), moment(one, "notAfter"))
+
+
+def _position(one: Mapping[str, object], key: str) -> int:
+    # Absent on a replica that processes nothing.
+    return -1 if one.get(key) is None else integer(one, key)
+
+
+def listed(names: Sequence[object], most: int = 8) -> str:
+    """Give names for people, not more than they can read."""
+    shown = ", ".join(str(name) for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def partitions_payload(partitions: Sequence[PartitionSeen]) -> dict[str, dict[str, object]]:
+    """Give what ``read_partitions`` reads, JSON-serialisable."""
+    return {
+        str(one.partition): {
+            "role": one.role,
+            "exporterPhase": one.phase,
+            "processedPosition": one.processed,
+            "exportedPosition": one.exported,
+        }
+        for one in partitions
+    }

@@ -1,0 +1,49 @@
+"""Find the cluster that a check is about: its stack and the outputs by which it is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.cluster.names import TAG_CLUSTER, TAG_CONTROL_PLANE, stack_name
+from lifecycle.errors import ClusterUnknown
+from lifecycle.health.verdict import read_moment, read_request, stamp
+
+if TYPE_CHECKING:
+    from lifecycle.cluster.ports import ClusterStacks
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterLocator:
+    """The use case with what it needs from outside."""
+
+    stacks: ClusterStacks
+    control_stack: str
+
+    def locate(self, given: object, began: str) -> dict[str, Any]:
+        """Give ``cluster``, ``at`` (when the check was due), ``began``, ``outputs``, ``stack``.
+
+        ``began`` is when the execution started, ``scheduled`` whether a schedule started it.
+        Raises ``InvalidRequest`` and ``ClusterUnknown``.
+        """
+        request = read_request(given)
+        started = read_moment(began)
+        name = stack_name(self.control_stack, request.cluster)
+        stack = self.stacks.describe(name)
+        if stack is None or stack.tags.get(TAG_CONTROL_PLANE) != self.control_stack:
+            raise ClusterUnknown(
+                f"There is no cluster {request.cluster!r} under {self.control_stack}."
+            )
+        return {
+            "cluster": request.cluster,
+            "at": stamp(request.scheduled_at or started),
+            "scheduled": request.scheduled_at is not None,
+            "began": stamp(started),
+            "outputs": dict(stack.outputs),
+            "stack": {"status": stack.status, "reason": stack.reason or ""},
+        }
+
+    def all(self) -> list[str]:
+        """Names of all clusters of this control plane."""
+        stacks = self.stacks.of_control_plane(self.control_stack)
+        return [stack.tags[TAG_CLUSTER] for stack in stacks]

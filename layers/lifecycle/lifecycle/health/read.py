@@ -1,0 +1,52 @@
+"""Report on a cluster's health: the last check, or one made now."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.errors import ClusterUnknown, HealthNotChecked
+from lifecycle.health.report import report
+
+if TYPE_CHECKING:
+    from lifecycle.cluster.ports import Checks, HealthRecords
+    from lifecycle.operation.arns import MachineArns
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReader:
+    """The use case with what it needs from outside."""
+
+    records: HealthRecords
+    checks: Checks
+    arns: MachineArns
+
+    def last(self, cluster: str) -> dict[str, Any]:
+        """Give the report of the last check. Raises ``HealthNotChecked`` when there is none."""
+        record = self.records.find(cluster)
+        if record is None:
+            raise HealthNotChecked(
+                f"No check of a cluster {cluster!r} is written down.",
+                next_step="Check the name (GET /clusters), or check now: ?fresh=true.",
+            )
+        return report(record)
+
+    def fresh(self, cluster: str) -> dict[str, Any]:
+        """Check now, which takes up to 25 seconds, and give the report.
+
+        Raises ``ClusterUnknown`` and ``HealthNotChecked``.
+        """
+        execution = self.checks.run(
+            self.arns.machine("check_health"), json.dumps({"clusterName": cluster})
+        )
+        if execution.status == "SUCCEEDED":
+            told: dict[str, Any] = json.loads(execution.output)
+            told.pop("recorded", None)
+            return told
+        if execution.error == "ClusterUnknown":
+            raise ClusterUnknown(f"There is no cluster {cluster!r}.")
+        raise HealthNotChecked(
+            f"The check of {cluster} ended with {execution.error or execution.status}.",
+            next_step="Look at the log groups of check_health and its functions.",
+        )

@@ -1,0 +1,103 @@
+"""A check told to people: the same report on the phone, in the API's answer and in a terminal."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.health.catalog import KINDS, Severity, Verdict
+from lifecycle.health.verdict import Announcement, Record, stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+# https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
+_SUBJECT_MOST: Final = 99
+_TOLD_MOST: Final = 5
+
+
+def report(record: Record) -> dict[str, Any]:
+    """Give the last check as JSON, findings worst first, with the text for people."""
+    return {
+        "cluster": record.cluster,
+        "verdict": str(record.verdict),
+        "checkedAt": stamp(record.checked_at),
+        "since": stamp(record.since),
+        "consecutive": record.consecutive,
+        "announced": str(record.announced),
+        "announcedAt": stamp(record.announced_at) if record.announced_at else None,
+        "findings": [dict(one) for one in record.findings],
+        "seconds": record.seconds,
+        "text": told(record),
+    }
+
+
+def told(record: Record) -> str:
+    """Tell a check in a few lines: what is wrong, since when, what to do first; notes last."""
+    grave = [one for one in record.findings if one["severity"] != Severity.NOTE]
+    notes = [one for one in record.findings if one["severity"] == Severity.NOTE]
+    lines = [f"{record.cluster} is {record.verdict}{_since(record)}."]
+    for one in grave[:_TOLD_MOST]:
+        lines.append(f"- {one['title']}: {one['seen']}. Do: {one['remedy']}")
+    if len(grave) > _TOLD_MOST:
+        lines.append(f"- and {len(grave) - _TOLD_MOST} more")
+    lines += [f"- note: {_note(one)}" for one in notes[:_TOLD_MOST]]
+    return "\n".join(lines)
+
+
+def subject(record: Record, announcement: Announcement) -> str:
+    """First line of a message: cluster, verdict and the worst of it, in printable ASCII."""
+    if announcement.now is Verdict.HEALTHY:
+        line = f"{record.cluster} is HEALTHY again (it was {announcement.before})"
+    else:
+        line = f"{record.cluster} is {announcement.now}"
+        # What serves nobody is told first, also where an operation explains it.
+        first = next((one for one in record.findings if _is_grave(one)), None)
+        line += f": {first['title']}" if first is not None else ""
+    plain = line.encode("ascii", "replace").decode()
+    return plain if len(plain) <= _SUBJECT_MOST else f"{plain[: _SUBJECT_MOST - 3]}..."
+
+
+def message(record: Record, announcement: Announcement, control_stack: str) -> str:
+    """Text of a message, which people read on a phone."""
+    lines = [told(record)]
+    if announcement.now is not record.verdict:
+        lines[0] = f"Announced: {announcement.now}. " + lines[0]
+    codes = _codes(record.findings)
+    if codes:
+        lines.append(f"Runbook: docs/runbook.md, {', '.join(codes[:_TOLD_MOST])}")
+    lines.append(f"Stack {control_stack}-{record.cluster}, checked {stamp(record.checked_at)}.")
+    return "\n".join(lines)
+
+
+def age(since: datetime, at: datetime) -> str:
+    """Give a duration in the unit that people use for it."""
+    passed = max(at - since, timedelta())
+    minutes = int(passed.total_seconds() // 60)
+    if minutes < 1:
+        return "less than a minute"
+    if minutes < 120:
+        return f"{minutes} min"
+    hours = minutes // 60
+    return f"{hours} h" if hours < 48 else f"{hours // 24} days"
+
+
+def _since(record: Record) -> str:
+    if record.consecutive == 1:
+        return ""
+    return f" for {age(record.since, record.checked_at)} ({record.consecutive} checks)"
+
+
+def _note(one: Mapping[str, str]) -> str:
+    because = f" ({one['because']})" if one.get("because") else ""
+    return f"{one['seen']}{because}"
+
+
+def _is_grave(one: Mapping[str, str]) -> bool:
+    kind = KINDS.get(one["code"])
+    serves = kind is None or kind.severity is not Severity.DOWN
+    return one["severity"] != Severity.NOTE or not serves
+
+
+def _codes(found: Sequence[Mapping[str, str]]) -> list[str]:
+    return [one["code"] for one in found if one["severity"] != Severity.NOTE]

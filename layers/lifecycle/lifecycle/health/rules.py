@@ -1,0 +1,997 @@
+"""From what was seen to findings: one rule per part of a cluster, none of them knows another.
+
+A deviation that something explains (an operation that holds the cluster, a deployment that ECS
+rolls out one task at a time) is told as a note; ``excuse`` decides that in one place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from lifecycle.camunda.gateways import disagreements
+from lifecycle.camunda.topology import (
+    ChangeStatus,
+    Health,
+    MemberState,
+    OperationKind,
+    ReplicaState,
+    Role,
+)
+from lifecycle.cluster.checks import SHORTEST_DAYS
+from lifecycle.health.catalog import KINDS, Severity, rank
+from lifecycle.health.facts import (
+    Facts,
+    PartitionSeen,
+    ServicesSeen,
+    Unknown,
+    listed,
+    seen,
+)
+from lifecycle.services.brokers import PROTECTION_MINUTES, half_done
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from lifecycle.camunda.gateways import Gateways
+    from lifecycle.camunda.topology import BrokerId, ClusterConfiguration, Topology
+    from lifecycle.health.facts import BrokerSeen, ServiceSeen, TargetSeen
+    from lifecycle.operation.scaling_note import ScalingNote
+
+# What a broker may take until it counts, where the stack does not say (BrokerGraceSeconds).
+GRACE: Final = timedelta(minutes=15)
+# A broker that is lost so often within that time, and comes back each time, is told all the same.
+LOSSES: Final = timedelta(hours=2)
+LOSSES_MOST: Final = 3
+# Gateways that differ for so long differ in two checks; looking twice in a row is not that.
+LASTS: Final = timedelta(minutes=1)
+# The topology lists a dead broker for a while (15 s by default).
+_LINGERS: Final = timedelta(minutes=1)
+DEPLOYMENT: Final = timedelta(minutes=30)
+STOPS: Final = timedelta(minutes=30)
+STOPS_MOST: Final = 3
+CHANGE: Final = timedelta(minutes=30)
+EXPORT: Final = timedelta(minutes=10)
+BACKUP: Final = timedelta(hours=3)
+LEASE: Final = timedelta(seconds=30)
+CERTIFICATE: Final = timedelta(days=SHORTEST_DAYS)
+# https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/accessing-monitoring.html
+_SERVING: Final = frozenset(
+    {
+        "available",
+        "backing-up",
+        "backtracking",
+        "configuring-iam-database-auth",
+        "maintenance",
+        "modifying",
+        "promoting",
+        "renaming",
+        "resetting-master-credentials",
+        "update-iam-db-auth",
+        "upgrading",
+    }
+)
+_UNREACHED: Final = frozenset({"DatabaseNotReady", "DatabaseUnreachable"})
+# https://docs.camunda.io/docs/self-managed/components/orchestration-cluster/zeebe/operations/management-api/
+_GOOD: Final = "EXPORTING"
+_PAUSED: Final = frozenset({"PAUSED", "SOFT_PAUSED"})
+_BROKER_STARTS: Final = frozenset(
+    {
+        "BROKER_MISSING",
+        "BROKER_UNREACHABLE",
+        # Broker 0 is replaced like any other; while it is gone nobody reads the configuration.
+        "COORDINATOR_UNREACHABLE",
+        # A broker that joins, or leaves, shows less than the others for a while.
+        "GATEWAYS_DISAGREE",
+        "PARTITION_REPLICAS_MISSING",
+        "PARTITION_UNHEALTHY",
+        "SERVICE_SHORT",
+        "TARGETS_UNHEALTHY",
+        "LEASE_STALE",
+        "VERSION_MIXED",
+    }
+)
+# Restarting the only broker interrupts the cluster, and nothing explains that away.
+_RESTARTING: Final = _BROKER_STARTS - {"VERSION_MIXED"}
+_SCALING: Final = frozenset(
+    {
+        "BROKER_NOT_ACTIVE",
+        "CHANGE_STUCK",
+        "COUNT_CHANGED",
+        "GATEWAYS_DISAGREE",
+        "LEASE_STALE",
+        "PARTITION_REPLICAS_MISSING",
+        "PARTITION_UNHEALTHY",
+        "SERVICE_CHANGED",
+        "SERVICE_SHORT",
+        "TARGETS_UNHEALTHY",
+    }
+)
+_STARTING: Final = (
+    _BROKER_STARTS
+    | _SCALING
+    | {
+        "BROKERS_SILENT",
+        "CONNECTORS_STOPPED",
+        "DATABASE_DOWN",
+        "DATABASE_GRANTS_MISSING",
+        "DATABASE_LOGIN_REFUSED",
+        "DATABASE_UNREACHABLE",
+        "DEPLOYMENT_FAILED",
+        "DEPLOYMENT_SLOW",
+        "MANAGEMENT_UNREACHABLE",
+        "NO_HEALTHY_TARGET",
+        "PARTITION_WITHOUT_LEADER",
+        "SERVICE_MISSING",
+        "STACK_FAILED",
+        "STACK_NOT_READY",
+    }
+)
+# What each machine explains while it holds the cluster.
+EXPLAINED: Final[Mapping[str, frozenset[str]]] = {
+    "provision": _STARTING,
+    "scale": _SCALING,
+    "restart": _RESTARTING,
+    "teardown": frozenset(KINDS),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The operation that holds the cluster."""
+
+    machine: str
+    operation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A broker that is not whole: ``since`` the check that saw it first; ``whole``: the one before.
+
+    Whatever tasks were started for it since: only a check that sees it whole ends it.
+    """
+
+    since: datetime
+    whole: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What earlier checks leave for later ones to compare with.
+
+    ``change`` is the pending change and its steps done, ``change_since`` when that was first seen.
+    ``exported`` is by partition the exported position and since when it has not moved although
+    something was processed. ``missing`` are the brokers that are not whole, by id;
+    ``topology_at`` is when the topology was last seen; ``lost`` is by id when a broker was missed
+    that nothing had taken away. ``differs`` is since when gateways tell something differently, or
+    one of them nothing, by what that is.
+    """
+
+    first_at: datetime
+    change: tuple[int, int] | None = None
+    change_since: datetime | None = None
+    exported: Mapping[int, tuple[int, datetime]] | None = None
+    missing: Mapping[str, Missing] = field(default_factory=dict)
+    topology_at: datetime | None = None
+    lost: Mapping[str, tuple[datetime, ...]] = field(default_factory=dict)
+    differs: Mapping[str, datetime] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing found. ``because`` says what explains it: then it is a note.
+
+    ``settling``: something is on its way that would end it; it is true now and told, but nobody
+    is woken for it yet.
+    """
+
+    code: str
+    severity: Severity
+    seen: str
+    subject: str = ""
+    because: str = ""
+    settling: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """Give the finding as JSON, with what the table says of its code."""
+        kind = KINDS[self.code]
+        more = {"subject": self.subject, "because": self.because, "settling": self.settling}
+        return {
+            "code": self.code,
+            "severity": str(self.severity),
+            "title": kind.title,
+            "seen": self.seen,
+            "expected": kind.expected,
+            "remedy": kind.remedy,
+            "runbook": f"docs/runbook.md#{self.code.lower()}",
+            **{name: value for name, value in more.items() if value},
+        }
+
+
+def found(code: str, what: str, subject: str = "") -> Finding:
+    """Make a finding of a code, as severe as the table says."""
+    return Finding(code, KINDS[code].severity, what, subject)
+
+
+def remember(
+    facts: Facts, at: datetime, before: Memory | None, running: Running | None = None
+) -> Memory:
+    """Note what the next check has to compare with."""
+    memory = before or Memory(first_at=at)
+    if seen(facts.topology) is not None:
+        memory = _remember_brokers(facts, at, memory, running)
+    gateways = seen(facts.gateways)
+    if gateways is not None:
+        differ = [*disagreements(gateways), *_mute_gateways(facts, gateways)]
+        memory = replace(memory, differs={one: memory.differs.get(one, at) for one in differ})
+    configuration = seen(facts.configuration)
+    if configuration is not None:
+        pending = configuration.pending_change
+        change = None if pending is None else (pending.id, len(pending.completed))
+        since = memory.change_since if change == memory.change else at
+        memory = replace(memory, change=change, change_since=since if change else None)
+    brokers = seen(facts.exporting)
+    if brokers is not None:
+        memory = replace(memory, exported=_exported(_leading(brokers), at, memory.exported or {}))
+    return memory
+
+
+def _remember_brokers(
+    facts: Facts, at: datetime, memory: Memory, running: Running | None
+) -> Memory:
+    not_whole = {
+        name: memory.missing.get(name) or Missing(at, memory.topology_at)
+        for name in _not_whole(facts, memory.missing)
+    }
+    gone = {str(node) for node in _missing(facts)}
+    services = seen(facts.services)
+    rolls = services is not None and services.brokers.rolling is not None
+    lost = {
+        name: recent
+        for name, times in memory.lost.items()
+        if (recent := tuple(one for one in times if at - one < LOSSES))
+    }
+    # What an operation or a deployment takes away is not lost; what was not whole is lost already.
+    if running is None and not rolls and memory.topology_at is not None:
+        for name in gone - memory.missing.keys():
+            lost[name] = (at, *lost.get(name, ()))[:LOSSES_MOST]
+    configuration = seen(facts.configuration)
+    if configuration is not None:
+        # One that was scaled away is nobody's to miss any more.
+        members = {str(node) for node in configuration.broker_ids}
+        lost = {name: times for name, times in lost.items() if name in members}
+    return replace(memory, missing=not_whole, topology_at=at, lost=lost)
+
+
+def _not_whole(facts: Facts, before: Collection[str]) -> set[str]:
+    """Give the members that are not seen, or lack a copy that they should hold.
+
+    Where the configuration is not known: those of the topology's size, and those ``before``.
+    """
+    topology, configuration = seen(facts.topology), seen(facts.configuration)
+    brokers = topology.brokers if topology is not None else ()
+    copies = {
+        str(each.node_id): {one.id for one in each.partitions if one.is_copy} for each in brokers
+    }
+    if configuration is not None:
+        placed = {
+            str(member.id): {
+                one.partition for one in member.partitions if one.state is ReplicaState.ACTIVE
+            }
+            for member in configuration.members
+            if member.state is MemberState.ACTIVE and member.id not in _leaving(configuration)
+        }
+    else:
+        placed = {key: set[int]() for key in {*map(str, _missing(facts)), *before}}
+        placed |= {str(each.node_id): {one.id for one in each.partitions} for each in brokers}
+    return {name for name, held in placed.items() if name not in copies or held - copies[name]}
+
+
+def _exported(
+    leading: Sequence[PartitionSeen], at: datetime, before: Mapping[int, tuple[int, datetime]]
+) -> dict[int, tuple[int, datetime]]:
+    kept = {}
+    for one in leading:
+        position, since = before.get(one.partition, (one.exported, at))
+        behind = one.exported < one.processed
+        kept[one.partition] = (one.exported, since if behind and position == one.exported else at)
+    return kept
+
+
+def findings(
+    facts: Facts,
+    at: datetime,
+    memory: Memory,
+    running: Running | None,
+    scaling: ScalingNote | None = None,
+) -> tuple[Finding, ...]:
+    """Everything that a check found, what matters most first. ``scaling``: what the last one left.
+
+    By severity; what nothing explains and nothing on its way ends comes before what an operation
+    does, but for what makes a cluster serve nobody.
+    """
+    every = [
+        *_stack(facts),
+        *(_cluster(facts, at, memory, scaling) if facts.ready else ()),
+    ]
+    told = [excuse(one, facts, at, running, memory) for one in every]
+    if running is not None:
+        told.append(
+            found("OPERATION_RUNNING", f"{running.machine}: {running.operation_id} is under way")
+        )
+    return tuple(sorted(told, key=_matters))
+
+
+def _matters(one: Finding) -> tuple[object, ...]:
+    kind = KINDS[one.code].severity
+    expected = bool(one.because) and kind is not Severity.DOWN
+    return (
+        -rank(one.severity),
+        bool(one.settling),
+        expected,
+        -rank(kind) if one.because else 0,
+        one.code,
+        one.subject,
+    )
+
+
+def excuse(
+    one: Finding, facts: Facts, at: datetime, running: Running | None, memory: Memory
+) -> Finding:
+    """Turn a deviation that something explains into a note, or mark it as settling.
+
+    A start explains only what is missing for less than the grace, counted from when the broker
+    was last whole, however many tasks were started for it since.
+    """
+    if one.severity is Severity.NOTE:
+        return one
+    if running is not None and one.code in EXPLAINED.get(running.machine, frozenset()):
+        because = f"{running.operation_id} is under way"
+        return replace(one, severity=Severity.NOTE, because=because)
+    services = seen(facts.services)
+    if services is None or one.code not in _BROKER_STARTS | {"CONNECTORS_STOPPED"}:
+        return one
+    service = services.connectors if _is_about_connectors(one) else services.brokers
+    rolling = service.rolling
+    rolls = rolling is not None and _young(rolling.started_at, at, DEPLOYMENT)
+    if rolls and _one_at_a_time(facts) and _missed_for(facts, at, memory) < DEPLOYMENT:
+        because = "ECS rolls a deployment out, one broker at a time"
+        return replace(one, severity=Severity.NOTE, because=because)
+    starting = _starting(facts, at, memory)
+    covered = starting and len(_missing(facts)) <= len(starting)
+    in_time = _missed_for(facts, at, memory) < _grace(facts)
+    if covered and in_time and not _is_about_connectors(one):
+        return replace(one, settling=f"task {listed(starting)} is starting")
+    return one
+
+
+def _is_about_connectors(one: Finding) -> bool:
+    return one.code == "CONNECTORS_STOPPED" or one.subject == "connectors"
+
+
+def _one_at_a_time(facts: Facts) -> bool:
+    return len(_missing(facts)) <= 1
+
+
+def _grace(facts: Facts) -> timedelta:
+    """Give the time that ECS leaves a new broker alone, which the stack says."""
+    seconds = _number(facts.outputs, "BrokerGraceSeconds")
+    return timedelta(seconds=seconds) if seconds else GRACE
+
+
+def _missed_for(facts: Facts, at: datetime, memory: Memory) -> timedelta:
+    """Give the longest time for which a broker that is missing now was not whole."""
+    known = [memory.missing.get(str(node)) for node in _missing(facts)]
+    return max((at - one.since for one in known if one is not None), default=timedelta())
+
+
+def _starting(facts: Facts, at: datetime, memory: Memory) -> list[str]:
+    """Tasks that are too young to have joined.
+
+    One that ECS has found healthy has joined before, and so has one that is older than the last
+    check that saw every broker whole that is missing now: it hangs.
+    """
+    topology = seen(facts.topology)
+    hosts = {one.host for one in topology.brokers} if topology is not None else set()
+    known = [memory.missing.get(str(node)) for node in _missing(facts)]
+    whole = [one.whole for one in known if one is not None and one.whole is not None]
+    oldest = min(whole) - _LINGERS if whole and len(whole) == len(known) else None
+    return [
+        task.task_id[:8]
+        for task in seen(facts.tasks) or ()
+        if task.address not in hosts
+        and task.health != "HEALTHY"
+        and (
+            task.started_at is None
+            or (
+                _young(task.started_at, at, _grace(facts))
+                and (oldest is None or task.started_at >= oldest)
+            )
+        )
+    ]
+
+
+def _young(since: datetime | None, at: datetime, limit: timedelta) -> bool:
+    return since is not None and at - since < limit
+
+
+def _cluster(
+    facts: Facts, at: datetime, memory: Memory, scaling: ScalingNote | None
+) -> Iterator[Finding]:
+    for name, why in facts.unknown.items():
+        answer = getattr(facts, name)
+        if isinstance(answer, Unknown) and answer.error == "CredentialsRefused":
+            yield found("CREDENTIALS_REFUSED", why.rstrip("."), name)
+        elif not _told_otherwise(facts, name):
+            yield found("SOURCE_UNKNOWN", f"{name}: {why.rstrip('.')}", name)
+    yield from _reachability(facts)
+    yield from _gateways(facts, at, memory)
+    yield from _members(facts, at, memory, scaling)
+    yield from _partitions(facts)
+    yield from _change(facts, at, memory)
+    yield from _exporting(facts, at, memory)
+    yield from _services(facts, at)
+    yield from _stops(facts, at, scaling, memory)
+    yield from _autoscaling(facts)
+    yield from _protection(facts, at)
+    yield from _load_balancers(facts)
+    yield from _database(facts)
+    yield from _leases(facts, at)
+    yield from _backups(facts, at, memory)
+    yield from _parts(facts, at)
+
+
+def _stack(facts: Facts) -> Iterator[Finding]:
+    status = facts.stack.status
+    if not facts.ready:
+        yield found("STACK_NOT_READY", f"the stack is in {status} and has no outputs")
+    if status.endswith("_IN_PROGRESS"):
+        yield found("STACK_CHANGING", f"the stack is in {status}")
+    elif status.endswith("FAILED") or status == "ROLLBACK_COMPLETE":
+        reason = f": {facts.stack.reason}" if facts.stack.reason else ""
+        yield found("STACK_FAILED", f"the stack is in {status}{reason}")
+
+
+# Brokers and partitions
+
+
+def _wanted(facts: Facts) -> int | None:
+    services = seen(facts.services)
+    return services.brokers.desired if services is not None else None
+
+
+def _silent(facts: Facts) -> bool:
+    """Whether no broker said anything on either port."""
+    brokers = seen(facts.exporting) or ()
+    return (
+        seen(facts.topology) is None
+        and seen(facts.configuration) is None
+        and all(one.problem for one in brokers)
+    )
+
+
+def _told_otherwise(facts: Facts, source: str) -> bool:
+    """Whether another finding says what the silence of a source means."""
+    if source == "gateways":
+        return seen(facts.topology) is None
+    if source not in {"topology", "configuration", "exporting", "backups"}:
+        return False
+    if facts.topology is None:
+        return False
+    return _silent(facts) or (source == "configuration" and seen(facts.topology) is not None)
+
+
+def _reachability(facts: Facts) -> Iterator[Finding]:
+    """Who answers where; the topology comes from 8080, everything else from 9600."""
+    if facts.topology is None:
+        return
+    brokers = seen(facts.exporting) or ()
+    mute = [one for one in brokers if one.problem]
+    if _silent(facts):
+        why = facts.unknown.get("topology", "no answer")
+        yield found("BROKERS_SILENT", f"no broker answers: {why.rstrip('.')}")
+        return
+    if brokers and len(mute) == len(brokers):
+        yield found("MANAGEMENT_UNREACHABLE", f"{len(mute)} brokers: {mute[0].problem}")
+        return
+    gone = _removed(facts)
+    missed = [one.problem for one in mute if one.address not in gone]
+    if missed:
+        yield found("BROKER_UNREACHABLE", "; ".join(missed[:3]))
+    configuration_lost = seen(facts.configuration) is None and seen(facts.topology) is not None
+    if configuration_lost and facts.configuration is not None:
+        yield found(
+            "COORDINATOR_UNREACHABLE",
+            f"the configuration cannot be read: {facts.unknown.get('configuration', '')}".rstrip(
+                ". "
+            ),
+        )
+
+
+def _mute_gateways(facts: Facts, gateways: Gateways) -> dict[str, str]:
+    """Give why gateways show no topology whose brokers answer on their management port."""
+    brokers = {one.address for one in seen(facts.exporting) or () if not one.problem}
+    return {
+        f"gateway {address}": why for address, why in gateways.silent.items() if address in brokers
+    }
+
+
+def _gateways(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
+    """What gateways tell differently, for two checks: for a moment they may."""
+    gateways = seen(facts.gateways)
+    if gateways is None:
+        return
+    if not gateways.views and not gateways.silent:
+        yield found("SOURCE_UNKNOWN", "no gateway was asked for the topology", "gateways")
+    lasts = {about for about, since in memory.differs.items() if at - since >= LASTS}
+    told = [f"{about}: {said}" for about, said in disagreements(gateways).items() if about in lasts]
+    if told:
+        yield found("GATEWAYS_DISAGREE", listed(told, 3))
+    mute = [why for about, why in _mute_gateways(facts, gateways).items() if about in lasts]
+    if mute:
+        yield found("SOURCE_UNKNOWN", f"the topology of a gateway: {listed(mute, 3)}", "gateways")
+
+
+def _removed(facts: Facts) -> set[str]:
+    """Addresses of brokers that are no members any more.
+
+    The topology is gossip: it shows a removed broker for seconds after its task has stopped.
+    """
+    configuration, topology = seen(facts.configuration), seen(facts.topology)
+    if configuration is None or topology is None:
+        return set()
+    members = set(configuration.broker_ids)
+    return {broker.host for broker in topology.brokers if broker.node_id not in members}
+
+
+def _missing(facts: Facts) -> list[BrokerId]:
+    """Active members that are not in the topology; by the count where members are not known."""
+    topology = seen(facts.topology)
+    if topology is None:
+        return []
+    alive = {one.node_id for one in topology.brokers}
+    configuration = seen(facts.configuration)
+    if configuration is not None:
+        leaving = _leaving(configuration)
+        return [
+            member.id
+            for member in configuration.members
+            if member.state is MemberState.ACTIVE and member.id not in alive | leaving
+        ]
+    size = topology.cluster_size or 0
+    return [node for node in range(size) if node not in alive]
+
+
+def _leaving(configuration: ClusterConfiguration) -> set[BrokerId]:
+    pending = configuration.pending_change
+    removed = {OperationKind.BROKER_REMOVE, OperationKind.BROKER_FORCE_REMOVE}
+    steps = pending.pending if pending is not None else ()
+    return {step.broker for step in steps if step.kind in removed and step.broker is not None}
+
+
+def _members(
+    facts: Facts, at: datetime, memory: Memory, scaling: ScalingNote | None
+) -> Iterator[Finding]:
+    missing = _missing(facts)
+    if missing:
+        told = f"broker {listed(missing)} is not in the topology"
+        minutes = int(_missed_for(facts, at, memory).total_seconds() // 60)
+        told += f", and was not whole for {minutes} minutes" if minutes else ""
+        yield found("BROKER_MISSING", told)
+    unstable = [
+        f"{name} ({len(times)} times since {times[-1]:%H:%M} UTC)"
+        for name, times in sorted(memory.lost.items())
+        if len(times) >= LOSSES_MOST
+    ]
+    if unstable:
+        yield found("BROKER_UNSTABLE", f"broker {listed(unstable)}")
+    configuration, topology = seen(facts.configuration), seen(facts.topology)
+    if configuration is not None:
+        if configuration.unsupported:
+            yield found("TOPOLOGY_UNSUPPORTED", configuration.unsupported)
+        halves = half_done(configuration, _factor(facts))
+        if halves:
+            yield found("BROKER_NOT_ACTIVE", f"{listed(halves)}, and no change is under way")
+        wanted = _wanted(facts)
+        members = len(configuration.members)
+        if wanted is not None and wanted != members:
+            told = f"ECS wants {wanted}, the cluster has {members} members"
+            if scaling is not None and scaling.requested in {wanted, members}:
+                told += f"; {scaling.operation_id} was on its way to {scaling.requested}"
+            yield found("COUNT_CHANGED", told)
+    if topology is not None:
+        versions = Counter(one.version for one in topology.brokers if one.version)
+        if len(versions) > 1:
+            told = ", ".join(f"{count} on {version}" for version, count in versions.items())
+            yield found("VERSION_MIXED", told)
+
+
+def _partitions(facts: Facts) -> Iterator[Finding]:
+    topology = seen(facts.topology)
+    if topology is None:
+        return
+    factor, count = _factor(facts), _partition_count(facts)
+    for name, number in (("partitions", count), ("replicas", factor)):
+        if not number:
+            yield found("SOURCE_UNKNOWN", f"nobody tells the number of {name}", "topology")
+    leaderless: list[int] = []
+    doubled: list[str] = []
+    thin: list[str] = []
+    sick: list[str] = []
+    for partition in range(1, count + 1):
+        replicas = [
+            (broker.node_id, one)
+            for broker in topology.brokers
+            for one in broker.partitions
+            if one.id == partition
+        ]
+        leaders = [node for node, one in replicas if one.role is Role.LEADER]
+        # One whose health is not told may well lead: it is not good, and not gone either.
+        lead = [one.health for _, one in replicas if one.role is Role.LEADER]
+        if not {Health.HEALTHY, Health.UNKNOWN}.intersection(lead):
+            leaderless.append(partition)
+        if len(leaders) > 1:
+            doubled.append(f"{partition} (brokers {listed(leaders)})")
+        if len(replicas) < factor:
+            thin.append(f"{partition} ({len(replicas)} of {factor})")
+        sick += [
+            f"{partition} on broker {node} ({one})"
+            for node, one in replicas
+            if not one.is_copy and (partition not in leaderless or one.role is not Role.LEADER)
+        ]
+    if leaderless:
+        yield found(
+            "PARTITION_WITHOUT_LEADER", f"{len(leaderless)} of {count}: {listed(leaderless)}"
+        )
+    if doubled:
+        yield found("PARTITION_WITH_TWO_LEADERS", f"partition {listed(doubled)}")
+    if thin:
+        yield found("PARTITION_REPLICAS_MISSING", f"partition {listed(thin)}")
+    if sick:
+        yield found("PARTITION_UNHEALTHY", f"partition {listed(sick)}")
+    yield from _spread(topology, count)
+
+
+def _factor(facts: Facts) -> int:
+    """Give the number of copies of each partition: the stack's, or a larger one; 0: unknown."""
+    topology = seen(facts.topology)
+    live = (topology.replication_factor or 0) if topology is not None else 0
+    return max(_number(facts.outputs, "ReplicationFactor"), live)
+
+
+def _partition_count(facts: Facts) -> int:
+    """Give the number of partitions: more than the stack's where some were added; 0: unknown."""
+    topology = seen(facts.topology)
+    live = (topology.partitions_count or 0) if topology is not None else 0
+    return max(_number(facts.outputs, "Partitions"), live)
+
+
+def _spread(topology: Topology, partitions: int) -> Iterator[Finding]:
+    holding = [one for one in topology.brokers if one.partitions]
+    if not holding:
+        return
+    leads = {
+        one.node_id: sum(part.role is Role.LEADER for part in one.partitions) for one in holding
+    }
+    share = math.ceil(partitions / len(holding))
+    most = max(leads, key=lambda node: leads[node])
+    if leads[most] > share + 1 or (leads[most] > share and 0 in leads.values()):
+        yield found(
+            "LEADERS_UNEVEN",
+            f"broker {most} leads {leads[most]} of {partitions} partitions, its share is {share}",
+        )
+
+
+def _change(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
+    configuration = seen(facts.configuration)
+    if configuration is None:
+        return
+    last = configuration.last_change
+    pending = configuration.pending_change
+    if pending is None:
+        if last is not None and last.status is ChangeStatus.FAILED:
+            yield found("CHANGE_FAILED", f"change {last.id} is FAILED")
+        return
+    step = pending.pending[0] if pending.pending else None
+    total = len(pending.completed) + len(pending.pending)
+    told = f"change {pending.id}, {len(pending.completed)} of {total} steps done"
+    told += f", next: {step}" if step is not None else ""
+    topology = seen(facts.topology)
+    alive = {one.node_id for one in topology.brokers} if topology is not None else None
+    since = memory.change_since or at
+    if step is not None and step.broker is not None and alive and step.broker not in alive:
+        yield found("CHANGE_STUCK", f"{told}; broker {step.broker} does not run")
+    elif at - since >= CHANGE:
+        minutes = int((at - since).total_seconds() // 60)
+        yield found("CHANGE_STUCK", f"{told}; no step in {minutes} minutes")
+    else:
+        yield found("CHANGE_PENDING", told)
+
+
+def _leading(brokers: Sequence[BrokerSeen]) -> list[PartitionSeen]:
+    return [one for broker in brokers for one in broker.partitions if one.role == "LEADER"]
+
+
+def _exporting(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
+    brokers = seen(facts.exporting)
+    if brokers is None:
+        return
+    leading = _leading(brokers)
+    paused = sorted({one.partition for one in leading if one.phase in _PAUSED})
+    if paused:
+        yield found("EXPORTING_PAUSED", f"partition {listed(paused)}")
+    others = {one.partition: one.phase for one in leading if one.phase not in {*_PAUSED, _GOOD}}
+    stopped = [f"{number} ({phase})" for number, phase in sorted(others.items()) if phase]
+    if stopped:
+        yield found("EXPORTING_STOPPED", f"partition {listed(stopped)}")
+    untold = sorted(number for number, phase in others.items() if not phase)
+    if untold:
+        told = f"the exporter phase of partition {listed(untold)} is not told by its leader"
+        yield found("SOURCE_UNKNOWN", told, "exporting")
+    # What a broker leads that says nothing is told by its silence.
+    lost = sorted(_led(facts) - {one.partition for one in leading})
+    if lost and not any(one.problem for one in brokers):
+        told = f"no broker says that it leads and exports partition {listed(lost)}"
+        yield found("SOURCE_UNKNOWN", told, "exporting")
+    without = _without_exporter(facts)
+    stuck = [
+        f"{partition} ({int((at - since).total_seconds() // 60)} minutes)"
+        for partition, (_, since) in sorted((memory.exported or {}).items())
+        if at - since >= EXPORT and partition not in {*paused, *without}
+    ]
+    if stuck:
+        yield found("EXPORTING_STUCK", f"partition {listed(stuck)}")
+
+
+def _led(facts: Facts) -> set[int]:
+    """Give the partitions that have a leader in the topology."""
+    topology = seen(facts.topology)
+    brokers = topology.brokers if topology is not None else ()
+    return {one.id for each in brokers for one in each.partitions if one.role is Role.LEADER}
+
+
+def _without_exporter(facts: Facts) -> set[int]:
+    """Give the partitions that the configuration says have no exporter at all."""
+    configuration = seen(facts.configuration)
+    members = configuration.members if configuration is not None else ()
+    return {one.partition for each in members for one in each.partitions if not one.exports}
+
+
+# ECS and load balancers
+
+
+def _services(facts: Facts, at: datetime) -> Iterator[Finding]:
+    services = seen(facts.services)
+    if services is None:
+        return
+    for name, service in (("brokers", services.brokers), ("connectors", services.connectors)):
+        if not service.exists:
+            yield found("SERVICE_MISSING", f"the service of the {name} does not exist", name)
+            continue
+        yield from _service(name, service, at)
+        yield from _definition(name, service)
+    wanted = _number(facts.outputs, "Connectors") if _has_connectors(facts) else 0
+    connectors = services.connectors
+    if connectors.exists and wanted and not connectors.running:
+        yield found(
+            "CONNECTORS_STOPPED", f"0 of {wanted} connectors run, ECS wants {connectors.desired}"
+        )
+
+
+def _has_connectors(facts: Facts) -> bool:
+    return bool(facts.outputs.get("ConnectorsServiceName"))
+
+
+def _service(name: str, service: ServiceSeen, at: datetime) -> Iterator[Finding]:
+    short = service.running < service.desired
+    if short and (name == "brokers" or service.running):
+        told = f"{name}: {service.running} of {service.desired} tasks run"
+        yield found("SERVICE_SHORT", told, name)
+    failed = [one for one in service.deployments if one.rollout == "FAILED"]
+    rolling = service.rolling
+    if failed:
+        yield found("DEPLOYMENT_FAILED", f"{name}: {failed[0].reason or 'no reason given'}", name)
+    elif rolling is not None and _young(rolling.started_at, at, DEPLOYMENT):
+        yield found("DEPLOYMENT_RUNNING", f"{name}: a deployment is in progress", name)
+    elif rolling is not None:
+        yield found("DEPLOYMENT_SLOW", f"{name}: in progress for over half an hour", name)
+
+
+def _definition(name: str, service: ServiceSeen) -> Iterator[Finding]:
+    if service.uncompared:
+        told = f"what differs at the service of the {name}: {service.uncompared}"
+        yield found("SOURCE_UNKNOWN", told, f"definition of the {name}")
+    if service.differences:
+        yield found("SERVICE_CHANGED", f"{name}: {listed(service.differences, 4)}", name)
+
+
+def _stops(
+    facts: Facts, at: datetime, scaling: ScalingNote | None, memory: Memory
+) -> Iterator[Finding]:
+    every = [one for one in seen(facts.stops) or () if at - one.stopped_at < STOPS]
+    left = [
+        one.task_id[:8]
+        for one in every
+        if scaling is not None
+        and one.service == "brokers"
+        and scaling.stopped(one.task_id, one.stopped_at)
+    ]
+    if left and scaling is not None:
+        yield found("BROKER_LEFT", f"task {listed(left)}, taken away by {scaling.operation_id}")
+    recent = [one for one in every if one.task_id[:8] not in left]
+    for service in sorted({one.service for one in recent}):
+        own = sorted((one for one in recent if one.service == service), key=lambda s: s.stopped_at)
+        last = own[-1]
+        told = f"{service}: {len(own)} in half an hour; last {last.task_id[:8]}: {last.reason}"
+        # A service that is whole again got over it, however many there were.
+        after = _begun(facts, service, at, scaling)
+        lately = [one for one in own if after is None or one.stopped_at > after]
+        again = len(lately) >= STOPS_MOST and not _whole(facts, service, at, memory)
+        yield found("TASKS_STOPPING" if again else "TASK_STOPPED", told, service)
+
+
+def _begun(facts: Facts, name: str, at: datetime, scaling: ScalingNote | None) -> datetime | None:
+    """When what changes a service now began: why it is not whole since.
+
+    Earlier failures are those of tasks that the deployment replaces, or of brokers that a scaling
+    found running again before it began.
+    """
+    services = seen(facts.services)
+    if services is None:
+        return None
+    service = services.connectors if name == "connectors" else services.brokers
+    begun = [service.rolling.started_at] if service.rolling is not None else []
+    if name == "brokers" and scaling is not None and scaling.since <= at <= scaling.until:
+        begun.append(scaling.since)
+    return max((one for one in begun if one is not None), default=None)
+
+
+def _whole(facts: Facts, name: str, at: datetime, memory: Memory) -> bool:
+    services = seen(facts.services)
+    if services is None:
+        return False
+    service = services.connectors if name == "connectors" else services.brokers
+    joining = name != "connectors" and bool(_starting(facts, at, memory))
+    return service.running >= service.desired and not service.pending and not joining
+
+
+def _autoscaling(facts: Facts) -> Iterator[Finding]:
+    for one in seen(facts.autoscaling) or ():
+        brokers = one.service == "brokers"
+        code = "BROKERS_AUTOSCALED" if brokers else "CONNECTORS_AUTOSCALED"
+        yield found(code, f"{one.told} ({one.resource})", one.service)
+
+
+def _protection(facts: Facts, at: datetime) -> Iterator[Finding]:
+    # No operation protects for longer, so nothing of ours takes such protection away again.
+    ours = at + timedelta(minutes=PROTECTION_MINUTES + 1)
+    held = [one for one in seen(facts.protected) or () if one.until > at]
+    for code, tasks in (
+        ("TASK_HELD", [one for one in held if one.until > ours]),
+        ("TASK_PROTECTED", [one for one in held if one.until <= ours]),
+    ):
+        if tasks:
+            last = max(one.until for one in tasks)
+            names = listed([one.task_id[:8] for one in tasks])
+            yield found(code, f"task {names}, until {last:%Y-%m-%d %H:%M} UTC")
+
+
+def _load_balancers(facts: Facts) -> Iterator[Finding]:
+    services = seen(facts.services)
+    for name in ("rest", "grpc", "connectors"):
+        targets: tuple[TargetSeen, ...] | None = seen(getattr(facts, name))
+        if targets is None:
+            continue
+        wanted = _behind(name, services, facts.outputs)
+        healthy = sum(one.state == "healthy" for one in targets)
+        if healthy >= wanted:
+            continue
+        reasons = sorted(
+            {f"{one.state} {one.reason}".strip() for one in targets if one.state != "healthy"}
+        )
+        why = f" ({', '.join(reasons)})" if reasons else ""
+        told = f"{name}: {healthy} of {wanted} targets healthy{why}"
+        down = not healthy and name != "connectors"
+        yield found("NO_HEALTHY_TARGET" if down else "TARGETS_UNHEALTHY", told, name)
+
+
+def _behind(name: str, services: ServicesSeen | None, outputs: Mapping[str, str]) -> int:
+    if services is None:
+        return _number(outputs, "Connectors" if name == "connectors" else "Brokers")
+    return services.connectors.desired if name == "connectors" else services.brokers.desired
+
+
+# Database, node ids, backups and the rest
+
+
+def _database(facts: Facts) -> Iterator[Finding]:
+    status, login = seen(facts.database), seen(facts.login)
+    serving = status is None or status in _SERVING
+    if login is None:
+        if not serving:
+            yield found("DATABASE_DOWN", f"Aurora is {status}")
+        return
+    if not login.error:
+        if not login.granted:
+            yield found("DATABASE_GRANTS_MISSING", login.seen)
+        if status is not None and status != "available":
+            yield found("DATABASE_BUSY", f"Aurora is {status} and lets the IAM user in")
+    elif login.error in _UNREACHED:
+        if serving:
+            yield found("DATABASE_UNREACHABLE", login.seen)
+        else:
+            yield found("DATABASE_DOWN", f"Aurora is {status}; {login.seen}")
+    elif login.error == "DatabaseTlsFailed":
+        yield found("DATABASE_CERTIFICATE", login.seen)
+    else:
+        yield found("DATABASE_LOGIN_REFUSED", login.seen)
+
+
+def _leases(facts: Facts, at: datetime) -> Iterator[Finding]:
+    leases, topology = seen(facts.leases), seen(facts.topology)
+    if leases is None:
+        return
+    if not leases.used:
+        yield found("LEASES_UNUSED", "the node-id bucket holds no leases")
+        return
+    fresh = {
+        one.node: one.task
+        for one in leases.leases
+        if one.task and one.until is not None and one.until >= at - LEASE
+    }
+    brokers = [one.node_id for one in topology.brokers] if topology is not None else []
+    stale = [node for node in brokers if isinstance(node, int) and node not in fresh]
+    if stale:
+        yield found("LEASE_STALE", f"broker {listed(stale)}")
+    shared = [task for task, count in Counter(fresh.values()).items() if count > 1]
+    if shared:
+        nodes = sorted(node for node, task in fresh.items() if task in shared)
+        yield found("LEASE_SHARED", f"node ids {listed(nodes)} belong to one task")
+
+
+def _backups(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
+    backups = seen(facts.backups)
+    if backups is None:
+        return
+    if not backups.told:
+        yield found("BACKUPS_UNSEEN", "the brokers have no endpoint that tells")
+        return
+    if not backups.enabled:
+        yield found("BACKUP_DISABLED", "the brokers say that no backup is configured")
+        return
+    # A cluster that is watched for less than that need not have one yet.
+    oldest = at - BACKUP
+    late = []
+    for partition in range(1, _partition_count(facts) + 1):
+        last = backups.latest.get(partition)
+        if (last or memory.first_at) < oldest:
+            hours = f"{int((at - last).total_seconds() // 3600)} hours old" if last else "none"
+            late.append(f"{partition} ({hours})")
+    if late:
+        yield found("BACKUP_OLD", f"partition {listed(late)}")
+
+
+def _parts(facts: Facts, at: datetime) -> Iterator[Finding]:
+    mounts = seen(facts.files)
+    if mounts is not None:
+        broken = [f"{one.zone} {one.state}" for one in mounts if one.state != "available"]
+        if broken or not mounts:
+            yield found("FILES_UNAVAILABLE", listed(broken) or "there is no mount target")
+    lost = [f"{one.name}: {one.problem}" for one in seen(facts.secrets) or () if one.problem]
+    if lost:
+        yield found("SECRET_MISSING", listed(lost))
+    certificate = seen(facts.certificate)
+    if certificate is not None:
+        left = None if certificate.not_after is None else certificate.not_after - at
+        if certificate.status != "ISSUED":
+            yield found("CERTIFICATE_EXPIRING", f"its status is {certificate.status}")
+        elif left is not None and left < CERTIFICATE:
+            yield found("CERTIFICATE_EXPIRING", f"{max(left.days, 0)} days left")
+
+
+def _number(outputs: Mapping[str, str], name: str) -> int:
+    value = str(outputs.get(name, ""))
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 7 else 0

@@ -1,0 +1,375 @@
+"""The verdict on a cluster, and when people are told of it.
+
+A check gives two verdicts. The one shown counts everything found. The *firm* one leaves out what
+something on its way would end (a task that is starting); only firm verdicts, and only several in a
+row, change what was announced. So a broker that ECS replaces wakes nobody, and a cluster that
+comes and goes stays announced as bad until it has been well for longer. Whoever looks, however
+often, wakes nobody either: a check on demand counts only if the last that counted is long ago.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from lifecycle.camunda.json_reader import integer, items, mapping, moment, text
+from lifecycle.cluster.names import CLUSTER_NAME_RULE, is_cluster_name
+from lifecycle.errors import UnreadableAnswer
+from lifecycle.health.catalog import KINDS, VERDICT_OF, Severity, Verdict, rank
+from lifecycle.health.rules import (
+    Finding,
+    Memory,
+    Missing,
+    Running,
+    findings,
+    remember,
+)
+from lifecycle.provisioning.request import Problem, invalid
+from lifecycle.times import written
+
+if TYPE_CHECKING:
+    from lifecycle.health.facts import Facts
+    from lifecycle.operation.scaling_note import ScalingNote
+
+# Checks in a row that change what was announced.
+FIRM: Final = 2
+# Checks in a row that must be well once a cluster has flapped, and when it counts as flapping.
+CALM: Final = 6
+FLAPS: Final = 3
+FLAP_WINDOW: Final = timedelta(hours=1)
+# A check on demand counts as one of them if no other did for so long.
+APART: Final = timedelta(minutes=1)
+# An announcement that was decided and not delivered by then is delivered by the next check.
+REDELIVER: Final = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The ``HEALTH`` item of a cluster: the last check and what the next one needs of it.
+
+    ``firm`` are the firm verdicts, newest first, ``shown`` those of the same checks with everything
+    that was found; ``changes`` when announcements changed, newest
+    first; ``undelivered`` when an announcement was decided that nobody confirmed as delivered;
+    ``counted_at`` when a check last went into ``firm``.
+    """
+
+    cluster: str
+    checked_at: datetime
+    verdict: Verdict
+    since: datetime
+    consecutive: int
+    findings: tuple[Mapping[str, str], ...]
+    announced: Verdict
+    announced_before: Verdict
+    announced_at: datetime | None
+    firm: tuple[Verdict, ...]
+    changes: tuple[datetime, ...]
+    undelivered: datetime | None
+    memory: Memory
+    seconds: float = 0.0
+    counted_at: datetime | None = None
+    shown: tuple[Verdict, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What people are told: a change of the announced verdict."""
+
+    before: Verdict
+    now: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """The record to write, and what to announce once it is written."""
+
+    record: Record
+    announcement: Announcement | None
+
+
+def verdict(found: Sequence[Finding]) -> Verdict:
+    """Give the worst of all findings.
+
+    A deviation that an operation explains is a note; yet a cluster that serves nobody is not
+    called healthy, whatever explains it.
+    """
+    worst = max((VERDICT_OF[one.severity] for one in found), key=rank, default=Verdict.HEALTHY)
+    serves = not any(one.because and KINDS[one.code].severity is Severity.DOWN for one in found)
+    return worst if serves else max(worst, Verdict.DEGRADED, key=rank)
+
+
+def firm_verdict(found: Sequence[Finding]) -> Verdict:
+    """Give the worst of what nothing explains and nothing on its way would end."""
+    firm = [one for one in found if not one.settling]
+    return max((VERDICT_OF[one.severity] for one in firm), key=rank, default=Verdict.HEALTHY)
+
+
+def next_announced(
+    announced: Verdict,
+    firm: Sequence[Verdict],
+    changes: Sequence[datetime],
+    at: datetime,
+    shown: Sequence[Verdict] | None = None,
+) -> Verdict:
+    """Decide what is announced from now on, given firm verdicts, the newest first.
+
+    Worse: after ``FIRM`` checks in a row, as bad as the best of them. Better: by the verdicts that
+    were ``shown`` (None: the firm ones), as what is only on its way is not there; likewise, but
+    after ``CALM`` checks for a cluster whose announcement changed ``FLAPS`` times within an hour.
+    """
+    last = firm[:FIRM]
+    if len(last) == FIRM and all(rank(one) > rank(announced) for one in last):
+        return min(last, key=rank)
+    flapping = sum(at - change < FLAP_WINDOW for change in changes) >= FLAPS
+    needed = CALM if flapping else FIRM
+    last = (firm if shown is None else shown)[:needed]
+    if len(last) == needed and all(rank(one) < rank(announced) for one in last):
+        return max(last, key=rank)
+    return announced
+
+
+def _is_being_made(now: Verdict, before: Record | None, running: Running | None) -> bool:
+    """Whether a provision operation holds a cluster that was never seen otherwise."""
+    if now is Verdict.HEALTHY or running is None or running.machine != "provision":
+        return False
+    return before is None or before.verdict is Verdict.PROVISIONING
+
+
+def assess(
+    cluster: str,
+    facts: Facts,
+    *,
+    at: datetime,
+    before: Record | None,
+    running: Running | None,
+    seconds: float = 0.0,
+    scheduled: bool = True,
+    scaling: ScalingNote | None = None,
+) -> Assessment:
+    """Judge what a check saw, in the light of the check before.
+
+    ``scaling`` is what the last one left. A check that is not ``scheduled`` shows what it saw, and
+    changes what is announced only if no other check did within a minute.
+    """
+    memory = remember(facts, at, before.memory if before else None, running)
+    found = findings(facts, at, memory, running, scaling)
+    every = now = verdict(found)
+    if _is_being_made(now, before, running):
+        now = Verdict.PROVISIONING
+    same = before is not None and before.verdict is now
+    announced = before.announced if before else Verdict.HEALTHY
+    firm = before.firm if before else ()
+    shown = before.shown if before else ()
+    counts = scheduled or _long_ago(before, at)
+    if counts:
+        firm = (firm_verdict(found), *firm)[:CALM]
+        shown = (every, *shown)[:CALM]
+    changes = before.changes if before else ()
+    then = next_announced(announced, firm, changes, at, shown)
+    changed = then is not announced
+    undelivered = before.undelivered if before else None
+    overdue = undelivered is not None and at - undelivered > REDELIVER
+    earlier = before.announced_before if before else Verdict.HEALTHY
+    earlier = announced if changed else earlier
+    announcement = None
+    if changed or overdue:
+        announcement = Announcement(before=earlier, now=then)
+        undelivered = at
+    record = Record(
+        cluster=cluster,
+        checked_at=at,
+        verdict=now,
+        since=before.since if before is not None and same else at,
+        consecutive=before.consecutive + 1 if before is not None and same else 1,
+        findings=tuple(one.as_dict() for one in found),
+        announced=then,
+        announced_before=earlier,
+        announced_at=at if changed else (before.announced_at if before else None),
+        firm=firm,
+        changes=(at, *changes)[:FLAPS] if changed else changes,
+        undelivered=undelivered,
+        memory=memory,
+        seconds=seconds,
+        counted_at=at if counts or before is None else before.counted_at,
+        shown=shown,
+    )
+    return Assessment(record, announcement)
+
+
+def _long_ago(before: Record | None, at: datetime) -> bool:
+    return before is None or before.counted_at is None or at - before.counted_at >= APART
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRequest:
+    """Which cluster to check, and when the check was due (None: now)."""
+
+    cluster: str
+    scheduled_at: datetime | None
+
+
+def read_request(given: object) -> CheckRequest:
+    """Read the input of the check machine. Raises ``InvalidRequest`` with every wrong field."""
+    if not isinstance(given, Mapping):
+        raise invalid([Problem("(input)", given, 'an object such as {"clusterName": "demo"}')])
+    problems = [
+        Problem(str(name), given[name], "no such field")
+        for name in given
+        if name not in {"clusterName", "scheduledAt"}
+    ]
+    name, scheduled = given.get("clusterName"), given.get("scheduledAt")
+    if not is_cluster_name(name):
+        problems.append(Problem("clusterName", name, CLUSTER_NAME_RULE))
+    at = None
+    if scheduled is not None:
+        try:
+            at = read_moment(scheduled if isinstance(scheduled, str) else "")
+        except ValueError:
+            allowed = "a moment such as 2026-01-31T12:00:00Z, or nothing"
+            problems.append(Problem("scheduledAt", scheduled, allowed))
+    if problems:
+        raise invalid(problems)
+    return CheckRequest(str(name), at)
+
+
+def read_moment(value: str) -> datetime:
+    """Read the time of a check, whole milliseconds in UTC. Raises ``ValueError``."""
+    found = datetime.fromisoformat(value)
+    if found.tzinfo is None:
+        raise ValueError(value)
+    found = found.astimezone(UTC)
+    return found.replace(microsecond=found.microsecond // 1000 * 1000)
+
+
+def stamp(at: datetime) -> str:
+    """Give a moment as text that sorts as time does."""
+    return written(at)
+
+
+def as_document(record: Record) -> str:
+    """Give a record as JSON text; ``read_document`` reads it."""
+    memory = record.memory
+    return json.dumps(
+        {
+            "cluster": record.cluster,
+            "checkedAt": stamp(record.checked_at),
+            "verdict": record.verdict,
+            "since": stamp(record.since),
+            "consecutive": record.consecutive,
+            "findings": list(record.findings),
+            "announced": record.announced,
+            "announcedBefore": record.announced_before,
+            "announcedAt": _stamp(record.announced_at),
+            "firm": list(record.firm),
+            "shown": list(record.shown),
+            "changes": [stamp(one) for one in record.changes],
+            "undelivered": _stamp(record.undelivered),
+            "seconds": record.seconds,
+            "countedAt": _stamp(record.counted_at),
+            "memory": {
+                "firstAt": stamp(memory.first_at),
+                "change": list(memory.change) if memory.change else None,
+                "changeSince": _stamp(memory.change_since),
+                "exported": {
+                    str(partition): [position, stamp(since)]
+                    for partition, (position, since) in (memory.exported or {}).items()
+                },
+                "missingSince": {
+                    name: [stamp(one.since), _stamp(one.whole)]
+                    for name, one in memory.missing.items()
+                },
+                "topologyAt": _stamp(memory.topology_at),
+                "lost": {
+                    name: [stamp(one) for one in times] for name, times in memory.lost.items()
+                },
+                "differs": {name: stamp(since) for name, since in memory.differs.items()},
+            },
+        }
+    )
+
+
+def read_document(document: str) -> Record | None:
+    """Read a record; None for one that a later version wrote otherwise: the next check is first."""
+    try:
+        return _record(mapping(json.loads(document), "the record"))
+    except (ValueError, UnreadableAnswer):
+        return None
+
+
+def _record(found: Mapping[str, object]) -> Record:
+    memory = mapping(found.get("memory"), "memory")
+    firm = items(found.get("firm"), "firm")
+    change = memory.get("change")
+    return Record(
+        cluster=text(found, "cluster"),
+        checked_at=_moment(found, "checkedAt"),
+        verdict=Verdict(text(found, "verdict")),
+        since=_moment(found, "since"),
+        consecutive=integer(found, "consecutive"),
+        findings=tuple(
+            {str(key): str(value) for key, value in mapping(one, "a finding").items()}
+            for one in items(found.get("findings"), "findings")
+        ),
+        announced=Verdict(text(found, "announced")),
+        announced_before=Verdict(text(found, "announcedBefore")),
+        announced_at=moment(found, "announcedAt"),
+        firm=tuple(Verdict(str(one)) for one in firm),
+        changes=tuple(read_moment(str(one)) for one in items(found.get("changes"), "changes")),
+        undelivered=moment(found, "undelivered"),
+        memory=Memory(
+            first_at=_moment(memory, "firstAt"),
+            change=_pair(change) if change is not None else None,
+            change_since=moment(memory, "changeSince"),
+            exported={
+                int(partition): _exported(value)
+                for partition, value in mapping(memory.get("exported"), "exported").items()
+            },
+            # What an earlier version wrote has not these.
+            missing={
+                name: _missing(value)
+                for name, value in mapping(memory.get("missingSince") or {}, "missing").items()
+            },
+            topology_at=moment(memory, "topologyAt") if "topologyAt" in memory else None,
+            lost={
+                name: tuple(read_moment(str(one)) for one in items(value, "lost"))
+                for name, value in mapping(memory.get("lost") or {}, "lost").items()
+            },
+            differs={
+                name: read_moment(str(since))
+                for name, since in mapping(memory.get("differs") or {}, "differs").items()
+            },
+        ),
+        seconds=_seconds(found.get("seconds")),
+        counted_at=moment(found, "countedAt"),
+        shown=tuple(Verdict(str(one)) for one in items(found.get("shown", firm), "shown")),
+    )
+
+
+def _pair(value: object) -> tuple[int, int]:
+    first, second = items(value, "change")
+    return integer({"id": first}, "id"), integer({"done": second}, "done")
+
+
+def _exported(value: object) -> tuple[int, datetime]:
+    position, since = items(value, "exported")
+    return integer({"position": position}, "position"), read_moment(str(since))
+
+
+def _missing(value: object) -> Missing:
+    since, whole = items(value, "missing")
+    return Missing(read_moment(str(since)), None if whole is None else read_moment(str(whole)))
+
+
+def _moment(found: Mapping[str, object], key: str) -> datetime:
+    return read_moment(text(found, key))
+
+
+def _seconds(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _stamp(at: datetime | None) -> str | None:
+    return None if at is None else stamp(at)

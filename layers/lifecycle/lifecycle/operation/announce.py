@@ -1,0 +1,49 @@
+"""Tell the world that an operation started or ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lifecycle.operation import events
+
+if TYPE_CHECKING:
+    from lifecycle.cluster.ports import Events, Operations
+    from lifecycle.operation.model import Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Announcer:
+    """The use case with what it needs from outside."""
+
+    events: Events
+    operations: Operations
+    control_stack: str
+
+    def started(self, operation: Operation) -> None:
+        """Tell that an operation holds its cluster and begins."""
+        self.events.send(
+            events.started(
+                operation, control_stack=self.control_stack, principal=self._principal(operation)
+            )
+        )
+
+    def ended(
+        self, operation: Operation, *, result: str, error: str, report_key: str, ended_at: str
+    ) -> None:
+        """Tell how an operation ended. Repeated if the end itself has to be repeated."""
+        self.events.send(
+            events.ended(
+                operation,
+                control_stack=self.control_stack,
+                principal=self._principal(operation),
+                result=result,
+                error=error,
+                report_key=report_key,
+                ended_at=ended_at,
+            )
+        )
+
+    def _principal(self, operation: Operation) -> str:
+        record = self.operations.find(operation.operation_id, operation.machine)
+        return record.caller if record else ""

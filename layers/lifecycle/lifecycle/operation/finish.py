@@ -1,0 +1,214 @@
+"""End an operation: report into the bucket, event, record, lock; the same for every way to end."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.cluster.names import stack_name
+from lifecycle.errors import LifecycleError
+from lifecycle.observability import of_aws
+from lifecycle.times import written
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lifecycle.cluster.ports import Artifacts, Services, Stacks
+    from lifecycle.operation.announce import Announcer
+    from lifecycle.operation.journal import Journal
+    from lifecycle.operation.model import Operation
+
+# Step Functions refuses more than 256 KiB between states; people read far less.
+_MAX_CAUSE: Final = 4000
+# Errors after which a function may run on that nobody waits for any more.
+# https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+_LOST: Final = frozenset(
+    {"Lambda.ClientExecutionTimeoutException", "Lambda.SdkClientException", "States.Timeout"}
+)
+_SOON: Final = "free within two minutes"
+_UNFINISHED: Final[Mapping[str, str]] = {
+    "ABORTED": "The execution was stopped by somebody",
+    "TIMED_OUT": "The machine ran out of time",
+    "FAILED": "The execution failed before it could write down why",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finisher:
+    """The use case with what it needs from outside."""
+
+    stacks: Stacks
+    services: Services
+    artifacts: Artifacts
+    journal: Journal
+    announcer: Announcer
+    control_stack: str
+
+    def succeed(
+        self, operation: Operation, *, request: Mapping[str, Any], outcome: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Write the report, note the end, free the cluster. Returns what the execution returns.
+
+        ``outcome`` is what the machine has to tell beside the result, under names of its own.
+        """
+        return self._end(operation, request, {"result": "SUCCEEDED", **outcome})
+
+    def fail(
+        self,
+        operation: Operation,
+        *,
+        request: Mapping[str, Any],
+        error: Mapping[str, Any],
+        outcome: Mapping[str, Any],
+        partial: bool = False,
+    ) -> dict[str, Any]:
+        """Say what is true now and what to do next; write the report; free the cluster.
+
+        ``error`` is what Step Functions caught: ``Error`` and ``Cause``; ``outcome`` is what the
+        machine has to tell all the same; ``partial`` tells that the infrastructure is done and the
+        services are not. Returns ``error`` and ``cause`` for the Fail state.
+        """
+        name, message = read_error(error)
+        lost = name in _LOST
+        free = self._held_by_another(operation) or (_SOON if lost else "free")
+        cause = self._cause(operation, message, free=free)
+        result = "PARTIAL" if partial else "FAILED"
+        told = {"result": result, "error": name, "cause": cause, **outcome}
+        self._end(operation, request, told, release=not lost)
+        if lost:
+            self.journal.give_back(operation)
+        return {"error": name, "cause": cause}
+
+    def close(
+        self,
+        operation: Operation,
+        *,
+        request: Mapping[str, Any],
+        status: str,
+        error: str,
+        cause: str,
+    ) -> dict[str, Any]:
+        """End an operation whose execution could not do so itself; ``status`` as AWS names it.
+
+        Returns the report. The cluster stays locked: the caller frees it.
+        """
+        steps = self.journal.operations.timeline(operation)
+        where = f" during {steps[-1]['step']!r}" if steps else ""
+        _, said = read_error({"Error": error, "Cause": cause})
+        message = f"{_UNFINISHED[status]}{where}{f': {said}' if said else '.'}"
+        told = {
+            "result": status,
+            "error": error or status,
+            "cause": self._cause(operation, message, free=_SOON),
+        }
+        return self._end(operation, request, told, release=False)
+
+    def _cause(self, operation: Operation, message: str, *, free: str = "free") -> str:
+        # An error that is not ours (a killed function, a timeout) does not say what to do.
+        if " Next: " not in message:
+            message += " Next: Start the same operation again; it continues from what exists."
+        return f"{message} True now: {self._truth(operation.cluster, free)}"[:_MAX_CAUSE]
+
+    def _truth(self, cluster: str, free: str) -> str:
+        """Give what can be read now; an end is reported whatever cannot."""
+        name = stack_name(self.control_stack, cluster)
+        try:
+            stack = self.stacks.describe(name)
+        except Exception as error:  # noqa: BLE001 - raised again unless it is known
+            unread = _unread(f"stack {name}", error)
+            return f"{unread}; the cluster is {free} for the next operation."
+        if stack is None:
+            return (
+                f"there is no stack for this cluster; the cluster is {free} for the next operation."
+            )
+        facts = [f"stack {stack.name} is in {stack.status}"]
+        names = [
+            stack.outputs[key]
+            for key in ("OrchestrationServiceName", "ConnectorsServiceName")
+            if key in stack.outputs
+        ]
+        if names:
+            facts += self._counts(stack.outputs["EcsClusterName"], names)
+        return "; ".join(facts) + f"; the cluster is {free} for the next operation."
+
+    def _held_by_another(self, operation: Operation) -> str:
+        try:
+            held = self.journal.locks.held(operation.cluster)
+        except Exception as error:  # noqa: BLE001 - raised again unless it is known
+            return f"perhaps free ({_unread('its lock', error)})"
+        if held is None or held.owner == operation.execution_arn:
+            return ""
+        return f"held by operation {held.operation_id}, not free"
+
+    def _counts(self, ecs_cluster: str, names: list[str]) -> list[str]:
+        try:
+            services = self.services.describe(ecs_cluster, names)
+        except Exception as error:  # noqa: BLE001 - raised again unless it is known
+            return [_unread("the services", error)]
+        return [
+            f"service {service.name} runs {service.running} of {service.desired} tasks"
+            if service.exists
+            else f"there is no service {service.name}"
+            for service in services
+        ]
+
+    def _end(
+        self,
+        operation: Operation,
+        request: Mapping[str, Any],
+        told: dict[str, Any],
+        *,
+        release: bool = True,
+    ) -> dict[str, Any]:
+        now = self.journal.clock.now()
+        ended_at = written(now)
+        key = f"operations/{operation.cluster}/{operation.machine}/{operation.operation_id}.json"
+        report = {
+            "operationId": operation.operation_id,
+            "cluster": operation.cluster,
+            **told,
+            "reportKey": key,
+            "machine": operation.machine,
+            "startedAt": operation.started_at,
+            "endedAt": ended_at,
+            "timeline": self.journal.operations.timeline(operation),
+        }
+        full = {**report, "request": dict(request), "operation": asdict(operation)}
+        self.artifacts.put(key, json.dumps(full, indent=2).encode(), "application/json")
+        # Told before it is noted: whoever repeats this after a crash rather tells it twice.
+        self.announcer.ended(
+            operation,
+            result=told["result"],
+            error=told.get("error", ""),
+            report_key=key,
+            ended_at=ended_at,
+        )
+        self.journal.operations.end(operation, result=told["result"], report_key=key, now=now)
+        if release:
+            self.journal.release(operation)
+        return report
+
+
+def _unread(what: str, error: Exception) -> str:
+    """Say what could not be read and why. Raises what is no error of AWS or of ours."""
+    known = error if isinstance(error, LifecycleError) else of_aws(error)
+    if known is None:
+        raise error
+    return f"{what} could not be read ({known.message.rstrip('.')})"
+
+
+def read_error(error: Mapping[str, Any]) -> tuple[str, str]:
+    """Split what Step Functions caught into error name and message.
+
+    A Lambda error's ``Cause`` is JSON with ``errorMessage``; anything else is taken as it is.
+    """
+    name = str(error.get("Error") or "UnknownError")
+    cause = str(error.get("Cause") or "")
+    try:
+        parsed = json.loads(cause)
+    except ValueError:
+        return name, cause
+    if isinstance(parsed, dict) and parsed.get("errorMessage"):
+        return str(parsed.get("errorType") or name), str(parsed["errorMessage"])
+    return name, cause

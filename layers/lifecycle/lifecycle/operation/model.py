@@ -1,0 +1,61 @@
+"""An operation: one execution of a state machine, and the lock it holds on its cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Longer than any single wait or function between two renewals, short enough that a cluster is
+# not blocked for long when nobody could free it.
+LOCK_SECONDS: Final = 15 * 60
+# The longest time-out of a function that changes something.
+FUNCTION_SECONDS: Final = 110
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Identity of an operation; ``operation_id`` is the execution's name."""
+
+    operation_id: str
+    execution_arn: str
+    cluster: str
+    machine: str
+    started_at: str
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Operation:
+        """Read the operation as a state machine carries it."""
+        return cls(
+            operation_id=state["id"],
+            execution_arn=state["executionArn"],
+            cluster=state["cluster"],
+            machine=state["machine"],
+            started_at=state["startedAt"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Who holds a cluster, and until when (epoch seconds).
+
+    ``renewed_at`` is when a function of the owner last began a step. ``expires_at`` is until when
+    the owner is taken for busy by whoever only looks; whoever wants the cluster asks the owner.
+    """
+
+    cluster: str
+    owner: str
+    operation_id: str
+    expires_at: int
+    renewed_at: int = 0
+
+
+def free_from(lock: Lock) -> int:
+    """When the lock of an owner that has ended may be taken over (epoch seconds).
+
+    Its execution may have been stopped while one of its functions ran. Lambda lets that one run to
+    its end, and only after its time-out it certainly does nothing more.
+    """
+    return lock.renewed_at + FUNCTION_SECONDS

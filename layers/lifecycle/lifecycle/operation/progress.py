@@ -1,0 +1,112 @@
+"""How far an operation is, and how it ended, in the words its steps and errors were recorded in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.scaling.decision import PHASES
+
+if TYPE_CHECKING:
+    from lifecycle.operation.record import Execution, Record
+
+# The steps as the operations write them onto the timeline, in order.
+STEPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "provision": (
+        "Change set for the infrastructure",
+        "CloudFormation builds the infrastructure",
+        "Database user is seeded",
+        "Brokers and connectors start",
+        "Brokers are replaced",
+        "Verification",
+    ),
+    "scale": PHASES,
+    "restart": ("Service is restarted", "Verification"),
+    "plan": (),
+    "teardown": (
+        "Brokers and connectors stop",
+        "Buckets of the trial are emptied",
+        "CloudFormation deletes the infrastructure",
+    ),
+}
+_NEXT: Final = " Next: "
+_TRUTH: Final = " True now: "
+_UNTOLD: Final[Mapping[str, str]] = {
+    "ABORTED": "Somebody stopped the execution. Send the request again with a new "
+    "Idempotency-Key: it reads what exists and continues from there.",
+    "TIMED_OUT": "The machine ran out of time. Send the request again with a new "
+    "Idempotency-Key: it reads what exists and continues from there.",
+    "NOT_STARTED": "Send the same request with the same Idempotency-Key again to start it.",
+}
+
+
+def progress(record: Record | None, machine: str, status: str) -> dict[str, Any]:
+    """Done of planned steps, the present one and what it waits for.
+
+    ``planned`` is null for a machine whose steps are not known beforehand. Steps that were not
+    needed count as done once a later one began.
+    """
+    steps = STEPS.get(machine, ())
+    timeline = [dict(entry) for entry in record.timeline] if record else []
+    reached = [steps.index(entry["step"]) for entry in timeline if entry.get("step") in steps]
+    if status == "SUCCEEDED":
+        done = len(steps) or len(timeline)
+    elif steps:
+        done = max(reached, default=0)
+    else:
+        done = max(0, len(timeline) - 1)
+    return {
+        "done": done,
+        "planned": len(steps) or None,
+        "step": (record.step if record else "") or None,
+        "detail": (record.detail if record else "") or None,
+        "timeline": timeline,
+    }
+
+
+def status_of(record: Record | None, execution: Execution | None) -> str:
+    """Status as Step Functions names it; ``NOT_STARTED`` for what is written down but never ran."""
+    if execution is not None:
+        return execution.status
+    return (record.result if record else "") or "NOT_STARTED"
+
+
+def result_of(execution: Execution) -> Any:
+    """Give what the execution returned; None when it returned nothing."""
+    return _parsed(execution.output)
+
+
+def failure(status: str, execution: Execution | None) -> dict[str, Any] | None:
+    """Name, cause and next step of what went wrong; None when nothing did."""
+    if status in {"RUNNING", "PENDING_REDRIVE", "SUCCEEDED"}:
+        return None
+    error = execution.error if execution else ""
+    cause = execution.cause if execution else ""
+    parsed = _parsed(cause)
+    if isinstance(parsed, Mapping) and parsed.get("errorMessage"):
+        error = str(parsed.get("errorType") or error)
+        cause = str(parsed["errorMessage"])
+    if status in {"ABORTED", "TIMED_OUT"}:
+        # Whoever stops an execution types its error; what it is called here is not free text.
+        cause, error = ": ".join(filter(None, (error, cause))), status
+    text, truth = _cut(cause, _TRUTH)
+    said, next_step = _cut(text, _NEXT)
+    return {
+        "name": error or status,
+        "cause": said,
+        "nextStep": next_step or _UNTOLD.get(status) or f"See {error or status} in the runbook.",
+        "trueNow": truth or None,
+    }
+
+
+def _cut(text: str, mark: str) -> tuple[str, str]:
+    before, _, after = text.partition(mark)
+    return before.strip(), after.strip()
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

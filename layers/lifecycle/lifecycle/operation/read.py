@@ -1,0 +1,104 @@
+"""Report on operations: what is written down, and what Step Functions says of the execution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.errors import OperationUnknown
+from lifecycle.operation.idempotency import split_operation_id
+from lifecycle.operation.progress import STEPS, failure, progress, result_of, status_of
+from lifecycle.operation.record import RUNNING, Execution, Record
+
+if TYPE_CHECKING:
+    from lifecycle.cluster.ports import Machines, Records
+    from lifecycle.operation.arns import MachineArns
+
+LISTED: Final = 50
+_LOOKED_AT: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class OperationReader:
+    """The use case with what it needs from outside."""
+
+    machines: Machines
+    records: Records
+    arns: MachineArns
+
+    def read(self, operation_id: str) -> dict[str, Any]:
+        """Report on one operation. Raises ``OperationUnknown``.
+
+        Two machines may have an execution of one name, given in the console: the machine that the
+        id names goes first, then the operation that began last.
+        """
+        parts = split_operation_id(operation_id)
+        record = self._record(operation_id, parts[1] if parts else "")
+        if record is None and parts is None:
+            raise _unknown(operation_id)
+        arn = record.execution_arn if record else ""
+        if not arn and parts is not None:
+            arn = self.arns.execution(parts[1], operation_id)
+        execution = self.machines.describe(arn)
+        if record is None:
+            if execution is None or parts is None:
+                raise _unknown(operation_id)
+            record = Record(operation_id, parts[0], parts[1], arn, execution.started_at)
+        return self.report(record, execution)
+
+    def _record(self, operation_id: str, named: str) -> Record | None:
+        if named in STEPS and (record := self.records.find(operation_id, named)):
+            return record
+        others = [self.records.find(operation_id, verb) for verb in STEPS if verb != named]
+        return max(filter(None, others), key=lambda one: one.started_at, default=None)
+
+    def of_cluster(self, cluster: str, limit: int = LISTED) -> list[dict[str, Any]]:
+        """List a cluster's operations, newest first, without steps and results."""
+        return [self._line(record) for record in self.records.of_cluster(cluster, limit)]
+
+    def latest(self, cluster: str) -> dict[str, Any] | None:
+        """Give the operation that runs, or else the newest one that may have changed something.
+
+        A plan changes nothing; it is the latest only where there is nothing else.
+        """
+        found = self.of_cluster(cluster, _LOOKED_AT)
+        changing = [one for one in found if one["kind"] != "plan"]
+        running = [one for one in changing if one["status"] in RUNNING]
+        return next(iter([*running, *changing, *found]), None)
+
+    def report(self, record: Record, execution: Execution | None) -> dict[str, Any]:
+        """Give an operation as the API tells it."""
+        status = status_of(record, execution)
+        return {
+            **_head(record, status, execution),
+            "progress": progress(record, record.machine, status),
+            "result": result_of(execution) if execution and status == "SUCCEEDED" else None,
+            "error": failure(status, execution),
+            "reportKey": record.report_key or None,
+        }
+
+    def started(self, record: Record) -> dict[str, Any]:
+        """Give an operation that has just been started."""
+        return self.report(record, Execution(record.execution_arn, "RUNNING", record.started_at))
+
+    def _line(self, record: Record) -> dict[str, Any]:
+        # The record of an ended operation says how it ended; only the others are asked about.
+        execution = None if record.result else self.machines.describe(record.execution_arn)
+        return _head(record, status_of(record, execution), execution)
+
+
+def _head(record: Record, status: str, execution: Execution | None) -> dict[str, Any]:
+    return {
+        "operationId": record.operation_id,
+        "cluster": record.cluster,
+        "kind": record.machine,
+        "status": status,
+        "startedAt": record.started_at or None,
+        "endedAt": (execution.ended_at if execution else "") or record.ended_at or None,
+        "startedBy": record.caller or None,
+        "execution": record.execution_arn,
+    }
+
+
+def _unknown(operation_id: str) -> OperationUnknown:
+    return OperationUnknown(f"There is no operation {operation_id!r}.")

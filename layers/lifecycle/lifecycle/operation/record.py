@@ -1,0 +1,55 @@
+"""What is written down about an operation, and what Step Functions says of its execution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+# https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
+RUNNING: Final = frozenset({"RUNNING", "PENDING_REDRIVE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An operation's item in the table. Times are ISO 8601; empty strings for what is not known.
+
+    ``caller`` is the principal that started it through the API and ``request_hash`` the hash of
+    its request; a start from console or schedule leaves both empty. ``result`` is written at the
+    end.
+    """
+
+    operation_id: str
+    cluster: str
+    machine: str
+    execution_arn: str
+    started_at: str
+    caller: str = ""
+    request_hash: str = ""
+    step: str = ""
+    detail: str = ""
+    timeline: Sequence[Mapping[str, str]] = ()
+    result: str = ""
+    report_key: str = ""
+    ended_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """An execution as Step Functions describes it. Input and output are JSON texts."""
+
+    arn: str
+    status: str
+    started_at: str
+    ended_at: str = ""
+    input: str = "{}"
+    output: str = ""
+    error: str = ""
+    cause: str = ""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it runs or will run again."""
+        return self.status in RUNNING

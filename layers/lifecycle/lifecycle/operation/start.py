@@ -1,0 +1,156 @@
+"""Start an operation for a caller: the same request is the same operation, however often it comes.
+
+The cluster's lock is taken with the execution's future ARN before anything is started, so that a
+busy cluster is refused here; the machine then finds its own lock. The machine decides races.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from lifecycle.errors import (
+    IdempotencyKeyReused,
+    LifecycleError,
+    StartUncertain,
+)
+from lifecycle.operation.idempotency import Known, canonical, compare, digest, operation_id
+from lifecycle.operation.model import Operation
+from lifecycle.operation.record import Execution, Record
+from lifecycle.times import written
+
+if TYPE_CHECKING:
+    from lifecycle.cluster.ports import Machines, Records
+    from lifecycle.operation.arns import MachineArns
+    from lifecycle.operation.journal import Journal
+
+_ONLY_READING: Final = frozenset({"plan"})
+
+type Validator = Callable[[Mapping[str, object]], object]
+
+
+@dataclass(frozen=True, slots=True)
+class OperationStarter:
+    """The use case with what it needs from outside.
+
+    ``validators`` check a machine's input, by verb; ``new_key`` makes a key for a request that
+    brings none.
+    """
+
+    machines: Machines
+    records: Records
+    journal: Journal
+    arns: MachineArns
+    validators: Mapping[str, Validator]
+    new_key: Callable[[], str]
+
+    def start(
+        self, verb: str, request: Mapping[str, object], *, key: str | None, caller: str
+    ) -> tuple[Record, Execution | None]:
+        """Start the verb's machine with ``request`` as its input, or find that it was started.
+
+        Returns the record and, for an operation that was there already, its execution. Raises
+        ``InvalidRequest``, ``ClusterBusy``, ``IdempotencyKeyReused``, ``MachineNotDeployed``,
+        ``AwsRefused`` (nothing was started) or ``StartUncertain`` (the lock stays; asking again
+        with the same key is safe).
+        """
+        text = canonical(request)
+        operation = self._operation(verb, str(request["clusterName"]), key or self.new_key())
+        if key is not None:
+            there = self._there(operation, text)
+            if there is not None:
+                return there
+        self.validators[verb](request)
+        # What only tells changes nothing: its machine takes no lock, so nothing would free ours.
+        locks = verb not in _ONLY_READING and request.get("dryRun") is not True
+        return self._begin(operation, text, caller, locks=locks)
+
+    def _operation(self, verb: str, cluster: str, key: str) -> Operation:
+        name = operation_id(cluster, verb, key)
+        # As Step Functions writes it, so that operations sort by it whoever started them.
+        now = written(self.journal.clock.now())
+        return Operation(name, self.arns.execution(verb, name), cluster, verb, now)
+
+    def _there(self, operation: Operation, text: str) -> tuple[Record, Execution | None] | None:
+        """Give the operation that goes by this id already; None when it is still to be started."""
+        record = self.records.find(operation.operation_id, operation.machine)
+        execution = self.machines.describe(operation.execution_arn)
+        known = compare(
+            text,
+            recorded=record.request_hash if record else None,
+            execution_input=execution.input if execution else None,
+        )
+        if known is Known.OTHER:
+            raise _reused(operation)
+        if execution is None and not (record and record.result):
+            return None
+        return record or _as_record(operation), execution
+
+    def _begin(
+        self, operation: Operation, text: str, caller: str, *, locks: bool
+    ) -> tuple[Record, Execution | None]:
+        if locks:
+            self.journal.take(operation)
+        try:
+            there = self.records.claim(
+                operation, caller=caller, request_hash=digest(text), now=self.journal.clock.now()
+            )
+        except Exception:
+            self._withdraw(operation, text)
+            raise
+        if there is not None and there.request_hash != digest(text):
+            self._release_if_ended(operation)
+            raise _reused(operation)
+        record = there or _as_record(operation, caller=caller, request_hash=digest(text))
+        try:
+            started = self.machines.start(
+                self.arns.machine(operation.machine), operation.operation_id, text
+            )
+        except StartUncertain:
+            execution = self.machines.describe(operation.execution_arn)
+            if execution is None:
+                raise
+            return record, execution
+        except LifecycleError:
+            self._withdraw(operation, text)
+            raise
+        if started:
+            return record, None
+        execution = self._release_if_ended(operation)
+        given = execution.input if execution else None
+        if compare(text, recorded=None, execution_input=given) is Known.OTHER:
+            raise _reused(operation)
+        return record, execution
+
+    def _withdraw(self, operation: Operation, text: str) -> None:
+        """Leave nothing behind, unless another request with this key got further than ours."""
+        if self.machines.describe(operation.execution_arn) is None:
+            self.records.withdraw(operation, digest(text))
+            self.journal.release(operation)
+
+    def _release_if_ended(self, operation: Operation) -> Execution | None:
+        """Another request with this key was faster: its end has freed the lock, so must ours."""
+        execution = self.machines.describe(operation.execution_arn)
+        if execution is not None and not execution.is_running:
+            self.journal.release(operation)
+        return execution
+
+
+def _as_record(operation: Operation, *, caller: str = "", request_hash: str = "") -> Record:
+    return Record(
+        operation_id=operation.operation_id,
+        cluster=operation.cluster,
+        machine=operation.machine,
+        execution_arn=operation.execution_arn,
+        started_at=operation.started_at,
+        caller=caller,
+        request_hash=request_hash,
+    )
+
+
+def _reused(operation: Operation) -> IdempotencyKeyReused:
+    return IdempotencyKeyReused(
+        f"Operation {operation.operation_id} was started by a different request; "
+        "nothing was changed."
+    )

@@ -1,1 +1,0 @@
-"""One module per use case: ports and core, glued."""

@@ -1,0 +1,199 @@
+"""Take up a reviewed plan for execution: exactly its change set, and only while it still holds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.cluster.freeze import refuse_if_frozen
+from lifecycle.cluster.polling import next_wait
+from lifecycle.cluster.stack import (
+    StackAction,
+    decide_on,
+    is_done,
+    present_parameters,
+    refuse_stuck,
+    stack_policy,
+)
+from lifecycle.errors import PlanStale, PlanUnknown, SecondPersonRequired
+from lifecycle.plans.create import plan_keys
+from lifecycle.plans.fingerprint import (
+    Fingerprint,
+    Mark,
+    differences,
+    read_mark,
+    refuse_same_person,
+    refuse_stale,
+)
+from lifecycle.provisioning.change_set import present_settings
+from lifecycle.services.definition import unlike_plan
+from lifecycle.services.plan import rendered
+from lifecycle.services.settings import patched
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lifecycle.cluster.stack import ChangeSet, Stack
+    from lifecycle.operation.journal import Journal
+    from lifecycle.operation.model import Operation
+    from lifecycle.plans.create import Planner
+
+_STEP: Final = "Change set for the infrastructure"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanAdopter:
+    """The use case with what it needs from outside."""
+
+    planner: Planner
+    journal: Journal
+    require_second_person: bool
+
+    def adopt(
+        self,
+        operation: Operation,
+        *,
+        stack: str,
+        change_set: str,
+        template: bytes,
+        database_ca: str,
+        polls: int,
+    ) -> dict[str, Any]:
+        """Check a plan against what is true now; returns what planning in one go would return.
+
+        ``change_set`` is a name or an ARN. A plan that an earlier operation executed is
+        ``UNCHANGED`` while the cluster is as it planned, so that what came after the change set
+        can be continued. Raises ``PlanUnknown`` for a change set that is not a
+        plan of this cluster, ``PlanStale`` naming what differs, ``SecondPersonRequired``,
+        ``ClusterFrozen`` and ``StackNotUsable``.
+        """
+        self.journal.step(operation, _STEP, "checking the plan against what is true now")
+        found = self.planner.stacks.change_set(change_set, stack)
+        if found.status == "GONE":
+            raise PlanUnknown(f"There is no change set {change_set}: {found.reason}.")
+        if found.stack != stack:
+            raise PlanUnknown(f"The change set belongs to stack {found.stack}, not to {stack}.")
+        mark = read_mark(found.description)
+        plan = self._report(operation.cluster, found, mark)
+        present = self.planner.stacks.describe(stack)
+        decision = decide_on(present, self.planner.control_stack, operation.cluster)
+        refuse_stuck(present, decision)
+        if present is not None:
+            refuse_if_frozen(stack, present.tags)
+        self._refuse_same_person(operation, mark)
+        planned = Fingerprint.from_json(plan["fingerprint"])
+        if found.status == "EXECUTED":
+            if decision.action is StackAction.WAIT:
+                return {"status": "BUSY", "wait": next_wait(polls, near_end=False)}
+            _refuse_unlike(mark, planned, present)
+            return {"status": "UNCHANGED", "services": plan["rendered"]}
+        if decision.action is StackAction.WAIT:
+            raise PlanStale(f"Plan {mark.operation_id} no longer holds. {decision.reason}")
+        now = self.planner.fingerprint(
+            operation.cluster,
+            present,
+            plan["requested"],
+            template=template,
+            database_ca=database_ca,
+            settings=patched(
+                present_settings(self.planner.stacks, present), plan.get("requestedSettings", {})
+            ),
+        )
+        refuse_stale(mark, self.journal.clock.now(), differences(planned, now))
+        self._refuse_other_services(operation.cluster, mark, plan, present, found)
+        if found.status == "EMPTY":
+            return {"status": "UNCHANGED", "services": plan["rendered"]}
+        if present is not None and present.termination_protected:
+            self.planner.stacks.set_policy(stack, stack_policy())
+        return {
+            "status": "PLANNED",
+            "changeSet": found.arn,
+            "creates": decision.action is StackAction.CREATE,
+            "replace": plan["replace"],
+            "services": plan["rendered"],
+        }
+
+    def _refuse_other_services(
+        self,
+        cluster: str,
+        mark: Mark,
+        plan: Mapping[str, Any],
+        present: Stack | None,
+        change_set: ChangeSet,
+    ) -> None:
+        """Refuse a plan whose change set or services are not those that it has."""
+        states, _ = self.planner.services_after(
+            cluster,
+            present,
+            change_set,
+            plan["fingerprint"]["parameters"],
+            {tag["name"]: tag["to"] for tag in plan["tags"]},
+        )
+        different = unlike_plan(plan["rendered"], rendered(states))
+        changes = [(one["resource"], one["properties"]) for one in plan["changes"]]
+        if changes != [(one.logical_id, list(one.properties)) for one in change_set.changes]:
+            different.append("the change set has other changes than its plan")
+        refuse_stale(mark, self.journal.clock.now(), different)
+
+    def refuse_alone(self, operation: Operation) -> None:
+        """Refuse to plan and apply in one go where a second person is required.
+
+        Raises ``SecondPersonRequired`` for an operation that was started through the API.
+        """
+        mine = self.journal.operations.find(operation.operation_id, operation.machine)
+        if self.require_second_person and mine is not None and mine.caller:
+            raise SecondPersonRequired(
+                f"{mine.caller} asked to plan and apply in one go; a second person is required.",
+                next_step="Nothing was changed. Make a plan, and let another person apply it.",
+            )
+
+    def _report(self, cluster: str, change_set: ChangeSet, mark: Mark) -> Mapping[str, Any]:
+        """Read the plan that was stored for exactly this change set."""
+        body = self.planner.artifacts.get(plan_keys(cluster, change_set.name)[0])
+        plan: dict[str, Any] = json.loads(body) if body is not None else {}
+        ours = (
+            plan.get("changeSet") == change_set.arn
+            and plan.get("status") == "READY"
+            and Fingerprint.from_json(plan["fingerprint"]).digest() == mark.digest
+        )
+        if not ours:
+            raise PlanUnknown(
+                f"The plan machine has stored no plan for change set {change_set.name} as it is."
+            )
+        planned: Mapping[str, str] = plan["fingerprint"]["parameters"]
+        others = [
+            name
+            for name, value in planned.items()
+            if change_set.parameters.get(name, "").strip() != value.strip()
+        ]
+        if others:
+            raise PlanUnknown(
+                f"The change set has other parameters than its plan: {', '.join(sorted(others))}."
+            )
+        return plan
+
+    def _refuse_same_person(self, operation: Operation, mark: Mark) -> None:
+        records = self.journal.operations
+        mine = records.find(operation.operation_id, operation.machine)
+        if mine is None or not mine.caller:
+            return  # started in the console, whose permissions decide who may
+        plans = records.find(mark.operation_id, "plan")
+        refuse_same_person(
+            plans.caller if plans else "",
+            mine.caller,
+            require_second_person=self.require_second_person,
+        )
+
+
+def _refuse_unlike(mark: Mark, planned: Fingerprint, present: Stack | None) -> None:
+    """Refuse to continue an executed plan unless the stack is as the plan wanted it."""
+    now = present_parameters(present)
+    others = sorted(n for n in planned.parameters if now.get(n) != planned.parameters[n])
+    if present is None or not is_done(present.status) or others:
+        what = f"stack {present.name} is in {present.status}" if present else "the stack is gone"
+        differing = f", with other values of {', '.join(others)}" if present and others else ""
+        raise PlanStale(
+            f"Plan {mark.operation_id} was executed already; {what}{differing}.",
+            next_step="Make a new plan: it holds what is still missing.",
+        )

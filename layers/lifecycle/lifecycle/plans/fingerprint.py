@@ -1,0 +1,194 @@
+"""A plan: what a change set would do, what it rests on, and whether it may still be applied."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.errors import ChangeSetRefused, PlanStale, PlanUnknown, SecondPersonRequired
+from lifecycle.services.image_digests import differing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lifecycle.cluster.stack import ChangeSet
+
+LIFETIME: Final = timedelta(days=1)
+_DESCRIPTION: Final = re.compile(r"plan sha256:([0-9a-f]{64}) made (\S+) by (\S+)")
+# Of a change set that a provision machine makes and executes in one go.
+_SETTLES: Final = re.compile(r"settle by operation (\S+)")
+# Long and shown nowhere: only that they differ is worth telling.
+_OPAQUE: Final = frozenset({"DatabaseCaCertificate"})
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What a plan rests on. Its change set is worth nothing once one of these is different.
+
+    ``template`` is the SHA-256 of the cluster template, ``definitions`` that of the definitions of
+    the services; ``parameters`` are those of the change set; ``counts`` the live desired counts and
+    ``deployments`` the ids of the PRIMARY deployments, by service; ``stack`` the stack's id and
+    ``changed_at`` its last update, both empty while no stack was ever made; ``role`` the deployment
+    role's ARN; ``images`` the digests that are known of the images, by reference.
+    """
+
+    template: str
+    definitions: str
+    parameters: Mapping[str, str]
+    counts: Mapping[str, int]
+    deployments: Mapping[str, str]
+    stack: str
+    changed_at: str
+    role: str
+    images: Mapping[str, str] = field(default_factory=dict)
+
+    def digest(self) -> str:
+        """SHA-256 over all of it, in hexadecimal."""
+        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Fingerprint:
+        """Read what ``asdict`` wrote; an earlier version knew no images."""
+        return cls(**{"images": {}, **{n: found[n] for n in cls.__slots__ if n in found}})
+
+
+def differences(planned: Fingerprint, now: Fingerprint) -> list[str]:
+    """Say what is different now, in words; empty when the plan still holds."""
+    found: list[str] = []
+    if planned.stack != now.stack:
+        found.append("the stack is another one than the one that was planned for")
+    elif planned.changed_at != now.changed_at:
+        found.append(
+            f"the stack was changed at {now.changed_at}; when planned, its last change was at "
+            f"{planned.changed_at}"
+        )
+    if planned.template != now.template:
+        found.append(
+            f"the cluster template: planned with {planned.template[:12]}, this version of the "
+            f"application has {now.template[:12]}"
+        )
+    if planned.definitions != now.definitions:
+        found.append(
+            f"the definitions of the services: planned with {planned.definitions[:12]}, this "
+            f"version of the application has {now.definitions[:12]}"
+        )
+    for name in sorted({*planned.parameters, *now.parameters}):
+        before, after = planned.parameters.get(name), now.parameters.get(name)
+        if before == after:
+            continue
+        if name in _OPAQUE:
+            found.append(f"the parameter {name}")
+        else:
+            found.append(f"the parameter {name}: planned {_shown(before)}, now {_shown(after)}")
+    for name in sorted({*planned.counts, *now.counts}):
+        wanted, live = planned.counts.get(name), now.counts.get(name)
+        if wanted != live:
+            found.append(f"the tasks of {name}: planned at {wanted}, now {live}")
+    found += [
+        f"the deployment of {name}: somebody began another one since"
+        for name in sorted({*planned.deployments, *now.deployments})
+        if planned.deployments.get(name) != now.deployments.get(name)
+    ]
+    if planned.role != now.role:
+        found.append(f"the deployment role: planned {planned.role}, now {now.role}")
+    return found + differing(planned.images, now.images)
+
+
+def _shown(value: str | None) -> str:
+    return "the default" if value is None else repr(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What the description of a plan's change set says."""
+
+    digest: str
+    made_at: datetime
+    operation_id: str
+
+    def __str__(self) -> str:
+        made = self.made_at.isoformat(timespec="seconds")
+        return f"plan sha256:{self.digest} made {made} by {self.operation_id}"
+
+    @property
+    def expires_at(self) -> datetime:
+        """When the plan can no longer be applied."""
+        return self.made_at + LIFETIME
+
+
+def read_mark(description: str) -> Mark:
+    """Read a change set's description. Raises ``PlanUnknown`` for one that is not a plan's."""
+    found = _DESCRIPTION.fullmatch(description)
+    try:
+        made = datetime.fromisoformat(found[2]) if found else None
+    except ValueError:
+        made = None
+    if found is None or made is None or made.tzinfo is None:
+        raise PlanUnknown(
+            "The change set was not made by the plan machine: its description is not a plan's."
+        )
+    return Mark(digest=found[1], made_at=made, operation_id=found[3])
+
+
+def settles(operation_id: str) -> str:
+    """Description of the change set that an operation makes without a plan."""
+    return f"settle by operation {operation_id}"
+
+
+def is_made_by(found: ChangeSet, operation_id: str) -> bool:
+    """Whether a change set's description says that this operation made it."""
+    plan = _DESCRIPTION.fullmatch(found.description)
+    settle = _SETTLES.fullmatch(found.description)
+    made_by = plan[3] if plan else settle[1] if settle else None
+    return made_by == operation_id
+
+
+def refuse_foreign(found: ChangeSet, operation_id: str) -> None:
+    """Raise ``ChangeSetRefused`` for a change set that is there and not this operation's."""
+    if found.status != "GONE" and not is_made_by(found, operation_id):
+        raise ChangeSetRefused(
+            f"The change set {found.name} was not made by operation {operation_id}: its "
+            f"description is {found.description!r}.",
+            next_step="Nothing was changed, and that change set was left as it is. Find out who "
+            "made it; start again with another name for the operation.",
+        )
+
+
+def refuse_stale(mark: Mark, now: datetime, different: list[str]) -> None:
+    """Raise ``PlanStale`` for a plan that is too old or rests on what is no longer so."""
+    if now > mark.expires_at:
+        raise PlanStale(
+            f"Plan {mark.operation_id} was made at {mark.made_at.isoformat(timespec='seconds')} "
+            f"and could be applied until {mark.expires_at.isoformat(timespec='seconds')}."
+        )
+    if different:
+        raise PlanStale(
+            f"Plan {mark.operation_id} no longer holds. Different since: {'; '.join(different)}."
+        )
+
+
+def may_apply(plan_author: str, caller: str, *, require_second_person: bool) -> str:
+    """Say why ``caller`` may not apply a plan; empty when it may.
+
+    Principals are ARNs as IAM gives them; an empty one is not known: a plan made in the console
+    has no author that AWS would tell us.
+    """
+    if not require_second_person:
+        return ""
+    if not plan_author:
+        return "it is not known who made the plan, so it cannot be told that a second person did"
+    if plan_author == caller:
+        return f"{caller} made the plan; another person has to apply it"
+    return ""
+
+
+def refuse_same_person(plan_author: str, caller: str, *, require_second_person: bool) -> None:
+    """Raise ``SecondPersonRequired`` where ``may_apply`` says no."""
+    reason = may_apply(plan_author, caller, require_second_person=require_second_person)
+    if reason:
+        raise SecondPersonRequired(f"This plan may not be applied: {reason}.")

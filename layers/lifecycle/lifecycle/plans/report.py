@@ -1,0 +1,377 @@
+"""Tell a change set as a plan: what changes, what becomes of data, how long, what it costs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.cluster.backups import expectation
+from lifecycle.cluster.prices import NOT_INCLUDED, Cost, Size, monthly_cost
+from lifecycle.cluster.stack import DATA_TYPES, RUNNING_TYPES, is_half_made
+from lifecycle.cluster.trial import is_trial
+from lifecycle.plans.critical_path import START, critical_path
+from lifecycle.preflight.database_change import VERSION, interruptions
+from lifecycle.preflight.way_back import ACCEPT, FRESH
+from lifecycle.services.definition import BROKERS, CONNECTORS
+from lifecycle.services.image_digests import warnings as image_warnings
+from lifecycle.services.images import shown, versions
+from lifecycle.services.settings import back as settings_back
+from lifecycle.services.settings import changes as changes_of_settings
+from lifecycle.times import written
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lifecycle.cluster.stack import ChangeSet, ResourceChange, Stack
+    from lifecycle.plans.fingerprint import Fingerprint, Mark
+    from lifecycle.services.settings import Settings
+
+# Typical minutes until one broker, or the connectors, are replaced and all is whole.
+_ROLL: Final[Mapping[str, tuple[int, int]]] = {
+    BROKERS: (2, 6),
+    CONNECTORS: (1, 4),
+}
+_KEPT: Final[Mapping[str, str]] = {
+    "Retain": "the present one is kept, and paid for until you delete it",
+    "Snapshot": "a snapshot of the present one is taken before it is deleted",
+    "Delete": "the present one is DELETED with what it holds",
+    "": "what becomes of the present one is said by its policies in the template",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a plan is made from.
+
+    ``before`` and ``after`` are all parameters of the cluster, with the template's defaults, before
+    and after the change; ``before`` is empty when there is no cluster. ``settings`` are those of
+    the services, before and after; ``counts`` are the live desired counts, ``services`` the lines
+    of ``service_plan`` and ``rendered`` the definitions that they come from, ``tags`` what changes
+    of the stack's tags, ``named`` the data that the plan may replace, ``machine`` the parameters
+    that only machines set, ``template`` the stack's as data, ``prices`` a price list, or None for
+    the one that is shipped; ``images`` the lines of ``image_lines``.
+    """
+
+    cluster: str
+    region: str
+    stack: Stack | None
+    change_set: ChangeSet
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+    counts: Mapping[str, int]
+    services: Sequence[Mapping[str, Any]]
+    rendered: Mapping[str, Any]
+    tags: Sequence[Mapping[str, str | None]]
+    settings: tuple[Settings, Settings]
+    named: Sequence[str]
+    machine: frozenset[str]
+    refusal: str
+    template: Mapping[str, Any]
+    prices: Mapping[str, Any] | None = None
+    images: Sequence[Mapping[str, Any]] = ()
+
+
+def tell(
+    situation: Situation,
+    *,
+    mark: Mark,
+    fingerprint: Fingerprint,
+    requested: Mapping[str, str],
+    requested_settings: Mapping[str, Any],
+    preflight: Mapping[str, Any],
+    author: str,
+) -> dict[str, Any]:
+    """Give the plan as JSON. ``status`` is ``READY``, ``UNCHANGED`` or ``REFUSED``."""
+    change_set = situation.change_set
+    kind = _kind(situation)
+    nothing = change_set.status == "EMPTY" and not _touched(situation)
+    status = "REFUSED" if situation.refusal else "UNCHANGED" if nothing else "READY"
+    changes = [_change(change) for change in change_set.changes]
+    path = _path(situation)
+    parameters = _parameter_changes(situation)
+    return {
+        "planVersion": 1,
+        "status": status,
+        "kind": kind,
+        "operationId": mark.operation_id,
+        "author": author or None,
+        "cluster": situation.cluster,
+        "stack": change_set.stack,
+        "region": situation.region,
+        "madeAt": written(mark.made_at),
+        "expiresAt": written(mark.expires_at),
+        "changeSet": change_set.arn,
+        "refusal": situation.refusal or None,
+        "counts": _count(changes),
+        "changes": changes,
+        "parameters": parameters,
+        "tags": list(situation.tags),
+        "settings": changes_of_settings(*situation.settings),
+        "restore": _restore(situation.after),
+        "data": _data(change_set.changes),
+        "services": list(situation.services),
+        "rendered": dict(situation.rendered),
+        "images": list(situation.images),
+        "rolls": _rolls(situation),
+        "minutes": list(_minutes(situation, path)),
+        "path": path,
+        "warnings": _warnings(situation),
+        "cost": _costs(situation),
+        "stop": _stop(kind),
+        "undo": _undo(situation, kind, parameters),
+        "preflight": dict(preflight),
+        "requested": dict(requested),
+        "requestedSettings": dict(requested_settings),
+        "replace": list(situation.named),
+        "fingerprint": {"sha256": mark.digest, **asdict(fingerprint)},
+        "apply": {"clusterName": situation.cluster, "changeSet": change_set.arn},
+    }
+
+
+def summary(plan: Mapping[str, Any], *, key: str, text_key: str) -> dict[str, Any]:
+    """Give the plan's outline, small enough for a state machine's state."""
+    return {
+        "operationId": plan["operationId"],
+        "madeAt": plan["madeAt"],
+        "status": plan["status"],
+        "kind": plan["kind"],
+        "changeSet": plan["changeSet"],
+        "expiresAt": plan["expiresAt"],
+        "counts": plan["counts"],
+        # The stored plan and its text name all of it.
+        "data": plan["data"][:10],
+        "dataCount": len(plan["data"]),
+        "images": plan["images"],
+        "minutes": plan["minutes"],
+        "cost": {when: plan["cost"][when]["total"] for when in ("before", "after")},
+        "apply": plan["apply"],
+        "planKey": key,
+        "textKey": text_key,
+    }
+
+
+def _kind(situation: Situation) -> str:
+    stack = situation.stack
+    if stack is None or stack.status == "REVIEW_IN_PROGRESS":
+        return "create"
+    return "continue" if is_half_made(stack) or BROKERS not in situation.counts else "update"
+
+
+def _touched(situation: Situation) -> list[Mapping[str, Any]]:
+    """Services that become others, by what the plan shows of them."""
+    return [line for line in situation.services if line["action"] != "none"]
+
+
+def _change(change: ResourceChange) -> dict[str, Any]:
+    action = change.action.lower()
+    if change.action == "Modify":
+        action = {"True": "replace", "Conditional": "may replace"}.get(change.replacement, "change")
+    return {
+        "action": action,
+        "resource": change.logical_id,
+        "type": change.resource_type,
+        "holdsData": change.resource_type in DATA_TYPES,
+        "runsBrokers": change.resource_type in RUNNING_TYPES,
+        "properties": list(change.properties),
+    }
+
+
+def _count(changes: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    counts = dict.fromkeys(("add", "change", "replace", "may replace", "remove"), 0)
+    for change in changes:
+        counts[change["action"]] = counts.get(change["action"], 0) + 1
+    return counts
+
+
+def _data(changes: Sequence[ResourceChange]) -> list[str]:
+    """What becomes of each thing that holds data and is touched, other than newly made.
+
+    Tags alone are no change of data; they stand with the stack's.
+    """
+    told = []
+    for change in changes:
+        made = change.action == "Add"
+        tagged = set(change.properties) == {"Tags"} and not change.replaces
+        if change.resource_type not in DATA_TYPES or made or tagged:
+            continue
+        name = f"{change.logical_id} ({change.resource_type})"
+        kept = _KEPT[change.policy_action.removeprefix("ReplaceAnd")]
+        if change.action == "Remove":
+            told.append(f"{name} is removed from the stack; {kept}.")
+        elif change.replaces:
+            may = "may be" if change.replacement == "Conditional" else "is"
+            told.append(f"{name} {may} REPLACED by a new, empty one; {kept}.")
+        else:
+            what = ", ".join(change.properties) or "properties"
+            told.append(f"{name} is changed in place ({what}); what it holds stays.")
+    return told
+
+
+def _parameter_changes(situation: Situation) -> list[dict[str, str | None]]:
+    return [
+        {"name": name, "from": situation.before.get(name), "to": value}
+        for name, value in sorted(situation.after.items())
+        if name not in situation.machine and situation.before.get(name) != value
+    ]
+
+
+def _rolls(situation: Situation) -> dict[str, int]:
+    """How many running tasks of which service have to be replaced."""
+    return {line["service"]: line["restarts"] for line in situation.services if line["restarts"]}
+
+
+def _works(situation: Situation) -> list[ResourceChange]:
+    """Changes of more than tags, which are set in place at once, on a task definition too.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-ecs-taskdefinition.html
+    """
+    return [c for c in situation.change_set.changes if set(c.properties) != {"Tags"}]
+
+
+def _warnings(situation: Situation) -> list[str]:
+    """What whoever applies the plan has to know beforehand.
+
+    Sources: https://docs.camunda.io/docs/self-managed/zeebe-deployment/operations/update-zeebe,
+    https://docs.camunda.io/docs/8.9/self-managed/components/orchestration-cluster/core-settings/concepts/version-compatibility/
+    """
+    found = []
+    if _rolls(situation).get(BROKERS):
+        found.append(
+            "Do not deploy processes while brokers are replaced: the brokers of a cluster run "
+            "different revisions meanwhile."
+        )
+    before, after = (versions(one).brokers for one in (situation.before, situation.after))
+    if situation.before and before and after and before[:2] != after[:2]:
+        found.append(
+            f"There is no way back from {shown(after)} to {shown(before)} once its first broker "
+            "runs: data is migrated forwards only. It is applied only with a completed backup of "
+            "the brokers and a snapshot of the database, none older than "
+            f'{FRESH // timedelta(hours=1)} hours, or with "{ACCEPT}": true beside changeSet.'
+        )
+    if _loses_zones(situation.before, situation.after):
+        found.append(
+            "Aurora has one instance, in one zone. Without it there is no database until Aurora "
+            "has made a new one, usually within ten minutes; brokers go on and export later, and "
+            'what people read stands still. With "DatabaseInstances": 2 a reader takes over within '
+            "a minute or two."
+        )
+    found += image_warnings(situation.images)
+    return found + interruptions(situation.before, situation.after)
+
+
+def _loses_zones(before: Mapping[str, str], after: Mapping[str, str]) -> bool:
+    """Whether Aurora has a single instance from now on; a trial is told nothing of it.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Concepts.AuroraHighAvailability.html
+    """
+    name = "DatabaseInstances"
+    return after.get(name) == "1" != before.get(name) and not is_trial(after)
+
+
+def _path(situation: Situation) -> list[dict[str, Any]]:
+    """What decides how long applying it takes, one after the other, with typical minutes."""
+    worked_on = {change.logical_id for change in _works(situation)}
+    links = [
+        {"what": link.logical_id, "minutes": [link.least, link.most]}
+        for link in critical_path(situation.template, worked_on)
+    ]
+    if any(line["action"] in {"create", "start"} for line in situation.services):
+        links.append({"what": "brokers and connectors start", "minutes": list(START)})
+    for service, tasks in _rolls(situation).items():
+        one = tasks if service == BROKERS else 1
+        least, most = _ROLL[service]
+        links.append({"what": f"{service}: {tasks} tasks", "minutes": [one * least, one * most]})
+    return links
+
+
+def _minutes(situation: Situation, path: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    """Typical least and most minutes of applying it."""
+    if not situation.change_set.changes and not _touched(situation):
+        return (0, 1)
+    least, most = (sum(link["minutes"][n] for link in path) for n in (0, 1))
+    return max(1, least), max(2, most)
+
+
+def _costs(situation: Situation) -> dict[str, Any]:
+    def cost(parameters: Mapping[str, str], *, raised: bool) -> Cost:
+        def tasks(service: str, parameter: str) -> int:
+            live = situation.counts.get(service, 0)
+            # Provisioning raises what stands at zero to what the parameters say.
+            return live if live or not raised else int(parameters[parameter])
+
+        size = Size.of(
+            parameters,
+            brokers=tasks(BROKERS, "Brokers"),
+            connectors=int(parameters["Connectors"]),
+        )
+        return monthly_cost(size, situation.region, situation.prices)
+
+    after = cost(situation.after, raised=True)
+    before = (
+        cost(situation.before, raised=False).as_dict()
+        if situation.before
+        else {**after.as_dict(), "total": "0.00", "items": {}, "missing": []}
+    )
+    return {"before": before, "after": after.as_dict(), "notIncluded": NOT_INCLUDED}
+
+
+def _restore(parameters: Mapping[str, str]) -> str:
+    days = min(
+        int(parameters["BackupRetentionDays"]), int(parameters["DatabaseBackupRetentionDays"])
+    )
+    return expectation(
+        parameters["ContinuousBackup"],
+        parameters["BackupSchedule"],
+        parameters["BackupCheckpointInterval"],
+        str(days),
+    )
+
+
+def _stop(kind: str) -> str:
+    if kind == "update":
+        return (
+            "Do not apply it: it removes itself. Once applied, 'Cancel update' in CloudFormation "
+            "rolls the stack back; tasks and their counts are not touched by that."
+        )
+    return (
+        "Do not apply it: it removes itself. Once applied, stop the execution; CloudFormation "
+        "ends what it has begun, what was made is kept, and applying or provisioning again "
+        "continues from it."
+    )
+
+
+def _undo(situation: Situation, kind: str, parameters: Sequence[Mapping[str, str | None]]) -> str:
+    if kind != "update":
+        confirm = json.dumps({"clusterName": situation.cluster, "confirm": situation.cluster})
+        return f"Remove the cluster with the teardown machine: {confirm}"
+    # Aurora never goes back to a former version.
+    onward = [p["to"] for p in parameters if p["name"] == VERSION]
+    former = {
+        str(p["name"]): p["from"]
+        for p in parameters
+        if p["from"] is not None and p["name"] != VERSION
+    }
+    tags = {str(tag["name"]): tag["from"] for tag in situation.tags}
+    settings = settings_back(*situation.settings)
+    provision = {"parameters": former} | ({"tags": tags} if tags else {})
+    provision |= {"settings": settings} if settings else {}
+    back = json.dumps({"clusterName": situation.cluster, "provision": provision})
+    words = (
+        f"Plan and apply the former values: {back}"
+        if former or tags or settings
+        else "No parameter goes back."
+        if onward
+        else "No parameter changes: deploy the former version of the application, plan and apply."
+    )
+    if onward:
+        words += f" Aurora stays at {onward[0]}: to go back, restore a snapshot into a new cluster."
+    lost = [
+        change.logical_id
+        for change in situation.change_set.changes
+        if change.resource_type in DATA_TYPES and (change.replaces or change.action == "Remove")
+    ]
+    if lost:
+        words += f" The data of {', '.join(lost)} does not come back that way."
+    return words

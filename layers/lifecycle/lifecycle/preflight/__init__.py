@@ -1,0 +1,1 @@
+"""Checks before any change: account, network, quotas, images, versions, backups."""

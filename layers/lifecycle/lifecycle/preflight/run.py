@@ -1,0 +1,95 @@
+"""Check before any change what would make it fail, and say all of it at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.certificates import rds_root_certificate
+from lifecycle.cluster.checks import overall
+from lifecycle.cluster.freeze import refuse_if_frozen
+from lifecycle.cluster.stack import present_parameters
+from lifecycle.errors import InvalidRequest, LifecycleError, ProbeAsleep
+from lifecycle.preflight.checks import Need, check_all, check_partitions, refuse_failed
+from lifecycle.preflight.way_back import ACCEPT, read_backup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from lifecycle.cluster.ports import Account, Clock, Probe, Stacks
+    from lifecycle.cluster.stack import Stack
+    from lifecycle.preflight.checks import Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """The use case with what it needs from outside. It changes nothing."""
+
+    stacks: Stacks
+    account: Account
+    region: str
+    control_stack: str
+    declarations: Mapping[str, Mapping[str, object]]
+    probe: Callable[[], Probe]
+    clock: Clock
+
+    def check(self, request: Mapping[str, Any], *, planning: bool) -> dict[str, Any]:
+        """Run every check for a request; returns ``result`` and ``checks``.
+
+        ``planning`` when a plan is made: what only keeps it from being applied is a warning then.
+        Raises ``PreflightFailed`` naming each failed check, ``ClusterFrozen``, and ``ProbeAsleep``:
+        a backup that cannot be asked for yet is not one that is missing.
+        """
+        stack = self.stacks.describe(request["stack"])
+        if stack is not None and not planning:
+            refuse_if_frozen(stack.name, stack.tags)
+        parameters = self._parameters(request, stack)
+        need = Need.of(request["stack"], stack, parameters, request.get("settings", {}))
+        facts = replace(self.account.facts(need), now=self.clock.now())
+        if need.crosses_minor and stack is not None:
+            facts = self._with_backup(facts, stack)
+        checks = check_all(
+            need,
+            facts,
+            stack=stack,
+            control_stack=self.control_stack,
+            cluster=request["cluster"],
+            certificate=self._certificate_problem(),
+            planning=planning,
+            reviewed=planning or bool(request.get("changeSet")),
+            accept_no_way_back=request.get(ACCEPT) is True,
+        )
+        if unread := request.get("partitionsUnread"):
+            checks.append(check_partitions(parameters, unread))
+        refuse_failed(checks)
+        return {
+            "result": overall(checks),
+            "checks": [check.as_dict() for check in checks],
+        }
+
+    def _with_backup(self, facts: Facts, stack: Stack) -> Facts:
+        try:
+            answer = self.probe().ask("backup", stack.outputs)
+            if not answer["problem"]:
+                return replace(facts, backup=read_backup(answer))
+            why = str(answer["problem"])
+        except ProbeAsleep:
+            raise
+        except LifecycleError as error:
+            why = error.message
+        return replace(facts, unread={**facts.unread, "backup": why.rstrip(".")})
+
+    def _parameters(self, request: Mapping[str, Any], stack: Any) -> dict[str, str]:
+        """Every parameter that the cluster will have: the plan's, requested, present, default."""
+        planned: Mapping[str, str] = {}
+        if request.get("changeSet"):
+            planned = self.stacks.change_set(request["changeSet"], request["stack"]).parameters
+        defaults = {name: str(d.get("default", "")) for name, d in self.declarations.items()}
+        return {**defaults, **present_parameters(stack), **request["parameters"], **planned}
+
+    def _certificate_problem(self) -> str:
+        try:
+            rds_root_certificate(self.region)
+        except InvalidRequest as error:
+            return error.message
+        return ""

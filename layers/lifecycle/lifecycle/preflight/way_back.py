@@ -1,0 +1,116 @@
+"""The way back from a new minor version of Camunda: a restore, and nothing else.
+
+Data is migrated forwards only, so that no broker of the former minor can read it. Before the first
+new broker runs there has to be something to restore: a completed backup of the brokers and a
+snapshot of the database, neither older than ``FRESH``, or the caller has accepted that there is
+none.
+Source: https://docs.camunda.io/docs/8.9/self-managed/components/orchestration-cluster/core-settings/concepts/version-compatibility/
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.camunda.json_reader import items, mapping, moment, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# A day, and what a daily snapshot may be late.
+FRESH: Final = timedelta(hours=26)
+ACCEPT: Final = "acceptNoWayBack"
+COMPLETED: Final = "COMPLETED"
+MIGRATED: Final = "MIGRATED"
+# From here on brokers report whether they have ended the step before.
+REPORTS_READINESS: Final = (8, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """The newest backup of the brokers: its state, and when its earliest part was begun.
+
+    ``state`` is Camunda's, or empty when there is no backup at all. ``unready`` says what the
+    brokers have not ended of the step before, and of each broker that does not report it
+    (below ``REPORTS_READINESS``, every one).
+    """
+
+    state: str
+    at: datetime | None
+    unready: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """When the newest available snapshot of the database was made; None for no snapshot."""
+
+    at: datetime | None
+
+
+def read_backup(answer: Mapping[str, Any]) -> Backup:
+    """Read the probe's answer to ``backup``. Raises ``UnreadableAnswer``."""
+    told = mapping(answer, "the backup")
+    # A function of an earlier version does not tell.
+    unready = items(told.get("unready", []), "unready")
+    return Backup(text(told, "state"), moment(told, "at"), tuple(str(one) for one in unready))
+
+
+def read_upgrade(payload: object) -> tuple[str, ...]:
+    """Read ``GET /actuator/upgradeReadiness`` of one broker: what is not done; empty: all is.
+
+    Good is ``upgradeable`` true with every condition MIGRATED. Camunda documents that
+    conditions may be missing, so that it is necessary and not sufficient. Raises
+    ``UnreadableAnswer``. Source: Camunda's upgrade-readiness-api.yaml (8.10).
+    """
+    answer = mapping(payload, "the upgrade readiness")
+    tenants = mapping(answer.get("physicalTenants"), "physicalTenants")
+    found = []
+    for tenant, conditions in tenants.items():
+        for name, one in mapping(conditions, tenant).items():
+            state = text(mapping(one, name), "state")
+            if state != MIGRATED:
+                found.append(f"{name} of {tenant} is {state}")
+    if answer.get("upgradeable") is not True and not found:
+        found.append("it is not upgradeable")
+    return tuple(found)
+
+
+def lacking(
+    backup: Backup | None,
+    snapshot: Snapshot | None,
+    now: datetime | None,
+    unread: Mapping[str, str],
+) -> list[str]:
+    """Say what a restore would lack; empty when there is a way back.
+
+    None is what could not be read, and ``unread`` says why, by ``backup`` and ``snapshot``: what is
+    not known is not there.
+    """
+    found = []
+    if backup is None:
+        found.append(f"the backups could not be read: {unread.get('backup', 'no answer')}")
+    elif not backup.state:
+        found.append("there is no backup of the brokers")
+    elif backup.state != COMPLETED:
+        found.append(f"the newest backup of the brokers is {backup.state}, not {COMPLETED}")
+    elif why := _stale(backup.at, now):
+        found.append(f"the newest backup of the brokers {why}")
+    if snapshot is None:
+        found.append(f"the snapshots could not be read: {unread.get('snapshot', 'no answer')}")
+    elif snapshot.at is None:
+        found.append("there is no available snapshot of the database")
+    elif why := _stale(snapshot.at, now):
+        found.append(f"the newest snapshot of the database {why}")
+    return found
+
+
+def _stale(at: datetime | None, now: datetime | None) -> str:
+    if at is None or now is None:
+        return "has no known time"
+    if now - at > FRESH:
+        return (
+            f"is of {at.isoformat(timespec='minutes')}, "
+            f"more than {FRESH // timedelta(hours=1)} hours ago"
+        )
+    return ""

@@ -1,0 +1,1 @@
+"""Provisioning: request, change set, database user, services, rolling update."""

@@ -1,0 +1,312 @@
+"""Change the cluster's stack: plan, look at the change set, execute, follow, protect."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.cluster.freeze import refuse_if_frozen
+from lifecycle.cluster.names import change_set_name, stack_name, tags
+from lifecycle.cluster.polling import next_wait
+from lifecycle.cluster.stack import (
+    StackAction,
+    decide_on,
+    first_failure,
+    is_done,
+    is_half_made,
+    is_running,
+    keeps_what_worked,
+    machine_parameters,
+    present_parameters,
+    present_tags,
+    progress_of,
+    refuse_dangerous,
+    refuse_unfinished,
+    stack_parameters,
+    stack_policy,
+)
+from lifecycle.cluster.tags import stack_tags
+from lifecycle.cluster.trial import is_trial
+from lifecycle.cluster.trial import tags as trial_tags
+from lifecycle.errors import ChangeSetRefused, StackFailed
+from lifecycle.plans.fingerprint import refuse_foreign, settles
+from lifecycle.provisioning.template import effective_template
+from lifecycle.services.settings import NOTHING, patched, settings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lifecycle.cluster.ports import Artifacts, Stacks
+    from lifecycle.cluster.stack import ChangeSet, Stack
+    from lifecycle.operation.journal import Journal
+    from lifecycle.operation.model import Operation
+    from lifecycle.services.settings import Settings
+
+
+_AFTER_FAILURE: Final = {
+    **dict.fromkeys(
+        ("CREATE_FAILED", "UPDATE_FAILED"),
+        "What worked was kept. Remove the cause and start the same operation again; it continues "
+        "from there.",
+    ),
+    "UPDATE_ROLLBACK_COMPLETE": "CloudFormation rolled the update back: the stack is as it was "
+    "before. Remove the cause and start the same operation again.",
+    "UPDATE_ROLLBACK_FAILED": "The roll-back got stuck. Use 'Continue update rollback' in the "
+    "console of CloudFormation, then start the same operation again.",
+}
+_AFTER_ANY_FAILURE: Final = (
+    "Look at the stack's events, remove the cause and start the same operation again; it reads "
+    "what is true first."
+)
+
+
+_SETTLE: Final = "settle"
+_STEP: Final = "Change set for the infrastructure"
+_NOTHING: Final = "nothing to change"
+_ROLL_BACK: Final = "CloudFormation rolls back an update that failed"
+_FOLLOW: Final = "CloudFormation builds the infrastructure"
+
+
+@dataclass(frozen=True, slots=True)
+class StackChanger:
+    """The use case with what it needs from outside."""
+
+    stacks: Stacks
+    artifacts: Artifacts
+    journal: Journal
+    control_stack: str
+    declarations: Mapping[str, Mapping[str, object]]
+
+    def plan(
+        self,
+        operation: Operation,
+        *,
+        stack: str,
+        requested: Mapping[str, str],
+        requested_tags: Mapping[str, str | None],
+        template: bytes,
+        database_ca: str,
+        polls: int,
+        requested_settings: Mapping[str, Any] = NOTHING,
+    ) -> dict[str, Any]:
+        """Ask CloudFormation for the change set.
+
+        Returns ``status`` ``PLANNED`` with ``changeSet``, ``BUSY`` with ``wait`` (seconds) while
+        CloudFormation works on the stack, or ``STUCK`` where an update that failed has to be
+        rolled back first.
+        Raises ``StackNotUsable``, ``ChangeSetRefused``, ``ClusterFrozen``.
+        """
+        self.journal.step(operation, _STEP, "reading the stack")
+        found = self.stacks.describe(stack)
+        decision = decide_on(found, self.control_stack, operation.cluster)
+        if decision.action is StackAction.WAIT:
+            self.journal.step(operation, _STEP, decision.reason)
+            return {"status": "BUSY", "wait": next_wait(polls, near_end=False)}
+        if decision.action is StackAction.ROLL_BACK:
+            self.journal.step(operation, _STEP, decision.reason)
+            return {"status": "STUCK"}
+        if found is not None:
+            refuse_if_frozen(stack, found.tags)
+        by_machine = machine_parameters(
+            control_stack=self.control_stack,
+            cluster=operation.cluster,
+            database_ca=database_ca,
+        )
+        trial = {**present_parameters(found), **requested}
+        settings = patched(present_settings(self.stacks, found), requested_settings)
+        url = store_template(self.artifacts, effective_template(template, trial, settings))
+        self._protect_again(found)
+        change_set = self.stacks.create_change_set(
+            stack=stack,
+            name=change_set_name(operation.operation_id, _SETTLE),
+            create=decision.action is StackAction.CREATE,
+            template_url=url,
+            parameters=stack_parameters(
+                declarations=self.declarations,
+                stack=found,
+                requested=requested,
+                by_machine=by_machine,
+            ),
+            tags=stack_tags(
+                present_tags(found),
+                requested_tags,
+                tags(self.control_stack, operation.cluster) | trial_tags(trial),
+            ),
+            description=settles(operation.operation_id),
+        )
+        refuse_foreign(self.stacks.change_set(change_set, stack), operation.operation_id)
+        return {
+            "status": "PLANNED",
+            "changeSet": change_set,
+            "creates": decision.action is StackAction.CREATE,
+            "replace": [],
+            "services": {},
+        }
+
+    def roll_back(self, operation: Operation, *, stack: str) -> dict[str, Any]:
+        """Bring a stack out of UPDATE_FAILED, from where CloudFormation takes no other update.
+
+        Returns ``wait`` (seconds); ``plan`` tells when CloudFormation is done. A stack that is in
+        another state by now is left alone. Raises ``ClusterFrozen``.
+        """
+        found = self.stacks.describe(stack)
+        if found is not None and found.status == "UPDATE_FAILED" and not is_half_made(found):
+            refuse_if_frozen(stack, found.tags)
+            self.journal.step(operation, _ROLL_BACK, "starting")
+            self.stacks.roll_back(stack, change_set_name(operation.operation_id, "roll-back"))
+        return {"wait": next_wait(0, near_end=False)}
+
+    def _protect_again(self, stack: Stack | None) -> None:
+        """Close what an interrupted operation may have left open for the data its plan replaced."""
+        if stack is not None and stack.termination_protected:
+            self.stacks.set_policy(stack.name, stack_policy())
+
+    def look_at_change_set(
+        self,
+        operation: Operation,
+        *,
+        change_set: str,
+        creates: bool,
+        replace: Sequence[str],
+        polls: int,
+    ) -> dict[str, Any]:
+        """Tell whether a change set may be executed.
+
+        ``replace`` are the logical ids of data that a reviewed plan names for replacement.
+        Returns ``status`` ``READY`` with ``changes`` (their number), ``UNCHANGED``, or
+        ``PENDING`` with ``wait`` (seconds). Raises ``ChangeSetRefused``; nothing is executed then.
+        """
+        found = self._change_set(operation, change_set)
+        if found.status == "PENDING":
+            return {"status": "PENDING", "wait": next_wait(polls, near_end=False)}
+        if found.status == "GONE" and self._was_empty(operation):
+            return {"status": "UNCHANGED"}
+        if not creates and found.status != "GONE":
+            refuse_unfinished(self.stacks.describe(found.stack), found)
+        if found.status == "EMPTY":
+            self.journal.step(operation, _STEP, _NOTHING)
+            self.stacks.delete_change_set(change_set)
+            return {"status": "UNCHANGED"}
+        if found.status in {"FAILED", "GONE"}:
+            raise ChangeSetRefused(
+                f"CloudFormation could not make the change set: {found.reason or found.status}",
+                next_step="Nothing was changed. Correct what it names and start again.",
+            )
+        if found.status == "READY" and not creates:
+            refuse_dangerous(found.changes, replace)
+        self.journal.step(operation, _STEP, f"{len(found.changes)} changes")
+        return {"status": "READY", "changes": len(found.changes)}
+
+    def _change_set(self, operation: Operation, change_set: str) -> ChangeSet:
+        return self.stacks.change_set(change_set, stack_name(self.control_stack, operation.cluster))
+
+    def _was_empty(self, operation: Operation) -> bool:
+        """Tell whether the operation itself removed its change set, and its answer was lost."""
+        record = self.journal.operations.find(operation.operation_id, operation.machine)
+        return record is not None and (record.step, record.detail) == (_STEP, _NOTHING)
+
+    def execute(
+        self, operation: Operation, *, change_set: str, replace: Sequence[str]
+    ) -> dict[str, Any]:
+        """Execute exactly this change set; returns the ``token`` that marks its events.
+
+        The stack policy is lifted for the data in ``replace`` and for nothing else; ``follow``
+        sets it again, and if that never happens the next operation or the plan's expiry does.
+        """
+        self.journal.step(operation, _FOLLOW, "starting")
+        token = change_set_name(operation.operation_id, _SETTLE)
+        found = self._change_set(operation, change_set)
+        if found.status == "READY":
+            if replace:
+                self.stacks.set_policy(found.stack, stack_policy(replace))
+            keep = keeps_what_worked(self.stacks.describe(found.stack))
+            self.stacks.execute_change_set(change_set, token, keep=keep)
+        elif found.status != "EXECUTED":
+            raise ChangeSetRefused(
+                f"The change set can no longer be executed: {found.reason or found.status}",
+                next_step="Nothing was executed. Start the same operation again.",
+            )
+        return {"token": token}
+
+    def follow(
+        self,
+        operation: Operation,
+        *,
+        stack: str,
+        token: str,
+        changes: int,
+        replace: Sequence[str],
+        polls: int,
+    ) -> dict[str, Any]:
+        """Tell how far CloudFormation is.
+
+        Returns ``status`` ``DONE``, or ``BUSY`` with ``wait`` (seconds). Raises ``StackFailed``
+        naming the first resource that failed and its reason: a creation keeps what worked, an
+        update is rolled back.
+        """
+        found = self.stacks.describe(stack)
+        if found is None:
+            raise StackFailed(
+                f"Stack {stack} is gone while it was being changed.",
+                next_step="Find out who deleted it, then start again.",
+            )
+        if replace and not is_running(found.status):
+            self.stacks.set_policy(stack, stack_policy())
+        if is_done(found.status):
+            self.journal.step(operation, _FOLLOW, "done")
+            return {"status": "DONE"}
+        events = self.stacks.events(stack, token)
+        if is_running(found.status):
+            progress = progress_of(events, stack)
+            working = ", ".join(progress.working[:4]) or "CloudFormation"
+            more = f" and {len(progress.working) - 4} more" if len(progress.working) > 4 else ""
+            doing = (
+                "the update failed and is rolled back"
+                if "ROLLBACK" in found.status
+                else f"{progress.done} of {changes} resources"
+            )
+            self.journal.step(operation, _FOLLOW, f"{doing}; waiting for {working}{more}")
+            near_end = changes > 0 and progress.done >= changes * 0.9
+            return {"status": "BUSY", "wait": next_wait(polls, near_end=near_end)}
+        failed = first_failure(events)
+        what = (
+            f"{failed.logical_id} ({failed.resource_type}): {failed.reason}"
+            if failed is not None
+            else found.reason or "CloudFormation gave no reason"
+        )
+        raise StackFailed(
+            f"Stack {stack} is in {found.status}. The first failure: {what}",
+            next_step=_AFTER_FAILURE.get(found.status, _AFTER_ANY_FAILURE),
+        )
+
+    def outputs(self, operation: Operation, stack: str) -> dict[str, str]:
+        """Protect the stack, and read its outputs: the contract by which the cluster is known.
+
+        A trial has no protection. Repeating is harmless. Raises ``StackFailed`` for a stack
+        without outputs, ``OperationEnded``.
+        """
+        found = self.stacks.describe(stack)
+        if found is None or "ContractVersion" not in found.outputs:
+            raise StackFailed(
+                f"Stack {stack} has no outputs that describe a cluster.",
+                next_step="Start the operation again; if this repeats, look at the stack.",
+            )
+        if not is_trial(found.parameters) and not found.termination_protected:
+            self.journal.refuse_ended(operation, "it protected the stack")
+            self.stacks.protect(stack, stack_policy())
+        return dict(found.outputs)
+
+
+def store_template(artifacts: Artifacts, template: bytes) -> str:
+    """Put the template under its digest; returns its address as CloudFormation takes it."""
+    key = f"templates/{hashlib.sha256(template).hexdigest()}.json"
+    artifacts.put(key, template, "application/json")
+    return artifacts.url(key)
+
+
+def present_settings(stacks: Stacks, stack: Stack | None) -> Settings:
+    """Read the settings that a stack has, from its own template."""
+    if not present_parameters(stack) or stack is None:
+        return NOTHING
+    return settings_of(stacks.template(stack.name))

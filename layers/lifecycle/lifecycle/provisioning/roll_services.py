@@ -1,0 +1,260 @@
+"""Replace brokers, one at a time, and then let the connectors follow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.camunda.exporting import judge_exporting
+from lifecycle.errors import RestartRefused, RollingUpdateFailed, ScalingNotSettled
+from lifecycle.provisioning.start_services import converge_connectors
+from lifecycle.services.brokers import PROTECTION_MINUTES
+from lifecycle.services.definition import EFFECTS, Effect, deploys
+from lifecycle.services.rolling import (
+    BROKER_PATIENCE,
+    PATIENCE_BEFORE,
+    RollAction,
+    RollDecision,
+    RollObserved,
+    decide_roll,
+    seconds_to_wait,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from lifecycle.cluster.ports import BrokerTasks, Probe, Services
+    from lifecycle.operation.journal import Journal
+    from lifecycle.operation.model import Operation
+    from lifecycle.provisioning.start_services import ServiceReader
+    from lifecycle.services.brokers import BrokerService
+
+STEP: Final = "Brokers are replaced"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRoller:
+    """Make the services what they are to be, brokers one at a time."""
+
+    reader: ServiceReader
+    services: Services
+    replacer: BrokerReplacer
+
+    def roll(
+        self, operation: Operation, cluster: Mapping[str, str], memory: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Take the next step of replacing the brokers; when all are, let the connectors follow.
+
+        Returns what ``BrokerReplacer.replace`` returns, with its ``memory``. Raises
+        ``RollingUpdateFailed``.
+        """
+        brokers, connectors = self.reader.read(cluster)
+
+        def move() -> None:
+            """Begin one deployment, with everything that differs in one call."""
+            ecs_cluster, name = cluster["EcsClusterName"], brokers.service.name
+            begins = any(EFFECTS[one.property] is Effect.DEPLOYS for one in brokers.differences)
+            self.services.update(ecs_cluster, name, brokers.everything, redeploy=not begins)
+            if brokers.retagged:
+                self.services.tag(ecs_cluster, name, brokers.tags)
+
+        answer = self.replacer.replace(
+            operation, cluster, memory, differs=deploys(brokers.differences), move=move
+        )
+        if answer["status"] == "ROLLED" and connectors.service.exists:
+            converge_connectors(self.services, cluster, connectors)
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerReplacer:
+    """Look, and take one step; with what that needs from outside."""
+
+    tasks: BrokerTasks
+    probe: Probe
+    journal: Journal
+
+    def replace(
+        self,
+        operation: Operation,
+        cluster: Mapping[str, str],
+        memory: Mapping[str, Any],
+        *,
+        differs: bool,
+        move: Callable[[], None],
+        restart: bool = False,
+        step: str = STEP,
+    ) -> dict[str, Any]:
+        """Take the next step of replacing every broker by one of a new deployment.
+
+        ``memory`` is what the last look returned, empty at first: ``begun`` (whether this
+        operation began a deployment), ``former`` (the one before, of a restart), ``aim`` (the one
+        that is gone on with), ``whole`` (in how
+        many looks in a row nothing was lacking), ``exporting`` (the notes of ``judge_exporting``;
+        none while the cluster is not whole), and since when (epoch seconds) and how many looks
+        ``moved`` has been what it is. ``move`` begins the deployment; ``differs`` tells that the
+        service is to be another one; with ``restart`` every broker is replaced, whatever it runs;
+        ``step`` names it on the timeline.
+        Returns ``status`` ``ROLLED`` with ``since`` (ISO 8601), from when stopped tasks count, or
+        ``WAITING`` with ``wait`` (seconds) and ``memory``. Raises ``RollingUpdateFailed``, and
+        ``RestartRefused`` for a restart of a cluster that does not get whole.
+        """
+        now = self.journal.clock.now()
+        observed, notes = self._observe(
+            operation, cluster, memory, differs=differs, restart=restart
+        )
+        begun = bool(memory.get("begun"))
+        decision = decide_roll(observed, fresh=not begun)
+        self.journal.step(operation, step, decision.reason)
+        if decision.action is RollAction.DONE:
+            return {"status": "ROLLED", "since": now.isoformat(timespec="seconds")}
+        same = memory.get("moved") == decision.moved
+        since = int(memory["since"]) if same else observed.now
+        looks = int(memory["looks"]) + 1 if same else 1
+        untouched = restart and not begun and not decision.begun
+        if (
+            untouched
+            and decision.action is RollAction.WAIT
+            and observed.now - since > PATIENCE_BEFORE
+        ):
+            raise RestartRefused(
+                f"The cluster was not whole for {PATIENCE_BEFORE // 60} minutes: "
+                f"{decision.reason}. No broker was replaced."
+            )
+        if decision.action is RollAction.WAIT and observed.now - since > BROKER_PATIENCE:
+            raise RollingUpdateFailed(
+                f"Replacing the brokers made no progress for {BROKER_PATIENCE // 60} minutes: "
+                f"{decision.reason}.",
+                next_step="Look at what is named, at the newest task and its log, then start the "
+                "same operation again; it continues from what exists. Brokers that wait stay "
+                f"protected for up to {PROTECTION_MINUTES} minutes; after that ECS goes on by "
+                "itself once as many tasks as now are healthy.",
+            )
+        former = str(memory.get("former", ""))
+        if decision.action is RollAction.MOVE:
+            former = _primary(observed.service) if restart else ""
+            move()
+        else:
+            self._protection(cluster["EcsClusterName"], decision)
+        return {
+            "status": "WAITING",
+            "wait": seconds_to_wait(
+                waits=decision.action is RollAction.WAIT, whole=decision.whole, looks=looks
+            ),
+            "memory": {
+                "begun": begun or decision.begun or decision.action is RollAction.MOVE,
+                "moved": decision.moved,
+                "whole": decision.whole,
+                "exporting": notes if decision.action is RollAction.WAIT else {},
+                "since": since,
+                "looks": looks if decision.action is RollAction.WAIT else 1,
+                "former": former,
+                "aim": _primary(observed.service) if decision.begun else "",
+            },
+        }
+
+    def _observe(
+        self,
+        operation: Operation,
+        cluster: Mapping[str, str],
+        memory: Mapping[str, Any],
+        *,
+        differs: bool,
+        restart: bool,
+    ) -> tuple[RollObserved, dict[str, Any]]:
+        seen = look(self.tasks, self.probe, operation, cluster)
+        exported = judge_exporting(
+            seen.topology if not seen.problems else [],
+            seen.exporting,
+            memory.get("exporting") or {},
+        )
+        observed = RollObserved(
+            service=seen.service,
+            differs=differs,
+            problems=seen.problems,
+            exporting=exported.problems,
+            nodes=seen.nodes,
+            now=int(self.journal.clock.now().timestamp()),
+            restart_since=begun_at(operation) if restart else 0,
+            whole=int(memory.get("whole", 0)),
+            former=str(memory.get("former", "")),
+            aim=str(memory.get("aim", "")),
+        )
+        return observed, exported.notes
+
+    def _protection(self, ecs_cluster: str, decision: RollDecision) -> None:
+        if decision.action is RollAction.PROTECT:
+            try:
+                self.tasks.protect(ecs_cluster, decision.tasks, minutes=PROTECTION_MINUTES)
+            except ScalingNotSettled as error:
+                raise RollingUpdateFailed(
+                    f"{decision.reason}, but {error.message}",
+                    next_step="No further broker was released. Start the same operation "
+                    "again; it continues from what exists.",
+                ) from error
+        elif decision.action is RollAction.RELEASE:
+            self.tasks.unprotect(ecs_cluster, decision.tasks)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The brokers' service and the cluster they form.
+
+    ``problems`` say what the cluster lacks to be whole, ``others`` what it lacks without the broker
+    asked for; ``nodes`` give the broker id by task id, from the addresses that both have.
+    ``topology`` and ``exporting`` are as the brokers tell them, the latter empty while the cluster
+    is not formed.
+    """
+
+    service: BrokerService
+    problems: tuple[str, ...]
+    others: tuple[str, ...]
+    nodes: Mapping[str, int]
+    topology: Sequence[Mapping[str, Any]]
+    exporting: Sequence[Mapping[str, Any]]
+
+
+def look(
+    tasks: BrokerTasks,
+    probe: Probe,
+    operation: Operation,
+    cluster: Mapping[str, str],
+    without: int | None = None,
+) -> Look:
+    """Look at tasks and brokers; ``without`` a broker that is to be stopped."""
+    name = cluster["OrchestrationServiceName"]
+    service = tasks.observe(cluster["EcsClusterName"], name, since=operation.started_at)
+    asked = {**cluster, "LiveBrokers": str(service.desired)}
+    if without is not None:
+        asked["WithoutBroker"] = str(without)
+    seen = probe.ask("rolling", asked)
+    return Look(
+        service=service,
+        problems=_problems(seen["formation"]),
+        others=_problems(seen["others"]) if without is not None else (),
+        nodes=_nodes(service, seen["topology"]),
+        topology=seen["topology"],
+        exporting=seen["exporting"],
+    )
+
+
+def _problems(formation: Mapping[str, Any]) -> tuple[str, ...]:
+    problems = tuple(formation["problems"]) or ("the brokers form the cluster",)
+    return () if formation["formed"] else problems
+
+
+def _primary(service: BrokerService) -> str:
+    """Give the id of the deployment that ECS works on; empty where there is none."""
+    return next((d.deployment_id for d in service.deployments if d.status == "PRIMARY"), "")
+
+
+def begun_at(operation: Operation) -> int:
+    """Give the second (epoch) in which the operation began."""
+    return int(datetime.fromisoformat(operation.started_at).timestamp())
+
+
+def _nodes(service: BrokerService, topology: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Broker id by task id, from the addresses that both have."""
+    at = {row["host"]: row["broker"] for row in topology if isinstance(row["broker"], int)}
+    return {task.task_id: at[task.address] for task in service.running if task.address in at}

@@ -1,0 +1,91 @@
+"""Seed Aurora's IAM user: make the role what the brokers need, then prove it by a real login."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.errors import DatabaseChangedMeanwhile, DatabaseNotReady, DatabaseRefused
+from lifecycle.provisioning.seed import SeedReport, SeedTarget, Step, plan_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from lifecycle.camunda.credentials import Credentials
+    from lifecycle.cluster.ports import Database, DatabaseTokens, Users
+    from lifecycle.operation.journal import Journal
+    from lifecycle.operation.model import Operation
+
+STEP: Final = "Database user is seeded"
+SCHEMA: Final = "The first broker makes the database schema"
+_ATTEMPTS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSeeder:
+    """The use case with what it needs from outside."""
+
+    database: Callable[[SeedTarget], Database]
+    users: Users
+    tokens: DatabaseTokens
+    journal: Journal
+
+    def seed(self, operation: Operation, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """Make the stack's ``DatabaseUser`` able to log in by IAM token and own tables; prove it.
+
+        Repeating is harmless: what is in place is left alone. Any number of seeds may run at once.
+
+        Returns the report. Raises ``DatabaseNotReady`` and ``DatabaseUnreachable`` (nothing is
+        wrong yet: try again later), ``DatabaseAuthenticationFailed``, ``DatabaseTlsFailed``,
+        ``MissingRdsIam``, ``DatabaseRefused`` and ``SecretUnreadable``.
+        """
+        target = SeedTarget.from_outputs(cluster)
+        self.journal.step(operation, STEP, f"{target.user} in {target.endpoint}")
+        database = self.database(target)
+        steps = _converge(target, database, self.users.credentials(target.admin_secret_arn))
+        proof = database.prove(self.tokens.sign(target.endpoint, target.port, target.user))
+        return SeedReport(target=target, steps=steps, proof=proof).as_dict()
+
+    def look_at_schema(self, operation: Operation, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """Tell whether the first broker has made the schema: ``made``, and nobody changes it.
+
+        Raises as ``seed`` does.
+        """
+        target = SeedTarget.from_outputs(cluster)
+        login = self.tokens.sign(target.endpoint, target.port, target.user)
+        made = self.database(target).schema_made(login)
+        self.journal.step(operation, SCHEMA, "made" if made else "the first broker makes it")
+        return {"made": made}
+
+
+def _converge(target: SeedTarget, database: Database, admin: Credentials) -> tuple[Step, ...]:
+    for _ in range(_ATTEMPTS):
+        try:
+            return _apply_missing(target, database, admin)
+        except DatabaseChangedMeanwhile:
+            # Rolled back; what the other one did is there now, so look again.
+            continue
+    raise DatabaseNotReady(
+        f"Something else kept changing the role {target.user!r} or its grants; "
+        f"{_ATTEMPTS} attempts were rolled back.",
+        next_step="Find out what else manages its roles, then run the same input again.",
+    )
+
+
+def _apply_missing(target: SeedTarget, database: Database, admin: Credentials) -> tuple[Step, ...]:
+    with database.administration(admin) as roles:
+        steps = plan_seed(target.user, admin.username, roles.read(target.user))
+        for step in steps:
+            roles.apply(step, target.user)
+        # PostgreSQL answers a GRANT by someone without the right to grant with a mere warning.
+        without_effect = plan_seed(target.user, admin.username, roles.read(target.user))
+        if without_effect:
+            raise DatabaseRefused(
+                f"The admin {admin.username!r} may not do everything that {target.user!r} needs; "
+                f"without effect: {', '.join(without_effect)}. Everything was rolled back.",
+                next_step=(
+                    f"Make {admin.username!r} owner of database {target.database!r} "
+                    "and a member of rds_superuser, then run the same input again."
+                ),
+            )
+    return steps

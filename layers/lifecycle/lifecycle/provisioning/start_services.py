@@ -1,0 +1,338 @@
+"""Bring brokers and connectors up, see them come up, and take them back if they do not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.cluster.checks import BROKER_TARGET_GROUPS
+from lifecycle.cluster.names import stack_name
+from lifecycle.cluster.polling import next_wait
+from lifecycle.errors import PlanStale, StartFailed
+from lifecycle.services.definition import BROKERS, CONNECTORS, NAMES, deploys, unlike_plan
+from lifecycle.services.images import makes_schema_alone, versions
+from lifecycle.services.rolling import must_roll
+from lifecycle.services.startup import (
+    Service,
+    StartDecision,
+    StartState,
+    decide_start,
+    has_failed,
+    must_start,
+)
+from lifecycle.services.state import ServiceState, service_states
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lifecycle.cluster.ports import NodeIdLeases, Probe, Services, Stacks, TargetGroups
+    from lifecycle.operation.journal import Journal
+    from lifecycle.operation.model import Operation
+    from lifecycle.services.definition import Definition
+
+# Brokers pull a 1 GB image, wait for a lease and build their database schema: minutes, not hours.
+START_SECONDS: Final = 30 * 60
+STEP: Final = "Brokers and connectors start"
+_LOG_LINES: Final = 5
+# What connectors need of the brokers. Tasks never see endpoints that are younger than they are.
+_ENDPOINTS: Final = frozenset({"orchestration-cluster-grpc", "orchestration-cluster-rest"})
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceReader:
+    """The services of a cluster beside their definitions."""
+
+    stacks: Stacks
+    services: Services
+    definitions: Mapping[str, Definition]
+    control_stack: str
+
+    def read(self, cluster: Mapping[str, str]) -> tuple[ServiceState, ServiceState]:
+        """Read brokers and connectors; ``cluster`` holds the outputs of the stack."""
+        stack = self.stacks.describe(stack_name(self.control_stack, cluster["ClusterName"]))
+        found = self.services.describe(cluster["EcsClusterName"], NAMES)
+        tags = stack.tags if stack is not None else {}
+        return service_states(found, self.definitions, cluster, tags)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStarter:
+    """Create the services, or make them what they are to be as far as no broker is replaced."""
+
+    reader: ServiceReader
+    services: Services
+    leases: NodeIdLeases
+    journal: Journal
+
+    def start(
+        self,
+        operation: Operation,
+        cluster: Mapping[str, str],
+        *,
+        planned: Mapping[str, Any] | None = None,
+        schema_made: bool = False,
+    ) -> dict[str, Any]:
+        """Create or raise the brokers' service, and change in place what can be.
+
+        ``planned`` are the definitions of a reviewed plan, if there is one; ``schema_made`` tells
+        that the first broker of a new cluster has made the database's schema. A stopped cluster
+        gets a broker for each node id that may be taken, a new one its bootstrap size. Returns
+        ``raised`` (names of the services that this call created or raised from zero; one of a call
+        whose answer was lost is not among them, and its count stays), ``since`` (ISO 8601), from
+        when stopped tasks count, ``roll``: whether brokers are to be replaced, one at a time, and
+        ``schema``: whether the schema is waited for before the other brokers start.
+        Raises ``PlanStale``, ``StartFailed`` and ``ServiceDraining``; nothing was changed in ECS
+        then.
+        """
+        since = self.journal.clock.now().isoformat(timespec="seconds")
+        brokers, connectors = self.reader.read(cluster)
+        _refuse_unlike_plan(planned or {}, brokers, connectors)
+        brokers.refuse_new_service()
+        connectors.refuse_new_service()
+        present = brokers.service.desired
+        wanted, schema = self._wanted(cluster, present, schema_made=schema_made)
+        count = 1 if schema else wanted
+        self.journal.step(operation, STEP, f"{BROKERS}: {present} → {count}")
+        raised = self._brokers(cluster, brokers, count)
+        roll = not must_start(brokers.service) and must_roll(brokers.service, brokers.differences)
+        if not roll and connectors.service.exists:
+            converge_connectors(self.services, cluster, connectors)
+        return {"raised": raised, "since": since, "roll": roll, "schema": schema}
+
+    def _wanted(
+        self, cluster: Mapping[str, str], present: int, *, schema_made: bool
+    ) -> tuple[int, bool]:
+        """How many brokers there are to be, and whether the first has to make the schema alone.
+
+        A count that is there stays: it is the scale machine's, and a change that was cancelled can
+        leave node ids that no member has. Only a broker that runs alone for the schema is no count.
+        """
+        alone = _makes_schema_alone(cluster)
+        if present > (1 if alone else 0):
+            return present, False
+        members = self.leases.acquirable(cluster["NodeIdBucketName"])
+        wanted = max(present, members or int(cluster["Brokers"]))
+        return wanted, alone and wanted > 1 and not schema_made
+
+    def _brokers(self, cluster: Mapping[str, str], state: ServiceState, count: int) -> list[str]:
+        service = state.service
+        if not service.exists:
+            self.services.create({**state.rendered, **state.counted(count)})
+            return [service.name]
+        if must_start(service):
+            # A new deployment, because the circuit breaker judges deployments only, and Service
+            # Connect gives a task its endpoints as they were when its deployment began.
+            self.services.update(
+                cluster["EcsClusterName"],
+                service.name,
+                {**state.everything, **state.counted(count)},
+                redeploy=True,
+            )
+            self._retag(cluster, state)
+            return [service.name] if service.desired == 0 else []
+        # What begins a deployment takes everything else with it, in one call. A roll that goes on
+        # begins none.
+        begins = deploys(state.differences) or has_failed(service)
+        changed = {} if begins else state.in_place
+        if count != service.desired:
+            changed |= state.counted(count)
+        if changed:
+            self.services.update(cluster["EcsClusterName"], service.name, changed)
+        self._retag(cluster, state)
+        return []
+
+    def _retag(self, cluster: Mapping[str, str], state: ServiceState) -> None:
+        if state.retagged:
+            self.services.tag(cluster["EcsClusterName"], state.service.name, state.tags)
+
+    def take_back(
+        self, operation: Operation, cluster: Mapping[str, str], *, raised: Sequence[str]
+    ) -> dict[str, Any]:
+        """Set back to zero the services that this very operation created or raised from zero.
+
+        Services that had a count before are never lowered: they may hold partitions. A service is
+        not deleted: an operator reads from it why it did not start.
+        """
+        for name in raised:
+            self.journal.step(operation, "Counts go back to zero", name)
+            self.services.set_count(cluster["EcsClusterName"], name, 0)
+        return {"lowered": list(raised)}
+
+
+def _makes_schema_alone(cluster: Mapping[str, str]) -> bool:
+    return makes_schema_alone(versions(cluster).brokers)
+
+
+def _refuse_unlike_plan(planned: Mapping[str, Any], *states: ServiceState) -> None:
+    """Raise ``PlanStale`` where the services would become other ones than the plan has."""
+    different = unlike_plan(planned, {one.service.name: one.rendered for one in states})
+    if planned and different:
+        raise PlanStale(
+            "The infrastructure is as planned, and the services were left alone, because they "
+            f"would become other ones than the plan has: {'; '.join(different)}.",
+            next_step="Make a new plan: it holds what is still missing.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StartFollower:
+    """See services come up, with what that needs from outside."""
+
+    reader: ServiceReader
+    services: Services
+    targets: TargetGroups
+    probe: Probe
+    journal: Journal
+
+    def follow(
+        self,
+        operation: Operation,
+        cluster: Mapping[str, str],
+        *,
+        since: str,
+        polls: int,
+        schema: bool = False,
+    ) -> dict[str, Any]:
+        """Tell how far the start is, and create the connectors when the brokers' names are there.
+
+        ``schema``: the first broker of a new cluster runs alone until the database's schema is
+        made. Returns ``status`` ``STARTED`` with the ``topology``, ``SCHEMA`` when the first
+        broker runs and the schema is to be looked at, or ``WAITING``, with ``wait`` (seconds), and
+        ``raised`` (services that were created). Raises ``StartFailed`` with ECS's reason, the stop
+        code and the last log lines.
+        """
+        brokers, connectors = self.reader.read(cluster)
+        seen: Mapping[str, Any] = {}
+        if brokers.service.running and not schema:
+            live = {**cluster, "LiveBrokers": str(brokers.service.desired)}
+            seen = self.probe.ask("brokers", live)
+        unready = "" if schema else _unformed(seen) or self._brokers_wait(cluster, brokers.service)
+        decisions = [
+            self._decide(cluster, brokers.service, since, unready),
+            self._decide(
+                cluster,
+                connectors.service,
+                since,
+                self._connectors_wait(cluster, connectors.service),
+            ),
+        ]
+        self._refuse_failed(decisions, since)
+        waiting = [d.reason for d in decisions if d.state is StartState.WAITING]
+        self.journal.step(operation, STEP, "; ".join(waiting) or "all started")
+        # A few seconds decide here, and a start takes minutes, not hours.
+        wait = next_wait(min(polls, 3), near_end=False)
+        if schema:
+            status = "SCHEMA" if decisions[0].state is StartState.STARTED else "WAITING"
+            return {"status": status, "wait": wait, "raised": []}
+        raised = self._connectors(brokers.service, connectors)
+        if waiting or raised:
+            return {"status": "WAITING", "wait": wait, "raised": raised}
+        return {"status": "STARTED", "topology": seen.get("topology", []), "raised": []}
+
+    def _refuse_failed(self, decisions: Sequence[StartDecision], since: str) -> None:
+        for decision in decisions:
+            if decision.state is StartState.FAILED:
+                raise StartFailed(
+                    f"The start failed: {decision.reason}",
+                    next_step="Remove the cause (image, network, secrets, sizes) and start the "
+                    "same operation again; it continues from what exists.",
+                )
+        waiting = [d.reason for d in decisions if d.state is StartState.WAITING]
+        elapsed = self.journal.clock.now() - datetime.fromisoformat(since)
+        if waiting and elapsed.total_seconds() > START_SECONDS:
+            raise StartFailed(
+                f"The start took longer than {START_SECONDS // 60} minutes; still waiting for: "
+                + "; ".join(waiting),
+                next_step="Look at the tasks' log groups, then start the same operation again; "
+                "it continues from what exists.",
+            )
+
+    def _connectors(self, brokers: Service, connectors: ServiceState) -> list[str]:
+        """Create the connectors' service once ECS lists the names by which it finds brokers.
+
+        https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-connect-concepts-deploy.html
+        """
+        primary = brokers.primary
+        listed = primary is not None and set(primary.endpoints) >= _ENDPOINTS
+        if connectors.service.exists or not listed:
+            return []
+        self.services.create(connectors.rendered)
+        return [CONNECTORS]
+
+    def _decide(
+        self, cluster: Mapping[str, str], service: Service, since: str, unready: str
+    ) -> StartDecision:
+        stopped = (
+            self.services.stopped_tasks(cluster["EcsClusterName"], service.name, since)
+            if service.exists
+            else ()
+        )
+        decision = decide_start(service, stopped, unready)
+        if decision.state is not StartState.FAILED or not stopped:
+            return decision
+        last = max(stopped, key=lambda task: task.stopped_at)
+        group = (
+            cluster["OrchestrationLogGroup"]
+            if service.name == BROKERS
+            else cluster["ConnectorsLogGroup"]
+        )
+        lines = self.services.last_log_lines(group, last.task_id, _LOG_LINES)
+        if not lines:
+            return decision
+        return StartDecision(decision.state, f"{decision.reason}; it logged: {' | '.join(lines)}")
+
+    def _brokers_wait(self, cluster: Mapping[str, str], brokers: Service) -> str:
+        """What the load balancers still wait for, though the cluster is formed.
+
+        A target is ``initial`` while it is registered and until it has passed its first health
+        checks, which takes minutes behind a Network Load Balancer. Source:
+        https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html
+        """
+        for name, output in BROKER_TARGET_GROUPS.items():
+            healthy = self._healthy(cluster[output])
+            if healthy < brokers.desired:
+                return f"{healthy} of {brokers.desired} {name} targets are healthy"
+        return ""
+
+    def _connectors_wait(self, cluster: Mapping[str, str], connectors: Service) -> str:
+        if connectors.desired == 0:
+            return ""
+        healthy = self._healthy(cluster["ConnectorsTargetGroupArn"])
+        if healthy >= connectors.desired:
+            return ""
+        return f"{healthy} of {connectors.desired} answer their readiness check"
+
+    def _healthy(self, group: str) -> int:
+        return sum(1 for target in self.targets.health(group) if target.state == "healthy")
+
+
+def converge_connectors(
+    services: Services, cluster: Mapping[str, str], state: ServiceState
+) -> None:
+    """Make the connectors what they are to be; they hold nothing, so ECS replaces them itself."""
+    failed = has_failed(state.service)
+    changed = state.everything
+    turned_on = any(
+        one.property == "enableExecuteCommand" and one.rendered for one in state.differences
+    )
+    if changed or failed:
+        services.update(
+            cluster["EcsClusterName"],
+            state.service.name,
+            changed,
+            redeploy=(failed or turned_on) and state.service.desired > 0,
+        )
+    if state.retagged:
+        services.tag(cluster["EcsClusterName"], state.service.name, state.tags)
+
+
+def _unformed(seen: Mapping[str, Any]) -> str:
+    if not seen:
+        return "no broker runs yet"
+    formation = seen["formation"]
+    if formation["formed"]:
+        return ""
+    problems = formation["problems"]
+    more = f" (and {len(problems) - 2} more)" if len(problems) > 2 else ""
+    return "; ".join(problems[:2]) + more if problems else "the brokers form the cluster"

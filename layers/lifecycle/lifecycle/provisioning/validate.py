@@ -1,0 +1,106 @@
+"""Check a request for provisioning, or for a plan of it, before anything is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.cluster.names import is_cluster_name, stack_name
+from lifecycle.cluster.stack import present_parameters, present_tags
+from lifecycle.preflight.way_back import ACCEPT
+from lifecycle.provisioning.change_set import present_settings
+from lifecycle.provisioning.request import (
+    PlanRequest,
+    ProvisionRequest,
+    read_plan_request,
+    read_provision_request,
+)
+from lifecycle.services.settings import NOTHING
+from lifecycle.verification.process_instances import OPTION
+
+if TYPE_CHECKING:
+    from lifecycle.cluster.ports import Stacks
+    from lifecycle.cluster.stack import Stack
+    from lifecycle.services.settings import Settings
+
+
+def validate_request(
+    raw: object,
+    *,
+    control_stack: str,
+    declarations: Mapping[str, Mapping[str, object]],
+    stacks: Stacks,
+) -> ProvisionRequest:
+    """Validate a request against the template and, if there is one, the cluster's stack.
+
+    Raises ``InvalidRequest`` that names every wrong field.
+    """
+    present = _present(raw, control_stack, stacks)
+    return read_provision_request(
+        raw,
+        declarations,
+        present_parameters(present),
+        present_tags(present),
+        _settings(raw, present, stacks),
+    )
+
+
+def validate_plan(
+    raw: object,
+    *,
+    control_stack: str,
+    declarations: Mapping[str, Mapping[str, object]],
+    stacks: Stacks,
+) -> PlanRequest:
+    """Validate a request for a plan in the same way. Raises ``InvalidRequest``."""
+    present = _present(raw, control_stack, stacks)
+    planned = raw.get("provision") if isinstance(raw, Mapping) else None
+    return read_plan_request(
+        raw,
+        declarations,
+        present_parameters(present),
+        present_tags(present),
+        _settings(planned, present, stacks),
+    )
+
+
+def _present(raw: object, control_stack: str, stacks: Stacks) -> Stack | None:
+    if not isinstance(raw, Mapping) or not is_cluster_name(raw.get("clusterName")):
+        return None
+    return stacks.describe(stack_name(control_stack, raw["clusterName"]))
+
+
+def _settings(request: object, present: Stack | None, stacks: Stacks) -> Settings:
+    """Read the settings that the cluster has, if the request changes any."""
+    if not isinstance(request, Mapping) or not request.get("settings"):
+        return NOTHING
+    return present_settings(stacks, present)
+
+
+def as_state(request: ProvisionRequest, control_stack: str) -> dict[str, Any]:
+    """Give the request as the state machine carries it."""
+    return {
+        "cluster": request.cluster,
+        "stack": stack_name(control_stack, request.cluster),
+        "parameters": dict(request.parameters),
+        "tags": dict(request.tags),
+        "settings": dict(request.settings),
+        "changeSet": request.change_set,
+        "onStartFailure": request.on_start_failure,
+        ACCEPT: request.accept_no_way_back,
+        OPTION: request.with_instances,
+    }
+
+
+def plan_as_state(request: PlanRequest, control_stack: str) -> dict[str, Any]:
+    """Give the request as the plan machine carries it."""
+    return {
+        "cluster": request.cluster,
+        "stack": stack_name(control_stack, request.cluster),
+        "parameters": dict(request.parameters),
+        "tags": dict(request.tags),
+        "settings": dict(request.settings),
+        "replace": list(request.replace),
+        "count": request.count,
+        "partitions": request.partitions,
+    }

@@ -1,0 +1,1 @@
+"""Scaling brokers and partitions: decisions as tables, preconditions, plans, cluster changes."""

@@ -1,0 +1,166 @@
+"""Send Camunda one cluster change, or a backup, from inside the VPC. The only function that may."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.errors import (
+    ChangeInProgress,
+    LifecycleError,
+    ManagementAmbiguous,
+    ManagementRefused,
+)
+from lifecycle.scaling.partition_table import unfinished
+from lifecycle.scaling.preconditions import refusal
+from lifecycle.services.brokers import (
+    direction,
+    half_done,
+    has_gap,
+    held_partitions,
+    leads_to,
+    partitions_after,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from lifecycle.camunda.topology import ClusterConfiguration, PlannedChange
+    from lifecycle.cluster.ports import ManagementApi
+    from lifecycle.operation.journal import Journal
+    from lifecycle.operation.model import Operation
+
+STEP: Final = "Cluster change"
+# Longer than Camunda itself waits for its coordinator (10 s): by then a change is there or not.
+_SETTLED_AFTER: Final = 15
+NOT_TAKEN: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerChanger:
+    """The use case with what it needs from outside."""
+
+    management: Callable[[str], ManagementApi]
+    journal: Journal
+
+    def change(
+        self, operation: Operation, cluster: Mapping[str, str], *, count: int
+    ) -> dict[str, Any]:
+        """Ask for the brokers ``0 … count-1``, unless that is under way or needs nothing.
+
+        Returns ``changeId`` (0 when none is known to have been accepted) and ``wait`` (seconds
+        until reading makes sense). Raises ``ManagementRefused``, ``ScalingRefused`` for a
+        change that leads elsewhere, ``ManagementUnavailable`` when nothing was sent.
+        """
+        self.journal.step(operation, STEP, f"asking Camunda for {count} brokers")
+        copies = int(cluster["ReplicationFactor"])
+        api = self.management(cluster["DiscoveryName"])
+        return _sent(
+            api,
+            under_way=lambda configuration: _brokers_under_way(configuration, count),
+            is_there=lambda configuration: _is_there(configuration, count, copies),
+            send=lambda: api.scale_brokers(count),
+        )
+
+    def add_partitions(
+        self, operation: Operation, cluster: Mapping[str, str], *, count: int
+    ) -> dict[str, Any]:
+        """Ask for the partitions ``1 … count`` on the present brokers, unless that is under way.
+
+        Returns and raises as ``change`` does.
+        """
+        self.journal.step(operation, STEP, f"asking Camunda for {count} partitions")
+        copies = int(cluster["ReplicationFactor"])
+        api = self.management(cluster["DiscoveryName"])
+        return _sent(
+            api,
+            under_way=lambda configuration: _partitions_under_way(configuration, count),
+            is_there=lambda configuration: (
+                held_partitions(configuration) == count and not unfinished(configuration, copies)
+            ),
+            send=lambda: api.scale_partitions(count),
+        )
+
+    def back_up(self, operation: Operation, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """Let Camunda take a backup of the primary storage.
+
+        Returns ``backupId``, -1 when it did not take one or that is not known: a second one would
+        do no harm, but the report then says so instead. Raises ``ManagementUnavailable`` when
+        nothing was sent.
+        """
+        self.journal.step(operation, "Verification", "letting Camunda take a backup")
+        try:
+            backup = self.management(cluster["DiscoveryName"]).back_up()
+        except (ManagementRefused, ChangeInProgress, ManagementAmbiguous) as error:
+            self.journal.step(operation, "Verification", f"no backup: {error.message}")
+            backup = NOT_TAKEN
+        return {"changeId": 0, "backupId": backup, "wait": 1}
+
+
+def _sent(
+    api: ManagementApi,
+    *,
+    under_way: Callable[[ClusterConfiguration], int | None],
+    is_there: Callable[[ClusterConfiguration], bool],
+    send: Callable[[], PlannedChange],
+) -> dict[str, Any]:
+    """Read first, send at most once, read again what was not answered."""
+    configuration = api.configuration()
+    change = under_way(configuration)
+    if change is not None or is_there(configuration):
+        return _answer(change or 0, 1)
+    try:
+        planned = send()
+    except ChangeInProgress:
+        # Somebody was faster, or an answer that was lost had been a yes.
+        return _answer(under_way(api.configuration()) or 0, 1)
+    except ManagementAmbiguous:
+        return _answer(_read(api, under_way) or 0, _SETTLED_AFTER)
+    # The id of an older change stands for "nothing to do".
+    return _answer(0 if planned.is_noop else planned.change_id, 1)
+
+
+def _answer(change: int, wait: int) -> dict[str, Any]:
+    return {"changeId": change, "backupId": 0, "wait": wait}
+
+
+def _read(
+    api: ManagementApi, under_way: Callable[[ClusterConfiguration], int | None]
+) -> int | None:
+    """Look for a change whose acceptance was not answered; it is never sent again from here."""
+    try:
+        return under_way(api.configuration())
+    except LifecycleError:
+        return None
+
+
+def _brokers_under_way(configuration: ClusterConfiguration, count: int) -> int | None:
+    pending = configuration.pending_change
+    if pending is None:
+        if has_gap(configuration, count):
+            ids = ", ".join(map(str, configuration.broker_ids))
+            raise refusal("broker ids without a gap", ids)
+        return None
+    if leads_to(configuration) != frozenset(range(count)):
+        raise refusal(
+            "no other cluster change",
+            f"change {pending.id} is under way and {direction(configuration)}",
+        )
+    return pending.id
+
+
+def _partitions_under_way(configuration: ClusterConfiguration, count: int) -> int | None:
+    pending = configuration.pending_change
+    if pending is None:
+        return None
+    same = leads_to(configuration) == frozenset(configuration.broker_ids)
+    if not same or partitions_after(configuration) != count:
+        raise refusal(
+            "no other cluster change" if not same else "no other change of partitions",
+            f"change {pending.id} is under way and {direction(configuration)}",
+        )
+    return pending.id
+
+
+def _is_there(configuration: ClusterConfiguration, count: int, copies: int) -> bool:
+    return configuration.broker_ids == tuple(range(count)) and not half_done(configuration, copies)

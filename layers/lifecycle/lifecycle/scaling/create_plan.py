@@ -1,0 +1,103 @@
+"""Plan scaling: what the scale machine would do, and what Camunda's own dry run says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.cluster.current_prices import todays_prices
+from lifecycle.cluster.freeze import refuse_if_frozen
+from lifecycle.errors import ScalingRefused
+from lifecycle.scaling.adoption import adoption_checks
+from lifecycle.scaling.plan import plan_partitions, plan_scaling, plan_text, summary
+from lifecycle.times import written
+
+if TYPE_CHECKING:
+    from lifecycle.cluster.checks import Check
+    from lifecycle.cluster.ports import Artifacts, Clock, Operations, Prices, ServiceDesigns
+    from lifecycle.cluster.stack import Stack
+    from lifecycle.operation.model import Operation
+    from lifecycle.scaling.decision import Observed
+    from lifecycle.scaling.observe import BrokerReader
+
+
+@dataclass(frozen=True, slots=True)
+class ScalePlanner:
+    """The use case with what it needs from outside.
+
+    ``function_group`` is the security group of the functions in the VPC, ``network`` the VPC's
+    address range.
+    """
+
+    reader: BrokerReader
+    designs: ServiceDesigns
+    prices: Prices
+    artifacts: Artifacts
+    operations: Operations
+    clock: Clock
+    region: str
+    function_group: str
+    network: str
+
+    def plan(self, operation: Operation, *, requested: int, partitions: int = 0) -> dict[str, Any]:
+        """Tell the plan and store it as JSON and as text; nothing is changed, nothing locked.
+
+        ``requested`` are brokers; with ``partitions`` those are planned instead.
+        Returns ``status`` ``TOLD`` with the outline of the plan in ``plan``. Raises
+        ``ClusterUnknown``, ``ClusterFrozen``, and ``ScalingRefused`` with every failed check; the
+        plan is stored even then.
+        """
+        stack = self.reader.stack(operation.cluster)
+        refuse_if_frozen(stack.name, stack.tags)
+        now = self.clock.now()
+        observed = self.reader.observe(
+            stack,
+            requested,
+            since=operation.started_at,
+            now=int(now.timestamp()),
+            with_quota=True,
+            partitions=partitions,
+        )
+        tell = plan_partitions if partitions else plan_scaling
+        record = self.operations.find(operation.operation_id, operation.machine)
+        plan = {
+            **tell(
+                observed,
+                cluster=operation.cluster,
+                requested=partitions or requested,
+                region=self.region,
+                parameters=stack.parameters,
+                adoption=self._adoption(stack, observed),
+                prices=todays_prices(self.prices, self.clock, self.region, stack.parameters),
+            ),
+            "operationId": operation.operation_id,
+            "madeAt": written(now),
+            "author": record.caller if record else "",
+        }
+        key = f"plans/{operation.cluster}/{operation.operation_id}.json"
+        text_key = key.removesuffix(".json") + ".txt"
+        self.artifacts.put(key, json.dumps(plan, indent=2).encode(), "application/json")
+        self.artifacts.put(text_key, plan_text(plan).encode(), "text/plain; charset=utf-8")
+        if plan["refusal"]:
+            raise ScalingRefused(
+                f"{plan['refusal']} The plan with all details is {text_key} in the artifact bucket."
+            )
+        self.operations.begin(operation, now=now)
+        self.operations.end(operation, result="SUCCEEDED", report_key=key, now=now)
+        return {"status": "TOLD", "plan": summary(plan, key=key, text_key=text_key)}
+
+    def _adoption(self, stack: Stack, observed: Observed) -> tuple[Check, ...]:
+        """Check what stands in the way of scaling a cluster that something else made."""
+        if stack.outputs.get("Adopted") != "true":
+            return ()
+        design = self.designs.read(
+            stack.outputs["EcsClusterName"], stack.outputs["OrchestrationServiceName"]
+        )
+        return adoption_checks(
+            design,
+            observed.brokers,
+            bootstrap=int(stack.outputs["Brokers"]),
+            function_group=self.function_group,
+            network=self.network,
+        )

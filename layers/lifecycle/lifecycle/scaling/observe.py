@@ -1,0 +1,376 @@
+"""Scale the brokers of a cluster: observe and decide; set the count; protect tasks.
+
+Observing changes nothing. What changes something reads first whether it is still right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.camunda.topology import (
+    Readiness,
+    ReadinessState,
+    read_configuration,
+    read_planned_change,
+    read_topology,
+    topology_table,
+)
+from lifecycle.cluster.checks import BROKER_TARGET_GROUPS, overall
+from lifecycle.cluster.freeze import refuse_if_frozen
+from lifecycle.cluster.names import stack_name
+from lifecycle.errors import ClusterUnknown, ScalingNotSettled
+from lifecycle.operation.scaling_note import AFTER, ScalingNote
+from lifecycle.scaling.decision import (
+    PHASES,
+    Action,
+    Decision,
+    Memory,
+    Observed,
+    decide,
+)
+from lifecycle.scaling.partitions import decide_partitions
+from lifecycle.scaling.preconditions import Surroundings
+from lifecycle.services.brokers import (
+    PROTECTION_MINUTES,
+    BackupsOfPartitions,
+    BrokersSeen,
+    span,
+    tasks_of_brokers,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lifecycle.cluster.ports import (
+        BrokerTasks,
+        FargateQuota,
+        Probe,
+        ScalableTargets,
+        Stacks,
+        TargetGroups,
+    )
+    from lifecycle.cluster.stack import Stack
+    from lifecycle.operation.journal import Journal
+    from lifecycle.operation.model import Operation
+    from lifecycle.services.brokers import BrokerService
+
+_CPU_UNITS: Final = 1024
+# The task of a renewed protection must still have most of its time when the count is lowered.
+_LEAST_PROTECTION: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerReader:
+    """Everything that is to be known of a cluster before a decision; nothing is changed."""
+
+    stacks: Stacks
+    tasks: BrokerTasks
+    probe: Probe
+    quota: FargateQuota
+    scalable: ScalableTargets
+    control_stack: str
+
+    def stack(self, cluster: str) -> Stack:
+        """Read the cluster's stack, whose outputs are its contract. Raises ``ClusterUnknown``."""
+        stack = self.stacks.describe(stack_name(self.control_stack, cluster))
+        if stack is None or "ContractVersion" not in stack.outputs:
+            raise ClusterUnknown(f"There is no cluster {cluster} in {self.control_stack}.")
+        return stack
+
+    def observe(
+        self,
+        stack: Stack,
+        requested: int,
+        *,
+        since: str,
+        now: int,
+        with_quota: bool,
+        partitions: int = 0,
+        backup: int = 0,
+    ) -> Observed:
+        """Read service, tasks and brokers. ``since`` (ISO 8601): from when failed tasks count.
+
+        ``requested`` are brokers; with ``partitions`` those are requested instead, and backups are
+        read, that one whose id is ``backup`` too.
+        """
+        cluster = stack.outputs
+        service = self.tasks.observe(
+            cluster["EcsClusterName"], cluster["OrchestrationServiceName"], since=since
+        )
+        brokers = read_brokers(
+            self.probe.ask(
+                "scaling",
+                {
+                    **cluster,
+                    "RequestedBrokers": str(requested),
+                    "RequestedPartitions": str(partitions),
+                    "Backup": str(backup),
+                },
+            )
+        )
+        surroundings = Surroundings(
+            stack_status=stack.status,
+            autoscaled=tuple(self.scalable.of_services(cluster["EcsClusterName"], (service.name,))),
+        )
+        if with_quota and requested > service.desired:
+            limit, used = self.quota.vcpus()
+            each = int(stack.parameters.get("BrokerCpu") or 0) / _CPU_UNITS
+            surroundings = replace(surroundings, vcpu_each=each, vcpu_limit=limit, vcpu_used=used)
+        known = [
+            replica.partition
+            for member in (brokers.configuration.members if brokers.configuration else ())
+            for replica in member.partitions
+        ]
+        return Observed(
+            service=service,
+            brokers=brokers,
+            surroundings=surroundings,
+            # Camunda may have been given more partitions since the bootstrap.
+            partitions=max([int(cluster["Partitions"]), *known]),
+            replication_factor=int(cluster["ReplicationFactor"]),
+            now=now,
+            parameters=stack.parameters,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleObserver:
+    """Look at everything and decide the next action."""
+
+    reader: BrokerReader
+    targets: TargetGroups
+    journal: Journal
+
+    def look(
+        self,
+        operation: Operation,
+        *,
+        requested: int,
+        memory: Mapping[str, Any],
+        sent: int | None,
+        partitions: int = 0,
+        backup: int = 0,
+    ) -> dict[str, Any]:
+        """Decide the next action towards ``requested`` brokers, or towards ``partitions``.
+
+        ``memory`` is what the last look returned, ``sent`` the id of the change this operation
+        sent, ``backup`` that of the backup it took (0 for none, -1 for one that Camunda did not
+        take). Returns ``action`` with ``count``, ``tasks``, ``wait`` (seconds), ``reason``,
+        ``memory`` and the stack's outputs as ``cluster``; with ``DONE`` also ``verification``.
+        Raises as ``scaling/decision.py`` and ``scaling/partitions.py`` do, ``ClusterUnknown`` and
+        ``ClusterFrozen``.
+        """
+        remembered = Memory.from_state(memory)
+        if sent is not None:
+            remembered = replace(remembered, change_id=sent)
+        if backup:
+            remembered = replace(remembered, backup=backup)
+        stack = self.reader.stack(operation.cluster)
+        if not remembered.begun:
+            # An operation that has begun is safer ended than left half-way.
+            refuse_if_frozen(stack.name, stack.tags)
+        observed = self.reader.observe(
+            stack,
+            requested,
+            since=operation.started_at,
+            now=int(self.journal.clock.now().timestamp()),
+            with_quota=not remembered.begun,
+            partitions=partitions,
+            backup=max(0, remembered.backup),
+        )
+        observed = replace(observed, targets=self._targets(stack.outputs))
+        if partitions:
+            decision = decide_partitions(observed, partitions, remembered)
+        else:
+            decision = decide(observed, requested, remembered)
+        self.journal.step(operation, decision.phase or PHASES[0], decision.reason)
+        if not partitions:
+            self._note(operation, observed, requested)
+        answer: dict[str, Any] = {
+            "action": decision.action.value,
+            "reason": decision.reason,
+            "count": decision.count,
+            "tasks": list(decision.tasks),
+            "wait": decision.wait,
+            "memory": decision.memory.as_state(),
+            "cluster": dict(stack.outputs),
+        }
+        if decision.action is Action.DONE:
+            answer["verification"] = _verification(observed, requested, partitions, decision)
+        return answer
+
+    def _note(self, operation: Operation, observed: Observed, requested: int) -> None:
+        """Leave for health checks which brokers stay, before any leaves."""
+        running = tasks_of_brokers(observed.service, observed.brokers.topology)
+        note = ScalingNote(
+            operation_id=operation.operation_id,
+            requested=requested,
+            since=datetime.fromisoformat(operation.started_at),
+            until=self.journal.clock.now() + AFTER,
+            stays=frozenset(task.task_id for node, task in running.items() if node < requested),
+            takes_away=any(node >= requested for node in running),
+        )
+        before = self.journal.operations.scaling(operation.cluster)
+        self.journal.operations.note_scaling(operation.cluster, note.after(before))
+
+    def _targets(self, cluster: Mapping[str, str]) -> dict[str, dict[str, str]]:
+        """State of the brokers' targets by group and address; an adopted cluster may name none."""
+        return {
+            name: {target.address: target.state for target in self.targets.health(cluster[output])}
+            for name, output in BROKER_TARGET_GROUPS.items()
+            if output in cluster
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CountSetter:
+    """Set the desired count of the brokers' service."""
+
+    tasks: BrokerTasks
+    journal: Journal
+
+    def set_count(
+        self,
+        operation: Operation,
+        cluster: Mapping[str, str],
+        *,
+        count: int,
+        protected: Sequence[str],
+    ) -> dict[str, Any]:
+        """Set the count, with the minimum healthy percent that belongs to it.
+
+        A count is lowered only while exactly ``protected`` (task ids), as many as the count, are
+        protected: else ECS might stop a broker that holds partitions. Raises
+        ``ScalingNotSettled`` then.
+        """
+        self.journal.step(
+            operation,
+            "Tasks stop" if protected else "Tasks start",
+            f"setting the desired count to {count}",
+        )
+        service = self._observe(cluster)
+        if service.desired == count:
+            return {"count": count}
+        if count < service.desired:
+            now = int(self.journal.clock.now().timestamp())
+            refuse_to_lower(service, count, protected, now)
+        self.tasks.set_count(cluster["EcsClusterName"], service.name, count)
+        return {"count": count}
+
+    def _observe(self, cluster: Mapping[str, str]) -> BrokerService:
+        return self.tasks.observe(
+            cluster["EcsClusterName"],
+            cluster["OrchestrationServiceName"],
+        )
+
+
+def refuse_to_lower(service: BrokerService, count: int, protected: Sequence[str], now: int) -> None:
+    """Raise ``ScalingNotSettled`` unless exactly these tasks, as many as the count, are safe."""
+    safe = {
+        task.task_id for task in service.running if task.protected_until >= now + _LEAST_PROTECTION
+    }
+    if len(set(protected)) != count or safe != set(protected):
+        raise ScalingNotSettled(
+            f"The count of {service.name} was not lowered from {service.desired} to {count}: "
+            f"{len(safe & set(protected))} of {count} tasks that stay are protected, and "
+            f"{len(safe - set(protected))} others.",
+            next_step="Start the same request again; it continues from what exists.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TaskProtector:
+    """Protect the tasks that stay from ECS's scale-in, and take that away again."""
+
+    tasks: BrokerTasks
+    journal: Journal
+
+    def protect(
+        self, operation: Operation, cluster: Mapping[str, str], *, task_ids: Sequence[str]
+    ) -> dict[str, Any]:
+        """Protect tasks for 15 minutes from now. Raises ``ScalingNotSettled``."""
+        self.journal.step(operation, "Tasks stop", f"protecting {len(task_ids)} tasks")
+        self.tasks.protect(cluster["EcsClusterName"], task_ids, minutes=PROTECTION_MINUTES)
+        return {"protected": len(task_ids)}
+
+    def unprotect(
+        self, operation: Operation, cluster: Mapping[str, str], *, task_ids: Sequence[str]
+    ) -> dict[str, Any]:
+        """Take the protection of tasks away."""
+        self.journal.step(operation, "Tasks stop", f"unprotecting {len(task_ids)} tasks")
+        self.tasks.unprotect(cluster["EcsClusterName"], task_ids)
+        return {"unprotected": len(task_ids)}
+
+    def unprotect_all(self, operation: Operation, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """Leave no protection behind; ``cluster`` is empty when it never came to be known."""
+        if "EcsClusterName" not in cluster:
+            return {"unprotected": 0}
+        self.journal.step(operation, "Tasks stop", "leaving no task protected")
+        return {"unprotected": unprotect_all(self.tasks, cluster)}
+
+
+def unprotect_all(tasks: BrokerTasks, cluster: Mapping[str, str]) -> int:
+    """Unprotect every task of the brokers' service, whoever protected it; tells how many were.
+
+    A protected task would block later deployments. While ECS still has tasks to stop, protection
+    stays: it ends by itself after 15 minutes.
+    """
+    service = tasks.observe(cluster["EcsClusterName"], cluster["OrchestrationServiceName"])
+    if sum(task.wanted for task in service.tasks) > service.desired:
+        return 0
+    ids = [task.task_id for task in service.protected]
+    tasks.unprotect(cluster["EcsClusterName"], ids)
+    return len(ids)
+
+
+def read_brokers(answer: Mapping[str, Any]) -> BrokersSeen:
+    """Read the probe's answer to ``scaling``; see ``scaling/probe.py``."""
+    configuration, topology, plan = (
+        answer.get(key) for key in ("configuration", "topology", "plan")
+    )
+    return BrokersSeen(
+        configuration=None if configuration is None else read_configuration(configuration),
+        topology=None if topology is None else read_topology(topology),
+        plan=None if plan is None else read_planned_change(plan),
+        refused=str(answer.get("refused") or ""),
+        plan_refused=str(answer.get("planRefused") or ""),
+        readiness=tuple(
+            Readiness(address, ReadinessState(state), detail)
+            for address, state, detail in answer.get("readiness", ())
+        ),
+        problems=tuple(answer.get("problems", ())),
+        backups=_backups(answer.get("backups")),
+    )
+
+
+def _backups(answer: Mapping[str, Any] | None) -> BackupsOfPartitions | None:
+    if answer is None:
+        return None
+    return BackupsOfPartitions(
+        enabled=answer["enabled"],
+        covered=frozenset(answer["covered"]),
+        newest=answer["newest"],
+        asked=answer["asked"],
+    )
+
+
+def _verification(
+    observed: Observed, requested: int, partitions: int, decision: Decision
+) -> dict[str, Any]:
+    topology, configuration = observed.brokers.topology, observed.brokers.configuration
+    memory, there = decision.memory, observed.partitions
+    live = span(configuration) if configuration is not None else 0
+    grown = {"before": memory.before, "after": partitions}
+    scaled = {"before": memory.before, "after": requested}
+    return {
+        "result": overall(decision.checks).value,
+        "checks": [check.as_dict() for check in decision.checks],
+        "failure": "",
+        "topology": topology_table(topology) if topology is not None else [],
+        "unit": "partitions" if partitions else "brokers",
+        "brokers": {"before": live, "after": live} if partitions else scaled,
+        "partitions": grown if partitions else {"before": there, "after": there},
+        "change": {"id": memory.change_id, "operations": memory.operations},
+    }

@@ -1,0 +1,114 @@
+"""The probe's question ``scaling``: all that a decision about scaling rests on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.camunda.payloads import (
+    configuration_payload,
+    planned_change_payload,
+    topology_payload,
+)
+from lifecycle.camunda.read_topology import ask_topology
+from lifecycle.camunda.topology import ReadinessState
+from lifecycle.errors import (
+    ChangeInProgress,
+    CredentialsRefused,
+    LifecycleError,
+    ManagementRefused,
+)
+from lifecycle.services.brokers import holders
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from lifecycle.camunda.topology import ClusterConfiguration, PlannedChange, Topology
+    from lifecycle.cluster.ports import ManagementApi, Users
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingProber:
+    """The use case with what it needs from outside."""
+
+    management: Callable[[str], ManagementApi]
+    users: Users
+
+    def ask(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """Answer in Camunda's own shapes.
+
+        ``cluster`` holds the stack's outputs and ``RequestedBrokers``, or ``RequestedPartitions``
+        and ``Backup`` (the id of one that was taken, 0 for none). Keys: ``configuration``,
+        ``topology``, ``plan`` (null where they could not be read, ``plan`` also while a change is
+        under way), ``refused`` and ``planRefused`` (Camunda's words),
+        ``readiness`` (address, state, detail of the
+        brokers that hold partitions, up to the first that is not ready), ``backups`` (null unless
+        partitions are requested) and ``problems``. What cannot be asked is part of the answer,
+        never an exception, and hides nothing else.
+        """
+        api = self.management(cluster["DiscoveryName"])
+        answer: dict[str, Any] = {
+            "configuration": None,
+            "topology": None,
+            "plan": None,
+            "refused": "",
+            "planRefused": "",
+            "readiness": [],
+            "backups": None,
+            "problems": [],
+        }
+        partitions = int(cluster.get("RequestedPartitions") or 0)
+        topology: Topology | None = None
+        try:
+            topology = ask_topology(api, self.users, cluster)
+            answer["topology"] = topology_payload(topology)
+        except LifecycleError as error:
+            answer["problems"].append(error.message.rstrip("."))
+            if isinstance(error, CredentialsRefused):
+                answer["refused"] = error.message.rstrip(".")
+        try:
+            configuration = api.configuration()
+            answer["configuration"] = configuration_payload(configuration)
+            if configuration.pending_change is None:
+                if topology is not None:
+                    answer["readiness"] = self._readiness(api, configuration, topology)
+                if partitions:
+                    answer |= self._plan(lambda: api.plan_partitions(partitions))
+                    answer["backups"] = self._backups(api, int(cluster.get("Backup") or 0))
+                else:
+                    brokers = int(cluster["RequestedBrokers"])
+                    answer |= self._plan(lambda: api.plan_brokers(brokers))
+        except LifecycleError as error:
+            answer["problems"].append(error.message.rstrip("."))
+        return answer
+
+    @staticmethod
+    def _backups(api: ManagementApi, asked: int) -> dict[str, Any]:
+        seen = api.backups()
+        return {
+            "enabled": seen.told and seen.enabled,
+            "covered": sorted(seen.latest),
+            "newest": api.backup_state(seen.newest) if seen.newest else "",
+            "asked": api.backup_state(asked) if asked else "",
+        }
+
+    @staticmethod
+    def _plan(ask: Callable[[], PlannedChange]) -> dict[str, Any]:
+        try:
+            return {"plan": planned_change_payload(ask())}
+        except (ManagementRefused, ChangeInProgress) as error:
+            return {"planRefused": error.message}
+
+    @staticmethod
+    def _readiness(
+        api: ManagementApi, configuration: ClusterConfiguration, topology: Topology
+    ) -> Sequence[list[str]]:
+        needed = holders(configuration)
+        found: list[list[str]] = []
+        for address in (one.host for one in topology.brokers if one.node_id in needed):
+            one = api.readiness(address)
+            found.append([one.address, one.state.value, one.detail])
+            if one.state is not ReadinessState.READY:
+                # One that does not answer takes its time, and one is enough to wait for.
+                break
+        return found

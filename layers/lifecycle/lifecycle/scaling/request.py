@@ -1,0 +1,78 @@
+"""What a scale request may say. The same validation for API, console and plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from lifecycle.cluster.names import CLUSTER_NAME_RULE, is_cluster_name
+from lifecycle.provisioning.request import Problem, invalid, read_goal
+
+if TYPE_CHECKING:
+    from lifecycle.services.images import Version
+
+SCALE_FIELDS: Final = ("clusterName", "count", "partitions")
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleRequest:
+    """A scale request after validation: ``count`` brokers or so many partitions, the other 0."""
+
+    cluster: str
+    count: int
+    partitions: int = 0
+
+
+def read_scale_request(raw: object) -> ScaleRequest:
+    """Validate the input of the scale machine: ``{"clusterName": "demo", "count": 4}``.
+
+    Or ``{"clusterName": "demo", "partitions": 6}``. Raises ``InvalidRequest`` that lists every
+    problem.
+    """
+    if not isinstance(raw, Mapping):
+        raise invalid([Problem("(input)", raw, "a JSON object with clusterName and count")])
+    problems = [
+        Problem(
+            str(name) or "(empty name)",
+            raw[name],
+            "nothing: the fields are clusterName, and count or partitions",
+        )
+        for name in raw
+        if name not in SCALE_FIELDS
+    ]
+    cluster = raw.get("clusterName")
+    if not is_cluster_name(cluster):
+        problems.append(Problem("clusterName", cluster, CLUSTER_NAME_RULE))
+    goal, wrong = read_goal(raw, "")
+    if problems or wrong:
+        raise invalid([*problems, *wrong])
+    return ScaleRequest(cluster=str(cluster), count=goal.count, partitions=goal.partitions)
+
+
+def refuse_below(count: int, factor: int) -> None:
+    """Refuse fewer brokers than the replication factor; 0 where no count is requested.
+
+    Raises ``InvalidRequest``.
+    """
+    if 0 < count < factor:
+        allowed = f"at least {factor}, the replication factor: each partition has {factor} copies"
+        raise invalid([Problem("count", count, allowed)])
+
+
+def refuse_idle(count: int, *, partitions: int, factor: int, version: Version | None) -> None:
+    """Refuse brokers that would hold no partition, where such a broker never becomes ready.
+
+    ``version`` None is not known, and then nothing is refused here: the machine asks the brokers.
+    See ``request._idle_brokers``. Raises ``InvalidRequest``.
+    """
+    most = partitions + factor - 1
+    if count <= most or version is None or version >= (8, 10, 0):
+        return
+    shown = ".".join(map(str, version))
+    allowed = (
+        f"at most {most} ({partitions} partitions + replication factor {factor} - 1) on {shown}: "
+        "one more would hold no partition, and a broker without a partition never becomes ready "
+        "before 8.10"
+    )
+    raise invalid([Problem("count", count, allowed)])

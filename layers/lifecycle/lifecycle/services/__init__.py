@@ -1,0 +1,1 @@
+"""The ECS services of a cluster: definitions, differences, images, brokers, stopped tasks."""

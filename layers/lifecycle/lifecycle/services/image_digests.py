@@ -1,0 +1,170 @@
+"""Which image a reference names now: its digest where that is known, else why it is not.
+
+A tag can be moved, so that what a plan says of it is worth nothing without the digest. Only private
+repositories of this account in this region are asked; what anything else names is unknown.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.services import images
+from lifecycle.services.definition import BROKERS, CONNECTORS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+# 123456789012.dkr.ecr.eu-central-1.amazonaws.com/team/camunda:8.9.16, or with the dual-stack host
+# 123456789012.dkr-ecr.eu-central-1.on.aws: https://docs.aws.amazon.com/general/latest/gr/ecr.html
+_PRIVATE: Final = re.compile(
+    r"(?P<account>[0-9]{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\."
+    r"(?:amazonaws\.com(?:\.cn)?|amazonaws\.eu|on\.aws|on\.amazonwebservices\.com\.cn)/"
+    r"(?P<repository>[^:@]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+)
+_PINNED: Final = re.compile(r".+@(sha256:[0-9a-f]{64})")
+_REGISTRY_PREFIX: Final = "ImageRegistryPrefix"
+_IMAGES: Final[Mapping[str, str]] = {BROKERS: images.BROKERS, CONNECTORS: images.CONNECTORS}
+MISSING: Final = ""
+"""Stands in a fingerprint for the digest of an image that its repository does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateImage:
+    """An image in a private repository of ECR. ``digest`` is empty where a tag names it."""
+
+    account: str
+    region: str
+    repository: str
+    tag: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What an image's reference names: ``digest``, or an empty one and the ``reason``.
+
+    ``missing`` when the repository was asked and has no such image.
+    """
+
+    digest: str = ""
+    reason: str = ""
+    missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An image that a service runs, as ECS resolved it; ``reason`` where it did not say."""
+
+    image: str
+    digest: str
+    reason: str = ""
+
+
+def references(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Reference of the image of each service, by the cluster's parameters with their defaults."""
+    prefix = parameters.get(_REGISTRY_PREFIX, "")
+    return {
+        service: f"{prefix}/{parameters[name]}" if prefix else parameters[name]
+        for service, name in _IMAGES.items()
+    }
+
+
+def read_private(image: str) -> PrivateImage | None:
+    """Read a reference to a private repository of ECR; None for any other.
+
+    Without tag and digest it is ``latest``, as container runtimes read it.
+    """
+    found = _PRIVATE.fullmatch(image)
+    if found is None:
+        return None
+    digest = found["digest"] or ""
+    tag = found["tag"] or ("" if digest else "latest")
+    return PrivateImage(found["account"], found["region"], found["repository"], tag, digest)
+
+
+def look_up(
+    image: str, *, account: str, region: str, ask: Callable[[PrivateImage], Digest]
+) -> Digest:
+    """Give what a reference names now. ``ask`` is called for repositories of this account here."""
+    private = read_private(image)
+    if private is not None and (private.account, private.region) == (account, region):
+        return ask(private)
+    pinned = _PINNED.fullmatch(image)
+    if pinned:
+        return Digest(pinned[1])
+    if private is None:
+        return Digest(reason="its registry is not asked, only private ones of this account are")
+    if private.account != account:
+        return Digest(reason=f"its registry is of account {private.account} and is not asked")
+    return Digest(reason=f"its registry is in {private.region} and is not asked")
+
+
+def known(found: Mapping[str, Digest]) -> dict[str, str]:
+    """Digests by reference, as a fingerprint holds them: ``MISSING`` where there is no image.
+
+    What is not known is left out.
+    """
+    return {
+        image: digest.digest or MISSING
+        for image, digest in found.items()
+        if digest.digest or digest.missing
+    }
+
+
+def image_lines(
+    named: Mapping[str, str],
+    found: Mapping[str, Digest],
+    running: Mapping[str, Sequence[Running]],
+) -> list[dict[str, Any]]:
+    """Give what a plan shows of each service's image.
+
+    ``named`` are the references by service, ``found`` what they name by reference, ``running`` what
+    each service runs; nothing of it where there is no service.
+    """
+    return [
+        {
+            "service": service,
+            "image": image,
+            "digest": found[image].digest or None,
+            "unknown": found[image].reason or None,
+            "missing": found[image].missing,
+            "running": [
+                {name: value or None for name, value in asdict(one).items()}
+                for one in running.get(service, ())
+            ],
+        }
+        for service, image in named.items()
+    ]
+
+
+def warnings(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say which images are not in their repository: no task of them starts.
+
+    A pull through cache has an image only after the first task pulled it, so that this refuses
+    nothing: https://docs.aws.amazon.com/AmazonECR/latest/userguide/pull-through-cache.html
+    """
+    return [
+        f"The image of {line['service']}, {line['image']}, is not in its repository: "
+        f"{line['unknown']}. Unless the repository is a pull through cache that has the image in "
+        "its upstream registry, tasks do not start (CannotPullContainerError). Push it, then plan "
+        "again."
+        for line in lines
+        if line["missing"]
+    ]
+
+
+def differing(planned: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Say of which image something else is known now than when it was planned."""
+    return [
+        f"the image {image}: planned {_told(planned.get(image))}, now {_told(now.get(image))}"
+        for image in sorted({*planned, *now})
+        if planned.get(image) != now.get(image)
+    ]
+
+
+def _told(digest: str | None) -> str:
+    if digest is None:
+        return "unknown"
+    return digest if digest != MISSING else "not in its repository"

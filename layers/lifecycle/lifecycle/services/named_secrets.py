@@ -1,0 +1,145 @@
+"""Secrets that a cluster reads and does not create: named by ARN, in parameters and settings.
+
+Tasks may read a secret only if it carries the control plane's tag, and only when they start; so
+what is wrong with one would be seen minutes after the change, in a task that does not start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.cluster.checks import Check, Result
+from lifecycle.cluster.names import TAG_CONTROL_PLANE
+from lifecycle.services.settings import SERVICES, without_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lifecycle.services.settings import Settings
+
+PARAMETERS: Final = ("LicenseKeySecretArn", "RegistryCredentialsArn")
+NAME: Final = "named secrets"
+# Of a long list the first are enough to see what is wrong, and a cause has its limit.
+_SHOWN: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSecret:
+    """A secret or parameter (``arn``, without a JSON key) and the ``field`` that names it."""
+
+    field: str
+    arn: str
+
+    @property
+    def service(self) -> str:
+        """``secretsmanager`` or ``ssm``."""
+        return self.arn.split(":")[2]
+
+    @property
+    def region(self) -> str:
+        """Region in the ARN."""
+        return self.arn.split(":")[3]
+
+    @property
+    def account(self) -> str:
+        """Account in the ARN."""
+        return self.arn.split(":")[4]
+
+
+class Seen(StrEnum):
+    """What AWS says when a secret is looked at, and what that means."""
+
+    THERE = "is there"
+    ABSENT = "does not exist"
+    LEAVING = "is scheduled for deletion"
+    DENIED = f"does not exist, or does not carry the tag {TAG_CONTROL_PLANE}: AWS denies a look"
+    """Only what carries the tag may be looked at, so that one answer stands for both."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSeen:
+    """What is known of a secret."""
+
+    state: Seen
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def named_secrets(
+    parameters: Mapping[str, str], settings: Mapping[str, Any] | Settings
+) -> tuple[NamedSecret, ...]:
+    """Find the secrets that the parameters of a cluster and a request's settings name."""
+    found = [NamedSecret(name, parameters[name]) for name in PARAMETERS if parameters.get(name)]
+    for service in SERVICES:
+        given = (settings.get(service) or {}).get("secrets") or {}
+        found += [
+            NamedSecret(f"settings.{service}.secrets.{name}", without_key(reference))
+            for name, reference in given.items()
+            if reference is not None
+        ]
+    return tuple(found)
+
+
+def check_secrets(
+    secrets: Sequence[NamedSecret],
+    seen: Mapping[str, SecretSeen] | None,
+    *,
+    unread: str,
+    account: str | None,
+    region: str,
+    control_stack: str,
+) -> Check:
+    """Hold every named secret against what AWS says; ``seen`` is by ARN.
+
+    What could not be read is a warning, with the reason in ``unread``; what is not there, is
+    elsewhere or lacks the tag fails.
+    """
+    wrong = [
+        f"{one.field}: {one.arn} {why}"
+        for one in secrets
+        if (why := _wrong(one, (seen or {}).get(one.arn), account, region, control_stack))
+    ]
+    if wrong:
+        return Check(
+            NAME,
+            Result.FAIL,
+            _joined(wrong),
+            f"Name secrets of this account and region that carry the tag {TAG_CONTROL_PLANE} with "
+            f"the value {control_stack}.",
+        )
+    if seen is None:
+        return Check(
+            NAME,
+            Result.WARN,
+            f"{', '.join(one.field for one in secrets[:_SHOWN])} could not be read: {unread}",
+            "Look yourself, or let the role of PreflightCluster read it.",
+        )
+    return Check(NAME, Result.PASS, f"{len(secrets)} are there and carry the tag")
+
+
+def _wrong(
+    secret: NamedSecret,
+    seen: SecretSeen | None,
+    account: str | None,
+    region: str,
+    control_stack: str,
+) -> str:
+    if secret.region != region:
+        return f"is of region {secret.region}, not {region}"
+    if account is not None and secret.account != account:
+        return f"is of account {secret.account}, not {account}"
+    if seen is None:
+        return ""
+    if seen.state is not Seen.THERE:
+        return seen.state
+    tag = seen.tags.get(TAG_CONTROL_PLANE)
+    if tag != control_stack:
+        carried = "does not carry" if tag is None else f"has {tag!r} in"
+        return f"{carried} the tag {TAG_CONTROL_PLANE}"
+    return ""
+
+
+def _joined(lines: Sequence[str]) -> str:
+    more = f"; and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
+    return "; ".join(lines[:_SHOWN]) + more

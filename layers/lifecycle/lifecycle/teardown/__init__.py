@@ -1,0 +1,1 @@
+"""Teardown: what is deleted, what is retained, and what that costs."""

@@ -1,0 +1,311 @@
+"""Tear a cluster down: tell, stop, empty what a trial leaves, delete, follow to the end.
+
+Each step makes true what it stands for and tells how far that is, whoever did a part of it
+before; so repeating any of them is harmless.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.cluster.freeze import refuse_if_frozen
+from lifecycle.cluster.names import change_set_name, stack_name
+from lifecycle.cluster.polling import next_wait
+from lifecycle.cluster.stack import progress_of
+from lifecycle.cluster.trial import is_trial
+from lifecycle.errors import NamespaceNotEmpty, StackNotDeleted, TasksRemain
+from lifecycle.services.definition import NAMES
+from lifecycle.teardown.decisions import (
+    STOP_SECONDS,
+    StackState,
+    absent_plan,
+    deletion_policies,
+    kept_resources,
+    read_teardown_request,
+    refuse_adopted,
+    state_of,
+    teardown_plan,
+    what_blocks,
+)
+from lifecycle.teardown.discovery import leftovers, namespaces_of, services_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lifecycle.cluster.ports import (
+        Databases,
+        Health,
+        Namespaces,
+        Services,
+        Stacks,
+        Storage,
+        TargetGroups,
+    )
+    from lifecycle.cluster.stack import Stack
+    from lifecycle.operation.journal import Journal
+    from lifecycle.operation.model import Operation
+
+STOP: Final = "Brokers and connectors stop"
+EMPTY: Final = "Buckets of the trial are emptied"
+DELETE: Final = "CloudFormation deletes the infrastructure"
+_TARGET_GROUPS: Final = (
+    "RestTargetGroupArn",
+    "GrpcTargetGroupArn",
+    "ConnectorsTargetGroupArn",
+    "ManagementTargetGroupArn",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TeardownPlanner:
+    """What a teardown would do; changes nothing."""
+
+    stacks: Stacks
+    storage: Storage
+    control_stack: str
+    region: str
+
+    def plan(self, raw: object) -> dict[str, Any]:
+        """Validate a request and tell what goes, what is kept, what that costs.
+
+        Returns the request as the machine carries it (``cluster``, ``stack``, ``dryRun``) and the
+        ``plan``. Raises ``InvalidRequest``, ``ClusterFrozen``, ``StackNotUsable``.
+        """
+        request = read_teardown_request(raw)
+        name = stack_name(self.control_stack, request.cluster)
+        stack = self.stacks.describe(name)
+        carried = {"cluster": request.cluster, "stack": name, "dryRun": request.dry_run}
+        if (
+            stack is None
+            or state_of(stack, self.control_stack, request.cluster) is StackState.ABSENT
+        ):
+            return {**carried, "plan": absent_plan(name, request.cluster)}
+        refuse_if_frozen(name, stack.tags)
+        refuse_adopted(stack)
+        contents = self.stacks.contents(name)
+        policies = deletion_policies(self.stacks.template(name))
+        retained = [one for one in contents if policies.get(one.logical_id, "Delete") != "Delete"]
+        kept = kept_resources(
+            contents,
+            policies,
+            {one.logical_id: self.storage.size(one) for one in retained},
+            region=self.region,
+        )
+        return {**carried, "plan": teardown_plan(stack, contents, policies, kept)}
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterStopper:
+    """Counts to zero, and nothing left that runs or is registered."""
+
+    stacks: Stacks
+    services: Services
+    targets: TargetGroups
+    namespaces: Namespaces
+    journal: Journal
+    control_stack: str
+
+    def stop(self, operation: Operation, *, stack: str, since: str, polls: int) -> dict[str, Any]:
+        """Set the counts to zero, delete the services, then what they left in Cloud Map.
+
+        ``since`` is when the operation began to wait (ISO 8601), empty at first. Returns it beside
+        ``status`` ``STOPPED`` when all of it is gone, or ``WAITING`` with ``wait`` (seconds).
+        Raises ``ClusterFrozen``, ``StackNotUsable``, ``TasksRemain``, ``NamespaceNotEmpty``.
+        """
+        now = self.journal.clock.now()
+        since = since or now.isoformat(timespec="seconds")
+        self.journal.step(operation, STOP, "reading the stack")
+        found = self.stacks.describe(stack)
+        state = state_of(found, self.control_stack, operation.cluster)
+        if found is None or state is StackState.ABSENT:
+            return {"status": "STOPPED", "since": since}
+        if polls == 0:
+            refuse_if_frozen(stack, found.tags)
+        if state is StackState.BUSY:
+            self.journal.step(operation, STOP, f"CloudFormation is still busy ({found.status})")
+            wait = next_wait(polls, near_end=False)
+            return {"status": "WAITING", "since": since, "wait": wait}
+        waiting = self._services(found) + self._targets(found)
+        waiting = waiting or self._delete_services(found)
+        registered = [] if waiting else self._empty_namespaces(found)
+        if not waiting and not registered:
+            done = "no task runs, no service is left, and Cloud Map is empty"
+            self.journal.step(operation, STOP, done)
+            return {"status": "STOPPED", "since": since}
+        elapsed = now - datetime.fromisoformat(since)
+        if elapsed.total_seconds() > STOP_SECONDS:
+            raise _overdue(waiting, registered)
+        waiting = waiting or registered
+        self.journal.step(operation, STOP, "; ".join(waiting))
+        wait = next_wait(min(polls, 3), near_end=False)
+        return {"status": "WAITING", "since": since, "wait": wait}
+
+    def _services(self, stack: Stack) -> list[str]:
+        ecs_cluster = stack.outputs.get("EcsClusterName", stack.name)
+        waiting = []
+        for service in reversed(self.services.describe(ecs_cluster, NAMES)):
+            if service.status == "ACTIVE" and service.desired > 0:
+                self.services.set_count(ecs_cluster, service.name, 0)
+            tasks = service.running + service.pending
+            if tasks or service.desired:
+                waiting.append(f"{service.name}: {tasks} tasks still run")
+        return waiting
+
+    def _delete_services(self, stack: Stack) -> list[str]:
+        """Delete services without tasks: what they refer to goes with the stack, so they go first.
+
+        A service that ECS deletes is DRAINING for a while; then its name is free.
+        """
+        ecs_cluster = stack.outputs.get("EcsClusterName", stack.name)
+        there = [one for one in self.services.describe(ecs_cluster, NAMES) if one.exists]
+        for service in there:
+            if service.status == "ACTIVE":
+                self.services.delete(ecs_cluster, service.name)
+        return [f"ECS deletes the service {service.name}" for service in there]
+
+    def _empty_namespaces(self, stack: Stack) -> list[str]:
+        """Delete what ECS left in the stack's namespaces; tell what still has instances."""
+        contents = self.stacks.contents(stack.name)
+        owned = services_of(contents)
+        busy = []
+        for namespace in namespaces_of(contents):
+            left = leftovers(self.namespaces.services(namespace), owned)
+            busy += [f"Cloud Map has {one.instances} instances of {one.name}" for one in left.busy]
+            busy += [
+                f"Cloud Map still finds instances of {one.name}"
+                for one in left.removable
+                if not self.namespaces.delete_service(one.identifier)
+            ]
+        return busy
+
+    def _targets(self, stack: Stack) -> list[str]:
+        waiting = []
+        for output in _TARGET_GROUPS:
+            arn = stack.outputs.get(output)
+            targets = self.targets.health(arn) if arn and not _deleting(stack) else ()
+            if targets:
+                waiting.append(f"{len(targets)} targets of {output.removesuffix('Arn')}")
+        return waiting
+
+
+def _overdue(tasks: Sequence[str], registered: Sequence[str]) -> TasksRemain | NamespaceNotEmpty:
+    minutes = STOP_SECONDS // 60
+    if tasks:
+        return TasksRemain(
+            f"Counts are at zero for {minutes} minutes, yet {'; '.join(tasks)}.",
+            next_step="Look at the services' events in ECS (task protection, draining), then "
+            "start the same operation again; it continues from what exists.",
+        )
+    return NamespaceNotEmpty(
+        f"The services were stopped {minutes} minutes ago, yet {'; '.join(registered)}.",
+        next_step="Find out what registered them (aws servicediscovery list-instances); what is "
+        "not of this cluster has to leave its namespace. Then start the same operation again.",
+    )
+
+
+def _deleting(stack: Stack) -> bool:
+    # What the outputs name may be gone already.
+    return stack.status.startswith("DELETE_")
+
+
+@dataclass(frozen=True, slots=True)
+class TrialEmptier:
+    """Empties the buckets of a trial, which CloudFormation deletes only when they are empty."""
+
+    stacks: Stacks
+    storage: Storage
+    journal: Journal
+    control_stack: str
+
+    def empty(self, operation: Operation, *, stack: str) -> dict[str, Any]:
+        """Delete objects for a while, if the stack says of itself that it is a trial.
+
+        Returns ``status`` ``EMPTY`` or ``MORE``.
+        """
+        self.journal.step(operation, EMPTY, "reading the stack")
+        found = self.stacks.describe(stack)
+        state = state_of(found, self.control_stack, operation.cluster)
+        # Only the stack's own word counts: what is deleted here has no backup.
+        if found is None or state is StackState.ABSENT or not is_trial(found.parameters):
+            return {"status": "EMPTY"}
+        for resource in self.stacks.contents(stack):
+            if resource.resource_type != "AWS::S3::Bucket":
+                continue
+            self.journal.step(operation, EMPTY, resource.physical_id)
+            if not self.storage.empty_bucket(resource.physical_id):
+                return {"status": "MORE"}
+        return {"status": "EMPTY"}
+
+
+@dataclass(frozen=True, slots=True)
+class StackDeleter:
+    """Deletes the stack, protection lifted at the last moment, and follows to the end."""
+
+    stacks: Stacks
+    databases: Databases
+    health: Health
+    journal: Journal
+    control_stack: str
+
+    def delete(
+        self, operation: Operation, *, stack: str, begun: Mapping[str, str], polls: int
+    ) -> dict[str, Any]:
+        """Begin the deletion, or tell how far it is.
+
+        ``begun`` holds ``stackId``, ``token`` and ``database`` of a deletion that this operation
+        follows, and is empty at first. Returns ``status`` ``WAITING`` with ``wait`` (seconds) and
+        ``begun``, or ``GONE`` with the ``snapshots`` of the database. Raises ``StackNotDeleted``
+        naming what blocks, and the remedy.
+        """
+        self.journal.step(operation, DELETE, "reading the stack")
+        found = self.stacks.describe(begun.get("stackId", stack))
+        state = (
+            StackState.ABSENT
+            if found is None
+            else state_of(found, self.control_stack, operation.cluster)
+        )
+        if found is None or state is StackState.ABSENT:
+            self.health.forget(operation.cluster)
+            return {"status": "GONE", "snapshots": self._snapshots(begun)}
+        followed, begun = bool(begun), begun or self._identity(operation, found)
+        token = begun["token"]
+        if found.status == "DELETE_FAILED" and followed:
+            blocked, remedy = what_blocks(self.stacks.events(found.stack_id, token), found.name)
+            raise StackNotDeleted(
+                f"Stack {stack} could not be deleted completely: {blocked}.",
+                next_step=f"To go on, {remedy}; then start the same operation again.",
+            )
+        if state is StackState.STANDING:
+            self._begin(found, begun)
+        elif state is StackState.DELETING:
+            progress = progress_of(self.stacks.events(found.stack_id, token), found.name)
+            working = ", ".join(progress.working[:4]) or "CloudFormation"
+            detail = f"{progress.done} resources are done; waiting for {working}"
+            self.journal.step(operation, DELETE, detail)
+        return {"status": "WAITING", "wait": next_wait(polls, near_end=False), "begun": begun}
+
+    def _identity(self, operation: Operation, stack: Stack) -> Mapping[str, str]:
+        databases = [
+            resource.physical_id
+            for resource in self.stacks.contents(stack.stack_id)
+            if resource.resource_type == "AWS::RDS::DBCluster"
+        ]
+        return {
+            "stackId": stack.stack_id,
+            "token": change_set_name(operation.operation_id, "teardown"),
+            "database": (*databases, stack.outputs.get("DatabaseClusterId", ""))[0],
+        }
+
+    def _begin(self, stack: Stack, begun: Mapping[str, str]) -> None:
+        # Directly at RDS and only now: a stack that failed half-way takes no update that could
+        # do it, and nothing else can come between this and the deletion.
+        if begun["database"]:
+            self.databases.protect(begun["database"], on=False)
+        self.stacks.unprotect(stack.name)
+        self.stacks.delete(stack.stack_id, begun["token"])
+
+    def _snapshots(self, begun: Mapping[str, str]) -> Sequence[str]:
+        identifier = begun.get("database", "")
+        return self.databases.snapshots(identifier) if identifier else []

@@ -1,0 +1,1 @@
+"""Verification as a user does it: brokers, load balancers, process instances."""

@@ -1,0 +1,119 @@
+"""Create a process instance on each partition and search for it, a look at a time.
+
+What is known goes from look to look, so that each is short and a repeated one is harmless.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.errors import CredentialsRefused, LifecycleError
+from lifecycle.services.brokers import active_partitions
+from lifecycle.verification.process_instances import (
+    PROCESS,
+    PROCESS_ID,
+    RESOURCE,
+    Instances,
+    partition_of,
+    read_instances,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from lifecycle.camunda.credentials import Credentials
+    from lifecycle.cluster.ports import ManagementApi, Processes, Users
+
+# Seconds in which a look begins another call, of the 50 that the probe has: one takes 13 at most.
+LOOK_SECONDS: Final = 15.0
+KNOWN: Final = "Instances"
+"""What a caller puts beside the outputs: what the look before gave, as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceProber:
+    """The use case with what it needs from outside; ``monotonic`` gives seconds."""
+
+    management: Callable[[str], ManagementApi]
+    processes: Callable[[str], Processes]
+    users: Users
+    monotonic: Callable[[], float]
+
+    def ask(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+        """Look once: deploy, create what is not made, search what is not found.
+
+        ``cluster`` holds the stack's outputs, and under ``Instances`` what the look before gave.
+        Gives what ``read_instances`` reads; what went wrong is part of it, never an exception.
+        """
+        give_up = self.monotonic() + LOOK_SECONDS
+        before = read_instances(json.loads(cluster.get(KNOWN) or "{}"))
+        try:
+            credentials = self.users.credentials(cluster["AdminUserSecretArn"])
+            ready = self._deploy(before, cluster, credentials)
+        except LifecycleError as error:
+            return replace(before, problem=_words(error, cluster)).as_state()
+        made = self._create(ready, cluster, credentials, give_up)
+        return self._search(made, cluster, credentials).as_state()
+
+    def _deploy(
+        self, seen: Instances, cluster: Mapping[str, str], credentials: Credentials
+    ) -> Instances:
+        name = cluster["DiscoveryName"]
+        if not seen.wanted:
+            active = active_partitions(self.management(name).configuration())
+            seen = replace(seen, wanted=max(active, int(cluster["Partitions"])))
+        if not seen.deployed:
+            self.processes(name).deploy(RESOURCE, PROCESS.encode(), credentials)
+        return replace(seen, deployed=True)
+
+    def _create(
+        self,
+        seen: Instances,
+        cluster: Mapping[str, str],
+        credentials: Credentials,
+        give_up: float,
+    ) -> Instances:
+        """Create until each partition made one, the time is over or something goes wrong.
+
+        What goes wrong may pass, so that the next look goes on: a partition gets the process a
+        moment after the deployment was answered, a leader changes, requests are rejected.
+        """
+        if not seen.may_create:
+            return seen
+        api = self.processes(cluster["DiscoveryName"])
+        seen = replace(seen, problem="")
+        while seen.may_create and not seen.problem and self.monotonic() < give_up:
+            seen = replace(seen, attempts=seen.attempts + 1)
+            try:
+                key = api.create_instance(PROCESS_ID, credentials)
+            except LifecycleError as error:
+                seen = replace(seen, problem=_words(error, cluster))
+            else:
+                # The first one stays: it has had the most time to be exported.
+                seen = replace(seen, made={partition_of(key): key, **seen.made})
+        return seen
+
+    def _search(
+        self, seen: Instances, cluster: Mapping[str, str], credentials: Credentials
+    ) -> Instances:
+        wanted = {seen.made[partition]: partition for partition in seen.unfound}
+        if not wanted:
+            return seen
+        api = self.processes(cluster["DiscoveryName"])
+        try:
+            keys = api.found_instances(wanted.keys(), credentials)
+        except LifecycleError as error:
+            return replace(seen, problem=seen.problem or _words(error, cluster))
+        return replace(seen, found=seen.found | {wanted[key] for key in keys})
+
+
+def _words(error: LifecycleError, cluster: Mapping[str, str]) -> str:
+    words = error.message.rstrip(".")
+    if isinstance(error, CredentialsRefused):
+        return (
+            f"{words}; Camunda does not take name and password of the secret "
+            f"{cluster['AdminUserSecretArn']} (output AdminUserSecretArn)"
+        )
+    return words

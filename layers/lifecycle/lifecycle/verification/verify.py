@@ -1,0 +1,154 @@
+"""Verify a cluster as its users would see it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.cluster.checks import (
+    Check,
+    Front,
+    Result,
+    check_path,
+    check_targets,
+    check_topology,
+    failure,
+    fronts,
+    overall,
+)
+from lifecycle.verification.create_instances import KNOWN
+from lifecycle.verification.process_instances import (
+    WAIT_SECONDS,
+    check_instances,
+    is_over,
+    not_checked,
+    read_instances,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lifecycle.cluster.ports import Probe, Services, TargetGroups
+    from lifecycle.operation.journal import Journal
+    from lifecycle.operation.model import Operation
+
+STEP: Final = "Verification"
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """The use case with what it needs from outside."""
+
+    services: Services
+    targets: TargetGroups
+    probe: Probe
+    journal: Journal
+
+    def look_at_instances(
+        self,
+        operation: Operation,
+        cluster: Mapping[str, str],
+        known: Mapping[str, Any],
+        *,
+        wanted: bool,
+    ) -> dict[str, Any]:
+        """Look once whether each partition takes a process instance and exports it.
+
+        ``known`` is what the look before returned as ``instances``, empty before the first; not
+        ``wanted``, nothing is asked. Returns ``instances`` for the next look or for ``verify``, and
+        ``wait`` (seconds) as long as another look is needed.
+        """
+        if not wanted:
+            return {"instances": {"skipped": True}}
+        now = self._now()
+        since = int(known.get("since", now))
+        self.journal.step(operation, STEP, "a process instance on each partition")
+        told = json.dumps(known.get("seen", {}))
+        seen = self.probe.ask("instances", {**cluster, KNOWN: told})
+        answer: dict[str, Any] = {"instances": {"since": since, "seen": seen}}
+        if not is_over(read_instances(seen), since=since, now=now):
+            answer["wait"] = WAIT_SECONDS
+        return answer
+
+    def verify(
+        self,
+        operation: Operation,
+        cluster: Mapping[str, str],
+        instances: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Check brokers, load balancers and each path through them.
+
+        ``instances`` is what ``look_at_instances`` returned last; None where nobody looked, as
+        after a restart, which changes no partition.
+
+        Returns ``result`` (PASS, WARN or FAIL), ``checks``, ``failure`` (what failed, in words) and
+        the ``topology``.
+        """
+        self.journal.step(operation, STEP, "asking brokers and load balancers")
+        names = (cluster["OrchestrationServiceName"], cluster["ConnectorsServiceName"])
+        brokers, connectors = self.services.describe(cluster["EcsClusterName"], names)
+        live = {**cluster, "LiveBrokers": str(brokers.desired)}
+        direct = self.probe.ask("brokers", live)
+        paths = self.probe.ask("paths", live)
+        answered = bool(direct["formation"]["formed"])
+
+        rest = check_targets(
+            "REST", self.targets.health(cluster["RestTargetGroupArn"]), brokers.desired
+        )
+        grpc = check_targets(
+            "gRPC", self.targets.health(cluster["GrpcTargetGroupArn"]), brokers.desired
+        )
+        web, native = fronts(cluster)
+
+        def path(name: str, key: str, behind: Check, front: Front) -> Check:
+            return check_path(
+                f"{name} through the load balancer",
+                paths[key],
+                behind=behind,
+                direct=answered,
+                front=front,
+                now=self._now(),
+            )
+
+        checks: list[Check] = [
+            check_topology(direct["formation"]),
+            *_of_instances(instances),
+            rest,
+            path("REST", "rest", rest, web),
+            path("login page", "login", rest, web),
+            grpc,
+            path("gRPC", "grpc", grpc, native),
+        ]
+        wanted = int(cluster["Connectors"])
+        if connectors.desired != wanted:
+            told = f"ECS wants {connectors.desired} tasks, the cluster is to have {wanted}"
+            checks.append(
+                Check("connectors count", Result.FAIL, told, "Start the same operation again.")
+            )
+        if connectors.desired:
+            health = check_targets(
+                "connectors",
+                self.targets.health(cluster["ConnectorsTargetGroupArn"]),
+                connectors.desired,
+            )
+            checks += [health, path("connectors", "connectors", health, web)]
+        result = overall(checks)
+        self.journal.step(operation, STEP, str(result))
+        return {
+            "result": str(result),
+            "checks": [check.as_dict() for check in checks],
+            "failure": failure(checks),
+            "topology": direct.get("topology", []),
+        }
+
+    def _now(self) -> int:
+        return int(self.journal.clock.now().timestamp())
+
+
+def _of_instances(instances: Mapping[str, Any] | None) -> list[Check]:
+    if instances is None:
+        return []
+    if instances.get("skipped") is True:
+        return [not_checked()]
+    return [check_instances(read_instances(instances.get("seen", {})))]

@@ -1,0 +1,136 @@
+"""In-memory twin of the table, with the same conditions as the conditional writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.operation.record import Record
+from lifecycle.times import written
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from lifecycle.operation.model import Lock, Operation
+    from lifecycle.operation.scaling_note import ScalingNote
+
+
+@dataclass
+class MemoryTable:
+    """``Locks``, ``Operations`` and ``Records`` in dictionaries, open to tests."""
+
+    locks: dict[str, Lock] = field(default_factory=dict)
+    records: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    health: dict[str, dict[str, Any]] = field(default_factory=dict)
+    scalings: dict[str, ScalingNote] = field(default_factory=dict)
+
+    def take(self, lock: Lock, *, instead_of: Lock | None = None) -> Lock | None:
+        """Take or extend a lock."""
+        held = self.locks.get(lock.cluster)
+        if held is None or held.owner == lock.owner or held == instead_of:
+            self.locks[lock.cluster] = lock
+            return None
+        return held
+
+    def shorten(self, lock: Lock, expires_at: int) -> None:
+        """Set an earlier end, if the lock is still the one that was read."""
+        if self.locks.get(lock.cluster) == lock:
+            self.locks[lock.cluster] = replace(lock, expires_at=expires_at)
+
+    def note_scaling(self, cluster: str, note: ScalingNote) -> None:
+        """Write what a scaling leaves."""
+        self.scalings[cluster] = note
+
+    def scaling(self, cluster: str) -> ScalingNote | None:
+        """What the last scaling left."""
+        return self.scalings.get(cluster)
+
+    def held(self, cluster: str) -> Lock | None:
+        """The lock of a cluster."""
+        return self.locks.get(cluster)
+
+    def forget(self, cluster: str) -> None:
+        """Remove what is known of a cluster's health."""
+        self.health.pop(cluster, None)
+
+    def release(self, cluster: str, owner: str) -> bool:
+        """Give the lock back if ``owner`` holds it."""
+        held = self.locks.get(cluster)
+        if held is None or held.owner != owner:
+            return False
+        del self.locks[cluster]
+        return True
+
+    def claim(
+        self, operation: Operation, *, caller: str, request_hash: str, now: datetime
+    ) -> Record | None:
+        """Write a record with caller and request, unless there is one."""
+        found = self.find(operation.operation_id, operation.machine)
+        if found is None:
+            self.begin(operation, now=now)
+            self.record(operation).update(caller=caller, requestHash=request_hash)
+        return found
+
+    def withdraw(self, operation: Operation, request_hash: str) -> None:
+        """Remove the record of an operation that was never started."""
+        if self.records.get(_key(operation), {}).get("requestHash") == request_hash:
+            del self.records[_key(operation)]
+
+    def find(self, operation_id: str, machine: str) -> Record | None:
+        """Read the record of a machine's operation."""
+        found = self.records.get((machine, operation_id))
+        if found is None:
+            return None
+        operation: Operation = found["operation"]
+        return Record(
+            operation_id=operation.operation_id,
+            cluster=operation.cluster,
+            machine=operation.machine,
+            execution_arn=operation.execution_arn,
+            started_at=operation.started_at,
+            caller=found.get("caller", ""),
+            request_hash=found.get("requestHash", ""),
+            step=found.get("step") or "",
+            detail=found.get("detail", ""),
+            timeline=list(found["timeline"]),
+            result=found.get("result", ""),
+            report_key=found.get("reportKey", ""),
+            ended_at=found.get("endedAt", ""),
+        )
+
+    def of_cluster(self, cluster: str, limit: int) -> list[Record]:
+        """Records of a cluster, newest first."""
+        found = [record for machine, name in self.records if (record := self.find(name, machine))]
+        mine = [record for record in found if record.cluster == cluster]
+        return sorted(mine, key=lambda record: record.started_at, reverse=True)[:limit]
+
+    def begin(self, operation: Operation, *, now: datetime) -> None:
+        """Write the operation's item once."""
+        del now
+        self.record(operation)
+
+    def record(self, operation: Operation) -> dict[str, Any]:
+        """The item of an operation, as it is kept; made where there is none."""
+        new = {"operation": operation, "timeline": [], "step": None}
+        return self.records.setdefault(_key(operation), new)
+
+    def progress(self, operation: Operation, *, step: str, detail: str, now: datetime) -> None:
+        """Say where the operation is."""
+        record = self.record(operation)
+        if record["step"] != step:
+            record["timeline"].append({"step": step, "at": written(now)})
+        record.update(step=step, detail=detail)
+        for ended in ("result", "reportKey", "endedAt"):
+            record.pop(ended, None)
+
+    def timeline(self, operation: Operation) -> list[dict[str, str]]:
+        """Steps so far."""
+        return list(self.records.get(_key(operation), {}).get("timeline", []))
+
+    def end(self, operation: Operation, *, result: str, report_key: str, now: datetime) -> None:
+        """Note the result, also of an operation that never began."""
+        self.record(operation).update(result=result, reportKey=report_key, endedAt=written(now))
+
+
+def _key(operation: Operation) -> tuple[str, str]:
+    return operation.machine, operation.operation_id

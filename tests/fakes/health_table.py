@@ -1,0 +1,53 @@
+"""In-memory twin of the health items, with the same condition as the conditional write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from lifecycle.health.verdict import as_document, read_document
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from lifecycle.health.verdict import Record
+    from lifecycle.operation.model import Lock
+    from lifecycle.operation.scaling_note import ScalingNote
+
+
+@dataclass
+class MemoryHealth:
+    """Documents by cluster; ``locks`` and ``scalings`` are those of the table's twin."""
+
+    locks: dict[str, Lock]
+    scalings: dict[str, ScalingNote] = field(default_factory=dict)
+    documents: dict[str, str] = field(default_factory=dict)
+
+    def find(self, cluster: str) -> Record | None:
+        """Read the last check of a cluster."""
+        return read_document(self.documents[cluster]) if cluster in self.documents else None
+
+    def write(self, record: Record, before: Record | None) -> bool:
+        """Write a check if the last one is still ``before``."""
+        last = self.find(record.cluster)
+        known = before.checked_at if before else None
+        if (last.checked_at if last else None) != known:
+            return False
+        if known is not None and record.checked_at <= known:
+            return False
+        self.documents[record.cluster] = as_document(record)
+        return True
+
+    def delivered(self, cluster: str, decided_at: datetime) -> None:
+        """Note that the announcement decided then was delivered."""
+        record = self.find(cluster)
+        if record is not None and record.undelivered == decided_at:
+            self.documents[cluster] = as_document(replace(record, undelivered=None))
+
+    def holder(self, cluster: str) -> Lock | None:
+        """Who holds the cluster."""
+        return self.locks.get(cluster)
+
+    def scaling(self, cluster: str) -> ScalingNote | None:
+        """What the last scaling of the cluster left."""
+        return self.scalings.get(cluster)

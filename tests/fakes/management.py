@@ -1,0 +1,219 @@
+"""The in-memory twin of the management API: a simulated cluster, asked without a network."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.adapters.camunda.management import shortened
+from lifecycle.camunda.topology import (
+    ClusterConfiguration,
+    PlannedChange,
+    Readiness,
+    ReadinessState,
+    Topology,
+    read_configuration,
+    read_planned_change,
+    read_topology,
+)
+from lifecycle.errors import (
+    ChangeInProgress,
+    CredentialsRefused,
+    ManagementAmbiguous,
+    ManagementRefused,
+    ManagementUnavailable,
+)
+from lifecycle.health.facts import BackupsSeen, PartitionSeen, read_partitions
+
+from tests.fakes.management_simulation import Refusal, SimulatedCluster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lifecycle.camunda.credentials import Credentials
+
+
+class InMemoryManagement:
+    """A cluster whose brokers are started and stopped, and whose time passes, by command.
+
+    ``credentials`` are those that the topology asks for; ``None`` asks for none. ``taken`` are the
+    backups by id: when each was begun and how many partitions it holds; ``backup_seconds`` is what
+    one takes, ``None`` where backups are not configured.
+    """
+
+    def __init__(
+        self,
+        cluster: SimulatedCluster,
+        *,
+        running: Iterable[int] = (),
+        credentials: Credentials | None = None,
+        now: float = 0.0,
+    ) -> None:
+        self._cluster = cluster
+        self._credentials = credentials
+        self._now = now
+        self._started: dict[int, float] = {}
+        self._addresses: dict[int, str] = {}
+        self.backup_seconds: float | None = 5.0
+        self.unready: dict[str, tuple[str, ...]] = {}
+        self.views: dict[str, dict[str, Any] | Exception] = {}
+        self.taken: dict[int, tuple[float, int]] = {1: (now - 3600, cluster.partitions)}
+        for node in running:
+            self.start_broker(node)
+
+    def start_broker(self, node: int, address: str = "") -> None:
+        """Start a broker process; it takes part as soon as the cluster lets it."""
+        self._started[node] = self._now
+        self._addresses[node] = address or f"10.0.0.{10 + node}"
+        self.pass_time(0)
+
+    @property
+    def now(self) -> float:
+        """Present time, in seconds since this began."""
+        return self._now
+
+    @property
+    def running(self) -> frozenset[int]:
+        """Brokers whose processes run, whether they may take part or not."""
+        return frozenset(self._started)
+
+    def kill_broker(self, node: int) -> None:
+        """Kill a broker process; the others notice after a while."""
+        del self._started[node]
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, in small pieces, as brokers that are alive would spend it."""
+        end = self._now + seconds
+        while True:
+            for node in sorted(self._started):
+                self._cluster.beat(node, self._addresses[node], self._started[node], self._now)
+            self._cluster.advance(self._now)
+            if self._now >= end:
+                return
+            self._now = min(end, self._now + self._cluster.step_seconds)
+
+    def addresses(self) -> tuple[str, ...]:
+        """Addresses of the processes that run."""
+        return tuple(self._addresses[node] for node in sorted(self._started))
+
+    def configuration(self) -> ClusterConfiguration:
+        """Read the cluster configuration."""
+        self._require_coordinator()
+        return read_configuration(self._cluster.configuration())
+
+    def topology(self, credentials: Credentials | None = None) -> Topology:
+        """Read what the gateways see."""
+        self._require_gateway()
+        if self._credentials is not None and credentials != self._credentials:
+            raise CredentialsRefused("The topology was refused: HTTP 401: Unauthorized.")
+        return read_topology(self._cluster.topology())
+
+    def topology_of(self, address: str, credentials: Credentials | None = None) -> Topology:
+        """Read what one gateway sees: what all do, unless ``views`` say otherwise."""
+        if all(self._addresses[node] != address for node in self._serving()):
+            raise ManagementUnavailable(f"{address}:8080: Connection refused.")
+        view = self.views.get(address)
+        if isinstance(view, Exception):
+            raise view
+        return self.topology(credentials) if view is None else read_topology(view)
+
+    def readiness(self, address: str) -> Readiness:
+        """Ask one broker whether it is ready."""
+        for node in self._serving():
+            if self._addresses[node] == address:
+                if self._cluster.brokers[node].ready:
+                    return Readiness(address, ReadinessState.READY, "")
+                return Readiness(address, ReadinessState.NOT_READY, "HTTP 503")
+        return Readiness(address, ReadinessState.UNREACHABLE, f"{address}: Connection refused")
+
+    def partitions(self, address: str) -> tuple[PartitionSeen, ...]:
+        """Read what one broker tells of its own partitions."""
+        for node in self._serving():
+            if self._addresses[node] == address:
+                return read_partitions(self._cluster.partition_states(node))
+        raise ManagementUnavailable(f"{address}: Connection refused.")
+
+    def upgrade_readiness(self, address: str) -> tuple[str, ...]:
+        """Read what one broker has not ended for the next minor version."""
+        if all(self._addresses[node] != address for node in self._serving()):
+            raise ManagementUnavailable(f"{address}:9600: Connection refused.")
+        return self.unready.get(address, ())
+
+    def backups(self) -> BackupsSeen:
+        """Read each partition's latest backup: the schedule took one of those covered just now."""
+        self._require_gateway()
+        moment = datetime.fromtimestamp(self._now, UTC)
+        complete = [b for b in self.taken if self.backup_state(b) == "COMPLETED"]
+        covered = max((self.taken[backup][1] for backup in complete), default=0)
+        latest: dict[int, datetime | None] = dict.fromkeys(range(1, covered + 1), moment)
+        return BackupsSeen(
+            told=True,
+            enabled=self.backup_seconds is not None,
+            latest=latest,
+            newest=max(self.taken, default=0),
+            settled=max(complete, default=0),
+        )
+
+    def plan_brokers(self, count: int) -> PlannedChange:
+        """Ask what scaling would do."""
+        self._require_coordinator()
+        return read_planned_change(self._patch({"brokers": {"count": count}}, dry_run=True))
+
+    def plan_partitions(self, count: int) -> PlannedChange:
+        """Ask what adding partitions would do."""
+        self._require_coordinator()
+        return read_planned_change(self._patch({"partitions": {"count": count}}, dry_run=True))
+
+    def scale_brokers(self, count: int) -> PlannedChange:
+        """Start scaling."""
+        return self._send({"brokers": {"count": count}})
+
+    def scale_partitions(self, count: int) -> PlannedChange:
+        """Start adding partitions."""
+        return self._send({"partitions": {"count": count}})
+
+    def back_up(self) -> int:
+        """Take a backup, which is complete after ``backup_seconds``."""
+        self._require_gateway()
+        if self.backup_seconds is None:
+            raise ManagementRefused("A broker answered HTTP 400: no backup store.")
+        if self._cluster.pending is not None:
+            raise ChangeInProgress(
+                "A broker answered HTTP 409: Cannot take backup while scaling is in progress."
+            )
+        self.taken[len(self.taken) + 1] = (self._now, self._cluster.partitions)
+        return len(self.taken)
+
+    def backup_state(self, backup: int) -> str:
+        """Read the state of one backup."""
+        self._require_gateway()
+        if backup not in self.taken or self.backup_seconds is None:
+            return "DOES_NOT_EXIST"
+        begun, _ = self.taken[backup]
+        return "COMPLETED" if self._now - begun >= self.backup_seconds else "IN_PROGRESS"
+
+    def _send(self, body: dict[str, Any]) -> PlannedChange:
+        self._require_gateway()
+        if not self._cluster.coordinator_lives(self._now):
+            raise ManagementAmbiguous("A broker answered HTTP 502: broker 0 is not known.")
+        return read_planned_change(self._patch(body, dry_run=False))
+
+    def _patch(self, body: dict[str, Any], *, dry_run: bool) -> dict[str, Any]:
+        try:
+            return self._cluster.patch(body, now=self._now, dry_run=dry_run)
+        except Refusal as refusal:
+            error = ChangeInProgress if refusal.status == 409 else ManagementRefused
+            said = f"HTTP {refusal.status}: {shortened(refusal.message)}"
+            raise error(f"A broker answered {said}.") from refusal
+
+    def _serving(self) -> list[int]:
+        return [node for node in self._started if node in self._cluster.brokers]
+
+    def _require_gateway(self) -> None:
+        if not self._serving():
+            raise ManagementUnavailable("No broker could answer: none runs.")
+
+    def _require_coordinator(self) -> None:
+        self._require_gateway()
+        if not self._cluster.coordinator_lives(self._now):
+            raise ManagementUnavailable("No broker could answer: HTTP 502: broker 0 is not known.")

@@ -1,0 +1,20 @@
+"""In-memory twin of the metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass
+class MemoryMetrics:
+    """What was measured, oldest first."""
+
+    emitted: list[tuple[str, dict[str, float]]] = field(default_factory=list)
+
+    def emit(self, cluster_stack: str, values: Mapping[str, float]) -> None:
+        """Note the values of one cluster."""
+        self.emitted.append((cluster_stack, dict(values)))

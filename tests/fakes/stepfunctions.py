@@ -1,0 +1,99 @@
+"""In-memory twin of Step Functions executions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from lifecycle.errors import LifecycleError, MachineNotDeployed, StartUncertain
+from lifecycle.operation.record import Execution
+
+_AT = "2026-01-01T00:00:00.000+00:00"
+
+
+@dataclass
+class MemoryExecutions:
+    """Executions by ARN.
+
+    ``running`` holds ARNs that run without anything else being known of them. With ``others_run``
+    an execution that nobody started here runs, unless it is among those that ``ended``: for tests
+    of steps, which no machine takes.
+    ``machines`` are the ARNs of those that are deployed. ``failing`` is raised by the next start
+    instead of an answer: a ``StartUncertain`` may still have started it (``lost_answer``).
+    """
+
+    running: set[str] = field(default_factory=set)
+    ended: set[str] = field(default_factory=set)
+    machines: set[str] = field(default_factory=set)
+    executions: dict[str, Execution] = field(default_factory=dict)
+    failing: LifecycleError | None = None
+    lost_answer: bool = False
+    others_run: bool = False
+
+    def is_running(self, execution_arn: str) -> bool:
+        """Tell whether an execution runs."""
+        found = self.describe(execution_arn)
+        if found is None:
+            known = execution_arn in self.running
+            return known or (self.others_run and execution_arn not in self.ended)
+        return found.is_running or execution_arn in self.running
+
+    def has_ended(self, execution_arn: str) -> bool:
+        """Tell whether an execution is known to have ended."""
+        found = self.describe(execution_arn)
+        return execution_arn in self.ended or (found is not None and not found.is_running)
+
+    def start(self, machine_arn: str, name: str, text: str) -> bool:
+        """Start an execution; False when one of that name exists already."""
+        failing, self.failing = self.failing, None
+        if isinstance(failing, StartUncertain):
+            failing.operation_id = name
+        if failing is not None and not self.lost_answer:
+            raise failing
+        if machine_arn not in self.machines:
+            raise MachineNotDeployed(f"There is no state machine {machine_arn}.")
+        arn = f"{machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
+        found = self.executions.get(arn)
+        started = found is None or (found.is_running and found.input == text)
+        if found is None:
+            self.executions[arn] = Execution(arn, "RUNNING", _AT, input=text)
+        if failing is not None:
+            raise failing
+        return started
+
+    def describe(self, execution_arn: str) -> Execution | None:
+        """Describe an execution."""
+        return self.executions.get(execution_arn)
+
+    def finish(
+        self,
+        arn: str,
+        status: str = "SUCCEEDED",
+        *,
+        output: str = "{}",
+        error: str = "",
+        cause: str = "",
+    ) -> None:
+        """End an execution."""
+        self.executions[arn] = replace(
+            self.executions[arn],
+            status=status,
+            ended_at=_AT,
+            output=output if status == "SUCCEEDED" else "",
+            error=error,
+            cause=cause,
+        )
+
+
+@dataclass
+class MemoryChecks:
+    """Executions that are waited for: what each ends with is set by the test."""
+
+    result: Execution | None = None
+    inputs: list[tuple[str, str]] = field(default_factory=list)
+
+    def run(self, machine_arn: str, text: str) -> Execution:
+        """Run a machine to its end."""
+        self.inputs.append((machine_arn, text))
+        if self.result is None:
+            raise MachineNotDeployed(f"There is no state machine {machine_arn}.")
+        return self.result
