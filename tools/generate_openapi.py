@@ -14,15 +14,11 @@ from lifecycle.api.routes import ROUTES, Route
 from lifecycle.cluster.names import CLUSTER_NAME
 from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.cluster.tags import KEY_PATTERN, MOST, VALUE_PATTERN
+from lifecycle.cluster.validation import MOST_BROKERS, MOST_PARTITIONS
 from lifecycle.health.catalog import KINDS, Severity, Verdict
 from lifecycle.operation.idempotency import KEY
 from lifecycle.preflight.way_back import ACCEPT
-from lifecycle.provisioning.request import (
-    CHANGE_SET,
-    MOST_BROKERS,
-    MOST_PARTITIONS,
-    ON_START_FAILURE,
-)
+from lifecycle.provisioning.request import CHANGE_SET, ON_START_FAILURE
 from lifecycle.services.settings import KINDS as KINDS_OF_SETTINGS
 from lifecycle.services.settings import SERVICES
 from lifecycle.verification.process_instances import OPTION

@@ -7,7 +7,8 @@ from typing import Any
 from lifecycle.certificates import rds_root_certificate
 from lifecycle.observability import Event, entry_point
 from lifecycle.operation.model import Operation
-from lifecycle.wiring.common import cluster_template, planner, settings
+from lifecycle.wiring.common import cluster_template, settings
+from lifecycle.wiring.plans import planner
 
 
 @entry_point

@@ -6,7 +6,7 @@ from typing import Any
 
 from lifecycle.observability import Event, entry_point
 from lifecycle.operation.model import Operation
-from lifecycle.wiring.common import stack_deleter
+from lifecycle.wiring.teardown import stack_deleter
 
 
 @entry_point

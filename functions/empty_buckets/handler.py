@@ -6,7 +6,7 @@ from typing import Any
 
 from lifecycle.observability import Event, entry_point
 from lifecycle.operation.model import Operation
-from lifecycle.wiring.common import trial_emptier
+from lifecycle.wiring.teardown import trial_emptier
 
 
 @entry_point

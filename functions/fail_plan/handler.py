@@ -7,7 +7,7 @@ from typing import Any
 from lifecycle.observability import Event, entry_point
 from lifecycle.operation.finish import read_error
 from lifecycle.operation.model import Operation
-from lifecycle.wiring.common import planner
+from lifecycle.wiring.plans import planner
 
 
 @entry_point

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lifecycle.observability import Event, entry_point
-from lifecycle.wiring.common import retirement_handler
+from lifecycle.wiring.restart import retirement_handler
 
 
 @entry_point

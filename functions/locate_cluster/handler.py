@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lifecycle.observability import Event, entry_point
-from lifecycle.wiring.common import cluster_locator
+from lifecycle.wiring.health import cluster_locator
 
 
 @entry_point

@@ -6,7 +6,7 @@ from typing import Any
 
 from lifecycle.observability import Event, entry_point
 from lifecycle.operation.model import Operation
-from lifecycle.wiring.common import scale_planner
+from lifecycle.wiring.scaling import scale_planner
 
 
 @entry_point

@@ -7,7 +7,9 @@ from typing import Any
 from lifecycle.certificates import rds_root_certificate
 from lifecycle.observability import Event, entry_point
 from lifecycle.operation.model import Operation
-from lifecycle.wiring.common import cluster_template, plan_adopter, settings, stack_changer
+from lifecycle.wiring.common import cluster_template, settings
+from lifecycle.wiring.plans import plan_adopter
+from lifecycle.wiring.provisioning import stack_changer
 
 
 @entry_point

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from lifecycle.observability import Event, entry_point
-from lifecycle.wiring.common import instance_prober, partition_counter, prober, scaling_prober
+from lifecycle.wiring.api import instance_prober, prober
+from lifecycle.wiring.plans import partition_counter
+from lifecycle.wiring.scaling import scaling_prober
 
 
 @entry_point

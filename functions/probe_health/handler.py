@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lifecycle.observability import Event, entry_point
-from lifecycle.wiring.common import health_prober
+from lifecycle.wiring.health import health_prober
 
 
 @entry_point

@@ -6,7 +6,7 @@ from typing import Any
 
 from lifecycle.observability import Event, entry_point
 from lifecycle.operation.model import Operation
-from lifecycle.wiring.common import task_protector
+from lifecycle.wiring.scaling import task_protector
 
 
 @entry_point

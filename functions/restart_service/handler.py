@@ -6,7 +6,7 @@ from typing import Any
 
 from lifecycle.observability import Event, entry_point
 from lifecycle.operation.model import Operation
-from lifecycle.wiring.common import service_restarter
+from lifecycle.wiring.restart import service_restarter
 
 
 @entry_point

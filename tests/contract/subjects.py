@@ -26,7 +26,7 @@ from tests.support.brokers import Brokers, Leases
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lifecycle.cluster.ports import ManagementApi
+    from lifecycle.camunda.ports import ManagementApi
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _BLOCK = block("contract")

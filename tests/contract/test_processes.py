@@ -14,13 +14,13 @@ from lifecycle.adapters.camunda.http_client import Timeouts
 from lifecycle.adapters.camunda.management import REST_PORT
 from lifecycle.adapters.camunda.processes import HttpProcesses
 from lifecycle.camunda.credentials import Credentials
-from lifecycle.cluster.ports import Processes
 from lifecycle.errors import (
     CredentialsRefused,
     CredentialsWithheld,
     ManagementRefused,
     ManagementUnavailable,
 )
+from lifecycle.verification.ports import Processes
 from lifecycle.verification.process_instances import PROCESS, PROCESS_ID, RESOURCE, partition_of
 
 from local.broker.rest import rest_app

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.adapters.camunda.management import shortened
+from lifecycle.camunda.partitions import BackupsSeen, PartitionSeen, read_partitions
 from lifecycle.camunda.topology import (
     ClusterConfiguration,
     PlannedChange,
@@ -23,7 +24,6 @@ from lifecycle.errors import (
     ManagementRefused,
     ManagementUnavailable,
 )
-from lifecycle.health.facts import BackupsSeen, PartitionSeen, read_partitions
 
 from tests.fakes.management_simulation import Refusal, SimulatedCluster
 

@@ -24,7 +24,6 @@ import pytest
 from lifecycle.adapters.postgres import database as adapter
 from lifecycle.adapters.postgres.database import PostgresDatabase
 from lifecycle.camunda.credentials import Credentials
-from lifecycle.cluster.ports import Database, DatabaseTokens
 from lifecycle.errors import (
     DatabaseAuthenticationFailed,
     DatabaseNotReady,
@@ -35,6 +34,7 @@ from lifecycle.errors import (
     LifecycleError,
     MissingRdsIam,
 )
+from lifecycle.provisioning.ports import Database, DatabaseTokens
 from lifecycle.provisioning.seed import Proof, RoleFacts, SeedTarget, Step, plan_seed
 from lifecycle.provisioning.seed_database import DatabaseSeeder
 

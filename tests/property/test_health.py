@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lifecycle.camunda.fan_out import ask_all
+from lifecycle.camunda.partitions import read_backup_state, read_partitions
 from lifecycle.errors import UnreadableAnswer
 from lifecycle.health.catalog import KINDS, Severity, Verdict, rank
-from lifecycle.health.facts import read_backup_state, read_partitions
 from lifecycle.health.rules import Finding
 from lifecycle.health.verdict import firm_verdict, next_announced, verdict
 

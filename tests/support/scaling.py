@@ -11,27 +11,24 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.camunda.credentials import Credentials
+from lifecycle.camunda.partitions import BackupsSeen, PartitionSeen
 from lifecycle.camunda.topology import ClusterConfiguration, PlannedChange, Readiness, Topology
 from lifecycle.cluster.checks import TargetHealth
 from lifecycle.cluster.names import tags
 from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.cluster.stack import Stack
 from lifecycle.errors import ManagementAmbiguous, ManagementRefused
-from lifecycle.health.facts import BackupsSeen, PartitionSeen
 from lifecycle.operation.announce import Announcer
 from lifecycle.operation.clean_up import Cleaner
 from lifecycle.operation.finish import Finisher
 from lifecycle.operation.journal import Journal
 from lifecycle.operation.model import Operation
 from lifecycle.scaling.change_brokers import BrokerChanger
+from lifecycle.scaling.count import CountSetter
 from lifecycle.scaling.create_plan import ScalePlanner
-from lifecycle.scaling.observe import (
-    BrokerReader,
-    CountSetter,
-    ScaleObserver,
-    TaskProtector,
-)
+from lifecycle.scaling.observe import BrokerReader, ScaleObserver
 from lifecycle.scaling.probe import ScalingProber
+from lifecycle.scaling.protection import TaskProtector
 
 from tests.fakes.autoscaling import MemoryScalableTargets
 from tests.fakes.dynamodb import MemoryTable

@@ -11,7 +11,8 @@ from lifecycle.adapters.aws import service_design
 from lifecycle.adapters.aws.service_design import EcsServiceDesigns
 from lifecycle.camunda.topology import read_configuration, read_topology
 from lifecycle.cluster.checks import Check, Result
-from lifecycle.cluster.stack import Stack, decide_on
+from lifecycle.cluster.stack import Stack
+from lifecycle.cluster.stack_decisions import decide_on
 from lifecycle.errors import ScalingRefused, ServiceMissing, StackNotUsable
 from lifecycle.scaling.adoption import Ingress, ServiceDesign, adoption_checks
 from lifecycle.services.brokers import BrokersSeen

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from lifecycle.camunda.partitions import read_settled_backup
 from lifecycle.cluster.backups import expectation, minutes, restore_minutes
 from lifecycle.cluster.parameters import cluster_parameters
-from lifecycle.health.facts import read_settled_backup
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 from lifecycle.cluster.names import change_set_name
 from lifecycle.cluster.stack import ChangeSet
 from lifecycle.errors import ChangeSetRefused
-from lifecycle.plans.fingerprint import Mark, read_mark, refuse_foreign
+from lifecycle.plans.fingerprint import Mark, read_mark
+from lifecycle.provisioning.change_set_owner import refuse_foreign
 
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
 PATTERN = re.compile(r"[a-zA-Z][-a-zA-Z0-9]*")

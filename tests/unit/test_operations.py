@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import pytest
 from lifecycle.cluster.checks import TargetHealth
 from lifecycle.cluster.names import change_set_name
+from lifecycle.cluster.outputs import UNKNOWN
 from lifecycle.errors import (
     ChangeSetRefused,
     ClusterBusy,
@@ -20,7 +21,7 @@ from lifecycle.errors import (
 )
 from lifecycle.operation.model import FUNCTION_SECONDS, LOCK_SECONDS, Lock
 from lifecycle.provisioning.start_services import START_SECONDS, converge_connectors
-from lifecycle.services.definition import UNKNOWN, compare
+from lifecycle.services.definition import compare
 from lifecycle.services.startup import Deployment
 from lifecycle.services.state import ServiceState
 from lifecycle.services.stops import StoppedTask

@@ -16,6 +16,7 @@ from lifecycle.camunda.topology import (
     read_configuration,
 )
 from lifecycle.cluster.stack import Stack
+from lifecycle.cluster.validation import MOST_PARTITIONS
 from lifecycle.errors import (
     ChangeNotCompleted,
     InvalidRequest,
@@ -26,7 +27,6 @@ from lifecycle.errors import (
     ScalingNotSettled,
     ScalingRefused,
 )
-from lifecycle.provisioning.request import MOST_PARTITIONS
 from lifecycle.scaling.decision import Action, Memory, Observed
 from lifecycle.scaling.memory import does_not_fit
 from lifecycle.scaling.partition_table import (

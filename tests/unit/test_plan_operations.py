@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from lifecycle.cluster.names import change_set_name
+from lifecycle.cluster.outputs import UNKNOWN
 from lifecycle.cluster.stack import ResourceChange
 from lifecycle.errors import (
     ChangeSetRefused,
@@ -19,7 +20,6 @@ from lifecycle.errors import (
 )
 from lifecycle.operation.model import Operation
 from lifecycle.plans.create import plan_keys
-from lifecycle.services.definition import UNKNOWN
 from lifecycle.services.image_digests import Running
 
 from tests.support.world import TEMPLATE, World, operation

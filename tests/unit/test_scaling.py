@@ -18,6 +18,7 @@ from lifecycle.camunda.topology import (
     read_topology,
 )
 from lifecycle.cluster.checks import Result
+from lifecycle.cluster.validation import MOST_BROKERS
 from lifecycle.errors import (
     InvalidRequest,
     ManagementUnavailable,
@@ -25,9 +26,8 @@ from lifecycle.errors import (
     ScalingRefused,
     TasksNotPlaced,
 )
-from lifecycle.provisioning.request import MOST_BROKERS
+from lifecycle.scaling.count import refuse_to_lower
 from lifecycle.scaling.decision import Action, Memory, Observed, decide, next_look
-from lifecycle.scaling.observe import refuse_to_lower
 from lifecycle.scaling.plan import plan_scaling
 from lifecycle.scaling.preconditions import preconditions
 from lifecycle.scaling.request import read_scale_request

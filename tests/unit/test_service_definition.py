@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.session
 import pytest
-from lifecycle.cluster.outputs import outputs_after
+from lifecycle.cluster.outputs import UNKNOWN, outputs_after
 from lifecycle.cluster.stack import ResourceChange
 from lifecycle.services.definition import (
     EFFECTS,
     NAMES,
-    UNKNOWN,
     Effect,
     compare,
     configuration_for,

@@ -8,12 +8,14 @@ from lifecycle.cluster.stack import (
     ChangeSet,
     ResourceChange,
     Stack,
-    StackAction,
     StackEvent,
-    decide_on,
     first_failure,
-    keeps_what_worked,
     progress_of,
+)
+from lifecycle.cluster.stack_decisions import (
+    StackAction,
+    decide_on,
+    keeps_what_worked,
     refuse_dangerous,
     refuse_unfinished,
     stack_parameters,

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from lifecycle.api.probe import Prober
 from lifecycle.camunda.credentials import Credentials
+from lifecycle.camunda.paths import PathSeen
 from lifecycle.cluster.checks import (
     Check,
     Front,
-    PathSeen,
     Result,
     TargetHealth,
     check_path,

@@ -59,3 +59,9 @@ def _table(values: Sequence[Any]) -> tuple[list[str], list[list[Any]]] | None:
 
 def _object(columns: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
     return {column: unpacked(one) for column, one in zip(columns, row, strict=True)}
+
+
+def listed(names: Sequence[object], most: int = 8) -> str:
+    """Give names for people, not more than they can read."""
+    shown = ", ".join(str(name) for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from lifecycle.operation.progress import STEPS, progress
+from lifecycle.operation.progress import progress
 from lifecycle.operation.record import Record
+from lifecycle.operation.steps import PHASES, STEPS
 from lifecycle.provisioning import (
     change_set as change_stack,
 )
@@ -13,7 +14,6 @@ from lifecycle.provisioning import (
     start_services,
 )
 from lifecycle.restart import restart_services
-from lifecycle.scaling.decision import PHASES
 from lifecycle.teardown import steps as tear_down
 from lifecycle.verification import verify as verify_cluster
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.api.problems import CONTENT_TYPE, RETRY_SECONDS, problem, unexpected
 from lifecycle.api.routes import ROUTES, Route
 from lifecycle.cluster.names import CLUSTER_NAME_RULE, is_cluster_name
+from lifecycle.cluster.validation import Problem, invalid
 from lifecycle.errors import ClusterBusy, LifecycleError, RequestTooLarge
 from lifecycle.observability import logger
 from lifecycle.operation.idempotency import KEY_RULE, is_key
-from lifecycle.provisioning.request import Problem, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -15,9 +15,11 @@ from lifecycle.errors import ClusterUnknown, LifecycleError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lifecycle.cluster.ports import ClusterStacks, Probe, Services
+    from lifecycle.camunda.ports import Probe
+    from lifecycle.cluster.ports import ClusterStacks
     from lifecycle.cluster.stack import Stack
     from lifecycle.operation.read import OperationReader
+    from lifecycle.services.ports import Services
 
 
 @dataclass(frozen=True, slots=True)

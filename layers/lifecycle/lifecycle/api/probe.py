@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.camunda.paths import PathSeen
 from lifecycle.camunda.read_backup import ask_backup
 from lifecycle.camunda.read_brokers import ask_brokers
 from lifecycle.camunda.read_topology import ask_topology
@@ -22,15 +23,15 @@ from lifecycle.camunda.topology import (
     pending_summary,
     topology_table,
 )
-from lifecycle.cluster.checks import PathSeen, fronts
+from lifecycle.cluster.checks import fronts
 from lifecycle.errors import LifecycleError, ManagementUnavailable
 from lifecycle.services.brokers import held_partitions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from lifecycle.camunda.ports import ManagementApi, Paths, Users
     from lifecycle.camunda.topology import ClusterConfiguration, Topology
-    from lifecycle.cluster.ports import ManagementApi, Paths, Users
 
 # The configuration comes from the management port, the topology from a gateway.
 _SOURCES = 2

@@ -24,7 +24,8 @@ from lifecycle.teardown.decisions import read_teardown_request
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lifecycle.cluster.ports import Probe, Stacks
+    from lifecycle.camunda.ports import Probe
+    from lifecycle.cluster.ports import Stacks
     from lifecycle.cluster.stack import Stack
     from lifecycle.operation.start import Validator
 

@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.camunda.partitions import read_brokers
 from lifecycle.errors import UnreadableAnswer
-from lifecycle.health.facts import read_brokers
 
 if TYPE_CHECKING:
-    from lifecycle.health.facts import BrokerSeen, PartitionSeen
+    from lifecycle.camunda.partitions import BrokerSeen, PartitionSeen
 
 type Notes = Mapping[str, Sequence[Any]]
 """By partition, as the state machine carries it: the leader's address and a processed position."""

@@ -12,7 +12,7 @@ from lifecycle.times import written
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lifecycle.cluster.ports import ManagementApi
+    from lifecycle.camunda.ports import ManagementApi
 
 
 def ask_backup(api: ManagementApi) -> dict[str, Any]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.camunda.fan_out import ask_all
-from lifecycle.health.facts import partitions_payload
+from lifecycle.camunda.partitions import partitions_payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lifecycle.camunda.ports import ManagementApi
     from lifecycle.camunda.topology import Topology
-    from lifecycle.cluster.ports import ManagementApi
 
 # Seconds for all brokers together, which are asked at the same time.
 BROKER_SECONDS: Final = 6.0

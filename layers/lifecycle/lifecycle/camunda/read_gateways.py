@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lifecycle.camunda.credentials import Credentials
+    from lifecycle.camunda.ports import ManagementApi
     from lifecycle.camunda.topology import Topology
-    from lifecycle.cluster.ports import ManagementApi
 
 # Seconds for all gateways together, which are asked at the same time.
 GATEWAY_SECONDS: Final = 6.0

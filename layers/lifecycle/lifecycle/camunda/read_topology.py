@@ -9,8 +9,8 @@ from lifecycle.errors import CredentialsRefused
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lifecycle.camunda.ports import ManagementApi, Users
     from lifecycle.camunda.topology import Topology
-    from lifecycle.cluster.ports import ManagementApi, Users
 
 
 def ask_topology(api: ManagementApi, users: Users, cluster: Mapping[str, str]) -> Topology:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from lifecycle.services.definition import UNKNOWN
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -60,3 +58,6 @@ def outputs_after(
     # The control stack exports them, and refuses to change what a cluster imports.
     after.setdefault("PrivateSubnetIds", UNKNOWN)
     return after
+
+
+UNKNOWN: Final = "(known after the change set)"

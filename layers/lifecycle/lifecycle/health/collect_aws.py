@@ -13,7 +13,7 @@ from lifecycle.services.state import changed_by_hand
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lifecycle.cluster.ports import CloudSight
+    from lifecycle.health.ports import CloudSight
     from lifecycle.services.definition import Definition
 
 SECONDS: Final = 10.0

@@ -19,8 +19,10 @@ from lifecycle.times import written
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from lifecycle.camunda.ports import ManagementApi, Users
     from lifecycle.camunda.topology import Topology
-    from lifecycle.cluster.ports import Database, DatabaseTokens, Leases, ManagementApi, Users
+    from lifecycle.health.ports import Leases
+    from lifecycle.provisioning.ports import Database, DatabaseTokens
 
 # The topology says whom to ask for the rest; together they stay below the function's time-out.
 TOPOLOGY_SECONDS: Final = 7.0

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from lifecycle.cluster.ports import Clock, Events, HealthRecords, Messages, Metrics
+    from lifecycle.cluster.ports import Clock
     from lifecycle.health.facts import Facts
+    from lifecycle.health.ports import HealthRecords, Metrics
     from lifecycle.health.verdict import Announcement, Record
+    from lifecycle.operation.ports import Events, Messages
 
 _ATTEMPTS: Final = 5
 

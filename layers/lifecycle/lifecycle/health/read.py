@@ -10,7 +10,7 @@ from lifecycle.errors import ClusterUnknown, HealthNotChecked
 from lifecycle.health.report import report
 
 if TYPE_CHECKING:
-    from lifecycle.cluster.ports import Checks, HealthRecords
+    from lifecycle.health.ports import Checks, HealthRecords
     from lifecycle.operation.arns import MachineArns
 
 

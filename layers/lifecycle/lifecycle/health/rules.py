@@ -23,22 +23,17 @@ from lifecycle.camunda.topology import (
 )
 from lifecycle.cluster.checks import SHORTEST_DAYS
 from lifecycle.health.catalog import KINDS, Severity, rank
-from lifecycle.health.facts import (
-    Facts,
-    PartitionSeen,
-    ServicesSeen,
-    Unknown,
-    listed,
-    seen,
-)
+from lifecycle.health.facts import Facts, ServicesSeen, Unknown, seen
 from lifecycle.services.brokers import PROTECTION_MINUTES, half_done
+from lifecycle.tables import listed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from lifecycle.camunda.gateways import Gateways
+    from lifecycle.camunda.partitions import BrokerSeen, PartitionSeen
     from lifecycle.camunda.topology import BrokerId, ClusterConfiguration, Topology
-    from lifecycle.health.facts import BrokerSeen, ServiceSeen, TargetSeen
+    from lifecycle.health.facts import ServiceSeen, TargetSeen
     from lifecycle.operation.scaling_note import ScalingNote
 
 # What a broker may take until it counts, where the stack does not say (BrokerGraceSeconds).

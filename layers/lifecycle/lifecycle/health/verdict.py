@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from lifecycle.camunda.json_reader import integer, items, mapping, moment, text
 from lifecycle.cluster.names import CLUSTER_NAME_RULE, is_cluster_name
+from lifecycle.cluster.validation import Problem, invalid
 from lifecycle.errors import UnreadableAnswer
 from lifecycle.health.catalog import KINDS, VERDICT_OF, Severity, Verdict, rank
 from lifecycle.health.rules import (
@@ -27,7 +28,6 @@ from lifecycle.health.rules import (
     findings,
     remember,
 )
-from lifecycle.provisioning.request import Problem, invalid
 from lifecycle.times import written
 
 if TYPE_CHECKING:

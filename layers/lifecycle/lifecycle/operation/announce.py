@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from lifecycle.operation import events
 
 if TYPE_CHECKING:
-    from lifecycle.cluster.ports import Events, Operations
     from lifecycle.operation.model import Operation
+    from lifecycle.operation.ports import Events, Operations
 
 
 @dataclass(frozen=True, slots=True)

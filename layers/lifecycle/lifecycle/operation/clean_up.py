@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from lifecycle.cluster.names import is_cluster_name, stack_name
 from lifecycle.errors import ClusterBusy, ServiceMissing
 from lifecycle.operation.model import Operation
-from lifecycle.scaling.observe import unprotect_all
+from lifecycle.services.protection import unprotect_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lifecycle.cluster.ports import BrokerTasks
     from lifecycle.operation.finish import Finisher
     from lifecycle.operation.journal import Journal
+    from lifecycle.services.ports import BrokerTasks
 
 
 @dataclass(frozen=True, slots=True)

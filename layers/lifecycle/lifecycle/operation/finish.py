@@ -14,10 +14,12 @@ from lifecycle.times import written
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lifecycle.cluster.ports import Artifacts, Services, Stacks
+    from lifecycle.cluster.ports import Stacks
     from lifecycle.operation.announce import Announcer
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
+    from lifecycle.operation.ports import Artifacts
+    from lifecycle.services.ports import Services
 
 # Step Functions refuses more than 256 KiB between states; people read far less.
 _MAX_CAUSE: Final = 4000

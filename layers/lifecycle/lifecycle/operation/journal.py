@@ -9,8 +9,9 @@ from lifecycle.errors import ClusterBusy, LockLost, OperationEnded
 from lifecycle.operation.model import LOCK_SECONDS, Lock, free_from
 
 if TYPE_CHECKING:
-    from lifecycle.cluster.ports import Clock, Executions, Locks, Operations
+    from lifecycle.cluster.ports import Clock
     from lifecycle.operation.model import Operation
+    from lifecycle.operation.ports import Executions, Locks, Operations
 
 
 @dataclass(frozen=True, slots=True)

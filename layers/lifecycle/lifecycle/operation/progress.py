@@ -6,30 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.scaling.decision import PHASES
+from lifecycle.operation.steps import STEPS
 
 if TYPE_CHECKING:
     from lifecycle.operation.record import Execution, Record
 
-# The steps as the operations write them onto the timeline, in order.
-STEPS: Final[Mapping[str, tuple[str, ...]]] = {
-    "provision": (
-        "Change set for the infrastructure",
-        "CloudFormation builds the infrastructure",
-        "Database user is seeded",
-        "Brokers and connectors start",
-        "Brokers are replaced",
-        "Verification",
-    ),
-    "scale": PHASES,
-    "restart": ("Service is restarted", "Verification"),
-    "plan": (),
-    "teardown": (
-        "Brokers and connectors stop",
-        "Buckets of the trial are emptied",
-        "CloudFormation deletes the infrastructure",
-    ),
-}
 _NEXT: Final = " Next: "
 _TRUTH: Final = " True now: "
 _UNTOLD: Final[Mapping[str, str]] = {

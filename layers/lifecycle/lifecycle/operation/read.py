@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.errors import OperationUnknown
 from lifecycle.operation.idempotency import split_operation_id
-from lifecycle.operation.progress import STEPS, failure, progress, result_of, status_of
+from lifecycle.operation.progress import failure, progress, result_of, status_of
 from lifecycle.operation.record import RUNNING, Execution, Record
+from lifecycle.operation.steps import STEPS
 
 if TYPE_CHECKING:
-    from lifecycle.cluster.ports import Machines, Records
     from lifecycle.operation.arns import MachineArns
+    from lifecycle.operation.ports import Machines, Records
 
 LISTED: Final = 50
 _LOOKED_AT: Final = 10

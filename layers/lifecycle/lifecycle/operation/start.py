@@ -21,9 +21,9 @@ from lifecycle.operation.record import Execution, Record
 from lifecycle.times import written
 
 if TYPE_CHECKING:
-    from lifecycle.cluster.ports import Machines, Records
     from lifecycle.operation.arns import MachineArns
     from lifecycle.operation.journal import Journal
+    from lifecycle.operation.ports import Machines, Records
 
 _ONLY_READING: Final = frozenset({"plan"})
 

@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.freeze import refuse_if_frozen
 from lifecycle.cluster.polling import next_wait
-from lifecycle.cluster.stack import (
-    StackAction,
-    decide_on,
-    is_done,
-    present_parameters,
-    refuse_stuck,
-    stack_policy,
-)
+from lifecycle.cluster.stack import is_done, present_parameters
+from lifecycle.cluster.stack_decisions import StackAction, decide_on, refuse_stuck, stack_policy
 from lifecycle.errors import PlanStale, PlanUnknown, SecondPersonRequired
 from lifecycle.plans.create import plan_keys
 from lifecycle.plans.fingerprint import (

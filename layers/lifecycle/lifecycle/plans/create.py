@@ -15,13 +15,12 @@ from lifecycle.cluster.current_prices import todays_prices
 from lifecycle.cluster.names import change_set_name, tags
 from lifecycle.cluster.outputs import outputs_after
 from lifecycle.cluster.polling import next_wait
-from lifecycle.cluster.stack import (
+from lifecycle.cluster.stack import present_parameters, present_tags
+from lifecycle.cluster.stack_decisions import (
     StackAction,
     dangers,
     decide_on,
     machine_parameters,
-    present_parameters,
-    present_tags,
     refuse_stuck,
     refuse_unfinished,
     stack_parameters,
@@ -29,10 +28,11 @@ from lifecycle.cluster.stack import (
 from lifecycle.cluster.tags import stack_tags, tag_changes
 from lifecycle.cluster.trial import tags as trial_tags
 from lifecycle.errors import ChangeSetRefused, ClusterBusy, PlanStale
-from lifecycle.plans.fingerprint import Fingerprint, Mark, is_made_by, read_mark, refuse_foreign
+from lifecycle.plans.fingerprint import Fingerprint, Mark, read_mark
 from lifecycle.plans.report import Situation, summary, tell
 from lifecycle.plans.text import plan_text
 from lifecycle.provisioning.change_set import present_settings, store_template
+from lifecycle.provisioning.change_set_owner import is_made_by, refuse_foreign
 from lifecycle.provisioning.template import effective_template
 from lifecycle.services.definition import NAMES
 from lifecycle.services.image_digests import Digest, image_lines, known, look_up, references
@@ -44,19 +44,12 @@ from lifecycle.services.state import service_states
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lifecycle.cluster.ports import (
-        Artifacts,
-        Clock,
-        Operations,
-        Prices,
-        Registry,
-        Schedules,
-        Services,
-        Stacks,
-    )
+    from lifecycle.cluster.ports import Clock, Prices, Stacks
     from lifecycle.cluster.stack import ChangeSet, Stack
     from lifecycle.operation.model import Operation
+    from lifecycle.operation.ports import Artifacts, Operations, Schedules
     from lifecycle.services.definition import Definition
+    from lifecycle.services.ports import Registry, Services
     from lifecycle.services.settings import Settings
     from lifecycle.services.startup import Service
     from lifecycle.services.state import ServiceState

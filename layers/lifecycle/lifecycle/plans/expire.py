@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.cluster.stack import is_running, stack_policy
+from lifecycle.cluster.stack import is_running
+from lifecycle.cluster.stack_decisions import stack_policy
 from lifecycle.errors import ClusterBusy, PlanUnknown
 from lifecycle.operation.journal import acquire
 from lifecycle.operation.model import FUNCTION_SECONDS, Lock
-from lifecycle.plans.fingerprint import is_made_by, read_mark
+from lifecycle.plans.fingerprint import read_mark
+from lifecycle.provisioning.change_set_owner import is_made_by
 
 if TYPE_CHECKING:
-    from lifecycle.cluster.ports import Clock, Executions, Locks, Stacks
+    from lifecycle.cluster.ports import Clock, Stacks
     from lifecycle.cluster.stack import ChangeSet
+    from lifecycle.operation.ports import Executions, Locks
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.cluster.checks import Check, Result
 from lifecycle.cluster.freeze import frozen_because
 from lifecycle.cluster.names import CONTROL_STACK_RULE, control_stack_problem
-from lifecycle.cluster.stack import Stack, StackAction, decide_on, present_parameters
+from lifecycle.cluster.stack import Stack, present_parameters
+from lifecycle.cluster.stack_decisions import StackAction, decide_on
 from lifecycle.errors import LifecycleError, PreflightFailed
 from lifecycle.preflight.database_change import Step, engine_step
 from lifecycle.preflight.key_policy import NEEDED

@@ -16,9 +16,11 @@ from lifecycle.preflight.way_back import ACCEPT, read_backup
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lifecycle.cluster.ports import Account, Clock, Probe, Stacks
+    from lifecycle.camunda.ports import Probe
+    from lifecycle.cluster.ports import Clock, Stacks
     from lifecycle.cluster.stack import Stack
     from lifecycle.preflight.checks import Facts
+    from lifecycle.preflight.ports import Account
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,17 +10,19 @@ from lifecycle.cluster.freeze import refuse_if_frozen
 from lifecycle.cluster.names import change_set_name, stack_name, tags
 from lifecycle.cluster.polling import next_wait
 from lifecycle.cluster.stack import (
-    StackAction,
-    decide_on,
     first_failure,
     is_done,
     is_half_made,
     is_running,
-    keeps_what_worked,
-    machine_parameters,
     present_parameters,
     present_tags,
     progress_of,
+)
+from lifecycle.cluster.stack_decisions import (
+    StackAction,
+    decide_on,
+    keeps_what_worked,
+    machine_parameters,
     refuse_dangerous,
     refuse_unfinished,
     stack_parameters,
@@ -30,17 +32,18 @@ from lifecycle.cluster.tags import stack_tags
 from lifecycle.cluster.trial import is_trial
 from lifecycle.cluster.trial import tags as trial_tags
 from lifecycle.errors import ChangeSetRefused, StackFailed
-from lifecycle.plans.fingerprint import refuse_foreign, settles
+from lifecycle.provisioning.change_set_owner import refuse_foreign, settles
 from lifecycle.provisioning.template import effective_template
 from lifecycle.services.settings import NOTHING, patched, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lifecycle.cluster.ports import Artifacts, Stacks
+    from lifecycle.cluster.ports import Stacks
     from lifecycle.cluster.stack import ChangeSet, Stack
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
+    from lifecycle.operation.ports import Artifacts
     from lifecycle.services.settings import Settings
 
 

@@ -5,9 +5,7 @@ Every wrong field is reported at once: which field, what was given, what is allo
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,7 +18,15 @@ from lifecycle.cluster.names import CLUSTER_NAME_RULE, is_cluster_name
 from lifecycle.cluster.parameters import cluster_environment
 from lifecycle.cluster.trial import FIXED, is_trial, trial_parameters
 from lifecycle.cluster.trial import PARAMETER as TRIAL
-from lifecycle.errors import InvalidRequest
+from lifecycle.cluster.validation import (
+    MOST_BROKERS,
+    MOST_PARTITIONS,
+    Problem,
+    _suggestion,
+    _unknown_fields,
+    invalid,
+    read_number,
+)
 from lifecycle.preflight.way_back import ACCEPT
 from lifecycle.services import images
 from lifecycle.services import settings as service_settings
@@ -47,9 +53,6 @@ CHANGE_SET: Final = re.compile(
     r"[a-zA-Z][-a-zA-Z0-9]{0,127}|arn:aws[a-z-]*:cloudformation:[-a-zA-Z0-9:/]{1,1500}"
 )
 _LOGICAL_ID: Final = re.compile(r"[A-Za-z0-9]{1,255}")
-# As many as the cluster template bootstraps at most.
-MOST_BROKERS: Final = 30
-MOST_PARTITIONS: Final = 200
 BOOTSTRAP_PARAMETERS: Final = ("Brokers", "Partitions", "ReplicationFactor")
 
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html
@@ -63,18 +66,6 @@ FARGATE_MEMORY: Final[Mapping[int, range | tuple[int, ...]]] = {
     8192: range(16384, 61440 + 1, 4096),
     16384: range(32768, 122880 + 1, 8192),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One wrong field: its path, what was given and what is allowed."""
-
-    field: str
-    given: object
-    allowed: str
-
-    def __str__(self) -> str:
-        return f"{self.field}: given {shown(self.given)}; allowed: {self.allowed}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +115,6 @@ class ScaleGoal:
 
     count: int = 0
     partitions: int = 0
-
-
-def shown(value: object) -> str:
-    """Give a value in a message as JSON writes it: never more than 80 characters."""
-    if value is None:
-        return "nothing"
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def read_provision_request(
@@ -280,14 +263,6 @@ def read_goal(given: Mapping[object, object], path: str) -> tuple[ScaleGoal, lis
     return ScaleGoal(partitions=number), problems
 
 
-def read_number(given: object, field: str, most: int, least: int = 1) -> tuple[int, list[Problem]]:
-    """Read a whole number. JSON has one kind of number: 4.0 is 4."""
-    number = int(given) if isinstance(given, float) and given.is_integer() else given
-    if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
-        return 0, [Problem(field, given, f"a whole number from {least} to {most}")]
-    return number, []
-
-
 def _read_replace(given: object) -> tuple[tuple[str, ...], list[Problem]]:
     if isinstance(given, list) and all(
         isinstance(name, str) and _LOGICAL_ID.fullmatch(name) for name in given
@@ -329,20 +304,6 @@ def _read_settings(
     return given, []
 
 
-def _unknown_fields(
-    raw: Mapping[str, object], known: tuple[str, ...], prefix: str = ""
-) -> list[Problem]:
-    return [
-        Problem(
-            prefix + (str(name) or "(empty name)"),
-            raw[name],
-            f"no such field{_suggestion(str(name), known)}",
-        )
-        for name in raw
-        if name not in known
-    ]
-
-
 def _read_all_parameters(
     given: object, path: str, declarations: Declarations, present: Mapping[str, str]
 ) -> tuple[dict[str, str], list[Problem]]:
@@ -358,18 +319,6 @@ def _read_all_parameters(
         problems = _across(parameters, declarations, present)
     prefix = path.removesuffix("parameters")
     return parameters, [replace(found, field=prefix + found.field) for found in problems]
-
-
-def invalid(problems: list[Problem]) -> InvalidRequest:
-    """Make the error that names every problem."""
-    listed = "; ".join(f"({n}) {problem}" for n, problem in enumerate(problems, start=1))
-    fields = "1 field is" if len(problems) == 1 else f"{len(problems)} fields are"
-    return InvalidRequest(
-        f"{fields} wrong: {listed}.",
-        problems=tuple(
-            {"field": p.field, "given": shown(p.given), "allowed": p.allowed} for p in problems
-        ),
-    )
 
 
 def read_parameters(
@@ -394,12 +343,6 @@ def read_parameters(
             else:
                 values[name] = text
     return values, problems
-
-
-def _suggestion(name: str, known: tuple[str, ...] | list[str]) -> str:
-    folded = {candidate.lower(): candidate for candidate in known}
-    close = difflib.get_close_matches(name.lower(), list(folded), n=1, cutoff=0.7)
-    return f" (did you mean {folded[close[0]]}?)" if close else ""
 
 
 def _as_cloudformation(value: object) -> str | None:

@@ -24,11 +24,12 @@ from lifecycle.services.rolling import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from lifecycle.cluster.ports import BrokerTasks, Probe, Services
+    from lifecycle.camunda.ports import Probe
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
     from lifecycle.provisioning.start_services import ServiceReader
     from lifecycle.services.brokers import BrokerService
+    from lifecycle.services.ports import BrokerTasks, Services
 
 STEP: Final = "Brokers are replaced"
 

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lifecycle.camunda.credentials import Credentials
-    from lifecycle.cluster.ports import Database, DatabaseTokens, Users
+    from lifecycle.camunda.ports import Users
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
+    from lifecycle.provisioning.ports import Database, DatabaseTokens
 
 STEP: Final = "Database user is seeded"
 SCHEMA: Final = "The first broker makes the database schema"

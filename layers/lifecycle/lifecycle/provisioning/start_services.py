@@ -26,10 +26,13 @@ from lifecycle.services.state import ServiceState, service_states
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lifecycle.cluster.ports import NodeIdLeases, Probe, Services, Stacks, TargetGroups
+    from lifecycle.camunda.ports import Probe
+    from lifecycle.cluster.ports import Stacks
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
+    from lifecycle.provisioning.ports import NodeIdLeases
     from lifecycle.services.definition import Definition
+    from lifecycle.services.ports import Services, TargetGroups
 
 # Brokers pull a 1 GB image, wait for a lease and build their database schema: minutes, not hours.
 START_SECONDS: Final = 30 * 60

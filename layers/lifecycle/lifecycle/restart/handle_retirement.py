@@ -23,10 +23,12 @@ from lifecycle.times import written
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lifecycle.cluster.ports import BrokerTasks, Clock, Messages, Schedules, Stacks
+    from lifecycle.cluster.ports import Clock, Stacks
     from lifecycle.cluster.stack import Stack
+    from lifecycle.operation.ports import Messages, Schedules
     from lifecycle.operation.start import OperationStarter
     from lifecycle.restart.retirement import Notice
+    from lifecycle.services.ports import BrokerTasks
 
 # How long a restart that could not begin is put off.
 PUT_OFF: Final = timedelta(minutes=30)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from lifecycle.cluster.names import CLUSTER_NAME_RULE, is_cluster_name
-from lifecycle.provisioning.request import MOST_BROKERS, Problem, invalid, read_number
+from lifecycle.cluster.validation import MOST_BROKERS, Problem, invalid, read_number
 
 RESTART_FIELDS: Final = ("clusterName", "service", "broker")
 

@@ -21,11 +21,12 @@ from lifecycle.services.rolling import BROKER_PATIENCE, PATIENCE_BEFORE, seconds
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lifecycle.cluster.ports import BrokerTasks, Probe, Services, TargetGroups
+    from lifecycle.camunda.ports import Probe
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
     from lifecycle.provisioning.roll_services import BrokerReplacer
     from lifecycle.restart.decisions import RestartDecision
+    from lifecycle.services.ports import BrokerTasks, Services, TargetGroups
     from lifecycle.services.startup import Service
 
 STEP: Final = "Service is restarted"

@@ -25,8 +25,8 @@ from lifecycle.services.brokers import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from lifecycle.camunda.ports import ManagementApi
     from lifecycle.camunda.topology import ClusterConfiguration, PlannedChange
-    from lifecycle.cluster.ports import ManagementApi
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
 

@@ -15,11 +15,13 @@ from lifecycle.times import written
 
 if TYPE_CHECKING:
     from lifecycle.cluster.checks import Check
-    from lifecycle.cluster.ports import Artifacts, Clock, Operations, Prices, ServiceDesigns
+    from lifecycle.cluster.ports import Clock, Prices
     from lifecycle.cluster.stack import Stack
     from lifecycle.operation.model import Operation
+    from lifecycle.operation.ports import Artifacts, Operations
     from lifecycle.scaling.decision import Observed
     from lifecycle.scaling.observe import BrokerReader
+    from lifecycle.scaling.ports import ServiceDesigns
 
 
 @dataclass(frozen=True, slots=True)

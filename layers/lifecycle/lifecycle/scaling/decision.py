@@ -96,8 +96,6 @@ class Memory:
         return self if note in self.notes else replace(self, notes=(*self.notes, note))
 
 
-# What an operation goes through, in the order in which it may; out needs no stop, in no start.
-PHASES: Final = ("Observation", "Tasks start", "Cluster change", "Tasks stop", "Verification")
 PHASE: Final = {
     Step.RAISE: "Tasks start",
     Step.CHANGE: "Cluster change",

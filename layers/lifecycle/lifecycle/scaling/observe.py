@@ -20,20 +20,13 @@ from lifecycle.camunda.topology import (
 from lifecycle.cluster.checks import BROKER_TARGET_GROUPS, overall
 from lifecycle.cluster.freeze import refuse_if_frozen
 from lifecycle.cluster.names import stack_name
-from lifecycle.errors import ClusterUnknown, ScalingNotSettled
+from lifecycle.errors import ClusterUnknown
 from lifecycle.operation.scaling_note import AFTER, ScalingNote
-from lifecycle.scaling.decision import (
-    PHASES,
-    Action,
-    Decision,
-    Memory,
-    Observed,
-    decide,
-)
+from lifecycle.operation.steps import PHASES
+from lifecycle.scaling.decision import Action, Decision, Memory, Observed, decide
 from lifecycle.scaling.partitions import decide_partitions
 from lifecycle.scaling.preconditions import Surroundings
 from lifecycle.services.brokers import (
-    PROTECTION_MINUTES,
     BackupsOfPartitions,
     BrokersSeen,
     span,
@@ -41,24 +34,17 @@ from lifecycle.services.brokers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from lifecycle.cluster.ports import (
-        BrokerTasks,
-        FargateQuota,
-        Probe,
-        ScalableTargets,
-        Stacks,
-        TargetGroups,
-    )
+    from lifecycle.camunda.ports import Probe
+    from lifecycle.cluster.ports import Stacks
     from lifecycle.cluster.stack import Stack
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
-    from lifecycle.services.brokers import BrokerService
+    from lifecycle.scaling.ports import FargateQuota
+    from lifecycle.services.ports import BrokerTasks, ScalableTargets, TargetGroups
 
 _CPU_UNITS: Final = 1024
-# The task of a renewed protection must still have most of its time when the count is lowered.
-_LEAST_PROTECTION: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,107 +208,6 @@ class ScaleObserver:
             for name, output in BROKER_TARGET_GROUPS.items()
             if output in cluster
         }
-
-
-@dataclass(frozen=True, slots=True)
-class CountSetter:
-    """Set the desired count of the brokers' service."""
-
-    tasks: BrokerTasks
-    journal: Journal
-
-    def set_count(
-        self,
-        operation: Operation,
-        cluster: Mapping[str, str],
-        *,
-        count: int,
-        protected: Sequence[str],
-    ) -> dict[str, Any]:
-        """Set the count, with the minimum healthy percent that belongs to it.
-
-        A count is lowered only while exactly ``protected`` (task ids), as many as the count, are
-        protected: else ECS might stop a broker that holds partitions. Raises
-        ``ScalingNotSettled`` then.
-        """
-        self.journal.step(
-            operation,
-            "Tasks stop" if protected else "Tasks start",
-            f"setting the desired count to {count}",
-        )
-        service = self._observe(cluster)
-        if service.desired == count:
-            return {"count": count}
-        if count < service.desired:
-            now = int(self.journal.clock.now().timestamp())
-            refuse_to_lower(service, count, protected, now)
-        self.tasks.set_count(cluster["EcsClusterName"], service.name, count)
-        return {"count": count}
-
-    def _observe(self, cluster: Mapping[str, str]) -> BrokerService:
-        return self.tasks.observe(
-            cluster["EcsClusterName"],
-            cluster["OrchestrationServiceName"],
-        )
-
-
-def refuse_to_lower(service: BrokerService, count: int, protected: Sequence[str], now: int) -> None:
-    """Raise ``ScalingNotSettled`` unless exactly these tasks, as many as the count, are safe."""
-    safe = {
-        task.task_id for task in service.running if task.protected_until >= now + _LEAST_PROTECTION
-    }
-    if len(set(protected)) != count or safe != set(protected):
-        raise ScalingNotSettled(
-            f"The count of {service.name} was not lowered from {service.desired} to {count}: "
-            f"{len(safe & set(protected))} of {count} tasks that stay are protected, and "
-            f"{len(safe - set(protected))} others.",
-            next_step="Start the same request again; it continues from what exists.",
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class TaskProtector:
-    """Protect the tasks that stay from ECS's scale-in, and take that away again."""
-
-    tasks: BrokerTasks
-    journal: Journal
-
-    def protect(
-        self, operation: Operation, cluster: Mapping[str, str], *, task_ids: Sequence[str]
-    ) -> dict[str, Any]:
-        """Protect tasks for 15 minutes from now. Raises ``ScalingNotSettled``."""
-        self.journal.step(operation, "Tasks stop", f"protecting {len(task_ids)} tasks")
-        self.tasks.protect(cluster["EcsClusterName"], task_ids, minutes=PROTECTION_MINUTES)
-        return {"protected": len(task_ids)}
-
-    def unprotect(
-        self, operation: Operation, cluster: Mapping[str, str], *, task_ids: Sequence[str]
-    ) -> dict[str, Any]:
-        """Take the protection of tasks away."""
-        self.journal.step(operation, "Tasks stop", f"unprotecting {len(task_ids)} tasks")
-        self.tasks.unprotect(cluster["EcsClusterName"], task_ids)
-        return {"unprotected": len(task_ids)}
-
-    def unprotect_all(self, operation: Operation, cluster: Mapping[str, str]) -> dict[str, Any]:
-        """Leave no protection behind; ``cluster`` is empty when it never came to be known."""
-        if "EcsClusterName" not in cluster:
-            return {"unprotected": 0}
-        self.journal.step(operation, "Tasks stop", "leaving no task protected")
-        return {"unprotected": unprotect_all(self.tasks, cluster)}
-
-
-def unprotect_all(tasks: BrokerTasks, cluster: Mapping[str, str]) -> int:
-    """Unprotect every task of the brokers' service, whoever protected it; tells how many were.
-
-    A protected task would block later deployments. While ECS still has tasks to stop, protection
-    stays: it ends by itself after 15 minutes.
-    """
-    service = tasks.observe(cluster["EcsClusterName"], cluster["OrchestrationServiceName"])
-    if sum(task.wanted for task in service.tasks) > service.desired:
-        return 0
-    ids = [task.task_id for task in service.protected]
-    tasks.unprotect(cluster["EcsClusterName"], ids)
-    return len(ids)
 
 
 def read_brokers(answer: Mapping[str, Any]) -> BrokersSeen:

@@ -23,8 +23,8 @@ from lifecycle.services.brokers import holders
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from lifecycle.camunda.ports import ManagementApi, Users
     from lifecycle.camunda.topology import ClusterConfiguration, PlannedChange, Topology
-    from lifecycle.cluster.ports import ManagementApi, Users
 
 
 @dataclass(frozen=True, slots=True)

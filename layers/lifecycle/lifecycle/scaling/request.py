@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.cluster.names import CLUSTER_NAME_RULE, is_cluster_name
-from lifecycle.provisioning.request import Problem, invalid, read_goal
+from lifecycle.cluster.validation import Problem, invalid
+from lifecycle.provisioning.request import read_goal
 
 if TYPE_CHECKING:
     from lifecycle.services.images import Version

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from lifecycle.cluster.outputs import UNKNOWN
+
 BROKERS: Final = "orchestration-cluster"
 CONNECTORS: Final = "connectors"
 NAMES: Final = (BROKERS, CONNECTORS)
 """Names of the services, in the order in which they are created."""
 
-UNKNOWN: Final = "(known after the change set)"
 """What a plan shows for a value that CloudFormation has not made yet."""
 
 # Failures of tasks in a row, for each broker, after which ECS gives a deployment up. Its default is

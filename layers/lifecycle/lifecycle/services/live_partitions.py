@@ -15,7 +15,8 @@ from lifecycle.errors import LifecycleError, ProbeAsleep
 from lifecycle.services.brokers import active_partitions, half_done
 
 if TYPE_CHECKING:
-    from lifecycle.cluster.ports import ManagementApi, Probe, Stacks
+    from lifecycle.camunda.ports import ManagementApi, Probe
+    from lifecycle.cluster.ports import Stacks
 
 
 def ask_partitions(api: ManagementApi) -> dict[str, Any]:

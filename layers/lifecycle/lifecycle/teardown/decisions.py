@@ -19,8 +19,8 @@ from lifecycle.cluster.names import (
 )
 from lifecycle.cluster.prices import price_list
 from lifecycle.cluster.trial import is_trial
+from lifecycle.cluster.validation import Problem, invalid
 from lifecycle.errors import StackNotUsable
-from lifecycle.provisioning.request import Problem, invalid
 
 if TYPE_CHECKING:
     from lifecycle.cluster.stack import Stack, StackEvent, StackResource

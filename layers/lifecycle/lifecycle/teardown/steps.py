@@ -34,18 +34,12 @@ from lifecycle.teardown.discovery import leftovers, namespaces_of, services_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lifecycle.cluster.ports import (
-        Databases,
-        Health,
-        Namespaces,
-        Services,
-        Stacks,
-        Storage,
-        TargetGroups,
-    )
+    from lifecycle.cluster.ports import Stacks
     from lifecycle.cluster.stack import Stack
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
+    from lifecycle.services.ports import Services, TargetGroups
+    from lifecycle.teardown.ports import Databases, Health, Namespaces, Storage
 
 STOP: Final = "Brokers and connectors stop"
 EMPTY: Final = "Buckets of the trial are emptied"

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lifecycle.camunda.credentials import Credentials
-    from lifecycle.cluster.ports import ManagementApi, Processes, Users
+    from lifecycle.camunda.ports import ManagementApi, Users
+    from lifecycle.verification.ports import Processes
 
 # Seconds in which a look begins another call, of the 50 that the probe has: one takes 13 at most.
 LOOK_SECONDS: Final = 15.0

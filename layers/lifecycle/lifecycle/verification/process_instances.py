@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.checks import Check, Result, by_cause
-from lifecycle.health.facts import listed
+from lifecycle.tables import listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

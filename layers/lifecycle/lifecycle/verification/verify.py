@@ -29,9 +29,10 @@ from lifecycle.verification.process_instances import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lifecycle.cluster.ports import Probe, Services, TargetGroups
+    from lifecycle.camunda.ports import Probe
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
+    from lifecycle.services.ports import Services, TargetGroups
 
 STEP: Final = "Verification"
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from lifecycle.adapters.camunda.endpoints import grpc_answers, http_status
-from lifecycle.cluster.checks import PathSeen
+from lifecycle.camunda.paths import PathSeen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,6 +18,16 @@ from typing import TYPE_CHECKING
 
 from lifecycle.adapters.camunda import http_client
 from lifecycle.camunda.credentials import Credentials, may_travel
+from lifecycle.camunda.partitions import (
+    BackupsSeen,
+    PartitionSeen,
+    read_backup_id,
+    read_backup_state,
+    read_newest_backup,
+    read_partitions,
+    read_settled_backup,
+    read_state_of_backup,
+)
 from lifecycle.camunda.topology import (
     ClusterConfiguration,
     PlannedChange,
@@ -36,16 +46,6 @@ from lifecycle.errors import (
     ManagementRefused,
     ManagementUnavailable,
     UnreadableAnswer,
-)
-from lifecycle.health.facts import (
-    BackupsSeen,
-    PartitionSeen,
-    read_backup_id,
-    read_backup_state,
-    read_newest_backup,
-    read_partitions,
-    read_settled_backup,
-    read_state_of_backup,
 )
 from lifecycle.preflight.way_back import read_upgrade
 

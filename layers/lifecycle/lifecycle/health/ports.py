@@ -1,0 +1,110 @@
+"""Ports of this room: sources of a health check, and where its result goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from lifecycle.health.verdict import Record as HealthRecord
+    from lifecycle.operation.model import Lock
+    from lifecycle.operation.record import Execution
+    from lifecycle.operation.scaling_note import ScalingNote
+
+
+class Leases(Protocol):
+    """Leases of the broker ids, asked from inside the VPC."""
+
+    def read(self, bucket: str, nodes: Sequence[int]) -> Mapping[str, Any]:
+        """``used`` and ``leases`` (node, task, until in milliseconds) of some node ids."""
+        ...
+
+
+class CloudSight(Protocol):
+    """What AWS says of a cluster's parts, as JSON; see ``health/facts.py`` for the shapes."""
+
+    def services(self, ecs_cluster: str, brokers: str, connectors: str) -> Mapping[str, Any]:
+        """Both ECS services."""
+        ...
+
+    def tasks(self, ecs_cluster: str, service: str) -> Sequence[Mapping[str, Any]]:
+        """Tasks that start or run, with addresses."""
+        ...
+
+    def protected(
+        self, ecs_cluster: str, brokers: str, connectors: str
+    ) -> Sequence[Mapping[str, Any]]:
+        """Tasks of both services that are protected from scale-in, and until when."""
+        ...
+
+    def stops(self, ecs_cluster: str, brokers: str, connectors: str) -> Sequence[Mapping[str, Any]]:
+        """Tasks that stopped without having been told to, within the last hour."""
+        ...
+
+    def autoscaling(
+        self, ecs_cluster: str, brokers: str, connectors: str
+    ) -> Sequence[Mapping[str, Any]]:
+        """What may change the counts of both services by itself now."""
+        ...
+
+    def targets(self, target_group: str) -> Sequence[Mapping[str, Any]]:
+        """Targets of a group and what the load balancer says of each."""
+        ...
+
+    def database(self, cluster: str) -> Mapping[str, Any]:
+        """Status of an Aurora cluster."""
+        ...
+
+    def mounts(self, file_system: str) -> Sequence[Mapping[str, Any]]:
+        """Mount targets of an EFS file system."""
+        ...
+
+    def secrets(self, arns: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
+        """Whether secrets are there, by the names of their outputs; no value is read."""
+        ...
+
+    def certificate(self, arn: str) -> Mapping[str, Any]:
+        """Status and end of a certificate."""
+        ...
+
+
+class HealthRecords(Protocol):
+    """The last health check of each cluster."""
+
+    def find(self, cluster: str) -> HealthRecord | None:
+        """Read the last check; None when there is none."""
+        ...
+
+    def write(self, record: HealthRecord, before: HealthRecord | None) -> bool:
+        """Write a check if the last one is still ``before`` and older; tells whether it did."""
+        ...
+
+    def delivered(self, cluster: str, decided_at: datetime) -> None:
+        """Note that the announcement decided then was delivered; nothing for any other one."""
+        ...
+
+    def holder(self, cluster: str) -> Lock | None:
+        """Who holds the cluster; None when nobody does."""
+        ...
+
+    def scaling(self, cluster: str) -> ScalingNote | None:
+        """What the last scaling of the cluster left; None when that is long ago."""
+        ...
+
+
+class Metrics(Protocol):
+    """Metrics with one dimension, the stack of a cluster."""
+
+    def emit(self, cluster_stack: str, values: Mapping[str, float]) -> None:
+        """Measure values of one cluster, now."""
+        ...
+
+
+class Checks(Protocol):
+    """Executions that are waited for."""
+
+    def run(self, machine_arn: str, text: str) -> Execution:
+        """Run an EXPRESS machine with a JSON text as its input, to its end."""
+        ...

@@ -1,0 +1,168 @@
+"""Ports of this room: locks, executions, records, events and artifacts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from lifecycle.operation.events import Event
+    from lifecycle.operation.model import Lock, Operation
+    from lifecycle.operation.record import Execution, Record
+    from lifecycle.operation.scaling_note import ScalingNote
+
+
+class Locks(Protocol):
+    """One lock per cluster. An owner is the ARN of an execution."""
+
+    def take(self, lock: Lock, *, instead_of: Lock | None = None) -> Lock | None:
+        """Take or extend a lock by one conditional write. Times are epoch seconds.
+
+        Succeeds when nobody or the same owner holds it; with ``instead_of``, when exactly that
+        lock (of an owner that ended) is still there. Returns None on success, else the lock that is
+        in the way.
+        """
+        ...
+
+    def held(self, cluster: str) -> Lock | None:
+        """The lock of a cluster, whoever holds it; None when nobody does."""
+        ...
+
+    def shorten(self, lock: Lock, expires_at: int) -> None:
+        """Let a lock expire earlier, if it is still the one that was read; else nothing."""
+        ...
+
+    def release(self, cluster: str, owner: str) -> bool:
+        """Give the lock back if ``owner`` holds it; tells whether it did."""
+        ...
+
+
+class Executions(Protocol):
+    """State machine executions."""
+
+    def is_running(self, execution_arn: str) -> bool:
+        """Tell whether an execution runs; one that does not exist does not run."""
+        ...
+
+    def has_ended(self, execution_arn: str) -> bool:
+        """Tell whether an execution is known to have ended; one that is not seen yet has not."""
+        ...
+
+
+class Machines(Protocol):
+    """State machines, for whoever starts them and asks how they fare."""
+
+    def start(self, machine_arn: str, name: str, text: str) -> bool:
+        """Start an execution with a JSON text as its input.
+
+        False when an execution of that name exists already and this call started none; the same
+        name and input while the first runs counts as started. Raises ``MachineNotDeployed`` and
+        ``AwsRefused`` when certainly nothing was started, ``StartUncertain`` when nobody knows.
+        """
+        ...
+
+    def describe(self, execution_arn: str) -> Execution | None:
+        """Describe an execution; None when there is none, or no longer after 90 days."""
+        ...
+
+
+class Records(Protocol):
+    """Records of operations, for whoever starts them and reports on them."""
+
+    def claim(
+        self, operation: Operation, *, caller: str, request_hash: str, now: datetime
+    ) -> Record | None:
+        """Write a record with caller and request, unless there is one; then return that one."""
+        ...
+
+    def withdraw(self, operation: Operation, request_hash: str) -> None:
+        """Remove the record of an operation that was never started, if it is of that request."""
+        ...
+
+    def find(self, operation_id: str, machine: str) -> Record | None:
+        """Read the record of a machine's operation; None when it never began."""
+        ...
+
+    def of_cluster(self, cluster: str, limit: int) -> Sequence[Record]:
+        """Records of a cluster, newest first; they may lag by a moment."""
+        ...
+
+
+class Operations(Protocol):
+    """The record of each operation."""
+
+    def begin(self, operation: Operation, *, now: datetime) -> None:
+        """Write the operation's item; writing it again changes nothing."""
+        ...
+
+    def progress(self, operation: Operation, *, step: str, detail: str, now: datetime) -> None:
+        """Say where the operation is and what it waits for; it has no result while it goes on."""
+        ...
+
+    def find(self, operation_id: str, machine: str) -> Record | None:
+        """Read the record of a machine's operation; None when it never began."""
+        ...
+
+    def timeline(self, operation: Operation) -> Sequence[Mapping[str, str]]:
+        """Steps so far with the time each began, oldest first."""
+        ...
+
+    def note_scaling(self, cluster: str, note: ScalingNote) -> None:
+        """Leave what a scaling does, for health checks; the last one replaces that before."""
+        ...
+
+    def scaling(self, cluster: str) -> ScalingNote | None:
+        """What the last scaling of the cluster left; None when there was none."""
+        ...
+
+    def end(self, operation: Operation, *, result: str, report_key: str, now: datetime) -> None:
+        """Note the result and where the report lies."""
+        ...
+
+
+class Events(Protocol):
+    """An event bus."""
+
+    def send(self, event: Event) -> None:
+        """Send an event. Never raises: what goes wrong is logged."""
+        ...
+
+
+class Artifacts(Protocol):
+    """The artifact bucket."""
+
+    def put(self, key: str, body: bytes, content_type: str) -> None:
+        """Store an object."""
+        ...
+
+    def get(self, key: str) -> bytes | None:
+        """Read an object; None when there is none of that key."""
+        ...
+
+    def url(self, key: str) -> str:
+        """Address of an object as CloudFormation takes it for a template."""
+        ...
+
+
+class Schedules(Protocol):
+    """One-time schedules that end by themselves."""
+
+    def has(self, name: str) -> bool:
+        """Whether there is a schedule of that name, or was one that is kept."""
+        ...
+
+    def once(
+        self, name: str, *, at: datetime, payload: Mapping[str, str], keep: bool = False
+    ) -> None:
+        """Call the function behind this port once; the same name again changes nothing."""
+        ...
+
+
+class Messages(Protocol):
+    """Messages to people."""
+
+    def publish(self, subject: str, text: str) -> None:
+        """Send a message; the subject has less than 100 characters of printable ASCII."""
+        ...

@@ -1,0 +1,131 @@
+"""Which adapter stands behind which port: api."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from lifecycle.settings import Settings
+from lifecycle.wiring.common import SystemClock, journal, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lifecycle.api.app import Api
+    from lifecycle.api.probe import Prober
+    from lifecycle.operation.start import OperationStarter, Validator
+    from lifecycle.verification.create_instances import InstanceProber
+
+# Imports stay inside the functions: each Lambda function loads only what it uses.
+# ruff: noqa: PLC0415
+
+
+def prober() -> Prober:
+    """Questions that can be asked only inside the VPC."""
+    import os
+
+    from lifecycle.adapters.aws.secrets import SecretsManagerUsers
+    from lifecycle.adapters.camunda.load_balancers import NetworkPaths
+    from lifecycle.adapters.camunda.management import HttpManagement
+    from lifecycle.api.probe import Prober
+
+    networks = (os.environ["VPC_CIDR"],)
+    return Prober(
+        management=lambda name: HttpManagement(name, networks=networks),
+        paths=NetworkPaths(),
+        users=SecretsManagerUsers(),
+        networks=networks,
+    )
+
+
+def instance_prober() -> InstanceProber:
+    """The question about process instances, asked inside the VPC."""
+    import os
+    import time
+
+    from lifecycle.adapters.aws.secrets import SecretsManagerUsers
+    from lifecycle.adapters.camunda.http_client import Timeouts
+    from lifecycle.adapters.camunda.management import HttpManagement
+    from lifecycle.adapters.camunda.processes import HttpProcesses
+    from lifecycle.verification.create_instances import InstanceProber
+
+    networks = (os.environ["VPC_CIDR"],)
+    timeouts = Timeouts(connect=2.0, read=5.0)
+    return InstanceProber(
+        management=lambda name: HttpManagement(name, timeouts=timeouts, budget_seconds=6.0),
+        processes=lambda name: HttpProcesses(
+            name, networks=networks, timeouts=timeouts, budget_seconds=6.0
+        ),
+        users=SecretsManagerUsers(),
+        monotonic=time.monotonic,
+    )
+
+
+def operation_starter(function_arn: str, validators: Mapping[str, Validator]) -> OperationStarter:
+    """Start of operations, in the function of that ARN."""
+    import secrets
+
+    from lifecycle.adapters.aws.dynamodb import DynamoTable
+    from lifecycle.adapters.aws.stepfunctions import StepFunctionsExecutions
+    from lifecycle.operation.arns import MachineArns
+    from lifecycle.operation.start import OperationStarter
+
+    return OperationStarter(
+        machines=StepFunctionsExecutions(),
+        records=DynamoTable(settings().table_name),
+        journal=journal(),
+        arns=MachineArns.beside(function_arn, settings().control_stack),
+        validators=validators,
+        new_key=lambda: f"{SystemClock().now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
+    )
+
+
+@functools.cache
+def api(function_arn: str) -> Api:
+    """The REST API, in the function of that ARN."""
+    from lifecycle.adapters.aws.cloudformation import CloudFormationStacks
+    from lifecycle.adapters.aws.dynamodb import DynamoTable
+    from lifecycle.adapters.aws.ecs import EcsServices
+    from lifecycle.adapters.aws.health_table import HealthTable
+    from lifecycle.adapters.aws.lambda_probe import LambdaProbe
+    from lifecycle.adapters.aws.stepfunctions import StepFunctionsExecutions
+    from lifecycle.api.app import Api
+    from lifecycle.api.clusters import ClusterReader
+    from lifecycle.api.validate import StartValidation
+    from lifecycle.cluster.parameters import cluster_parameters
+    from lifecycle.health.read import HealthReader
+    from lifecycle.observability import of_aws
+    from lifecycle.operation.arns import MachineArns
+    from lifecycle.operation.read import OperationReader
+
+    control_stack = settings().control_stack
+    arns = MachineArns.beside(function_arn, control_stack)
+    machines, table = StepFunctionsExecutions(), DynamoTable(settings().table_name)
+    cloudformation = CloudFormationStacks(settings().deployment_role_arn)
+    operations = OperationReader(machines=machines, records=table, arns=arns)
+    # API Gateway answers for us after 29 s; what is known by then must be told.
+    probe = LambdaProbe(
+        Settings.from_env(None, "PROBE_FUNCTION").probe_function, read_timeout=15, attempts=1
+    )
+    return Api(
+        starter=operation_starter(
+            function_arn,
+            StartValidation(
+                stacks=cloudformation,
+                control_stack=control_stack,
+                declarations=cluster_parameters(),
+                probe=probe,
+            ).by_verb(),
+        ),
+        operations=operations,
+        clusters=ClusterReader(
+            stacks=cloudformation,
+            services=EcsServices(),
+            probe=probe,
+            operations=operations,
+            control_stack=control_stack,
+            translate=of_aws,
+        ),
+        health=HealthReader(records=HealthTable(settings().table_name), checks=machines, arns=arns),
+        translate=of_aws,
+    )

@@ -1,0 +1,86 @@
+"""Which adapter stands behind which port: health."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from lifecycle.settings import Settings
+from lifecycle.wiring.common import SystemClock, settings
+from lifecycle.wiring.provisioning import service_definitions
+
+if TYPE_CHECKING:
+    from lifecycle.health.collect_aws import HealthObserver
+    from lifecycle.health.collect_in_vpc import HealthProber
+    from lifecycle.health.evaluate import HealthJudge
+    from lifecycle.health.locate import ClusterLocator
+
+# Imports stay inside the functions: each Lambda function loads only what it uses.
+# ruff: noqa: PLC0415
+
+
+def cluster_locator() -> ClusterLocator:
+    """The cluster that a check is about."""
+    from lifecycle.adapters.aws.cloudformation import CloudFormationStacks
+    from lifecycle.health.locate import ClusterLocator
+
+    return ClusterLocator(
+        stacks=CloudFormationStacks(settings().deployment_role_arn),
+        control_stack=settings().control_stack,
+    )
+
+
+@functools.cache
+def health_observer() -> HealthObserver:
+    """The outside of a health check."""
+    from lifecycle.adapters.aws.health_sources import AwsSight
+    from lifecycle.health.collect_aws import HealthObserver
+
+    return HealthObserver(cloud=AwsSight(), definitions=service_definitions)
+
+
+def health_prober() -> HealthProber:
+    """The inside of a health check; needs the layer with psycopg."""
+    import os
+
+    from lifecycle.adapters.aws.secrets import SecretsManagerUsers
+    from lifecycle.adapters.camunda.http_client import Timeouts
+    from lifecycle.adapters.camunda.management import HttpManagement
+    from lifecycle.adapters.camunda.node_id_leases import S3Leases
+    from lifecycle.adapters.postgres.database import PostgresDatabase
+    from lifecycle.adapters.postgres.rds_tokens import RdsTokens
+    from lifecycle.health.collect_in_vpc import HealthProber
+
+    networks = (os.environ["VPC_CIDR"],)
+    # A broker that hangs must not use up the time of those that do not.
+    timeouts = Timeouts(connect=1.0, read=2.0)
+    return HealthProber(
+        management=lambda name: HttpManagement(
+            name, networks=networks, timeouts=timeouts, budget_seconds=4.5
+        ),
+        users=SecretsManagerUsers(),
+        database=lambda target: PostgresDatabase(target, connect_timeout=4),
+        tokens=RdsTokens(),
+        leases=S3Leases(),
+    )
+
+
+def health_judge() -> HealthJudge:
+    """The verdict of a health check, and who is told."""
+    import os
+    import time
+
+    from lifecycle.adapters.aws.eventbridge import EventBridgeEvents
+    from lifecycle.adapters.aws.health_table import HealthTable
+    from lifecycle.adapters.aws.metrics import EmbeddedMetrics
+    from lifecycle.adapters.aws.sns import SnsMessages
+    from lifecycle.health.evaluate import HealthJudge
+
+    return HealthJudge(
+        records=HealthTable(settings().table_name),
+        events=EventBridgeEvents(Settings.from_env(None, "EVENT_BUS").event_bus),
+        messages=SnsMessages(os.environ["TOPIC_ARN"]),
+        metrics=EmbeddedMetrics(time.time),
+        clock=SystemClock(),
+        control_stack=settings().control_stack,
+    )

@@ -1,0 +1,159 @@
+"""Which adapter stands behind which port: provisioning."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lifecycle.wiring.common import SystemClock, artifacts, journal, probe, settings, stacks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lifecycle.preflight.run import Preflight
+    from lifecycle.provisioning.change_set import StackChanger
+    from lifecycle.provisioning.roll_services import BrokerReplacer, ServiceRoller
+    from lifecycle.provisioning.seed_database import DatabaseSeeder
+    from lifecycle.provisioning.start_services import ServiceReader, ServiceStarter, StartFollower
+    from lifecycle.services.definition import Definition
+    from lifecycle.verification.verify import Verifier
+
+# Imports stay inside the functions: each Lambda function loads only what it uses.
+# ruff: noqa: PLC0415
+
+
+def stack_changer() -> StackChanger:
+    """Change of the cluster's stack."""
+    from lifecycle.cluster.parameters import cluster_parameters
+    from lifecycle.provisioning.change_set import StackChanger
+
+    return StackChanger(
+        stacks=stacks(),
+        artifacts=artifacts(),
+        journal=journal(),
+        control_stack=settings().control_stack,
+        declarations=cluster_parameters(),
+    )
+
+
+def preflight() -> Preflight:
+    """Checks before any change."""
+    import os
+
+    from lifecycle.adapters.aws.account import AwsAccount
+    from lifecycle.cluster.parameters import cluster_parameters
+    from lifecycle.preflight.run import Preflight
+
+    return Preflight(
+        stacks=stacks(),
+        account=AwsAccount(
+            region=settings().region,
+            vpc=os.environ["VPC_ID"],
+            subnets=tuple(os.environ["PRIVATE_SUBNET_IDS"].split(",")),
+            bucket=settings().artifact_bucket,
+            deployment_role=settings().deployment_role_arn,
+        ),
+        region=settings().region,
+        control_stack=settings().control_stack,
+        declarations=cluster_parameters(),
+        probe=probe,
+        clock=SystemClock(),
+    )
+
+
+def database_seeder() -> DatabaseSeeder:
+    """Seed of the database's IAM user; needs the layer with psycopg."""
+    from lifecycle.adapters.aws.secrets import SecretsManagerUsers
+    from lifecycle.adapters.postgres.database import PostgresDatabase
+    from lifecycle.adapters.postgres.rds_tokens import RdsTokens
+    from lifecycle.provisioning.seed_database import DatabaseSeeder
+
+    return DatabaseSeeder(
+        database=PostgresDatabase,
+        users=SecretsManagerUsers(),
+        tokens=RdsTokens(),
+        journal=journal(),
+    )
+
+
+@functools.cache
+def service_definitions() -> Mapping[str, Definition]:
+    """Definitions of the ECS services, as they were shipped with the functions."""
+    import json
+
+    from lifecycle.services.definition import NAMES
+
+    folder = Path(settings().service_definitions)
+    return {name: json.loads((folder / f"{name}.json").read_text("utf-8")) for name in NAMES}
+
+
+def service_reader() -> ServiceReader:
+    """The services of a cluster beside their definitions."""
+    from lifecycle.adapters.aws.ecs import EcsServices
+    from lifecycle.provisioning.start_services import ServiceReader
+
+    return ServiceReader(
+        stacks=stacks(),
+        services=EcsServices(),
+        definitions=service_definitions(),
+        control_stack=settings().control_stack,
+    )
+
+
+def service_starter() -> ServiceStarter:
+    """Start of brokers and connectors."""
+    from lifecycle.adapters.aws.ecs import EcsServices
+    from lifecycle.adapters.aws.s3 import S3NodeIdLeases
+    from lifecycle.provisioning.start_services import ServiceStarter
+
+    return ServiceStarter(
+        reader=service_reader(),
+        services=EcsServices(),
+        leases=S3NodeIdLeases(),
+        journal=journal(),
+    )
+
+
+def service_roller() -> ServiceRoller:
+    """Move of brokers and connectors to their newest revision."""
+    from lifecycle.adapters.aws.ecs import EcsServices
+    from lifecycle.provisioning.roll_services import ServiceRoller
+
+    return ServiceRoller(
+        reader=service_reader(), services=EcsServices(), replacer=broker_replacer()
+    )
+
+
+def broker_replacer() -> BrokerReplacer:
+    """Replacement of every broker, one at a time."""
+    from lifecycle.adapters.aws.ecs_tasks import EcsBrokerTasks
+    from lifecycle.provisioning.roll_services import BrokerReplacer
+
+    return BrokerReplacer(tasks=EcsBrokerTasks(), probe=probe(), journal=journal())
+
+
+def start_follower() -> StartFollower:
+    """Watch over the start of brokers and connectors."""
+    from lifecycle.adapters.aws.ecs import EcsServices
+    from lifecycle.adapters.aws.elbv2 import ElbTargetGroups
+    from lifecycle.provisioning.start_services import StartFollower
+
+    return StartFollower(
+        reader=service_reader(),
+        services=EcsServices(),
+        targets=ElbTargetGroups(),
+        probe=probe(),
+        journal=journal(),
+    )
+
+
+def verifier() -> Verifier:
+    """Verification of a cluster."""
+    from lifecycle.adapters.aws.ecs import EcsServices
+    from lifecycle.adapters.aws.elbv2 import ElbTargetGroups
+    from lifecycle.verification.verify import Verifier
+
+    return Verifier(
+        services=EcsServices(), targets=ElbTargetGroups(), probe=probe(), journal=journal()
+    )

@@ -1,0 +1,71 @@
+"""Which adapter stands behind which port: teardown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lifecycle.wiring.common import journal, settings, stacks
+
+if TYPE_CHECKING:
+    from lifecycle.teardown.steps import ClusterStopper, StackDeleter, TeardownPlanner, TrialEmptier
+
+# Imports stay inside the functions: each Lambda function loads only what it uses.
+# ruff: noqa: PLC0415
+
+
+def teardown_planner() -> TeardownPlanner:
+    """What a teardown would do."""
+    from lifecycle.adapters.aws.retained_data import AwsStorage
+    from lifecycle.teardown.steps import TeardownPlanner
+
+    return TeardownPlanner(
+        stacks=stacks(),
+        storage=AwsStorage(),
+        control_stack=settings().control_stack,
+        region=settings().region,
+    )
+
+
+def cluster_stopper() -> ClusterStopper:
+    """Stop of brokers and connectors before their removal."""
+    from lifecycle.adapters.aws.cloud_map import CloudMapNamespaces
+    from lifecycle.adapters.aws.ecs import EcsServices
+    from lifecycle.adapters.aws.elbv2 import ElbTargetGroups
+    from lifecycle.teardown.steps import ClusterStopper
+
+    return ClusterStopper(
+        stacks=stacks(),
+        services=EcsServices(),
+        targets=ElbTargetGroups(),
+        namespaces=CloudMapNamespaces(),
+        journal=journal(),
+        control_stack=settings().control_stack,
+    )
+
+
+def trial_emptier() -> TrialEmptier:
+    """Emptying of a trial's buckets."""
+    from lifecycle.adapters.aws.retained_data import AwsStorage
+    from lifecycle.teardown.steps import TrialEmptier
+
+    return TrialEmptier(
+        stacks=stacks(),
+        storage=AwsStorage(),
+        journal=journal(),
+        control_stack=settings().control_stack,
+    )
+
+
+def stack_deleter() -> StackDeleter:
+    """Deletion of a cluster's stack."""
+    from lifecycle.adapters.aws.dynamodb import DynamoTable
+    from lifecycle.adapters.aws.rds import RdsDatabases
+    from lifecycle.teardown.steps import StackDeleter
+
+    return StackDeleter(
+        stacks=stacks(),
+        databases=RdsDatabases(),
+        health=DynamoTable(settings().table_name),
+        journal=journal(),
+        control_stack=settings().control_stack,
+    )
