@@ -26,7 +26,7 @@ STYLES = {
     "DEGRADED": "bold yellow",
     "DOWN": "bold red",
     "UNKNOWN": "bold magenta",
-    "NOTE": "dim",
+    "INFO": "dim",
 }
 
 
@@ -76,7 +76,7 @@ def lines(report: dict[str, Any]) -> list[Text]:
         severity = one["severity"]
         shown.append(Text.assemble((f"{severity:9}", STYLES[severity]), f"{one['code']}"))
         shown.append(Text(f"          {one['title']}: {one['seen']}"))
-        if severity == "NOTE":
+        if severity == "INFO":
             if one.get("because"):
                 shown.append(Text(f"          because {one['because']}", "dim"))
             continue

@@ -32,7 +32,7 @@ COLOURS = {
     "DEGRADED": "#d97706",
     "DOWN": "#d13212",
     "UNKNOWN": "#8456ce",
-    "NOTE": "#687078",
+    "INFO": "#687078",
 }
 LEVELS = ("HEALTHY", "DEGRADED", "DOWN")
 _WIDTH, _HEIGHT, _LEFT = 720, 110, 90

@@ -11,7 +11,7 @@ from lifecycle.wiring.provisioning import stack_changer
 
 @entry_point
 def handler(event: Event, _context: Any) -> Event:
-    return stack_changer().look_at_change_set(
+    return stack_changer().check_change_set(
         Operation.from_state(event["operation"]),
         change_set=event["changeSet"],
         creates=event["creates"],

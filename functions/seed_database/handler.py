@@ -13,5 +13,5 @@ from lifecycle.wiring.provisioning import database_seeder
 def handler(event: Event, _context: Any) -> Event:
     operation = Operation.from_state(event["operation"])
     if event.get("question") == "schema":
-        return database_seeder().look_at_schema(operation, event["cluster"])
+        return database_seeder().check_schema(operation, event["cluster"])
     return database_seeder().seed(operation, event["cluster"])

@@ -11,6 +11,6 @@ from lifecycle.wiring.provisioning import service_starter
 
 @entry_point
 def handler(event: Event, _context: Any) -> Event:
-    return service_starter().take_back(
-        Operation.from_state(event["operation"]), event["cluster"], raised=event["raised"]
+    return service_starter().roll_back(
+        Operation.from_state(event["operation"]), event["cluster"], scaled_up=event["scaledUp"]
     )

@@ -1,1 +1,1 @@
-"""Contract: the same cases against recordings, twins and fakes."""
+"""Contract: the same cases against recordings, fakes and fakes."""

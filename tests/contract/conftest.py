@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from tests.contract.subjects import Live, OverHttp, Recorded, Subject, Twin
+from tests.contract.subjects import Fake, Live, OverHttp, Recorded, Subject
 from tests.support.blocks import block
 from tests.support.brokers import Leases
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from local.broker.configuration import Dialect
 
 RECORDED = ["recorded-8.6"]
-TWINS = ["twin-8.6", "twin-8.9"]
+TWINS = ["fake-8.6", "fake-8.9"]
 LIVE = ["broker-8.9", "broker-8.10"]
 
 
@@ -82,7 +82,7 @@ def _subject(name: str, directory: Path, leases: Leases) -> Subject:
     match kind:
         case "recorded":
             return Recorded()
-        case "twin":
-            return Twin(cast("Dialect", dialect))
+        case "fake":
+            return Fake(cast("Dialect", dialect))
         case _:
             return Live(cast("Dialect", dialect), directory, leases)

@@ -1,4 +1,4 @@
-"""What the contract is tried on: recordings of real brokers, the in-memory twin, local brokers.
+"""What the contract is tried on: recordings of real brokers, the in-memory fake, local brokers.
 
 A subject is a cluster of `size` brokers with `partitions` and `replication_factor`; a case leaves
 it as it was. `turn_to` names what a recording has to show next; the others really do it.
@@ -173,7 +173,7 @@ class Live(OverHttp):
         self._brokers.close()
 
 
-class Twin:
+class Fake:
     size = 3
     partitions = 3
     replication_factor = 3

@@ -22,7 +22,7 @@ from lifecycle.camunda.topology import (
 )
 from lifecycle.errors import ScalingRefused
 from lifecycle.scaling.decision import Memory, decide
-from lifecycle.services.brokers import half_done
+from lifecycle.services.brokers import incomplete_change
 
 from tests.support.health import HealthWorld, codes
 from tests.support.scaling import ScalingWorld
@@ -99,7 +99,7 @@ def test_a_replica_that_is_not_active_is_half_done(state: str) -> None:
     members = json.loads(json.dumps(MEMBERS))
     members[2]["partitions"][0]["state"] = state
     shown = state if state != "X" else "UNKNOWN"
-    assert half_done(read_configuration({"brokers": members})) == (
+    assert incomplete_change(read_configuration({"brokers": members})) == (
         f"partition 1 is {shown} on broker 2",
     )
 
@@ -108,7 +108,7 @@ def test_a_replica_that_is_not_active_is_half_done(state: str) -> None:
 def test_a_member_that_is_not_active_is_half_done(state: str | None) -> None:
     members = json.loads(json.dumps(MEMBERS))
     members[2]["state"] = state
-    assert len(half_done(read_configuration({"brokers": members}))) == 1
+    assert len(incomplete_change(read_configuration({"brokers": members}))) == 1
 
 
 ZONED = {"brokers": [{"id": f"{zone}_0", "state": "ACTIVE"} for zone in ("zone-a", "zone-b")]}

@@ -1,4 +1,4 @@
-"""One contract of the management API: recordings, twin and local brokers keep it."""
+"""One contract of the management API: recordings, fake and local brokers keep it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from lifecycle.camunda.topology import (
 )
 from lifecycle.errors import (
     ChangeInProgress,
-    ManagementAmbiguous,
+    ManagementOutcomeUnknown,
     ManagementRefused,
     ManagementUnavailable,
 )
 
-from tests.contract.subjects import Live, OverHttp, Recorded, Subject, Twin, is_formed
+from tests.contract.subjects import Fake, Live, OverHttp, Recorded, Subject, is_formed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -303,7 +303,7 @@ def test_without_the_coordinator_reads_fail_and_writes_are_ambiguous(cluster: Su
     assert cluster.until(lambda: fails(cluster.api.configuration, ManagementUnavailable, "502"), 30)
     with pytest.raises(ManagementUnavailable, match="502"):
         cluster.api.plan_brokers(cluster.size + 1)
-    with pytest.raises(ManagementAmbiguous, match="502"):
+    with pytest.raises(ManagementOutcomeUnknown, match="502"):
         cluster.api.scale_brokers(cluster.size + 1)
 
     cluster.start_broker(0)
@@ -346,7 +346,7 @@ def fails(call: Callable[[], object], error: type[Exception], fragment: str) -> 
 
 
 def cancel(subject: Subject, change_id: int) -> None:
-    if isinstance(subject, Twin):
+    if isinstance(subject, Fake):
         subject.cluster.cancel(change_id, now=0)
         return
     assert isinstance(subject, OverHttp)

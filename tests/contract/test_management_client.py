@@ -20,10 +20,10 @@ from lifecycle.camunda.topology import ReadinessState
 from lifecycle.errors import (
     ChangeInProgress,
     CredentialsWithheld,
-    ManagementAmbiguous,
+    InvalidResponse,
+    ManagementOutcomeUnknown,
     ManagementRefused,
     ManagementUnavailable,
-    UnreadableAnswer,
 )
 
 if TYPE_CHECKING:
@@ -194,8 +194,8 @@ def test_a_backup_is_asked_for_without_an_id(serve: Callable[..., Server]) -> No
     [
         (400, {"message": "not configured"}, ManagementRefused),
         (409, {"message": "scaling is in progress"}, ChangeInProgress),
-        (502, {"message": "incomplete topology"}, ManagementAmbiguous),
-        (202, {"message": "scheduled"}, ManagementAmbiguous),
+        (502, {"message": "incomplete topology"}, ManagementOutcomeUnknown),
+        (202, {"message": "scheduled"}, ManagementOutcomeUnknown),
     ],
 )
 def test_a_backup_that_is_not_taken(
@@ -251,7 +251,7 @@ def test_a_write_without_a_definite_answer_is_sent_once(
 ) -> None:
     first, second = serve(reply), serve(http(202, EMPTY))
 
-    with pytest.raises(ManagementAmbiguous):
+    with pytest.raises(ManagementOutcomeUnknown):
         client(first.address, second.address).scale_brokers(4)
 
     assert len(first.received) == 1
@@ -280,15 +280,15 @@ def test_a_definite_refusal_is_not_asked_again(
 def test_redirects_are_not_followed(serve: Callable[..., Server]) -> None:
     server = serve(b"HTTP/1.1 301 X\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n")
 
-    with pytest.raises(UnreadableAnswer, match="301"):
+    with pytest.raises(InvalidResponse, match="301"):
         client(server.address).configuration()
-    with pytest.raises(UnreadableAnswer, match="301"):
+    with pytest.raises(InvalidResponse, match="301"):
         client(server.address).scale_brokers(4)
 
 
 @pytest.mark.parametrize("body", ["<html>", "[" * 100_000, "[]", '{"version": 1}'])
 def test_what_is_not_a_configuration_is_unreadable(serve: Callable[..., Server], body: str) -> None:
-    with pytest.raises(UnreadableAnswer):
+    with pytest.raises(InvalidResponse):
         client(serve(http(200, body)).address).configuration()
 
 

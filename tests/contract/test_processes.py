@@ -1,4 +1,4 @@
-"""Processes through the REST API: the client on the local broker's own API, and its twin."""
+"""Processes through the REST API: the client on the local broker's own API, and its fake."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lifecycle.verification.process_instances import PROCESS, PROCESS_ID, RESOUR
 
 from local.broker.rest import rest_app
 from local.broker.users import Users
-from tests.fakes.processes import MemoryProcesses
+from tests.fakes.processes import FakeProcesses
 from tests.support.memory_gateway import USERS, MemoryGateway
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ class Subject(Protocol):
     def versions(self) -> int: ...
 
 
-class Twin:
+class Fake:
     def __init__(self) -> None:
-        self.memory = MemoryProcesses(3)
+        self.memory = FakeProcesses(3)
         self.api: Processes = self.memory
 
     def stop_leader(self, partition: int) -> None:
@@ -111,9 +111,9 @@ def broker() -> Iterator[Broker]:
     found.close()
 
 
-@pytest.fixture(params=["twin", "broker"])
+@pytest.fixture(params=["fake", "broker"])
 def subject(request: pytest.FixtureRequest) -> Subject:
-    made: Subject = Twin() if request.param == "twin" else request.getfixturevalue("broker")
+    made: Subject = Fake() if request.param == "fake" else request.getfixturevalue("broker")
     return made
 
 

@@ -1,4 +1,4 @@
-"""The same cases for DynamoDB and Step Functions (in moto) and for their twins in memory."""
+"""The same cases for DynamoDB and Step Functions (in moto) and for their fakes in memory."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from lifecycle.adapters.aws import session as aws
 from lifecycle.adapters.aws.dynamodb import DynamoTable
 from lifecycle.adapters.aws.stepfunctions import StepFunctionsExecutions
-from lifecycle.errors import AwsRefused, MachineNotDeployed, StartUncertain
+from lifecycle.errors import AwsRefused, MachineNotDeployed, StartOutcomeUnknown
 from lifecycle.operation.model import Lock, Operation
 from lifecycle.operation.scaling_note import ScalingNote
 from moto import mock_aws
 
-from tests.fakes.dynamodb import MemoryTable
-from tests.fakes.stepfunctions import MemoryExecutions
+from tests.fakes.dynamodb import FakeTable
+from tests.fakes.stepfunctions import FakeExecutions
 from tools.generate_parameters import ROOT, load_template
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(params=["memory", "dynamodb"])
 def table(request: pytest.FixtureRequest) -> Any:
     if request.param == "memory":
-        return MemoryTable()
+        return FakeTable()
     request.getfixturevalue("cloud")
     declared = load_template(ROOT / "template.yaml")["Resources"]["Table"]["Properties"]
     kept = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
@@ -69,7 +69,7 @@ def table(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture(params=["memory", "stepfunctions"])
 def executions(request: pytest.FixtureRequest) -> Any:
     if request.param == "memory":
-        return MemoryExecutions(machines={MACHINE})
+        return FakeExecutions(machines={MACHINE})
     request.getfixturevalue("cloud")
     boto3.client("stepfunctions").create_state_machine(
         name="control-scale", definition="{}", roleArn="arn:aws:iam::123456789012:role/machine"
@@ -224,10 +224,10 @@ class TestUncertainty:
             ("AccessDeniedException", AwsRefused),
             ("InvalidExecutionInput", AwsRefused),
             ("ExecutionLimitExceeded", AwsRefused),
-            ("ThrottlingException", StartUncertain),
-            ("InternalServerError", StartUncertain),
-            ("SomethingNew", StartUncertain),
-            (ReadTimeoutError(endpoint_url="https://states"), StartUncertain),
+            ("ThrottlingException", StartOutcomeUnknown),
+            ("InternalServerError", StartOutcomeUnknown),
+            ("SomethingNew", StartOutcomeUnknown),
+            (ReadTimeoutError(endpoint_url="https://states"), StartOutcomeUnknown),
         ],
     )
     def test_only_a_definite_refusal_is_one(

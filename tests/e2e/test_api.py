@@ -362,11 +362,11 @@ def deploy_with(deployed: Deployed, name: str, value: str) -> None:
 
 @pytest.fixture
 def second_person(deployed: Deployed) -> Iterator[None]:
-    deploy_with(deployed, "RequireSecondPerson", "true")
+    deploy_with(deployed, "RequireSecondApprover", "true")
     try:
         yield
     finally:
-        deploy_with(deployed, "RequireSecondPerson", "false")
+        deploy_with(deployed, "RequireSecondApprover", "false")
 
 
 @pytest.mark.usefixtures("second_person")
@@ -389,7 +389,7 @@ def test_where_a_second_person_is_required_nobody_applies_alone(
         ("mine", {"changeSet": plans["own"]}, "another person has to apply it"),
     ):
         refused = applied(key, body)
-        assert (refused["status"], refused["error"]["name"]) == ("FAILED", "SecondPersonRequired")
+        assert (refused["status"], refused["error"]["name"]) == ("FAILED", "SecondApproverRequired")
         assert said in refused["error"]["cause"]
         assert people["administrator"][0] in refused["error"]["cause"]
     ended = applied("theirs", {"changeSet": plans["other"]})

@@ -41,7 +41,7 @@ def stored(cluster: Cluster, key: str) -> dict[str, Any]:
 def test_brokers_hold_leases_of_their_own(cluster: Cluster) -> None:
     report = cluster.check()
     assert report["verdict"] == "HEALTHY", report["text"]
-    assert "LEASES_UNUSED" not in {one["code"] for one in report["findings"]}
+    assert "NODE_ID_LEASES_NOT_IN_USE" not in {one["code"] for one in report["findings"]}
     assert len({stored(cluster, f"{node}.json")["taskId"] for node in range(3)}) == 3
 
 

@@ -190,7 +190,7 @@ def test_a_change_set_of_another_tool_is_refused(plans: Plans) -> None:
     try:
         for named in (foreign, "by-hand"):
             refused = plans.outcome("provision", {"clusterName": "demo", "changeSet": named})
-            assert refused["error"] == "PlanUnknown", refused
+            assert refused["error"] == "PlanNotFound", refused
     finally:
         cloudformation.delete_change_set(ChangeSetName=foreign)
     assert plans.retention() != 14

@@ -304,7 +304,7 @@ def test_what_something_else_scales_is_neither_scaled_nor_planned_nor_provisione
 
 def test_an_unknown_cluster(cloud: Scaling) -> None:
     refused = cloud.outcome(cloud.begin(4, clusterName="nobody"))
-    assert refused["error"] == "ClusterUnknown", refused
+    assert refused["error"] == "ClusterNotFound", refused
 
 
 # A secret without our tag: that AWS denies a look is the answer (services/named_secrets.py).

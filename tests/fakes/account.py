@@ -1,4 +1,4 @@
-"""In-memory twin of the account: facts as a test wants them."""
+"""In-memory fake of the account: facts as a test wants them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ROOMY: Final = Facts(
 
 
 @dataclass
-class MemoryAccount:
+class FakeAccount:
     """An account with room for everything, until a test takes it away."""
 
     found: Facts = ROOMY

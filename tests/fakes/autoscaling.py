@@ -1,4 +1,4 @@
-"""In-memory twin of Application Auto Scaling."""
+"""In-memory fake of Application Auto Scaling."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class MemoryScalableTargets:
+class FakeScalableTargets:
     """Targets that a test registers; ``error`` instead of an answer where it is set."""
 
     registered: list[ScalableTarget] = field(default_factory=list)

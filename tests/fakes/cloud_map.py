@@ -1,4 +1,4 @@
-"""In-memory twin of AWS Cloud Map."""
+"""In-memory fake of AWS Cloud Map."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class MemoryNamespaces:
+class FakeNamespaces:
     """Services by namespace: what Cloud Map lists, instances counted."""
 
     inside: dict[str, list[NamedService]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""In-memory twin of what AWS says of a cluster's parts: fields that a test sets."""
+"""In-memory fake of what AWS says of a cluster's parts: fields that a test sets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _healthy(count: int) -> list[dict[str, Any]]:
 
 
 @dataclass
-class MemorySight:
+class FakeSight:
     """A cluster of three brokers and one connectors task, all well; ``errors`` by method name."""
 
     brokers: dict[str, Any] = field(default_factory=lambda: _running(3))

@@ -1,4 +1,4 @@
-"""In-memory twin of CloudFormation for one stack at a time, advanced by the test."""
+"""In-memory fake of CloudFormation for one stack at a time, advanced by the test."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _ChangeSet:
 
 
 @dataclass
-class MemoryStacks:
+class FakeStacks:
     """Stacks and change sets.
 
     ``resources`` are what the template holds; the first change set adds them, a later one changes

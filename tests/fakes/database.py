@@ -1,4 +1,4 @@
-"""In-memory twin of `database.py` and `database_tokens.py`."""
+"""In-memory fake of `database.py` and `database_tokens.py`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lifecycle.camunda.credentials import Credentials
 from lifecycle.errors import (
     DatabaseAuthenticationFailed,
-    DatabaseChangedMeanwhile,
+    DatabaseConcurrentModification,
     DatabaseNotReady,
     DatabaseRefused,
     DatabaseTlsFailed,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class MemoryDatabase:
+class FakeDatabase:
     """A database server with one database; tests set the fields to stage a situation."""
 
     target: SeedTarget
@@ -58,7 +58,7 @@ class MemoryDatabase:
         self._answer()
         facts = self.roles.get(login.username)
         known = facts is not None and facts.can_login and facts.in_rds_iam
-        if facts is None or not known or login.password != MemoryDatabaseTokens.TOKEN:
+        if facts is None or not known or login.password != FakeDatabaseTokens.TOKEN:
             raise IamLoginRefused(f"Refused the token of {login.username!r}.")
         if not facts.schema_granted:
             raise DatabaseRefused("permission denied for schema public")
@@ -69,7 +69,7 @@ class MemoryDatabase:
         self._answer()
         facts = self.roles.get(login.username)
         known = facts is not None and facts.can_login and facts.in_rds_iam
-        if facts is None or not known or login.password != MemoryDatabaseTokens.TOKEN:
+        if facts is None or not known or login.password != FakeDatabaseTokens.TOKEN:
             raise IamLoginRefused(f"Refused the token of {login.username!r}.")
         return () if facts.schema_granted else ("USAGE on public", "CREATE on public")
 
@@ -86,7 +86,7 @@ class MemoryDatabase:
 
 
 class _MemoryRoles:
-    def __init__(self, database: MemoryDatabase) -> None:
+    def __init__(self, database: FakeDatabase) -> None:
         self._database = database
 
     def read(self, user: str) -> RoleFacts:
@@ -99,7 +99,7 @@ class _MemoryRoles:
         database = self._database
         if database.races:
             database.races -= 1
-            raise DatabaseChangedMeanwhile("tuple concurrently updated")
+            raise DatabaseConcurrentModification("tuple concurrently updated")
         facts = self.read(user)
         match step:
             case Step.CREATE_ROLE:
@@ -115,7 +115,7 @@ class _MemoryRoles:
         database.roles[user] = facts
 
 
-class MemoryDatabaseTokens:
+class FakeDatabaseTokens:
     """The same token for everybody."""
 
     TOKEN = "signed"

@@ -1,4 +1,4 @@
-"""In-memory twin of the table, with the same conditions as the conditional writes."""
+"""In-memory fake of the table, with the same conditions as the conditional writes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class MemoryTable:
+class FakeTable:
     """``Locks``, ``Operations`` and ``Records`` in dictionaries, open to tests."""
 
     locks: dict[str, Lock] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""In-memory twin of Amazon ECR's private repositories."""
+"""In-memory fake of Amazon ECR's private repositories."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class MemoryRegistry:
+class FakeRegistry:
     """Digests by repository and tag; ``denied`` is why nothing may be read."""
 
     tags: dict[tuple[str, str], str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""In-memory twin of ECS services and of load-balancer target health."""
+"""In-memory fake of ECS services and of load-balancer target health."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from lifecycle.services.stops import StoppedTask
 
-    from tests.fakes.ecs_tasks import MemoryBrokerTasks
+    from tests.fakes.ecs_tasks import FakeBrokerTasks
 
 
 @dataclass
-class MemoryServices:
+class FakeServices:
     """Services by name; what a task logged and how it stopped is set by the test.
 
     ``designs`` are the definitions that ``add`` gives a service. ``draining`` holds names whose
@@ -33,7 +33,7 @@ class MemoryServices:
     logs: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     draining: set[str] = field(default_factory=set)
     now: Callable[[], int] = lambda: 0
-    tasks: MemoryBrokerTasks | None = None
+    tasks: FakeBrokerTasks | None = None
     deployed: int = 1
     running: dict[str, list[Running]] = field(default_factory=dict)
     """Images by service; what is not here is unknown."""
@@ -200,7 +200,7 @@ def _endpoints(definition: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 @dataclass
-class MemoryTargets:
+class FakeTargets:
     """Target health by ARN."""
 
     by_arn: dict[str, list[TargetHealth]] = field(default_factory=dict)

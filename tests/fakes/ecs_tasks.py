@@ -1,4 +1,4 @@
-"""In-memory twin of the brokers' ECS service: tasks that start, stop and take node ids.
+"""In-memory fake of the brokers' ECS service: tasks that start, stop and take node ids.
 
 As on AWS, a task has an address of its own before it is a broker, and ECS stops whom it likes: here
 the least convenient, the lowest broker that is not protected.
@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from lifecycle.errors import ScalingNotSettled, ServiceMissing
+from lifecycle.errors import ServiceMissing, StabilizationTimeout
 from lifecycle.services.brokers import BrokerService, BrokerTask
 from lifecycle.services.definition import minimum_healthy_percent
 from lifecycle.services.startup import Deployment
@@ -29,7 +29,7 @@ class _Task:
 
 
 @dataclass
-class MemoryBrokerTasks:
+class FakeBrokerTasks:
     """One service, moved on by ``tick``.
 
     ``leases`` tells how many node ids there are; ``on_start`` and ``on_stop`` hear of broker
@@ -102,7 +102,7 @@ class MemoryBrokerTasks:
         for task_id in task_ids:
             others = {t for t in self.tasks if t != task_id and self._protected(t)}
             if task_id not in self.tasks or len(others) >= self.desired:
-                raise ScalingNotSettled(f"ECS did not protect {task_id} (DEPLOYMENT_BLOCKED).")
+                raise StabilizationTimeout(f"ECS did not protect {task_id} (DEPLOYMENT_BLOCKED).")
             self._protect(task_id, now + minutes * 60)
 
     def unprotect(self, ecs_cluster: str, task_ids: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""In-memory twin of an event bus."""
+"""In-memory fake of an event bus."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class MemoryEvents:
+class FakeEvents:
     """Events that were sent, oldest first."""
 
     sent: list[Event] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""In-memory twin of the health items, with the same condition as the conditional write."""
+"""In-memory fake of the health items, with the same condition as the conditional write."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class MemoryHealth:
-    """Documents by cluster; ``locks`` and ``scalings`` are those of the table's twin."""
+class FakeHealth:
+    """Documents by cluster; ``locks`` and ``scalings`` are those of the table's fake."""
 
     locks: dict[str, Lock]
     scalings: dict[str, ScalingNote] = field(default_factory=dict)

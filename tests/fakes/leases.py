@@ -1,4 +1,4 @@
-"""In-memory twin of the leases."""
+"""In-memory fake of the leases."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class MemoryLeases:
+class FakeLeases:
     """Task and end of the lease (milliseconds) by node id; none at all: ids are fixed."""
 
     held: dict[int, tuple[str, int]] = field(default_factory=dict)

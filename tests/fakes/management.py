@@ -1,4 +1,4 @@
-"""The in-memory twin of the management API: a simulated cluster, asked without a network."""
+"""The in-memory fake of the management API: a simulated cluster, asked without a network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lifecycle.camunda.topology import (
 from lifecycle.errors import (
     ChangeInProgress,
     CredentialsRefused,
-    ManagementAmbiguous,
+    ManagementOutcomeUnknown,
     ManagementRefused,
     ManagementUnavailable,
 )
@@ -195,7 +195,7 @@ class InMemoryManagement:
     def _send(self, body: dict[str, Any]) -> PlannedChange:
         self._require_gateway()
         if not self._cluster.coordinator_lives(self._now):
-            raise ManagementAmbiguous("A broker answered HTTP 502: broker 0 is not known.")
+            raise ManagementOutcomeUnknown("A broker answered HTTP 502: broker 0 is not known.")
         return read_planned_change(self._patch(body, dry_run=False))
 
     def _patch(self, body: dict[str, Any], *, dry_run: bool) -> dict[str, Any]:

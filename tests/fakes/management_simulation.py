@@ -1,6 +1,6 @@
 """A simulated cluster that really applies changes: placement, steps, dead brokers, stuck changes.
 
-The in-memory twin asks it. Requests, plans and steps are those of the local broker
+The in-memory fake asks it. Requests, plans and steps are those of the local broker
 (``local/broker/configuration.py``); here processes, their leases and time are simulated.
 
 Times are seconds since the epoch, given by the caller.

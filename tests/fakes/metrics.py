@@ -1,4 +1,4 @@
-"""In-memory twin of the metrics."""
+"""In-memory fake of the metrics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class MemoryMetrics:
+class FakeMetrics:
     """What was measured, oldest first."""
 
     emitted: list[tuple[str, dict[str, float]]] = field(default_factory=list)

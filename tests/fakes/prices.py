@@ -1,4 +1,4 @@
-"""In-memory twin of AWS's Price List API."""
+"""In-memory fake of AWS's Price List API."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class MemoryPrices:
+class FakePrices:
     """Prices by region; nothing is known unless the test says so."""
 
     live: dict[str, Mapping[str, Any]] = field(default_factory=dict)

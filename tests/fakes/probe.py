@@ -1,4 +1,4 @@
-"""In-memory twin of the probe: answers set by the test."""
+"""In-memory fake of the probe: answers set by the test."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class MemoryProbe:
+class FakeProbe:
     """Answers by question, each as it is or made of the cluster that is asked about."""
 
     answers: dict[str, Mapping[str, Any] | Callable[[Mapping[str, str]], Mapping[str, Any]]] = (

@@ -1,4 +1,4 @@
-"""The in-memory twin of the REST API for processes: partitions in turn, and what they exported."""
+"""The in-memory fake of the REST API for processes: partitions in turn, and what they exported."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEY_BITS = 51
 
 
 @dataclass
-class MemoryProcesses:
+class FakeProcesses:
     """A gateway before its partitions; tests stop leaders and exporters.
 
     ``silent`` are partitions without a leader, which the gateway passes over; ``paused`` those that

@@ -1,4 +1,4 @@
-"""In-memory twin of the Fargate quota."""
+"""In-memory fake of the Fargate quota."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass
-class MemoryFargateQuota:
+class FakeFargateQuota:
     """Limit and use, set by the test."""
 
     limit: float | None = 100.0

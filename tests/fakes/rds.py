@@ -1,4 +1,4 @@
-"""In-memory twin of RDS."""
+"""In-memory fake of RDS."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class MemoryDatabases:
+class FakeDatabases:
     """Aurora clusters that are protected, and snapshots by the cluster they were taken of."""
 
     protected: set[str] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""In-memory twin of the artifact bucket."""
+"""In-memory fake of the artifact bucket."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class MemoryArtifacts:
+class FakeArtifacts:
     """Objects by key."""
 
     objects: dict[str, bytes] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class MemoryArtifacts:
 
 
 @dataclass
-class MemoryLeases:
+class FakeLeases:
     """Number of node ids that may be taken, by bucket."""
 
     by_bucket: dict[str, int] = field(default_factory=dict)

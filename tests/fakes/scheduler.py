@@ -1,4 +1,4 @@
-"""In-memory twin of one-time schedules."""
+"""In-memory fake of one-time schedules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class MemorySchedules:
+class FakeSchedules:
     """Schedules by name: when, and with what the function is called."""
 
     schedules: dict[str, tuple[datetime, dict[str, str]]] = field(default_factory=dict)

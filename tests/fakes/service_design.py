@@ -1,4 +1,4 @@
-"""In-memory twin of the designs of ECS services."""
+"""In-memory fake of the designs of ECS services."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BY_TERRAFORM = ServiceDesign(
 
 
 @dataclass
-class MemoryServiceDesigns:
+class FakeServiceDesigns:
     """One design for whatever is asked for."""
 
     design: ServiceDesign = BY_TERRAFORM

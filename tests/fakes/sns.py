@@ -1,4 +1,4 @@
-"""In-memory twin of a topic."""
+"""In-memory fake of a topic."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class MemoryMessages:
+class FakeMessages:
     """Messages that were sent, oldest first; ``failing`` makes the next ones fail."""
 
     sent: list[tuple[str, str]] = field(default_factory=list)

@@ -1,24 +1,24 @@
-"""In-memory twin of Step Functions executions."""
+"""In-memory fake of Step Functions executions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from lifecycle.errors import LifecycleError, MachineNotDeployed, StartUncertain
+from lifecycle.errors import LifecycleError, MachineNotDeployed, StartOutcomeUnknown
 from lifecycle.operation.record import Execution
 
 _AT = "2026-01-01T00:00:00.000+00:00"
 
 
 @dataclass
-class MemoryExecutions:
+class FakeExecutions:
     """Executions by ARN.
 
     ``running`` holds ARNs that run without anything else being known of them. With ``others_run``
     an execution that nobody started here runs, unless it is among those that ``ended``: for tests
     of steps, which no machine takes.
     ``machines`` are the ARNs of those that are deployed. ``failing`` is raised by the next start
-    instead of an answer: a ``StartUncertain`` may still have started it (``lost_answer``).
+    instead of an answer: a ``StartOutcomeUnknown`` may still have started it (``lost_answer``).
     """
 
     running: set[str] = field(default_factory=set)
@@ -45,7 +45,7 @@ class MemoryExecutions:
     def start(self, machine_arn: str, name: str, text: str) -> bool:
         """Start an execution; False when one of that name exists already."""
         failing, self.failing = self.failing, None
-        if isinstance(failing, StartUncertain):
+        if isinstance(failing, StartOutcomeUnknown):
             failing.operation_id = name
         if failing is not None and not self.lost_answer:
             raise failing
@@ -85,7 +85,7 @@ class MemoryExecutions:
 
 
 @dataclass
-class MemoryChecks:
+class FakeChecks:
     """Executions that are waited for: what each ends with is set by the test."""
 
     result: Execution | None = None

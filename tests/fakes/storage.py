@@ -1,4 +1,4 @@
-"""In-memory twin of what holds data."""
+"""In-memory fake of what holds data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class MemoryStorage:
+class FakeStorage:
     """Sizes by physical id, and how many objects each bucket still holds."""
 
     sizes: dict[str, int] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Seeding the IAM user: the same cases on the in-memory twin and on a real PostgreSQL.
+"""Seeding the IAM user: the same cases on the in-memory fake and on a real PostgreSQL.
 
 The real one is the embedded AWS with its database: a stack makes the Aurora cluster and its admin
 secret, tokens are signed with the credentials of an assumed role.
@@ -43,7 +43,7 @@ from local.aws.strict import iam_login_settles
 from local.component import Instance
 from local.config import REGION, LocalConfig
 from local.postgres.authority import Authority
-from tests.fakes.database import MemoryDatabase, MemoryDatabaseTokens
+from tests.fakes.database import FakeDatabase, FakeDatabaseTokens
 from tests.support.blocks import block
 from tests.support.world import World as ControlPlane
 from tests.support.world import operation
@@ -110,12 +110,12 @@ class World(Protocol):
     def owned_by_another(self) -> Any: ...
 
 
-class MemoryWorld:
+class FakeWorld:
     def __init__(self) -> None:
         self.target = SeedTarget("db.test", 5432, "camunda", "camunda", "arn:secret")
         self.admin = Credentials("camunda_admin", "right")
-        self.database = MemoryDatabase(self.target, self.admin)
-        self.tokens = MemoryDatabaseTokens()
+        self.database = FakeDatabase(self.target, self.admin)
+        self.tokens = FakeDatabaseTokens()
 
     def make_role(self, attributes: str) -> None:
         elevated = tuple(word for word in attributes.split() if not word.startswith("NO"))
@@ -331,9 +331,9 @@ def postgres(aurora: Aurora, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     return PostgresWorld(aurora, monkeypatch, tmp_path)
 
 
-@pytest.fixture(params=["twin", "postgres"])
+@pytest.fixture(params=["fake", "postgres"])
 def world(request: pytest.FixtureRequest) -> World:
-    return MemoryWorld() if request.param == "twin" else request.getfixturevalue("postgres")
+    return FakeWorld() if request.param == "fake" else request.getfixturevalue("postgres")
 
 
 @dataclass(frozen=True)
@@ -410,7 +410,7 @@ def is_complete(world: World) -> bool:
 ALL_GRANTS = (Step.GRANT_RDS_IAM, Step.GRANT_DATABASE, Step.GRANT_SCHEMA)
 
 
-# The twin and the real server
+# The fake and the real server
 
 
 def test_the_first_seed_creates_and_the_second_changes_nothing(world: World) -> None:

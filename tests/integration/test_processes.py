@@ -1,4 +1,4 @@
-"""Children die with their parent and are recognised again; strangers are left alone."""
+"""Children die with their parent and are recognised again; orphaned_tasks are left alone."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from lifecycle.errors import AwsRefused, ClusterBusy, LifecycleError, StartUncertain
+from lifecycle.errors import AwsRefused, ClusterBusy, LifecycleError, StartOutcomeUnknown
 from lifecycle.operation.idempotency import (
     canonical,
     digest,
@@ -98,12 +98,12 @@ class Interrupt:
     def __init__(self, at: int, before: bool, act: Callable[[], None]) -> None:
         self.left, self.before, self.act = at, before, act
 
-    def __call__(self, twin: Any) -> Any:
+    def __call__(self, fake: Any) -> Any:
         interrupt = self
 
         class Tapped:
             def __getattr__(self, name: str) -> Any:
-                own = getattr(twin, name)
+                own = getattr(fake, name)
 
                 def call(*args: Any, **named: Any) -> Any:
                     interrupt.left -= 1
@@ -160,7 +160,7 @@ class Requests(RuleBasedStateMachine):
         cluster=CLUSTERS,
         key=KEYS,
         body=BODIES,
-        error=st.sampled_from([AwsRefused, StartUncertain]),
+        error=st.sampled_from([AwsRefused, StartOutcomeUnknown]),
         lost_answer=st.booleans(),
     )
     def ask_while_starting_fails(
@@ -168,8 +168,8 @@ class Requests(RuleBasedStateMachine):
     ) -> None:
         executions = self.api.world.executions
         executions.failing = error("injected")
-        self.harmed |= error is StartUncertain
-        executions.lost_answer = lost_answer and error is StartUncertain
+        self.harmed |= error is StartOutcomeUnknown
+        executions.lost_answer = lost_answer and error is StartOutcomeUnknown
         self.ask(cluster, key, body)
         executions.failing, executions.lost_answer = None, False
 
@@ -200,7 +200,7 @@ class Requests(RuleBasedStateMachine):
         ends: bool,
     ) -> None:
         def another() -> None:
-            self.api.between = lambda twin: twin
+            self.api.between = lambda fake: fake
             self.ask(cluster, *other)
             if ends:
                 self.machines_work()
@@ -222,7 +222,7 @@ class Requests(RuleBasedStateMachine):
             if answer.status == 202:
                 assert self.accepted.setdefault(name, text) == text
         finally:
-            self.api.between = lambda twin: twin
+            self.api.between = lambda fake: fake
         for arn, execution in self.api.world.executions.executions.items():
             self.accepted.setdefault(arn.rpartition(":")[2], execution.input)
 
@@ -323,7 +323,7 @@ def test_two_requests_may_meet_at_any_point(
     judge(requests)
 
 
-@pytest.mark.parametrize("error", [AwsRefused, StartUncertain, None])
+@pytest.mark.parametrize("error", [AwsRefused, StartOutcomeUnknown, None])
 @pytest.mark.parametrize("point", EVERY_POINT)
 def test_a_request_may_meet_a_faster_one_and_then_fail(
     point: tuple[int, bool], error: type[LifecycleError] | None
@@ -333,7 +333,7 @@ def test_a_request_may_meet_a_faster_one_and_then_fail(
     executions = requests.api.world.executions
 
     def faster() -> None:
-        requests.api.between = lambda twin: twin
+        requests.api.between = lambda fake: fake
         requests.ask("one", "k1", BODY)
         executions.failing = error("injected") if error else None
 
@@ -355,7 +355,7 @@ def test_a_different_request_with_the_key_may_die_meanwhile(
     requests = Requests()
 
     def dying() -> None:
-        requests.api.between = lambda twin: twin
+        requests.api.between = lambda fake: fake
         requests.ask_and_die("one", "k1", OTHER, dies)
 
     requests._interrupted(point, dying, "one", "k1", BODY)

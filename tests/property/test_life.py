@@ -28,7 +28,7 @@ from lifecycle.errors import LifecycleError, StartFailed
 from lifecycle.operation.model import Operation
 from lifecycle.provisioning.start_services import START_SECONDS, ServiceStarter
 
-from tests.fakes.s3 import MemoryLeases
+from tests.fakes.s3 import FakeLeases
 from tests.property.test_scaling import Execution as Scaling
 from tests.support.rolling import RollingWorld
 from tests.support.world import operation
@@ -116,7 +116,7 @@ class Provisioning(Steps):
                 starter = ServiceStarter(
                     reader=world.roller.reader,
                     services=world.services,
-                    leases=MemoryLeases(),
+                    leases=FakeLeases(),
                     journal=world.journal,
                 )
                 roll = starter.start(self.operation, world.outputs)["roll"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from lifecycle.plans.fingerprint import Fingerprint, Mark, differences, read_mark
+from lifecycle.plans.fingerprint import Fingerprint, PlanDescription, differences, read_description
 
 WORD = st.text(max_size=8)
 FINGERPRINTS = st.builds(
@@ -58,7 +58,7 @@ def test_a_print_survives_being_stored(one: Fingerprint) -> None:
     st.from_regex(r"[a-z][a-z0-9-]{1,18}\.plan\.[A-Za-z0-9_-]{1,40}", fullmatch=True),
 )
 def test_a_mark_survives_being_a_description(digest: str, at: Any, operation: str) -> None:
-    found = read_mark(str(Mark(digest, at, operation)))
+    found = read_description(str(PlanDescription(digest, at, operation)))
     assert (found.digest, found.operation_id) == (digest, operation)
     assert found.made_at.utcoffset() == at.utcoffset()
     assert found.made_at.replace(tzinfo=None) == at.replace(tzinfo=None)

@@ -35,7 +35,7 @@ from lifecycle.scaling.table import (
     possible,
     row_for,
 )
-from lifecycle.services.brokers import half_done, leads_to
+from lifecycle.services.brokers import incomplete_change, leads_to
 
 from tests.support.scaling import CLUSTER_OUTPUTS, ScalingWorld, scale_operation
 
@@ -278,7 +278,7 @@ class Scaling(Interrupted):
         self.cancelled = len(ids)
         cluster.cancel(cluster.pending.id, now=self.world.brokers.now)
 
-    @precondition(lambda self: not half_done(self._configuration(), FACTOR))
+    @precondition(lambda self: not incomplete_change(self._configuration(), FACTOR))
     @rule(count=st.integers(FACTOR, MOST))
     def somebody_asks_camunda_directly(self, count: int) -> None:
         """Not on top of what a cancelled change left: that may bury it for good."""

@@ -21,7 +21,7 @@ from lifecycle.camunda.topology import (
     read_topology,
     topology_table,
 )
-from lifecycle.errors import UnreadableAnswer
+from lifecycle.errors import InvalidResponse
 
 from tests.fakes.management_simulation import Dialect, SimulatedCluster
 
@@ -61,7 +61,7 @@ def test_readers_read_or_refuse(document: object) -> None:
     for read in (read_configuration, read_planned_change, read_topology):
         try:
             answer = read(document)
-        except UnreadableAnswer:
+        except InvalidResponse:
             continue
         assert read(document) == answer
 
@@ -98,7 +98,7 @@ def test_readers_read_or_refuse_damaged_answers(document: object) -> None:
     for read in (read_configuration, read_planned_change, read_topology):
         try:
             read(document)
-        except UnreadableAnswer:
+        except InvalidResponse:
             continue
 
 

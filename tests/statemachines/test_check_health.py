@@ -13,7 +13,7 @@ from lifecycle.errors import AwsUnavailable
 from lifecycle.health.collect_aws import HealthObserver
 from lifecycle.health.locate import ClusterLocator
 
-from tests.fakes.cloudformation import MemoryStacks
+from tests.fakes.cloudformation import FakeStacks
 from tests.statemachines.engine import ROOT, Function, Result, load_handler, run
 from tests.support.health import HealthWorld, codes
 from tests.support.world import CONTROL, DEFINITIONS, TestClock
@@ -29,7 +29,7 @@ class Check:
         self.health = HealthWorld(clock=TestClock(datetime.now(UTC)))
         self.monkeypatch = monkeypatch
         health = self.health
-        stacks = MemoryStacks()
+        stacks = FakeStacks()
         stacks.stacks["control-demo"] = Stack(
             stack_id="arn:stack:demo",
             name="control-demo",
@@ -98,7 +98,7 @@ def test_a_side_that_fails_is_unknown_and_the_other_is_told(
     assert result.status == "SUCCEEDED", result.cause
     assert result.output["verdict"] != "HEALTHY"
     told = codes(result.output)
-    assert told & {"SOURCE_UNKNOWN", "BROKERS_SILENT"}, hidden
+    assert told & {"SOURCE_UNAVAILABLE", "BROKERS_UNREACHABLE"}, hidden
     assert told & {"EXPORTING_PAUSED", "CONNECTORS_STOPPED"}, seen
 
 
@@ -113,7 +113,7 @@ def test_both_sides_fail(check: Check) -> None:
 def test_what_cannot_be_checked_fails_by_name(check: Check, given: Any) -> None:
     result = check.run(given)
     assert result.status == "FAILED"
-    assert result.error in {"ClusterUnknown", "InvalidRequest"}
+    assert result.error in {"ClusterNotFound", "InvalidRequest"}
     assert result.calls == ["LocateCluster"]
     # As other machines tell it: no JSON, no stack trace.
     assert not result.cause.startswith("{")
@@ -139,7 +139,7 @@ def test_it_is_over_within_its_time() -> None:
     machine = yaml.safe_load((ROOT / "statemachines" / "check_health.asl.yaml").read_text())
     assert machine["TimeoutSeconds"] == LIMIT_SECONDS
     states = machine["States"]
-    branches = [branch["States"] for branch in states["Look"]["Branches"]]
+    branches = [branch["States"] for branch in states["Observe"]["Branches"]]
     looks = [
         one["TimeoutSeconds"] for branch in branches for one in branch.values() if "Resource" in one
     ]

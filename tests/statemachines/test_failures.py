@@ -64,7 +64,7 @@ TeardownFunctions = (
     "DeleteStack",
     "FinishOperation",
 )
-PlanFunctions = ("ValidateRequest", "PreflightCluster", "CreatePlan", "TellPlan")
+PlanFunctions = ("ValidateRequest", "PreflightCluster", "CreatePlan", "RenderPlan")
 
 
 class Provisioning(Provision):
@@ -303,7 +303,7 @@ def test_a_stopped_execution_is_redriven_from_that_state(
     assert result.calls[0] == function
     if (name, function) == ("scale in", "SetBrokerCount"):
         # The clean-up took the protection away without which no count is lowered.
-        assert (result.status, result.error) == ("FAILED", "ScalingNotSettled")
+        assert (result.status, result.error) == ("FAILED", "StabilizationTimeout")
         assert once(machine, watch, 2).status == "SUCCEEDED"
         assert machine.reached()
         return

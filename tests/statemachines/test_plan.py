@@ -51,7 +51,7 @@ class Plan:
                 "preflight_cluster", preflight=lambda: world.preflight
             ),
             "CreatePlan": load_handler("create_plan", **known),
-            "TellPlan": load_handler("tell_plan", **known),
+            "RenderPlan": load_handler("render_plan", **known),
             "FailPlan": load_handler("fail_plan", planner=lambda: world.planner),
             "PlanScale": lambda _: pytest.fail("scaling was not asked for"),
         }
@@ -146,8 +146,8 @@ def test_named_data_is_replaced_by_exactly_this_execution(plan: Plan, provision:
             "PlanStale",
             "connectors: planned at 1, now 2",
         ),
-        (lambda w: w.stacks.change_sets.clear(), "PlanUnknown", "There is no change set"),
-        (lambda w: w.artifacts.objects.clear(), "PlanUnknown", "has stored no plan"),
+        (lambda w: w.stacks.change_sets.clear(), "PlanNotFound", "There is no change set"),
+        (lambda w: w.artifacts.objects.clear(), "PlanNotFound", "has stored no plan"),
     ],
 )
 def test_a_plan_that_no_longer_holds_changes_nothing(
@@ -227,7 +227,7 @@ def test_what_cloudformation_refuses_is_told_and_removed(plan: Plan, dies: bool)
     assert b"REFUSED" in plan.world.artifacts.objects[f"plans/demo/{name}.txt"]
 
 
-@pytest.mark.parametrize("function", ["PreflightCluster", "CreatePlan", "TellPlan"])
+@pytest.mark.parametrize("function", ["PreflightCluster", "CreatePlan", "RenderPlan"])
 def test_a_function_that_dies_after_its_side_effect_is_repeated_harmlessly(
     plan: Plan, function: str
 ) -> None:
@@ -251,7 +251,7 @@ def test_a_plan_of_nothing_is_told_again_when_its_answer_was_lost(
     provision: Provision, plan: Plan
 ) -> None:
     provision.run()
-    real = plan.functions["TellPlan"]
+    real = plan.functions["RenderPlan"]
     left = [AwsUnavailable("the answer was lost")]
 
     def dying(event: dict[str, Any]) -> Any:
@@ -260,14 +260,14 @@ def test_a_plan_of_nothing_is_told_again_when_its_answer_was_lost(
             raise left.pop()
         return answer
 
-    plan.functions["TellPlan"] = dying
+    plan.functions["RenderPlan"] = dying
     result = plan.run(parameters={})
     assert result.status == "SUCCEEDED", result.cause
     assert (result.output["plan"]["status"], result.output["plan"]["apply"]) == ("UNCHANGED", None)
 
 
 def test_a_long_wait_for_cloudformation_is_polled(plan: Plan) -> None:
-    real = plan.functions["TellPlan"]
+    real = plan.functions["RenderPlan"]
     pending = [True] * 5
 
     def slow(event: dict[str, Any]) -> Any:
@@ -276,7 +276,7 @@ def test_a_long_wait_for_cloudformation_is_polled(plan: Plan) -> None:
             return {"status": "PENDING", "wait": 7}
         return real(event)
 
-    plan.functions["TellPlan"] = slow
+    plan.functions["RenderPlan"] = slow
     result = plan.run(parameters={})
     assert result.status == "SUCCEEDED", result.cause
     assert result.waited == [5, 7, 7, 7, 7, 7]

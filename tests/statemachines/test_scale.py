@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
-from lifecycle.errors import AwsUnavailable, ManagementAmbiguous, ManagementRefused
+from lifecycle.errors import AwsUnavailable, ManagementOutcomeUnknown, ManagementRefused
 from lifecycle.operation.model import FUNCTION_SECONDS
 from lifecycle.services.startup import Deployment
 from lifecycle.settings import Settings
@@ -219,7 +219,7 @@ def test_unknown_fields_and_clusters_are_refused(monkeypatch: pytest.MonkeyPatch
     assert "force" in result.cause
     scale.world.stacks.stack = None
     result = scale.run(4, number=2)
-    assert (result.error, "no cluster demo" in result.cause) == ("ClusterUnknown", True)
+    assert (result.error, "no cluster demo" in result.cause) == ("ClusterNotFound", True)
 
 
 def test_a_frozen_cluster_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -499,7 +499,7 @@ def test_what_the_present_number_cannot_finish_is_told_with_the_way_out(scale: S
     assert scale.run(4).status == "SUCCEEDED"
     cancelled_after(scale, 3, "JOINING")
     result = scale.run(4, number=3)
-    assert (result.status, result.error) == ("FAILED", "ScalingNotSettled"), result.cause
+    assert (result.status, result.error) == ("FAILED", "StabilizationTimeout"), result.cause
     assert "JOINING" in result.cause
     assert "Request the number of brokers that the cancelled change led to" in result.cause
     assert scale.run(3, number=4).status == "SUCCEEDED"
@@ -623,9 +623,9 @@ def test_ambiguous_answers_again_and_again_end_in_words(scale: Scale) -> None:
     scale.world.management.lost = ["before"] * 20
     result = scale.run(4)
     assert result.status == "FAILED"
-    assert result.error == "ScalingNotSettled"
+    assert result.error == "StabilizationTimeout"
     assert scale.world.table.locks == {}
-    assert ManagementAmbiguous.__name__ not in result.cause
+    assert ManagementOutcomeUnknown.__name__ not in result.cause
     scale.world.management.lost = []
     assert scale.run(4, number=2).status == "SUCCEEDED"
     scale.settled(4)
@@ -637,7 +637,7 @@ class TestPlan:
     def run(self, scale: Scale, count: Any, number: int = 1, unit: str = "count") -> Result:
         world = scale.world
         functions: dict[str, Function] = dict.fromkeys(
-            ("PreflightCluster", "CreatePlan", "TellPlan"), lambda _: pytest.fail("not for this")
+            ("PreflightCluster", "CreatePlan", "RenderPlan"), lambda _: pytest.fail("not for this")
         )
         functions |= {
             "ValidateRequest": load_handler(

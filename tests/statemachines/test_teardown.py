@@ -337,7 +337,7 @@ def test_what_never_became_a_cluster_goes_as_well(teardown: Teardown, status: st
 def test_tasks_that_never_stop_end_it_in_words(teardown: Teardown) -> None:
     teardown.on_wait = lambda world: world.stacks.finish()
     result = teardown.run()
-    assert (result.status, result.error) == ("FAILED", "TasksRemain")
+    assert (result.status, result.error) == ("FAILED", "TasksStillRunning")
     assert "3 targets of RestTargetGroup" in result.cause
     assert not is_gone(teardown.world)
     teardown.on_wait = teardown.all_goes_well

@@ -1,4 +1,4 @@
-"""The REST API on the twins, asked as API Gateway asks the function."""
+"""The REST API on the fakes, asked as API Gateway asks the function."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from lifecycle.operation.read import OperationReader
 from lifecycle.operation.record import Execution
 from lifecycle.operation.start import OperationStarter
 
-from tests.fakes.health_table import MemoryHealth
-from tests.fakes.stepfunctions import MemoryChecks
+from tests.fakes.health_table import FakeHealth
+from tests.fakes.stepfunctions import FakeChecks
 from tests.support.world import CONTROL, World
 from tools.generate_openapi import document
 
@@ -37,14 +37,14 @@ class ApiWorld:
     """A world with an API in front of it."""
 
     world: World = field(default_factory=World)
-    # Stands between the use case and a twin; a test may interrupt there.
-    between: Callable[[Any], Any] = lambda twin: twin
+    # Stands between the use case and a fake; a test may interrupt there.
+    between: Callable[[Any], Any] = lambda fake: fake
     keys: Any = field(default_factory=lambda: (f"generated-{n}" for n in itertools.count(1)))
 
-    checks: MemoryChecks = field(default_factory=MemoryChecks)
+    checks: FakeChecks = field(default_factory=FakeChecks)
 
     def __post_init__(self) -> None:
-        self.health = MemoryHealth(self.world.table.locks)
+        self.health = FakeHealth(self.world.table.locks)
         for verb in ("provision", "scale", "restart", "plan", "teardown"):
             self.world.executions.machines.add(ARNS.machine(verb))
         self.world.probe.answers["overview"] = {

@@ -1,4 +1,4 @@
-"""Failures put into a machine that runs on the twins: by function, or between any two effects.
+"""Failures put into a machine that runs on the fakes: by function, or between any two effects.
 
 For any machine: give it as a ``Machine``, wrap its world with ``tamper``, put a fault in, and let
 ``survive`` run it, do what AWS would do afterwards, and run it again. The invariants of ``Watch``
@@ -159,10 +159,10 @@ class Watch:
 
 
 class _Tampered:
-    """A twin whose effects go through a ``Watch``."""
+    """A fake whose effects go through a ``Watch``."""
 
-    def __init__(self, twin: Any, name: str, watch: Watch) -> None:
-        self.__dict__.update(_twin=twin, _kind=name, _watch=watch)
+    def __init__(self, fake: Any, name: str, watch: Watch) -> None:
+        self.__dict__.update(_twin=fake, _kind=name, _watch=watch)
 
     def __getattr__(self, attribute: str) -> Any:
         value = getattr(self._twin, attribute)

@@ -17,15 +17,15 @@ from lifecycle.provisioning.seed import RoleFacts, SeedTarget
 from lifecycle.services.definition import BROKERS, CONNECTORS
 from lifecycle.tables import unpacked
 
-from tests.fakes.cloud_sight import MemorySight
-from tests.fakes.database import MemoryDatabase, MemoryDatabaseTokens
-from tests.fakes.events import MemoryEvents
-from tests.fakes.health_table import MemoryHealth
-from tests.fakes.leases import MemoryLeases
+from tests.fakes.cloud_sight import FakeSight
+from tests.fakes.database import FakeDatabase, FakeDatabaseTokens
+from tests.fakes.events import FakeEvents
+from tests.fakes.health_table import FakeHealth
+from tests.fakes.leases import FakeLeases
 from tests.fakes.management import InMemoryManagement
 from tests.fakes.management_simulation import SimulatedCluster
-from tests.fakes.metrics import MemoryMetrics
-from tests.fakes.sns import MemoryMessages
+from tests.fakes.metrics import FakeMetrics
+from tests.fakes.sns import FakeMessages
 from tests.support.world import CONTROL, DEFINITIONS, TestClock, designs
 from tests.support.world import OUTPUTS as ALL_OUTPUTS
 
@@ -89,13 +89,13 @@ class HealthWorld:
             cluster_size=3, partitions=3, replication_factor=3, dialect="8.9"
         )
     )
-    cloud: MemorySight = field(default_factory=MemorySight)
-    leases: MemoryLeases = field(default_factory=MemoryLeases)
+    cloud: FakeSight = field(default_factory=FakeSight)
+    leases: FakeLeases = field(default_factory=FakeLeases)
     locks: dict[str, Lock] = field(default_factory=dict)
     scalings: dict[str, ScalingNote] = field(default_factory=dict)
-    messages: MemoryMessages = field(default_factory=MemoryMessages)
-    events: MemoryEvents = field(default_factory=MemoryEvents)
-    metrics: MemoryMetrics = field(default_factory=MemoryMetrics)
+    messages: FakeMessages = field(default_factory=FakeMessages)
+    events: FakeEvents = field(default_factory=FakeEvents)
+    metrics: FakeMetrics = field(default_factory=FakeMetrics)
     outputs: dict[str, str] = field(default_factory=lambda: dict(OUTPUTS))
     scheduled: bool = True
     stack: dict[str, str] = field(
@@ -103,8 +103,8 @@ class HealthWorld:
     )
 
     def __post_init__(self) -> None:
-        self.records = MemoryHealth(self.locks, self.scalings)
-        self.database = MemoryDatabase(
+        self.records = FakeHealth(self.locks, self.scalings)
+        self.database = FakeDatabase(
             SeedTarget.from_outputs(self.outputs), ADMIN, roles={"camunda": SEEDED}
         )
         self.management = InMemoryManagement(
@@ -133,7 +133,7 @@ class HealthWorld:
             management=lambda _: self.management,
             users=Users(),
             database=lambda _: self.database,
-            tokens=MemoryDatabaseTokens(),
+            tokens=FakeDatabaseTokens(),
             leases=self.leases,
         )
 
@@ -196,5 +196,5 @@ def codes(report: Mapping[str, Any], severity: str = "") -> set[str]:
     return {
         one["code"]
         for one in report["findings"]
-        if (one["severity"] == severity if severity else one["severity"] != "NOTE")
+        if (one["severity"] == severity if severity else one["severity"] != "INFO")
     }

@@ -11,7 +11,7 @@ from lifecycle.provisioning.roll_services import BrokerReplacer, ServiceRoller
 from lifecycle.provisioning.start_services import ServiceReader
 from lifecycle.restart.restart_services import ServiceRestarter
 
-from tests.fakes.ecs import MemoryServices
+from tests.fakes.ecs import FakeServices
 from tests.support.scaling import CLUSTER_OUTPUTS, ScalingWorld, Users
 from tests.support.world import CONTROL, DEFINITIONS, designs, operation
 
@@ -46,7 +46,7 @@ class RollingWorld(ScalingWorld):
             "Brokers": str(brokers),
             "ReplicationFactor": str(min(3, brokers)),
         }
-        self.services = MemoryServices(
+        self.services = FakeServices(
             tasks=self.tasks,
             designs=designs(self.outputs),
             now=lambda: int(self.clock.now().timestamp()),

@@ -17,7 +17,7 @@ from lifecycle.cluster.checks import TargetHealth
 from lifecycle.cluster.names import tags
 from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.cluster.stack import Stack
-from lifecycle.errors import ManagementAmbiguous, ManagementRefused
+from lifecycle.errors import ManagementOutcomeUnknown, ManagementRefused
 from lifecycle.operation.announce import Announcer
 from lifecycle.operation.clean_up import Cleaner
 from lifecycle.operation.finish import Finisher
@@ -30,18 +30,18 @@ from lifecycle.scaling.observe import BrokerReader, ScaleObserver
 from lifecycle.scaling.probe import ScalingProber
 from lifecycle.scaling.protection import TaskProtector
 
-from tests.fakes.autoscaling import MemoryScalableTargets
-from tests.fakes.dynamodb import MemoryTable
-from tests.fakes.ecs import MemoryServices
-from tests.fakes.ecs_tasks import MemoryBrokerTasks
-from tests.fakes.events import MemoryEvents
+from tests.fakes.autoscaling import FakeScalableTargets
+from tests.fakes.dynamodb import FakeTable
+from tests.fakes.ecs import FakeServices
+from tests.fakes.ecs_tasks import FakeBrokerTasks
+from tests.fakes.events import FakeEvents
 from tests.fakes.management import InMemoryManagement
 from tests.fakes.management_simulation import Dialect, SimulatedCluster
-from tests.fakes.prices import MemoryPrices
-from tests.fakes.quotas import MemoryFargateQuota
-from tests.fakes.s3 import MemoryArtifacts
-from tests.fakes.service_design import MemoryServiceDesigns
-from tests.fakes.stepfunctions import MemoryExecutions
+from tests.fakes.prices import FakePrices
+from tests.fakes.quotas import FakeFargateQuota
+from tests.fakes.s3 import FakeArtifacts
+from tests.fakes.service_design import FakeServiceDesigns
+from tests.fakes.stepfunctions import FakeExecutions
 from tests.support.world import CONTROL, OUTPUTS, TestClock
 
 if TYPE_CHECKING:
@@ -138,10 +138,10 @@ class FlakyManagement:
         if how == "refused":
             raise ManagementRefused("10.0.0.10 answered HTTP 400: not like this.")
         if how == "before":
-            raise ManagementAmbiguous("10.0.0.10 answered HTTP 504.")
+            raise ManagementOutcomeUnknown("10.0.0.10 answered HTTP 504.")
         planned = send()
         if how == "after":
-            raise ManagementAmbiguous("10.0.0.10 answered HTTP 504.")
+            raise ManagementOutcomeUnknown("10.0.0.10 answered HTTP 504.")
         return planned
 
 
@@ -188,15 +188,15 @@ class ScalingWorld:
         start_seconds: float = 1.0,
     ) -> None:
         self.clock = TestClock()
-        self.table = MemoryTable()
-        self.executions = MemoryExecutions(others_run=True)
-        self.quota = MemoryFargateQuota()
-        self.scalable = MemoryScalableTargets()
+        self.table = FakeTable()
+        self.executions = FakeExecutions(others_run=True)
+        self.quota = FakeFargateQuota()
+        self.scalable = FakeScalableTargets()
         self.targets = RunningTargets(self)
-        self.designs = MemoryServiceDesigns()
-        self.prices = MemoryPrices()
-        self.artifacts = MemoryArtifacts()
-        self.events = MemoryEvents()
+        self.designs = FakeServiceDesigns()
+        self.prices = FakePrices()
+        self.artifacts = FakeArtifacts()
+        self.events = FakeEvents()
         outputs = {
             **CLUSTER_OUTPUTS,
             "Brokers": str(brokers),
@@ -226,7 +226,7 @@ class ScalingWorld:
         )
         self.brokers = InMemoryManagement(self.cluster, credentials=ADMIN)
         self.management = FlakyManagement(self.brokers)
-        self.tasks = MemoryBrokerTasks(
+        self.tasks = FakeBrokerTasks(
             now=lambda: int(self.clock.now().timestamp()),
             leases=self.leases,
             on_start=self.brokers.start_broker,
@@ -322,7 +322,7 @@ class ScalingWorld:
 
     @property
     def finisher(self) -> Finisher:
-        services = MemoryServices()
+        services = FakeServices()
         services.add(self.tasks.name, desired=self.tasks.desired, running=len(self.running))
         services.add("connectors", desired=1)
         return Finisher(

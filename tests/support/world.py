@@ -1,4 +1,4 @@
-"""A control plane and one cluster in memory: the twins, wired as the handlers wire the adapters."""
+"""A control plane and one cluster in memory: the fakes, wired as the handlers wire the adapters."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ from lifecycle.teardown.steps import (
 from lifecycle.verification.create_instances import InstanceProber
 from lifecycle.verification.verify import Verifier
 
-from tests.fakes.account import MemoryAccount
-from tests.fakes.cloud_map import MemoryNamespaces
-from tests.fakes.cloudformation import MemoryStacks
-from tests.fakes.dynamodb import MemoryTable
-from tests.fakes.ecr import MemoryRegistry
-from tests.fakes.ecs import MemoryServices, MemoryTargets
-from tests.fakes.ecs_tasks import MemoryBrokerTasks
-from tests.fakes.events import MemoryEvents
+from tests.fakes.account import FakeAccount
+from tests.fakes.cloud_map import FakeNamespaces
+from tests.fakes.cloudformation import FakeStacks
+from tests.fakes.dynamodb import FakeTable
+from tests.fakes.ecr import FakeRegistry
+from tests.fakes.ecs import FakeServices, FakeTargets
+from tests.fakes.ecs_tasks import FakeBrokerTasks
+from tests.fakes.events import FakeEvents
 from tests.fakes.management import InMemoryManagement
 from tests.fakes.management_simulation import SimulatedCluster
-from tests.fakes.prices import MemoryPrices
-from tests.fakes.probe import MemoryProbe
-from tests.fakes.processes import MemoryProcesses
-from tests.fakes.rds import MemoryDatabases
-from tests.fakes.s3 import MemoryArtifacts, MemoryLeases
-from tests.fakes.scheduler import MemorySchedules
-from tests.fakes.stepfunctions import MemoryExecutions
-from tests.fakes.storage import MemoryStorage
+from tests.fakes.prices import FakePrices
+from tests.fakes.probe import FakeProbe
+from tests.fakes.processes import FakeProcesses
+from tests.fakes.rds import FakeDatabases
+from tests.fakes.s3 import FakeArtifacts, FakeLeases
+from tests.fakes.scheduler import FakeSchedules
+from tests.fakes.stepfunctions import FakeExecutions
+from tests.fakes.storage import FakeStorage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,7 +128,7 @@ class Admins:
         return Credentials("admin", "password")
 
 
-NO_BROKERS = MemoryBrokerTasks(
+NO_BROKERS = FakeBrokerTasks(
     now=lambda: 0, leases=lambda: 0, on_start=lambda *_: None, on_stop=lambda _: None
 )
 
@@ -177,24 +177,24 @@ class World:
     """Everything outside of the operations, in memory."""
 
     clock: TestClock = field(default_factory=TestClock)
-    table: MemoryTable = field(default_factory=MemoryTable)
-    executions: MemoryExecutions = field(default_factory=lambda: MemoryExecutions(others_run=True))
-    artifacts: MemoryArtifacts = field(default_factory=MemoryArtifacts)
-    account: MemoryAccount = field(default_factory=MemoryAccount)
-    schedules: MemorySchedules = field(default_factory=MemorySchedules)
-    prices: MemoryPrices = field(default_factory=MemoryPrices)
-    leases: MemoryLeases = field(default_factory=MemoryLeases)
-    events: MemoryEvents = field(default_factory=MemoryEvents)
-    databases: MemoryDatabases = field(default_factory=MemoryDatabases)
-    namespaces: MemoryNamespaces = field(default_factory=MemoryNamespaces)
-    storage: MemoryStorage = field(default_factory=MemoryStorage)
-    registry: MemoryRegistry = field(default_factory=MemoryRegistry)
-    services: MemoryServices = field(default_factory=MemoryServices)
-    targets: MemoryTargets = field(default_factory=MemoryTargets)
-    probe: MemoryProbe = field(default_factory=MemoryProbe)
-    processes: MemoryProcesses = field(default_factory=MemoryProcesses)
-    stacks: MemoryStacks = field(
-        default_factory=lambda: MemoryStacks(
+    table: FakeTable = field(default_factory=FakeTable)
+    executions: FakeExecutions = field(default_factory=lambda: FakeExecutions(others_run=True))
+    artifacts: FakeArtifacts = field(default_factory=FakeArtifacts)
+    account: FakeAccount = field(default_factory=FakeAccount)
+    schedules: FakeSchedules = field(default_factory=FakeSchedules)
+    prices: FakePrices = field(default_factory=FakePrices)
+    leases: FakeLeases = field(default_factory=FakeLeases)
+    events: FakeEvents = field(default_factory=FakeEvents)
+    databases: FakeDatabases = field(default_factory=FakeDatabases)
+    namespaces: FakeNamespaces = field(default_factory=FakeNamespaces)
+    storage: FakeStorage = field(default_factory=FakeStorage)
+    registry: FakeRegistry = field(default_factory=FakeRegistry)
+    services: FakeServices = field(default_factory=FakeServices)
+    targets: FakeTargets = field(default_factory=FakeTargets)
+    probe: FakeProbe = field(default_factory=FakeProbe)
+    processes: FakeProcesses = field(default_factory=FakeProcesses)
+    stacks: FakeStacks = field(
+        default_factory=lambda: FakeStacks(
             resources=RESOURCES,
             outputs=OUTPUTS,
             defaults={
@@ -278,7 +278,7 @@ class World:
 
     @property
     def adopter(self) -> PlanAdopter:
-        return PlanAdopter(planner=self.planner, journal=self.journal, require_second_person=True)
+        return PlanAdopter(planner=self.planner, journal=self.journal, require_second_approver=True)
 
     @property
     def discarder(self) -> Discarder:

@@ -8,7 +8,7 @@ import pytest
 from lifecycle.cluster.names import change_set_name
 from lifecycle.cluster.stack import ChangeSet
 from lifecycle.errors import ChangeSetRefused
-from lifecycle.plans.fingerprint import Mark, read_mark
+from lifecycle.plans.fingerprint import PlanDescription, read_description
 from lifecycle.provisioning.change_set_owner import refuse_foreign
 
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
@@ -75,4 +75,4 @@ def test_what_is_gone_is_nobody_s() -> None:
 
 def test_the_mark_of_a_plan_is_read_back() -> None:
     description = f"plan sha256:{'a' * 64} made 2026-01-01T00:00:00+00:00 by demo.plan.1"
-    assert isinstance(read_mark(description), Mark)
+    assert isinstance(read_description(description), PlanDescription)

@@ -10,7 +10,7 @@ import pytest
 from botocore.stub import Stubber
 from lifecycle.adapters.aws import ecs_tasks
 from lifecycle.adapters.aws.ecs_tasks import EcsBrokerTasks
-from lifecycle.errors import ScalingNotSettled, ServiceMissing
+from lifecycle.errors import ServiceMissing, StabilizationTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,7 +155,7 @@ def test_protection_goes_in_tens(ecs: Stubber) -> None:
 def test_a_task_that_ecs_did_not_protect_is_named(ecs: Stubber, answer: dict[str, Any]) -> None:
     """The HTTP status is 200 all the same."""
     ecs.add_response("update_task_protection", answer)
-    with pytest.raises(ScalingNotSettled, match=r"did not protect bb \("):
+    with pytest.raises(StabilizationTimeout, match=r"did not protect bb \("):
         EcsBrokerTasks().protect("c", ["a", "bb"], minutes=15)
 
 

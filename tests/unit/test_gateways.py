@@ -86,13 +86,13 @@ def test_an_operation_explains_what_a_joining_or_leaving_broker_shows(
     for _ in range(2):
         report = world.check(minutes=1)
     assert (report["verdict"], codes(report)) == ("HEALTHY", set())
-    assert codes(report, "NOTE") >= {"GATEWAYS_DISAGREE"}
+    assert codes(report, "INFO") >= {"GATEWAYS_DISAGREE"}
 
 
 def test_no_gateway_at_all_is_unknown(world: HealthWorld) -> None:
     inside, _ = world.look()
     inside["answers"]["gateways"] = {"views": [], "silent": []}
-    assert codes(world.check(inside=inside)) == {"SOURCE_UNKNOWN"}
+    assert codes(world.check(inside=inside)) == {"SOURCE_UNAVAILABLE"}
 
 
 def test_looking_twice_within_seconds_is_not_two_checks(world: HealthWorld) -> None:
@@ -116,7 +116,7 @@ def test_a_gateway_that_says_nothing_for_two_checks_is_unknown(world: HealthWorl
     world.management.views[SPLIT] = ManagementUnavailable(f"{SPLIT}:8080 timed out.")
     assert world.check()["verdict"] == "HEALTHY"
     report = world.check()
-    assert codes(report) == {"SOURCE_UNKNOWN"}
+    assert codes(report) == {"SOURCE_UNAVAILABLE"}
     assert "10.0.0.12:8080 timed out" in report["text"]
     del world.management.views[SPLIT]
     assert world.check()["verdict"] == "HEALTHY"

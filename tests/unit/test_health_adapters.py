@@ -1,4 +1,4 @@
-"""Adapters of the health check on AWS's APIs, and the twins beside them on the same cases."""
+"""Adapters of the health check on AWS's APIs, and the fakes beside them on the same cases."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import boto3
 import pytest
 from lifecycle.adapters.aws import session as aws
 from lifecycle.adapters.aws.ecs import read_stopped
-from lifecycle.adapters.aws.health_sources import AwsSight
+from lifecycle.adapters.aws.health_sources import AwsHealthSources
 from lifecycle.adapters.aws.health_table import HealthTable
 from lifecycle.adapters.aws.metrics import UNITS, EmbeddedMetrics
 from lifecycle.adapters.aws.sns import SnsMessages
 from lifecycle.adapters.camunda.node_id_leases import S3Leases
-from lifecycle.errors import UnreadableAnswer
+from lifecycle.errors import InvalidResponse
 from lifecycle.health.catalog import Verdict
 from lifecycle.health.rules import Memory
 from lifecycle.health.verdict import Record
 from lifecycle.services.stops import Cause
 from moto import mock_aws
 
-from tests.fakes.health_table import MemoryHealth
+from tests.fakes.health_table import FakeHealth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ RECORD = Record(
     verdict=Verdict.DOWN,
     since=AT,
     consecutive=2,
-    findings=({"code": "BROKERS_SILENT"},),
+    findings=({"code": "BROKERS_UNREACHABLE"},),
     announced=Verdict.DOWN,
     announced_before=Verdict.HEALTHY,
     announced_at=AT,
@@ -69,9 +69,9 @@ def table() -> HealthTable:
     return HealthTable("table")
 
 
-@pytest.fixture(params=["table", "twin"])
+@pytest.fixture(params=["table", "fake"])
 def records(request: pytest.FixtureRequest) -> Any:
-    return table() if request.param == "table" else MemoryHealth({})
+    return table() if request.param == "table" else FakeHealth({})
 
 
 def test_a_record_is_read_as_it_was_written(records: Any) -> None:
@@ -87,7 +87,7 @@ def test_only_one_of_two_first_checks_is_written(records: Any) -> None:
 
 @pytest.mark.parametrize("left", ['{"format": 2}', "not json"])
 def test_what_another_version_left_does_not_stop_the_checks(records: Any, left: str) -> None:
-    if isinstance(records, MemoryHealth):
+    if isinstance(records, FakeHealth):
         records.documents["demo"] = left
     else:
         item = {"pk": {"S": "HEALTH#demo"}, "checkedAt": {"S": "9"}, "document": {"S": left}}
@@ -168,7 +168,7 @@ def test_a_bucket_that_no_broker_uses() -> None:
 @pytest.mark.parametrize("body", ["half a docu", '{"taskId": "x"}', "[]", "3"])
 def test_a_lease_of_another_shape_is_not_guessed_at(body: str) -> None:
     bucket(**{"node-ids-initialized": "", "0.json": body})
-    with pytest.raises(UnreadableAnswer):
+    with pytest.raises(InvalidResponse):
         S3Leases().read("node-ids", [0])
 
 
@@ -178,7 +178,7 @@ def test_a_secret_that_was_deleted_and_one_that_never_was() -> None:
     gone = api.create_secret(Name="gone", SecretString="{}")["ARN"]
     api.delete_secret(SecretId=gone)
     arns = {"There": there, "Gone": gone, "Never": gone.replace("gone", "never")}
-    problems = {one["name"]: one["problem"] for one in AwsSight().secrets(arns)}
+    problems = {one["name"]: one["problem"] for one in AwsHealthSources().secrets(arns)}
     assert problems["There"] == ""
     assert problems["Gone"].startswith("it is scheduled for deletion since 20")
     assert problems["Never"] == "it does not exist"
@@ -186,7 +186,7 @@ def test_a_secret_that_was_deleted_and_one_that_never_was() -> None:
 
 def test_that_a_secret_is_there_is_asked_again_after_half_an_hour() -> None:
     now = [0.0]
-    sight = AwsSight(lambda: now[0])
+    sight = AwsHealthSources(lambda: now[0])
     api = boto3.client("secretsmanager")
     arn = api.create_secret(Name="x", SecretString="{}")["ARN"]
 

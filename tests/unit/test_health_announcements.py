@@ -225,7 +225,7 @@ def test_what_serves_nobody_stands_first_although_it_is_expected(world: HealthWo
     world.hold("provision")
     report = world.check()
     assert report["verdict"] == "DEGRADED"
-    assert report["findings"][0]["code"] == "BROKERS_SILENT"
+    assert report["findings"][0]["code"] == "BROKERS_UNREACHABLE"
     assert report["text"].splitlines()[1].startswith("- note: no broker answers")
 
 

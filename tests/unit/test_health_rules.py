@@ -42,7 +42,7 @@ def restart(world: HealthWorld, *nodes: int) -> None:
 def test_a_cluster_that_is_well_is_healthy(world: HealthWorld) -> None:
     report = world.check()
     assert (report["verdict"], codes(report)) == ("HEALTHY", set())
-    assert codes(report, "NOTE") == {"LEASES_UNUSED"}
+    assert codes(report, "INFO") == {"NODE_ID_LEASES_NOT_IN_USE"}
 
 
 def test_a_dead_broker_that_the_configuration_calls_active(world: HealthWorld) -> None:
@@ -50,7 +50,9 @@ def test_a_dead_broker_that_the_configuration_calls_active(world: HealthWorld) -
     assert str(world.management.configuration().members[2].state) == "ACTIVE"
     report = world.check()
     assert report["verdict"] == "DEGRADED"
-    assert {"BROKER_MISSING", "PARTITION_REPLICAS_MISSING", "SERVICE_SHORT"} <= codes(report)
+    assert {"BROKER_MISSING", "PARTITION_UNDER_REPLICATED", "SERVICE_BELOW_DESIRED_COUNT"} <= codes(
+        report
+    )
     restart(world, 2)
     assert world.check()["verdict"] == "HEALTHY"
 
@@ -66,7 +68,7 @@ def test_no_broker_at_all(world: HealthWorld) -> None:
     kill(world, 0, 1, 2)
     report = world.check()
     assert report["verdict"] == "DOWN"
-    assert {"BROKERS_SILENT", "NO_HEALTHY_TARGET"} <= codes(report, "DOWN")
+    assert {"BROKERS_UNREACHABLE", "NO_HEALTHY_TARGET"} <= codes(report, "DOWN")
 
 
 def test_the_coordinator_alone_is_gone(world: HealthWorld) -> None:
@@ -140,7 +142,7 @@ def test_a_change_that_goes_on_is_a_note_until_it_makes_no_step(world: HealthWor
         "completed": [],
         "pending": [{"operation": "PARTITION_JOIN", "brokerId": 2, "partitionId": 1}],
     }
-    assert codes(world.check(inside=inside), "NOTE") >= {"CHANGE_PENDING"}
+    assert codes(world.check(inside=inside), "INFO") >= {"CHANGE_PENDING"}
     assert codes(world.check(inside=inside, minutes=29)) == set()
     assert codes(world.check(inside=inside, minutes=1)) == {"CHANGE_STUCK"}
 
@@ -164,7 +166,7 @@ def test_leaders_on_one_broker_are_a_note(world: HealthWorld) -> None:
             one["role"] = "leader" if broker["nodeId"] == 0 else "follower"
     report = world.check(inside=inside)
     assert report["verdict"] == "HEALTHY"
-    assert "LEADERS_UNEVEN" in codes(report, "NOTE")
+    assert "LEADERSHIP_IMBALANCED" in codes(report, "INFO")
 
 
 @pytest.mark.parametrize(
@@ -235,7 +237,7 @@ def test_a_service_that_was_changed_by_hand_is_told_until_it_is_as_its_definitio
 def test_what_an_operation_changes_of_a_service_is_a_note(world: HealthWorld, machine: str) -> None:
     change(world, "brokers", taskDefinition="arn:orchestration-cluster:7")
     world.hold(machine)
-    assert codes(world.check(), "NOTE") >= {"SERVICE_CHANGED"}
+    assert codes(world.check(), "INFO") >= {"SERVICE_CHANGED"}
 
 
 def test_tags_the_brokers_count_and_an_adopted_cluster_are_not_compared(
@@ -252,12 +254,12 @@ def test_tags_the_brokers_count_and_an_adopted_cluster_are_not_compared(
 def test_a_service_that_could_not_be_compared_is_unknown_and_not_good(world: HealthWorld) -> None:
     del world.outputs["BrokerSecurityGroupId"]
     report = world.check()
-    assert (report["verdict"], codes(report)) == ("DEGRADED", {"SOURCE_UNKNOWN"})
+    assert (report["verdict"], codes(report)) == ("DEGRADED", {"SOURCE_UNAVAILABLE"})
     assert "the stack has no output BrokerSecurityGroupId" in report["text"]
     world.outputs["BrokerSecurityGroupId"] = "sg-brokers"
     change(world, "brokers")
     world.cloud.brokers["definition"] = {}
-    assert codes(world.check()) == {"SOURCE_UNKNOWN"}
+    assert codes(world.check()) == {"SOURCE_UNAVAILABLE"}
 
 
 def failed(world: HealthWorld, service: str, number: float) -> dict[str, str]:
@@ -272,7 +274,7 @@ def connectors_keep_stopping(world: HealthWorld) -> None:
 
 AWS: list[tuple[str, Callable[[HealthWorld], Any], str]] = [
     (
-        "COUNT_CHANGED",
+        "DESIRED_COUNT_MISMATCH",
         lambda w: w.cloud.brokers.update(desired=4, running=4),
         "DEGRADED",
     ),
@@ -302,7 +304,7 @@ AWS: list[tuple[str, Callable[[HealthWorld], Any], str]] = [
         "DEGRADED",
     ),
     (
-        "TASKS_STOPPING",
+        "TASK_CRASH_LOOP",
         connectors_keep_stopping,
         "DEGRADED",
     ),
@@ -319,8 +321,8 @@ AWS: list[tuple[str, Callable[[HealthWorld], Any], str]] = [
         "DEGRADED",
     ),
     ("NO_HEALTHY_TARGET", lambda w: w.cloud.groups.update({"arn:grpc": []}), "DOWN"),
-    ("FILES_UNAVAILABLE", lambda w: w.cloud.zones.update(a="deleting"), "DEGRADED"),
-    ("FILES_UNAVAILABLE", lambda w: w.cloud.zones.clear(), "DEGRADED"),
+    ("EFS_MOUNT_TARGET_UNAVAILABLE", lambda w: w.cloud.zones.update(a="deleting"), "DEGRADED"),
+    ("EFS_MOUNT_TARGET_UNAVAILABLE", lambda w: w.cloud.zones.clear(), "DEGRADED"),
     (
         "SECRET_MISSING",
         lambda w: w.cloud.lost.update(AdminUserSecretArn="it does not exist"),
@@ -345,7 +347,7 @@ def test_connectors_that_scale_by_themselves_are_a_note(world: HealthWorld) -> N
     world.cloud.scaled.append({"service": "connectors", "told": "1 to 4", "resource": "service/x"})
     report = world.check()
     assert report["verdict"] == "HEALTHY"
-    assert "CONNECTORS_AUTOSCALED" in codes(report, "NOTE")
+    assert "CONNECTORS_AUTOSCALED" in codes(report, "INFO")
 
 
 def note(world: HealthWorld, *, stays: set[str], since: float, until: float) -> ScalingNote:
@@ -365,9 +367,9 @@ def test_brokers_that_a_scaling_took_away_are_no_failures(world: HealthWorld) ->
     world.cloud.brokers.update(pending=1)
     world.scalings["demo"] = note(world, stays={"task-0"}, since=40, until=-3)
     report = world.check()
-    assert "TASKS_STOPPING" not in codes(report)
+    assert "TASK_CRASH_LOOP" not in codes(report)
     assert "taken away by demo.scale.1" in report["text"]
-    assert "TASK_STOPPED" not in codes(report, "NOTE")
+    assert "TASK_REPLACED" not in codes(report, "INFO")
 
 
 @pytest.mark.parametrize(
@@ -383,7 +385,7 @@ def test_what_a_scaling_did_not_take_away_failed(
         one["task"] = f"t{number}"
     world.cloud.brokers.update(pending=1)
     world.scalings["demo"] = note(world, stays=stays, since=since, until=until)
-    assert "TASKS_STOPPING" in codes(world.check())
+    assert "TASK_CRASH_LOOP" in codes(world.check())
 
 
 def test_what_fails_while_brokers_are_added_failed(world: HealthWorld) -> None:
@@ -391,7 +393,7 @@ def test_what_fails_while_brokers_are_added_failed(world: HealthWorld) -> None:
     world.cloud.brokers.update(pending=1)
     out = replace(note(world, stays={"task-0"}, since=40, until=-3), takes_away=False)
     world.scalings["demo"] = out
-    assert "TASKS_STOPPING" in codes(world.check())
+    assert "TASK_CRASH_LOOP" in codes(world.check())
 
 
 def test_a_count_that_a_stopped_scaling_left_names_it(world: HealthWorld) -> None:
@@ -409,7 +411,7 @@ def test_one_failed_task_that_was_replaced_is_a_note(world: HealthWorld) -> None
     report = world.check()
     assert report["verdict"] == "HEALTHY"
     assert "exit code 137" in report["text"]
-    assert "TASK_STOPPED" not in codes(world.check(minutes=60), "NOTE")
+    assert "TASK_REPLACED" not in codes(world.check(minutes=60), "INFO")
 
 
 def keep_stopping(world: HealthWorld, *, since: float) -> None:
@@ -430,7 +432,7 @@ def test_failures_before_a_deployment_began_are_none_of_the_tasks_it_starts(
 ) -> None:
     keep_stopping(world, since=failed_since)
     roll(world, since=8)
-    assert ("TASKS_STOPPING" in codes(world.check())) is loop
+    assert ("TASK_CRASH_LOOP" in codes(world.check())) is loop
 
 
 @pytest.mark.parametrize(("failed_since", "loop"), [(12, False), (1, True)])
@@ -441,15 +443,15 @@ def test_failures_before_a_scaling_began_are_none_of_the_broker_it_adds(
     out = note(world, stays={"task-0"}, since=13, until=-3)
     world.scalings["demo"] = replace(out, takes_away=False)
     report = world.check()
-    assert ("TASKS_STOPPING" in codes(report)) is loop
-    assert ("TASK_STOPPED" in codes(report, "NOTE")) is not loop
-    assert "BROKER_LEFT" not in codes(report, "NOTE")
+    assert ("TASK_CRASH_LOOP" in codes(report)) is loop
+    assert ("TASK_REPLACED" in codes(report, "INFO")) is not loop
+    assert "BROKER_LEFT" not in codes(report, "INFO")
 
 
 def test_a_loop_is_seen_whichever_other_broker_joins_meanwhile(world: HealthWorld) -> None:
     keep_stopping(world, since=2)
     world.cloud.running[1]["startedAt"] = ago(world, 1)
-    assert "TASKS_STOPPING" in codes(world.check())
+    assert "TASK_CRASH_LOOP" in codes(world.check())
 
 
 def test_tasks_that_failed_and_were_all_replaced_are_a_note(world: HealthWorld) -> None:
@@ -469,8 +471,8 @@ def test_a_crash_loop_is_not_excused_as_a_start(world: HealthWorld) -> None:
 
 def test_protection_that_was_left_is_a_note(world: HealthWorld) -> None:
     world.cloud.held.append({"task": "task-0", "until": ago(world, -10)})
-    assert "TASK_PROTECTED" in codes(world.check(), "NOTE")
-    assert "TASK_PROTECTED" not in codes(world.check(minutes=10), "NOTE")
+    assert "TASK_PROTECTED" in codes(world.check(), "INFO")
+    assert "TASK_PROTECTED" not in codes(world.check(minutes=10), "INFO")
 
 
 def test_protection_that_no_operation_set_is_told_with_its_end(world: HealthWorld) -> None:
@@ -480,9 +482,9 @@ def test_protection_that_no_operation_set_is_told_with_its_end(world: HealthWorl
     world.cloud.held.append({"task": "task-0", "until": ago(world, -10)})
     report = world.check()
     # Each protection with its own end.
-    assert codes(report) == {"TASK_HELD"}
-    assert "TASK_PROTECTED" in codes(report, "NOTE")
-    (found,) = [one for one in report["findings"] if one["code"] == "TASK_HELD"]
+    assert codes(report) == {"TASK_PROTECTION_STALE"}
+    assert "TASK_PROTECTED" in codes(report, "INFO")
+    (found,) = [one for one in report["findings"] if one["code"] == "TASK_PROTECTION_STALE"]
     assert f"until {datetime.fromisoformat(until):%Y-%m-%d %H:%M} UTC" in found["seen"]
     assert "task-0" not in found["seen"]
 
@@ -534,7 +536,7 @@ def test_a_database_that_is_changed_and_answers(world: HealthWorld) -> None:
     world.cloud.status = "modifying"
     report = world.check()
     assert report["verdict"] == "HEALTHY"
-    assert "DATABASE_BUSY" in codes(report, "NOTE")
+    assert "DATABASE_BUSY" in codes(report, "INFO")
 
 
 # Node ids and backups
@@ -548,7 +550,7 @@ def lease(world: HealthWorld, task: str, seconds: float) -> tuple[str, int]:
 def test_a_fresh_lease_for_each_broker(world: HealthWorld) -> None:
     world.leases.held = {node: lease(world, f"task-{node}", 10) for node in range(3)}
     report = world.check()
-    assert (report["verdict"], codes(report, "NOTE")) == ("HEALTHY", set())
+    assert (report["verdict"], codes(report, "INFO")) == ("HEALTHY", set())
 
 
 def test_a_lease_that_is_not_renewed(world: HealthWorld) -> None:
@@ -613,9 +615,9 @@ def test_one_source_that_fails_is_unknown_and_hides_no_other(world: HealthWorld)
     kill(world, 2)
     world.cloud.errors["database"] = AwsUnavailable("RDS answered 503")
     report = world.check()
-    assert {"SOURCE_UNKNOWN", "BROKER_MISSING"} <= codes(report)
-    assert codes(report, "UNKNOWN") == {"SOURCE_UNKNOWN"}
-    (unknown,) = [one for one in report["findings"] if one["code"] == "SOURCE_UNKNOWN"]
+    assert {"SOURCE_UNAVAILABLE", "BROKER_MISSING"} <= codes(report)
+    assert codes(report, "UNKNOWN") == {"SOURCE_UNAVAILABLE"}
+    (unknown,) = [one for one in report["findings"] if one["code"] == "SOURCE_UNAVAILABLE"]
     assert unknown["seen"] == "database: RDS answered 503"
 
 
@@ -624,7 +626,7 @@ def test_one_source_that_fails_is_unknown_and_hides_no_other(world: HealthWorld)
 def test_a_side_that_fails_is_unknown(world: HealthWorld, side: str, answer: object) -> None:
     report = world.check(inside=answer) if side == "inside" else world.check(outside=answer)
     assert report["verdict"] != "HEALTHY"
-    assert codes(report) & {"SOURCE_UNKNOWN", "BROKERS_SILENT"}
+    assert codes(report) & {"SOURCE_UNAVAILABLE", "BROKERS_UNREACHABLE"}
 
 
 def test_a_stack_without_outputs_is_not_healthy(world: HealthWorld) -> None:
@@ -658,7 +660,11 @@ def test_a_scale_operation_makes_notes_of_what_it_does(world: HealthWorld) -> No
     world.hold("scale")
     report = world.check()
     assert (report["verdict"], codes(report)) == ("HEALTHY", set())
-    assert codes(report, "NOTE") >= {"COUNT_CHANGED", "SERVICE_SHORT", "OPERATION_RUNNING"}
+    assert codes(report, "INFO") >= {
+        "DESIRED_COUNT_MISMATCH",
+        "SERVICE_BELOW_DESIRED_COUNT",
+        "OPERATION_RUNNING",
+    }
     assert "demo.scale.1 is under way" in report["text"]
 
 
@@ -688,7 +694,7 @@ def test_a_removed_broker_that_the_topology_still_shows_is_not_missed(
 def test_an_expired_lock_explains_nothing(world: HealthWorld) -> None:
     scaling_out(world)
     world.hold("scale", minutes=4)
-    assert "COUNT_CHANGED" in codes(world.check())
+    assert "DESIRED_COUNT_MISMATCH" in codes(world.check())
 
 
 def test_a_cluster_that_starts_is_not_called_healthy_and_wakes_nobody(world: HealthWorld) -> None:
@@ -712,7 +718,7 @@ def test_a_service_that_is_missing_is_explained_only_while_it_is_made(world: Hea
     world.hold("provision")
     report = world.check()
     assert (report["verdict"], codes(report)) == ("PROVISIONING", set())
-    assert "SERVICE_MISSING" in codes(report, "NOTE")
+    assert "SERVICE_MISSING" in codes(report, "INFO")
     world.locks.clear()
     report = world.check()
     assert report["verdict"] == "DOWN"
@@ -727,7 +733,7 @@ def test_a_rolling_restart_is_a_note(world: HealthWorld) -> None:
     }
     report = world.check()
     assert (report["verdict"], codes(report)) == ("HEALTHY", set())
-    assert codes(report, "NOTE") >= {"BROKER_MISSING", "DEPLOYMENT_RUNNING"}
+    assert codes(report, "INFO") >= {"BROKER_MISSING", "DEPLOYMENT_RUNNING"}
 
 
 def test_a_deployment_explains_one_broker_and_not_two(world: HealthWorld) -> None:

@@ -127,7 +127,7 @@ def test_numbers_that_nobody_tells_are_unknown(world: HealthWorld, name: str) ->
     del inside["answers"]["topology"][key]
     world.outputs[name] = ""
     report = world.check(inside=inside)
-    assert (report["verdict"], codes(report)) == ("DEGRADED", {"SOURCE_UNKNOWN"})
+    assert (report["verdict"], codes(report)) == ("DEGRADED", {"SOURCE_UNAVAILABLE"})
 
 
 # Exporting
@@ -149,8 +149,8 @@ def led(inside: dict[str, Any], partition: int = 1) -> dict[str, Any]:
         ("CLOSED", "EXPORTING_STOPPED"),
         ("FLUSHING", "EXPORTING_STOPPED"),
         ("PAUSED", "EXPORTING_PAUSED"),
-        ("", "SOURCE_UNKNOWN"),
-        (None, "SOURCE_UNKNOWN"),
+        ("", "SOURCE_UNAVAILABLE"),
+        (None, "SOURCE_UNAVAILABLE"),
     ],
 )
 def test_only_exporting_is_exporting(world: HealthWorld, phase: str | None, code: str) -> None:
@@ -164,7 +164,7 @@ def test_an_absent_phase_is_unknown_and_what_it_is_of_is_named(world: HealthWorl
     inside, _ = world.look()
     del led(inside, 2)["exporterPhase"]
     report = world.check(inside=inside)
-    assert codes(report) == {"SOURCE_UNKNOWN"}
+    assert codes(report) == {"SOURCE_UNAVAILABLE"}
     assert "exporter phase of partition 2" in report["text"]
 
 
@@ -234,14 +234,14 @@ def test_a_partition_that_no_broker_says_it_leads_is_unknown(world: HealthWorld)
     inside, _ = world.look()
     led(inside)["role"] = "FOLLOWER"
     report = world.check(inside=inside)
-    assert (report["verdict"], codes(report)) == ("DEGRADED", {"SOURCE_UNKNOWN"})
+    assert (report["verdict"], codes(report)) == ("DEGRADED", {"SOURCE_UNAVAILABLE"})
     assert "partition 1" in report["text"]
 
 
 def test_no_broker_was_asked_is_unknown(world: HealthWorld) -> None:
     inside, _ = world.look()
     inside["answers"]["exporting"] = []
-    assert codes(world.check(inside=inside)) == {"SOURCE_UNKNOWN"}
+    assert codes(world.check(inside=inside)) == {"SOURCE_UNAVAILABLE"}
 
 
 @pytest.mark.parametrize("garbage", ["five", [], {}, 1.5, True])
@@ -249,4 +249,4 @@ def test_no_broker_was_asked_is_unknown(world: HealthWorld) -> None:
 def test_garbage_for_a_position_is_unknown(world: HealthWorld, key: str, garbage: object) -> None:
     inside, _ = world.look()
     led(inside)[key] = garbage
-    assert codes(world.check(inside=inside)) == {"SOURCE_UNKNOWN"}
+    assert codes(world.check(inside=inside)) == {"SOURCE_UNAVAILABLE"}

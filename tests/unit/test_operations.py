@@ -27,7 +27,7 @@ from lifecycle.services.state import ServiceState
 from lifecycle.services.stops import StoppedTask
 from lifecycle.verification.process_instances import PATIENCE_SECONDS, WAIT_SECONDS
 
-from tests.fakes.probe import MemoryProbe
+from tests.fakes.probe import FakeProbe
 from tests.support.world import OUTPUTS, PATHS, UNFORMED, World, designs, operation
 
 
@@ -239,7 +239,7 @@ class TestStack:
         settle(world)
         planned = world.plan(operation(2), {"DatabaseName": "other"})
         with pytest.raises(ChangeSetRefused, match="Database"):
-            world.changer.look_at_change_set(
+            world.changer.check_change_set(
                 operation(2),
                 change_set=planned["changeSet"],
                 creates=False,
@@ -251,7 +251,7 @@ class TestStack:
     def test_nothing_to_change_removes_the_change_set(self, world: World) -> None:
         settle(world)
         planned = world.plan(operation(2))
-        looked = world.changer.look_at_change_set(
+        looked = world.changer.check_change_set(
             operation(2),
             change_set=planned["changeSet"],
             creates=False,
@@ -266,7 +266,7 @@ class TestStack:
         arn = world.plan(operation(2), {"LogRetentionDays": "90"})["changeSet"]
         world.stacks.change_sets[arn].status = "PENDING"
         looks = [
-            world.changer.look_at_change_set(
+            world.changer.check_change_set(
                 operation(2), change_set=arn, creates=False, replace=[], polls=polls
             )
             for polls in (0, 4, 20)
@@ -361,13 +361,13 @@ class TestStart:
         self, world: World
     ) -> None:
         started = world.starter.start(operation(), OUTPUTS)
-        assert started["raised"] == ["orchestration-cluster"]
+        assert started["scaledUp"] == ["orchestration-cluster"]
         assert not started["roll"]
         brokers = world.services.services["orchestration-cluster"]
         assert brokers.definition == designs(OUTPUTS)["orchestration-cluster"]
-        assert self.follow(world)["raised"] == ["connectors"]
+        assert self.follow(world)["scaledUp"] == ["connectors"]
         assert world.desired == {"orchestration-cluster": 3, "connectors": 1}
-        assert self.follow(world)["raised"] == []
+        assert self.follow(world)["scaledUp"] == []
 
     def test_connectors_wait_until_ecs_lists_the_names_of_the_brokers(self, world: World) -> None:
         world.starter.start(operation(), OUTPUTS)
@@ -376,7 +376,7 @@ class TestStart:
         world.services.services["orchestration-cluster"] = replace(
             brokers, deployments=(replace(primary, endpoints=()),)
         )
-        assert self.follow(world)["raised"] == []
+        assert self.follow(world)["scaledUp"] == []
         assert "connectors" not in world.services.services
 
     def test_a_name_that_is_still_being_removed_is_waited_for(self, world: World) -> None:
@@ -388,7 +388,7 @@ class TestStart:
         world.services.add("orchestration-cluster", desired=5)
         world.leases.by_bucket["node-ids"] = 5
         started = world.starter.start(operation(), OUTPUTS)
-        assert (started["raised"], started["roll"]) == ([], False)
+        assert (started["scaledUp"], started["roll"]) == ([], False)
         assert world.desired["orchestration-cluster"] == 5
 
     @pytest.mark.parametrize("image", ["camunda/camunda:8.9.16", "camunda/camunda:8.10.0"])
@@ -400,7 +400,7 @@ class TestStart:
         world.leases.by_bucket["node-ids"] = 5
         before = world.services.services["orchestration-cluster"]
         started = world.starter.start(operation(), {**OUTPUTS, "OrchestrationImage": image})
-        assert (started["raised"], started["roll"], started["schema"]) == ([], False, False)
+        assert (started["scaledUp"], started["roll"], started["schema"]) == ([], False, False)
         assert world.services.services["orchestration-cluster"] == before
 
     def test_a_service_that_is_started_from_zero_gets_its_tags(self, world: World) -> None:
@@ -439,7 +439,7 @@ class TestStart:
         assert follow() == "SCHEMA"
         assert "connectors" not in world.services.services
         again = world.starter.start(operation(), outputs, schema_made=True)
-        assert (again["raised"], again["schema"], again["roll"]) == ([], False, False)
+        assert (again["scaledUp"], again["schema"], again["roll"]) == ([], False, False)
         assert world.desired["orchestration-cluster"] == 3
 
     def test_what_differs_in_place_is_set_and_nothing_is_replaced(self, world: World) -> None:
@@ -507,7 +507,7 @@ class TestStart:
         service = world.services.services["orchestration-cluster"]
         world.services.services["orchestration-cluster"] = replace(service, deployments=(failed,))
         started = world.starter.start(operation(), OUTPUTS)
-        assert "orchestration-cluster" not in started["raised"]
+        assert "orchestration-cluster" not in started["scaledUp"]
         (deployment,) = world.services.services["orchestration-cluster"].deployments
         assert deployment.rollout_state == "IN_PROGRESS"
 
@@ -527,7 +527,7 @@ class TestStart:
         assert "broker 2 is not in the topology" in detail
         assert "0 of 1 answer their readiness check" in detail
         world.bring_up()
-        started = {"status": "STARTED", "topology": [{"nodeId": 0}], "raised": []}
+        started = {"status": "STARTED", "topology": [{"nodeId": 0}], "scaledUp": []}
         assert self.follow(world) == started
 
     @pytest.mark.parametrize(("group", "name"), [("arn:rest", "REST"), ("arn:grpc", "gRPC")])
@@ -569,7 +569,7 @@ class TestStart:
     def test_only_what_this_operation_raised_goes_back(self, world: World) -> None:
         world.services.add("connectors", desired=1)
         started = world.starter.start(operation(), OUTPUTS)
-        world.starter.take_back(operation(), OUTPUTS, raised=started["raised"])
+        world.starter.roll_back(operation(), OUTPUTS, scaled_up=started["scaledUp"])
         assert world.desired == {"orchestration-cluster": 0, "connectors": 1}
 
     def test_a_start_that_takes_too_long_ends_and_says_what_it_waited_for(
@@ -740,6 +740,6 @@ class TestFinish:
 
 
 def test_the_probe_is_not_asked_before_a_task_runs(world: World) -> None:
-    world.probe = MemoryProbe()
+    world.probe = FakeProbe()
     world.starter.start(operation(), OUTPUTS)
     assert TestStart().follow(world)["status"] == "WAITING"

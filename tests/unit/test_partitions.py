@@ -24,8 +24,8 @@ from lifecycle.errors import (
     ManagementUnavailable,
     ProbeAsleep,
     ProbeFailed,
-    ScalingNotSettled,
     ScalingRefused,
+    StabilizationTimeout,
 )
 from lifecycle.scaling.decision import Action, Memory, Observed
 from lifecycle.scaling.memory import does_not_fit
@@ -175,7 +175,7 @@ def test_what_camunda_does_not_plan_to_finish_is_told(world: ScalingWorld) -> No
     assert plan.is_noop
     stuck = replace(configuration, routing=replace(configuration.routing, settled=False))
     seen = replace(seen, brokers=replace(seen.brokers, configuration=stuck))
-    with pytest.raises(ScalingNotSettled, match="plans nothing to finish") as told:
+    with pytest.raises(StabilizationTimeout, match="plans nothing to finish") as told:
         decide_partitions(seen, 3, Memory())
     assert "routing state" in str(told.value.next_step)
 

@@ -4,20 +4,20 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from lifecycle.errors import PlanStale, PlanUnknown, SecondPersonRequired
+from lifecycle.errors import PlanNotFound, PlanStale, SecondApproverRequired
 from lifecycle.plans.fingerprint import (
     LIFETIME,
     Fingerprint,
-    Mark,
+    PlanDescription,
     differences,
     may_apply,
-    read_mark,
+    read_description,
     refuse_same_person,
     refuse_stale,
 )
 
 MADE = datetime(2026, 1, 1, 12, tzinfo=UTC)
-MARK = Mark("a" * 64, MADE, "demo.plan.1")
+MARK = PlanDescription("a" * 64, MADE, "demo.plan.1")
 PLANNED = Fingerprint(
     template="1" * 64,
     definitions="3" * 64,
@@ -70,7 +70,7 @@ def test_a_certificate_is_named_but_not_shown() -> None:
 
 
 def test_a_description_is_read_as_it_was_written() -> None:
-    assert read_mark(str(MARK)) == MARK
+    assert read_description(str(MARK)) == MARK
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ def test_a_description_is_read_as_it_was_written() -> None:
     ],
 )
 def test_a_description_that_is_not_a_plans_is_refused(description: str) -> None:
-    with pytest.raises(PlanUnknown):
-        read_mark(description)
+    with pytest.raises(PlanNotFound):
+        read_description(description)
 
 
 def test_a_plan_can_be_applied_for_a_day_and_no_longer() -> None:
@@ -111,7 +111,7 @@ def test_a_plan_that_no_longer_holds_says_why() -> None:
     ],
 )
 def test_who_may_apply_a_plan(author: str, caller: str, *, required: bool, allowed: bool) -> None:
-    assert (may_apply(author, caller, require_second_person=required) == "") is allowed
+    assert (may_apply(author, caller, require_second_approver=required) == "") is allowed
     if not allowed:
-        with pytest.raises(SecondPersonRequired):
-            refuse_same_person(author, caller, require_second_person=required)
+        with pytest.raises(SecondApproverRequired):
+            refuse_same_person(author, caller, require_second_approver=required)

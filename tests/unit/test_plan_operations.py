@@ -13,9 +13,9 @@ from lifecycle.errors import (
     ChangeSetRefused,
     ClusterBusy,
     ClusterFrozen,
+    PlanNotFound,
     PlanStale,
-    PlanUnknown,
-    SecondPersonRequired,
+    SecondApproverRequired,
     StackNotUsable,
 )
 from lifecycle.operation.model import Operation
@@ -179,7 +179,7 @@ class TestImages:
         del plan["fingerprint"]["images"]
         plan["fingerprint"]["role"] = "arn:other"
         living.artifacts.objects[key] = json.dumps(plan).encode()
-        with pytest.raises(PlanUnknown, match="has stored no plan"):
+        with pytest.raises(PlanNotFound, match="has stored no plan"):
             adopt(living, outline["changeSet"])
 
 
@@ -344,7 +344,7 @@ class TestMaking:
         outline = make(living)
         assert (outline["status"], outline["apply"]) == ("UNCHANGED", None)
         assert outline["changeSet"] is None
-        with pytest.raises(PlanUnknown, match="stored no plan"):
+        with pytest.raises(PlanNotFound, match="stored no plan"):
             adopt(living, NAME)
 
     def test_a_cluster_that_is_changed_meanwhile_is_planned_anew(self, living: World) -> None:
@@ -449,7 +449,7 @@ class TestApplying:
             adopt(living, outline["changeSet"])
 
     def test_a_change_set_that_is_gone_is_unknown(self, living: World) -> None:
-        with pytest.raises(PlanUnknown, match="There is no change set plan-x"):
+        with pytest.raises(PlanNotFound, match="There is no change set plan-x"):
             adopt(living, "plan-x")
 
     def foreign(self, world: World, description: str, name: str = "foreign") -> str:
@@ -464,20 +464,20 @@ class TestApplying:
         )
 
     def test_a_change_set_of_another_tool_is_refused(self, living: World) -> None:
-        with pytest.raises(PlanUnknown, match="not made by the plan machine"):
+        with pytest.raises(PlanNotFound, match="not made by the plan machine"):
             adopt(living, self.foreign(living, "made by hand"))
 
     def test_a_borrowed_description_makes_no_plan(self, living: World) -> None:
         outline = make(living, LOGS)
         description = living.stacks.change_sets[outline["changeSet"]].description
-        with pytest.raises(PlanUnknown, match="has stored no plan"):
+        with pytest.raises(PlanNotFound, match="has stored no plan"):
             adopt(living, self.foreign(living, description))
 
     def test_a_change_set_put_in_the_place_of_the_plans_is_refused(self, living: World) -> None:
         outline = make(living, LOGS)
         change_set = living.stacks.change_sets[outline["changeSet"]]
         change_set.parameters["LogRetentionDays"] = "1"
-        with pytest.raises(PlanUnknown, match="other parameters than its plan: LogRetentionDays"):
+        with pytest.raises(PlanNotFound, match="other parameters than its plan: LogRetentionDays"):
             adopt(living, outline["changeSet"])
 
     def test_a_report_that_was_tampered_with_is_no_plan(self, living: World) -> None:
@@ -485,19 +485,19 @@ class TestApplying:
         plan = json.loads(living.artifacts.objects[outline["planKey"]])
         plan["fingerprint"]["counts"]["orchestration-cluster"] = 4
         living.artifacts.objects[outline["planKey"]] = json.dumps(plan).encode()
-        with pytest.raises(PlanUnknown, match="has stored no plan"):
+        with pytest.raises(PlanNotFound, match="has stored no plan"):
             adopt(living, outline["changeSet"])
 
     def test_a_refused_plan_cannot_be_applied(self, living: World) -> None:
         with pytest.raises(ChangeSetRefused):
             make(living, {"DatabaseName": "other"})
-        with pytest.raises(PlanUnknown, match="has stored no plan"):
+        with pytest.raises(PlanNotFound, match="has stored no plan"):
             adopt(living, NAME)
 
     def test_a_plan_of_another_stack_is_refused(self, living: World) -> None:
         outline = make(living, LOGS)
         living.stacks.change_sets[outline["changeSet"]].stack = "control-other"
-        with pytest.raises(PlanUnknown, match="belongs to stack control-other"):
+        with pytest.raises(PlanNotFound, match="belongs to stack control-other"):
             adopt(living, outline["changeSet"])
 
     def test_a_frozen_cluster_is_not_changed(self, living: World) -> None:
@@ -525,7 +525,7 @@ class TestApplying:
         if allowed:
             assert adopt(living, outline["changeSet"])["status"] == "PLANNED"
         else:
-            with pytest.raises(SecondPersonRequired):
+            with pytest.raises(SecondApproverRequired):
                 adopt(living, outline["changeSet"])
 
     @pytest.mark.parametrize(("caller", "allowed"), [("arn:ann", False), ("", True)])
@@ -533,12 +533,12 @@ class TestApplying:
         self, world: World, caller: str, *, allowed: bool
     ) -> None:
         world.table.claim(operation(), caller=caller, request_hash="", now=world.clock.now())
-        free = replace(world.adopter, require_second_person=False)
+        free = replace(world.adopter, require_second_approver=False)
         free.refuse_alone(operation())
         if allowed:
             world.adopter.refuse_alone(operation())
         else:
-            with pytest.raises(SecondPersonRequired, match="in one go"):
+            with pytest.raises(SecondApproverRequired, match="in one go"):
                 world.adopter.refuse_alone(operation())
 
     def execute(self, world: World, outline: dict[str, Any], named: list[str]) -> Any:

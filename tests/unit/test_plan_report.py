@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.cluster.stack import ChangeSet, ResourceChange, Stack
-from lifecycle.plans.fingerprint import Fingerprint, Mark
-from lifecycle.plans.report import Situation, summary, tell
+from lifecycle.plans.fingerprint import Fingerprint, PlanDescription
+from lifecycle.plans.report import PlanInput, summary, tell
 from lifecycle.plans.text import plan_text
 from lifecycle.services.settings import patched
 
@@ -24,7 +24,7 @@ ADDED = (
     ResourceChange("Add", "DatabaseInstance1", "AWS::RDS::DBInstance"),
     ResourceChange("Add", "EcsCluster", "AWS::ECS::Cluster"),
 )
-MARK = Mark("f" * 64, datetime(2026, 1, 1, 12, tzinfo=UTC), "demo.plan.1")
+MARK = PlanDescription("f" * 64, datetime(2026, 1, 1, 12, tzinfo=UTC), "demo.plan.1")
 PREFLIGHT: dict[str, Any] = {
     "result": "WARN",
     "checks": [
@@ -49,7 +49,7 @@ def line(service: str, action: str, count: int, restarts: int = 0) -> dict[str, 
     }
 
 
-CREATION = Situation(
+CREATION = PlanInput(
     cluster="demo",
     region="us-east-1",
     stack=None,
@@ -80,7 +80,7 @@ UPDATE = replace(
 )
 
 
-def plan(situation: Situation, author: str = "") -> dict[str, Any]:
+def plan(situation: PlanInput, author: str = "") -> dict[str, Any]:
     told = tell(
         situation,
         mark=MARK,
@@ -305,7 +305,7 @@ def test_a_plan_tells_which_tags_change_and_how_to_take_that_back() -> None:
     assert "team: none -> 'platform'" in text
 
 
-def trial(situation: Situation) -> Situation:
+def trial(situation: PlanInput) -> PlanInput:
     return replace(situation, after={**situation.after, "Trial": "true"})
 
 

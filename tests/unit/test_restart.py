@@ -12,7 +12,7 @@ from lifecycle.cluster.names import tags
 from lifecycle.cluster.stack import Stack
 from lifecycle.errors import (
     ClusterFrozen,
-    ClusterUnknown,
+    ClusterNotFound,
     InvalidRequest,
     LifecycleError,
     RestartFailed,
@@ -83,9 +83,9 @@ def stack(**changes: Any) -> Stack:
 @pytest.mark.parametrize(
     ("found", "error"),
     [
-        (None, ClusterUnknown),
-        (stack(outputs={}), ClusterUnknown),
-        (stack(tags={"camunda:control-plane": "another"}), ClusterUnknown),
+        (None, ClusterNotFound),
+        (stack(outputs={}), ClusterNotFound),
+        (stack(tags={"camunda:control-plane": "another"}), ClusterNotFound),
         (stack(outputs={"ContractVersion": "2", "Adopted": "true"}), StackNotUsable),
         (stack(outputs={"ContractVersion": "1"}), StackNotUsable),
         (stack(status="UPDATE_IN_PROGRESS"), StackNotUsable),

@@ -17,8 +17,8 @@ from lifecycle.restart.handle_retirement import PUT_OFF, RetirementHandler
 from lifecycle.restart.retirement import LEAD, Affected, read_notice
 from lifecycle.services.brokers import BrokerService, BrokerTask
 
-from tests.fakes.scheduler import MemorySchedules
-from tests.fakes.sns import MemoryMessages
+from tests.fakes.scheduler import FakeSchedules
+from tests.fakes.sns import FakeMessages
 from tests.support.scaling import OneStack
 from tests.support.world import CONTROL, TestClock
 from tools.generate_parameters import ROOT, load_template
@@ -196,8 +196,8 @@ class World:
 
     def __init__(self, **parameters: str) -> None:
         self.clock = TestClock()
-        self.schedules = MemorySchedules()
-        self.messages = MemoryMessages()
+        self.schedules = FakeSchedules()
+        self.messages = FakeMessages()
         self.starter = Starter()
         self.fired: set[str] = set()
         self.tasks = Tasks([ANNOUNCED - timedelta(days=9)] * 3)

@@ -18,7 +18,7 @@ from lifecycle.services.rolling import (
 )
 from lifecycle.services.startup import Deployment, Service
 
-from tests.fakes.s3 import MemoryLeases
+from tests.fakes.s3 import FakeLeases
 from tests.support.rolling import NEWEST, RollingWorld
 from tests.support.world import operation
 
@@ -285,7 +285,7 @@ def test_what_changes_in_place_is_sent_too_where_an_earlier_roll_goes_on() -> No
     starter = ServiceStarter(
         reader=world.roller.reader,
         services=world.services,
-        leases=MemoryLeases(),
+        leases=FakeLeases(),
         journal=world.journal,
     )
     started = starter.start(operation(2), world.outputs)

@@ -22,8 +22,8 @@ from lifecycle.cluster.validation import MOST_BROKERS
 from lifecycle.errors import (
     InvalidRequest,
     ManagementUnavailable,
-    ScalingNotSettled,
     ScalingRefused,
+    StabilizationTimeout,
     TasksNotPlaced,
 )
 from lifecycle.scaling.count import refuse_to_lower
@@ -35,9 +35,9 @@ from lifecycle.services.autoscaling import ScalableTarget
 from lifecycle.services.brokers import (
     BrokerService,
     BrokerTask,
-    half_done,
     half_done_places,
     has_gap,
+    incomplete_change,
     leads_to,
     left_unfinished,
     tasks_of_brokers,
@@ -128,7 +128,7 @@ def test_the_same_step_without_effect_is_not_repeated_for_ever(world: ScalingWor
         decision = decide(observed(world), 4, memory)
         assert decision.action is Action.SET_COUNT
         memory = decision.memory
-    with pytest.raises(ScalingNotSettled, match="5 times"):
+    with pytest.raises(StabilizationTimeout, match="5 times"):
         decide(observed(world), 4, memory)
 
 
@@ -290,7 +290,7 @@ class TestHalfDone:
         return read_planned_change({**shape, "plannedChanges": planned})
 
     def test_three_copies_are_whole(self) -> None:
-        assert half_done(self.configuration(), 3) == ()
+        assert incomplete_change(self.configuration(), 3) == ()
 
     @pytest.mark.parametrize("state", ["JOINING", "LEAVING"])
     def test_what_comes_or_goes_is_finished_by_a_step_about_it(self, state: str) -> None:
@@ -303,7 +303,7 @@ class TestHalfDone:
 
     def test_what_has_come_while_nothing_has_gone_yet(self) -> None:
         seen = self.configuration(b3="ACTIVE")
-        assert half_done(seen, 3) == ("partition 1 has 4 of 3 copies",)
+        assert incomplete_change(seen, 3) == ("partition 1 has 4 of 3 copies",)
         plan = self.plan(("PARTITION_LEAVE", 0))
         assert left_unfinished(seen, plan, 3) == ()
         assert half_done_places(seen, 3) == {(None, 1)}
@@ -332,13 +332,13 @@ class TestHalfDone:
             {"brokers": [{"nodeId": n, "host": "", "partitions": [replica(n)]} for n in range(4)]}
         )
         formed = formation(
-            None, seen, brokers=0, partitions=1, replication_factor=3, half_done=places
+            None, seen, brokers=0, partitions=1, replication_factor=3, incomplete_change=places
         )
         assert formed.formed is well
 
     def test_nothing_is_half_done_while_a_change_is_under_way(self) -> None:
         seen = replace(self.configuration(b3="ACTIVE"), pending_change=PendingChange(7, (), ()))
-        assert half_done(seen, 3) == ()
+        assert incomplete_change(seen, 3) == ()
 
 
 @pytest.mark.parametrize(
@@ -383,11 +383,11 @@ class TestLowering:
         ],
     )
     def test_anything_else_is_refused(self, until: tuple[int, ...]) -> None:
-        with pytest.raises(ScalingNotSettled, match="was not lowered from 3 to 2"):
+        with pytest.raises(StabilizationTimeout, match="was not lowered from 3 to 2"):
             refuse_to_lower(self.service(*until), 2, ["t-0", "t-1"], self.NOW)
 
     def test_fewer_named_than_stay_is_refused(self) -> None:
-        with pytest.raises(ScalingNotSettled):
+        with pytest.raises(StabilizationTimeout):
             refuse_to_lower(self.service(1900, 0, 0), 2, ["t-0"], self.NOW)
 
 
@@ -443,7 +443,7 @@ def test_a_task_with_an_id_that_no_member_has_is_named_when_a_broker_is_missing(
     fresh, settling = decide(seen, 4, Memory()), decide(seen, 3, Memory(begun=True))
     with pytest.raises(ScalingRefused, match=words):
         decide(late, 4, fresh.memory)
-    with pytest.raises(ScalingNotSettled, match=words):
+    with pytest.raises(StabilizationTimeout, match=words):
         decide(late, 3, settling.memory)
 
 

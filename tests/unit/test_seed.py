@@ -15,7 +15,7 @@ from lifecycle.adapters.postgres.rds_tokens import RdsTokens
 from lifecycle.camunda.credentials import Credentials
 from lifecycle.errors import (
     DatabaseAuthenticationFailed,
-    DatabaseChangedMeanwhile,
+    DatabaseConcurrentModification,
     DatabaseNotReady,
     DatabaseRefused,
     DatabaseTlsFailed,
@@ -28,7 +28,7 @@ from lifecycle.errors import (
 from lifecycle.provisioning.seed import Proof, RoleFacts, SeedReport, SeedTarget, Step, plan_seed
 from lifecycle.provisioning.seed_database import STEP, DatabaseSeeder
 
-from tests.fakes.database import MemoryDatabase, MemoryDatabaseTokens
+from tests.fakes.database import FakeDatabase, FakeDatabaseTokens
 from tests.support.world import World, operation
 
 pytestmark = pytest.mark.unit
@@ -137,11 +137,11 @@ class Secret:
         return ADMIN
 
 
-def seeder(world: World, database: MemoryDatabase) -> DatabaseSeeder:
+def seeder(world: World, database: FakeDatabase) -> DatabaseSeeder:
     return DatabaseSeeder(
         database=lambda _: database,
         users=Secret(),
-        tokens=MemoryDatabaseTokens(),
+        tokens=FakeDatabaseTokens(),
         journal=world.journal,
     )
 
@@ -150,7 +150,7 @@ def seeder(world: World, database: MemoryDatabase) -> DatabaseSeeder:
 def test_changes_by_others_are_looked_at_again_but_not_for_ever(
     races: int, ends_well: bool
 ) -> None:
-    database = MemoryDatabase(TARGET, ADMIN, races=races)
+    database = FakeDatabase(TARGET, ADMIN, races=races)
     seed = seeder(World(), database).seed
     if ends_well:
         assert seed(operation(), OUTPUTS)["role"] == "created"
@@ -162,14 +162,14 @@ def test_changes_by_others_are_looked_at_again_but_not_for_ever(
 
 def test_it_says_where_it_is_and_keeps_the_lock() -> None:
     world = World()
-    seeder(world, MemoryDatabase(TARGET, ADMIN)).seed(operation(), OUTPUTS)
+    seeder(world, FakeDatabase(TARGET, ADMIN)).seed(operation(), OUTPUTS)
     assert world.table.locks["demo"].owner == operation().execution_arn
     record = world.table.records["provision", "demo.provision.1"]
     assert (record["step"], record["detail"]) == (STEP, f"brokers in {TARGET.endpoint}")
 
 
 def test_without_the_lock_nothing_is_touched() -> None:
-    world, database = World(), MemoryDatabase(TARGET, ADMIN)
+    world, database = World(), FakeDatabase(TARGET, ADMIN)
     world.journal.begin(operation(2))
     with pytest.raises(LockLost, match=r"demo\.provision\.2"):
         seeder(world, database).seed(operation(1), OUTPUTS)
@@ -269,9 +269,9 @@ def test_a_refused_token_and_a_refused_password_have_different_remedies(
     [
         ("42501", DatabaseRefused),
         ("3F000", DatabaseRefused),
-        ("42710", DatabaseChangedMeanwhile),
-        ("23505", DatabaseChangedMeanwhile),
-        ("40P01", DatabaseChangedMeanwhile),
+        ("42710", DatabaseConcurrentModification),
+        ("23505", DatabaseConcurrentModification),
+        ("40P01", DatabaseConcurrentModification),
         ("55P03", DatabaseNotReady),
         ("57P01", DatabaseNotReady),
         ("57P03", DatabaseNotReady),
@@ -289,7 +289,7 @@ def test_a_refused_statement_is_told_by_its_code(state: str, expected: type[Exce
 
 def test_an_internal_error_is_a_race_only_if_it_says_so() -> None:
     for text, expected in (
-        ("tuple concurrently updated", DatabaseChangedMeanwhile),
+        ("tuple concurrently updated", DatabaseConcurrentModification),
         ("cache lookup failed for relation 1", DatabaseNotReady),
     ):
         error = psycopg.errors.InternalError_(text)

@@ -24,7 +24,7 @@ from lifecycle.camunda.topology import (
     read_topology,
     topology_table,
 )
-from lifecycle.errors import UnreadableAnswer
+from lifecycle.errors import InvalidResponse
 
 pytestmark = pytest.mark.unit
 
@@ -192,7 +192,7 @@ class TestConfiguration:
         ],
     )
     def test_what_cannot_be_identified_is_refused(self, payload: object, field: str) -> None:
-        with pytest.raises(UnreadableAnswer) as refused:
+        with pytest.raises(InvalidResponse) as refused:
             read_configuration(payload)
 
         assert refused.value.message.startswith(field)

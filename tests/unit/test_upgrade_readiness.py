@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from lifecycle.camunda.read_backup import ask_backup
 from lifecycle.cluster.checks import Result
-from lifecycle.errors import UnreadableAnswer
+from lifecycle.errors import InvalidResponse
 from lifecycle.preflight.way_back import Backup, read_backup, read_upgrade
 
 from tests.support.health import HealthWorld
@@ -42,7 +42,7 @@ def test_only_migrated_is_ready(answer: object, lacks: tuple[str, ...]) -> None:
     "answer", [None, [], {}, {"upgradeable": True}, {"physicalTenants": {"default": {"x": {}}}}]
 )
 def test_what_is_not_of_the_documented_shape_is_not_ready(answer: object) -> None:
-    with pytest.raises(UnreadableAnswer):
+    with pytest.raises(InvalidResponse):
         read_upgrade(answer)
 
 

@@ -26,7 +26,7 @@ from lifecycle.verification.process_instances import (
 
 from tests.fakes.management import InMemoryManagement
 from tests.fakes.management_simulation import SimulatedCluster
-from tests.fakes.processes import MemoryProcesses
+from tests.fakes.processes import FakeProcesses
 from tests.support.world import OUTPUTS, Admins
 
 MOST = 200
@@ -35,7 +35,7 @@ MOST = 200
 class Looks:
     """Looks one after the other, each given what the one before told, through JSON."""
 
-    def __init__(self, processes: MemoryProcesses, **outputs: str) -> None:
+    def __init__(self, processes: FakeProcesses, **outputs: str) -> None:
         self.processes = processes
         self.outputs = {**OUTPUTS, "Partitions": str(processes.partitions), **outputs}
         self.told: dict[str, Any] = {}
@@ -77,7 +77,7 @@ def test_the_process_ends_by_itself_and_says_who_made_it() -> None:
 
 
 def test_all_is_found_in_the_second_look_and_nothing_is_done_twice() -> None:
-    looks = Looks(MemoryProcesses(3))
+    looks = Looks(FakeProcesses(3))
     first = looks.look()
     assert (first.unmade, first.unfound) == ([], [1, 2, 3])
     assert not is_over(first, since=0, now=0)
@@ -93,7 +93,7 @@ def test_all_is_found_in_the_second_look_and_nothing_is_done_twice() -> None:
 
 def test_the_number_of_partitions_is_read_once() -> None:
     """A coordinator that is gone for a moment later does not matter any more."""
-    looks = Looks(MemoryProcesses(3))
+    looks = Looks(FakeProcesses(3))
     looks.look()
     for node in range(3):
         looks.management.kill_broker(node)
@@ -101,14 +101,14 @@ def test_the_number_of_partitions_is_read_once() -> None:
 
 
 def test_the_first_instance_of_each_partition_is_searched() -> None:
-    seen = Looks(MemoryProcesses(3, silent={3})).look()
+    seen = Looks(FakeProcesses(3, silent={3})).look()
     assert seen.attempts == 32
     assert sorted(seen.made.values()) == [(1 << KEY_BITS) + 1, (2 << KEY_BITS) + 2]
 
 
 def test_the_cause_of_a_missing_instance_is_told_before_that_of_a_search() -> None:
     busy = ManagementUnavailable("No broker could answer: HTTP 503: busy.")
-    looks = Looks(MemoryProcesses(3, distributed=1, unsearchable="HTTP 503: the database."))
+    looks = Looks(FakeProcesses(3, distributed=1, unsearchable="HTTP 503: the database."))
     looks.look()
     looks.processes.errors = [busy]
     seen = looks.look()
@@ -126,14 +126,14 @@ def test_words_without_an_end_are_cut() -> None:
 
 
 def test_a_verification_that_is_repeated_deploys_nothing_new() -> None:
-    processes = MemoryProcesses(3)
+    processes = FakeProcesses(3)
     assert Looks(processes).look(2).complete
     assert Looks(processes).look(2).complete
     assert len(processes.resources) == 1
 
 
 def test_a_partition_that_takes_none_is_named() -> None:
-    looks = Looks(MemoryProcesses(3, silent={2}))
+    looks = Looks(FakeProcesses(3, silent={2}))
     seen = looks.look(2)
     assert is_over(seen, since=0, now=10), "no further look would tell more"
     check = check_instances(seen)
@@ -145,7 +145,7 @@ def test_a_partition_that_takes_none_is_named() -> None:
 
 
 def test_a_partition_that_exports_nothing_is_named_after_the_patience() -> None:
-    looks = Looks(MemoryProcesses(3, paused={3}))
+    looks = Looks(FakeProcesses(3, paused={3}))
     seen = looks.look(5)
     assert not is_over(seen, since=100, now=100 + PATIENCE_SECONDS - 1)
     assert is_over(seen, since=100, now=100 + PATIENCE_SECONDS)
@@ -159,14 +159,14 @@ def test_a_partition_that_exports_nothing_is_named_after_the_patience() -> None:
 
 
 def test_an_exporter_that_goes_on_is_waited_for() -> None:
-    looks = Looks(MemoryProcesses(3, paused={1, 2, 3}))
+    looks = Looks(FakeProcesses(3, paused={1, 2, 3}))
     assert looks.look(4).unfound == [1, 2, 3]
     looks.processes.paused.clear()
     assert looks.look(2).complete
 
 
 def test_both_faults_are_told_together() -> None:
-    check = check_instances(Looks(MemoryProcesses(3, silent={2}, paused={3})).look(3))
+    check = check_instances(Looks(FakeProcesses(3, silent={2}, paused={3})).look(3))
     assert "partition 2 took no instance" in check.seen
     assert "partition 3 made" in check.seen
 
@@ -174,12 +174,12 @@ def test_both_faults_are_told_together() -> None:
 @pytest.mark.parametrize("takes", [1, 2, 5])
 def test_other_clients_take_turns_at_the_gateway(takes: int) -> None:
     """Every partition is met as long as the turns that are left meet it."""
-    looks = Looks(MemoryProcesses(7, takes=takes))
+    looks = Looks(FakeProcesses(7, takes=takes))
     assert looks.look(2).complete
 
 
 def test_what_is_known_is_told_where_not_every_partition_was_met() -> None:
-    looks = Looks(MemoryProcesses(4, takes=1))
+    looks = Looks(FakeProcesses(4, takes=1))
     seen = looks.look(3)
     assert seen.unmade == [2, 4]
     assert is_over(seen, since=0, now=0)
@@ -187,7 +187,7 @@ def test_what_is_known_is_told_where_not_every_partition_was_met() -> None:
 
 
 def test_a_partition_that_has_not_got_the_process_yet_is_asked_in_the_next_look() -> None:
-    looks = Looks(MemoryProcesses(3, distributed=1))
+    looks = Looks(FakeProcesses(3, distributed=1))
     seen = looks.look()
     assert "404" in seen.problem
     assert seen.unmade == [2, 3]
@@ -197,20 +197,20 @@ def test_a_partition_that_has_not_got_the_process_yet_is_asked_in_the_next_look(
 
 def test_what_passes_is_not_told_any_more() -> None:
     busy = ManagementUnavailable("No broker could answer: HTTP 503: RESOURCE_EXHAUSTED.")
-    looks = Looks(MemoryProcesses(3, errors=[busy, busy], paused={3}))
+    looks = Looks(FakeProcesses(3, errors=[busy, busy], paused={3}))
     looks.look(6)
     assert "RESOURCE_EXHAUSTED" not in check_instances(read_instances(looks.told)).seen
 
 
 def test_a_rejection_that_stays_is_told_in_camundas_words() -> None:
     refusals = [ManagementRefused("HTTP 400: no.")] * 100
-    looks = Looks(MemoryProcesses(3, errors=list(refusals)))
+    looks = Looks(FakeProcesses(3, errors=list(refusals)))
     check = check_instances(looks.look(40))
     assert "partitions 1, 2, 3 took no instance in 32 attempts: HTTP 400: no" in check.seen
 
 
 def test_nothing_deployed_is_a_failure_with_the_reason() -> None:
-    seen = Looks(MemoryProcesses(3, silent={1})).look(2)
+    seen = Looks(FakeProcesses(3, silent={1})).look(2)
     assert not is_over(seen, since=0, now=PATIENCE_SECONDS - 1)
     check = check_instances(seen)
     assert check.result is Result.FAIL
@@ -223,31 +223,31 @@ def test_nothing_known_is_a_failure() -> None:
 
 
 def test_a_user_that_is_refused_names_the_secret() -> None:
-    check = check_instances(Looks(MemoryProcesses(3, refused=True)).look())
+    check = check_instances(Looks(FakeProcesses(3, refused=True)).look())
     assert OUTPUTS["AdminUserSecretArn"] in check.seen
     assert "AdminUserSecretArn" in check.remedy
     assert "password" not in check.seen.replace("name and password", "")
 
 
 def test_a_search_that_fails_is_told() -> None:
-    looks = Looks(MemoryProcesses(3, unsearchable="HTTP 503: the database is gone."))
+    looks = Looks(FakeProcesses(3, unsearchable="HTTP 503: the database is gone."))
     assert "the database is gone" in check_instances(looks.look(2)).seen
     looks.processes.unsearchable = ""
     assert looks.look(2).complete
 
 
 def test_partitions_that_were_added_are_verified_as_well() -> None:
-    looks = Looks(MemoryProcesses(6), Partitions="3")
+    looks = Looks(FakeProcesses(6), Partitions="3")
     assert looks.look().wanted == 6
 
 
 def test_one_that_takes_no_requests_yet_counts_when_the_cluster_was_made_with_it() -> None:
-    looks = Looks(MemoryProcesses(3), Partitions="4")
+    looks = Looks(FakeProcesses(3), Partitions="4")
     assert looks.look(2).unmade == [4]
 
 
 def test_a_look_ends_in_time_and_the_next_one_goes_on() -> None:
-    looks = Looks(MemoryProcesses(MOST))
+    looks = Looks(FakeProcesses(MOST))
     looks.per_call = 0.5
     seen = looks.look()
     assert 0 < len(seen.made) <= LOOK_SECONDS / looks.per_call
@@ -255,7 +255,7 @@ def test_a_look_ends_in_time_and_the_next_one_goes_on() -> None:
 
 
 def test_it_stays_small_for_the_most_partitions() -> None:
-    looks = Looks(MemoryProcesses(MOST, paused=set(range(1, MOST + 1))))
+    looks = Looks(FakeProcesses(MOST, paused=set(range(1, MOST + 1))))
     seen = looks.look(2)
     assert seen.unmade == []
     assert len(json.dumps(looks.told)) < 8 * 1024

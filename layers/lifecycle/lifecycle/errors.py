@@ -87,7 +87,7 @@ class CreationIncomplete(LifecycleError):
     )
 
 
-class PlanUnknown(LifecycleError):
+class PlanNotFound(LifecycleError):
     """The change set is not a plan of this cluster, or no longer exists."""
 
     default_next_step = "Nothing was changed. Make a new plan and apply the change set it names."
@@ -99,7 +99,7 @@ class PlanStale(LifecycleError):
     default_next_step = "Nothing was changed. Make a new plan, review it and apply that one."
 
 
-class SecondPersonRequired(LifecycleError):
+class SecondApproverRequired(LifecycleError):
     """Who made a plan may not be the one who applies it."""
 
     default_next_step = "Nothing was changed. Let a second person apply the plan."
@@ -115,7 +115,7 @@ class StackFailed(LifecycleError):
     """A resource of the stack could not be created or updated."""
 
 
-class TasksRemain(LifecycleError):
+class TasksStillRunning(LifecycleError):
     """Tasks still run, or targets are still registered, long after the counts went to zero."""
 
 
@@ -151,7 +151,7 @@ class DatabaseTlsFailed(LifecycleError):
     """The server's certificate could not be verified; no password was sent."""
 
 
-class DatabaseChangedMeanwhile(DatabaseNotReady):
+class DatabaseConcurrentModification(DatabaseNotReady):
     """Somebody else changed the same roles or grants; ours was rolled back, look again."""
 
 
@@ -193,13 +193,13 @@ class ChangeInProgress(LifecycleError):
     default_next_step = "Nothing was changed. Wait until that change has ended; never cancel it."
 
 
-class ManagementAmbiguous(LifecycleError):
+class ManagementOutcomeUnknown(LifecycleError):
     """A write got no definite answer; what happened must be read, never assumed."""
 
     default_next_step = "Read the cluster configuration to see whether the change was accepted."
 
 
-class UnreadableAnswer(LifecycleError):
+class InvalidResponse(LifecycleError):
     """An answer is not of the shape that Camunda documents; nothing was concluded from it."""
 
     default_next_step = "Check that the address is a Camunda broker of a supported version."
@@ -317,7 +317,7 @@ class ChangeNotCompleted(LifecycleError):
     """Camunda's cluster change failed, was cancelled, or was replaced by another one."""
 
 
-class ScalingNotSettled(LifecycleError):
+class StabilizationTimeout(LifecycleError):
     """The brokers are configured as requested, but tasks or partitions did not come to rest."""
 
 
@@ -333,13 +333,13 @@ class AwsRefused(LifecycleError):
     default_next_step = "Correct what AWS names (often a permission), then start again."
 
 
-class ClusterUnknown(LifecycleError):
+class ClusterNotFound(LifecycleError):
     """There is no cluster of that name under this control plane."""
 
     default_next_step = "List the clusters (GET /clusters) and check the name."
 
 
-class OperationUnknown(LifecycleError):
+class OperationNotFound(LifecycleError):
     """No operation has that id, or it ended more than 90 days ago."""
 
     default_next_step = "List the cluster's operations (GET /operations?cluster=…)."
@@ -357,7 +357,7 @@ class MachineNotDeployed(LifecycleError):
     default_next_step = "Nothing was changed. Deploy a version of the control stack that has it."
 
 
-class StartUncertain(LifecycleError):
+class StartOutcomeUnknown(LifecycleError):
     """Starting an execution got no definite answer; it may run or not."""
 
     default_next_step = (
@@ -377,5 +377,5 @@ class RequestTooLarge(LifecycleError):
     default_next_step = "Nothing was changed. Send only the documented fields."
 
 
-class HealthNotChecked(LifecycleError):
+class HealthUnavailable(LifecycleError):
     """There is no verdict on a cluster: no check was made, or the last one could not end."""

@@ -51,6 +51,6 @@ RULE: Final = Rule(
     " not list the bucket (`s3:ListBucket`), as if it were forbidden.",
     source="https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html",
     caught="a reviewed plan that was never stored ended with AccessDenied instead of"
-    " `PlanUnknown`.",
+    " `PlanNotFound`.",
     install=install,
 )

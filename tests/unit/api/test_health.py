@@ -40,16 +40,16 @@ def test_a_fresh_one_is_made_by_the_machine(api: ApiWorld) -> None:
 
 def test_a_cluster_that_was_never_checked(api: ApiWorld) -> None:
     answer = api.ask("GET", ROUTE, name="demo")
-    assert (answer.status, answer.document["error"]) == (404, "HealthNotChecked")
+    assert (answer.status, answer.document["error"]) == (404, "HealthUnavailable")
     assert "?fresh=true" in answer.document["nextStep"]
 
 
 @pytest.mark.parametrize(
     ("status", "error", "told"),
     [
-        ("FAILED", "ClusterUnknown", "ClusterUnknown"),
-        ("FAILED", "AwsUnavailable", "HealthNotChecked"),
-        ("TIMED_OUT", "", "HealthNotChecked"),
+        ("FAILED", "ClusterNotFound", "ClusterNotFound"),
+        ("FAILED", "AwsUnavailable", "HealthUnavailable"),
+        ("TIMED_OUT", "", "HealthUnavailable"),
     ],
 )
 def test_a_check_that_cannot_end(api: ApiWorld, status: str, error: str, told: str) -> None:

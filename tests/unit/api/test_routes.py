@@ -1,4 +1,4 @@
-"""Each route and each refusal, on the twins."""
+"""Each route and each refusal, on the fakes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lifecycle.errors import (
     LifecycleError,
     ProbeAsleep,
     ProbeFailed,
-    StartUncertain,
+    StartOutcomeUnknown,
 )
 from lifecycle.operation.model import FUNCTION_SECONDS
 
@@ -173,7 +173,7 @@ class TestIdempotency:
     def test_what_was_written_down_but_never_started_is_started_by_the_same_request(
         self, api: ApiWorld
     ) -> None:
-        api.world.executions.failing = StartUncertain("no answer")
+        api.world.executions.failing = StartOutcomeUnknown("no answer")
         assert api.provision(self.BODY, key="k1").status == 503
         assert api.provision(self.BODY, key="k1").status == 202
         assert api.execution("demo.provision.k1").status == "RUNNING"
@@ -233,7 +233,7 @@ class TestStartFails:
     def test_an_uncertain_start_keeps_the_cluster_and_says_how_to_go_on(
         self, api: ApiWorld
     ) -> None:
-        api.world.executions.failing = StartUncertain("no answer")
+        api.world.executions.failing = StartOutcomeUnknown("no answer")
         answer = api.provision(key="k1")
         assert answer.status == 503
         assert answer.headers["retry-after"] == "5"
@@ -244,12 +244,12 @@ class TestStartFails:
         assert "same Idempotency-Key" in told["error"]["nextStep"]
 
     def test_an_uncertain_start_that_did_start_is_accepted(self, api: ApiWorld) -> None:
-        api.world.executions.failing = StartUncertain("no answer")
+        api.world.executions.failing = StartOutcomeUnknown("no answer")
         api.world.executions.lost_answer = True
         assert api.provision(key="k1").status == 202
 
     def test_a_generated_key_is_told_when_the_start_is_uncertain(self, api: ApiWorld) -> None:
-        api.world.executions.failing = StartUncertain("no answer")
+        api.world.executions.failing = StartOutcomeUnknown("no answer")
         answer = api.provision()
         assert answer.document["idempotencyKey"] == "generated-1"
         assert api.provision(key="generated-1").status == 202
@@ -339,7 +339,7 @@ class TestRefusals:
     ) -> None:
         living(api)
         answer = api.provision({"changeSet": change_set}, key="k1")
-        assert (answer.status, answer.document["error"]) == (404, "PlanUnknown")
+        assert (answer.status, answer.document["error"]) == (404, "PlanNotFound")
         assert api.world.table.locks == {}
         assert api.world.executions.executions == {}
 
@@ -410,7 +410,7 @@ class TestRefusals:
         self, api: ApiWorld, method: str, resource: str, body: Any
     ) -> None:
         answer = api.ask(method, resource, body, name="demo")
-        assert (answer.status, answer.document["error"]) == (404, "ClusterUnknown")
+        assert (answer.status, answer.document["error"]) == (404, "ClusterNotFound")
         assert api.world.table.locks == {}
 
     @pytest.mark.parametrize(
@@ -576,7 +576,7 @@ class TestOperations:
     @pytest.mark.parametrize("name", ["demo.provision.none", "what", "a.b.c.d", "../x"])
     def test_an_unknown_operation_is_not_found(self, api: ApiWorld, name: str) -> None:
         answer = api.ask("GET", "/operations/{id}", id=name)
-        assert (answer.status, answer.document["error"]) == (404, "OperationUnknown")
+        assert (answer.status, answer.document["error"]) == (404, "OperationNotFound")
 
     def test_a_clusters_operations_come_newest_first(self, api: ApiWorld) -> None:
         for key in ("one", "two", "three"):
@@ -593,7 +593,7 @@ class TestOperations:
 
     def test_a_cluster_that_never_was_has_no_list(self, api: ApiWorld) -> None:
         answer = api.ask("GET", "/operations", query={"cluster": "demo"})
-        assert (answer.status, answer.document["error"]) == (404, "ClusterUnknown")
+        assert (answer.status, answer.document["error"]) == (404, "ClusterNotFound")
         living(api)
         answer = api.ask("GET", "/operations", query={"cluster": "demo"})
         assert (answer.status, answer.document) == (200, {"operations": []})
@@ -729,7 +729,7 @@ class TestClusters:
             name = f"{CONTROL}-demo"
             api.world.stacks.stacks[name] = Stack(name, "arn", "CREATE_COMPLETE", tags=tags)
         answer = api.ask("GET", "/clusters/{name}", name="demo")
-        assert (answer.status, answer.document["error"]) == (404, "ClusterUnknown")
+        assert (answer.status, answer.document["error"]) == (404, "ClusterNotFound")
 
     def test_a_name_outside_the_rule_is_refused(self, api: ApiWorld) -> None:
         assert api.ask("GET", "/clusters/{name}", name="No_Such").status == 400

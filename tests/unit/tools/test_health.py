@@ -53,7 +53,7 @@ def test_the_report_is_printed_worst_first() -> None:
     printed = [str(line) for line in lines(check(states, "control", "demo"))]
     assert printed[0].startswith("demo is DOWN   checked 2026-01-01T00:05")
     firsts = [line.split()[0] for line in printed[1:] if not line.startswith(" ")]
-    assert firsts == ["DOWN", "DEGRADED", "NOTE"]
+    assert firsts == ["DOWN", "DEGRADED", "INFO"]
     assert any("docs/runbook.md#database_down" in line for line in printed)
 
 
@@ -61,7 +61,10 @@ def test_the_report_is_printed_worst_first() -> None:
     ("states", "told"),
     [
         (States({}, name="other"), "is the control stack deployed"),
-        (States({"status": "FAILED", "error": "ClusterUnknown", "cause": "no"}), "ClusterUnknown"),
+        (
+            States({"status": "FAILED", "error": "ClusterNotFound", "cause": "no"}),
+            "ClusterNotFound",
+        ),
         (States({"status": "TIMED_OUT"}), "TIMED_OUT"),
     ],
 )

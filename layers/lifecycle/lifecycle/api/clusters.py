@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.cluster.freeze import frozen_because
 from lifecycle.cluster.names import TAG_CLUSTER, TAG_CONTROL_PLANE, stack_name
-from lifecycle.errors import ClusterUnknown, LifecycleError
+from lifecycle.errors import ClusterNotFound, LifecycleError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,14 +41,14 @@ class ClusterReader:
         return [_head(stack) for stack in self.stacks.of_control_plane(self.control_stack)]
 
     def find(self, cluster: str) -> Stack:
-        """Find a cluster's stack. Raises ``ClusterUnknown``."""
+        """Find a cluster's stack. Raises ``ClusterNotFound``."""
         stack = self.stacks.describe(stack_name(self.control_stack, cluster))
         if stack is None or stack.tags.get(TAG_CONTROL_PLANE) != self.control_stack:
-            raise ClusterUnknown(f"There is no cluster {cluster!r} under {self.control_stack}.")
+            raise ClusterNotFound(f"There is no cluster {cluster!r} under {self.control_stack}.")
         return stack
 
     def read(self, cluster: str) -> dict[str, Any]:
-        """Report on one cluster. Raises ``ClusterUnknown``."""
+        """Report on one cluster. Raises ``ClusterNotFound``."""
         stack = self.find(cluster)
         outputs = stack.outputs
         silent: list[dict[str, str]] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.errors import ClusterBusy, InvalidRequest, LifecycleError, StartUncertain
+from lifecycle.errors import ClusterBusy, InvalidRequest, LifecycleError, StartOutcomeUnknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,10 +15,10 @@ RETRY_SECONDS: Final = 5
 
 STATUS: Final[Mapping[str, int]] = {
     "InvalidRequest": 400,
-    "ClusterUnknown": 404,
-    "OperationUnknown": 404,
-    "HealthNotChecked": 404,
-    "PlanUnknown": 404,
+    "ClusterNotFound": 404,
+    "OperationNotFound": 404,
+    "HealthUnavailable": 404,
+    "PlanNotFound": 404,
     "ClusterBusy": 409,
     "ClusterFrozen": 409,
     "StackNotUsable": 409,
@@ -26,7 +26,7 @@ STATUS: Final[Mapping[str, int]] = {
     "IdempotencyKeyReused": 422,
     "MachineNotDeployed": 501,
     "AwsUnavailable": 503,
-    "StartUncertain": 503,
+    "StartOutcomeUnknown": 503,
 }
 
 
@@ -45,9 +45,9 @@ def problem(error: LifecycleError, *, request_id: str) -> tuple[int, dict[str, A
     }
     if isinstance(error, InvalidRequest):
         document["errors"] = [dict(wrong) for wrong in error.problems]
-    if isinstance(error, ClusterBusy | StartUncertain):
+    if isinstance(error, ClusterBusy | StartOutcomeUnknown):
         document["operationId"] = error.operation_id
-    if isinstance(error, StartUncertain):
+    if isinstance(error, StartOutcomeUnknown):
         document["idempotencyKey"] = error.operation_id.rpartition(".")[2]
     return status, document
 

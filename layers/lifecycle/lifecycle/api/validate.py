@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from lifecycle.cluster.freeze import refuse_if_frozen
 from lifecycle.cluster.names import TAG_CONTROL_PLANE, stack_name
-from lifecycle.errors import ClusterUnknown, LifecycleError, PlanUnknown
+from lifecycle.errors import ClusterNotFound, LifecycleError, PlanNotFound
 from lifecycle.observability import of_aws
-from lifecycle.plans.fingerprint import read_mark
+from lifecycle.plans.fingerprint import read_description
 from lifecycle.provisioning.validate import validate_plan, validate_request
 from lifecycle.restart.validate_restart import validate_restart
 from lifecycle.scaling.request import refuse_idle
@@ -66,8 +66,8 @@ class StartValidation:
     def _planned(self, change_set: str, stack: str) -> None:
         found = self.stacks.change_set(change_set, stack)
         if found.status == "GONE":
-            raise PlanUnknown(f"There is no change set {change_set}: {found.reason}.")
-        read_mark(found.description)
+            raise PlanNotFound(f"There is no change set {change_set}: {found.reason}.")
+        read_description(found.description)
 
     def _plan(self, raw: Mapping[str, object]) -> None:
         request = validate_plan(
@@ -119,5 +119,5 @@ class StartValidation:
     def _find(self, cluster: str) -> Stack:
         stack = self.stacks.describe(stack_name(self.control_stack, cluster))
         if stack is None or stack.tags.get(TAG_CONTROL_PLANE) != self.control_stack:
-            raise ClusterUnknown(f"There is no cluster {cluster!r} under {self.control_stack}.")
+            raise ClusterNotFound(f"There is no cluster {cluster!r} under {self.control_stack}.")
         return stack

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.camunda.partitions import read_brokers
-from lifecycle.errors import UnreadableAnswer
+from lifecycle.errors import InvalidResponse
 
 if TYPE_CHECKING:
     from lifecycle.camunda.partitions import BrokerSeen, PartitionSeen
@@ -46,7 +46,7 @@ def judge_exporting(
     """
     try:
         brokers = {one.address: one for one in read_brokers(answer)}
-    except UnreadableAnswer as error:
+    except InvalidResponse as error:
         return Exported((f"exported positions could not be read: {error.message}",), {})
     leaders = sorted(
         (int(partition), str(row["host"]))

@@ -57,7 +57,7 @@ def gateways_payload(seen: Mapping[str, Topology], silent: Mapping[str, str]) ->
 
 
 def read_gateways(value: object) -> Gateways:
-    """Read what each gateway said. Raises ``UnreadableAnswer``."""
+    """Read what each gateway said. Raises ``InvalidResponse``."""
     answer = mapping(value, "the gateways")
     return Gateways(
         views=tuple(_view(one) for one in objects(answer.get("views"), "views")),

@@ -6,58 +6,58 @@ import reprlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from lifecycle.errors import UnreadableAnswer
+from lifecycle.errors import InvalidResponse
 
 
 def mapping(value: object, where: str) -> Mapping[str, object]:
-    """Read an object. Raises ``UnreadableAnswer``."""
+    """Read an object. Raises ``InvalidResponse``."""
     if not isinstance(value, Mapping):
-        raise UnreadableAnswer(f"{where} should be an object but is {_short(value)}.")
+        raise InvalidResponse(f"{where} should be an object but is {_short(value)}.")
     return value
 
 
 def items(value: object, where: str) -> list[object]:
-    """Read a list. Raises ``UnreadableAnswer``."""
+    """Read a list. Raises ``InvalidResponse``."""
     if not isinstance(value, list):
-        raise UnreadableAnswer(f"{where} should be a list but is {_short(value)}.")
+        raise InvalidResponse(f"{where} should be a list but is {_short(value)}.")
     return value
 
 
 def objects(value: object, where: str) -> list[Mapping[str, object]]:
-    """Read a list of objects. Raises ``UnreadableAnswer``."""
+    """Read a list of objects. Raises ``InvalidResponse``."""
     return [mapping(item, f"{where}[{index}]") for index, item in enumerate(items(value, where))]
 
 
 def text(record: Mapping[str, object], key: str) -> str:
-    """Read a text that must be there. Raises ``UnreadableAnswer``."""
+    """Read a text that must be there. Raises ``InvalidResponse``."""
     value = record.get(key)
     if not isinstance(value, str):
-        raise UnreadableAnswer(f"{key} should be a text but is {_short(value)}.")
+        raise InvalidResponse(f"{key} should be a text but is {_short(value)}.")
     return value
 
 
 def integer(record: Mapping[str, object], key: str) -> int:
-    """Read a whole number, also one printed as text. Raises ``UnreadableAnswer``."""
+    """Read a whole number, also one printed as text. Raises ``InvalidResponse``."""
     value = record.get(key)
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str) and len(value) <= 20 and value.removeprefix("-").isdecimal():
         return int(value)
-    raise UnreadableAnswer(f"{key} should be a whole number but is {_short(value)}.")
+    raise InvalidResponse(f"{key} should be a whole number but is {_short(value)}.")
 
 
 def flag(record: Mapping[str, object], key: str) -> bool:
-    """Read true or false. Raises ``UnreadableAnswer``."""
+    """Read true or false. Raises ``InvalidResponse``."""
     value = record.get(key)
     if not isinstance(value, bool):
-        raise UnreadableAnswer(f"{key} should be true or false but is {_short(value)}.")
+        raise InvalidResponse(f"{key} should be true or false but is {_short(value)}.")
     return value
 
 
 def moment(record: Mapping[str, object], key: str) -> datetime | None:
     """Read a moment: ISO 8601, or milliseconds since 1970; None for null.
 
-    Raises ``UnreadableAnswer``.
+    Raises ``InvalidResponse``.
     """
     value = record.get(key)
     if value is None:
@@ -69,8 +69,8 @@ def moment(record: Mapping[str, object], key: str) -> datetime | None:
             found = datetime.fromisoformat(value)
             return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
     except (ValueError, OverflowError, OSError) as error:
-        raise UnreadableAnswer(f"{key} is no moment: {_short(value)}.") from error
-    raise UnreadableAnswer(f"{key} should be a moment but is {_short(value)}.")
+        raise InvalidResponse(f"{key} is no moment: {_short(value)}.") from error
+    raise InvalidResponse(f"{key} should be a moment but is {_short(value)}.")
 
 
 def _short(value: object) -> str:

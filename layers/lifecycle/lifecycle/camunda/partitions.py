@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lifecycle.camunda.json_reader import integer, mapping, moment, objects, text
-from lifecycle.errors import UnreadableAnswer
+from lifecycle.errors import InvalidResponse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,12 +51,12 @@ class BackupsSeen:
 def read_partitions(payload: object) -> tuple[PartitionSeen, ...]:
     """Read ``GET /actuator/partitions`` of one broker: an object by partition id.
 
-    Raises ``UnreadableAnswer``.
+    Raises ``InvalidResponse``.
     """
     found = []
     for key, value in mapping(payload, "the partitions").items():
         if not (key.isascii() and key.isdigit() and len(key) < 10):
-            raise UnreadableAnswer(f"{key!r} is no partition id.")
+            raise InvalidResponse(f"{key!r} is no partition id.")
         one = mapping(value, f"partition {key}")
         found.append(
             PartitionSeen(
@@ -73,7 +73,7 @@ def read_partitions(payload: object) -> tuple[PartitionSeen, ...]:
 def read_backup_state(payload: object) -> dict[int, datetime | None]:
     """Read ``GET /actuator/backupRuntime/state``: when each partition's latest backup was begun.
 
-    Raises ``UnreadableAnswer``.
+    Raises ``InvalidResponse``.
     """
     answer = mapping(payload, "the backup state")
     latest: dict[int, datetime | None] = {}
@@ -86,7 +86,7 @@ def read_newest_backup(payload: object) -> int:
     """Read of the same answer the newest checkpoint that is a backup, complete or not; 0 for none.
 
     A checkpoint is there as soon as a backup begins, among the ``backupStates`` once it is over.
-    Raises ``UnreadableAnswer``.
+    Raises ``InvalidResponse``.
     """
     answer = mapping(payload, "the backup state")
     found = [0]
@@ -101,7 +101,7 @@ def read_settled_backup(payload: object) -> int:
     """Read of the same answer the newest backup that every partition has ended; 0 for none.
 
     A partition that has a checkpoint and no backup has ended none. Whether the backup is complete
-    is its own state's to say. Raises ``UnreadableAnswer``.
+    is its own state's to say. Raises ``InvalidResponse``.
     """
     answer = mapping(payload, "the backup state")
     begun, ended = (
@@ -115,17 +115,17 @@ def read_settled_backup(payload: object) -> int:
 
 
 def read_backup_id(payload: object) -> int:
-    """Read the 202 of ``POST /actuator/backupRuntime``. Raises ``UnreadableAnswer``."""
+    """Read the 202 of ``POST /actuator/backupRuntime``. Raises ``InvalidResponse``."""
     return integer(mapping(payload, "the backup"), "backupId")
 
 
 def read_state_of_backup(payload: object) -> str:
-    """Read the state of ``GET /actuator/backupRuntime/{id}``. Raises ``UnreadableAnswer``."""
+    """Read the state of ``GET /actuator/backupRuntime/{id}``. Raises ``InvalidResponse``."""
     return text(mapping(payload, "the backup"), "state")
 
 
 def read_brokers(value: object) -> tuple[BrokerSeen, ...]:
-    """Read what each broker answered of its partitions, or why not. Raises ``UnreadableAnswer``."""
+    """Read what each broker answered of its partitions, or why not. Raises ``InvalidResponse``."""
     return tuple(
         BrokerSeen(
             address=text(one, "address"),

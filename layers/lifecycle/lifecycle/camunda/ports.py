@@ -70,7 +70,7 @@ class ManagementApi(Protocol):
         """Start scaling to the brokers ``0 … count-1``.
 
         Raises ``ManagementRefused`` or ``ChangeInProgress`` when nothing was changed, and
-        ``ManagementAmbiguous`` when the configuration has to be read to know what happened.
+        ``ManagementOutcomeUnknown`` when the configuration has to be read to know what happened.
         """
         ...
 
@@ -85,7 +85,7 @@ class ManagementApi(Protocol):
     def back_up(self) -> int:
         """Start a backup of the primary storage; gives its id.
 
-        Raises ``ManagementRefused``, ``ChangeInProgress`` or ``ManagementAmbiguous``.
+        Raises ``ManagementRefused``, ``ChangeInProgress`` or ``ManagementOutcomeUnknown``.
         """
         ...
 

@@ -21,7 +21,7 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from lifecycle.errors import UnreadableAnswer
+from lifecycle.errors import InvalidResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -320,7 +320,7 @@ class Formation:
 def read_configuration(payload: object) -> ClusterConfiguration:
     """Read the answer of ``GET /actuator/cluster``.
 
-    Raises ``UnreadableAnswer`` when brokers or changes cannot be identified.
+    Raises ``InvalidResponse`` when brokers or changes cannot be identified.
     """
     answer = _mapping(payload, "the cluster configuration")
     return ClusterConfiguration(
@@ -337,7 +337,7 @@ def read_configuration(payload: object) -> ClusterConfiguration:
 def read_planned_change(payload: object) -> PlannedChange:
     """Read the 202 answer to a change or to its dry run.
 
-    Raises ``UnreadableAnswer`` when the change or its brokers cannot be identified.
+    Raises ``InvalidResponse`` when the change or its brokers cannot be identified.
     """
     answer = _mapping(payload, "the planned change")
     return PlannedChange(
@@ -351,7 +351,7 @@ def read_planned_change(payload: object) -> PlannedChange:
 def read_topology(payload: object) -> Topology:
     """Read the answer of ``GET /v2/topology``.
 
-    Raises ``UnreadableAnswer`` when brokers or partitions cannot be identified.
+    Raises ``InvalidResponse`` when brokers or partitions cannot be identified.
     """
     answer = _mapping(payload, "the topology")
     brokers = [
@@ -399,7 +399,7 @@ def formation(
     brokers: int,
     partitions: int,
     replication_factor: int,
-    half_done: Collection[Place] = (),
+    incomplete_change: Collection[Place] = (),
     without: int | None = None,
 ) -> Formation:
     """Judge whether the cluster is formed as it was asked for.
@@ -407,7 +407,7 @@ def formation(
     Formed: the brokers ``0 … brokers-1`` are all seen (and, where the configuration could be read,
     active members), and each partition ``1 … partitions`` has exactly one leader and
     ``replication_factor`` replicas, all of them healthy leaders or followers. ``None`` stands for
-    what could not be read; brokers beyond the expected ones are no problem. ``half_done``
+    what could not be read; brokers beyond the expected ones are no problem. ``incomplete_change``
     are replicas that come or go and do not count, and partitions (broker ``None``) that may have
     more than their copies. ``without``
     is a broker that is about to be stopped: the cluster is judged by the others, which have to hold
@@ -431,7 +431,7 @@ def formation(
     ready = 0
     for partition in range(1, partitions + 1):
         copies = replication_factor - _holds(configuration, without, partition)
-        problem = _partition_problem(topology, partition, copies, half_done, without)
+        problem = _partition_problem(topology, partition, copies, incomplete_change, without)
         if problem is None:
             ready += 1
         else:
@@ -511,7 +511,7 @@ def _partition_problem(
     topology: Topology,
     partition: int,
     replication_factor: int,
-    half_done: Collection[Place],
+    incomplete_change: Collection[Place],
     without: int | None,
 ) -> str | None:
     replicas = [
@@ -528,9 +528,9 @@ def _partition_problem(
         who = f"leaders {leaders}" if leaders else "no leader"
         return f"partition {partition} has {who}"
     # Whoever comes or goes may lead, but is not one of the copies that count.
-    counted = [one for one in replicas if (one[0], partition) not in half_done]
+    counted = [one for one in replicas if (one[0], partition) not in incomplete_change]
     unhealthy = [(node, replica) for node, replica in counted if not replica.is_copy]
-    if (None, partition) in half_done:
+    if (None, partition) in incomplete_change:
         healthy = len(counted) - len(unhealthy)
         if healthy >= replication_factor:
             return None
@@ -683,13 +683,13 @@ def _operation(item: Mapping[str, object], where: str) -> Operation:
 
 def _mapping(value: object, where: str) -> Mapping[str, object]:
     if not isinstance(value, Mapping):
-        raise UnreadableAnswer(f"{where} should be an object but is {_short(value)}.")
+        raise InvalidResponse(f"{where} should be an object but is {_short(value)}.")
     return value
 
 
 def _items(value: object, where: str) -> list[Mapping[str, object]]:
     if not isinstance(value, list):
-        raise UnreadableAnswer(f"{where} should be a list but is {_short(value)}.")
+        raise InvalidResponse(f"{where} should be a list but is {_short(value)}.")
     return [_mapping(item, f"{where}[{index}]") for index, item in enumerate(value)]
 
 
@@ -700,7 +700,7 @@ def _optional_items(value: object, where: str) -> list[Mapping[str, object]]:
 def _integer(value: object, where: str) -> int:
     number = _number(value)
     if number is None:
-        raise UnreadableAnswer(f"{where} should be a whole number but is {_short(value)}.")
+        raise InvalidResponse(f"{where} should be a whole number but is {_short(value)}.")
     return number
 
 
@@ -730,7 +730,7 @@ def _broker_id(value: object, where: str) -> BrokerId:
         return number
     if isinstance(value, str) and value:
         return value
-    raise UnreadableAnswer(f"{where} should name a broker but is {_short(value)}.")
+    raise InvalidResponse(f"{where} should name a broker but is {_short(value)}.")
 
 
 def _member_of[E: StrEnum](enumeration: type[E], value: object) -> E:
@@ -759,7 +759,7 @@ def _ordered[T](items: Iterable[T], identity: Callable[[T], BrokerId], where: st
     ordered = tuple(sorted(items, key=lambda item: _rank(identity(item))))
     for one, other in pairwise(ordered):
         if identity(one) == identity(other):
-            raise UnreadableAnswer(f"{where} lists {identity(one)} more than once.")
+            raise InvalidResponse(f"{where} lists {identity(one)} more than once.")
     return ordered
 
 

@@ -27,14 +27,14 @@ class Verdict(StrEnum):
 class Severity(StrEnum):
     """What one finding says: a mere note, nothing known, something wrong, users are hit."""
 
-    NOTE = "NOTE"
+    INFO = "INFO"
     UNKNOWN = "UNKNOWN"
     DEGRADED = "DEGRADED"
     DOWN = "DOWN"
 
 
 VERDICT_OF: Final[Mapping[Severity, Verdict]] = {
-    Severity.NOTE: Verdict.HEALTHY,
+    Severity.INFO: Verdict.HEALTHY,
     # What could not be seen is never called healthy.
     Severity.UNKNOWN: Verdict.DEGRADED,
     Severity.DEGRADED: Verdict.DEGRADED,
@@ -63,7 +63,7 @@ class Kind:
 
 _DOWN: Final = (
     Kind(
-        "BROKERS_SILENT",
+        "BROKERS_UNREACHABLE",
         Severity.DOWN,
         "no broker answers",
         "at least one broker shows the topology",
@@ -159,7 +159,7 @@ _DEGRADED: Final = (
         "stays, look for a network split between the brokers (security group, zones).",
     ),
     Kind(
-        "PARTITION_REPLICAS_MISSING",
+        "PARTITION_UNDER_REPLICATED",
         Severity.DEGRADED,
         "partitions have too few replicas",
         "as many replicas of each partition as the replication factor says",
@@ -218,7 +218,7 @@ _DEGRADED: Final = (
         "Start the provision machine again: it moves the remaining brokers, one at a time.",
     ),
     Kind(
-        "COUNT_CHANGED",
+        "DESIRED_COUNT_MISMATCH",
         Severity.DEGRADED,
         "ECS wants another number of brokers than the cluster has members",
         "the desired count is the number of members",
@@ -233,7 +233,7 @@ _DEGRADED: Final = (
         "Plan provisioning without parameters: it names what differs; applied, it sets it back.",
     ),
     Kind(
-        "SERVICE_SHORT",
+        "SERVICE_BELOW_DESIRED_COUNT",
         Severity.DEGRADED,
         "fewer tasks run than are wanted",
         "as many running tasks as desired",
@@ -269,14 +269,14 @@ _DEGRADED: Final = (
         "scale machine: a count that is lowered stops brokers that hold partitions.",
     ),
     Kind(
-        "TASKS_STOPPING",
+        "TASK_CRASH_LOOP",
         Severity.DEGRADED,
         "tasks stop again and again",
         "fewer than three failed tasks in half an hour, or a service that is whole again",
         "Read the stop reasons and the last log lines of the stopped tasks.",
     ),
     Kind(
-        "TASK_HELD",
+        "TASK_PROTECTION_STALE",
         Severity.DEGRADED,
         "tasks are protected for longer than any operation does",
         "protection only while an operation stops other tasks, and 15 minutes at most",
@@ -319,7 +319,7 @@ _DEGRADED: Final = (
         "See DatabaseTlsFailed in the runbook.",
     ),
     Kind(
-        "FILES_UNAVAILABLE",
+        "EFS_MOUNT_TARGET_UNAVAILABLE",
         Severity.DEGRADED,
         "EFS mount targets are not available",
         "every mount target is available",
@@ -386,7 +386,7 @@ _UNKNOWN: Final = (
         "or let the cluster take basic authentication of that user again.",
     ),
     Kind(
-        "SOURCE_UNKNOWN",
+        "SOURCE_UNAVAILABLE",
         Severity.UNKNOWN,
         "part of the cluster could not be seen",
         "every source answers in time",
@@ -412,84 +412,84 @@ _UNKNOWN: Final = (
 _NOTES: Final = (
     Kind(
         "OPERATION_RUNNING",
-        Severity.NOTE,
+        Severity.INFO,
         "an operation is under way",
         "deviations that it explains are notes until it ends",
         "None: look at the operation.",
     ),
     Kind(
         "CHANGE_PENDING",
-        Severity.NOTE,
+        Severity.INFO,
         "a cluster change is under way",
         "it ends by itself",
         "None, unless it stays: see CHANGE_STUCK.",
     ),
     Kind(
-        "LEADERS_UNEVEN",
-        Severity.NOTE,
+        "LEADERSHIP_IMBALANCED",
+        Severity.INFO,
         "one broker leads more partitions than its share",
         "leaders are spread over the brokers",
         "Restart that broker alone with the restart machine, at a quiet time: others lead then.",
     ),
     Kind(
         "DEPLOYMENT_RUNNING",
-        Severity.NOTE,
+        Severity.INFO,
         "ECS rolls a deployment out",
         "it ends by itself",
         "None, unless it stays: see DEPLOYMENT_SLOW.",
     ),
     Kind(
         "CONNECTORS_AUTOSCALED",
-        Severity.NOTE,
+        Severity.INFO,
         "something scales the connectors by itself",
         "no scalable target is the connectors' service, or it is suspended",
         "None, if that is meant; the next provisioning sets the count to Connectors again.",
     ),
     Kind(
         "BROKER_LEFT",
-        Severity.NOTE,
+        Severity.INFO,
         "a broker left by a scaling",
         "no broker was taken away within half an hour",
         "None: the operation that is named took it away.",
     ),
     Kind(
-        "TASK_STOPPED",
-        Severity.NOTE,
+        "TASK_REPLACED",
+        Severity.INFO,
         "a task failed and was replaced",
         "no failed task",
         "None for one; its reason is in the note.",
     ),
     Kind(
         "TASK_PROTECTED",
-        Severity.NOTE,
+        Severity.INFO,
         "tasks are protected from scale-in",
         "protection only while scaling in",
         "It ends by itself; until then deployments wait for it.",
     ),
     Kind(
         "DATABASE_BUSY",
-        Severity.NOTE,
+        Severity.INFO,
         "Aurora is being changed and answers",
         "status available",
         "None, unless it stays.",
     ),
     Kind(
         "STACK_CHANGING",
-        Severity.NOTE,
+        Severity.INFO,
         "CloudFormation works on the stack",
         "a complete stack",
         "None: it ends by itself.",
     ),
     Kind(
-        "LEASES_UNUSED",
-        Severity.NOTE,
+        "NODE_ID_LEASES_NOT_IN_USE",
+        Severity.INFO,
         "the brokers do not take their ids from the bucket",
         "leases in the node-id bucket from 8.9 on",
         "None where brokers have fixed ids.",
     ),
     Kind(
-        "BACKUPS_UNSEEN",
-        Severity.NOTE,
+        "BACKUP_STATUS_UNSUPPORTED",
+        Severity.INFO,
         "this version does not tell about backups",
         "a version that tells (from 8.9 on)",
         "None; look at the backup bucket.",

@@ -13,7 +13,7 @@ from lifecycle.services.state import changed_by_hand
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lifecycle.health.ports import CloudSight
+    from lifecycle.health.ports import HealthSources
     from lifecycle.services.definition import Definition
 
 SECONDS: Final = 10.0
@@ -23,7 +23,7 @@ SECONDS: Final = 10.0
 class HealthObserver:
     """The use case with what it needs from outside."""
 
-    cloud: CloudSight
+    cloud: HealthSources
     definitions: Callable[[], Mapping[str, Definition]]
 
     def look(self, cluster: Mapping[str, str]) -> dict[str, Any]:

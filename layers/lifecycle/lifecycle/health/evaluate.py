@@ -86,7 +86,7 @@ class HealthJudge:
         return Running(machine, lock.operation_id)
 
     def _measure(self, record: Record, facts: Facts) -> None:
-        grave = [one for one in record.findings if one["severity"] != Severity.NOTE]
+        grave = [one for one in record.findings if one["severity"] != Severity.INFO]
         self.metrics.emit(
             f"{self.control_stack}-{record.cluster}",
             {

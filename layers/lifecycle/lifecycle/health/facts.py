@@ -15,7 +15,7 @@ from lifecycle.camunda.gateways import read_gateways
 from lifecycle.camunda.json_reader import flag, integer, items, mapping, moment, objects, text
 from lifecycle.camunda.partitions import BackupsSeen, BrokerSeen, read_brokers
 from lifecycle.camunda.topology import read_configuration, read_topology
-from lifecycle.errors import UnreadableAnswer
+from lifecycle.errors import InvalidResponse
 from lifecycle.tables import unpacked
 
 if TYPE_CHECKING:
@@ -314,7 +314,7 @@ def _answer[T](side: object, name: str, read: Callable[[object], T]) -> Answer[T
         if name not in given:
             return Unknown("it gave no answer")
         return read(unpacked(given[name]))
-    except UnreadableAnswer as error:
+    except InvalidResponse as error:
         return Unknown(error.message)
 
 
@@ -398,7 +398,7 @@ def _stops(value: object) -> tuple[StopSeen, ...]:
     for one in objects(value, "stops"):
         at = moment(one, "at")
         if at is None:
-            raise UnreadableAnswer("A stopped task has no time.")
+            raise InvalidResponse("A stopped task has no time.")
         found.append(StopSeen(text(one, "service"), text(one, "task"), at, text(one, "reason")))
     return tuple(found)
 

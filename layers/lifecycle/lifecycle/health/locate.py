@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.cluster.names import TAG_CLUSTER, TAG_CONTROL_PLANE, stack_name
-from lifecycle.errors import ClusterUnknown
+from lifecycle.errors import ClusterNotFound
 from lifecycle.health.verdict import read_moment, read_request, stamp
 
 if TYPE_CHECKING:
@@ -24,14 +24,14 @@ class ClusterLocator:
         """Give ``cluster``, ``at`` (when the check was due), ``began``, ``outputs``, ``stack``.
 
         ``began`` is when the execution started, ``scheduled`` whether a schedule started it.
-        Raises ``InvalidRequest`` and ``ClusterUnknown``.
+        Raises ``InvalidRequest`` and ``ClusterNotFound``.
         """
         request = read_request(given)
         started = read_moment(began)
         name = stack_name(self.control_stack, request.cluster)
         stack = self.stacks.describe(name)
         if stack is None or stack.tags.get(TAG_CONTROL_PLANE) != self.control_stack:
-            raise ClusterUnknown(
+            raise ClusterNotFound(
                 f"There is no cluster {request.cluster!r} under {self.control_stack}."
             )
         return {

@@ -22,7 +22,7 @@ class Leases(Protocol):
         ...
 
 
-class CloudSight(Protocol):
+class HealthSources(Protocol):
     """What AWS says of a cluster's parts, as JSON; see ``health/facts.py`` for the shapes."""
 
     def services(self, ecs_cluster: str, brokers: str, connectors: str) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.errors import ClusterUnknown, HealthNotChecked
+from lifecycle.errors import ClusterNotFound, HealthUnavailable
 from lifecycle.health.report import report
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ class HealthReader:
     arns: MachineArns
 
     def last(self, cluster: str) -> dict[str, Any]:
-        """Give the report of the last check. Raises ``HealthNotChecked`` when there is none."""
+        """Give the report of the last check. Raises ``HealthUnavailable`` when there is none."""
         record = self.records.find(cluster)
         if record is None:
-            raise HealthNotChecked(
+            raise HealthUnavailable(
                 f"No check of a cluster {cluster!r} is written down.",
                 next_step="Check the name (GET /clusters), or check now: ?fresh=true.",
             )
@@ -35,7 +35,7 @@ class HealthReader:
     def fresh(self, cluster: str) -> dict[str, Any]:
         """Check now, which takes up to 25 seconds, and give the report.
 
-        Raises ``ClusterUnknown`` and ``HealthNotChecked``.
+        Raises ``ClusterNotFound`` and ``HealthUnavailable``.
         """
         execution = self.checks.run(
             self.arns.machine("check_health"), json.dumps({"clusterName": cluster})
@@ -44,9 +44,9 @@ class HealthReader:
             told: dict[str, Any] = json.loads(execution.output)
             told.pop("recorded", None)
             return told
-        if execution.error == "ClusterUnknown":
-            raise ClusterUnknown(f"There is no cluster {cluster!r}.")
-        raise HealthNotChecked(
+        if execution.error == "ClusterNotFound":
+            raise ClusterNotFound(f"There is no cluster {cluster!r}.")
+        raise HealthUnavailable(
             f"The check of {cluster} ended with {execution.error or execution.status}.",
             next_step="Look at the log groups of check_health and its functions.",
         )

@@ -34,8 +34,8 @@ def report(record: Record) -> dict[str, Any]:
 
 def told(record: Record) -> str:
     """Tell a check in a few lines: what is wrong, since when, what to do first; notes last."""
-    grave = [one for one in record.findings if one["severity"] != Severity.NOTE]
-    notes = [one for one in record.findings if one["severity"] == Severity.NOTE]
+    grave = [one for one in record.findings if one["severity"] != Severity.INFO]
+    notes = [one for one in record.findings if one["severity"] == Severity.INFO]
     lines = [f"{record.cluster} is {record.verdict}{_since(record)}."]
     for one in grave[:_TOLD_MOST]:
         lines.append(f"- {one['title']}: {one['seen']}. Do: {one['remedy']}")
@@ -96,8 +96,8 @@ def _note(one: Mapping[str, str]) -> str:
 def _is_grave(one: Mapping[str, str]) -> bool:
     kind = KINDS.get(one["code"])
     serves = kind is None or kind.severity is not Severity.DOWN
-    return one["severity"] != Severity.NOTE or not serves
+    return one["severity"] != Severity.INFO or not serves
 
 
 def _codes(found: Sequence[Mapping[str, str]]) -> list[str]:
-    return [one["code"] for one in found if one["severity"] != Severity.NOTE]
+    return [one["code"] for one in found if one["severity"] != Severity.INFO]

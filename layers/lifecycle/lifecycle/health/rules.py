@@ -24,7 +24,7 @@ from lifecycle.camunda.topology import (
 from lifecycle.cluster.checks import SHORTEST_DAYS
 from lifecycle.health.catalog import KINDS, Severity, rank
 from lifecycle.health.facts import Facts, ServicesSeen, Unknown, seen
-from lifecycle.services.brokers import PROTECTION_MINUTES, half_done
+from lifecycle.services.brokers import PROTECTION_MINUTES, incomplete_change
 from lifecycle.tables import listed
 
 if TYPE_CHECKING:
@@ -81,9 +81,9 @@ _BROKER_STARTS: Final = frozenset(
         "COORDINATOR_UNREACHABLE",
         # A broker that joins, or leaves, shows less than the others for a while.
         "GATEWAYS_DISAGREE",
-        "PARTITION_REPLICAS_MISSING",
+        "PARTITION_UNDER_REPLICATED",
         "PARTITION_UNHEALTHY",
-        "SERVICE_SHORT",
+        "SERVICE_BELOW_DESIRED_COUNT",
         "TARGETS_UNHEALTHY",
         "LEASE_STALE",
         "VERSION_MIXED",
@@ -95,13 +95,13 @@ _SCALING: Final = frozenset(
     {
         "BROKER_NOT_ACTIVE",
         "CHANGE_STUCK",
-        "COUNT_CHANGED",
+        "DESIRED_COUNT_MISMATCH",
         "GATEWAYS_DISAGREE",
         "LEASE_STALE",
-        "PARTITION_REPLICAS_MISSING",
+        "PARTITION_UNDER_REPLICATED",
         "PARTITION_UNHEALTHY",
         "SERVICE_CHANGED",
-        "SERVICE_SHORT",
+        "SERVICE_BELOW_DESIRED_COUNT",
         "TARGETS_UNHEALTHY",
     }
 )
@@ -109,7 +109,7 @@ _STARTING: Final = (
     _BROKER_STARTS
     | _SCALING
     | {
-        "BROKERS_SILENT",
+        "BROKERS_UNREACHABLE",
         "CONNECTORS_STOPPED",
         "DATABASE_DOWN",
         "DATABASE_GRANTS_MISSING",
@@ -341,11 +341,11 @@ def excuse(
     A start explains only what is missing for less than the grace, counted from when the broker
     was last whole, however many tasks were started for it since.
     """
-    if one.severity is Severity.NOTE:
+    if one.severity is Severity.INFO:
         return one
     if running is not None and one.code in EXPLAINED.get(running.machine, frozenset()):
         because = f"{running.operation_id} is under way"
-        return replace(one, severity=Severity.NOTE, because=because)
+        return replace(one, severity=Severity.INFO, because=because)
     services = seen(facts.services)
     if services is None or one.code not in _BROKER_STARTS | {"CONNECTORS_STOPPED"}:
         return one
@@ -354,7 +354,7 @@ def excuse(
     rolls = rolling is not None and _young(rolling.started_at, at, DEPLOYMENT)
     if rolls and _one_at_a_time(facts) and _missed_for(facts, at, memory) < DEPLOYMENT:
         because = "ECS rolls a deployment out, one broker at a time"
-        return replace(one, severity=Severity.NOTE, because=because)
+        return replace(one, severity=Severity.INFO, because=because)
     starting = _starting(facts, at, memory)
     covered = starting and len(_missing(facts)) <= len(starting)
     in_time = _missed_for(facts, at, memory) < _grace(facts)
@@ -421,7 +421,7 @@ def _cluster(
         if isinstance(answer, Unknown) and answer.error == "CredentialsRefused":
             yield found("CREDENTIALS_REFUSED", why.rstrip("."), name)
         elif not _told_otherwise(facts, name):
-            yield found("SOURCE_UNKNOWN", f"{name}: {why.rstrip('.')}", name)
+            yield found("SOURCE_UNAVAILABLE", f"{name}: {why.rstrip('.')}", name)
     yield from _reachability(facts)
     yield from _gateways(facts, at, memory)
     yield from _members(facts, at, memory, scaling)
@@ -487,7 +487,7 @@ def _reachability(facts: Facts) -> Iterator[Finding]:
     mute = [one for one in brokers if one.problem]
     if _silent(facts):
         why = facts.unknown.get("topology", "no answer")
-        yield found("BROKERS_SILENT", f"no broker answers: {why.rstrip('.')}")
+        yield found("BROKERS_UNREACHABLE", f"no broker answers: {why.rstrip('.')}")
         return
     if brokers and len(mute) == len(brokers):
         yield found("MANAGEMENT_UNREACHABLE", f"{len(mute)} brokers: {mute[0].problem}")
@@ -520,14 +520,16 @@ def _gateways(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
     if gateways is None:
         return
     if not gateways.views and not gateways.silent:
-        yield found("SOURCE_UNKNOWN", "no gateway was asked for the topology", "gateways")
+        yield found("SOURCE_UNAVAILABLE", "no gateway was asked for the topology", "gateways")
     lasts = {about for about, since in memory.differs.items() if at - since >= LASTS}
     told = [f"{about}: {said}" for about, said in disagreements(gateways).items() if about in lasts]
     if told:
         yield found("GATEWAYS_DISAGREE", listed(told, 3))
     mute = [why for about, why in _mute_gateways(facts, gateways).items() if about in lasts]
     if mute:
-        yield found("SOURCE_UNKNOWN", f"the topology of a gateway: {listed(mute, 3)}", "gateways")
+        yield found(
+            "SOURCE_UNAVAILABLE", f"the topology of a gateway: {listed(mute, 3)}", "gateways"
+        )
 
 
 def _removed(facts: Facts) -> set[str]:
@@ -587,7 +589,7 @@ def _members(
     if configuration is not None:
         if configuration.unsupported:
             yield found("TOPOLOGY_UNSUPPORTED", configuration.unsupported)
-        halves = half_done(configuration, _factor(facts))
+        halves = incomplete_change(configuration, _factor(facts))
         if halves:
             yield found("BROKER_NOT_ACTIVE", f"{listed(halves)}, and no change is under way")
         wanted = _wanted(facts)
@@ -596,7 +598,7 @@ def _members(
             told = f"ECS wants {wanted}, the cluster has {members} members"
             if scaling is not None and scaling.requested in {wanted, members}:
                 told += f"; {scaling.operation_id} was on its way to {scaling.requested}"
-            yield found("COUNT_CHANGED", told)
+            yield found("DESIRED_COUNT_MISMATCH", told)
     if topology is not None:
         versions = Counter(one.version for one in topology.brokers if one.version)
         if len(versions) > 1:
@@ -611,7 +613,7 @@ def _partitions(facts: Facts) -> Iterator[Finding]:
     factor, count = _factor(facts), _partition_count(facts)
     for name, number in (("partitions", count), ("replicas", factor)):
         if not number:
-            yield found("SOURCE_UNKNOWN", f"nobody tells the number of {name}", "topology")
+            yield found("SOURCE_UNAVAILABLE", f"nobody tells the number of {name}", "topology")
     leaderless: list[int] = []
     doubled: list[str] = []
     thin: list[str] = []
@@ -644,7 +646,7 @@ def _partitions(facts: Facts) -> Iterator[Finding]:
     if doubled:
         yield found("PARTITION_WITH_TWO_LEADERS", f"partition {listed(doubled)}")
     if thin:
-        yield found("PARTITION_REPLICAS_MISSING", f"partition {listed(thin)}")
+        yield found("PARTITION_UNDER_REPLICATED", f"partition {listed(thin)}")
     if sick:
         yield found("PARTITION_UNHEALTHY", f"partition {listed(sick)}")
     yield from _spread(topology, count)
@@ -675,7 +677,7 @@ def _spread(topology: Topology, partitions: int) -> Iterator[Finding]:
     most = max(leads, key=lambda node: leads[node])
     if leads[most] > share + 1 or (leads[most] > share and 0 in leads.values()):
         yield found(
-            "LEADERS_UNEVEN",
+            "LEADERSHIP_IMBALANCED",
             f"broker {most} leads {leads[most]} of {partitions} partitions, its share is {share}",
         )
 
@@ -725,12 +727,12 @@ def _exporting(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
     untold = sorted(number for number, phase in others.items() if not phase)
     if untold:
         told = f"the exporter phase of partition {listed(untold)} is not told by its leader"
-        yield found("SOURCE_UNKNOWN", told, "exporting")
+        yield found("SOURCE_UNAVAILABLE", told, "exporting")
     # What a broker leads that says nothing is told by its silence.
     lost = sorted(_led(facts) - {one.partition for one in leading})
     if lost and not any(one.problem for one in brokers):
         told = f"no broker says that it leads and exports partition {listed(lost)}"
-        yield found("SOURCE_UNKNOWN", told, "exporting")
+        yield found("SOURCE_UNAVAILABLE", told, "exporting")
     without = _without_exporter(facts)
     stuck = [
         f"{partition} ({int((at - since).total_seconds() // 60)} minutes)"
@@ -784,7 +786,7 @@ def _service(name: str, service: ServiceSeen, at: datetime) -> Iterator[Finding]
     short = service.running < service.desired
     if short and (name == "brokers" or service.running):
         told = f"{name}: {service.running} of {service.desired} tasks run"
-        yield found("SERVICE_SHORT", told, name)
+        yield found("SERVICE_BELOW_DESIRED_COUNT", told, name)
     failed = [one for one in service.deployments if one.rollout == "FAILED"]
     rolling = service.rolling
     if failed:
@@ -798,7 +800,7 @@ def _service(name: str, service: ServiceSeen, at: datetime) -> Iterator[Finding]
 def _definition(name: str, service: ServiceSeen) -> Iterator[Finding]:
     if service.uncompared:
         told = f"what differs at the service of the {name}: {service.uncompared}"
-        yield found("SOURCE_UNKNOWN", told, f"definition of the {name}")
+        yield found("SOURCE_UNAVAILABLE", told, f"definition of the {name}")
     if service.differences:
         yield found("SERVICE_CHANGED", f"{name}: {listed(service.differences, 4)}", name)
 
@@ -825,7 +827,7 @@ def _stops(
         after = _begun(facts, service, at, scaling)
         lately = [one for one in own if after is None or one.stopped_at > after]
         again = len(lately) >= STOPS_MOST and not _whole(facts, service, at, memory)
-        yield found("TASKS_STOPPING" if again else "TASK_STOPPED", told, service)
+        yield found("TASK_CRASH_LOOP" if again else "TASK_REPLACED", told, service)
 
 
 def _begun(facts: Facts, name: str, at: datetime, scaling: ScalingNote | None) -> datetime | None:
@@ -865,7 +867,7 @@ def _protection(facts: Facts, at: datetime) -> Iterator[Finding]:
     ours = at + timedelta(minutes=PROTECTION_MINUTES + 1)
     held = [one for one in seen(facts.protected) or () if one.until > at]
     for code, tasks in (
-        ("TASK_HELD", [one for one in held if one.until > ours]),
+        ("TASK_PROTECTION_STALE", [one for one in held if one.until > ours]),
         ("TASK_PROTECTED", [one for one in held if one.until <= ours]),
     ):
         if tasks:
@@ -930,7 +932,7 @@ def _leases(facts: Facts, at: datetime) -> Iterator[Finding]:
     if leases is None:
         return
     if not leases.used:
-        yield found("LEASES_UNUSED", "the node-id bucket holds no leases")
+        yield found("NODE_ID_LEASES_NOT_IN_USE", "the node-id bucket holds no leases")
         return
     fresh = {
         one.node: one.task
@@ -952,7 +954,7 @@ def _backups(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
     if backups is None:
         return
     if not backups.told:
-        yield found("BACKUPS_UNSEEN", "the brokers have no endpoint that tells")
+        yield found("BACKUP_STATUS_UNSUPPORTED", "the brokers have no endpoint that tells")
         return
     if not backups.enabled:
         yield found("BACKUP_DISABLED", "the brokers say that no backup is configured")
@@ -974,7 +976,9 @@ def _parts(facts: Facts, at: datetime) -> Iterator[Finding]:
     if mounts is not None:
         broken = [f"{one.zone} {one.state}" for one in mounts if one.state != "available"]
         if broken or not mounts:
-            yield found("FILES_UNAVAILABLE", listed(broken) or "there is no mount target")
+            yield found(
+                "EFS_MOUNT_TARGET_UNAVAILABLE", listed(broken) or "there is no mount target"
+            )
     lost = [f"{one.name}: {one.problem}" for one in seen(facts.secrets) or () if one.problem]
     if lost:
         yield found("SECRET_MISSING", listed(lost))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from lifecycle.camunda.json_reader import integer, items, mapping, moment, text
 from lifecycle.cluster.names import CLUSTER_NAME_RULE, is_cluster_name
 from lifecycle.cluster.validation import Problem, invalid
-from lifecycle.errors import UnreadableAnswer
+from lifecycle.errors import InvalidResponse
 from lifecycle.health.catalog import KINDS, VERDICT_OF, Severity, Verdict, rank
 from lifecycle.health.rules import (
     Finding,
@@ -295,7 +295,7 @@ def read_document(document: str) -> Record | None:
     """Read a record; None for one that a later version wrote otherwise: the next check is first."""
     try:
         return _record(mapping(json.loads(document), "the record"))
-    except (ValueError, UnreadableAnswer):
+    except (ValueError, InvalidResponse):
         return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.errors import OperationUnknown
+from lifecycle.errors import OperationNotFound
 from lifecycle.operation.idempotency import split_operation_id
 from lifecycle.operation.progress import failure, progress, result_of, status_of
 from lifecycle.operation.record import RUNNING, Execution, Record
@@ -28,7 +28,7 @@ class OperationReader:
     arns: MachineArns
 
     def read(self, operation_id: str) -> dict[str, Any]:
-        """Report on one operation. Raises ``OperationUnknown``.
+        """Report on one operation. Raises ``OperationNotFound``.
 
         Two machines may have an execution of one name, given in the console: the machine that the
         id names goes first, then the operation that began last.
@@ -101,5 +101,5 @@ def _head(record: Record, status: str, execution: Execution | None) -> dict[str,
     }
 
 
-def _unknown(operation_id: str) -> OperationUnknown:
-    return OperationUnknown(f"There is no operation {operation_id!r}.")
+def _unknown(operation_id: str) -> OperationNotFound:
+    return OperationNotFound(f"There is no operation {operation_id!r}.")

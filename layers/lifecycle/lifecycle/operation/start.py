@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from lifecycle.errors import (
     IdempotencyKeyReused,
     LifecycleError,
-    StartUncertain,
+    StartOutcomeUnknown,
 )
 from lifecycle.operation.idempotency import Known, canonical, compare, digest, operation_id
 from lifecycle.operation.model import Operation
@@ -52,8 +52,8 @@ class OperationStarter:
 
         Returns the record and, for an operation that was there already, its execution. Raises
         ``InvalidRequest``, ``ClusterBusy``, ``IdempotencyKeyReused``, ``MachineNotDeployed``,
-        ``AwsRefused`` (nothing was started) or ``StartUncertain`` (the lock stays; asking again
-        with the same key is safe).
+        ``AwsRefused`` (nothing was started) or ``StartOutcomeUnknown`` (the lock stays; asking
+        again with the same key is safe).
         """
         text = canonical(request)
         operation = self._operation(verb, str(request["clusterName"]), key or self.new_key())
@@ -107,7 +107,7 @@ class OperationStarter:
             started = self.machines.start(
                 self.arns.machine(operation.machine), operation.operation_id, text
             )
-        except StartUncertain:
+        except StartOutcomeUnknown:
             execution = self.machines.describe(operation.execution_arn)
             if execution is None:
                 raise

@@ -10,13 +10,13 @@ from lifecycle.cluster.freeze import refuse_if_frozen
 from lifecycle.cluster.polling import next_wait
 from lifecycle.cluster.stack import is_done, present_parameters
 from lifecycle.cluster.stack_decisions import StackAction, decide_on, refuse_stuck, stack_policy
-from lifecycle.errors import PlanStale, PlanUnknown, SecondPersonRequired
+from lifecycle.errors import PlanNotFound, PlanStale, SecondApproverRequired
 from lifecycle.plans.create import plan_keys
 from lifecycle.plans.fingerprint import (
     Fingerprint,
-    Mark,
+    PlanDescription,
     differences,
-    read_mark,
+    read_description,
     refuse_same_person,
     refuse_stale,
 )
@@ -42,7 +42,7 @@ class PlanAdopter:
 
     planner: Planner
     journal: Journal
-    require_second_person: bool
+    require_second_approver: bool
 
     def adopt(
         self,
@@ -58,17 +58,17 @@ class PlanAdopter:
 
         ``change_set`` is a name or an ARN. A plan that an earlier operation executed is
         ``UNCHANGED`` while the cluster is as it planned, so that what came after the change set
-        can be continued. Raises ``PlanUnknown`` for a change set that is not a
-        plan of this cluster, ``PlanStale`` naming what differs, ``SecondPersonRequired``,
+        can be continued. Raises ``PlanNotFound`` for a change set that is not a
+        plan of this cluster, ``PlanStale`` naming what differs, ``SecondApproverRequired``,
         ``ClusterFrozen`` and ``StackNotUsable``.
         """
         self.journal.step(operation, _STEP, "checking the plan against what is true now")
         found = self.planner.stacks.change_set(change_set, stack)
         if found.status == "GONE":
-            raise PlanUnknown(f"There is no change set {change_set}: {found.reason}.")
+            raise PlanNotFound(f"There is no change set {change_set}: {found.reason}.")
         if found.stack != stack:
-            raise PlanUnknown(f"The change set belongs to stack {found.stack}, not to {stack}.")
-        mark = read_mark(found.description)
+            raise PlanNotFound(f"The change set belongs to stack {found.stack}, not to {stack}.")
+        mark = read_description(found.description)
         plan = self._report(operation.cluster, found, mark)
         present = self.planner.stacks.describe(stack)
         decision = decide_on(present, self.planner.control_stack, operation.cluster)
@@ -111,7 +111,7 @@ class PlanAdopter:
     def _refuse_other_services(
         self,
         cluster: str,
-        mark: Mark,
+        mark: PlanDescription,
         plan: Mapping[str, Any],
         present: Stack | None,
         change_set: ChangeSet,
@@ -133,16 +133,18 @@ class PlanAdopter:
     def refuse_alone(self, operation: Operation) -> None:
         """Refuse to plan and apply in one go where a second person is required.
 
-        Raises ``SecondPersonRequired`` for an operation that was started through the API.
+        Raises ``SecondApproverRequired`` for an operation that was started through the API.
         """
         mine = self.journal.operations.find(operation.operation_id, operation.machine)
-        if self.require_second_person and mine is not None and mine.caller:
-            raise SecondPersonRequired(
+        if self.require_second_approver and mine is not None and mine.caller:
+            raise SecondApproverRequired(
                 f"{mine.caller} asked to plan and apply in one go; a second person is required.",
                 next_step="Nothing was changed. Make a plan, and let another person apply it.",
             )
 
-    def _report(self, cluster: str, change_set: ChangeSet, mark: Mark) -> Mapping[str, Any]:
+    def _report(
+        self, cluster: str, change_set: ChangeSet, mark: PlanDescription
+    ) -> Mapping[str, Any]:
         """Read the plan that was stored for exactly this change set."""
         body = self.planner.artifacts.get(plan_keys(cluster, change_set.name)[0])
         plan: dict[str, Any] = json.loads(body) if body is not None else {}
@@ -152,7 +154,7 @@ class PlanAdopter:
             and Fingerprint.from_json(plan["fingerprint"]).digest() == mark.digest
         )
         if not ours:
-            raise PlanUnknown(
+            raise PlanNotFound(
                 f"The plan machine has stored no plan for change set {change_set.name} as it is."
             )
         planned: Mapping[str, str] = plan["fingerprint"]["parameters"]
@@ -162,12 +164,12 @@ class PlanAdopter:
             if change_set.parameters.get(name, "").strip() != value.strip()
         ]
         if others:
-            raise PlanUnknown(
+            raise PlanNotFound(
                 f"The change set has other parameters than its plan: {', '.join(sorted(others))}."
             )
         return plan
 
-    def _refuse_same_person(self, operation: Operation, mark: Mark) -> None:
+    def _refuse_same_person(self, operation: Operation, mark: PlanDescription) -> None:
         records = self.journal.operations
         mine = records.find(operation.operation_id, operation.machine)
         if mine is None or not mine.caller:
@@ -176,11 +178,11 @@ class PlanAdopter:
         refuse_same_person(
             plans.caller if plans else "",
             mine.caller,
-            require_second_person=self.require_second_person,
+            require_second_approver=self.require_second_approver,
         )
 
 
-def _refuse_unlike(mark: Mark, planned: Fingerprint, present: Stack | None) -> None:
+def _refuse_unlike(mark: PlanDescription, planned: Fingerprint, present: Stack | None) -> None:
     """Refuse to continue an executed plan unless the stack is as the plan wanted it."""
     now = present_parameters(present)
     others = sorted(n for n in planned.parameters if now.get(n) != planned.parameters[n])

@@ -28,8 +28,8 @@ from lifecycle.cluster.stack_decisions import (
 from lifecycle.cluster.tags import stack_tags, tag_changes
 from lifecycle.cluster.trial import tags as trial_tags
 from lifecycle.errors import ChangeSetRefused, ClusterBusy, PlanStale
-from lifecycle.plans.fingerprint import Fingerprint, Mark, read_mark
-from lifecycle.plans.report import Situation, summary, tell
+from lifecycle.plans.fingerprint import Fingerprint, PlanDescription, read_description
+from lifecycle.plans.report import PlanInput, summary, tell
 from lifecycle.plans.text import plan_text
 from lifecycle.provisioning.change_set import present_settings, store_template
 from lifecycle.provisioning.change_set_owner import is_made_by, refuse_foreign
@@ -113,7 +113,7 @@ class Planner:
             database_ca=database_ca,
             settings=settings,
         )
-        mark = Mark(print_.digest(), self.clock.now(), operation.operation_id)
+        mark = PlanDescription(print_.digest(), self.clock.now(), operation.operation_id)
         self.schedules.once(
             _schedule_name(self.control_stack, operation.operation_id),
             at=mark.expires_at,
@@ -272,7 +272,7 @@ class Planner:
             database_ca=database_ca,
             settings=settings,
         )
-        mark = read_mark(found.description)
+        mark = read_description(found.description)
         if print_.digest() != mark.digest:
             raise PlanStale(
                 f"The cluster was changed while plan {mark.operation_id} was made.",
@@ -345,7 +345,7 @@ class Planner:
         requested_tags: Mapping[str, str | None],
         settings: tuple[Settings, Settings],
         template: bytes,
-    ) -> Situation:
+    ) -> PlanInput:
         before = present_parameters(present)
         after = self._with_defaults(print_.parameters)
         states, today = self.services_after(
@@ -353,7 +353,7 @@ class Planner:
         )
         services = service_plan(states, today)
         past = self._with_defaults(before) if before else {}
-        return Situation(
+        return PlanInput(
             cluster=cluster,
             region=self.region,
             stack=present,

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.cluster.stack import is_running
 from lifecycle.cluster.stack_decisions import stack_policy
-from lifecycle.errors import ClusterBusy, PlanUnknown
+from lifecycle.errors import ClusterBusy, PlanNotFound
 from lifecycle.operation.journal import acquire
 from lifecycle.operation.model import FUNCTION_SECONDS, Lock
-from lifecycle.plans.fingerprint import read_mark
+from lifecycle.plans.fingerprint import read_description
 from lifecycle.provisioning.change_set_owner import is_made_by
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _is_plan(found: ChangeSet, operation_id: str) -> bool:
     if operation_id:
         return is_made_by(found, operation_id)
     try:
-        read_mark(found.description)
-    except PlanUnknown:
+        read_description(found.description)
+    except PlanNotFound:
         return False
     return True

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.errors import PlanStale, PlanUnknown, SecondPersonRequired
+from lifecycle.errors import PlanNotFound, PlanStale, SecondApproverRequired
 from lifecycle.provisioning.change_set_owner import _DESCRIPTION
 from lifecycle.services.image_digests import differing
 
@@ -100,7 +100,7 @@ def _shown(value: str | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class PlanDescription:
     """What the description of a plan's change set says."""
 
     digest: str
@@ -117,21 +117,21 @@ class Mark:
         return self.made_at + LIFETIME
 
 
-def read_mark(description: str) -> Mark:
-    """Read a change set's description. Raises ``PlanUnknown`` for one that is not a plan's."""
+def read_description(description: str) -> PlanDescription:
+    """Read a change set's description. Raises ``PlanNotFound`` for one that is not a plan's."""
     found = _DESCRIPTION.fullmatch(description)
     try:
         made = datetime.fromisoformat(found[2]) if found else None
     except ValueError:
         made = None
     if found is None or made is None or made.tzinfo is None:
-        raise PlanUnknown(
+        raise PlanNotFound(
             "The change set was not made by the plan machine: its description is not a plan's."
         )
-    return Mark(digest=found[1], made_at=made, operation_id=found[3])
+    return PlanDescription(digest=found[1], made_at=made, operation_id=found[3])
 
 
-def refuse_stale(mark: Mark, now: datetime, different: list[str]) -> None:
+def refuse_stale(mark: PlanDescription, now: datetime, different: list[str]) -> None:
     """Raise ``PlanStale`` for a plan that is too old or rests on what is no longer so."""
     if now > mark.expires_at:
         raise PlanStale(
@@ -144,13 +144,13 @@ def refuse_stale(mark: Mark, now: datetime, different: list[str]) -> None:
         )
 
 
-def may_apply(plan_author: str, caller: str, *, require_second_person: bool) -> str:
+def may_apply(plan_author: str, caller: str, *, require_second_approver: bool) -> str:
     """Say why ``caller`` may not apply a plan; empty when it may.
 
     Principals are ARNs as IAM gives them; an empty one is not known: a plan made in the console
     has no author that AWS would tell us.
     """
-    if not require_second_person:
+    if not require_second_approver:
         return ""
     if not plan_author:
         return "it is not known who made the plan, so it cannot be told that a second person did"
@@ -159,8 +159,8 @@ def may_apply(plan_author: str, caller: str, *, require_second_person: bool) -> 
     return ""
 
 
-def refuse_same_person(plan_author: str, caller: str, *, require_second_person: bool) -> None:
-    """Raise ``SecondPersonRequired`` where ``may_apply`` says no."""
-    reason = may_apply(plan_author, caller, require_second_person=require_second_person)
+def refuse_same_person(plan_author: str, caller: str, *, require_second_approver: bool) -> None:
+    """Raise ``SecondApproverRequired`` where ``may_apply`` says no."""
+    reason = may_apply(plan_author, caller, require_second_approver=require_second_approver)
     if reason:
-        raise SecondPersonRequired(f"This plan may not be applied: {reason}.")
+        raise SecondApproverRequired(f"This plan may not be applied: {reason}.")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lifecycle.cluster.stack import ChangeSet, ResourceChange, Stack
-    from lifecycle.plans.fingerprint import Fingerprint, Mark
+    from lifecycle.plans.fingerprint import Fingerprint, PlanDescription
     from lifecycle.services.settings import Settings
 
 # Typical minutes until one broker, or the connectors, are replaced and all is whole.
@@ -42,7 +42,7 @@ _KEPT: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class PlanInput:
     """What a plan is made from.
 
     ``before`` and ``after`` are all parameters of the cluster, with the template's defaults, before
@@ -74,9 +74,9 @@ class Situation:
 
 
 def tell(
-    situation: Situation,
+    situation: PlanInput,
     *,
-    mark: Mark,
+    mark: PlanDescription,
     fingerprint: Fingerprint,
     requested: Mapping[str, str],
     requested_settings: Mapping[str, Any],
@@ -152,14 +152,14 @@ def summary(plan: Mapping[str, Any], *, key: str, text_key: str) -> dict[str, An
     }
 
 
-def _kind(situation: Situation) -> str:
+def _kind(situation: PlanInput) -> str:
     stack = situation.stack
     if stack is None or stack.status == "REVIEW_IN_PROGRESS":
         return "create"
     return "continue" if is_half_made(stack) or BROKERS not in situation.counts else "update"
 
 
-def _touched(situation: Situation) -> list[Mapping[str, Any]]:
+def _touched(situation: PlanInput) -> list[Mapping[str, Any]]:
     """Services that become others, by what the plan shows of them."""
     return [line for line in situation.services if line["action"] != "none"]
 
@@ -209,7 +209,7 @@ def _data(changes: Sequence[ResourceChange]) -> list[str]:
     return told
 
 
-def _parameter_changes(situation: Situation) -> list[dict[str, str | None]]:
+def _parameter_changes(situation: PlanInput) -> list[dict[str, str | None]]:
     return [
         {"name": name, "from": situation.before.get(name), "to": value}
         for name, value in sorted(situation.after.items())
@@ -217,12 +217,12 @@ def _parameter_changes(situation: Situation) -> list[dict[str, str | None]]:
     ]
 
 
-def _rolls(situation: Situation) -> dict[str, int]:
+def _rolls(situation: PlanInput) -> dict[str, int]:
     """How many running tasks of which service have to be replaced."""
     return {line["service"]: line["restarts"] for line in situation.services if line["restarts"]}
 
 
-def _works(situation: Situation) -> list[ResourceChange]:
+def _works(situation: PlanInput) -> list[ResourceChange]:
     """Changes of more than tags, which are set in place at once, on a task definition too.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-resource-ecs-taskdefinition.html
@@ -230,7 +230,7 @@ def _works(situation: Situation) -> list[ResourceChange]:
     return [c for c in situation.change_set.changes if set(c.properties) != {"Tags"}]
 
 
-def _warnings(situation: Situation) -> list[str]:
+def _warnings(situation: PlanInput) -> list[str]:
     """What whoever applies the plan has to know beforehand.
 
     Sources: https://docs.camunda.io/docs/self-managed/zeebe-deployment/operations/update-zeebe,
@@ -270,7 +270,7 @@ def _loses_zones(before: Mapping[str, str], after: Mapping[str, str]) -> bool:
     return after.get(name) == "1" != before.get(name) and not is_trial(after)
 
 
-def _path(situation: Situation) -> list[dict[str, Any]]:
+def _path(situation: PlanInput) -> list[dict[str, Any]]:
     """What decides how long applying it takes, one after the other, with typical minutes."""
     worked_on = {change.logical_id for change in _works(situation)}
     links = [
@@ -286,7 +286,7 @@ def _path(situation: Situation) -> list[dict[str, Any]]:
     return links
 
 
-def _minutes(situation: Situation, path: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+def _minutes(situation: PlanInput, path: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
     """Typical least and most minutes of applying it."""
     if not situation.change_set.changes and not _touched(situation):
         return (0, 1)
@@ -294,7 +294,7 @@ def _minutes(situation: Situation, path: Sequence[Mapping[str, Any]]) -> tuple[i
     return max(1, least), max(2, most)
 
 
-def _costs(situation: Situation) -> dict[str, Any]:
+def _costs(situation: PlanInput) -> dict[str, Any]:
     def cost(parameters: Mapping[str, str], *, raised: bool) -> Cost:
         def tasks(service: str, parameter: str) -> int:
             live = situation.counts.get(service, 0)
@@ -342,7 +342,7 @@ def _stop(kind: str) -> str:
     )
 
 
-def _undo(situation: Situation, kind: str, parameters: Sequence[Mapping[str, str | None]]) -> str:
+def _undo(situation: PlanInput, kind: str, parameters: Sequence[Mapping[str, str | None]]) -> str:
     if kind != "update":
         confirm = json.dumps({"clusterName": situation.cluster, "confirm": situation.cluster})
         return f"Remove the cluster with the teardown machine: {confirm}"

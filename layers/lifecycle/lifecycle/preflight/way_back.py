@@ -49,7 +49,7 @@ class Snapshot:
 
 
 def read_backup(answer: Mapping[str, Any]) -> Backup:
-    """Read the probe's answer to ``backup``. Raises ``UnreadableAnswer``."""
+    """Read the probe's answer to ``backup``. Raises ``InvalidResponse``."""
     told = mapping(answer, "the backup")
     # A function of an earlier version does not tell.
     unready = items(told.get("unready", []), "unready")
@@ -61,7 +61,7 @@ def read_upgrade(payload: object) -> tuple[str, ...]:
 
     Good is ``upgradeable`` true with every condition MIGRATED. Camunda documents that
     conditions may be missing, so that it is necessary and not sufficient. Raises
-    ``UnreadableAnswer``. Source: Camunda's upgrade-readiness-api.yaml (8.10).
+    ``InvalidResponse``. Source: Camunda's upgrade-readiness-api.yaml (8.10).
     """
     answer = mapping(payload, "the upgrade readiness")
     tenants = mapping(answer.get("physicalTenants"), "physicalTenants")

@@ -165,7 +165,7 @@ class StackChanger:
         if stack is not None and stack.termination_protected:
             self.stacks.set_policy(stack.name, stack_policy())
 
-    def look_at_change_set(
+    def check_change_set(
         self,
         operation: Operation,
         *,

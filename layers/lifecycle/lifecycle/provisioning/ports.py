@@ -20,7 +20,7 @@ class DatabaseRoles(Protocol):
         ...
 
     def apply(self, step: Step, user: str) -> None:
-        """Take one step. Raises ``DatabaseChangedMeanwhile``, ``DatabaseRefused``."""
+        """Take one step. Raises ``DatabaseConcurrentModification``, ``DatabaseRefused``."""
         ...
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.camunda.exporting import judge_exporting
-from lifecycle.errors import RestartRefused, RollingUpdateFailed, ScalingNotSettled
+from lifecycle.errors import RestartRefused, RollingUpdateFailed, StabilizationTimeout
 from lifecycle.provisioning.start_services import converge_connectors
 from lifecycle.services.brokers import PROTECTION_MINUTES
 from lifecycle.services.definition import EFFECTS, Effect, deploys
@@ -188,7 +188,7 @@ class BrokerReplacer:
         if decision.action is RollAction.PROTECT:
             try:
                 self.tasks.protect(ecs_cluster, decision.tasks, minutes=PROTECTION_MINUTES)
-            except ScalingNotSettled as error:
+            except StabilizationTimeout as error:
                 raise RollingUpdateFailed(
                     f"{decision.reason}, but {error.message}",
                     next_step="No further broker was released. Start the same operation "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.errors import DatabaseChangedMeanwhile, DatabaseNotReady, DatabaseRefused
+from lifecycle.errors import DatabaseConcurrentModification, DatabaseNotReady, DatabaseRefused
 from lifecycle.provisioning.seed import SeedReport, SeedTarget, Step, plan_seed
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class DatabaseSeeder:
         proof = database.prove(self.tokens.sign(target.endpoint, target.port, target.user))
         return SeedReport(target=target, steps=steps, proof=proof).as_dict()
 
-    def look_at_schema(self, operation: Operation, cluster: Mapping[str, str]) -> dict[str, Any]:
+    def check_schema(self, operation: Operation, cluster: Mapping[str, str]) -> dict[str, Any]:
         """Tell whether the first broker has made the schema: ``made``, and nobody changes it.
 
         Raises as ``seed`` does.
@@ -63,7 +63,7 @@ def _converge(target: SeedTarget, database: Database, admin: Credentials) -> tup
     for _ in range(_ATTEMPTS):
         try:
             return _apply_missing(target, database, admin)
-        except DatabaseChangedMeanwhile:
+        except DatabaseConcurrentModification:
             # Rolled back; what the other one did is there now, so look again.
             continue
     raise DatabaseNotReady(

@@ -81,10 +81,10 @@ class ServiceStarter:
         ``planned`` are the definitions of a reviewed plan, if there is one; ``schema_made`` tells
         that the first broker of a new cluster has made the database's schema. A stopped cluster
         gets a broker for each node id that may be taken, a new one its bootstrap size. Returns
-        ``raised`` (names of the services that this call created or raised from zero; one of a call
-        whose answer was lost is not among them, and its count stays), ``since`` (ISO 8601), from
-        when stopped tasks count, ``roll``: whether brokers are to be replaced, one at a time, and
-        ``schema``: whether the schema is waited for before the other brokers start.
+        ``scaledUp`` (names of the services that this call created or raised from zero; one of a
+        call whose answer was lost is not among them, and its count stays), ``since`` (ISO 8601),
+        from when stopped tasks count, ``roll``: whether brokers are to be replaced, one at a time,
+        and ``schema``: whether the schema is waited for before the other brokers start.
         Raises ``PlanStale``, ``StartFailed`` and ``ServiceDraining``; nothing was changed in ECS
         then.
         """
@@ -97,11 +97,11 @@ class ServiceStarter:
         wanted, schema = self._wanted(cluster, present, schema_made=schema_made)
         count = 1 if schema else wanted
         self.journal.step(operation, STEP, f"{BROKERS}: {present} → {count}")
-        raised = self._brokers(cluster, brokers, count)
+        scaled_up = self._brokers(cluster, brokers, count)
         roll = not must_start(brokers.service) and must_roll(brokers.service, brokers.differences)
         if not roll and connectors.service.exists:
             converge_connectors(self.services, cluster, connectors)
-        return {"raised": raised, "since": since, "roll": roll, "schema": schema}
+        return {"scaledUp": scaled_up, "since": since, "roll": roll, "schema": schema}
 
     def _wanted(
         self, cluster: Mapping[str, str], present: int, *, schema_made: bool
@@ -149,18 +149,18 @@ class ServiceStarter:
         if state.retagged:
             self.services.tag(cluster["EcsClusterName"], state.service.name, state.tags)
 
-    def take_back(
-        self, operation: Operation, cluster: Mapping[str, str], *, raised: Sequence[str]
+    def roll_back(
+        self, operation: Operation, cluster: Mapping[str, str], *, scaled_up: Sequence[str]
     ) -> dict[str, Any]:
         """Set back to zero the services that this very operation created or raised from zero.
 
         Services that had a count before are never lowered: they may hold partitions. A service is
         not deleted: an operator reads from it why it did not start.
         """
-        for name in raised:
+        for name in scaled_up:
             self.journal.step(operation, "Counts go back to zero", name)
             self.services.set_count(cluster["EcsClusterName"], name, 0)
-        return {"lowered": list(raised)}
+        return {"lowered": list(scaled_up)}
 
 
 def _makes_schema_alone(cluster: Mapping[str, str]) -> bool:
@@ -202,8 +202,8 @@ class StartFollower:
         ``schema``: the first broker of a new cluster runs alone until the database's schema is
         made. Returns ``status`` ``STARTED`` with the ``topology``, ``SCHEMA`` when the first
         broker runs and the schema is to be looked at, or ``WAITING``, with ``wait`` (seconds), and
-        ``raised`` (services that were created). Raises ``StartFailed`` with ECS's reason, the stop
-        code and the last log lines.
+        ``scaledUp`` (services that were created). Raises ``StartFailed`` with ECS's reason, the
+        stop code and the last log lines.
         """
         brokers, connectors = self.reader.read(cluster)
         seen: Mapping[str, Any] = {}
@@ -227,11 +227,11 @@ class StartFollower:
         wait = next_wait(min(polls, 3), near_end=False)
         if schema:
             status = "SCHEMA" if decisions[0].state is StartState.STARTED else "WAITING"
-            return {"status": status, "wait": wait, "raised": []}
-        raised = self._connectors(brokers.service, connectors)
-        if waiting or raised:
-            return {"status": "WAITING", "wait": wait, "raised": raised}
-        return {"status": "STARTED", "topology": seen.get("topology", []), "raised": []}
+            return {"status": status, "wait": wait, "scaledUp": []}
+        scaled_up = self._connectors(brokers.service, connectors)
+        if waiting or scaled_up:
+            return {"status": "WAITING", "wait": wait, "scaledUp": scaled_up}
+        return {"status": "STARTED", "topology": seen.get("topology", []), "scaledUp": []}
 
     def _refuse_failed(self, decisions: Sequence[StartDecision], since: str) -> None:
         for decision in decisions:

@@ -18,7 +18,7 @@ def validate_restart(raw: object, *, control_stack: str, stacks: Stacks) -> dict
     """Validate ``{"clusterName": "demo", "service": "brokers", "broker": 2}``; change nothing.
 
     Returns ``cluster``, ``stack``, ``service`` and ``broker`` (null for all) as the state machine
-    carries them. Raises ``InvalidRequest`` that names every wrong field, ``ClusterUnknown``,
+    carries them. Raises ``InvalidRequest`` that names every wrong field, ``ClusterNotFound``,
     ``ClusterFrozen``, and ``StackNotUsable`` for a cluster that something else made, and for a
     stack that CloudFormation changes.
     """

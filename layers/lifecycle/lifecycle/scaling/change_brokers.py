@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.errors import (
     ChangeInProgress,
     LifecycleError,
-    ManagementAmbiguous,
+    ManagementOutcomeUnknown,
     ManagementRefused,
 )
 from lifecycle.scaling.partition_table import unfinished
 from lifecycle.scaling.preconditions import refusal
 from lifecycle.services.brokers import (
     direction,
-    half_done,
     has_gap,
     held_partitions,
+    incomplete_change,
     leads_to,
     partitions_after,
 )
@@ -91,7 +91,7 @@ class BrokerChanger:
         self.journal.step(operation, "Verification", "letting Camunda take a backup")
         try:
             backup = self.management(cluster["DiscoveryName"]).back_up()
-        except (ManagementRefused, ChangeInProgress, ManagementAmbiguous) as error:
+        except (ManagementRefused, ChangeInProgress, ManagementOutcomeUnknown) as error:
             self.journal.step(operation, "Verification", f"no backup: {error.message}")
             backup = NOT_TAKEN
         return {"changeId": 0, "backupId": backup, "wait": 1}
@@ -114,7 +114,7 @@ def _sent(
     except ChangeInProgress:
         # Somebody was faster, or an answer that was lost had been a yes.
         return _answer(under_way(api.configuration()) or 0, 1)
-    except ManagementAmbiguous:
+    except ManagementOutcomeUnknown:
         return _answer(_read(api, under_way) or 0, _SETTLED_AFTER)
     # The id of an older change stands for "nothing to do".
     return _answer(0 if planned.is_noop else planned.change_id, 1)
@@ -163,4 +163,6 @@ def _partitions_under_way(configuration: ClusterConfiguration, count: int) -> in
 
 
 def _is_there(configuration: ClusterConfiguration, count: int, copies: int) -> bool:
-    return configuration.broker_ids == tuple(range(count)) and not half_done(configuration, copies)
+    return configuration.broker_ids == tuple(range(count)) and not incomplete_change(
+        configuration, copies
+    )

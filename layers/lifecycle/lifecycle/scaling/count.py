@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.errors import ScalingNotSettled
+from lifecycle.errors import StabilizationTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ class CountSetter:
 
         A count is lowered only while exactly ``protected`` (task ids), as many as the count, are
         protected: else ECS might stop a broker that holds partitions. Raises
-        ``ScalingNotSettled`` then.
+        ``StabilizationTimeout`` then.
         """
         self.journal.step(
             operation,
@@ -63,12 +63,12 @@ class CountSetter:
 
 
 def refuse_to_lower(service: BrokerService, count: int, protected: Sequence[str], now: int) -> None:
-    """Raise ``ScalingNotSettled`` unless exactly these tasks, as many as the count, are safe."""
+    """Raise ``StabilizationTimeout`` unless exactly these tasks, as many as the count, are safe."""
     safe = {
         task.task_id for task in service.running if task.protected_until >= now + _LEAST_PROTECTION
     }
     if len(set(protected)) != count or safe != set(protected):
-        raise ScalingNotSettled(
+        raise StabilizationTimeout(
             f"The count of {service.name} was not lowered from {service.desired} to {count}: "
             f"{len(safe & set(protected))} of {count} tasks that stay are protected, and "
             f"{len(safe - set(protected))} others.",

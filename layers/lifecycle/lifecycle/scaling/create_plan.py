@@ -47,7 +47,7 @@ class ScalePlanner:
 
         ``requested`` are brokers; with ``partitions`` those are planned instead.
         Returns ``status`` ``TOLD`` with the outline of the plan in ``plan``. Raises
-        ``ClusterUnknown``, ``ClusterFrozen``, and ``ScalingRefused`` with every failed check; the
+        ``ClusterNotFound``, ``ClusterFrozen``, and ``ScalingRefused`` with every failed check; the
         plan is stored even then.
         """
         stack = self.reader.stack(operation.cluster)

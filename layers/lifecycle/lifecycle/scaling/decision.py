@@ -28,8 +28,8 @@ from lifecycle.errors import (
     ChangeStuck,
     LifecycleError,
     ManagementUnavailable,
-    ScalingNotSettled,
     ScalingRefused,
+    StabilizationTimeout,
     TasksNotPlaced,
 )
 from lifecycle.scaling.preconditions import (
@@ -43,17 +43,17 @@ from lifecycle.scaling.table import Case, Change, Count, Members, Row, Step, rea
 from lifecycle.services.brokers import (
     BrokersSeen,
     direction,
-    half_done,
     holders,
+    incomplete_change,
     left_unfinished,
-    strangers,
+    orphaned_tasks,
     tasks_of_brokers,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from lifecycle.scaling.preconditions import Surroundings
+    from lifecycle.scaling.preconditions import ScalingContext
     from lifecycle.services.brokers import BrokerService, BrokerTask
 
 # --- what is remembered between two looks --------------------------------------------------------
@@ -173,7 +173,7 @@ class Observed:
 
     service: BrokerService
     brokers: BrokersSeen
-    surroundings: Surroundings
+    surroundings: ScalingContext
     partitions: int
     replication_factor: int
     now: int
@@ -185,7 +185,7 @@ def decide(observed: Observed, requested: int, memory: Memory) -> Decision:
     """Decide the next action towards ``requested`` brokers.
 
     Raises ``ScalingRefused`` (nothing was changed by this look), ``TasksNotPlaced``,
-    ``ChangeStuck``, ``ChangeNotCompleted``, ``ScalingNotSettled``, ``ManagementUnavailable``.
+    ``ChangeStuck``, ``ChangeNotCompleted``, ``StabilizationTimeout``, ``ManagementUnavailable``.
     """
     return Decider(observed, requested, memory).decide()
 
@@ -259,7 +259,7 @@ class Decider:
                 f"desired count {service.desired} → {size}: brokers have lost their tasks",
                 count=size,
             )
-        outside = strangers(service, topology, range(size)) if size is not None else ""
+        outside = orphaned_tasks(service, topology, range(size)) if size is not None else ""
         told = [*self.observed.brokers.problems, *([outside] if outside else [])]
         problems = "; ".join(told) or "no broker answered"
         if self.memory.change_id is not None:
@@ -329,7 +329,7 @@ class Decider:
             return None
         status = change_status(configuration, change)
         if status is ChangeStatus.COMPLETED and case.members is Members.UNFINISHED:
-            raise _unfinished("; ".join(half_done(configuration, self.copies)))
+            raise _unfinished("; ".join(incomplete_change(configuration, self.copies)))
         error = ChangeNotCompleted(
             f"Change {change} ended as {status}, and the brokers are not as requested.",
             next_step=f"Find out who cancelled or replaced it. {AGAIN}",
@@ -372,7 +372,7 @@ class Decider:
         if len(ids) < self.requested:
             missing = [node for node in range(self.requested) if node not in staying]
             text = f"the task of broker {_joined(missing)} is not known"
-            error = ScalingNotSettled(
+            error = StabilizationTimeout(
                 f"The count was not lowered from {service.desired} to {self.requested}, because "
                 f"{text}: ECS might have stopped a broker that holds partitions.",
                 next_step=f"Bring that broker back. {AGAIN}",
@@ -406,7 +406,7 @@ class Decider:
                 decision = self._act(Action.PROTECT, "until ECS is done", tasks=_ids(renew))
                 return replace(decision, phase=PHASE[Step.LOWER])
             text = f"ECS stops {len(wanted) - self.requested} tasks"
-            error = ScalingNotSettled(
+            error = StabilizationTimeout(
                 f"ECS still runs {len(wanted)} tasks with a desired count of {self.requested}.",
                 next_step=f"Look at the service's events. {AGAIN}",
             )
@@ -428,7 +428,7 @@ class Decider:
         problems = self._unsettled(configuration)
         if problems:
             text = "; ".join(problems[:3])
-            error = ScalingNotSettled(
+            error = StabilizationTimeout(
                 f"{self.brokers} brokers are configured, but not all is well: "
                 f"{'; '.join(problems)}.",
                 next_step=f"Look at the tasks and logs of the brokers named. {AGAIN}",
@@ -458,7 +458,7 @@ class Decider:
             task = found.get(node) if isinstance(node, int) else None
             if task is None:
                 problems.append(f"broker {node} is not seen at the address of a running task")
-                outside = strangers(
+                outside = orphaned_tasks(
                     self.observed.service,
                     self.observed.brokers.topology,
                     configuration.broker_ids,
@@ -575,7 +575,7 @@ class Decider:
         stage = f"{action}: {reason}"
         looks = self.memory.looks + 1 if self.memory.stage == stage else 1
         if looks > _MOST_REPEATS:
-            raise ScalingNotSettled(
+            raise StabilizationTimeout(
                 f"Asked for {_MOST_REPEATS} times, it did not come true: {reason}.",
                 next_step=f"Look at the events of service {self.observed.service.name}. {AGAIN}",
             )
@@ -598,8 +598,8 @@ class Decider:
         return Decision(Action.WAIT, reason, memory, wait=next_look(memory.looks))
 
 
-def _unfinished(left: str) -> ScalingNotSettled:
-    return ScalingNotSettled(
+def _unfinished(left: str) -> StabilizationTimeout:
+    return StabilizationTimeout(
         f"Camunda plans nothing to finish what was left half-done: {left}.",
         next_step="Request the number of brokers that the cancelled change led to: going on with "
         "it is what finishes this.",

@@ -20,12 +20,12 @@ from lifecycle.camunda.topology import (
 from lifecycle.cluster.checks import BROKER_TARGET_GROUPS, overall
 from lifecycle.cluster.freeze import refuse_if_frozen
 from lifecycle.cluster.names import stack_name
-from lifecycle.errors import ClusterUnknown
+from lifecycle.errors import ClusterNotFound
 from lifecycle.operation.scaling_note import AFTER, ScalingNote
 from lifecycle.operation.steps import PHASES
 from lifecycle.scaling.decision import Action, Decision, Memory, Observed, decide
 from lifecycle.scaling.partitions import decide_partitions
-from lifecycle.scaling.preconditions import Surroundings
+from lifecycle.scaling.preconditions import ScalingContext
 from lifecycle.services.brokers import (
     BackupsOfPartitions,
     BrokersSeen,
@@ -59,10 +59,10 @@ class BrokerReader:
     control_stack: str
 
     def stack(self, cluster: str) -> Stack:
-        """Read the cluster's stack, whose outputs are its contract. Raises ``ClusterUnknown``."""
+        """Read the cluster's stack, whose outputs are its contract. Raises ``ClusterNotFound``."""
         stack = self.stacks.describe(stack_name(self.control_stack, cluster))
         if stack is None or "ContractVersion" not in stack.outputs:
-            raise ClusterUnknown(f"There is no cluster {cluster} in {self.control_stack}.")
+            raise ClusterNotFound(f"There is no cluster {cluster} in {self.control_stack}.")
         return stack
 
     def observe(
@@ -96,7 +96,7 @@ class BrokerReader:
                 },
             )
         )
-        surroundings = Surroundings(
+        surroundings = ScalingContext(
             stack_status=stack.status,
             autoscaled=tuple(self.scalable.of_services(cluster["EcsClusterName"], (service.name,))),
         )
@@ -145,7 +145,7 @@ class ScaleObserver:
         sent, ``backup`` that of the backup it took (0 for none, -1 for one that Camunda did not
         take). Returns ``action`` with ``count``, ``tasks``, ``wait`` (seconds), ``reason``,
         ``memory`` and the stack's outputs as ``cluster``; with ``DONE`` also ``verification``.
-        Raises as ``scaling/decision.py`` and ``scaling/partitions.py`` do, ``ClusterUnknown`` and
+        Raises as ``scaling/decision.py`` and ``scaling/partitions.py`` do, ``ClusterNotFound`` and
         ``ClusterFrozen``.
         """
         remembered = Memory.from_state(memory)

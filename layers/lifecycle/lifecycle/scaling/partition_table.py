@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 from lifecycle.camunda.topology import ReplicaState
 from lifecycle.services.brokers import (
     active_partitions,
-    half_done,
     held_partitions,
+    incomplete_change,
     leads_to,
     partitions_after,
     span,
@@ -203,7 +203,7 @@ def unfinished(configuration: ClusterConfiguration, copies: int) -> tuple[str, .
     """Say what of the partitions is half-way: no requests yet, copies missing, coming or going."""
     if configuration.pending_change is not None:
         return ()
-    left = list(half_done(configuration, copies))
+    left = list(incomplete_change(configuration, copies))
     held, active = held_partitions(configuration), active_partitions(configuration)
     routing = configuration.routing
     if active < held or (routing is not None and not routing.settled):

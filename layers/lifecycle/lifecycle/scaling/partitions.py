@@ -12,7 +12,7 @@ from typing import Final
 
 from lifecycle.camunda.topology import ChangeStatus, ClusterConfiguration, change_status
 from lifecycle.cluster.checks import Check, Result
-from lifecycle.errors import ChangeNotCompleted, ScalingNotSettled, ScalingRefused
+from lifecycle.errors import ChangeNotCompleted, ScalingRefused, StabilizationTimeout
 from lifecycle.scaling.decision import (
     AGAIN,
     ANSWER_PATIENCE,
@@ -62,7 +62,7 @@ def decide_partitions(observed: Observed, requested: int, memory: Memory) -> Dec
     """Decide the next action towards ``requested`` partitions.
 
     Raises ``ScalingRefused`` (nothing was changed by this look), ``ChangeStuck``,
-    ``ChangeNotCompleted``, ``ScalingNotSettled``, ``ManagementUnavailable``.
+    ``ChangeNotCompleted``, ``StabilizationTimeout``, ``ManagementUnavailable``.
     """
     return PartitionDecider(observed, requested, memory).decide()
 
@@ -125,7 +125,7 @@ class PartitionDecider(Decider):
         plan = self.observed.brokers.plan
         if plan is None or plan.is_noop:
             left = "; ".join(unfinished(configuration, self.copies)) or str(case)
-            raise ScalingNotSettled(
+            raise StabilizationTimeout(
                 f"Camunda plans nothing to finish what was left half-done: {left}.",
                 next_step="Ask Camunda's support: what is left needs its routing state repaired, "
                 "which is not done from here.",
@@ -156,7 +156,7 @@ class PartitionDecider(Decider):
         self._require_completed(configuration)
         problems = self._unsettled(configuration)
         if problems:
-            error = ScalingNotSettled(
+            error = StabilizationTimeout(
                 f"{self.requested} partitions are configured, but not all is well: "
                 f"{'; '.join(problems)}.",
                 next_step=f"Look at the tasks and logs of the brokers named. {AGAIN}",
@@ -198,7 +198,7 @@ class PartitionDecider(Decider):
         if seen.asked in _ENDED_BADLY or self.observed.now - since >= BACKUP_PATIENCE:
             return Check(_BACKUP, Result.WARN, text, _TAKE_ONE)
         # Over before its patience is: the report says what is so instead.
-        error = ScalingNotSettled(f"{text}.", next_step=_TAKE_ONE)
+        error = StabilizationTimeout(f"{text}.", next_step=_TAKE_ONE)
         return self._wait(_BACKUP, text, BACKUP_PATIENCE, error)
 
     def _told(self, configuration: ClusterConfiguration) -> tuple[Check, ...]:

@@ -15,12 +15,12 @@ from lifecycle.services.autoscaling import check_brokers
 from lifecycle.services.brokers import (
     BrokersSeen,
     active_partitions,
-    half_done,
     half_done_places,
     has_gap,
     held_partitions,
+    incomplete_change,
     left_unfinished,
-    strangers,
+    orphaned_tasks,
     tasks_of_brokers,
 )
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ScalingContext:
     """What else matters: the stack and the quota.
 
     ``vcpu_each`` is what one broker takes; limit and use are those of Fargate On-Demand in this
@@ -219,7 +219,7 @@ def preconditions(
     *,
     service: BrokerService,
     brokers: BrokersSeen,
-    surroundings: Surroundings,
+    surroundings: ScalingContext,
     requested: int,
     partitions: int,
     replication_factor: int,
@@ -319,12 +319,12 @@ def _passed(name: str, seen: str) -> Check:
     return Check(name, Result.PASS, seen)
 
 
-def _stack(surroundings: Surroundings) -> Check:
+def _stack(surroundings: ScalingContext) -> Check:
     name, status = "stack at rest", surroundings.stack_status
     return _passed(name, status) if status in _AT_REST else failed(name, f"it is in {status}")
 
 
-def _autoscaling(surroundings: Surroundings, service: BrokerService) -> Check:
+def _autoscaling(surroundings: ScalingContext, service: BrokerService) -> Check:
     return check_brokers("no autoscaling", surroundings.autoscaled, service.name)
 
 
@@ -375,7 +375,7 @@ def _runs(
     if not away:
         return _passed(name, f"{len(found)} brokers in running tasks")
     seen = f"broker {', '.join(away)} is not seen at the address of a running task"
-    outside = strangers(service, brokers.topology, configuration.broker_ids)
+    outside = orphaned_tasks(service, brokers.topology, configuration.broker_ids)
     return failed(name, f"{seen}; {outside}" if outside else seen)
 
 
@@ -388,7 +388,9 @@ def _partitions(brokers: BrokersSeen, partitions: int, factor: int) -> Check:
         brokers=0,
         partitions=partitions,
         replication_factor=factor,
-        half_done=half_done_places(configuration, factor) if configuration is not None else (),
+        incomplete_change=half_done_places(configuration, factor)
+        if configuration is not None
+        else (),
     )
     if formed.formed:
         return _passed(name, f"{partitions} partitions, {factor} replicas each")
@@ -463,7 +465,7 @@ def _idle(
     held = max([partitions, *(one.partition for m in expected for one in m.partitions)])
     seen = f"broker {', '.join(idle)} would hold none of the {held} partitions, on {versions}"
     # What was begun with Camunda's API and cancelled can only be finished, then reduced.
-    if idle_is_ready(brokers.topology) or half_done(configuration, factor):
+    if idle_is_ready(brokers.topology) or incomplete_change(configuration, factor):
         return Check(name, Result.WARN, seen, _BY_NAME[name].remedy)
     return failed(name, seen)
 
@@ -495,7 +497,7 @@ def _no_backup(brokers: BrokersSeen) -> Check:
 _UNFINISHED_BACKUP: Final = frozenset({"IN_PROGRESS", "INCOMPLETE"})
 
 
-def _quota(surroundings: Surroundings, more: int) -> Check:
+def _quota(surroundings: ScalingContext, more: int) -> Check:
     name = "Fargate quota"
     need = surroundings.vcpu_each * max(0, more)
     limit, used = surroundings.vcpu_limit, surroundings.vcpu_used

@@ -26,7 +26,7 @@ class TaskProtector:
     def protect(
         self, operation: Operation, cluster: Mapping[str, str], *, task_ids: Sequence[str]
     ) -> dict[str, Any]:
-        """Protect tasks for 15 minutes from now. Raises ``ScalingNotSettled``."""
+        """Protect tasks for 15 minutes from now. Raises ``StabilizationTimeout``."""
         self.journal.step(operation, "Tasks stop", f"protecting {len(task_ids)} tasks")
         self.tasks.protect(cluster["EcsClusterName"], task_ids, minutes=PROTECTION_MINUTES)
         return {"protected": len(task_ids)}

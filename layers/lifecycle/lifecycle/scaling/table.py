@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from lifecycle.services.brokers import half_done, has_gap, leads_to, span
+from lifecycle.services.brokers import has_gap, incomplete_change, leads_to, span
 
 if TYPE_CHECKING:
     from lifecycle.camunda.topology import ClusterConfiguration
@@ -252,7 +252,9 @@ def read_case(
     if change is not Change.THERE and has_gap(configuration, requested):
         members = Members.GAP
     elif brokers == requested:
-        members = Members.UNFINISHED if half_done(configuration, copies) else Members.REQUESTED
+        members = (
+            Members.UNFINISHED if incomplete_change(configuration, copies) else Members.REQUESTED
+        )
     else:
         members = Members.FEWER if brokers < requested else Members.MORE
     low, high = min(brokers, requested), max(brokers, requested)

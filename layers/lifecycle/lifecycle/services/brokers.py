@@ -216,7 +216,7 @@ def _is_forced(pending: PendingChange) -> bool:
     return any(step.kind in forced for step in (*pending.completed, *pending.pending))
 
 
-def half_done(configuration: ClusterConfiguration, copies: int = 0) -> tuple[str, ...]:
+def incomplete_change(configuration: ClusterConfiguration, copies: int = 0) -> tuple[str, ...]:
     """Say what a change left half-way: brokers and replicas that come or go, and no change.
 
     With ``copies``, the replication factor, also what has come while nothing has gone for it.
@@ -293,7 +293,7 @@ def tasks_of_brokers(service: BrokerService, topology: Topology | None) -> dict[
     return found
 
 
-def strangers(
+def orphaned_tasks(
     service: BrokerService, topology: Topology | None, members: Collection[BrokerId]
 ) -> str:
     """Say which tasks run brokers that are no members of the cluster; empty when none does.

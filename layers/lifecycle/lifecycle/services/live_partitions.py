@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.cluster.names import is_cluster_name, stack_name
 from lifecycle.errors import LifecycleError, ProbeAsleep
-from lifecycle.services.brokers import active_partitions, half_done
+from lifecycle.services.brokers import active_partitions, incomplete_change
 
 if TYPE_CHECKING:
     from lifecycle.camunda.ports import ManagementApi, Probe
@@ -31,7 +31,7 @@ def ask_partitions(api: ManagementApi) -> dict[str, Any]:
         return {"partitions": None, "brokers": None}
     settled = configuration.routing is None or configuration.routing.settled
     known = settled and configuration.pending_change is None
-    whole = configuration.pending_change is None and not half_done(configuration)
+    whole = configuration.pending_change is None and not incomplete_change(configuration)
     return {
         "partitions": active_partitions(configuration) if known else None,
         "brokers": len(configuration.members) if whole else None,

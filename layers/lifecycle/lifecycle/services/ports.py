@@ -86,7 +86,7 @@ class BrokerTasks(Protocol):
     def protect(self, ecs_cluster: str, task_ids: Sequence[str], *, minutes: int) -> None:
         """Protect tasks from scale-in, for so long from now.
 
-        Raises ``ScalingNotSettled`` naming the tasks that ECS did not protect.
+        Raises ``StabilizationTimeout`` naming the tasks that ECS did not protect.
         """
         ...
 

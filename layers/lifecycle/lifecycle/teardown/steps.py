@@ -15,7 +15,7 @@ from lifecycle.cluster.names import change_set_name, stack_name
 from lifecycle.cluster.polling import next_wait
 from lifecycle.cluster.stack import progress_of
 from lifecycle.cluster.trial import is_trial
-from lifecycle.errors import NamespaceNotEmpty, StackNotDeleted, TasksRemain
+from lifecycle.errors import NamespaceNotEmpty, StackNotDeleted, TasksStillRunning
 from lifecycle.services.definition import NAMES
 from lifecycle.teardown.decisions import (
     STOP_SECONDS,
@@ -106,7 +106,7 @@ class ClusterStopper:
 
         ``since`` is when the operation began to wait (ISO 8601), empty at first. Returns it beside
         ``status`` ``STOPPED`` when all of it is gone, or ``WAITING`` with ``wait`` (seconds).
-        Raises ``ClusterFrozen``, ``StackNotUsable``, ``TasksRemain``, ``NamespaceNotEmpty``.
+        Raises ``ClusterFrozen``, ``StackNotUsable``, ``TasksStillRunning``, ``NamespaceNotEmpty``.
         """
         now = self.journal.clock.now()
         since = since or now.isoformat(timespec="seconds")
@@ -184,10 +184,12 @@ class ClusterStopper:
         return waiting
 
 
-def _overdue(tasks: Sequence[str], registered: Sequence[str]) -> TasksRemain | NamespaceNotEmpty:
+def _overdue(
+    tasks: Sequence[str], registered: Sequence[str]
+) -> TasksStillRunning | NamespaceNotEmpty:
     minutes = STOP_SECONDS // 60
     if tasks:
-        return TasksRemain(
+        return TasksStillRunning(
             f"Counts are at zero for {minutes} minutes, yet {'; '.join(tasks)}.",
             next_step="Look at the services' events in ECS (task protection, draining), then "
             "start the same operation again; it continues from what exists.",

@@ -14,7 +14,7 @@ class Processes(Protocol):
     """Processes of one cluster, through its REST API, asked from inside the VPC.
 
     Every call may be repeated, and raises ``ManagementUnavailable``, ``ManagementRefused``,
-    ``CredentialsRefused``, ``CredentialsWithheld`` or ``UnreadableAnswer``.
+    ``CredentialsRefused``, ``CredentialsWithheld`` or ``InvalidResponse``.
     """
 
     def deploy(self, resource: str, content: bytes, credentials: Credentials) -> None:

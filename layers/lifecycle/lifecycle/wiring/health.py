@@ -33,10 +33,10 @@ def cluster_locator() -> ClusterLocator:
 @functools.cache
 def health_observer() -> HealthObserver:
     """The outside of a health check."""
-    from lifecycle.adapters.aws.health_sources import AwsSight
+    from lifecycle.adapters.aws.health_sources import AwsHealthSources
     from lifecycle.health.collect_aws import HealthObserver
 
-    return HealthObserver(cloud=AwsSight(), definitions=service_definitions)
+    return HealthObserver(cloud=AwsHealthSources(), definitions=service_definitions)
 
 
 def health_prober() -> HealthProber:

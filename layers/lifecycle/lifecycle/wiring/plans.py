@@ -63,7 +63,7 @@ def plan_adopter() -> PlanAdopter:
     return PlanAdopter(
         planner=planner(),
         journal=journal(),
-        require_second_person=os.environ.get("REQUIRE_SECOND_PERSON") == "true",
+        require_second_approver=os.environ.get("REQUIRE_SECOND_APPROVER") == "true",
     )
 
 

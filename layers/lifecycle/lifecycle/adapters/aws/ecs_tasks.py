@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.adapters.aws.ecs import read_deployments, read_stopped
 from lifecycle.adapters.aws.session import client
-from lifecycle.errors import ScalingNotSettled, ServiceMissing
+from lifecycle.errors import ServiceMissing, StabilizationTimeout
 from lifecycle.services.brokers import BrokerService, BrokerTask
 from lifecycle.services.definition import configuration_for
 from lifecycle.services.stops import StoppedTask, missing_capacity
@@ -87,7 +87,7 @@ class EcsBrokerTasks:
                 if task not in done
             ]
         if failed:
-            raise ScalingNotSettled(
+            raise StabilizationTimeout(
                 f"ECS did not protect {', '.join(failed)} from scale-in; no count was lowered.",
                 next_step="Start the same request again; it continues from what exists.",
             )

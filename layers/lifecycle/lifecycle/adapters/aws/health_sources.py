@@ -25,8 +25,8 @@ _PER_CALL: Final = 100
 _SECRET_SECONDS: Final = 1800
 
 
-class AwsSight:
-    """The ``CloudSight`` port on ECS, ELB, RDS, EFS, Secrets Manager and Certificate Manager.
+class AwsHealthSources:
+    """The ``HealthSources`` port on ECS, ELB, RDS, EFS, Secrets Manager and Certificate Manager.
 
     That a secret is there is remembered for half an hour: asking costs more than anything else
     here. ``monotonic`` gives the seconds of a clock that never goes back.
@@ -153,7 +153,7 @@ class AwsSight:
 
     @staticmethod
     def _tasks(ecs_cluster: str, service: str, wanted: Any) -> list[Any]:
-        arns = AwsSight._arns(ecs_cluster, service, wanted)
+        arns = AwsHealthSources._arns(ecs_cluster, service, wanted)
         if not arns:
             return []
         found: list[Any] = _ecs().describe_tasks(cluster=ecs_cluster, tasks=arns)["tasks"]

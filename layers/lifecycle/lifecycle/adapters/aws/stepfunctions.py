@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.adapters.aws.session import client, error_code, error_message
-from lifecycle.errors import AwsRefused, MachineNotDeployed, StartUncertain
+from lifecycle.errors import AwsRefused, MachineNotDeployed, StartOutcomeUnknown
 from lifecycle.operation.record import Execution
 from lifecycle.times import written
 
@@ -114,8 +114,8 @@ class StepFunctionsExecutions:
         )
 
 
-def _uncertain(name: str, reason: str) -> StartUncertain:
-    return StartUncertain(
+def _uncertain(name: str, reason: str) -> StartOutcomeUnknown:
+    return StartOutcomeUnknown(
         f"Whether execution {name} was started is not known: {reason}", operation_id=name
     )
 

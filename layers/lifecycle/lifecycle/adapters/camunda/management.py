@@ -42,10 +42,10 @@ from lifecycle.errors import (
     ChangeInProgress,
     CredentialsRefused,
     CredentialsWithheld,
-    ManagementAmbiguous,
+    InvalidResponse,
+    ManagementOutcomeUnknown,
     ManagementRefused,
     ManagementUnavailable,
-    UnreadableAnswer,
 )
 from lifecycle.preflight.way_back import read_upgrade
 
@@ -95,7 +95,7 @@ class HttpManagement:
     def configuration(self) -> ClusterConfiguration:
         """Read the cluster configuration (``GET /actuator/cluster``).
 
-        Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``UnreadableAnswer``.
+        Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``InvalidResponse``.
         """
         answer = self._read(MANAGEMENT_PORT, http_client.Request("GET", _CLUSTER, headers=_ACCEPT))
         return read_configuration(read_json(answer))
@@ -131,7 +131,7 @@ class HttpManagement:
     def partitions(self, address: str) -> tuple[PartitionSeen, ...]:
         """Read what one broker tells of its own partitions (``GET /actuator/partitions``).
 
-        Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``UnreadableAnswer``.
+        Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``InvalidResponse``.
         """
         request = http_client.Request("GET", "/actuator/partitions", headers=_ACCEPT)
         return read_partitions(read_json(self._ask_one(address, MANAGEMENT_PORT, request)))
@@ -141,7 +141,7 @@ class HttpManagement:
 
         Absent (404, below 8.10) is not ready.
 
-        Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``UnreadableAnswer``.
+        Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``InvalidResponse``.
         """
         request = http_client.Request("GET", "/actuator/upgradeReadiness", headers=_ACCEPT)
         absent = (HTTPStatus.NOT_FOUND,)
@@ -151,7 +151,7 @@ class HttpManagement:
     def backups(self) -> BackupsSeen:
         """Read each partition's latest backup (``GET /actuator/backupRuntime/state``, from 8.9 on).
 
-        Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``UnreadableAnswer``.
+        Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``InvalidResponse``.
         """
         request = http_client.Request("GET", "/actuator/backupRuntime/state", headers=_ACCEPT)
         absent, disabled = HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST
@@ -173,7 +173,7 @@ class HttpManagement:
         """Ask what scaling to the brokers ``0 … count-1`` would do; changes nothing.
 
         A plan says nothing about whether those brokers run. Raises ``ManagementRefused``,
-        ``ChangeInProgress``, ``ManagementUnavailable`` or ``UnreadableAnswer``.
+        ``ChangeInProgress``, ``ManagementUnavailable`` or ``InvalidResponse``.
         """
         return self._plan({"brokers": {"count": count}})
 
@@ -193,7 +193,8 @@ class HttpManagement:
 
         Another address is tried only as long as nothing was sent. Raises ``ManagementRefused`` or
         ``ChangeInProgress`` when nothing was changed, ``ManagementUnavailable`` when no broker
-        could be asked, and ``ManagementAmbiguous`` when the configuration has to be read to know.
+        could be asked, and ``ManagementOutcomeUnknown`` when the configuration has to be read to
+        know.
         """
         request = _patch({"brokers": {"count": count}}, dry_run=False)
         return self._write(request, f"Scaling to {count} brokers", read_planned_change)
@@ -211,7 +212,7 @@ class HttpManagement:
 
         Without an id in the request, as continuous backups demand. Raises ``ManagementRefused``
         (not configured), ``ChangeInProgress`` (partitions are being added),
-        ``ManagementUnavailable`` and ``ManagementAmbiguous``. Source:
+        ``ManagementUnavailable`` and ``ManagementOutcomeUnknown``. Source:
         https://docs.camunda.io/docs/self-managed/operational-guides/backup-restore/rdbms/rdbms-backup/
         """
         request = http_client.Request("POST", _BACKUPS, b"{}", {**_ACCEPT, **_CONTENT})
@@ -220,7 +221,7 @@ class HttpManagement:
     def backup_state(self, backup: int) -> str:
         """Read the state of one backup (``GET /actuator/backupRuntime/{id}``).
 
-        Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``UnreadableAnswer``.
+        Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``InvalidResponse``.
         """
         request = http_client.Request("GET", f"{_BACKUPS}/{backup}", headers=_ACCEPT)
         answer = self._read(MANAGEMENT_PORT, request, accept=(HTTPStatus.NOT_FOUND,))
@@ -238,14 +239,14 @@ class HttpManagement:
                 tried.append(str(error))
                 continue
             except http_client.NoAnswer as error:
-                raise ManagementAmbiguous(f"{what}: {error}.") from error
+                raise ManagementOutcomeUnknown(f"{what}: {error}.") from error
             if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                raise ManagementAmbiguous(f"{what}: {_said(address, answer)}.")
+                raise ManagementOutcomeUnknown(f"{what}: {_said(address, answer)}.")
             _refuse(address, answer)
             try:
                 return read(read_json(answer))
-            except UnreadableAnswer as error:
-                raise ManagementAmbiguous(
+            except InvalidResponse as error:
+                raise ManagementOutcomeUnknown(
                     f"{what} was answered with HTTP {answer.status}, "
                     f"but not readably: {error.message}"
                 ) from error
@@ -348,11 +349,11 @@ def _patch(body: Mapping[str, object], *, dry_run: bool) -> http_client.Request:
 
 
 def read_json(answer: http_client.Answer) -> object:
-    """Read the body of an answer. Raises ``UnreadableAnswer`` for what is no JSON."""
+    """Read the body of an answer. Raises ``InvalidResponse`` for what is no JSON."""
     try:
         return json.loads(answer.body)
     except (ValueError, RecursionError) as error:
-        raise UnreadableAnswer(f"The answer (HTTP {answer.status}) is not JSON.") from error
+        raise InvalidResponse(f"The answer (HTTP {answer.status}) is not JSON.") from error
 
 
 def _refuse(address: str, answer: http_client.Answer) -> None:
@@ -364,7 +365,7 @@ def _refuse(address: str, answer: http_client.Answer) -> None:
     if HTTPStatus.BAD_REQUEST <= answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
         raise ManagementRefused(f"{_said(address, answer)}.")
     if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-        raise UnreadableAnswer(f"{_said(address, answer)}; no such answer is documented.")
+        raise InvalidResponse(f"{_said(address, answer)}; no such answer is documented.")
 
 
 def _said(address: str, answer: http_client.Answer) -> str:

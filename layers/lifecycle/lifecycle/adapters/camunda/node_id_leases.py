@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.adapters.aws.session import client, error_code
-from lifecycle.errors import UnreadableAnswer
+from lifecycle.errors import InvalidResponse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ class S3Leases:
     def read(self, bucket: str, nodes: Sequence[int]) -> dict[str, Any]:
         """Give ``used`` and ``leases``: node, task and until (milliseconds), as JSON.
 
-        Raises ``UnreadableAnswer`` for a lease of another shape.
+        Raises ``InvalidResponse`` for a lease of another shape.
         """
         used = self._get(bucket, _MARKER) is not None
         leases = [self._lease(bucket, node) for node in nodes] if used else []
@@ -40,7 +40,7 @@ class S3Leases:
             content = json.loads(body)
             return {"node": node, "task": str(content["taskId"]), "until": content["timestamp"]}
         except (ValueError, KeyError, TypeError) as error:
-            raise UnreadableAnswer(f"The lease {node}.json in {bucket} is not readable.") from error
+            raise InvalidResponse(f"The lease {node}.json in {bucket} is not readable.") from error
 
     @staticmethod
     def _get(bucket: str, key: str) -> bytes | None:

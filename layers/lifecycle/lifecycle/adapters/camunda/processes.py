@@ -27,7 +27,7 @@ class HttpProcesses(HttpManagement):
     """The ``Processes`` port on HTTP. Each call may be repeated, also where its answer was lost.
 
     Every call raises ``ManagementUnavailable``, ``ManagementRefused``, ``CredentialsRefused``,
-    ``CredentialsWithheld`` or ``UnreadableAnswer``.
+    ``CredentialsWithheld`` or ``InvalidResponse``.
     """
 
     def addresses(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from psycopg import sql
 
 from lifecycle.errors import (
     DatabaseAuthenticationFailed,
-    DatabaseChangedMeanwhile,
+    DatabaseConcurrentModification,
     DatabaseNotReady,
     DatabaseRefused,
     DatabaseTlsFailed,
@@ -254,7 +254,7 @@ def translate(
     state = error.sqlstate
     # Two GRANTs on one object: PostgreSQL has no better code for it than internal_error.
     if state in _RACES or (state == "XX000" and "tuple concurrently" in text):
-        return DatabaseChangedMeanwhile(
+        return DatabaseConcurrentModification(
             f"Roles or grants changed in {place} at the same time: {text}",
             next_step="Try again; what was under way was rolled back.",
         )
