@@ -26,7 +26,7 @@ from lifecycle.errors import (
     MissingRdsIam,
 )
 from lifecycle.provisioning.seed import Proof, RoleFacts, SeedReport, SeedTarget, Step, plan_seed
-from lifecycle.provisioning.seed_database import STEP, DatabaseSeeder
+from lifecycle.provisioning.seed_database import DatabaseSeeder
 
 from tests.fakes.database import FakeDatabase, FakeDatabaseTokens
 from tests.support.world import World, operation
@@ -165,7 +165,10 @@ def test_it_says_where_it_is_and_keeps_the_lock() -> None:
     seeder(world, FakeDatabase(TARGET, ADMIN)).seed(operation(), OUTPUTS)
     assert world.table.locks["demo"].owner == operation().execution_arn
     record = world.table.records["provision", "demo.provision.1"]
-    assert (record["step"], record["detail"]) == (STEP, f"brokers in {TARGET.endpoint}")
+    assert (record["step"], record["detail"]) == (
+        "Database user is seeded",
+        f"brokers in {TARGET.endpoint}",
+    )
 
 
 def test_without_the_lock_nothing_is_touched() -> None:

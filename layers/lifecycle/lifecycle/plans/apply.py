@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from lifecycle.cluster.freeze import refuse_if_frozen
 from lifecycle.cluster.polling import next_wait
 from lifecycle.cluster.stack import is_done, present_parameters
 from lifecycle.cluster.stack_decisions import StackAction, decide_on, refuse_stuck, stack_policy
 from lifecycle.errors import PlanNotFound, PlanStale, SecondApproverRequired
+from lifecycle.operation.steps import CHANGE_SET
 from lifecycle.plans.create import plan_keys
 from lifecycle.plans.fingerprint import (
     Fingerprint,
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
     from lifecycle.plans.create import Planner
-
-_STEP: Final = "Change set for the infrastructure"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ class PlanAdopter:
         plan of this cluster, ``PlanStale`` naming what differs, ``SecondApproverRequired``,
         ``ClusterFrozen`` and ``StackNotUsable``.
         """
-        self.journal.step(operation, _STEP, "checking the plan against what is true now")
+        self.journal.step(operation, CHANGE_SET, "checking the plan against what is true now")
         found = self.planner.stacks.change_set(change_set, stack)
         if found.status == "GONE":
             raise PlanNotFound(f"There is no change set {change_set}: {found.reason}.")

@@ -32,6 +32,7 @@ from lifecycle.cluster.tags import stack_tags
 from lifecycle.cluster.trial import is_trial
 from lifecycle.cluster.trial import tags as trial_tags
 from lifecycle.errors import ChangeSetRefused, StackFailed
+from lifecycle.operation.steps import CHANGE_SET, STACK_BUILT
 from lifecycle.provisioning.change_set_owner import refuse_foreign, settles
 from lifecycle.provisioning.template import effective_template
 from lifecycle.services.settings import NOTHING, patched, settings_of
@@ -65,10 +66,8 @@ _AFTER_ANY_FAILURE: Final = (
 
 
 _SETTLE: Final = "settle"
-_STEP: Final = "Change set for the infrastructure"
 _NOTHING: Final = "nothing to change"
 _ROLL_BACK: Final = "CloudFormation rolls back an update that failed"
-_FOLLOW: Final = "CloudFormation builds the infrastructure"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +99,14 @@ class StackChanger:
         rolled back first.
         Raises ``StackNotUsable``, ``ChangeSetRefused``, ``ClusterFrozen``.
         """
-        self.journal.step(operation, _STEP, "reading the stack")
+        self.journal.step(operation, CHANGE_SET, "reading the stack")
         found = self.stacks.describe(stack)
         decision = decide_on(found, self.control_stack, operation.cluster)
         if decision.action is StackAction.WAIT:
-            self.journal.step(operation, _STEP, decision.reason)
+            self.journal.step(operation, CHANGE_SET, decision.reason)
             return {"status": "BUSY", "wait": next_wait(polls, near_end=False)}
         if decision.action is StackAction.ROLL_BACK:
-            self.journal.step(operation, _STEP, decision.reason)
+            self.journal.step(operation, CHANGE_SET, decision.reason)
             return {"status": "STUCK"}
         if found is not None:
             refuse_if_frozen(stack, found.tags)
@@ -188,7 +187,7 @@ class StackChanger:
         if not creates and found.status != "GONE":
             refuse_unfinished(self.stacks.describe(found.stack), found)
         if found.status == "EMPTY":
-            self.journal.step(operation, _STEP, _NOTHING)
+            self.journal.step(operation, CHANGE_SET, _NOTHING)
             self.stacks.delete_change_set(change_set)
             return {"status": "UNCHANGED"}
         if found.status in {"FAILED", "GONE"}:
@@ -198,7 +197,7 @@ class StackChanger:
             )
         if found.status == "READY" and not creates:
             refuse_dangerous(found.changes, replace)
-        self.journal.step(operation, _STEP, f"{len(found.changes)} changes")
+        self.journal.step(operation, CHANGE_SET, f"{len(found.changes)} changes")
         return {"status": "READY", "changes": len(found.changes)}
 
     def _change_set(self, operation: Operation, change_set: str) -> ChangeSet:
@@ -207,7 +206,7 @@ class StackChanger:
     def _was_empty(self, operation: Operation) -> bool:
         """Tell whether the operation itself removed its change set, and its answer was lost."""
         record = self.journal.operations.find(operation.operation_id, operation.machine)
-        return record is not None and (record.step, record.detail) == (_STEP, _NOTHING)
+        return record is not None and (record.step, record.detail) == (CHANGE_SET, _NOTHING)
 
     def execute(
         self, operation: Operation, *, change_set: str, replace: Sequence[str]
@@ -217,7 +216,7 @@ class StackChanger:
         The stack policy is lifted for the data in ``replace`` and for nothing else; ``follow``
         sets it again, and if that never happens the next operation or the plan's expiry does.
         """
-        self.journal.step(operation, _FOLLOW, "starting")
+        self.journal.step(operation, STACK_BUILT, "starting")
         token = change_set_name(operation.operation_id, _SETTLE)
         found = self._change_set(operation, change_set)
         if found.status == "READY":
@@ -257,7 +256,7 @@ class StackChanger:
         if replace and not is_running(found.status):
             self.stacks.set_policy(stack, stack_policy())
         if is_done(found.status):
-            self.journal.step(operation, _FOLLOW, "done")
+            self.journal.step(operation, STACK_BUILT, "done")
             return {"status": "DONE"}
         events = self.stacks.events(stack, token)
         if is_running(found.status):
@@ -269,7 +268,7 @@ class StackChanger:
                 if "ROLLBACK" in found.status
                 else f"{progress.done} of {changes} resources"
             )
-            self.journal.step(operation, _FOLLOW, f"{doing}; waiting for {working}{more}")
+            self.journal.step(operation, STACK_BUILT, f"{doing}; waiting for {working}{more}")
             near_end = changes > 0 and progress.done >= changes * 0.9
             return {"status": "BUSY", "wait": next_wait(polls, near_end=near_end)}
         failed = first_failure(events)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from lifecycle.camunda.exporting import judge_exporting
 from lifecycle.errors import RestartRefused, RollingUpdateFailed, StabilizationTimeout
+from lifecycle.operation.steps import BROKERS_REPLACED
 from lifecycle.provisioning.start_services import converge_connectors
 from lifecycle.services.brokers import PROTECTION_MINUTES
 from lifecycle.services.definition import EFFECTS, Effect, deploys
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from lifecycle.provisioning.start_services import ServiceReader
     from lifecycle.services.brokers import BrokerService
     from lifecycle.services.ports import BrokerTasks, Services
-
-STEP: Final = "Brokers are replaced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ class BrokerReplacer:
         differs: bool,
         move: Callable[[], None],
         restart: bool = False,
-        step: str = STEP,
+        step: str = BROKERS_REPLACED,
     ) -> dict[str, Any]:
         """Take the next step of replacing every broker by one of a new deployment.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.errors import DatabaseConcurrentModification, DatabaseNotReady, DatabaseRefused
+from lifecycle.operation.steps import DATABASE_USER
 from lifecycle.provisioning.seed import SeedReport, SeedTarget, Step, plan_seed
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from lifecycle.operation.model import Operation
     from lifecycle.provisioning.ports import Database, DatabaseTokens
 
-STEP: Final = "Database user is seeded"
 SCHEMA: Final = "The first broker makes the database schema"
 _ATTEMPTS: Final = 5
 
@@ -41,7 +41,7 @@ class DatabaseSeeder:
         ``MissingRdsIam``, ``DatabaseRefused`` and ``SecretUnreadable``.
         """
         target = SeedTarget.from_outputs(cluster)
-        self.journal.step(operation, STEP, f"{target.user} in {target.endpoint}")
+        self.journal.step(operation, DATABASE_USER, f"{target.user} in {target.endpoint}")
         database = self.database(target)
         steps = _converge(target, database, self.users.credentials(target.admin_secret_arn))
         proof = database.prove(self.tokens.sign(target.endpoint, target.port, target.user))

@@ -10,6 +10,7 @@ from lifecycle.cluster.checks import BROKER_TARGET_GROUPS
 from lifecycle.cluster.names import stack_name
 from lifecycle.cluster.polling import next_wait
 from lifecycle.errors import PlanStale, StartFailed
+from lifecycle.operation.steps import SERVICES_START
 from lifecycle.services.definition import BROKERS, CONNECTORS, NAMES, deploys, unlike_plan
 from lifecycle.services.images import makes_schema_alone, versions
 from lifecycle.services.rolling import must_roll
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 # Brokers pull a 1 GB image, wait for a lease and build their database schema: minutes, not hours.
 START_SECONDS: Final = 30 * 60
-STEP: Final = "Brokers and connectors start"
 _LOG_LINES: Final = 5
 # What connectors need of the brokers. Tasks never see endpoints that are younger than they are.
 _ENDPOINTS: Final = frozenset({"orchestration-cluster-grpc", "orchestration-cluster-rest"})
@@ -96,7 +96,7 @@ class ServiceStarter:
         present = brokers.service.desired
         wanted, schema = self._wanted(cluster, present, schema_made=schema_made)
         count = 1 if schema else wanted
-        self.journal.step(operation, STEP, f"{BROKERS}: {present} → {count}")
+        self.journal.step(operation, SERVICES_START, f"{BROKERS}: {present} → {count}")
         scaled_up = self._brokers(cluster, brokers, count)
         roll = not must_start(brokers.service) and must_roll(brokers.service, brokers.differences)
         if not roll and connectors.service.exists:
@@ -222,7 +222,7 @@ class StartFollower:
         ]
         self._refuse_failed(decisions, since)
         waiting = [d.reason for d in decisions if d.state is StartState.WAITING]
-        self.journal.step(operation, STEP, "; ".join(waiting) or "all started")
+        self.journal.step(operation, SERVICES_START, "; ".join(waiting) or "all started")
         # A few seconds decide here, and a start takes minutes, not hours.
         wait = next_wait(min(polls, 3), near_end=False)
         if schema:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from lifecycle.cluster.checks import BROKER_TARGET_GROUPS
 from lifecycle.cluster.polling import next_wait
 from lifecycle.errors import RestartFailed, RestartRefused
+from lifecycle.operation.steps import SERVICE_RESTARTED
 from lifecycle.provisioning.roll_services import begun_at, look
 from lifecycle.restart.decisions import (
     BrokerRestartObserved,
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from lifecycle.restart.decisions import RestartDecision
     from lifecycle.services.ports import BrokerTasks, Services, TargetGroups
     from lifecycle.services.startup import Service
-
-STEP: Final = "Service is restarted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ class ServiceRestarter:
                 break
         else:
             return {"status": "RESTARTED"}
-        self.journal.step(operation, STEP, reason)
+        self.journal.step(operation, SERVICE_RESTARTED, reason)
         now = int(self.journal.clock.now().timestamp())
         since, looks = int(memory.get("served", now)), int(memory.get("polls", 0))
         if now - since > BROKER_PATIENCE:
@@ -117,7 +116,7 @@ class ServiceRestarter:
             differs=False,
             move=lambda: self.services.update(ecs_cluster, name, {}, redeploy=True),
             restart=True,
-            step=STEP,
+            step=SERVICE_RESTARTED,
         )
         return {"status": "RESTARTED"} if answer["status"] == "ROLLED" else answer
 
@@ -141,7 +140,7 @@ class ServiceRestarter:
                 stopped=str(memory.get("stopped", "")),
             )
         )
-        self.journal.step(operation, STEP, decision.reason)
+        self.journal.step(operation, SERVICE_RESTARTED, decision.reason)
         if decision.action is RestartAction.STOP:
             reason = f"Restarted by {operation.operation_id}"
             self.tasks.stop(cluster["EcsClusterName"], decision.task, reason)
@@ -157,7 +156,7 @@ class ServiceRestarter:
     ) -> dict[str, Any]:
         former = str(memory.get("former", ""))
         decision = decide_connectors_restart(connectors, begun_at(operation), former)
-        self.journal.step(operation, STEP, decision.reason)
+        self.journal.step(operation, SERVICE_RESTARTED, decision.reason)
         if decision.action is RestartAction.DEPLOY:
             self.services.update(cluster["EcsClusterName"], connectors.name, {}, redeploy=True)
             before = connectors.primary

@@ -11,6 +11,7 @@ from lifecycle.errors import (
     ManagementOutcomeUnknown,
     ManagementRefused,
 )
+from lifecycle.operation.steps import CLUSTER_CHANGE
 from lifecycle.scaling.partition_table import unfinished
 from lifecycle.scaling.preconditions import refusal
 from lifecycle.services.brokers import (
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
 
-STEP: Final = "Cluster change"
 # Longer than Camunda itself waits for its coordinator (10 s): by then a change is there or not.
 _SETTLED_AFTER: Final = 15
 NOT_TAKEN: Final = -1
@@ -52,7 +52,7 @@ class BrokerChanger:
         until reading makes sense). Raises ``ManagementRefused``, ``ScalingRefused`` for a
         change that leads elsewhere, ``ManagementUnavailable`` when nothing was sent.
         """
-        self.journal.step(operation, STEP, f"asking Camunda for {count} brokers")
+        self.journal.step(operation, CLUSTER_CHANGE, f"asking Camunda for {count} brokers")
         copies = int(cluster["ReplicationFactor"])
         api = self.management(cluster["DiscoveryName"])
         return _sent(
@@ -69,7 +69,7 @@ class BrokerChanger:
 
         Returns and raises as ``change`` does.
         """
-        self.journal.step(operation, STEP, f"asking Camunda for {count} partitions")
+        self.journal.step(operation, CLUSTER_CHANGE, f"asking Camunda for {count} partitions")
         copies = int(cluster["ReplicationFactor"])
         api = self.management(cluster["DiscoveryName"])
         return _sent(

@@ -32,6 +32,7 @@ from lifecycle.errors import (
     StabilizationTimeout,
     TasksNotPlaced,
 )
+from lifecycle.operation.steps import CLUSTER_CHANGE, TASKS_START, TASKS_STOP, VERIFICATION
 from lifecycle.scaling.preconditions import (
     failed,
     idle_is_ready,
@@ -97,11 +98,11 @@ class Memory:
 
 
 PHASE: Final = {
-    Step.RAISE: "Tasks start",
-    Step.CHANGE: "Cluster change",
-    Step.FOLLOW: "Cluster change",
-    Step.LOWER: "Tasks stop",
-    Step.SETTLE: "Verification",
+    Step.RAISE: TASKS_START,
+    Step.CHANGE: CLUSTER_CHANGE,
+    Step.FOLLOW: CLUSTER_CHANGE,
+    Step.LOWER: TASKS_STOP,
+    Step.SETTLE: VERIFICATION,
 }
 
 
@@ -124,7 +125,7 @@ class Decision:
 
     ``count`` is for ``SET_COUNT``; ``tasks`` (ids) for ``PROTECT``, ``UNPROTECT``, and for a
     ``SET_COUNT`` that lowers: who must be protected for it. ``wait`` is in seconds, ``phase`` one
-    of ``PHASES``.
+    of ``STEPS`` of ``scale``.
     """
 
     action: Action

@@ -22,7 +22,7 @@ from lifecycle.cluster.freeze import refuse_if_frozen
 from lifecycle.cluster.names import stack_name
 from lifecycle.errors import ClusterNotFound
 from lifecycle.operation.scaling_note import AFTER, ScalingNote
-from lifecycle.operation.steps import PHASES
+from lifecycle.operation.steps import OBSERVATION
 from lifecycle.scaling.decision import Action, Decision, Memory, Observed, decide
 from lifecycle.scaling.partitions import decide_partitions
 from lifecycle.scaling.preconditions import ScalingContext
@@ -171,7 +171,7 @@ class ScaleObserver:
             decision = decide_partitions(observed, partitions, remembered)
         else:
             decision = decide(observed, requested, remembered)
-        self.journal.step(operation, decision.phase or PHASES[0], decision.reason)
+        self.journal.step(operation, decision.phase or OBSERVATION, decision.reason)
         if not partitions:
             self._note(operation, observed, requested)
         answer: dict[str, Any] = {

@@ -13,6 +13,7 @@ from typing import Final
 from lifecycle.camunda.topology import ChangeStatus, ClusterConfiguration, change_status
 from lifecycle.cluster.checks import Check, Result
 from lifecycle.errors import ChangeNotCompleted, ScalingRefused, StabilizationTimeout
+from lifecycle.operation.steps import CLUSTER_CHANGE, TASKS_START, VERIFICATION
 from lifecycle.scaling.decision import (
     AGAIN,
     ANSWER_PATIENCE,
@@ -51,10 +52,10 @@ _TAKE_ONE: Final = (
     "ContinuousBackup true. A health check tells a backup that is late (BACKUP_OLD)."
 )
 _PHASE: Final = {
-    Step.RAISE: "Tasks start",
-    Step.CHANGE: "Cluster change",
-    Step.FOLLOW: "Cluster change",
-    Step.SETTLE: "Verification",
+    Step.RAISE: TASKS_START,
+    Step.CHANGE: CLUSTER_CHANGE,
+    Step.FOLLOW: CLUSTER_CHANGE,
+    Step.SETTLE: VERIFICATION,
 }
 
 

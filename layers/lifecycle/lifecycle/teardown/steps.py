@@ -16,6 +16,7 @@ from lifecycle.cluster.polling import next_wait
 from lifecycle.cluster.stack import progress_of
 from lifecycle.cluster.trial import is_trial
 from lifecycle.errors import NamespaceNotEmpty, StackNotDeleted, TasksStillRunning
+from lifecycle.operation.steps import BUCKETS_EMPTIED, SERVICES_STOP, STACK_DELETED
 from lifecycle.services.definition import NAMES
 from lifecycle.teardown.decisions import (
     STOP_SECONDS,
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
     from lifecycle.services.ports import Services, TargetGroups
     from lifecycle.teardown.ports import Databases, Health, Namespaces, Storage
 
-STOP: Final = "Brokers and connectors stop"
-EMPTY: Final = "Buckets of the trial are emptied"
-DELETE: Final = "CloudFormation deletes the infrastructure"
 _TARGET_GROUPS: Final = (
     "RestTargetGroupArn",
     "GrpcTargetGroupArn",
@@ -110,7 +108,7 @@ class ClusterStopper:
         """
         now = self.journal.clock.now()
         since = since or now.isoformat(timespec="seconds")
-        self.journal.step(operation, STOP, "reading the stack")
+        self.journal.step(operation, SERVICES_STOP, "reading the stack")
         found = self.stacks.describe(stack)
         state = state_of(found, self.control_stack, operation.cluster)
         if found is None or state is StackState.ABSENT:
@@ -118,7 +116,9 @@ class ClusterStopper:
         if polls == 0:
             refuse_if_frozen(stack, found.tags)
         if state is StackState.BUSY:
-            self.journal.step(operation, STOP, f"CloudFormation is still busy ({found.status})")
+            self.journal.step(
+                operation, SERVICES_STOP, f"CloudFormation is still busy ({found.status})"
+            )
             wait = next_wait(polls, near_end=False)
             return {"status": "WAITING", "since": since, "wait": wait}
         waiting = self._services(found) + self._targets(found)
@@ -126,13 +126,13 @@ class ClusterStopper:
         registered = [] if waiting else self._empty_namespaces(found)
         if not waiting and not registered:
             done = "no task runs, no service is left, and Cloud Map is empty"
-            self.journal.step(operation, STOP, done)
+            self.journal.step(operation, SERVICES_STOP, done)
             return {"status": "STOPPED", "since": since}
         elapsed = now - datetime.fromisoformat(since)
         if elapsed.total_seconds() > STOP_SECONDS:
             raise _overdue(waiting, registered)
         waiting = waiting or registered
-        self.journal.step(operation, STOP, "; ".join(waiting))
+        self.journal.step(operation, SERVICES_STOP, "; ".join(waiting))
         wait = next_wait(min(polls, 3), near_end=False)
         return {"status": "WAITING", "since": since, "wait": wait}
 
@@ -218,21 +218,21 @@ class TrialEmptier:
     def empty(self, operation: Operation, *, stack: str) -> dict[str, Any]:
         """Delete objects for a while, if the stack says of itself that it is a trial.
 
-        Returns ``status`` ``EMPTY`` or ``MORE``.
+        Returns ``status`` ``BUCKETS_EMPTIED`` or ``MORE``.
         """
-        self.journal.step(operation, EMPTY, "reading the stack")
+        self.journal.step(operation, BUCKETS_EMPTIED, "reading the stack")
         found = self.stacks.describe(stack)
         state = state_of(found, self.control_stack, operation.cluster)
         # Only the stack's own word counts: what is deleted here has no backup.
         if found is None or state is StackState.ABSENT or not is_trial(found.parameters):
-            return {"status": "EMPTY"}
+            return {"status": "BUCKETS_EMPTIED"}
         for resource in self.stacks.contents(stack):
             if resource.resource_type != "AWS::S3::Bucket":
                 continue
-            self.journal.step(operation, EMPTY, resource.physical_id)
+            self.journal.step(operation, BUCKETS_EMPTIED, resource.physical_id)
             if not self.storage.empty_bucket(resource.physical_id):
                 return {"status": "MORE"}
-        return {"status": "EMPTY"}
+        return {"status": "BUCKETS_EMPTIED"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +255,7 @@ class StackDeleter:
         ``begun``, or ``GONE`` with the ``snapshots`` of the database. Raises ``StackNotDeleted``
         naming what blocks, and the remedy.
         """
-        self.journal.step(operation, DELETE, "reading the stack")
+        self.journal.step(operation, STACK_DELETED, "reading the stack")
         found = self.stacks.describe(begun.get("stackId", stack))
         state = (
             StackState.ABSENT
@@ -279,7 +279,7 @@ class StackDeleter:
             progress = progress_of(self.stacks.events(found.stack_id, token), found.name)
             working = ", ".join(progress.working[:4]) or "CloudFormation"
             detail = f"{progress.done} resources are done; waiting for {working}"
-            self.journal.step(operation, DELETE, detail)
+            self.journal.step(operation, STACK_DELETED, detail)
         return {"status": "WAITING", "wait": next_wait(polls, near_end=False), "begun": begun}
 
     def _identity(self, operation: Operation, stack: Stack) -> Mapping[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from lifecycle.cluster.checks import (
     Check,
@@ -17,6 +17,7 @@ from lifecycle.cluster.checks import (
     fronts,
     overall,
 )
+from lifecycle.operation.steps import VERIFICATION
 from lifecycle.verification.create_instances import KNOWN
 from lifecycle.verification.process_instances import (
     WAIT_SECONDS,
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
     from lifecycle.services.ports import Services, TargetGroups
-
-STEP: Final = "Verification"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class Verifier:
             return {"instances": {"skipped": True}}
         now = self._now()
         since = int(known.get("since", now))
-        self.journal.step(operation, STEP, "a process instance on each partition")
+        self.journal.step(operation, VERIFICATION, "a process instance on each partition")
         told = json.dumps(known.get("seen", {}))
         seen = self.probe.ask("instances", {**cluster, KNOWN: told})
         answer: dict[str, Any] = {"instances": {"since": since, "seen": seen}}
@@ -86,7 +85,7 @@ class Verifier:
         Returns ``result`` (PASS, WARN or FAIL), ``checks``, ``failure`` (what failed, in words) and
         the ``topology``.
         """
-        self.journal.step(operation, STEP, "asking brokers and load balancers")
+        self.journal.step(operation, VERIFICATION, "asking brokers and load balancers")
         names = (cluster["OrchestrationServiceName"], cluster["ConnectorsServiceName"])
         brokers, connectors = self.services.describe(cluster["EcsClusterName"], names)
         live = {**cluster, "LiveBrokers": str(brokers.desired)}
@@ -135,7 +134,7 @@ class Verifier:
             )
             checks += [health, path("connectors", "connectors", health, web)]
         result = overall(checks)
-        self.journal.step(operation, STEP, str(result))
+        self.journal.step(operation, VERIFICATION, str(result))
         return {
             "result": str(result),
             "checks": [check.as_dict() for check in checks],
