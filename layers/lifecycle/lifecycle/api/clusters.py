@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.cluster.find import find_stack
 from lifecycle.cluster.freeze import frozen_because
-from lifecycle.cluster.names import TAG_CLUSTER, TAG_CONTROL_PLANE, stack_name
-from lifecycle.errors import ClusterNotFound, LifecycleError
+from lifecycle.cluster.names import TAG_CLUSTER
+from lifecycle.errors import LifecycleError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,10 +43,7 @@ class ClusterReader:
 
     def find(self, cluster: str) -> Stack:
         """Find a cluster's stack. Raises ``ClusterNotFound``."""
-        stack = self.stacks.describe(stack_name(self.control_stack, cluster))
-        if stack is None or stack.tags.get(TAG_CONTROL_PLANE) != self.control_stack:
-            raise ClusterNotFound(f"There is no cluster {cluster!r} under {self.control_stack}.")
-        return stack
+        return find_stack(self.stacks, self.control_stack, cluster)
 
     def read(self, cluster: str) -> dict[str, Any]:
         """Report on one cluster. Raises ``ClusterNotFound``."""

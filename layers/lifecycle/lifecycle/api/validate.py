@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lifecycle.cluster.find import find_stack
 from lifecycle.cluster.freeze import refuse_if_frozen
-from lifecycle.cluster.names import TAG_CONTROL_PLANE, stack_name
-from lifecycle.errors import ClusterNotFound, LifecycleError, PlanNotFound
+from lifecycle.cluster.names import stack_name
+from lifecycle.errors import LifecycleError, PlanNotFound
 from lifecycle.observability import of_aws
 from lifecycle.plans.fingerprint import read_description
 from lifecycle.provisioning.validate import validate_plan, validate_request
@@ -117,7 +118,4 @@ class StartValidation:
             refuse_if_frozen(stack.name, stack.tags)
 
     def _find(self, cluster: str) -> Stack:
-        stack = self.stacks.describe(stack_name(self.control_stack, cluster))
-        if stack is None or stack.tags.get(TAG_CONTROL_PLANE) != self.control_stack:
-            raise ClusterNotFound(f"There is no cluster {cluster!r} under {self.control_stack}.")
-        return stack
+        return find_stack(self.stacks, self.control_stack, cluster)

@@ -1,4 +1,4 @@
-"""Find the stack of a cluster that a request names."""
+"""Find the stack of a cluster that a request names: the only place that decides which it is."""
 
 from __future__ import annotations
 
@@ -9,14 +9,27 @@ from lifecycle.cluster.stack import is_ours
 from lifecycle.errors import ClusterNotFound
 
 if TYPE_CHECKING:
-    from lifecycle.cluster.ports import Stacks
+    from lifecycle.cluster.ports import ClusterStacks, Stacks
     from lifecycle.cluster.stack import Stack
 
 
-def find_cluster(stacks: Stacks, control_stack: str, cluster: str) -> Stack:
-    """Give the stack of a cluster that was built, with our tags. Raises ``ClusterNotFound``."""
+def find_stack(stacks: Stacks | ClusterStacks, control_stack: str, cluster: str) -> Stack:
+    """Return the stack with the cluster's name and our tags, whatever its state.
+
+    Raises ``ClusterNotFound``, also for a stack of that name that another control plane tagged.
+    """
     stack = stacks.describe(stack_name(control_stack, cluster))
-    built = stack is not None and "ContractVersion" in stack.outputs
-    if stack is None or not built or not is_ours(stack, control_stack, cluster):
+    if stack is None or not is_ours(stack, control_stack, cluster):
+        raise ClusterNotFound(f"There is no cluster {cluster} in {control_stack}.")
+    return stack
+
+
+def find_cluster(stacks: Stacks | ClusterStacks, control_stack: str, cluster: str) -> Stack:
+    """Return the stack of a cluster that was built: its outputs are the contract.
+
+    Raises ``ClusterNotFound``.
+    """
+    stack = find_stack(stacks, control_stack, cluster)
+    if "ContractVersion" not in stack.outputs:
         raise ClusterNotFound(f"There is no cluster {cluster} in {control_stack}.")
     return stack

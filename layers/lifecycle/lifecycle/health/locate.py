@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.cluster.names import TAG_CLUSTER, TAG_CONTROL_PLANE, stack_name
-from lifecycle.errors import ClusterNotFound
+from lifecycle.cluster.find import find_stack
+from lifecycle.cluster.names import TAG_CLUSTER
 from lifecycle.health.verdict import read_moment, read_request, stamp
 
 if TYPE_CHECKING:
@@ -28,12 +28,7 @@ class ClusterLocator:
         """
         request = read_request(given)
         started = read_moment(began)
-        name = stack_name(self.control_stack, request.cluster)
-        stack = self.stacks.describe(name)
-        if stack is None or stack.tags.get(TAG_CONTROL_PLANE) != self.control_stack:
-            raise ClusterNotFound(
-                f"There is no cluster {request.cluster!r} under {self.control_stack}."
-            )
+        stack = find_stack(self.stacks, self.control_stack, request.cluster)
         return {
             "cluster": request.cluster,
             "at": stamp(request.scheduled_at or started),

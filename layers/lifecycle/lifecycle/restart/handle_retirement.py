@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.cluster.names import stack_name
-from lifecycle.cluster.stack import is_ours
-from lifecycle.errors import LifecycleError, ServiceMissing
+from lifecycle.cluster.find import find_stack
+from lifecycle.errors import ClusterNotFound, LifecycleError, ServiceMissing
 from lifecycle.restart.request import RestartedService
 from lifecycle.restart.retirement import (
     AT_ONCE,
@@ -79,8 +78,10 @@ class RetirementHandler:
 
     def _stack(self, cluster: str) -> Stack | None:
         """Give the cluster's stack; None where there is none, or one of another control stack."""
-        stack = self.stacks.describe(stack_name(self.control_stack, cluster))
-        return stack if stack is not None and is_ours(stack, self.control_stack, cluster) else None
+        try:
+            return find_stack(self.stacks, self.control_stack, cluster)
+        except ClusterNotFound:
+            return None
 
     def _ours(self, affected: Affected) -> tuple[str, RestartedService] | None:
         prefix = f"{self.control_stack}-"

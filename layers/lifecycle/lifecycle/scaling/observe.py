@@ -18,9 +18,8 @@ from lifecycle.camunda.topology import (
     topology_table,
 )
 from lifecycle.cluster.checks import BROKER_TARGET_GROUPS, overall
+from lifecycle.cluster.find import find_cluster
 from lifecycle.cluster.freeze import refuse_if_frozen
-from lifecycle.cluster.names import stack_name
-from lifecycle.errors import ClusterNotFound
 from lifecycle.operation.scaling_note import AFTER, ScalingNote
 from lifecycle.operation.steps import OBSERVATION
 from lifecycle.scaling.decision import Action, Decision, Memory, Observed, decide
@@ -60,10 +59,7 @@ class BrokerReader:
 
     def stack(self, cluster: str) -> Stack:
         """Read the cluster's stack, whose outputs are its contract. Raises ``ClusterNotFound``."""
-        stack = self.stacks.describe(stack_name(self.control_stack, cluster))
-        if stack is None or "ContractVersion" not in stack.outputs:
-            raise ClusterNotFound(f"There is no cluster {cluster} in {self.control_stack}.")
-        return stack
+        return find_cluster(self.stacks, self.control_stack, cluster)
 
     def observe(
         self,
