@@ -9,6 +9,7 @@ line run, in a copy of the repository. A change that no test notices survives, a
 from __future__ import annotations
 
 import argparse
+import ast
 import difflib
 import hashlib
 import os
@@ -168,11 +169,33 @@ def lines_run(copy: Path) -> Mapping[str, Mapping[int, Sequence[str]]]:
     return found
 
 
-def held_by(change: Change, run: Mapping[str, Mapping[int, Sequence[str]]]) -> Sequence[str]:
-    """Tests that run the changed line; of one that an import runs, those that run its module."""
+def held_by(
+    change: Change,
+    run: Mapping[str, Mapping[int, Sequence[str]]],
+    importing: Mapping[str, Sequence[str]],
+) -> Sequence[str]:
+    """Tests that run the changed line; of one that an import runs, those that see its module.
+
+    These are the tests that run any of its lines, and the test files that import it: a constant
+    that a test reads runs no line.
+    """
     lines = run.get(change.module, {})
-    mine = lines.get(change.line, ())
-    return mine or sorted({one for others in lines.values() for one in others}, key=_soonest)
+    if mine := lines.get(change.line, ()):
+        return mine
+    others = {one for tests in lines.values() for one in tests}
+    return sorted({*others, *importing.get(change.module, ())}, key=_soonest)
+
+
+def imported_by(copy: Path) -> Mapping[str, Sequence[str]]:
+    """Which test files import which module of the package, by the modules' paths."""
+    found: dict[str, list[str]] = {}
+    for path in (one for room in TESTS for one in sorted((copy / room).rglob("*.py"))):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module and path.name.startswith("test_"):
+                for name in (node.module, *(f"{node.module}.{one.name}" for one in node.names)):
+                    module = f"layers/lifecycle/{name.replace('.', '/')}.py"
+                    found.setdefault(module, []).append(str(path.relative_to(copy)))
+    return found
 
 
 def _soonest(test: str) -> tuple[int, str]:
@@ -194,13 +217,13 @@ def main(arguments: list[str] | None = None) -> int:
             copies.put(copied(Path(directory) / str(number)))
         first = copies.get()
         every = list(changes(first))
-        run = lines_run(first)
+        run, importing = lines_run(first), imported_by(first)
         copies.put(first)
 
         def attempt(change: Change) -> Outcome:
             copy = copies.get()
             try:
-                return tried(copy, change, held_by(change, run))
+                return tried(copy, change, held_by(change, run, importing))
             finally:
                 copies.put(copy)
                 print(".", end="", flush=True)

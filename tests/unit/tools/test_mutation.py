@@ -11,16 +11,20 @@ RUN = {CHANGE.module: {3: ["tests/a.py::one"], 9: ["tests/b.py::two"]}}
 
 
 def test_a_change_is_held_by_the_tests_that_run_its_line() -> None:
-    assert held_by(CHANGE, RUN) == ["tests/a.py::one"]
+    assert held_by(CHANGE, RUN, {}) == ["tests/a.py::one"]
 
 
 def test_a_constant_is_held_by_the_tests_that_run_its_module() -> None:
     constant = Change(CHANGE.module, CHANGE.operator, 0, 1)
-    assert held_by(constant, RUN) == ["tests/a.py::one", "tests/b.py::two"]
+    assert held_by(constant, RUN, {CHANGE.module: ["tests/c.py"]}) == [
+        "tests/a.py::one",
+        "tests/b.py::two",
+        "tests/c.py",
+    ]
 
 
 def test_what_no_test_runs_is_held_by_none() -> None:
-    assert held_by(Change(f"{SOURCE}/core/other.py", "core/AddNot", 0, 3), RUN) == []
+    assert held_by(Change(f"{SOURCE}/core/other.py", "core/AddNot", 0, 3), RUN, {}) == []
 
 
 def test_only_the_very_change_is_known_to_be_equivalent() -> None:
