@@ -1,6 +1,6 @@
 """Errors that state machines and callers catch by class name. A class name is API.
 
-Each message says what is true; ``next_step`` says what the operator can do.
+Each message describes the current state; ``next_step`` is what the operator can do.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class LifecycleError(Exception):
 class InvalidRequest(LifecycleError):
     """The input cannot be accepted; nothing was changed."""
 
-    default_next_step = "Correct the fields named and start again; nothing was changed."
+    default_next_step = "Nothing was changed. Correct the fields listed, then start again."
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class InvalidRequest(LifecycleError):
 class ClusterBusy(LifecycleError):
     """Another operation holds the cluster."""
 
-    default_next_step = "Wait until that operation ends, then start again."
+    default_next_step = "Wait until that operation has ended, then start again."
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class ClusterBusy(LifecycleError):
         next_step: str | None = None,
         seconds: int = 0,
     ) -> None:
-        """``seconds``: after how many the cluster is free for certain; 0 where nobody knows."""
+        """``seconds`` until the lock is certainly released; 0 where unknown."""
         super().__init__(message, next_step=next_step)
         self.operation_id = operation_id
         self.seconds = seconds
@@ -55,60 +55,64 @@ class ClusterBusy(LifecycleError):
 class OperationEnded(LifecycleError):
     """The execution of the operation that a function works for was stopped or timed out."""
 
-    default_next_step = "Nothing, if it was meant to end; else start the same operation again."
+    default_next_step = (
+        "None, if it was stopped on purpose; otherwise start the same operation again."
+    )
 
 
 class LockLost(LifecycleError):
-    """The cluster's lock went to another operation while this one ran."""
+    """Another operation took over the cluster's lock while this one ran."""
 
-    default_next_step = "Look at the operation named, then start this one again."
+    default_next_step = "Check the operation named, then start this one again."
 
 
 class ClusterFrozen(LifecycleError):
     """The cluster's stack carries the tag that forbids changes."""
 
-    default_next_step = "Nothing was changed. Ask who set the tag; remove it, then start again."
+    default_next_step = (
+        "Nothing was changed. Find out who set the tag, remove it, then start again."
+    )
 
 
 class StackNotUsable(LifecycleError):
-    """The stack is in a state that needs a person's decision."""
+    """The stack is in a state that needs a manual decision."""
 
 
 class ChangeSetRefused(LifecycleError):
-    """CloudFormation, or this product's rules, refused the change set; nothing was executed."""
+    """CloudFormation or this product's rules rejected the change set; nothing was executed."""
 
 
 class CreationIncomplete(LifecycleError):
-    """A stack's creation stopped half-way and CloudFormation cannot continue it."""
+    """The creation of a stack stopped early and CloudFormation cannot continue it."""
 
     default_next_step = (
-        "No broker ever ran in it. Tear the cluster down, then provision it anew; what holds data "
-        "is kept by the teardown."
+        "No broker ever ran in it. Tear the cluster down, then provision it again; the teardown "
+        "retains stateful resources."
     )
 
 
 class PlanNotFound(LifecycleError):
     """The change set is not a plan of this cluster, or no longer exists."""
 
-    default_next_step = "Nothing was changed. Make a new plan and apply the change set it names."
+    default_next_step = "Nothing was changed. Create a new plan and apply its change set."
 
 
 class PlanStale(LifecycleError):
-    """The plan is over a day old, or something it rests on is different now."""
+    """The plan is over a day old, or something it depends on has changed."""
 
-    default_next_step = "Nothing was changed. Make a new plan, review it and apply that one."
+    default_next_step = "Nothing was changed. Create a new plan, review it and apply it."
 
 
 class SecondApproverRequired(LifecycleError):
-    """Who made a plan may not be the one who applies it."""
+    """The person who created a plan may not apply it."""
 
-    default_next_step = "Nothing was changed. Let a second person apply the plan."
+    default_next_step = "Nothing was changed. Have a second person apply the plan."
 
 
 class PreflightFailed(LifecycleError):
-    """Checks before any change found what would make it fail; nothing was changed."""
+    """Preflight checks found causes that would make the change fail; nothing was changed."""
 
-    default_next_step = "Nothing was changed. Remove each cause named, then start again."
+    default_next_step = "Nothing was changed. Fix each cause listed, then start again."
 
 
 class StackFailed(LifecycleError):
@@ -116,19 +120,19 @@ class StackFailed(LifecycleError):
 
 
 class TasksStillRunning(LifecycleError):
-    """Tasks still run, or targets are still registered, long after the counts went to zero."""
+    """Tasks still run or targets are still registered long after the counts were set to zero."""
 
 
 class NamespaceNotEmpty(LifecycleError):
-    """Cloud Map still has instances in a namespace of the stack long after the services went."""
+    """A Cloud Map namespace still has instances long after the services were deleted."""
 
 
 class StackNotDeleted(LifecycleError):
-    """CloudFormation refused to delete the stack, or could not delete all of it."""
+    """CloudFormation rejected the deletion of the stack or completed only part of it."""
 
 
 class DatabaseNotReady(LifecycleError):
-    """The database is starting or not reachable yet; trying again is right."""
+    """The database is starting or not reachable yet; retry."""
 
 
 class DatabaseUnreachable(LifecycleError):
@@ -136,11 +140,11 @@ class DatabaseUnreachable(LifecycleError):
 
 
 class DatabaseAuthenticationFailed(LifecycleError):
-    """The database refused the admin's password, or a role that may not log in."""
+    """The database rejected the admin's password, or the role may not log in."""
 
 
 class IamLoginRefused(DatabaseAuthenticationFailed):
-    """The database refused a token: what was granted reaches it minutes later, or never will."""
+    """The database rejected a token: the grant is not effective yet, or is missing."""
 
 
 class MissingRdsIam(LifecycleError):
@@ -152,99 +156,104 @@ class DatabaseTlsFailed(LifecycleError):
 
 
 class DatabaseConcurrentModification(DatabaseNotReady):
-    """Somebody else changed the same roles or grants; ours was rolled back, look again."""
+    """Another session changed the same roles or grants; ours was rolled back, retry."""
 
 
 class SecretUnreadable(LifecycleError):
-    """A secret in Secrets Manager cannot be read or does not hold what it should."""
+    """A secret in Secrets Manager cannot be read or has unexpected content."""
 
 
 class DatabaseRefused(LifecycleError):
-    """The database refused a statement for a reason that repeating will not change."""
+    """The database rejected a statement; a retry will not help."""
 
 
 class ManagementUnavailable(LifecycleError):
     """No broker answered the management API."""
 
     default_next_step = (
-        "Check that broker tasks run, and that their security group admits the functions' group on "
+        "Check that broker tasks run and that their security group allows the functions' group on "
         "the management port."
     )
 
 
 class ManagementRefused(LifecycleError):
-    """The management API gave a definite refusal (HTTP 4xx)."""
+    """The management API rejected the request (HTTP 4xx)."""
 
-    default_next_step = "Nothing was changed. Correct the request by what Camunda says."
+    default_next_step = (
+        "Nothing was changed. Fix the request as described in Camunda's error message."
+    )
 
 
 class CredentialsRefused(ManagementRefused):
-    """Camunda does not take the name and password that it was asked with (HTTP 401 or 403)."""
+    """Camunda rejects the user name and password (HTTP 401 or 403)."""
 
     default_next_step = (
-        "Put the present name and password of an administrator into the secret that is named; "
-        "nothing was changed."
+        "Nothing was changed. Put the current name and password of an administrator into the "
+        "secret named."
     )
 
 
 class ChangeInProgress(LifecycleError):
-    """Camunda refuses a change because another one is under way (HTTP 409)."""
+    """Camunda rejects a change because another one is in progress (HTTP 409)."""
 
     default_next_step = "Nothing was changed. Wait until that change has ended; never cancel it."
 
 
 class ManagementOutcomeUnknown(LifecycleError):
-    """A write got no definite answer; what happened must be read, never assumed."""
+    """A write got no definite response; read the outcome, never assume it."""
 
     default_next_step = "Read the cluster configuration to see whether the change was accepted."
 
 
 class InvalidResponse(LifecycleError):
-    """An answer is not of the shape that Camunda documents; nothing was concluded from it."""
+    """A response does not have the shape that Camunda documents; it was ignored."""
 
     default_next_step = "Check that the address is a Camunda broker of a supported version."
 
 
 class EndpointUnreachable(LifecycleError):
-    """A name does not resolve, or no connection or answer came within the time allowed."""
+    """A name does not resolve, or the connection or the response timed out."""
 
-    default_next_step = "Check name, security groups and whether the load balancer has targets."
+    default_next_step = (
+        "Check the name, the security groups and whether the load balancer has targets."
+    )
 
 
 class HostUnresolved(EndpointUnreachable):
-    """A name does not resolve: no DNS record, or none that the VPC sees."""
+    """A name does not resolve: there is no DNS record, or none visible in the VPC."""
 
-    default_next_step = "Create the DNS record, or wait until resolvers have it."
+    default_next_step = "Create the DNS record, or wait until it has propagated."
 
 
 class CertificateRefused(LifecycleError):
     """The server's certificate could not be verified; nothing was sent."""
 
-    default_next_step = "Install a certificate for this name that the caller's trust store knows."
+    default_next_step = "Install a certificate for this name that the caller's trust store accepts."
 
 
 class CertificateAuthorityUnknown(CertificateRefused):
-    """The server's certificate is of an authority that the function does not know."""
+    """The server's certificate was issued by an authority that the function does not trust."""
 
     default_next_step = "Verify it from a client that trusts the authority."
 
 
 class CredentialsWithheld(LifecycleError):
-    """Credentials were not sent: without TLS they stay inside the VPC."""
+    """Credentials were not sent: without TLS they must stay inside the VPC."""
 
-    default_next_step = "Give the load balancer a certificate, or verify from inside the VPC."
+    default_next_step = "Add a certificate to the load balancer, or verify from inside the VPC."
 
 
 class StartFailed(LifecycleError):
-    """A service could not be started; the message carries the reason that ECS gives."""
+    """A service could not be started; the message contains ECS's reason."""
 
 
 class RollingUpdateFailed(LifecycleError):
-    """Brokers could not be moved to another revision of their task definition."""
+    """Brokers could not be updated to another revision of their task definition."""
 
     default_next_step = (
-        "Correct what the tasks' reasons name, or apply the former values, and start provisioning "
-        "again: a new deployment begins, and no broker is replaced before the cluster is whole."
+        "Fix the cause in the tasks' stop reasons or restore the previous values, then start "
+        "provisioning again. It starts a new deployment and replaces no broker before the cluster "
+        "is healthy."
     )
 
 
@@ -252,35 +261,35 @@ class RestartRefused(LifecycleError):
     """A precondition of a restart is not met; nothing was changed."""
 
     default_next_step = (
-        "Remove what is named, then start the same request again. A broker that is sick itself can "
-        "be restarted alone: name it as broker."
+        "Fix the cause listed, then start the same request again. An unhealthy broker can be "
+        "restarted alone: name it as broker."
     )
 
 
 class RestartFailed(LifecycleError):
-    """What was restarted did not come back as it was."""
+    """The restarted tasks did not return to the state before the restart."""
 
     default_next_step = (
-        "Look at what is named, at the newest task and its log group. Once the cause is removed, "
-        "ECS goes on by itself; start the restart again to have it verified."
+        "Check what is listed, the newest task and its log group. Once the cause is fixed, ECS "
+        "continues automatically; start the restart again to verify it."
     )
 
 
 class NoticeUnreadable(LifecycleError):
-    """A notice of AWS Health about tasks that Fargate retires has another shape than documented."""
+    """An AWS Health notice about Fargate task retirement has an undocumented shape."""
 
     default_next_step = (
-        "Look at the AWS Health Dashboard for the services and the date, and start the restart "
-        "machine for them before it."
+        "Look up the services and the date in the AWS Health Dashboard, and start the restart "
+        "machine for them before that date."
     )
 
 
 class VerificationFailed(LifecycleError):
-    """The cluster runs but a check of it failed."""
+    """The cluster runs, but a check of it failed."""
 
 
 class ServiceDraining(LifecycleError):
-    """ECS still removes an earlier service of that name; it can be created again in a while."""
+    """ECS is still removing an earlier service of that name; retry later."""
 
 
 class ServiceMissing(LifecycleError):
@@ -288,53 +297,55 @@ class ServiceMissing(LifecycleError):
 
 
 class ProbeFailed(LifecycleError):
-    """The function inside the VPC could not answer at all."""
+    """The function inside the VPC did not return a result."""
 
-    default_next_step = "Look at the probe function's log group; check its subnets and egress."
+    default_next_step = "Check the probe function's log group, its subnets and its egress."
 
 
 class ProbeAsleep(LifecycleError):
-    """The function inside the VPC was idle for weeks, and Lambda connects it again: a minute."""
+    """The function inside the VPC was idle for weeks; Lambda reconnects it within a minute."""
 
-    default_next_step = "Ask again in a minute or two: Lambda is connecting the function again."
+    default_next_step = "Retry in a minute or two: Lambda is reconnecting the function to the VPC."
 
 
 class ScalingRefused(LifecycleError):
     """A precondition of scaling is not met; the cluster was not changed."""
 
-    default_next_step = "Do what stands after each arrow, then start the same request again."
+    default_next_step = 'Apply the remedy after each "→", then start the same request again.'
 
 
 class TasksNotPlaced(LifecycleError):
-    """The tasks of new brokers could not be placed or started; Camunda was not asked to change."""
+    """Tasks for the new brokers failed to start; no cluster change was submitted to Camunda."""
 
 
 class ChangeStuck(LifecycleError):
-    """Camunda's cluster change makes no progress; it was left in place."""
+    """Camunda's cluster change makes no progress; it was left pending."""
 
 
 class ChangeNotCompleted(LifecycleError):
-    """Camunda's cluster change failed, was cancelled, or was replaced by another one."""
+    """Camunda's cluster change failed, was cancelled or was replaced by another one."""
 
 
 class StabilizationTimeout(LifecycleError):
-    """The brokers are configured as requested, but tasks or partitions did not come to rest."""
+    """The brokers are configured as requested, but tasks or partitions did not stabilise."""
 
 
 class AwsUnavailable(LifecycleError):
-    """AWS throttled, failed or could not be reached; trying again is right."""
+    """AWS throttled the call, failed or could not be reached; retry."""
 
-    default_next_step = "Start the same operation again; it continues from what exists."
+    default_next_step = "Start the same operation again; it resumes where it stopped."
 
 
 class AwsRefused(LifecycleError):
-    """AWS refused a call for a reason that repeating will not change."""
+    """AWS rejected a call; a retry will not help."""
 
-    default_next_step = "Correct what AWS names (often a permission), then start again."
+    default_next_step = (
+        "Fix the cause in AWS's error message (often a permission), then start again."
+    )
 
 
 class ClusterNotFound(LifecycleError):
-    """There is no cluster of that name under this control plane."""
+    """This control plane has no cluster of that name."""
 
     default_next_step = "List the clusters (GET /clusters) and check the name."
 
@@ -346,19 +357,21 @@ class OperationNotFound(LifecycleError):
 
 
 class IdempotencyKeyReused(LifecycleError):
-    """The key already stands for a different request; nothing was changed."""
+    """The key was already used for a different request; nothing was changed."""
 
     default_next_step = "Send a new Idempotency-Key for a new request."
 
 
 class MachineNotDeployed(LifecycleError):
-    """The state machine that would do this does not exist in this control plane."""
+    """This control plane does not have the state machine for this operation."""
 
-    default_next_step = "Nothing was changed. Deploy a version of the control stack that has it."
+    default_next_step = (
+        "Nothing was changed. Deploy a version of the control stack that includes it."
+    )
 
 
 class StartOutcomeUnknown(LifecycleError):
-    """Starting an execution got no definite answer; it may run or not."""
+    """The start of an execution got no definite response; it may be running or not."""
 
     default_next_step = (
         "Send the same request with the same Idempotency-Key again: it never starts twice."
@@ -378,4 +391,4 @@ class RequestTooLarge(LifecycleError):
 
 
 class HealthUnavailable(LifecycleError):
-    """There is no verdict on a cluster: no check was made, or the last one could not end."""
+    """No health result: no check has run yet, or the last check did not complete."""

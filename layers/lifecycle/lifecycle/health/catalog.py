@@ -1,7 +1,7 @@
-"""What a health check can find: one table of codes, severities and remedies.
+"""Findings of the health check: one table of codes, severities and remedies.
 
 ``docs/health.md`` is generated from it and ``docs/runbook.md`` has an entry for every code; tests
-refuse drift. Codes are API: events, messages, the HTTP API and dashboards carry them.
+prevent drift. Codes are API: events, messages, the HTTP API and dashboards use them.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 class Verdict(StrEnum):
-    """What a check says of a whole cluster, best first; the last one is never announced."""
+    """The result of a check for a whole cluster, best first; the last one is never announced."""
 
     HEALTHY = "HEALTHY"
     DEGRADED = "DEGRADED"
     DOWN = "DOWN"
     PROVISIONING = "PROVISIONING"
-    """It is being made, and was not healthy yet."""
+    """It is being created and has not been healthy yet."""
 
 
 class Severity(StrEnum):
-    """What one finding says: a mere note, nothing known, something wrong, users are hit."""
+    """Severity of one finding: a note, state unknown, degraded, users are affected."""
 
     INFO = "INFO"
     UNKNOWN = "UNKNOWN"
@@ -35,7 +35,7 @@ class Severity(StrEnum):
 
 VERDICT_OF: Final[Mapping[Severity, Verdict]] = {
     Severity.INFO: Verdict.HEALTHY,
-    # What could not be seen is never called healthy.
+    # A state that could not be read is never reported as healthy.
     Severity.UNKNOWN: Verdict.DEGRADED,
     Severity.DEGRADED: Verdict.DEGRADED,
     Severity.DOWN: Verdict.DOWN,
@@ -49,9 +49,9 @@ def rank(level: Verdict | Severity) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One thing that a check can find.
+    """One kind of finding.
 
-    ``title`` fits a phone's screen, ``expected`` is how it should be, ``remedy`` the first step.
+    ``title`` fits a phone's screen, ``expected`` is the healthy state, ``remedy`` the first step.
     """
 
     code: str
@@ -66,36 +66,36 @@ _DOWN: Final = (
         "BROKERS_UNREACHABLE",
         Severity.DOWN,
         "no broker answers",
-        "at least one broker shows the topology",
-        "Look at the service's events and the brokers' log group.",
+        "at least one broker returns the topology",
+        "Check the service's events and the brokers' log group.",
     ),
     Kind(
         "PARTITION_WITHOUT_LEADER",
         Severity.DOWN,
         "partitions have no healthy leader",
         "exactly one healthy leader for each partition",
-        "Bring the missing brokers back; a partition needs a majority of its replicas.",
+        "Restore the missing brokers; a partition needs a majority of its replicas.",
     ),
     Kind(
         "SERVICE_MISSING",
         Severity.DOWN,
-        "an ECS service is gone",
-        "the services that the stack names exist",
-        "Compare the stack with what exists (drift) and bring the service back.",
+        "an ECS service is missing",
+        "the services in the stack's outputs exist",
+        "Run drift detection on the stack and restore the service.",
     ),
     Kind(
         "DATABASE_DOWN",
         Severity.DOWN,
-        "the database does not run",
-        "Aurora serves, and the IAM user can log in",
-        "Start the Aurora cluster, or look at its events in RDS.",
+        "the database is not running",
+        "Aurora is available, and the IAM user can log in",
+        "Start the Aurora cluster, or check its events in RDS.",
     ),
     Kind(
         "NO_HEALTHY_TARGET",
         Severity.DOWN,
         "a load balancer has no healthy broker",
         "every running broker is a healthy target",
-        "Look at the targets' reasons, then at the brokers' log and the security groups.",
+        "Check the targets' reason codes, then the brokers' log and the security groups.",
     ),
 )
 
@@ -104,183 +104,183 @@ _DEGRADED: Final = (
         "BROKER_MISSING",
         Severity.DEGRADED,
         "brokers are missing",
-        "every active member of the configuration is in the topology",
-        "Look at the service's events and stopped tasks; ECS replaces a task by itself.",
+        "every active member of the cluster configuration is in the topology",
+        "Check the service's events and stopped tasks; ECS replaces a task automatically.",
     ),
     Kind(
         "BROKER_UNSTABLE",
         Severity.DEGRADED,
-        "a broker is lost again and again",
+        "a broker is lost repeatedly",
         "no broker is lost three times within two hours",
-        "Read why its tasks stopped (ECS, stopped tasks, their last log lines); replays that take "
-        "longer than BrokerGraceSeconds need a longer one.",
+        "Check why its tasks stopped (ECS, stopped tasks, their last log lines); if replays take "
+        "longer than BrokerGraceSeconds, increase it.",
     ),
     Kind(
         "BROKER_NOT_ACTIVE",
         Severity.DEGRADED,
-        "brokers are neither in nor out",
-        "every member is ACTIVE while no change is under way",
-        "Start the scaling that was interrupted again; it follows or completes the change.",
+        "brokers are stuck in JOINING or LEAVING",
+        "every member is ACTIVE while no change is in progress",
+        "Start the interrupted scaling again; it follows or completes the change.",
     ),
     Kind(
         "BROKER_UNREACHABLE",
         Severity.DEGRADED,
-        "brokers do not answer on their management port",
-        "every broker in the topology answers on its management port",
+        "brokers do not respond on their management port",
+        "every broker in the topology responds on its management port",
         "Restart that broker alone with the restart machine.",
     ),
     Kind(
         "COORDINATOR_UNREACHABLE",
         Severity.DEGRADED,
-        "the coordinator (lowest broker) does not answer",
+        "the coordinator (lowest broker) does not respond",
         "the cluster configuration can be read through any broker",
-        "Restart broker 0 alone with the restart machine; until it is back nothing can be scaled.",
+        "Restart broker 0 alone with the restart machine; scaling is not possible until then.",
     ),
     Kind(
         "MANAGEMENT_UNREACHABLE",
         Severity.DEGRADED,
         "the brokers' management port cannot be reached",
         "the function inside the VPC reaches every broker on its management port",
-        "Check that the brokers' security group admits the functions' group on that port.",
+        "Check that the brokers' security group allows the functions' group on that port.",
     ),
     Kind(
         "PARTITION_WITH_TWO_LEADERS",
         Severity.DEGRADED,
         "partitions have more than one leader",
         "exactly one leader for each partition",
-        "Usually gone by the next check; else look for a network split between the brokers.",
+        "Usually resolved by the next check; if not, look for a network split between brokers.",
     ),
     Kind(
         "GATEWAYS_DISAGREE",
         Severity.DEGRADED,
-        "gateways tell different topologies",
-        "every gateway shows the same brokers, partitions and leaders, but for a moment",
-        "Restart the broker that differs from the others, alone, with the restart machine; if it "
-        "stays, look for a network split between the brokers (security group, zones).",
+        "gateways return different topologies",
+        "every gateway returns the same brokers, partitions and leaders, except briefly",
+        "Restart the broker that differs from the others, alone, with the restart machine; if the "
+        "finding stays, look for a network split between brokers (security group, zones).",
     ),
     Kind(
         "PARTITION_UNDER_REPLICATED",
         Severity.DEGRADED,
         "partitions have too few replicas",
-        "as many replicas of each partition as the replication factor says",
-        "Bring the missing brokers back, or scale again so that replicas are placed anew.",
+        "as many replicas of each partition as the replication factor",
+        "Restore the missing brokers, or scale again so that replicas are redistributed.",
     ),
     Kind(
         "PARTITION_UNHEALTHY",
         Severity.DEGRADED,
         "replicas of partitions are not healthy",
         "every replica of every partition is healthy",
-        "Look at that broker's log for the partition; restart that broker alone with the restart "
-        "machine if it does not recover.",
+        "Check that broker's log for the partition; if it does not recover, restart that broker "
+        "alone with the restart machine.",
     ),
     Kind(
         "CHANGE_STUCK",
         Severity.DEGRADED,
-        "a cluster change does not go on",
-        "a change under way makes progress",
-        "Start the broker that it waits for (the task count must cover it). Never cancel it.",
+        "a cluster change makes no progress",
+        "a change in progress completes its steps",
+        "Start the broker it waits for (the task count must cover it). Never cancel it.",
     ),
     Kind(
         "CHANGE_FAILED",
         Severity.DEGRADED,
         "the last cluster change failed",
         "the last change is COMPLETED",
-        "Scale to the number of brokers that is wanted; it plans anew from what exists.",
+        "Scale to the intended number of brokers; the change is planned from the current state.",
     ),
     Kind(
         "EXPORTING_PAUSED",
         Severity.DEGRADED,
         "exporting is paused",
         "every leader's exporter phase is EXPORTING",
-        "Resume it as the runbook says once what paused it, a backup most often, has ended; while "
-        "it is paused, the log grows.",
+        "Once the cause of the pause (usually a backup) has ended, resume it as described in the "
+        "runbook; the log grows while exporting is paused.",
     ),
     Kind(
         "EXPORTING_STOPPED",
         Severity.DEGRADED,
         "leaders do not export",
         "every leader's exporter phase is EXPORTING",
-        "Look at the leader's log for exporter errors; restart that broker alone with the restart "
+        "Check the leader's log for exporter errors; restart that broker alone with the restart "
         "machine.",
     ),
     Kind(
         "EXPORTING_STUCK",
         Severity.DEGRADED,
-        "exporting does not go on",
+        "exporting makes no progress",
         "the exported position follows the processed one",
-        "Look at the brokers' log for exporter errors, most often the database.",
+        "Check the brokers' log for exporter errors; the usual cause is the database.",
     ),
     Kind(
         "VERSION_MIXED",
         Severity.DEGRADED,
         "brokers run different versions",
-        "one version, but during a rolling update",
-        "Start the provision machine again: it moves the remaining brokers, one at a time.",
+        "one version, except during a rolling update",
+        "Start the provision machine again: it updates the remaining brokers one at a time.",
     ),
     Kind(
         "DESIRED_COUNT_MISMATCH",
         Severity.DEGRADED,
-        "ECS wants another number of brokers than the cluster has members",
-        "the desired count is the number of members",
-        "Start the scale machine with the number wanted: the operation that is named ended on its "
-        "way there, or somebody changed the count by hand.",
+        "the desired count differs from the number of cluster members",
+        "the desired count equals the number of members",
+        "Start the scale machine with the intended number: the operation named ended early, or "
+        "the count was changed manually.",
     ),
     Kind(
         "SERVICE_CHANGED",
         Severity.DEGRADED,
-        "a service is not as its definition",
-        "both services have what the stack and their definitions say",
-        "Plan provisioning without parameters: it names what differs; applied, it sets it back.",
+        "a service differs from its definition",
+        "both services match the stack and their definitions",
+        "Plan provisioning without parameters: it lists the differences; applying it reverts them.",
     ),
     Kind(
         "SERVICE_BELOW_DESIRED_COUNT",
         Severity.DEGRADED,
-        "fewer tasks run than are wanted",
+        "fewer tasks run than desired",
         "as many running tasks as desired",
-        "Look at the service's events: placement, image, health checks.",
+        "Check the service's events: placement, image, health checks.",
     ),
     Kind(
         "CONNECTORS_STOPPED",
         Severity.DEGRADED,
-        "no connectors run",
-        "the connectors service has the tasks that the stack says",
-        "Set the connectors' desired count again, or provision with Connectors 0 to mean it.",
+        "no connectors task runs",
+        "the connectors service runs the stack's number of tasks",
+        "Restore the connectors' desired count, or provision with Connectors 0 if intended.",
     ),
     Kind(
         "DEPLOYMENT_FAILED",
         Severity.DEGRADED,
-        "ECS gave a deployment up",
+        "ECS marked a deployment as failed",
         "one completed deployment",
-        "Read the circuit breaker's reason, remove the cause, provision again.",
+        "Read the circuit breaker's reason, fix the cause, provision again.",
     ),
     Kind(
         "DEPLOYMENT_SLOW",
         Severity.DEGRADED,
-        "a deployment does not end",
-        "a deployment ends within half an hour",
-        "Look at the service's events and leftover task protection.",
+        "a deployment does not complete",
+        "a deployment completes within half an hour",
+        "Check the service's events and leftover task protection.",
     ),
     Kind(
         "BROKERS_AUTOSCALED",
         Severity.DEGRADED,
-        "something scales the brokers by itself",
-        "no active scalable target of Application Auto Scaling is the brokers' service",
+        "autoscaling is attached to the brokers",
+        "no active scalable target of Application Auto Scaling for the brokers' service",
         "Deregister it (aws application-autoscaling deregister-scalable-target) and scale with the "
-        "scale machine: a count that is lowered stops brokers that hold partitions.",
+        "scale machine: lowering the count stops brokers that hold partitions.",
     ),
     Kind(
         "TASK_CRASH_LOOP",
         Severity.DEGRADED,
-        "tasks stop again and again",
-        "fewer than three failed tasks in half an hour, or a service that is whole again",
+        "tasks stop repeatedly",
+        "fewer than three failed tasks in half an hour, or a service that has recovered",
         "Read the stop reasons and the last log lines of the stopped tasks.",
     ),
     Kind(
         "TASK_PROTECTION_STALE",
         Severity.DEGRADED,
-        "tasks are protected for longer than any operation does",
+        "tasks are protected longer than any operation needs",
         "protection only while an operation stops other tasks, and 15 minutes at most",
-        "Take the protection away (aws ecs update-task-protection) when nobody needs it; until "
+        "Remove the protection (aws ecs update-task-protection) if it is no longer needed; until "
         "then ECS does not stop these tasks, and deployments wait.",
     ),
     Kind(
@@ -288,19 +288,19 @@ _DEGRADED: Final = (
         Severity.DEGRADED,
         "targets of a load balancer are not healthy",
         "every running task is a healthy target",
-        "Look at the targets' reasons, then at the tasks' readiness.",
+        "Check the targets' reason codes, then the tasks' readiness.",
     ),
     Kind(
         "DATABASE_UNREACHABLE",
         Severity.DEGRADED,
         "the database cannot be reached",
-        "a login as the IAM user within seconds",
+        "the IAM user can log in within seconds",
         "Check the database's events, its security group and the functions' subnets.",
     ),
     Kind(
         "DATABASE_LOGIN_REFUSED",
         Severity.DEGRADED,
-        "the database refuses the brokers' user",
+        "the database rejects the brokers' user",
         "the IAM user can log in",
         "Start the provision machine again: its seed restores role and grants.",
     ),
@@ -315,7 +315,7 @@ _DEGRADED: Final = (
         "DATABASE_CERTIFICATE",
         Severity.DEGRADED,
         "the database's certificate is not trusted",
-        "a certificate of RDS for the endpoint's name",
+        "a certificate issued by RDS for the endpoint's name",
         "See DatabaseTlsFailed in the runbook.",
     ),
     Kind(
@@ -323,19 +323,19 @@ _DEGRADED: Final = (
         Severity.DEGRADED,
         "EFS mount targets are not available",
         "every mount target is available",
-        "Look at the file system's mount targets in the zones named.",
+        "Check the file system's mount targets in the zones named.",
     ),
     Kind(
         "SECRET_MISSING",
         Severity.DEGRADED,
-        "secrets are gone or scheduled for deletion",
-        "every secret that the stack names exists",
+        "secrets are deleted or scheduled for deletion",
+        "every secret in the stack's outputs exists",
         "Restore the secret (aws secretsmanager restore-secret).",
     ),
     Kind(
         "CERTIFICATE_EXPIRING",
         Severity.DEGRADED,
-        "the load balancers' certificate ends soon",
+        "the load balancers' certificate expires soon",
         "an issued certificate, valid for at least 14 days",
         "Renew it in Certificate Manager; check that its DNS validation record still exists.",
     ),
@@ -344,27 +344,27 @@ _DEGRADED: Final = (
         Severity.DEGRADED,
         "the last backup is old",
         "a completed backup of every partition in the last three hours",
-        "Look at the brokers' log for backup errors and at the backup bucket's policy.",
+        "Check the brokers' log for backup errors, and the backup bucket's policy.",
     ),
     Kind(
         "BACKUP_DISABLED",
         Severity.DEGRADED,
         "backups are not enabled",
-        "continuous backup, as the stack says",
+        "continuous backup, as configured in the stack",
         "Compare the running task definition with the stack's; provision again.",
     ),
     Kind(
         "LEASE_STALE",
         Severity.DEGRADED,
-        "brokers do not renew their node id",
+        "brokers do not renew their node-id lease",
         "one fresh lease for each broker",
-        "Look at that broker's log and its access to the node-id bucket; it will exit.",
+        "Check that broker's log and its access to the node-id bucket; it will exit.",
     ),
     Kind(
         "LEASE_SHARED",
         Severity.DEGRADED,
         "one task holds several node ids",
-        "every lease belongs to a task of its own",
+        "every lease belongs to a different task",
         "Check that no other cluster uses the node-id bucket.",
     ),
     Kind(
@@ -380,17 +380,17 @@ _UNKNOWN: Final = (
     Kind(
         "CREDENTIALS_REFUSED",
         Severity.UNKNOWN,
-        "Camunda refuses the administrator's user",
-        "the user of the secret AdminUserSecretArn is shown the topology",
-        "Put the user's present password into that secret (aws secretsmanager put-secret-value), "
-        "or let the cluster take basic authentication of that user again.",
+        "Camunda rejects the administrator's credentials",
+        "the user of the secret AdminUserSecretArn can read the topology",
+        "Put the user's current password into that secret (aws secretsmanager put-secret-value), "
+        "or enable basic authentication for that user again.",
     ),
     Kind(
         "SOURCE_UNAVAILABLE",
         Severity.UNKNOWN,
-        "part of the cluster could not be seen",
-        "every source answers in time",
-        "Look at the reason; if it stays, at the check's functions, their roles and egress.",
+        "part of the cluster could not be checked",
+        "every source responds in time",
+        "Check the reason; if it stays, the check's functions, their roles and egress.",
     ),
     Kind(
         "TOPOLOGY_UNSUPPORTED",
@@ -398,13 +398,13 @@ _UNKNOWN: Final = (
         "the cluster has zones or several physical tenants",
         "one zone and one physical tenant",
         "Follow changes of such a cluster with Camunda's own API; findings on brokers and "
-        "partitions hold, those on changes do not.",
+        "partitions are valid, those on changes are not.",
     ),
     Kind(
         "STACK_NOT_READY",
         Severity.UNKNOWN,
         "the stack has no outputs yet",
-        "the outputs by which a cluster is known",
+        "the outputs that identify a cluster",
         "Let the provision machine finish, or start it again.",
     ),
 )
@@ -413,15 +413,15 @@ _NOTES: Final = (
     Kind(
         "OPERATION_RUNNING",
         Severity.INFO,
-        "an operation is under way",
-        "deviations that it explains are notes until it ends",
-        "None: look at the operation.",
+        "an operation is in progress",
+        "deviations explained by it are notes until it ends",
+        "None: see the operation.",
     ),
     Kind(
         "CHANGE_PENDING",
         Severity.INFO,
-        "a cluster change is under way",
-        "it ends by itself",
+        "a cluster change is in progress",
+        "it completes automatically",
         "None, unless it stays: see CHANGE_STUCK.",
     ),
     Kind(
@@ -429,70 +429,70 @@ _NOTES: Final = (
         Severity.INFO,
         "one broker leads more partitions than its share",
         "leaders are spread over the brokers",
-        "Restart that broker alone with the restart machine, at a quiet time: others lead then.",
+        "Restart that broker alone with the restart machine at a quiet time: leadership moves.",
     ),
     Kind(
         "DEPLOYMENT_RUNNING",
         Severity.INFO,
-        "ECS rolls a deployment out",
-        "it ends by itself",
+        "an ECS deployment is in progress",
+        "it completes automatically",
         "None, unless it stays: see DEPLOYMENT_SLOW.",
     ),
     Kind(
         "CONNECTORS_AUTOSCALED",
         Severity.INFO,
-        "something scales the connectors by itself",
-        "no scalable target is the connectors' service, or it is suspended",
-        "None, if that is meant; the next provisioning sets the count to Connectors again.",
+        "autoscaling is attached to the connectors",
+        "the connectors' service is no scalable target, or it is suspended",
+        "None, if intended; the next provisioning resets the count to Connectors.",
     ),
     Kind(
         "BROKER_LEFT",
         Severity.INFO,
-        "a broker left by a scaling",
-        "no broker was taken away within half an hour",
-        "None: the operation that is named took it away.",
+        "a broker was removed by scaling in",
+        "no broker was removed within half an hour",
+        "None: the operation named removed it.",
     ),
     Kind(
         "TASK_REPLACED",
         Severity.INFO,
         "a task failed and was replaced",
         "no failed task",
-        "None for one; its reason is in the note.",
+        "None for a single task; its reason is in the note.",
     ),
     Kind(
         "TASK_PROTECTED",
         Severity.INFO,
         "tasks are protected from scale-in",
         "protection only while scaling in",
-        "It ends by itself; until then deployments wait for it.",
+        "None: it expires automatically; deployments wait until then.",
     ),
     Kind(
         "DATABASE_BUSY",
         Severity.INFO,
-        "Aurora is being changed and answers",
+        "Aurora is being modified and responds",
         "status available",
         "None, unless it stays.",
     ),
     Kind(
         "STACK_CHANGING",
         Severity.INFO,
-        "CloudFormation works on the stack",
+        "a CloudFormation operation is in progress",
         "a complete stack",
-        "None: it ends by itself.",
+        "None: it completes automatically.",
     ),
     Kind(
         "NODE_ID_LEASES_NOT_IN_USE",
         Severity.INFO,
-        "the brokers do not take their ids from the bucket",
+        "the brokers do not use node-id leases from the bucket",
         "leases in the node-id bucket from 8.9 on",
         "None where brokers have fixed ids.",
     ),
     Kind(
         "BACKUP_STATUS_UNSUPPORTED",
         Severity.INFO,
-        "this version does not tell about backups",
-        "a version that tells (from 8.9 on)",
-        "None; look at the backup bucket.",
+        "this Camunda version does not expose backup status",
+        "a version that exposes it (from 8.9 on)",
+        "None; check the backup bucket.",
     ),
 )
 
