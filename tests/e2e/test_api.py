@@ -385,8 +385,8 @@ def test_where_a_second_person_is_required_nobody_applies_alone(
         return deployed.ended(f"demo.provision.{key}")
 
     for key, body, said in (
-        ("alone", wanted["provision"], "asked to plan and apply in one go"),
-        ("mine", {"changeSet": plans["own"]}, "another person has to apply it"),
+        ("alone", wanted["provision"], "requested plan and apply in one step"),
+        ("mine", {"changeSet": plans["own"]}, "another person must apply it"),
     ):
         refused = applied(key, body)
         assert (refused["status"], refused["error"]["name"]) == ("FAILED", "SecondApproverRequired")

@@ -37,7 +37,7 @@ def test_a_minor_version_is_a_restart_without_a_way_back() -> None:
     words = told({"DatabaseEngineVersion": "17.7"}, {"DatabaseEngineVersion": "17.9"})
     assert "17.7 becomes 17.9" in words
     assert "no way back" in words
-    assert "processes run on" in words
+    assert "processes keep running" in words
     assert "major" not in words
 
 

@@ -182,8 +182,9 @@ def test_what_is_on_the_phone(world: HealthWorld) -> None:
     assert text.splitlines() == [
         "demo is DEGRADED for 5 min (2 checks).",
         (
-            "- exporting is paused: partition 1, 2, 3. Do: Resume it as the runbook says once what "
-            "paused it, a backup most often, has ended; while it is paused, the log grows."
+            "- exporting is paused: partition 1, 2, 3. Do: Once the cause of the pause (usually a "
+            "backup) has ended, resume it as described in the runbook; the log grows while "
+            "exporting is paused."
         ),
         "- note: the node-id bucket holds no leases",
         "Runbook: docs/runbook.md, EXPORTING_PAUSED",
@@ -226,7 +227,7 @@ def test_what_serves_nobody_stands_first_although_it_is_expected(world: HealthWo
     report = world.check()
     assert report["verdict"] == "DEGRADED"
     assert report["findings"][0]["code"] == "BROKERS_UNREACHABLE"
-    assert report["text"].splitlines()[1].startswith("- note: no broker answers")
+    assert report["text"].splitlines()[1].startswith("- note: no broker responds")
 
 
 def test_the_event_says_what_changed(world: HealthWorld) -> None:

@@ -86,7 +86,7 @@ def test_a_broker_that_is_killed_before_it_is_whole_is_told_after_the_grace(
         "demo is DEGRADED: brokers are missing"
     ]
     assert reports[-1]["announced"] == "DEGRADED"
-    assert "was not whole for 2" in missing(reports[-1])["seen"]
+    assert "unhealthy for 2" in missing(reports[-1])["seen"]
     back(world)
     world.check()
     assert world.check()["announced"] == "HEALTHY"

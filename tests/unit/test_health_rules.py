@@ -368,7 +368,7 @@ def test_brokers_that_a_scaling_took_away_are_no_failures(world: HealthWorld) ->
     world.scalings["demo"] = note(world, stays={"task-0"}, since=40, until=-3)
     report = world.check()
     assert "TASK_CRASH_LOOP" not in codes(report)
-    assert "taken away by demo.scale.1" in report["text"]
+    assert "removed by demo.scale.1" in report["text"]
     assert "TASK_REPLACED" not in codes(report, "INFO")
 
 
@@ -398,11 +398,11 @@ def test_what_fails_while_brokers_are_added_failed(world: HealthWorld) -> None:
 
 def test_a_count_that_a_stopped_scaling_left_names_it(world: HealthWorld) -> None:
     world.cloud.brokers.update(desired=4, running=4)
-    assert "was on its way" not in world.check()["text"]
+    assert "was scaling" not in world.check()["text"]
     world.scalings["demo"] = replace(
         note(world, stays=set(), since=40, until=30), requested=4, operation_id="demo.scale.7"
     )
-    assert "demo.scale.7 was on its way to 4" in world.check()["text"]
+    assert "demo.scale.7 was scaling to 4" in world.check()["text"]
 
 
 def test_one_failed_task_that_was_replaced_is_a_note(world: HealthWorld) -> None:

@@ -75,7 +75,7 @@ class TestLock:
         world.journal.begin(operation(1))
         world.executions.ended.add(operation(1).execution_arn)
         world.clock.pass_seconds(FUNCTION_SECONDS - 30)
-        with pytest.raises(ClusterBusy, match="may still run") as refused:
+        with pytest.raises(ClusterBusy, match="may still be running") as refused:
             world.journal.begin(operation(2))
         assert (refused.value.seconds, refused.value.next_step) == (
             30,
@@ -95,7 +95,7 @@ class TestLock:
             world.journal.release(operation(1))
         locks = dict(world.table.locks)
         world.executions.ended.add(operation(1).execution_arn)
-        with pytest.raises(OperationEnded, match="does not run any more"):
+        with pytest.raises(OperationEnded, match="is no longer running"):
             world.plan(operation(1))
         with pytest.raises(OperationEnded):
             world.journal.begin(operation(1))

@@ -46,7 +46,7 @@ def test_nothing_different_is_no_difference() -> None:
             "the deployment of orchestration-cluster",
         ),
         (replace(PLANNED, changed_at="2026-01-01T13:00:00+00:00"), "2026-01-01T13:00:00"),
-        (replace(PLANNED, stack="arn:stack/other"), "another one"),
+        (replace(PLANNED, stack="arn:stack/other"), "not the one in the plan"),
         (replace(PLANNED, role="arn:other"), "arn:other"),
         (
             replace(PLANNED, parameters={**PLANNED.parameters, "LogRetentionDays": "30"}),
@@ -96,7 +96,7 @@ def test_a_plan_can_be_applied_for_a_day_and_no_longer() -> None:
 
 
 def test_a_plan_that_no_longer_holds_says_why() -> None:
-    with pytest.raises(PlanStale, match="Different since: one; two"):
+    with pytest.raises(PlanStale, match="Changed since: one; two"):
         refuse_stale(MARK, MADE, ["one", "two"])
 
 

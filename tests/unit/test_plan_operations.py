@@ -445,7 +445,7 @@ class TestApplying:
         outline = make(living, LOGS)
         stack = living.stacks.stacks[STACK]
         living.stacks.stacks[STACK] = replace(stack, stack_id="arn:stack/again")
-        with pytest.raises(PlanStale, match="another one"):
+        with pytest.raises(PlanStale, match="not the one in the plan"):
             adopt(living, outline["changeSet"])
 
     def test_a_change_set_that_is_gone_is_unknown(self, living: World) -> None:
@@ -464,7 +464,7 @@ class TestApplying:
         )
 
     def test_a_change_set_of_another_tool_is_refused(self, living: World) -> None:
-        with pytest.raises(PlanNotFound, match="not made by the plan machine"):
+        with pytest.raises(PlanNotFound, match="not created by the plan machine"):
             adopt(living, self.foreign(living, "made by hand"))
 
     def test_a_borrowed_description_makes_no_plan(self, living: World) -> None:
@@ -477,7 +477,7 @@ class TestApplying:
         outline = make(living, LOGS)
         change_set = living.stacks.change_sets[outline["changeSet"]]
         change_set.parameters["LogRetentionDays"] = "1"
-        with pytest.raises(PlanNotFound, match="other parameters than its plan: LogRetentionDays"):
+        with pytest.raises(PlanNotFound, match="parameters differ from its plan: LogRetentionDays"):
             adopt(living, outline["changeSet"])
 
     def test_a_report_that_was_tampered_with_is_no_plan(self, living: World) -> None:
@@ -538,7 +538,7 @@ class TestApplying:
         if allowed:
             world.adopter.refuse_alone(operation())
         else:
-            with pytest.raises(SecondApproverRequired, match="in one go"):
+            with pytest.raises(SecondApproverRequired, match="in one step"):
                 world.adopter.refuse_alone(operation())
 
     def execute(self, world: World, outline: dict[str, Any], named: list[str]) -> Any:

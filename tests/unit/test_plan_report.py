@@ -107,7 +107,7 @@ def test_a_creation_tells_what_is_added_and_that_there_is_no_data_yet() -> None:
     assert '"confirm": "demo"' in told["undo"]
     text = plan_text(told)
     assert "3 to add" in text
-    assert "Data: there is none yet." in text
+    assert "Data: none yet." in text
     assert "0.00 before, 609.85 after" in text
 
 
@@ -120,7 +120,7 @@ def test_a_creation_takes_as_long_as_its_longest_chain_and_the_start() -> None:
     ]
     assert told["minutes"] == [10, 27]
     text = plan_text(told).replace("\n  ", " ")
-    assert "10 to 27 minutes, one after the other: DatabaseCluster 1 to 5, Database" in text
+    assert "10 to 27 minutes, in sequence: DatabaseCluster 1 to 5, Database" in text
     assert plan(UPDATE)["minutes"] == [1, 2]
 
 
@@ -180,10 +180,10 @@ def test_a_missing_price_leaves_no_total() -> None:
 @pytest.mark.parametrize(
     ("policy", "words"),
     [
-        ("ReplaceAndRetain", "kept, and paid for until you delete it"),
-        ("ReplaceAndSnapshot", "a snapshot of the present one"),
-        ("ReplaceAndDelete", "DELETED with what it holds"),
-        ("", "its policies in the template"),
+        ("ReplaceAndRetain", "retained and billed until you delete it"),
+        ("ReplaceAndSnapshot", "a snapshot of the current resource"),
+        ("ReplaceAndDelete", "DELETED with its data"),
+        ("", "its DeletionPolicy / UpdateReplacePolicy"),
     ],
 )
 def test_data_that_is_replaced_is_called_out_with_what_becomes_of_it(
@@ -194,7 +194,7 @@ def test_data_that_is_replaced_is_called_out_with_what_becomes_of_it(
             "Modify", "FileSystem", "AWS::EFS::FileSystem", "True", policy, ("KmsKeyId",)
         )
     )
-    assert "is REPLACED by a new, empty one" in told
+    assert "is REPLACED by a new, empty resource" in told
     assert words in told
 
 
@@ -207,7 +207,7 @@ def test_data_that_may_be_replaced_or_is_removed_or_stays_is_called_out_too() ->
         "removed from the stack"
         in data(ResourceChange("Remove", "B", "AWS::S3::Bucket", "", "Retain"))[0]
     )
-    assert "in place (RetentionInDays); what it holds stays" in data(LOGS)[0]
+    assert "in place (RetentionInDays); its data is kept" in data(LOGS)[0]
     assert data(replace(LOGS, properties=("Tags",))) == []
     assert data(replace(LOGS, properties=("Tags",), replacement="True")) != []
 
@@ -220,7 +220,7 @@ def test_what_holds_no_data_is_not_called_out() -> None:
 def test_the_undoing_of_a_replacement_is_not_promised() -> None:
     replaced = ResourceChange("Modify", "FileSystem", "AWS::EFS::FileSystem", "True")
     told = plan(replace(UPDATE, change_set=change_set(replaced), named=("FileSystem",)))
-    assert "The data of FileSystem does not come back" in told["undo"]
+    assert "The data of FileSystem is not restored" in told["undo"]
     assert told["replace"] == ["FileSystem"]
 
 
@@ -254,14 +254,14 @@ def test_an_empty_plan_changes_nothing() -> None:
     told = plan(replace(UPDATE, change_set=change_set(status="EMPTY"), after=LIVING))
     assert told["status"] == "UNCHANGED"
     text = plan_text(told)
-    assert "Nothing would change." in text
+    assert "No changes." in text
     for words in ("To apply", "Can be applied until", "To undo"):
         assert words not in text
 
 
 def test_who_made_it_is_told_when_it_is_known() -> None:
     assert "by arn:aws:iam::1:user/ann" in plan_text(plan(UPDATE, "arn:aws:iam::1:user/ann"))
-    assert "nobody AWS tells of" in plan_text(plan(UPDATE))
+    assert "unknown (started from the console" in plan_text(plan(UPDATE))
 
 
 def test_warnings_of_preflight_are_in_the_text() -> None:
@@ -298,7 +298,7 @@ def test_a_plan_tells_which_tags_change_and_how_to_take_that_back() -> None:
     ]
     told = plan(replace(UPDATE, after=LIVING, tags=tags))
     assert told["tags"] == tags
-    undo = json.loads(told["undo"].removeprefix("Plan and apply the former values: "))
+    undo = json.loads(told["undo"].removeprefix("Plan and apply the previous values: "))
     assert undo["provision"] == {"parameters": {}, "tags": {"old": "x", "team": None}}
     text = plan_text(told)
     assert "old: 'x' -> none" in text
@@ -345,7 +345,7 @@ def test_a_plan_warns_of_what_interrupts_the_database_and_promises_no_way_back()
     assert '"LogRetentionDays"' in told["undo"]
     assert "Aurora stays at 18.3" in told["undo"]
     alone = plan(replace(UPDATE, after={**UPDATE.before, "DatabaseEngineVersion": "18.3"}))
-    assert alone["undo"].startswith("No parameter goes back. Aurora stays at 18.3")
+    assert alone["undo"].startswith("No parameter can be reverted. Aurora stays at 18.3")
 
 
 def test_tags_alone_restart_no_broker() -> None:
@@ -372,7 +372,7 @@ def test_what_differs_of_a_service_is_told_with_what_it_does() -> None:
     changed = {**line("orchestration-cluster", "change", 4), "differences": [difference]}
     text = plan_text(plan(replace(UPDATE, services=(changed,))))
     assert "orchestration-cluster is changed in place; no task is replaced" in text
-    assert "healthCheckGracePeriodSeconds: 60 -> 900 (so already now" in text
+    assert "healthCheckGracePeriodSeconds: 60 -> 900 (already so" in text
 
 
 def test_settings_are_told_by_name_and_undone_by_a_patch() -> None:

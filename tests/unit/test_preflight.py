@@ -222,7 +222,7 @@ def test_an_endpoint_without_private_dns_may_be_reached_by_a_zone_of_ones_own() 
     mirrored = checks(facts, ImageRegistryPrefix="123456789012.dkr.ecr.x.amazonaws.com")
     check = mirrored["way out of the private subnets"]
     assert check.result is Result.WARN
-    assert "private DNS is off at the endpoints for logs" in check.seen
+    assert "private DNS is disabled on the endpoints for logs" in check.seen
     other = network(
         subnets=CLOSED,
         endpoints=ALL_ENDPOINTS - {"logs", "ecr.api"},
@@ -330,7 +330,7 @@ def test_a_name_too_long_for_dns_fails() -> None:
     assert checks(name="c" * 63)["names"].result is Result.PASS
     check = checks(name="c" * 64)["names"]
     assert check.result is Result.FAIL
-    assert "a label in DNS may have 63" in check.seen
+    assert "a DNS label allows 63" in check.seen
 
 
 @pytest.mark.parametrize("control_stack", ["Control", "c" * 33, "control-Plane"])
@@ -380,13 +380,16 @@ SAVED = replace(
 UNSAVED = [
     ({"backup": Backup("", None)}, "there is no backup of the brokers"),
     ({"backup": Backup("IN_PROGRESS", NOW)}, "is IN_PROGRESS, not COMPLETED"),
-    ({"backup": Backup("COMPLETED", None)}, "backup of the brokers has no known time"),
+    ({"backup": Backup("COMPLETED", None)}, "backup of the brokers has no timestamp"),
     ({"backup": Backup("COMPLETED", NOW - timedelta(hours=27))}, "more than 26 hours ago"),
     ({"backup": None, "unread": {"backup": "no broker"}}, "backups could not be read: no broker"),
     ({"snapshot": Snapshot(None)}, "there is no available snapshot of the database"),
-    ({"snapshot": Snapshot(NOW - timedelta(days=9))}, "snapshot of the database is of 2025-12-24"),
+    (
+        {"snapshot": Snapshot(NOW - timedelta(days=9))},
+        "snapshot of the database is from 2025-12-24",
+    ),
     ({"snapshot": None, "unread": {"snapshot": "denied"}}, "snapshots could not be read: denied"),
-    ({"now": None}, "has no known time"),
+    ({"now": None}, "has no timestamp"),
 ]
 NEXT_MINOR: dict[str, Any] = {
     "OrchestrationImage": "camunda/camunda:8.10.0",
@@ -440,7 +443,7 @@ def test_within_a_minor_no_backup_is_asked_for(version: str) -> None:
         ("team/camunda:43", "8.9.17", None),
         ("team/camunda:43", "8.9.15", "is a downgrade"),
         ("team/camunda:42", "8.11.0", "skips a minor version"),
-        ("team/camunda:43", "", "one is unknown"),
+        ("team/camunda:43", "", "one of which is unknown"),
     ],
 )
 def test_a_version_beside_an_image_of_one_s_own_goes_forward_too(
@@ -483,7 +486,7 @@ class TestOperation:
         report = world.preflight.check(request, planning=False)
         assert report["result"] == "WARN"
         (told,) = [one for one in report["checks"] if one["name"] == "live partitions"]
-        assert "not known: The probe ended; tasks are told 3" in told["seen"]
+        assert "not known: The probe ended; tasks get 3" in told["seen"]
         assert told["remedy"]
 
     def test_a_frozen_cluster_has_an_error_of_its_own(self, world: World) -> None:
@@ -582,14 +585,26 @@ RUNS = replace(ROOMY, engine=Engine("17.9", frozenset({"17.10", "18.3"})))
         (RUNS, "17.10", False, Result.PASS, "17.9 to 17.10, a minor version"),
         (RUNS, "18.3", True, Result.PASS, "17.9 to 18.3, a major version"),
         (RUNS, "18.3", False, Result.FAIL, "DatabaseEngineVersion 17.9 to 18.3 is a major version"),
-        (RUNS, "17.7", True, Result.FAIL, "DatabaseEngineVersion 17.7 is below 17.9"),
-        (RUNS, "16.9", True, Result.FAIL, "DatabaseEngineVersion 16.9 is below 17.9"),
+        (
+            RUNS,
+            "17.7",
+            True,
+            Result.FAIL,
+            "DatabaseEngineVersion 17.7 is below the database's version, 17.9",
+        ),
+        (
+            RUNS,
+            "16.9",
+            True,
+            Result.FAIL,
+            "DatabaseEngineVersion 16.9 is below the database's version, 17.9",
+        ),
         (RUNS, "18.1", True, Result.FAIL, "to DatabaseEngineVersion 18.1"),
         # What cannot be read is a warning, but what the stack says is enough to refuse by.
         (ROOMY, "17.9", False, Result.WARN, "could not be read"),
         (ROOMY, "18.3", True, Result.WARN, "could not be read"),
         (ROOMY, "18.3", False, Result.FAIL, "is a major version"),
-        (ROOMY, "17.7", True, Result.FAIL, "is below 17.9"),
+        (ROOMY, "17.7", True, Result.FAIL, "is below the database's version, 17.9"),
     ],
 )
 def test_the_engine_goes_forwards_to_what_rds_names_and_to_a_major_version_by_a_plan(
@@ -769,11 +784,11 @@ ECS = frozenset({"ecs.amazonaws.com"})
     ("roles", "result", "seen", "remedy"),
     [
         (ServiceRoles(), Result.PASS, "AWSServiceRoleForECS", ""),
-        (ServiceRoles(ECS), Result.WARN, "not there yet: AWSServiceRoleForECS;", "Nothing"),
+        (ServiceRoles(ECS), Result.WARN, "missing: AWSServiceRoleForECS;", "None"),
         (
             ServiceRoles(ALL_SERVICES, ECS),
             Result.FAIL,
-            "may not have it made: AWSServiceRoleForECS",
+            "may not create it: AWSServiceRoleForECS",
             "--aws-service-name ecs.amazonaws.com;",
         ),
         (

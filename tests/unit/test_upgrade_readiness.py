@@ -65,7 +65,7 @@ BEHIND = replace(READY, unready=("10.0.0.11: schema of default is UNKNOWN",))
 @pytest.mark.parametrize(
     ("backup", "result", "seen"),
     [
-        (READY, Result.PASS, "every broker has ended"),
+        (READY, Result.PASS, "every broker has completed"),
         (BEHIND, Result.FAIL, "10.0.0.11: schema of default is UNKNOWN"),
         (replace(READY, unready=("10.0.0.11: not reported",)), Result.FAIL, "not reported"),
         (None, Result.FAIL, "could not be read"),

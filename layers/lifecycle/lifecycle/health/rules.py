@@ -353,7 +353,7 @@ def excuse(
     rolling = service.rolling
     rolls = rolling is not None and _young(rolling.started_at, at, DEPLOYMENT)
     if rolls and _one_at_a_time(facts) and _missed_for(facts, at, memory) < DEPLOYMENT:
-        because = "ECS rolls a deployment out, one broker at a time"
+        because = "an ECS deployment replaces one broker at a time"
         return replace(one, severity=Severity.INFO, because=because)
     starting = _starting(facts, at, memory)
     covered = starting and len(_missing(facts)) <= len(starting)
@@ -487,7 +487,7 @@ def _reachability(facts: Facts) -> Iterator[Finding]:
     mute = [one for one in brokers if one.problem]
     if _silent(facts):
         why = facts.unknown.get("topology", "no answer")
-        yield found("BROKERS_UNREACHABLE", f"no broker answers: {why.rstrip('.')}")
+        yield found("BROKERS_UNREACHABLE", f"no broker responds: {why.rstrip('.')}")
         return
     if brokers and len(mute) == len(brokers):
         yield found("MANAGEMENT_UNREACHABLE", f"{len(mute)} brokers: {mute[0].problem}")
@@ -520,7 +520,7 @@ def _gateways(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
     if gateways is None:
         return
     if not gateways.views and not gateways.silent:
-        yield found("SOURCE_UNAVAILABLE", "no gateway was asked for the topology", "gateways")
+        yield found("SOURCE_UNAVAILABLE", "the topology was requested from no gateway", "gateways")
     lasts = {about for about, since in memory.differs.items() if at - since >= LASTS}
     told = [f"{about}: {said}" for about, said in disagreements(gateways).items() if about in lasts]
     if told:
@@ -576,7 +576,7 @@ def _members(
     if missing:
         told = f"broker {listed(missing)} is not in the topology"
         minutes = int(_missed_for(facts, at, memory).total_seconds() // 60)
-        told += f", and was not whole for {minutes} minutes" if minutes else ""
+        told += f", unhealthy for {minutes} minutes" if minutes else ""
         yield found("BROKER_MISSING", told)
     unstable = [
         f"{name} ({len(times)} times since {times[-1]:%H:%M} UTC)"
@@ -595,9 +595,9 @@ def _members(
         wanted = _wanted(facts)
         members = len(configuration.members)
         if wanted is not None and wanted != members:
-            told = f"ECS wants {wanted}, the cluster has {members} members"
+            told = f"the desired count is {wanted}, the cluster has {members} members"
             if scaling is not None and scaling.requested in {wanted, members}:
-                told += f"; {scaling.operation_id} was on its way to {scaling.requested}"
+                told += f"; {scaling.operation_id} was scaling to {scaling.requested}"
             yield found("DESIRED_COUNT_MISMATCH", told)
     if topology is not None:
         versions = Counter(one.version for one in topology.brokers if one.version)
@@ -613,7 +613,7 @@ def _partitions(facts: Facts) -> Iterator[Finding]:
     factor, count = _factor(facts), _partition_count(facts)
     for name, number in (("partitions", count), ("replicas", factor)):
         if not number:
-            yield found("SOURCE_UNAVAILABLE", f"nobody tells the number of {name}", "topology")
+            yield found("SOURCE_UNAVAILABLE", f"the number of {name} is unknown", "topology")
     leaderless: list[int] = []
     doubled: list[str] = []
     thin: list[str] = []
@@ -726,12 +726,12 @@ def _exporting(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
         yield found("EXPORTING_STOPPED", f"partition {listed(stopped)}")
     untold = sorted(number for number, phase in others.items() if not phase)
     if untold:
-        told = f"the exporter phase of partition {listed(untold)} is not told by its leader"
+        told = f"no leader reports the exporter phase of partition {listed(untold)}"
         yield found("SOURCE_UNAVAILABLE", told, "exporting")
     # What a broker leads that says nothing is told by its silence.
     lost = sorted(_led(facts) - {one.partition for one in leading})
     if lost and not any(one.problem for one in brokers):
-        told = f"no broker says that it leads and exports partition {listed(lost)}"
+        told = f"no broker reports that it leads and exports partition {listed(lost)}"
         yield found("SOURCE_UNAVAILABLE", told, "exporting")
     without = _without_exporter(facts)
     stuck = [
@@ -774,7 +774,8 @@ def _services(facts: Facts, at: datetime) -> Iterator[Finding]:
     connectors = services.connectors
     if connectors.exists and wanted and not connectors.running:
         yield found(
-            "CONNECTORS_STOPPED", f"0 of {wanted} connectors run, ECS wants {connectors.desired}"
+            "CONNECTORS_STOPPED",
+            (f"0 of {wanted} connectors run, desired count {connectors.desired}"),
         )
 
 
@@ -799,7 +800,7 @@ def _service(name: str, service: ServiceSeen, at: datetime) -> Iterator[Finding]
 
 def _definition(name: str, service: ServiceSeen) -> Iterator[Finding]:
     if service.uncompared:
-        told = f"what differs at the service of the {name}: {service.uncompared}"
+        told = f"differences of the service of the {name}: {service.uncompared}"
         yield found("SOURCE_UNAVAILABLE", told, f"definition of the {name}")
     if service.differences:
         yield found("SERVICE_CHANGED", f"{name}: {listed(service.differences, 4)}", name)
@@ -817,7 +818,7 @@ def _stops(
         and scaling.stopped(one.task_id, one.stopped_at)
     ]
     if left and scaling is not None:
-        yield found("BROKER_LEFT", f"task {listed(left)}, taken away by {scaling.operation_id}")
+        yield found("BROKER_LEFT", f"task {listed(left)}, removed by {scaling.operation_id}")
     recent = [one for one in every if one.task_id[:8] not in left]
     for service in sorted({one.service for one in recent}):
         own = sorted((one for one in recent if one.service == service), key=lambda s: s.stopped_at)
@@ -915,7 +916,7 @@ def _database(facts: Facts) -> Iterator[Finding]:
         if not login.granted:
             yield found("DATABASE_GRANTS_MISSING", login.seen)
         if status is not None and status != "available":
-            yield found("DATABASE_BUSY", f"Aurora is {status} and lets the IAM user in")
+            yield found("DATABASE_BUSY", f"Aurora is {status} and the IAM user can log in")
     elif login.error in _UNREACHED:
         if serving:
             yield found("DATABASE_UNREACHABLE", login.seen)
@@ -954,10 +955,10 @@ def _backups(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
     if backups is None:
         return
     if not backups.told:
-        yield found("BACKUP_STATUS_UNSUPPORTED", "the brokers have no endpoint that tells")
+        yield found("BACKUP_STATUS_UNSUPPORTED", "the brokers have no backup-status endpoint")
         return
     if not backups.enabled:
-        yield found("BACKUP_DISABLED", "the brokers say that no backup is configured")
+        yield found("BACKUP_DISABLED", "the brokers report that no backup is configured")
         return
     # A cluster that is watched for less than that need not have one yet.
     oldest = at - BACKUP

@@ -48,7 +48,7 @@ class Cleaner:
         if not execution or not is_cluster_name(cluster):
             return {"released": False, "reason": "the event names no cluster"}
         if self.journal.executions.is_running(execution):
-            return {"released": False, "reason": "the execution runs again"}
+            return {"released": False, "reason": "the execution is running again"}
         held = self.journal.locks.held(str(cluster))
         own = held is not None and held.owner == execution
         operation, result = self._unfinished(detail, execution)
@@ -86,7 +86,7 @@ class Cleaner:
         """Find the operation of an execution that did not note its own end; else say why not."""
         record = self.journal.operations.find(str(detail.get("name", "")), _machine(detail))
         if record is None or record.execution_arn != execution:
-            return None, "it never began"
+            return None, "it never started"
         if record.result:
             return None, record.result
         operation = Operation(

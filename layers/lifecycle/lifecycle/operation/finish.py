@@ -30,9 +30,9 @@ _LOST: Final = frozenset(
 )
 _SOON: Final = "free within two minutes"
 _UNFINISHED: Final[Mapping[str, str]] = {
-    "ABORTED": "The execution was stopped by somebody",
-    "TIMED_OUT": "The machine ran out of time",
-    "FAILED": "The execution failed before it could write down why",
+    "ABORTED": "The execution was aborted",
+    "TIMED_OUT": "The state machine timed out",
+    "FAILED": "The execution failed before it could record the cause",
 }
 
 
@@ -109,7 +109,7 @@ class Finisher:
     def _cause(self, operation: Operation, message: str, *, free: str = "free") -> str:
         # An error that is not ours (a killed function, a timeout) does not say what to do.
         if " Next: " not in message:
-            message += " Next: Start the same operation again; it continues from what exists."
+            message += " Next: Start the same operation again; it resumes where it stopped."
         return f"{message} True now: {self._truth(operation.cluster, free)}"[:_MAX_CAUSE]
 
     def _truth(self, cluster: str, free: str) -> str:
@@ -138,7 +138,7 @@ class Finisher:
         try:
             held = self.journal.locks.held(operation.cluster)
         except Exception as error:  # noqa: BLE001 - raised again unless it is known
-            return f"perhaps free ({_unread('its lock', error)})"
+            return f"possibly free ({_unread('its lock', error)})"
         if held is None or held.owner == operation.execution_arn:
             return ""
         return f"held by operation {held.operation_id}, not free"

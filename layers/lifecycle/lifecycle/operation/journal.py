@@ -64,7 +64,7 @@ class Journal:
         """
         if self.executions.has_ended(operation.execution_arn):
             raise OperationEnded(
-                f"The execution of operation {operation.operation_id} does not run any more; "
+                f"The execution of operation {operation.operation_id} is no longer running; "
                 f"nothing was done after that, the function stopped before {before}."
             )
 
@@ -127,8 +127,8 @@ def _busy(foreign: Lock) -> ClusterBusy:
 
 def _ended_just_now(foreign: Lock, seconds: int) -> ClusterBusy:
     return ClusterBusy(
-        f"Operation {foreign.operation_id} of cluster {foreign.cluster} has ended, but a function "
-        "of it may still run; nothing was changed.",
+        f"Operation {foreign.operation_id} of cluster {foreign.cluster} has ended, but one of its "
+        "functions may still be running; nothing was changed.",
         next_step=f"Start again in {seconds} seconds.",
         operation_id=foreign.operation_id,
         seconds=seconds,

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 _NEXT: Final = " Next: "
 _TRUTH: Final = " True now: "
 _UNTOLD: Final[Mapping[str, str]] = {
-    "ABORTED": "Somebody stopped the execution. Send the request again with a new "
-    "Idempotency-Key: it reads what exists and continues from there.",
-    "TIMED_OUT": "The machine ran out of time. Send the request again with a new "
-    "Idempotency-Key: it reads what exists and continues from there.",
+    "ABORTED": "The execution was aborted. Send the request again with a new Idempotency-Key: it "
+    "resumes where it stopped.",
+    "TIMED_OUT": "The state machine timed out. Send the request again with a new "
+    "Idempotency-Key: it resumes where it stopped.",
     "NOT_STARTED": "Send the same request with the same Idempotency-Key again to start it.",
 }
 

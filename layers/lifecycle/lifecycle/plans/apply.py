@@ -61,7 +61,7 @@ class PlanAdopter:
         plan of this cluster, ``PlanStale`` naming what differs, ``SecondApproverRequired``,
         ``ClusterFrozen`` and ``StackNotUsable``.
         """
-        self.journal.step(operation, CHANGE_SET, "checking the plan against what is true now")
+        self.journal.step(operation, CHANGE_SET, "checking the plan against the current state")
         found = self.planner.stacks.change_set(change_set, stack)
         if found.status == "GONE":
             raise PlanNotFound(f"There is no change set {change_set}: {found.reason}.")
@@ -82,7 +82,7 @@ class PlanAdopter:
             _refuse_unlike(mark, planned, present)
             return {"status": "UNCHANGED", "services": plan["rendered"]}
         if decision.action is StackAction.WAIT:
-            raise PlanStale(f"Plan {mark.operation_id} no longer holds. {decision.reason}")
+            raise PlanStale(f"Plan {mark.operation_id} is stale. {decision.reason}")
         now = self.planner.fingerprint(
             operation.cluster,
             present,
@@ -126,7 +126,7 @@ class PlanAdopter:
         different = unlike_plan(plan["rendered"], rendered(states))
         changes = [(one["resource"], one["properties"]) for one in plan["changes"]]
         if changes != [(one.logical_id, list(one.properties)) for one in change_set.changes]:
-            different.append("the change set has other changes than its plan")
+            different.append("the change set's changes differ from its plan")
         refuse_stale(mark, self.journal.clock.now(), different)
 
     def refuse_alone(self, operation: Operation) -> None:
@@ -137,8 +137,9 @@ class PlanAdopter:
         mine = self.journal.operations.find(operation.operation_id, operation.machine)
         if self.require_second_approver and mine is not None and mine.caller:
             raise SecondApproverRequired(
-                f"{mine.caller} asked to plan and apply in one go; a second person is required.",
-                next_step="Nothing was changed. Make a plan, and let another person apply it.",
+                f"{mine.caller} requested plan and apply in one step; a second approver is "
+                "required.",
+                next_step="Nothing was changed. Create a plan, and have another person apply it.",
             )
 
     def _report(
@@ -154,7 +155,7 @@ class PlanAdopter:
         )
         if not ours:
             raise PlanNotFound(
-                f"The plan machine has stored no plan for change set {change_set.name} as it is."
+                f"The plan machine has stored no plan for the current change set {change_set.name}."
             )
         planned: Mapping[str, str] = plan["fingerprint"]["parameters"]
         others = [
@@ -164,7 +165,7 @@ class PlanAdopter:
         ]
         if others:
             raise PlanNotFound(
-                f"The change set has other parameters than its plan: {', '.join(sorted(others))}."
+                f"The change set's parameters differ from its plan: {', '.join(sorted(others))}."
             )
         return plan
 
@@ -186,9 +187,13 @@ def _refuse_unlike(mark: PlanDescription, planned: Fingerprint, present: Stack |
     now = present_parameters(present)
     others = sorted(n for n in planned.parameters if now.get(n) != planned.parameters[n])
     if present is None or not is_done(present.status) or others:
-        what = f"stack {present.name} is in {present.status}" if present else "the stack is gone"
+        what = (
+            f"stack {present.name} is in {present.status}"
+            if present
+            else ("the stack no longer exists")
+        )
         differing = f", with other values of {', '.join(others)}" if present and others else ""
         raise PlanStale(
-            f"Plan {mark.operation_id} was executed already; {what}{differing}.",
-            next_step="Make a new plan: it holds what is still missing.",
+            f"Plan {mark.operation_id} was already executed; {what}{differing}.",
+            next_step="Create a new plan: it contains the remaining changes.",
         )

@@ -101,8 +101,8 @@ class Planner:
         refuse_stuck(found, decision)
         if decision.action is StackAction.WAIT:
             raise ClusterBusy(
-                f"Stack {stack}: {decision.reason} A plan made now would be stale at once.",
-                next_step="Wait until CloudFormation is done, then plan again.",
+                f"Stack {stack}: {decision.reason} A plan created now would be stale immediately.",
+                next_step="Wait until CloudFormation has finished, then plan again.",
             )
         settings = patched(present_settings(self.stacks, found), requested_settings)
         print_ = self.fingerprint(
@@ -257,7 +257,7 @@ class Planner:
             return {"status": "PENDING", "wait": next_wait(polls, near_end=False)}
         if found.status in {"GONE", "EXECUTED"}:
             raise ChangeSetRefused(
-                f"The plan's change set was removed or executed meanwhile: {found.reason}",
+                f"The plan's change set was removed or executed in the meantime: {found.reason}",
                 next_step="Nothing was changed by this operation. Plan again.",
             )
         present = self.stacks.describe(stack)
@@ -275,7 +275,7 @@ class Planner:
         mark = read_description(found.description)
         if print_.digest() != mark.digest:
             raise PlanStale(
-                f"The cluster was changed while plan {mark.operation_id} was made.",
+                f"The cluster was changed while plan {mark.operation_id} was being created.",
                 next_step="Nothing was changed by this operation. Plan again.",
             )
         situation = self._situation(
@@ -305,9 +305,9 @@ class Planner:
             raise ChangeSetRefused(
                 f"{situation.refusal} The plan with all details is {text_key} in the artifact "
                 "bucket.",
-                next_step="Nothing was changed. Correct what it names and plan again. Data may be "
-                "replaced only by a plan that names it in its field replace; what running brokers "
-                "stand on never.",
+                next_step="Nothing was changed. Fix the cause listed and plan again. Stateful "
+                "resources can be replaced only by a plan that lists them in its field "
+                "replace; resources that running brokers depend on are never replaced.",
             )
         outline = summary(plan, key=key, text_key=text_key)
         if plan["status"] == "UNCHANGED":
@@ -395,14 +395,17 @@ def _refusal(
 ) -> str:
     """Say why this plan cannot be applied, by CloudFormation or by our own rules."""
     if change_set.status == "FAILED":
-        return f"CloudFormation could not make the change set: {change_set.reason}."
+        return f"CloudFormation could not create the change set: {change_set.reason}."
     if not present_parameters(present):
         return ""
     dangerous = dangers(change_set.changes, replace)
     if dangerous:
-        return f"It would touch what holds data or what brokers stand on: {'; '.join(dangerous)}."
+        return (
+            "It would affect stateful resources or resources that brokers depend on: "
+            f"{'; '.join(dangerous)}."
+        )
     refused = refused_services(services)
-    return f"It would need another service: {'; '.join(refused)}." if refused else ""
+    return f"It would need a different service: {'; '.join(refused)}." if refused else ""
 
 
 def plan_keys(cluster: str, name: str) -> tuple[str, str]:

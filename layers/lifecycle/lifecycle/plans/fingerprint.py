@@ -57,11 +57,10 @@ def differences(planned: Fingerprint, now: Fingerprint) -> list[str]:
     """Say what is different now, in words; empty when the plan still holds."""
     found: list[str] = []
     if planned.stack != now.stack:
-        found.append("the stack is another one than the one that was planned for")
+        found.append("the stack is not the one in the plan")
     elif planned.changed_at != now.changed_at:
         found.append(
-            f"the stack was changed at {now.changed_at}; when planned, its last change was at "
-            f"{planned.changed_at}"
+            f"the stack was last changed at {now.changed_at}; when planned, at {planned.changed_at}"
         )
     if planned.template != now.template:
         found.append(
@@ -86,7 +85,7 @@ def differences(planned: Fingerprint, now: Fingerprint) -> list[str]:
         if wanted != live:
             found.append(f"the tasks of {name}: planned at {wanted}, now {live}")
     found += [
-        f"the deployment of {name}: somebody began another one since"
+        f"the deployment of {name}: a new deployment has started since"
         for name in sorted({*planned.deployments, *now.deployments})
         if planned.deployments.get(name) != now.deployments.get(name)
     ]
@@ -126,7 +125,8 @@ def read_description(description: str) -> PlanDescription:
         made = None
     if found is None or made is None or made.tzinfo is None:
         raise PlanNotFound(
-            "The change set was not made by the plan machine: its description is not a plan's."
+            "The change set was not created by the plan machine: its description is not that of "
+            "a plan."
         )
     return PlanDescription(digest=found[1], made_at=made, operation_id=found[3])
 
@@ -135,12 +135,13 @@ def refuse_stale(mark: PlanDescription, now: datetime, different: list[str]) -> 
     """Raise ``PlanStale`` for a plan that is too old or rests on what is no longer so."""
     if now > mark.expires_at:
         raise PlanStale(
-            f"Plan {mark.operation_id} was made at {mark.made_at.isoformat(timespec='seconds')} "
-            f"and could be applied until {mark.expires_at.isoformat(timespec='seconds')}."
+            f"Plan {mark.operation_id} was created at "
+            f"{mark.made_at.isoformat(timespec='seconds')} and could be applied until "
+            f"{mark.expires_at.isoformat(timespec='seconds')}."
         )
     if different:
         raise PlanStale(
-            f"Plan {mark.operation_id} no longer holds. Different since: {'; '.join(different)}."
+            f"Plan {mark.operation_id} is stale. Changed since: {'; '.join(different)}."
         )
 
 
@@ -153,9 +154,9 @@ def may_apply(plan_author: str, caller: str, *, require_second_approver: bool) -
     if not require_second_approver:
         return ""
     if not plan_author:
-        return "it is not known who made the plan, so it cannot be told that a second person did"
+        return "the plan's author is unknown, so a second approver cannot be verified"
     if plan_author == caller:
-        return f"{caller} made the plan; another person has to apply it"
+        return f"{caller} created the plan; another person must apply it"
     return ""
 
 

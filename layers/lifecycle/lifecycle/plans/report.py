@@ -34,10 +34,10 @@ _ROLL: Final[Mapping[str, tuple[int, int]]] = {
     CONNECTORS: (1, 4),
 }
 _KEPT: Final[Mapping[str, str]] = {
-    "Retain": "the present one is kept, and paid for until you delete it",
-    "Snapshot": "a snapshot of the present one is taken before it is deleted",
-    "Delete": "the present one is DELETED with what it holds",
-    "": "what becomes of the present one is said by its policies in the template",
+    "Retain": "the current resource is retained and billed until you delete it",
+    "Snapshot": "a snapshot of the current resource is taken before it is deleted",
+    "Delete": "the current resource is DELETED with its data",
+    "": "retention of the current resource follows its DeletionPolicy / UpdateReplacePolicy",
 }
 
 
@@ -202,10 +202,10 @@ def _data(changes: Sequence[ResourceChange]) -> list[str]:
             told.append(f"{name} is removed from the stack; {kept}.")
         elif change.replaces:
             may = "may be" if change.replacement == "Conditional" else "is"
-            told.append(f"{name} {may} REPLACED by a new, empty one; {kept}.")
+            told.append(f"{name} {may} REPLACED by a new, empty resource; {kept}.")
         else:
             what = ", ".join(change.properties) or "properties"
-            told.append(f"{name} is changed in place ({what}); what it holds stays.")
+            told.append(f"{name} is changed in place ({what}); its data is kept.")
     return told
 
 
@@ -239,23 +239,23 @@ def _warnings(situation: PlanInput) -> list[str]:
     found = []
     if _rolls(situation).get(BROKERS):
         found.append(
-            "Do not deploy processes while brokers are replaced: the brokers of a cluster run "
-            "different revisions meanwhile."
+            "Do not deploy processes while brokers are replaced: the brokers run different "
+            "revisions during that time."
         )
     before, after = (versions(one).brokers for one in (situation.before, situation.after))
     if situation.before and before and after and before[:2] != after[:2]:
         found.append(
-            f"There is no way back from {shown(after)} to {shown(before)} once its first broker "
-            "runs: data is migrated forwards only. It is applied only with a completed backup of "
-            "the brokers and a snapshot of the database, none older than "
+            f"There is no way back from {shown(after)} to {shown(before)} once a broker runs the "
+            "new version: data is migrated forwards only. The plan can be applied only with a "
+            "completed backup of the brokers and a snapshot of the database, none older than "
             f'{FRESH // timedelta(hours=1)} hours, or with "{ACCEPT}": true beside changeSet.'
         )
     if _loses_zones(situation.before, situation.after):
         found.append(
-            "Aurora has one instance, in one zone. Without it there is no database until Aurora "
-            "has made a new one, usually within ten minutes; brokers go on and export later, and "
-            'what people read stands still. With "DatabaseInstances": 2 a reader takes over within '
-            "a minute or two."
+            "Aurora has one instance, in one zone. If it fails, the database is unavailable until "
+            "Aurora has created a new one, usually within ten minutes; brokers keep running and "
+            "export later, and Operate, Tasklist and searches show no new data. With "
+            '"DatabaseInstances": 2 a reader takes over within a minute or two.'
         )
     found += image_warnings(situation.images)
     return found + interruptions(situation.before, situation.after)
@@ -332,13 +332,13 @@ def _restore(parameters: Mapping[str, str]) -> str:
 def _stop(kind: str) -> str:
     if kind == "update":
         return (
-            "Do not apply it: it removes itself. Once applied, 'Cancel update' in CloudFormation "
-            "rolls the stack back; tasks and their counts are not touched by that."
+            "Do not apply it: the plan expires automatically. Once applied, 'Cancel update' in "
+            "CloudFormation rolls the stack back; tasks and their counts are not affected."
         )
     return (
-        "Do not apply it: it removes itself. Once applied, stop the execution; CloudFormation "
-        "ends what it has begun, what was made is kept, and applying or provisioning again "
-        "continues from it."
+        "Do not apply it: the plan expires automatically. Once applied, stop the execution; "
+        "CloudFormation completes the current step, existing resources are kept, and applying or "
+        "provisioning again resumes from there."
     )
 
 
@@ -359,11 +359,11 @@ def _undo(situation: PlanInput, kind: str, parameters: Sequence[Mapping[str, str
     provision |= {"settings": settings} if settings else {}
     back = json.dumps({"clusterName": situation.cluster, "provision": provision})
     words = (
-        f"Plan and apply the former values: {back}"
+        f"Plan and apply the previous values: {back}"
         if former or tags or settings
-        else "No parameter goes back."
+        else "No parameter can be reverted."
         if onward
-        else "No parameter changes: deploy the former version of the application, plan and apply."
+        else "No parameter changes: deploy the previous version of the application, plan and apply."
     )
     if onward:
         words += f" Aurora stays at {onward[0]}: to go back, restore a snapshot into a new cluster."
@@ -373,5 +373,5 @@ def _undo(situation: PlanInput, kind: str, parameters: Sequence[Mapping[str, str
         if change.resource_type in DATA_TYPES and (change.replaces or change.action == "Remove")
     ]
     if lost:
-        words += f" The data of {', '.join(lost)} does not come back that way."
+        words += f" The data of {', '.join(lost)} is not restored that way."
     return words

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 _WIDTH: Final = 96
 _KIND: Final[Mapping[str, str]] = {
-    "create": "makes a new cluster",
-    "continue": "continues a cluster that was not finished",
-    "update": "updates a living cluster; its task counts and the order of brokers stay",
+    "create": "creates a new cluster",
+    "continue": "completes a cluster whose creation did not finish",
+    "update": "updates a running cluster; task counts and broker ids stay",
 }
 _LOUD: Final = ("remove", "replace", "may replace")
 _COUNTED: Final[Mapping[str, str]] = {
@@ -31,8 +31,11 @@ def plan_text(plan: Mapping[str, Any]) -> str:
     lines = [
         f"Plan {plan['operationId']}",
         f"Cluster {plan['cluster']}, stack {plan['stack']}, {plan['region']}",
-        f"What it does: {_KIND[plan['kind']]}",
-        f"Made {plan['madeAt']} by {plan['author'] or 'nobody AWS tells of (console or schedule)'}",
+        f"Action: {_KIND[plan['kind']]}",
+        (
+            f"Made {plan['madeAt']} by "
+            f"{plan['author'] or 'unknown (started from the console or a schedule)'}"
+        ),
         *([f"Can be applied until {plan['expiresAt']}"] if plan["status"] == "READY" else []),
         f"Fingerprint {plan['fingerprint']['sha256']}",
         "",
@@ -40,7 +43,7 @@ def plan_text(plan: Mapping[str, Any]) -> str:
     if plan["refusal"]:
         lines += [*_wrapped("REFUSED: " + plan["refusal"]), ""]
     if plan["status"] == "UNCHANGED":
-        lines += ["Nothing would change.", ""]
+        lines += ["No changes.", ""]
     lines += [line for text in plan["warnings"] for line in _wrapped("WARNING: " + text)]
     lines += [""] if plan["warnings"] else []
     lines += [*_data(plan), *_services(plan), *_rolls(plan), *_images(plan), *_parameters(plan)]
@@ -48,7 +51,7 @@ def plan_text(plan: Mapping[str, Any]) -> str:
     lines += _changes(plan)
     lines += _checks(plan)
     least, most = plan["minutes"]
-    lines += [*_wrapped(f"Expected to take {least} to {most} minutes{_path(plan)}."), ""]
+    lines += [*_wrapped(f"Expected duration: {least} to {most} minutes{_path(plan)}."), ""]
     lines += [*_cost(plan["cost"]), ""]
     lines += [*_wrapped(plan["restore"]), ""]
     if plan["status"] == "READY":
@@ -61,7 +64,7 @@ def _path(plan: Mapping[str, Any]) -> str:
     links = [
         f"{link['what']} {link['minutes'][0]} to {link['minutes'][1]}" for link in plan["path"]
     ]
-    return f", one after the other: {', '.join(links)}" if links else ""
+    return f", in sequence: {', '.join(links)}" if links else ""
 
 
 def _json(value: Mapping[str, Any]) -> str:
@@ -82,16 +85,16 @@ def _wrapped(text: str, indent: str = "") -> list[str]:
 
 def _data(plan: Mapping[str, Any]) -> list[str]:
     if plan["kind"] == "create":
-        return ["Data: there is none yet.", ""]
+        return ["Data: none yet.", ""]
     if not plan["data"]:
-        return ["Data: nothing that holds data is touched.", ""]
+        return ["Data: no stateful resource is affected.", ""]
     told = [line for sentence in plan["data"] for line in _wrapped(sentence, "  ")]
     return ["Data:", *told, ""]
 
 
 def _rolls(plan: Mapping[str, Any]) -> list[str]:
     told = {
-        BROKERS: "brokers are replaced one at a time, the highest id first; the next goes only "
+        BROKERS: "brokers are replaced one at a time, highest id first; the next one follows "
         "when every partition has its leader and all replicas again",
         CONNECTORS: "connectors tasks are replaced, after the brokers",
     }
@@ -108,7 +111,7 @@ _ACTIONS: Final[Mapping[str, str]] = {
     "start": "is started from zero",
     "replace tasks": "gets a deployment",
     "change": "is changed in place; no task is replaced",
-    "refused": "would have to be another service",
+    "refused": "would need a different service",
 }
 
 
@@ -121,7 +124,7 @@ def _services(plan: Mapping[str, Any]) -> list[str]:
         tasks = f", {count['after']} tasks" if line["action"] in {"create", "start"} else ""
         lines += _wrapped(f"{line['service']} {_ACTIONS[line['action']]}{tasks}", "  ")
         for one in line["differences"]:
-            now = " (so already now: by hand, or since an earlier operation)"
+            now = " (already so: changed manually or by an earlier operation)"
             text = f"{one['property']}: {shown(one['from'])} -> {shown(one['to'])}"
             lines += _wrapped(text + (now if one["already"] else ""), "    ")
     return ["Services:", *lines, ""] if lines else []

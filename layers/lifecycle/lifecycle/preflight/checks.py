@@ -370,10 +370,9 @@ def check_partitions(parameters: Mapping[str, str], unread: str) -> Check:
     return Check(
         "live partitions",
         Result.WARN,
-        f"not known: {unread.rstrip('.')}; tasks are told {parameters['Partitions']}, as the stack "
-        "says",
-        "Where partitions were added since the last provisioning, provision again as soon as the "
-        "brokers answer: until then RocksDB's share of memory is reckoned with too few.",
+        f"not known: {unread.rstrip('.')}; tasks get {parameters['Partitions']}, the stack's value",
+        "If partitions were added since the last provisioning, provision again once the brokers "
+        "respond: until then RocksDB's memory share is calculated with too few partitions.",
     )
 
 
@@ -391,7 +390,7 @@ def _unread(name: str, facts: Facts, topic: str) -> Check:
         name,
         Result.WARN,
         f"could not be read: {why}",
-        "Look yourself, or let the role of PreflightCluster read it.",
+        "Check manually, or grant PreflightCluster's role read access.",
     )
 
 
@@ -407,7 +406,7 @@ def _certificate(region: str, problem: str) -> Check:
             "database certificate",
             Result.FAIL,
             problem,
-            "Refresh the bundle as layers/lifecycle/lifecycle/certificates/README.md says.",
+            "Refresh the bundle as described in layers/lifecycle/lifecycle/certificates/README.md.",
         )
     return Check("database certificate", Result.PASS, f"the RDS authority of {region} is known")
 
@@ -424,10 +423,10 @@ def _stack_state(stack: Stack | None, control_stack: str, cluster: str, *, plann
         return Check(
             name,
             Result.FAIL,
-            f"{decision.reason} A plan made now would be stale at once.",
-            "Wait until CloudFormation is done, then plan.",
+            f"{decision.reason} A plan created now would be stale immediately.",
+            "Wait until CloudFormation has finished, then plan.",
         )
-    return Check(name, Result.WARN, decision.reason, "It is waited for.")
+    return Check(name, Result.WARN, decision.reason, "The operation waits for it.")
 
 
 def _frozen(stack: Stack | None, *, planning: bool) -> Check:
@@ -438,9 +437,9 @@ def _frozen(stack: Stack | None, *, planning: bool) -> Check:
         "freeze",
         Result.WARN if planning else Result.FAIL,
         f"the cluster is frozen: {reason}",
-        "A plan can be applied only after the tag is gone."
+        "A plan can be applied only after the tag is removed."
         if planning
-        else "When the reason is gone, remove the tag camunda:frozen from the stack.",
+        else "Once the reason no longer applies, remove the tag camunda:frozen from the stack.",
     )
 
 
@@ -461,7 +460,7 @@ def _names(need: Need, control_stack: str) -> Check:
         return Check(
             "names",
             Result.FAIL,
-            f"{need.stack} has {length} characters; a label in DNS may have {_DNS_LABEL}",
+            f"{need.stack} has {length} characters; a DNS label allows {_DNS_LABEL}",
             "Choose a shorter cluster name, or deploy the control stack under a shorter name.",
         )
     return Check("names", Result.PASS, f"{need.stack} has {length} of {_DNS_LABEL} characters")
@@ -474,7 +473,7 @@ def _images(need: Need) -> Check:
             "images",
             Result.FAIL,
             f"not a release: {', '.join(pre or need.images[:1])}",
-            "Name released versions, with CamundaVersion beside a tag of your own; a pre-release "
+            "Specify released versions, with CamundaVersion for a custom tag; a pre-release "
             "cannot be upgraded.",
         )
     told = f"{', '.join(need.images)}; Camunda {shown(need.versions.brokers)}"
@@ -522,16 +521,16 @@ def _way_back(need: Need, facts: Facts, *, planning: bool, accepted: bool) -> Ch
     step = f"no way back from {after} to {before} but a restore"
     lacks = lacking(facts.backup, facts.snapshot, facts.now, facts.unread)
     if not lacks:
-        return Check(name, Result.PASS, f"{step}; a backup and a snapshot are there")
+        return Check(name, Result.PASS, f"{step}; a backup and a snapshot exist")
     seen = f"{step}, and {'; '.join(lacks)}"
     if accepted:
-        return Check(name, Result.WARN, f"{seen}; accepted by {ACCEPT}", "Nothing, if that is so.")
+        return Check(name, Result.WARN, f"{seen}; accepted by {ACCEPT}", "None, if intended.")
     return Check(
         name,
         Result.WARN if planning else Result.FAIL,
         seen,
         "Wait until the brokers have made their next backup (BackupSchedule), and take a snapshot "
-        f'of the database (aws rds create-db-cluster-snapshot), or start it with "{ACCEPT}": true',
+        f'of the database (aws rds create-db-cluster-snapshot), or start with "{ACCEPT}": true',
     )
 
 
@@ -543,19 +542,21 @@ def _readiness(facts: Facts, *, planning: bool) -> Check:
     elif facts.backup.unready:
         seen = "; ".join(facts.backup.unready[:3])
     else:
-        return Check(name, Result.PASS, "every broker has ended the step to the present version")
+        return Check(
+            name, Result.PASS, ("every broker has completed the migration to the current version")
+        )
     return Check(
         name,
         Result.WARN if planning else Result.FAIL,
         seen,
-        "Start it again once every broker has ended the migrations of the present version; its log "
-        "says how far they are.",
+        "Start again once every broker has completed the migrations of the current version; the "
+        "broker log shows the progress.",
     )
 
 
 def _wrong_step(before: Version | None, after: Version | None) -> str:
     if before is None or after is None:
-        return "is a step between versions of which one is unknown"
+        return "is a step between versions, one of which is unknown"
     if after < before:
         return "is a downgrade"
     if after[0] != before[0] or after[1] > before[1] + 1:
@@ -585,14 +586,16 @@ def _quota(name: str, topic: str, needed: float, facts: Facts, *, detail: str = 
     if quota is None or quota.limit is None:
         return _unread(name, facts, topic)
     remedy = (
-        f"Raise the quota to {needed + (quota.used or 0):g} or more in Service Quotas "
-        "(hours to days), or ask for less."
+        f"Raise the quota to {needed + (quota.used or 0):g} or more in Service Quotas (hours to "
+        "days), or request less."
     )
     if quota.used is None:
-        seen = f"{needed:g} needed{detail}, the quota is {quota.limit:g}; its use could not be read"
+        seen = (
+            f"{needed:g} needed{detail}, the quota is {quota.limit:g}; its usage could not be read"
+        )
         if needed > quota.limit:
             return Check(name, Result.FAIL, seen, remedy)
-        return Check(name, Result.WARN, seen, "See in Service Quotas what is used already.")
+        return Check(name, Result.WARN, seen, "Check the current usage in Service Quotas.")
     seen = f"{needed:g} needed{detail}, {quota.used:g} of {quota.limit:g} used"
     if quota.used + needed > quota.limit:
         return Check(name, Result.FAIL, seen, remedy)
@@ -608,10 +611,10 @@ def _ecs_cluster(need: Need, facts: Facts, stack: Stack | None) -> Check:
         return Check(
             name,
             Result.FAIL,
-            f"an ECS cluster {need.stack} exists that no stack of ours made",
+            f"an ECS cluster {need.stack} exists that this control plane did not create",
             "Choose another cluster name, or delete that ECS cluster if it is a leftover.",
         )
-    return Check(name, Result.PASS, f"{need.stack} is free or our own")
+    return Check(name, Result.PASS, f"{need.stack} is free or managed by this control plane")
 
 
 def _offered(name: str, facts: Facts, topic: str, what: str, remedy: str) -> Check:
@@ -636,14 +639,14 @@ def _engine_step(need: Need, facts: Facts, *, reviewed: bool) -> Check:
         return Check(
             name,
             Result.WARN,
-            f"the stack says DatabaseEngineVersion {wanted}, the database runs {runs}",
-            f"Set DatabaseEngineVersion to {runs}, so that the stack says what is true.",
+            f"the stack has DatabaseEngineVersion {wanted}, the database runs {runs}",
+            f"Set DatabaseEngineVersion to {runs}, so that the stack matches the database.",
         )
     if step is Step.BACK:
         return Check(
             name,
             Result.FAIL,
-            f"DatabaseEngineVersion {wanted} is below {runs}, which the database runs",
+            f"DatabaseEngineVersion {wanted} is below the database's version, {runs}",
             f"Leave DatabaseEngineVersion at {runs}; to go back, restore a snapshot into a new "
             "Aurora cluster.",
         )
@@ -652,8 +655,8 @@ def _engine_step(need: Need, facts: Facts, *, reviewed: bool) -> Check:
             name,
             Result.FAIL,
             f"DatabaseEngineVersion {runs} to {wanted} is a major version, which shuts the "
-            "database down for a while",
-            "Make a plan of it, read its warnings and apply that plan.",
+            "database down during the upgrade",
+            "Create a plan, read its warnings and apply that plan.",
         )
     if facts.engine is None:
         return _unread(name, facts, "engine")
@@ -662,7 +665,7 @@ def _engine_step(need: Need, facts: Facts, *, reviewed: bool) -> Check:
             name,
             Result.FAIL,
             f"RDS does not upgrade Aurora PostgreSQL {runs} to DatabaseEngineVersion {wanted}",
-            f"Choose one of: {_listed(facts.engine.targets) or 'none is named'}.",
+            f"Choose one of: {_listed(facts.engine.targets) or 'none listed'}.",
         )
     told = f"{runs} to {wanted}, {step}" if step is not Step.NONE else f"it stays {runs}"
     return Check(name, Result.PASS, told)
@@ -685,22 +688,25 @@ def _https_certificate(need: Need, facts: Facts) -> Check:
     name, arn = "HTTPS certificate", need.certificate_arn
     bad = Result.WARN if arn == need.present_certificate_arn else Result.FAIL
     if (region := arn.split(":")[3]) != facts.region:
-        remedy = "Name a certificate in CertificateArn that ACM has in this region."
+        remedy = "Set CertificateArn to an ACM certificate in this region."
         return Check(name, bad, f"{arn} is in {region}, the cluster in {facts.region}", remedy)
     found = facts.https_certificate
     if found is None:
         return _unread(name, facts, "https_certificate")
     names = ", ".join(found.names)
-    remedy = "Have ACM issue it (its console says what it waits for), or name another."
+    remedy = (
+        "Complete its validation in ACM (the console shows what is pending), or specify another "
+        "one."
+    )
     if found.status != "ISSUED":
         return Check(name, bad, f"{arn} is {found.status or 'not there'}", remedy)
     if found.ends is None or facts.now is None:
         return _unread(name, facts, "https_certificate")
     if found.ends <= facts.now:
-        return Check(name, bad, f"{arn} for {names} ended {found.ends:%Y-%m-%d}", remedy)
+        return Check(name, bad, f"{arn} for {names} expired {found.ends:%Y-%m-%d}", remedy)
     if need.domain_name and not any(_covers(one, need.domain_name) for one in found.names):
         seen = f"{arn} is for {names}, not for {need.domain_name}"
-        return Check(name, bad, seen, "Name a certificate for DomainName, or leave that out.")
+        return Check(name, bad, seen, "Specify a certificate for DomainName, or omit DomainName.")
     return Check(name, Result.PASS, f"for {names}, until {found.ends:%Y-%m-%d}")
 
 
@@ -722,7 +728,7 @@ def _kms_key(need: Need, facts: Facts) -> Check:
     """
     name, arn = "KMS key", need.kms_key_arn
     bad = Result.WARN if arn == need.present_kms_key_arn else Result.FAIL
-    remedy = "Name an enabled symmetric key of this region in KmsKeyArn, or leave it empty."
+    remedy = "Set KmsKeyArn to an enabled symmetric key in this region, or leave it empty."
     if (region := arn.split(":")[3]) != facts.region:
         return Check(name, bad, f"{arn} is in {region}, the cluster in {facts.region}", remedy)
     found = facts.kms_key
@@ -750,15 +756,15 @@ def _kms_key_policy(need: Need, facts: Facts) -> Check:
         return Check(
             name,
             Result.WARN,
-            f"it cannot be told from the policy of {arn}: {found.why}",
-            f"See that it lets roles of this account use {', '.join(NEEDED)} by IAM, through RDS, "
+            f"cannot be decided from the policy of {arn}: {found.why}",
+            f"Check that it allows roles of this account {', '.join(NEEDED)} by IAM, through RDS, "
             "EFS, S3 and Secrets Manager.",
         )
     return Check(
         name,
         Result.WARN if arn == need.present_kms_key_arn else Result.FAIL,
         f"{arn}: {found.why}",
-        "Let its policy allow kms:* to the account's root, as KMS's default key policy does, or "
+        "Allow kms:* for the account's root in its policy, as KMS's default key policy does, or "
         "leave KmsKeyArn empty.",
     )
 
@@ -793,9 +799,9 @@ def _dns(network: Network) -> Check:
             "VPC DNS",
             Result.FAIL,
             f"{' and '.join(off)} off",
-            "Turn both on: EFS and the private DNS namespace depend on them.",
+            "Enable both: EFS and the private DNS namespace depend on them.",
         )
-    return Check("VPC DNS", Result.PASS, "support and hostnames are on")
+    return Check("VPC DNS", Result.PASS, "support and hostnames are enabled")
 
 
 def _way_out(need: Need, network: Network) -> Check:
@@ -810,7 +816,7 @@ def _way_out(need: Need, network: Network) -> Check:
         [
             *([f"no default route in {', '.join(without)}"] if without else []),
             *(
-                [f"no way out for tasks, which have no public address, in {', '.join(useless)}"]
+                [f"no egress for tasks, which have no public address, in {', '.join(useless)}"]
                 if useless
                 else []
             ),
@@ -818,8 +824,8 @@ def _way_out(need: Need, network: Network) -> Check:
     )
     missing = [endpoint for endpoint in NEEDED_ENDPOINTS if endpoint not in network.endpoints]
     remedy = (
-        "Deploy the control stack with NatGateways 1 or 3, or give the VPC the endpoints of "
-        "docs/network.md and mirror the images (ImageRegistryPrefix)."
+        "Deploy the control stack with NatGateways 1 or 3, or add the endpoints of "
+        "docs/network.md to the VPC and mirror the images (ImageRegistryPrefix)."
     )
     unused = network.unused_endpoints
     by_zone = [one for one in missing if unused.get(one) == NO_PRIVATE_DNS]
@@ -827,15 +833,17 @@ def _way_out(need: Need, network: Network) -> Check:
         return Check(
             name,
             Result.WARN,
-            f"{seen}, and private DNS is off at the endpoints for {', '.join(by_zone)}",
-            "Tasks reach them only where a private hosted zone of your own leads the services' "
-            "names to them: see that it does, or turn private DNS on.",
+            f"{seen}, and private DNS is disabled on the endpoints for {', '.join(by_zone)}",
+            "Tasks reach them only if your own private hosted zone resolves the services' names "
+            "to them: check that it does, or enable private DNS.",
         )
     if missing:
         listed = [f"{one} ({unused[one]})" if one in unused else one for one in missing]
         return Check(name, Result.FAIL, f"{seen}, and no endpoints for {', '.join(listed)}", remedy)
     if need.docker_hub:
-        return Check(name, Result.FAIL, f"{seen}, so images cannot come from Docker Hub", remedy)
+        return Check(
+            name, Result.FAIL, (f"{seen}, so images cannot be pulled from Docker Hub"), remedy
+        )
     return Check(name, Result.PASS, "by VPC endpoints")
 
 
@@ -857,7 +865,7 @@ def _zones(network: Network, region: str) -> Check:
     if region in FARGATE_ZONES:
         served = FARGATE_ZONES[region]
         without = [
-            f"{subnet.subnet_id} in {subnet.zone} ({subnet.zone_id or 'its id is not known'})"
+            f"{subnet.subnet_id} in {subnet.zone} ({subnet.zone_id or 'its id is unknown'})"
             for subnet in network.subnets
             if subnet.zone_id not in served
         ]
@@ -865,9 +873,9 @@ def _zones(network: Network, region: str) -> Check:
             return Check(
                 name,
                 Result.FAIL,
-                f"Fargate runs in {', '.join(sorted(served))} of {region} alone; there are "
+                f"Fargate is available only in {', '.join(sorted(served))} of {region}; there are "
                 f"{', '.join(without)}",
-                "Deploy the control stack with PrivateSubnetIds in zones that Fargate has.",
+                "Deploy the control stack with PrivateSubnetIds in zones that Fargate supports.",
             )
     return Check(name, Result.PASS, seen)
 
@@ -899,8 +907,8 @@ def _autoscaling(facts: Facts) -> list[Check]:
             Check(
                 "no autoscaling of the connectors",
                 Result.WARN,
-                f"{connectors}; their count becomes Connectors again",
-                "Nothing, if that is so.",
+                f"{connectors}; their count is reset to Connectors",
+                "None, if intended.",
             )
         )
     return checks
@@ -919,11 +927,11 @@ def _retirement(facts: Facts) -> Check:
         return Check(
             name,
             Result.WARN,
-            "the account waits 0 days: Fargate retires tasks as soon as it has given notice, "
-            "brokers among them, at any time",
-            "As an administrator: aws ecs put-account-setting-default --name "
-            f"{RETIREMENT} --value 7 (or 14), which is for the whole account in this region. Then "
-            "provision again within that time after a notice.",
+            "the account waits 0 days: Fargate retires tasks, including brokers, as soon as it "
+            "has given notice, at any time",
+            f"As an administrator: aws ecs put-account-setting-default --name {RETIREMENT} "
+            "--value 7 (or 14), which applies to the whole account in this region. After a "
+            "notice, provision again within that time.",
         )
     return Check(name, Result.PASS, f"Fargate waits {days} days after its notice")
 
@@ -945,7 +953,7 @@ def _bucket(facts: Facts) -> Check:
             name,
             Result.FAIL,
             " and ".join(wrong),
-            "Block public access and turn versioning on again: it holds templates and the audit "
-            "trail.",
+            "Block public access and enable versioning again: the bucket holds templates and the "
+            "audit trail.",
         )
     return Check(name, Result.PASS, "private and versioned")

@@ -29,38 +29,38 @@ INSTANCES: Final = "DatabaseInstances"
 VERSION: Final = "DatabaseEngineVersion"
 
 _MEANWHILE: Final = (
-    "While the database does not answer, searches and the web applications fail and connectors "
-    "wait; processes run on, and brokers keep on disk what they cannot export yet."
+    "While the database is unavailable, searches and the web applications fail and connectors "
+    "wait; processes keep running, and brokers keep unexported records on disk."
 )
 _MINOR: Final = (
     "Aurora PostgreSQL {before} becomes {after}: every instance restarts. RDS tries to keep the "
-    "connections, at the price of a few seconds to a minute with less throughput; where it cannot, "
-    "they are lost and the restart takes minutes. There is no way back to the former version."
+    "connections, at the cost of reduced throughput for a few seconds to a minute; otherwise "
+    "they are lost and the restart takes minutes. There is no way back to the previous version."
 )
 _MAJOR: Final = (
     "Aurora PostgreSQL {before} becomes {after}, a major version: every instance is shut down "
-    "while RDS upgrades the catalogue, typically for 10 to 60 minutes, the longer the more objects "
-    "there are. RDS takes a snapshot first; there is no way back but to restore it into a new "
-    "cluster, and CloudFormation does not take the version back when the update fails later. Try "
-    "it on a clone, change nothing else in the same plan, and run ANALYZE afterwards, since "
-    "statistics are not carried over."
+    "while RDS upgrades the catalogue, typically for 10 to 60 minutes, longer with more objects. "
+    "RDS takes a snapshot first; the only way back is to restore it into a new cluster, and "
+    "CloudFormation does not revert the version when the update fails later. Try it on a clone, "
+    "change nothing else in the same plan, and run ANALYZE afterwards, since statistics are not "
+    "carried over."
 )
 _CLASS: Final = (
     "Aurora's class changes from {before} to {after}: {which}, typically for 5 to 15 minutes. "
 )
-_ALONE: Final = "There is no reader to take over, so that the database does not answer meanwhile."
+_ALONE: Final = "There is no reader to take over, so the database is unavailable during that time."
 _TOGETHER: Final = (
     "CloudFormation changes them in one step, so do not count on a reader to take over."
 )
-_MORE: Final = "Aurora gets {more} more readers, {all} instances in all; that interrupts nothing."
+_MORE: Final = "Aurora gets {more} more readers, {all} instances in all; without interruption."
 _FEWER: Final = (
     "Aurora loses {fewer} of {all} instances, the highest numbers first. If the writer is among "
-    "them, as it may be after a failover, a reader is promoted: connections are lost, typically "
-    "for less than a minute."
+    "them (possible after a failover), a reader is promoted: connections are lost, typically for "
+    "less than a minute."
 )
 _ONE_LEFT: Final = (
-    " With one instance left, a failure means that Aurora makes a new one, which typically takes "
-    "less than 10 minutes."
+    " With one instance left, Aurora has to create a new one after a failure, which typically "
+    "takes less than 10 minutes."
 )
 
 

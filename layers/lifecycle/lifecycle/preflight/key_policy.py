@@ -46,7 +46,7 @@ def judge(document: str, account: str) -> KeyPolicy:
     try:
         statements = _statements(document)
     except (ValueError, TypeError, AttributeError, KeyError):
-        return KeyPolicy(None, "it is not in a form that is known here")
+        return KeyPolicy(None, "its form is unknown")
     open_questions: list[str] = []
     granted: list[str] = []
     for statement in statements:
@@ -56,17 +56,19 @@ def judge(document: str, account: str) -> KeyPolicy:
             open_questions.append("it names what it is not about")
         elif who := _reached(statement["Principal"], account):
             if who == "*":
-                open_questions.append("it lets everybody in whom its conditions do")
+                open_questions.append("it allows every principal that meets its conditions")
             elif statement.get("Condition") or _listed(statement["Resource"]) != ["*"]:
-                open_questions.append("it lets IAM decide under conditions")
+                open_questions.append("it allows IAM policies only under conditions")
             else:
                 granted += _listed(statement["Action"])
     missing = [one for one in NEEDED if not _covers(granted, one)]
     if open_questions and (missing or "it denies something" in open_questions):
         return KeyPolicy(None, " and ".join(dict.fromkeys(open_questions)))
     if missing:
-        return KeyPolicy(False, f"it does not let the account's IAM decide on {', '.join(missing)}")
-    return KeyPolicy(True, "it lets the account's IAM decide")
+        return KeyPolicy(
+            False, (f"it does not allow the account's IAM policies to grant {', '.join(missing)}")
+        )
+    return KeyPolicy(True, "it allows the account's IAM policies to grant access")
 
 
 def _statements(document: str) -> list[Mapping[str, Any]]:

@@ -40,29 +40,29 @@ def check_service_roles(found: ServiceRoles) -> Check:
     name = "service-linked roles"
     roles = ", ".join(SERVICE_ROLES.values())
     if not found.absent:
-        return Check(name, Result.PASS, f"{roles} are there")
+        return Check(name, Result.PASS, f"{roles} exist")
     absent = _named(found.absent)
     if found.refused is None:
         return Check(
             name,
             Result.WARN,
-            f"not there yet: {absent}; whether the deployment role may have them made could not"
-            f" be read: {found.unread}",
+            f"missing: {absent}; whether the deployment role may create them could not be read: "
+            f"{found.unread}",
             _make(found.absent),
         )
     if found.refused:
         return Check(
             name,
             Result.FAIL,
-            f"not there, and the deployment role may not have it made: {_named(found.refused)}",
-            f"{_make(found.refused)}; what denies it may be a policy of the organization.",
+            f"missing, and the deployment role may not create it: {_named(found.refused)}",
+            f"{_make(found.refused)}; the denial may come from an organization policy.",
         )
     return Check(
         name,
         Result.WARN,
-        f"not there yet: {absent}; each service makes its own at first use, as the deployment role"
-        " may have it do",
-        "Nothing. ECS may refuse the account's first service for a moment, which is tried again.",
+        f"missing: {absent}; each service creates its own at first use, which the deployment role "
+        "allows",
+        "None. ECS may briefly reject the account's first service; that is retried.",
     )
 
 
@@ -76,4 +76,4 @@ def _make(services: frozenset[str]) -> str:
         for service in SERVICE_ROLES
         if service in services
     )
-    return f"Have somebody who may do so make them: {commands}"
+    return f"Have an administrator create them: {commands}"

@@ -107,10 +107,10 @@ def lacking(
 
 def _stale(at: datetime | None, now: datetime | None) -> str:
     if at is None or now is None:
-        return "has no known time"
+        return "has no timestamp"
     if now - at > FRESH:
         return (
-            f"is of {at.isoformat(timespec='minutes')}, "
-            f"more than {FRESH // timedelta(hours=1)} hours ago"
+            f"is from {at.isoformat(timespec='minutes')}, more than {FRESH // timedelta(hours=1)} "
+            "hours ago"
         )
     return ""
