@@ -179,5 +179,5 @@ def test_provisioning_and_teardown_leave_it_alone(cloud: Scaling) -> None:
     ):
         refused = cloud.outcome(cloud.begin(0, verb=verb, clusterName="legacy", **more))
         assert refused["error"] == error, refused
-        assert "something else made" in refused["cause"]
+        assert "created by another tool" in refused["cause"]
     assert count(cloud) == (3, 3)

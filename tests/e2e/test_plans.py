@@ -151,7 +151,7 @@ def test_a_plan_tells_what_a_tag_names_and_is_refused_once_the_tag_was_moved(pla
     assert running["image"] == outputs["OrchestrationImage"]
     assert running["digest"].startswith("sha256:")
     assert connectors["digest"] is None
-    assert "its registry is not asked" in connectors["unknown"]
+    assert "its registry is not queried" in connectors["unknown"]
     text = " ".join(plans.stored(plan["textKey"]).split())
     assert f"is {planned} runs {running['digest']} ({running['image']})" in text
 

@@ -315,7 +315,7 @@ def test_a_secret_that_no_task_could_read_is_refused_by_its_field(cloud: Cloud) 
     for words in (
         f"MAIL_TOKEN: {untagged} does not exist, or does not carry the tag camunda:control-plane",
         f"settings.connectors.secrets.SECRET_HOST: {parameter} does not exist",
-        f"LicenseKeySecretArn: {elsewhere} is of account 999999999999, not {account}",
+        f"LicenseKeySecretArn: {elsewhere} belongs to account 999999999999, not {account}",
     ):
         assert words in ended["cause"]
     assert cloud.healthy() == before

@@ -271,7 +271,7 @@ def test_a_count_changed_by_hand_is_refused_with_the_way_out(cloud: Scaling) -> 
     time.sleep(1)
     refused = cloud.scale(4)
     assert refused["error"] == "ScalingRefused", refused
-    assert "Request the present number of brokers first" in refused["cause"]
+    assert "Request the current number of brokers first" in refused["cause"]
     assert cloud.scale(3)["result"] == "SUCCEEDED"
     cloud.settled(3)
 
@@ -307,7 +307,7 @@ def test_an_unknown_cluster(cloud: Scaling) -> None:
     assert refused["error"] == "ClusterNotFound", refused
 
 
-# A secret without our tag: that AWS denies a look is the answer (services/named_secrets.py).
+# A secret without our tag: that AWS denies access is the answer (services/named_secrets.py).
 LOOKS_AT_SECRETS = {"secretsmanager:DescribeSecret", "ssm:ListTagsForResource"}
 
 

@@ -359,7 +359,7 @@ class Scaling(Interrupted):
             in f"{message} {execution.error and execution.error.next_step}"
         ):
             counts.append(self.cancelled)
-        if "present number of brokers first" in message:
+        if "current number of brokers first" in message:
             counts.append(max(world.members) + 1)
         if "below the hole" in message:
             counts.append(min(set(range(MOST)) - set(world.members)))

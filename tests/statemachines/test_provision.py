@@ -272,7 +272,7 @@ def test_a_revision_that_does_not_start_leaves_the_other_brokers_and_the_counts(
     provision.rolling.tasks.fails.add(NEWEST)
     result = provision.run(number=2)
     assert (result.status, result.error) == ("FAILED", "RollingUpdateFailed")
-    assert "were left alone" in result.cause
+    assert "were left running" in result.cause
     assert provision.rolling.running == [0, 1]
     assert provision.world.desired == {"orchestration-cluster": 3, "connectors": 1}
     assert provision.world.table.locks == {}
@@ -467,7 +467,7 @@ def test_a_creation_that_fails_twice_is_continued_and_never_rolled_back(
         )
         result = provision.run(number=number)
         assert (result.status, result.error) == ("FAILED", "StackFailed")
-        assert "What worked was kept" in result.cause
+        assert "Completed resources were kept" in result.cause
     half_made = provision.world.stacks.stacks["control-demo"]
     assert half_made.status == "UPDATE_FAILED"
     provision.on_wait = provision.all_goes_well
@@ -621,7 +621,7 @@ def test_a_partition_whose_exporter_is_paused_fails_the_verification(provision: 
     provision.world.processes.paused = {2}
     result = provision.run()
     assert (result.status, result.error) == ("FAILED", "VerificationFailed")
-    assert "process instances: what partition 2 made" in result.cause
+    assert "process instances: the instance of partition 2" in result.cause
     assert "was not found by a search within 180 s" in result.cause
     assert result.states.count("WaitForInstances") == PATIENCE_SECONDS / WAIT_SECONDS
     assert provision.world.desired == {"orchestration-cluster": 3, "connectors": 1}
@@ -655,7 +655,7 @@ def test_a_partition_that_takes_no_instance_fails_the_verification(provision: Pr
     provision.world.processes.silent = {3}
     result = provision.run()
     assert (result.status, result.error) == ("FAILED", "VerificationFailed")
-    assert "partition 3 took no instance in 32 attempts" in result.cause
+    assert "partition 3 created no instance in 32 attempts" in result.cause
 
 
 def test_a_verification_without_process_instances_says_so(provision: Provision) -> None:

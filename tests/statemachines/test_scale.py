@@ -188,7 +188,7 @@ def test_brokers_without_partitions_that_are_there_are_named_and_can_leave(scale
     result = scale.run(6)
     assert result.status == "SUCCEEDED", result.cause
     notes = {check["name"]: check for check in result.output["verification"]["checks"]}
-    assert "ECS replaces its task again and again" in notes["brokers without partitions"]["seen"]
+    assert "ECS replaces its task repeatedly" in notes["brokers without partitions"]["seen"]
     assert scale.run(5, number=2).status == "SUCCEEDED"
     scale.settled(5)
 
@@ -314,7 +314,7 @@ class TestRefusals:
         scale.world.tasks.desired = 7
         scale.world.pass_seconds(5)
         result = refused(scale, 5, "counts agree")
-        assert "Request the present number of brokers first" in result.cause
+        assert "Request the current number of brokers first" in result.cause
         assert scale.run(3, number=2).status == "SUCCEEDED"
         assert scale.run(5, number=3).status == "SUCCEEDED"
         scale.settled(5)
@@ -542,7 +542,7 @@ def test_a_survivor_that_ecs_stops_is_waited_for_and_told(scale: Scale) -> None:
     told = [
         check["seen"]
         for check in result.output["verification"]["checks"]
-        if check["name"] == "what happened on the way"
+        if check["name"] == "notes"
     ]
     assert any("broker 1" in text for text in told)
     scale.settled(3)
@@ -794,7 +794,7 @@ class TestPartitions:
             in (checks_of(result)["backup of all partitions"]["seen"])
         )
         assert adding.world.brokers.taken[2][1] == 6
-        assert "3, follows with the next plan" in checks_of(result)["number of partitions"]["seen"]
+        assert "3, is updated by the next plan" in checks_of(result)["number of partitions"]["seen"]
         assert adding.world.management.writes == 1
 
     def test_the_present_number_changes_nothing(self, adding: Scale) -> None:
@@ -867,7 +867,7 @@ class TestPartitions:
     def test_while_a_backup_is_in_progress(self, adding: Scale) -> None:
         adding.world.brokers.taken[2] = (adding.world.brokers.now + 600, 3)
         result = self.refused(adding, 6, "no backup in progress")
-        assert "the newest one is IN_PROGRESS" in result.cause
+        assert "the latest one is IN_PROGRESS" in result.cause
 
     def test_while_brokers_are_scaled(self, adding: Scale) -> None:
         adding.world.brokers.scale_brokers(4)
@@ -1018,7 +1018,9 @@ class TestPartitions:
         result = adding.add(6)
         assert result.status == "SUCCEEDED", result.cause
         assert result.output["verification"]["result"] == "WARN"
-        assert "continuous backup is off" in checks_of(result)["backup of all partitions"]["seen"]
+        assert (
+            "continuous backup is disabled" in checks_of(result)["backup of all partitions"]["seen"]
+        )
 
     def test_a_backup_that_is_not_over_in_time_is_told(self, adding: Scale) -> None:
         adding.world.brokers.backup_seconds = 2000.0

@@ -290,7 +290,7 @@ def test_an_adopted_cluster_is_left_alone(teardown: Teardown) -> None:
     )
     result = teardown.run()
     assert (result.status, result.error) == ("FAILED", "StackNotUsable")
-    assert "something else made" in result.cause
+    assert "created by another tool" in result.cause
     assert teardown.world.desired["orchestration-cluster"] == 3
 
 
@@ -352,7 +352,7 @@ def test_what_blocks_is_named_with_its_remedy_and_the_next_run_goes_on(
     result = teardown.run()
     assert (result.status, result.error) == ("FAILED", "StackNotDeleted")
     assert "resource sg-1 has a dependent object" in result.cause
-    assert "remove what else uses it" in result.cause
+    assert "remove what depends on it" in result.cause
     assert "DELETE_FAILED" in result.cause
     report = teardown.world.table.records["teardown", "demo.teardown.1"]["reportKey"]
     assert json.loads(teardown.world.artifacts.objects[report])["plan"]["kept"]

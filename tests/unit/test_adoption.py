@@ -84,7 +84,7 @@ def test_rules_that_suffice(rules: tuple[Ingress, ...]) -> None:
 def test_a_cluster_size_that_is_not_the_bootstrap_is_refused(size: int | None) -> None:
     check = checks(replace(BY_TERRAFORM, cluster_size=size))["cluster size stays"]
     assert check.result is Result.FAIL
-    assert f"CAMUNDA_CLUSTER_SIZE is {size or 'not set'}, the adoption says 3" in check.seen
+    assert f"CAMUNDA_CLUSTER_SIZE is {size or 'not set'}, the adoption specifies 3" in check.seen
 
 
 @pytest.mark.parametrize("given", ["", "fixed", "static"])
@@ -150,7 +150,7 @@ def test_provisioning_leaves_an_adopted_cluster_alone() -> None:
         outputs={"Adopted": "true"},
         tags={"camunda:control-plane": "control", "camunda:cluster": "demo"},
     )
-    with pytest.raises(StackNotUsable, match="something else made"):
+    with pytest.raises(StackNotUsable, match="created by another tool"):
         decide_on(stack, "control", "demo")
 
 

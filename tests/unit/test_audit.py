@@ -147,7 +147,7 @@ class TestEvents:
         monkeypatch.setattr(world.table, "held", refuse)
         error = {"Error": "StackFailed", "Cause": "no"}
         told = world.finisher.fail(OPERATION, request={}, error=error, outcome={})
-        assert "the cluster is perhaps free (its lock could not be read" in told["cause"]
+        assert "the cluster is possibly free (its lock could not be read" in told["cause"]
         assert world.table.record(OPERATION)["result"] == "FAILED"
         assert world.table.locks == {}
 

@@ -32,7 +32,7 @@ def test_the_expectation_names_how_far_back_and_how_long() -> None:
     assert "7 days" in told
     assert "every 5 minutes" in told
     assert "about 9 minutes" in told
-    assert expectation("false", "PT15M", "PT5M", "7").startswith("Nothing")
+    assert expectation("false", "PT15M", "PT5M", "7").startswith("No broker data")
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_an_operation_knows_its_own(description: str) -> None:
 )
 def test_another_s_is_refused(description: str) -> None:
     found = ChangeSet("arn", "READY", name="settle-x", description=description)
-    with pytest.raises(ChangeSetRefused, match="settle-x was not made by operation demo"):
+    with pytest.raises(ChangeSetRefused, match="settle-x was not created by operation demo"):
         refuse_foreign(found, "demo.provision.1")
 
 

@@ -100,7 +100,7 @@ def test_no_broker_answers_is_told_only_when_none_does(world: HealthWorld) -> No
     assert problem.startswith("the cluster configuration: No broker could answer: HTTP 502")
     for node in (1, 2):
         world.management.kill_broker(node)
-    assert formation(world, world.management) == ["no broker answers yet"]
+    assert formation(world, world.management) == ["no broker responds yet"]
 
 
 @pytest.mark.parametrize("status", [401, 403])

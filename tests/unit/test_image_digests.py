@@ -92,7 +92,7 @@ def test_the_repository_of_this_account_is_asked() -> None:
     ("image", "account", "region", "reason"),
     [
         ("camunda/camunda:8.9.1", ACCOUNT, "eu-central-1", "only private ones of this account"),
-        (f"{HOST}/camunda:8.9.1", "210987654321", "eu-central-1", f"of account {ACCOUNT}"),
+        (f"{HOST}/camunda:8.9.1", "210987654321", "eu-central-1", f"belongs to account {ACCOUNT}"),
         (f"{HOST}/camunda:8.9.1", ACCOUNT, "us-east-1", "in eu-central-1"),
     ],
 )

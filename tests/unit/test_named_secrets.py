@@ -56,7 +56,7 @@ def test_secrets_are_found_in_parameters_and_settings_without_their_keys() -> No
         (SecretSeen(Seen.LEAVING, OURS.tags), "is scheduled for deletion"),
         (
             SecretSeen(Seen.DENIED),
-            "does not exist, or does not carry the tag camunda:control-plane: AWS denies a look",
+            "does not exist, or does not carry the tag camunda:control-plane: AWS denies access",
         ),
         (SecretSeen(Seen.THERE), "does not carry the tag camunda:control-plane"),
         (
@@ -75,8 +75,8 @@ def test_what_is_wrong_is_named_by_its_field(seen: SecretSeen, words: str) -> No
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        (REGION, "us-east-1", "is of region us-east-1, not eu-central-1"),
-        (ACCOUNT, "999999999999", "is of account 999999999999, not 123456789012"),
+        (REGION, "us-east-1", "is in region us-east-1, not eu-central-1"),
+        (ACCOUNT, "999999999999", "belongs to account 999999999999, not 123456789012"),
     ],
 )
 def test_what_is_elsewhere_is_refused_unread(old: str, new: str, words: str) -> None:
@@ -95,6 +95,6 @@ def test_what_cannot_be_read_is_a_warning_and_what_is_elsewhere_is_still_refused
 
 
 def test_all_that_are_there_pass_and_a_long_list_stays_short() -> None:
-    assert check({MAIL: OURS}).seen == "1 are there and carry the tag"
+    assert check({MAIL: OURS}).seen == "1 exist and have the tag"
     many = [NamedSecret(f"s{n}", MAIL) for n in range(25)]
     assert "; and 5 more" in check({MAIL: SecretSeen(Seen.ABSENT)}, *many).seen

@@ -201,7 +201,9 @@ class TestStack:
             tags={"camunda:control-plane": "control", "camunda:cluster": "demo"},
             description="by hand",
         )
-        with pytest.raises(ChangeSetRefused, match=r"was not made by operation demo\.provision\.1"):
+        with pytest.raises(
+            ChangeSetRefused, match=r"was not created by operation demo\.provision\.1"
+        ):
             world.plan(operation())
         assert arn in world.stacks.change_sets
 
@@ -232,7 +234,7 @@ class TestStack:
         world.stacks.stacks["control-demo"] = replace(
             stack, outputs={**stack.outputs, "ContractVersion": "1"}
         )
-        with pytest.raises(StackNotUsable, match="kept the ECS services in it"):
+        with pytest.raises(StackNotUsable, match="kept the ECS services in the stack"):
             world.plan(operation(2))
 
     def test_a_change_that_would_replace_the_database_is_refused(self, world: World) -> None:
@@ -525,7 +527,7 @@ class TestStart:
         assert self.follow(world)["status"] == "WAITING"
         detail = world.table.record(operation())["detail"]
         assert "broker 2 is not in the topology" in detail
-        assert "0 of 1 answer their readiness check" in detail
+        assert "0 of 1 pass their readiness check" in detail
         world.bring_up()
         started = {"status": "STARTED", "topology": [{"nodeId": 0}], "scaledUp": []}
         assert self.follow(world) == started
@@ -643,7 +645,7 @@ class TestVerification:
         began = world.clock.now()
         report = world.verifier.verify(operation(), OUTPUTS, self.looked(world))
         assert report["result"] == "FAIL"
-        assert "process instances: what partition 2 made" in report["failure"]
+        assert "process instances: the instance of partition 2" in report["failure"]
         assert "exporter" in report["failure"]
         waited = (world.clock.now() - began).total_seconds()
         assert PATIENCE_SECONDS <= waited <= PATIENCE_SECONDS + WAIT_SECONDS

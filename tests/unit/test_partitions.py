@@ -175,7 +175,9 @@ def test_what_camunda_does_not_plan_to_finish_is_told(world: ScalingWorld) -> No
     assert plan.is_noop
     stuck = replace(configuration, routing=replace(configuration.routing, settled=False))
     seen = replace(seen, brokers=replace(seen.brokers, configuration=stuck))
-    with pytest.raises(StabilizationTimeout, match="plans nothing to finish") as told:
+    with pytest.raises(
+        StabilizationTimeout, match="does not complete the cancelled change"
+    ) as told:
         decide_partitions(seen, 3, Memory())
     assert "routing state" in str(told.value.next_step)
 
@@ -209,7 +211,7 @@ def test_a_change_that_ended_without_them_is_told(world: ScalingWorld) -> None:
 
 def test_a_count_above_the_brokers_is_refused_with_the_way_out(world: ScalingWorld) -> None:
     world.tasks.desired = 5
-    with pytest.raises(ScalingRefused, match="Request the present number of brokers first"):
+    with pytest.raises(ScalingRefused, match="Request the current number of brokers first"):
         decide_partitions(observed(world, 6), 6, Memory())
 
 
@@ -267,7 +269,7 @@ class TestMemory:
 
     @pytest.mark.parametrize("parameters", [{}, {"BrokerMemory": ""}])
     def test_unknown_memory_holds_nothing(self, parameters: dict[str, str]) -> None:
-        assert "not known" in does_not_fit(parameters, 1, fraction=True)
+        assert "unknown" in does_not_fit(parameters, 1, fraction=True)
 
 
 class TestRequest:
@@ -362,9 +364,9 @@ class TestLivePartitions:
 @pytest.mark.parametrize(
     ("done", "count", "requested", "said"),
     [
-        (None, 3, 4, ["ask Camunda for 4 partitions", "takes requests", "take a backup"]),
-        (None, 3, 3, ["takes requests"]),
-        (1, 3, 4, ["follow the change under way", "takes requests", "take a backup"]),
+        (None, 3, 4, ["request 4 partitions from Camunda", "accepts requests", "take a backup"]),
+        (None, 3, 3, ["accepts requests"]),
+        (1, 3, 4, ["follow the change in progress", "accepts requests", "take a backup"]),
     ],
 )
 def test_a_plan_names_the_steps_that_are_left(

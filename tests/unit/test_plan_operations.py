@@ -143,7 +143,7 @@ class TestImages:
         text = self.told(living, outline)
         assert f"is {SECOND}" in text
         assert f"runs {FIRST} (camunda:8.9.1)" in " ".join(text.split())
-        assert "is unknown: its registry is not asked" in text
+        assert "is unknown: its registry is not queried" in text
 
     def test_a_tag_that_was_moved_since_is_refused(self, living: World) -> None:
         living.registry.tags["camunda", "8.9.99"] = FIRST
@@ -227,7 +227,7 @@ class TestMaking:
         self, living: World
     ) -> None:
         arn = somebody_s_change_set(living, NAME)
-        with pytest.raises(ChangeSetRefused, match=r"was not made by operation demo\.plan\.1"):
+        with pytest.raises(ChangeSetRefused, match=r"was not created by operation demo\.plan\.1"):
             make(living, LOGS)
         told = living.planner.fail(planning(), request={"stack": STACK}, error="E", cause="c.")
         assert told["error"] == "E"

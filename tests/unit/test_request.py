@@ -303,7 +303,7 @@ NEWER = {"OrchestrationImage": "c/camunda:8.10.1", "ConnectorsImage": "c/connect
         ({**OURS, "CamundaVersion": "8.9.22", "Brokers": 6}, "Brokers", "at most 5"),
         (OURS, "CamundaVersion", "the version of Camunda in team/camunda:42"),
         ({"OrchestrationImage": "camunda/camunda:latest"}, "CamundaVersion", "latest"),
-        ({"CamundaVersion": "8.9.1"}, "CamundaVersion", "8.9.22, which the tag"),
+        ({"CamundaVersion": "8.9.1"}, "CamundaVersion", "8.9.22, as in the tag"),
         ({"OrchestrationImage": "c:8.10.1"}, "ConnectorsImage", "brokers' minor, 8.10.1"),
         ({"OrchestrationImage": "c:8.10.1"}, "ConnectorsImage", "OrchestrationImage: c:8.10.1"),
         ({"Partitions": 26}, "Partitions", "a BrokerMemory of 8320 or more"),

@@ -411,7 +411,7 @@ def test_a_busy_or_frozen_cluster_is_tried_again_until_aws_begins(refusal: Lifec
     assert len(results) == (BEGINS - ANNOUNCED) // PUT_OFF
     assert world.subjects == [
         "Cluster demo: brokers will be restarted",
-        "Cluster demo: the restart of brokers is put off",
+        "Cluster demo: the restart of brokers is postponed",
         "Cluster demo: brokers were not restarted",
     ]
     assert all(len(name) <= 64 for name in world.schedules.schedules)

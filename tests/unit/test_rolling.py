@@ -188,9 +188,11 @@ def test_protection_that_ran_out_is_given_again_to_all_but_one() -> None:
 def test_a_revision_that_does_not_start_ends_it_and_the_others_go_on_running() -> None:
     world = RollingWorld()
     world.tasks.fails.add(NEWEST)
-    with pytest.raises(RollingUpdateFailed, match="ECS gave up") as failed:
+    with pytest.raises(RollingUpdateFailed, match="ECS stopped the deployment") as failed:
         world.roll()
-    assert "2 of 3 brokers are of an earlier deployment and were left alone" in str(failed.value)
+    assert "2 of 3 brokers belong to an earlier deployment and were left running" in str(
+        failed.value
+    )
     assert world.running == [0, 1]
     assert world.tasks.replaced == [2]
 

@@ -128,7 +128,7 @@ def test_the_same_step_without_effect_is_not_repeated_for_ever(world: ScalingWor
         decision = decide(observed(world), 4, memory)
         assert decision.action is Action.SET_COUNT
         memory = decision.memory
-    with pytest.raises(StabilizationTimeout, match="5 times"):
+    with pytest.raises(StabilizationTimeout, match="after 5 attempts"):
         decide(observed(world), 4, memory)
 
 

@@ -225,7 +225,7 @@ class TestPatch:
         (
             {"brokers": {"environment": {"A": "1"}, "secrets": {"A": SECRET}}},
             ".brokers.secrets.A",
-            "does not have as well",
+            "is not in environment as well",
         ),
         (
             {"brokers": {"environment": {f"A{n}": "x" * 4000 for n in range(5)}}},

@@ -92,7 +92,7 @@ def test_a_service_that_is_being_deleted_does_not_start() -> None:
 def test_a_service_that_is_not_there_is_waited_for() -> None:
     decision = decide_start(missing("brokers"), [], "")
     assert decision.state is StartState.WAITING
-    assert decision.reason == "brokers is not created yet"
+    assert decision.reason == "brokers does not exist yet"
 
 
 def test_an_older_deployment_is_waited_out() -> None:

@@ -109,11 +109,11 @@ def test_somebody_elses_stack_is_left_alone() -> None:
 
 def test_a_stack_of_the_former_kind_is_refused_and_an_adopted_one_is_not_taken_for_it() -> None:
     former = stack("UPDATE_COMPLETE", outputs={"ContractVersion": "1"})
-    with pytest.raises(StackNotUsable, match="kept the ECS services in it") as caught:
+    with pytest.raises(StackNotUsable, match="kept the ECS services in the stack") as caught:
         decide_on(former, "control", "demo")
     assert "tear it down" in caught.value.next_step
     adopted = stack("UPDATE_COMPLETE", outputs={"ContractVersion": "1", "Adopted": "true"})
-    with pytest.raises(StackNotUsable, match="something else made"):
+    with pytest.raises(StackNotUsable, match="created by another tool"):
         decide_on(adopted, "control", "demo")
     present = stack("UPDATE_COMPLETE", outputs={"ContractVersion": "2"})
     assert decide_on(present, "control", "demo").action is StackAction.UPDATE

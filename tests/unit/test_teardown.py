@@ -98,7 +98,7 @@ class TestCost:
         assert (plan["monthlyCost"], plan["notPriced"]) == (total, open_)
         assert ("at least" in plan["text"]) is bool(open_)
         assert ", ".join(open_) in plan["text"]
-        assert "goes: 1 AWS::ECS::Service" in plan["text"]
+        assert "deleted: 1 AWS::ECS::Service" in plan["text"]
 
 
 def test_what_is_not_there_is_planned_as_nothing() -> None:

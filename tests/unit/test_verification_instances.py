@@ -138,7 +138,7 @@ def test_a_partition_that_takes_none_is_named() -> None:
     assert is_over(seen, since=0, now=10), "no further look would tell more"
     check = check_instances(seen)
     assert check.result is Result.FAIL
-    assert "partition 2 took no instance in 32 attempts" in check.seen
+    assert "partition 2 created no instance in 32 attempts" in check.seen
     assert "leader" in check.remedy
     assert "partition 1" not in check.seen
     assert len(looks.processes.instances) == 32
@@ -167,7 +167,7 @@ def test_an_exporter_that_goes_on_is_waited_for() -> None:
 
 def test_both_faults_are_told_together() -> None:
     check = check_instances(Looks(FakeProcesses(3, silent={2}, paused={3})).look(3))
-    assert "partition 2 took no instance" in check.seen
+    assert "partition 2 created no instance" in check.seen
     assert "partition 3 made" in check.seen
 
 
@@ -183,7 +183,7 @@ def test_what_is_known_is_told_where_not_every_partition_was_met() -> None:
     seen = looks.look(3)
     assert seen.unmade == [2, 4]
     assert is_over(seen, since=0, now=0)
-    assert "partitions 2, 4 took no instance in 36 attempts" in check_instances(seen).seen
+    assert "partitions 2, 4 created no instance in 36 attempts" in check_instances(seen).seen
 
 
 def test_a_partition_that_has_not_got_the_process_yet_is_asked_in_the_next_look() -> None:
@@ -206,7 +206,7 @@ def test_a_rejection_that_stays_is_told_in_camundas_words() -> None:
     refusals = [ManagementRefused("HTTP 400: no.")] * 100
     looks = Looks(FakeProcesses(3, errors=list(refusals)))
     check = check_instances(looks.look(40))
-    assert "partitions 1, 2, 3 took no instance in 32 attempts: HTTP 400: no" in check.seen
+    assert "partitions 1, 2, 3 created no instance in 32 attempts: HTTP 400: no" in check.seen
 
 
 def test_nothing_deployed_is_a_failure_with_the_reason() -> None:

@@ -24,7 +24,7 @@ def test_the_end_of_an_operation_is_told_in_lines() -> None:
             "brokers": {"before": 3, "after": 4},
             "checks": [
                 {"name": "placement", "result": "PASS", "seen": "as Camunda plans it"},
-                {"name": "what happened on the way", "result": "WARN", "seen": "a survivor"},
+                {"name": "notes", "result": "WARN", "seen": "a survivor"},
             ],
             "topology": [
                 {"broker": 0, "host": "10.0.0.1", "partitions": {"1": {"role": "leader"}}},
@@ -34,7 +34,7 @@ def test_the_end_of_an_operation_is_told_in_lines() -> None:
     }
     told = [line.plain for line in lines(done, 12.3)]
     assert told[0] == "demo: 3 → 4 brokers in 12 s"
-    assert "WARN what happened on the way: a survivor" in told
+    assert "WARN notes: a survivor" in told
     assert told[-2:] == [
         "      broker 0 (10.0.0.1): 1 leader",
         "      broker 3 (10.0.0.4): no partition",

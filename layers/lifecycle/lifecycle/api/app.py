@@ -28,8 +28,8 @@ MAX_BODY_BYTES: Final = 64 * 1024
 # The machine takes either; rights rest on the path.
 _NOT_HERE: Final = {"scaleBrokers": "partitions", "scalePartitions": "count"}
 _ELSEWHERE: Final = {
-    "partitions": "nothing here: PUT /clusters/{name}/partitions adds partitions",
-    "count": "nothing here: PUT /clusters/{name}/brokers scales brokers",
+    "partitions": "not allowed here: PUT /clusters/{name}/partitions adds partitions",
+    "count": "not allowed here: PUT /clusters/{name}/brokers scales brokers",
 }
 _BY_RESOURCE: Final = {(route.method, route.resource): route for route in ROUTES}
 

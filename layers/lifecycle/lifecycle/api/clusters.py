@@ -57,7 +57,7 @@ class ClusterReader:
             seen = self._asked("brokers", silent, lambda: self.probe.ask("overview", outputs)) or {}
             silent += [{"part": "brokers", "reason": text} for text in seen.get("problems", ())]
         else:
-            silent.append({"part": "stack", "reason": "it has no outputs (yet)"})
+            silent.append({"part": "stack", "reason": "the stack has no outputs yet"})
         last = self._asked("operations", silent, lambda: self.operations.latest(cluster))
         members, topology = seen.get("members"), seen.get("topology")
         return {

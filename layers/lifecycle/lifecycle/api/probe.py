@@ -84,7 +84,7 @@ class Prober:
             unavailable += isinstance(error, ManagementUnavailable)
             problems.append(error.message.rstrip("."))
         if unavailable == _SOURCES:
-            problems = ["no broker answers yet"]
+            problems = ["no broker responds yet"]
         expected = int(cluster.get("LiveBrokers") or cluster["Brokers"])
         # Camunda may have been given more since the bootstrap.
         held = held_partitions(configuration) if configuration is not None else 0

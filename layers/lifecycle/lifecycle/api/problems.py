@@ -58,7 +58,7 @@ def unexpected(request_id: str) -> tuple[int, dict[str, Any]]:
         "type": "about:blank",
         "title": "Internal Server Error",
         "status": 500,
-        "detail": "The request could not be carried out because of an error in the function.",
-        "nextStep": "Look for the request id in the log group of the functions.",
+        "detail": "The request failed because of an error in the function.",
+        "nextStep": "Search the functions' log group for the request id.",
         "requestId": request_id,
     }

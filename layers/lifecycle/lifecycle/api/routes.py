@@ -24,13 +24,18 @@ class Route:
 
 ROUTES: Final = (
     Route("GET", "/clusters", "listClusters", "List the clusters"),
-    Route("GET", "/clusters/{name}", "readCluster", "Report on a cluster"),
-    Route("GET", "/clusters/{name}/health", "readHealth", "The last health check, or one made now"),
+    Route("GET", "/clusters/{name}", "readCluster", "Describe a cluster"),
+    Route(
+        "GET",
+        "/clusters/{name}/health",
+        "readHealth",
+        ("Show the last health check, or run one now"),
+    ),
     Route(
         "PUT",
         "/clusters/{name}",
         "provisionCluster",
-        "Apply a reviewed plan, or plan and apply parameters in one go",
+        "Apply a reviewed plan, or plan and apply parameters in one step",
         "provision",
     ),
     Route("DELETE", "/clusters/{name}", "tearDownCluster", "Remove a cluster", "teardown"),
@@ -63,5 +68,5 @@ ROUTES: Final = (
         "plan",
     ),
     Route("GET", "/operations", "listOperations", "List the operations of a cluster"),
-    Route("GET", "/operations/{id}", "readOperation", "Report on an operation"),
+    Route("GET", "/operations/{id}", "readOperation", "Describe an operation"),
 )

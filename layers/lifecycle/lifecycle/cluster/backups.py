@@ -32,10 +32,10 @@ def expectation(continuous: str, schedule: str, checkpoints: str, days: str) -> 
     ``days`` is how long both the brokers' backups and Aurora's are kept.
     """
     if continuous != "true":
-        return "Nothing of what the brokers hold can be restored: continuous backup is off."
+        return "No broker data can be restored: continuous backup is disabled."
     return (
-        f"A restore goes back {days} days at most, to a checkpoint, one of which is made every "
-        f"{minutes(checkpoints)} minutes, and takes about {restore_minutes(schedule)} minutes of "
-        "work beside Aurora's (measured by Camunda at 50 process instances started a second; your "
-        "load decides)."
+        f"A restore goes back {days} days at most, to a checkpoint; one is created every "
+        f"{minutes(checkpoints)} minutes, and takes about {restore_minutes(schedule)} minutes in "
+        "addition to Aurora's restore (measured by Camunda at 50 process instances started per "
+        "second; it depends on your load)."
     )

@@ -65,22 +65,22 @@ class Check:
         return {key: str(value) for key, value in asdict(self).items()}
 
 
-_BALANCER: Final = "Look at the target group's health checks and the security groups."
+_BALANCER: Final = "Check the target group's health checks and the security groups."
 _OF_AWS: Final = re.compile(r"(?:^|\.)amazonaws\.com(?:\.cn)?$")
 _DAY: Final = 86400
 # A certificate that ends earlier is a warning, also of the health check.
 SHORTEST_DAYS: Final = 14
 _PRIVATE_AUTHORITY: Final = (
-    "Verify chain and name from a client that trusts the authority; where it is no private one of "
-    "yours, give CertificateArn a certificate with its whole chain."
+    "Verify chain and name from a client that trusts the authority; if it is a public authority, "
+    "set CertificateArn to a certificate with its complete chain."
 )
 _NO_DOMAIN: Final = (
-    "Give DomainName the name in the certificate of CertificateArn; AWS's own name of a load "
-    "balancer is in no certificate of yours."
+    "Set DomainName to the name in the certificate of CertificateArn; your certificate cannot "
+    "contain AWS's own name of the load balancer."
 )
 _REFUSED: Final = re.compile(r"\b(?:HTTP|answers) 40[13]\b")
 _USER: Final = (
-    "Put the present name and password of an administrator of Camunda into the secret of the "
+    "Put the current name and password of an administrator of Camunda into the secret of the "
     "output AdminUserSecretArn."
 )
 
@@ -99,12 +99,12 @@ def check_topology(formation: Mapping[str, Any]) -> Check:
             f"{formation['brokers']} brokers, {formation['partitions']} partitions, each with one "
             "healthy leader and all replicas",
         )
-    problems = "; ".join(formation.get("problems", ())) or "no broker answered"
+    problems = "; ".join(formation.get("problems", ())) or "no broker responded"
     return Check(
         "brokers and partitions",
         Result.FAIL,
         problems,
-        by_cause(problems, "Look at the brokers' log group for the first error."),
+        by_cause(problems, "Check the brokers' log group for the first error."),
     )
 
 
@@ -166,8 +166,8 @@ def check_path(
         return Check(
             name,
             Result.WARN,
-            f"{seen}; its targets are healthy and answer directly",
-            remedy or "Try the address from where your users are.",
+            f"{seen}; its targets are healthy and respond directly",
+            remedy or "Test the address from your users' network.",
         )
     return Check(name, Result.FAIL, seen, remedy or by_cause(seen, _BALANCER))
 
@@ -182,8 +182,7 @@ def _check_certificate(
         return Check(
             name,
             Result.WARN,
-            f"{seen} over TLS; no certificate was verified for a name of yours: the cluster has "
-            "no DomainName",
+            f"{seen} over TLS; no certificate was verified: the cluster has no DomainName",
             _NO_DOMAIN,
         )
     host, until = probe.get("host"), int(probe.get("until") or 0)
@@ -200,17 +199,17 @@ def _check_certificate(
             name,
             Result.WARN,
             told,
-            "Renew the certificate of CertificateArn, or name another: ACM renews what it issued "
-            "as long as its DNS record of validation stands.",
+            "Renew the certificate of CertificateArn, or specify another: ACM renews "
+            "certificates it issued as long as the DNS validation record exists.",
         )
     return Check(name, Result.PASS, told)
 
 
 def _refused(front: Front) -> str:
     return (
-        f"Give CertificateArn a certificate that names {front.domain}, has not ended and is of an "
-        f"authority that clients know, and let the DNS record of {front.domain} point at this "
-        f"cluster's load balancer{f' {front.balancer}' if front.balancer else ''}."
+        f"Give CertificateArn a certificate that names {front.domain}, has not expired and comes "
+        f"from an authority that clients trust, and point the DNS record of {front.domain} at "
+        f"this cluster's load balancer{f' {front.balancer}' if front.balancer else ''}."
     )
 
 
@@ -237,6 +236,6 @@ def failure(checks: Sequence[Check]) -> str:
         return ""
     listed = "; ".join(f"{c.name}: {c.seen} ({c.remedy})" for c in failed)
     return (
-        f"{len(failed)} of {len(checks)} checks failed: {listed} Next: remove the cause and start "
-        "the same operation again; it continues from what exists."
+        f"{len(failed)} of {len(checks)} checks failed: {listed} Next: Fix the cause and start "
+        "the same operation again; it resumes where it stopped."
     )

@@ -29,6 +29,6 @@ def refuse_if_frozen(stack: str, tags: Mapping[str, str]) -> None:
     if reason is not None:
         raise ClusterFrozen(
             f"Stack {stack} is frozen by its tag {TAG_FROZEN}: {reason}. Nothing was changed.",
-            next_step=f"When the reason is gone, remove the tag {TAG_FROZEN} from the stack, "
-            "then start again.",
+            next_step=f"Once the reason no longer applies, remove the tag {TAG_FROZEN} from the "
+            "stack, then start again.",
         )

@@ -139,15 +139,18 @@ def refuse_foreign_services(stack: Stack) -> None:
     """
     if stack.outputs.get("Adopted") == "true":
         raise StackNotUsable(
-            f"Stack {stack.name} describes a cluster that something else made; it is left alone.",
-            next_step="Change the cluster with what made it; plan, scale and health work here.",
+            f"Stack {stack.name} describes a cluster created by another tool; it is left alone.",
+            next_step=(
+                "Change the cluster with the tool that created it; plan, scale and health work "
+                "here."
+            ),
         )
     if has_services_inside(stack):
         raise StackNotUsable(
-            f"Stack {stack.name} was made by a version that kept the ECS services in it; this "
-            "version has them outside, and does not take such a stack over.",
-            next_step="Back the cluster up, tear it down with the version that made it, and "
-            "provision it anew.",
+            f"Stack {stack.name} was created by a version that kept the ECS services in the "
+            "stack; this version manages them outside it and cannot take over such a stack.",
+            next_step="Back the cluster up, tear it down with the version that created it, and "
+            "provision it again.",
         )
 
 

@@ -54,14 +54,14 @@ _SETTLED: Final = frozenset(
 
 
 _NEEDS_A_PERSON: Final[Mapping[str, str]] = {
-    "ROLLBACK_COMPLETE": "Its creation was rolled back, so nothing in it can be used. Delete the "
-    "stack, then start again.",
-    "ROLLBACK_FAILED": "A rollback of its creation got stuck. Look at its events, delete the "
-    "stack (retaining what cannot be deleted), then start again.",
-    "DELETE_FAILED": "Its deletion got stuck. Look at its events, finish the deletion, then "
-    "start again.",
-    "DELETE_IN_PROGRESS": "It is being deleted. Wait until it is gone, then start again.",
-    "UPDATE_ROLLBACK_FAILED": "A rollback got stuck. Use 'continue update rollback' in "
+    "ROLLBACK_COMPLETE": "Its creation was rolled back, so it is unusable. Delete the stack, "
+    "then start again.",
+    "ROLLBACK_FAILED": "A rollback of its creation failed. Check its events, delete the stack "
+    "(retaining what cannot be deleted), then start again.",
+    "DELETE_FAILED": "Its deletion failed. Check its events, complete the deletion, then start "
+    "again.",
+    "DELETE_IN_PROGRESS": "It is being deleted. Wait until it is deleted, then start again.",
+    "UPDATE_ROLLBACK_FAILED": "A rollback failed. Use 'continue update rollback' in "
     "CloudFormation, then start again.",
 }
 
@@ -73,14 +73,14 @@ def decide_on(stack: Stack | None, control_stack: str, cluster: str) -> StackDec
     does not belong to this cluster.
     """
     if stack is None:
-        return StackDecision(StackAction.CREATE, "There is no stack of that name yet.")
+        return StackDecision(StackAction.CREATE, "No stack of that name exists yet.")
     if stack.status == "REVIEW_IN_PROGRESS":
         return StackDecision(StackAction.CREATE, "The stack holds only a change set so far.")
     if not is_ours(stack, control_stack, cluster):
         raise StackNotUsable(
             f"A stack named {stack.name} exists but does not carry the tags of cluster "
             f"{cluster} of {control_stack}; it is left alone.",
-            next_step="Choose another cluster name, or remove that stack if it is yours.",
+            next_step="Choose another cluster name, or delete that stack if it is obsolete.",
         )
     refuse_foreign_services(stack)
     if stack.status in _NEEDS_A_PERSON:
@@ -91,7 +91,7 @@ def decide_on(stack: Stack | None, control_stack: str, cluster: str) -> StackDec
     if is_half_made(stack):
         return StackDecision(
             StackAction.UPDATE,
-            "Its creation failed; what was completed was kept, and an update continues it.",
+            "Its creation failed; completed resources were kept, and an update continues it.",
         )
     if stack.status == "UPDATE_FAILED":
         return StackDecision(
@@ -105,7 +105,7 @@ def decide_on(stack: Stack | None, control_stack: str, cluster: str) -> StackDec
             StackAction.WAIT, f"CloudFormation is still busy with it ({stack.status})."
         )
     raise StackNotUsable(
-        f"Stack {stack.name} is in {stack.status}, a state that this version does not know.",
+        f"Stack {stack.name} is in {stack.status}, a state unknown to this version.",
         next_step="Bring the stack to a complete state in CloudFormation, then start again.",
     )
 
@@ -150,8 +150,8 @@ def refuse_unfinished(stack: Stack | None, change_set: ChangeSet) -> None:
         raise ChangeSetRefused(
             f"The creation of stack {stack.name} failed, and until it completes CloudFormation "
             f"does not replace {', '.join(sorted(replaced))}.",
-            next_step="Nothing was changed. Leave out the parameters that lead to this, or tear "
-            "the cluster down, which never ran, and provision it anew.",
+            next_step="Nothing was changed. Omit the parameters that cause this, or tear down "
+            "the cluster, which never ran, and provision it again.",
         )
 
 
@@ -207,12 +207,12 @@ def refuse_dangerous(changes: Sequence[ResourceChange], named: Collection[str] =
     dangerous = dangers(changes, named)
     if dangerous:
         raise ChangeSetRefused(
-            "The change would touch what holds data or what brokers stand on: "
+            "The change would affect stateful resources or resources that brokers depend on: "
             + "; ".join(dangerous)
             + ".",
-            next_step="Nothing was changed. Leave out the parameters that lead to this. If data "
-            "shall really be replaced, make a plan that names it in its field replace; what "
-            "running brokers stand on is never replaced.",
+            next_step="Nothing was changed. Omit the parameters that cause this. To replace a "
+            "stateful resource on purpose, create a plan that lists it in its field "
+            "replace; resources that running brokers depend on are never replaced.",
         )
 
 

@@ -51,17 +51,18 @@ if TYPE_CHECKING:
 _AFTER_FAILURE: Final = {
     **dict.fromkeys(
         ("CREATE_FAILED", "UPDATE_FAILED"),
-        "What worked was kept. Remove the cause and start the same operation again; it continues "
-        "from there.",
+        "Completed resources were kept. Fix the cause and start the same operation again; it "
+        "resumes from there.",
     ),
-    "UPDATE_ROLLBACK_COMPLETE": "CloudFormation rolled the update back: the stack is as it was "
-    "before. Remove the cause and start the same operation again.",
-    "UPDATE_ROLLBACK_FAILED": "The roll-back got stuck. Use 'Continue update rollback' in the "
-    "console of CloudFormation, then start the same operation again.",
+    "UPDATE_ROLLBACK_COMPLETE": "CloudFormation rolled back the update: the stack is in its "
+    "previous state. Fix the cause and start the same operation "
+    "again.",
+    "UPDATE_ROLLBACK_FAILED": "The rollback failed. Use 'Continue update rollback' in the "
+    "CloudFormation console, then start the same operation again.",
 }
 _AFTER_ANY_FAILURE: Final = (
-    "Look at the stack's events, remove the cause and start the same operation again; it reads "
-    "what is true first."
+    "Check the stack's events, fix the cause and start the same operation again; it reads the "
+    "current state first."
 )
 
 
@@ -192,8 +193,8 @@ class StackChanger:
             return {"status": "UNCHANGED"}
         if found.status in {"FAILED", "GONE"}:
             raise ChangeSetRefused(
-                f"CloudFormation could not make the change set: {found.reason or found.status}",
-                next_step="Nothing was changed. Correct what it names and start again.",
+                f"CloudFormation could not create the change set: {found.reason or found.status}",
+                next_step="Nothing was changed. Fix the cause given and start again.",
             )
         if found.status == "READY" and not creates:
             refuse_dangerous(found.changes, replace)
@@ -250,7 +251,7 @@ class StackChanger:
         found = self.stacks.describe(stack)
         if found is None:
             raise StackFailed(
-                f"Stack {stack} is gone while it was being changed.",
+                f"Stack {stack} was deleted while it was being changed.",
                 next_step="Find out who deleted it, then start again.",
             )
         if replace and not is_running(found.status):
@@ -264,7 +265,7 @@ class StackChanger:
             working = ", ".join(progress.working[:4]) or "CloudFormation"
             more = f" and {len(progress.working) - 4} more" if len(progress.working) > 4 else ""
             doing = (
-                "the update failed and is rolled back"
+                "the update failed and is being rolled back"
                 if "ROLLBACK" in found.status
                 else f"{progress.done} of {changes} resources"
             )
@@ -278,7 +279,7 @@ class StackChanger:
             else found.reason or "CloudFormation gave no reason"
         )
         raise StackFailed(
-            f"Stack {stack} is in {found.status}. The first failure: {what}",
+            f"Stack {stack} is in {found.status}. First failure: {what}",
             next_step=_AFTER_FAILURE.get(found.status, _AFTER_ANY_FAILURE),
         )
 
@@ -292,7 +293,7 @@ class StackChanger:
         if found is None or "ContractVersion" not in found.outputs:
             raise StackFailed(
                 f"Stack {stack} has no outputs that describe a cluster.",
-                next_step="Start the operation again; if this repeats, look at the stack.",
+                next_step="Start the operation again; if this repeats, check the stack.",
             )
         if not is_trial(found.parameters) and not found.termination_protected:
             self.journal.refuse_ended(operation, "it protected the stack")

@@ -35,8 +35,8 @@ def refuse_foreign(found: ChangeSet, operation_id: str) -> None:
     """Raise ``ChangeSetRefused`` for a change set that is there and not this operation's."""
     if found.status != "GONE" and not is_made_by(found, operation_id):
         raise ChangeSetRefused(
-            f"The change set {found.name} was not made by operation {operation_id}: its "
+            f"The change set {found.name} was not created by operation {operation_id}: its "
             f"description is {found.description!r}.",
-            next_step="Nothing was changed, and that change set was left as it is. Find out who "
-            "made it; start again with another name for the operation.",
+            next_step="Nothing was changed, and that change set was left unchanged. Find out who "
+            "created it; start again with another operation name.",
         )

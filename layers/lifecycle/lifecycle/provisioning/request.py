@@ -149,11 +149,9 @@ def read_provision_request(
     change_set = raw.get("changeSet", "")
     if "changeSet" in raw:
         if not isinstance(change_set, str) or CHANGE_SET.fullmatch(change_set) is None:
-            problems.append(
-                Problem("changeSet", change_set, "name or ARN of the change set that a plan made")
-            )
+            problems.append(Problem("changeSet", change_set, "name or ARN of a plan's change set"))
         problems += [
-            Problem(name, raw[name], "nothing beside changeSet: the plan has them")
+            Problem(name, raw[name], "nothing in addition to changeSet: the plan contains them")
             for name in ("parameters", "tags", "settings")
             if name in raw
         ]
@@ -268,7 +266,7 @@ def _read_replace(given: object) -> tuple[tuple[str, ...], list[Problem]]:
         isinstance(name, str) and _LOGICAL_ID.fullmatch(name) for name in given
     ):
         return tuple(sorted(set(given))), []
-    allowed = "a list of logical ids of what holds data, as a plan names them"
+    allowed = "a list of logical ids of stateful resources, as listed in a plan"
     return (), [Problem("provision.replace", given, allowed)]
 
 
@@ -280,7 +278,7 @@ def _read_tags(
     problems = []
     number = max(len(given), tag_rules.number_after(present, given) if given else 0)
     if number > tag_rules.MOST:
-        allowed = f"at most {tag_rules.MOST}, with those that the cluster has"
+        allowed = f"at most {tag_rules.MOST}, including the cluster's existing tags"
         problems.append(Problem(path, f"{number} tags", allowed))
     for key, value in given.items():
         if not tag_rules.is_key(key):
@@ -288,7 +286,7 @@ def _read_tags(
         elif not tag_rules.is_value(value):
             problems.append(Problem(f"{path}.{key}", value, tag_rules.VALUE_RULE))
     problems += [
-        Problem(f"{path}.{key}", given[key], "one tag: to IAM, names are the same in any case")
+        Problem(f"{path}.{key}", given[key], "a single tag: IAM ignores the case of tag names")
         for key in tag_rules.alike([*present, *(key for key in given if key not in present)])
         if key in given
     ]
@@ -334,7 +332,7 @@ def read_parameters(
         if declared is None:
             problems.append(Problem(field, value, f"no such parameter{_suggestion(name, own)}"))
         elif declared.get("machine"):
-            problems.append(Problem(field, value, "nothing: the machine sets this itself"))
+            problems.append(Problem(field, value, "nothing: the machine sets this parameter"))
         else:
             text = _as_cloudformation(value)
             allowed = _allowed(declared)
@@ -427,9 +425,9 @@ def _across(
                 Problem(
                     f"parameters.{name}",
                     parameters[name],
-                    f"{present[name]}, with which this cluster was bootstrapped; leave it out "
-                    "(brokers and partitions change by scaling; the number of partitions then "
-                    "follows by itself)",
+                    f"{present[name]}, with which this cluster was bootstrapped; omit it (brokers "
+                    "and partitions change by scaling; the number of partitions is then updated "
+                    "automatically)",
                 )
             )
     brokers, factor = int(value("Brokers")), int(value("ReplicationFactor"))
@@ -438,8 +436,8 @@ def _across(
             Problem(
                 "parameters.Brokers",
                 brokers,
-                f"at least the replication factor, {factor}: each copy of a partition needs "
-                "a broker of its own",
+                f"at least the replication factor, {factor}: each copy of a partition needs a "
+                "separate broker",
             )
         )
     problems += _versions(parameters, value)
@@ -455,7 +453,7 @@ def _across(
                 Problem(
                     f"parameters.{memory}",
                     int(value(memory)),
-                    f"what Fargate offers with {cpu} {value(cpu)}: {_sizes(sizes)} MiB",
+                    f"what Fargate supports with {cpu} {value(cpu)}: {_sizes(sizes)} MiB",
                 )
             )
     if value("LoadBalancerScheme") == "internet-facing":
@@ -474,7 +472,7 @@ def _across(
             Problem(
                 "parameters.CertificateArn",
                 None,
-                "with a DomainName, the certificate that names it",
+                "with a DomainName, the certificate issued for it",
             )
         )
     return problems
@@ -509,7 +507,7 @@ def _versions(parameters: Mapping[str, str], value: Callable[[str], str]) -> lis
             Problem(
                 f"parameters.{images.PARAMETER}",
                 given,
-                f"{images.shown(said)}, which the tag of {images.BROKERS} says; leave it out",
+                f"{images.shown(said)}, as in the tag of {images.BROKERS}; omit it",
             )
         )
     elif found.connectors is not None and found.connectors[:2] != found.brokers[:2]:
@@ -574,9 +572,7 @@ def _backups(parameters: Mapping[str, str], value: Callable[[str], str]) -> list
         return []
     name = "BackupCheckpointInterval"
     if name not in parameters and "BackupSchedule" in parameters:
-        allowed = (
-            f"{checkpoints} (BackupCheckpointInterval) or more, or a shorter interval beside it"
-        )
+        allowed = f"{checkpoints} (BackupCheckpointInterval) or more, or a shorter interval with it"
         return [Problem("parameters.BackupSchedule", schedule, allowed)]
     return [Problem(f"parameters.{name}", checkpoints, f"{schedule} (BackupSchedule) or less")]
 
@@ -606,13 +602,13 @@ def _as_a_trial(parameters: Mapping[str, str], present: Mapping[str, str]) -> li
             Problem(
                 f"parameters.{TRIAL}",
                 wanted,
-                f"{was}, which this cluster is for as long as it lives; leave it out",
+                f"{was}, which cannot change during the cluster's lifetime; omit it",
             )
         )
     if is_trial({**present, **parameters}):
         problems += [
             Problem(
-                f"parameters.{name}", parameters[name], f"{value}, because nothing keeps a trial"
+                f"parameters.{name}", parameters[name], f"{value}, because a trial retains nothing"
             )
             for name, value in FIXED.items()
             if parameters.get(name, value) != value
@@ -634,7 +630,7 @@ def _public(value: Callable[[str], str]) -> list[Problem]:
             Problem(
                 "parameters.AllowedCidrs",
                 None,
-                "with an internet-facing load balancer, the address ranges that may reach it",
+                "with an internet-facing load balancer, the address ranges allowed to reach it",
             )
         )
     for cidr in filter(None, cidrs.split(",")):
@@ -649,8 +645,8 @@ def _public(value: Callable[[str], str]) -> list[Problem]:
             Problem(
                 "parameters.CertificateArn",
                 None,
-                "with an internet-facing load balancer, the ARN of a certificate "
-                "(or AcceptPlaintext true: passwords would cross the internet in clear)",
+                "with an internet-facing load balancer, the ARN of a certificate (or "
+                "AcceptPlaintext true: passwords would cross the internet unencrypted)",
             )
         )
     return problems

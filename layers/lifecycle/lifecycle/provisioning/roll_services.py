@@ -119,17 +119,17 @@ class BrokerReplacer:
             and observed.now - since > PATIENCE_BEFORE
         ):
             raise RestartRefused(
-                f"The cluster was not whole for {PATIENCE_BEFORE // 60} minutes: "
+                f"The cluster was not healthy for {PATIENCE_BEFORE // 60} minutes: "
                 f"{decision.reason}. No broker was replaced."
             )
         if decision.action is RollAction.WAIT and observed.now - since > BROKER_PATIENCE:
             raise RollingUpdateFailed(
                 f"Replacing the brokers made no progress for {BROKER_PATIENCE // 60} minutes: "
                 f"{decision.reason}.",
-                next_step="Look at what is named, at the newest task and its log, then start the "
-                "same operation again; it continues from what exists. Brokers that wait stay "
-                f"protected for up to {PROTECTION_MINUTES} minutes; after that ECS goes on by "
-                "itself once as many tasks as now are healthy.",
+                next_step="Check what is listed, the newest task and its log, then start the "
+                "same operation again; it resumes where it stopped. Waiting brokers "
+                f"stay protected for up to {PROTECTION_MINUTES} minutes; after that ECS "
+                "continues on its own once as many tasks as now are healthy.",
             )
         former = str(memory.get("former", ""))
         if decision.action is RollAction.MOVE:
@@ -190,8 +190,8 @@ class BrokerReplacer:
             except StabilizationTimeout as error:
                 raise RollingUpdateFailed(
                     f"{decision.reason}, but {error.message}",
-                    next_step="No further broker was released. Start the same operation "
-                    "again; it continues from what exists.",
+                    next_step="No further broker was released. Start the same operation again; "
+                    "it resumes where it stopped.",
                 ) from error
         elif decision.action is RollAction.RELEASE:
             self.tasks.unprotect(ecs_cluster, decision.tasks)

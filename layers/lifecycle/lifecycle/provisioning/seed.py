@@ -131,11 +131,11 @@ def plan_seed(user: str, admin: str, facts: RoleFacts) -> tuple[Step, ...]:
         # rds_iam on the admin would end its login by password: nobody could administer any more.
         raise DatabaseRefused(
             f"The IAM user {user!r} is the database's admin; nothing was changed.",
-            next_step="Give DatabaseUser another name.",
+            next_step="Choose another DatabaseUser.",
         )
     if not facts.rds_iam_exists:
         raise MissingRdsIam(
-            "The server has no role rds_iam, so it takes no IAM tokens; nothing was changed.",
+            "The server has no role rds_iam, so it accepts no IAM tokens; nothing was changed.",
             next_step=(
                 "Enable IAM database authentication on the Aurora cluster "
                 "(EnableIAMDatabaseAuthentication), then run the same input again."
@@ -143,9 +143,9 @@ def plan_seed(user: str, admin: str, facts: RoleFacts) -> tuple[Step, ...]:
         )
     if facts.elevated:
         raise DatabaseRefused(
-            f"The role {user!r} exists with {', '.join(facts.elevated)}: it was made for something "
-            "else and brokers must not have such rights; nothing was changed.",
-            next_step="Take those rights from the role, or give DatabaseUser another name.",
+            f"The role {user!r} exists with {', '.join(facts.elevated)}: it was created for "
+            "another purpose and brokers must not have such privileges; nothing was changed.",
+            next_step="Revoke those privileges from the role, or choose another DatabaseUser.",
         )
     missing = {
         Step.CREATE_ROLE: not facts.exists,

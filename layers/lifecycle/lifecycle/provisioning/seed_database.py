@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lifecycle.operation.model import Operation
     from lifecycle.provisioning.ports import Database, DatabaseTokens
 
-SCHEMA: Final = "The first broker makes the database schema"
+SCHEMA: Final = "The first broker creates the database schema"
 _ATTEMPTS: Final = 5
 
 
@@ -55,7 +55,7 @@ class DatabaseSeeder:
         target = SeedTarget.from_outputs(cluster)
         login = self.tokens.sign(target.endpoint, target.port, target.user)
         made = self.database(target).schema_made(login)
-        self.journal.step(operation, SCHEMA, "made" if made else "the first broker makes it")
+        self.journal.step(operation, SCHEMA, "made" if made else "the first broker creates it")
         return {"made": made}
 
 
@@ -67,9 +67,9 @@ def _converge(target: SeedTarget, database: Database, admin: Credentials) -> tup
             # Rolled back; what the other one did is there now, so look again.
             continue
     raise DatabaseNotReady(
-        f"Something else kept changing the role {target.user!r} or its grants; "
-        f"{_ATTEMPTS} attempts were rolled back.",
-        next_step="Find out what else manages its roles, then run the same input again.",
+        f"Another client kept changing the role {target.user!r} or its grants; {_ATTEMPTS} "
+        "attempts were rolled back.",
+        next_step="Find out which other client manages its roles, then run the same input again.",
     )
 
 
@@ -82,8 +82,8 @@ def _apply_missing(target: SeedTarget, database: Database, admin: Credentials) -
         without_effect = plan_seed(target.user, admin.username, roles.read(target.user))
         if without_effect:
             raise DatabaseRefused(
-                f"The admin {admin.username!r} may not do everything that {target.user!r} needs; "
-                f"without effect: {', '.join(without_effect)}. Everything was rolled back.",
+                f"The admin {admin.username!r} cannot grant everything that {target.user!r} "
+                f"needs; without effect: {', '.join(without_effect)}. Everything was rolled back.",
                 next_step=(
                     f"Make {admin.username!r} owner of database {target.database!r} "
                     "and a member of rds_superuser, then run the same input again."

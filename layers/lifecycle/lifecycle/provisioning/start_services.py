@@ -172,9 +172,9 @@ def _refuse_unlike_plan(planned: Mapping[str, Any], *states: ServiceState) -> No
     different = unlike_plan(planned, {one.service.name: one.rendered for one in states})
     if planned and different:
         raise PlanStale(
-            "The infrastructure is as planned, and the services were left alone, because they "
-            f"would become other ones than the plan has: {'; '.join(different)}.",
-            next_step="Make a new plan: it holds what is still missing.",
+            "The infrastructure is as planned; the services were left unchanged because the "
+            f"result would differ from the plan: {'; '.join(different)}.",
+            next_step="Create a new plan: it contains the remaining changes.",
         )
 
 
@@ -238,8 +238,8 @@ class StartFollower:
             if decision.state is StartState.FAILED:
                 raise StartFailed(
                     f"The start failed: {decision.reason}",
-                    next_step="Remove the cause (image, network, secrets, sizes) and start the "
-                    "same operation again; it continues from what exists.",
+                    next_step="Fix the cause (image, network, secrets, sizes) and start the same "
+                    "operation again; it resumes where it stopped.",
                 )
         waiting = [d.reason for d in decisions if d.state is StartState.WAITING]
         elapsed = self.journal.clock.now() - datetime.fromisoformat(since)
@@ -247,8 +247,8 @@ class StartFollower:
             raise StartFailed(
                 f"The start took longer than {START_SECONDS // 60} minutes; still waiting for: "
                 + "; ".join(waiting),
-                next_step="Look at the tasks' log groups, then start the same operation again; "
-                "it continues from what exists.",
+                next_step="Check the tasks' log groups, then start the same operation again; it "
+                "resumes where it stopped.",
             )
 
     def _connectors(self, brokers: Service, connectors: ServiceState) -> list[str]:
@@ -304,7 +304,7 @@ class StartFollower:
         healthy = self._healthy(cluster["ConnectorsTargetGroupArn"])
         if healthy >= connectors.desired:
             return ""
-        return f"{healthy} of {connectors.desired} answer their readiness check"
+        return f"{healthy} of {connectors.desired} pass their readiness check"
 
     def _healthy(self, group: str) -> int:
         return sum(1 for target in self.targets.health(group) if target.state == "healthy")

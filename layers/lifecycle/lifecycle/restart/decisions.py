@@ -77,9 +77,9 @@ def decide_broker_restart(observed: BrokerRestartObserved) -> RestartDecision:
     primary = next((one for one in service.deployments if one.status == "PRIMARY"), None)
     if primary is not None and primary.rollout_state == "FAILED":
         raise RestartRefused(
-            "ECS gave up the brokers' last deployment, so that it starts no task in place of one "
-            "that is stopped.",
-            next_step="Restart all brokers, or provision: both begin a new deployment.",
+            "ECS marked the brokers' last deployment as failed, so it does not replace a stopped "
+            "task.",
+            next_step="Restart all brokers, or provision: both start a new deployment.",
         )
     task = _task_of(observed)
     if task is not None and task.task_id == observed.stopped:
@@ -91,7 +91,7 @@ def decide_broker_restart(observed: BrokerRestartObserved) -> RestartDecision:
         return RestartDecision(RestartAction.WAIT, reason, gone, whole=whole)
 
     if len(service.deployments) > 1:
-        return wait("a deployment of the brokers goes on")
+        return wait("a deployment of the brokers is in progress")
     if len(service.running) < service.desired:
         troubles = f" ({'; '.join(service.troubles[:2])})" if service.troubles else ""
         return wait(f"{len(service.running)} of {service.desired} tasks run{troubles}")
@@ -105,11 +105,11 @@ def decide_broker_restart(observed: BrokerRestartObserved) -> RestartDecision:
     if unseen:
         return wait(f"the address of task {unseen[0]} is not in the topology")
     if gone:
-        done = f"broker {broker} runs in task {task.task_id}, and the cluster is whole"
+        done = f"broker {broker} runs in task {task.task_id}, and the cluster is healthy"
         return RestartDecision(RestartAction.DONE, done, gone)
     whole = observed.whole + 1
     if whole < LOOKS:
-        return wait(f"the other brokers are whole in {whole} of {LOOKS} looks", whole)
+        return wait(f"the other brokers are healthy in {whole} of {LOOKS} checks", whole)
     reason = f"the task of broker {broker} is stopped"
     return RestartDecision(RestartAction.STOP, reason, gone, task.task_id)
 
@@ -137,7 +137,7 @@ def decide_connectors_restart(service: Service, since: int, former: str = "") ->
     """
     if not service.exists or service.desired == 0:
         raise RestartRefused(
-            "No connectors are to run in this cluster, so there is nothing to restart.",
+            "This cluster has no connectors, so there is nothing to restart.",
             next_step="Provision with Connectors of at least 1.",
         )
     primary = service.primary
@@ -149,7 +149,7 @@ def decide_connectors_restart(service: Service, since: int, former: str = "") ->
     if has_failed(service):
         why = primary.rollout_reason or "the deployment circuit breaker tripped"
         raise RestartFailed(
-            f"ECS gave up restarting the connectors: {why.rstrip('.')}. {service.running} of "
+            f"ECS stopped the restart of the connectors: {why.rstrip('.')}. {service.running} of "
             f"{service.desired} tasks run.",
         )
     if (

@@ -120,9 +120,9 @@ class RetirementHandler:
             f"Cluster {cluster}: {service} will be restarted",
             f"{_UNITS[service]} of cluster {cluster} will be restarted at {_at(at)} "
             f"({moment.reason}).\n\nAWS Fargate retires the platform version that they run on and "
-            f"replaces them by itself from {_at(notice.begins_at)} on, without regard to "
+            f"replaces them automatically from {_at(notice.begins_at)} on, without regard to "
             "partitions. The restart replaces them one at a time before that.\n\nTo choose the "
-            "moment yourself, start the restart machine before; this one then finds nothing to do.",
+            "time yourself, start the restart machine earlier; this one then finds nothing to do.",
         )
         self.schedules.once(_name(payload), at=at, payload=payload, keep=True)
         return scheduled
@@ -130,10 +130,10 @@ class RetirementHandler:
     # --- the moment ------------------------------------------------------------------------------
 
     def due(self, payload: Mapping[str, str]) -> dict[str, Any]:
-        """Start the restart, or put it off while the cluster is busy, frozen or not usable.
+        """Start the restart, or postpone it while the cluster is busy, frozen or not usable.
 
-        Once AWS's date has come nothing is put off any more. Nothing is started for tasks that are
-        all younger than the notice. Returns ``result``: STARTED, NOT_NEEDED, PUT_OFF or GIVEN_UP.
+        After AWS's date nothing is postponed. Nothing is started for tasks that are all younger
+        than the notice. Returns ``result``: STARTED, NOT_NEEDED, PUT_OFF or GIVEN_UP.
         """
         cluster, service = payload["cluster"], payload["service"]
         stack = self._stack(cluster)
@@ -169,18 +169,19 @@ class RetirementHandler:
         if again >= begins_at:
             self.messages.publish(
                 f"Cluster {cluster}: {service} were not restarted",
-                f"{_UNITS[service]} of cluster {cluster} could not be restarted before AWS Fargate "
-                f"replaces them, from {_at(begins_at)} on: {error}\n\nStart the restart machine as "
-                "soon as the cluster allows it; while AWS replaces brokers, look at its health.",
+                f"{_UNITS[service]} of cluster {cluster} could not be restarted before AWS "
+                f"Fargate replaces them, from {_at(begins_at)} on: {error}\n\nStart the restart "
+                "machine as soon as the cluster allows it; watch its health while AWS replaces "
+                "brokers.",
             )
             return {"result": "GIVEN_UP", "reason": error.message}
         next_one = {**payload, "attempt": str(int(payload["attempt"]) + 1)}
         if payload["attempt"] == "1" and not self.schedules.has(_name(next_one)):
             self.messages.publish(
-                f"Cluster {cluster}: the restart of {service} is put off",
-                f"The restart of {service} of cluster {cluster} could not begin: {error}\n\nIt is "
-                f"tried again at {_at(again)}, and so on until {_at(begins_at)}, when AWS Fargate "
-                "begins to replace the tasks by itself.",
+                f"Cluster {cluster}: the restart of {service} is postponed",
+                f"The restart of {service} of cluster {cluster} could not start: {error}\n\nIt is "
+                f"retried at {_at(again)}, and so on until {_at(begins_at)}, when AWS Fargate "
+                "starts to replace the tasks automatically.",
             )
         self.schedules.once(_name(next_one), at=again, payload=next_one)
         return {"result": "PUT_OFF", "until": written(again), "reason": error.message}
@@ -199,15 +200,14 @@ class RetirementHandler:
         if status == "SUCCEEDED":
             self.messages.publish(
                 f"Cluster {cluster}: {service} restarted before Fargate's retirement",
-                f"Operation {name} succeeded: every task is a new one and the cluster was "
-                "verified.",
+                f"Operation {name} succeeded: every task is new and the cluster was verified.",
             )
         else:
             self.messages.publish(
                 f"Cluster {cluster}: the restart of {service} did not succeed",
-                f"Operation {name}, begun before AWS Fargate replaces the tasks by itself, ended "
-                f"as {status}. Its report says what is true now and what to do; start the restart "
-                "machine again once the cause is removed.",
+                f"Operation {name}, started before AWS Fargate replaces the tasks automatically, "
+                f"ended as {status}. Its report shows the current state and the next step; start "
+                "the restart machine again once the cause is fixed.",
             )
         return {"told": True}
 

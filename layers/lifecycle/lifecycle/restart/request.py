@@ -53,7 +53,7 @@ def read_restart_request(raw: object) -> RestartRequest:
     if not isinstance(service, str) or service not in set(RestartedService):
         problems.append(Problem("service", service, "brokers or connectors"))
     if "broker" in raw and service == RestartedService.CONNECTORS:
-        allowed = "nothing where connectors are restarted"
+        allowed = "nothing when connectors are restarted"
         problems.append(Problem("broker", raw["broker"], allowed))
     elif "broker" in raw:
         broker, wrong = read_number(raw["broker"], "broker", MOST_BROKERS - 1, least=0)

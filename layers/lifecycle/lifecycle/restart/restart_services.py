@@ -65,7 +65,7 @@ class ServiceRestarter:
         else:
             if brokers.desired == 0:
                 raise RestartRefused(
-                    "No broker is to run in this cluster, so there is nothing to restart.",
+                    "The desired count of the brokers is 0, so there is nothing to restart.",
                     next_step="Provision: it starts the brokers.",
                 )
             answer = (
@@ -178,7 +178,7 @@ class ServiceRestarter:
             waited = f"for {patience // 60} minutes: {decision.reason}."
             if decision.gone:
                 raise RestartFailed(f"Restarting {what} made no progress {waited}")
-            raise RestartRefused(f"The other brokers were not whole {waited}")
+            raise RestartRefused(f"The other brokers were not healthy {waited}")
         return {
             "status": "WAITING",
             "wait": seconds_to_wait(

@@ -94,7 +94,7 @@ def read_notice(event: Mapping[str, Any]) -> Notice:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise NoticeUnreadable(
-            f"A notice of AWS Health could not be read ({type(error).__name__}: {error})."
+            f"An AWS Health notice could not be read ({type(error).__name__}: {error})."
         ) from error
 
 
@@ -117,7 +117,7 @@ def decide_moment(begins_at: datetime, window: str, zone: str, now: datetime) ->
     """
     soon = now + AT_ONCE
     if begins_at <= soon:
-        return Moment(soon, "AWS replaces the tasks from now on, so that nothing is waited for")
+        return Moment(soon, "AWS replaces the tasks from now on, so the restart does not wait")
     latest = max(soon, begins_at - LEAD)
     try:
         opening = next_opening(read_window(window, zone), soon)

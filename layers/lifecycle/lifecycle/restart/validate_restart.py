@@ -29,7 +29,7 @@ def validate_restart(raw: object, *, control_stack: str, stacks: Stacks) -> dict
     if stack.status.endswith("_IN_PROGRESS"):
         raise StackNotUsable(
             f"Stack {stack.name} is in {stack.status}.",
-            next_step="Wait until it is done, then restart.",
+            next_step="Wait until it has finished, then restart.",
         )
     return {
         "cluster": request.cluster,

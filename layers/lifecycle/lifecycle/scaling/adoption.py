@@ -75,7 +75,7 @@ def adoption_checks(
 def _reachable(brokers: BrokersSeen) -> Check:
     name = "brokers reachable"
     if brokers.configuration is not None and brokers.topology is not None:
-        return Check(name, Result.PASS, "management API and REST answer")
+        return Check(name, Result.PASS, "management API and REST respond")
     said = "; ".join(brokers.problems) or "no answer"
     remedy = (
         "The control stack must be in the cluster's VPC, the discovery name must resolve there, "
@@ -94,9 +94,9 @@ def _rules(design: ServiceDesign, brokers: BrokersSeen, function_group: str, net
     ]
     if not missing:
         return Check(name, Result.PASS, f"{function_group} may reach 9600 and 8080")
-    seen = f"no rule lets {function_group} reach {', '.join(map(str, missing))}"
+    seen = f"no rule allows {function_group} to reach {', '.join(map(str, missing))}"
     if brokers.configuration is not None and brokers.topology is not None:
-        return Check(name, Result.WARN, f"{seen}, yet they answer", "None, if that is on purpose.")
+        return Check(name, Result.WARN, f"{seen}, yet the brokers respond", "None, if intended.")
     group = design.groups[0] if design.groups else "the brokers' security group"
     lines = "; ".join(
         f"aws ec2 authorize-security-group-ingress --group-id {group} --protocol tcp "
@@ -127,17 +127,17 @@ def _cluster_size(design: ServiceDesign, bootstrap: int) -> Check:
             name,
             Result.PASS,
             f"CAMUNDA_CLUSTER_SIZE {size}, as bootstrapped",
-            f"Leave task_desired_count = {bootstrap} in Terraform for good (or pin cluster_size = "
-            f"{bootstrap}, where the module has it): another value makes a new task definition and "
-            "rolls every broker.",
+            f"Leave task_desired_count = {bootstrap} in Terraform permanently (or pin "
+            f"cluster_size = {bootstrap}, where the module has it): another value creates a new "
+            "task definition and replaces every broker.",
         )
     seen = "not set" if size is None else str(size)
     return Check(
         name,
         Result.FAIL,
-        f"CAMUNDA_CLUSTER_SIZE is {seen}, the adoption says {bootstrap} brokers",
-        "Give the stack's parameter Brokers the size of the bootstrap. If Terraform has changed "
-        "CAMUNDA_CLUSTER_SIZE since, set it back before the next apply.",
+        f"CAMUNDA_CLUSTER_SIZE is {seen}, the adoption specifies {bootstrap} brokers",
+        "Set the stack's parameter Brokers to the bootstrap size. If Terraform has changed "
+        "CAMUNDA_CLUSTER_SIZE since, restore it before the next apply.",
     )
 
 
@@ -149,7 +149,7 @@ def _node_ids(design: ServiceDesign) -> Check:
         name,
         Result.FAIL,
         f"CAMUNDA_CLUSTER_NODEIDPROVIDER_TYPE is {design.node_ids or 'not set'}: tasks of one "
-        "service have fixed ids then, and a new one would never become a broker of its own",
+        "service then have fixed ids, and a new one would never become a separate broker",
         "Only clusters of Camunda 8.9 or later with the S3 node-id provider can be scaled; set the "
         "variable in the task definition if it is set elsewhere.",
     )
@@ -159,7 +159,7 @@ def _desired_count(design: ServiceDesign) -> Check:
     return Check(
         "count is left alone",
         Result.WARN,
-        f"whether Terraform resets the desired count ({design.desired}) cannot be seen from here; "
+        f"whether Terraform resets the desired count ({design.desired}) is not visible here; "
         "Camunda's module does, and a lower count stops brokers that hold partitions",
         'Add to resource "aws_ecs_service" "orchestration_cluster": lifecycle { ignore_changes = '
         "[desired_count, deployment_minimum_healthy_percent] }",
@@ -177,7 +177,7 @@ def _deployment(design: ServiceDesign) -> Check:
         Result.WARN,
         seen,
         f"Scaling sets the minimum ({wanted} % for {design.desired}); set "
-        "deployment_maximum_percent = 100, since a broker beyond the count gets no node id.",
+        "deployment_maximum_percent = 100, because a broker beyond the count gets no node id.",
     )
 
 

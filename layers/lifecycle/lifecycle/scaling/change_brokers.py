@@ -52,7 +52,7 @@ class BrokerChanger:
         until reading makes sense). Raises ``ManagementRefused``, ``ScalingRefused`` for a
         change that leads elsewhere, ``ManagementUnavailable`` when nothing was sent.
         """
-        self.journal.step(operation, CLUSTER_CHANGE, f"asking Camunda for {count} brokers")
+        self.journal.step(operation, CLUSTER_CHANGE, f"requesting {count} brokers from Camunda")
         copies = int(cluster["ReplicationFactor"])
         api = self.management(cluster["DiscoveryName"])
         return _sent(
@@ -69,7 +69,7 @@ class BrokerChanger:
 
         Returns and raises as ``change`` does.
         """
-        self.journal.step(operation, CLUSTER_CHANGE, f"asking Camunda for {count} partitions")
+        self.journal.step(operation, CLUSTER_CHANGE, f"requesting {count} partitions from Camunda")
         copies = int(cluster["ReplicationFactor"])
         api = self.management(cluster["DiscoveryName"])
         return _sent(
@@ -88,7 +88,7 @@ class BrokerChanger:
         do no harm, but the report then says so instead. Raises ``ManagementUnavailable`` when
         nothing was sent.
         """
-        self.journal.step(operation, "Verification", "letting Camunda take a backup")
+        self.journal.step(operation, "Verification", "requesting a backup from Camunda")
         try:
             backup = self.management(cluster["DiscoveryName"]).back_up()
         except (ManagementRefused, ChangeInProgress, ManagementOutcomeUnknown) as error:

@@ -70,7 +70,7 @@ def refuse_to_lower(service: BrokerService, count: int, protected: Sequence[str]
     if len(set(protected)) != count or safe != set(protected):
         raise StabilizationTimeout(
             f"The count of {service.name} was not lowered from {service.desired} to {count}: "
-            f"{len(safe & set(protected))} of {count} tasks that stay are protected, and "
+            f"{len(safe & set(protected))} of {count} remaining tasks are protected, and "
             f"{len(safe - set(protected))} others.",
-            next_step="Start the same request again; it continues from what exists.",
+            next_step="Start the same request again; it resumes where it stopped.",
         )

@@ -153,7 +153,7 @@ FRESH_PATIENCE: Final = 2 * 60
 ANSWER_PATIENCE: Final = 60
 _RENEW_BELOW: Final = 5 * 60
 _MOST_REPEATS: Final = 5
-AGAIN: Final = "Start the same request again; it continues from what exists."
+AGAIN: Final = "Start the same request again; it resumes where it stopped."
 
 
 def next_look(looks: int) -> int:
@@ -262,12 +262,12 @@ class Decider:
             )
         outside = orphaned_tasks(service, topology, range(size)) if size is not None else ""
         told = [*self.observed.brokers.problems, *([outside] if outside else [])]
-        problems = "; ".join(told) or "no broker answered"
+        problems = "; ".join(told) or "no broker responded"
         if self.memory.change_id is not None:
             error: LifecycleError = ChangeStuck(
                 f"Change {self.memory.change_id} cannot be followed: {problems}",
-                next_step="The change was left as it is. Bring broker 0, the coordinator, back "
-                f"(its task and its log). {AGAIN}",
+                next_step="The change was left pending. Restore broker 0, the coordinator (check "
+                f"its task and its log). {AGAIN}",
             )
             return self._wait("no answer", problems, CHANGE_PATIENCE, error)
         return self._wait("no answer", problems, ANSWER_PATIENCE, ManagementUnavailable(problems))
@@ -293,10 +293,10 @@ class Decider:
         if case.members is Members.FEWER and running < case.requested:
             text = f"{running} of {case.requested} tasks run with an address"
             error = TasksNotPlaced(
-                f"The new brokers' tasks did not come to run: {text}"
-                f"{listed(service.troubles)}. Camunda's configuration was not changed.",
-                next_step="Remove the cause (quota, capacity of the zones, subnet addresses, "
-                "image, network) and start the same request again.",
+                f"Tasks for the new brokers failed to start: {text}{listed(service.troubles)}. "
+                "Camunda's configuration was not changed.",
+                next_step="Fix the cause (quota, capacity of the zones, subnet addresses, image, "
+                "network) and start the same request again.",
             )
             # ECS tries again by itself. Capacity comes back; a start that failed twice fails again.
             if len(service.failures) >= 2:
@@ -356,8 +356,8 @@ class Decider:
         error = ChangeStuck(
             f"Change {pending.id} made no progress for {CHANGE_PATIENCE // 60} minutes: {text}. "
             f"{blocker}",
-            next_step="The change was left as it is; never cancel or force it. Bring that broker "
-            f"back (its task, its log, its disk). {AGAIN}",
+            next_step="The change was left pending; never cancel or force it. Restore that "
+            f"broker (check its task, its log, its disk). {AGAIN}",
         )
         # Replicas that move count as progress too, though they take minutes within one operation.
         versions = sum(member.version or 0 for member in configuration.members)
@@ -372,11 +372,11 @@ class Decider:
         ids = {task.task_id for task in staying.values()}
         if len(ids) < self.requested:
             missing = [node for node in range(self.requested) if node not in staying]
-            text = f"the task of broker {_joined(missing)} is not known"
+            text = f"the task of broker {_joined(missing)} is unknown"
             error = StabilizationTimeout(
                 f"The count was not lowered from {service.desired} to {self.requested}, because "
-                f"{text}: ECS might have stopped a broker that holds partitions.",
-                next_step=f"Bring that broker back. {AGAIN}",
+                f"{text}: ECS could have stopped a broker that holds partitions.",
+                next_step=f"Restore that broker. {AGAIN}",
             )
             return self._wait("survivors", text, SETTLE_PATIENCE, error)
         stale = [task for task in service.protected if task.task_id not in ids]
@@ -386,7 +386,7 @@ class Decider:
             )
         unprotected = self._needing_protection(staying.values())
         if unprotected:
-            return self._act(Action.PROTECT, f"{len(ids)} tasks that stay", tasks=_ids(unprotected))
+            return self._act(Action.PROTECT, f"{len(ids)} remaining tasks", tasks=_ids(unprotected))
         decision = self._act(
             Action.SET_COUNT,
             f"desired count {service.desired} → {self.requested}",
@@ -409,7 +409,7 @@ class Decider:
             text = f"ECS stops {len(wanted) - self.requested} tasks"
             error = StabilizationTimeout(
                 f"ECS still runs {len(wanted)} tasks with a desired count of {self.requested}.",
-                next_step=f"Look at the service's events. {AGAIN}",
+                next_step=f"Check the service's events. {AGAIN}",
             )
             decision = self._wait("stopping", text, SETTLE_PATIENCE, error)
             return replace(decision, phase=PHASE[Step.LOWER])
@@ -417,7 +417,7 @@ class Decider:
             if task_id not in {task.task_id for task in wanted}:
                 memory = memory.noting(
                     f"ECS stopped the task of broker {node}, although it was protected; the "
-                    "cluster was waited for until it had healed"
+                    "operation waited until the cluster had recovered"
                 )
         decider = replace(self, memory=memory)
         if service.protected:
@@ -430,9 +430,9 @@ class Decider:
         if problems:
             text = "; ".join(problems[:3])
             error = StabilizationTimeout(
-                f"{self.brokers} brokers are configured, but not all is well: "
+                f"{self.brokers} brokers are configured, but did not stabilise: "
                 f"{'; '.join(problems)}.",
-                next_step=f"Look at the tasks and logs of the brokers named. {AGAIN}",
+                next_step=f"Check the tasks and logs of the brokers named. {AGAIN}",
             )
             patience = SETTLE_PATIENCE if self.memory.begun else FRESH_PATIENCE
             return self._wait("settling", text, patience, error)
@@ -458,7 +458,7 @@ class Decider:
         for node in sorted(holders(configuration), key=str):
             task = found.get(node) if isinstance(node, int) else None
             if task is None:
-                problems.append(f"broker {node} is not seen at the address of a running task")
+                problems.append(f"broker {node} is not at the address of a running task")
                 outside = orphaned_tasks(
                     self.observed.service,
                     self.observed.brokers.topology,
@@ -497,8 +497,8 @@ class Decider:
                 Check(
                     "placement",
                     Result.WARN,
-                    f"Camunda would still do: {seen}",
-                    "Look at the placement; a new request for another count corrects it.",
+                    f"Camunda's plan still contains: {seen}",
+                    "Check the placement; a new request for another count corrects it.",
                 )
             )
         return (*checks, *self._beside(configuration))
@@ -522,8 +522,7 @@ class Decider:
                 )
             )
         return checks + [
-            Check("what happened on the way", Result.WARN, note, "Nothing is to be done.")
-            for note in self.memory.notes
+            Check("notes", Result.WARN, note, "No action required.") for note in self.memory.notes
         ]
 
     def _require_completed(self, configuration: ClusterConfiguration) -> None:
@@ -577,8 +576,8 @@ class Decider:
         looks = self.memory.looks + 1 if self.memory.stage == stage else 1
         if looks > _MOST_REPEATS:
             raise StabilizationTimeout(
-                f"Asked for {_MOST_REPEATS} times, it did not come true: {reason}.",
-                next_step=f"Look at the events of service {self.observed.service.name}. {AGAIN}",
+                f"No effect after {_MOST_REPEATS} attempts: {reason}.",
+                next_step=f"Check the events of service {self.observed.service.name}. {AGAIN}",
             )
         memory = replace(
             self.memory, begun=True, stage=stage, stage_since=self.observed.now, looks=looks
@@ -601,9 +600,9 @@ class Decider:
 
 def _unfinished(left: str) -> StabilizationTimeout:
     return StabilizationTimeout(
-        f"Camunda plans nothing to finish what was left half-done: {left}.",
-        next_step="Request the number of brokers that the cancelled change led to: going on with "
-        "it is what finishes this.",
+        f"Camunda's plan does not complete the cancelled change: {left}.",
+        next_step="Request the number of brokers that the cancelled change led to: only that "
+        "completes it.",
     )
 
 
@@ -623,7 +622,7 @@ def refused_by_table(case: Case, configuration: ClusterConfiguration, row: Row) 
 
 
 _REPLACED_FOR_EVER: Final = (
-    "; below Camunda 8.10 it is never ready, and ECS replaces its task again and again"
+    "; below Camunda 8.10 it is never ready, and ECS replaces its task repeatedly"
 )
 
 # What a half-done change leaves behind is what finishing it repairs.
@@ -642,14 +641,14 @@ def progress_of(pending: PendingChange) -> str:
 def _blocker(pending: PendingChange, observed: Observed) -> str:
     """Say whom the change waits for, and what is known of that broker."""
     if not pending.pending:
-        return "Nothing is pending any more."
+        return "No operation is pending."
     first = pending.pending[0]
     if first.kind in (OperationKind.PRE_SCALING, OperationKind.POST_SCALING):
         node: object = min((m for m in _seen_ids(observed)), default=0)
     else:
         node = first.broker
     if node is None:
-        return "Camunda does not say who carries it out."
+        return "Camunda does not report which broker executes it."
     found = tasks_of_brokers(observed.service, observed.brokers.topology)
     if isinstance(node, int) and node in found:
         task = found[node]
@@ -657,7 +656,11 @@ def _blocker(pending: PendingChange, observed: Observed) -> str:
     seen = node in _seen_ids(observed)
     return (
         f"It waits for broker {node}, which "
-        + ("is seen, but not at the address of a running task." if seen else "is not seen.")
+        + (
+            "is in the topology, but not at the address of a running task."
+            if seen
+            else ("is not in the topology.")
+        )
         + listed(observed.service.troubles)
     )
 

@@ -32,7 +32,7 @@ def does_not_fit(parameters: Mapping[str, str], partitions: int, *, fraction: bo
     """
     memory = parameters.get("BrokerMemory", "")
     if not memory.isdecimal():
-        return "the memory of its brokers is not known here"
+        return "the memory of its brokers is unknown"
     given = parameters.get("RocksDbMemoryFraction") or (FRACTION if fraction else "")
     if given:
         return too_little(partitions, int(memory), given)

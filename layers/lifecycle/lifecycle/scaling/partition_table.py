@@ -37,7 +37,7 @@ class Partitions(StrEnum):
     """The partitions of Camunda's configuration, against the requested ones."""
 
     REQUESTED = "as requested"
-    UNFINISHED = "as requested, but half-done"
+    UNFINISHED = "as requested, but incomplete"
     FEWER = "fewer"
     MORE = "more"
 
@@ -57,7 +57,7 @@ class Step(StrEnum):
     RAISE = "raise the count to the brokers"
     CHANGE = "send the change"
     FOLLOW = "follow the change"
-    SETTLE = "see that all is well, back up, end"
+    SETTLE = "verify, back up, end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ TABLE: Final[tuple[Row, ...]] = (
         _ANY_PARTITIONS,
         _ANY_COUNT,
         Step.REFUSE,
-        "two changes at once cannot be; somebody wants something else",
+        "Camunda runs one change at a time, and the pending one has a different target",
     ),
     Row(
         Change.NONE,
@@ -109,36 +109,35 @@ TABLE: Final[tuple[Row, ...]] = (
         _NOT_MORE,
         frozenset({Count.BELOW}),
         Step.RAISE,
-        "somebody lowered the count under living brokers: they come back",
+        "the count was lowered below the running brokers: they are restored",
     ),
     Row(
         Change.NONE,
         _NOT_MORE,
         frozenset({Count.ABOVE}),
         Step.REFUSE,
-        "tasks beyond the brokers: request the present number of brokers first, which makes both "
-        "agree",
+        "more tasks than brokers: request the current number of brokers first, which aligns both",
     ),
     Row(
         Change.NONE,
         frozenset({Partitions.FEWER}),
         frozenset({Count.EQUAL}),
         Step.CHANGE,
-        "Camunda adds them to the brokers that there are",
+        "Camunda adds them to the existing brokers",
     ),
     Row(
         Change.NONE,
         frozenset({Partitions.UNFINISHED}),
         frozenset({Count.EQUAL}),
         Step.CHANGE,
-        "a cancelled change left partitions half-way: only forward is open",
+        "a cancelled change left partitions incomplete: it can only be completed",
     ),
     Row(
         Change.NONE,
         frozenset({Partitions.REQUESTED}),
         frozenset({Count.EQUAL}),
         Step.SETTLE,
-        "nothing is left to add",
+        "nothing to add",
     ),
 )
 

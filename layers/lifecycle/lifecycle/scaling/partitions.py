@@ -48,8 +48,8 @@ BACKUP_PATIENCE: Final = 15 * 60
 _ENDED_BADLY: Final = frozenset({"FAILED", "INCOMPATIBLE", "DELETED"})
 _BACKUP: Final = "backup of all partitions"
 _TAKE_ONE: Final = (
-    "Wait for the next scheduled one (BackupSchedule); where there is none, provision with "
-    "ContinuousBackup true. A health check tells a backup that is late (BACKUP_OLD)."
+    "Wait for the next scheduled backup (BackupSchedule); if there is none, provision with "
+    "ContinuousBackup true. The health check reports an overdue backup (BACKUP_OLD)."
 )
 _PHASE: Final = {
     Step.RAISE: TASKS_START,
@@ -127,9 +127,9 @@ class PartitionDecider(Decider):
         if plan is None or plan.is_noop:
             left = "; ".join(unfinished(configuration, self.copies)) or str(case)
             raise StabilizationTimeout(
-                f"Camunda plans nothing to finish what was left half-done: {left}.",
-                next_step="Ask Camunda's support: what is left needs its routing state repaired, "
-                "which is not done from here.",
+                f"Camunda's plan does not complete the cancelled change: {left}.",
+                next_step="Contact Camunda's support: the routing state needs a repair that this "
+                "product does not do.",
             )
         decision = self._act(
             Action.CHANGE_PARTITIONS,
@@ -158,9 +158,9 @@ class PartitionDecider(Decider):
         problems = self._unsettled(configuration)
         if problems:
             error = StabilizationTimeout(
-                f"{self.requested} partitions are configured, but not all is well: "
+                f"{self.requested} partitions are configured, but did not stabilise: "
                 f"{'; '.join(problems)}.",
-                next_step=f"Look at the tasks and logs of the brokers named. {AGAIN}",
+                next_step=f"Check the tasks and logs of the brokers named. {AGAIN}",
             )
             patience = SETTLE_PATIENCE if self.memory.begun else FRESH_PATIENCE
             return self._wait("settling", "; ".join(problems[:3]), patience, error)
@@ -178,10 +178,15 @@ class PartitionDecider(Decider):
         """
         seen, memory = self.observed.brokers.backups, self.memory
         if seen is None or not seen.enabled:
-            text = f"continuous backup is off: none of all {self.requested} partitions was taken"
+            text = (
+                f"continuous backup is disabled: no backup of all {self.requested} partitions was "
+                "taken"
+            )
             return Check(_BACKUP, Result.WARN, text, _TAKE_ONE)
         if memory.backup < 0:
-            return Check(_BACKUP, Result.WARN, "Camunda did not take one when asked", _TAKE_ONE)
+            return Check(
+                _BACKUP, Result.WARN, ("Camunda did not take a backup on request"), _TAKE_ONE
+            )
         if memory.backup == 0:
             covered = frozenset(range(1, self.requested + 1)) <= seen.covered
             if covered and memory.change_id is None:
@@ -191,8 +196,8 @@ class PartitionDecider(Decider):
             return Check(
                 _BACKUP,
                 Result.PASS,
-                f"backup {memory.backup} of all {self.requested} partitions is complete; one that "
-                "holds fewer can be restored only into as many as it holds",
+                f"backup {memory.backup} of all {self.requested} partitions is complete; a backup "
+                "with fewer partitions can be restored only into that number",
             )
         text = f"backup {memory.backup} is {seen.asked or 'not known'}"
         since = memory.stage_since if memory.stage == _BACKUP else self.observed.now
@@ -218,8 +223,8 @@ class PartitionDecider(Decider):
                 Check(
                     "number of partitions",
                     Result.PASS,
-                    f"Camunda keeps it; the stack's parameter Partitions, {kept}, follows with the "
-                    "next plan or provisioning",
+                    f"Camunda keeps it; the stack's parameter Partitions, {kept}, is updated by "
+                    "the next plan or provisioning",
                 )
             )
         return (*checks, *self._beside(configuration))

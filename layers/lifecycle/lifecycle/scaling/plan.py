@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from lifecycle.camunda.topology import BrokerId, Member
     from lifecycle.scaling.decision import Observed
 
-BACKUP: Final = "Take a backup of Camunda before a change of brokers; this plan does not."
+BACKUP: Final = "Take a backup of Camunda before changing brokers; this plan does not."
 PARTITION_BACKUP: Final = (
-    "Take a backup of Camunda before; this plan does not. Camunda takes none while partitions are "
-    "added. One is taken afterwards where continuous backup is on: a backup can be restored only "
-    "into as many partitions as it holds."
+    "Take a backup of Camunda first; this plan does not. Camunda takes none while partitions are "
+    "added. A backup follows if continuous backup is enabled: a backup can be restored only into "
+    "as many partitions as it holds."
 )
 
 
@@ -79,8 +79,9 @@ def plan_scaling(
         "adoption": [check.as_dict() for check in adoption],
         "cost": _cost(parameters, observed.service.desired, requested, region, prices),
         "backup": BACKUP,
-        "stop": "Before Camunda was asked: stop the execution, then request the present number. "
-        "Afterwards Camunda's change goes on by itself; let it end.",
+        "stop": "Before the change is submitted to Camunda: stop the execution, then request the "
+        "current number. After that Camunda's change continues on its own; let it "
+        "complete.",
         "undo": f'Scale back: {{"clusterName": "{cluster}", "count": '
         f"{case.brokers if case is not None else observed.service.desired}}}",
         "apply": {"clusterName": cluster, "count": requested},
@@ -137,10 +138,10 @@ def plan_partitions(
         "adoption": [check.as_dict() for check in adoption],
         "cost": _cost(parameters, desired, desired, region, prices),
         "backup": PARTITION_BACKUP,
-        "stop": "Before Camunda was asked: stop the execution. Afterwards Camunda's change goes on "
-        "by itself; let it end.",
-        "undo": "Not possible: Camunda never removes a partition. A backup of today can be "
-        "restored into today's number.",
+        "stop": "Before the change is submitted to Camunda: stop the execution. After that "
+        "Camunda's change continues on its own; let it complete.",
+        "undo": "Not possible: Camunda never removes a partition. A backup from before the "
+        "change can be restored into the previous number.",
         "apply": {"clusterName": cluster, "partitions": requested},
     }
 
@@ -149,10 +150,10 @@ def plan_text(plan: Mapping[str, Any]) -> str:
     """Give the plan as text that can be pasted into a change ticket."""
     cost = plan["cost"]
     what = f"from {plan['from']} to {plan['to']} {plan['unit']}: {plan['status']}"
-    author = plan["author"] or "nobody AWS tells of (console or schedule)"
+    author = plan["author"] or "unknown (started from the console or a schedule)"
     lines = [
         f"Scale cluster {plan['cluster']} ({plan['region']}) {what}",
-        f"Plan {plan['operationId']}, made {plan['madeAt']} by {author}",
+        f"Plan {plan['operationId']}, created {plan['madeAt']} by {author}",
         "",
     ]
     if plan["refusal"]:
@@ -173,7 +174,7 @@ def plan_text(plan: Mapping[str, Any]) -> str:
     lines += ["", "Checks:"]
     lines += [f"- {one['result']} {one['name']}: {one['seen']}" for one in plan["checks"]]
     if plan["adoption"]:
-        lines += ["", "Adoption (something else made this cluster):"]
+        lines += ["", "Adoption (cluster created by another tool):"]
     for one in plan["adoption"]:
         lines.append(f"- {one['result']} {one['name']}: {one['seen']}")
         lines += [f"    {one['remedy']}"] if one["remedy"] else []
@@ -237,14 +238,14 @@ def _partition_steps(case: partition_table.Case) -> list[str]:
     if step is partition_table.Step.RAISE:
         steps.append(f"set the desired count to {case.brokers} and wait until the tasks run")
     if follow:
-        steps.append("follow the change under way")
+        steps.append("follow the change in progress")
     elif case.partitions is not partition_table.Partitions.REQUESTED:
         steps.append(
-            f"ask Camunda for {case.requested} partitions and follow its change to the end"
+            f"request {case.requested} partitions from Camunda and follow its change to the end"
         )
-    steps.append("see that every partition has a leader and all replicas, and takes requests")
+    steps.append("verify that every partition has a leader and all replicas, and accepts requests")
     if case.partitions is not partition_table.Partitions.REQUESTED or follow:
-        steps.append("take a backup of all partitions and see that it is complete")
+        steps.append("take a backup of all partitions and verify that it completes")
     return steps
 
 
@@ -280,10 +281,10 @@ _ALWAYS: Final = frozenset({"every copy is kept", "no half-done change"})
 
 
 def _steps(case: Case) -> list[str]:
-    change = f"ask Camunda for {case.requested} brokers and follow its change to the end"
-    verify = "see that every broker with partitions is ready, and the placement as planned"
-    lower = f"protect the {case.requested} tasks that stay, set the desired count to "
-    lower += f"{case.requested}, see which tasks stopped, take the protection away"
+    change = f"request {case.requested} brokers from Camunda and follow its change to the end"
+    verify = "verify that every broker with partitions is ready and the placement is as planned"
+    lower = f"protect the {case.requested} remaining tasks, set the desired count to "
+    lower += f"{case.requested}, check which tasks stopped, remove the protection"
     raised = f"set the desired count to {case.higher} and wait until the tasks run"
     row = row_for(case.change, case.members, case.count)
     steps: list[str] = []
@@ -292,7 +293,7 @@ def _steps(case: Case) -> list[str]:
     if row.step in (Step.RAISE, Step.CHANGE, Step.FOLLOW) and (
         case.members is not Members.REQUESTED or case.change is Change.THERE
     ):
-        steps.append(change if case.change is Change.NONE else "follow the change under way")
+        steps.append(change if case.change is Change.NONE else "follow the change in progress")
     if max(case.higher, case.desired) > case.requested:
         steps.append(lower)
     return [*steps, verify]

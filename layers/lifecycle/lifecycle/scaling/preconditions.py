@@ -62,12 +62,12 @@ PRECONDITIONS: Final[tuple[Precondition, ...]] = (
     Precondition(
         "cluster not frozen",
         "the cluster's stack has no tag `camunda:frozen`",
-        "Ask who set the tag; remove it, then start again.",
+        "Find out who set the tag, remove it, then start again.",
     ),
     Precondition(
         "stack at rest",
         "CloudFormation is not changing the cluster's stack",
-        "Wait until the stack's update has ended, or bring it to an end.",
+        "Wait until the stack's update has ended, or complete it.",
     ),
     Precondition(
         "no deployment in progress",
@@ -86,8 +86,8 @@ PRECONDITIONS: Final[tuple[Precondition, ...]] = (
     ),
     Precondition(
         "one zone and one physical tenant",
-        "the brokers have numbers (no zones of 8.10), and there is one physical tenant: of "
-        "several, Camunda does not tell here which change is under way",
+        "the brokers have numbers (no zones of 8.10), and there is one physical tenant: with "
+        "several, Camunda does not report here which change is in progress",
         "Scale such a cluster with Camunda's own API, zone by zone and tenant by tenant.",
     ),
     Precondition(
@@ -98,52 +98,52 @@ PRECONDITIONS: Final[tuple[Precondition, ...]] = (
     ),
     Precondition(
         "no other cluster change",
-        "Camunda has no change under way but one that leads to the requested brokers",
+        "Camunda has no change in progress except one that leads to the requested brokers",
         "Wait until that change has ended, or request the number of brokers that it leads to: "
-        "then it is given the tasks it needs and followed. It is never cancelled from here.",
+        "the operation then provides its tasks and follows it. This product never cancels it.",
     ),
     Precondition(
         "no other change of partitions",
-        "Camunda adds no other number of partitions than the requested one",
+        "Camunda is not adding a different number of partitions",
         "Wait until that change has ended, or request the number of partitions that it leads to: "
-        "then it is followed. It is never cancelled from here.",
+        "the operation then follows it. This product never cancels it.",
     ),
     Precondition(
         "no half-done change",
-        "whatever a cancelled change left joining or leaving is finished by Camunda's plan",
-        "Request the number of brokers that the cancelled change led to, or the present number "
-        "of brokers first: one of them finishes what was begun.",
+        "Camunda's plan completes everything that a cancelled change left JOINING or LEAVING",
+        "Request the number of brokers that the cancelled change led to, or the current number "
+        "of brokers first: one of them completes it.",
     ),
     Precondition(
         "every partition takes requests",
-        "no change of partitions that was cancelled left some half-way",
-        "Request the number of partitions that there is, or that the cancelled change led to: it "
-        "finishes what was begun.",
+        "no cancelled change left partitions incomplete",
+        "Request the current number of partitions, or the one that the cancelled change led to: "
+        "that completes it.",
     ),
     Precondition(
         "counts agree",
-        "the service's desired count is the present or the requested number of brokers",
-        "Request the present number of brokers first: it makes both agree.",
+        "the service's desired count is the current or the requested number of brokers",
+        "Request the current number of brokers first: it aligns both.",
     ),
     Precondition(
-        "Camunda takes the administrator's user",
-        "the user of the secret `AdminUserSecretArn` is shown the topology (no 401 or 403)",
-        "Put the user's present name and password into the secret that is named.",
+        "Camunda accepts the administrator's user",
+        "the user of the secret `AdminUserSecretArn` can read the topology (no 401 or 403)",
+        "Put the user's current name and password into the secret named.",
     ),
     Precondition(
         "every broker runs",
-        "each broker of the configuration is seen now, at the address of a running task "
-        "(the configuration calls a dead one ACTIVE for ever)",
-        "Bring the broker named back: look at its task and its log.",
+        "each broker of the configuration is in the topology at the address of a running task "
+        "(the configuration lists a dead one as ACTIVE forever)",
+        "Restore the broker named: check its task and its log.",
     ),
     Precondition(
         "partitions healthy",
         "each partition has one leader and all its replicas, all healthy",
-        "Bring the broker named back, or wait until its replica has caught up.",
+        "Restore the broker named, or wait until its replica has caught up.",
     ),
     Precondition(
         "one version",
-        "all brokers are of one version: no rolling update is half-way",
+        "all brokers run one version: no rolling update is incomplete",
         "Complete the rolling update first.",
     ),
     Precondition(
@@ -153,47 +153,49 @@ PRECONDITIONS: Final[tuple[Precondition, ...]] = (
     ),
     Precondition(
         "Camunda accepts the plan",
-        "Camunda's own dry run of this very change is accepted",
-        "Correct what Camunda names.",
+        "Camunda's dry run accepts exactly this change",
+        "Fix the problem that Camunda reports.",
     ),
     Precondition(
         "every copy is kept",
         "in Camunda's plan each partition has as many copies as the replication factor",
-        "Camunda's own factor was lowered, as a forced removal does: once all brokers run, restore "
-        "it in Camunda's cluster scaling (`partitions.replicationFactor`), as the runbook says "
-        'under "Camunda\'s management API".',
+        "Camunda's own factor was lowered, for example by a forced removal: once all brokers run, "
+        "restore it in Camunda's cluster scaling (`partitions.replicationFactor`) (runbook, "
+        '"Camunda\'s management API").',
     ),
     Precondition(
         "every broker gets a partition",
-        "below Camunda 8.10, no broker is without a partition in Camunda's plan: up to 8.9 such a "
-        "broker is never ready, since 8.9.0 it is not alive either, and ECS replaces its task "
-        "again and again; from 8.10 on it costs as much as the others and does nothing",
-        "Request fewer brokers (partitions + replication factor - 1 is the most that all hold "
-        "one), or add partitions first.",
+        "below Camunda 8.10, no broker is without a partition in Camunda's plan: up to 8.9 such "
+        "a broker is never ready, since 8.9.0 it is not alive either, and ECS replaces its task "
+        "repeatedly; from 8.10 on it costs as much as the others and does no work",
+        "Request fewer brokers (partitions + replication factor - 1 is the maximum at which each "
+        "holds one), or add partitions first.",
     ),
     Precondition(
         "partitions only grow",
-        "there are not more partitions than requested",
-        "Request the number that there is, or more: Camunda never removes a partition.",
+        "there are no more partitions than requested",
+        "Request the current number or more: Camunda never removes a partition.",
     ),
     Precondition(
         "version can add partitions",
-        "all brokers are of Camunda 8.8 or later",
+        "all brokers run Camunda 8.8 or later",
         "Update Camunda first.",
     ),
     Precondition(
         "memory for the partitions",
-        "the memory of a broker holds as many partitions as there will be (RocksDB: 32 MiB each of "
-        "its part of the memory; up to 8.9, without a part set, 512 MiB each in half of it)",
-        "Provision more BrokerMemory first, or request fewer partitions. Partitions of an adopted "
-        "cluster are added with Camunda's API by whoever knows the memory of its brokers.",
+        "a broker's memory is sufficient for the new number of partitions (RocksDB: 32 MiB each "
+        "of its memory fraction; up to 8.9, without a fraction set, 512 MiB each in half of the "
+        "memory)",
+        "Provision more BrokerMemory first, or request fewer partitions. Partitions of an "
+        "adopted cluster must be added with Camunda's API: the memory of its brokers is unknown "
+        "here.",
     ),
     Precondition(
         "no backup in progress",
-        "the newest backup of the primary storage is over (Camunda takes none while partitions are "
-        "added)",
-        "Wait until the backup is COMPLETED; one that stays INCOMPLETE is followed by the next "
-        "scheduled one, or deleted with Camunda's API.",
+        "the latest backup of the primary storage has ended (Camunda takes none while partitions "
+        "are added)",
+        "Wait until the backup is COMPLETED; if it stays INCOMPLETE, wait for the next scheduled "
+        "one or delete it with Camunda's API.",
     ),
     Precondition(
         "Fargate quota",
@@ -235,7 +237,7 @@ def preconditions(
     if configuration is None:
         return (failed("every broker runs", "; ".join(brokers.problems)),)
     if brokers.refused:
-        return (failed("Camunda takes the administrator's user", brokers.refused),)
+        return (failed("Camunda accepts the administrator's user", brokers.refused),)
     if configuration.unsupported:
         return (unsupported(configuration),)
     checks = [
@@ -272,7 +274,7 @@ def partition_preconditions(
     if configuration is None:
         return (failed("every broker runs", "; ".join(brokers.problems)),)
     if brokers.refused:
-        return (failed("Camunda takes the administrator's user", brokers.refused),)
+        return (failed("Camunda accepts the administrator's user", brokers.refused),)
     if configuration.unsupported:
         return (unsupported(configuration),)
     checks = [
@@ -374,7 +376,7 @@ def _runs(
     away = [str(node) for node in configuration.broker_ids if node not in found]
     if not away:
         return _passed(name, f"{len(found)} brokers in running tasks")
-    seen = f"broker {', '.join(away)} is not seen at the address of a running task"
+    seen = f"broker {', '.join(away)} is not at the address of a running task"
     outside = orphaned_tasks(service, brokers.topology, configuration.broker_ids)
     return failed(name, f"{seen}; {outside}" if outside else seen)
 
@@ -490,7 +492,7 @@ def _no_backup(brokers: BrokersSeen) -> Check:
     if seen is None:
         return failed(name, "; ".join(brokers.problems) or "the backups could not be read")
     if seen.newest in _UNFINISHED_BACKUP:
-        return failed(name, f"the newest one is {seen.newest}")
+        return failed(name, f"the latest one is {seen.newest}")
     return _passed(name, seen.newest or "none is known")
 
 
@@ -506,5 +508,5 @@ def _quota(surroundings: ScalingContext, more: int) -> Check:
     free = limit - (used or 0.0)
     seen = f"{need:g} vCPU more, {free:g} of {limit:g} free"
     if used is None:
-        seen += " at most (present use is not known)"
+        seen += " at most (current usage is unknown)"
     return _passed(name, seen) if need <= free else failed(name, seen)

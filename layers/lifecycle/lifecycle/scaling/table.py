@@ -27,7 +27,7 @@ class Members(StrEnum):
     """The brokers of Camunda's configuration, against the requested ones."""
 
     REQUESTED = "as requested"
-    UNFINISHED = "as requested, but half-done"
+    UNFINISHED = "as requested, but incomplete"
     FEWER = "fewer"
     MORE = "more"
     GAP = "ids with a gap"
@@ -51,8 +51,8 @@ class Step(StrEnum):
     RAISE = "raise the count to the higher of both"
     CHANGE = "send the change, once its tasks run"
     FOLLOW = "follow the change"
-    LOWER = "protect who stays, lower the count"
-    SETTLE = "see that all is well, end"
+    LOWER = "protect the remaining tasks, lower the count"
+    SETTLE = "verify, end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +92,14 @@ TABLE: Final[tuple[Row, ...]] = (
         _ANY_MEMBERS,
         _ANY_COUNT,
         Step.REFUSE,
-        "two changes at once cannot be; somebody wants something else",
+        "Camunda runs one change at a time, and the pending one has a different target",
     ),
     _row(
         Change.NONE,
         Members.GAP,
         _ANY_COUNT,
         Step.REFUSE,
-        "a count means the ids 0, 1, 2 …: it would do more than add or remove the highest",
+        "a count means the ids 0, 1, 2 …: it would do more than add or remove the highest ids",
     ),
     _row(
         Change.THERE,
@@ -137,13 +137,13 @@ TABLE: Final[tuple[Row, ...]] = (
         "brokers that still hold partitions have lost their tasks",
     ),
     _row(Change.THERE, Members.REQUESTED, Count.BELOW, Step.RAISE, "brokers have lost their tasks"),
-    _row(Change.NONE, Members.REQUESTED, Count.BOTH, Step.SETTLE, "nothing is left to do"),
+    _row(Change.NONE, Members.REQUESTED, Count.BOTH, Step.SETTLE, "nothing to do"),
     _row(
         Change.NONE,
         Members.REQUESTED,
         Count.BELOW,
         Step.RAISE,
-        "somebody lowered the count under living brokers: they come back",
+        "the count was lowered below the running brokers: they are restored",
     ),
     _row(
         Change.NONE,
@@ -157,38 +157,40 @@ TABLE: Final[tuple[Row, ...]] = (
         Members.UNFINISHED,
         (Count.BOTH, Count.ABOVE),
         Step.CHANGE,
-        "a cancelled change left replicas half-way: only forward is open",
+        "a cancelled change left replicas incomplete: it can only be completed",
     ),
     _row(Change.NONE, Members.UNFINISHED, Count.BELOW, Step.RAISE, "brokers have lost their tasks"),
-    _row(Change.NONE, Members.FEWER, Count.MEMBERS, Step.RAISE, "scaling out begins with tasks"),
+    _row(
+        Change.NONE, Members.FEWER, Count.MEMBERS, Step.RAISE, ("scaling out starts with the tasks")
+    ),
     _row(
         Change.NONE,
         Members.FEWER,
         Count.REQUESTED,
         Step.CHANGE,
-        "scaling out: the tasks were asked for before",
+        "scaling out: the tasks were requested before",
     ),
     _row(
         Change.NONE,
         Members.MORE,
         Count.MEMBERS,
         Step.CHANGE,
-        "scaling in begins with the partitions",
+        "scaling in starts with the partitions",
     ),
     _row(
         Change.NONE,
         Members.MORE,
         Count.REQUESTED,
         Step.RAISE,
-        "the count was lowered before the partitions had moved: their brokers come back first",
+        "the count was lowered before the partitions had moved: their brokers are restored first",
     ),
     _row(
         Change.NONE,
         frozenset({Members.FEWER, Members.MORE}),
         (Count.BETWEEN, Count.BELOW, Count.ABOVE),
         Step.REFUSE,
-        "the count is neither the old nor the requested one: request the present number of "
-        "brokers first, which makes both agree",
+        "the count is neither the old nor the requested one: request the current number of "
+        "brokers first, which aligns both",
     ),
 )
 

@@ -95,10 +95,12 @@ def look_up(
     if pinned:
         return Digest(pinned[1])
     if private is None:
-        return Digest(reason="its registry is not asked, only private ones of this account are")
+        return Digest(reason="its registry is not queried, only private ones of this account are")
     if private.account != account:
-        return Digest(reason=f"its registry is of account {private.account} and is not asked")
-    return Digest(reason=f"its registry is in {private.region} and is not asked")
+        return Digest(
+            reason=(f"its registry belongs to account {private.account} and is not queried")
+        )
+    return Digest(reason=f"its registry is in {private.region} and is not queried")
 
 
 def known(found: Mapping[str, Digest]) -> dict[str, str]:
@@ -148,8 +150,8 @@ def warnings(lines: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         f"The image of {line['service']}, {line['image']}, is not in its repository: "
         f"{line['unknown']}. Unless the repository is a pull through cache that has the image in "
-        "its upstream registry, tasks do not start (CannotPullContainerError). Push it, then plan "
-        "again."
+        "its upstream registry, tasks do not start (CannotPullContainerError). Push it, then "
+        "plan again."
         for line in lines
         if line["missing"]
     ]

@@ -51,10 +51,10 @@ class NamedSecret:
 class Seen(StrEnum):
     """What AWS says when a secret is looked at, and what that means."""
 
-    THERE = "is there"
+    THERE = "exists"
     ABSENT = "does not exist"
     LEAVING = "is scheduled for deletion"
-    DENIED = f"does not exist, or does not carry the tag {TAG_CONTROL_PLANE}: AWS denies a look"
+    DENIED = f"does not exist, or does not carry the tag {TAG_CONTROL_PLANE}: AWS denies access"
     """Only what carries the tag may be looked at, so that one answer stands for both."""
 
 
@@ -105,17 +105,17 @@ def check_secrets(
             NAME,
             Result.FAIL,
             _joined(wrong),
-            f"Name secrets of this account and region that carry the tag {TAG_CONTROL_PLANE} with "
-            f"the value {control_stack}.",
+            f"Specify secrets of this account and region that have the tag {TAG_CONTROL_PLANE} "
+            f"with the value {control_stack}.",
         )
     if seen is None:
         return Check(
             NAME,
             Result.WARN,
             f"{', '.join(one.field for one in secrets[:_SHOWN])} could not be read: {unread}",
-            "Look yourself, or let the role of PreflightCluster read it.",
+            "Check manually, or grant PreflightCluster's role read access.",
         )
-    return Check(NAME, Result.PASS, f"{len(secrets)} are there and carry the tag")
+    return Check(NAME, Result.PASS, f"{len(secrets)} exist and have the tag")
 
 
 def _wrong(
@@ -126,9 +126,9 @@ def _wrong(
     control_stack: str,
 ) -> str:
     if secret.region != region:
-        return f"is of region {secret.region}, not {region}"
+        return f"is in region {secret.region}, not {region}"
     if account is not None and secret.account != account:
-        return f"is of account {secret.account}, not {account}"
+        return f"belongs to account {secret.account}, not {account}"
     if seen is None:
         return ""
     if seen.state is not Seen.THERE:

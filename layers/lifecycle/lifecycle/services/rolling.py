@@ -61,7 +61,7 @@ class RollObserved:
 
     ``differs`` tells that the service is to get another revision, or other properties that replace
     tasks; ``restart_since`` (epoch seconds) that every broker is to be of a deployment that is not
-    older, or unfinished, 0 for no restart; it begins only while the cluster is whole.
+    older, or unfinished, 0 for no restart; it begins only while the cluster is healthy.
     ``problems`` say what the cluster lacks to be whole (empty: nothing), ``exporting`` which
     leaders are not known to export what they processed (empty: all do); ``nodes`` give the broker
     id by task id, ``whole`` in how many looks in a row until now nothing was lacking, ``now`` is
@@ -132,16 +132,16 @@ def decide_roll(observed: RollObserved, *, fresh: bool) -> RollDecision:
         why = primary.rollout_reason if primary is not None else ""
         there = primary.deployment_id if primary is not None else ""
         raise RollingUpdateFailed(
-            f"ECS gave up moving the brokers to {short(service.revision)}: "
+            f"ECS stopped the deployment of the brokers to {short(service.revision)}: "
             f"{(why or 'the deployment circuit breaker tripped').rstrip('.')}. "
-            f"{sum(task.deployment != there for task in old)} of {service.desired} "
-            "brokers are of an earlier deployment and were left alone."
+            f"{sum(task.deployment != there for task in old)} of {service.desired} brokers belong "
+            "to an earlier deployment and were left running."
         )
 
     def decision(
         action: RollAction, reason: str, tasks: tuple[str, ...] = (), whole: int = 0
     ) -> RollDecision:
-        told = f"{moved} of {service.desired} brokers moved; {reason}"
+        told = f"{moved} of {service.desired} brokers updated; {reason}"
         return RollDecision(action, told, begun, moved, tasks, whole)
 
     if not begun:
@@ -152,13 +152,15 @@ def decide_roll(observed: RollObserved, *, fresh: bool) -> RollDecision:
         # may begin: ECS starts the missing one, and nobody is released before it is whole.
         unsafe = _unsafe((task for task in old if task.runs), observed.now)
         if unsafe:
-            return decision(RollAction.PROTECT, "protecting all before the first goes", unsafe)
+            return decision(
+                RollAction.PROTECT, ("protecting all before the first one is replaced"), unsafe
+            )
         return decision(RollAction.MOVE, "a deployment begins")
     free = [task for task in old if task.protected_until <= observed.now]
     # More than one is free only where protection ran out while nobody looked.
     unsafe = _unsafe((t for t in old if t not in free[:1] and t.runs), observed.now)
     if unsafe:
-        return decision(RollAction.PROTECT, "protecting those that wait", unsafe)
+        return decision(RollAction.PROTECT, "protecting the waiting ones", unsafe)
     lacking = _lacking(observed, old)
     if lacking:
         return decision(RollAction.WAIT, lacking)
@@ -169,12 +171,12 @@ def decide_roll(observed: RollObserved, *, fresh: bool) -> RollDecision:
     if old:
         whole = observed.whole + 1
         if whole < LOOKS:
-            return decision(RollAction.WAIT, f"whole in {whole} of {LOOKS} looks", whole=whole)
+            return decision(RollAction.WAIT, f"healthy in {whole} of {LOOKS} checks", whole=whole)
         return decision(RollAction.RELEASE, f"{_name(old[0], observed)} is next", (old[0].task_id,))
     leftover = _ids(service.protected)
     if leftover:
         return decision(RollAction.RELEASE, "leaving no task protected", leftover)
-    return decision(RollAction.DONE, "the cluster is whole")
+    return decision(RollAction.DONE, "the cluster is healthy")
 
 
 def seconds_to_wait(*, waits: bool, whole: int, looks: int) -> int:

@@ -55,7 +55,7 @@ JAVA: Final = "JAVA_TOOL_OPTIONS"
 NOTHING: Final[Settings] = {}
 
 _NAME: Final = re.compile(r"[A-Z][A-Z0-9_]{0,254}")
-NAME_RULE: Final = "names of upper-case letters, digits and underscores that begin with a letter"
+NAME_RULE: Final = "names of upper-case letters, digits and underscores that start with a letter"
 _RESERVED: Final = ("AWS_", "ECS_")
 # Older names of what the template sets, and ports on which load balancers and checks rely.
 _FIXED: Final[Mapping[str, str]] = {
@@ -255,7 +255,7 @@ def _wrong_name(
     if name.startswith(_RESERVED):
         return f"no such name: {' and '.join(_RESERVED)} are reserved"
     if kind == "environment" and _is_secret(name):
-        return f"nothing in clear: give an ARN in {service}.secrets"
+        return f"no plain text: give an ARN in {service}.secrets"
     if kind == "secrets" and service == "connectors" and not _CONNECTORS_SECRET.fullmatch(name):
         return (
             "SECRET_ and a name: connectors read no other secrets (but settings of their own, "
@@ -296,7 +296,7 @@ def without_key(reference: str) -> str:
 
 def _twice(settings: Settings) -> list[Refusal]:
     return [
-        (f".{service}.secrets.{name}", name, "a name that environment does not have as well")
+        (f".{service}.secrets.{name}", name, "a name that is not in environment as well")
         for service, kinds in settings.items()
         for name in kinds.get("secrets", {})
         if name in kinds.get("environment", {})

@@ -93,7 +93,7 @@ def decide_start(service: Service, stopped: Sequence[StoppedTask], formed: str) 
     in the service says of itself that it is ready, else what it still waits for.
     """
     if not service.exists:
-        return StartDecision(StartState.WAITING, f"{service.name} is not created yet")
+        return StartDecision(StartState.WAITING, f"{service.name} does not exist yet")
     if service.status != "ACTIVE":
         return StartDecision(StartState.FAILED, f"service {service.name} is {service.status}")
     primary = service.primary

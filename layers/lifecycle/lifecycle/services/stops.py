@@ -49,12 +49,12 @@ class Cause(StrEnum):
 _WORDS: Final[Mapping[Cause, str]] = {
     Cause.IMAGE: "the image cannot be pulled",
     Cause.PERMISSION: "a permission is missing",
-    Cause.QUOTA: "a quota is used up",
-    Cause.MEMORY: "the memory is used up",
-    Cause.CONFIGURATION: "its configuration does not let it start",
-    Cause.CAPACITY: "Fargate has no capacity there",
-    Cause.MAINTENANCE: "AWS maintains the host",
-    Cause.SPOT: "Spot capacity was taken back",
+    Cause.QUOTA: "a quota is exhausted",
+    Cause.MEMORY: "the memory is exhausted",
+    Cause.CONFIGURATION: "its configuration prevents the start",
+    Cause.CAPACITY: "Fargate has no capacity in the zone",
+    Cause.MAINTENANCE: "AWS performs maintenance on the host",
+    Cause.SPOT: "Spot capacity was reclaimed",
     Cause.HEALTH_CHECK: "it failed its health checks",
 }
 

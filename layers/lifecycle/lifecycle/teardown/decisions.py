@@ -60,7 +60,7 @@ def read_teardown_request(raw: object) -> TeardownRequest:
     needed = dry_run is not True or "confirm" in raw
     if needed and (confirm != cluster or not isinstance(confirm, str)):
         problems.append(
-            Problem("confirm", confirm, "the cluster's name once more, exactly as in clusterName")
+            Problem("confirm", confirm, "the cluster's name again, exactly as in clusterName")
         )
     if problems:
         raise invalid(problems)
@@ -89,7 +89,10 @@ def state_of(stack: Stack | None, control_stack: str, cluster: str) -> StackStat
         raise StackNotUsable(
             f"A stack named {stack.name} exists but does not carry the tags of cluster "
             f"{cluster} of {control_stack}; it is left alone.",
-            next_step="Check the name. A stack that is not ours is yours to remove.",
+            next_step=(
+                "Check the name. This stack is not managed by this control plane; delete it "
+                "yourself if it is obsolete."
+            ),
         )
     if stack.status == "DELETE_IN_PROGRESS":
         return StackState.DELETING
@@ -102,8 +105,8 @@ def refuse_adopted(stack: Stack) -> None:
     """Raise ``StackNotUsable`` for a cluster that the stack only describes and did not make."""
     if stack.outputs.get("Adopted") == "true":
         raise StackNotUsable(
-            f"Stack {stack.name} describes a cluster that something else made; it is left alone.",
-            next_step="Remove the cluster with what made it. Deleting the stack in "
+            f"Stack {stack.name} describes a cluster created by another tool; it is left alone.",
+            next_step="Remove the cluster with the tool that created it. Deleting the stack in "
             "CloudFormation only ends the adoption.",
         )
 
@@ -255,7 +258,7 @@ def _cost(
         return Decimal(rate).quantize(_CENT), f"{rate} {currency} each"
     price = f"{rate} {currency} per GB"
     if size is None:
-        return None, f"{price}, size not known"
+        return None, f"{price}, size unknown"
     gigabytes = Decimal(size) / _GIGABYTE
     return (Decimal(rate) * gigabytes).quantize(_CENT, ROUND_HALF_UP), price
 
@@ -298,24 +301,26 @@ def _text(
     plan: Mapping[str, Any],
 ) -> str:
     head = f"Teardown of stack {stack.name} ({stack.status}):"
-    lines = [f"{head} {len(going)} resources go, {len(kept)} are kept."]
+    lines = [f"{head} {len(going)} resources are deleted, {len(kept)} are retained."]
     if plan["trial"]:
-        lines.append("It is a trial: its buckets are emptied, and nothing is kept.")
-    lines += [f"goes: {number} {kind}" for kind, number in plan["goes"].items()]
+        lines.append("It is a trial: its buckets are emptied, and nothing is retained.")
+    lines += [f"deleted: {number} {kind}" for kind, number in plan["goes"].items()]
     for one in kept:
         cost = (
             one.price
             if one.monthly is None
             else f"{one.monthly:.2f} {plan['currency']} a month ({one.price})"
         )
-        lines += [f"kept: {one.what} {one.physical_id}: {cost}", f"      to delete: {one.removal}"]
+        lines += [
+            (f"retained: {one.what} {one.physical_id}: {cost}"),
+            f"      to delete: {one.removal}",
+        ]
     if kept:
         total, open_ = f"{plan['monthlyCost']} {plan['currency']} a month", plan["notPriced"]
         lines.append(
-            f"What is kept costs at least {total} at its present size; not known is that of "
-            f"{', '.join(open_)}."
+            f"Retention costs at least {total} at the current size; unknown for {', '.join(open_)}."
             if open_
-            else f"What is kept costs {total} at its present size."
+            else f"Retention costs {total} at the current size."
         )
     return "\n".join(lines)
 
@@ -332,8 +337,8 @@ def absent_plan(stack: str, cluster: str) -> dict[str, Any]:
         "monthlyCost": "0.00",
         "notPriced": [],
         "currency": price_list()["currency"],
-        "text": f"There is no stack {stack}. What earlier teardowns kept carries the tag "
-        f"{TAG_CLUSTER}={cluster} and is listed in their reports.",
+        "text": f"There is no stack {stack}. Resources retained by earlier teardowns have the tag "
+        f"{TAG_CLUSTER}={cluster} and are listed in their reports.",
     }
 
 
@@ -342,12 +347,12 @@ def absent_plan(stack: str, cluster: str) -> dict[str, Any]:
 
 _REMEDIES: Final[tuple[tuple[str, str], ...]] = (
     ("not empty", "empty the bucket, all versions too"),
-    ("rotected", "find out who turned deletion protection on again"),
-    ("has a dependent object", "remove what else uses it (a network interface, a rule)"),
-    ("DependencyViolation", "remove what else uses it (a network interface, a rule)"),
+    ("rotected", "find out who enabled deletion protection again"),
+    ("has a dependent object", "remove what depends on it (a network interface, a rule)"),
+    ("DependencyViolation", "remove what depends on it (a network interface, a rule)"),
     ("in use", "remove what else uses it"),
-    ("not authorized", "give ClusterDeploymentRole the permission that is named"),
-    ("AccessDenied", "give ClusterDeploymentRole the permission that is named"),
+    ("not authorized", "grant ClusterDeploymentRole the permission named"),
+    ("AccessDenied", "grant ClusterDeploymentRole the permission named"),
 )
 
 
@@ -356,7 +361,7 @@ def what_blocks(events: Sequence[StackEvent], stack: str) -> tuple[str, str]:
     latest = {event.logical_id: event for event in events if event.logical_id != stack}
     failed = [event for event in latest.values() if event.status == "DELETE_FAILED"]
     if not failed:
-        return "CloudFormation names no resource", "look at the stack's events"
+        return "CloudFormation names no resource", "check the stack's events"
     words = "; ".join(
         f"{event.logical_id} ({event.resource_type}): {event.reason or 'no reason given'}"
         for event in failed
@@ -367,4 +372,4 @@ def what_blocks(events: Sequence[StackEvent], stack: str) -> tuple[str, str]:
         for sign, remedy in _REMEDIES
         if sign in event.reason
     )
-    return words, "; ".join(remedies) or "remove what the reason names"
+    return words, "; ".join(remedies) or "fix the cause given in the reason"

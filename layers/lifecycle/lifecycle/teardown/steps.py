@@ -125,7 +125,7 @@ class ClusterStopper:
         waiting = waiting or self._delete_services(found)
         registered = [] if waiting else self._empty_namespaces(found)
         if not waiting and not registered:
-            done = "no task runs, no service is left, and Cloud Map is empty"
+            done = "no task runs, no service remains, and Cloud Map is empty"
             self.journal.step(operation, SERVICES_STOP, done)
             return {"status": "STOPPED", "since": since}
         elapsed = now - datetime.fromisoformat(since)
@@ -190,14 +190,15 @@ def _overdue(
     minutes = STOP_SECONDS // 60
     if tasks:
         return TasksStillRunning(
-            f"Counts are at zero for {minutes} minutes, yet {'; '.join(tasks)}.",
-            next_step="Look at the services' events in ECS (task protection, draining), then "
-            "start the same operation again; it continues from what exists.",
+            f"Counts have been zero for {minutes} minutes, yet {'; '.join(tasks)}.",
+            next_step="Check the services' events in ECS (task protection, draining), then start "
+            "the same operation again; it resumes where it stopped.",
         )
     return NamespaceNotEmpty(
         f"The services were stopped {minutes} minutes ago, yet {'; '.join(registered)}.",
-        next_step="Find out what registered them (aws servicediscovery list-instances); what is "
-        "not of this cluster has to leave its namespace. Then start the same operation again.",
+        next_step="Find out what registered them (aws servicediscovery list-instances); "
+        "instances of other clusters must leave the namespace. Then start the same "
+        "operation again.",
     )
 
 
@@ -271,7 +272,7 @@ class StackDeleter:
             blocked, remedy = what_blocks(self.stacks.events(found.stack_id, token), found.name)
             raise StackNotDeleted(
                 f"Stack {stack} could not be deleted completely: {blocked}.",
-                next_step=f"To go on, {remedy}; then start the same operation again.",
+                next_step=f"To continue, {remedy}; then start the same operation again.",
             )
         if state is StackState.STANDING:
             self._begin(found, begun)

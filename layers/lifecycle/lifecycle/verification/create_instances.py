@@ -114,7 +114,7 @@ def _words(error: LifecycleError, cluster: Mapping[str, str]) -> str:
     words = error.message.rstrip(".")
     if isinstance(error, CredentialsRefused):
         return (
-            f"{words}; Camunda does not take name and password of the secret "
+            f"{words}; Camunda rejects the name and password of the secret "
             f"{cluster['AdminUserSecretArn']} (output AdminUserSecretArn)"
         )
     return words

@@ -128,8 +128,8 @@ def check_instances(seen: Instances) -> Check:
         return Check(
             NAME,
             Result.PASS,
-            f"each of {seen.wanted} partitions took an instance of {PROCESS_ID} and exported it: "
-            "a search found it",
+            f"each of {seen.wanted} partitions created an instance of {PROCESS_ID} and exported "
+            "it: a search found it",
         )
     told = f": {seen.problem}" if seen.problem else ""
     if not seen.deployed or not seen.wanted:
@@ -137,27 +137,27 @@ def check_instances(seen: Instances) -> Check:
             NAME,
             Result.FAIL,
             f"the process {PROCESS_ID} could not be deployed{told}",
-            by_cause(told, "Partition 1 takes deployments: look at the brokers' log for it."),
+            by_cause(told, "Partition 1 handles deployments: check the brokers' log for it."),
         )
     problems, remedies = [], []
     if seen.unmade:
         problems.append(
-            f"{_partitions(seen.unmade)} took no instance in {seen.attempts} attempts{told}"
+            f"{_partitions(seen.unmade)} created no instance in {seen.attempts} attempts{told}"
         )
         remedies.append(
             "A partition without an instance has no leader that the gateways reach, or rejects "
-            "requests: look at the brokers' log for it."
+            "requests: check the brokers' log for it."
         )
     if seen.unfound:
         problems.append(
-            f"what {_partitions(seen.unfound)} made ({PROCESS_ID}, instance "
+            f"the instance of {_partitions(seen.unfound)} ({PROCESS_ID}, instance "
             f"{seen.made[seen.unfound[0]]}) was not found by a search within {PATIENCE_SECONDS} s"
             + ("" if seen.unmade else told)
         )
         remedies.append(
-            "What such a partition does is not in the secondary storage: its exporter is paused, "
-            "disabled, failing or far behind; look at the health check and at the brokers' log "
-            "for the exporter and the database."
+            "The records of such a partition are not in the secondary storage: its exporter is "
+            "paused, disabled, failing or far behind; check the health check and the brokers' "
+            "log for the exporter and the database."
         )
     return Check(NAME, Result.FAIL, "; ".join(problems), by_cause(told, " ".join(remedies)))
 
@@ -167,9 +167,9 @@ def not_checked() -> Check:
     return Check(
         NAME,
         Result.WARN,
-        f"skipped, not checked: {OPTION} is false; whether each partition takes and exports "
-        "process instances is not known",
-        f"Start the same operation without {OPTION} to know it.",
+        f"skipped, not checked: {OPTION} is false; whether each partition creates and exports "
+        "process instances is unknown",
+        f"Start the same operation without {OPTION} to check it.",
     )
 
 

@@ -85,7 +85,7 @@ class Verifier:
         Returns ``result`` (PASS, WARN or FAIL), ``checks``, ``failure`` (what failed, in words) and
         the ``topology``.
         """
-        self.journal.step(operation, VERIFICATION, "asking brokers and load balancers")
+        self.journal.step(operation, VERIFICATION, "checking brokers and load balancers")
         names = (cluster["OrchestrationServiceName"], cluster["ConnectorsServiceName"])
         brokers, connectors = self.services.describe(cluster["EcsClusterName"], names)
         live = {**cluster, "LiveBrokers": str(brokers.desired)}
@@ -122,7 +122,7 @@ class Verifier:
         ]
         wanted = int(cluster["Connectors"])
         if connectors.desired != wanted:
-            told = f"ECS wants {connectors.desired} tasks, the cluster is to have {wanted}"
+            told = f"the desired count is {connectors.desired}, the cluster should have {wanted}"
             checks.append(
                 Check("connectors count", Result.FAIL, told, "Start the same operation again.")
             )
