@@ -209,7 +209,7 @@ def test_a_dry_run_tells_and_does_nothing(teardown: Teardown) -> None:
     world = teardown.world
     assert result.status == "SUCCEEDED", result.cause
     assert result.calls == ["PlanTeardown"]
-    assert "kept: file system" in result.output["text"]
+    assert "retained: file system" in result.output["text"]
     assert world.desired == {"orchestration-cluster": 3, "connectors": 1}
     assert world.table.records == {}
     assert world.events.sent == []

@@ -168,7 +168,7 @@ def test_an_exporter_that_goes_on_is_waited_for() -> None:
 def test_both_faults_are_told_together() -> None:
     check = check_instances(Looks(FakeProcesses(3, silent={2}, paused={3})).look(3))
     assert "partition 2 created no instance" in check.seen
-    assert "partition 3 made" in check.seen
+    assert "instance of partition 3" in check.seen
 
 
 @pytest.mark.parametrize("takes", [1, 2, 5])
