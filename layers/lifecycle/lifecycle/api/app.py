@@ -85,7 +85,7 @@ class Api:
             case "listOperations":
                 cluster = _cluster(query.get("cluster"), "cluster")
                 found = self.operations.of_cluster(cluster)
-                if not found:  # what a cluster that is gone did is still told
+                if not found:  # what a cluster that is gone did is still reported
                     self.clusters.find(cluster)
                 return _response(200, {"operations": found})
             case _:

@@ -1,9 +1,9 @@
-"""Ask brokers and load balancers from inside the VPC, where alone they can be reached.
+"""Query brokers and load balancers from inside the VPC, the only place that reaches them.
 
 Questions: ``brokers`` (whether the brokers form the cluster expected), ``rolling`` (that, and how
 far each broker exported), ``backup`` (the newest of the brokers), ``overview`` (what they say
 of themselves) and ``paths`` (what a user gets through the load balancers). Every answer is small
-and free of secrets. What cannot be asked is part of the answer, never an exception: the one who
+and free of secrets. What cannot be queried is part of the answer, never an exception: the one who
 asks decides what it means.
 """
 
@@ -52,7 +52,7 @@ class Prober:
 
         ``cluster`` holds the stack's outputs; ``LiveBrokers`` beside them is the number expected
         now, else the one of the bootstrap. With ``WithoutBroker``, one that is to be stopped,
-        ``others`` tells whether the cluster is whole but for it.
+        ``others`` shows whether the cluster is whole but for it.
         """
         return self._formation(self.management(cluster["DiscoveryName"]), cluster)[0]
 
@@ -99,7 +99,7 @@ class Prober:
                 replication_factor=int(cluster["ReplicationFactor"]),
                 without=without,
             )
-            # Why nothing could be read says more than what follows from it.
+            # Why nothing could be read explains more than what follows from it.
             return {**asdict(formed), "problems": problems or list(formed.problems)}
 
         answer: dict[str, Any] = {
@@ -111,7 +111,7 @@ class Prober:
         return answer, topology
 
     def overview(self, cluster: Mapping[str, str]) -> dict[str, Any]:
-        """Members, pending change and topology as Camunda tells them; null for what it does not."""
+        """Members, pending change and topology as Camunda returns them; null if missing."""
         api = self.management(cluster["DiscoveryName"])
         problems: list[str] = []
         configuration: ClusterConfiguration | None = None

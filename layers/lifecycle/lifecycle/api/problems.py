@@ -53,7 +53,7 @@ def problem(error: LifecycleError, *, request_id: str) -> tuple[int, dict[str, A
 
 
 def unexpected(request_id: str) -> tuple[int, dict[str, Any]]:
-    """Give status and document of an error that nobody foresaw; it says nothing of its inside."""
+    """Give status and document of an error that was not foreseen; it reveals nothing internal."""
     return 500, {
         "type": "about:blank",
         "title": "Internal Server Error",

@@ -87,8 +87,9 @@ class StartValidation:
     def _idle_brokers(self, stack: Stack, count: int) -> None:
         """Refuse to add more brokers than all hold a partition, by what there is now.
 
-        The stack names the partitions of the bootstrap; the brokers are only asked where these are
-        too few. What they do not tell, or has to be repaired or finished, is left to the machine.
+        The stack names the partitions of the bootstrap; the brokers are queried only where these
+        are too few. What they do not report, or has to be repaired or finished, is left to the
+        machine.
         """
         bootstrap, factor = (int(stack.outputs[key]) for key in ("Partitions", "ReplicationFactor"))
         given = {

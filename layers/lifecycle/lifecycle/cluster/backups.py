@@ -27,7 +27,7 @@ def restore_minutes(schedule: str) -> int:
 
 
 def expectation(continuous: str, schedule: str, checkpoints: str, days: str) -> str:
-    """Say in a sentence what can be restored and how long it takes.
+    """Describe in a sentence what can be restored and how long it takes.
 
     ``days`` is how long both the brokers' backups and Aurora's are kept.
     """

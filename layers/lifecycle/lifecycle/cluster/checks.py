@@ -91,7 +91,7 @@ def by_cause(seen: str, otherwise: str) -> str:
 
 
 def check_topology(formation: Mapping[str, Any]) -> Check:
-    """Brokers and partitions, asked of the brokers directly."""
+    """Brokers and partitions, read from the brokers directly."""
     if formation.get("formed"):
         return Check(
             "brokers and partitions",
@@ -142,7 +142,7 @@ def check_path(
     front: Front,
     now: int,
 ) -> Check:
-    """Judge a path through a load balancer, asked as a user would ask. ``now``: epoch seconds.
+    """Judge a path through a load balancer, requested as a user would. ``now``: epoch seconds.
 
     A path that cannot exist from inside the VPC (an internet-facing address whose allowed ranges
     leave the VPC out, a credential that must not travel in clear) is a warning, as long as the
@@ -230,7 +230,7 @@ def overall(checks: Sequence[Check]) -> Result:
 
 
 def failure(checks: Sequence[Check]) -> str:
-    """Say which checks failed and what to do; empty when none did."""
+    """Return which checks failed and what to do; empty when none did."""
     failed = [c for c in checks if c.result is Result.FAIL]
     if not failed:
         return ""

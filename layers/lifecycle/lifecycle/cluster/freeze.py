@@ -22,7 +22,7 @@ def frozen_because(tags: Mapping[str, str]) -> str | None:
 def refuse_if_frozen(stack: str, tags: Mapping[str, str]) -> None:
     """Raise ``ClusterFrozen`` with the tag's value as the reason, if the stack carries the tag.
 
-    To be asked before the first change of an operation, not between two of them: an operation
+    To be checked before the first change of an operation, not between two of them: an operation
     that has begun is safer ended than left half-way.
     """
     reason = frozen_because(tags)

@@ -75,7 +75,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Cost per month. ``total`` is None when a price is missing; ``missing`` says which."""
+    """Cost per month. ``total`` is None when a price is missing; ``missing`` names them."""
 
     total: Decimal | None
     items: Mapping[str, Decimal]

@@ -1,4 +1,4 @@
-"""What to do about the cluster's stack, from what CloudFormation says of it.
+"""What to do about the cluster's stack, from what CloudFormation reports.
 
 The stack holds the infrastructure and registers revisions of the tasks. The ECS services are not
 in it, so CloudFormation does not know what running brokers stand on: a change that would replace
@@ -58,7 +58,7 @@ class StackResource:
 
 @dataclass(frozen=True, slots=True)
 class ResourceChange:
-    """One change of a change set. ``replacement`` is True, False or Conditional, as AWS says.
+    """One change of a change set. ``replacement`` is True, False or Conditional, as AWS reports it.
 
     ``properties`` are the names of those that change; ``policy_action`` is what becomes of the
     present resource: Delete, Retain, Snapshot, or the same with ReplaceAnd before it.
@@ -177,7 +177,7 @@ def present_parameters(stack: Stack | None) -> Mapping[str, str]:
 
 
 def present_tags(stack: Stack | None) -> Mapping[str, str]:
-    """Tags that a stack carries, those included that somebody set by hand."""
+    """Tags that a stack carries, those included that were set manually."""
     return stack.tags if stack is not None else {}
 
 
@@ -190,12 +190,12 @@ def first_failure(events: Sequence[StackEvent]) -> StackEvent | None:
 
 
 def is_done(status: str) -> bool:
-    """Tell whether a stack's operation ended well."""
+    """Return whether a stack's operation ended well."""
     return status in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
 
 
 def is_running(status: str) -> bool:
-    """Tell whether CloudFormation still works on the stack; clean-up no longer changes services."""
+    """Return whether CloudFormation is changing the stack; clean-up no longer changes services."""
     return status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS"
 
 

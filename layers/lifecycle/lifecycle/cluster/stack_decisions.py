@@ -202,7 +202,7 @@ def refuse_dangerous(changes: Sequence[ResourceChange], named: Collection[str] =
     """Raise ``ChangeSetRefused`` where what brokers stand on, or data, would be lost.
 
     ``named`` are logical ids that a reviewed plan names: data among them may be replaced. What
-    services refer to may not, whoever names it.
+    services refer to may not, even if a plan names it.
     """
     dangerous = dangers(changes, named)
     if dangerous:

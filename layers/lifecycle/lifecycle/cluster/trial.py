@@ -1,6 +1,6 @@
 """A trial: a cluster to try things on, which leaves nothing behind when it is torn down.
 
-It is one from its first change set to its last, and its stack carries a tag that says so. What
+It is one from its first change set to its last, and its stack carries a tag for it. What
 makes it one is the parameter ``Trial`` and a template in which nothing is retained: CloudFormation
 takes no condition in a deletion policy, so the policies are changed before the upload.
 """
@@ -44,7 +44,7 @@ _RETAINED: Final = {"RetainExceptOnCreate", "Snapshot"}
 
 
 def is_trial(parameters: Mapping[str, str]) -> bool:
-    """Tell whether parameters, requested or present, are those of a trial."""
+    """Return whether parameters, requested or present, are those of a trial."""
     return parameters.get(PARAMETER) == "true"
 
 

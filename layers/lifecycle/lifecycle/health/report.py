@@ -1,4 +1,4 @@
-"""A check told to people: the same report on the phone, in the API's answer and in a terminal."""
+"""The report of a check: the same text on the phone, in the API's response and in a terminal."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def report(record: Record) -> dict[str, Any]:
 
 
 def told(record: Record) -> str:
-    """Tell a check in a few lines: what is wrong, since when, what to do first; notes last."""
+    """Summarise a check in a few lines: what is wrong, since when, what to do first; notes last."""
     grave = [one for one in record.findings if one["severity"] != Severity.INFO]
     notes = [one for one in record.findings if one["severity"] == Severity.INFO]
     lines = [f"{record.cluster} is {record.verdict}{_since(record)}."]
@@ -51,7 +51,7 @@ def subject(record: Record, announcement: Announcement) -> str:
         line = f"{record.cluster} is HEALTHY again (it was {announcement.before})"
     else:
         line = f"{record.cluster} is {announcement.now}"
-        # What serves nobody is told first, also where an operation explains it.
+        # What stops serving is reported first, also where an operation explains it.
         first = next((one for one in record.findings if _is_grave(one)), None)
         line += f": {first['title']}" if first is not None else ""
     plain = line.encode("ascii", "replace").decode()

@@ -1,7 +1,7 @@
 """From what was seen to findings: one rule per part of a cluster, none of them knows another.
 
 A deviation that something explains (an operation that holds the cluster, a deployment that ECS
-rolls out one task at a time) is told as a note; ``excuse`` decides that in one place.
+rolls out one task at a time) is reported as a note; ``excuse`` decides that in one place.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from lifecycle.health.facts import ServiceSeen, TargetSeen
     from lifecycle.operation.scaling_note import ScalingNote
 
-# What a broker may take until it counts, where the stack does not say (BrokerGraceSeconds).
+# What a broker may take until it counts, where the stack has none (BrokerGraceSeconds).
 GRACE: Final = timedelta(minutes=15)
-# A broker that is lost so often within that time, and comes back each time, is told all the same.
+# A broker lost so often within that time is reported although it comes back each time.
 LOSSES: Final = timedelta(hours=2)
 LOSSES_MOST: Final = 3
 # Gateways that differ for so long differ in two checks; looking twice in a row is not that.
@@ -77,7 +77,7 @@ _BROKER_STARTS: Final = frozenset(
     {
         "BROKER_MISSING",
         "BROKER_UNREACHABLE",
-        # Broker 0 is replaced like any other; while it is gone nobody reads the configuration.
+        # Broker 0 is replaced like any other; while it is gone the configuration cannot be read.
         "COORDINATOR_UNREACHABLE",
         # A broker that joins, or leaves, shows less than the others for a while.
         "GATEWAYS_DISAGREE",
@@ -161,7 +161,7 @@ class Memory:
     ``exported`` is by partition the exported position and since when it has not moved although
     something was processed. ``missing`` are the brokers that are not whole, by id;
     ``topology_at`` is when the topology was last seen; ``lost`` is by id when a broker was missed
-    that nothing had taken away. ``differs`` is since when gateways tell something differently, or
+    that nothing had taken away. ``differs`` is since when gateways return different values, or
     one of them nothing, by what that is.
     """
 
@@ -177,7 +177,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing found. ``because`` says what explains it: then it is a note.
+    """One thing found. ``because`` names what explains it: then it is a note.
 
     ``settling``: something is on its way that would end it; it is true now and told, but nobody
     is woken for it yet.
@@ -191,7 +191,7 @@ class Finding:
     settling: str = ""
 
     def as_dict(self) -> dict[str, str]:
-        """Give the finding as JSON, with what the table says of its code."""
+        """Give the finding as JSON, with the table's entry of its code."""
         kind = KINDS[self.code]
         more = {"subject": self.subject, "because": self.because, "settling": self.settling}
         return {
@@ -207,7 +207,7 @@ class Finding:
 
 
 def found(code: str, what: str, subject: str = "") -> Finding:
-    """Make a finding of a code, as severe as the table says."""
+    """Make a finding of a code, as severe as in the table."""
     return Finding(code, KINDS[code].severity, what, subject)
 
 
@@ -306,7 +306,7 @@ def findings(
     """Everything that a check found, what matters most first. ``scaling``: what the last one left.
 
     By severity; what nothing explains and nothing on its way ends comes before what an operation
-    does, but for what makes a cluster serve nobody.
+    does, but for what stops a cluster from serving traffic.
     """
     every = [
         *_stack(facts),
@@ -459,7 +459,7 @@ def _wanted(facts: Facts) -> int | None:
 
 
 def _silent(facts: Facts) -> bool:
-    """Whether no broker said anything on either port."""
+    """Whether no broker responded on either port."""
     brokers = seen(facts.exporting) or ()
     return (
         seen(facts.topology) is None
@@ -469,7 +469,7 @@ def _silent(facts: Facts) -> bool:
 
 
 def _told_otherwise(facts: Facts, source: str) -> bool:
-    """Whether another finding says what the silence of a source means."""
+    """Whether another finding explains what the silence of a source means."""
     if source == "gateways":
         return seen(facts.topology) is None
     if source not in {"topology", "configuration", "exporting", "backups"}:
@@ -515,7 +515,7 @@ def _mute_gateways(facts: Facts, gateways: Gateways) -> dict[str, str]:
 
 
 def _gateways(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
-    """What gateways tell differently, for two checks: for a moment they may."""
+    """What gateways return differently, for two checks: for a moment they may."""
     gateways = seen(facts.gateways)
     if gateways is None:
         return
@@ -626,7 +626,7 @@ def _partitions(facts: Facts) -> Iterator[Finding]:
             if one.id == partition
         ]
         leaders = [node for node, one in replicas if one.role is Role.LEADER]
-        # One whose health is not told may well lead: it is not good, and not gone either.
+        # One whose health is unknown may well lead: it is not good, and not gone either.
         lead = [one.health for _, one in replicas if one.role is Role.LEADER]
         if not {Health.HEALTHY, Health.UNKNOWN}.intersection(lead):
             leaderless.append(partition)
@@ -728,7 +728,7 @@ def _exporting(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
     if untold:
         told = f"no leader reports the exporter phase of partition {listed(untold)}"
         yield found("SOURCE_UNAVAILABLE", told, "exporting")
-    # What a broker leads that says nothing is told by its silence.
+    # What a broker leads that does not respond is known from its silence.
     lost = sorted(_led(facts) - {one.partition for one in leading})
     if lost and not any(one.problem for one in brokers):
         told = f"no broker reports that it leads and exports partition {listed(lost)}"
@@ -751,7 +751,7 @@ def _led(facts: Facts) -> set[int]:
 
 
 def _without_exporter(facts: Facts) -> set[int]:
-    """Give the partitions that the configuration says have no exporter at all."""
+    """Give the partitions that have no exporter in the configuration at all."""
     configuration = seen(facts.configuration)
     members = configuration.members if configuration is not None else ()
     return {one.partition for each in members for one in each.partitions if not one.exports}

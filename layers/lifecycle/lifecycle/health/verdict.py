@@ -1,10 +1,10 @@
-"""The verdict on a cluster, and when people are told of it.
+"""The verdict on a cluster, and when people are notified.
 
 A check gives two verdicts. The one shown counts everything found. The *firm* one leaves out what
 something on its way would end (a task that is starting); only firm verdicts, and only several in a
-row, change what was announced. So a broker that ECS replaces wakes nobody, and a cluster that
+row, change what was announced. So a broker that ECS replaces wakes no one, and a cluster that
 comes and goes stays announced as bad until it has been well for longer. Whoever looks, however
-often, wakes nobody either: a check on demand counts only if the last that counted is long ago.
+often, wakes no one either: a check on demand counts only if the last that counted is long ago.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Record:
 
     ``firm`` are the firm verdicts, newest first, ``shown`` those of the same checks with everything
     that was found; ``changes`` when announcements changed, newest
-    first; ``undelivered`` when an announcement was decided that nobody confirmed as delivered;
+    first; ``undelivered`` when an announcement was decided that was not confirmed as delivered;
     ``counted_at`` when a check last went into ``firm``.
     """
 
@@ -76,7 +76,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """What people are told: a change of the announced verdict."""
+    """What people are notified of: a change of the announced verdict."""
 
     before: Verdict
     now: Verdict
@@ -93,7 +93,7 @@ class Assessment:
 def verdict(found: Sequence[Finding]) -> Verdict:
     """Give the worst of all findings.
 
-    A deviation that an operation explains is a note; yet a cluster that serves nobody is not
+    A deviation that an operation explains is a note; yet a cluster that serves no traffic is not
     called healthy, whatever explains it.
     """
     worst = max((VERDICT_OF[one.severity] for one in found), key=rank, default=Verdict.HEALTHY)

@@ -1,4 +1,4 @@
-"""Tell the world that an operation started or ended."""
+"""Publish the start and the end of an operation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Announcer:
     control_stack: str
 
     def started(self, operation: Operation) -> None:
-        """Tell that an operation holds its cluster and begins."""
+        """Publish that an operation holds its cluster and starts."""
         self.events.send(
             events.started(
                 operation, control_stack=self.control_stack, principal=self._principal(operation)
@@ -31,7 +31,7 @@ class Announcer:
     def ended(
         self, operation: Operation, *, result: str, error: str, report_key: str, ended_at: str
     ) -> None:
-        """Tell how an operation ended. Repeated if the end itself has to be repeated."""
+        """Publish how an operation ended. Repeated if the end itself has to be repeated."""
         self.events.send(
             events.ended(
                 operation,

@@ -1,6 +1,6 @@
 """Free a cluster whose operation ended without doing so itself.
 
-A state machine that is aborted or times out runs no Catch. EventBridge tells of it instead.
+A state machine that is aborted or times out runs no Catch. EventBridge reports it instead.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Cleaner:
     def _unfinished(
         self, detail: Mapping[str, Any], execution: str
     ) -> tuple[Operation | None, str]:
-        """Find the operation of an execution that did not note its own end; else say why not."""
+        """Find the operation of an execution that did not note its own end; else return why not."""
         record = self.journal.operations.find(str(detail.get("name", "")), _machine(detail))
         if record is None or record.execution_arn != execution:
             return None, "it never started"

@@ -1,4 +1,4 @@
-"""What is told of an operation on EventBridge: one event when it starts, one when it ends.
+"""Events of an operation on EventBridge: one event when it starts, one when it ends.
 
 Documented in ``docs/events.md`` and ``docs/events.schema.json``; both are part of the interface.
 """
@@ -29,7 +29,7 @@ class Event:
 
 
 def started(operation: Operation, *, control_stack: str, principal: str) -> Event:
-    """Tell that an operation holds its cluster; ``principal`` is empty when AWS does not say."""
+    """Describe that an operation holds its cluster; ``principal`` is empty when AWS gives none."""
     return Event(STARTED, _identity(operation, control_stack, principal), _resources(operation))
 
 
@@ -43,7 +43,7 @@ def ended(
     report_key: str,
     ended_at: str,
 ) -> Event:
-    """Tell how an operation ended; ``error`` is its name only, what it says is in the report."""
+    """Describe how an operation ended; ``error`` is its name only, its message is in the report."""
     detail = {
         **_identity(operation, control_stack, principal),
         "endedAt": ended_at,
@@ -57,7 +57,7 @@ def ended(
 def health_changed(
     report: Mapping[str, object], *, before: str, now: str, control_stack: str
 ) -> Event:
-    """Tell that the announced verdict on a cluster changed; ``report`` is the check's report."""
+    """Describe a change of the announced verdict on a cluster; ``report`` is the check's report."""
     detail = {
         "version": "1",
         "controlStack": control_stack,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # Step Functions refuses more than 256 KiB between states; people read far less.
 _MAX_CAUSE: Final = 4000
-# Errors after which a function may run on that nobody waits for any more.
+# Errors after which a function may run on that no state waits for any more.
 # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
 _LOST: Final = frozenset(
     {"Lambda.ClientExecutionTimeoutException", "Lambda.SdkClientException", "States.Timeout"}
@@ -52,7 +52,7 @@ class Finisher:
     ) -> dict[str, Any]:
         """Write the report, note the end, free the cluster. Returns what the execution returns.
 
-        ``outcome`` is what the machine has to tell beside the result, under names of its own.
+        ``outcome`` is what the machine has to report beside the result, under names of its own.
         """
         return self._end(operation, request, {"result": "SUCCEEDED", **outcome})
 
@@ -65,11 +65,11 @@ class Finisher:
         outcome: Mapping[str, Any],
         partial: bool = False,
     ) -> dict[str, Any]:
-        """Say what is true now and what to do next; write the report; free the cluster.
+        """Describe what is true now and what to do next; write the report; free the cluster.
 
         ``error`` is what Step Functions caught: ``Error`` and ``Cause``; ``outcome`` is what the
-        machine has to tell all the same; ``partial`` tells that the infrastructure is done and the
-        services are not. Returns ``error`` and ``cause`` for the Fail state.
+        machine has to report all the same; ``partial`` shows that the infrastructure is done and
+        the services are not. Returns ``error`` and ``cause`` for the Fail state.
         """
         name, message = read_error(error)
         lost = name in _LOST
@@ -107,7 +107,7 @@ class Finisher:
         return self._end(operation, request, told, release=False)
 
     def _cause(self, operation: Operation, message: str, *, free: str = "free") -> str:
-        # An error that is not ours (a killed function, a timeout) does not say what to do.
+        # An error that is not ours (a killed function, a timeout) has no next step.
         if " Next: " not in message:
             message += " Next: Start the same operation again; it resumes where it stopped."
         return f"{message} True now: {self._truth(operation.cluster, free)}"[:_MAX_CAUSE]
@@ -193,7 +193,7 @@ class Finisher:
 
 
 def _unread(what: str, error: Exception) -> str:
-    """Say what could not be read and why. Raises what is no error of AWS or of ours."""
+    """Describe what could not be read and why. Raises what is no error of AWS or of ours."""
     known = error if isinstance(error, LifecycleError) else of_aws(error)
     if known is None:
         raise error

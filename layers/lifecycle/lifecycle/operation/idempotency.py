@@ -30,7 +30,7 @@ class Known(StrEnum):
 
 
 def is_key(value: object) -> bool:
-    """Tell whether ``value`` may be an idempotency key."""
+    """Return whether ``value`` may be an idempotency key."""
     return isinstance(value, str) and KEY.fullmatch(value) is not None
 
 

@@ -1,4 +1,4 @@
-"""What every changing step does first: keep the cluster's lock, and say where it is."""
+"""What every changing step does first: keep the cluster's lock, and record where it is."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Journal:
     def step(self, operation: Operation, step: str, detail: str) -> None:
         """Renew the lock and note the progress, before something is changed.
 
-        Absent lock: taken. Own lock: extended. Raises ``LockLost`` for anybody else's, and
+        Absent lock: taken. Own lock: extended. Raises ``LockLost`` for another owner's, and
         ``OperationEnded`` where the execution does not run any more: Lambda lets a function run
         on when its execution is stopped.
         """

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Longer than any single wait or function between two renewals, short enough that a cluster is
-# not blocked for long when nobody could free it.
+# not blocked for long when nothing could free it.
 LOCK_SECONDS: Final = 15 * 60
 # The longest time-out of a function that changes something.
 FUNCTION_SECONDS: Final = 110

@@ -20,14 +20,14 @@ class Locks(Protocol):
     def take(self, lock: Lock, *, instead_of: Lock | None = None) -> Lock | None:
         """Take or extend a lock by one conditional write. Times are epoch seconds.
 
-        Succeeds when nobody or the same owner holds it; with ``instead_of``, when exactly that
+        Succeeds when it is free or the same owner holds it; with ``instead_of``, when exactly that
         lock (of an owner that ended) is still there. Returns None on success, else the lock that is
         in the way.
         """
         ...
 
     def held(self, cluster: str) -> Lock | None:
-        """The lock of a cluster, whoever holds it; None when nobody does."""
+        """The lock of a cluster, with its owner; None when it is free."""
         ...
 
     def shorten(self, lock: Lock, expires_at: int) -> None:
@@ -35,7 +35,7 @@ class Locks(Protocol):
         ...
 
     def release(self, cluster: str, owner: str) -> bool:
-        """Give the lock back if ``owner`` holds it; tells whether it did."""
+        """Give the lock back if ``owner`` holds it; returns whether it did."""
         ...
 
 
@@ -43,16 +43,16 @@ class Executions(Protocol):
     """State machine executions."""
 
     def is_running(self, execution_arn: str) -> bool:
-        """Tell whether an execution runs; one that does not exist does not run."""
+        """Return whether an execution runs; one that does not exist does not run."""
         ...
 
     def has_ended(self, execution_arn: str) -> bool:
-        """Tell whether an execution is known to have ended; one that is not seen yet has not."""
+        """Return whether an execution is known to have ended; one that is not seen yet has not."""
         ...
 
 
 class Machines(Protocol):
-    """State machines, for whoever starts them and asks how they fare."""
+    """State machines: start them and read their status."""
 
     def start(self, machine_arn: str, name: str, text: str) -> bool:
         """Start an execution with a JSON text as its input.
@@ -70,7 +70,7 @@ class Machines(Protocol):
 
 
 class Records(Protocol):
-    """Records of operations, for whoever starts them and reports on them."""
+    """Records of operations: start them and report on them."""
 
     def claim(
         self, operation: Operation, *, caller: str, request_hash: str, now: datetime
@@ -99,7 +99,7 @@ class Operations(Protocol):
         ...
 
     def progress(self, operation: Operation, *, step: str, detail: str, now: datetime) -> None:
-        """Say where the operation is and what it waits for; it has no result while it goes on."""
+        """Record where the operation is and what it waits for; it has no result before its end."""
         ...
 
     def find(self, operation_id: str, machine: str) -> Record | None:

@@ -69,7 +69,7 @@ def failure(status: str, execution: Execution | None) -> dict[str, Any] | None:
         error = str(parsed.get("errorType") or error)
         cause = str(parsed["errorMessage"])
     if status in {"ABORTED", "TIMED_OUT"}:
-        # Whoever stops an execution types its error; what it is called here is not free text.
+        # The error of an aborted execution is free text; its name here is not.
         cause, error = ": ".join(filter(None, (error, cause))), status
     text, truth = _cut(cause, _TRUTH)
     said, next_step = _cut(text, _NEXT)

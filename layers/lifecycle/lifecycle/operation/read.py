@@ -1,4 +1,4 @@
-"""Report on operations: what is written down, and what Step Functions says of the execution."""
+"""Report on operations: what is written down, and what Step Functions reports on the execution."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class OperationReader:
         return next(iter([*running, *changing, *found]), None)
 
     def report(self, record: Record, execution: Execution | None) -> dict[str, Any]:
-        """Give an operation as the API tells it."""
+        """Give an operation as the API returns it."""
         status = status_of(record, execution)
         return {
             **_head(record, status, execution),

@@ -1,4 +1,4 @@
-"""What is written down about an operation, and what Step Functions says of its execution."""
+"""What is written down about an operation, and what Step Functions reports on its execution."""
 
 from __future__ import annotations
 

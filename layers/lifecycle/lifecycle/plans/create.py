@@ -246,7 +246,7 @@ class Planner:
         polls: int,
         requested_settings: Mapping[str, Any] = NOTHING,
     ) -> dict[str, Any]:
-        """Tell the plan and store it, or say how long to wait for CloudFormation.
+        """Create the plan and store it, or say how long to wait for CloudFormation.
 
         Returns ``status`` ``PENDING`` with ``wait`` (seconds), or ``TOLD`` with the outline of the
         plan in ``plan``. Raises ``ChangeSetRefused`` with the reason; the plan is stored even
@@ -393,7 +393,7 @@ def _refusal(
     replace: tuple[str, ...],
     services: Sequence[dict[str, Any]],
 ) -> str:
-    """Say why this plan cannot be applied, by CloudFormation or by our own rules."""
+    """Return why this plan cannot be applied, by CloudFormation or by our own rules."""
     if change_set.status == "FAILED":
         return f"CloudFormation could not create the change set: {change_set.reason}."
     if not present_parameters(present):

@@ -54,7 +54,7 @@ class Fingerprint:
 
 
 def differences(planned: Fingerprint, now: Fingerprint) -> list[str]:
-    """Say what is different now, in words; empty when the plan still holds."""
+    """Describe what is different now, in words; empty when the plan still holds."""
     found: list[str] = []
     if planned.stack != now.stack:
         found.append("the stack is not the one in the plan")
@@ -146,7 +146,7 @@ def refuse_stale(mark: PlanDescription, now: datetime, different: list[str]) -> 
 
 
 def may_apply(plan_author: str, caller: str, *, require_second_approver: bool) -> str:
-    """Say why ``caller`` may not apply a plan; empty when it may.
+    """Return why ``caller`` may not apply a plan; empty when it may.
 
     Principals are ARNs as IAM gives them; an empty one is not known: a plan made in the console
     has no author that AWS would tell us.

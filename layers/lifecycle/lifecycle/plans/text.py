@@ -33,7 +33,7 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         f"Cluster {plan['cluster']}, stack {plan['stack']}, {plan['region']}",
         f"Action: {_KIND[plan['kind']]}",
         (
-            f"Made {plan['madeAt']} by "
+            f"Created {plan['madeAt']} by "
             f"{plan['author'] or 'unknown (started from the console or a schedule)'}"
         ),
         *([f"Can be applied until {plan['expiresAt']}"] if plan["status"] == "READY" else []),

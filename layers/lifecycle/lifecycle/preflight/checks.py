@@ -711,7 +711,7 @@ def _https_certificate(need: Need, facts: Facts) -> Check:
 
 
 def _covers(certified: str, name: str) -> bool:
-    """Tell whether a certificate's name is this one; ``*`` stands for the first label alone.
+    """Return whether a certificate's name is this one; ``*`` stands for the first label alone.
 
     https://docs.aws.amazon.com/acm/latest/userguide/acm-certificate-characteristics.html
     """

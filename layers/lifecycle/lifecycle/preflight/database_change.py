@@ -74,7 +74,7 @@ class Step(StrEnum):
 
 
 def engine_step(before: str, after: str) -> Step:
-    """Tell what kind of step it is from one version to another, such as ``17.9`` to ``18.1``."""
+    """Return the kind of step from one version to another, such as ``17.9`` to ``18.1``."""
     old, new = _numbers(before), _numbers(after)
     if old == new:
         return Step.NONE
@@ -88,7 +88,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def interruptions(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """Say what a plan does to the database, a sentence or more for each thing that changes.
+    """Describe what a plan does to the database, a sentence or more for each thing that changes.
 
     ``before`` are all parameters of the cluster, empty when there is none yet; ``after`` those
     that it will have.

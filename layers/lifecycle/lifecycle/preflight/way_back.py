@@ -82,7 +82,7 @@ def lacking(
     now: datetime | None,
     unread: Mapping[str, str],
 ) -> list[str]:
-    """Say what a restore would lack; empty when there is a way back.
+    """Describe what a restore would lack; empty when there is a way back.
 
     None is what could not be read, and ``unread`` says why, by ``backup`` and ``snapshot``: what is
     not known is not there.

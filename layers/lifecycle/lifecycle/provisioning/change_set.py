@@ -174,7 +174,7 @@ class StackChanger:
         replace: Sequence[str],
         polls: int,
     ) -> dict[str, Any]:
-        """Tell whether a change set may be executed.
+        """Return whether a change set may be executed.
 
         ``replace`` are the logical ids of data that a reviewed plan names for replacement.
         Returns ``status`` ``READY`` with ``changes`` (their number), ``UNCHANGED``, or
@@ -205,7 +205,7 @@ class StackChanger:
         return self.stacks.change_set(change_set, stack_name(self.control_stack, operation.cluster))
 
     def _was_empty(self, operation: Operation) -> bool:
-        """Tell whether the operation itself removed its change set, and its answer was lost."""
+        """Return whether the operation itself removed its change set, and its answer was lost."""
         record = self.journal.operations.find(operation.operation_id, operation.machine)
         return record is not None and (record.step, record.detail) == (CHANGE_SET, _NOTHING)
 
@@ -242,7 +242,7 @@ class StackChanger:
         replace: Sequence[str],
         polls: int,
     ) -> dict[str, Any]:
-        """Tell how far CloudFormation is.
+        """Report how far CloudFormation is.
 
         Returns ``status`` ``DONE``, or ``BUSY`` with ``wait`` (seconds). Raises ``StackFailed``
         naming the first resource that failed and its reason: a creation keeps what worked, an

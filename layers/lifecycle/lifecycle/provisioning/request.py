@@ -322,7 +322,7 @@ def _read_all_parameters(
 def read_parameters(
     given: Mapping[str, object], declarations: Declarations
 ) -> tuple[dict[str, str], list[Problem]]:
-    """Check each parameter by itself. Returns CloudFormation's strings, and the problems."""
+    """Check each parameter separately. Returns CloudFormation's strings, and the problems."""
     values: dict[str, str] = {}
     problems: list[Problem] = []
     own = [name for name, declared in declarations.items() if not declared.get("machine")]

@@ -93,7 +93,7 @@ class BrokerReplacer:
         that is gone on with), ``whole`` (in how
         many looks in a row nothing was lacking), ``exporting`` (the notes of ``judge_exporting``;
         none while the cluster is not whole), and since when (epoch seconds) and how many looks
-        ``moved`` has been what it is. ``move`` begins the deployment; ``differs`` tells that the
+        ``moved`` has been what it is. ``move`` begins the deployment; ``differs`` shows that the
         service is to be another one; with ``restart`` every broker is replaced, whatever it runs;
         ``step`` names it on the timeline.
         Returns ``status`` ``ROLLED`` with ``since`` (ISO 8601), from when stopped tasks count, or
@@ -201,7 +201,7 @@ class BrokerReplacer:
 class Look:
     """The brokers' service and the cluster they form.
 
-    ``problems`` say what the cluster lacks to be whole, ``others`` what it lacks without the broker
+    ``problems`` list what the cluster lacks to be whole, ``others`` the same without the broker
     asked for; ``nodes`` give the broker id by task id, from the addresses that both have.
     ``topology`` and ``exporting`` are as the brokers tell them, the latter empty while the cluster
     is not formed.

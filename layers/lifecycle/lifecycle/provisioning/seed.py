@@ -77,7 +77,7 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RoleFacts:
-    """What the catalogs say of the user; privileges count when granted to the user itself."""
+    """The user in the catalogs; privileges count when granted to the user itself."""
 
     rds_iam_exists: bool
     exists: bool = False
@@ -128,7 +128,7 @@ def plan_seed(user: str, admin: str, facts: RoleFacts) -> tuple[Step, ...]:
     Raises ``MissingRdsIam``, or ``DatabaseRefused`` for a user that must not become the brokers'.
     """
     if user == admin:
-        # rds_iam on the admin would end its login by password: nobody could administer any more.
+        # rds_iam on the admin would end its login by password: no one could administer any more.
         raise DatabaseRefused(
             f"The IAM user {user!r} is the database's admin; nothing was changed.",
             next_step="Choose another DatabaseUser.",

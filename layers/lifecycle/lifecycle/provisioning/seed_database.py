@@ -48,7 +48,7 @@ class DatabaseSeeder:
         return SeedReport(target=target, steps=steps, proof=proof).as_dict()
 
     def check_schema(self, operation: Operation, cluster: Mapping[str, str]) -> dict[str, Any]:
-        """Tell whether the first broker has made the schema: ``made``, and nobody changes it.
+        """Return whether the first broker has made the schema: ``made``, and nobody changes it.
 
         Raises as ``seed`` does.
         """

@@ -197,7 +197,7 @@ class StartFollower:
         polls: int,
         schema: bool = False,
     ) -> dict[str, Any]:
-        """Tell how far the start is, and create the connectors when the brokers' names are there.
+        """Report how far the start is, and create the connectors when the brokers' names are there.
 
         ``schema``: the first broker of a new cluster runs alone until the database's schema is
         made. Returns ``status`` ``STARTED`` with the ``topology``, ``SCHEMA`` when the first

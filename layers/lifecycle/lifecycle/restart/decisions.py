@@ -30,7 +30,7 @@ class RestartAction(StrEnum):
 class RestartDecision:
     """The next action and why.
 
-    ``task`` (id) is the one to stop; ``gone`` tells that the task that ran when the operation began
+    ``task`` (id) is the one to stop; ``gone`` shows that the task that ran when the operation began
     runs no more; ``whole`` in how many looks in a row the other brokers lacked nothing.
     """
 
@@ -45,7 +45,7 @@ class RestartDecision:
 class BrokerRestartObserved:
     """Everything that one decision about one broker rests on.
 
-    ``nodes`` give the broker id by task id; ``problems`` say what the cluster lacks to be whole,
+    ``nodes`` give the broker id by task id; ``problems`` list what the cluster lacks to be whole,
     ``others`` what it lacks without the broker; ``since`` (epoch seconds) is when the operation
     began, ``whole`` in how many looks in a row until now the others lacked nothing, ``stopped`` the
     id of the task that it stopped, empty before.
@@ -132,7 +132,7 @@ def decide_connectors_restart(service: Service, since: int, former: str = "") ->
     """Decide the next action towards all connectors being of a deployment of this operation.
 
     ``since`` (epoch seconds) is when it began, ``former`` the id of the deployment that it began
-    another one after, empty before. They hold nothing, so ECS replaces them by itself.
+    another one after, empty before. They hold nothing, so ECS replaces them automatically.
     Raises ``RestartRefused`` where none is to run and ``RestartFailed`` with ECS's reason.
     """
     if not service.exists or service.desired == 0:

@@ -1,4 +1,4 @@
-"""Restart what Fargate is going to retire, before it does, and tell people before and after."""
+"""Restart what Fargate is going to retire, before it does, and notify people before and after."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class RetirementHandler:
     # --- the notice ------------------------------------------------------------------------------
 
     def announced(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Schedule a restart for each of our services that a notice names, and tell when.
+        """Schedule a restart for each of our services that a notice names, and report when.
 
         The same notice again does nothing, also after its restart. Where it names both services of
         a cluster, the connectors come half an hour after the brokers. Returns ``scheduled``: what,
@@ -189,7 +189,7 @@ class RetirementHandler:
     # --- the end ---------------------------------------------------------------------------------
 
     def ended(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Tell how a restart ended that was started here; any other is none of this."""
+        """Report how a restart ended that was started here; any other is none of this."""
         detail = event["detail"]
         name, status = str(detail["name"]), str(detail["status"])
         cluster, _, rest = name.partition(".")

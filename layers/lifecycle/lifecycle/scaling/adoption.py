@@ -35,7 +35,7 @@ class Ingress:
 class ServiceDesign:
     """How the brokers' service was made.
 
-    ``cluster_size`` is None when no task says it; ``node_ids`` is where tasks have their ids from.
+    ``cluster_size`` is None when no task has it; ``node_ids`` is where tasks have their ids from.
     """
 
     groups: tuple[str, ...]

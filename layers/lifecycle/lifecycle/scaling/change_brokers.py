@@ -46,7 +46,7 @@ class BrokerChanger:
     def change(
         self, operation: Operation, cluster: Mapping[str, str], *, count: int
     ) -> dict[str, Any]:
-        """Ask for the brokers ``0 … count-1``, unless that is under way or needs nothing.
+        """Request the brokers ``0 … count-1``, unless that is in progress or needs nothing.
 
         Returns ``changeId`` (0 when none is known to have been accepted) and ``wait`` (seconds
         until reading makes sense). Raises ``ManagementRefused``, ``ScalingRefused`` for a
@@ -65,7 +65,7 @@ class BrokerChanger:
     def add_partitions(
         self, operation: Operation, cluster: Mapping[str, str], *, count: int
     ) -> dict[str, Any]:
-        """Ask for the partitions ``1 … count`` on the present brokers, unless that is under way.
+        """Request the partitions ``1 … count`` on the present brokers, unless that is in progress.
 
         Returns and raises as ``change`` does.
         """
@@ -85,7 +85,7 @@ class BrokerChanger:
         """Let Camunda take a backup of the primary storage.
 
         Returns ``backupId``, -1 when it did not take one or that is not known: a second one would
-        do no harm, but the report then says so instead. Raises ``ManagementUnavailable`` when
+        do no harm, but the report then mentions it instead. Raises ``ManagementUnavailable`` when
         nothing was sent.
         """
         self.journal.step(operation, "Verification", "requesting a backup from Camunda")
@@ -112,7 +112,7 @@ def _sent(
     try:
         planned = send()
     except ChangeInProgress:
-        # Somebody was faster, or an answer that was lost had been a yes.
+        # Another request was faster, or an answer that was lost had been a yes.
         return _answer(under_way(api.configuration()) or 0, 1)
     except ManagementOutcomeUnknown:
         return _answer(_read(api, under_way) or 0, _SETTLED_AFTER)

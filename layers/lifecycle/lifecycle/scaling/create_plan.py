@@ -1,4 +1,4 @@
-"""Plan scaling: what the scale machine would do, and what Camunda's own dry run says."""
+"""Plan scaling: what the scale machine would do, and the result of Camunda's dry run."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ScalePlanner:
     network: str
 
     def plan(self, operation: Operation, *, requested: int, partitions: int = 0) -> dict[str, Any]:
-        """Tell the plan and store it as JSON and as text; nothing is changed, nothing locked.
+        """Create the plan and store it as JSON and as text; nothing is changed, nothing locked.
 
         ``requested`` are brokers; with ``partitions`` those are planned instead.
         Returns ``status`` ``TOLD`` with the outline of the plan in ``plan``. Raises

@@ -2,9 +2,9 @@
 
 ``scaling/partitions.py`` decides about partitions with the same parts.
 
-The whole choreography is this one decision, asked again after every step. It needs no memory to be
+The whole choreography is this one decision, taken again after every step. It needs no memory to be
 right: an operation that was interrupted anywhere is continued by the next one. What it does
-remember (``Memory``) only bounds its patience and tells what happened.
+remember (``Memory``) only bounds its patience and records what happened.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Memory:
         return {**asdict(self), "notes": list(self.notes)}
 
     def noting(self, note: str) -> Memory:
-        """Remember something to be told at the end, once."""
+        """Remember something to be reported at the end, once."""
         return self if note in self.notes else replace(self, notes=(*self.notes, note))
 
 
@@ -225,7 +225,7 @@ class Decider:
         memory = self.memory
         if memory.before < 0:
             memory = replace(memory, before=case.brokers)
-        # From the first task that was asked for until the change was accepted, there is a way back.
+        # From the first task that was requested until the change was accepted, there is a way back.
         back = case.change is Change.NONE and case.members is Members.FEWER
         memory = replace(memory, back_to=case.brokers if back else 0)
         decider = replace(self, memory=memory)
@@ -254,7 +254,7 @@ class Decider:
         service, topology = self.observed.service, self.observed.brokers.topology
         size = topology.cluster_size if topology is not None else None
         if size is not None and service.desired < size:
-            # Somebody lowered the count, and it hit the coordinator: only its return helps.
+            # The count was lowered manually, and it hit the coordinator: only its return helps.
             return self._act(
                 Action.SET_COUNT,
                 f"desired count {service.desired} → {size}: brokers have lost their tasks",
@@ -298,7 +298,7 @@ class Decider:
                 next_step="Fix the cause (quota, capacity of the zones, subnet addresses, image, "
                 "network) and start the same request again.",
             )
-            # ECS tries again by itself. Capacity comes back; a start that failed twice fails again.
+            # ECS retries automatically. Capacity comes back; a start that failed twice fails again.
             if len(service.failures) >= 2:
                 raise error
             return self._wait("tasks", text, TASKS_PATIENCE, error)
@@ -506,7 +506,7 @@ class Decider:
     # Common parts
 
     def _beside(self, configuration: ClusterConfiguration) -> list[Check]:
-        """What a report tells beside the result: brokers that hold nothing, and what happened."""
+        """What a report adds to the result: brokers that hold nothing, and what happened."""
         idle = [
             member.id for member in configuration.members if member.id not in holders(configuration)
         ]
@@ -549,7 +549,7 @@ class Decider:
         return decider._wait("gossip", text, GOSSIP_PATIENCE, error)
 
     def _back_to(self, case: Case) -> int:
-        """Where the count goes on a refusal: nowhere while nothing was asked for yet."""
+        """Where the count goes on a refusal: nowhere while nothing was requested yet."""
         return 0 if case.desired == case.brokers else self.memory.back_to
 
     def _checks(self, *, out: bool, raised: bool) -> tuple[Check, ...]:
@@ -632,14 +632,14 @@ _NOT_WHEN_UNFINISHED: Final = frozenset(
 
 
 def progress_of(pending: PendingChange) -> str:
-    """Say how far a change is, and what is next."""
+    """Return how far a change is, and what is next."""
     done, total = len(pending.completed), len(pending.completed) + len(pending.pending)
     following = f"; next {pending.pending[0]}" if pending.pending else ""
     return f"{done} of {total} operations done{following}"
 
 
 def _blocker(pending: PendingChange, observed: Observed) -> str:
-    """Say whom the change waits for, and what is known of that broker."""
+    """Describe the broker that the change waits for."""
     if not pending.pending:
         return "No operation is pending."
     first = pending.pending[0]

@@ -25,9 +25,9 @@ _MOST_FOR_PARTITIONS: Final = Fraction(1, 2)
 
 
 def does_not_fit(parameters: Mapping[str, str], partitions: int, *, fraction: bool) -> str:
-    """Say why brokers cannot hold so many partitions; empty when they can.
+    """Return why brokers cannot hold so many partitions; empty when they can.
 
-    ``parameters`` are those of the cluster's stack; ``fraction`` tells whether a part of the memory
+    ``parameters`` are those of the cluster's stack; ``fraction`` shows whether a part of the memory
     is Camunda's default (8.10). A stack that sets ``RocksDbMemoryFraction`` has that on both.
     """
     memory = parameters.get("BrokerMemory", "")

@@ -143,7 +143,7 @@ TABLE: Final[tuple[Row, ...]] = (
 
 
 def possible(change: Change, partitions: Partitions, count: Count) -> bool:
-    """Tell whether such a case can be: a change that leads there never begins with more."""
+    """Return whether such a case can be: a change that leads there never begins with more."""
     del count
     return not (change is Change.THERE and partitions is Partitions.MORE)
 
@@ -199,7 +199,7 @@ def read_case(
 
 
 def unfinished(configuration: ClusterConfiguration, copies: int) -> tuple[str, ...]:
-    """Say what of the partitions is half-way: no requests yet, copies missing, coming or going."""
+    """List what is incomplete in the partitions: no requests yet, copies missing, coming or going."""
     if configuration.pending_change is not None:
         return ()
     left = list(incomplete_change(configuration, copies))

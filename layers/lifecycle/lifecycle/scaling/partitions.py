@@ -1,6 +1,6 @@
 """Scaling partitions: what was observed x what is requested -> what is done next.
 
-As with brokers the choreography is one decision, asked again after every step; see
+As with brokers the choreography is one decision, taken again after every step; see
 ``scaling/decision.py``, whose parts are used, and ``scaling/partition_table.py``. Facts:
 https://docs.camunda.io/docs/self-managed/components/orchestration-cluster/zeebe/operations/cluster-scaling/
 """
@@ -43,7 +43,7 @@ from lifecycle.scaling.preconditions import (
 )
 from lifecycle.services.brokers import direction, held_partitions, leads_to, span
 
-# Seconds. A primary backup of a large cluster takes minutes; then the report says that it goes on.
+# Seconds. A primary backup of a large cluster takes minutes; the report then mentions it.
 BACKUP_PATIENCE: Final = 15 * 60
 _ENDED_BADLY: Final = frozenset({"FAILED", "INCOMPATIBLE", "DELETED"})
 _BACKUP: Final = "backup of all partitions"
@@ -171,7 +171,7 @@ class PartitionDecider(Decider):
         return replace(decision, checks=(*self._told(configuration), backup))
 
     def _back_up(self) -> Decision | Check:
-        """Take a backup that holds the new partitions, or say what is so about backups.
+        """Take a backup that holds the new partitions, or report the state of backups.
 
         It is needed when this operation added partitions, or one that was interrupted did: then a
         partition has none yet.
@@ -203,7 +203,7 @@ class PartitionDecider(Decider):
         since = memory.stage_since if memory.stage == _BACKUP else self.observed.now
         if seen.asked in _ENDED_BADLY or self.observed.now - since >= BACKUP_PATIENCE:
             return Check(_BACKUP, Result.WARN, text, _TAKE_ONE)
-        # Over before its patience is: the report says what is so instead.
+        # Over before its patience is: the report shows its state instead.
         error = StabilizationTimeout(f"{text}.", next_step=_TAKE_ONE)
         return self._wait(_BACKUP, text, BACKUP_PATIENCE, error)
 

@@ -1,4 +1,4 @@
-"""Tell what scaling would do: Camunda's own dry run, our checks, the cost; in figures and words."""
+"""Preview a scaling: Camunda's own dry run, our checks, the cost; in figures and words."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def plan_partitions(
 ) -> dict[str, Any]:
     """Give the plan of adding partitions, in the shape and with the arguments of ``plan_scaling``.
 
-    ``from`` and ``to`` are numbers of partitions here, and ``unit`` says so.
+    ``from`` and ``to`` are numbers of partitions here, as ``unit`` shows.
     """
     configuration = observed.brokers.configuration
     case = None
@@ -225,7 +225,7 @@ def _partition_checks(
         return (*checks, refused_by_partitions(case, configuration, row))
     if row.step is partition_table.Step.CHANGE:
         return checks
-    # Nothing is asked of Camunda, or its change under way is followed.
+    # Nothing is requested from Camunda, or its change in progress is followed.
     return tuple(
         replace(one, result=Result.WARN) if one.result is Result.FAIL else one for one in checks
     )

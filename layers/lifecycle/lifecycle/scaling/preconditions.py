@@ -230,7 +230,7 @@ def preconditions(
 ) -> tuple[Check, ...]:
     """Check everything that must be true before a change begins.
 
-    ``out`` asks for room for more brokers; ``begun`` is true once the count was raised for this
+    ``out`` requires room for more brokers; ``begun`` is true once the count was raised for this
     change, which may make the deployment look unfinished.
     """
     configuration = brokers.configuration
@@ -440,7 +440,7 @@ def _copies(brokers: BrokersSeen, partitions: int, factor: int) -> Check:
 
 
 def idle_is_ready(topology: Topology | None) -> bool:
-    """Tell whether a broker without partitions gets ready: from 8.10 on.
+    """Return whether a broker without partitions gets ready: from 8.10 on.
 
     False where a version is not known: such a broker would be lost work at best. Sources:
     https://github.com/camunda/camunda/pull/48759 (liveness includes readiness since 8.9.0) and

@@ -43,7 +43,7 @@ class ScalingProber:
         under way), ``refused`` and ``planRefused`` (Camunda's words),
         ``readiness`` (address, state, detail of the
         brokers that hold partitions, up to the first that is not ready), ``backups`` (null unless
-        partitions are requested) and ``problems``. What cannot be asked is part of the answer,
+        partitions are requested) and ``problems``. What cannot be queried is part of the answer,
         never an exception, and hides nothing else.
         """
         api = self.management(cluster["DiscoveryName"])

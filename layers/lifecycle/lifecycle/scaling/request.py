@@ -1,4 +1,4 @@
-"""What a scale request may say. The same validation for API, console and plan."""
+"""What a scale request may contain. The same validation for API, console and plan."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def refuse_below(count: int, factor: int) -> None:
 def refuse_idle(count: int, *, partitions: int, factor: int, version: Version | None) -> None:
     """Refuse brokers that would hold no partition, where such a broker never becomes ready.
 
-    ``version`` None is not known, and then nothing is refused here: the machine asks the brokers.
+    ``version`` None is not known; nothing is refused then: the machine queries the brokers.
     See ``request._idle_brokers``. Raises ``InvalidRequest``.
     """
     most = partitions + factor - 1

@@ -196,7 +196,7 @@ TABLE: Final[tuple[Row, ...]] = (
 
 
 def possible(change: Change, members: Members, count: Count) -> bool:
-    """Tell whether such a case can be: some exclude each other by what the words mean.
+    """Return whether such a case can be: some exclude each other by what the words mean.
 
     While a change runs, replicas come and go as they should, and ids may have a gap for a moment;
     brokers are counted by the highest id then.

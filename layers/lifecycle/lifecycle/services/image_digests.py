@@ -1,7 +1,7 @@
 """Which image a reference names now: its digest where that is known, else why it is not.
 
 A tag can be moved, so that what a plan says of it is worth nothing without the digest. Only private
-repositories of this account in this region are asked; what anything else names is unknown.
+repositories of this account in this region are queried; what anything else names is unknown.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class PrivateImage:
 class Digest:
     """What an image's reference names: ``digest``, or an empty one and the ``reason``.
 
-    ``missing`` when the repository was asked and has no such image.
+    ``missing`` when the repository was queried and has no such image.
     """
 
     digest: str = ""
@@ -55,7 +55,7 @@ class Digest:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """An image that a service runs, as ECS resolved it; ``reason`` where it did not say."""
+    """An image that a service runs, as ECS resolved it; ``reason`` where it gave none."""
 
     image: str
     digest: str
@@ -142,7 +142,7 @@ def image_lines(
 
 
 def warnings(lines: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say which images are not in their repository: no task of them starts.
+    """Return which images are not in their repository: no task of them starts.
 
     A pull through cache has an image only after the first task pulled it, so that this refuses
     nothing: https://docs.aws.amazon.com/AmazonECR/latest/userguide/pull-through-cache.html
@@ -158,7 +158,7 @@ def warnings(lines: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def differing(planned: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Say of which image something else is known now than when it was planned."""
+    """Return the images whose digest changed since the plan."""
     return [
         f"the image {image}: planned {_told(planned.get(image))}, now {_told(now.get(image))}"
         for image in sorted({*planned, *now})

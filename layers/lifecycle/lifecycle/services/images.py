@@ -1,4 +1,4 @@
-"""Which version of Camunda an image is of: said by its tag, or by the parameter beside it."""
+"""Which version of Camunda an image is of: given by its tag, or by the parameter beside it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ type Version = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """Versions of the brokers and of the connectors; None where nothing says which."""
+    """Versions of the brokers and of the connectors; None where unknown."""
 
     brokers: Version | None
     connectors: Version | None
@@ -52,7 +52,7 @@ def versions(parameters: Mapping[str, str]) -> Versions:
     """Give the versions of a cluster with these parameters.
 
     A tag that is a version is the version. Else the brokers are of ``CamundaVersion``, and the
-    connectors of the brokers' minor, whose patch nothing tells: 0.
+    connectors of the brokers' minor, whose patch is unknown: 0.
     """
     given = read_version(parameters.get(PARAMETER, ""))
     brokers = read_version(tag_of(parameters.get(BROKERS, ""))) or given
@@ -63,7 +63,7 @@ def versions(parameters: Mapping[str, str]) -> Versions:
 
 
 def makes_schema_alone(version: Version | None) -> bool:
-    """Tell whether one broker has to make the database's schema before others may start.
+    """Return whether one broker has to make the database's schema before others may start.
 
     Brokers of 8.10 that start at once on an empty database can take a half-made schema for that
     of 8.9, and then never export. Of an unknown version it is not known that they do not.

@@ -49,7 +49,7 @@ class NamedSecret:
 
 
 class Seen(StrEnum):
-    """What AWS says when a secret is looked at, and what that means."""
+    """What AWS returns when a secret is looked at, and what that means."""
 
     THERE = "exists"
     ABSENT = "does not exist"
@@ -90,7 +90,7 @@ def check_secrets(
     region: str,
     control_stack: str,
 ) -> Check:
-    """Hold every named secret against what AWS says; ``seen`` is by ARN.
+    """Hold every named secret against what AWS reports; ``seen`` is by ARN.
 
     What could not be read is a warning, with the reason in ``unread``; what is not there, is
     elsewhere or lacks the tag fails.

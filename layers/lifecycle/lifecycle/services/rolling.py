@@ -43,7 +43,7 @@ class RollDecision:
     """The next action and why.
 
     ``tasks`` (ids) are those to protect or to release; ``moved`` brokers are of the deployment that
-    is aimed at; ``begun`` tells whether it is there; ``whole`` in how many looks in a row nothing
+    is aimed at; ``begun`` shows whether it is there; ``whole`` in how many looks in a row nothing
     was lacking.
     """
 
@@ -59,10 +59,10 @@ class RollDecision:
 class RollObserved:
     """Everything one decision rests on.
 
-    ``differs`` tells that the service is to get another revision, or other properties that replace
+    ``differs`` shows that the service is to get another revision, or other properties that replace
     tasks; ``restart_since`` (epoch seconds) that every broker is to be of a deployment that is not
     older, or unfinished, 0 for no restart; it begins only while the cluster is healthy.
-    ``problems`` say what the cluster lacks to be whole (empty: nothing), ``exporting`` which
+    ``problems`` list what the cluster lacks to be whole (empty: nothing), ``exporting`` which
     leaders are not known to export what they processed (empty: all do); ``nodes`` give the broker
     id by task id, ``whole`` in how many looks in a row until now nothing was lacking, ``now`` is
     in epoch seconds. ``former`` is the id of the deployment that a restart began another one
@@ -94,7 +94,7 @@ _RENEW_BELOW: Final = 5 * 60
 
 
 def must_roll(service: Service, differences: Iterable[Difference]) -> bool:
-    """Tell whether brokers that run have to be replaced, or a replacement goes on.
+    """Return whether brokers that run have to be replaced, or a replacement goes on.
 
     A deployment that ECS gave up counts: it starts no task any more, not even for a broker that
     dies.
@@ -149,7 +149,7 @@ def decide_roll(observed: RollObserved, *, fresh: bool) -> RollDecision:
         if observed.restart_since and observed.problems and not failed:
             return decision(RollAction.WAIT, _first_two(observed.problems))
         # Nothing is stopped while all are protected, so that even a cluster that lacks a broker
-        # may begin: ECS starts the missing one, and nobody is released before it is whole.
+        # may begin: ECS starts the missing one, and no broker is released before it is whole.
         unsafe = _unsafe((task for task in old if task.runs), observed.now)
         if unsafe:
             return decision(
@@ -157,7 +157,7 @@ def decide_roll(observed: RollObserved, *, fresh: bool) -> RollDecision:
             )
         return decision(RollAction.MOVE, "a deployment begins")
     free = [task for task in old if task.protected_until <= observed.now]
-    # More than one is free only where protection ran out while nobody looked.
+    # More than one is free only where protection ran out between two looks.
     unsafe = _unsafe((t for t in old if t not in free[:1] and t.runs), observed.now)
     if unsafe:
         return decision(RollAction.PROTECT, "protecting the waiting ones", unsafe)

@@ -125,7 +125,7 @@ def settings_of(template: str) -> dict[str, dict[str, Any]]:
 
 
 def changes(before: Settings, after: Settings) -> list[dict[str, str | None]]:
-    """Tell what differs: ``name`` as in ``brokers.environment.X``, ``from`` and ``to``.
+    """Describe what differs: ``name`` as in ``brokers.environment.X``, ``from`` and ``to``.
 
     Values of secrets are ARNs already.
     """
@@ -166,7 +166,7 @@ def back(before: Settings, after: Settings) -> dict[str, Any]:
     return patch
 
 
-# --- what a request may say --------------------------------------------------------------------
+# --- what a request may contain ----------------------------------------------------------------
 
 
 def refusals(

@@ -1,4 +1,4 @@
-"""Whether the ECS services came up, from what ECS and the brokers say."""
+"""Whether the ECS services came up, from what ECS and the brokers report."""
 
 from __future__ import annotations
 
@@ -131,12 +131,12 @@ def _stops(failures: Sequence[StoppedTask]) -> str:
 
 
 def has_failed(service: Service) -> bool:
-    """Tell whether ECS gave up the service's deployment: it starts no further task for it."""
+    """Return whether ECS gave up the service's deployment: it starts no further task for it."""
     return service.primary is not None and service.primary.rollout_state == "FAILED"
 
 
 def must_start(service: Service) -> bool:
-    """Tell whether a service needs a new deployment to start.
+    """Return whether a service needs a new deployment to start.
 
     One at zero does. One with a count is left alone, unless its deployment failed and nothing
     runs.

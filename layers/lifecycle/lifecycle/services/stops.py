@@ -32,7 +32,7 @@ class Cause(StrEnum):
     SPOT = "SPOT"
     HEALTH_CHECK = "HEALTH_CHECK"
     EXITED = "EXITED"
-    """A container ended by itself; its exit code and its log say more."""
+    """A container exited; its exit code and its log say more."""
     UNKNOWN = "UNKNOWN"
 
     @property
@@ -102,7 +102,7 @@ class StoppedTask:
 
     @property
     def cause(self) -> Cause:
-        """What stopped it. A code that nobody knows yet is UNKNOWN, never an order."""
+        """What stopped it. An unknown code is UNKNOWN, never an order."""
         # Whoever stops a task by StopTask may give any reason, so only the code counts there.
         if self.stop_code == "UserInitiated":
             return Cause.ORDERED
@@ -119,7 +119,7 @@ class StoppedTask:
 
     @property
     def failed(self) -> bool:
-        """Whether nobody ordered it."""
+        """Whether it was not ordered."""
         return self.cause is not Cause.ORDERED
 
     @property
@@ -135,7 +135,7 @@ class StoppedTask:
 
 
 def missing_capacity(event: str) -> bool:
-    """Tell whether a service event says that a task could not be placed.
+    """Return whether a service event says that a task could not be placed.
 
     Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/
     service-event-messages-list.html ("was unable to place a task").

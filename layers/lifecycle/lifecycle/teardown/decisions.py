@@ -77,7 +77,7 @@ class StackState(StrEnum):
 
 
 def state_of(stack: Stack | None, control_stack: str, cluster: str) -> StackState:
-    """Tell what a teardown finds.
+    """Describe what a teardown finds.
 
     Raises ``StackNotUsable`` for a stack of that name that is not the cluster's.
     """
@@ -269,7 +269,7 @@ def teardown_plan(
     policies: Mapping[str, str],
     kept: Sequence[Kept],
 ) -> dict[str, Any]:
-    """Tell what goes and what stays, as JSON and as text for a person.
+    """Describe what goes and what stays, as JSON and as text for a person.
 
     ``monthlyCost`` is the sum of what has a price; ``notPriced`` names what it does not cover.
     """
@@ -326,7 +326,7 @@ def _text(
 
 
 def absent_plan(stack: str, cluster: str) -> dict[str, Any]:
-    """Tell that there is nothing to remove."""
+    """Report that there is nothing to remove."""
     return {
         "stack": stack,
         "stackId": "",

@@ -1,6 +1,6 @@
 """Tear a cluster down: tell, stop, empty what a trial leaves, delete, follow to the end.
 
-Each step makes true what it stands for and tells how far that is, whoever did a part of it
+Each step makes true what it stands for and tells how far that is, whatever did a part of it
 before; so repeating any of them is harmless.
 """
 
@@ -217,7 +217,7 @@ class TrialEmptier:
     control_stack: str
 
     def empty(self, operation: Operation, *, stack: str) -> dict[str, Any]:
-        """Delete objects for a while, if the stack says of itself that it is a trial.
+        """Delete objects for a while, if the stack's tag marks it as a trial.
 
         Returns ``status`` ``BUCKETS_EMPTIED`` or ``MORE``.
         """

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Processes(Protocol):
-    """Processes of one cluster, through its REST API, asked from inside the VPC.
+    """Processes of one cluster, through its REST API, called from inside the VPC.
 
     Every call may be repeated, and raises ``ManagementUnavailable``, ``ManagementRefused``,
     ``CredentialsRefused``, ``CredentialsWithheld`` or ``InvalidResponse``.

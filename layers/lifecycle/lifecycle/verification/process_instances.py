@@ -163,7 +163,7 @@ def check_instances(seen: Instances) -> Check:
 
 
 def not_checked() -> Check:
-    """Say that this was not checked, because the request says so: nobody knows, so no PASS."""
+    """Report that the request skips this check: the result is unknown, so no PASS."""
     return Check(
         NAME,
         Result.WARN,

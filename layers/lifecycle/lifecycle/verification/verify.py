@@ -56,7 +56,7 @@ class Verifier:
         """Look once whether each partition takes a process instance and exports it.
 
         ``known`` is what the look before returned as ``instances``, empty before the first; not
-        ``wanted``, nothing is asked. Returns ``instances`` for the next look or for ``verify``, and
+        ``wanted``, nothing is done. Returns ``instances`` for the next look or for ``verify``, and
         ``wait`` (seconds) as long as another look is needed.
         """
         if not wanted:
@@ -79,7 +79,7 @@ class Verifier:
     ) -> dict[str, Any]:
         """Check brokers, load balancers and each path through them.
 
-        ``instances`` is what ``look_at_instances`` returned last; None where nobody looked, as
+        ``instances`` is what ``look_at_instances`` returned last; None where there was no look, as
         after a restart, which changes no partition.
 
         Returns ``result`` (PASS, WARN or FAIL), ``checks``, ``failure`` (what failed, in words) and
