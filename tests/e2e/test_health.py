@@ -305,7 +305,7 @@ def test_the_count_is_changed_behind_our_back(cluster: Cluster) -> None:
     cluster.set_count("orchestration-cluster", 4)
     try:
         report = cluster.found_within_two("DESIRED_COUNT_MISMATCH")
-        assert "ECS wants 4, the cluster has 3 members" in report["text"]
+        assert "the desired count is 4, the cluster has 3 members" in report["text"]
     finally:
         # Lowered as it has to be: ECS would stop any of them.
         ecs.update_task_protection(cluster=STACK, tasks=members, protectionEnabled=True)

@@ -84,7 +84,7 @@ def test_the_same_input_again_leaves_every_task_alone(cloud: Cloud) -> None:
         ),
         "PASS",
     )
-    assert "each of 3 partitions took an instance" in checks["process instances"]["seen"]
+    assert "each of 3 partitions created an instance" in checks["process instances"]["seen"]
     assert "answers 200, in clear" in checks["REST through the load balancer"]["seen"]
     assert "200 with text/html" in checks["login page through the load balancer"]["seen"]
 

@@ -601,7 +601,7 @@ def test_a_failed_verification_is_told_and_leaves_the_cluster_as_it_is(
     healthy = targets.health
 
     def gone_after_the_start(arn: str) -> Sequence[TargetHealth]:
-        verifying = any("asking brokers" in str(one.get("detail")) for one in records.values())
+        verifying = any("checking brokers" in str(one.get("detail")) for one in records.values())
         return [] if verifying and arn == "arn:rest" else healthy(arn)
 
     monkeypatch.setattr(targets, "health", gone_after_the_start)

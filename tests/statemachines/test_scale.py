@@ -700,7 +700,7 @@ class TestPlan:
         scale.run(4)
         plan = self.run(scale, 3).output["plan"]
         text = scale.world.artifacts.objects[plan["textKey"]].decode()
-        assert "protect the 3 tasks that stay" in text
+        assert "protect the 3 remaining tasks" in text
         assert "set the desired count to 4" not in text
 
     def test_nothing_to_do_is_told(self, scale: Scale) -> None:

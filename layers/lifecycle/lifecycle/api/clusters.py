@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ClusterReader:
-    """The use case with what it needs from outside.
+    """The use case and its ports.
 
     ``translate`` makes one of our errors of one that an AWS client raised, None of any other.
     """

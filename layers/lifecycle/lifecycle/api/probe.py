@@ -1,10 +1,10 @@
 """Query brokers and load balancers from inside the VPC, the only place that reaches them.
 
 Questions: ``brokers`` (whether the brokers form the cluster expected), ``rolling`` (that, and how
-far each broker exported), ``backup`` (the newest of the brokers), ``overview`` (what they say
+far each broker exported), ``backup`` (the newest of the brokers), ``overview`` (what they report
 of themselves) and ``paths`` (what a user gets through the load balancers). Every answer is small
-and free of secrets. What cannot be queried is part of the answer, never an exception: the one who
-asks decides what it means.
+and free of secrets. What cannot be queried is part of the answer, never an exception: the
+caller decides what it means.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class Prober:
     def through_load_balancers(self, cluster: Mapping[str, str]) -> dict[str, Any]:
         """REST as the admin, the login page, connectors' readiness, gRPC: what was seen of each.
 
-        The login page is Operate's, which answers anybody: its address is one of the web
+        The login page is Operate's, which responds to everyone: its address is one of the web
         application's own, for which its index page is served (camunda/camunda 8.9,
         ``OperateIndexController``, and ``WebSecurityConfig``: "webapps are accessible without any
         authentication required"). Certificates have to be those of the host in ``RestUrl``, for

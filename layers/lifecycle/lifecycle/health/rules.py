@@ -179,8 +179,8 @@ class Memory:
 class Finding:
     """One thing found. ``because`` names what explains it: then it is a note.
 
-    ``settling``: something is on its way that would end it; it is true now and told, but nobody
-    is woken for it yet.
+    ``settling``: something is on its way that would end it; it is reported
+    but does not alert yet.
     """
 
     code: str
@@ -255,7 +255,7 @@ def _remember_brokers(
             lost[name] = (at, *lost.get(name, ()))[:LOSSES_MOST]
     configuration = seen(facts.configuration)
     if configuration is not None:
-        # One that was scaled away is nobody's to miss any more.
+        # One that was scaled away is not missed any more.
         members = {str(node) for node in configuration.broker_ids}
         lost = {name: times for name, times in lost.items() if name in members}
     return replace(memory, missing=not_whole, topology_at=at, lost=lost)
@@ -372,7 +372,7 @@ def _one_at_a_time(facts: Facts) -> bool:
 
 
 def _grace(facts: Facts) -> timedelta:
-    """Give the time that ECS leaves a new broker alone, which the stack says."""
+    """Give the time that ECS leaves a new broker alone, from the stack."""
     seconds = _number(facts.outputs, "BrokerGraceSeconds")
     return timedelta(seconds=seconds) if seconds else GRACE
 

@@ -3,8 +3,8 @@
 A check gives two verdicts. The one shown counts everything found. The *firm* one leaves out what
 something on its way would end (a task that is starting); only firm verdicts, and only several in a
 row, change what was announced. So a broker that ECS replaces wakes no one, and a cluster that
-comes and goes stays announced as bad until it has been well for longer. Whoever looks, however
-often, wakes no one either: a check on demand counts only if the last that counted is long ago.
+comes and goes stays announced as bad until it has been well for longer. Checks on
+demand do not alert either: one counts only if the last that counted is long ago.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Announcer:
-    """The use case with what it needs from outside."""
+    """The use case and its ports."""
 
     events: Events
     operations: Operations

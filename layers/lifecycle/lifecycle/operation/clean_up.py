@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Cleaner:
-    """The use case with what it needs from outside."""
+    """The use case and its ports."""
 
     journal: Journal
     finisher: Finisher

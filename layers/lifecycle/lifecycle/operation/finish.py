@@ -38,7 +38,7 @@ _UNFINISHED: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Finisher:
-    """The use case with what it needs from outside."""
+    """The use case and its ports."""
 
     stacks: Stacks
     services: Services
@@ -178,7 +178,7 @@ class Finisher:
         }
         full = {**report, "request": dict(request), "operation": asdict(operation)}
         self.artifacts.put(key, json.dumps(full, indent=2).encode(), "application/json")
-        # Told before it is noted: whoever repeats this after a crash rather tells it twice.
+        # Published before it is recorded: after a crash it is rather published twice.
         self.announcer.ended(
             operation,
             result=told["result"],

@@ -50,7 +50,7 @@ def split_operation_id(text: str) -> tuple[str, str, str] | None:
 def canonical(value: object) -> str:
     """Give JSON one spelling: sorted keys, no spaces, ASCII, 4.0 as 4.
 
-    Raises ``ValueError`` for what JSON cannot say (NaN and the infinities).
+    Raises ``ValueError`` for values that JSON lacks (NaN and the infinities).
     """
     return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
 

@@ -60,7 +60,7 @@ class Journal:
         """Refuse to act for an execution that ended; ``before``: before what it stopped.
 
         What is read may be a moment old, so that this narrows the window and does not close it;
-        that nobody takes the lock over before the function must have ended does.
+        that no one takes the lock over before the function must have ended does.
         """
         if self.executions.has_ended(operation.execution_arn):
             raise OperationEnded(
@@ -75,7 +75,7 @@ class Journal:
     def give_back(self, operation: Operation) -> None:
         """Free the cluster of an operation whose function may still run: not yet, but soon.
 
-        The lock stays, and says from when the cluster is free. One that was renewed, released or
+        The lock stays, and records when the cluster becomes free. One that was renewed, released or
         taken over meanwhile stays as it is.
         """
         lock = self.locks.held(operation.cluster)
@@ -111,7 +111,7 @@ def acquire(lock: Lock, locks: Locks, executions: Executions, clock: Clock) -> N
 
 
 def _acts(foreign: Lock, executions: Executions, now: int) -> bool:
-    """Whether an owner may act; one that is no execution says itself how long it takes."""
+    """Whether an owner may act; one that is no execution states how long it takes."""
     if foreign.owner.startswith("arn:"):
         return executions.is_running(foreign.owner)
     return foreign.expires_at > now

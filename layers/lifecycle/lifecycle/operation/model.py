@@ -42,7 +42,7 @@ class Lock:
     """Who holds a cluster, and until when (epoch seconds).
 
     ``renewed_at`` is when a function of the owner last began a step. ``expires_at`` is until when
-    the owner is taken for busy by whoever only looks; whoever wants the cluster asks the owner.
+    readers treat the owner as busy; an operation that needs the cluster checks the owner.
     """
 
     cluster: str

@@ -21,7 +21,7 @@ _LOOKED_AT: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class OperationReader:
-    """The use case with what it needs from outside."""
+    """The use case and its ports."""
 
     machines: Machines
     records: Records
@@ -83,7 +83,7 @@ class OperationReader:
         return self.report(record, Execution(record.execution_arn, "RUNNING", record.started_at))
 
     def _line(self, record: Record) -> dict[str, Any]:
-        # The record of an ended operation says how it ended; only the others are asked about.
+        # The record of an ended operation has its result; only the others are looked up.
         execution = None if record.result else self.machines.describe(record.execution_arn)
         return _head(record, status_of(record, execution), execution)
 

@@ -1,7 +1,8 @@
 """What a scaling leaves for those who look at the cluster: which tasks stop by its doing.
 
-A broker that leaves exits once its node id is taken, which ECS reports as a failure of its task, and so does what ECS starts in its place until the count is lowered. An operation that was
-stopped leaves a count that nobody changed by hand.
+A broker that leaves exits once its node id is taken, which ECS reports as a failure of its task;
+the same holds for its replacement until the count is lowered. An operation that was stopped leaves
+a count that was not changed manually.
 """
 
 from __future__ import annotations

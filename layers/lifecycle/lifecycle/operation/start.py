@@ -32,7 +32,7 @@ type Validator = Callable[[Mapping[str, object]], object]
 
 @dataclass(frozen=True, slots=True)
 class OperationStarter:
-    """The use case with what it needs from outside.
+    """The use case and its ports.
 
     ``validators`` check a machine's input, by verb; ``new_key`` makes a key for a request that
     brings none.
@@ -62,13 +62,13 @@ class OperationStarter:
             if there is not None:
                 return there
         self.validators[verb](request)
-        # What only tells changes nothing: its machine takes no lock, so nothing would free ours.
+        # A read-only operation takes no lock, so nothing would free ours.
         locks = verb not in _ONLY_READING and request.get("dryRun") is not True
         return self._begin(operation, text, caller, locks=locks)
 
     def _operation(self, verb: str, cluster: str, key: str) -> Operation:
         name = operation_id(cluster, verb, key)
-        # As Step Functions writes it, so that operations sort by it whoever started them.
+        # As Step Functions writes it, so that operations sort by it whatever started them.
         now = written(self.journal.clock.now())
         return Operation(name, self.arns.execution(verb, name), cluster, verb, now)
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PlanAdopter:
-    """The use case with what it needs from outside."""
+    """The use case and its ports."""
 
     planner: Planner
     journal: Journal

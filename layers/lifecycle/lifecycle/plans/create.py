@@ -59,7 +59,7 @@ _NOTHING_SEEN: Final[Mapping[str, str]] = {}
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """The use case with what it needs from outside."""
+    """The use case and its ports."""
 
     stacks: Stacks
     services: Services
@@ -86,7 +86,7 @@ class Planner:
         database_ca: str,
         requested_settings: Mapping[str, Any] = NOTHING,
     ) -> dict[str, Any]:
-        """Schedule the end of the plan, then ask CloudFormation for its change set.
+        """Schedule the end of the plan, then request its change set from CloudFormation.
 
         Returns ``changeSet`` (ARN). Raises ``StackNotUsable``, ``ChangeSetRefused`` and
         ``ClusterBusy`` while CloudFormation works on the stack: a plan made now would be stale.
@@ -246,7 +246,7 @@ class Planner:
         polls: int,
         requested_settings: Mapping[str, Any] = NOTHING,
     ) -> dict[str, Any]:
-        """Create the plan and store it, or say how long to wait for CloudFormation.
+        """Create the plan and store it, or return how long to wait for CloudFormation.
 
         Returns ``status`` ``PENDING`` with ``wait`` (seconds), or ``TOLD`` with the outline of the
         plan in ``plan``. Raises ``ChangeSetRefused`` with the reason; the plan is stored even

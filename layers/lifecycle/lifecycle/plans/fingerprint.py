@@ -100,7 +100,7 @@ def _shown(value: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PlanDescription:
-    """What the description of a plan's change set says."""
+    """The content of a plan's change-set description."""
 
     digest: str
     made_at: datetime
@@ -149,7 +149,7 @@ def may_apply(plan_author: str, caller: str, *, require_second_approver: bool) -
     """Return why ``caller`` may not apply a plan; empty when it may.
 
     Principals are ARNs as IAM gives them; an empty one is not known: a plan made in the console
-    has no author that AWS would tell us.
+    has no author known to AWS.
     """
     if not require_second_approver:
         return ""
@@ -161,7 +161,7 @@ def may_apply(plan_author: str, caller: str, *, require_second_approver: bool) -
 
 
 def refuse_same_person(plan_author: str, caller: str, *, require_second_approver: bool) -> None:
-    """Raise ``SecondApproverRequired`` where ``may_apply`` says no."""
+    """Raise ``SecondApproverRequired`` where ``may_apply`` gives a reason."""
     reason = may_apply(plan_author, caller, require_second_approver=require_second_approver)
     if reason:
         raise SecondApproverRequired(f"This plan may not be applied: {reason}.")

@@ -1,4 +1,4 @@
-"""Tell a change set as a plan: what changes, what becomes of data, how long, what it costs."""
+"""Render a change set as a plan: changes, impact on data, duration and cost."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def _works(situation: PlanInput) -> list[ResourceChange]:
 
 
 def _warnings(situation: PlanInput) -> list[str]:
-    """What whoever applies the plan has to know beforehand.
+    """What to know before applying the plan.
 
     Sources: https://docs.camunda.io/docs/self-managed/zeebe-deployment/operations/update-zeebe,
     https://docs.camunda.io/docs/8.9/self-managed/components/orchestration-cluster/core-settings/concepts/version-compatibility/
@@ -298,7 +298,7 @@ def _costs(situation: PlanInput) -> dict[str, Any]:
     def cost(parameters: Mapping[str, str], *, raised: bool) -> Cost:
         def tasks(service: str, parameter: str) -> int:
             live = situation.counts.get(service, 0)
-            # Provisioning raises what stands at zero to what the parameters say.
+            # Provisioning raises what stands at zero to the parameters' values.
             return live if live or not raised else int(parameters[parameter])
 
         size = Size.of(

@@ -27,7 +27,7 @@ _COUNTED: Final[Mapping[str, str]] = {
 
 
 def plan_text(plan: Mapping[str, Any]) -> str:
-    """Give the plan, as ``core.plan_report.tell`` made it, as text that ends with a newline."""
+    """Render the plan of ``plans.report.tell`` as text that ends with a newline."""
     lines = [
         f"Plan {plan['operationId']}",
         f"Cluster {plan['cluster']}, stack {plan['stack']}, {plan['region']}",

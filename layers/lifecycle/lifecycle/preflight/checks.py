@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html
 _BALANCER_ADDRESSES: Final = 8
-# What tasks and the functions need where no route leads out; docs/network.md says who needs which.
+# What tasks and the functions need where no route leads out; docs/network.md lists who needs which.
 NEEDED_ENDPOINTS: Final = (
     *("dynamodb", "ecr.api", "ecr.dkr", "logs", "s3", "secretsmanager"),
     "states",
@@ -93,7 +93,7 @@ class Subnet:
 class Network:
     """The VPC. ``endpoints`` are service names without ``com.amazonaws.<region>.``.
 
-    Those that the private subnets use; ``unused_endpoints`` are there and say why they do not.
+    Those that the private subnets use; ``unused_endpoints`` exist, with the reason why they do not.
     """
 
     dns_support: bool
@@ -147,7 +147,7 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was found. None where it could not be read; ``unread`` then says why, by field.
+    """What was found. None where it could not be read; ``unread`` then has the reason, by field.
 
     ``live`` and ``engine`` are None for a cluster that is created, too. ``retirement_days`` is how
     long Fargate waits before it retires tasks, ``autoscaled`` are the scalable targets that are
@@ -190,7 +190,7 @@ class Need:
     after one has stopped, connectors by starting new tasks first, if anything of theirs changes.
     ``images`` are those of brokers and connectors; ``present_images`` those of a living cluster in
     the same order, else empty. ``versions`` and ``present_versions`` are theirs. ``database`` is
-    the identifier of the living Aurora cluster and ``present_engine_version`` what its stack says
+    the identifier of the living Aurora cluster and ``present_engine_version`` its stack's value
     of it, both empty when there is none.
     """
 
@@ -366,7 +366,7 @@ def check_all(
 
 
 def check_partitions(parameters: Mapping[str, str], unread: str) -> Check:
-    """New tasks are told how many partitions there are; ``unread`` says why that is not known."""
+    """New tasks get the number of partitions; ``unread`` is the reason why it is unknown."""
     return Check(
         "live partitions",
         Result.WARN,
@@ -629,7 +629,7 @@ def _offered(name: str, facts: Facts, topic: str, what: str, remedy: str) -> Che
 def _engine_step(need: Need, facts: Facts, *, reviewed: bool) -> Check:
     """Aurora goes forwards only, to what RDS names; to a major version by a reviewed plan.
 
-    CloudFormation asks for no permission to change the major version.
+    CloudFormation requires no permission to change the major version.
     """
     name, wanted = "database version step", need.engine_version
     asked = wanted != need.present_engine_version

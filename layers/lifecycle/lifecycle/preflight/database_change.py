@@ -12,7 +12,7 @@ What CloudFormation and RDS do with each property:
 - A reader that is added interrupts nothing. Where the writer is removed, a reader is promoted.
   https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Concepts.AuroraHighAvailability.html
 
-AWS promises none of the durations. Those with a source are quoted; the others say that they are
+AWS promises none of the durations. Those with a source are quoted; the others are marked as
 typical.
 """
 

@@ -34,7 +34,7 @@ NEEDED: Final = (
 class KeyPolicy:
     """Whether IAM decides about what a cluster needs of a key; None where its text leaves it open.
 
-    ``why`` says what that rests on.
+    ``why`` is the reason.
     """
 
     iam_decides: bool | None

@@ -1,4 +1,4 @@
-"""Check before any change what would make it fail, and say all of it at once."""
+"""Check before any change what would make it fail, and report all of it at once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """The use case with what it needs from outside. It changes nothing."""
+    """The use case and its ports. It changes nothing."""
 
     stacks: Stacks
     account: Account

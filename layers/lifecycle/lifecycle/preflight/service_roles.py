@@ -27,7 +27,7 @@ SERVICE_ROLES: Final[Mapping[str, str]] = {
 class ServiceRoles:
     """Services, by principal, whose role is not there, and those that may not make it.
 
-    ``refused`` is None where that could not be read; ``unread`` then says why.
+    ``refused`` is None where that could not be read; ``unread`` then has the reason.
     """
 
     absent: frozenset[str] = frozenset()

@@ -31,7 +31,7 @@ REPORTS_READINESS: Final = (8, 10)
 class Backup:
     """The newest backup of the brokers: its state, and when its earliest part was begun.
 
-    ``state`` is Camunda's, or empty when there is no backup at all. ``unready`` says what the
+    ``state`` is Camunda's, or empty when there is no backup at all. ``unready`` lists what the
     brokers have not ended of the step before, and of each broker that does not report it
     (below ``REPORTS_READINESS``, every one).
     """
@@ -51,7 +51,7 @@ class Snapshot:
 def read_backup(answer: Mapping[str, Any]) -> Backup:
     """Read the probe's answer to ``backup``. Raises ``InvalidResponse``."""
     told = mapping(answer, "the backup")
-    # A function of an earlier version does not tell.
+    # A function of an earlier version does not report it.
     unready = items(told.get("unready", []), "unready")
     return Backup(text(told, "state"), moment(told, "at"), tuple(str(one) for one in unready))
 
@@ -84,8 +84,8 @@ def lacking(
 ) -> list[str]:
     """Describe what a restore would lack; empty when there is a way back.
 
-    None is what could not be read, and ``unread`` says why, by ``backup`` and ``snapshot``: what is
-    not known is not there.
+    None is what could not be read, and ``unread`` has the reason, by ``backup`` and ``snapshot``:
+    what is not known is not there.
     """
     found = []
     if backup is None:

@@ -73,7 +73,7 @@ _ROLL_BACK: Final = "CloudFormation rolls back an update that failed"
 
 @dataclass(frozen=True, slots=True)
 class StackChanger:
-    """The use case with what it needs from outside."""
+    """The use case and its ports."""
 
     stacks: Stacks
     artifacts: Artifacts
@@ -93,7 +93,7 @@ class StackChanger:
         polls: int,
         requested_settings: Mapping[str, Any] = NOTHING,
     ) -> dict[str, Any]:
-        """Ask CloudFormation for the change set.
+        """Request the change set from CloudFormation.
 
         Returns ``status`` ``PLANNED`` with ``changeSet``, ``BUSY`` with ``wait`` (seconds) while
         CloudFormation works on the stack, or ``STUCK`` where an update that failed has to be
@@ -150,7 +150,7 @@ class StackChanger:
     def roll_back(self, operation: Operation, *, stack: str) -> dict[str, Any]:
         """Bring a stack out of UPDATE_FAILED, from where CloudFormation takes no other update.
 
-        Returns ``wait`` (seconds); ``plan`` tells when CloudFormation is done. A stack that is in
+        Returns ``wait`` (seconds); ``plan`` shows when CloudFormation is done. A stack that is in
         another state by now is left alone. Raises ``ClusterFrozen``.
         """
         found = self.stacks.describe(stack)

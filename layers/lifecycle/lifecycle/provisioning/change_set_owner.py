@@ -24,7 +24,7 @@ def settles(operation_id: str) -> str:
 
 
 def is_made_by(found: ChangeSet, operation_id: str) -> bool:
-    """Whether a change set's description says that this operation made it."""
+    """Whether a change set's description names this operation as its creator."""
     plan = _DESCRIPTION.fullmatch(found.description)
     settle = _SETTLES.fullmatch(found.description)
     made_by = plan[3] if plan else settle[1] if settle else None

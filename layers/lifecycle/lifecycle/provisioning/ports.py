@@ -16,7 +16,7 @@ class DatabaseRoles(Protocol):
     """Roles and grants of one database, inside one transaction of its admin."""
 
     def read(self, user: str) -> RoleFacts:
-        """Read what the catalogs say of a user, whether it exists or not."""
+        """Read a user from the catalogs, whether it exists or not."""
         ...
 
     def apply(self, step: Step, user: str) -> None:
@@ -44,7 +44,7 @@ class Database(Protocol):
         ...
 
     def schema_made(self, login: Credentials) -> bool:
-        """Log in and tell whether Camunda's schema is complete and its lock free."""
+        """Log in and return whether Camunda's schema is complete and its lock free."""
         ...
 
 

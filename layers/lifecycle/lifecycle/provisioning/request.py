@@ -1,4 +1,4 @@
-"""What a provision request may say. One validation for API, console and schedule.
+"""What a provision request may contain. One validation for API, console and schedule.
 
 Every wrong field is reported at once: which field, what was given, what is allowed.
 """
@@ -526,7 +526,7 @@ def _versions(parameters: Mapping[str, str], value: Callable[[str], str]) -> lis
 def _idle_brokers(value: Callable[[str], str]) -> list[Problem]:
     """Refuse brokers that would hold no partition, where such a broker never becomes ready.
 
-    Up to 8.9 a broker is ready once it has a role in a partition, and since 8.9.0 liveness asks for
+    Up to 8.9 a broker is ready once it has a role in a partition, and since 8.9.0 liveness requires
     it (camunda/camunda, ``BrokerHealthCheckService`` and pull request 48759): ECS would replace an
     idle broker for ever. 8.10 counts it as ready.
     """

@@ -203,8 +203,8 @@ class Look:
 
     ``problems`` list what the cluster lacks to be whole, ``others`` the same without the broker
     asked for; ``nodes`` give the broker id by task id, from the addresses that both have.
-    ``topology`` and ``exporting`` are as the brokers tell them, the latter empty while the cluster
-    is not formed.
+    ``topology`` and ``exporting`` are as the brokers report them, the latter empty while the
+    cluster is not formed.
     """
 
     service: BrokerService

@@ -2,7 +2,7 @@
 
 The reference's seed is: create the role if missing, with LOGIN; grant ``rds_iam``; all privileges
 on the database; USAGE and CREATE on schema ``public``. Here each step is taken only if the catalogs
-say that it is missing, and a role that was made for something else is refused, not reshaped.
+report that it is missing, and a role that was made for something else is refused, not reshaped.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ _ATTEMPTS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSeeder:
-    """The use case with what it needs from outside."""
+    """The use case and its ports."""
 
     database: Callable[[SeedTarget], Database]
     users: Users
@@ -48,7 +48,7 @@ class DatabaseSeeder:
         return SeedReport(target=target, steps=steps, proof=proof).as_dict()
 
     def check_schema(self, operation: Operation, cluster: Mapping[str, str]) -> dict[str, Any]:
-        """Return whether the first broker has made the schema: ``made``, and nobody changes it.
+        """Return whether the first broker has made the schema: ``made``, and nothing changes it.
 
         Raises as ``seed`` does.
         """

@@ -78,7 +78,7 @@ class ServiceStarter:
     ) -> dict[str, Any]:
         """Create or raise the brokers' service, and change in place what can be.
 
-        ``planned`` are the definitions of a reviewed plan, if there is one; ``schema_made`` tells
+        ``planned`` are the definitions of a reviewed plan, if there is one; ``schema_made`` shows
         that the first broker of a new cluster has made the database's schema. A stopped cluster
         gets a broker for each node id that may be taken, a new one its bootstrap size. Returns
         ``scaledUp`` (names of the services that this call created or raised from zero; one of a

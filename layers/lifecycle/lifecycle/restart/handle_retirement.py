@@ -37,7 +37,7 @@ _UNITS: Final = {"brokers": "The brokers", "connectors": "The connectors"}
 
 @dataclass(frozen=True, slots=True)
 class RetirementHandler:
-    """The use case with what it needs from outside.
+    """The use case and its ports.
 
     ``service_of`` gives the service of a task that is named by ECS cluster and id, empty for one
     that is gone.

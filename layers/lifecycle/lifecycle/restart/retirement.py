@@ -82,7 +82,7 @@ def read_notice(event: Mapping[str, Any]) -> Notice:
         detail = event["detail"]
         entities = [one["entityValue"] for one in detail.get("affectedEntities") or ()]
         named = dict.fromkeys([*(event.get("resources") or ()), *entities])
-        # The text of a notice may grow, and it may be sent again to say so; its date identifies it.
+        # The text of a notice may grow, and it may be sent again for that; its date identifies it.
         identity = f"{detail['eventArn']} {detail['startTime']}"
         return Notice(
             id=hashlib.sha256(identity.encode()).hexdigest()[:16],

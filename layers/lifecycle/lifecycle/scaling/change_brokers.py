@@ -38,7 +38,7 @@ NOT_TAKEN: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class BrokerChanger:
-    """The use case with what it needs from outside."""
+    """The use case and its ports."""
 
     management: Callable[[str], ManagementApi]
     journal: Journal

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ScalePlanner:
-    """The use case with what it needs from outside.
+    """The use case and its ports.
 
     ``function_group`` is the security group of the functions in the VPC, ``network`` the VPC's
     address range.

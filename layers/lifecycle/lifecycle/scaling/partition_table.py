@@ -199,7 +199,7 @@ def read_case(
 
 
 def unfinished(configuration: ClusterConfiguration, copies: int) -> tuple[str, ...]:
-    """List what is incomplete in the partitions: no requests yet, copies missing, coming or going."""
+    """List incomplete partitions: no requests yet, copies missing, joining or leaving."""
     if configuration.pending_change is not None:
         return ()
     left = list(incomplete_change(configuration, copies))

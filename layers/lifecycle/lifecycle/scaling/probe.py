@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ScalingProber:
-    """The use case with what it needs from outside."""
+    """The use case and its ports."""
 
     management: Callable[[str], ManagementApi]
     users: Users

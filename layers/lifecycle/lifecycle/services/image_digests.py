@@ -1,7 +1,7 @@
 """Which image a reference names now: its digest where that is known, else why it is not.
 
-A tag can be moved, so that what a plan says of it is worth nothing without the digest. Only private
-repositories of this account in this region are queried; what anything else names is unknown.
+A tag can be moved, so a plan needs the digest. Only private repositories of this account in this
+region are queried; what anything else names is unknown.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Settings of the two services that are no parameters: variables, secrets, policies, JVM options.
 
 They are part of the cluster template as data. ``Metadata`` of the stack's own template holds them
-as they were given, so that the stack alone says what it runs with; what makes them true stands in
+as they were given, so that the stack alone shows what it runs with; what makes them true stands in
 the task definitions and roles. A request's ``settings`` are a JSON merge patch of them (RFC 7396)::
 
     {"brokers": {"environment": {"LOGGING_LEVEL_ROOT": "WARN"}, "javaToolOptions": null}}

@@ -90,7 +90,7 @@ def decide_start(service: Service, stopped: Sequence[StoppedTask], formed: str) 
     """Decide whether one service has started.
 
     ``stopped`` holds the tasks that stopped since the start; ``formed`` is empty when what runs
-    in the service says of itself that it is ready, else what it still waits for.
+    in the service reports itself as ready, else what it still waits for.
     """
     if not service.exists:
         return StartDecision(StartState.WAITING, f"{service.name} does not exist yet")

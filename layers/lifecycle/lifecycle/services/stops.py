@@ -1,7 +1,7 @@
 """Why tasks stopped: one reading for starts, rolls, scalings and health checks.
 
-ECS says it with a stop code, a reason in words and the reasons of the containers. The code alone is
-not enough: a task that failed its health checks is stopped by the service's scheduler, and so is
+ECS reports a stop code, a reason as text and the reasons of the containers. The code alone is not
+enough: a task that failed its health checks is stopped by the service's scheduler, and so is
 one that a scale-in or a new deployment replaces. Sources:
 https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html (``stopCode``),
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-errors.html (the reasons).
@@ -32,7 +32,7 @@ class Cause(StrEnum):
     SPOT = "SPOT"
     HEALTH_CHECK = "HEALTH_CHECK"
     EXITED = "EXITED"
-    """A container exited; its exit code and its log say more."""
+    """A container exited; its exit code and its log have more."""
     UNKNOWN = "UNKNOWN"
 
     @property
@@ -42,7 +42,7 @@ class Cause(StrEnum):
 
     @property
     def words(self) -> str:
-        """What it is called where it is told; empty where ECS's own reason says it all."""
+        """Its name in reports; empty where ECS's own reason is sufficient."""
         return _WORDS.get(self, "")
 
 
@@ -103,7 +103,7 @@ class StoppedTask:
     @property
     def cause(self) -> Cause:
         """What stopped it. An unknown code is UNKNOWN, never an order."""
-        # Whoever stops a task by StopTask may give any reason, so only the code counts there.
+        # A caller of StopTask may give any reason, so only the code counts there.
         if self.stop_code == "UserInitiated":
             return Cause.ORDERED
         told = " ".join((self.reason, *self.containers)).lower()
@@ -135,7 +135,7 @@ class StoppedTask:
 
 
 def missing_capacity(event: str) -> bool:
-    """Return whether a service event says that a task could not be placed.
+    """Return whether a service event reports that a task could not be placed.
 
     Source: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/
     service-event-messages-list.html ("was unable to place a task").

@@ -1,7 +1,7 @@
 """What stands between a Cloud Map namespace and its deletion.
 
 Cloud Map refuses to delete a namespace with services in it, and a service with instances in it.
-ECS makes a service for each discovery name of Service Connect, and no document says that, or when,
+ECS makes a service for each discovery name of Service Connect, and no document states that or when
 it deletes them after its own service is gone; so they are neither waited for without an end nor
 left to CloudFormation, which gives up and ends in DELETE_FAILED.
 https://docs.aws.amazon.com/cloud-map/latest/dg/deleting-namespaces.html

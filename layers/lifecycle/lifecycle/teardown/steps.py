@@ -1,6 +1,6 @@
-"""Tear a cluster down: tell, stop, empty what a trial leaves, delete, follow to the end.
+"""Tear a cluster down: list, stop, empty what a trial leaves, delete, follow to the end.
 
-Each step makes true what it stands for and tells how far that is, whatever did a part of it
+Each step makes true what it stands for and returns how far that is, whatever did a part of it
 before; so repeating any of them is harmless.
 """
 
@@ -60,7 +60,7 @@ class TeardownPlanner:
     region: str
 
     def plan(self, raw: object) -> dict[str, Any]:
-        """Validate a request and tell what goes, what is kept, what that costs.
+        """Validate a request and list what is deleted and retained, with its cost.
 
         Returns the request as the machine carries it (``cluster``, ``stack``, ``dryRun``) and the
         ``plan``. Raises ``InvalidRequest``, ``ClusterFrozen``, ``StackNotUsable``.
@@ -160,7 +160,7 @@ class ClusterStopper:
         return [f"ECS deletes the service {service.name}" for service in there]
 
     def _empty_namespaces(self, stack: Stack) -> list[str]:
-        """Delete what ECS left in the stack's namespaces; tell what still has instances."""
+        """Delete what ECS left in the stack's namespaces; return what still has instances."""
         contents = self.stacks.contents(stack.name)
         owned = services_of(contents)
         busy = []
@@ -249,7 +249,7 @@ class StackDeleter:
     def delete(
         self, operation: Operation, *, stack: str, begun: Mapping[str, str], polls: int
     ) -> dict[str, Any]:
-        """Begin the deletion, or tell how far it is.
+        """Begin the deletion, or return how far it is.
 
         ``begun`` holds ``stackId``, ``token`` and ``database`` of a deletion that this operation
         follows, and is empty at first. Returns ``status`` ``WAITING`` with ``wait`` (seconds) and

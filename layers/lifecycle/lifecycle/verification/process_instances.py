@@ -1,6 +1,6 @@
 """A process instance on each partition, found again: that the cluster does its work, to its end.
 
-A topology that looks whole says nothing of a partition that takes no instance, or exports none. So
+A topology that looks whole shows nothing of a partition that takes no instance, or exports none. So
 a process of this product's own is deployed, and instances of it are created until each partition
 has made one; a search has to find them then, which reads the secondary storage. The process has
 nothing between its start and its end: an instance is completed at once and nothing stays running.
@@ -77,7 +77,7 @@ class Instances:
 
     @property
     def may_create(self) -> bool:
-        """Whether another instance would tell something, and may be made.
+        """Whether another instance would show something, and may be made.
 
         Other clients take turns at the gateway as well, so that one round may miss partitions.
         """

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """The use case with what it needs from outside."""
+    """The use case and its ports."""
 
     services: Services
     targets: TargetGroups
