@@ -170,8 +170,8 @@ def main() -> None:
             if event["message"].startswith('{"_aws"'):
                 line = json.loads(event["message"])
                 at = line["_aws"]["Timestamp"] / 1000
-                verdicts[line["Cluster"]].append((at, line["Verdict"]))
-                seconds[line["Cluster"]].append((at, line["CheckSeconds"]))
+                verdicts[line["Cluster"]].append((at, line["Verdict"][0]))
+                seconds[line["Cluster"]].append((at, line["CheckSeconds"][0]))
     TARGET.write_text(
         page(
             {name: sorted(points) for name, points in verdicts.items()},
