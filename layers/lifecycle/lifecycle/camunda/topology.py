@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from itertools import pairwise
@@ -115,12 +114,11 @@ class Replica:
 
 @dataclass(frozen=True)
 class Member:
-    """A broker as the configuration has it. ``last_updated_at`` is ``None`` for "never"."""
+    """A broker as the configuration has it."""
 
     id: BrokerId
     state: MemberState
     version: int | None
-    last_updated_at: datetime | None
     partitions: tuple[Replica, ...]
 
 
@@ -154,8 +152,6 @@ class LastChange:
 
     id: int
     status: ChangeStatus
-    started_at: datetime | None
-    completed_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -195,7 +191,6 @@ class ClusterConfiguration:
     last_change: LastChange | None = None
     pending_change: PendingChange | None = None
     routing: Routing | None = None
-    cluster_id: str | None = None
     tenants: tuple[str, ...] = ()
 
     @property
@@ -329,7 +324,6 @@ def read_configuration(payload: object) -> ClusterConfiguration:
         last_change=_last_change(answer.get("lastChange")),
         pending_change=_pending_change(answer.get("pendingChange")),
         routing=_routing(answer.get("routing")),
-        cluster_id=_optional_text(answer, "clusterId"),
         tenants=_tenants(answer.get("physicalTenants")),
     )
 
@@ -550,8 +544,6 @@ def _last_change(value: object) -> LastChange | None:
     return LastChange(
         id=_integer(change.get("id"), "lastChange.id"),
         status=_ended(change.get("status")),
-        started_at=_time(change.get("startedAt")),
-        completed_at=_time(change.get("completedAt")),
     )
 
 
@@ -599,7 +591,6 @@ def _members(value: object, where: str) -> tuple[Member, ...]:
             id=_broker_id(item.get("id"), f"{where}[{index}].id"),
             state=_member_of(MemberState, item.get("state")),
             version=_optional_integer(item, "version"),
-            last_updated_at=_time(item.get("lastUpdatedAt")),
             partitions=_replicas(item.get("partitions"), f"{where}[{index}].partitions"),
         )
         for index, item in enumerate(_items(value, where))
@@ -742,17 +733,6 @@ def _member_of[E: StrEnum](enumeration: type[E], value: object) -> E:
 @cache
 def _named[E: StrEnum](enumeration: type[E]) -> dict[str, E]:
     return {member.value.casefold(): member for member in enumeration}
-
-
-def _time(value: object) -> datetime | None:
-    """Read a timestamp; "never" is printed as the year 0 or -999999999 and becomes ``None``."""
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _ordered[T](items: Iterable[T], identity: Callable[[T], BrokerId], where: str) -> tuple[T, ...]:
