@@ -37,7 +37,7 @@ class Check:
             reason="",
             parameters={},
             outputs=health.outputs,
-            tags={"camunda:control-plane": CONTROL},
+            tags={"camunda:control-plane": CONTROL, "camunda:cluster": "demo"},
         )
         locator = ClusterLocator(stacks=stacks, control_stack=CONTROL)
         self.functions: dict[str, Function] = {
