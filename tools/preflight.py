@@ -23,7 +23,7 @@ from lifecycle.cluster.names import CONTROL_STACK_RULE, control_stack_problem
 from lifecycle.preflight.checks import FARGATE_ZONES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 POLICY = Path(__file__).parents[1] / "docs" / "deployer-policy.json"
 _POLICY_STACK = "camunda-lifecycle"  # how names of the policy's resources begin
@@ -292,6 +292,12 @@ def check_permissions(answers: Sequence[Answer]) -> Check:
     return Check("permissions", Result.PASS, "docs/deployer-policy.json, on its resources")
 
 
+def _of_the_organization(found: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the simulator denies by a policy of the organization: it lacks keys of real requests."""
+    allowed = found.get("OrganizationsDecisionDetail", {}).get("AllowedByOrganizations", True)
+    return () if allowed else ("a policy of the organization",)
+
+
 def simulate(iam: Any, principal: str, asked: Iterable[Question]) -> list[Answer]:
     """Put questions to IAM's policy simulator; one resource in each call.
 
@@ -305,7 +311,10 @@ def simulate(iam: Any, principal: str, asked: Iterable[Question]) -> list[Answer
             found["EvalActionName"],
             question.resource,
             found["EvalDecision"] == "allowed",
-            tuple(key for key in found.get("MissingContextValues", ()) if key not in ours),
+            (
+                *(key for key in found.get("MissingContextValues", ()) if key not in ours),
+                *_of_the_organization(found),
+            ),
             json.dumps(question.context),
         )
         for question in asked

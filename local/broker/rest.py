@@ -90,6 +90,19 @@ _NEWER_ITEMS: dict[str, Json] = {
 }
 
 
+def _refuse_tenant(what: str, given: object) -> None:
+    """Refuse another tenant than the default one, as Camunda does without multi-tenancy.
+
+    Source: camunda/camunda, MultiTenancyValidator of the REST gateway.
+    """
+    if given not in {None, _TENANT}:
+        raise CommandRejected(
+            "INVALID_ARGUMENT",
+            f"Expected to handle request {what} with tenant identifier '{given}', but "
+            "multi-tenancy is disabled",
+        )
+
+
 class Rest:
     """Endpoints of one broker."""
 
@@ -182,6 +195,7 @@ class Rest:
         ]
         if not resources:
             raise CommandRejected("INVALID_ARGUMENT", "No resources were given")
+        _refuse_tenant("Deploy Resources", form.get("tenantId"))
         deployed = await operations.deploy(self._gateway, resources)
         return JSONResponse(
             {
@@ -215,6 +229,7 @@ class Rest:
                 if named == [None, None]
                 else "Only one of [processDefinitionId, processDefinitionKey] is allowed.",
             )
+        _refuse_tenant("Create Process Instance", body.get("tenantId"))
         patience = (body.get("requestTimeout") or _AWAIT_SECONDS * 1000) / 1000
         created = await operations.create_instance(
             self._gateway,
