@@ -67,6 +67,7 @@ lint: $(LINT) ## Check style, types and templates
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 	@.venv/bin/cfn-lint template.yaml 'stacks/*.yaml'
+	@$(PYTHON) -m tools.prose
 
 # Its pins clash with those of the embedded AWS: a virtual environment of its own.
 CHECKOV_STAMP := .venv-checkov/.requirements-$(shell sha256sum requirements/checkov.txt | cut -c1-16)
