@@ -62,11 +62,12 @@ test-unit: $(TEST) ## Run the tests that need neither network nor processes
 contract: $(LOCAL) ## Hold a running Camunda to the recordings: make contract URL=http://host:9600 REST=http://host:8080
 	@$(PYTHON) -m tools.contract
 
-lint: $(LINT) ## Check style, types and templates
+lint: $(LINT) ## Check style, types, templates and the words of the docs
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 	@.venv/bin/cfn-lint template.yaml 'stacks/*.yaml'
+	@$(PYTHON) -m tools.prose
 
 # Its pins clash with those of the embedded AWS: a virtual environment of its own.
 CHECKOV_STAMP := .venv-checkov/.requirements-$(shell sha256sum requirements/checkov.txt | cut -c1-16)
