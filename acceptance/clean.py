@@ -1,6 +1,6 @@
-"""Remove what a run made, and tell what AWS still holds and until when.
+"""Remove a run's resources, and list what AWS still holds and until when.
 
-What outlives its stack is found by the inventory that the run took of each stack while it stood.
+Resources that outlive their stack are found by the inventory the run took of each stack.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ type Clients = Callable[[str], Any]
 
 @dataclass(frozen=True)
 class Held:
-    """Something that still exists. ``until``: when AWS removes it by itself; empty: never."""
+    """Something that still exists. ``until``: when AWS removes it automatically; empty: never."""
 
     type: str
     id: str
@@ -147,14 +147,14 @@ KINDS: Final[Mapping[str, _Kind]] = {
 }
 # What stays on purpose, for others may depend on it.
 SHARED: Final = (
-    "the bucket of the stack aws-sam-cli-managed-default, in which sam puts what it deploys",
+    "the bucket of the stack aws-sam-cli-managed-default, where sam uploads artifacts",
     "the role with which API Gateway writes logs: one setting for the whole account and region",
     "inactive revisions of task definitions, which cost nothing",
 )
 
 
 def look(clients: Clients, kind: str, identifier: str) -> Held | None:
-    """Tell whether something of a known type still exists."""
+    """Check whether something of a known type still exists."""
     try:
         found = KINDS[kind].look(clients, identifier)
     except ClientError as error:
@@ -180,12 +180,12 @@ def retained(run: Run, name: str = "") -> list[Held]:
 
 
 def to_remove(held: list[Held]) -> list[Held]:
-    """Give what has to be removed by hand: what AWS does not remove by itself."""
+    """Return what has to be removed manually: what AWS does not remove automatically."""
     return [one for one in held if not one.until]
 
 
 def clean(run: Run) -> bool:
-    """Remove clusters, control plane and all that they keep; gives whether all of it went."""
+    """Remove clusters, control plane and everything they retain; returns whether all is gone."""
     take_stock(run)
     _remove_obstacle(run)
     for name in run.fact("clusters", []):
@@ -211,7 +211,7 @@ def clean(run: Run) -> bool:
     for words in holds:
         run.progress(f"AWS holds {words}")
     for words in SHARED:
-        run.progress(f"stays on purpose: {words}")
+        run.progress(f"retained deliberately: {words}")
     return not left
 
 
@@ -227,7 +227,7 @@ def _owned(run: Run) -> bool:
 
 
 def _remove_cluster(run: Run, name: str) -> None:
-    """Tear it down by our API; where that does not work, delete its stack."""
+    """Tear it down through the API; if that fails, delete its stack."""
     try:
         for attempt in ("first", "second"):
             # What holds the cluster may be an operation that the run was interrupted in.

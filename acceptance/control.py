@@ -187,7 +187,7 @@ def delete_stack(run: Run, name: str, seconds: float = 3600) -> str:
 
 
 def ask(run: Run, method: str, path: str, body: Any = None, *, key: str | None = None) -> Answer:
-    """Ask our API, again while API Gateway or the network has no answer."""
+    """Call the API; retry while API Gateway or the network does not respond."""
     client = run.target.api(outputs(run, run.stack)["ApiUrl"])
     for left in reversed(range(8)):
         try:
@@ -206,7 +206,7 @@ def operate(run: Run, what: str, method: str, path: str, body: Any) -> dict[str,
     """Start an operation, follow it to its end and give it as the API returns it.
 
     The step's own key finds an operation again that was started before an interruption. Raises
-    ``CannotGoOn`` when the request is refused.
+    ``CannotGoOn`` when the request is rejected.
     """
     answer = ask(run, method, path, body, key=run.key(what))
     if answer.status != 202:

@@ -1,4 +1,4 @@
-"""The report of a run, as JSON and as Markdown, and what it answered that only AWS can."""
+"""The report of a run, as JSON and Markdown, with the questions that only AWS can answer."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ QUESTIONS: Final = (
         "a stack policy is no change of the stack",
     ),
     Question(
-        "A replacement on a stack that may roll back (not: with rollback off, as no machine asks "
-        "for it on an update)",
+        "A replacement on a stack that may roll back (not: with rollback off, which no "
+        "machine requests on an update)",
         "roll",
         "rolling",
     ),
@@ -80,7 +80,7 @@ def answers(state: dict[str, Any]) -> list[dict[str, str]]:
         answer, seen = "not answered", question.why_not
         step = state["steps"].get(question.step)
         if question.step and state["endpoints"]:
-            seen = "the environment on one machine cannot answer it"
+            seen = "the local environment cannot answer it"
         elif question.step:
             checks = [
                 one
@@ -88,14 +88,14 @@ def answers(state: dict[str, Any]) -> list[dict[str, str]]:
                 if one["result"] != NOT_POSSIBLE and question.check in {"", one["name"]}
             ]
             results = {one["result"] for one in checks}
-            # A step that was left half-way has not answered as a whole.
+            # An interrupted step has not answered completely.
             whole = bool(question.check) or (step or {}).get("status") in {OK, FAILED}
             if results and (FAILED in results or whole):
                 answer = "it does not work" if FAILED in results else "it works"
                 shown = [o for o in checks if o["result"] == FAILED] or checks
                 seen = "; ".join(f"{one['name']}: {one['seen']}" for one in shown[:3])
             else:
-                seen = f"the step {question.step} did not come so far"
+                seen = f"the step {question.step} was not reached"
         told.append(
             {"question": question.text, "step": question.step, "answer": answer, "seen": seen}
         )
@@ -129,7 +129,7 @@ def document(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """Give the report for people."""
+    """Return the report as Markdown."""
     lines = [f"# Acceptance run {report['runId']}: {report['result']}", ""]
     lines.append(
         f"On {report['target']} in {report['region']}, control stack `{report['stack']}`, begun "
@@ -153,19 +153,24 @@ def markdown(report: dict[str, Any]) -> str:
     if report["provisioningSeconds"]:
         lines += [
             "",
-            "## Where the time of provisioning went",
+            "## Provisioning time by step",
             "",
             "| step | duration |",
             "|---|---|",
         ]
         for step, seconds in report["provisioningSeconds"].items():
             lines.append(f"| {_cell(step)} | {_minutes(seconds)} |")
-    lines += ["", "## What only AWS can answer", "", "| question | step | answer | seen |"]
+    lines += [
+        "",
+        "## Questions that only AWS can answer",
+        "",
+        "| question | step | answer | seen |",
+    ]
     lines.append("|---|---|---|---|")
     for one in report["onlyAwsKnows"]:
         told = (one["question"], one["step"] or "-", one["answer"], one["seen"])
         lines.append("| " + " | ".join(_cell(cell) for cell in told) + " |")
-    lines += ["", "## What is left", ""]
+    lines += ["", "## Remaining resources", ""]
     if not report["cleaned"]:
         lines.append(f"**Not cleaned up.** `CLEAN={report['runId']} make acceptance` does it.")
     lines += [f"- {words}" for words in report["awsHolds"]]

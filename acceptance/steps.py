@@ -1,4 +1,4 @@
-"""The steps, in the order of a first hour on an account. Each looks before it acts."""
+"""The steps, in the order of a first hour on an account. Each reads the state before it acts."""
 
 from __future__ import annotations
 
@@ -258,8 +258,8 @@ def work(run: Run) -> None:
         brokers = len(user.topology()["brokers"])
     except (urllib.error.URLError, TimeoutError) as error:
         raise NotPossible(
-            f"{user.url} is not reached from here ({error}): load balancers are internal. Run this "
-            "in the VPC, or begin a run with CLIENT_CIDR=<your address>/32."
+            f"{user.url} is not reachable from here ({error}): load balancers are internal. Run "
+            "this in the VPC, or start a run with CLIENT_CIDR=<your address>/32."
         ) from None
     run.check("topology through the load balancer", expected=BROKERS, seen=brokers)
     definition = user.deploy(PROCESS)
@@ -497,7 +497,7 @@ def set_policy(run: Run) -> None:
 
 
 def dry_run(run: Run) -> None:
-    """Telling what a teardown would do changes nothing."""
+    """A dry run of the teardown changes nothing."""
     name = cluster(run)
     before = set(_tasks(run, name))
     done = operate(run, "tell", "DELETE", f"/clusters/{name}", {"dryRun": True})
@@ -512,7 +512,7 @@ def dry_run(run: Run) -> None:
 
 
 def teardown(run: Run) -> None:
-    """Remove the trial, and nothing of it is left but keys in their waiting time."""
+    """Remove the trial; only keys in their waiting period remain."""
     name = cluster(run)
     take_stock(run)
     done = operate(run, "teardown", "DELETE", f"/clusters/{name}", {"confirm": name})

@@ -345,7 +345,7 @@ def test_without_an_answer_nothing_is_made(
     assert main([*arguments, "--state", str(tmp_path)]) == 1
     told = capsys.readouterr().out
     assert "billed" in told
-    assert "Nothing was made." in told
+    assert "Nothing was created." in told
 
 
 @pytest.mark.parametrize(
