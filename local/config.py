@@ -88,7 +88,7 @@ class LocalConfig:
 
     @property
     def faults_file(self) -> Path:
-        """While it is there, functions meet a bad moment of AWS: see ``local/aws/faults.py``."""
+        """While it exists, AWS fails temporarily for the functions: see ``local/aws/faults.py``."""
         return self.root / "faults.json"
 
     @property
@@ -131,7 +131,7 @@ class LocalConfig:
 
 
 def user_environment() -> dict[str, str]:
-    """What tools may see of the user's own environment: where things are, never whose they are."""
+    """The part of the user's environment that tools get: paths, never credentials."""
     kept = (
         "PATH",
         "HOME",

@@ -1,4 +1,4 @@
-"""What stands in for name resolution inside the VPC.
+"""Name resolution inside the VPC.
 
 One JSON file, replaced atomically, holds every name the emulated AWS hands out: Cloud Map names,
 load balancers, the database. Lambda workers read it through a `getaddrinfo` hook; everything that

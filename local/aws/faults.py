@@ -125,7 +125,7 @@ async def _nowhere(message: dict[str, Any]) -> None:
 
 def _told(answer: Answer, service: str, kind: bytes) -> tuple[bytes, bytes]:
     """Content type and body of an error, as the protocol of the request has it."""
-    told = "The local AWS has a bad moment."
+    told = "The local AWS is temporarily unavailable."
     error = f"<Error><Code>{answer.code}</Code><Message>{told}</Message>"
     if service == "s3":
         return b"application/xml", f"{error}<RequestId>0</RequestId></Error>".encode()

@@ -70,7 +70,7 @@ class Members:
         return [vars(peer) for peer in self._peers.values()]
 
     def hear(self, peers: Iterable[Json]) -> None:
-        """Take over what is newer. Nobody else knows this broker better than itself."""
+        """Take over what is newer. No other member knows this broker better than itself."""
         for one in peers:
             peer = Peer(**one)
             known = self._peers.get(peer.node_id)

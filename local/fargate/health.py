@@ -1,4 +1,4 @@
-"""Container health checks: what the task definition asks, asked without the container's shell."""
+"""Container health checks: those of the task definition, run without the container's shell."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ContainerCheck:
 
 
 def parse_check(health_check: Mapping[str, Any], address: str) -> ContainerCheck | None:
-    """Read a `healthCheck` whose command asks a URL on localhost; None for any other command.
+    """Read a `healthCheck` whose command calls a URL on localhost; None for any other command.
 
     The command itself (`wget --spider …`) belongs to the image, which does not exist here.
     """

@@ -76,7 +76,7 @@ def forget_targets(task: Task) -> None:
 
 
 def target_states(service: Record, task: Task) -> dict[str, str]:
-    """State of the task in each target group of its service (`local/proxy/targets.py` asks)."""
+    """State of the task in each target group of its service (for `local/proxy/targets.py`)."""
     return {group: one.get("_state", "initial") for group, one in _targets(service, task)}
 
 

@@ -1,7 +1,7 @@
 """Makes ECS desired counts true: every service of the emulator gets tasks that really run.
 
 One thread looks at all services and tasks several times a second and takes the next step of each.
-Nothing in it waits: processes are stopped and health is asked in a small pool of helpers. The
+Nothing in it waits: a small pool of helpers stops processes and checks health. The
 records that the emulator's API shows are the ones changed here, under one lock.
 """
 
@@ -212,7 +212,7 @@ class Supervisor:
         if check:
             container.check = parse_check(check, task.address)
             if container.check is None:
-                _say(container, f"health check {check.get('command')} cannot be asked here")
+                _say(container, f"health check {check.get('command')} is not supported here")
         container.record["lastStatus"] = "RUNNING"
         container.started_at = now
         self._spawn(task, container)
@@ -588,7 +588,7 @@ class Supervisor:
                 ecs.tasks.pop(arn, None)
                 ecs.tags.pop(arn, None)
 
-    # --- what others may ask -------------------------------------------------------------------
+    # --- for other components -------------------------------------------------------------------
 
     def find(self, arn: str) -> Task | None:
         """Give a task by its ARN; call it with the lock held."""
@@ -611,7 +611,7 @@ class Supervisor:
         ]
 
     def _publish(self) -> None:
-        """Tell what runs: a file for people and tests, and each task's Service Connect names."""
+        """Publish what runs: a file for users and tests, and each task's Service Connect names."""
         tasks = [
             {
                 "taskArn": task.arn,

@@ -36,7 +36,7 @@ _PAGE = "<html><head><title>{0}</title></head><body><center><h1>{0}</h1></center
 
 
 class HttpListener:
-    """An ALB listener: asks for its rules at each request, so that a change acts at once."""
+    """An ALB listener: reads its rules at each request, so that a change takes effect at once."""
 
     def __init__(
         self,
@@ -220,7 +220,7 @@ class _AlbHandler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Say nothing: access logs of the real one are off, too."""
+        """Log nothing: access logs of the real one are off, too."""
 
 
 class TcpListener:
@@ -278,7 +278,7 @@ class TcpListener:
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:
-    """Copy bytes until `source` ends, then tell `sink` that nothing more will come."""
+    """Copy bytes until `source` ends, then close the write side of `sink`."""
     with contextlib.suppress(OSError):
         while data := source.recv(_CHUNK):
             sink.sendall(data)

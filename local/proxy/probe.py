@@ -30,7 +30,7 @@ def ask_http(address: str, port: int, path: str, timeout: float) -> Answer:
 
 
 def ask_tcp(address: str, port: int, timeout: float) -> Answer:
-    """Whether somebody listens; status 200 stands for yes."""
+    """Whether something listens; status 200 stands for yes."""
     try:
         with socket.create_connection((address, port), timeout):
             return Answer(200)
@@ -49,7 +49,7 @@ def matches(status: int, codes: str) -> bool:
 
 @dataclass(frozen=True)
 class Streak:
-    """The state of something that is asked again and again.
+    """The state of something that is checked repeatedly.
 
     The first success is enough to leave `initial` (Elastic Load Balancing: "it must pass one
     health check to be considered healthy"); after that each turn needs as many answers in a row
