@@ -42,16 +42,16 @@ _BILLED = """\
 AWS bills these resources while they exist (docs/costs.md):
   - the control plane: one NAT gateway with its public address, a key, alarms, a dashboard;
   - twice a trial, the second for some minutes: brokers and connectors on Fargate, Aurora, an ALB
-    and an NLB, three keys and secrets each; the plan shows the sum before it is made;
+    and an NLB, three keys and secrets each; the plan shows the cost before they are created;
   - keys, for the seven days until KMS deletes them: not billed while they wait.
-It takes about two hours and removes all of it at its end; after a failure all is left as it is."""
+It takes about two hours and removes everything at its end; after a failure everything stays."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; returns 0 on success, 1 after a failure, 130 after Ctrl-C."""
     options = _options(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # Shown as it comes also where it is written to a file or through a pipe.
+        # Line by line, also into a file or a pipe.
         sys.stdout.reconfigure(line_buffering=True)
     signal.signal(signal.SIGTERM, _interrupt)
     run: Run | None = None

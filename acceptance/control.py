@@ -1,4 +1,4 @@
-"""What a run does to the control plane: the SAM CLI, CloudFormation, our REST API."""
+"""Actions of a run on the control plane: the SAM CLI, CloudFormation, our REST API."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _build_directory(run: Run) -> Path:
 
 
 def _sam(run: Run, arguments: list[str], seconds: float) -> int:
-    """Run `sam`, showing from the stack's resources how far it is; gives its exit code."""
+    """Run `sam` and show the stack's progress; returns its exit code."""
     log = run.path.with_suffix(".sam.log")
     with log.open("a") as output:
         process = subprocess.Popen(
@@ -154,7 +154,7 @@ def resources(run: Run, name: str) -> list[dict[str, str]]:
 
 
 def take_stock(run: Run) -> None:
-    """Remember what every stack of this run holds now, beside what it held before."""
+    """Add the current resources of every stack of this run to its inventory."""
     inventory = run.state["inventory"]
     pending = [run.stack, *(f"{run.stack}-{name}" for name in run.fact("clusters", []))]
     for name in pending:
@@ -228,7 +228,7 @@ def operate(run: Run, what: str, method: str, path: str, body: Any) -> dict[str,
 
 
 def ended(operation: dict[str, Any]) -> str:
-    """Give an operation's end in words."""
+    """Return the outcome of an operation as text."""
     error = operation.get("error")
     if not error:
         return str(operation["status"])

@@ -23,7 +23,7 @@ _WIDTH: Final = 16
 
 
 class NotPossible(Exception):
-    """The target cannot do what a step needs; the message is the reason."""
+    """The target does not support what a step needs; the message is the reason."""
 
 
 class CannotGoOn(Exception):

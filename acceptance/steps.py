@@ -44,7 +44,7 @@ def cluster(run: Run) -> str:
 
 
 def request(run: Run) -> dict[str, Any]:
-    """What the trial is provisioned with: small, whole, and gone without a trace afterwards."""
+    """Request of the trial: small, complete, and removed without a trace."""
     found: dict[str, Any] = {
         "Trial": True,
         "Brokers": BROKERS,
@@ -157,7 +157,7 @@ def plan_from_console(run: Run) -> None:
 
 
 def _will_make(run: Run, name: str) -> None:
-    """Write down what is about to be made, before it is: cleaning up has to find it."""
+    """Record each resource before it is created, so that the clean-up finds it."""
     if name not in run.fact("clusters", []):
         run.remember(clusters=[*run.fact("clusters", []), name])
 
@@ -194,7 +194,7 @@ def _stored(run: Run, key: str) -> str:
 
 
 def provision(run: Run) -> None:
-    """Apply exactly the plan that was looked at."""
+    """Apply exactly the reviewed plan."""
     name, plan = cluster(run), run.fact("plan")
     _will_make(run, name)
     reviewed = plan and run.record["attempt"] == 1
@@ -344,7 +344,7 @@ def _scale(run: Run, count: int, kept: Any) -> None:
 
 
 def roll(run: Run) -> None:
-    """A new revision, planned and applied: every broker moves to it, and all is whole again."""
+    """A new revision, planned and applied: every broker moves to it, and the cluster is healthy."""
     name = cluster(run)
     before = _tasks(run, name)
     present = {one["memory"] for one in before.values()}
@@ -375,7 +375,7 @@ def _changed(run: Run, name: str) -> datetime | None:
 
 
 def break_and_resume(run: Run) -> None:
-    """A second trial whose creation fails in the middle, and is continued by the same request.
+    """A second trial whose creation fails midway; a retry of the same request completes it.
 
     Between its plan and its application another stack takes the name of its namespace.
     """
@@ -434,7 +434,7 @@ def _free_namespace(run: Run, called: str) -> None:
 
 
 def health(run: Run) -> None:
-    """Healthy; not so, or explained, while a task is stopped; healthy again."""
+    """Healthy; a finding or a note while a task is stopped; healthy again."""
     name = cluster(run)
 
     def look() -> Any:

@@ -1,8 +1,8 @@
 """Child processes that are never left behind.
 
 A child dies with the process that started it (Linux's parent-death signal), and is recorded with
-its start time, so that `down` finds it even after the parent was killed and never kills a stranger
-that happens to have the same process id.
+its start time, so that `down` finds it even after the parent was killed and never kills another
+process that happens to have the same process id.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ os.execv(sys.argv[4], sys.argv[4:])
 
 @dataclass(frozen=True)
 class ProcessRecord:
-    """What is needed to recognise a process again."""
+    """What identifies a process."""
 
     name: str
     pid: int

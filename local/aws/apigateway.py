@@ -1,4 +1,4 @@
-"""Where the emulator's API Gateway answers otherwise than AWS does."""
+"""Differences of the emulator's API Gateway from AWS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the emulator's authorisation looks at another resource or condition than AWS does."""
+"""Differences of the emulator's authorisation from AWS in resources and conditions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which brokers live, where, and what their partitions do: passed on from broker to broker.
+"""Live brokers, their addresses and partitions: passed on from broker to broker.
 
 Each broker raises its own beat and exchanges what it knows with all that it knows and with the
 initial contact points. One whose beat stands still for `FAILURE_SECONDS` is taken for dead: 10 to

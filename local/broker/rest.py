@@ -461,7 +461,7 @@ class Rest:
         return JSONResponse({"items": found, "page": page})
 
     async def not_performed(self, request: Request) -> Response:
-        """What Camunda has and this broker does not; 404 for what Camunda has not either."""
+        """What Camunda has and this broker does not; 404 for what Camunda does not have either."""
         newer = not self._newer and request.url.path.split("/")[2] in _NEWER_PATHS
         if newer or not _KNOWN.fullmatch(request.url.path):
             raise HTTPException(404, f"No endpoint {request.method} {request.url.path}.")

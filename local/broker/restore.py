@@ -231,7 +231,7 @@ class Progress:
 
     @property
     def name(self) -> str:
-        """Name of the object, for people."""
+        """Name of the object, for display."""
         return f"s3://{self._place['Bucket']}/{self._place['Key']}"
 
     def nodes(self) -> set[int]:

@@ -16,7 +16,7 @@ _LOCAL = {"localhost", "127.0.0.1", "[::1]"}
 
 @dataclass(frozen=True)
 class ContainerCheck:
-    """One HTTP question to the task's own address. Times in seconds; defaults are those of ECS."""
+    """One HTTP request to the task's own address. Times in seconds; defaults are those of ECS."""
 
     address: str
     port: int
@@ -55,7 +55,7 @@ class ContainerHealth:
     failures: int = 0
 
     def observe(self, ok: bool, *, retries: int, starting: bool) -> ContainerHealth:
-        """Give the state after one more answer; `starting`: still in the start period."""
+        """Give the state after one more result; `starting`: still in the start period."""
         if ok:
             return ContainerHealth("HEALTHY")
         if starting and self.status == "UNKNOWN":

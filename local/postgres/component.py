@@ -94,7 +94,7 @@ class PostgresComponent:
     def start(self) -> None:
         """Write the authority's certificate, listen, and follow clusters in a thread.
 
-        Raises OSError if the address is taken and NoPostgresError without PostgreSQL.
+        Raises OSError if the address is in use and NoPostgresError without PostgreSQL.
         """
         self._remove_leftovers()
         self._distribution = distribution()

@@ -1,4 +1,4 @@
-"""Where the PostgreSQL server comes from: a package of PyPI, or one that this machine has anyway.
+"""The PostgreSQL server: from a PyPI package, or one that is installed on this machine.
 
 TLS ends in our own front, so a server without OpenSSL serves. The package is pinned by hash in
 `requirements/local.txt`; it holds binaries for Linux with glibc.

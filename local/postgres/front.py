@@ -1,4 +1,4 @@
-"""What stands between clients and PostgreSQL: TLS, and the login that RDS has for IAM users.
+"""The front of PostgreSQL: TLS, and RDS's login for IAM users.
 
 The front requests the password of a member of ``rds_iam`` in clear inside TLS and verifies it
 as an IAM token; other users are passed on to PostgreSQL's own SCRAM. After

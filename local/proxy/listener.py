@@ -51,7 +51,7 @@ class HttpListener:
         """Bind `address:port`; `public_port` is the one the listener has on AWS.
 
         `healthy` gives a target group's addresses, `stickiness` its cookie's seconds or 0.
-        Raises OSError if the port is taken.
+        Raises OSError if the port is in use.
         """
         listener = self
         self.public_port = public_port
@@ -229,7 +229,7 @@ class TcpListener:
     def __init__(
         self, address: str, port: int, *, targets: Callable[[], list[tuple[str, int]]]
     ) -> None:
-        """Bind `address:port`. Raises OSError if it is taken."""
+        """Bind `address:port`. Raises OSError if it is in use."""
         self._targets = targets
         self._socket = socket.create_server((address, port))
         self._connections: set[socket.socket] = set()

@@ -1,4 +1,4 @@
-"""One health question over HTTP or TCP, and what a row of answers means."""
+"""One health check over HTTP or TCP, and the effect of a series of results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: an HTTP status, or why there is none."""
+    """The result: an HTTP status, or why there is none."""
 
     status: int | None
     problem: str = ""
@@ -62,7 +62,7 @@ class Streak:
     row: int = 0
 
     def observe(self, ok: bool) -> Streak:
-        """Give the state after one more answer."""
+        """Give the state after one more result."""
         towards = "healthy" if ok else "unhealthy"
         if self.state == towards:
             return replace(self, row=0)

@@ -44,7 +44,7 @@ class _Asking:
 
 
 class TargetHealth:
-    """One thread that keeps `_state` of every target in the emulator true."""
+    """One thread that keeps `_state` of every target in the emulator current."""
 
     def __init__(self, registration_seconds: Callable[[str], float] = lambda _: 0.0) -> None:
         """Take how long it takes to register a target, by the protocol of its group."""
