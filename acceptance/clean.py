@@ -145,7 +145,7 @@ KINDS: Final[Mapping[str, _Kind]] = {
         lambda c, i: c("kms").schedule_key_deletion(KeyId=i, PendingWindowInDays=KEY_DAYS),
     ),
 }
-# What stays on purpose, for others may depend on it.
+# Retained deliberately, because others may depend on it.
 SHARED: Final = (
     "the bucket of the stack aws-sam-cli-managed-default, where sam uploads artifacts",
     "the role with which API Gateway writes logs: one setting for the whole account and region",
@@ -192,7 +192,7 @@ def clean(run: Run) -> bool:
         if stack_status(run, f"{run.stack}-{name}") is not None:
             _remove_cluster(run, name)
     standing = [n for n in run.fact("clusters", []) if stack_status(run, f"{run.stack}-{n}")]
-    if not run.check("clusters that stand", expected=[], seen=standing):
+    if not run.check("existing clusters", expected=[], seen=standing):
         return False
     if _owned(run):
         status = delete_stack(run, run.stack)
@@ -205,7 +205,7 @@ def clean(run: Run) -> bool:
         except ClientError as error:
             run.progress(f"not removed: {error}")
     left = run.eventually(lambda: to_remove(retained(run)), lambda seen: not seen, 120)
-    run.check("left, and paid for", expected=[], seen=[one.words for one in left])
+    run.check("remaining, and billed", expected=[], seen=[one.words for one in left])
     holds = [one.words for one in retained(run) if one.until]
     run.remember(awsHolds=holds, cleaned=not left)
     for words in holds:
@@ -230,7 +230,7 @@ def _remove_cluster(run: Run, name: str) -> None:
     """Tear it down through the API; if that fails, delete its stack."""
     try:
         for attempt in ("first", "second"):
-            # What holds the cluster may be an operation that the run was interrupted in.
+            # The lock may belong to an operation during which the run was interrupted.
             run.eventually(lambda: _busy(run, name), lambda busy: not busy, 1800, 2)
             body = {"confirm": name}
             done = operate(run, f"clean-{attempt}-{name}", "DELETE", f"/clusters/{name}", body)
@@ -238,10 +238,10 @@ def _remove_cluster(run: Run, name: str) -> None:
             if done["status"] == "SUCCEEDED":
                 return
     except Exception as error:  # noqa: BLE001 - the control plane may be gone or broken
-        run.progress(f"{name}: no teardown by the API ({error}); its stack is deleted")
+        run.progress(f"{name}: teardown through the API failed ({error}); deleting its stack")
     made = f"{run.stack}-{name}"
     if delete_stack(run, made) == "DELETE_FAILED":
-        # A bucket that is not empty is what stops it.
+        # A bucket that is not empty blocks the deletion.
         for one in to_remove(retained(run, made)):
             if one.type == "AWS::S3::Bucket":
                 _remove_bucket(run.target.client, one.id)

@@ -29,7 +29,7 @@ QUESTIONS: Final = (
     Question("The control plane deploys with the permissions of this identity", "deploy"),
     Question("CloudFormation replaces a version whose description changed", "parameter"),
     Question("A deployment after a rollback works", "rollback"),
-    Question("A plan whose execution is called by a UUID", "plan"),
+    Question("A plan whose execution is named by a UUID", "plan"),
     Question(
         "When IAM logins work on a new Aurora, and how long targets of the NLB take (durations of "
         "the steps of provisioning)",
@@ -43,11 +43,11 @@ QUESTIONS: Final = (
     ),
     Question("127.0.0.x/32 in a prefix list", "provision", "provisioning"),
     Question("Which task ECS stops on a manual count with protected tasks", "scale-in", "tasks"),
-    Question("`LastUpdatedTime` after CreateChangeSet", "roll", "a plan is no change of the stack"),
+    Question("`LastUpdatedTime` after CreateChangeSet", "roll", "a plan does not change the stack"),
     Question(
         "`LastUpdatedTime` after SetStackPolicy",
         "policy",
-        "a stack policy is no change of the stack",
+        "a stack policy does not change the stack",
     ),
     Question(
         "A replacement on a stack that may roll back (not: with rollback off, which no "
@@ -132,7 +132,7 @@ def markdown(report: dict[str, Any]) -> str:
     """Return the report as Markdown."""
     lines = [f"# Acceptance run {report['runId']}: {report['result']}", ""]
     lines.append(
-        f"On {report['target']} in {report['region']}, control stack `{report['stack']}`, begun "
+        f"On {report['target']} in {report['region']}, control stack `{report['stack']}`, started "
         f"{report['startedAt']}, {_minutes(report['seconds'])} of work."
     )
     if cost := report["monthlyCost"]:
