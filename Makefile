@@ -1,4 +1,4 @@
-# `make` alone lists what there is. Everything bootstraps itself into .venv from hashed requirements.
+# `make` alone lists the targets. Everything bootstraps itself into .venv from hashed requirements.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -6,7 +6,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
-# One stamp a set, named by what the set holds: made anew when that changes, and only then.
+# One stamp per set of requirements, named by their hash: rebuilt only when they change.
 stamp = .venv/.$(1)-$(shell cat $(patsubst %,requirements/%.txt,lock $(2)) | sha256sum | cut -c1-16)
 LOCAL := $(call stamp,local,local)
 TEST := $(call stamp,test,local test)
@@ -21,10 +21,10 @@ help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 13 | sed 's/^/  /'
 	@printf '\n%s\n' 'Settings: KEEP=1  INPUT=events/<file>  BLOCK=127.<n>; of acceptance: docs/acceptance.md'
 
-demo: $(LOCAL) ## Bring a cluster up on this machine, show it, stop everything
+demo: $(LOCAL) ## Start a cluster on this machine, show it, stop everything
 	@$(PYTHON) -m local demo
 
-up: $(LOCAL) ## The same, left running; .local/endpoints.json says where
+up: $(LOCAL) ## The same, left running; endpoints in .local/endpoints.json
 	@$(PYTHON) -m local up
 
 down: $(LOCAL) ## Stop what `make up` started
@@ -39,36 +39,37 @@ health: $(LOCAL) ## Check a cluster now and print the report, worst first
 scale: $(LOCAL) ## Scale a cluster: make scale N=4 (brokers) or PARTITIONS=6
 	@$(PYTHON) -m tools.scale scale $(N) $(if $(PARTITIONS),--partitions $(PARTITIONS)) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
-plan: $(LOCAL) ## Tell what scaling would do, and change nothing: make plan N=4 or PARTITIONS=6
+plan: $(LOCAL) ## Preview a scale operation (dry run): make plan N=4 or PARTITIONS=6
 	@$(PYTHON) -m tools.scale plan $(N) $(if $(PARTITIONS),--partitions $(PARTITIONS)) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
 
-# What starts no processes uses every processor. What does runs two modules side by side, each on
-# addresses of its own, those that take longest first.
+# Tests without processes use every CPU. The others run two modules in parallel, each on its own
+# addresses, the longest first.
 SHORT := tests/unit tests/property tests/statemachines
 WHOLE := tests/e2e tests/integration tests/contract
 test: $(TEST) ## Run the tests, PostgreSQL and the embedded AWS included
 	@$(PYTEST) -n auto $(SHORT) $(ARGS)
 	@$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder $(WHOLE) $(ARGS)
 
-test-all: $(TEST) ## The same with the long paths: what takes minutes more and rarely fails alone
+test-all: $(TEST) ## The same with the long tests: minutes more, and they rarely fail alone
 	@$(MAKE) test ARGS="--long $(ARGS)"
 
-coverage: $(TEST) ## Show what the tests without processes cover; it takes twice their time
+coverage: $(TEST) ## Show the coverage of the tests without processes; takes twice as long
 	@$(PYTEST) -n auto --cov --cov-report=term:skip-covered $(SHORT) $(ARGS)
 
 test-unit: $(TEST) ## Run the tests that need neither network nor processes
 	@$(PYTEST) -n auto tests/unit tests/property $(ARGS)
 
-contract: $(LOCAL) ## Hold a running Camunda to the recordings: make contract URL=http://host:9600 REST=http://host:8080
+contract: $(LOCAL) ## Compare a running Camunda with the recordings: make contract URL=http://host:9600 REST=http://host:8080
 	@$(PYTHON) -m tools.contract
 
-lint: $(LINT) ## Check style, types and templates
+lint: $(LINT) ## Check style, types, templates and the words of the docs
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 	@.venv/bin/cfn-lint template.yaml 'stacks/*.yaml'
+	@$(PYTHON) -m tools.prose
 
-# Its pins clash with those of the embedded AWS: a virtual environment of its own.
+# Its pins clash with those of the embedded AWS: a separate virtual environment.
 CHECKOV_STAMP := .venv-checkov/.requirements-$(shell sha256sum requirements/checkov.txt | cut -c1-16)
 checkov: $(CHECKOV_STAMP) ## Check the templates against security rules; exceptions in .checkov.yaml
 	@.venv-checkov/bin/checkov --config-file .checkov.yaml -f template.yaml stacks/*.yaml
@@ -80,11 +81,11 @@ $(CHECKOV_STAMP): $(LOCAL)
 		.venv-checkov/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/checkov.txt
 	@touch $@
 
-format: $(LINT) ## Format the code and correct what can be corrected
+format: $(LINT) ## Format the code and apply automatic fixes
 	@.venv/bin/ruff check --fix
 	@.venv/bin/ruff format
 
-generate: $(TEST) ## Write what is derived from the templates, the API routes and the retry policies
+generate: $(TEST) ## Regenerate files derived from the templates, the API routes and the retry policies
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_parameters
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_openapi
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_health
@@ -92,12 +93,12 @@ generate: $(TEST) ## Write what is derived from the templates, the API routes an
 	@$(PYTHON) -m tools.generate_retries
 	@$(PYTHON) -m tools.generate_strict
 
-# SAM's CLI names cfn-lint for `sam validate --lint` alone; `make validate` installs it.
+# SAM's CLI lists cfn-lint only for `sam validate --lint`; `make validate` installs it.
 LINT_ONLY := cfn-lint sympy mpmath networkx
 LOCK := .venv/bin/uv pip compile --quiet --generate-hashes --python-version 3.13 \
 	--no-emit-index-url --no-emit-find-links
 lock: export UV_CUSTOM_COMPILE_COMMAND := make lock
-lock: $(LOCAL) ## Pin the requirements anew, with hashes
+lock: $(LOCAL) ## Update the pinned requirements, with hashes
 	@$(LOCK) -o requirements/lock.txt requirements/lock.in
 	@$(LOCK) $(LINT_ONLY:%=--no-emit-package %) -o requirements/local.txt requirements/local.in
 	@$(LOCK) -c requirements/local.txt -o requirements/test.txt requirements/test.in
@@ -119,17 +120,17 @@ validate: $(LINT) ## Validate the templates as AWS does (sam validate --lint)
 preflight: $(LOCAL) ## On AWS: check what `sam deploy` needs before it creates anything
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.preflight $(if $(STACK),--stack $(STACK)) $(if $(NAT_GATEWAYS),--nat-gateways $(NAT_GATEWAYS)) $(if $(ZONES),--zones $(ZONES)) $(if $(API_LOG_ROLE),--api-log-role $(API_LOG_ROLE))
 
-acceptance: $(LOCAL) ## Walk the whole job and report: on this machine, or STACK=<name> REGION=<region>
+acceptance: $(LOCAL) ## Run all operations and report: on this machine, or STACK=<name> REGION=<region>
 	@$(PYTHON) -m acceptance $(ARGS)
 
 bench: $(TEST) ## Measure sizes and cold starts of the functions; see benchmarks/README.md
 	@$(PYTHON) -m benchmarks.sizes
 	@$(PYTHON) -m benchmarks.cold_start
 
-mutation: $(MUTATION) ## Change the code at random and see which tests notice: make mutation SEED="1 2 3"
+mutation: $(MUTATION) ## Change the code at random and report which tests notice: make mutation SEED="1 2 3"
 	@$(PYTHON) -m tools.mutation $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-clean: ## Remove what was built and installed; downloads in .cache stay
+clean: ## Remove build results and installations; keeps the downloads in .cache
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi
 	@rm -rf .aws-sam .local .venv .venv-checkov .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 

@@ -1,1 +1,1 @@
-"""The black-box run: the whole job through public interfaces, on an account or on one machine."""
+"""The black-box run: all operations through public interfaces, on an account or on one machine."""

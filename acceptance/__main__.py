@@ -1,8 +1,8 @@
-"""`make acceptance`: walk the whole job, as a user does, and report what worked.
+"""`make acceptance`: run all operations as a user does, and report the results.
 
-Without STACK on this machine: on the instance of `make up`, else on one of its own. With
+Without STACK on this machine: on the instance of `make up`, else on a separate one. With
 `STACK=<name> REGION=<region>` on an account, where it COSTS MONEY. `YES=1` answers the questions,
-`RUN=<id>` goes on with a run, `CLEAN=<id>` removes what it made. docs/acceptance.md has the rest.
+`RUN=<id>` resumes a run, `CLEAN=<id>` removes its resources. docs/acceptance.md has the rest.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 _STACK = re.compile(r"^[a-z][a-z0-9-]{1,31}$")
 _BILLED = """\
-What it makes is billed by AWS while it stands (docs/costs.md):
+AWS bills these resources while they exist (docs/costs.md):
   - the control plane: one NAT gateway with its public address, a key, alarms, a dashboard;
   - twice a trial, the second for some minutes: brokers and connectors on Fargate, Aurora, an ALB
-    and an NLB, three keys and secrets each; the plan shows the sum before it is made;
+    and an NLB, three keys and secrets each; the plan shows the cost before they are created;
   - keys, for the seven days until KMS deletes them: not billed while they wait.
-It takes about two hours and removes all of it at its end; after a failure all is left as it is."""
+It takes about two hours and removes everything at its end; after a failure everything stays."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run; gives 0 when all is well, 1 after a failure, 130 after Ctrl-C."""
+    """Run; returns 0 on success, 1 after a failure, 130 after Ctrl-C."""
     options = _options(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # Shown as it comes also where it is written to a file or through a pipe.
+        # Line by line, also into a file or a pipe.
         sys.stdout.reconfigure(line_buffering=True)
     signal.signal(signal.SIGTERM, _interrupt)
     run: Run | None = None
@@ -75,17 +75,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     given = os.environ.get
     parser = argparse.ArgumentParser(prog="python -m acceptance", description=__doc__)
-    parser.add_argument("--stack", default=given("STACK"), help="an account: the stack to make")
+    parser.add_argument(
+        "--stack", default=given("STACK"), help="on an account: name of the control stack"
+    )
     parser.add_argument("--region", default=given("REGION") or given("AWS_REGION"))
     parser.add_argument("--yes", action="store_true", default=given("YES") == "1")
-    parser.add_argument("--run", default=given("RUN"), help="go on with this run")
-    parser.add_argument("--clean", default=given("CLEAN"), help="remove what this run made")
+    parser.add_argument("--run", default=given("RUN"), help="resume this run")
+    parser.add_argument("--clean", default=given("CLEAN"), help="remove this run's resources")
     parser.add_argument("--only", default=given("ONLY"), help="steps, separated by commas")
-    parser.add_argument("--skip", default=given("SKIP") or "", help="steps not to take")
-    parser.add_argument("--client-cidr", default=given("CLIENT_CIDR"), help="who reaches the trial")
-    parser.add_argument("--parameters", default=given("PARAMETERS") or "", help="of sam deploy")
-    parser.add_argument("--endpoints", type=Path, default=ENDPOINTS, help="of `make up`")
-    parser.add_argument("--block", default=given("BLOCK") or OWN_BLOCK, help="of an own instance")
+    parser.add_argument("--skip", default=given("SKIP") or "", help="steps to skip")
+    parser.add_argument(
+        "--client-cidr", default=given("CLIENT_CIDR"), help="addresses that may reach the trial"
+    )
+    parser.add_argument(
+        "--parameters", default=given("PARAMETERS") or "", help="parameters of sam deploy"
+    )
+    parser.add_argument(
+        "--endpoints", type=Path, default=ENDPOINTS, help="endpoints file of `make up`"
+    )
+    parser.add_argument(
+        "--block", default=given("BLOCK") or OWN_BLOCK, help="addresses of a separate instance"
+    )
     parser.add_argument("--state", type=Path, default=REPOSITORY / ".acceptance")
     options = parser.parse_args(arguments)
     if options.stack and not _STACK.fullmatch(options.stack):
@@ -126,14 +136,16 @@ def _new(options: argparse.Namespace) -> Run:
 def _again(options: argparse.Namespace, run_id: str) -> Run:
     path = options.state / f"{run_id}.json"
     if not path.is_file():
-        raise NoTargetError(f"there is no run {run_id}: {path} is missing")
+        raise NoTargetError(f"run {run_id} not found: {path} does not exist")
     state = load(path)
     endpoints = Path(state["endpoints"]) if state["endpoints"] else None
     own = state["settings"].get("own")
     if endpoints and not endpoints.exists():
-        # Whatever it made went with the instance.
+        # Its resources were deleted with the instance.
         again = "start a new run" if own else "`make up` starts it again, empty"
-        raise NoTargetError(f"the instance of run {run_id} is gone, and all in it: {again}")
+        raise NoTargetError(
+            f"the instance of run {run_id} no longer exists, nor anything in it: {again}"
+        )
     run = Run(path, Target(state["region"], endpoints), state)
     known = state["facts"].get("account")
     if known and (account := run.target.identity()[0]) != known:
@@ -143,7 +155,7 @@ def _again(options: argparse.Namespace, run_id: str) -> Run:
 
 @contextlib.contextmanager
 def _alone(run: Run) -> Iterator[None]:
-    """Let no other process work on the same run. Raises ``NoTargetError``."""
+    """Lock the run against other processes. Raises ``NoTargetError``."""
     with run.path.with_suffix(".lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -163,9 +175,9 @@ def _walk(run: Run, options: argparse.Namespace) -> int:
     print(f"Run {run.id} on {run.target.name}: account {account} as {who}, stack {run.stack}")
     steps = _chosen(options)
     print("Steps: " + ", ".join(step.name for step in steps))
-    print("Nothing of it is billed: it is all on this machine." if run.target.local else _BILLED)
-    if not options.yes and not _agreed("Make all this"):
-        print("Nothing was made.")
+    print("Nothing is billed: everything runs on this machine." if run.target.local else _BILLED)
+    if not options.yes and not _agreed("Create all this"):
+        print("Nothing was created.")
         _stop_own(run)
         return 1
 
@@ -181,7 +193,7 @@ def _walk(run: Run, options: argparse.Namespace) -> int:
 
 def _end(run: Run, *, well: bool) -> int:
     path = report.write(run.state, run.path.parent)
-    print(f"\n{'All is well.' if well else 'NOT well.'} Report: {path}")
+    print(f"\n{'All steps passed.' if well else 'FAILED.'} Report: {path}")
     if run.fact("cleaned"):
         _stop_own(run)
     else:
@@ -198,18 +210,18 @@ def _clean(run: Run) -> int:
 def _stop_own(run: Run) -> None:
     if own := run.state["settings"].get("own"):
         own_instance(Path(own["root"]), own["block"], "down")
-        print("The instance on this machine is stopped.")
+        print("The instance on this machine has been stopped.")
 
 
 def _say_how_to_go_on(run: Run) -> None:
-    print(f"What it made stands{'' if run.target.local else ', and is billed'}.")
-    print(f"  go on:  RUN={run.id} make acceptance")
+    print(f"Its resources still exist{'' if run.target.local else ', and is billed'}.")
+    print(f"  resume: RUN={run.id} make acceptance")
     print(f"  remove: CLEAN={run.id} make acceptance")
 
 
 def _agreed(question: str) -> bool:
     if not sys.stdin.isatty():
-        print(f"{question}? There is no terminal to answer on; YES=1 answers.")
+        print(f"{question}? No terminal for the answer: set YES=1.")
         return False
     return input(f"{question}? [y/N] ").strip().lower() in {"y", "yes"}
 

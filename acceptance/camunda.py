@@ -29,7 +29,7 @@ _TRIES: Final = 10
 
 
 class CamundaRefused(Exception):
-    """Camunda answered otherwise than documented; the message is its answer."""
+    """Camunda's response is not as documented; the message is the response."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Camunda:
         return found
 
     def complete(self, job: str) -> None:
-        """Complete a job; where a broker can activate one, 404 means that it knows no such job."""
+        """Complete a job; where a broker can activate one, 404 means that no such job exists."""
         path = f"/v2/jobs/{job}/completion"
         self._ask("POST", path, {"variables": {"done": True}}, absent=frozenset())
 

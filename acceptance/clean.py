@@ -1,6 +1,6 @@
-"""Remove what a run made, and tell what AWS still holds and until when.
+"""Remove a run's resources, and list what AWS still holds and until when.
 
-What outlives its stack is found by the inventory that the run took of each stack while it stood.
+Resources that outlive their stack are found by the inventory the run took of each stack.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ type Clients = Callable[[str], Any]
 
 @dataclass(frozen=True)
 class Held:
-    """Something that still exists. ``until``: when AWS removes it by itself; empty: never."""
+    """Something that still exists. ``until``: when AWS removes it automatically; empty: never."""
 
     type: str
     id: str
@@ -145,16 +145,16 @@ KINDS: Final[Mapping[str, _Kind]] = {
         lambda c, i: c("kms").schedule_key_deletion(KeyId=i, PendingWindowInDays=KEY_DAYS),
     ),
 }
-# What stays on purpose, for others may depend on it.
+# Retained deliberately, because others may depend on it.
 SHARED: Final = (
-    "the bucket of the stack aws-sam-cli-managed-default, in which sam puts what it deploys",
+    "the bucket of the stack aws-sam-cli-managed-default, where sam uploads artifacts",
     "the role with which API Gateway writes logs: one setting for the whole account and region",
     "inactive revisions of task definitions, which cost nothing",
 )
 
 
 def look(clients: Clients, kind: str, identifier: str) -> Held | None:
-    """Tell whether something of a known type still exists."""
+    """Check whether something of a known type still exists."""
     try:
         found = KINDS[kind].look(clients, identifier)
     except ClientError as error:
@@ -180,19 +180,19 @@ def retained(run: Run, name: str = "") -> list[Held]:
 
 
 def to_remove(held: list[Held]) -> list[Held]:
-    """Give what has to be removed by hand: what AWS does not remove by itself."""
+    """Return what has to be removed manually: what AWS does not remove automatically."""
     return [one for one in held if not one.until]
 
 
 def clean(run: Run) -> bool:
-    """Remove clusters, control plane and all that they keep; gives whether all of it went."""
+    """Remove clusters, control plane and everything they retain; returns whether all is gone."""
     take_stock(run)
     _remove_obstacle(run)
     for name in run.fact("clusters", []):
         if stack_status(run, f"{run.stack}-{name}") is not None:
             _remove_cluster(run, name)
     standing = [n for n in run.fact("clusters", []) if stack_status(run, f"{run.stack}-{n}")]
-    if not run.check("clusters that stand", expected=[], seen=standing):
+    if not run.check("existing clusters", expected=[], seen=standing):
         return False
     if _owned(run):
         status = delete_stack(run, run.stack)
@@ -205,13 +205,13 @@ def clean(run: Run) -> bool:
         except ClientError as error:
             run.progress(f"not removed: {error}")
     left = run.eventually(lambda: to_remove(retained(run)), lambda seen: not seen, 120)
-    run.check("left, and paid for", expected=[], seen=[one.words for one in left])
+    run.check("remaining, and billed", expected=[], seen=[one.words for one in left])
     holds = [one.words for one in retained(run) if one.until]
     run.remember(awsHolds=holds, cleaned=not left)
     for words in holds:
         run.progress(f"AWS holds {words}")
     for words in SHARED:
-        run.progress(f"stays on purpose: {words}")
+        run.progress(f"retained deliberately: {words}")
     return not left
 
 
@@ -227,10 +227,10 @@ def _owned(run: Run) -> bool:
 
 
 def _remove_cluster(run: Run, name: str) -> None:
-    """Tear it down by our API; where that does not work, delete its stack."""
+    """Tear it down through the API; if that fails, delete its stack."""
     try:
         for attempt in ("first", "second"):
-            # What holds the cluster may be an operation that the run was interrupted in.
+            # The lock may belong to an operation during which the run was interrupted.
             run.eventually(lambda: _busy(run, name), lambda busy: not busy, 1800, 2)
             body = {"confirm": name}
             done = operate(run, f"clean-{attempt}-{name}", "DELETE", f"/clusters/{name}", body)
@@ -238,10 +238,10 @@ def _remove_cluster(run: Run, name: str) -> None:
             if done["status"] == "SUCCEEDED":
                 return
     except Exception as error:  # noqa: BLE001 - the control plane may be gone or broken
-        run.progress(f"{name}: no teardown by the API ({error}); its stack is deleted")
+        run.progress(f"{name}: teardown through the API failed ({error}); deleting its stack")
     made = f"{run.stack}-{name}"
     if delete_stack(run, made) == "DELETE_FAILED":
-        # A bucket that is not empty is what stops it.
+        # A bucket that is not empty blocks the deletion.
         for one in to_remove(retained(run, made)):
             if one.type == "AWS::S3::Bucket":
                 _remove_bucket(run.target.client, one.id)

@@ -1,4 +1,4 @@
-"""What a run does to the control plane: the SAM CLI, CloudFormation, our REST API."""
+"""Actions of a run on the control plane: the SAM CLI, CloudFormation, our REST API."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _build_directory(run: Run) -> Path:
 
 
 def _sam(run: Run, arguments: list[str], seconds: float) -> int:
-    """Run `sam`, showing from the stack's resources how far it is; gives its exit code."""
+    """Run `sam` and show the stack's progress; returns its exit code."""
     log = run.path.with_suffix(".sam.log")
     with log.open("a") as output:
         process = subprocess.Popen(
@@ -154,7 +154,7 @@ def resources(run: Run, name: str) -> list[dict[str, str]]:
 
 
 def take_stock(run: Run) -> None:
-    """Remember what every stack of this run holds now, beside what it held before."""
+    """Add the current resources of every stack of this run to its inventory."""
     inventory = run.state["inventory"]
     pending = [run.stack, *(f"{run.stack}-{name}" for name in run.fact("clusters", []))]
     for name in pending:
@@ -187,7 +187,7 @@ def delete_stack(run: Run, name: str, seconds: float = 3600) -> str:
 
 
 def ask(run: Run, method: str, path: str, body: Any = None, *, key: str | None = None) -> Answer:
-    """Ask our API, again while API Gateway or the network has no answer."""
+    """Call the API; retry while API Gateway or the network does not respond."""
     client = run.target.api(outputs(run, run.stack)["ApiUrl"])
     for left in reversed(range(8)):
         try:
@@ -206,7 +206,7 @@ def operate(run: Run, what: str, method: str, path: str, body: Any) -> dict[str,
     """Start an operation, follow it to its end and give it as the API returns it.
 
     The step's own key finds an operation again that was started before an interruption. Raises
-    ``CannotGoOn`` when the request is refused.
+    ``CannotGoOn`` when the request is rejected.
     """
     answer = ask(run, method, path, body, key=run.key(what))
     if answer.status != 202:
@@ -228,7 +228,7 @@ def operate(run: Run, what: str, method: str, path: str, body: Any) -> dict[str,
 
 
 def ended(operation: dict[str, Any]) -> str:
-    """Give an operation's end in words."""
+    """Return the outcome of an operation as text."""
     error = operation.get("error")
     if not error:
         return str(operation["status"])

@@ -1,4 +1,4 @@
-"""The report of a run, as JSON and as Markdown, and what it answered that only AWS can."""
+"""The report of a run, as JSON and Markdown, with the questions that only AWS can answer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ QUESTIONS: Final = (
     Question("The control plane deploys with the permissions of this identity", "deploy"),
     Question("CloudFormation replaces a version whose description changed", "parameter"),
     Question("A deployment after a rollback works", "rollback"),
-    Question("A plan whose execution is called by a UUID", "plan"),
+    Question("A plan whose execution is named by a UUID", "plan"),
     Question(
         "When IAM logins work on a new Aurora, and how long targets of the NLB take (durations of "
         "the steps of provisioning)",
@@ -43,15 +43,15 @@ QUESTIONS: Final = (
     ),
     Question("127.0.0.x/32 in a prefix list", "provision", "provisioning"),
     Question("Which task ECS stops on a manual count with protected tasks", "scale-in", "tasks"),
-    Question("`LastUpdatedTime` after CreateChangeSet", "roll", "a plan is no change of the stack"),
+    Question("`LastUpdatedTime` after CreateChangeSet", "roll", "a plan does not change the stack"),
     Question(
         "`LastUpdatedTime` after SetStackPolicy",
         "policy",
-        "a stack policy is no change of the stack",
+        "a stack policy does not change the stack",
     ),
     Question(
-        "A replacement on a stack that may roll back (not: with rollback off, as no machine asks "
-        "for it on an update)",
+        "A replacement on a stack that may roll back (not: with rollback off, which no "
+        "machine requests on an update)",
         "roll",
         "rolling",
     ),
@@ -80,7 +80,7 @@ def answers(state: dict[str, Any]) -> list[dict[str, str]]:
         answer, seen = "not answered", question.why_not
         step = state["steps"].get(question.step)
         if question.step and state["endpoints"]:
-            seen = "the environment on one machine cannot answer it"
+            seen = "the local environment cannot answer it"
         elif question.step:
             checks = [
                 one
@@ -88,14 +88,14 @@ def answers(state: dict[str, Any]) -> list[dict[str, str]]:
                 if one["result"] != NOT_POSSIBLE and question.check in {"", one["name"]}
             ]
             results = {one["result"] for one in checks}
-            # A step that was left half-way has not answered as a whole.
+            # An interrupted step has not answered completely.
             whole = bool(question.check) or (step or {}).get("status") in {OK, FAILED}
             if results and (FAILED in results or whole):
                 answer = "it does not work" if FAILED in results else "it works"
                 shown = [o for o in checks if o["result"] == FAILED] or checks
                 seen = "; ".join(f"{one['name']}: {one['seen']}" for one in shown[:3])
             else:
-                seen = f"the step {question.step} did not come so far"
+                seen = f"the step {question.step} was not reached"
         told.append(
             {"question": question.text, "step": question.step, "answer": answer, "seen": seen}
         )
@@ -129,10 +129,10 @@ def document(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """Give the report for people."""
+    """Return the report as Markdown."""
     lines = [f"# Acceptance run {report['runId']}: {report['result']}", ""]
     lines.append(
-        f"On {report['target']} in {report['region']}, control stack `{report['stack']}`, begun "
+        f"On {report['target']} in {report['region']}, control stack `{report['stack']}`, started "
         f"{report['startedAt']}, {_minutes(report['seconds'])} of work."
     )
     if cost := report["monthlyCost"]:
@@ -153,19 +153,24 @@ def markdown(report: dict[str, Any]) -> str:
     if report["provisioningSeconds"]:
         lines += [
             "",
-            "## Where the time of provisioning went",
+            "## Provisioning time by step",
             "",
             "| step | duration |",
             "|---|---|",
         ]
         for step, seconds in report["provisioningSeconds"].items():
             lines.append(f"| {_cell(step)} | {_minutes(seconds)} |")
-    lines += ["", "## What only AWS can answer", "", "| question | step | answer | seen |"]
+    lines += [
+        "",
+        "## Questions that only AWS can answer",
+        "",
+        "| question | step | answer | seen |",
+    ]
     lines.append("|---|---|---|---|")
     for one in report["onlyAwsKnows"]:
         told = (one["question"], one["step"] or "-", one["answer"], one["seen"])
         lines.append("| " + " | ".join(_cell(cell) for cell in told) + " |")
-    lines += ["", "## What is left", ""]
+    lines += ["", "## Remaining resources", ""]
     if not report["cleaned"]:
         lines.append(f"**Not cleaned up.** `CLEAN={report['runId']} make acceptance` does it.")
     lines += [f"- {words}" for words in report["awsHolds"]]

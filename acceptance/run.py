@@ -1,4 +1,4 @@
-"""A run: its steps, their checks, and the file that lets it go on after any interruption."""
+"""A run: its steps, their checks, and the file from which it resumes after an interruption."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _WIDTH: Final = 16
 
 
 class NotPossible(Exception):
-    """The target cannot do what a step needs; the message is the reason."""
+    """The target does not support what a step needs; the message is the reason."""
 
 
 class CannotGoOn(Exception):
-    """What later steps need is not there; the message is what was seen."""
+    """A precondition of later steps is missing; the message is what was seen."""
 
 
 @dataclass(frozen=True)
@@ -121,13 +121,13 @@ class Run:
             self.say(f"          expected: {expected}")
 
     def progress(self, words: str) -> None:
-        """Show how far something is that takes time."""
+        """Show the progress of something slow."""
         self.say(f"          {words}")
 
     def eventually[T](
         self, look: Callable[[], T], good: Callable[[T], bool], seconds: float, pause: float = 1
     ) -> T:
-        """Look until it is good, or for so long; gives what was seen last."""
+        """Poll until it is good or the time is over; returns what was seen last."""
         deadline = time.monotonic() + seconds
         while not good(seen := look()) and time.monotonic() < deadline:
             time.sleep(pause if self.target.local else max(pause, 5))
@@ -171,7 +171,7 @@ def perform(
     """
     for step in still_to_do(steps, run.state):
         if step.removes and FAILED in {one["status"] for one in run.state["steps"].values()}:
-            run.say("\nSomething failed: all is left as it is, to be looked at.")
+            run.say("\nSomething failed: everything is left as it is for inspection.")
             break
         if not agreed(step):
             break
@@ -187,7 +187,7 @@ def perform(
             go_on = False
             if judge(run.record["checks"]) != FAILED:
                 run.check(step.title, expected="to go on", seen=reason, ok=False)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs into the report
+        except Exception as error:  # noqa: BLE001 - any error belongs in the report
             words = f"{type(error).__name__}: {error}"
             run.check(step.title, expected="no error", seen=words)
         finally:
@@ -198,7 +198,7 @@ def perform(
         run.save()
         run.say(f"  {run.record['status']}, {run.record['seconds']:.0f} s")
         if run.record["status"] == FAILED and (step.needed or not go_on):
-            run.say("  The steps after this one rest on it: not taken.")
+            run.say("  Later steps depend on this one: skipped.")
             break
     return all(
         run.state["steps"].get(s.name, {}).get("status") in {OK, NOT_POSSIBLE} for s in steps

@@ -1,4 +1,4 @@
-"""The steps, in the order of a first hour on an account. Each looks before it acts."""
+"""The steps, in the order of a first hour on an account. Each reads the state before it acts."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def cluster(run: Run) -> str:
 
 
 def request(run: Run) -> dict[str, Any]:
-    """What the trial is provisioned with: small, whole, and gone without a trace afterwards."""
+    """Request of the trial: small, complete, and removed without a trace."""
     found: dict[str, Any] = {
         "Trial": True,
         "Brokers": BROKERS,
@@ -104,7 +104,7 @@ def _functions(run: Run) -> tuple[int, str]:
 
 
 def change_parameter(run: Run) -> None:
-    """`sam deploy` with another LogLevel: functions are published anew."""
+    """`sam deploy` with another LogLevel: new function versions are published."""
     before, _ = _functions(run)
     run.need("sam deploy LogLevel=DEBUG", expected=0, seen=deploy(run, {"LogLevel": "DEBUG"}))
     version, level = _functions(run)
@@ -112,7 +112,7 @@ def change_parameter(run: Run) -> None:
     words, newer = f"version {before} before, {version} now", version > before
     # Taken again after an interruption, the change was made before.
     again = run.record["attempt"] > 1
-    run.check("published anew", expected="a higher version", seen=words, ok=newer or again)
+    run.check("new version published", expected="a higher version", seen=words, ok=newer or again)
 
 
 def roll_back(run: Run) -> None:
@@ -130,7 +130,7 @@ def roll_back(run: Run) -> None:
     run.check("stack afterwards", expected="UPDATE_COMPLETE", seen=stack_status(run, run.stack))
     run.check("log level afterwards", expected="WARNING", seen=level)
     words = f"version {before} before, {version} now"
-    run.check("published anew", expected="a higher version", seen=words, ok=version > before)
+    run.check("new version published", expected="a higher version", seen=words, ok=version > before)
     _api_answers(run)
 
 
@@ -138,7 +138,7 @@ def roll_back(run: Run) -> None:
 
 
 def plan_from_console(run: Run) -> None:
-    """Start the plan machine as the console does: the execution is called by a UUID."""
+    """Start the plan machine as the console does: the execution is named by a UUID."""
     _will_make(run, cluster(run))
     plan = _console_plan(run, cluster(run), request(run))
     run.check("plan", expected="READY", seen=plan["status"])
@@ -147,17 +147,21 @@ def plan_from_console(run: Run) -> None:
         run.progress(line)
     cost, minutes = plan["cost"]["after"], plan["minutes"]
     known = cost is not None
-    hourly = f"{float(cost) / 730:.2f} USD an hour" if known else "not every price is known"
+    hourly = (
+        f"{float(cost) / 730:.2f} USD an hour"
+        if known
+        else "an unknown amount (a price is missing)"
+    )
     run.check(
         "the plan shows minutes", expected="least and most", seen=minutes, ok=len(minutes) == 2
     )
     run.check("the plan shows the cost", expected="a sum", seen=f"{cost} a month", ok=known)
     run.remember(plan=plan["apply"]["changeSet"], monthlyCost=cost)
-    run.progress(f"the trial costs {hourly} before usage while it stands")
+    run.progress(f"the trial costs {hourly} before usage while it exists")
 
 
 def _will_make(run: Run, name: str) -> None:
-    """Write down what is about to be made, before it is: cleaning up has to find it."""
+    """Record each resource before it is created, so that the clean-up finds it."""
     if name not in run.fact("clusters", []):
         run.remember(clusters=[*run.fact("clusters", []), name])
 
@@ -172,7 +176,7 @@ def _console_plan(run: Run, name: str, parameters: Mapping[str, Any]) -> dict[st
     )["executionArn"]
     found = _followed(run, execution, 900)
     words = f"{found['status']} {found.get('error', '')} {found.get('cause', '')}"[:600].strip()
-    run.need("execution called by a UUID", expected="SUCCEEDED", seen=words)
+    run.need("execution named by a UUID", expected="SUCCEEDED", seen=words)
     plan: dict[str, Any] = json.loads(found["output"])["plan"]
     return plan
 
@@ -194,7 +198,7 @@ def _stored(run: Run, key: str) -> str:
 
 
 def provision(run: Run) -> None:
-    """Apply exactly the plan that was looked at."""
+    """Apply exactly the reviewed plan."""
     name, plan = cluster(run), run.fact("plan")
     _will_make(run, name)
     reviewed = plan and run.record["attempt"] == 1
@@ -258,8 +262,8 @@ def work(run: Run) -> None:
         brokers = len(user.topology()["brokers"])
     except (urllib.error.URLError, TimeoutError) as error:
         raise NotPossible(
-            f"{user.url} is not reached from here ({error}): load balancers are internal. Run this "
-            "in the VPC, or begin a run with CLIENT_CIDR=<your address>/32."
+            f"{user.url} is not reachable from here ({error}): load balancers are internal. Run "
+            "this in the VPC, or start a run with CLIENT_CIDR=<your address>/32."
         ) from None
     run.check("topology through the load balancer", expected=BROKERS, seen=brokers)
     definition = user.deploy(PROCESS)
@@ -339,12 +343,12 @@ def _scale(run: Run, count: int, kept: Any) -> None:
     _whole(run, name, count)
     after = set(_tasks(run, name))
     words = f"{len(before - after)} stopped, {len(after - before)} started"
-    expected = "no broker that stays lost its task"
+    expected = "no remaining broker lost its task"
     run.check("tasks", expected=expected, seen=words, ok=kept(before, after))
 
 
 def roll(run: Run) -> None:
-    """A new revision, planned and applied: every broker moves to it, and all is whole again."""
+    """A new revision, planned and applied: every broker moves to it, and the cluster is healthy."""
     name = cluster(run)
     before = _tasks(run, name)
     present = {one["memory"] for one in before.values()}
@@ -355,7 +359,7 @@ def roll(run: Run) -> None:
     run.need("plan", expected="SUCCEEDED", seen=ended(planned))
     plan = planned["result"]["plan"]
     run.check("plan", expected="READY", seen=plan["status"])
-    run.check("a plan is no change of the stack", expected=changed, seen=_changed(run, name))
+    run.check("a plan does not change the stack", expected=changed, seen=_changed(run, name))
     body = {"changeSet": plan["apply"]["changeSet"]}
     done = operate(run, "roll", "PUT", f"/clusters/{name}", body)
     take_stock(run)
@@ -375,7 +379,7 @@ def _changed(run: Run, name: str) -> datetime | None:
 
 
 def break_and_resume(run: Run) -> None:
-    """A second trial whose creation fails in the middle, and is continued by the same request.
+    """A second trial whose creation fails midway; a retry of the same request completes it.
 
     Between its plan and its application another stack takes the name of its namespace.
     """
@@ -395,7 +399,7 @@ def break_and_resume(run: Run) -> None:
             ok=failed["status"] == "FAILED" and "ServiceConnectNamespace" in ended(failed),
         )
         status = stack_status(run, _stack_of(run, name))
-        run.check("stack keeps what worked", expected="CREATE_FAILED", seen=status)
+        run.check("the stack keeps the created resources", expected="CREATE_FAILED", seen=status)
         _free_namespace(run, taken)
     done = operate(run, "resume", "PUT", f"/clusters/{name}", {"parameters": given})
     take_stock(run)
@@ -403,7 +407,7 @@ def break_and_resume(run: Run) -> None:
     if done["status"] == "SUCCEEDED":
         _whole(run, name, 1)
     gone = operate(run, "remove", "DELETE", f"/clusters/{name}", {"confirm": name})
-    run.check("teardown of it", expected="SUCCEEDED", seen=ended(gone))
+    run.check("its teardown", expected="SUCCEEDED", seen=ended(gone))
 
 
 def _take_namespace(run: Run, name: str) -> str:
@@ -426,7 +430,7 @@ def _free_namespace(run: Run, called: str) -> None:
     if found := _namespace(run, called):
         run.target.client("servicediscovery").delete_namespace(Id=found)
     seen = run.eventually(lambda: _namespace(run, called), lambda seen: seen is None, 120)
-    run.need("name free again", expected=None, seen=seen)
+    run.need("the name is free again", expected=None, seen=seen)
     run.remember(obstacle=None)
 
 
@@ -434,7 +438,7 @@ def _free_namespace(run: Run, called: str) -> None:
 
 
 def health(run: Run) -> None:
-    """Healthy; not so, or explained, while a task is stopped; healthy again."""
+    """Healthy; a finding or a note while a task is stopped; healthy again."""
     name = cluster(run)
 
     def look() -> Any:
@@ -490,14 +494,14 @@ def set_policy(run: Run) -> None:
     kept = json.loads(api.get_stack_policy(StackName=name).get("StackPolicyBody") or "{}")
     run.check("NotResource beside a condition", expected=policy, seen=kept)
     seen = _changed(run, cluster(run))
-    run.check("a stack policy is no change of the stack", expected=before, seen=seen)
+    run.check("a stack policy does not change the stack", expected=before, seen=seen)
 
 
 # --- remove it ---------------------------------------------------------------------------------
 
 
 def dry_run(run: Run) -> None:
-    """Telling what a teardown would do changes nothing."""
+    """A dry run of the teardown changes nothing."""
     name = cluster(run)
     before = set(_tasks(run, name))
     done = operate(run, "tell", "DELETE", f"/clusters/{name}", {"dryRun": True})
@@ -505,14 +509,16 @@ def dry_run(run: Run) -> None:
     plan = done["result"]["plan"] if "plan" in done["result"] else done["result"]
     for line in str(plan["text"]).splitlines()[:4]:
         run.progress(line)
-    run.check("a trial keeps nothing", expected=[], seen=[one["id"] for one in plan["kept"]])
+    run.check("a trial retains nothing", expected=[], seen=[one["id"] for one in plan["kept"]])
     words = f"{sum(plan['goes'].values())} resources"
-    run.check("the report lists what goes", expected="resources", seen=words, ok=bool(plan["goes"]))
+    run.check(
+        "the report lists what is deleted", expected="resources", seen=words, ok=bool(plan["goes"])
+    )
     run.check("nothing changed", expected=sorted(before), seen=sorted(_tasks(run, name)))
 
 
 def teardown(run: Run) -> None:
-    """Remove the trial, and nothing of it is left but keys in their waiting time."""
+    """Remove the trial; only keys in their waiting period remain."""
     name = cluster(run)
     take_stock(run)
     done = operate(run, "teardown", "DELETE", f"/clusters/{name}", {"confirm": name})
@@ -521,14 +527,14 @@ def teardown(run: Run) -> None:
     run.check("API", expected=404, seen=ask(run, "GET", f"/clusters/{name}").status)
     left = retained(run, _stack_of(run, name))
     paid = [one.words for one in left if not one.until]
-    run.check("what is left of it", expected=[], seen=paid)
+    run.check("remaining resources", expected=[], seen=paid)
 
 
 def delete_and_redeploy(run: Run) -> None:
     """Delete the control stack, and deploy it again under the same name."""
     take_stock(run)
     clusters = [n for n in run.fact("clusters", []) if stack_status(run, _stack_of(run, n))]
-    run.need("no cluster stands", expected=[], seen=clusters)
+    run.need("no cluster exists", expected=[], seen=clusters)
     if not run.fact("deleted"):
         status = delete_stack(run, run.stack)
         run.need("deletion of the control stack", expected="DELETE_COMPLETE", seen=status)
@@ -553,7 +559,7 @@ STEPS: Final[Sequence[Step]] = (
     Step("deploy", "Deploy the control plane", deploy_control, needed=True),
     Step("parameter", "Change a parameter (LogLevel)", change_parameter),
     Step("rollback", "Force a rollback and redeploy", roll_back),
-    Step("plan", "Plan a trial from the console, by a UUID", plan_from_console),
+    Step("plan", "Plan a trial as from the console, named by a UUID", plan_from_console),
     Step("provision", "Provision the trial", provision, needed=True),
     Step("work", "Work on it through Camunda's REST", work),
     Step("scale-out", "Scale out", scale_out, needed=True),

@@ -1,4 +1,4 @@
-"""Where a run works: an AWS account, or the instance that `make up` runs on this machine."""
+"""Target of a run: an AWS account, or the instance of `make up` on this machine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _STARTING_SECONDS = 900
 
 
 class NoTargetError(Exception):
-    """There is nothing that the run could work on; the message names the way out."""
+    """The run has no target; the message names the remedy."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Target:
             return (self.endpoints or ENDPOINTS).with_name(name).read_text()
         except FileNotFoundError as error:
             raise NoTargetError(
-                f"{error.filename} is missing: the instance on this machine does not run."
+                f"{error.filename} is missing: the instance on this machine is not running."
             ) from None
 
     @cached_property
@@ -81,13 +81,13 @@ class Target:
         make: Any = self.session.client
         config = Config(retries={"mode": "standard", "total_max_attempts": 8})
         if self.local:
-            # Without it, Step Functions is asked at a host `sync-127.…`, which does not exist.
+            # Without it, Step Functions requests go to `sync-127.…`, which does not exist.
             config = config.merge(Config(inject_host_prefix=False))
             return make(service, endpoint_url=self._local["aws"], config=config)
         return make(service, config=config)
 
     def identity(self) -> tuple[str, str]:
-        """Account and ARN of who the run is. Raises ``NoTargetError`` for a local stand-in."""
+        """Account and ARN of the run's identity. Raises ``NoTargetError`` for a local stand-in."""
         caller = self.client("sts").get_caller_identity()
         account = str(caller["Account"])
         if not self.local and account == "000000000000":

@@ -130,7 +130,6 @@ def _environment(home: Path) -> dict[str, str]:
     return {
         **dict.fromkeys(names, "benchmark"),
         "CLUSTER_TEMPLATE": "/opt/cluster.json",
-        "POWERTOOLS_SERVICE_NAME": "benchmark",
         "_HANDLER": "front.handler",
         "AWS_REGION": "eu-central-1",
         "AWS_DEFAULT_REGION": "eu-central-1",

@@ -41,7 +41,7 @@ _INTERRUPTED = 130
 
 
 def main() -> int:
-    """Run one command. Gives 1 after an error, told without a traceback, and 130 after Ctrl-C."""
+    """Run one command. Returns 1 after an error, shown without traceback, and 130 after Ctrl-C."""
     options = _options()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
@@ -65,7 +65,9 @@ def main() -> int:
         if options.debug:
             raise
         logs = config.logs
-        screen.say(f"Error: {type(error).__name__}: {error} (--debug tells where; logs: {logs})")
+        screen.say(
+            f"Error: {type(error).__name__}: {error} (--debug shows the traceback; logs: {logs})"
+        )
         return 1
     return 0
 
@@ -88,7 +90,7 @@ def _options() -> argparse.Namespace:
     if options.block and not re.fullmatch(r"127\.([1-9]\d?|1\d\d|2[0-4]\d|25[0-4])", options.block):
         parser.error(f"BLOCK is {options.block!r}; 127.1 to 127.254 are allowed")
     if options.command in {"up", "demo"} and not options.input.is_file():
-        parser.error(f"INPUT is {str(options.input)!r}; there is no such file (see events/)")
+        parser.error(f"INPUT is {str(options.input)!r}; file not found (see events/)")
     return options
 
 

@@ -1,4 +1,4 @@
-"""What this machine must offer, asked before anything is started."""
+"""Requirements of this machine, checked before anything is started."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BROKER_PORTS = (8080, 9600, 26500, 26501)
 
 
 class NotPossibleError(Exception):
-    """This machine lacks something; each line says what and what to do."""
+    """This machine lacks something; each line of the message names it and the remedy."""
 
 
 def check(config: LocalConfig) -> None:
@@ -35,13 +35,13 @@ def _platform() -> list[str]:
     problems = []
     if platform.system() != "Linux":
         problems.append(
-            f"Linux is needed, this is {platform.system()}: every task has its own loopback"
+            f"Linux is required, this is {platform.system()}: every task has its own loopback"
             " address."
         )
     if platform.machine() != "x86_64":
         problems.append(
-            f"x86_64 is needed, this is {platform.machine()}: the layers of the functions are built"
-            " for what the template declares."
+            f"x86_64 is required, this is {platform.machine()}: the function layers are built"
+            " for the architecture in the template."
         )
     return problems
 
@@ -62,7 +62,7 @@ def _disk(config: LocalConfig) -> list[str]:
     return [
         (
             f"{free / _GIBIBYTE:.1f} GiB are free in {config.cache}, {_DISK / _GIBIBYTE:.0f} are"
-            f" needed: make room, or name another place in CAMUNDA_LIFECYCLE_CACHE."
+            f" required: free some space, or set CAMUNDA_LIFECYCLE_CACHE to another directory."
         )
     ]
 
@@ -87,7 +87,7 @@ def _ports(config: LocalConfig) -> list[str]:
             ]
             by = f" by {owners[0]}" if owners else ""
             problems.append(
-                f"Port {port} of {address} is taken{by}: stop it, or for another instance of this"
-                f" project use BLOCK=127.<n>."
+                f"Port {port} of {address} is in use{by}: stop that process, or set BLOCK=127.<n>"
+                f" for another instance of this project."
             )
     return problems

@@ -1,4 +1,4 @@
-"""up, demo, down and status: what the Makefile's targets of these names do."""
+"""up, demo, down and status: the Makefile targets of these names."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ _WORK_SECONDS = 3.0
 
 
 class LeftBehindError(Exception):
-    """Something still runs after everything was stopped."""
+    """Processes are still running after the stop."""
 
 
 class InstancesLostError(Exception):
-    """What was acknowledged to a client is not there."""
+    """Acknowledged instances are missing."""
 
 
 @dataclass(frozen=True)
 class Commands:
-    """The commands on one instance; `keep` leaves it running whatever happens."""
+    """The commands on one instance; `keep` leaves it running in any case."""
 
     instance: Instance
     screen: Screen
@@ -60,8 +60,8 @@ class Commands:
     def up(self) -> None:
         """Start, deploy, provision, and leave it running.
 
-        With an instance that runs already: deploy what changed and provision again. A failed
-        provisioning leaves it running to be looked at; whatever fails before does not.
+        If an instance is already running: deploy what changed and provision again. A failed
+        provisioning leaves it running for inspection; an earlier failure does not.
         """
         already = instance.running(self.instance) is not None
         if not already:
@@ -112,7 +112,7 @@ class Commands:
         self.screen.say(self.screen.times())
 
     def down(self) -> None:
-        """Stop what runs, including what an earlier run was killed over."""
+        """Stop what runs, including leftovers of a killed run."""
         with uninterrupted(), self.screen.phase("Stopping") as phase:
             stopped = instance.stop(self.instance)
             self.screen.detail(phase, ", ".join(record.name for record in stopped))
@@ -153,7 +153,7 @@ class Commands:
 
     @contextlib.contextmanager
     def _stack_progress(self, phase: Any) -> Iterator[None]:
-        """Tell from the stack's resources how far CloudFormation is."""
+        """Show CloudFormation's progress from the stack's resources."""
         over = threading.Event()
 
         def watch() -> None:
@@ -167,7 +167,7 @@ class Commands:
                         for resource in page["StackResourceSummaries"]
                         if resource["ResourceStatus"].endswith("_COMPLETE")
                     ]
-                    self.screen.detail(phase, f"{len(done)} resources are there")
+                    self.screen.detail(phase, f"{len(done)} resources complete")
 
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
@@ -182,7 +182,7 @@ class Commands:
         return self._run("provision", request, f"Provisioning from {_relative(self.request)}")
 
     def _work(self) -> None:
-        """Add a broker while a client makes instances, and show that none of them is lost."""
+        """Add a broker while a client creates instances, and show that none of them is lost."""
         user, password = self._user(endpoints.cluster_outputs(self.instance))
         found = endpoints.describe(self.instance)
         request = {
@@ -197,11 +197,11 @@ class Commands:
         try:
             work.during("during the scale-out")
             self._run("scale", request, f"Scaling out to {request['count']} brokers")
-            with self.screen.phase("The client goes on"):
+            with self.screen.phase("The client continues"):
                 work.during("after", _WORK_SECONDS)
         finally:
             work.stop()
-        with self.screen.phase("Every acknowledged instance is searched for"):
+        with self.screen.phase("Searching every acknowledged instance"):
             lost = work.missing()
         self._show_topology()
         self.screen.say(_work(work))
@@ -213,7 +213,7 @@ class Commands:
         cluster = json.loads(self.request.read_text())["clusterName"]
         self.screen.say()
         request = {"clusterName": cluster, "confirm": cluster}
-        result = self._run("teardown", request, "Tearing down, which KEEP=1 skips")
+        result = self._run("teardown", request, "Tearing down (KEEP=1 skips this)")
         self.screen.say(_leftovers(result))
 
     def _run(self, machine: str, request: dict[str, Any], words: str) -> dict[str, Any]:
@@ -255,7 +255,7 @@ class Commands:
             self.screen.say(topology)
 
     def _topology(self) -> Table | None:
-        """Brokers by partitions, asked from the first broker that answers."""
+        """Brokers by partitions, read from the first broker that responds."""
         outputs = endpoints.cluster_outputs(self.instance)
         for broker in endpoints.describe(self.instance)["brokers"]:
             request = urllib.request.Request(f"{broker['rest']}/v2/topology")  # noqa: S310
@@ -278,17 +278,19 @@ class Commands:
     def _say_running(self) -> None:
         config = self.instance.config
         self.screen.say()
-        self.screen.say(f"Left running. Where everything is: {_relative(config.endpoints_file)}")
+        self.screen.say(
+            f"Left running. Endpoints and credentials: {_relative(config.endpoints_file)}"
+        )
         exports = " ".join(
             f"{key}={value}"
             for key, value in config.client_environment().items()
             if key == "AWS_ENDPOINT_URL" or key.endswith("REGION") or "KEY" in key
         )
-        self.screen.say(f"To use it with the aws CLI or boto3: export {exports}")
+        self.screen.say(f"To use the aws CLI or boto3: export {exports}")
         if api := endpoints.describe(self.instance)["api"]:
             signed = f"--aws-sigv4 aws:amz:{REGION}:execute-api"
             keys = f"--user {ACCESS_KEY_ID}:{SECRET_ACCESS_KEY}"
-            self.screen.say(f"To ask the REST API with curl: curl {signed} {keys} {api}/clusters")
+            self.screen.say(f"To call the REST API with curl: curl {signed} {keys} {api}/clusters")
         if secret := endpoints.cluster_outputs(self.instance).get("AdminUserSecretArn"):
             read = f"aws secretsmanager get-secret-value --secret-id {secret}"
             self.screen.say(f"User and password of Camunda's REST and gRPC API: {read}")
@@ -309,13 +311,13 @@ class Commands:
         deadline = time.monotonic() + 5
         while found := instance.leftovers(self.instance):
             if time.monotonic() > deadline:
-                raise LeftBehindError(f"still there: {', '.join(found)}")
+                raise LeftBehindError(f"still running: {', '.join(found)}")
             time.sleep(0.1)
 
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let a second Ctrl-C not leave half of the processes behind."""
+    """Ignore a second Ctrl-C, so that it leaves no processes behind."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:
@@ -361,7 +363,7 @@ def _leftovers(result: dict[str, Any]) -> Table:
     least = "at least " if plan["notPriced"] else ""
     cost = f"{least}{plan['monthlyCost']} {plan['currency']} a month"
     table = Table(
-        title=f"What AWS would keep ({cost}); here it ends with the instance",
+        title=f"What AWS would retain ({cost}); here it is deleted with the instance",
         title_justify="left",
         title_style="bold",
         show_header=False,

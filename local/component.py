@@ -1,4 +1,4 @@
-"""What hangs in the embedded AWS: load balancers, tasks, the database.
+"""Components of the embedded AWS: load balancers, tasks, the database.
 
 A component is a package `local.<name>` with a function `component(instance) -> Component`. All run
 as threads of the one process that also hosts the emulator, so they may read the emulator's own
@@ -21,7 +21,7 @@ from local.processes import Processes
 
 
 class Component(Protocol):
-    """Something that is started after the emulator answers and stopped before it goes."""
+    """Something that is started after the emulator and stopped before it."""
 
     def start(self) -> None:
         """Begin; returns at once. Work goes on in threads and child processes."""
@@ -40,7 +40,7 @@ class Instance:
 
     @classmethod
     def of(cls, config: LocalConfig) -> Instance:
-        """Give the instance that lives where `config` says."""
+        """Give the instance that `config` describes."""
         return cls(config, Names(config.names_file), Processes(config.processes_file))
 
     def client(self, service: str) -> Any:

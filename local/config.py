@@ -1,7 +1,7 @@
-"""Where one local instance lives: its files, its addresses and its account.
+"""One local instance: its files, its addresses and its account.
 
 Everything of an instance is under one root directory and inside one block of loopback addresses,
-so that two instances (a developer's `make up` and the end-to-end tests) never meet.
+so that two instances (a developer's `make up` and the end-to-end tests) never collide.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class LocalConfig:
 
     @property
     def names_file(self) -> Path:
-        """What stands in for VPC name resolution; see `names.py`."""
+        """The VPC's name resolution; see `names.py`."""
         return self.root / "names.json"
 
     @property
@@ -68,7 +68,7 @@ class LocalConfig:
 
     @property
     def instance_file(self) -> Path:
-        """Which process hosts the instance, written when it is ready."""
+        """The process that hosts the instance, written when it is ready."""
         return self.root / "instance.json"
 
     @property
@@ -78,7 +78,7 @@ class LocalConfig:
 
     @property
     def endpoints_file(self) -> Path:
-        """What users read: URLs, keys and ARNs of the running instance."""
+        """For users: URLs, keys and ARNs of the running instance."""
         return self.root / "endpoints.json"
 
     @property
@@ -88,7 +88,7 @@ class LocalConfig:
 
     @property
     def faults_file(self) -> Path:
-        """While it is there, functions meet a bad moment of AWS: see ``local/aws/faults.py``."""
+        """While it exists, AWS fails temporarily for the functions: see ``local/aws/faults.py``."""
         return self.root / "faults.json"
 
     @property
@@ -98,7 +98,7 @@ class LocalConfig:
 
     @property
     def sleeping_file(self) -> Path:
-        """While it is there, functions in the VPC were idle for weeks when it was written.
+        """While it exists, functions in the VPC count as idle for weeks when it was written.
 
         See ``local/aws/strict/sleeping_functions.py``.
         """
@@ -106,7 +106,7 @@ class LocalConfig:
 
     @property
     def authorisation_log(self) -> Path:
-        """Which rights the functions' roles used, and what they were denied; see `aws/audit.py`."""
+        """Which rights the functions' roles used, and what was denied; see `aws/audit.py`."""
         return self.logs / "authorisation.jsonl"
 
     @property
@@ -131,7 +131,7 @@ class LocalConfig:
 
 
 def user_environment() -> dict[str, str]:
-    """What tools may see of the user's own environment: where things are, never whose they are."""
+    """The part of the user's environment that tools get: paths, never credentials."""
     kept = (
         "PATH",
         "HOME",

@@ -1,4 +1,4 @@
-"""What a person sees: phases with a clock and what is being waited for.
+"""Terminal output: phases with a clock and what each waits for.
 
 On a terminal one live line for the running phase; elsewhere plain lines, one per change.
 """
@@ -43,7 +43,7 @@ class Screen:
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False, emoji=False)
         if not self.console.is_terminal:
-            # A log wraps nothing: whoever reads it searches for whole ARNs.
+            # A log wraps nothing, so that it can be searched for whole ARNs.
             self.console.width = 200
         self.phases: list[Phase] = []
         self._live: Live | None = None
@@ -72,7 +72,7 @@ class Screen:
         return phase
 
     def detail(self, phase: Phase, text: str) -> None:
-        """Say what `phase` waits for."""
+        """Show what `phase` waits for."""
         if text == phase.detail:
             return
         phase.detail = text
@@ -90,7 +90,7 @@ class Screen:
         self.console.print(Text.assemble(mark, f" {phase.title}  ", took), soft_wrap=True)
 
     def say(self, what: RenderableType = "") -> None:
-        """Print something of its own."""
+        """Print a line outside of the phases."""
         if self.console.is_terminal:
             self.console.print(what, soft_wrap=isinstance(what, str | Text), markup=False)
             return
@@ -101,9 +101,9 @@ class Screen:
         self.console.file.flush()
 
     def times(self) -> Table:
-        """Where the time went."""
+        """Time by phase."""
         total = sum(phase.elapsed for phase in self.phases)
-        table = Table("Where the time went", box=None, pad_edge=False, header_style="bold")
+        table = Table("Time by phase", box=None, pad_edge=False, header_style="bold")
         table.add_column(justify="right")
         table.add_column()
         for phase in self.phases:

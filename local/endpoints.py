@@ -1,6 +1,6 @@
-"""Keeps `endpoints.json` true: where everything of the running instance can be reached.
+"""Keeps `endpoints.json` current: the addresses of the running instance.
 
-A component of the host, so that it follows brokers as they come and go, whoever starts them.
+A component of the host, so that it follows brokers as they start and stop.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Endpoints:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop following and remove the file: nothing of what it says is true any more."""
+        """Stop following and remove the file, which is no longer valid."""
         self._stopping.set()
         self._thread.join()
         self._instance.config.endpoints_file.unlink(missing_ok=True)
@@ -74,7 +74,7 @@ def component(instance: Instance) -> Component:
 
 
 def describe(instance: Instance) -> dict[str, Any]:
-    """Content of `endpoints.json` as it is true now; what does not exist yet is null."""
+    """Current content of `endpoints.json`; null for what does not exist yet."""
     config = instance.config
     outputs = cluster_outputs(instance)
     return {

@@ -32,7 +32,7 @@ def served_block(root: Path) -> str:
 
 
 class InstanceError(Exception):
-    """The instance cannot be started; the message says what to do."""
+    """The instance cannot be started; the message names the remedy."""
 
 
 def running(instance: Instance) -> ProcessRecord | None:
@@ -60,7 +60,7 @@ def start(
 ) -> Process:
     """Start the host and wait until every component has started.
 
-    `detached`: it goes on when this process ends. Raises InstanceError with the host's own words.
+    `detached`: it goes on when this process ends. Raises InstanceError with the host's last line.
     """
     config = instance.config
     if running(instance):
@@ -93,7 +93,7 @@ def _wait_until_ready(instance: Instance, host: Process, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not instance.config.instance_file.exists():
         if host.poll() is not None:
-            lines = log.read_text().strip().splitlines() or ["it ended without a word"]
+            lines = log.read_text().strip().splitlines() or ["it exited without a message"]
             raise InstanceError(lines[-1])
         if time.monotonic() > deadline:
             raise InstanceError(f"not ready after {START_SECONDS:.0f} s; see {log}")
@@ -101,7 +101,7 @@ def _wait_until_ready(instance: Instance, host: Process, log: Path) -> None:
 
 
 def stop(instance: Instance) -> list[ProcessRecord]:
-    """Stop the host, then whatever of the instance survived it; gives what had to be stopped."""
+    """Stop the host, then any surviving process of the instance; returns what was stopped."""
     host = running(instance)
     if host:
         # It stops its components and their processes itself, in order.

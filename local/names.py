@@ -1,4 +1,4 @@
-"""What stands in for name resolution inside the VPC.
+"""Name resolution inside the VPC.
 
 One JSON file, replaced atomically, holds every name the emulated AWS hands out: Cloud Map names,
 load balancers, the database. Lambda workers read it through a `getaddrinfo` hook; everything that
@@ -112,7 +112,7 @@ class Names:
 
 
 def replace_json(path: Path, content: object) -> None:
-    """Write `content` as JSON so that a reader sees the old or the new file, never half of one."""
+    """Write `content` as JSON so that readers see the old or the new file, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")

@@ -1,8 +1,8 @@
-"""Child processes that cannot be left behind.
+"""Child processes that are never left behind.
 
 A child dies with the process that started it (Linux's parent-death signal), and is recorded with
-its start time, so that `down` finds it even after the parent was killed and never kills a stranger
-that happens to have the same process id.
+its start time, so that `down` finds it even after the parent was killed and never kills another
+process that happens to have the same process id.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ os.execv(sys.argv[4], sys.argv[4:])
 
 @dataclass(frozen=True)
 class ProcessRecord:
-    """What is needed to recognise a process again."""
+    """What identifies a process."""
 
     name: str
     pid: int
@@ -156,7 +156,7 @@ class Processes:
         return Process(popen, record, self._registry)
 
     def survivors(self) -> list[ProcessRecord]:
-        """Recorded processes that still run, whoever started them, but never this one."""
+        """Recorded processes that are still running, except this one."""
         found = [record for record in self._registry.read() if record.alive()]
         return [record for record in found if record.pid != os.getpid()]
 
@@ -192,7 +192,7 @@ class Listener:
     pid: int | None
 
     def owner(self) -> str:
-        """`postgres (pid 42)`, as far as it can be told."""
+        """`postgres (pid 42)`, as far as it is known."""
         if self.pid is None:
             return "another user's process"
         name = Path(f"/proc/{self.pid}/comm").read_text().strip()

@@ -1,4 +1,4 @@
-"""Follows one execution of the provision machine, as a person wants to see it."""
+"""Follows one execution of a state machine on the terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _POLL_SECONDS = 0.4
 
 
 class ExecutionFailedError(Exception):
-    """The execution ended otherwise than well; the message holds its error and cause."""
+    """The execution did not succeed; the message holds its error and cause."""
 
 
 def follow(instance: Instance, screen: Screen, execution_arn: str, table: str) -> dict[str, Any]:

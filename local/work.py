@@ -1,6 +1,6 @@
-"""A client at work on a cluster of this machine: instances are made while it is scaled.
+"""A client at work on a cluster of this machine: it creates instances while the cluster is scaled.
 
-It speaks Camunda's REST API through the load balancer, as anybody's application does, and
+It speaks Camunda's REST API through the load balancer, as any application does, and
 remembers what was acknowledged.
 """
 

@@ -1,1 +1,1 @@
-"""What developers and deployers run from the repository, never in a function."""
+"""Tools for developers and deployers, run from the repository, never in a function."""

@@ -1,4 +1,4 @@
-"""A user of the REST API: signed requests, and what was answered."""
+"""A client of the REST API: signed requests and their responses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """What was answered, and after how many seconds."""
+    """A response, with its duration in seconds."""
 
     status: int
     headers: dict[str, str]
@@ -28,14 +28,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Client:
-    """Asks the API with one identity; without credentials, unsigned."""
+    """Calls the API with one identity; without credentials, unsigned."""
 
     url: str
     region: str
     credentials: Credentials | None
 
     def ask(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Answer:
-        """Send one request and give the answer, whatever it is."""
+        """Send one request and return the response, also for an error status."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
         if key is not None:

@@ -1,4 +1,4 @@
-"""`make contract`: ask a running Camunda what was recorded, and print where it answers otherwise.
+"""`make contract`: repeat the recorded requests on a running Camunda and print the differences.
 
 URL is that of the management port, REST that of the REST API (`http://host:9600`,
 `http://host:8080`); CAMUNDA_USER and CAMUNDA_PASSWORD of the environment are sent by basic
@@ -37,13 +37,13 @@ _CLUSTER = "/actuator/cluster"
 _HEALTH = range(3, 8)
 # Endpoints whose answers are a matter of version and installation: links, info, older paths.
 _NOT_COMPARED = (2, 8, 9, 10)
-# Refused by their form, whatever the cluster is: cancelling `abc`, partitions, an unknown resource.
+# Rejected by their form on any cluster: cancelling `abc`, partitions, an unknown resource.
 _REFUSED = (68, 73, 74)
 _CHANGE_SECONDS = 900
 
 
 class NoAnswer(Exception):
-    """The cluster gives nothing to compare with."""
+    """The cluster returned nothing to compare with."""
 
 
 class Target:
@@ -107,7 +107,7 @@ def expected_model(target: Target) -> Configuration:
         raise NoAnswer(f"this is {topology['gatewayVersion']}; 8.9 and 8.10 are known")
     shown = target.read(9600, _CLUSTER)
     if shown.get("pendingChange"):
-        raise NoAnswer("a change of the cluster is under way")
+        raise NoAnswer("a cluster change is in progress")
     last = shown.get("lastChange")
     return Configuration(
         topology["clusterSize"],
@@ -158,7 +158,7 @@ def scaled(target: Target, model: Configuration, environment: Mapping[str, str])
         f"{target.urls[9600]} will be scaled from {size} to {size + 1} brokers and back: "
         f"partitions move twice. A task has to wait for node id {size}. Nothing is cancelled."
     )
-    if environment.get("YES") != "1" and input("Type yes to go on: ") != "yes":
+    if environment.get("YES") != "1" and input("Type yes to continue: ") != "yes":
         return ["not scaled: not confirmed"]
     for count in (size + 1, size):
         call = Call(0, f"scale to {count}", "PATCH", _CLUSTER, 0, 9600, {})

@@ -15,7 +15,7 @@ TARGET = Path(__file__).resolve().parent.parent / "docs" / "health.md"
 
 
 def findings() -> str:
-    """Table of everything that a check can find."""
+    """Table of all findings."""
     rows = ["| code | severity | how it should be | first step |", "|---|---|---|---|"]
     for kind in KINDS.values():
         link = f"[`{kind.code}`](runbook.md#{kind.code.lower()})"
@@ -25,8 +25,8 @@ def findings() -> str:
 
 
 def explained() -> str:
-    """Table of what the machines explain while they hold a cluster."""
-    rows = ["| operation | makes notes of |", "|---|---|"]
+    """Table of the findings that an operation downgrades to notes while it holds the lock."""
+    rows = ["| operation | findings downgraded to notes |", "|---|---|"]
     for machine, codes in EXPLAINED.items():
         told = "everything" if codes == frozenset(KINDS) else ", ".join(sorted(codes))
         rows.append(f"| `{machine}` | {told} |")

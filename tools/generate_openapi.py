@@ -85,7 +85,7 @@ def service_settings() -> Schema:
         "managedPolicyArns": {
             "type": ["array", "null"],
             "items": TEXT,
-            "description": "Policies under /camunda/ for the role of the tasks",
+            "description": "Policies under /camunda/ for the task role",
         },
         "javaToolOptions": {**TEXT_OR_NULL, "description": "JAVA_TOOL_OPTIONS"},
     }
@@ -93,7 +93,7 @@ def service_settings() -> Schema:
     return closed(
         dict.fromkeys(SERVICES, service),
         *SERVICES,
-        description="Merge patch (RFC 7396) of the settings: what is not named stays, null removes",
+        description="Merge patch (RFC 7396) of the settings: omitted fields stay, null removes",
     )
 
 
@@ -126,12 +126,12 @@ def _parameter(declared: Mapping[str, Any]) -> Schema:
 NO_WAY_BACK: Schema = {
     "type": "boolean",
     "default": False,
-    "description": "Step to another minor version without a fresh backup and snapshot",
+    "description": "Upgrade to another minor version without a recent backup and snapshot",
 }
 WITH_INSTANCES: Schema = {
     "type": "boolean",
     "default": True,
-    "description": "Verify with a process instance on each partition, found again by a search",
+    "description": "Verify with a process instance on each partition, found by a search",
 }
 PROVISION: Schema = closed(
     {
@@ -154,7 +154,7 @@ APPLY: Schema = closed(
         "changeSet": {
             **TEXT,
             "pattern": f"^(?:{CHANGE_SET.pattern})$",
-            "description": "Name or ARN of the change set that a plan made",
+            "description": "Name or ARN of the change set of a plan",
         },
         "onStartFailure": {"enum": list(ON_START_FAILURE), "default": ON_START_FAILURE[0]},
         ACCEPT: NO_WAY_BACK,
@@ -170,7 +170,7 @@ PLANNED: Schema = closed(
         "replace": {
             "type": "array",
             "items": TEXT,
-            "description": "Logical ids of what holds data and may be replaced or removed",
+            "description": "Logical ids of stateful resources that may be replaced or removed",
         },
     },
     "parameters",
@@ -178,7 +178,7 @@ PLANNED: Schema = closed(
     "settings",
     "replace",
 )
-CONFIRM: Schema = {**CLUSTER, "description": "The cluster's name, typed again"}
+CONFIRM: Schema = {**CLUSTER, "description": "The cluster's name, repeated"}
 BODIES: Mapping[str, Schema] = {
     "provisionCluster": {"oneOf": [APPLY, PROVISION]},
     "tearDownCluster": {
@@ -217,13 +217,13 @@ HEAD: Mapping[str, Schema] = {
             "PENDING_REDRIVE",
             "NOT_STARTED",
         ],
-        "description": "As Step Functions names it; NOT_STARTED: written down, but never ran",
+        "description": "As in Step Functions; NOT_STARTED: recorded, but never ran",
     },
     "startedAt": TEXT_OR_NULL,
     "endedAt": TEXT_OR_NULL,
     "startedBy": {
         **TEXT_OR_NULL,
-        "description": "The principal's ARN; null when it was not started through this API",
+        "description": "ARN of the principal; null if not started through this API",
     },
     "execution": {**TEXT, "description": "ARN of the execution"},
 }
@@ -235,7 +235,7 @@ CLUSTER_LINE: Mapping[str, Schema] = {
     "name": TEXT_OR_NULL,
     "stack": TEXT,
     "status": {**TEXT, "description": "Status of the CloudFormation stack"},
-    "frozen": {**TEXT_OR_NULL, "description": "Why it is frozen; null when it is not"},
+    "frozen": {**TEXT_OR_NULL, "description": "Why it is frozen; null if it is not"},
     "restUrl": TEXT_OR_NULL,
     "grpcEndpoint": TEXT_OR_NULL,
 }
@@ -247,9 +247,9 @@ def schemas() -> dict[str, Schema]:
     progress = closed(
         {
             "done": {"type": "integer", "minimum": 0},
-            "planned": {**COUNT, "description": "null when it is not known beforehand"},
+            "planned": {**COUNT, "description": "null if not known in advance"},
             "step": TEXT_OR_NULL,
-            "detail": {**TEXT_OR_NULL, "description": "What it does or waits for now"},
+            "detail": {**TEXT_OR_NULL, "description": "Current action or wait condition"},
             "timeline": {"type": "array", "items": step},
         }
     )
@@ -258,7 +258,7 @@ def schemas() -> dict[str, Schema]:
             "name": {**TEXT, "description": "Error name; the runbook has an entry for each"},
             "cause": TEXT,
             "nextStep": TEXT,
-            "trueNow": {**TEXT_OR_NULL, "description": "What is so now, after the failure"},
+            "trueNow": {**TEXT_OR_NULL, "description": "State after the failure"},
         },
         type=["object", "null"],
     )
@@ -293,16 +293,16 @@ def schemas() -> dict[str, Schema]:
                 "cluster": CLUSTER,
                 "verdict": {"enum": [str(one) for one in Verdict]},
                 "checkedAt": TEXT,
-                "since": {**TEXT, "description": "Since when the verdict is what it is"},
+                "since": {**TEXT, "description": "Time of the last change of the verdict"},
                 "consecutive": {"type": "integer", "minimum": 1},
                 "announced": {
                     "enum": [str(one) for one in Verdict],
-                    "description": "What people were told; changes only after several checks",
+                    "description": "The verdict last announced; changes only after several checks",
                 },
                 "announcedAt": TEXT_OR_NULL,
                 "findings": {"type": "array", "items": reference("Finding")},
                 "seconds": {"type": "number", "minimum": 0},
-                "text": {**TEXT, "description": "The report for people, worst first"},
+                "text": {**TEXT, "description": "The report as text, worst first"},
             }
         ),
         "Finding": closed(
@@ -315,8 +315,8 @@ def schemas() -> dict[str, Schema]:
                 "remedy": TEXT,
                 "runbook": TEXT,
                 "subject": TEXT,
-                "because": {**TEXT, "description": "What explains it: it is a note"},
-                "settling": {**TEXT, "description": "What is on its way to end it"},
+                "because": {**TEXT, "description": "Why it is expected; it is then a note"},
+                "settling": {**TEXT, "description": "What is already resolving it"},
             },
             "subject",
             "because",
@@ -340,18 +340,18 @@ def schemas() -> dict[str, Schema]:
                 "topology": {"type": ["array", "null"], "items": {"type": "object"}},
                 "pendingChange": pending,
                 "lastOperation": {
-                    "description": "The one that runs, or else the newest that is no plan",
+                    "description": "The running one, or else the newest that is not a plan",
                     "oneOf": [reference("OperationLine"), {"type": "null"}],
                 },
                 "unreachable": {
                     "type": "array",
                     "items": closed({"part": TEXT, "reason": TEXT}),
-                    "description": "Parts that gave no answer; what they would tell is null",
+                    "description": "Parts that did not respond; their values are null",
                 },
             }
         ),
         "Problem": {
-            "description": "RFC 9457; API Gateway's own refusals have no error and nextStep",
+            "description": "RFC 9457; API Gateway's own error responses have no error and nextStep",
             "type": "object",
             "properties": {
                 "type": TEXT,
@@ -361,8 +361,11 @@ def schemas() -> dict[str, Schema]:
                 "error": {**TEXT, "description": "Error name; the runbook has an entry for each"},
                 "nextStep": TEXT,
                 "requestId": TEXT,
-                "operationId": {**TEXT, "description": "The running operation, or the uncertain"},
-                "idempotencyKey": {**TEXT, "description": "To send the same request again"},
+                "operationId": {
+                    **TEXT,
+                    "description": "The running operation, or the uncertain one",
+                },
+                "idempotencyKey": {**TEXT, "description": "For a retry of the same request"},
                 "errors": {"type": "array", "items": wrong},
             },
             "required": ["type", "title", "requestId"],
@@ -406,7 +409,7 @@ def _operation(route: Route) -> Schema:
     if route.name == "readHealth":
         flag = {"type": "string", "enum": ["true", "false"], "default": "false"}
         asked = {"name": "fresh", "in": "query", "schema": flag}
-        given.append({**asked, "description": "true checks now, which takes up to 25 s"})
+        given.append({**asked, "description": "true runs a check now, which takes up to 25 s"})
     if route.name == "listOperations":
         given.append({"name": "cluster", "in": "query", "required": True, "schema": CLUSTER})
     if route.verb:
@@ -435,7 +438,7 @@ def document() -> Schema:
             "title": "camunda-ecs-lifecycle",
             "version": "1",
             "description": "Provision, scale, restart, watch and remove Camunda 8 clusters on "
-            f"Amazon ECS. Errors of its own and their status: "
+            f"Amazon ECS. Its errors and their status: "
             f"{json.dumps(dict(STATUS))}; any other is 500.",
         },
         "servers": [

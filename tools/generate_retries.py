@@ -1,6 +1,6 @@
 """Write the retry policies of ``statemachines/retries.yaml`` into the definitions.
 
-A comment ``# Policy <name>`` above ``Retry`` says which policy is written below it. Run by
+A comment ``# Policy <name>`` above ``Retry`` selects the policy written below it. Run by
 ``make generate``; a test refuses drift.
 
 Source of the fields: https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
@@ -43,7 +43,7 @@ def policies() -> Mapping[str, Policy]:
 def render(text: str) -> str:
     """Write its policy below each mark of a definition.
 
-    Raises ``KeyError`` for a policy that there is not.
+    Raises ``KeyError`` for an unknown policy.
     """
     known = policies()
 

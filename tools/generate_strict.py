@@ -1,4 +1,4 @@
-"""Write docs/strict-rules.md from the rules themselves."""
+"""Write docs/strict-rules.md from the rules."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from local.config import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "strict-rules.md"
 _HEAD = """\
-# Where the local AWS is made as hard as the real one
+# Rules that make the local AWS as strict as the real one
 
-Written by `make generate` from `local/aws/strict/`; one module is one rule. A fault that was found
-outside becomes a rule before it is mended. A rule that is *pending* is off, because a fault that it
-shows is not mended yet; an expected failure in the tests turns it on.
+`make generate` writes this page from `local/aws/strict/`; each module is one rule. A fault found on
+AWS becomes a rule before it is fixed. A *pending* rule is off because a fault that it shows is not
+fixed yet; an expected failure in the tests turns it on.
 """
 
 
 _NATIVE = (
-    ("API Gateway answers 403 outside its stage", "tests/e2e/test_api.py"),
-    (("S3's names are lower-cased and cut at their greatest length (AWS cuts the stack's part at"
-      " about 36 characters already)"), "tests/unit/local/test_physical_names.py"),
+    ("API Gateway returns 403 outside its stage", "tests/e2e/test_api.py"),
+    (("S3 bucket names are lower-cased and truncated at the maximum length (AWS truncates the"
+      " stack's part at about 36 characters)"), "tests/unit/local/test_physical_names.py"),
     ("Health checks under the service's grace; a task they stop is `ServiceSchedulerInitiated`",
      "tests/integration/test_fargate_tasks.py"),
     (("The circuit breaker's threshold is half of the count, 3 for up to six tasks, and counts"
      " failures in a row"), "tests/unit/local/test_fargate_scheduling.py"),
-    ("UpdateService: what deploys and what changes in place, `enableExecuteCommand` among it",
+    ("UpdateService: what deploys and what changes in place, including `enableExecuteCommand`",
      "tests/unit/local/test_fargate_updates.py"),
-    ("What an update replaced is deleted when the update is done",
+    ("Replaced resources are deleted when the update is done",
      "tests/integration/test_strict_control_plane.py"),
     ("Task protection, expiry and `DEPLOYMENT_BLOCKED`; a scale-in stops the least convenient task",
      "tests/integration/test_fargate_tasks.py"),
@@ -34,14 +34,14 @@ _NATIVE = (
 
 def page() -> str:
     """Give the page's text."""
-    lines = [_HEAD, "| rule | what AWS does | what it has caught |", "|---|---|---|"]
+    lines = [_HEAD, "| rule | AWS behaviour | faults found |", "|---|---|---|"]
     for rule in rules():
         state = f" (**pending**: {PENDING[rule.name]})" if rule.name in PENDING else ""
         lines.append(
             f"| `{rule.name}`{state} | {rule.does} [source]({rule.source}) | {rule.caught} |"
         )
-    lines += ["", "## What needs no rule", ""]
-    lines += ["The emulator, or what stands in beside it, does this as AWS does by itself:", ""]
+    lines += ["", "## Behaviour without a rule", ""]
+    lines += ["The emulator and its extensions already behave like AWS here:", ""]
     lines += [f"- {does} (`{shown}`)" for does, shown in _NATIVE]
     return "\n".join(lines) + "\n"
 

@@ -1,7 +1,7 @@
-"""Write ``docs/health.html``: what the dashboard and the message look like, from a local instance.
+"""Write ``docs/health.html``: the dashboard and the messages of a local instance.
 
 ``python -m tools.health_page [--endpoints FILE]`` works on what ``make up`` left running. It checks
-the cluster a few times, pauses exporting for some checks, and draws what came of it: the metric
+the cluster a few times, pauses exporting for some checks, and draws the results: the metric
 lines of the checks in the functions' log group, the last bad report, and the messages that the
 topic sent. One file, no scripts, nothing from elsewhere.
 """
@@ -141,7 +141,7 @@ def _clock(at: float) -> str:
 
 
 def main() -> None:
-    """Tell the story on the instance, write the page."""
+    """Run the scenario on the instance, write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--endpoints", type=Path, default=ENDPOINTS)
     endpoints: Path = parser.parse_args().endpoints
@@ -170,8 +170,8 @@ def main() -> None:
             if event["message"].startswith('{"_aws"'):
                 line = json.loads(event["message"])
                 at = line["_aws"]["Timestamp"] / 1000
-                verdicts[line["Cluster"]].append((at, line["Verdict"]))
-                seconds[line["Cluster"]].append((at, line["CheckSeconds"]))
+                verdicts[line["Cluster"]].append((at, line["Verdict"][0]))
+                seconds[line["Cluster"]].append((at, line["CheckSeconds"][0]))
     TARGET.write_text(
         page(
             {name: sorted(points) for name, points in verdicts.items()},
@@ -183,13 +183,13 @@ def main() -> None:
 
 
 def _story(management: str, states: Any, cluster: str) -> dict[str, Any]:
-    """Well, exporting paused, well again; gives the last report of the bad time."""
+    """Healthy, exporting paused, healthy again; returns the last report of the bad phase."""
 
     def several() -> dict[str, Any]:
         for _ in range(_CHECKS):
             report = check(states, CONTROL_STACK, cluster)
             time.sleep(_BETWEEN)
-        # A cluster that comes and goes is told to be well again only after six good checks.
+        # The recovery of an unstable cluster is announced only after six good checks.
         while report["announced"] != report["verdict"]:
             report = check(states, CONTROL_STACK, cluster)
             time.sleep(_BETWEEN)

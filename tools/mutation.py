@@ -3,7 +3,7 @@
 Each change turns a comparison, a condition or a truth value, or puts a number off by one, by the
 operators of Cosmic Ray (https://cosmic-ray.readthedocs.io). Then the tests that run the changed
 line run, in a copy of the repository. A change that no test notices survives, and is printed;
-``tests/mutations.toml`` lists those that change nothing that anybody could see, with the reason.
+``tests/mutations.toml`` lists those without an observable effect, with the reason.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a change: its diff, and whether a test noticed it."""
+    """The result of a change: its diff, and whether a test noticed it."""
 
     change: Change
     before: str
@@ -110,7 +110,7 @@ def changes(copy: Path) -> Iterator[Change]:
 
 
 def sample(every: Iterable[Change], seed: int, size: int) -> list[Change]:
-    """Draw changes by what their lines say, so that a seed draws the same ones in other versions.
+    """Draw changes by the text of their lines, so a seed draws the same ones in other versions.
 
     A change of other lines, or a module that moves, leaves the rest of a sample as it was.
     """
@@ -271,7 +271,7 @@ def tried(copy: Path, change: Change, tests: Sequence[str]) -> Outcome:
 
 
 def copied(target: Path) -> Path:
-    """Clone the repository as it is committed: some tests ask git what belongs to it."""
+    """Clone the repository as it is committed: some tests list its files with git."""
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(target)], check=True)  # noqa: S603, S607
     return target
 

@@ -23,7 +23,7 @@ from lifecycle.cluster.names import CONTROL_STACK_RULE, control_stack_problem
 from lifecycle.preflight.checks import FARGATE_ZONES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 POLICY = Path(__file__).parents[1] / "docs" / "deployer-policy.json"
 _POLICY_STACK = "camunda-lifecycle"  # how names of the policy's resources begin
@@ -104,7 +104,7 @@ def check_zones(
         wrong = [one for one in chosen if one not in {zone.name for zone in good}]
         if wrong or len(set(chosen)) != _ZONES:
             told = (
-                f"; chosen are {', '.join(chosen)}, not good: {', '.join(wrong) or 'their number'}"
+                f"; chosen: {', '.join(chosen)}; not usable: {', '.join(wrong) or 'their number'}"
             )
             return Check(name, Result.FAIL, seen + told, f"{remedy}.")
         return Check(name, Result.PASS, f"{', '.join(chosen)}, all with Fargate")
@@ -114,9 +114,7 @@ def check_zones(
         told = f"; CloudFormation takes {', '.join(map(str, first)) or 'none'}"
         return Check(name, Result.FAIL, seen + told, f"{remedy}.")
     if any(zone not in good for zone in listed):
-        told = (
-            "; CloudFormation takes these first, as far as its order, which is not promised, holds"
-        )
+        told = "; CloudFormation takes these first, but does not guarantee the order"
         return Check(name, Result.WARN, seen + told, f"{remedy} to be sure.")
     return Check(name, Result.PASS, seen)
 
@@ -128,7 +126,7 @@ def check_quota(name: str, *, used: int, quota: float | None, needed: int, remed
             name,
             Result.WARN,
             f"{used} used, {needed} needed; the quota could not be read",
-            "Allow servicequotas:GetServiceQuota, or compare in the console of Service Quotas.",
+            "Allow servicequotas:GetServiceQuota, or check it in the Service Quotas console.",
         )
     seen = f"{used} of {quota:.0f} used, {needed} needed"
     if used + needed <= quota:
@@ -139,7 +137,7 @@ def check_quota(name: str, *, used: int, quota: float | None, needed: int, remed
 def read_quota(api: Any, service: str, code: str) -> float | None:
     """Value of a quota; None where it cannot be read.
 
-    Service Quotas asks the service itself with the caller's rights; if that fails, its answer is
+    Service Quotas calls the service with the caller's permissions; if that fails, its response is
     a success without a value.
     https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_ErrorReason.html
     """
@@ -173,11 +171,11 @@ def check_api_log_role(role: str, parameter: str) -> Check:
     if role:
         return Check(name, Result.PASS, f"{role} stays")
     if parameter == "create":
-        return Check(name, Result.PASS, "the account has none yet; the stack makes and sets one")
+        return Check(name, Result.PASS, "the account has none yet; the stack creates and sets one")
     return Check(
         name,
         Result.FAIL,
-        "the account has none, so that the API cannot be made",
+        "the account has none, so creating the API would fail",
         "Deploy with ApiGatewayLogRole=create.",
     )
 
@@ -196,7 +194,7 @@ def check_stack(name: str, status: str | None) -> Check:
         return Check("control stack", Result.PASS, f"{name} does not exist yet")
     if status.endswith("_IN_PROGRESS"):
         return Check(
-            "control stack", Result.FAIL, f"{name} is in {status}", "Wait until that ends."
+            "control stack", Result.FAIL, f"{name} is in {status}", "Wait until it has finished."
         )
     if status in {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"}:
         return Check(
@@ -223,7 +221,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the simulator said of one action on one resource."""
+    """The simulator's decision on one action on one resource."""
 
     action: str
     resource: str
@@ -237,7 +235,7 @@ class Answer:
 def questions(
     policy: dict[str, Any], *, stack: str, partition: str, region: str, account: str
 ) -> list[Question]:
-    """Ask for each statement of a policy on its own resources and under its own conditions.
+    """Build the questions for each statement of a policy: its resources, its conditions.
 
     A right on some resources is not one on `*`, and a condition whose key is not given does not
     hold. So placeholders become what this deployment would use: the region, the account, the
@@ -259,7 +257,7 @@ def check_permissions(answers: Sequence[Answer]) -> Check:
     """Every action of docs/deployer-policy.json, on the resources that it names.
 
     Denied on each resource of its statements is missing. Denied on some may be right, because an
-    action is for one type of resource; denied for a key of another policy cannot be told.
+    action is for one type of resource; a denial because of a key of another policy is inconclusive.
     """
     by_action: dict[tuple[str, str], list[Answer]] = {}
     for answer in answers:
@@ -279,21 +277,27 @@ def check_permissions(answers: Sequence[Answer]) -> Check:
     unsure = [one for one in answers if not one.allowed]
     if unsure:
         keys = sorted({key for one in unsure for key in one.missing})
-        named = f"; conditions of its own: {', '.join(keys)}" if keys else ""
+        named = f"; conditions of other policies: {', '.join(keys)}" if keys else ""
         return Check(
             "permissions",
             Result.WARN,
             f"not on every resource: {_shortened({f'{o.action} on {o.resource}' for o in unsure})}"
             f"{named}",
-            "Compare with docs/deployer-policy.json by hand.",
+            "Compare with docs/deployer-policy.json manually.",
         )
     if not answers:
-        return Check("permissions", Result.WARN, "nothing was simulated", "Compare by hand.")
+        return Check("permissions", Result.WARN, "nothing was simulated", "Compare manually.")
     return Check("permissions", Result.PASS, "docs/deployer-policy.json, on its resources")
 
 
+def _of_the_organization(found: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the simulator denies by a policy of the organization: it lacks keys of real requests."""
+    allowed = found.get("OrganizationsDecisionDetail", {}).get("AllowedByOrganizations", True)
+    return () if allowed else ("a policy of the organization",)
+
+
 def simulate(iam: Any, principal: str, asked: Iterable[Question]) -> list[Answer]:
-    """Put questions to IAM's policy simulator; one resource in each call.
+    """Call IAM's policy simulator, one resource in each call.
 
     Raises botocore's errors, for example AccessDenied without iam:SimulatePrincipalPolicy.
     """
@@ -305,7 +309,10 @@ def simulate(iam: Any, principal: str, asked: Iterable[Question]) -> list[Answer
             found["EvalActionName"],
             question.resource,
             found["EvalDecision"] == "allowed",
-            tuple(key for key in found.get("MissingContextValues", ()) if key not in ours),
+            (
+                *(key for key in found.get("MissingContextValues", ()) if key not in ours),
+                *_of_the_organization(found),
+            ),
             json.dumps(question.context),
         )
         for question in asked
@@ -323,7 +330,7 @@ def principal(arn: str, iam: Any) -> str:
     """Find the user or role behind a caller, as the simulator takes it.
 
     The ARN of a session lacks the path of its role, which roles of IAM Identity Center have
-    (/aws-reserved/sso.amazonaws.com/…), so that IAM is asked for the role.
+    (/aws-reserved/sso.amazonaws.com/…), so the role is read from IAM.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns
     """
     if ":assumed-role/" not in arn:
@@ -479,8 +486,8 @@ def collect(
             return Check(
                 "permissions",
                 Result.WARN,
-                "the account's root may do everything",
-                "Deploy with an identity that has docs/deployer-policy.json and no more.",
+                "the account's root user has all permissions",
+                "Deploy with an identity that has only docs/deployer-policy.json.",
             )
         iam = make("iam")
         asked = questions(
@@ -540,7 +547,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stack", default="camunda-lifecycle")
     parser.add_argument("--nat-gateways", type=int, default=3, choices=(0, 1, 3))
-    parser.add_argument("--zones", default="", help="ZoneA,ZoneB,ZoneC; empty leaves them out")
+    parser.add_argument("--zones", default="", help="ZoneA,ZoneB,ZoneC; empty: not set")
     parser.add_argument("--api-log-role", default="create", choices=("create", "present"))
     given = parser.parse_args(argv)
     zones = [one for one in given.zones.split(",") if one]

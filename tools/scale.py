@@ -1,4 +1,4 @@
-"""`make scale N=4` and `make plan N=4`: scale the brokers of a cluster, or tell what it would do.
+"""`make scale N=4` and `make plan N=4`: scale the brokers of a cluster, or preview it (dry run).
 
 `make scale PARTITIONS=6` and `make plan PARTITIONS=6` add partitions in the same way.
 
@@ -34,7 +34,7 @@ STYLES = {"PASS": "green", "WARN": "yellow", "FAIL": "bold red"}
 
 
 class NotDoneError(Exception):
-    """The machine refused or failed; the message is its error and cause."""
+    """The state machine rejected the request or failed; the message is its error and cause."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Control:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do it, show it, and give the exit code."""
+    """Run the command, show its progress, return the exit code."""
     parser = argparse.ArgumentParser(prog="make scale", description=__doc__)
     parser.add_argument("verb", choices=["scale", "plan"])
     goal = parser.add_mutually_exclusive_group(required=True)
@@ -122,8 +122,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         words = (
-            f"No longer followed. What was started goes on in the machine {options.verb}: see its "
-            "executions in the console, or `make health`. The same command is refused while it "
+            f"Stopped following. The {options.verb} execution is still running; see it in the Step "
+            "Functions console, or run `make health`. The same command is rejected while it "
             "runs and harmless afterwards."
         )
         console.print(Text(words, style="bold yellow"))
@@ -132,7 +132,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def plan(control: Control, cluster: str, asked: dict[str, int]) -> Iterator[Text]:
-    """Let the plan machine tell, and give the plan's text."""
+    """Run the plan machine and return the plan's text."""
     execution = control.start("plan", cluster, {"scale": asked})
     for _ in control.follow(execution, 0.3):
         pass

@@ -1,4 +1,4 @@
-"""Where a command works: on what `make up` left running, or on AWS as the environment says."""
+"""Target of a command: the instance of `make up`, or AWS as set in the environment."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def clients(endpoints: Path, **settings: Any) -> Callable[[str], Any]:
 
 
 def told(error: Exception, endpoints: Path) -> str:
-    """Give an error with what to do where the environment names no account."""
+    """Return an error's text, with the remedy if the environment names no account."""
     if not isinstance(error, NoRegionError | NoCredentialsError):
         return str(error)
     return (

@@ -1,4 +1,4 @@
-"""Tell whether a change set may be executed."""
+"""Decide whether a change set may be executed."""
 
 from __future__ import annotations
 

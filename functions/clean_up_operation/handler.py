@@ -1,4 +1,4 @@
-"""Free a cluster whose execution was aborted, timed out or failed."""
+"""Release the lock of an execution that was aborted, timed out or failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ask CloudFormation for the change set of a plan, and schedule its end."""
+"""Create the change set of a plan and schedule its expiry."""
 
 from __future__ import annotations
 

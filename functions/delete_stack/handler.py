@@ -1,4 +1,4 @@
-"""Delete a cluster's stack, or tell how far its deletion is."""
+"""Delete a cluster's stack, or report the deletion's progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Remove what a failed plan left behind, and say what went wrong."""
+"""Clean up after a failed plan and report the cause."""
 
 from __future__ import annotations
 

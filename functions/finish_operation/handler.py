@@ -1,4 +1,4 @@
-"""End an operation: report, record, lock."""
+"""Finish an operation: report, record, lock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tell how far CloudFormation is with the stack."""
+"""Report CloudFormation's progress with the stack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tell how far the start of brokers and connectors is."""
+"""Report progress of the start of brokers and connectors."""
 
 from __future__ import annotations
 

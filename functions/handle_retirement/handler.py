@@ -1,4 +1,4 @@
-"""Restart what Fargate is going to retire: the notice, the moment, the end."""
+"""Restart tasks before Fargate retires them: the notice, the scheduled restart, its end."""
 
 from __future__ import annotations
 

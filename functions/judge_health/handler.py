@@ -1,4 +1,4 @@
-"""Judge what a health check saw; write it down, measure it, announce a change."""
+"""Evaluate a health check, store it, publish metrics, announce a change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Name all clusters of the control plane, each as the input of its check."""
+"""List all clusters of the control plane, each as the input of its check."""
 
 from __future__ import annotations
 

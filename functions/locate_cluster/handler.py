@@ -1,4 +1,4 @@
-"""Find the cluster that a health check is about."""
+"""Find the cluster of a health check."""
 
 from __future__ import annotations
 

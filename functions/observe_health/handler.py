@@ -1,4 +1,4 @@
-"""Look at a cluster from outside the VPC: what AWS says of its parts."""
+"""Observe a cluster through the AWS APIs."""
 
 from __future__ import annotations
 

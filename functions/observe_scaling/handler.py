@@ -1,4 +1,4 @@
-"""Look at tasks and brokers and decide the next action towards the requested brokers."""
+"""Observe tasks and brokers and decide the next action of a scale operation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tell what scaling would do; nothing is changed."""
+"""Plan a scale operation; read-only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ask CloudFormation for the change set, or take up the one of a reviewed plan."""
+"""Create the change set, or use the one of a reviewed plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check a teardown request and tell what it would do; nothing is changed."""
+"""Validate a teardown request and plan it; read-only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check before any change what would make it fail."""
+"""Run preflight checks before any change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ask brokers and load balancers inside the VPC: brokers, overview and others."""
+"""Query brokers and load balancers inside the VPC."""
 
 from __future__ import annotations
 

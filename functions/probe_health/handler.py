@@ -1,4 +1,4 @@
-"""Look at a cluster from inside the VPC: brokers, database, leases."""
+"""Observe a cluster from inside the VPC: brokers, database, leases."""
 
 from __future__ import annotations
 

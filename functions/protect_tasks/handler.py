@@ -1,4 +1,4 @@
-"""Protect broker tasks from scale-in, or take that away; without tasks, from all."""
+"""Protect broker tasks from scale-in, or remove the protection from some or all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read the outputs of the cluster's stack: the contract by which the machines know it."""
+"""Read the outputs of the cluster's stack: its contract with the state machines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tell a plan in words and figures, and store it."""
+"""Render a plan as JSON and text, and store it."""
 
 from __future__ import annotations
 

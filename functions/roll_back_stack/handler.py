@@ -1,4 +1,4 @@
-"""Roll back an update of the stack that failed, so that it takes another."""
+"""Roll back a failed stack update, so that the stack accepts another one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make the brokers' IAM user in Aurora, or look whether their schema is made."""
+"""Create the brokers' IAM user in Aurora, or check whether their schema exists."""
 
 from __future__ import annotations
 

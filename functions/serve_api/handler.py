@@ -1,4 +1,4 @@
-"""Answer the requests of the REST API."""
+"""Serve the REST API."""
 
 from __future__ import annotations
 

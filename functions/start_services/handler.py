@@ -1,4 +1,4 @@
-"""Create the ECS services, or make them what they are to be as far as no broker is replaced."""
+"""Create the ECS services, or update them as far as no broker is replaced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Set all counts to zero and tell whether everything has stopped."""
+"""Set all counts to zero and report whether everything has stopped."""
 
 from __future__ import annotations
 

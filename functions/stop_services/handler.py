@@ -1,4 +1,4 @@
-"""Set back to zero what this operation raised from zero."""
+"""Set services that this operation raised from zero back to zero."""
 
 from __future__ import annotations
 

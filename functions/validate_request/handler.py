@@ -1,4 +1,4 @@
-"""Check a request for provisioning, or for a plan of it; nothing is changed."""
+"""Validate a provision or plan request; read-only."""
 
 from __future__ import annotations
 

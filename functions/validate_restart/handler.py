@@ -1,4 +1,4 @@
-"""Check a restart request; nothing is changed."""
+"""Validate a restart request; read-only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check a scale request; nothing is changed."""
+"""Validate a scale request; read-only."""
 
 from __future__ import annotations
 

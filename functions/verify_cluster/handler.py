@@ -1,4 +1,4 @@
-"""Verify a cluster as its users would see it."""
+"""Verify a cluster as its users see it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded AWS: ministack in this process, extended where the application needs AWS's own ways.
+"""The embedded AWS: ministack in this process, extended where AWS's behaviour matters.
 
-`python -m local.aws` hosts one instance: the emulator and every component that hangs in it.
+`python -m local.aws` hosts one instance: the emulator and every component in it.
 """

@@ -1,4 +1,4 @@
-"""Where the emulator's API Gateway answers otherwise than AWS does."""
+"""Differences of the emulator's API Gateway from AWS."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _with_gateway_responses(own: Any) -> Any:
 
 
 def _denied_by_the_gateway(own: Any) -> Any:
-    """Whom IAM does not allow to call a route is told so by the API's own gateway response."""
+    """Callers that IAM does not allow to call a route get the API's own gateway response."""
 
     def enforce(  # noqa: PLR0917 - the emulator's own signature
         api_id: str,

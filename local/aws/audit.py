@@ -1,6 +1,6 @@
 """Which rights the functions' roles really use: the first use of each, one JSON line.
 
-On AWS, CloudTrail and IAM Access Analyzer tell this; here it shows which statements a run needed
+On AWS, CloudTrail and IAM Access Analyzer show this; here it shows which statements a run needed
 and whether anything was denied. With ``CAMUNDA_LIFECYCLE_AUDIT_EVERY`` in the environment, every
 use: what is paid by the request can be counted then.
 """

@@ -32,8 +32,8 @@ Properties = dict[str, Any]
 _DOCUMENTATION_NETWORK = ipaddress.ip_network("203.0.113.0/24")
 
 
-# Properties whose change replaces a resource, for types of which the emulator does not know it and
-# says "Conditional" of any change. Source: createOnlyProperties of the types' schemas.
+# Properties whose change replaces a resource, for types where the emulator reports "Conditional"
+# for any change. Source: createOnlyProperties of the types' schemas.
 REPLACED_BY: dict[str, tuple[str, ...]] = {
     "AWS::EC2::SecurityGroup": ("GroupDescription", "GroupName", "VpcId"),
     "AWS::ECS::Cluster": ("ClusterName",),
@@ -307,7 +307,7 @@ def _create_task_definition(logical_id: str, properties: Properties, stack: str)
 def _update_task_definition(
     physical_id: str, _old: Properties, new: Properties, *_: str
 ) -> Created:
-    """Take other tags; whatever else changes is a new revision, which replaces the resource."""
+    """Update tags; any other change is a new revision, which replaces the resource."""
     _tag(physical_id, new)
     return physical_id, {"TaskDefinitionArn": physical_id}
 
@@ -384,7 +384,7 @@ def _definition_as_json(own: Any) -> Any:
 
 
 def _refuse_deletion(type_name: str, reason: Any) -> None:
-    """Let `reason(physical_id)` say why AWS would not delete a resource; empty if it would."""
+    """`reason(physical_id)` returns why AWS would not delete a resource; empty if it would."""
     handlers = provisioners.RESOURCE_HANDLERS[type_name]
     own = handlers["delete"]
 

@@ -20,7 +20,7 @@ class EmulatorChangedError(AttributeError):
 class Names:
     """One module of the emulator: its public names, and the private ones that are listed here.
 
-    Reading gives what the emulator has now; assigning replaces it for everybody who looks it up by
+    Reading gives what the emulator has now; assigning replaces it for all code that looks it up by
     name in that module. The module is imported with the first use, after `host.py` has set the
     environment that it reads.
     """

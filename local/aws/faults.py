@@ -1,6 +1,6 @@
-"""Bad moments of AWS: calls of our functions are throttled, fail, or lose their answers.
+"""Transient faults of AWS: calls of our functions are throttled, fail, or lose their responses.
 
-Off unless the instance's file of faults is there: ``{"seed": 1, "share": 0.2}``. Then that share of
+Off unless the instance's file of faults exists: ``{"seed": 1, "share": 0.2}``. Then that share of
 the calls that sessions of roles make (functions, that is; never a person's credentials) is answered
 like this, in the protocol of the request: throttled, failed before anything was done, or failed
 after everything was done. The file is read anew for each call, so that it can come and go.
@@ -57,7 +57,7 @@ class Faults:
         self._random: tuple[str, random.Random] | None = None
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Answer badly, or let the emulator answer."""
+        """Inject a fault, or let the emulator answer."""
         headers: dict[bytes, bytes] = {}
         if scope["type"] == "http" and self._file.exists():
             headers = {bytes(name).lower(): bytes(value) for name, value in scope["headers"]}
@@ -125,7 +125,7 @@ async def _nowhere(message: dict[str, Any]) -> None:
 
 def _told(answer: Answer, service: str, kind: bytes) -> tuple[bytes, bytes]:
     """Content type and body of an error, as the protocol of the request has it."""
-    told = "The local AWS has a bad moment."
+    told = "The local AWS is temporarily unavailable."
     error = f"<Error><Code>{answer.code}</Code><Message>{told}</Message>"
     if service == "s3":
         return b"application/xml", f"{error}<RequestId>0</RequestId></Error>".encode()

@@ -1,4 +1,4 @@
-"""One process that is the whole of AWS on this machine: the emulator and what hangs in it."""
+"""The process that hosts AWS on this machine: the emulator and its components."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ logger = logging.getLogger("local.aws")
 
 
 class HostError(Exception):
-    """The instance cannot start; the message says why and what to do."""
+    """The instance cannot start; the message gives the reason and the remedy."""
 
 
 def run(config: LocalConfig, component_names: Sequence[str]) -> None:
@@ -108,8 +108,8 @@ def _check_port(config: LocalConfig) -> None:
             probe.bind((config.aws_address, AWS_PORT))
         except OSError as error:
             raise HostError(
-                f"{config.aws_address}:{AWS_PORT} is taken ({error.strerror}). Another instance may"
-                f" be running: `make down`, or choose another block with BLOCK=127.<n>."
+                f"{config.aws_address}:{AWS_PORT} is in use ({error.strerror}). Another instance"
+                f" may be running: `make down`, or choose another block with BLOCK=127.<n>."
             ) from error
 
 

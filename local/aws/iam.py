@@ -1,4 +1,4 @@
-"""Where the emulator's authorisation looks at another resource or condition than AWS does."""
+"""Differences of the emulator's authorisation from AWS in resources and conditions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ON_SERVICES = {
     "UpdateService": "service",
     "CreateService": "serviceName",
     "DeleteService": "service",
-    # Named by its ARN, whatever it is.
+    # Any resource, named by its ARN.
     "TagResource": "resourceArn",
     "UntagResource": "resourceArn",
 }
@@ -70,14 +70,14 @@ def _as_on_aws(own: Any) -> Any:
             prefix = f"arn:aws:elasticfilesystem:{REGION}:{ACCOUNT_ID}:file-system/"
             return prefix + named if named else "*"
         if service == "rds" and found == "*":
-            # To list is to name all, as AWS's denials say: "on resource: arn:aws:rds:…:db:*".
+            # Listing is authorised on all, as in AWS's denials: "on resource: arn:aws:rds:…:db:*".
             kind = _LISTED_IN_RDS.get((rest[0].get("Action") or [""])[0])
             return f"arn:aws:rds:{REGION}:{ACCOUNT_ID}:{kind}:*" if kind else "*"
         if service == "logs" and found == "*":
             # What AWS names in a denial of DescribeLogGroups.
             return f"arn:aws:logs:{REGION}:{ACCOUNT_ID}:log-group::log-stream:"
         if service == "iam":
-            # The simulator is asked about whom it is to decide.
+            # The simulator is authorised on the principal that it evaluates.
             return _with_its_path((rest[0].get("PolicySourceArn") or [found])[0])
         if service == "scheduler":
             return _in_its_group(found, body, rest[0] if rest else {})
@@ -97,7 +97,7 @@ def _as_on_aws(own: Any) -> Any:
 
 
 def _with_its_path(found: str) -> str:
-    """A role is asked for by its name; IAM authorises it with the path that it has.
+    """A request names a role without its path; IAM authorises it with the path.
 
     What it authorises while there is no such role is documented nowhere: here the name alone.
     """

@@ -67,7 +67,7 @@ class Function:
 
 @dataclass(frozen=True)
 class Result:
-    """Outcome of one invocation. `error` tells that `body` is Lambda's error document."""
+    """Outcome of one invocation. With `error`, `body` is Lambda's error document."""
 
     body: Any
     error: bool = False
@@ -193,7 +193,7 @@ class _Worker:
         packages: _Packages,
         credentials: Mapping[str, str],
     ) -> None:
-        """Start the process; `invoke` waits until it asks for work."""
+        """Start the process; `invoke` waits until it polls for work."""
         config, function = instance.config, self.function
         task, opt = packages.task(function.code), packages.opt(function.layers)
         self._home = packages.new_home(function.name)
@@ -280,7 +280,7 @@ class _Worker:
             return log.read().decode(errors="replace")
 
     def _environment(self, instance: Instance, task: Path, opt: Path) -> dict[str, str]:
-        """What Lambda sets, what the function declares, and what points it at this machine.
+        """Lambda's variables, the function's own, and those that point it at this machine.
 
         https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
         """
@@ -411,7 +411,7 @@ class _RuntimeApi:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def wait_ready(self, process: Process, seconds: float) -> bool:
-        """Wait until the environment asks for its first event; False if it fails or exits."""
+        """Wait until the environment polls for its first event; False if it fails or exits."""
         return self._wait(lambda: self._ready, process, seconds, stop=lambda: bool(self.init_error))
 
     def exchange(

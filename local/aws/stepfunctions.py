@@ -1,4 +1,4 @@
-"""Where the emulator's Step Functions differ from AWS in ways the application relies on."""
+"""Differences of the emulator's Step Functions from AWS that matter to the application."""
 
 from __future__ import annotations
 

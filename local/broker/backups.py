@@ -1,4 +1,4 @@
-"""Backups in the backup bucket: what each partition had, and a manifest that tells its state.
+"""Backups in the backup bucket: what each partition had, and a manifest with its state.
 
 Objects: `backups/<id>/<partition>/manifest.json` and `…/snapshot.json`. The shapes that are shown
 are those of `backup-management-api.yaml` (camunda/camunda).

@@ -1,4 +1,4 @@
-"""BPMN files as the broker takes them: linear processes; everything else is refused by its name."""
+"""BPMN files as the broker takes them: linear processes; everything else is rejected by name."""
 
 from __future__ import annotations
 

@@ -241,8 +241,8 @@ class Broker:
     async def _find_configuration(self) -> None:
         """Take the configuration from the directory, from others, or make the first one.
 
-        Only the lowest node makes one (Camunda's StaticInitializer), when it knows nobody who has
-        one. Nothing listens for clients before.
+        Only the lowest node makes one (Camunda's StaticInitializer), when it knows no member that
+        has one. Nothing listens for clients before.
         """
         stored = read_json(self.directory / "topology.json")
         if stored is not None:
@@ -606,7 +606,7 @@ class Broker:
                 self.healthy_once.add(partition)
         self.ready_once = self.ready_once or health.ready(self)
 
-    # What clients ask: the gateway's port
+    # Client requests: the gateway's port
 
     async def send(self, partition: int, command: Json, timeout: float = 10.0) -> Json:
         """Let the leader of a partition replicate a command; see gateway_port.Gateway."""

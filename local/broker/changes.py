@@ -109,7 +109,7 @@ async def _join(broker: Broker, partition: int, priority: int) -> None:
         broker.start_replica(partition, group, broker.rank(partition, priority))
     replica = broker.replicas[partition]
     added: Json = await broker.ask_leader(partition, {"op": "add", "node": broker.node_id})
-    # Whatever it was a member of before: the entry that took it in now is applied, and all before.
+    # Independent of earlier memberships: the entry that added it now is applied, and all before.
     await _until(lambda: replica.applied >= added["last"] and replica.caught_up, "has caught up")
     replica.remember_members()
     joining.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
 """The dynamic configuration of a cluster: who holds which partition, and the change under way.
 
-It is a document that every broker keeps and passes on; whoever executes the next step of a change
-writes it. What is planned for a request, and how each request is refused, follows what was recorded
-from 8.6.0 and, for what is newer, Camunda's source (`ScaleRequestTransformer`,
+It is a document that every broker keeps and passes on; the broker that executes the next step of a
+change writes it. What is planned for a request, and how each request is rejected, follows
+recordings of 8.6.0 and, for newer behaviour, Camunda's source (`ScaleRequestTransformer`,
 `PartitionReassignRequestTransformer`): `PRE_SCALING` and `POST_SCALING` around a change of members,
 partition scaling. Times are seconds since the epoch, given by the caller.
 """
@@ -103,7 +103,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a request asks for: members, copies of each partition, number of partitions."""
+    """The target of a request: members, replicas of each partition, number of partitions."""
 
     members: frozenset[int]
     replication_factor: int
@@ -164,7 +164,7 @@ class Configuration:
             if partition in member.partitions
         }
 
-    # What users ask
+    # Requests of users
 
     def describe(self) -> Json:
         """Give the body of ``GET /actuator/cluster``."""

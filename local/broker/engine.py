@@ -675,7 +675,7 @@ class Engine:
             (place for place, one in enumerate(records) if one["position"] > position), len(records)
         )
         if done:
-            # The secondary storage has it, or had it: a restore asks for this.
+            # The secondary storage has it, or had it: a restore needs this.
             self.data["forgotten"] = records[done - 1]["position"]
             del records[:done]
 

@@ -1,4 +1,4 @@
-"""Exporting: what the partitions that this broker leads have to tell goes to secondary storage.
+"""Exporting: the records of the partitions that this broker leads go to secondary storage.
 
 Paused, nothing is exported; soft-paused, it is exported and the position is not kept, so that the
 log is not compacted (docs: management API, "exporting"). The phase is kept by each replica and

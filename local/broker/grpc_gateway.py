@@ -284,7 +284,7 @@ class _Authentication(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
 
 async def serve(gateway: Gateway, users: Users, address: str, port: int) -> grpc.aio.Server:
-    """Start the gateway. Raises OSError when the port is taken."""
+    """Start the gateway. Raises OSError when the port is in use."""
     server = grpc.aio.server(interceptors=[_Authentication(users)])
     calls = GrpcGateway(gateway)  # type: ignore[abstract]
     stubs.add_GatewayServicer_to_server(calls, server)

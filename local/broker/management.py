@@ -210,7 +210,7 @@ class Management:
         return await self._change("set_exporter", arguments)
 
     async def rebalance(self, _: Request) -> Response:
-        """`POST /actuator/rebalance`: best effort, 200 whatever comes of it."""
+        """`POST /actuator/rebalance`: best effort, always 200."""
         broker = self._broker
         document = broker.configuration
         for partition in range(1, document.partitions + 1) if document else ():

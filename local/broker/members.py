@@ -1,4 +1,4 @@
-"""Which brokers live, where, and what their partitions do: passed on from broker to broker.
+"""Live brokers, their addresses and partitions: passed on from broker to broker.
 
 Each broker raises its own beat and exchanges what it knows with all that it knows and with the
 initial contact points. One whose beat stands still for `FAILURE_SECONDS` is taken for dead: 10 to
@@ -70,7 +70,7 @@ class Members:
         return [vars(peer) for peer in self._peers.values()]
 
     def hear(self, peers: Iterable[Json]) -> None:
-        """Take over what is newer. Nobody else knows this broker better than itself."""
+        """Take over what is newer. No other member knows this broker better than itself."""
         for one in peers:
             peer = Peer(**one)
             known = self._peers.get(peer.node_id)

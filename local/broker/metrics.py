@@ -1,4 +1,4 @@
-"""`GET /actuator/prometheus`: the metrics that Camunda's documents name and people watch.
+"""`GET /actuator/prometheus`: the commonly used metrics of Camunda's documentation.
 
 Names: docs, self-managed/operational-guides/monitoring/metrics.md ("Available metrics").
 """

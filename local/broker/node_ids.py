@@ -26,7 +26,7 @@ MARKER = "node-ids-initialized"
 _KEY = re.compile(r"(\d+)\.json")
 _API_SECONDS = 10
 _FIRST_DELAY = 1.0
-# What an attempt of S3 answers when somebody else was first.
+# What S3 returns for an attempt when another broker was first.
 LOST = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 
 
@@ -164,7 +164,7 @@ class NodeIds:
         with self._turn:
             held = self._held if self.valid() else None
             self._held, self._until_ms = None, 0
-            # One that cannot be released expires by itself.
+            # One that cannot be released expires.
             with suppress(BotoCoreError, ClientError):
                 if held is not None:
                     self._put(held.node_id, b"", self._etag, task_id="", version=held.version)
@@ -211,7 +211,7 @@ class NodeIds:
         try:
             self._write(lease, found.etag, {})
         except (BotoCoreError, ClientError) as error:
-            # Whatever it is, the next id is tried (`tryAcquireInitialLease`).
+            # On any error, the next id is tried (`tryAcquireInitialLease`).
             print(f"Failed to acquire the lease of node {node}: {error}", flush=True)
             return None
         self._held = lease
@@ -271,7 +271,7 @@ class NodeIds:
                 IfNoneMatch="*",
             )
         except ClientError as error:
-            # Somebody was first, which is as good.
+            # Another broker was first, which is as good.
             if error.response["Error"]["Code"] not in LOST:
                 raise
 

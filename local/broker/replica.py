@@ -47,24 +47,24 @@ class GroupNode(TCPNode):  # type: ignore[misc]
 
     @property
     def ip(self) -> str | None:
-        """Address of the broker, or None while nobody knows it."""
+        """Address of the broker, or None while it is unknown."""
         return ADDRESSES.get(self.host)
 
 
 @dataclass
 class _Contact:
-    """What a replica and its transport, which works in a thread of its own, tell each other."""
+    """State that a replica shares with its transport, which runs in its own thread."""
 
     kept: frozenset[str]
-    """Nodes to stay connected to, whatever the journal says of them."""
+    """Nodes to stay connected to, independent of the journal."""
     committed: int = 0
-    """The highest index that a leader has told to be committed."""
+    """The highest index that a leader has reported as committed."""
 
 
 def unknown_part(log: Sequence[Entry], message: Json) -> tuple[Json, int]:
     """Take out of a leader's message the entries that a journal has already.
 
-    PySyncObj 0.3.17 deletes whatever follows `prevLogIdx`, also where the message came twice and
+    PySyncObj 0.3.17 deletes everything after `prevLogIdx`, even if the message came twice and
     the entries are acknowledged; Raft deletes from the first one that differs (section 5.3). Gives
     the message to handle, and the index up to which the journal and the message agree where there
     is nothing to add and nothing to delete; 0 otherwise.
@@ -244,7 +244,7 @@ class Replica:
 
     @property
     def caught_up(self) -> bool:
-        """Whether all that is committed by what a leader told is applied here."""
+        """Whether everything that a leader reported as committed is applied here."""
         told = self._contact.committed
         return self.leads or (self.has_leader and 0 < told <= self.applied)
 

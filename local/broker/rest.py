@@ -66,7 +66,7 @@ _KNOWN = re.compile(
 )
 _NEWER_PATHS = ("backups", "exporting", "mode", "restore")
 _SEARCHED = ("process-instances", "process-definitions", "jobs", "incidents", "variables")
-# Fields that clients require in every item, null where there is nothing to tell.
+# Fields that clients require in every item, null where there is no value.
 _ITEMS: dict[str, Json] = {
     "process-instances": {
         "parentProcessInstanceKey": None,
@@ -90,6 +90,19 @@ _NEWER_ITEMS: dict[str, Json] = {
 }
 
 
+def _refuse_tenant(what: str, given: object) -> None:
+    """Refuse another tenant than the default one, as Camunda does without multi-tenancy.
+
+    Source: camunda/camunda, MultiTenancyValidator of the REST gateway.
+    """
+    if given not in {None, _TENANT}:
+        raise CommandRejected(
+            "INVALID_ARGUMENT",
+            f"Expected to handle request {what} with tenant identifier '{given}', but "
+            "multi-tenancy is disabled",
+        )
+
+
 class Rest:
     """Endpoints of one broker."""
 
@@ -100,7 +113,7 @@ class Rest:
         self._turn = 0
 
     def open(self, endpoint: Endpoint) -> Endpoint:
-        """Let an endpoint answer anybody."""
+        """Let an endpoint answer without authentication."""
 
         async def answer(request: Request) -> Response:
             try:
@@ -164,7 +177,7 @@ class Rest:
         )
 
     async def page(self, _: Request) -> Response:
-        """`GET /operate/login`: the page of the web application, whose scripts then ask for a user.
+        """`GET /operate/login`: the page of the web application, whose scripts then request a user.
 
         Camunda's `OperateIndexController` gives it for each address of the application.
         """
@@ -182,6 +195,7 @@ class Rest:
         ]
         if not resources:
             raise CommandRejected("INVALID_ARGUMENT", "No resources were given")
+        _refuse_tenant("Deploy Resources", form.get("tenantId"))
         deployed = await operations.deploy(self._gateway, resources)
         return JSONResponse(
             {
@@ -215,6 +229,7 @@ class Rest:
                 if named == [None, None]
                 else "Only one of [processDefinitionId, processDefinitionKey] is allowed.",
             )
+        _refuse_tenant("Create Process Instance", body.get("tenantId"))
         patience = (body.get("requestTimeout") or _AWAIT_SECONDS * 1000) / 1000
         created = await operations.create_instance(
             self._gateway,
@@ -461,7 +476,7 @@ class Rest:
         return JSONResponse({"items": found, "page": page})
 
     async def not_performed(self, request: Request) -> Response:
-        """What Camunda has and this broker does not; 404 for what Camunda has not either."""
+        """What Camunda has and this broker does not; 404 for what Camunda does not have either."""
         newer = not self._newer and request.url.path.split("/")[2] in _NEWER_PATHS
         if newer or not _KNOWN.fullmatch(request.url.path):
             raise HTTPException(404, f"No endpoint {request.method} {request.url.path}.")

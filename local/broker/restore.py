@@ -47,12 +47,12 @@ _ENVIRONMENT = {
 
 
 class RestoreRefused(Exception):
-    """The restore cannot be done as it is asked for."""
+    """The restore cannot be done as requested."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which backup is asked for: some by id, or the newest one, at a time or at all."""
+    """The requested backup: some by id, or the newest one, at a time or at all."""
 
     backup_ids: tuple[int, ...] = ()
     since: datetime | None = None
@@ -116,11 +116,11 @@ def read(arguments: Sequence[str]) -> Wanted:
 def choose(
     wanted: Wanted, found: Manifests, target: Target, positions: Mapping[int, int] | None
 ) -> int:
-    """Give the id of the newest backup that was asked for and fits. Raises RestoreRefused.
+    """Give the id of the newest backup that matches the request. Raises RestoreRefused.
 
     `positions` has how far the secondary storage is, by partition: it must not be ahead of the
     backup, nor behind what the backup has forgotten because it was exported. Without it nothing
-    is asked, as with `--backupId`.
+    is checked, as with `--backupId`.
     """
     problems = {one: _unfit(manifests, target, positions) for one, manifests in found.items()}
     if wanted.backup_ids:
@@ -231,7 +231,7 @@ class Progress:
 
     @property
     def name(self) -> str:
-        """Name of the object, for people."""
+        """Name of the object, for display."""
         return f"s3://{self._place['Bucket']}/{self._place['Key']}"
 
     def nodes(self) -> set[int]:

@@ -92,7 +92,7 @@ class RuntimeBackups:
                 await self._broker.ask(node, "backup", {"hold": during})
 
     async def _all(self, backup_id: int, kind: str, until: float) -> None:
-        # Partition 1 is the last: whatever process another one has, it then has too.
+        # Partition 1 is the last: any process that another one has, it then has too.
         for partition in reversed(self._broker.active_partitions()):
             payload = {"partition": partition, "id": backup_id, "kind": kind}
             try:
@@ -123,7 +123,7 @@ class RuntimeBackups:
 
 
 async def keep_schedule(broker: Broker) -> None:
-    """Take a backup when the schedule asks for one: the first at once, by the coordinator."""
+    """Take a backup when the schedule requires one: the first at once, by the coordinator."""
     schedule = broker.settings.environment.get(f"{_PREFIX}SCHEDULE")
     if not schedule or broker.backups is None or not _keeps(broker):
         return

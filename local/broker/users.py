@@ -53,7 +53,7 @@ class Users:
     async def user_of(self, authorization: str) -> str | None:
         """Give the user whom an `Authorization` header proves; None for anything else.
 
-        Anybody is let in where the API is unprotected, as `anonymous`.
+        If the API is unprotected, any client is `anonymous`.
         """
         if self._open:
             return "anonymous"

@@ -1,4 +1,4 @@
-"""How brokers speak to each other: JSON over gRPC, on the deployed ports 26501 and 26502.
+"""Communication among brokers: JSON over gRPC, on the deployed ports 26501 and 26502.
 
 Camunda's own protocol (Atomix, SBE) is not performed; nothing outside of the brokers uses it.
 """
@@ -57,7 +57,7 @@ class Wire:
         self._handlers[name] = handler
 
     async def start(self) -> None:
-        """Listen. Raises OSError when a port is taken."""
+        """Listen. Raises OSError when a port is in use."""
         methods = {
             name: grpc.unary_unary_rpc_method_handler(_answering(handler))
             for name, handler in self._handlers.items()

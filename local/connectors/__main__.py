@@ -1,9 +1,9 @@
 """Stands in for Camunda's connectors, of which no release can be fetched here.
 
-It logs in as its task definition says and asks the orchestration cluster's REST API for its
-topology every second: readiness, under the context path, follows the last answer. It takes jobs of
-the REST connector and ends them without making a request; what it decides is in `decisions`.
-Inbound connectors are refused with 501, and every other page says what this is.
+It logs in as configured in its task definition and reads the topology from the orchestration
+cluster's REST API every second: readiness, under the context path, follows the last response. It
+takes jobs of the REST connector and ends them without making a request, as decided in `decisions`.
+Inbound connectors are rejected with 501, and every other page describes the stand-in.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _ACTIVATION = {
 class Cluster:
     """The orchestration cluster's REST API, at whichever address answers.
 
-    Raises NotPerformedError if the environment asks for more than plain HTTP with a password.
+    Raises NotPerformedError if the environment needs more than plain HTTP with a password.
     """
 
     def __init__(self, environment: dict[str, str]) -> None:
@@ -54,7 +54,7 @@ class Cluster:
         if header := decisions.authorization(environment):
             self._headers["Authorization"] = header
         self._names = environment.get("SERVICE_CONNECT_FILE")
-        self.topology = Answer(problem="not asked yet")
+        self.topology = Answer(problem="not called yet")
 
     def ask(
         self,
@@ -64,7 +64,7 @@ class Cluster:
         patience: float = _PATIENCE,
         over: threading.Event | None = None,
     ) -> Answer:
-        """Ask one address after another until one answers well; none any more once it is `over`."""
+        """Call one address after another until one succeeds; stops once it is `over`."""
         url = urlsplit(self.address)
         name, port = url.hostname or "", url.port or 80
         text = None if body is None else json.dumps(body)
@@ -103,7 +103,7 @@ class Cluster:
             over.wait(_ASK_EVERY)
 
     def work(self, secrets: frozenset[str], over: threading.Event) -> None:
-        """Take jobs and end them; what was taken is ended after it is over, too."""
+        """Take jobs and end them, including those in progress when it is over."""
         say = Changes(f"jobs of {JOB_TYPE}")
         while not over.is_set():
             found = self.ask(
@@ -119,14 +119,14 @@ class Cluster:
 
 
 class Changes:
-    """Prints what is said of something when it differs from what was said before."""
+    """Prints a state when it differs from the previous one."""
 
     def __init__(self, what: str) -> None:
         self._what = what
         self._last = ""
 
     def __call__(self, state: str) -> None:
-        """Say how it is now."""
+        """Report the current state."""
         if state != self._last:
             print(f"{self._what}: {state}", flush=True)
         self._last = state

@@ -1,6 +1,6 @@
-"""What the stand-in for connectors decides, without asking anybody.
+"""Decisions of the stand-in for connectors, without I/O.
 
-Names, texts and rules are those of camunda/connectors, as 8.9 has them where that could be told:
+Names, texts and rules are those of camunda/connectors, as in 8.9 where that is known:
 `ZeebeHealthIndicator`, `bundle/default-bundle/…/application.properties`, `HttpJsonFunction`,
 `SecretUtil`, `SecretHandler`, `EnvironmentSecretProvider`, `OutboundConnectorExceptionHandler`,
 `ConnectorsAutoConfiguration` (8eda0e9).
@@ -26,7 +26,7 @@ INPUTS = (
     "connectionTimeoutInSeconds", "readTimeoutInSeconds", "writeTimeoutInSeconds", "body",
     "storeResponse", "groupSetCookieHeaders",
 )  # fmt: skip
-"""The variables that the connector asks for; others it does not see, nor secrets in them."""
+"""The variables that the connector reads; it does not see others, nor secrets in them."""
 SECRET_PREFIX = "SECRET_"  # noqa: S105
 """`{{secrets.NAME}}` is the variable `SECRET_NAME`; no other variable can be reached."""
 
@@ -39,7 +39,7 @@ _LONGEST_MESSAGE = 6000
 
 
 class NotPerformedError(Exception):
-    """The task definition asks for something that the stand-in does not do."""
+    """The task definition needs something that the stand-in does not do."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def is_available(secret: str, variables: Collection[str]) -> bool:
 def outcome(job: Json, variables: Collection[str]) -> Outcome:
     """Decide how a job of the REST connector ends; `variables` are the names of secret ones.
 
-    No request is made: the result says who completed the job, and which secrets it would have
+    No request is made: the result names who completed the job, and which secrets it would have
     used, by name. A missing one fails the job for good (`ConnectorInputException`: no retries).
     """
     names = references(job["variables"])

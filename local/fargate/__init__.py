@@ -1,4 +1,4 @@
-"""Fargate on one machine: tasks are processes, each with a loopback address of its own."""
+"""Fargate on one machine: tasks are processes, each with its own loopback address."""
 
 from __future__ import annotations
 

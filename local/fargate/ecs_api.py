@@ -33,7 +33,7 @@ _PROTECTION_MINUTES = 120
 _LONGEST_PROTECTION_MINUTES = 2880
 _DELETION_SECONDS = 180.0
 
-# Whether a parameter of UpdateService starts a new deployment is said at each of them:
+# The reference states for each parameter of UpdateService whether it starts a new deployment:
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html
 DEPLOYING = frozenset(
     {

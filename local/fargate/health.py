@@ -1,4 +1,4 @@
-"""Container health checks: what the task definition asks, asked without the container's shell."""
+"""Container health checks: those of the task definition, run without the container's shell."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOCAL = {"localhost", "127.0.0.1", "[::1]"}
 
 @dataclass(frozen=True)
 class ContainerCheck:
-    """One HTTP question to the task's own address. Times in seconds; defaults are those of ECS."""
+    """One HTTP request to the task's own address. Times in seconds; defaults are those of ECS."""
 
     address: str
     port: int
@@ -28,7 +28,7 @@ class ContainerCheck:
 
 
 def parse_check(health_check: Mapping[str, Any], address: str) -> ContainerCheck | None:
-    """Read a `healthCheck` whose command asks a URL on localhost; None for any other command.
+    """Read a `healthCheck` whose command calls a URL on localhost; None for any other command.
 
     The command itself (`wget --spider …`) belongs to the image, which does not exist here.
     """
@@ -55,7 +55,7 @@ class ContainerHealth:
     failures: int = 0
 
     def observe(self, ok: bool, *, retries: int, starting: bool) -> ContainerHealth:
-        """Give the state after one more answer; `starting`: still in the start period."""
+        """Give the state after one more result; `starting`: still in the start period."""
         if ok:
             return ContainerHealth("HEALTHY")
         if starting and self.status == "UNKNOWN":

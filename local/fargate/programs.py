@@ -19,11 +19,11 @@ CONNECTORS_IMAGES = {"connectors-bundle", "connectors"}
 RESTORE = "/usr/local/camunda/bin/restore"
 """Restore application of the orchestration image."""
 SERVICE_CONNECT_VARIABLE = "SERVICE_CONNECT_FILE"
-"""Tells a Python stand-in where its Service Connect proxy would be; see `write_service_connect`."""
+"""Points a Python stand-in to its Service Connect names; see `write_service_connect`."""
 VERSION_LABEL = "camunda.version"
 """Label of the cluster's template, from its parameter CamundaVersion."""
 ADDRESS_VARIABLE = "TASK_ADDRESS"
-"""Tells a container's own command which address is its network interface."""
+"""The address of the network interface, for a container's own command."""
 
 
 class CannotStartError(Exception):

@@ -1,4 +1,4 @@
-"""Where a running task is known: Cloud Map, the names of the VPC, and target groups."""
+"""Registration of a running task: Cloud Map, the names of the VPC, and target groups."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def register(service: Record, task: Task, names: Names) -> list[str]:
-    """Make a running task known. Gives the target groups it is in now.
+    """Register a running task. Returns its target groups.
 
     Instance attributes are those that ECS sets.
     """
@@ -53,7 +53,7 @@ def register(service: Record, task: Task, names: Names) -> list[str]:
 
 
 def deregister(service: Record, task: Task, names: Names) -> list[str]:
-    """Forget a task in Cloud Map and let its targets drain. Gives the target groups."""
+    """Deregister a task from Cloud Map and let its targets drain. Returns the target groups."""
     for registry in service.get("serviceRegistries") or []:
         service_id = registry["registryArn"].rsplit("/", 1)[-1]
         if service_id in servicediscovery.services:
@@ -76,7 +76,7 @@ def forget_targets(task: Task) -> None:
 
 
 def target_states(service: Record, task: Task) -> dict[str, str]:
-    """State of the task in each target group of its service (`local/proxy/targets.py` asks)."""
+    """State of the task in each target group of its service (for `local/proxy/targets.py`)."""
     return {group: one.get("_state", "initial") for group, one in _targets(service, task)}
 
 

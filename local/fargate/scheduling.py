@@ -98,7 +98,7 @@ def breaker_threshold(desired: int, breaker: Mapping[str, Any] | None = None) ->
     """Give the number of failures that fails a deployment under a circuit breaker's settings.
 
     Half of the desired count from 3 to 200, so 3 for up to six tasks, unless
-    ``thresholdConfiguration`` says otherwise.
+    ``thresholdConfiguration`` sets another value.
     """
     configuration = (breaker or {}).get("thresholdConfiguration") or {}
     kind = configuration.get("type", "BOUNDED_PERCENT")

@@ -47,7 +47,7 @@ def resolve(service: Record, deployment: str) -> None:
 
 
 def current(service: Record) -> list[dict[str, Any]]:
-    """Revisions of the deployments that a service has, as DescribeServices tells them."""
+    """Revisions of the deployments that a service has, as DescribeServices returns them."""
     return [
         {
             "arn": service["_revisions"][one["id"]]["serviceRevisionArn"],

@@ -1,7 +1,7 @@
-"""Makes ECS desired counts true: every service of the emulator gets tasks that really run.
+"""Reconciles ECS desired counts: every service of the emulator gets tasks that really run.
 
-One thread looks at all services and tasks several times a second and takes the next step of each.
-Nothing in it waits: processes are stopped and health is asked in a small pool of helpers. The
+One thread checks all services and tasks several times a second and takes the next step of each.
+Nothing in it waits: a small pool of helpers stops processes and checks health. The
 records that the emulator's API shows are the ones changed here, under one lock.
 """
 
@@ -54,7 +54,7 @@ _ADDRESSES = 240
 # A task's session on AWS is renewed for as long as it runs.
 _SESSION_SECONDS = 30 * 86400.0
 NODE_ID_FILE = "node-id"
-"""In a task's directory, written by a process that has taken a node id: for people and tests."""
+"""In a task's directory, written by a process that has taken a node id: for users and tests."""
 # AWS shows a stopped task for an hour.
 _KEPT_STOPPED = 3600.0
 
@@ -140,7 +140,7 @@ class Supervisor:
         (self._instance.config.tasks_file).unlink(missing_ok=True)
 
     def wake(self) -> None:
-        """Look at the services now instead of at the next turn."""
+        """Reconcile the services now instead of at the next turn."""
         self._wake.set()
 
     def _loop(self) -> None:
@@ -212,7 +212,7 @@ class Supervisor:
         if check:
             container.check = parse_check(check, task.address)
             if container.check is None:
-                _say(container, f"health check {check.get('command')} cannot be asked here")
+                _say(container, f"health check {check.get('command')} is not supported here")
         container.record["lastStatus"] = "RUNNING"
         container.started_at = now
         self._spawn(task, container)
@@ -588,7 +588,7 @@ class Supervisor:
                 ecs.tasks.pop(arn, None)
                 ecs.tags.pop(arn, None)
 
-    # --- what others may ask -------------------------------------------------------------------
+    # --- for other components -------------------------------------------------------------------
 
     def find(self, arn: str) -> Task | None:
         """Give a task by its ARN; call it with the lock held."""
@@ -611,7 +611,7 @@ class Supervisor:
         ]
 
     def _publish(self) -> None:
-        """Tell what runs: a file for people and tests, and each task's Service Connect names."""
+        """Publish what runs: a file for users and tests, and each task's Service Connect names."""
         tasks = [
             {
                 "taskArn": task.arn,

@@ -56,7 +56,7 @@ class Container:
         return bool(self.record["lastStatus"] != "PENDING")
 
     def ended(self) -> int | None:
-        """Exit code as a container engine tells it (128 + signal), or None while it runs."""
+        """Exit code as a container engine reports it (128 + signal), or None while it runs."""
         code = self.process.poll() if self.process else None
         return 128 - code if code is not None and code < 0 else code
 
@@ -102,7 +102,7 @@ class Task:
 
     @property
     def live(self) -> bool:
-        """Starting or running, and not asked to stop."""
+        """Starting or running, and not stopping."""
         return bool(self.record["desiredStatus"] == "RUNNING")
 
     def move(self, status: str, now: float) -> None:

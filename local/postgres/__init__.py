@@ -1,7 +1,7 @@
 """Aurora PostgreSQL on one machine: a real server behind verified TLS and real IAM tokens.
 
-`server.py` runs PostgreSQL with the roles that RDS has, `front.py` speaks TLS and asks IAM users
-for their token as RDS does, `tokens.py` verifies it against the emulator's IAM, and `component.py`
+`server.py` runs PostgreSQL with the roles that RDS has, `front.py` speaks TLS and requests IAM
+tokens as RDS does, `tokens.py` verifies them against the emulator's IAM, and `component.py`
 makes all of it follow the Aurora clusters that stacks create.
 """
 

@@ -27,7 +27,7 @@ class Authority:
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
-        # Unique, so that a client with another instance's root says "unknown", not "forged".
+        # Unique, so that a client with another instance's root reports "unknown", not "forged".
         self._name = _name(f"Local database root CA {uuid.uuid4().hex[:8]}")
         self._certificate = (
             _certificate(self._name, self._name, self._key.public_key())

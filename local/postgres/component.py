@@ -53,7 +53,7 @@ class Cluster:
     password: str
     iam_enabled: bool
     let_in: bool = True
-    """Whether its security groups let anybody reach its port."""
+    """Whether its security groups allow any access to its port."""
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> Cluster:
@@ -94,7 +94,7 @@ class PostgresComponent:
     def start(self) -> None:
         """Write the authority's certificate, listen, and follow clusters in a thread.
 
-        Raises OSError if the address is taken and NoPostgresError without PostgreSQL.
+        Raises OSError if the address is in use and NoPostgresError without PostgreSQL.
         """
         self._remove_leftovers()
         self._distribution = distribution()
@@ -121,7 +121,7 @@ class PostgresComponent:
                 logger.exception("following Aurora clusters")
 
     def _reconcile(self, clusters: Sequence[Cluster]) -> None:
-        """Make servers what `clusters` say, once."""
+        """Reconcile the servers with `clusters`, once."""
         wanted = {cluster.resource_id: cluster for cluster in clusters}
         for resource_id, (cluster, _) in list(self._servers.items()):
             if resource_id not in wanted:
@@ -173,9 +173,11 @@ class PostgresComponent:
                 self._front(cluster.port).publish(name, backend)
             self._instance.names.set(name, [self._instance.config.database_address])
         if not cluster.let_in and cluster.port not in self._fronts:
-            # As on AWS: whoever tries gets no answer at all.
+            # As on AWS: connection attempts get no response at all.
             self._instance.names.block(self._instance.config.database_address, cluster.port)
-            logger.warning("no rule lets anybody reach the port of %s", cluster.identifier)
+            logger.warning(
+                "no security group rule allows access to the port of %s", cluster.identifier
+            )
         logger.info("database of %s is up: %s", cluster.identifier, cluster.endpoint)
 
     def _remove(self, cluster: Cluster) -> None:

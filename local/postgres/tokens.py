@@ -21,7 +21,7 @@ class IamDatabase:
     resource_id: str
 
     def refusal(self, user: str, token: str) -> str | None:
-        """Say why `token` does not let its bearer in as `user`; None lets in. Holds no secret.
+        """Reason why `token` does not authenticate `user`; None if it does. Holds no secret.
 
         The signature must be of a known, live identity, made for this endpoint, port and user at
         most 15 minutes ago, and the identity must be allowed ``rds-db:connect`` on

@@ -30,11 +30,11 @@ class _Balancer:
     address: str
     listeners: dict[str, HttpListener | TcpListener] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
-    """Listeners that cannot be served, told once."""
+    """Listeners that cannot be served, logged once."""
 
 
 class Balancers:
-    """Serves every load balancer of the emulator on an address of its own."""
+    """Serves every load balancer of the emulator on its own address."""
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance

@@ -36,7 +36,7 @@ _PAGE = "<html><head><title>{0}</title></head><body><center><h1>{0}</h1></center
 
 
 class HttpListener:
-    """An ALB listener: asks for its rules at each request, so that a change acts at once."""
+    """An ALB listener: reads its rules at each request, so that a change takes effect at once."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class HttpListener:
         """Bind `address:port`; `public_port` is the one the listener has on AWS.
 
         `healthy` gives a target group's addresses, `stickiness` its cookie's seconds or 0.
-        Raises OSError if the port is taken.
+        Raises OSError if the port is in use.
         """
         listener = self
         self.public_port = public_port
@@ -220,7 +220,7 @@ class _AlbHandler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Say nothing: access logs of the real one are off, too."""
+        """Log nothing: access logs of the real one are off, too."""
 
 
 class TcpListener:
@@ -229,7 +229,7 @@ class TcpListener:
     def __init__(
         self, address: str, port: int, *, targets: Callable[[], list[tuple[str, int]]]
     ) -> None:
-        """Bind `address:port`. Raises OSError if it is taken."""
+        """Bind `address:port`. Raises OSError if it is in use."""
         self._targets = targets
         self._socket = socket.create_server((address, port))
         self._connections: set[socket.socket] = set()
@@ -278,7 +278,7 @@ class TcpListener:
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:
-    """Copy bytes until `source` ends, then tell `sink` that nothing more will come."""
+    """Copy bytes until `source` ends, then close the write side of `sink`."""
     with contextlib.suppress(OSError):
         while data := source.recv(_CHUNK):
             sink.sendall(data)

@@ -1,4 +1,4 @@
-"""One health question over HTTP or TCP, and what a row of answers means."""
+"""One health check over HTTP or TCP, and the effect of a series of results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: an HTTP status, or why there is none."""
+    """The result: an HTTP status, or why there is none."""
 
     status: int | None
     problem: str = ""
@@ -30,7 +30,7 @@ def ask_http(address: str, port: int, path: str, timeout: float) -> Answer:
 
 
 def ask_tcp(address: str, port: int, timeout: float) -> Answer:
-    """Whether somebody listens; status 200 stands for yes."""
+    """Whether something listens; status 200 stands for yes."""
     try:
         with socket.create_connection((address, port), timeout):
             return Answer(200)
@@ -49,7 +49,7 @@ def matches(status: int, codes: str) -> bool:
 
 @dataclass(frozen=True)
 class Streak:
-    """The state of something that is asked again and again.
+    """The state of something that is checked repeatedly.
 
     The first success is enough to leave `initial` (Elastic Load Balancing: "it must pass one
     health check to be considered healthy"); after that each turn needs as many answers in a row
@@ -62,7 +62,7 @@ class Streak:
     row: int = 0
 
     def observe(self, ok: bool) -> Streak:
-        """Give the state after one more answer."""
+        """Give the state after one more result."""
         towards = "healthy" if ok else "unhealthy"
         if self.state == towards:
             return replace(self, row=0)

@@ -1,4 +1,4 @@
-"""What an Application Load Balancer does with a request, decided from the rules of its listener."""
+"""The action of an Application Load Balancer on a request, by the rules of its listener."""
 
 from __future__ import annotations
 

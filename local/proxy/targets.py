@@ -1,4 +1,4 @@
-"""Target health: asks every registered target as its group says, and tells DescribeTargetHealth."""
+"""Target health: checks every registered target as configured, for DescribeTargetHealth."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _Asking:
 
 
 class TargetHealth:
-    """One thread that keeps `_state` of every target in the emulator true."""
+    """One thread that keeps `_state` of every target in the emulator current."""
 
     def __init__(self, registration_seconds: Callable[[str], float] = lambda _: 0.0) -> None:
         """Take how long it takes to register a target, by the protocol of its group."""
@@ -55,7 +55,7 @@ class TargetHealth:
         self._thread = threading.Thread(target=self._loop, name="target-health", daemon=True)
 
     def start(self) -> None:
-        """Begin to ask, and answer DescribeTargetHealth from now on."""
+        """Start the checks, and answer DescribeTargetHealth from now on."""
         alb.describe_target_health = _describe
         alb.ACTION_MAP["DescribeTargetHealth"] = _describe
         self._thread.start()
@@ -72,7 +72,7 @@ class TargetHealth:
                 with responses.request_scope(ACCOUNT_ID, REGION):
                     self._turn(time.monotonic())
             except Exception:
-                logger.exception("asking targets")
+                logger.exception("checking targets")
 
     def _turn(self, now: float) -> None:
         used = groups_in_use()
@@ -134,7 +134,7 @@ def healthy_targets(group: str) -> list[tuple[str, int]]:
 
 
 def groups_in_use() -> set[str]:
-    """Target groups that some listener's rules forward to; others are not asked."""
+    """Target groups that some listener's rules forward to; others are not checked."""
     return {
         action["TargetGroupArn"]
         for rule in list(alb.rules.values())

@@ -110,7 +110,7 @@ def test_taken_port_is_named_before_anything_is_started(machine: Machine) -> Non
         other.listen()
         code, output = machine.run("demo")
     assert code == 1
-    assert f"Port 5432 of {BLOCK}.0.3 is taken by" in output
+    assert f"Port 5432 of {BLOCK}.0.3 is in use by" in output
     assert f"(pid {os.getpid()})" in output
     assert "Embedded AWS" not in output
 

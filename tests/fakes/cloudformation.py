@@ -329,7 +329,6 @@ class FakeStacks:
             (
                 token,
                 StackEvent(
-                    event_id=str(number),
                     at=f"2026-01-01T00:00:{number % 60:02}+00:00",
                     logical_id=change.logical_id,
                     resource_type=change.resource_type,

@@ -124,6 +124,18 @@ def test_what_is_not_linear_is_refused_by_name(client: Client) -> None:
     assert "userTask 't' is not supported" in answer.json()["detail"]
 
 
+def test_another_tenant_than_the_default_one_is_refused(client: Client) -> None:
+    deploy(client, JOB_AND_MESSAGE)
+    for tenant, status in (("<default>", 200), ("other", 400)):
+        body: Any = {"processDefinitionId": "lab", "tenantId": tenant}
+        answer = client.post("/v2/process-instances", json=body)
+        assert answer.status_code == status, answer.text
+    resource = {"resources": ("lab.bpmn", JOB_AND_MESSAGE.encode())}
+    refused = client.post("/v2/deployments", files=resource, data={"tenantId": "other"})
+    assert refused.status_code == 400
+    assert "multi-tenancy is disabled" in refused.json()["detail"]
+
+
 def test_jobs_of_all_partitions_are_activated_and_finished(client: Client) -> None:
     deploy(client)
     for _ in range(3):

@@ -274,7 +274,7 @@ def test_abort_reaches_the_cleaner_and_stays_aborted(sample: Sample) -> None:
 
 def test_second_instance_on_the_same_block_is_told_why(sample: Sample, tmp_path: Path) -> None:
     other = Instance.of(LocalConfig(tmp_path, BLOCK))
-    with pytest.raises(instance.InstanceError, match=r"\.0\.1:4566 is taken"):
+    with pytest.raises(instance.InstanceError, match=r"\.0\.1:4566 is in use"):
         instance.start(other, components=[])
 
 

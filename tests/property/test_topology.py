@@ -217,7 +217,7 @@ def test_change_status_is_what_the_configuration_says(
         ClusterConfiguration(
             version=None,
             members=(),
-            last_change=last and LastChange(*last, None, None),
+            last_change=last and LastChange(*last),
             pending_change=None if pending is None else PendingChange(pending, (), ()),
         ),
         change,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from lifecycle.camunda.payloads import (
     topology_payload,
 )
 from lifecycle.camunda.topology import (
-    ClusterConfiguration,
     read_configuration,
     read_planned_change,
     read_topology,
@@ -24,17 +22,6 @@ from lifecycle.camunda.topology import (
 from tests.fakes.management_simulation import SimulatedCluster
 
 pytestmark = pytest.mark.property
-
-
-def timeless(configuration: ClusterConfiguration) -> ClusterConfiguration:
-    """Without what stays behind: moments, and what no decision about scaling needs."""
-    last = configuration.last_change
-    return replace(
-        configuration,
-        members=tuple(replace(one, last_updated_at=None) for one in configuration.members),
-        last_change=last and replace(last, started_at=None, completed_at=None),
-        cluster_id=None,
-    )
 
 
 def through_json(payload: Any) -> Any:
@@ -68,7 +55,7 @@ def test_configuration_plan_and_topology_arrive_as_they_were(
                 cluster.beat(node, f"10.0.0.{node}", 0.0, now)
             cluster.advance(now)
         seen = read_configuration(cluster.configuration())
-        assert read_configuration(through_json(configuration_payload(seen))) == timeless(seen)
+        assert read_configuration(through_json(configuration_payload(seen))) == seen
         topology = read_topology(cluster.topology())
         assert read_topology(through_json(topology_payload(topology))) == topology
 

@@ -37,7 +37,7 @@ class Check:
             reason="",
             parameters={},
             outputs=health.outputs,
-            tags={"camunda:control-plane": CONTROL},
+            tags={"camunda:control-plane": CONTROL, "camunda:cluster": "demo"},
         )
         locator = ClusterLocator(stacks=stacks, control_stack=CONTROL)
         self.functions: dict[str, Function] = {
@@ -131,7 +131,7 @@ def test_a_judge_that_cannot_write_makes_the_execution_fail(check: Check) -> Non
     result = check.run()
     assert result.error == "AwsUnavailable"
     assert result.cause.startswith("DynamoDB answered 503 Next: ")
-    assert result.cause.endswith("True now: nothing was changed, and nothing was written down.")
+    assert result.cause.endswith("True now: nothing was changed, and no result was stored.")
 
 
 def test_it_is_over_within_its_time() -> None:

@@ -334,7 +334,7 @@ def _accounted_for(world: Any, name: str, arn: str, result: Result) -> None:
         assert result.status != "FAILED" or "rue now: nothing was changed" in result.cause
         return
     if record is None:
-        told = ("othing was changed", "the end could not be written down")
+        told = ("othing was changed", "failure report could not be saved")
         assert result.status != "FAILED" or any(one in result.cause for one in told)
         return
     report = json.loads(world.artifacts.objects[record["reportKey"]])

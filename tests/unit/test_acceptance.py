@@ -309,7 +309,7 @@ def test_on_an_account_it_tells_what_was_answered(tmp_path: Path) -> None:
 def test_on_one_machine_it_answers_nothing_that_only_aws_can(tmp_path: Path) -> None:
     found = report.answers(ended(tmp_path, LOCAL))
     assert {one["answer"] for one in found} == {"not answered"}
-    assert sum("one machine cannot" in one["seen"] for one in found) >= 12
+    assert sum("local environment cannot" in one["seen"] for one in found) >= 12
 
 
 def test_every_question_names_a_step_or_why_not() -> None:
@@ -345,7 +345,7 @@ def test_without_an_answer_nothing_is_made(
     assert main([*arguments, "--state", str(tmp_path)]) == 1
     told = capsys.readouterr().out
     assert "billed" in told
-    assert "Nothing was made." in told
+    assert "Nothing was created." in told
 
 
 @pytest.mark.parametrize(
@@ -375,7 +375,7 @@ def test_where_the_instance_is_gone_there_is_nothing_to_go_on_with(
 ) -> None:
     begun(tmp_path).save()
     assert main(["--run", "r1", "--state", str(tmp_path)]) == 1
-    assert "is gone" in capsys.readouterr().out
+    assert "no longer exists" in capsys.readouterr().out
 
 
 def test_a_load_balancer_is_reached_by_what_the_instance_wrote_down(tmp_path: Path) -> None:
@@ -385,7 +385,7 @@ def test_a_load_balancer_is_reached_by_what_the_instance_wrote_down(tmp_path: Pa
     assert local.reachable("http://LB.amazonaws.com") == "http://127.9.0.5:80"
     assert ACCOUNT.reachable("http://lb.amazonaws.com") == "http://lb.amazonaws.com"
     (tmp_path / "names.json").unlink()
-    with pytest.raises(NoTargetError, match="does not run"):
+    with pytest.raises(NoTargetError, match="is not running"):
         local.reachable("http://lb.amazonaws.com")
 
 

@@ -328,6 +328,9 @@ def test_the_policy_of_a_key_is_read_where_one_is_named(aws: Any) -> None:
     assert gone.unread["kms_key_policy"]
 
 
+OF_THE_ORGANIZATION = {"OrganizationsDecisionDetail": {"AllowedByOrganizations": False}}
+
+
 class TestServiceRoles:
     def found(self, aws: Any) -> ServiceRoles:
         read = facts(aws, vpc(aws)).service_roles
@@ -363,18 +366,29 @@ class TestServiceRoles:
         assert "not authorized" in seen.unread["service_roles"]
 
     @pytest.mark.parametrize(
-        ("decisions", "allowed"),
-        [(["allowed"], True), (["implicitDeny"], False), (["explicitDeny"], False), ([], False)],
+        ("decisions", "more", "allowed"),
+        [
+            (["allowed"], {}, True),
+            (["implicitDeny"], {}, False),
+            (["explicitDeny"], {}, False),
+            (["implicitDeny"], OF_THE_ORGANIZATION, None),
+            (["explicitDeny"], {"MissingContextValues": ["aws:RequestedRegion"]}, None),
+            ([], {}, None),
+        ],
     )
     def test_the_simulator_is_asked_as_the_service_would_be(
-        self, monkeypatch: pytest.MonkeyPatch, decisions: list[str], allowed: bool
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        decisions: list[str],
+        more: dict[str, Any],
+        allowed: bool | None,
     ) -> None:
         asked: list[dict[str, Any]] = []
 
         class Iam:
             def simulate_principal_policy(self, **given: Any) -> Any:
                 asked.append(given)
-                return {"EvaluationResults": [{"EvalDecision": one} for one in decisions]}
+                return {"EvaluationResults": [{"EvalDecision": one, **more} for one in decisions]}
 
         monkeypatch.setattr(reading, "client", lambda *_, **__: Iam())
         assert reading._may_be_made(DEPLOYMENT_ROLE, "rds.amazonaws.com") is allowed

@@ -222,14 +222,16 @@ def test_how_a_task_stopped_is_read() -> None:
 
 def test_metrics_are_one_line_in_the_embedded_format(capsys: pytest.CaptureFixture[str]) -> None:
     values = dict.fromkeys(UNITS, 1.0)
-    EmbeddedMetrics(lambda: 1.5).emit("control-demo", values)
+    now = datetime.now(UTC).timestamp()
+    EmbeddedMetrics(lambda: now).emit("control-demo", values)
     (text,) = capsys.readouterr().out.splitlines()
     line = json.loads(text)
-    assert line["_aws"]["Timestamp"] == 1500
+    assert line["_aws"]["Timestamp"] == int(now * 1000)
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     assert directive["Dimensions"] == [["Cluster"]]
     assert line["Cluster"] == "control-demo"
-    assert {one["Name"] for one in directive["Metrics"]} == set(values) <= set(line)
+    assert {one["Name"]: one["Unit"] for one in directive["Metrics"]} == dict(UNITS)
+    assert {name: line[name] for name in values} == {key: [1.0] for key in values}
 
 
 def test_a_message_reaches_who_subscribed() -> None:

@@ -134,3 +134,17 @@ def test_what_is_needed_is_what_the_deployment_role_and_the_tasks_have() -> None
     tasks = {action for statement in granted for action in listed(statement["Action"])}
     assert tasks
     assert tasks <= set(NEEDED)
+
+
+def test_a_policy_may_name_the_deployment_role_for_what_it_alone_needs() -> None:
+    """That role is there before any cluster; the tasks' roles are not."""
+    tasks = {**DELEGATION, "Action": ["kms:Decrypt", "kms:GenerateDataKey"]}
+    deployment = {
+        **DELEGATION,
+        "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:role/deployment"},
+        "Action": ["kms:CreateGrant", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext"],
+    }
+    assert decides(tasks, deployment) is None
+    assert decides(tasks) is False
+    assert decides({**tasks, "Action": "kms:Decrypt"}, deployment) is False
+    assert decides({**DELEGATION, "Action": list(NEEDED)}, deployment) is True

@@ -606,11 +606,28 @@ class TestVerification:
         self.up(world)
         world.probe.answers["paths"] = {
             **PATHS,
-            "rest": {"ok": False, "seen": "no answer within 5 s"},
+            "rest": {"ok": False, "seen": "no answer", "error": "EndpointUnreachable"},
         }
         result, checks = self.verify(world)
         assert result == "WARN"
         assert checks["REST through the load balancer"] == "WARN"
+
+    @pytest.mark.parametrize(
+        ("path", "name", "result"),
+        [
+            ("rest", "REST", "FAIL"),
+            ("connectors", "connectors", "FAIL"),
+            ("login", "login page", "WARN"),
+            ("grpc", "gRPC", "WARN"),
+        ],
+    )
+    def test_a_path_that_leads_elsewhere_is_a_failure(
+        self, world: World, path: str, name: str, result: str
+    ) -> None:
+        self.up(world)
+        world.probe.answers["paths"] = {**PATHS, path: {"ok": False, "seen": "answers 504"}}
+        overall, checks = self.verify(world)
+        assert (overall, checks[f"{name} through the load balancer"]) == (result, result)
 
     def test_the_same_without_healthy_targets_is_a_failure(self, world: World) -> None:
         self.test_a_path_that_cannot_exist_from_here_is_a_warning(world)

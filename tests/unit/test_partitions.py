@@ -381,7 +381,7 @@ def test_a_plan_names_the_steps_that_are_left(
 def test_a_partition_s_first_broker_is_the_one_of_the_highest_priority() -> None:
     active = ReplicaState.ACTIVE
     members = [
-        Member(node, MemberState.ACTIVE, 1, None, (Replica(1, active, priority),))
+        Member(node, MemberState.ACTIVE, 1, (Replica(1, active, priority),))
         for node, priority in ((0, 1), (1, 3), (2, 2), (3, None))
     ]
     assert _placement(members) == {"1": [1, 2, 0, 3]}

@@ -166,7 +166,7 @@ def test_harmless_changes_pass() -> None:
 
 
 def event(logical_id: str, status: str, reason: str = "") -> StackEvent:
-    return StackEvent("e", "2026-01-01T00:00:00+00:00", logical_id, "AWS::X::Y", status, reason)
+    return StackEvent("2026-01-01T00:00:00+00:00", logical_id, "AWS::X::Y", status, reason)
 
 
 def test_the_first_failure_is_the_cause_not_the_cancellations_it_led_to() -> None:

@@ -130,7 +130,7 @@ class TestState:
 
 
 def event(logical_id: str, status: str, reason: str = "") -> StackEvent:
-    return StackEvent("1", "2026-01-01T00:00:00Z", logical_id, "AWS::S3::Bucket", status, reason)
+    return StackEvent("2026-01-01T00:00:00Z", logical_id, "AWS::S3::Bucket", status, reason)
 
 
 def test_only_what_failed_last_blocks_and_has_its_remedy() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -104,27 +103,10 @@ class TestConfiguration:
 
         assert configuration.members[0].state is MemberState.UNKNOWN
         assert configuration.members[0].partitions[0].state is ReplicaState.UNKNOWN
-        assert configuration.last_change == LastChange(4, ChangeStatus.UNKNOWN, None, None)
+        assert configuration.last_change == LastChange(4, ChangeStatus.UNKNOWN)
         assert configuration.pending_change is not None
         (operation,) = configuration.pending_change.pending
         assert (operation.kind, operation.name) == (OperationKind.UNKNOWN, "PARTITION_PROMOTE")
-
-    @pytest.mark.parametrize(
-        ("text", "expected"),
-        [
-            ("0000-01-01T00:00:00Z", None),
-            ("-999999999-01-01T00:00:00Z", None),
-            ("2026-11-23T10:26:46.05216342Z", datetime(2026, 11, 23, 10, 26, 46, 52163, UTC)),
-            ("2026-11-23T10:26:46.052163421Z", datetime(2026, 11, 23, 10, 26, 46, 52163, UTC)),
-            ("2026-11-23T10:26:37Z", datetime(2026, 11, 23, 10, 26, 37, tzinfo=UTC)),
-            ("2026-11-23T10:26:37", datetime(2026, 11, 23, 10, 26, 37, tzinfo=UTC)),
-            (7, None),
-        ],
-    )
-    def test_timestamps(self, text: object, expected: datetime | None) -> None:
-        configuration = read_configuration({"brokers": [{"id": 0, "lastUpdatedAt": text}]})
-
-        assert configuration.members[0].last_updated_at == expected
 
     def test_forced_removal_names_the_executor_as_broker(self) -> None:
         plan = read_planned_change(
@@ -325,7 +307,7 @@ class TestChangeStatus:
         configuration = ClusterConfiguration(
             version=1,
             members=(),
-            last_change=last and LastChange(*last, None, None),
+            last_change=last and LastChange(*last),
             pending_change=None if pending is None else PendingChange(pending, (), ()),
         )
 

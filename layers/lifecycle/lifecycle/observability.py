@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Event = dict[str, Any]
 
-logger = Logger(use_rfc3339=True)
+logger = Logger(service="camunda-ecs-lifecycle", use_rfc3339=True)
 
 
 def _correlation(event: Mapping[str, Any]) -> dict[str, str]:

@@ -1,12 +1,12 @@
 """Rules that make the local AWS as hard as the real one, where the emulator is kinder.
 
 A rule is a module of this folder with a `RULE`: what AWS does, where that is documented, and an
-`install` that makes the emulator do it. Every rule is installed when an instance starts. Those
-whose faults are mended are on; those in `PENDING` are off until somebody turns them on for one
-instance, in its file `strict.json` (a JSON list of names), which is read at each decision so that
-a test can turn a rule on for one case.
+`install` that makes the emulator do it. Every rule is installed when an instance starts. Rules
+whose faults are fixed are on; those in `PENDING` are off unless the instance's file `strict.json`
+(a JSON list of names) turns them on. It is read at each decision so that a test can turn a rule on
+for one case.
 
-docs/strict-rules.md is written from the rules by `make generate`.
+`make generate` writes docs/strict-rules.md from the rules.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from local.component import Instance
 
 PENDING: Final[Mapping[str, str]] = {}
-"""Rules that are off, by name: which fault of ours is not mended yet."""
+"""Rules that are off, by name: which of our faults is not fixed yet."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Rule:
     install: Callable[[Strictness], None] = lambda _: None
     """Extends the emulator. Called once, before the instance's components are made.
 
-    Nothing where a component itself asks the functions of the rule's module.
+    Nothing if a component itself calls the functions of the rule's module.
     """
 
 

@@ -1,4 +1,4 @@
-"""An object that is not there is forbidden to who may not list its bucket."""
+"""A missing object is forbidden to callers that may not list its bucket."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DENIED: Final = (
 
 
 def install(_strictness: Strictness) -> None:
-    """Look at what S3 answers before it is given."""
+    """Check S3's responses before they are returned."""
     app.SERVICE_HANDLERS[_SERVICE] = _as_on_aws(app.SERVICE_HANDLERS[_SERVICE])
 
 
@@ -47,10 +47,10 @@ def _as_on_aws(own: Any) -> Any:
 
 RULE: Final = Rule(
     name="absent-objects",
-    does="GetObject and HeadObject of an object that does not exist answer 403 to a caller that may"
-    " not list the bucket (`s3:ListBucket`), as if it were forbidden.",
+    does="GetObject and HeadObject return 403 for an object that does not exist, as if access were"
+    " denied, unless the caller may list the bucket (`s3:ListBucket`).",
     source="https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html",
-    caught="a reviewed plan that was never stored ended with AccessDenied instead of"
+    caught="a reviewed plan that was never stored failed with AccessDenied instead of"
     " `PlanNotFound`.",
     install=install,
 )

@@ -1,4 +1,4 @@
-"""Settings of ECS have values of their own, and AWS's default where none is set."""
+"""ECS settings accept only certain values, and have AWS's default if none is set."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def install(_: Strictness) -> None:
 
 RULE: Final = Rule(
     name="account-settings",
-    does="The wait before Fargate retires tasks is 0, 7 or 14 days, by default 7.",
+    does="The wait before Fargate retires tasks is 0, 7 or 14 days, 7 by default.",
     source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/prepare-task-retirement.html",
     caught="nothing yet.",
     install=install,

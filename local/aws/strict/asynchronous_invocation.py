@@ -1,4 +1,4 @@
-"""A function that an event or a schedule invokes is tried three times, and then it is over."""
+"""An invocation by an event or a schedule is attempted three times, then the event is dropped."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def as_it_is(own: Any) -> Any:
 
 
 def attributes(error: Any) -> Mapping[str, Any]:
-    """What a message of a dead-letter queue says beside the event.
+    """Attributes of a message in a dead-letter queue.
 
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     """
@@ -85,12 +85,12 @@ def invoke_config(base: Mapping[str, Any], function: str) -> Mapping[str, Any]:
 
 RULE: Final = Rule(
     name=NAME,
-    does="A function that EventBridge or Scheduler invokes is tried three times; then the event"
-    " goes to the destination for failures of the version or alias that was named, or to the"
-    " dead-letter queue of the version, and without either it is gone. The dead-letter queue of the"
-    " rule or schedule holds only what could not be handed over to Lambda.",
+    does="Lambda attempts an invocation by EventBridge or Scheduler three times. Then it sends the"
+    " event to the failure destination of the invoked version or alias, or to the version's"
+    " dead-letter queue; without either, the event is lost. The dead-letter queue of the rule or"
+    " schedule holds only events that could not be handed over to Lambda.",
     source="https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html",
-    caught="CleanUpOperation and DiscardPlan had no queue: an ended operation's lock stayed, an"
-    " expired plan stayed, and no alarm told it.",
+    caught="CleanUpOperation and DiscardPlan had no queue: the lock of an ended operation and an"
+    " expired plan remained, and no alarm fired.",
     install=install,
 )

@@ -1,4 +1,4 @@
-"""Fargate has no capacity for a while: no task is made, and only a service event says so."""
+"""Fargate has no capacity for a while: no task starts, and only a service event reports it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NAME: Final = "capacity-missing"
 MISSING_SECONDS: Final = 2.0
 """How long each deployment, and each change of its count, waits: minutes to hours on AWS."""
 AGAIN_SECONDS: Final = 0.6
-"""Until ECS tries again, which it does by itself."""
+"""Until ECS retries automatically."""
 EVENT: Final = (
     "was unable to place a task. Reason: Capacity is unavailable at this time. Please try again"
     " later or in a different availability zone. For more information, see the Troubleshooting"
@@ -33,9 +33,9 @@ class Shortages:
 RULE: Final = Rule(
     name=NAME,
     does="While Fargate has no capacity, ECS starts no task and publishes a service event, `was"
-    " unable to place a task. Reason: Capacity is unavailable at this time.`; it tries again by"
-    " itself.",
+    " unable to place a task. Reason: Capacity is unavailable at this time.`; it retries"
+    " automatically.",
     source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html",
-    caught="scaling out ended with `TasksNotPlaced` after two such events, within seconds, although"
-    " it may wait ten minutes and ECS goes on trying.",
+    caught="scaling out failed with `TasksNotPlaced` after two such events, within seconds,"
+    " although it may wait ten minutes and ECS keeps retrying.",
 )

@@ -1,4 +1,4 @@
-"""A resource whose condition turns is made or removed, and a change set says so."""
+"""A resource whose condition changes is created or removed, and a change set shows it."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def those_that_are(
 
 RULE: Final = Rule(
     name="conditional-resources",
-    does="A change set adds a resource whose condition comes to be true, and removes one whose"
-    " condition comes to be false, also where nothing but a parameter differs.",
+    does="A change set adds a resource whose condition becomes true and removes one whose"
+    " condition becomes false, even if only a parameter differs.",
     source="https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/conditions-section-structure.html",
-    caught="nothing in the application: the emulator returned an empty change set, so that a"
-    " listener that was switched off stayed on this machine.",
+    caught="nothing in the application: the emulator returned an empty change set, so a listener"
+    " that was switched off remained on this machine.",
     install=install,
 )

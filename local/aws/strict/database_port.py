@@ -1,4 +1,4 @@
-"""Aurora listens on MySQL's port unless the template says otherwise, and groups name a port."""
+"""Aurora listens on MySQL's port unless the template sets another; security groups list ports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DEFAULT: Final = 3306
 
 
 def install(_strictness: Strictness) -> None:
-    """Set the port that CloudFormation's handler sends, whatever the engine."""
+    """Set the port that CloudFormation's handler sends for any engine."""
     extend("AWS::RDS::DBCluster", _listen)
 
 
@@ -33,7 +33,7 @@ def port_of(properties: Mapping[str, Any]) -> int:
 
 
 def is_let_in(cluster: Mapping[str, Any]) -> bool:
-    """Whether the security groups of a cluster let anybody reach its port.
+    """Whether the security groups of a cluster allow any access to its port.
 
     A cluster that names none is in its network's default group, which is not looked at.
     """
@@ -53,10 +53,10 @@ def covers(permissions: Iterable[Mapping[str, Any]], port: int) -> bool:
 
 RULE: Final = Rule(
     name="database-port",
-    does="CloudFormation makes a provisioned Aurora PostgreSQL cluster without `Port` listen on"
-    " 3306, and a security group lets nobody reach a port that it does not name.",
+    does="CloudFormation creates a provisioned Aurora PostgreSQL cluster without `Port` on port"
+    " 3306, and a security group blocks every port that it does not list.",
     source="https://github.com/aws-cloudformation/aws-cloudformation-resource-providers-rds/issues/336",
     caught="the database listened on 3306 while its security group, the brokers and the functions"
-    " were set up for 5432: seeding ended in a timeout.",
+    " were configured for 5432: seeding timed out.",
     install=install,
 )

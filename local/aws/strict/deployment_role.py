@@ -1,4 +1,4 @@
-"""CloudFormation makes the roles of a stack, and passes roles, with the rights of a role."""
+"""CloudFormation creates and passes roles with the permissions of the stack's role."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class NotAuthorizedError(Exception):
 
 
 def install(_strictness: Strictness) -> None:
-    """Remember which role each stack was given, and ask before what only it may do."""
+    """Remember each stack's role, and check its permissions before the actions that need it."""
     roles: dict[str, str] = {}
     actions = cloudformation_api.ACTION_HANDLERS
     for action in _NAMING:
@@ -72,7 +72,7 @@ def rights(kind: str, properties: Mapping[str, Any]) -> Iterator[Right]:
         if first := service_linked_roles.right(kind):
             yield first
     elif kind == "AWS::IAM::Role":
-        # A generated name: the policies that are asked name the path.
+        # A generated name: the evaluated policies name the path.
         name = properties.get("RoleName", "generated")
         arn = f"arn:aws:iam::{ACCOUNT_ID}:role{properties.get('Path', '/')}{name}"
         boundary = properties.get("PermissionsBoundary")
@@ -104,10 +104,9 @@ def _refuse(role: str, action: str, resource: str, keys: Mapping[str, str]) -> N
 
 RULE: Final = Rule(
     name="deployment-role",
-    does="What CloudFormation does for a stack that was given a role, it does with the rights of"
-    " this role: here the roles that it makes, with path and boundary, or has a service make, and"
-    " those that it passes."
-    " That the role may all else that the types need is a test over their schemas.",
+    does="CloudFormation acts on a stack with the permissions of the stack's role, if it has one."
+    " Checked here: the roles it creates, with path and boundary, the service-linked roles, and the"
+    " roles it passes. A test over the resource types' schemas covers all other permissions.",
     source="https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-servicerole.html",
     caught="nothing yet.",
     install=install,

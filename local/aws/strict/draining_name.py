@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def install(_strictness: Strictness) -> None:
-    """Ask before a service is made, by the API and by CloudFormation."""
+    """Check before the API or CloudFormation creates a service."""
     ecs.create_service = _asking(ecs.create_service)
 
 
@@ -44,9 +44,9 @@ def refusal(present: Mapping[str, Any] | None) -> tuple[str, str] | None:
 
 RULE: Final = Rule(
     name="draining-name",
-    does="A service keeps its name until it is INACTIVE: CreateService answers `Creation of service"
-    " was not idempotent` while it is ACTIVE, `Unable to Start a service that is still Draining`"
-    " while it is DRAINING.",
+    does="A service keeps its name until it is INACTIVE: CreateService returns `Creation of"
+    " service was not idempotent` while it is ACTIVE, `Unable to Start a service that is still"
+    " Draining` while it is DRAINING.",
     source="https://github.com/spinnaker/spinnaker/issues/5476",
     caught="nothing yet: CloudFormation waits until a service it deletes is INACTIVE.",
     install=install,

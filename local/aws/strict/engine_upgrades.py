@@ -88,8 +88,8 @@ def _numbers(version: str) -> list[int]:
 
 RULE: Final = Rule(
     name="engine-upgrades",
-    does="RDS names the versions that it upgrades Aurora to, and CloudFormation fails at any other,"
-    " a former one among them.",
+    does="RDS lists the versions to which it upgrades Aurora, and CloudFormation fails for any"
+    " other version, including earlier ones.",
     source="https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/USER_UpgradeDBInstance.PostgreSQL.UpgradeVersion.html",
     caught="a downgrade of DatabaseEngineVersion was planned, and applied on one machine.",
     install=install,

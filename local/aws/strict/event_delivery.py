@@ -47,9 +47,9 @@ def _later(act: Callable[[], None]) -> None:
 
 RULE: Final = Rule(
     name="event-delivery",
-    does="EventBridge and Scheduler deliver an event at least once: it may come twice, and after"
-    " what it tells of is long over.",
+    does="EventBridge and Scheduler deliver an event at least once: it may arrive twice, and long"
+    " after it occurred.",
     source="https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-troubleshooting.html",
-    caught="nothing yet: cleaning up and discarding look at what there is before they act.",
+    caught="nothing yet: clean-up and discarding read the current state before they act.",
     install=install,
 )

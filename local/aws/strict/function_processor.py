@@ -61,10 +61,10 @@ def foreign_library(processor: str, packages: Sequence[bytes]) -> str:
 
 RULE: Final = Rule(
     name="function-processor",
-    does="A function of `arm64` cannot load what was compiled for `x86_64`, nor the other way"
-    " round: the import fails.",
+    does="An `arm64` function cannot load modules compiled for `x86_64`, nor the other way round:"
+    " the import fails.",
     source="https://docs.aws.amazon.com/lambda/latest/dg/foundation-arch.html",
-    caught="`Architecture=arm64` deployed functions with psycopg for x86_64: seeding the database"
-    " could not even be imported.",
+    caught="`Architecture=arm64` deployed functions with psycopg for x86_64: the import of the"
+    " seeding function failed.",
     install=install,
 )

@@ -54,9 +54,9 @@ def _is_express(execution: dict[str, Any]) -> bool:
 
 RULE: Final = Rule(
     name="history-size",
-    does="An execution of a standard state machine fails at its 25,000th event, unless that is its"
-    " success.",
+    does="An execution of a standard state machine fails at its 25,000th event, unless that event"
+    " is its success.",
     source="https://docs.aws.amazon.com/step-functions/latest/dg/bp-history-limit.html",
-    caught="nothing yet: at their slowest, the machines time out before.",
+    caught="nothing yet: at their slowest, the state machines time out first.",
     install=install,
 )

@@ -22,9 +22,9 @@ def settles(member_seconds: float | None) -> bool:
 
 RULE: Final = Rule(
     name=NAME,
-    does="IAM logins of a user that may connect since moments ago end with `PAM authentication"
-    " failed`: changes in IAM take minutes to reach the database.",
+    does="IAM logins of a newly authorised user fail with `PAM authentication failed`: changes in"
+    " IAM take minutes to reach the database.",
     source="https://github.com/gravitational/teleport/issues/17972",
-    caught="seeding proves the new user by one login; its refusal was told as a permanent error and"
-    " ended provisioning.",
+    caught="seeding verifies the new user by one login; its refusal was reported as a permanent"
+    " error and ended provisioning.",
 )

@@ -1,4 +1,4 @@
-"""Whoever signs a request needs a key that was issued, its secret and its token: root, too."""
+"""Signing a request needs an issued key, its secret and its token, also for root."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def install(_strictness: Strictness) -> None:
     and any twelve digits are the root key of some account.
     """
     iam_evaluator.is_root_access_key = is_root_access_key
-    # Asked where a signature would be checked, and where API Gateway tells who called.
+    # Called where a signature would be checked, and where API Gateway identifies the caller.
     iam_evaluator.is_root_key = _is_spared
     iam_evaluator.resolve_caller_identity = _telling(iam_evaluator.resolve_caller_identity)
     # Without its record, a session that is over would be one that never was.
@@ -34,7 +34,7 @@ def install(_strictness: Strictness) -> None:
 def is_root_access_key(access_key_id: str) -> bool:
     """Whether a key is root's: the one that the emulator was configured with, no account's id.
 
-    So is the absence of a key, as the emulator has it: it refuses unsigned requests by themselves.
+    So is the absence of a key, as the emulator has it: it rejects unsigned requests itself.
     """
     return not access_key_id or access_key_id == os.environ.get("AWS_ACCESS_KEY_ID")
 
@@ -60,10 +60,10 @@ def _keep_sessions() -> None:
 
 RULE: Final = Rule(
     name="known-keys",
-    does="A request is refused unless it was signed with a key that was issued and with its secret:"
-    " the account's root is no exception, and a session whose time is over is told as expired"
-    " (`ExpiredToken`), not as unknown.",
+    does="AWS rejects a request unless it is signed with an issued key and its secret. That"
+    " includes the account's root; an expired session is reported as expired (`ExpiredToken`), not"
+    " as unknown.",
     source="https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html",
-    caught="nothing yet: nobody here signed with another secret.",
+    caught="nothing yet: no caller here signed with another secret.",
     install=install,
 )

@@ -1,4 +1,4 @@
-"""DynamoDB tells IAM which partition keys a request is about."""
+"""DynamoDB passes IAM the partition keys of a request."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _partition_key(table: Mapping[str, Any], index: str | None) -> str:
 
 
 def _queried(request: Mapping[str, Any]) -> dict[str, Any]:
-    """What a query asks attributes to be equal to."""
+    """The values to which a query compares attributes."""
     names = request.get("ExpressionAttributeNames", {})
     values = request.get("ExpressionAttributeValues", {})
     asked = {
@@ -89,11 +89,11 @@ def _queried(request: Mapping[str, Any]) -> dict[str, Any]:
 
 RULE: Final = Rule(
     name="leading-keys",
-    does="IAM knows the partition key of every item that a request to DynamoDB names"
-    " (`dynamodb:LeadingKeys`); with `ForAllValues` each must be allowed, and a request that names"
-    " none, such as Scan, is not restricted by it.",
+    does="IAM evaluates the partition key of every item that a DynamoDB request names"
+    " (`dynamodb:LeadingKeys`). With `ForAllValues` each must be allowed; a request that names"
+    " none, such as Scan, is not restricted.",
     source="https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html",
     caught="the functions of the plan machine may write only records of operations whose names"
-    " contain `.plan.`; an execution that the console starts is named by a UUID.",
+    " contain `.plan.`; an execution started in the console is named by a UUID.",
     install=install,
 )

@@ -1,4 +1,4 @@
-"""State machines, rules and schedules act with rights that somebody gave them."""
+"""State machines, rules and schedules act only with the permissions of their roles."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _role: contextvars.ContextVar[str | None] = contextvars.ContextVar("role", defau
 
 
 def install(_strictness: Strictness) -> None:
-    """Ask before a machine acts and before an event or a schedule reaches its target."""
+    """Check before a machine acts and before an event or a schedule reaches its target."""
     engine.run_execution = _as_the_machine(engine.run_execution)
     engine.call_lambda = _calling(engine.call_lambda)
     engine.invoke_resource = _invoking(engine.invoke_resource)
@@ -98,7 +98,7 @@ def _invoking(own: Any) -> Any:
 
 
 def _mapping(own: Any) -> Any:
-    """A distributed map starts its children as executions of the machine itself.
+    """A distributed map starts its children as executions of the same machine.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
     """
@@ -160,9 +160,9 @@ def permits(
 
 RULE: Final = Rule(
     name="machine-rights",
-    does="A state machine acts with the rights of its role alone, also when it starts another"
-    " machine or a distributed map; Scheduler and EventBridge reach a target only with a role that"
-    " trusts them and may do it, or by the policy of the function.",
+    does="A state machine acts only with the permissions of its role, also when it starts another"
+    " state machine or a distributed map. Scheduler and EventBridge reach a target only through a"
+    " role that trusts them and permits it, or through the function's resource policy.",
     source="https://docs.aws.amazon.com/step-functions/latest/dg/procedure-create-iam-role.html",
     caught="nothing yet.",
     install=install,

@@ -1,4 +1,4 @@
-"""An image that is not in the registry: no task of it starts, and who asks is told so."""
+"""An image that is not in the registry: its tasks do not start, and ECR reports it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OWN: Final = re.compile(
 
 
 def install(_strictness: Strictness) -> None:
-    """ECR names what it does not have, where the emulator leaves it out of its answer."""
+    """ECR reports missing images, which the emulator omits from its response."""
     ecr.describe_images = _as_on_aws(ecr.describe_images)
 
 
@@ -68,9 +68,9 @@ def digest(image: str, known: str = "") -> str:
 RULE: Final = Rule(
     name="missing-images",
     does="A task whose image is not in its repository does not start (`CannotPullContainerError`),"
-    " and DescribeImages answers `ImageNotFoundException` for an image that is not there.",
+    " and DescribeImages returns `ImageNotFoundException` for a missing image.",
     source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_cannot_pull_image.html",
-    caught="a plan said nothing of an image that is not there: tasks were refused only after the"
-    " change of the stack.",
+    caught="a plan did not report a missing image: tasks failed to start only after the stack had"
+    " changed.",
     install=install,
 )

@@ -19,7 +19,7 @@ def listed(
     instances: Mapping[str, Mapping[str, Any]],
     filters: Sequence[Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
-    """What ListServices shows: the services of the namespaces asked for, instances counted."""
+    """What ListServices shows: the services of the requested namespaces, with instance counts."""
     wanted = [
         {str(value).rsplit("/", 1)[-1] for value in one["Values"]}
         for one in filters
@@ -40,7 +40,7 @@ def refusal(instances: Mapping[str, Any]) -> str:
 
 
 def install(_: Strictness) -> None:
-    """List what was asked for, and delete no service with instances."""
+    """List the requested namespaces, and delete no service with instances."""
     own_list, own_delete = servicediscovery.list_services, servicediscovery.delete_service
 
     def list_services(data: dict[str, Any]) -> Any:
@@ -62,10 +62,10 @@ def install(_: Strictness) -> None:
 
 RULE: Final = Rule(
     name="namespace-in-use",
-    does="A Cloud Map namespace cannot be deleted while services are in it, nor a service while"
-    " instances are. ECS makes a service for each name of Service Connect, left behind here,"
-    " since no document says when AWS removes it.",
+    does="A Cloud Map namespace cannot be deleted while it has services, nor a service while it"
+    " has instances. ECS creates a service for each Service Connect name; here they remain, because"
+    " AWS does not document when it removes them.",
     source="https://docs.aws.amazon.com/cloud-map/latest/dg/deleting-namespaces.html",
-    caught="a teardown that comes to the namespace before ECS is done ends in DELETE_FAILED.",
+    caught="a teardown that reaches the namespace before ECS has finished ends in DELETE_FAILED.",
     install=install,
 )

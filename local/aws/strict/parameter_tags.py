@@ -35,7 +35,7 @@ def install(_: Strictness) -> None:
 
 RULE: Final = Rule(
     name="parameter-tags",
-    does="ListTagsForResource answers InvalidResourceId for a parameter that is not there.",
+    does="ListTagsForResource returns InvalidResourceId for a parameter that does not exist.",
     source="https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_ListTagsForResource.html",
     caught="nothing yet.",
     install=install,

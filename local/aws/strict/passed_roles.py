@@ -1,4 +1,4 @@
-"""Who hands a role over to a service needs the right to pass it, to that service."""
+"""Passing a role to a service needs iam:PassRole for that service."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TO_TASKS: Final = "ecs-tasks.amazonaws.com"
 
 
 def install(_strictness: Strictness) -> None:
-    """Find the roles in a request, and ask for each after the request itself is allowed."""
+    """Find the roles in a request, and check each after the request itself is allowed."""
     iam_actions.extract_resource_arn = _finding(iam_actions.extract_resource_arn)
     iam_evaluator.enforce = _asking(iam_evaluator.enforce)
 
@@ -91,8 +91,8 @@ def _asking(own: Any) -> Any:
 
 RULE: Final = Rule(
     name="passed-roles",
-    does="A request that hands a role over to CloudFormation, Scheduler or the tasks of ECS is"
-    " refused unless its caller may `iam:PassRole` this role to this service.",
+    does="A request that passes a role to CloudFormation, Scheduler or ECS tasks is rejected"
+    " unless its caller has `iam:PassRole` for this role and service.",
     source="https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html",
     caught="nothing yet.",
     install=install,

@@ -70,8 +70,8 @@ def _result(role: str, action: str, resource: str, keys: Mapping[str, str]) -> s
 
 RULE: Final = Rule(
     name="policy-simulator",
-    does="SimulatePrincipalPolicy decides by the role's ARN with its path, by its boundary and by"
-    " the condition keys that the caller gives.",
+    does="SimulatePrincipalPolicy evaluates the role's ARN with its path, its boundary and the"
+    " condition keys that the caller supplies.",
     source="https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html",
     caught="nothing: the emulator denied everything to a role with a path.",
     install=install,

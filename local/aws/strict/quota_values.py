@@ -1,4 +1,4 @@
-"""A quota's value is missing where the caller may not ask the service that keeps it."""
+"""A quota's value is missing if the caller has no permission on the service that keeps it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _SERVICE: Final = "servicequotas"
 _TARGET: Final = "ServiceQuotasV20190624"
 
-# The actions of other services in AWS's own policy ServiceQuotasReadOnlyAccess that tell limits.
+# The actions of other services in AWS's policy ServiceQuotasReadOnlyAccess that return limits.
 # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/ServiceQuotasReadOnlyAccess.html
 ASKED_WITH: Final[Mapping[str, str]] = {
     "autoscaling": "autoscaling:DescribeAccountLimits",
@@ -29,9 +29,9 @@ ASKED_WITH: Final[Mapping[str, str]] = {
     "rds": "rds:DescribeAccountAttributes",
     "route53": "route53:GetAccountLimit",
 }
-"""What Service Quotas asks a service with the caller's own rights, by the service's code."""
+"""The action that Service Quotas calls with the caller's permissions, by service code."""
 
-# AWS's defaults, but for Fargate: a new account starts with 6, this one has asked for more.
+# AWS's defaults, but for Fargate: a new account starts with 6, this one has a raised quota.
 _QUOTAS: Final[Mapping[tuple[str, str], tuple[str, float]]] = {
     ("ec2", "L-0263D0A3"): ("EC2-VPC Elastic IPs", 5.0),
     ("elasticloadbalancing", "L-53DA6B97"): ("Application Load Balancers per Region", 50.0),
@@ -55,7 +55,7 @@ def install(_strictness: Strictness) -> None:
 
 
 def quota(service: str, code: str, *, asked: bool) -> dict[str, Any]:
-    """Give a quota as Service Quotas tells it; ``asked``: the service itself answers the caller."""
+    """Give a quota as Service Quotas returns it; ``asked``: the service answers the caller."""
     name, value = _QUOTAS[service, code]
     told: dict[str, Any] = {
         "ServiceCode": service,
@@ -122,11 +122,11 @@ def _json(status: int, document: dict[str, Any]) -> tuple[int, dict[str, str], b
 
 RULE: Final = Rule(
     name="quota-values",
-    does="GetServiceQuota and ListServiceQuotas answer 200 with `ErrorReason` and without `Value`"
-    " to a caller that may not ask the service itself"
+    does="GetServiceQuota and ListServiceQuotas return 200 with `ErrorReason` and without `Value`"
+    " to a caller that has no permission on the underlying service"
     " (`elasticloadbalancing:DescribeAccountLimits`, `rds:DescribeAccountAttributes`, …).",
     source="https://github.com/hashicorp/terraform-provider-aws/issues/19719",
-    caught="every first provisioning and every plan of one ended with `KeyError: 'Value'` in the"
-    " checks before.",
+    caught="every first provisioning and every plan of one failed in preflight with `KeyError:"
+    " 'Value'`.",
     install=install,
 )

@@ -1,4 +1,4 @@
-"""An update whose roll-back is disabled replaces nothing and leaves a stack that takes no other."""
+"""An update with rollback disabled replaces nothing, and the stack accepts no other update."""
 
 from __future__ import annotations
 
@@ -129,11 +129,11 @@ def _to_a_stable_state(own: Any) -> Any:
 
 RULE: Final = Rule(
     name="replacement-needs-rollback",
-    does="An update with `OnStackFailure: DO_NOTHING` fails at the first resource that would be"
-    " replaced; the stack is in UPDATE_FAILED then and takes no update that may roll back before"
-    " RollbackStack was called, which deletes it if it was never complete.",
+    does="An update with `OnStackFailure: DO_NOTHING` fails at the first resource that needs"
+    " replacement. The stack is then in UPDATE_FAILED and accepts no update with rollback enabled"
+    " until RollbackStack is called, which deletes the stack if it was never complete.",
     source="https://github.com/aws/aws-sam-cli/issues/4164",
     caught="every change of a task definition, and so of an image or setting, failed and left the"
-    " stack in UPDATE_FAILED; a creation that had failed twice was to be rolled back.",
+    " stack in UPDATE_FAILED; a creation that had failed twice would have been rolled back.",
     install=install,
 )

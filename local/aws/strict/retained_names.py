@@ -23,7 +23,7 @@ NAMED: Final[Mapping[str, tuple[str, Callable[[], Any]]]] = {
 
 
 def install(strictness: Strictness) -> None:
-    """Ask before each of these types is created."""
+    """Check before each of these types is created."""
     for kind in NAMED:
         handlers = provisioners.RESOURCE_HANDLERS[kind]
         handlers["create"] = _asked(kind, handlers["create"], strictness)
@@ -55,8 +55,8 @@ def refusal(kind: str, properties: Mapping[str, Any], there: Any) -> str:
 
 RULE: Final = Rule(
     name=NAME,
-    does="A resource that its stack retained keeps its name: no other stack, nor the same one made"
-    " anew, can create one that the template calls so.",
+    does="A resource that its stack retained keeps its name: no other stack, nor the same one"
+    " re-created, can create a resource with that name.",
     source="https://repost.aws/knowledge-center/cloudformation-resource-already-exists",
     caught="`sam deploy` after `sam delete` fails: the log group of the state machines has a fixed"
     " name and is retained.",

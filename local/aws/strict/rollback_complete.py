@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def install(_strictness: Strictness) -> None:
-    """Look at the stack before a change set is made for it."""
+    """Check the stack before a change set is created for it."""
     changesets.create_change_set = _only_for_living(changesets.create_change_set)
     cloudformation_api.ACTION_HANDLERS["CreateChangeSet"] = changesets.create_change_set
 
@@ -30,7 +30,7 @@ def _only_for_living(own: Any) -> Any:
 
 
 def refusal(stack: Mapping[str, Any]) -> str:
-    """Why CloudFormation makes no change set for a stack; empty where it does."""
+    """Why CloudFormation creates no change set for a stack; empty if it does."""
     status = stack.get("StackStatus", "")
     if status not in {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"}:
         return ""
@@ -39,9 +39,9 @@ def refusal(stack: Mapping[str, Any]) -> str:
 
 RULE: Final = Rule(
     name="rollback-complete",
-    does="No change set can be made for a stack in ROLLBACK_COMPLETE, ROLLBACK_FAILED or"
-    " DELETE_FAILED.",
+    does="A stack in ROLLBACK_COMPLETE, ROLLBACK_FAILED or DELETE_FAILED accepts no change set.",
     source="https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html",
-    caught="nothing: such a stack is left to a person before a change set is asked for.",
+    caught="nothing: the operation leaves such a stack to the operator before it requests a change"
+    " set.",
     install=install,
 )

@@ -117,10 +117,11 @@ def _refused(code: str, message: str) -> tuple[int, dict[str, Any]]:
 
 RULE: Final = Rule(
     name="scalable-targets",
-    does="Application Auto Scaling changes the desired count of a service that is registered,"
-    " and its targets are seen by DescribeScalableTargets alone, which knows no resources.",
+    does="Application Auto Scaling changes the desired count of a registered service. Only"
+    " DescribeScalableTargets shows its targets, without resource-level permissions.",
     source="https://docs.aws.amazon.com/autoscaling/application/APIReference/"
     "API_DescribeScalableTargets.html",
-    caught="brokers that something else scaled were healthy, planned and scaled without a word.",
+    caught="brokers scaled by something else were reported healthy, planned and scaled without a"
+    " warning.",
     install=install,
 )

@@ -1,4 +1,4 @@
-"""A service is not given a target group that no load balancer sends to."""
+"""A service cannot use a target group that no load balancer forwards to."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def refusal(
 
 RULE: Final = Rule(
     name="served-target-groups",
-    does="CreateService and UpdateService refuse a target group that no listener or rule of a load"
-    " balancer forwards to, so these come first.",
+    does="CreateService and UpdateService reject a target group to which no listener or rule of a"
+    " load balancer forwards, so these must exist first.",
     source="https://github.com/aws/aws-cdk/issues/34290",
     caught="nothing yet: the services of the cluster stack depend on listeners and rules.",
 )

@@ -62,9 +62,8 @@ def seen(
 
 RULE: Final = Rule(
     name="service-connect",
-    does="A task resolves the Service Connect endpoints of its namespace that were there when its"
-    " deployment began, never later ones, and a service's own configuration is taken over by new"
-    " deployments alone.",
+    does="A task resolves only the Service Connect endpoints that its namespace had when its"
+    " deployment began, and only new deployments apply a service's own configuration.",
     source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-connect-concepts-deploy.html",
     caught="nothing yet: connectors are created after the brokers' service, and starting them is a"
     " new deployment.",

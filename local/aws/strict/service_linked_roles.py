@@ -83,9 +83,9 @@ def _role(service: str, role: str) -> dict[str, Any]:
 
 RULE: Final = Rule(
     name="service-linked-roles",
-    does="ECS, load balancing, RDS and EFS act with roles that are made at the first use of each,"
-    " and only if its caller may `iam:CreateServiceLinkedRole`: an account that is new has none.",
+    does="ECS, load balancing, RDS and EFS act with service-linked roles, created at the first use"
+    " of each, and only if the caller has `iam:CreateServiceLinkedRole`. A new account has none.",
     source="https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create-service-linked-role.html",
-    caught="nothing yet: the deployment role may have them made.",
+    caught="nothing yet: the deployment role may have them created.",
     install=install,
 )

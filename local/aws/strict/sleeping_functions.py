@@ -1,7 +1,7 @@
-"""A function in the VPC that nobody called for weeks fails for a minute when it is called.
+"""A function in the VPC that was idle for weeks fails for a minute when it is invoked.
 
-No instance lives for weeks: they have passed when somebody writes the instance's `sleeping.json`,
-``{"wakingSeconds": 60}``. The file is read anew for each call, so that it can come and go.
+No instance lives for weeks: writing the instance's `sleeping.json`, ``{"wakingSeconds": 60}``,
+simulates them. The file is read for each call, so a test can add and remove it.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ WAKING_SECONDS: Final = 60.0
 
 @dataclass(frozen=True)
 class Refusal:
-    """What Lambda answers instead of invoking."""
+    """What Lambda returns instead of invoking."""
 
     status: int
     code: str
     message: str
 
 
-# The words are those of the API's reference and of reports of it.
+# The texts are those of the API reference and of bug reports.
 # https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
 NOT_READY: Final = Refusal(
     502,
@@ -90,7 +90,7 @@ class Weeks:
 
 
 def install(strictness: Strictness) -> None:
-    """Ask before each call that waits for its answer, by the API and by Step Functions."""
+    """Check before each synchronous invocation, by the API and by Step Functions."""
     weeks = Weeks(strictness.instance.config.sleeping_file)
 
     def refusal(reference: str) -> Refusal | None:
@@ -130,11 +130,11 @@ def _by_step_functions(own: Any, refusal: Callable[[str], Refusal | None]) -> An
 
 RULE: Final = Rule(
     name=NAME,
-    does="Lambda takes back the network interfaces of a function that was idle for weeks. Its next"
-    " call ends with ResourceNotReadyException, and calls of the next minute with"
-    " ResourceConflictException. Here, weeks pass when a test says so.",
+    does="Lambda reclaims the network interfaces of a function that was idle for weeks. Its next"
+    " invocation fails with ResourceNotReadyException, and invocations within the next minute with"
+    " ResourceConflictException. Here, a test triggers the idle state.",
     source="https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html",
-    caught="the first operation after some weeks failed at its first question to the brokers or the"
-    " database: nothing repeated these errors for a minute.",
+    caught="the first operation after some weeks failed at its first call to the brokers or the"
+    " database: these errors were not retried for a minute.",
     install=install,
 )

@@ -1,4 +1,4 @@
-"""What goes from state to state has a size that Step Functions limits."""
+"""Step Functions limits the size of what states pass on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _on: list[Strictness] = []
 
 
 def install(strictness: Strictness) -> None:
-    """Measure whatever enters or leaves a state."""
+    """Measure everything that enters or leaves a state."""
     _on[:] = [strictness]
     engine.execute_choice = _measured_output(engine.execute_choice)
     engine.execute_map = _measured_output(engine.execute_map)
@@ -82,11 +82,11 @@ def _measured_variables(own: Callable[..., Any]) -> Callable[..., Any]:
 
 RULE: Final = Rule(
     name=NAME,
-    does="Input, result and output of a state, and the variables that it assigns, have at most"
-    " 256 KiB each; more ends the execution with `States.DataLimitExceeded`, which no `States.ALL`"
-    " catches.",
+    does="Input, result and output of a state, and the variables it assigns, are limited to 256"
+    " KiB each; more fails the execution with `States.DataLimitExceeded`, which `States.ALL` does"
+    " not catch.",
     source="https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html",
     caught="a health check at the declared maxima (30 brokers, 200 partitions, 5 replicas, a"
-    " pending change) carried up to 395 KB, so that there was no verdict.",
+    " pending change) carried up to 395 KB, so there was no verdict.",
     install=install,
 )

@@ -35,9 +35,9 @@ def refusal(definition: Mapping[str, Any], roles: Container[str]) -> str:
 
 RULE: Final = Rule(
     name="task-roles",
-    does="CloudFormation deletes what it replaced as soon as an update is done, and a task whose"
-    " role is gone does not start any more.",
+    does="CloudFormation deletes replaced resources as soon as an update is done, and a task whose"
+    " role no longer exists cannot start.",
     source="https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html",
-    caught="nothing: roles of a living cluster keep their names, and tasks move to a revision that"
-    " names the present ones.",
+    caught="nothing: roles of a live cluster keep their names, and tasks move to a revision that"
+    " names the current ones.",
 )

@@ -49,7 +49,7 @@ def test_who_stops_following_is_told_that_the_operation_goes_on(
 
     monkeypatch.setattr(scale, "scale", interrupted)
     assert scale.main(["scale", "4"]) == 130
-    assert "goes on in the machine scale" in capsys.readouterr().out
+    assert "The scale execution is still running" in capsys.readouterr().out
 
 
 def test_the_region_is_taken_where_the_message_tells_to_set_it(
@@ -62,7 +62,7 @@ def test_the_region_is_taken_where_the_message_tells_to_set_it(
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
-        ("INPUT", "events/nope.json", "there is no such file"),
+        ("INPUT", "events/nope.json", "file not found"),
         ("BLOCK", "300.1", "BLOCK is '300.1'; 127.1 to 127.254 are allowed"),
         ("BLOCK", "127.255", "BLOCK is '127.255'; 127.1 to 127.254 are allowed"),
     ],

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from lifecycle.camunda.json_reader import integer_at, mapping, number, objects, optional_text, short
 from lifecycle.errors import InvalidResponse
 
 if TYPE_CHECKING:
@@ -115,12 +115,11 @@ class Replica:
 
 @dataclass(frozen=True)
 class Member:
-    """A broker as the configuration has it. ``last_updated_at`` is ``None`` for "never"."""
+    """A broker as the configuration has it."""
 
     id: BrokerId
     state: MemberState
     version: int | None
-    last_updated_at: datetime | None
     partitions: tuple[Replica, ...]
 
 
@@ -154,8 +153,6 @@ class LastChange:
 
     id: int
     status: ChangeStatus
-    started_at: datetime | None
-    completed_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -195,7 +192,6 @@ class ClusterConfiguration:
     last_change: LastChange | None = None
     pending_change: PendingChange | None = None
     routing: Routing | None = None
-    cluster_id: str | None = None
     tenants: tuple[str, ...] = ()
 
     @property
@@ -322,14 +318,13 @@ def read_configuration(payload: object) -> ClusterConfiguration:
 
     Raises ``InvalidResponse`` when brokers or changes cannot be identified.
     """
-    answer = _mapping(payload, "the cluster configuration")
+    answer = mapping(payload, "the cluster configuration")
     return ClusterConfiguration(
         version=_optional_integer(answer, "version"),
         members=_members(answer.get("brokers"), "brokers"),
         last_change=_last_change(answer.get("lastChange")),
         pending_change=_pending_change(answer.get("pendingChange")),
         routing=_routing(answer.get("routing")),
-        cluster_id=_optional_text(answer, "clusterId"),
         tenants=_tenants(answer.get("physicalTenants")),
     )
 
@@ -339,9 +334,9 @@ def read_planned_change(payload: object) -> PlannedChange:
 
     Raises ``InvalidResponse`` when the change or its brokers cannot be identified.
     """
-    answer = _mapping(payload, "the planned change")
+    answer = mapping(payload, "the planned change")
     return PlannedChange(
-        change_id=_integer(answer.get("changeId"), "changeId"),
+        change_id=integer_at(answer.get("changeId"), "changeId"),
         operations=_operations(answer.get("plannedChanges"), "plannedChanges"),
         current=_members(answer.get("currentTopology"), "currentTopology"),
         expected=_members(answer.get("expectedTopology"), "expectedTopology"),
@@ -353,16 +348,16 @@ def read_topology(payload: object) -> Topology:
 
     Raises ``InvalidResponse`` when brokers or partitions cannot be identified.
     """
-    answer = _mapping(payload, "the topology")
+    answer = mapping(payload, "the topology")
     brokers = [
         SeenBroker(
             # From 8.10 on brokerId identifies: nodeId does so only within a zone.
             node_id=_broker_id(
                 item.get("brokerId") or item.get("nodeId"), f"brokers[{index}].nodeId"
             ),
-            host=_optional_text(item, "host") or "",
+            host=optional_text(item, "host") or "",
             port=_optional_integer(item, "port"),
-            version=_optional_text(item, "version") or "",
+            version=optional_text(item, "version") or "",
             partitions=_seen_partitions(item.get("partitions"), f"brokers[{index}].partitions"),
         )
         for index, item in enumerate(_optional_items(answer.get("brokers"), "brokers"))
@@ -371,7 +366,7 @@ def read_topology(payload: object) -> Topology:
         cluster_size=_optional_integer(answer, "clusterSize"),
         partitions_count=_optional_integer(answer, "partitionsCount"),
         replication_factor=_optional_integer(answer, "replicationFactor"),
-        gateway_version=_optional_text(answer, "gatewayVersion") or "",
+        gateway_version=optional_text(answer, "gatewayVersion") or "",
         brokers=_ordered(brokers, lambda broker: broker.node_id, "brokers"),
     )
 
@@ -546,12 +541,10 @@ def _partition_problem(
 def _last_change(value: object) -> LastChange | None:
     if value is None:
         return None
-    change = _mapping(value, "lastChange")
+    change = mapping(value, "lastChange")
     return LastChange(
-        id=_integer(change.get("id"), "lastChange.id"),
+        id=integer_at(change.get("id"), "lastChange.id"),
         status=_ended(change.get("status")),
-        started_at=_time(change.get("startedAt")),
-        completed_at=_time(change.get("completedAt")),
     )
 
 
@@ -565,9 +558,9 @@ def _ended(value: object) -> ChangeStatus:
 def _pending_change(value: object) -> PendingChange | None:
     if value is None:
         return None
-    change = _mapping(value, "pendingChange")
+    change = mapping(value, "pendingChange")
     return PendingChange(
-        id=_integer(change.get("id"), "pendingChange.id"),
+        id=integer_at(change.get("id"), "pendingChange.id"),
         completed=_operations(change.get("completed"), "pendingChange.completed"),
         pending=_operations(change.get("pending"), "pendingChange.pending"),
     )
@@ -599,10 +592,9 @@ def _members(value: object, where: str) -> tuple[Member, ...]:
             id=_broker_id(item.get("id"), f"{where}[{index}].id"),
             state=_member_of(MemberState, item.get("state")),
             version=_optional_integer(item, "version"),
-            last_updated_at=_time(item.get("lastUpdatedAt")),
             partitions=_replicas(item.get("partitions"), f"{where}[{index}].partitions"),
         )
-        for index, item in enumerate(_items(value, where))
+        for index, item in enumerate(objects(value, where))
     ]
     return _ordered(members, lambda member: member.id, where)
 
@@ -610,7 +602,7 @@ def _members(value: object, where: str) -> tuple[Member, ...]:
 def _replicas(value: object, where: str) -> tuple[Replica, ...]:
     replicas = [
         Replica(
-            partition=_integer(item.get("id"), f"{where}[{index}].id"),
+            partition=integer_at(item.get("id"), f"{where}[{index}].id"),
             state=_member_of(ReplicaState, item.get("state")),
             priority=_optional_integer(item, "priority"),
             exports=_exports(item),
@@ -642,7 +634,7 @@ def _exports(item: Mapping[str, object]) -> bool:
 def _seen_partitions(value: object, where: str) -> tuple[SeenPartition, ...]:
     partitions = [
         SeenPartition(
-            id=_integer(item.get("partitionId"), f"{where}[{index}].partitionId"),
+            id=integer_at(item.get("partitionId"), f"{where}[{index}].partitionId"),
             role=_member_of(Role, item.get("role")),
             health=_member_of(Health, item.get("health")),
             state=None if item.get("state") is None else _member_of(ReplicaState, item["state"]),
@@ -660,7 +652,7 @@ def _operations(value: object, where: str) -> tuple[Operation, ...]:
 
 
 def _operation(item: Mapping[str, object], where: str) -> Operation:
-    name = _optional_text(item, "operation") or OperationKind.UNKNOWN.value
+    name = optional_text(item, "operation") or OperationKind.UNKNOWN.value
     kind = _member_of(OperationKind, name)
     broker = item.get("brokerId")
     broker_id = None if broker is None else _broker_id(broker, f"{where}.brokerId")
@@ -681,56 +673,20 @@ def _operation(item: Mapping[str, object], where: str) -> Operation:
     )
 
 
-def _mapping(value: object, where: str) -> Mapping[str, object]:
-    if not isinstance(value, Mapping):
-        raise InvalidResponse(f"{where} should be an object but is {_short(value)}.")
-    return value
-
-
-def _items(value: object, where: str) -> list[Mapping[str, object]]:
-    if not isinstance(value, list):
-        raise InvalidResponse(f"{where} should be a list but is {_short(value)}.")
-    return [_mapping(item, f"{where}[{index}]") for index, item in enumerate(value)]
-
-
 def _optional_items(value: object, where: str) -> list[Mapping[str, object]]:
-    return [] if value is None else _items(value, where)
-
-
-def _integer(value: object, where: str) -> int:
-    number = _number(value)
-    if number is None:
-        raise InvalidResponse(f"{where} should be a whole number but is {_short(value)}.")
-    return number
+    return [] if value is None else objects(value, where)
 
 
 def _optional_integer(item: Mapping[str, object], key: str) -> int | None:
-    return _number(item.get(key))
-
-
-def _number(value: object) -> int | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
-    # Ids are 64-bit, some of them printed as text.
-    if isinstance(value, str) and len(value) <= 20 and value.removeprefix("-").isdecimal():
-        return int(value)
-    return None
-
-
-def _optional_text(item: Mapping[str, object], key: str) -> str | None:
-    value = item.get(key)
-    return value if isinstance(value, str) else None
+    return number(item.get(key))
 
 
 def _broker_id(value: object, where: str) -> BrokerId:
-    number = _number(value)
-    if number is not None:
-        return number
+    if (node := number(value)) is not None:
+        return node
     if isinstance(value, str) and value:
         return value
-    raise InvalidResponse(f"{where} should name a broker but is {_short(value)}.")
+    raise InvalidResponse(f"{where} should name a broker but is {short(value)}.")
 
 
 def _member_of[E: StrEnum](enumeration: type[E], value: object) -> E:
@@ -742,17 +698,6 @@ def _member_of[E: StrEnum](enumeration: type[E], value: object) -> E:
 @cache
 def _named[E: StrEnum](enumeration: type[E]) -> dict[str, E]:
     return {member.value.casefold(): member for member in enumeration}
-
-
-def _time(value: object) -> datetime | None:
-    """Read a timestamp; "never" is printed as the year 0 or -999999999 and becomes ``None``."""
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _ordered[T](items: Iterable[T], identity: Callable[[T], BrokerId], where: str) -> tuple[T, ...]:
@@ -767,8 +712,3 @@ def _rank(identity: BrokerId) -> tuple[bool, int, str]:
     if isinstance(identity, int):
         return (False, identity, "")
     return (True, 0, identity)
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}…"

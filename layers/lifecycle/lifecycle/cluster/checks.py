@@ -141,6 +141,7 @@ def check_path(
     direct: bool,
     front: Front,
     now: int,
+    must_answer: bool = False,
 ) -> Check:
     """Judge a path through a load balancer, requested as a user would. ``now``: epoch seconds.
 
@@ -148,7 +149,8 @@ def check_path(
     leave the VPC out, a credential that must not travel in clear) is a warning, as long as the
     targets behind it are healthy and the same question asked directly was answered (``direct``).
     A certificate that is refused for the cluster's DomainName is a failure all the same; one of an
-    authority that only the users' clients know is such a path.
+    authority that only the users' clients know is such a path. With ``must_answer`` another answer
+    than the one expected is a failure as well: the path exists, and does not lead to the targets.
     """
     seen = str(probe.get("seen", "no answer"))
     if probe.get("ok"):
@@ -162,7 +164,8 @@ def check_path(
         remedy = _PRIVATE_AUTHORITY if front.domain else _NO_DOMAIN
     elif error == HostUnresolved.__name__ and front.domain and front.balancer:
         remedy = _record(front)
-    if direct and behind.result is Result.PASS:
+    wrong = must_answer and not error and "seen" in probe
+    if direct and behind.result is Result.PASS and not wrong:
         return Check(
             name,
             Result.WARN,

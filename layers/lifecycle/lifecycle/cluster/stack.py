@@ -39,7 +39,6 @@ class Stack:
 class StackEvent:
     """One line of a stack's history, oldest first in every list of them."""
 
-    event_id: str
     at: str
     logical_id: str
     resource_type: str

@@ -28,6 +28,10 @@ NEEDED: Final = (
     "kms:GenerateDataKey",
     "kms:GenerateDataKeyWithoutPlaintext",
 )
+# Grants for Aurora and EFS, and their data keys: CloudFormation's role asks for these, no task.
+OF_THE_DEPLOYMENT_ROLE: Final = frozenset(
+    {"kms:CreateGrant", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +53,15 @@ def judge(document: str, account: str) -> KeyPolicy:
         return KeyPolicy(None, "its form is unknown")
     open_questions: list[str] = []
     granted: list[str] = []
+    named: list[str] = []
     for statement in statements:
         if statement["Effect"] != "Allow":
             open_questions.append("it denies something")
         elif {"NotPrincipal", "NotAction", "NotResource"} & statement.keys():
             open_questions.append("it names what it is not about")
-        elif who := _reached(statement["Principal"], account):
+        elif not (who := _reached(statement["Principal"], account)):
+            named += _listed(statement["Action"])
+        elif who:
             if who == "*":
                 open_questions.append("it allows every principal that meets its conditions")
             elif statement.get("Condition") or _listed(statement["Resource"]) != ["*"]:
@@ -64,6 +71,13 @@ def judge(document: str, account: str) -> KeyPolicy:
     missing = [one for one in NEEDED if not _covers(granted, one)]
     if open_questions and (missing or "it denies something" in open_questions):
         return KeyPolicy(None, " and ".join(dict.fromkeys(open_questions)))
+    if (
+        missing
+        and set(missing) <= OF_THE_DEPLOYMENT_ROLE
+        and all(_covers(named, one) for one in missing)
+    ):
+        # That role is there before any cluster, so that a policy may name it.
+        return KeyPolicy(None, f"it allows principals that it names to use {', '.join(missing)}")
     if missing:
         return KeyPolicy(
             False, (f"it does not allow the account's IAM policies to grant {', '.join(missing)}")

@@ -219,21 +219,21 @@ class TrialEmptier:
     def empty(self, operation: Operation, *, stack: str) -> dict[str, Any]:
         """Delete objects for a while, if the stack's tag marks it as a trial.
 
-        Returns ``status`` ``BUCKETS_EMPTIED`` or ``MORE``.
+        Returns ``status`` ``EMPTY`` or ``MORE``.
         """
         self.journal.step(operation, BUCKETS_EMPTIED, "reading the stack")
         found = self.stacks.describe(stack)
         state = state_of(found, self.control_stack, operation.cluster)
         # Only the stack's own word counts: what is deleted here has no backup.
         if found is None or state is StackState.ABSENT or not is_trial(found.parameters):
-            return {"status": "BUCKETS_EMPTIED"}
+            return {"status": "EMPTY"}
         for resource in self.stacks.contents(stack):
             if resource.resource_type != "AWS::S3::Bucket":
                 continue
             self.journal.step(operation, BUCKETS_EMPTIED, resource.physical_id)
             if not self.storage.empty_bucket(resource.physical_id):
                 return {"status": "MORE"}
-        return {"status": "BUCKETS_EMPTIED"}
+        return {"status": "EMPTY"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ class InstanceProber:
         Gives what ``read_instances`` reads; what went wrong is part of it, never an exception.
         """
         give_up = self.monotonic() + LOOK_SECONDS
-        before = read_instances(json.loads(cluster.get(KNOWN) or "{}"))
+        before = _afresh(read_instances(json.loads(cluster.get(KNOWN) or "{}")))
         try:
             credentials = self.users.credentials(cluster["AdminUserSecretArn"])
             ready = self._deploy(before, cluster, credentials)
@@ -84,7 +84,6 @@ class InstanceProber:
         if not seen.may_create:
             return seen
         api = self.processes(cluster["DiscoveryName"])
-        seen = replace(seen, problem="")
         while seen.may_create and not seen.problem and self.monotonic() < give_up:
             seen = replace(seen, attempts=seen.attempts + 1)
             try:
@@ -108,6 +107,11 @@ class InstanceProber:
         except LifecycleError as error:
             return replace(seen, problem=seen.problem or _words(error, cluster))
         return replace(seen, found=seen.found | {wanted[key] for key in keys})
+
+
+def _afresh(seen: Instances) -> Instances:
+    """Forget what went wrong before, unless it kept the last attempt from a partition."""
+    return seen if seen.unmade and not seen.may_create else replace(seen, problem="")
 
 
 def _words(error: LifecycleError, cluster: Mapping[str, str]) -> str:

@@ -79,7 +79,8 @@ class Instances:
     def may_create(self) -> bool:
         """Whether another instance would show something, and may be made.
 
-        Other clients take turns at the gateway as well, so that one round may miss partitions.
+        Other clients take turns at the gateway as well, so that one round may miss partitions, and
+        beside many clients all of them: what no attempt met is not known.
         """
         return bool(self.unmade) and self.attempts < 4 * self.wanted + 20
 
@@ -138,6 +139,17 @@ def check_instances(seen: Instances) -> Check:
             Result.FAIL,
             f"the process {PROCESS_ID} could not be deployed{told}",
             by_cause(told, "Partition 1 handles deployments: check the brokers' log for it."),
+        )
+    if seen.unmade and not seen.problem and not seen.unfound:
+        return Check(
+            NAME,
+            Result.WARN,
+            f"{_partitions(seen.unmade)} not reached by any of {seen.attempts} attempts, none of "
+            "which failed: the gateways' turns went to other clients' requests; every other "
+            "partition created an instance and exported it",
+            "None, if the partitions have a leader and export according to this report and the "
+            "health check; to verify it, start the same operation again while fewer clients are "
+            "active.",
         )
     problems, remedies = [], []
     if seen.unmade:

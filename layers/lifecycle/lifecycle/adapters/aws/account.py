@@ -427,15 +427,22 @@ def _service_roles(deployment_role: str) -> ServiceRoles:
         except api.exceptions.NoSuchEntityException:
             absent.add(service)
     try:
-        refused = frozenset(one for one in absent if not _may_be_made(deployment_role, one))
+        allowed = {one: _may_be_made(deployment_role, one) for one in absent}
     except (BotoCoreError, ClientError) as error:
         return ServiceRoles(frozenset(absent), None, _why(error))
+    refused = frozenset(service for service, one in allowed.items() if one is False)
+    if None in allowed.values() and not refused:
+        return ServiceRoles(
+            frozenset(absent), None, "a policy of the organization is about what is simulated"
+        )
     return ServiceRoles(frozenset(absent), refused)
 
 
-def _may_be_made(deployment_role: str, service: str) -> bool:
-    """Whether IAM's simulator lets a role make a service's role; it knows the organization's word.
+def _may_be_made(deployment_role: str, service: str) -> bool | None:
+    """Whether IAM's simulator lets a role make a service's role; None where it cannot know.
 
+    It evaluates the organization's policies without the keys of a real request, for example
+    ``aws:RequestedRegion``, so that what they deny may be allowed.
     https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
     """
     head, _, _ = deployment_role.partition(":role/")
@@ -451,7 +458,11 @@ def _may_be_made(deployment_role: str, service: str) -> bool:
             }
         ],
     )
-    return [one["EvalDecision"] for one in answer["EvaluationResults"]] == ["allowed"]
+    result = next(iter(answer["EvaluationResults"]), None)
+    if result is None or result["EvalDecision"] == "allowed":
+        return None if result is None else True
+    organization = result.get("OrganizationsDecisionDetail", {}).get("AllowedByOrganizations", True)
+    return None if not organization or result.get("MissingContextValues") else False
 
 
 def _ecs_cluster_exists(name: str) -> bool:

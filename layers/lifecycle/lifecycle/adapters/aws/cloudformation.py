@@ -26,9 +26,8 @@ _MAX_EVENT_PAGES: Final = 20
 class CloudFormationStacks:
     """The ``Stacks`` port on CloudFormation, acting through the deployment role."""
 
-    def __init__(self, role_arn: str, topic_arn: str = "") -> None:
+    def __init__(self, role_arn: str) -> None:
         self._role_arn = role_arn
-        self._topics = [topic_arn] if topic_arn else []
 
     @property
     def _api(self) -> CloudFormationClient:
@@ -81,8 +80,6 @@ class CloudFormationStacks:
             "Description": description[:1024],
             # Whether a failure keeps what worked is decided when it is executed.
         }
-        if self._topics:
-            request["NotificationARNs"] = self._topics
         if template_url is None:
             request["UsePreviousTemplate"] = True
         else:
@@ -191,7 +188,6 @@ class CloudFormationStacks:
             ours = [event for event in events if event.get("ClientRequestToken") == token]
             found += [
                 StackEvent(
-                    event_id=event["EventId"],
                     at=_iso(event["Timestamp"]),
                     logical_id=event.get("LogicalResourceId", ""),
                     resource_type=event.get("ResourceType", ""),

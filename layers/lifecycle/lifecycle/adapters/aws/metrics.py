@@ -1,13 +1,13 @@
 """CloudWatch metrics in the embedded metric format: a line of the function's own log, no call.
 
-https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+https://docs.aws.amazon.com/powertools/python/latest/core/metrics/
 """
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING, Final
+
+from aws_lambda_powertools.metrics import EphemeralMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,26 +23,20 @@ UNITS: Final[Mapping[str, str]] = {
 
 
 class EmbeddedMetrics:
-    """The ``Metrics`` port on standard output; ``epoch`` gives the seconds since 1970."""
+    """The ``Metrics`` port by Powertools; ``epoch`` gives the seconds since 1970.
+
+    The environment does not name a service (``POWERTOOLS_SERVICE_NAME``): Powertools would make a
+    second dimension of it, under which no alarm looks.
+    """
 
     def __init__(self, epoch: Callable[[], float]) -> None:
         self._epoch = epoch
 
     def emit(self, cluster_stack: str, values: Mapping[str, float]) -> None:
         """Write one line with all values of one cluster."""
-        line = {
-            "_aws": {
-                "Timestamp": int(self._epoch() * 1000),
-                "CloudWatchMetrics": [
-                    {
-                        "Namespace": NAMESPACE,
-                        "Dimensions": [[DIMENSION]],
-                        "Metrics": [{"Name": name, "Unit": UNITS[name]} for name in values],
-                    }
-                ],
-            },
-            DIMENSION: cluster_stack,
-            **values,
-        }
-        sys.stdout.write(json.dumps(line) + "\n")
-        sys.stdout.flush()
+        metrics = EphemeralMetrics(namespace=NAMESPACE)
+        metrics.add_dimension(name=DIMENSION, value=cluster_stack)
+        for name, value in values.items():
+            metrics.add_metric(name=name, unit=UNITS[name], value=value)
+        metrics.set_timestamp(int(self._epoch() * 1000))
+        metrics.flush_metrics()

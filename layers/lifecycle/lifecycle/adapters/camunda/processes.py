@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from lifecycle.camunda.credentials import Credentials
 
+# With multi-tenancy a request without a tenant is refused; without it, one for any other than this.
+# https://docs.camunda.io/docs/8.9/components/concepts/multi-tenancy/
+_TENANT = "<default>"
 # No key of a form has it in its content.
 _BOUNDARY = "camunda-ecs-lifecycle-6f1d9a52"
 _JSON = {"Accept": "application/json", "Content-Type": "application/json"}
@@ -38,6 +41,9 @@ class HttpProcesses(HttpManagement):
         """Deploy one BPMN resource (``POST /v2/deployments``); the same bytes change nothing."""
         body = (
             f"--{_BOUNDARY}\r\n"
+            'Content-Disposition: form-data; name="tenantId"\r\n\r\n'
+            f"{_TENANT}\r\n"
+            f"--{_BOUNDARY}\r\n"
             f'Content-Disposition: form-data; name="resources"; filename="{resource}"\r\n'
             "Content-Type: application/octet-stream\r\n\r\n"
         ).encode() + (content + f"\r\n--{_BOUNDARY}--\r\n".encode())
@@ -46,9 +52,8 @@ class HttpProcesses(HttpManagement):
 
     def create_instance(self, process_id: str, credentials: Credentials) -> int:
         """Create an instance of the latest version (``POST /v2/process-instances``): its key."""
-        answer = self._ask(
-            "/v2/process-instances", {"processDefinitionId": process_id}, credentials
-        )
+        body = {"processDefinitionId": process_id, "tenantId": _TENANT}
+        answer = self._ask("/v2/process-instances", body, credentials)
         return integer(mapping(answer, "the process instance"), "processInstanceKey")
 
     def found_instances(self, keys: Collection[int], credentials: Credentials) -> frozenset[int]:
