@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lifecycle.certificates import rds_root_certificate
 from lifecycle.observability import Event, entry_point
@@ -11,9 +11,12 @@ from lifecycle.wiring.common import cluster_template, settings
 from lifecycle.wiring.plans import plan_adopter
 from lifecycle.wiring.provisioning import stack_changer
 
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
 
 @entry_point
-def handler(event: Event, _context: Any) -> Event:
+def handler(event: Event, _context: LambdaContext) -> Event:
     request = event["request"]
     operation = Operation.from_state(event["operation"])
     database_ca = rds_root_certificate(settings().region)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lifecycle.observability import Event, entry_point
 from lifecycle.wiring.api import instance_prober, prober
 from lifecycle.wiring.plans import partition_counter
 from lifecycle.wiring.scaling import scaling_prober
 
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
 
 @entry_point
-def handler(event: Event, _context: Any) -> Event:
+def handler(event: Event, _context: LambdaContext) -> Event:
     asked = prober()
     questions = {
         "backup": asked.backup,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lifecycle.certificates import rds_root_certificate
 from lifecycle.observability import Event, entry_point
@@ -10,9 +10,12 @@ from lifecycle.operation.model import Operation
 from lifecycle.wiring.common import cluster_template, settings
 from lifecycle.wiring.plans import planner
 
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
 
 @entry_point
-def handler(event: Event, _context: Any) -> Event:
+def handler(event: Event, _context: LambdaContext) -> Event:
     request = event["request"]
     return planner().tell(
         Operation.from_state(event["operation"]),

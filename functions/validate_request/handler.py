@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.observability import Event, entry_point
@@ -15,9 +15,12 @@ from lifecycle.provisioning.validate import (
 from lifecycle.services.live_partitions import live_partitions
 from lifecycle.wiring.common import probe, settings, stacks
 
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
 
 @entry_point
-def handler(event: Event, _context: Any) -> Event:
+def handler(event: Event, _context: LambdaContext) -> Event:
     raw, control_stack = event["input"], settings().control_stack
     declarations, present = cluster_parameters(), stacks()
     if event["machine"] == "plan":

@@ -12,7 +12,10 @@ from lifecycle.errors import AwsRefused, AwsUnavailable, LifecycleError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
 Event = dict[str, Any]
+type Handler = Callable[[Event, LambdaContext], Event]
 
 logger = Logger(service="camunda-ecs-lifecycle", use_rfc3339=True)
 
@@ -68,7 +71,9 @@ def of_aws(error: Exception) -> LifecycleError | None:
     return AwsRefused(str(error))
 
 
-def entry_point(handler: Callable[[Event, Any], Event]) -> Callable[[Event, Any], Event]:
+def entry_point(
+    handler: Callable[[Event, LambdaContext], Event],
+) -> Callable[[Event, LambdaContext], Event]:
     """Wrap a handler: JSON logs that carry operation and cluster, one line per known error.
 
     Input and output are never logged: an event may hold what a user typed.
@@ -76,7 +81,7 @@ def entry_point(handler: Callable[[Event, Any], Event]) -> Callable[[Event, Any]
     """
 
     @functools.wraps(handler)
-    def wrapped(event: Event, context: Any) -> Event:
+    def wrapped(event: Event, context: LambdaContext) -> Event:
         logger.append_keys(**_correlation(event))
         try:
             return handler(event, context)
@@ -91,7 +96,5 @@ def entry_point(handler: Callable[[Event, Any], Event]) -> Callable[[Event, Any]
             _log(translated)
             raise translated from error
 
-    injected: Callable[[Event, Any], Event] = logger.inject_lambda_context(
-        clear_state=True, log_event=False
-    )(wrapped)
+    injected: Handler = logger.inject_lambda_context(clear_state=True, log_event=False)(wrapped)
     return injected
