@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from lifecycle.api.probe import Prober
 from lifecycle.camunda.credentials import Credentials
-from lifecycle.cluster.checks import Front, Result, check_path, check_targets, check_topology
+from lifecycle.cluster.checks import Result
 from lifecycle.errors import ManagementUnavailable, ScalingRefused
 from lifecycle.scaling.decision import Action, Memory, decide
 from lifecycle.scaling.observe import read_brokers
 from lifecycle.scaling.probe import ScalingProber
+from lifecycle.verification.checks import Front, check_path, check_targets, check_topology
 
 from tests.support.health import OUTPUTS, HealthWorld, codes
 from tests.support.scaling import ScalingWorld

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from lifecycle.camunda.read_backup import ask_backup
+from lifecycle.camunda.upgrade import read_upgrade
 from lifecycle.cluster.checks import Result
 from lifecycle.errors import InvalidResponse
-from lifecycle.preflight.way_back import Backup, read_backup, read_upgrade
+from lifecycle.preflight.way_back import Backup, read_backup
 
 from tests.support.health import HealthWorld
 from tests.unit.test_preflight import NEXT_MINOR, SAVED, checks, living_on

@@ -9,21 +9,14 @@ import pytest
 from lifecycle.api.probe import Prober
 from lifecycle.camunda.credentials import Credentials
 from lifecycle.camunda.paths import PathSeen
-from lifecycle.cluster.checks import (
-    Check,
-    Front,
-    Result,
-    TargetHealth,
-    check_path,
-    check_targets,
-    fronts,
-)
+from lifecycle.cluster.checks import Check, Result, TargetHealth
 from lifecycle.errors import (
     CertificateAuthorityUnknown,
     CertificateRefused,
     HostUnresolved,
     LifecycleError,
 )
+from lifecycle.verification.checks import Front, check_path, check_targets, fronts
 
 from tests.fakes.management import InMemoryManagement
 from tests.fakes.management_simulation import SimulatedCluster

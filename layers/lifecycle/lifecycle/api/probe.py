@@ -23,9 +23,9 @@ from lifecycle.camunda.topology import (
     pending_summary,
     topology_table,
 )
-from lifecycle.cluster.checks import fronts
 from lifecycle.errors import LifecycleError, ManagementUnavailable
 from lifecycle.services.brokers import held_partitions
+from lifecycle.verification.checks import fronts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 FRESH: Final = timedelta(hours=26)
 ACCEPT: Final = "acceptNoWayBack"
 COMPLETED: Final = "COMPLETED"
-MIGRATED: Final = "MIGRATED"
 # From here on brokers report whether they have ended the step before.
 REPORTS_READINESS: Final = (8, 10)
 
@@ -54,26 +53,6 @@ def read_backup(answer: Mapping[str, Any]) -> Backup:
     # A function of an earlier version does not report it.
     unready = items(told.get("unready", []), "unready")
     return Backup(text(told, "state"), moment(told, "at"), tuple(str(one) for one in unready))
-
-
-def read_upgrade(payload: object) -> tuple[str, ...]:
-    """Read ``GET /actuator/upgradeReadiness`` of one broker: what is not done; empty: all is.
-
-    Good is ``upgradeable`` true with every condition MIGRATED. Camunda documents that
-    conditions may be missing, so that it is necessary and not sufficient. Raises
-    ``InvalidResponse``. Source: Camunda's upgrade-readiness-api.yaml (8.10).
-    """
-    answer = mapping(payload, "the upgrade readiness")
-    tenants = mapping(answer.get("physicalTenants"), "physicalTenants")
-    found = []
-    for tenant, conditions in tenants.items():
-        for name, one in mapping(conditions, tenant).items():
-            state = text(mapping(one, name), "state")
-            if state != MIGRATED:
-                found.append(f"{name} of {tenant} is {state}")
-    if answer.get("upgradeable") is not True and not found:
-        found.append("it is not upgradeable")
-    return tuple(found)
 
 
 def lacking(

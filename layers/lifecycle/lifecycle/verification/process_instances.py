@@ -17,8 +17,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.cluster.checks import Check, Result, by_cause
+from lifecycle.cluster.checks import Check, Result
 from lifecycle.tables import listed
+from lifecycle.verification.checks import by_cause
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,18 +6,16 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.cluster.checks import (
-    Check,
+from lifecycle.cluster.checks import Check, Result, overall
+from lifecycle.operation.steps import VERIFICATION
+from lifecycle.verification.checks import (
     Front,
-    Result,
     check_path,
     check_targets,
     check_topology,
     failure,
     fronts,
-    overall,
 )
-from lifecycle.operation.steps import VERIFICATION
 from lifecycle.verification.create_instances import KNOWN
 from lifecycle.verification.process_instances import (
     WAIT_SECONDS,

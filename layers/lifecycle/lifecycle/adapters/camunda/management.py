@@ -38,6 +38,7 @@ from lifecycle.camunda.topology import (
     read_planned_change,
     read_topology,
 )
+from lifecycle.camunda.upgrade import read_upgrade
 from lifecycle.errors import (
     ChangeInProgress,
     CredentialsRefused,
@@ -47,7 +48,6 @@ from lifecycle.errors import (
     ManagementRefused,
     ManagementUnavailable,
 )
-from lifecycle.preflight.way_back import read_upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
