@@ -125,7 +125,7 @@ def test_demo_brings_three_brokers_up_and_leaves_nothing(machine: Machine) -> No
     assert [sum(row.count("leader") for row in part) for part in (rows[:3], rows[3:])] == [3, 3]
     assert re.search(r"\d+ instances acknowledged, none lost\.", output)
     # The shipped list has no price for the snapshot of Aurora.
-    assert re.search(r"would keep \(at least \d+\.\d\d USD a month\)", output)
+    assert re.search(r"would retain \(at least \d+\.\d\d USD a month\)", output)
     assert "No process left behind." in output
 
 

@@ -46,7 +46,7 @@ def test_a_wrong_input_is_refused_before_anything_changes(
     assert (ended["status"], ended["error"]) == ("FAILED", "InvalidRequest")
     assert field in ended["cause"]
     assert given in ended["cause"]
-    assert "nothing was changed" in ended["cause"]
+    assert "Nothing was changed" in ended["cause"]
     assert cloud.stacks() == before
     assert cloud.locks() == []
 
