@@ -14,6 +14,6 @@ if TYPE_CHECKING:
 
 @entry_point
 def handler(event: Event, _context: LambdaContext) -> Event:
-    return service_starter().roll_back(
+    return service_starter().reset_counts(
         Operation.from_state(event["operation"]), event["cluster"], scaled_up=event["scaledUp"]
     )

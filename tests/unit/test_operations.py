@@ -571,7 +571,7 @@ class TestStart:
     def test_only_what_this_operation_raised_goes_back(self, world: World) -> None:
         world.services.add("connectors", desired=1)
         started = world.starter.start(operation(), OUTPUTS)
-        world.starter.roll_back(operation(), OUTPUTS, scaled_up=started["scaledUp"])
+        world.starter.reset_counts(operation(), OUTPUTS, scaled_up=started["scaledUp"])
         assert world.desired == {"orchestration-cluster": 0, "connectors": 1}
 
     def test_a_start_that_takes_too_long_ends_and_says_what_it_waited_for(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PartitionSeen:
-    """A partition as one broker tells of itself."""
+    """A partition as one broker reports it."""
 
     partition: int
     role: str

@@ -48,7 +48,7 @@ class ManagementApi(Protocol):
         ...
 
     def partitions(self, address: str) -> tuple[PartitionSeen, ...]:
-        """What the broker at an address tells of its own partitions."""
+        """Return what the broker at an address reports of its own partitions."""
         ...
 
     def upgrade_readiness(self, address: str) -> tuple[str, ...]:

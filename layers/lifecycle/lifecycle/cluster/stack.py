@@ -159,7 +159,7 @@ def has_services_inside(stack: Stack) -> bool:
 
 
 def is_half_made(stack: Stack) -> bool:
-    """Whether the creation of a stack stopped half-way, and so did whatever went on with it since.
+    """Return whether the creation of a stack is incomplete, with every attempt to resume it since.
 
     Such a stack has no complete state to roll back to: RollbackStack would delete it. A stack has
     outputs once it was complete.

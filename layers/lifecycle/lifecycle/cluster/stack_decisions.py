@@ -122,7 +122,7 @@ def keeps_what_worked(stack: Stack | None) -> bool:
 
 
 def refuse_stuck(stack: Stack | None, decision: StackDecision) -> None:
-    """Raise ``StackNotUsable`` where an update stopped half-way: plans rest on what is settled."""
+    """Raise ``StackNotUsable`` for an incomplete update: a plan needs a stable stack."""
     if stack is not None and decision.action is StackAction.ROLL_BACK:
         raise StackNotUsable(
             f"Stack {stack.name} is in {stack.status}. {decision.reason}",
@@ -132,7 +132,7 @@ def refuse_stuck(stack: Stack | None, decision: StackDecision) -> None:
 
 
 def refuse_unfinished(stack: Stack | None, change_set: ChangeSet) -> None:
-    """Raise where a change set cannot finish a creation that stopped half-way.
+    """Raise where a change set cannot complete an incomplete creation.
 
     ``CreationIncomplete`` if CloudFormation finds nothing to do although resources are missing,
     ``ChangeSetRefused`` if it would have to replace what is there, which it does not do in a stack

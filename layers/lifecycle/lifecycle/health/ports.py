@@ -78,7 +78,7 @@ class HealthRecords(Protocol):
         ...
 
     def write(self, record: HealthRecord, before: HealthRecord | None) -> bool:
-        """Write a check if the last one is still ``before`` and older; tells whether it did."""
+        """Write a check if the last one is still ``before`` and older; returns whether it was."""
         ...
 
     def delivered(self, cluster: str, decided_at: datetime) -> None:
@@ -86,7 +86,7 @@ class HealthRecords(Protocol):
         ...
 
     def holder(self, cluster: str) -> Lock | None:
-        """Who holds the cluster; None when nobody does."""
+        """Return the owner of the cluster's lock; None for a cluster that is not locked."""
         ...
 
     def scaling(self, cluster: str) -> ScalingNote | None:

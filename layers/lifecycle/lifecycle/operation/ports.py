@@ -59,8 +59,8 @@ class Machines(Protocol):
 
         False when an execution of that name exists already and this call started none; the same
         name and input while the first runs counts as started. Raises ``MachineNotDeployed`` and
-        ``AwsRefused`` when certainly nothing was started, ``StartOutcomeUnknown`` when nobody
-        knows.
+        ``AwsRefused`` when certainly nothing was started, ``StartOutcomeUnknown`` when the
+        outcome is unknown.
         """
         ...
 

@@ -1,7 +1,8 @@
 """Whether the policy of a key leaves its use to IAM, as far as that can be told from its text.
 
-Only what is certain is told: the roles of a new cluster do not exist yet, so that no statement can
-name them, and they may use the key only where the policy lets the account's IAM decide.
+The judgement covers only what is certain: the roles of a new cluster do not exist yet, so that no
+statement can name them, and they may use the key only where the policy delegates to the account's
+IAM.
 https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
 """
 

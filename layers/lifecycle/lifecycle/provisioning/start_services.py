@@ -149,7 +149,7 @@ class ServiceStarter:
         if state.retagged:
             self.services.tag(cluster["EcsClusterName"], state.service.name, state.tags)
 
-    def roll_back(
+    def reset_counts(
         self, operation: Operation, cluster: Mapping[str, str], *, scaled_up: Sequence[str]
     ) -> dict[str, Any]:
         """Set back to zero the services that this very operation created or raised from zero.

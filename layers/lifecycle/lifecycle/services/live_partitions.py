@@ -46,7 +46,7 @@ class LivePartitions:
     unread: str = ""
 
     def into(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Give a request these parameters; preflight tells what was not read."""
+        """Give a request these parameters; preflight reports what was not read."""
         told = {"partitionsUnread": self.unread} if self.unread else {}
         return {**request, **told, "parameters": {**request["parameters"], **self.parameters}}
 
@@ -57,8 +57,8 @@ def live_partitions(
     """Give the parameter ``Partitions`` as it is live, when there are more than the stack says.
 
     Nothing for a cluster that does not exist or is adopted, and for an input that is a reviewed
-    plan or no provisioning. Where no broker tells it the parameter stays until the next time, since
-    an update may be what makes brokers answer again.
+    plan or no provisioning. Where no broker reports it, the parameter keeps its value until the
+    next operation: an update may be what makes brokers answer again.
     Raises ``ProbeAsleep``: a function that is being woken knows in a minute.
     """
     if not isinstance(raw, Mapping) or not is_cluster_name(raw.get("clusterName")):
@@ -75,7 +75,7 @@ def live_partitions(
     except LifecycleError as error:
         return LivePartitions(unread=error.message)
     if live is None:
-        return LivePartitions(unread="no broker tells it, or it is being changed")
+        return LivePartitions(unread="no broker reports it, or it is being changed")
     if live <= int(stack.outputs["Partitions"]):
         return LivePartitions()
     return LivePartitions({"Partitions": str(live)})

@@ -78,7 +78,7 @@ class DynamoTable:
         return None
 
     def held(self, cluster: str) -> Lock | None:
-        """The lock of a cluster, whoever holds it; None when nobody does."""
+        """Return the lock of a cluster with its owner; None for a cluster that is not locked."""
         item = self._item(f"LOCK#{cluster}")
         return read_lock(item) if item else None
 

@@ -36,7 +36,7 @@ class HealthTable:
         return read_document(item["document"]["S"]) if item else None
 
     def write(self, record: Record, before: Record | None) -> bool:
-        """Write a check if the last one is still ``before``; tells whether it did.
+        """Write a check if the last one is still ``before``; returns whether it was written.
 
         What cannot be read, because another version wrote it, is overwritten as long as it is
         what it was: else no check of the cluster would ever be written again.
@@ -95,7 +95,7 @@ class HealthTable:
             return
 
     def holder(self, cluster: str) -> Lock | None:
-        """Who holds the cluster; None when nobody does."""
+        """Return the owner of the cluster's lock; None for a cluster that is not locked."""
         item = self._item(f"LOCK#{cluster}")
         return read_lock(item) if item else None
 
