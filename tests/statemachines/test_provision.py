@@ -651,15 +651,11 @@ def test_an_exporter_that_is_late_is_waited_for(provision: Provision) -> None:
     assert result.output["verification"]["result"] == "PASS"
 
 
-def test_a_partition_that_no_attempt_met_is_a_warning(provision: Provision) -> None:
-    """Gateways go on to the next partition without an error; the topology shows lost leaders."""
+def test_a_partition_that_takes_no_instance_fails_the_verification(provision: Provision) -> None:
     provision.world.processes.silent = {3}
     result = provision.run()
-    assert result.status == "SUCCEEDED", result.cause
-    assert result.output["verification"]["result"] == "WARN"
-    assert instances_of(result)["result"] == "WARN"
-    assert "partition 3" in instances_of(result)["seen"]
-    assert len(provision.world.processes.instances) == 32
+    assert (result.status, result.error) == ("FAILED", "VerificationFailed")
+    assert "partition 3 created no instance in 32 attempts" in result.cause
 
 
 def test_a_verification_without_process_instances_says_so(provision: Provision) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -137,8 +138,8 @@ def test_a_partition_that_takes_none_is_named() -> None:
     seen = looks.look(2)
     assert is_over(seen, since=0, now=10), "no further look would tell more"
     check = check_instances(seen)
-    assert check.result is Result.WARN, "the gateways tell no error: the topology tells a leader"
-    assert "partition 2 not reached by any of 32 attempts" in check.seen
+    assert check.result is Result.FAIL
+    assert "partition 2 created no instance in 32 attempts" in check.seen
     assert "leader" in check.remedy
     assert "partition 1" not in check.seen
     assert len(looks.processes.instances) == 32
@@ -183,7 +184,7 @@ def test_what_is_known_is_told_where_not_every_partition_was_met() -> None:
     seen = looks.look(3)
     assert seen.unmade == [2, 4]
     assert is_over(seen, since=0, now=0)
-    assert "partitions 2, 4 not reached by any of 36 attempts" in check_instances(seen).seen
+    assert "partitions 2, 4 created no instance in 36 attempts" in check_instances(seen).seen
 
 
 def test_a_partition_that_has_not_got_the_process_yet_is_asked_in_the_next_look() -> None:
@@ -267,3 +268,20 @@ def test_what_was_skipped_is_said_and_is_no_pass() -> None:
     check = not_checked()
     assert check.result is Result.WARN
     assert "skipped, not checked: verifyWithProcessInstances is false" in check.seen
+
+
+@pytest.mark.parametrize(
+    ("partitions", "attempts"), [(1, 24), (3, 32), (12, 114), (50, 546), (200, 2460)]
+)
+def test_attempts_suffice_beside_busy_clients(partitions: int, attempts: int) -> None:
+    seen = Instances(wanted=partitions, deployed=True, attempts=attempts - 1)
+    assert seen.may_create
+    assert not replace(seen, attempts=attempts).may_create
+
+
+def test_what_the_patience_left_unattempted_is_not_known() -> None:
+    made = {one: one << 51 for one in range(1, 200)}
+    seen = Instances(wanted=200, deployed=True, attempts=900, made=made, found=frozenset(made))
+    assert check_instances(seen).result is Result.WARN
+    assert check_instances(replace(seen, attempts=2460)).result is Result.FAIL
+    assert check_instances(replace(seen, problem="HTTP 503")).result is Result.FAIL

@@ -9,11 +9,14 @@ The partition is in a key's upper bits: 13 of them for the partition, 51 for the
 (camunda/camunda, ``io.camunda.zeebe.protocol.Protocol``: ``PARTITION_BITS``, ``KEY_BITS``,
 ``decodePartitionId``). A gateway gives new instances to partitions in turn
 (``RoundRobinDispatchStrategy``), in one turn for all its clients, so that a bounded number of
-instances meets every partition that takes any.
+instances meets every partition that takes any. Where a partition rejects a request or its leader is
+not reached, the gateway sends the request to the next one without an error
+(``RequestRetryHandler``: PARTITION_LEADER_MISMATCH, RESOURCE_EXHAUSTED, connection errors).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -80,10 +83,12 @@ class Instances:
     def may_create(self) -> bool:
         """Whether another instance would show something, and may be made.
 
-        Other clients take turns at the gateway as well, so that one round may miss partitions, and
-        beside many clients all of them: what no attempt met is not known.
+        Other clients take turns at the gateway as well: beside many of them, the partitions that
+        attempts meet are as good as random. After n (ln n + 7) attempts on n partitions, each
+        is met but for once in a thousand verifications.
         """
-        return bool(self.unmade) and self.attempts < 4 * self.wanted + 20
+        beside_others = math.ceil(self.wanted * (math.log(self.wanted or 1) + 7))
+        return bool(self.unmade) and self.attempts < max(4 * self.wanted + 20, beside_others)
 
     def as_state(self) -> dict[str, Any]:
         """Give it as the state machine carries it: 7 KiB for 200 partitions."""
@@ -141,7 +146,7 @@ def check_instances(seen: Instances) -> Check:
             f"the process {PROCESS_ID} could not be deployed{told}",
             by_cause(told, "Partition 1 handles deployments: check the brokers' log for it."),
         )
-    if seen.unmade and not seen.problem and not seen.unfound:
+    if seen.may_create and not seen.problem and not seen.unfound:
         return Check(
             NAME,
             Result.WARN,

@@ -107,7 +107,8 @@ class Verifier:
                 direct=answered,
                 front=front,
                 now=self._now(),
-                # Pages may be switched off, and the NLB lists a zone without targets for minutes.
+                # Pages may be switched off, and DNS lists zones without targets for a while:
+                # https://repost.aws/knowledge-center/elb-dns-cross-zone-balance-configuration
                 must_answer=key in {"rest", "connectors"},
             )
 
