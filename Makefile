@@ -90,7 +90,7 @@ generate: $(TEST) ## Regenerate files derived from the templates, the API routes
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_openapi
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_health
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_scaling
-	@$(PYTHON) -m tools.generate_retries
+	@$(PYTHON) -m tools.generate_definitions
 	@$(PYTHON) -m tools.generate_strict
 
 # SAM's CLI lists cfn-lint only for `sam validate --lint`; `make validate` installs it.

@@ -24,6 +24,7 @@ from acceptance.control import (
     take_stock,
 )
 from acceptance.run import CannotGoOn, NotPossible, Run, Step
+from local.progress import explain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -175,10 +176,16 @@ def _console_plan(run: Run, name: str, parameters: Mapping[str, Any]) -> dict[st
         input=json.dumps(given),
     )["executionArn"]
     found = _followed(run, execution, 900)
-    words = f"{found['status']} {found.get('error', '')} {found.get('cause', '')}"[:600].strip()
+    words = _end_of(found)
     run.need("execution named by a UUID", expected="SUCCEEDED", seen=words)
     plan: dict[str, Any] = json.loads(found["output"])["plan"]
     return plan
+
+
+def _end_of(execution: dict[str, Any]) -> str:
+    if execution["status"] == "SUCCEEDED":
+        return "SUCCEEDED"
+    return f"{execution['status']} {explain(execution)}"[:600]
 
 
 def _followed(run: Run, execution: str, seconds: float) -> dict[str, Any]:
@@ -470,7 +477,7 @@ def health(run: Run) -> None:
     machine = outputs(run, run.stack)["CheckAllHealthMachine"]
     execution = states.start_execution(stateMachineArn=machine, input="{}")["executionArn"]
     found = _followed(run, execution, 600)
-    words = f"{found['status']} {found.get('cause', '')}".strip()
+    words = _end_of(found)
     run.check("check of all clusters", expected="SUCCEEDED", seen=words)
 
 

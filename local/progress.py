@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.errors import Failure
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from local.component import Instance
     from local.console import Phase, Screen
 
@@ -51,9 +54,7 @@ def follow(instance: Instance, screen: Screen, execution_arn: str, table: str) -
     return output
 
 
-def explain(execution: dict[str, Any]) -> str:
-    """Error and cause of an execution as a sentence; a Lambda error document is unwrapped."""
-    cause = execution.get("cause") or ""
-    with contextlib.suppress(ValueError, KeyError, TypeError):
-        cause = json.loads(cause)["errorMessage"]
-    return f"{execution.get('error') or execution['status']}: {cause}".rstrip(": ")
+def explain(execution: Mapping[str, Any]) -> str:
+    """Return error, cause, next step and current state of an execution that did not succeed."""
+    name = execution.get("error") or execution["status"]
+    return str(Failure.read(name, execution.get("cause") or ""))

@@ -258,7 +258,7 @@ def schemas() -> dict[str, Schema]:
             "name": {**TEXT, "description": "Error name; the runbook has an entry for each"},
             "cause": TEXT,
             "nextStep": TEXT,
-            "trueNow": {**TEXT_OR_NULL, "description": "State after the failure"},
+            "currentState": {**TEXT_OR_NULL, "description": "State after the failure"},
         },
         type=["object", "null"],
     )

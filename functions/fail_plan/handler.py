@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lifecycle.errors import Failure
 from lifecycle.observability import Event, entry_point
-from lifecycle.operation.finish import read_error
 from lifecycle.operation.model import Operation
 from lifecycle.wiring.plans import planner
 
@@ -15,10 +15,9 @@ if TYPE_CHECKING:
 
 @entry_point
 def handler(event: Event, _context: LambdaContext) -> Event:
-    error, cause = read_error(event["error"])
+    caught = event["error"]
     return planner().fail(
         Operation.from_state(event["operation"]),
         request=event["request"],
-        error=error,
-        cause=cause,
+        failure=Failure.read(caught["Error"], caught["Cause"]),
     )

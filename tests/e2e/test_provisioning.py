@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lifecycle.errors import InvalidRequest
 
 from local.config import CONTROL_STACK
 from tests.support.cloud import FREE_AGAIN, REQUEST, Cloud, eventually
@@ -46,7 +47,10 @@ def test_a_wrong_input_is_refused_before_anything_changes(
     assert (ended["status"], ended["error"]) == ("FAILED", "InvalidRequest")
     assert field in ended["cause"]
     assert given in ended["cause"]
-    assert "Nothing was changed" in ended["cause"]
+    cause = json.loads(ended["cause"])
+    assert field in cause["cause"]
+    assert cause["nextStep"] == InvalidRequest.default_next_step
+    assert cause["currentState"] == "Nothing was changed."
     assert cloud.stacks() == before
     assert cloud.locks() == []
 

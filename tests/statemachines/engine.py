@@ -26,6 +26,7 @@ import moto.stepfunctions.parser.asl.jsonata.jsonata as bridge
 import pytest
 import yaml
 from jsonata.utils import Utils
+from lifecycle.errors import Failure, LifecycleError
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import (
     WaitFunction,
 )
@@ -175,7 +176,10 @@ class _Lambda:
         except Exception as error:  # noqa: BLE001 - Lambda too answers any error with its class name
             body = {
                 "errorType": type(error).__name__,
-                "errorMessage": str(error),
+                # As a handler's entry point raises it.
+                "errorMessage": Failure.of(error).to_cause()
+                if isinstance(error, LifecycleError)
+                else str(error),
                 "stackTrace": traceback.format_tb(error.__traceback__)[-1:],
             }
             return self._answer(body, {"FunctionError": "Unhandled"})

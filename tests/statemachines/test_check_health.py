@@ -115,10 +115,9 @@ def test_what_cannot_be_checked_fails_by_name(check: Check, given: Any) -> None:
     assert result.status == "FAILED"
     assert result.error in {"ClusterNotFound", "InvalidRequest"}
     assert result.calls == ["LocateCluster"]
-    # As other machines tell it: no JSON, no stack trace.
-    assert not result.cause.startswith("{")
+    cause = json.loads(result.cause)
+    assert set(cause) == {"cause", "nextStep", "currentState"}
     assert "stackTrace" not in result.cause
-    assert " Next: " in result.cause
 
 
 def test_a_judge_that_was_throttled_is_asked_again(check: Check) -> None:
@@ -130,8 +129,10 @@ def test_a_judge_that_cannot_write_makes_the_execution_fail(check: Check) -> Non
     check.fails("JudgeHealth", AwsUnavailable("DynamoDB answered 503"))
     result = check.run()
     assert result.error == "AwsUnavailable"
-    assert result.cause.startswith("DynamoDB answered 503 Next: ")
-    assert result.cause.endswith("True now: nothing was changed, and no result was stored.")
+    cause = json.loads(result.cause)
+    assert cause["cause"] == "DynamoDB answered 503"
+    assert cause["nextStep"] == AwsUnavailable.default_next_step
+    assert cause["currentState"] == "Nothing was changed, and no result was stored."
 
 
 def test_it_is_over_within_its_time() -> None:

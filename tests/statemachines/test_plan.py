@@ -160,7 +160,7 @@ def test_a_plan_that_no_longer_holds_changes_nothing(
     result = provision.run(planned["apply"], number=2)
     assert (result.status, result.error) == ("FAILED", error)
     assert named in result.cause
-    assert "True now: stack control-demo is in CREATE_COMPLETE" in result.cause
+    assert "Stack control-demo is in CREATE_COMPLETE" in json.loads(result.cause)["currentState"]
     assert plan.world.stacks.stacks[STACK] == before
     assert plan.world.table.locks == {}
 
@@ -221,7 +221,7 @@ def test_what_cloudformation_refuses_is_told_and_removed(plan: Plan, dies: bool)
     result = plan.run(parameters={})
     assert (result.status, result.error) == ("FAILED", "ChangeSetRefused")
     assert "No export named control-VpcId" in result.cause
-    assert "nothing was changed" in result.cause
+    assert "Nothing was changed." in result.cause
     assert plan.world.stacks.change_sets == {}
     name = change_set_name("demo.plan.1", "plan")
     assert b"REFUSED" in plan.world.artifacts.objects[f"plans/demo/{name}.txt"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -191,7 +192,7 @@ def test_a_refusal_frees_the_cluster_and_says_what_is_true(machine: Restart) -> 
     result = machine.run(broker=7)
     assert (result.status, result.error) == ("FAILED", "RestartRefused")
     assert "There is no broker 7" in result.cause
-    assert "True now: stack control-demo is in UPDATE_COMPLETE" in result.cause
+    assert "Stack control-demo is in UPDATE_COMPLETE" in json.loads(result.cause)["currentState"]
     assert machine.world.table.locks == {}
 
 

@@ -115,7 +115,7 @@ class TestEvents:
             report = json.loads(world.artifacts.objects[world.table.record(one)["reportKey"]])
             assert (report["machine"], report["result"]) == (one.machine, "SUCCEEDED")
 
-    @pytest.mark.parametrize("unread", ["stack control-demo", "the services"])
+    @pytest.mark.parametrize("unread", ["Stack control-demo", "the services"])
     def test_an_end_is_told_though_what_is_true_cannot_be_read(
         self, world: World, monkeypatch: pytest.MonkeyPatch, unread: str
     ) -> None:
@@ -125,7 +125,7 @@ class TestEvents:
         )
         begin(world)
         denied = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "Describe")
-        source = world.stacks if unread.startswith("stack") else world.services
+        source = world.stacks if unread.startswith("Stack") else world.services
 
         def refuse(*_: object) -> None:
             raise denied
@@ -210,8 +210,8 @@ class TestCleaner:
         report = json.loads(world.artifacts.objects[record["reportKey"]])
         assert report["request"]["clusterName"] == "demo"
         assert "CloudFormation builds the infrastructure" in report["cause"]
-        assert "Next: " in report["cause"]
-        assert "True now: " in report["cause"]
+        assert report["nextStep"]
+        assert "the cluster is free within two minutes" in report["currentState"]
         ended = world.events.sent[-1]
         assert ended.detail["result"] == status
         assert ended.detail["error"] == (event["detail"]["error"] or status)

@@ -20,8 +20,8 @@ from cfnlint.config import ConfigMixIn, ManualArgs
 from cfnlint.rules import RulesCollection
 from cfnlint.runner import Runner
 
+from tools.generate_definitions import definitions, policies, render
 from tools.generate_parameters import ROOT, load_template
-from tools.generate_retries import definitions, policies, render
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -733,17 +733,20 @@ class TestFinish:
             "Cause": json.dumps(
                 {
                     "errorType": "StartFailed",
-                    "errorMessage": "It did not start. Next: look at the logs.",
+                    "errorMessage": json.dumps(
+                        {"cause": "It did not start.", "nextStep": "Check the logs."}
+                    ),
                     "stackTrace": ["secret path"],
                 }
             ),
         }
         result = world.finisher.fail(operation(), request=self.REQUEST, error=error, outcome={})
         assert result["error"] == "StartFailed"
-        assert "Next: look at the logs." in result["cause"]
-        assert "stack control-demo is in CREATE_COMPLETE" in result["cause"]
-        assert "there is no service orchestration-cluster" in result["cause"]
         assert "secret path" not in result["cause"]
+        cause = json.loads(result["cause"])
+        assert (cause["cause"], cause["nextStep"]) == ("It did not start.", "Check the logs.")
+        assert "Stack control-demo is in CREATE_COMPLETE" in cause["currentState"]
+        assert "there is no service orchestration-cluster" in cause["currentState"]
         assert world.table.locks == {}
 
     @pytest.mark.parametrize("cause", ["", "plain words", "[1]", None])
@@ -755,7 +758,8 @@ class TestFinish:
             outcome={},
         )
         assert result["error"] == "States.Timeout"
-        assert (cause or "") in result["cause"]
+        assert json.loads(result["cause"])["cause"] == (cause or "")
+        assert json.loads(result["cause"])["nextStep"].startswith("Start the same operation")
 
 
 def test_the_probe_is_not_asked_before_a_task_runs(world: World) -> None:

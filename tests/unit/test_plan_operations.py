@@ -13,6 +13,7 @@ from lifecycle.errors import (
     ChangeSetRefused,
     ClusterBusy,
     ClusterFrozen,
+    Failure,
     PlanNotFound,
     PlanStale,
     SecondApproverRequired,
@@ -229,7 +230,7 @@ class TestMaking:
         arn = somebody_s_change_set(living, NAME)
         with pytest.raises(ChangeSetRefused, match=r"was not created by operation demo\.plan\.1"):
             make(living, LOGS)
-        told = living.planner.fail(planning(), request={"stack": STACK}, error="E", cause="c.")
+        told = living.planner.fail(planning(), request={"stack": STACK}, failure=Failure("E", "c."))
         assert told["error"] == "E"
         assert arn in living.stacks.change_sets
 
@@ -376,12 +377,13 @@ class TestMaking:
         with pytest.raises(ChangeSetRefused):
             make(world)
         request = {"cluster": "demo", "stack": STACK}
-        failed = world.planner.fail(
-            planning(), request=request, error="ChangeSetRefused", cause="It said no."
-        )
-        assert failed == {
-            "error": "ChangeSetRefused",
-            "cause": "It said no. Next: Plan again. True now: nothing was changed.",
+        failure = Failure("ChangeSetRefused", "It said no.")
+        failed = world.planner.fail(planning(), request=request, failure=failure)
+        assert failed["error"] == "ChangeSetRefused"
+        assert json.loads(failed["cause"]) == {
+            "cause": "It said no.",
+            "nextStep": "Plan again.",
+            "currentState": "Nothing was changed.",
         }
         assert world.stacks.change_sets == {}
         assert world.table.records["plan", "demo.plan.1"]["result"] == "FAILED"

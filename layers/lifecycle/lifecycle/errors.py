@@ -1,9 +1,20 @@
-"""Errors that state machines and callers catch by class name. A class name is API.
+"""Errors that state machines and callers catch by class name, and their form outside of a function.
 
-Each message describes the current state; ``next_step`` is what the operator can do.
+A class name is API. Each message describes the cause; ``next_step`` is what the operator can do.
+``Failure`` is the only place that writes and reads their form in Lambda's error document, in an
+execution's cause and in a report.
 """
 
 from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LONGEST_CAUSE: Final = 4000
 
 
 class LifecycleError(Exception):
@@ -15,6 +26,84 @@ class LifecycleError(Exception):
         self.message = message
         self.next_step = next_step or self.default_next_step
         super().__init__(f"{message} Next: {self.next_step}")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What failed, as operators read it: in an execution's cause, a report and the API.
+
+    ``name`` is the error's class name or AWS's; ``next_step`` and ``current_state`` are empty where
+    unknown.
+    """
+
+    name: str
+    cause: str
+    next_step: str = ""
+    current_state: str = ""
+
+    @classmethod
+    def of(cls, error: LifecycleError) -> Self:
+        """Return the failure that an error of this package describes."""
+        return cls(type(error).__name__, error.message, error.next_step)
+
+    @classmethod
+    def read(cls, name: str, cause: str) -> Self:
+        """Return the failure in what Step Functions holds as an error's name and cause.
+
+        The cause is the JSON of ``to_cause``, Lambda's error document (with that JSON as its
+        message, or with another text if the function did not raise one of these errors), or any
+        other text, which then is the cause as it is.
+
+        Source: https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html,
+        https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html
+        """
+        found = _object(cause)
+        if found.get("errorMessage"):
+            name = str(found.get("errorType") or name)
+            cause = str(found["errorMessage"])
+            found = _object(cause)
+        if "cause" not in found:
+            return cls(name, cause)
+        inner = cls.read(name, str(found["cause"]))
+        return cls(
+            inner.name,
+            inner.cause,
+            str(found.get("nextStep") or "") or inner.next_step,
+            str(found.get("currentState") or "") or inner.current_state,
+        )
+
+    def document(self) -> dict[str, str]:
+        """Return ``cause``, ``nextStep`` and ``currentState``, without those that are empty."""
+        fields = {
+            "cause": self.cause[:_LONGEST_CAUSE],
+            "nextStep": self.next_step,
+            "currentState": self.current_state,
+        }
+        return {key: value for key, value in fields.items() if value or key == "cause"}
+
+    def to_cause(self) -> str:
+        """Return the document as JSON: an execution's cause, and the message of a raised error.
+
+        Causes are cut after 4,000 characters; Step Functions allows 32,768.
+        Source: https://docs.aws.amazon.com/step-functions/latest/apireference/API_StopExecution.html
+        """
+        return json.dumps(self.document(), ensure_ascii=False)
+
+    def __str__(self) -> str:
+        parts = (
+            f"{self.name}: {self.cause}".rstrip(": "),
+            f"Next: {self.next_step}" if self.next_step else "",
+            f"Current state: {self.current_state}" if self.current_state else "",
+        )
+        return " ".join(part for part in parts if part)
+
+
+def _object(text: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 class InvalidRequest(LifecycleError):
@@ -286,6 +375,10 @@ class NoticeUnreadable(LifecycleError):
 
 class VerificationFailed(LifecycleError):
     """The cluster runs, but a check of it failed."""
+
+    default_next_step = (
+        "Fix the cause and start the same operation again; it resumes where it stopped."
+    )
 
 
 class ServiceDraining(LifecycleError):

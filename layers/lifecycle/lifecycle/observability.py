@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from lifecycle.errors import AwsRefused, AwsUnavailable, LifecycleError
+from lifecycle.errors import AwsRefused, AwsUnavailable, Failure, LifecycleError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -71,13 +71,19 @@ def of_aws(error: Exception) -> LifecycleError | None:
     return AwsRefused(str(error))
 
 
+def _written(error: LifecycleError) -> None:
+    """Set the error's message to its JSON form: Lambda returns ``str(error)``."""
+    error.args = (Failure.of(error).to_cause(),)
+
+
 def entry_point(
     handler: Callable[[Event, LambdaContext], Event],
 ) -> Callable[[Event, LambdaContext], Event]:
     """Wrap a handler: JSON logs that carry operation and cluster, one line per known error.
 
     Input and output are never logged: an event may hold what a user typed.
-    Errors are raised on, because state machines catch them by class name.
+    Errors are raised on, because state machines catch them by class name; their message is
+    ``Failure``'s JSON then.
     """
 
     @functools.wraps(handler)
@@ -87,6 +93,7 @@ def entry_point(
             return handler(event, context)
         except LifecycleError as error:
             _log(error)
+            _written(error)
             raise
         except Exception as error:
             translated = of_aws(error)
@@ -94,6 +101,7 @@ def entry_point(
                 logger.exception("Unexpected error")
                 raise
             _log(translated)
+            _written(translated)
             raise translated from error
 
     injected: Handler = logger.inject_lambda_context(clear_state=True, log_event=False)(wrapped)

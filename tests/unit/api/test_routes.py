@@ -532,11 +532,19 @@ class TestOperations:
     @pytest.mark.parametrize(
         "cause",
         [
-            "The image cannot be pulled. Next: Correct the image. True now: the stack is there.",
+            json.dumps(
+                {
+                    "cause": "The image cannot be pulled.",
+                    "nextStep": "Correct the image.",
+                    "currentState": "The stack exists.",
+                }
+            ),
             json.dumps(
                 {
                     "errorType": "StartFailed",
-                    "errorMessage": "The image cannot be pulled. Next: Correct the image.",
+                    "errorMessage": json.dumps(
+                        {"cause": "The image cannot be pulled.", "nextStep": "Correct the image."}
+                    ),
                 }
             ),
         ],
@@ -548,7 +556,7 @@ class TestOperations:
         assert error["name"] == "StartFailed"
         assert error["cause"] == "The image cannot be pulled."
         assert error["nextStep"] == "Correct the image."
-        assert error["trueNow"] in {None, "the stack is there."}
+        assert error["currentState"] in {None, "The stack exists."}
 
     @pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT"])
     def test_an_end_from_outside_has_a_next_step_too(self, api: ApiWorld, status: str) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.names import stack_name
-from lifecycle.errors import LifecycleError
+from lifecycle.errors import Failure, LifecycleError
 from lifecycle.observability import of_aws
 from lifecycle.times import written
 
@@ -21,14 +21,13 @@ if TYPE_CHECKING:
     from lifecycle.operation.ports import Artifacts
     from lifecycle.services.ports import Services
 
-# Step Functions refuses more than 256 KiB between states; people read far less.
-_MAX_CAUSE: Final = 4000
 # Errors after which a function may run on that no state waits for any more.
 # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
 _LOST: Final = frozenset(
     {"Lambda.ClientExecutionTimeoutException", "Lambda.SdkClientException", "States.Timeout"}
 )
 _SOON: Final = "free within two minutes"
+_REPEAT: Final = "Start the same operation again; it resumes where it stopped."
 _UNFINISHED: Final[Mapping[str, str]] = {
     "ABORTED": "The execution was aborted",
     "TIMED_OUT": "The state machine timed out",
@@ -71,16 +70,18 @@ class Finisher:
         machine has to report all the same; ``partial`` shows that the infrastructure is done and
         the services are not. Returns ``error`` and ``cause`` for the Fail state.
         """
-        name, message = read_error(error)
-        lost = name in _LOST
+        failure = Failure.read(
+            str(error.get("Error") or "UnknownError"), str(error.get("Cause") or "")
+        )
+        lost = failure.name in _LOST
         free = self._held_by_another(operation) or (_SOON if lost else "free")
-        cause = self._cause(operation, message, free=free)
+        failure = self._complete(operation, failure, free=free)
         result = "PARTIAL" if partial else "FAILED"
-        told = {"result": result, "error": name, "cause": cause, **outcome}
-        self._end(operation, request, told, release=not lost)
+        ended = {"result": result, "error": failure.name, **failure.document(), **outcome}
+        self._end(operation, request, ended, release=not lost)
         if lost:
             self.journal.give_back(operation)
-        return {"error": name, "cause": cause}
+        return {"error": failure.name, "cause": failure.to_cause()}
 
     def close(
         self,
@@ -97,34 +98,32 @@ class Finisher:
         """
         steps = self.journal.operations.timeline(operation)
         where = f" during {steps[-1]['step']!r}" if steps else ""
-        _, said = read_error({"Error": error, "Cause": cause})
-        message = f"{_UNFINISHED[status]}{where}{f': {said}' if said else '.'}"
-        told = {
-            "result": status,
-            "error": error or status,
-            "cause": self._cause(operation, message, free=_SOON),
-        }
-        return self._end(operation, request, told, release=False)
+        found = Failure.read(error or status, cause)
+        reason = f": {found.cause}" if found.cause else "."
+        failure = Failure(error or status, f"{_UNFINISHED[status]}{where}{reason}", found.next_step)
+        complete = self._complete(operation, failure, free=_SOON)
+        ended = {"result": status, "error": complete.name, **complete.document()}
+        return self._end(operation, request, ended, release=False)
 
-    def _cause(self, operation: Operation, message: str, *, free: str = "free") -> str:
+    def _complete(self, operation: Operation, failure: Failure, *, free: str) -> Failure:
         # An error that is not ours (a killed function, a timeout) has no next step.
-        if " Next: " not in message:
-            message += " Next: Start the same operation again; it resumes where it stopped."
-        return f"{message} True now: {self._truth(operation.cluster, free)}"[:_MAX_CAUSE]
+        return replace(
+            failure,
+            next_step=failure.next_step or _REPEAT,
+            current_state=f"{self._current_state(operation.cluster)}; "
+            f"the cluster is {free} for the next operation.",
+        )
 
-    def _truth(self, cluster: str, free: str) -> str:
-        """Give what can be read now; an end is reported whatever cannot."""
+    def _current_state(self, cluster: str) -> str:
+        """Describe what can be read now; an end is reported whatever cannot be read."""
         name = stack_name(self.control_stack, cluster)
         try:
             stack = self.stacks.describe(name)
         except Exception as error:  # noqa: BLE001 - raised again unless it is known
-            unread = _unread(f"stack {name}", error)
-            return f"{unread}; the cluster is {free} for the next operation."
+            return _unread(f"Stack {name}", error)
         if stack is None:
-            return (
-                f"there is no stack for this cluster; the cluster is {free} for the next operation."
-            )
-        facts = [f"stack {stack.name} is in {stack.status}"]
+            return "There is no stack for this cluster"
+        facts = [f"Stack {stack.name} is in {stack.status}"]
         names = [
             stack.outputs[key]
             for key in ("OrchestrationServiceName", "ConnectorsServiceName")
@@ -132,7 +131,7 @@ class Finisher:
         ]
         if names:
             facts += self._counts(stack.outputs["EcsClusterName"], names)
-        return "; ".join(facts) + f"; the cluster is {free} for the next operation."
+        return "; ".join(facts)
 
     def _held_by_another(self, operation: Operation) -> str:
         try:
@@ -159,7 +158,7 @@ class Finisher:
         self,
         operation: Operation,
         request: Mapping[str, Any],
-        told: dict[str, Any],
+        ended: dict[str, Any],
         *,
         release: bool = True,
     ) -> dict[str, Any]:
@@ -169,7 +168,7 @@ class Finisher:
         report = {
             "operationId": operation.operation_id,
             "cluster": operation.cluster,
-            **told,
+            **ended,
             "reportKey": key,
             "machine": operation.machine,
             "startedAt": operation.started_at,
@@ -181,12 +180,12 @@ class Finisher:
         # Published before it is recorded: after a crash it is rather published twice.
         self.announcer.ended(
             operation,
-            result=told["result"],
-            error=told.get("error", ""),
+            result=ended["result"],
+            error=ended.get("error", ""),
             report_key=key,
             ended_at=ended_at,
         )
-        self.journal.operations.end(operation, result=told["result"], report_key=key, now=now)
+        self.journal.operations.end(operation, result=ended["result"], report_key=key, now=now)
         if release:
             self.journal.release(operation)
         return report
@@ -198,19 +197,3 @@ def _unread(what: str, error: Exception) -> str:
     if known is None:
         raise error
     return f"{what} could not be read ({known.message.rstrip('.')})"
-
-
-def read_error(error: Mapping[str, Any]) -> tuple[str, str]:
-    """Split what Step Functions caught into error name and message.
-
-    A Lambda error's ``Cause`` is JSON with ``errorMessage``; anything else is taken as it is.
-    """
-    name = str(error.get("Error") or "UnknownError")
-    cause = str(error.get("Cause") or "")
-    try:
-        parsed = json.loads(cause)
-    except ValueError:
-        return name, cause
-    if isinstance(parsed, dict) and parsed.get("errorMessage"):
-        return str(parsed.get("errorType") or name), str(parsed["errorMessage"])
-    return name, cause

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.errors import Failure
 from lifecycle.operation.steps import STEPS
 
 if TYPE_CHECKING:
     from lifecycle.operation.record import Execution, Record
 
-_NEXT: Final = " Next: "
-_TRUTH: Final = " True now: "
-_UNTOLD: Final[Mapping[str, str]] = {
+_WITHOUT_NEXT_STEP: Final[Mapping[str, str]] = {
     "ABORTED": "The execution was aborted. Send the request again with a new Idempotency-Key: it "
     "resumes where it stopped.",
     "TIMED_OUT": "The state machine timed out. Send the request again with a new "
@@ -59,31 +59,24 @@ def result_of(execution: Execution) -> Any:
 
 
 def failure(status: str, execution: Execution | None) -> dict[str, Any] | None:
-    """Name, cause and next step of what went wrong; None when nothing did."""
+    """Name, cause, next step and current state of a failure; None if there is none."""
     if status in {"RUNNING", "PENDING_REDRIVE", "SUCCEEDED"}:
         return None
     error = execution.error if execution else ""
     cause = execution.cause if execution else ""
-    parsed = _parsed(cause)
-    if isinstance(parsed, Mapping) and parsed.get("errorMessage"):
-        error = str(parsed.get("errorType") or error)
-        cause = str(parsed["errorMessage"])
+    found = Failure.read(error, cause)
     if status in {"ABORTED", "TIMED_OUT"}:
         # The error of an aborted execution is free text; its name here is not.
-        cause, error = ": ".join(filter(None, (error, cause))), status
-    text, truth = _cut(cause, _TRUTH)
-    said, next_step = _cut(text, _NEXT)
+        found = replace(found, name=status, cause=": ".join(filter(None, (error, found.cause))))
+    name = found.name or status
     return {
-        "name": error or status,
-        "cause": said,
-        "nextStep": next_step or _UNTOLD.get(status) or f"See {error or status} in the runbook.",
-        "trueNow": truth or None,
+        "name": name,
+        "cause": found.cause,
+        "nextStep": found.next_step
+        or _WITHOUT_NEXT_STEP.get(status)
+        or f"See {name} in the runbook.",
+        "currentState": found.current_state or None,
     }
-
-
-def _cut(text: str, mark: str) -> tuple[str, str]:
-    before, _, after = text.partition(mark)
-    return before.strip(), after.strip()
 
 
 def _parsed(text: str) -> Any:

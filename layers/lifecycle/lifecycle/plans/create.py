@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from dataclasses import replace as with_values
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.current_prices import todays_prices
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
     from lifecycle.cluster.ports import Clock, Prices, Stacks
     from lifecycle.cluster.stack import ChangeSet, Stack
+    from lifecycle.errors import Failure
     from lifecycle.operation.model import Operation
     from lifecycle.operation.ports import Artifacts, Operations, Schedules
     from lifecycle.services.definition import Definition
@@ -317,7 +319,7 @@ class Planner:
         return {"status": "TOLD", "plan": outline}
 
     def fail(
-        self, operation: Operation, *, request: Mapping[str, Any], error: str, cause: str
+        self, operation: Operation, *, request: Mapping[str, Any], failure: Failure
     ) -> dict[str, Any]:
         """Remove what a failed plan left; returns ``error`` and ``cause`` for the Fail state."""
         name = change_set_name(operation.operation_id, "plan")
@@ -325,14 +327,22 @@ class Planner:
         ours = is_made_by(found, operation.operation_id)
         if ours and found.status not in {"GONE", "EXECUTED"}:
             self.stacks.delete_change_set(found.arn)
-        if " Next: " not in cause:
-            cause += " Next: Plan again."
-        failure = {"error": error, "cause": f"{cause} True now: nothing was changed."}
-        report = {"result": "FAILED", **failure, "request": dict(request), **asdict(operation)}
+        failure = with_values(
+            failure,
+            next_step=failure.next_step or "Plan again.",
+            current_state="Nothing was changed.",
+        )
+        report = {
+            "result": "FAILED",
+            "error": failure.name,
+            **failure.document(),
+            "request": dict(request),
+            **asdict(operation),
+        }
         key = f"plans/{operation.cluster}/{name}.failure.json"
         self.artifacts.put(key, json.dumps(report, indent=2).encode(), "application/json")
         self._record(operation, result="FAILED", key=key)
-        return failure
+        return {"error": failure.name, "cause": failure.to_cause()}
 
     def _situation(
         self,

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from lifecycle.cluster.checks import SHORTEST_DAYS, Check, Result, TargetHealth
-from lifecycle.errors import CertificateAuthorityUnknown, CertificateRefused, HostUnresolved
+from lifecycle.errors import (
+    CertificateAuthorityUnknown,
+    CertificateRefused,
+    Failure,
+    HostUnresolved,
+    VerificationFailed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -198,12 +204,10 @@ def _record(front: Front) -> str:
 
 
 def failure(checks: Sequence[Check]) -> str:
-    """Return which checks failed and what to do; empty when none did."""
+    """Return which checks failed as the cause of an execution; empty when none did."""
     failed = [c for c in checks if c.result is Result.FAIL]
     if not failed:
         return ""
     listed = "; ".join(f"{c.name}: {c.seen} ({c.remedy})" for c in failed)
-    return (
-        f"{len(failed)} of {len(checks)} checks failed: {listed} Next: Fix the cause and start "
-        "the same operation again; it resumes where it stopped."
-    )
+    error = VerificationFailed(f"{len(failed)} of {len(checks)} checks failed: {listed}")
+    return Failure.of(error).to_cause()

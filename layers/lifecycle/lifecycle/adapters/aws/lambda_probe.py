@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.adapters.aws.session import client, error_code
-from lifecycle.errors import ProbeAsleep, ProbeFailed
+from lifecycle.errors import Failure, ProbeAsleep, ProbeFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,8 +57,7 @@ class LambdaProbe:
             raise
         payload = json.loads(answer["Payload"].read() or b"{}")
         if answer.get("FunctionError"):
-            kind = payload.get("errorType", "an unknown error") if payload else "an unknown error"
-            message = payload.get("errorMessage", "") if payload else ""
-            raise ProbeFailed(f"The probe inside the VPC failed with {kind}: {message}")
+            found = Failure.read("an unknown error", json.dumps(payload) if payload else "")
+            raise ProbeFailed(f"The probe inside the VPC failed with {found.name}: {found.cause}")
         result: Mapping[str, Any] = payload
         return result

@@ -1,7 +1,8 @@
-"""Write the retry policies of ``statemachines/retries.yaml`` into the definitions.
+"""Write retry policies and causes of Fail states, each kept in one file, into the definitions.
 
-A comment ``# Policy <name>`` above ``Retry`` selects the policy written below it. Run by
-``make generate``; a test refuses drift.
+A comment ``# Policy <name>`` above ``Retry`` selects the policy of ``statemachines/retries.yaml``
+written below it, ``# Cause <name>`` above ``Cause`` the cause of ``statemachines/causes.yaml``. Run
+by ``make generate``; a test refuses drift.
 
 Source of the fields: https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
 """
@@ -18,9 +19,14 @@ import yaml
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "statemachines"
 SOURCE: Final = FOLDER / "retries.yaml"
+CAUSES: Final = FOLDER / "causes.yaml"
 _WIDTH: Final = 100
 _WRITTEN: Final = re.compile(
     r"^(?P<indent> *)# Policy (?P<name>\S+)\n(?P=indent)Retry:\n(?:(?P=indent) +\S.*\n)*",
+    re.MULTILINE,
+)
+_CAUSE: Final = re.compile(
+    r"^(?P<indent> *)# Cause (?P<name>\S+)\n(?P=indent)Cause: .*\n(?:(?P=indent) +\S.*\n)*",
     re.MULTILINE,
 )
 
@@ -40,12 +46,24 @@ def policies() -> Mapping[str, Policy]:
     }
 
 
-def render(text: str) -> str:
-    """Write its policy below each mark of a definition.
+def causes() -> Mapping[str, str]:
+    """Give each cause by its name, as the JSONata expression of a Fail state's ``Cause``."""
+    given = yaml.safe_load(CAUSES.read_text())
+    expressions = {}
+    for name, texts in given["causes"].items():
+        expression = given["expression"]
+        for field, text in texts.items():
+            expression = expression.replace(f"<{field}>", text)
+        expressions[name] = expression
+    return expressions
 
-    Raises ``KeyError`` for an unknown policy.
+
+def render(text: str) -> str:
+    """Write its policy or cause below each mark of a definition.
+
+    Raises ``KeyError`` for an unknown policy or cause.
     """
-    known = policies()
+    known, expressions = policies(), causes()
 
     def written(mark: re.Match[str]) -> str:
         indent = mark["indent"]
@@ -54,7 +72,12 @@ def render(text: str) -> str:
             lines += _retrier(retrier, f"{indent}  ")
         return "\n".join(lines) + "\n"
 
-    return _WRITTEN.sub(written, text)
+    def explained(mark: re.Match[str]) -> str:
+        indent = mark["indent"]
+        value = expressions[mark["name"]].replace("'", "''")
+        return f"{indent}# Cause {mark['name']}\n{indent}Cause: '{{% {value} %}}'\n"
+
+    return _CAUSE.sub(explained, _WRITTEN.sub(written, text))
 
 
 def _retrier(retrier: Mapping[str, Any], indent: str) -> list[str]:
