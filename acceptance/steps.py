@@ -24,7 +24,6 @@ from acceptance.control import (
     take_stock,
 )
 from acceptance.run import CannotGoOn, NotPossible, Run, Step
-from local.progress import explain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -182,10 +181,9 @@ def _console_plan(run: Run, name: str, parameters: Mapping[str, Any]) -> dict[st
     return plan
 
 
-def _end_of(execution: dict[str, Any]) -> str:
-    if execution["status"] == "SUCCEEDED":
-        return "SUCCEEDED"
-    return f"{execution['status']} {explain(execution)}"[:600]
+def _end_of(execution: Mapping[str, Any]) -> str:
+    parts = (execution["status"], execution.get("error"), execution.get("cause"))
+    return " ".join(filter(None, parts))[:600]
 
 
 def _followed(run: Run, execution: str, seconds: float) -> dict[str, Any]:

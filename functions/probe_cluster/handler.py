@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.observability import Event, entry_point
 from lifecycle.wiring.api import instance_prober, prober
 from lifecycle.wiring.plans import partition_counter
@@ -19,11 +20,11 @@ def handler(event: Event, _context: LambdaContext) -> Event:
     questions = {
         "backup": asked.backup,
         "brokers": asked.brokers,
-        "instances": instance_prober().ask,
+        "instances": instance_prober().query,
         "overview": asked.overview,
         "partitions": partition_counter(),
         "rolling": asked.rolling,
         "paths": asked.through_load_balancers,
-        "scaling": scaling_prober().ask,
+        "scaling": scaling_prober().query,
     }
-    return questions[event["question"]](event["cluster"])
+    return questions[event["question"]](ClusterOutputs(event["cluster"]), **event["arguments"])

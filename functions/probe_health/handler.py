@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.observability import Event, entry_point
 from lifecycle.wiring.health import health_prober
 
@@ -13,4 +14,4 @@ if TYPE_CHECKING:
 
 @entry_point
 def handler(event: Event, _context: LambdaContext) -> Event:
-    return health_prober().look(event["cluster"])
+    return health_prober().look(ClusterOutputs(event["cluster"]))

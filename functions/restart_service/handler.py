@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.observability import Event, entry_point
 from lifecycle.operation.model import Operation
 from lifecycle.wiring.restart import service_restarter
@@ -17,7 +18,7 @@ def handler(event: Event, _context: LambdaContext) -> Event:
     request = event["request"]
     return service_restarter().restart(
         Operation.from_state(event["operation"]),
-        event["cluster"],
+        ClusterOutputs(event["cluster"]),
         service=request["service"],
         broker=request["broker"],
         memory=event["memory"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.observability import Event, entry_point
 from lifecycle.operation.model import Operation
 from lifecycle.wiring.provisioning import service_roller
@@ -15,5 +16,5 @@ if TYPE_CHECKING:
 @entry_point
 def handler(event: Event, _context: LambdaContext) -> Event:
     return service_roller().roll(
-        Operation.from_state(event["operation"]), event["cluster"], event["memory"]
+        Operation.from_state(event["operation"]), ClusterOutputs(event["cluster"]), event["memory"]
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.observability import Event, entry_point
 from lifecycle.operation.model import Operation
 from lifecycle.wiring.provisioning import database_seeder
@@ -16,5 +17,5 @@ if TYPE_CHECKING:
 def handler(event: Event, _context: LambdaContext) -> Event:
     operation = Operation.from_state(event["operation"])
     if event.get("question") == "schema":
-        return database_seeder().check_schema(operation, event["cluster"])
-    return database_seeder().seed(operation, event["cluster"])
+        return database_seeder().check_schema(operation, ClusterOutputs(event["cluster"]))
+    return database_seeder().seed(operation, ClusterOutputs(event["cluster"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.observability import Event, entry_point
 from lifecycle.operation.model import Operation
 from lifecycle.wiring.provisioning import service_starter
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 def handler(event: Event, _context: LambdaContext) -> Event:
     return service_starter().start(
         Operation.from_state(event["operation"]),
-        event["cluster"],
+        ClusterOutputs(event["cluster"]),
         planned=event["planned"],
         schema_made=event["schemaMade"],
     )

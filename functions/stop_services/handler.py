@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.observability import Event, entry_point
 from lifecycle.operation.model import Operation
 from lifecycle.wiring.provisioning import service_starter
@@ -15,5 +16,7 @@ if TYPE_CHECKING:
 @entry_point
 def handler(event: Event, _context: LambdaContext) -> Event:
     return service_starter().reset_counts(
-        Operation.from_state(event["operation"]), event["cluster"], scaled_up=event["scaledUp"]
+        Operation.from_state(event["operation"]),
+        ClusterOutputs(event["cluster"]),
+        scaled_up=event["scaledUp"],
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.observability import Event, entry_point
 from lifecycle.operation.model import Operation
 from lifecycle.wiring.provisioning import verifier
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 @entry_point
 def handler(event: Event, _context: LambdaContext) -> Event:
-    operation, cluster = Operation.from_state(event["operation"]), event["cluster"]
+    operation, cluster = Operation.from_state(event["operation"]), ClusterOutputs(event["cluster"])
     known = event.get("instances")
     if event.get("question") == "instances":
         return verifier().look_at_instances(operation, cluster, known, wanted=event["wanted"])

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.names import TAG_CLUSTER, TAG_CONTROL_PLANE
 from lifecycle.cluster.stack import (
     ChangeSet,
@@ -232,7 +233,9 @@ class FakeStacks:
             self.stacks[found.stack],
             status=f"{verb}_FAILED" if failing else f"{verb}_COMPLETE",
             reason=f"The following resource(s) failed: [{failing}]" if failing else "",
-            outputs=self.stacks[found.stack].outputs if failing else dict(self.outputs),
+            outputs=ClusterOutputs(
+                self.stacks[found.stack].outputs if failing else dict(self.outputs)
+            ),
         )
         self.running = None
         if failing and not found.keep and not found.create:
@@ -259,7 +262,7 @@ class FakeStacks:
             status="UPDATE_ROLLBACK_COMPLETE",
             parameters=before.parameters,
             tags=before.tags,
-            outputs=before.outputs or dict(self.outputs),
+            outputs=ClusterOutputs(before.outputs or dict(self.outputs)),
         )
 
     def protect(self, name: str, policy: str) -> None:

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 class FakeProbe:
     """Answers by question, each as it is or made of the cluster that is asked about."""
 
-    answers: dict[str, Mapping[str, Any] | Callable[[Mapping[str, str]], Mapping[str, Any]]] = (
-        field(default_factory=dict)
+    answers: dict[str, Mapping[str, Any] | Callable[..., Mapping[str, Any]]] = field(
+        default_factory=dict
     )
 
-    def ask(self, question: str, cluster: Mapping[str, str]) -> Mapping[str, Any]:
-        """Ask about a cluster."""
+    def query(
+        self, question: str, cluster: Mapping[str, str], **arguments: object
+    ) -> Mapping[str, Any]:
+        """Return the answer set."""
         answer = self.answers[question]
-        return answer(cluster) if callable(answer) else answer
+        return answer(cluster, **arguments) if callable(answer) else answer

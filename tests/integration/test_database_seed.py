@@ -24,6 +24,7 @@ import pytest
 from lifecycle.adapters.postgres import database as adapter
 from lifecycle.adapters.postgres.database import PostgresDatabase
 from lifecycle.camunda.credentials import Credentials
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.errors import (
     DatabaseAuthenticationFailed,
     DatabaseNotReady,
@@ -395,7 +396,7 @@ def seed_once(world: World, **changes: Any) -> dict[str, Any]:
         "DatabaseUser": target.user,
         "DatabaseAdminSecretArn": target.admin_secret_arn,
     }
-    return seeder.seed(operation(), outputs)
+    return seeder.seed(operation(), ClusterOutputs(outputs))
 
 
 def facts(world: World) -> RoleFacts:

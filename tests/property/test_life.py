@@ -109,7 +109,7 @@ class Provisioning(Steps):
         match self.phase:
             case "stack":
                 world.journal.step(self.operation, "CloudFormation", "")
-                world.outputs |= self.named
+                world.declare(**self.named)
                 self.expected |= self.named
                 self.phase = "services"
             case "services":

@@ -25,6 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from lifecycle.camunda.topology import ClusterConfiguration, read_configuration
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.errors import LifecycleError
 from lifecycle.scaling.decision import Action
 from lifecycle.scaling.table import (
@@ -85,7 +86,8 @@ class Execution:
             self._caught(world, error)
 
     def _act(self, world: ScalingWorld) -> None:
-        action, cluster = self.decision["action"], self.decision["cluster"]
+        action = self.decision["action"]
+        cluster = ClusterOutputs(self.decision["cluster"])
         wait = self.decision["wait"]
         match action:
             case Action.SET_COUNT:
@@ -123,7 +125,7 @@ class Execution:
             self.taking_back, self.goal = True, back
             return
         with contextlib.suppress(LifecycleError):
-            world.protector.unprotect_all(self.operation, self.decision["cluster"])
+            world.protector.unprotect_all(self.operation, ClusterOutputs(self.decision["cluster"]))
         self.ended = "FAILED"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.stack import Stack
 from lifecycle.errors import AwsUnavailable
 from lifecycle.health.collect_aws import HealthObserver
@@ -36,7 +37,7 @@ class Check:
             status="UPDATE_COMPLETE",
             reason="",
             parameters={},
-            outputs=health.outputs,
+            outputs=ClusterOutputs(health.outputs),
             tags={"camunda:control-plane": CONTROL, "camunda:cluster": "demo"},
         )
         locator = ClusterLocator(stacks=stacks, control_stack=CONTROL)

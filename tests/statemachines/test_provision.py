@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lifecycle.cluster.checks import TargetHealth
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.stack import ResourceChange
 from lifecycle.errors import (
     AwsRefused,
@@ -221,7 +222,7 @@ def revise(provision: Provision, service: str) -> None:
     }[service]
     stacks = provision.world.stacks
     stack = stacks.stacks["control-demo"]
-    outputs = {**stack.outputs, output: f"arn:{service}:2"}
+    outputs = ClusterOutputs({**stack.outputs, output: f"arn:{service}:2"})
     stacks.stacks["control-demo"] = replace(stack, outputs=outputs)
     provision.rolling.outputs = outputs
 
@@ -341,15 +342,15 @@ def test_a_probe_that_slept_is_asked_again_and_hides_nothing(
     }
     world.probe.answers["partitions"] = {"partitions": 6}
     world.account.found = replace(world.account.found, snapshot=Snapshot(begun))
-    answer, sleepers = world.probe.ask, Sleepers(clock=lambda: world.clock.now().timestamp())
+    answer, sleepers = world.probe.query, Sleepers(clock=lambda: world.clock.now().timestamp())
 
-    def ask(question: str, cluster: Mapping[str, str]) -> Mapping[str, Any]:
+    def query(question: str, cluster: Mapping[str, str], **arguments: object) -> Mapping[str, Any]:
         refusal = sleepers.refusal("probe") if question == asleep else None
         if refusal is not None:
             raise ProbeAsleep(refusal.message)
-        return answer(question, cluster)
+        return answer(question, cluster, **arguments)
 
-    monkeypatch.setattr(world.probe, "ask", ask)
+    monkeypatch.setattr(world.probe, "query", query)
     # Of the stack in memory, the retention is a parameter that changes a resource.
     parameters = {**NEXT_MINOR["parameters"], "LogRetentionDays": 90}
     result = provision.run({**INPUT, "parameters": parameters}, number=2)

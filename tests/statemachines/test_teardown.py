@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.names import tags
 from lifecycle.teardown.discovery import NamedService
 
@@ -286,7 +287,7 @@ def test_a_foreign_stack_of_that_name_is_left_alone(teardown: Teardown) -> None:
 def test_an_adopted_cluster_is_left_alone(teardown: Teardown) -> None:
     stack = teardown.world.stacks.stacks[STACK]
     teardown.world.stacks.stacks[STACK] = replace(
-        stack, outputs={**stack.outputs, "Adopted": "true"}
+        stack, outputs=ClusterOutputs({**stack.outputs, "Adopted": "true"})
     )
     result = teardown.run()
     assert (result.status, result.error) == ("FAILED", "StackNotUsable")
@@ -325,7 +326,7 @@ def test_what_never_became_a_cluster_goes_as_well(teardown: Teardown, status: st
     world = teardown.world
     found = world.stacks.stacks[STACK]
     world.stacks.stacks[STACK] = replace(
-        found, status=status, outputs={}, termination_protected=False
+        found, status=status, outputs=ClusterOutputs(), termination_protected=False
     )
     world.services.services.clear()
     world.databases.protected.clear()

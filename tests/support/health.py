@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.camunda.credentials import Credentials
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.health.collect_aws import HealthObserver
 from lifecycle.health.collect_in_vpc import HealthProber
 from lifecycle.health.evaluate import HealthJudge
@@ -34,33 +35,35 @@ if TYPE_CHECKING:
 
 _SEEN = object()
 ADMIN = Credentials("admin", "admin-password")
-OUTPUTS = {
-    **ALL_OUTPUTS,
-    "ContractVersion": "1",
-    "ClusterName": "demo",
-    "EcsClusterName": "control-demo",
-    "OrchestrationServiceName": "orchestration-cluster",
-    "ConnectorsServiceName": "connectors",
-    "DiscoveryName": "brokers.local",
-    "Brokers": "3",
-    "Connectors": "1",
-    "Partitions": "3",
-    "ReplicationFactor": "3",
-    "RestTargetGroupArn": "arn:rest",
-    "GrpcTargetGroupArn": "arn:grpc",
-    "ConnectorsTargetGroupArn": "arn:connectors",
-    "NodeIdBucketName": "node-ids",
-    "ContinuousBackup": "true",
-    "FileSystemId": "fs-1",
-    "DatabaseClusterId": "aurora",
-    "DatabaseEndpoint": "db.example",
-    "DatabasePort": "5432",
-    "DatabaseName": "camunda",
-    "DatabaseUser": "camunda",
-    "DatabaseAdminSecretArn": "arn:secret:database",
-    "AdminUserSecretArn": "arn:secret:admin",
-    "ConnectorsUserSecretArn": "arn:secret:connectors",
-}
+OUTPUTS = ClusterOutputs(
+    {
+        **ALL_OUTPUTS,
+        "ContractVersion": "1",
+        "ClusterName": "demo",
+        "EcsClusterName": "control-demo",
+        "OrchestrationServiceName": "orchestration-cluster",
+        "ConnectorsServiceName": "connectors",
+        "DiscoveryName": "brokers.local",
+        "Brokers": "3",
+        "Connectors": "1",
+        "Partitions": "3",
+        "ReplicationFactor": "3",
+        "RestTargetGroupArn": "arn:rest",
+        "GrpcTargetGroupArn": "arn:grpc",
+        "ConnectorsTargetGroupArn": "arn:connectors",
+        "NodeIdBucketName": "node-ids",
+        "ContinuousBackup": "true",
+        "FileSystemId": "fs-1",
+        "DatabaseClusterId": "aurora",
+        "DatabaseEndpoint": "db.example",
+        "DatabasePort": "5432",
+        "DatabaseName": "camunda",
+        "DatabaseUser": "camunda",
+        "DatabaseAdminSecretArn": "arn:secret:database",
+        "AdminUserSecretArn": "arn:secret:admin",
+        "ConnectorsUserSecretArn": "arn:secret:connectors",
+    }
+)
 SEEDED = RoleFacts(
     rds_iam_exists=True,
     exists=True,
@@ -167,7 +170,8 @@ class HealthWorld:
     def carried(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """What both functions answer now, as the machine carries it."""
         observer = HealthObserver(self.cloud, lambda: DEFINITIONS)
-        return self.prober.look(self.outputs), observer.look(self.outputs)
+        outputs = ClusterOutputs(self.outputs)
+        return self.prober.look(outputs), observer.look(outputs)
 
     def check(
         self, inside: object = _SEEN, outside: object = _SEEN, *, minutes: float = 5

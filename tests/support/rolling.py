@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.api.probe import Prober
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.provisioning.roll_services import BrokerReplacer, ServiceRoller
 from lifecycle.provisioning.start_services import ServiceReader
 from lifecycle.restart.restart_services import ServiceRestarter
@@ -27,10 +28,13 @@ class BrokersProbe:
 
     prober: Prober
 
-    def ask(self, question: str, cluster: Mapping[str, str]) -> Mapping[str, Any]:
+    def query(
+        self, question: str, cluster: Mapping[str, str], **arguments: object
+    ) -> Mapping[str, Any]:
         assert question == "rolling"
-        known = {**CLUSTER_OUTPUTS, **cluster}
-        answer: Mapping[str, Any] = json.loads(json.dumps(self.prober.rolling(known)))
+        known = ClusterOutputs({**CLUSTER_OUTPUTS, **cluster})
+        given = json.loads(json.dumps(arguments))
+        answer: Mapping[str, Any] = json.loads(json.dumps(self.prober.rolling(known, **given)))
         return answer
 
 
@@ -41,11 +45,13 @@ class RollingWorld(ScalingWorld):
 
     def __init__(self, brokers: int = 3, *, start_seconds: float = 1.0) -> None:
         super().__init__(brokers, factor=min(3, brokers), start_seconds=start_seconds)
-        self.outputs = {
-            **CLUSTER_OUTPUTS,
-            "Brokers": str(brokers),
-            "ReplicationFactor": str(min(3, brokers)),
-        }
+        self.outputs = ClusterOutputs(
+            {
+                **CLUSTER_OUTPUTS,
+                "Brokers": str(brokers),
+                "ReplicationFactor": str(min(3, brokers)),
+            }
+        )
         self.services = FakeServices(
             tasks=self.tasks,
             designs=designs(self.outputs),
@@ -58,10 +64,14 @@ class RollingWorld(ScalingWorld):
 
     def revise(self, number: int) -> None:
         """Let the stack name other revisions of both task definitions."""
-        self.outputs |= {
-            "OrchestrationTaskDefinitionArn": f"arn:orchestration-cluster:{number}",
-            "ConnectorsTaskDefinitionArn": f"arn:connectors:{number}",
-        }
+        self.declare(
+            OrchestrationTaskDefinitionArn=f"arn:orchestration-cluster:{number}",
+            ConnectorsTaskDefinitionArn=f"arn:connectors:{number}",
+        )
+
+    def declare(self, **outputs: str) -> None:
+        """Let the stack have these outputs."""
+        self.outputs = ClusterOutputs({**self.outputs, **outputs})
 
     @property
     def probe(self) -> BrokersProbe:
@@ -145,7 +155,7 @@ class RollingWorld(ScalingWorld):
 
     @property
     def whole(self) -> bool:
-        answer = self.probe.ask("rolling", {**self.outputs, "LiveBrokers": str(self.tasks.desired)})
+        answer = self.probe.query("rolling", self.outputs, expected=self.tasks.desired)
         return bool(answer["formation"]["formed"])
 
     @property

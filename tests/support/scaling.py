@@ -14,6 +14,7 @@ from lifecycle.camunda.credentials import Credentials
 from lifecycle.camunda.partitions import BackupsSeen, PartitionSeen
 from lifecycle.camunda.topology import ClusterConfiguration, PlannedChange, Readiness, Topology
 from lifecycle.cluster.checks import TargetHealth
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.names import tags
 from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.cluster.stack import Stack
@@ -47,11 +48,13 @@ from tests.support.world import CONTROL, OUTPUTS, TestClock
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-CLUSTER_OUTPUTS = {
-    **OUTPUTS,
-    "DiscoveryName": "orchestration-cluster.control-demo.service.local",
-    "AdminUserSecretArn": "arn:secret:admin",
-}
+CLUSTER_OUTPUTS = ClusterOutputs(
+    {
+        **OUTPUTS,
+        "DiscoveryName": "orchestration-cluster.control-demo.service.local",
+        "AdminUserSecretArn": "arn:secret:admin",
+    }
+)
 ADMIN = Credentials("admin", "a password")
 
 
@@ -151,9 +154,13 @@ class DirectProbe:
 
     prober: ScalingProber
 
-    def ask(self, question: str, cluster: Mapping[str, str]) -> Mapping[str, Any]:
+    def query(
+        self, question: str, cluster: Mapping[str, str], **arguments: object
+    ) -> Mapping[str, Any]:
         assert question == "scaling"
-        answer: Mapping[str, Any] = json.loads(json.dumps(self.prober.ask(dict(cluster))))
+        given = json.loads(json.dumps(arguments))
+        known = ClusterOutputs(cluster)
+        answer: Mapping[str, Any] = json.loads(json.dumps(self.prober.query(known, **given)))
         return answer
 
 
@@ -209,7 +216,7 @@ class ScalingWorld:
                 "arn:stack",
                 "UPDATE_COMPLETE",
                 tags=tags(CONTROL, "demo"),
-                outputs=outputs,
+                outputs=ClusterOutputs(outputs),
                 parameters={
                     name: str(declared.get("default", ""))
                     for name, declared in cluster_parameters().items()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lifecycle.camunda.credentials import Credentials
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.names import tags
 from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.cluster.stack import ResourceChange
@@ -68,40 +69,42 @@ RESOURCES = {
 DEFINITIONS: dict[str, Any] = {
     name: json.loads((ROOT / "services" / f"{name}.json").read_text()) for name in NAMES
 }
-OUTPUTS = {
-    "ContractVersion": "2",
-    "ClusterName": "demo",
-    "EcsClusterName": "control-demo",
-    "OrchestrationServiceName": "orchestration-cluster",
-    "ConnectorsServiceName": "connectors",
-    "OrchestrationTaskDefinitionArn": "arn:orchestration-cluster:1",
-    "ConnectorsTaskDefinitionArn": "arn:connectors:1",
-    "OrchestrationImage": "camunda/camunda:8.9.16",
-    "PrivateSubnetIds": "subnet-1,subnet-2,subnet-3",
-    "BrokerSecurityGroupId": "sg-brokers",
-    "ConnectorsSecurityGroupId": "sg-connectors",
-    "BrokerDiscoveryArn": "arn:discovery",
-    "ConnectorsDiscoveryArn": "arn:connectors-discovery",
-    "ServiceConnectNamespaceArn": "arn:namespace/ns-1",
-    "ManagementListener": "false",
-    "ManagementTargetGroupArn": "arn:management",
-    "EnableExecuteCommand": "false",
-    "BrokerGraceSeconds": "900",
-    "NodeIdBucketName": "node-ids",
-    "Brokers": "3",
-    "Connectors": "1",
-    "Partitions": "3",
-    "ReplicationFactor": "3",
-    "RestTargetGroupArn": "arn:rest",
-    "GrpcTargetGroupArn": "arn:grpc",
-    "ConnectorsTargetGroupArn": "arn:connectors",
-    "RestUrl": "http://web.example",
-    "GrpcEndpoint": "grpc.example:26500",
-    "DiscoveryName": "orchestration-cluster.control-demo.service.local",
-    "AdminUserSecretArn": "arn:secret:admin",
-    "OrchestrationLogGroup": "broker-logs",
-    "ConnectorsLogGroup": "connectors-logs",
-}
+OUTPUTS = ClusterOutputs(
+    {
+        "ContractVersion": "2",
+        "ClusterName": "demo",
+        "EcsClusterName": "control-demo",
+        "OrchestrationServiceName": "orchestration-cluster",
+        "ConnectorsServiceName": "connectors",
+        "OrchestrationTaskDefinitionArn": "arn:orchestration-cluster:1",
+        "ConnectorsTaskDefinitionArn": "arn:connectors:1",
+        "OrchestrationImage": "camunda/camunda:8.9.16",
+        "PrivateSubnetIds": "subnet-1,subnet-2,subnet-3",
+        "BrokerSecurityGroupId": "sg-brokers",
+        "ConnectorsSecurityGroupId": "sg-connectors",
+        "BrokerDiscoveryArn": "arn:discovery",
+        "ConnectorsDiscoveryArn": "arn:connectors-discovery",
+        "ServiceConnectNamespaceArn": "arn:namespace/ns-1",
+        "ManagementListener": "false",
+        "ManagementTargetGroupArn": "arn:management",
+        "EnableExecuteCommand": "false",
+        "BrokerGraceSeconds": "900",
+        "NodeIdBucketName": "node-ids",
+        "Brokers": "3",
+        "Connectors": "1",
+        "Partitions": "3",
+        "ReplicationFactor": "3",
+        "RestTargetGroupArn": "arn:rest",
+        "GrpcTargetGroupArn": "arn:grpc",
+        "ConnectorsTargetGroupArn": "arn:connectors",
+        "RestUrl": "http://web.example",
+        "GrpcEndpoint": "grpc.example:26500",
+        "DiscoveryName": "orchestration-cluster.control-demo.service.local",
+        "AdminUserSecretArn": "arn:secret:admin",
+        "OrchestrationLogGroup": "broker-logs",
+        "ConnectorsLogGroup": "connectors-logs",
+    }
+)
 FORMED = {
     "formation": {"formed": True, "problems": [], "brokers": 3, "partitions": 3},
     "topology": [{"nodeId": 0}],
@@ -227,7 +230,7 @@ class World:
                 processes=lambda _: self.processes,
                 users=Admins(),
                 monotonic=lambda: 0.0,
-            ).ask,
+            ).query,
         }
 
     @property

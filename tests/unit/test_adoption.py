@@ -11,6 +11,7 @@ from lifecycle.adapters.aws import service_design
 from lifecycle.adapters.aws.service_design import EcsServiceDesigns
 from lifecycle.camunda.topology import read_configuration, read_topology
 from lifecycle.cluster.checks import Check, Result
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.stack import Stack
 from lifecycle.cluster.stack_decisions import decide_on
 from lifecycle.errors import ScalingRefused, ServiceMissing, StackNotUsable
@@ -117,7 +118,7 @@ class TestPlan:
         assert world.stacks.stack is not None
         outputs = {**world.stacks.stack.outputs, "Adopted": "true"}
         world.stacks.stack = replace(
-            world.stacks.stack, outputs=outputs, parameters={"BrokerCpu": "4096"}
+            world.stacks.stack, outputs=ClusterOutputs(outputs), parameters={"BrokerCpu": "4096"}
         )
         return world
 
@@ -147,7 +148,7 @@ def test_provisioning_leaves_an_adopted_cluster_alone() -> None:
         "control-demo",
         "arn",
         "CREATE_COMPLETE",
-        outputs={"Adopted": "true"},
+        outputs=ClusterOutputs({"Adopted": "true"}),
         tags={"camunda:control-plane": "control", "camunda:cluster": "demo"},
     )
     with pytest.raises(StackNotUsable, match="created by another tool"):

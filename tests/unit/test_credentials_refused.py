@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 CHANGED = Credentials("admin", "the password that somebody set in Camunda")
 SECRET = OUTPUTS["AdminUserSecretArn"]
-ASKED = {**OUTPUTS, "RequestedBrokers": "4"}
 
 
 class Users:
@@ -63,7 +62,7 @@ def test_scaling_is_refused_by_the_secrets_name_and_knows_the_configuration(
     world: HealthWorld,
 ) -> None:
     prober = ScalingProber(management=lambda _: refusing(world), users=Users())
-    seen = read_brokers(prober.ask(ASKED))
+    seen = read_brokers(prober.query(OUTPUTS, brokers=4, partitions=0, backup=0))
     assert seen.topology is None
     assert seen.configuration is not None
     assert seen.plan is not None
@@ -88,7 +87,7 @@ def test_a_scaling_ends_at_once_where_the_user_is_refused() -> None:
 
 def formation(world: HealthWorld, management: Any) -> list[str]:
     prober = Prober(management=lambda _: management, paths=None, users=Users(), networks=())  # type: ignore[arg-type]
-    problems: list[str] = prober.brokers(OUTPUTS)["formation"]["problems"]
+    problems: list[str] = prober.brokers(OUTPUTS, expected=3)["formation"]["problems"]
     return problems
 
 

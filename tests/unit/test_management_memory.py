@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from lifecycle.camunda.credentials import Credentials
-from lifecycle.camunda.read_backup import ask_backup
+from lifecycle.camunda.read_backup import query_backup
 from lifecycle.camunda.topology import ChangeStatus, change_status, formation
 from lifecycle.errors import ManagementRefused, ManagementUnavailable
 from lifecycle.preflight.way_back import read_backup
@@ -105,16 +105,16 @@ def test_the_topology_asks_for_credentials() -> None:
 def test_the_newest_backup_is_told_with_its_state_or_why_not() -> None:
     fake = InMemoryManagement(SimulatedCluster(3, 3, 3), running=range(3))
     fake.pass_time(10)
-    told = ask_backup(fake)
+    told = query_backup(fake)
     assert (told["state"], told["problem"]) == ("COMPLETED", "")
     assert read_backup(told).at is not None
     fake.back_up()
     assert fake.backup_state(2) == "IN_PROGRESS"
-    assert ask_backup(fake)["state"] == "COMPLETED"
+    assert query_backup(fake)["state"] == "COMPLETED"
     del fake.taken[1]
-    assert ask_backup(fake)["state"] == "IN_PROGRESS"
+    assert query_backup(fake)["state"] == "IN_PROGRESS"
     fake.taken.clear()
-    assert ask_backup(fake) == {"state": "", "at": None, "unready": [], "problem": ""}
-    nobody = ask_backup(InMemoryManagement(SimulatedCluster(3, 3, 3)))
+    assert query_backup(fake) == {"state": "", "at": None, "unready": [], "problem": ""}
+    nobody = query_backup(InMemoryManagement(SimulatedCluster(3, 3, 3)))
     assert nobody["state"] == ""
     assert nobody["problem"]

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 from lifecycle.cluster.checks import TargetHealth
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.names import change_set_name
 from lifecycle.cluster.outputs import UNKNOWN
 from lifecycle.errors import (
@@ -232,7 +233,7 @@ class TestStack:
         settle(world)
         stack = world.stacks.stacks["control-demo"]
         world.stacks.stacks["control-demo"] = replace(
-            stack, outputs={**stack.outputs, "ContractVersion": "1"}
+            stack, outputs=ClusterOutputs({**stack.outputs, "ContractVersion": "1"})
         )
         with pytest.raises(StackNotUsable, match="kept the ECS services in the stack"):
             world.plan(operation(2))
@@ -401,7 +402,9 @@ class TestStart:
         world.services.add("connectors", desired=1)
         world.leases.by_bucket["node-ids"] = 5
         before = world.services.services["orchestration-cluster"]
-        started = world.starter.start(operation(), {**OUTPUTS, "OrchestrationImage": image})
+        started = world.starter.start(
+            operation(), ClusterOutputs({**OUTPUTS, "OrchestrationImage": image})
+        )
         assert (started["scaledUp"], started["roll"], started["schema"]) == ([], False, False)
         assert world.services.services["orchestration-cluster"] == before
 
@@ -423,7 +426,7 @@ class TestStart:
     def test_only_the_first_broker_of_8_10_starts_before_the_schema_is_made(
         self, world: World
     ) -> None:
-        outputs = {**OUTPUTS, "OrchestrationImage": "camunda/camunda:8.10.0"}
+        outputs = ClusterOutputs({**OUTPUTS, "OrchestrationImage": "camunda/camunda:8.10.0"})
         started = world.starter.start(operation(), outputs)
         assert started["schema"]
         assert world.desired["orchestration-cluster"] == 1
@@ -448,7 +451,7 @@ class TestStart:
         world.services.add("orchestration-cluster", desired=3)
         world.services.add("connectors", desired=1)
         before = world.services.services["orchestration-cluster"].deployments
-        outputs = {**OUTPUTS, "BrokerGraceSeconds": "1800", "Connectors": "4"}
+        outputs = ClusterOutputs({**OUTPUTS, "BrokerGraceSeconds": "1800", "Connectors": "4"})
         started = world.starter.start(operation(), outputs)
         assert not started["roll"]
         brokers = world.services.services["orchestration-cluster"]
@@ -481,16 +484,18 @@ class TestStart:
         world.services.add("orchestration-cluster", desired=3)
         world.services.add("connectors", desired=1)
         before = world.services.services["orchestration-cluster"]
-        outputs = {**OUTPUTS, "OrchestrationTaskDefinitionArn": "arn:orchestration-cluster:2"}
+        outputs = ClusterOutputs(
+            {**OUTPUTS, "OrchestrationTaskDefinitionArn": "arn:orchestration-cluster:2"}
+        )
         assert world.starter.start(operation(), outputs)["roll"]
         assert world.services.services["orchestration-cluster"] == before
 
     def test_services_unlike_the_plan_are_left_alone(self, world: World) -> None:
         planned = dict(designs(OUTPUTS))
         planned["connectors"] = {**planned["connectors"], "taskDefinition": UNKNOWN}
-        outputs = {**OUTPUTS, "ConnectorsTaskDefinitionArn": "arn:connectors:9"}
+        outputs = ClusterOutputs({**OUTPUTS, "ConnectorsTaskDefinitionArn": "arn:connectors:9"})
         world.starter.start(operation(), outputs, planned=planned)
-        outputs |= {"BrokerSecurityGroupId": "sg-other"}
+        outputs = ClusterOutputs({**outputs, "BrokerSecurityGroupId": "sg-other"})
         with pytest.raises(PlanStale, match="sg-other"):
             world.starter.start(operation(), outputs, planned=planned)
 
@@ -682,7 +687,7 @@ class TestVerification:
         self.up(world)
         refused = {"ok": False, "seen": "It has ended.", "error": "CertificateRefused"}
         world.probe.answers["paths"] = {**PATHS, "login": refused}
-        named = {**OUTPUTS, "RestUrl": "https://camunda.example.com"}
+        named = ClusterOutputs({**OUTPUTS, "RestUrl": "https://camunda.example.com"})
         report = world.verifier.verify(operation(), named)
         assert report["result"] == "FAIL"
         assert "login page through the load balancer: It has ended." in report["failure"]
@@ -697,7 +702,7 @@ class TestVerification:
     def test_a_cluster_without_connectors_has_no_connector_checks(self, world: World) -> None:
         self.up(world)
         world.services.set_count("control-demo", "connectors", 0)
-        report = world.verifier.verify(operation(), {**OUTPUTS, "Connectors": "0"})
+        report = world.verifier.verify(operation(), ClusterOutputs({**OUTPUTS, "Connectors": "0"}))
         assert not any("connectors" in check["name"] for check in report["checks"])
 
     def test_another_number_of_connectors_than_asked_is_a_failure(self, world: World) -> None:
@@ -716,7 +721,7 @@ class TestFinish:
         result = world.finisher.succeed(
             operation(),
             request=self.REQUEST,
-            outcome={"outputs": OUTPUTS, "verification": {"result": "PASS"}},
+            outcome={"outputs": dict(OUTPUTS), "verification": {"result": "PASS"}},
         )
         report = json.loads(world.artifacts.objects[result["reportKey"]])
         assert report["result"] == "SUCCEEDED"

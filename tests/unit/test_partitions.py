@@ -15,6 +15,7 @@ from lifecycle.camunda.topology import (
     ReplicaState,
     read_configuration,
 )
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.stack import Stack
 from lifecycle.cluster.validation import MOST_PARTITIONS
 from lifecycle.errors import (
@@ -292,7 +293,9 @@ class Probe:
         self.fails = fails
         self.asked: list[str] = []
 
-    def ask(self, question: str, cluster: Mapping[str, str]) -> Mapping[str, Any]:
+    def query(
+        self, question: str, cluster: Mapping[str, str], **_arguments: object
+    ) -> Mapping[str, Any]:
         assert cluster["DiscoveryName"]
         self.asked.append(question)
         if self.fails is not None:
@@ -356,7 +359,9 @@ class TestLivePartitions:
         assert self.found(world, probe, clusterName="nobody") == LivePartitions()
         stack = world.stacks.stack
         assert isinstance(stack, Stack)
-        world.stacks.stack = replace(stack, outputs={**stack.outputs, "Adopted": "true"})
+        world.stacks.stack = replace(
+            stack, outputs=ClusterOutputs({**stack.outputs, "Adopted": "true"})
+        )
         assert self.found(world, probe) == LivePartitions()
         assert probe.asked == []
 

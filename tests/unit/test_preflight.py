@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from lifecycle.adapters.aws.account import way_out, why_unused
 from lifecycle.cluster.checks import Check, Result
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.cluster.stack import Stack
 from lifecycle.errors import ClusterFrozen, PreflightFailed
@@ -45,7 +46,7 @@ REQUEST: dict[str, Any] = {"cluster": "demo", "stack": "control-demo", "paramete
 
 def stack(status: str, *, tags: Mapping[str, str] = OURS, made: bool = True) -> Stack:
     outputs = {"ContractVersion": "2"} if made else {}
-    return Stack("control-demo", "arn", status, tags=tags, outputs=outputs)
+    return Stack("control-demo", "arn", status, tags=tags, outputs=ClusterOutputs(outputs))
 
 
 def checks(
@@ -572,7 +573,7 @@ def test_addresses_are_counted_per_subnet() -> None:
 
 LIVING = replace(
     stack("UPDATE_COMPLETE"),
-    outputs={"ContractVersion": "2", "DatabaseClusterId": "database-1"},
+    outputs=ClusterOutputs({"ContractVersion": "2", "DatabaseClusterId": "database-1"}),
     parameters=DEFAULTS,
 )
 RUNS = replace(ROOMY, engine=Engine("17.9", frozenset({"17.10", "18.3"})))

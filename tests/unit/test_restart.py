@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.freeze import TAG_FROZEN
 from lifecycle.cluster.names import tags
 from lifecycle.cluster.stack import Stack
@@ -75,7 +76,12 @@ def test_every_wrong_field_is_named(raw: Any, fields: set[str]) -> None:
 def stack(**changes: Any) -> Stack:
     changes["tags"] = tags(CONTROL, "demo") | changes.get("tags", {})
     return replace(
-        Stack(f"{CONTROL}-demo", "arn", "CREATE_COMPLETE", outputs={"ContractVersion": "2"}),
+        Stack(
+            f"{CONTROL}-demo",
+            "arn",
+            "CREATE_COMPLETE",
+            outputs=ClusterOutputs({"ContractVersion": "2"}),
+        ),
         **changes,
     )
 
@@ -84,10 +90,13 @@ def stack(**changes: Any) -> Stack:
     ("found", "error"),
     [
         (None, ClusterNotFound),
-        (stack(outputs={}), ClusterNotFound),
+        (stack(outputs=ClusterOutputs()), ClusterNotFound),
         (stack(tags={"camunda:control-plane": "another"}), ClusterNotFound),
-        (stack(outputs={"ContractVersion": "2", "Adopted": "true"}), StackNotUsable),
-        (stack(outputs={"ContractVersion": "1"}), StackNotUsable),
+        (
+            stack(outputs=ClusterOutputs({"ContractVersion": "2", "Adopted": "true"})),
+            StackNotUsable,
+        ),
+        (stack(outputs=ClusterOutputs({"ContractVersion": "1"})), StackNotUsable),
         (stack(status="UPDATE_IN_PROGRESS"), StackNotUsable),
         (stack(tags={TAG_FROZEN: "true"}), ClusterFrozen),
     ],

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.maintenance_window import next_opening, read_window
 from lifecycle.cluster.names import tags
 from lifecycle.cluster.stack import Stack
@@ -208,7 +209,7 @@ class World:
                 "CREATE_COMPLETE",
                 tags=tags(CONTROL, "demo"),
                 parameters=parameters,
-                outputs={"EcsClusterName": STACK},
+                outputs=ClusterOutputs({"EcsClusterName": STACK}),
             )
         )
 

@@ -283,7 +283,7 @@ def test_what_changes_in_place_is_sent_too_where_an_earlier_roll_goes_on() -> No
         memory = answer["memory"]
         world.pass_seconds(answer["wait"])
     world.table.locks.clear()
-    world.outputs["BrokerGraceSeconds"] = "1800"
+    world.declare(BrokerGraceSeconds="1800")
     starter = ServiceStarter(
         reader=world.roller.reader,
         services=world.services,

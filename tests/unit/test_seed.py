@@ -13,6 +13,7 @@ import pytest
 from lifecycle.adapters.postgres.database import statement, translate
 from lifecycle.adapters.postgres.rds_tokens import RdsTokens
 from lifecycle.camunda.credentials import Credentials
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.errors import (
     DatabaseAuthenticationFailed,
     DatabaseConcurrentModification,
@@ -33,13 +34,15 @@ from tests.support.world import World, operation
 
 pytestmark = pytest.mark.unit
 
-OUTPUTS = {
-    "DatabaseEndpoint": "demo.cluster-abc.eu-central-1.rds.amazonaws.com",
-    "DatabasePort": "5432",
-    "DatabaseName": "camunda",
-    "DatabaseUser": "brokers",
-    "DatabaseAdminSecretArn": "arn:secret",
-}
+OUTPUTS = ClusterOutputs(
+    {
+        "DatabaseEndpoint": "demo.cluster-abc.eu-central-1.rds.amazonaws.com",
+        "DatabasePort": "5432",
+        "DatabaseName": "camunda",
+        "DatabaseUser": "brokers",
+        "DatabaseAdminSecretArn": "arn:secret",
+    }
+)
 TARGET = SeedTarget.from_outputs(OUTPUTS)
 COMPLETE = RoleFacts(
     rds_iam_exists=True,
@@ -78,7 +81,7 @@ def test_every_wrong_output_is_named_at_once() -> None:
 @pytest.mark.parametrize("port", ["0", "-1", "65536", "54 32", "٥٤٣٢", "5432.0"])
 def test_a_port_is_a_number_in_range(port: str) -> None:
     with pytest.raises(InvalidRequest, match="DatabasePort"):
-        SeedTarget.from_outputs(OUTPUTS | {"DatabasePort": port})
+        SeedTarget.from_outputs({**OUTPUTS, "DatabasePort": port})
 
 
 # The decision

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.session
 import pytest
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.outputs import UNKNOWN, outputs_after
 from lifecycle.cluster.stack import ResourceChange
 from lifecycle.services.definition import (
@@ -204,7 +205,7 @@ def test_a_plan_tells_what_was_changed_by_hand_and_what_the_request_changes() ->
     live = {**described(), "healthCheckGracePeriodSeconds": 60}
     service = Service("orchestration-cluster", "ACTIVE", 3, 3, 0, (), definition=live)
     today = service_states([service, missing("connectors")], DEFINITIONS, OUTPUTS, OURS)
-    outputs = {**OUTPUTS, "OrchestrationTaskDefinitionArn": UNKNOWN}
+    outputs = ClusterOutputs({**OUTPUTS, "OrchestrationTaskDefinitionArn": UNKNOWN})
     after = service_states([service, missing("connectors")], DEFINITIONS, outputs, OURS)
     brokers, connectors = service_plan(after, today)
     assert (brokers["action"], brokers["restarts"]) == ("replace tasks", 3)

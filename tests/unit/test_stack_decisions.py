@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.stack import (
     PRECIOUS_TYPES,
     ChangeSet,
@@ -24,7 +25,7 @@ from lifecycle.cluster.stack_decisions import (
 from lifecycle.errors import ChangeSetRefused, CreationIncomplete, StackNotUsable
 
 OURS = {"camunda:control-plane": "control", "camunda:cluster": "demo"}
-OUTPUTS = {"ContractVersion": "2"}
+OUTPUTS = ClusterOutputs({"ContractVersion": "2"})
 
 
 def stack(status: str, **changes: object) -> Stack:
@@ -108,14 +109,16 @@ def test_somebody_elses_stack_is_left_alone() -> None:
 
 
 def test_a_stack_of_the_former_kind_is_refused_and_an_adopted_one_is_not_taken_for_it() -> None:
-    former = stack("UPDATE_COMPLETE", outputs={"ContractVersion": "1"})
+    former = stack("UPDATE_COMPLETE", outputs=ClusterOutputs({"ContractVersion": "1"}))
     with pytest.raises(StackNotUsable, match="kept the ECS services in the stack") as caught:
         decide_on(former, "control", "demo")
     assert "tear it down" in caught.value.next_step
-    adopted = stack("UPDATE_COMPLETE", outputs={"ContractVersion": "1", "Adopted": "true"})
+    adopted = stack(
+        "UPDATE_COMPLETE", outputs=ClusterOutputs({"ContractVersion": "1", "Adopted": "true"})
+    )
     with pytest.raises(StackNotUsable, match="created by another tool"):
         decide_on(adopted, "control", "demo")
-    present = stack("UPDATE_COMPLETE", outputs={"ContractVersion": "2"})
+    present = stack("UPDATE_COMPLETE", outputs=ClusterOutputs({"ContractVersion": "2"}))
     assert decide_on(present, "control", "demo").action is StackAction.UPDATE
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from lifecycle.camunda.read_backup import ask_backup
+from lifecycle.camunda.read_backup import query_backup
 from lifecycle.camunda.upgrade import read_upgrade
 from lifecycle.cluster.checks import Result
 from lifecycle.errors import InvalidResponse
@@ -49,9 +49,9 @@ def test_what_is_not_of_the_documented_shape_is_not_ready(answer: object) -> Non
 
 def test_what_a_broker_has_not_ended_is_read_with_its_address() -> None:
     world = HealthWorld()
-    assert read_backup(ask_backup(world.management)).unready == ()
+    assert read_backup(query_backup(world.management)).unready == ()
     world.management.unready["10.0.0.11"] = ("schema of default is MIGRATION_IN_PROGRESS",)
-    seen = read_backup(ask_backup(world.management))
+    seen = read_backup(query_backup(world.management))
     assert seen.unready == ("10.0.0.11: schema of default is MIGRATION_IN_PROGRESS",)
 
 

@@ -9,8 +9,9 @@ from xml.etree import ElementTree
 
 import pytest
 from lifecycle.cluster.checks import Result
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.errors import ManagementRefused, ManagementUnavailable
-from lifecycle.verification.create_instances import KNOWN, LOOK_SECONDS, InstanceProber
+from lifecycle.verification.create_instances import LOOK_SECONDS, InstanceProber
 from lifecycle.verification.process_instances import (
     KEY_BITS,
     PATIENCE_SECONDS,
@@ -38,7 +39,8 @@ class Looks:
 
     def __init__(self, processes: FakeProcesses, **outputs: str) -> None:
         self.processes = processes
-        self.outputs = {**OUTPUTS, "Partitions": str(processes.partitions), **outputs}
+        partitions = str(processes.partitions)
+        self.outputs = ClusterOutputs({**OUTPUTS, "Partitions": partitions, **outputs})
         self.told: dict[str, Any] = {}
         self.seconds = 0.0
         self.per_call = 0.0
@@ -58,7 +60,7 @@ class Looks:
             monotonic=self.monotonic,
         )
         for _ in range(times):
-            self.told = prober.ask({**self.outputs, KNOWN: json.dumps(self.told)})
+            self.told = prober.query(self.outputs, known=json.loads(json.dumps(self.told)))
         return read_instances(self.told)
 
 

@@ -10,6 +10,7 @@ from lifecycle.api.probe import Prober
 from lifecycle.camunda.credentials import Credentials
 from lifecycle.camunda.paths import PathSeen
 from lifecycle.cluster.checks import Check, Result, TargetHealth
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.errors import (
     CertificateAuthorityUnknown,
     CertificateRefused,
@@ -147,7 +148,7 @@ def test_tls_without_a_domain_name_is_never_verified(seen: PathSeen) -> None:
 )
 def test_awss_own_name_is_no_domain(url: str, name: str, expected: Front) -> None:
     outputs = {"RestUrl": url} | ({"WebLoadBalancerDnsName": name} if name else {})
-    web, grpc = fronts(outputs)
+    web, grpc = fronts(ClusterOutputs(outputs))
     assert web == expected
     assert grpc == Front(web.tls, web.domain), "no record points the domain at the other balancer"
 
@@ -179,7 +180,9 @@ def test_every_path_is_asked_for_the_domain_and_only_rest_with_credentials() -> 
         users=Admins(),
         networks=("10.0.0.0/8",),
     )
-    told = prober.through_load_balancers({**OUTPUTS, "RestUrl": f"https://{DOMAIN}"})
+    told = prober.through_load_balancers(
+        ClusterOutputs({**OUTPUTS, "RestUrl": f"https://{DOMAIN}"})
+    )
     assert paths.asked == {
         f"https://{DOMAIN}/v2/topology": {
             "credentials": Credentials("admin", "password"),

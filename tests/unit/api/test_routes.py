@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.stack import Stack
 from lifecycle.errors import (
     AwsRefused,
@@ -39,7 +40,7 @@ def living(api: ApiWorld, name: str = "demo", tags: Mapping[str, str] | None = N
         f"{CONTROL}-{name}",
         f"arn:stack/{name}",
         "CREATE_COMPLETE",
-        outputs={**OUTPUTS, "ClusterName": name, "RestUrl": "http://rest"},
+        outputs=ClusterOutputs({**OUTPUTS, "ClusterName": name, "RestUrl": "http://rest"}),
         tags={"camunda:control-plane": CONTROL, "camunda:cluster": name, **(tags or {})},
     )
 
@@ -306,7 +307,7 @@ class TestRefusals:
         living(api)
         stack = api.world.stacks.stacks[f"{CONTROL}-demo"]
         outputs = {**stack.outputs, "OrchestrationImage": image}
-        api.world.stacks.stacks[stack.name] = replace(stack, outputs=outputs)
+        api.world.stacks.stacks[stack.name] = replace(stack, outputs=ClusterOutputs(outputs))
         api.world.probe.answers["partitions"] = {
             "partitions": partitions,
             "brokers": brokers,
@@ -329,7 +330,7 @@ class TestRefusals:
             raise error
 
         living(api)
-        monkeypatch.setattr(api.world.probe, "ask", silent)
+        monkeypatch.setattr(api.world.probe, "query", silent)
         answer = api.ask("PUT", "/clusters/{name}/brokers", {"count": 6}, name="demo")
         assert answer.status == 202
 
@@ -694,11 +695,25 @@ class TestClusters:
         def silent(*_: object) -> object:
             raise error
 
-        monkeypatch.setattr(api.world.probe, "ask", silent)
+        monkeypatch.setattr(api.world.probe, "query", silent)
         answer = api.ask("GET", "/clusters/{name}", name="demo")
         assert answer.status == 200
         assert answer.document["brokers"] == {"declared": 3, "running": 3, "joined": None}
         assert answer.document["unreachable"] == [{"part": "brokers", "reason": error.message}]
+
+    def test_an_adopted_cluster_may_have_no_connectors(self, api: ApiWorld) -> None:
+        living(api)
+        stacks = api.world.stacks.stacks
+        outputs = {**stacks[f"{CONTROL}-demo"].outputs, "Adopted": "true"}
+        del outputs["ConnectorsServiceName"]
+        stacks[f"{CONTROL}-demo"] = replace(
+            stacks[f"{CONTROL}-demo"], outputs=ClusterOutputs(outputs)
+        )
+        api.world.services.add("orchestration-cluster", desired=3)
+        answer = api.ask("GET", "/clusters/{name}", name="demo")
+        assert answer.status == 200
+        assert answer.document["brokers"]["declared"] == 3
+        assert answer.document["connectors"] == {"declared": None, "running": None}
 
     def test_services_that_cannot_be_read_do_not_hide_the_brokers(
         self, api: ApiWorld, monkeypatch: pytest.MonkeyPatch

@@ -134,16 +134,16 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
 def test_a_probe_that_slept_is_told_by_name(asked: Stubber, refusal: Refusal) -> None:
     asked.add_client_error("invoke", refusal.code, refusal.message, http_status_code=refusal.status)
     with pytest.raises(ProbeAsleep, match=refusal.code):
-        LambdaProbe("probe").ask("brokers", {})
+        LambdaProbe("probe").query("brokers", {})
     body = json.dumps({"answer": 1}).encode()
     asked.add_response("invoke", {"Payload": StreamingBody(io.BytesIO(body), len(body))})
-    assert LambdaProbe("probe").ask("brokers", {}) == {"answer": 1}
+    assert LambdaProbe("probe").query("brokers", {}) == {"answer": 1}
 
 
 def test_another_refusal_is_no_sleep(asked: Stubber) -> None:
     asked.add_client_error("invoke", "AccessDeniedException", "no", http_status_code=403)
     with pytest.raises(ClientError, match="AccessDenied"):
-        LambdaProbe("probe").ask("brokers", {})
+        LambdaProbe("probe").query("brokers", {})
 
 
 def asking() -> Iterator[tuple[str, str, list[dict[str, Any]]]]:

@@ -201,7 +201,7 @@ class _Walk:
             return (_bound(member.__func__),)
         if isinstance(member, classmethod):
             return (_bound(member.__func__),)
-        if isinstance(member, FunctionType):
+        if isinstance(member, FunctionType) and _is_ours(member):
             bound = _bound(member, owner)
             self.call(bound, {})
             return (bound,)

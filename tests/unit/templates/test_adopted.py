@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from lifecycle.cluster.contract import ClusterOutputs, Output
+
 from tests.unit.templates.resolver import resolve, template
 from tools.generate_parameters import ROOT
 
@@ -50,9 +52,17 @@ def test_what_is_not_given_is_left_out() -> None:
 
 def test_what_scaling_reads_is_there() -> None:
     outputs = set(resolve("adopted-cluster", **REQUIRED).outputs)
+    typed = {
+        attribute: one.name
+        for attribute, one in vars(ClusterOutputs).items()
+        if isinstance(one, Output)
+    }
     for path in (ROOT / "layers" / "lifecycle" / "lifecycle" / "scaling").glob("*.py"):
-        read = set(re.findall(r'(?:cluster|outputs)\["([A-Z]\w+)"\]', path.read_text()))
-        assert read - {"RequestedBrokers"} <= outputs
+        attributes = set(re.findall(r"(?:cluster|outputs)\.(\w+)", path.read_text()))
+        read = {typed[one] for one in attributes & set(typed)}
+        assert read <= outputs
+        if path.name == "observe.py":
+            assert "EcsClusterName" in read
 
 
 def test_its_imports_are_exported() -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lifecycle.camunda.ports import Probe
+    from lifecycle.cluster.contract import ClusterOutputs
     from lifecycle.cluster.ports import ClusterStacks
     from lifecycle.cluster.stack import Stack
     from lifecycle.operation.read import OperationReader
@@ -52,9 +53,11 @@ class ClusterReader:
         silent: list[dict[str, str]] = []
         counts: dict[str, Any] = {}
         seen: Mapping[str, Any] = {}
-        if "ContractVersion" in outputs:
+        if outputs.complete:
             counts = self._asked("services", silent, lambda: self._counts(outputs)) or {}
-            seen = self._asked("brokers", silent, lambda: self.probe.ask("overview", outputs)) or {}
+            seen = (
+                self._asked("brokers", silent, lambda: self.probe.query("overview", outputs)) or {}
+            )
             silent += [{"part": "brokers", "reason": text} for text in seen.get("problems", ())]
         else:
             silent.append({"part": "stack", "reason": "the stack has no outputs yet"})
@@ -75,12 +78,11 @@ class ClusterReader:
             "unreachable": silent,
         }
 
-    def _counts(self, outputs: Mapping[str, str]) -> dict[str, Any]:
-        names = (outputs["OrchestrationServiceName"], outputs["ConnectorsServiceName"])
-        brokers, connectors = self.services.describe(outputs["EcsClusterName"], names)
+    def _counts(self, outputs: ClusterOutputs) -> dict[str, Any]:
+        found = self.services.describe(outputs.ecs_cluster, outputs.service_names)
         return {
             kind: {"declared": service.desired, "running": service.running}
-            for kind, service in (("brokers", brokers), ("connectors", connectors))
+            for kind, service in zip(("brokers", "connectors"), found, strict=False)
         }
 
     def _asked[T](self, part: str, silent: list[dict[str, str]], ask: Callable[[], T]) -> T | None:

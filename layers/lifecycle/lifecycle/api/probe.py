@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.camunda.paths import PathSeen
-from lifecycle.camunda.read_backup import ask_backup
-from lifecycle.camunda.read_brokers import ask_brokers
-from lifecycle.camunda.read_topology import ask_topology
+from lifecycle.camunda.read_backup import query_backup
+from lifecycle.camunda.read_brokers import query_brokers
+from lifecycle.camunda.read_topology import query_topology
 from lifecycle.camunda.topology import (
     formation,
     members_table,
@@ -28,10 +28,11 @@ from lifecycle.services.brokers import held_partitions
 from lifecycle.verification.checks import fronts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from lifecycle.camunda.ports import ManagementApi, Paths, Users
     from lifecycle.camunda.topology import ClusterConfiguration, Topology
+    from lifecycle.cluster.contract import ClusterOutputs
 
 # The configuration comes from the management port, the topology from a gateway.
 _SOURCES = 2
@@ -47,27 +48,29 @@ class Prober:
     users: Users
     networks: Sequence[str]
 
-    def brokers(self, cluster: Mapping[str, str]) -> dict[str, Any]:
-        """Formation and topology, compared with the number of brokers that should be there.
+    def brokers(self, cluster: ClusterOutputs, *, expected: int) -> dict[str, Any]:
+        """Return formation and topology, compared with the number of brokers expected now."""
+        return self._formation(self.management(cluster.discovery_name), cluster, expected)[0]
 
-        ``cluster`` holds the stack's outputs; ``LiveBrokers`` beside them is the number expected
-        now, else the one of the bootstrap. With ``WithoutBroker``, one that is to be stopped,
-        ``others`` shows whether the cluster is whole but for it.
-        """
-        return self._formation(self.management(cluster["DiscoveryName"]), cluster)[0]
-
-    def rolling(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+    def rolling(
+        self, cluster: ClusterOutputs, *, expected: int, without: int | None = None
+    ) -> dict[str, Any]:
         """As ``brokers``; ``exporting`` is what each broker returns of its partitions.
 
-        Empty while the cluster is not formed: then nothing is decided by it.
+        Empty while the cluster is not formed: then nothing is decided by it. With ``without``, a
+        broker that is to be stopped, ``others`` shows whether the cluster is whole but for it.
         """
-        api = self.management(cluster["DiscoveryName"])
-        answer, topology = self._formation(api, cluster)
+        api = self.management(cluster.discovery_name)
+        answer, topology = self._formation(api, cluster, expected, without)
         formed = answer["formation"]["formed"]
-        return {**answer, "exporting": ask_brokers(api, topology) if formed else []}
+        return {**answer, "exporting": query_brokers(api, topology) if formed else []}
 
     def _formation(
-        self, api: ManagementApi, cluster: Mapping[str, str]
+        self,
+        api: ManagementApi,
+        cluster: ClusterOutputs,
+        expected: int,
+        without: int | None = None,
     ) -> tuple[dict[str, Any], Topology | None]:
         problems: list[str] = []
         configuration: ClusterConfiguration | None = None
@@ -79,25 +82,24 @@ class Prober:
             unavailable += isinstance(error, ManagementUnavailable)
             problems.append(f"the cluster configuration: {error.message.rstrip('.')}")
         try:
-            topology = ask_topology(api, self.users, cluster)
+            topology = query_topology(api, self.users, cluster.admin_user_secret)
         except LifecycleError as error:
             unavailable += isinstance(error, ManagementUnavailable)
             problems.append(error.message.rstrip("."))
         if unavailable == _SOURCES:
             problems = ["no broker responds yet"]
-        expected = int(cluster.get("LiveBrokers") or cluster["Brokers"])
         # Camunda may have been given more since the bootstrap.
         held = held_partitions(configuration) if configuration is not None else 0
-        partitions = max(int(cluster["Partitions"]), held)
+        partitions = max(cluster.partitions, held)
 
-        def judged(without: int | None = None) -> dict[str, Any]:
+        def judged(stopped: int | None = None) -> dict[str, Any]:
             formed = formation(
                 configuration,
                 topology,
                 brokers=expected,
                 partitions=partitions,
-                replication_factor=int(cluster["ReplicationFactor"]),
-                without=without,
+                replication_factor=cluster.replication_factor,
+                without=stopped,
             )
             # Why nothing could be read explains more than what follows from it.
             return {**asdict(formed), "problems": problems or list(formed.problems)}
@@ -106,13 +108,13 @@ class Prober:
             "formation": {**judged(), "brokers": expected, "partitions": partitions},
             "topology": topology_table(topology) if topology is not None else [],
         }
-        if "WithoutBroker" in cluster:
-            answer["others"] = judged(int(cluster["WithoutBroker"]))
+        if without is not None:
+            answer["others"] = judged(without)
         return answer, topology
 
-    def overview(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+    def overview(self, cluster: ClusterOutputs) -> dict[str, Any]:
         """Members, pending change and topology as Camunda returns them; null if missing."""
-        api = self.management(cluster["DiscoveryName"])
+        api = self.management(cluster.discovery_name)
         problems: list[str] = []
         configuration: ClusterConfiguration | None = None
         topology: Topology | None = None
@@ -121,7 +123,7 @@ class Prober:
         except LifecycleError as error:
             problems.append(error.message)
         try:
-            topology = ask_topology(api, self.users, cluster)
+            topology = query_topology(api, self.users, cluster.admin_user_secret)
         except LifecycleError as error:
             problems.append(error.message)
         return {
@@ -131,11 +133,11 @@ class Prober:
             "problems": problems,
         }
 
-    def backup(self, cluster: Mapping[str, str]) -> dict[str, Any]:
-        """Give the newest backup of the brokers; see ``ask_backup``."""
-        return ask_backup(self.management(cluster["DiscoveryName"]))
+    def backup(self, cluster: ClusterOutputs) -> dict[str, Any]:
+        """Give the newest backup of the brokers; see ``query_backup``."""
+        return query_backup(self.management(cluster.discovery_name))
 
-    def through_load_balancers(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+    def through_load_balancers(self, cluster: ClusterOutputs) -> dict[str, Any]:
         """REST as the admin, the login page, connectors' readiness, gRPC: what was seen of each.
 
         The login page is Operate's, which responds to everyone: its address is one of the web
@@ -144,14 +146,14 @@ class Prober:
         authentication required"). Certificates have to be those of the host in ``RestUrl``, for
         gRPC as well, whose load balancer has no other name than AWS's.
         """
-        rest = cluster["RestUrl"]
-        host, _, port = cluster["GrpcEndpoint"].rpartition(":")
+        rest = cluster.rest_url
+        host, _, port = cluster.grpc_endpoint.rpartition(":")
         front = fronts(cluster)[1]
 
         def topology() -> PathSeen:
             return self.paths.http(
                 f"{rest}/v2/topology",
-                credentials=self.users.credentials(cluster["AdminUserSecretArn"]),
+                credentials=self.users.credentials(cluster.admin_user_secret),
                 networks=self.networks,
             )
 

@@ -100,7 +100,7 @@ class StartValidation:
         if count < bootstrap + factor or version is None:
             return
         try:
-            now = self.probe.ask("partitions", stack.outputs)
+            now = self.probe.query("partitions", stack.outputs)
         except Exception as error:
             if isinstance(error, LifecycleError) or of_aws(error) is not None:
                 return

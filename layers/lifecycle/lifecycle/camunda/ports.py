@@ -16,8 +16,13 @@ if TYPE_CHECKING:
 class Probe(Protocol):
     """The function inside the VPC, asked from outside it."""
 
-    def ask(self, question: str, cluster: Mapping[str, str]) -> Mapping[str, Any]:
-        """Ask about a cluster, given its stack's outputs. See ``api/probe.py``."""
+    def query(
+        self, question: str, cluster: Mapping[str, str], **arguments: object
+    ) -> Mapping[str, Any]:
+        """Return the answer about a cluster, given its stack's outputs; see ``probe_cluster``.
+
+        ``arguments`` are those of the question, as JSON values.
+        """
         ...
 
 

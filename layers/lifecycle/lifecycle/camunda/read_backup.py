@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lifecycle.camunda.ports import ManagementApi
 
 
-def ask_backup(api: ManagementApi) -> dict[str, Any]:
+def query_backup(api: ManagementApi) -> dict[str, Any]:
     """Answer the question ``backup``: ``state``, ``at`` (ISO 8601), ``unready`` and ``problem``.
 
     A backup in progress hides no completed one: the schedule makes one at any time, and what is

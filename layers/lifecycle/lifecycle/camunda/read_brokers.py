@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 BROKER_SECONDS: Final = 6.0
 
 
-def ask_brokers(api: ManagementApi, topology: Topology | None) -> list[dict[str, Any]]:
+def query_brokers(api: ManagementApi, topology: Topology | None) -> list[dict[str, Any]]:
     """Give what ``read_brokers`` reads; a broker that does not answer has a ``problem``.
 
     Addresses are those of the topology, else those of the discovery name.

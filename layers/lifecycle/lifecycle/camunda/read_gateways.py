@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 GATEWAY_SECONDS: Final = 6.0
 
 
-def ask_gateways(
+def query_gateways(
     api: ManagementApi, topology: Topology | None, credentials: Callable[[], Credentials]
 ) -> dict[str, Any]:
     """Give what ``read_gateways`` reads.

@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING
 from lifecycle.errors import CredentialsRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from lifecycle.camunda.ports import ManagementApi, Users
     from lifecycle.camunda.topology import Topology
 
 
-def ask_topology(api: ManagementApi, users: Users, cluster: Mapping[str, str]) -> Topology:
-    """Give what the gateways see. ``cluster`` holds the stack's outputs.
+def query_topology(api: ManagementApi, users: Users, secret: str) -> Topology:
+    """Return what the gateways see. ``secret`` is the ARN of an administrator's credentials.
 
     Raises ``CredentialsRefused`` with the secret's name, and as ``ManagementApi.topology`` does.
     """
-    secret = cluster["AdminUserSecretArn"]
     try:
         return api.topology(users.credentials(secret))
     except CredentialsRefused as error:

@@ -30,6 +30,6 @@ def find_cluster(stacks: Stacks | ClusterStacks, control_stack: str, cluster: st
     Raises ``ClusterNotFound``.
     """
     stack = find_stack(stacks, control_stack, cluster)
-    if "ContractVersion" not in stack.outputs:
+    if not stack.outputs.complete:
         raise ClusterNotFound(f"There is no cluster {cluster} in {control_stack}.")
     return stack

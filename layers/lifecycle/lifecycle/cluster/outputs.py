@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from lifecycle.cluster.contract import ClusterOutputs
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -43,8 +45,8 @@ def outputs_after(
     present: Mapping[str, str],
     parameters: Mapping[str, str],
     changes: Iterable[ResourceChange],
-) -> dict[str, str]:
-    """Give the outputs after a change set, ``UNKNOWN`` for what CloudFormation makes by it.
+) -> ClusterOutputs:
+    """Return the outputs after a change set, ``UNKNOWN`` for what CloudFormation makes by it.
 
     ``present`` are the stack's outputs now, empty while it has none; ``parameters`` all of those
     that the stack will have. Only tags of a task definition change in place; whatever else does
@@ -57,7 +59,7 @@ def outputs_after(
             after[output] = UNKNOWN
     # The control stack exports them, and refuses to change what a cluster imports.
     after.setdefault("PrivateSubnetIds", UNKNOWN)
-    return after
+    return ClusterOutputs(after)
 
 
 UNKNOWN: Final = "(known after the change set)"

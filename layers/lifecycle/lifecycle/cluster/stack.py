@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.names import TAG_CLUSTER, TAG_CONTROL_PLANE
 from lifecycle.errors import StackNotUsable
 
@@ -29,7 +30,7 @@ class Stack:
     status: str
     reason: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
-    outputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: ClusterOutputs = field(default_factory=ClusterOutputs)
     tags: Mapping[str, str] = field(default_factory=dict)
     termination_protected: bool = False
     changed_at: str = ""
@@ -136,7 +137,7 @@ def refuse_foreign_services(stack: Stack) -> None:
 
     So are those of an adopted cluster, and those that a former version kept in the stack.
     """
-    if stack.outputs.get("Adopted") == "true":
+    if stack.outputs.adopted:
         raise StackNotUsable(
             f"Stack {stack.name} describes a cluster created by another tool; it is left alone.",
             next_step=(
@@ -144,18 +145,13 @@ def refuse_foreign_services(stack: Stack) -> None:
                 "here."
             ),
         )
-    if has_services_inside(stack):
+    if stack.outputs.has_services_inside:
         raise StackNotUsable(
             f"Stack {stack.name} was created by a version that kept the ECS services in the "
             "stack; this version manages them outside it and cannot take over such a stack.",
             next_step="Back the cluster up, tear it down with the version that created it, and "
             "provision it again.",
         )
-
-
-def has_services_inside(stack: Stack) -> bool:
-    """Whether a stack is of the former kind, which held the ECS services itself."""
-    return stack.outputs.get("ContractVersion") == "1" and stack.outputs.get("Adopted") != "true"
 
 
 def is_half_made(stack: Stack) -> bool:

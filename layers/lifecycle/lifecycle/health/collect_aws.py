@@ -13,6 +13,7 @@ from lifecycle.services.state import changed_by_hand
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from lifecycle.cluster.contract import ClusterOutputs
     from lifecycle.health.ports import HealthSources
     from lifecycle.services.definition import Definition
 
@@ -26,7 +27,7 @@ class HealthObserver:
     cloud: HealthSources
     definitions: Callable[[], Mapping[str, Definition]]
 
-    def look(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+    def look(self, cluster: ClusterOutputs) -> dict[str, Any]:
         """Ask every source that a cluster with these outputs has; never raises."""
         names = sources(OUTSIDE, cluster)
         ecs = cluster.get("EcsClusterName", "")
@@ -39,19 +40,19 @@ class HealthObserver:
             "protected": lambda: self.cloud.protected(ecs, brokers, connectors),
             "stops": lambda: self.cloud.stops(ecs, brokers, connectors),
             "autoscaling": lambda: self.cloud.autoscaling(ecs, brokers, connectors),
-            "rest": lambda: self.cloud.targets(cluster["RestTargetGroupArn"]),
-            "grpc": lambda: self.cloud.targets(cluster["GrpcTargetGroupArn"]),
-            "connectors": lambda: self.cloud.targets(cluster["ConnectorsTargetGroupArn"]),
-            "database": lambda: self.cloud.database(cluster["DatabaseClusterId"]),
-            "files": lambda: self.cloud.mounts(cluster["FileSystemId"]),
+            "rest": lambda: self.cloud.targets(cluster.rest_target_group),
+            "grpc": lambda: self.cloud.targets(cluster.grpc_target_group),
+            "connectors": lambda: self.cloud.targets(cluster.connectors_target_group),
+            "database": lambda: self.cloud.database(cluster.database),
+            "files": lambda: self.cloud.mounts(cluster.file_system),
             "secrets": lambda: self.cloud.secrets(secrets),
-            "certificate": lambda: self.cloud.certificate(cluster["CertificateArn"]),
+            "certificate": lambda: self.cloud.certificate(cluster.certificate),
         }
         asked = {source: ask for source, ask in every.items() if source in names}
         return ask_all(asked, seconds=SECONDS).as_dict()
 
     def _services(
-        self, cluster: Mapping[str, str], ecs: str, brokers: str, connectors: str
+        self, cluster: ClusterOutputs, ecs: str, brokers: str, connectors: str
     ) -> dict[str, Any]:
         """Both services, each with what differs from its definition instead of the definition."""
         told = self.cloud.services(ecs, brokers, connectors)
@@ -61,7 +62,7 @@ class HealthObserver:
         }
 
     def _compared(
-        self, cluster: Mapping[str, str], name: str, service: Mapping[str, Any]
+        self, cluster: ClusterOutputs, name: str, service: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Put ``differences`` (lines) beside a service, or ``uncompared``: why there are none.
 
@@ -69,7 +70,7 @@ class HealthObserver:
         """
         rest = {key: value for key, value in service.items() if key != "definition"}
         live = service.get("definition")
-        if "Adopted" in cluster or not service["exists"]:
+        if cluster.adopted or not service["exists"]:
             return {**rest, "differences": [], "uncompared": ""}
         if not live:
             return {**rest, "differences": [], "uncompared": "ECS described no such service"}

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.camunda.fan_out import Told, ask_all
 from lifecycle.camunda.payloads import configuration_payload, topology_payload
-from lifecycle.camunda.read_brokers import ask_brokers
-from lifecycle.camunda.read_gateways import ask_gateways
-from lifecycle.camunda.read_topology import ask_topology
+from lifecycle.camunda.read_brokers import query_brokers
+from lifecycle.camunda.read_gateways import query_gateways
+from lifecycle.camunda.read_topology import query_topology
 from lifecycle.errors import LifecycleError
 from lifecycle.health.facts import INSIDE, sources
 from lifecycle.provisioning.seed import SeedTarget
@@ -17,10 +17,11 @@ from lifecycle.tables import packed
 from lifecycle.times import written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from lifecycle.camunda.ports import ManagementApi, Users
     from lifecycle.camunda.topology import Topology
+    from lifecycle.cluster.contract import ClusterOutputs
     from lifecycle.health.ports import Leases
     from lifecycle.provisioning.ports import Database, DatabaseTokens
 
@@ -39,7 +40,7 @@ class HealthProber:
     tokens: DatabaseTokens
     leases: Leases
 
-    def look(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+    def look(self, cluster: ClusterOutputs) -> dict[str, Any]:
         """Ask every source that a cluster with these outputs has; never raises.
 
         Answers are packed as ``tables.py`` says.
@@ -47,14 +48,14 @@ class HealthProber:
         told = self._told(sources(INSIDE, cluster), cluster).as_dict()
         return {**told, "answers": packed(told["answers"])}
 
-    def _told(self, names: Sequence[str], cluster: Mapping[str, str]) -> Told:
+    def _told(self, names: Sequence[str], cluster: ClusterOutputs) -> Told:
         if "topology" not in names:
             return self._rest(names, cluster, None)
-        api = self.management(cluster["DiscoveryName"])
+        api = self.management(cluster.discovery_name)
         seen: list[Topology] = []
 
         def topology() -> dict[str, Any]:
-            found = ask_topology(api, self.users, cluster)
+            found = query_topology(api, self.users, cluster.admin_user_secret)
             seen.append(found)
             return topology_payload(found)
 
@@ -63,18 +64,18 @@ class HealthProber:
         return told.add(self._rest(names, cluster, known))
 
     def _rest(
-        self, names: Sequence[str], cluster: Mapping[str, str], topology: Topology | None
+        self, names: Sequence[str], cluster: ClusterOutputs, topology: Topology | None
     ) -> Told:
         name = cluster.get("DiscoveryName", "")
         every: dict[str, Callable[[], Any]] = {
             "configuration": lambda: configuration_payload(self.management(name).configuration()),
-            "exporting": lambda: ask_brokers(self.management(name), topology),
-            "gateways": lambda: ask_gateways(
+            "exporting": lambda: query_brokers(self.management(name), topology),
+            "gateways": lambda: query_gateways(
                 self.management(name),
                 topology,
-                lambda: self.users.credentials(cluster["AdminUserSecretArn"]),
+                lambda: self.users.credentials(cluster.admin_user_secret),
             ),
-            "leases": lambda: self.leases.read(cluster["NodeIdBucketName"], _nodes(topology)),
+            "leases": lambda: self.leases.read(cluster.node_id_bucket, _nodes(topology)),
             "backups": lambda: self._backups(self.management(name)),
             "login": lambda: self._login(cluster),
         }
@@ -95,7 +96,7 @@ class HealthProber:
             ],
         }
 
-    def _login(self, cluster: Mapping[str, str]) -> dict[str, Any]:
+    def _login(self, cluster: ClusterOutputs) -> dict[str, Any]:
         """Log in as the IAM user. What the database says is an answer, not a problem."""
         target = SeedTarget.from_outputs(cluster)
         login = self.tokens.sign(target.endpoint, target.port, target.user)

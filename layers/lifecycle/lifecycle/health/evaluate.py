@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.errors import AwsUnavailable
 from lifecycle.health.catalog import Severity, rank
 from lifecycle.health.facts import StackSeen, read_facts
@@ -50,7 +51,7 @@ class HealthJudge:
         """
         cluster, at = str(subject["cluster"]), read_moment(subject["at"])
         stack = StackSeen(str(subject["stack"]["status"]), str(subject["stack"]["reason"]))
-        facts = read_facts(subject["outputs"], stack, inside, outside)
+        facts = read_facts(ClusterOutputs(subject["outputs"]), stack, inside, outside)
         began = read_moment(subject["began"])
         seconds = round((self.clock.now() - began).total_seconds(), 3)
         for _ in range(_ATTEMPTS):

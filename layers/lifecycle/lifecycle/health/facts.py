@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from lifecycle.camunda.gateways import Gateways
     from lifecycle.camunda.topology import ClusterConfiguration, Topology
+    from lifecycle.cluster.contract import ClusterOutputs
 
 SECRETS: Final = ("AdminUserSecretArn", "ConnectorsUserSecretArn", "DatabaseAdminSecretArn")
 # Each source and the outputs that a cluster has when it has that part.
@@ -53,7 +54,7 @@ OUTSIDE: Final[Mapping[str, tuple[str, ...]]] = {
 _OFF: Final = {"ContinuousBackup": "false"}
 
 
-def sources(table: Mapping[str, tuple[str, ...]], outputs: Mapping[str, str]) -> tuple[str, ...]:
+def sources(table: Mapping[str, tuple[str, ...]], outputs: ClusterOutputs) -> tuple[str, ...]:
     """Sources that a cluster with these outputs has."""
     return tuple(
         source
@@ -226,7 +227,7 @@ class StackSeen:
 class Facts:
     """Everything that one check saw."""
 
-    outputs: Mapping[str, str]
+    outputs: ClusterOutputs
     stack: StackSeen
     configuration: Answer[ClusterConfiguration]
     topology: Answer[Topology]
@@ -251,7 +252,7 @@ class Facts:
     @property
     def ready(self) -> bool:
         """Whether the stack has the outputs by which a cluster is known."""
-        return "ContractVersion" in self.outputs
+        return self.outputs.complete
 
     @property
     def unknown(self) -> dict[str, str]:
@@ -268,9 +269,7 @@ def seen[T](answer: Answer[T]) -> T | None:
     return None if isinstance(answer, Unknown) else answer
 
 
-def read_facts(
-    outputs: Mapping[str, str], stack: StackSeen, inside: object, outside: object
-) -> Facts:
+def read_facts(outputs: ClusterOutputs, stack: StackSeen, inside: object, outside: object) -> Facts:
     """Read what both functions answered; never raises, whatever they did."""
     has = {*sources(INSIDE, outputs), *sources(OUTSIDE, outputs)}
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lifecycle.camunda.gateways import Gateways
     from lifecycle.camunda.partitions import BrokerSeen, PartitionSeen
     from lifecycle.camunda.topology import BrokerId, ClusterConfiguration, Topology
+    from lifecycle.cluster.contract import ClusterOutputs
     from lifecycle.health.facts import ServiceSeen, TargetSeen
     from lifecycle.operation.scaling_note import ScalingNote
 
@@ -896,7 +897,7 @@ def _load_balancers(facts: Facts) -> Iterator[Finding]:
         yield found("NO_HEALTHY_TARGET" if down else "TARGETS_UNHEALTHY", told, name)
 
 
-def _behind(name: str, services: ServicesSeen | None, outputs: Mapping[str, str]) -> int:
+def _behind(name: str, services: ServicesSeen | None, outputs: ClusterOutputs) -> int:
     if services is None:
         return _number(outputs, "Connectors" if name == "connectors" else "Brokers")
     return services.connectors.desired if name == "connectors" else services.brokers.desired

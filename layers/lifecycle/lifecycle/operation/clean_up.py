@@ -38,7 +38,7 @@ class Cleaner:
         ABORTED. Only the lock that this very execution holds is freed, and only when it does not
         run: an event may arrive late, after a redrive. A function of it that ran when it was
         stopped runs on: then the lock stays until that one has certainly ended. An operation that
-        did not note its own end gets its report, its event and its result; tasks that a scale
+        did note its own end gets its report, its event and its result; tasks that a scale
         operation protected are unprotected. Harmless when there is nothing to do.
         """
         detail = event.get("detail", {})
@@ -83,7 +83,7 @@ class Cleaner:
     def _unfinished(
         self, detail: Mapping[str, Any], execution: str
     ) -> tuple[Operation | None, str]:
-        """Find the operation of an execution that did not note its own end; else return why not."""
+        """Find the operation of an execution that did note its own end; else return why not."""
         record = self.journal.operations.find(str(detail.get("name", "")), _machine(detail))
         if record is None or record.execution_arn != execution:
             return None, "it never started"

@@ -12,7 +12,7 @@ from lifecycle.observability import of_aws
 from lifecycle.times import written
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from lifecycle.cluster.ports import Stacks
     from lifecycle.operation.announce import Announcer
@@ -124,13 +124,9 @@ class Finisher:
         if stack is None:
             return "There is no stack for this cluster"
         facts = [f"Stack {stack.name} is in {stack.status}"]
-        names = [
-            stack.outputs[key]
-            for key in ("OrchestrationServiceName", "ConnectorsServiceName")
-            if key in stack.outputs
-        ]
+        names = stack.outputs.service_names
         if names:
-            facts += self._counts(stack.outputs["EcsClusterName"], names)
+            facts += self._counts(stack.outputs.ecs_cluster, names)
         return "; ".join(facts)
 
     def _held_by_another(self, operation: Operation) -> str:
@@ -142,7 +138,7 @@ class Finisher:
             return ""
         return f"held by operation {held.operation_id}, not free"
 
-    def _counts(self, ecs_cluster: str, names: list[str]) -> list[str]:
+    def _counts(self, ecs_cluster: str, names: Sequence[str]) -> list[str]:
         try:
             services = self.services.describe(ecs_cluster, names)
         except Exception as error:  # noqa: BLE001 - raised again unless it is known

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from dataclasses import replace as with_values
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.current_prices import todays_prices
 from lifecycle.cluster.names import change_set_name, tags
 from lifecycle.cluster.outputs import outputs_after
@@ -224,7 +225,7 @@ class Planner:
         outputs.
         """
         found = self._live(stack)
-        outputs = stack.outputs if stack is not None else {}
+        outputs = stack.outputs if stack is not None else ClusterOutputs()
         present = present_tags(stack)
         after = outputs_after(outputs, self._with_defaults(parameters), change_set.changes)
         wanted = stack_tags(

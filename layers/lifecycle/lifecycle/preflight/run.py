@@ -71,7 +71,7 @@ class Preflight:
 
     def _with_backup(self, facts: Facts, stack: Stack) -> Facts:
         try:
-            answer = self.probe().ask("backup", stack.outputs)
+            answer = self.probe().query("backup", stack.outputs)
             if not answer["problem"]:
                 return replace(facts, backup=read_backup(answer))
             why = str(answer["problem"])

@@ -290,7 +290,7 @@ class StackChanger:
         without outputs, ``OperationEnded``.
         """
         found = self.stacks.describe(stack)
-        if found is None or "ContractVersion" not in found.outputs:
+        if found is None or not found.outputs.complete:
             raise StackFailed(
                 f"Stack {stack} has no outputs that describe a cluster.",
                 next_step="Start the operation again; if this repeats, check the stack.",

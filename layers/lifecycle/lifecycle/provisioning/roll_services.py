@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from lifecycle.camunda.ports import Probe
+    from lifecycle.cluster.contract import ClusterOutputs
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
     from lifecycle.provisioning.start_services import ServiceReader
@@ -42,7 +43,7 @@ class ServiceRoller:
     replacer: BrokerReplacer
 
     def roll(
-        self, operation: Operation, cluster: Mapping[str, str], memory: Mapping[str, Any]
+        self, operation: Operation, cluster: ClusterOutputs, memory: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Take the next step of replacing the brokers; when all are, let the connectors follow.
 
@@ -53,7 +54,7 @@ class ServiceRoller:
 
         def move() -> None:
             """Begin one deployment, with everything that differs in one call."""
-            ecs_cluster, name = cluster["EcsClusterName"], brokers.service.name
+            ecs_cluster, name = cluster.ecs_cluster, brokers.service.name
             begins = any(EFFECTS[one.property] is Effect.DEPLOYS for one in brokers.differences)
             self.services.update(ecs_cluster, name, brokers.everything, redeploy=not begins)
             if brokers.retagged:
@@ -78,7 +79,7 @@ class BrokerReplacer:
     def replace(
         self,
         operation: Operation,
-        cluster: Mapping[str, str],
+        cluster: ClusterOutputs,
         memory: Mapping[str, Any],
         *,
         differs: bool,
@@ -136,7 +137,7 @@ class BrokerReplacer:
             former = _primary(observed.service) if restart else ""
             move()
         else:
-            self._protection(cluster["EcsClusterName"], decision)
+            self._protection(cluster.ecs_cluster, decision)
         return {
             "status": "WAITING",
             "wait": seconds_to_wait(
@@ -157,7 +158,7 @@ class BrokerReplacer:
     def _observe(
         self,
         operation: Operation,
-        cluster: Mapping[str, str],
+        cluster: ClusterOutputs,
         memory: Mapping[str, Any],
         *,
         differs: bool,
@@ -219,16 +220,13 @@ def look(
     tasks: BrokerTasks,
     probe: Probe,
     operation: Operation,
-    cluster: Mapping[str, str],
+    cluster: ClusterOutputs,
     without: int | None = None,
 ) -> Look:
     """Look at tasks and brokers; ``without`` a broker that is to be stopped."""
-    name = cluster["OrchestrationServiceName"]
-    service = tasks.observe(cluster["EcsClusterName"], name, since=operation.started_at)
-    asked = {**cluster, "LiveBrokers": str(service.desired)}
-    if without is not None:
-        asked["WithoutBroker"] = str(without)
-    seen = probe.ask("rolling", asked)
+    name = cluster.orchestration_service
+    service = tasks.observe(cluster.ecs_cluster, name, since=operation.started_at)
+    seen = probe.query("rolling", cluster, expected=service.desired, without=without)
     return Look(
         service=service,
         problems=_problems(seen["formation"]),

@@ -10,10 +10,11 @@ from lifecycle.operation.steps import DATABASE_USER
 from lifecycle.provisioning.seed import SeedReport, SeedTarget, Step, plan_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from lifecycle.camunda.credentials import Credentials
     from lifecycle.camunda.ports import Users
+    from lifecycle.cluster.contract import ClusterOutputs
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
     from lifecycle.provisioning.ports import Database, DatabaseTokens
@@ -31,7 +32,7 @@ class DatabaseSeeder:
     tokens: DatabaseTokens
     journal: Journal
 
-    def seed(self, operation: Operation, cluster: Mapping[str, str]) -> dict[str, Any]:
+    def seed(self, operation: Operation, cluster: ClusterOutputs) -> dict[str, Any]:
         """Make the stack's ``DatabaseUser`` able to log in by IAM token and own tables; prove it.
 
         Repeating is harmless: what is in place is left alone. Any number of seeds may run at once.
@@ -47,7 +48,7 @@ class DatabaseSeeder:
         proof = database.prove(self.tokens.sign(target.endpoint, target.port, target.user))
         return SeedReport(target=target, steps=steps, proof=proof).as_dict()
 
-    def check_schema(self, operation: Operation, cluster: Mapping[str, str]) -> dict[str, Any]:
+    def check_schema(self, operation: Operation, cluster: ClusterOutputs) -> dict[str, Any]:
         """Return whether the first broker has made the schema: ``made``, and nothing changes it.
 
         Raises as ``seed`` does.

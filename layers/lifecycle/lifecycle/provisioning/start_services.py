@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lifecycle.camunda.ports import Probe
+    from lifecycle.cluster.contract import ClusterOutputs
     from lifecycle.cluster.ports import Stacks
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
@@ -51,10 +52,10 @@ class ServiceReader:
     definitions: Mapping[str, Definition]
     control_stack: str
 
-    def read(self, cluster: Mapping[str, str]) -> tuple[ServiceState, ServiceState]:
+    def read(self, cluster: ClusterOutputs) -> tuple[ServiceState, ServiceState]:
         """Read brokers and connectors; ``cluster`` holds the outputs of the stack."""
-        stack = self.stacks.describe(stack_name(self.control_stack, cluster["ClusterName"]))
-        found = self.services.describe(cluster["EcsClusterName"], NAMES)
+        stack = self.stacks.describe(stack_name(self.control_stack, cluster.cluster_name))
+        found = self.services.describe(cluster.ecs_cluster, NAMES)
         tags = stack.tags if stack is not None else {}
         return service_states(found, self.definitions, cluster, tags)
 
@@ -71,7 +72,7 @@ class ServiceStarter:
     def start(
         self,
         operation: Operation,
-        cluster: Mapping[str, str],
+        cluster: ClusterOutputs,
         *,
         planned: Mapping[str, Any] | None = None,
         schema_made: bool = False,
@@ -104,7 +105,7 @@ class ServiceStarter:
         return {"scaledUp": scaled_up, "since": since, "roll": roll, "schema": schema}
 
     def _wanted(
-        self, cluster: Mapping[str, str], present: int, *, schema_made: bool
+        self, cluster: ClusterOutputs, present: int, *, schema_made: bool
     ) -> tuple[int, bool]:
         """How many brokers there are to be, and whether the first has to make the schema alone.
 
@@ -114,11 +115,11 @@ class ServiceStarter:
         alone = _makes_schema_alone(cluster)
         if present > (1 if alone else 0):
             return present, False
-        members = self.leases.acquirable(cluster["NodeIdBucketName"])
-        wanted = max(present, members or int(cluster["Brokers"]))
+        members = self.leases.acquirable(cluster.node_id_bucket)
+        wanted = max(present, members or cluster.brokers)
         return wanted, alone and wanted > 1 and not schema_made
 
-    def _brokers(self, cluster: Mapping[str, str], state: ServiceState, count: int) -> list[str]:
+    def _brokers(self, cluster: ClusterOutputs, state: ServiceState, count: int) -> list[str]:
         service = state.service
         if not service.exists:
             self.services.create({**state.rendered, **state.counted(count)})
@@ -127,7 +128,7 @@ class ServiceStarter:
             # A new deployment, because the circuit breaker judges deployments only, and Service
             # Connect gives a task its endpoints as they were when its deployment began.
             self.services.update(
-                cluster["EcsClusterName"],
+                cluster.ecs_cluster,
                 service.name,
                 {**state.everything, **state.counted(count)},
                 redeploy=True,
@@ -141,16 +142,16 @@ class ServiceStarter:
         if count != service.desired:
             changed |= state.counted(count)
         if changed:
-            self.services.update(cluster["EcsClusterName"], service.name, changed)
+            self.services.update(cluster.ecs_cluster, service.name, changed)
         self._retag(cluster, state)
         return []
 
-    def _retag(self, cluster: Mapping[str, str], state: ServiceState) -> None:
+    def _retag(self, cluster: ClusterOutputs, state: ServiceState) -> None:
         if state.retagged:
-            self.services.tag(cluster["EcsClusterName"], state.service.name, state.tags)
+            self.services.tag(cluster.ecs_cluster, state.service.name, state.tags)
 
     def reset_counts(
-        self, operation: Operation, cluster: Mapping[str, str], *, scaled_up: Sequence[str]
+        self, operation: Operation, cluster: ClusterOutputs, *, scaled_up: Sequence[str]
     ) -> dict[str, Any]:
         """Set back to zero the services that this very operation created or raised from zero.
 
@@ -159,11 +160,11 @@ class ServiceStarter:
         """
         for name in scaled_up:
             self.journal.step(operation, "Counts go back to zero", name)
-            self.services.set_count(cluster["EcsClusterName"], name, 0)
+            self.services.set_count(cluster.ecs_cluster, name, 0)
         return {"lowered": list(scaled_up)}
 
 
-def _makes_schema_alone(cluster: Mapping[str, str]) -> bool:
+def _makes_schema_alone(cluster: ClusterOutputs) -> bool:
     return makes_schema_alone(versions(cluster).brokers)
 
 
@@ -191,7 +192,7 @@ class StartFollower:
     def follow(
         self,
         operation: Operation,
-        cluster: Mapping[str, str],
+        cluster: ClusterOutputs,
         *,
         since: str,
         polls: int,
@@ -208,8 +209,7 @@ class StartFollower:
         brokers, connectors = self.reader.read(cluster)
         seen: Mapping[str, Any] = {}
         if brokers.service.running and not schema:
-            live = {**cluster, "LiveBrokers": str(brokers.service.desired)}
-            seen = self.probe.ask("brokers", live)
+            seen = self.probe.query("brokers", cluster, expected=brokers.service.desired)
         unready = "" if schema else _unformed(seen) or self._brokers_wait(cluster, brokers.service)
         decisions = [
             self._decide(cluster, brokers.service, since, unready),
@@ -264,10 +264,10 @@ class StartFollower:
         return [CONNECTORS]
 
     def _decide(
-        self, cluster: Mapping[str, str], service: Service, since: str, unready: str
+        self, cluster: ClusterOutputs, service: Service, since: str, unready: str
     ) -> StartDecision:
         stopped = (
-            self.services.stopped_tasks(cluster["EcsClusterName"], service.name, since)
+            self.services.stopped_tasks(cluster.ecs_cluster, service.name, since)
             if service.exists
             else ()
         )
@@ -276,16 +276,16 @@ class StartFollower:
             return decision
         last = max(stopped, key=lambda task: task.stopped_at)
         group = (
-            cluster["OrchestrationLogGroup"]
+            cluster.orchestration_log_group
             if service.name == BROKERS
-            else cluster["ConnectorsLogGroup"]
+            else cluster.connectors_log_group
         )
         lines = self.services.last_log_lines(group, last.task_id, _LOG_LINES)
         if not lines:
             return decision
         return StartDecision(decision.state, f"{decision.reason}; it logged: {' | '.join(lines)}")
 
-    def _brokers_wait(self, cluster: Mapping[str, str], brokers: Service) -> str:
+    def _brokers_wait(self, cluster: ClusterOutputs, brokers: Service) -> str:
         """What the load balancers still wait for, though the cluster is formed.
 
         A target is ``initial`` while it is registered and until it has passed its first health
@@ -298,10 +298,10 @@ class StartFollower:
                 return f"{healthy} of {brokers.desired} {name} targets are healthy"
         return ""
 
-    def _connectors_wait(self, cluster: Mapping[str, str], connectors: Service) -> str:
+    def _connectors_wait(self, cluster: ClusterOutputs, connectors: Service) -> str:
         if connectors.desired == 0:
             return ""
-        healthy = self._healthy(cluster["ConnectorsTargetGroupArn"])
+        healthy = self._healthy(cluster.connectors_target_group)
         if healthy >= connectors.desired:
             return ""
         return f"{healthy} of {connectors.desired} pass their readiness check"
@@ -310,9 +310,7 @@ class StartFollower:
         return sum(1 for target in self.targets.health(group) if target.state == "healthy")
 
 
-def converge_connectors(
-    services: Services, cluster: Mapping[str, str], state: ServiceState
-) -> None:
+def converge_connectors(services: Services, cluster: ClusterOutputs, state: ServiceState) -> None:
     """Make the connectors what they are to be; they hold nothing, so ECS replaces them itself."""
     failed = has_failed(state.service)
     changed = state.everything
@@ -321,13 +319,13 @@ def converge_connectors(
     )
     if changed or failed:
         services.update(
-            cluster["EcsClusterName"],
+            cluster.ecs_cluster,
             state.service.name,
             changed,
             redeploy=(failed or turned_on) and state.service.desired > 0,
         )
     if state.retagged:
-        services.tag(cluster["EcsClusterName"], state.service.name, state.tags)
+        services.tag(cluster.ecs_cluster, state.service.name, state.tags)
 
 
 def _unformed(seen: Mapping[str, Any]) -> str:

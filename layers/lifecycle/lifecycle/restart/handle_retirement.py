@@ -154,7 +154,7 @@ class RetirementHandler:
         names = {str(service): name for name, service in SERVICES.items()}
         announced = datetime.fromisoformat(payload["announcedAt"]).timestamp()
         try:
-            found = self.tasks.observe(stack.outputs["EcsClusterName"], names[payload["service"]])
+            found = self.tasks.observe(stack.outputs.ecs_cluster, names[payload["service"]])
         except ServiceMissing:
             return False
         return any(0 < task.created_at < announced for task in found.tasks if task.wanted)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lifecycle.camunda.ports import Probe
+    from lifecycle.cluster.contract import ClusterOutputs
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
     from lifecycle.provisioning.roll_services import BrokerReplacer
@@ -45,7 +46,7 @@ class ServiceRestarter:
     def restart(
         self,
         operation: Operation,
-        cluster: Mapping[str, str],
+        cluster: ClusterOutputs,
         *,
         service: str,
         broker: int | None,
@@ -57,8 +58,8 @@ class ServiceRestarter:
         or ``WAITING`` with ``wait`` (seconds) and ``memory``. Raises ``RestartRefused`` (nothing
         was changed), ``RestartFailed`` and ``RollingUpdateFailed``.
         """
-        names = (cluster["OrchestrationServiceName"], cluster["ConnectorsServiceName"])
-        brokers, connectors = self.services.describe(cluster["EcsClusterName"], names)
+        names = (cluster.orchestration_service, cluster.connectors_service)
+        brokers, connectors = self.services.describe(cluster.ecs_cluster, names)
         if service == RestartedService.CONNECTORS:
             answer = self._connectors(operation, cluster, connectors, memory)
             groups, count = {"connectors": "ConnectorsTargetGroupArn"}, connectors.desired
@@ -81,7 +82,7 @@ class ServiceRestarter:
     def _served(
         self,
         operation: Operation,
-        cluster: Mapping[str, str],
+        cluster: ClusterOutputs,
         groups: Mapping[str, str],
         count: int,
         memory: Mapping[str, Any],
@@ -106,9 +107,9 @@ class ServiceRestarter:
         return {"status": "WAITING", "wait": wait, "memory": kept}
 
     def _brokers(
-        self, operation: Operation, cluster: Mapping[str, str], memory: Mapping[str, Any]
+        self, operation: Operation, cluster: ClusterOutputs, memory: Mapping[str, Any]
     ) -> dict[str, Any]:
-        ecs_cluster, name = cluster["EcsClusterName"], cluster["OrchestrationServiceName"]
+        ecs_cluster, name = cluster.ecs_cluster, cluster.orchestration_service
         answer = self.replacer.replace(
             operation,
             cluster,
@@ -123,7 +124,7 @@ class ServiceRestarter:
     def _broker(
         self,
         operation: Operation,
-        cluster: Mapping[str, str],
+        cluster: ClusterOutputs,
         broker: int,
         memory: Mapping[str, Any],
     ) -> dict[str, Any]:
@@ -143,14 +144,14 @@ class ServiceRestarter:
         self.journal.step(operation, SERVICE_RESTARTED, decision.reason)
         if decision.action is RestartAction.STOP:
             reason = f"Restarted by {operation.operation_id}"
-            self.tasks.stop(cluster["EcsClusterName"], decision.task, reason)
+            self.tasks.stop(cluster.ecs_cluster, decision.task, reason)
             memory = {**memory, "stopped": decision.task}
         return self._followed(decision, memory, f"broker {broker}")
 
     def _connectors(
         self,
         operation: Operation,
-        cluster: Mapping[str, str],
+        cluster: ClusterOutputs,
         connectors: Service,
         memory: Mapping[str, Any],
     ) -> dict[str, Any]:
@@ -158,7 +159,7 @@ class ServiceRestarter:
         decision = decide_connectors_restart(connectors, begun_at(operation), former)
         self.journal.step(operation, SERVICE_RESTARTED, decision.reason)
         if decision.action is RestartAction.DEPLOY:
-            self.services.update(cluster["EcsClusterName"], connectors.name, {}, redeploy=True)
+            self.services.update(cluster.ecs_cluster, connectors.name, {}, redeploy=True)
             before = connectors.primary
             memory = {**memory, "former": before.deployment_id if before is not None else ""}
         return self._followed(decision, memory, "the connectors")

@@ -24,10 +24,11 @@ from lifecycle.services.brokers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from lifecycle.camunda.ports import ManagementApi
     from lifecycle.camunda.topology import ClusterConfiguration, PlannedChange
+    from lifecycle.cluster.contract import ClusterOutputs
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
 
@@ -44,7 +45,7 @@ class BrokerChanger:
     journal: Journal
 
     def change(
-        self, operation: Operation, cluster: Mapping[str, str], *, count: int
+        self, operation: Operation, cluster: ClusterOutputs, *, count: int
     ) -> dict[str, Any]:
         """Request the brokers ``0 … count-1``, unless that is in progress or needs nothing.
 
@@ -53,8 +54,8 @@ class BrokerChanger:
         change that leads elsewhere, ``ManagementUnavailable`` when nothing was sent.
         """
         self.journal.step(operation, CLUSTER_CHANGE, f"requesting {count} brokers from Camunda")
-        copies = int(cluster["ReplicationFactor"])
-        api = self.management(cluster["DiscoveryName"])
+        copies = cluster.replication_factor
+        api = self.management(cluster.discovery_name)
         return _sent(
             api,
             under_way=lambda configuration: _brokers_under_way(configuration, count),
@@ -63,15 +64,15 @@ class BrokerChanger:
         )
 
     def add_partitions(
-        self, operation: Operation, cluster: Mapping[str, str], *, count: int
+        self, operation: Operation, cluster: ClusterOutputs, *, count: int
     ) -> dict[str, Any]:
         """Request the partitions ``1 … count`` on the present brokers, unless that is in progress.
 
         Returns and raises as ``change`` does.
         """
         self.journal.step(operation, CLUSTER_CHANGE, f"requesting {count} partitions from Camunda")
-        copies = int(cluster["ReplicationFactor"])
-        api = self.management(cluster["DiscoveryName"])
+        copies = cluster.replication_factor
+        api = self.management(cluster.discovery_name)
         return _sent(
             api,
             under_way=lambda configuration: _partitions_under_way(configuration, count),
@@ -81,7 +82,7 @@ class BrokerChanger:
             send=lambda: api.scale_partitions(count),
         )
 
-    def back_up(self, operation: Operation, cluster: Mapping[str, str]) -> dict[str, Any]:
+    def back_up(self, operation: Operation, cluster: ClusterOutputs) -> dict[str, Any]:
         """Let Camunda take a backup of the primary storage.
 
         Returns ``backupId``, -1 when it did not take one or that is not known: a second one would
@@ -90,7 +91,7 @@ class BrokerChanger:
         """
         self.journal.step(operation, "Verification", "requesting a backup from Camunda")
         try:
-            backup = self.management(cluster["DiscoveryName"]).back_up()
+            backup = self.management(cluster.discovery_name).back_up()
         except (ManagementRefused, ChangeInProgress, ManagementOutcomeUnknown) as error:
             self.journal.step(operation, "Verification", f"no backup: {error.message}")
             backup = NOT_TAKEN

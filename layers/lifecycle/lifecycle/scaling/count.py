@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.errors import StabilizationTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from lifecycle.cluster.contract import ClusterOutputs
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
     from lifecycle.services.brokers import BrokerService
@@ -30,7 +31,7 @@ class CountSetter:
     def set_count(
         self,
         operation: Operation,
-        cluster: Mapping[str, str],
+        cluster: ClusterOutputs,
         *,
         count: int,
         protected: Sequence[str],
@@ -52,13 +53,13 @@ class CountSetter:
         if count < service.desired:
             now = int(self.journal.clock.now().timestamp())
             refuse_to_lower(service, count, protected, now)
-        self.tasks.set_count(cluster["EcsClusterName"], service.name, count)
+        self.tasks.set_count(cluster.ecs_cluster, service.name, count)
         return {"count": count}
 
-    def _observe(self, cluster: Mapping[str, str]) -> BrokerService:
+    def _observe(self, cluster: ClusterOutputs) -> BrokerService:
         return self.tasks.observe(
-            cluster["EcsClusterName"],
-            cluster["OrchestrationServiceName"],
+            cluster.ecs_cluster,
+            cluster.orchestration_service,
         )
 
 

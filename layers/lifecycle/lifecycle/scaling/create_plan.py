@@ -91,15 +91,13 @@ class ScalePlanner:
 
     def _adoption(self, stack: Stack, observed: Observed) -> tuple[Check, ...]:
         """Check what stands in the way of scaling a cluster that something else made."""
-        if stack.outputs.get("Adopted") != "true":
+        if not stack.outputs.adopted:
             return ()
-        design = self.designs.read(
-            stack.outputs["EcsClusterName"], stack.outputs["OrchestrationServiceName"]
-        )
+        design = self.designs.read(stack.outputs.ecs_cluster, stack.outputs.orchestration_service)
         return adoption_checks(
             design,
             observed.brokers,
-            bootstrap=int(stack.outputs["Brokers"]),
+            bootstrap=stack.outputs.brokers,
             function_group=self.function_group,
             network=self.network,
         )

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lifecycle.camunda.ports import Probe
+    from lifecycle.cluster.contract import ClusterOutputs
     from lifecycle.cluster.ports import Stacks
     from lifecycle.cluster.stack import Stack
     from lifecycle.operation.journal import Journal
@@ -79,22 +80,16 @@ class BrokerReader:
         """
         cluster = stack.outputs
         service = self.tasks.observe(
-            cluster["EcsClusterName"], cluster["OrchestrationServiceName"], since=since
+            cluster.ecs_cluster, cluster.orchestration_service, since=since
         )
         brokers = read_brokers(
-            self.probe.ask(
-                "scaling",
-                {
-                    **cluster,
-                    "RequestedBrokers": str(requested),
-                    "RequestedPartitions": str(partitions),
-                    "Backup": str(backup),
-                },
+            self.probe.query(
+                "scaling", cluster, brokers=requested, partitions=partitions, backup=backup
             )
         )
         surroundings = ScalingContext(
             stack_status=stack.status,
-            autoscaled=tuple(self.scalable.of_services(cluster["EcsClusterName"], (service.name,))),
+            autoscaled=tuple(self.scalable.of_services(cluster.ecs_cluster, (service.name,))),
         )
         if with_quota and requested > service.desired:
             limit, used = self.quota.vcpus()
@@ -110,8 +105,8 @@ class BrokerReader:
             brokers=brokers,
             surroundings=surroundings,
             # Camunda may have been given more partitions since the bootstrap.
-            partitions=max([int(cluster["Partitions"]), *known]),
-            replication_factor=int(cluster["ReplicationFactor"]),
+            partitions=max([cluster.partitions, *known]),
+            replication_factor=cluster.replication_factor,
             now=now,
             parameters=stack.parameters,
         )
@@ -197,7 +192,7 @@ class ScaleObserver:
         before = self.journal.operations.scaling(operation.cluster)
         self.journal.operations.note_scaling(operation.cluster, note.after(before))
 
-    def _targets(self, cluster: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    def _targets(self, cluster: ClusterOutputs) -> dict[str, dict[str, str]]:
         """State of the brokers' targets by group and address; an adopted cluster may name none."""
         return {
             name: {target.address: target.state for target in self.targets.health(cluster[output])}

@@ -10,7 +10,7 @@ from lifecycle.camunda.payloads import (
     planned_change_payload,
     topology_payload,
 )
-from lifecycle.camunda.read_topology import ask_topology
+from lifecycle.camunda.read_topology import query_topology
 from lifecycle.camunda.topology import ReadinessState
 from lifecycle.errors import (
     ChangeInProgress,
@@ -21,10 +21,11 @@ from lifecycle.errors import (
 from lifecycle.services.brokers import holders
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from lifecycle.camunda.ports import ManagementApi, Users
     from lifecycle.camunda.topology import ClusterConfiguration, PlannedChange, Topology
+    from lifecycle.cluster.contract import ClusterOutputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,13 @@ class ScalingProber:
     management: Callable[[str], ManagementApi]
     users: Users
 
-    def ask(self, cluster: Mapping[str, str]) -> dict[str, Any]:
-        """Answer in Camunda's own shapes.
+    def query(
+        self, cluster: ClusterOutputs, *, brokers: int, partitions: int, backup: int
+    ) -> dict[str, Any]:
+        """Return what Camunda answers, in its own shapes.
 
-        ``cluster`` holds the stack's outputs and ``RequestedBrokers``, or ``RequestedPartitions``
-        and ``Backup`` (the id of one that was taken, 0 for none). Keys: ``configuration``,
+        ``brokers`` are requested, or ``partitions`` unless they are 0; ``backup`` is the id of one
+        that was taken, 0 for none. Keys: ``configuration``,
         ``topology``, ``plan`` (null where they could not be read, ``plan`` also while a change is
         under way), ``refused`` and ``planRefused`` (Camunda's words),
         ``readiness`` (address, state, detail of the
@@ -46,7 +49,7 @@ class ScalingProber:
         partitions are requested) and ``problems``. What cannot be queried is part of the answer,
         never an exception, and hides nothing else.
         """
-        api = self.management(cluster["DiscoveryName"])
+        api = self.management(cluster.discovery_name)
         answer: dict[str, Any] = {
             "configuration": None,
             "topology": None,
@@ -57,10 +60,9 @@ class ScalingProber:
             "backups": None,
             "problems": [],
         }
-        partitions = int(cluster.get("RequestedPartitions") or 0)
         topology: Topology | None = None
         try:
-            topology = ask_topology(api, self.users, cluster)
+            topology = query_topology(api, self.users, cluster.admin_user_secret)
             answer["topology"] = topology_payload(topology)
         except LifecycleError as error:
             answer["problems"].append(error.message.rstrip("."))
@@ -74,9 +76,8 @@ class ScalingProber:
                     answer["readiness"] = self._readiness(api, configuration, topology)
                 if partitions:
                     answer |= self._plan(lambda: api.plan_partitions(partitions))
-                    answer["backups"] = self._backups(api, int(cluster.get("Backup") or 0))
+                    answer["backups"] = self._backups(api, backup)
                 else:
-                    brokers = int(cluster["RequestedBrokers"])
                     answer |= self._plan(lambda: api.plan_brokers(brokers))
         except LifecycleError as error:
             answer["problems"].append(error.message.rstrip("."))

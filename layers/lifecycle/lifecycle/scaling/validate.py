@@ -22,7 +22,7 @@ def validate_scaling(raw: object, *, control_stack: str, stacks: Stacks) -> dict
     request = read_scale_request(raw)
     stack = find_cluster(stacks, control_stack, request.cluster)
     refuse_if_frozen(stack.name, stack.tags)
-    refuse_below(request.count, int(stack.outputs["ReplicationFactor"]))
+    refuse_below(request.count, stack.outputs.replication_factor)
     return {
         "cluster": request.cluster,
         "stack": stack.name,

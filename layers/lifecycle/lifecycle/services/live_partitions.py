@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lifecycle.cluster.ports import Stacks
 
 
-def ask_partitions(api: ManagementApi) -> dict[str, Any]:
+def query_partitions(api: ManagementApi) -> dict[str, Any]:
     """Answer the question ``partitions`` inside the VPC: ``partitions``, null where not known.
 
     A number that is being changed is not known either. ``brokers`` are the members, null where a
@@ -66,16 +66,16 @@ def live_partitions(
     if "changeSet" in raw or "scale" in raw:
         return LivePartitions()
     stack = stacks.describe(stack_name(control_stack, raw["clusterName"]))
-    if stack is None or "ContractVersion" not in stack.outputs or "Adopted" in stack.outputs:
+    if stack is None or not stack.outputs.complete or stack.outputs.adopted:
         return LivePartitions()
     try:
-        live = probe().ask("partitions", stack.outputs)["partitions"]
+        live = probe().query("partitions", stack.outputs)["partitions"]
     except ProbeAsleep:
         raise
     except LifecycleError as error:
         return LivePartitions(unread=error.message)
     if live is None:
         return LivePartitions(unread="no broker reports it, or it is being changed")
-    if live <= int(stack.outputs["Partitions"]):
+    if live <= stack.outputs.partitions:
         return LivePartitions()
     return LivePartitions({"Partitions": str(live)})

@@ -21,11 +21,12 @@ from lifecycle.services.definition import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from lifecycle.cluster.contract import ClusterOutputs
     from lifecycle.services.startup import Service
 
 
 def changed_by_hand(
-    name: str, live: Definition, definitions: Mapping[str, Definition], outputs: Mapping[str, str]
+    name: str, live: Definition, definitions: Mapping[str, Definition], outputs: ClusterOutputs
 ) -> tuple[Difference, ...]:
     """Find what a live service has otherwise than its definition, but for its tags.
 
@@ -35,7 +36,7 @@ def changed_by_hand(
     """
     desired = int(live.get("desiredCount") or 0)
     own = name == BROKERS
-    count = (desired or int(outputs["Brokers"])) if own else int(outputs["Connectors"])
+    count = (desired or outputs.brokers) if own else outputs.connectors
     without = ["tags", *(["desiredCount"] if own or not desired else [])]
     rendered = render(definitions[name], outputs, count=count, tags={})
     return compare(rendered, live, without=without)
@@ -98,7 +99,7 @@ class ServiceState:
 def service_states(
     found: Sequence[Service],
     definitions: Mapping[str, Definition],
-    outputs: Mapping[str, str],
+    outputs: ClusterOutputs,
     tags: Mapping[str, str],
 ) -> tuple[ServiceState, ServiceState]:
     """Hold the services of a cluster, brokers first, against their definitions.
@@ -110,7 +111,7 @@ def service_states(
     states = []
     for name, service in zip(NAMES, found, strict=True):
         own = name == BROKERS
-        bootstrap = int(outputs["Brokers"] if own else outputs["Connectors"])
+        bootstrap = outputs.brokers if own else outputs.connectors
         count = (service.desired or bootstrap) if own else bootstrap
         rendered = render(definitions[name], outputs, count=count, tags=ours)
         differences = (

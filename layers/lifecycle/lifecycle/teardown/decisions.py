@@ -103,7 +103,7 @@ def state_of(stack: Stack | None, control_stack: str, cluster: str) -> StackStat
 
 def refuse_adopted(stack: Stack) -> None:
     """Raise ``StackNotUsable`` for a cluster that the stack only describes and did not make."""
-    if stack.outputs.get("Adopted") == "true":
+    if stack.outputs.adopted:
         raise StackNotUsable(
             f"Stack {stack.name} describes a cluster created by another tool; it is left alone.",
             next_step="Remove the cluster with the tool that created it. Deleting the stack in "

@@ -20,6 +20,8 @@ from lifecycle.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from lifecycle.cluster.contract import ClusterOutputs
+
 
 @dataclass(frozen=True, slots=True)
 class Front:
@@ -100,13 +102,13 @@ def check_targets(name: str, targets: Sequence[TargetHealth], expected: int) -> 
     return Check(f"{name} targets", result, detail, _BALANCER)
 
 
-def fronts(cluster: Mapping[str, str]) -> tuple[Front, Front]:
+def fronts(cluster: ClusterOutputs) -> tuple[Front, Front]:
     """Read from the stack's outputs how clients reach REST (and the web pages), and gRPC.
 
     One certificate serves both load balancers. A name of AWS's own in ``RestUrl`` is no DomainName:
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html
     """
-    url = urlsplit(cluster["RestUrl"])
+    url = urlsplit(cluster.rest_url)
     host, balancer = url.hostname or "", cluster.get("WebLoadBalancerDnsName", "").lower()
     tls = url.scheme == "https"
     domain = "" if not tls or host == balancer or _OF_AWS.search(host) else host

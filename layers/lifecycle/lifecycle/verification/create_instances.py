@@ -5,7 +5,6 @@ What is known goes from look to look, so that each is short and a repeated one i
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,12 +24,11 @@ if TYPE_CHECKING:
 
     from lifecycle.camunda.credentials import Credentials
     from lifecycle.camunda.ports import ManagementApi, Users
+    from lifecycle.cluster.contract import ClusterOutputs
     from lifecycle.verification.ports import Processes
 
 # Seconds in which a look begins another call, of the 50 that the probe has: one takes 13 at most.
 LOOK_SECONDS: Final = 15.0
-KNOWN: Final = "Instances"
-"""What a caller puts beside the outputs: what the look before gave, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +40,16 @@ class InstanceProber:
     users: Users
     monotonic: Callable[[], float]
 
-    def ask(self, cluster: Mapping[str, str]) -> dict[str, Any]:
-        """Look once: deploy, create what is not made, search what is not found.
+    def query(self, cluster: ClusterOutputs, *, known: Mapping[str, Any]) -> dict[str, Any]:
+        """Deploy the process, create missing instances and search those not yet found, once.
 
-        ``cluster`` holds the stack's outputs, and under ``Instances`` what the look before gave.
-        Gives what ``read_instances`` reads; what went wrong is part of it, never an exception.
+        ``known`` is what the previous call returned, empty at first. Returns what
+        ``read_instances`` reads; a failure is part of it, never an exception.
         """
         give_up = self.monotonic() + LOOK_SECONDS
-        before = _afresh(read_instances(json.loads(cluster.get(KNOWN) or "{}")))
+        before = _afresh(read_instances(known))
         try:
-            credentials = self.users.credentials(cluster["AdminUserSecretArn"])
+            credentials = self.users.credentials(cluster.admin_user_secret)
             ready = self._deploy(before, cluster, credentials)
         except LifecycleError as error:
             return replace(before, problem=_words(error, cluster)).as_state()
@@ -59,12 +57,12 @@ class InstanceProber:
         return self._search(made, cluster, credentials).as_state()
 
     def _deploy(
-        self, seen: Instances, cluster: Mapping[str, str], credentials: Credentials
+        self, seen: Instances, cluster: ClusterOutputs, credentials: Credentials
     ) -> Instances:
-        name = cluster["DiscoveryName"]
+        name = cluster.discovery_name
         if not seen.wanted:
             active = active_partitions(self.management(name).configuration())
-            seen = replace(seen, wanted=max(active, int(cluster["Partitions"])))
+            seen = replace(seen, wanted=max(active, cluster.partitions))
         if not seen.deployed:
             self.processes(name).deploy(RESOURCE, PROCESS.encode(), credentials)
         return replace(seen, deployed=True)
@@ -72,7 +70,7 @@ class InstanceProber:
     def _create(
         self,
         seen: Instances,
-        cluster: Mapping[str, str],
+        cluster: ClusterOutputs,
         credentials: Credentials,
         give_up: float,
     ) -> Instances:
@@ -83,7 +81,7 @@ class InstanceProber:
         """
         if not seen.may_create:
             return seen
-        api = self.processes(cluster["DiscoveryName"])
+        api = self.processes(cluster.discovery_name)
         while seen.may_create and not seen.problem and self.monotonic() < give_up:
             seen = replace(seen, attempts=seen.attempts + 1)
             try:
@@ -96,12 +94,12 @@ class InstanceProber:
         return seen
 
     def _search(
-        self, seen: Instances, cluster: Mapping[str, str], credentials: Credentials
+        self, seen: Instances, cluster: ClusterOutputs, credentials: Credentials
     ) -> Instances:
         wanted = {seen.made[partition]: partition for partition in seen.unfound}
         if not wanted:
             return seen
-        api = self.processes(cluster["DiscoveryName"])
+        api = self.processes(cluster.discovery_name)
         try:
             keys = api.found_instances(wanted.keys(), credentials)
         except LifecycleError as error:
@@ -114,11 +112,11 @@ def _afresh(seen: Instances) -> Instances:
     return seen if seen.unmade and not seen.may_create else replace(seen, problem="")
 
 
-def _words(error: LifecycleError, cluster: Mapping[str, str]) -> str:
+def _words(error: LifecycleError, cluster: ClusterOutputs) -> str:
     words = error.message.rstrip(".")
     if isinstance(error, CredentialsRefused):
         return (
             f"{words}; Camunda rejects the name and password of the secret "
-            f"{cluster['AdminUserSecretArn']} (output AdminUserSecretArn)"
+            f"{cluster.admin_user_secret} (output AdminUserSecretArn)"
         )
     return words

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ from lifecycle.verification.checks import (
     failure,
     fronts,
 )
-from lifecycle.verification.create_instances import KNOWN
 from lifecycle.verification.process_instances import (
     WAIT_SECONDS,
     check_instances,
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lifecycle.camunda.ports import Probe
+    from lifecycle.cluster.contract import ClusterOutputs
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
     from lifecycle.services.ports import Services, TargetGroups
@@ -46,7 +45,7 @@ class Verifier:
     def look_at_instances(
         self,
         operation: Operation,
-        cluster: Mapping[str, str],
+        cluster: ClusterOutputs,
         known: Mapping[str, Any],
         *,
         wanted: bool,
@@ -62,8 +61,7 @@ class Verifier:
         now = self._now()
         since = int(known.get("since", now))
         self.journal.step(operation, VERIFICATION, "a process instance on each partition")
-        told = json.dumps(known.get("seen", {}))
-        seen = self.probe.ask("instances", {**cluster, KNOWN: told})
+        seen = self.probe.query("instances", cluster, known=known.get("seen", {}))
         answer: dict[str, Any] = {"instances": {"since": since, "seen": seen}}
         if not is_over(read_instances(seen), since=since, now=now):
             answer["wait"] = WAIT_SECONDS
@@ -72,7 +70,7 @@ class Verifier:
     def verify(
         self,
         operation: Operation,
-        cluster: Mapping[str, str],
+        cluster: ClusterOutputs,
         instances: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Check brokers, load balancers and each path through them.
@@ -84,18 +82,17 @@ class Verifier:
         the ``topology``.
         """
         self.journal.step(operation, VERIFICATION, "checking brokers and load balancers")
-        names = (cluster["OrchestrationServiceName"], cluster["ConnectorsServiceName"])
-        brokers, connectors = self.services.describe(cluster["EcsClusterName"], names)
-        live = {**cluster, "LiveBrokers": str(brokers.desired)}
-        direct = self.probe.ask("brokers", live)
-        paths = self.probe.ask("paths", live)
+        names = (cluster.orchestration_service, cluster.connectors_service)
+        brokers, connectors = self.services.describe(cluster.ecs_cluster, names)
+        direct = self.probe.query("brokers", cluster, expected=brokers.desired)
+        paths = self.probe.query("paths", cluster)
         answered = bool(direct["formation"]["formed"])
 
         rest = check_targets(
-            "REST", self.targets.health(cluster["RestTargetGroupArn"]), brokers.desired
+            "REST", self.targets.health(cluster.rest_target_group), brokers.desired
         )
         grpc = check_targets(
-            "gRPC", self.targets.health(cluster["GrpcTargetGroupArn"]), brokers.desired
+            "gRPC", self.targets.health(cluster.grpc_target_group), brokers.desired
         )
         web, native = fronts(cluster)
 
@@ -121,7 +118,7 @@ class Verifier:
             grpc,
             path("gRPC", "grpc", grpc, native),
         ]
-        wanted = int(cluster["Connectors"])
+        wanted = cluster.connectors
         if connectors.desired != wanted:
             told = f"the desired count is {connectors.desired}, the cluster should have {wanted}"
             checks.append(
@@ -130,7 +127,7 @@ class Verifier:
         if connectors.desired:
             health = check_targets(
                 "connectors",
-                self.targets.health(cluster["ConnectorsTargetGroupArn"]),
+                self.targets.health(cluster.connectors_target_group),
                 connectors.desired,
             )
             checks += [health, path("connectors", "connectors", health, web)]

@@ -8,9 +8,10 @@ from lifecycle.wiring.common import SystemClock, artifacts, journal, settings, s
 from lifecycle.wiring.provisioning import service_definitions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import Any
 
+    from lifecycle.cluster.contract import ClusterOutputs
     from lifecycle.plans.apply import PlanAdopter
     from lifecycle.plans.create import Planner
     from lifecycle.plans.expire import Discarder
@@ -81,12 +82,12 @@ def discarder() -> Discarder:
     )
 
 
-def partition_counter() -> Callable[[Mapping[str, str]], dict[str, Any]]:
+def partition_counter() -> Callable[[ClusterOutputs], dict[str, Any]]:
     """The question how many partitions there are, asked inside the VPC; quick or not answered."""
     from lifecycle.adapters.camunda.management import HttpManagement
-    from lifecycle.services.live_partitions import ask_partitions
+    from lifecycle.services.live_partitions import query_partitions
 
     # Validation waits for it, and its own time is short.
-    return lambda cluster: ask_partitions(
-        HttpManagement(cluster["DiscoveryName"], budget_seconds=15.0)
+    return lambda cluster: query_partitions(
+        HttpManagement(cluster.discovery_name, budget_seconds=15.0)
     )

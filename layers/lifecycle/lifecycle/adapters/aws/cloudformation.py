@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.adapters.aws.session import client, error_code, error_message
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.names import TAG_CLUSTER, TAG_CONTROL_PLANE
 from lifecycle.cluster.stack import ChangeSet, ResourceChange, Stack, StackEvent, StackResource
 from lifecycle.errors import ChangeSetRefused, StackNotDeleted
@@ -247,7 +248,9 @@ def _stack(found: Mapping[str, Any]) -> Stack:
         parameters={
             p["ParameterKey"]: p.get("ParameterValue", "") for p in found.get("Parameters", ())
         },
-        outputs={o["OutputKey"]: o["OutputValue"] for o in found.get("Outputs", ())},
+        outputs=ClusterOutputs(
+            {o["OutputKey"]: o["OutputValue"] for o in found.get("Outputs", ())}
+        ),
         tags={t["Key"]: t["Value"] for t in found.get("Tags", ())},
         termination_protected=found.get("EnableTerminationProtection", False),
         changed_at=_iso(found.get("LastUpdatedTime") or found["CreationTime"]),

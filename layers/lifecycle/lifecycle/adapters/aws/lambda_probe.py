@@ -1,4 +1,4 @@
-"""The probe: the function inside the VPC, asked from outside by a Lambda invocation."""
+"""The probe: the function inside the VPC, queried from outside by a Lambda invocation."""
 
 from __future__ import annotations
 
@@ -36,8 +36,10 @@ class LambdaProbe:
         self._read_timeout = read_timeout
         self._attempts = attempts
 
-    def ask(self, question: str, cluster: Mapping[str, str]) -> Mapping[str, Any]:
-        """Ask about a cluster.
+    def query(
+        self, question: str, cluster: Mapping[str, str], **arguments: object
+    ) -> Mapping[str, Any]:
+        """Return the answer about a cluster.
 
         Raises ``ProbeFailed`` when the function itself fails, and ``ProbeAsleep`` where Lambda
         took its network interfaces back because nobody called it for weeks: it is being woken.
@@ -46,7 +48,9 @@ class LambdaProbe:
         try:
             answer = api.invoke(
                 FunctionName=self._function,
-                Payload=json.dumps({"question": question, "cluster": dict(cluster)}).encode(),
+                Payload=json.dumps(
+                    {"question": question, "cluster": dict(cluster), "arguments": arguments}
+                ).encode(),
             )
         except api.exceptions.ClientError as error:
             if error_code(error) in _ASLEEP:
