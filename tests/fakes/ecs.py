@@ -211,4 +211,4 @@ class FakeTargets:
 
     def set_healthy(self, arn: str, count: int) -> None:
         """Let a group have so many healthy targets and no others."""
-        self.by_arn[arn] = [TargetHealth(f"10.0.0.{n}", 8080, "healthy") for n in range(count)]
+        self.by_arn[arn] = [TargetHealth(f"10.0.0.{n}", "healthy") for n in range(count)]

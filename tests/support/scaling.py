@@ -178,7 +178,7 @@ class RunningTargets:
         for task in self.world.tasks.observe("", self.world.tasks.name, since="").running:
             first = self.seen.setdefault(task.address, now)
             state = "healthy" if now - first >= self.seconds else "initial"
-            found.append(TargetHealth(task.address, 26500, state))
+            found.append(TargetHealth(task.address, state))
         return found
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from botocore.stub import Stubber
-from lifecycle.adapters.aws import ecs
+from lifecycle.adapters.aws import ecs_reader
 from lifecycle.adapters.aws.ecs import EcsServices
 from lifecycle.errors import AwsUnavailable, ServiceDraining
 from lifecycle.services.image_digests import Running
@@ -54,7 +54,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
     client = boto3.client(
         "ecs", region_name="eu-central-1", aws_access_key_id="x", aws_secret_access_key="x"
     )
-    monkeypatch.setattr(ecs, "client", lambda _name: client)
+    monkeypatch.setattr(ecs_reader, "client", lambda _name, **_: client)
     with Stubber(client) as stub:
         yield stub
         stub.assert_no_pending_responses()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from botocore.stub import Stubber
-from lifecycle.adapters.aws import ecs_tasks
+from lifecycle.adapters.aws import ecs_reader
 from lifecycle.adapters.aws.ecs_tasks import EcsBrokerTasks
 from lifecycle.errors import ServiceMissing, StabilizationTimeout
 
@@ -53,7 +53,7 @@ def ecs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
     api = boto3.client(
         "ecs", region_name="eu-central-1", aws_access_key_id="x", aws_secret_access_key="x"
     )
-    monkeypatch.setattr(ecs_tasks, "client", lambda _name: api)
+    monkeypatch.setattr(ecs_reader, "client", lambda _name, **_: api)
     with Stubber(api) as stub:
         yield stub
         stub.assert_no_pending_responses()

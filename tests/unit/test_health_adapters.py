@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import boto3
 import pytest
 from lifecycle.adapters.aws import session as aws
-from lifecycle.adapters.aws.ecs import read_stopped
+from lifecycle.adapters.aws.ecs_reader import read_stopped
 from lifecycle.adapters.aws.health_sources import AwsHealthSources
 from lifecycle.adapters.aws.health_table import HealthTable
 from lifecycle.adapters.aws.metrics import UNITS, EmbeddedMetrics

@@ -544,7 +544,7 @@ class TestStart:
         world.starter.start(operation(), OUTPUTS)
         self.follow(world)
         world.bring_up()
-        initial = TargetHealth("10.0.0.2", 8080, "initial", "Elb.RegistrationInProgress")
+        initial = TargetHealth("10.0.0.2", "initial", "Elb.RegistrationInProgress")
         world.targets.by_arn[group][2] = initial
         assert self.follow(world)["status"] == "WAITING"
         detail = world.table.record(operation())["detail"]
@@ -636,9 +636,7 @@ class TestVerification:
 
     def test_the_same_without_healthy_targets_is_a_failure(self, world: World) -> None:
         self.test_a_path_that_cannot_exist_from_here_is_a_warning(world)
-        world.targets.by_arn["arn:rest"] = [
-            TargetHealth("10.0.0.1", 8080, "unhealthy", "Target.Timeout")
-        ]
+        world.targets.by_arn["arn:rest"] = [TargetHealth("10.0.0.1", "unhealthy", "Target.Timeout")]
         report = world.verifier.verify(operation(), OUTPUTS)
         assert report["result"] == "FAIL"
         assert "Target.Timeout" in report["failure"]

@@ -27,7 +27,7 @@ NOW = datetime(2026, 11, 29, tzinfo=UTC)
 BALANCER = "internal-web-1.eu-central-1.elb.amazonaws.com"
 DOMAIN = "camunda.example.com"
 NAMED = Front(tls=True, domain=DOMAIN, balancer=BALANCER)
-HEALTHY = check_targets("REST", [TargetHealth("10.0.0.1", 8080, "healthy")], 1)
+HEALTHY = check_targets("REST", [TargetHealth("10.0.0.1", "healthy")], 1)
 GONE = check_targets("REST", [], 1)
 
 

@@ -69,8 +69,7 @@ def test_a_start_waits_until_the_brokers_targets_are_registered() -> None:
     world.follower.follow(operation(), OUTPUTS, since="2026-01-01T00:00:00+00:00", polls=0)
     world.bring_up()
     world.targets.by_arn["arn:grpc"] = [
-        TargetHealth(f"127.0.0.{n}", 26500, "initial", "Elb.RegistrationInProgress")
-        for n in (1, 2, 3)
+        TargetHealth(f"127.0.0.{n}", "initial", "Elb.RegistrationInProgress") for n in (1, 2, 3)
     ]
     followed = world.follower.follow(
         operation(), OUTPUTS, since="2026-01-01T00:00:00+00:00", polls=1

@@ -117,7 +117,7 @@ def written_operations() -> set[Operation]:
             if kind.__module__ == module.__name__:
                 for name in vars(kind):
                     if not name.startswith("__"):
-                        walk.visit_member(Made(kind), name)
+                        walk.visit_member(walk.make(kind), name)
         for name, function in inspect.getmembers(module, inspect.isfunction):
             if function.__module__ == module.__name__:
                 walk.call(_bound(getattr(module, name)), {})
@@ -390,6 +390,10 @@ class _Walk:
             return self.call(function, _parameters(function, arguments, keywords))
         return ()
 
+    def make(self, kind: type) -> Made:
+        """An object of a class whose arguments are unknown."""
+        return self._make(kind, [], {})
+
     def _make(self, kind: type, arguments: list[Values], keywords: dict[str, Values]) -> Made:
         if dataclasses.is_dataclass(kind):
             names = [one.name for one in dataclasses.fields(kind)]
@@ -400,19 +404,15 @@ class _Walk:
             bound = _bound(init, made)
             given = _parameters(bound, arguments, keywords)
             self.call(bound, given)
-            return Made(kind, _fields_set_in(bound.node, given))
+            return Made(kind, self._fields_set_in(bound, given))
         return made
 
-
-def _fields_set_in(init: ast.AST, given: Mapping[str, Values]) -> dict[str, Values]:
-    return {
-        node.targets[0].attr: given[node.value.id]
-        for node in ast.walk(init)
-        if isinstance(node, ast.Assign)
-        and isinstance(node.targets[0], ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id in given
-    }
+    def _fields_set_in(self, init: Bound, given: Mapping[str, Values]) -> dict[str, Values]:
+        return {
+            node.targets[0].attr: self.value(node.value, dict(given), init.names)
+            for node in ast.walk(init.node)
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute)
+        }
 
 
 def _parameters(

@@ -23,7 +23,6 @@ class TargetHealth:
     """One target of a load balancer. ``reason`` is AWS's code, empty when healthy."""
 
     address: str
-    port: int
     state: str
     reason: str = ""
 

@@ -15,6 +15,7 @@ from lifecycle.camunda.gateways import read_gateways
 from lifecycle.camunda.json_reader import flag, integer, items, mapping, moment, objects, text
 from lifecycle.camunda.partitions import BackupsSeen, BrokerSeen, read_brokers
 from lifecycle.camunda.topology import read_configuration, read_topology
+from lifecycle.cluster.checks import TargetHealth
 from lifecycle.errors import InvalidResponse
 from lifecycle.tables import unpacked
 
@@ -157,15 +158,6 @@ class AutoscalingSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class TargetSeen:
-    """A load balancer's target."""
-
-    address: str
-    state: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class MountSeen:
     """An EFS mount target: its availability zone and state."""
 
@@ -241,9 +233,9 @@ class Facts:
     stops: Answer[tuple[StopSeen, ...]]
     protected: Answer[tuple[ProtectedSeen, ...]]
     autoscaling: Answer[tuple[AutoscalingSeen, ...]]
-    rest: Answer[tuple[TargetSeen, ...]]
-    grpc: Answer[tuple[TargetSeen, ...]]
-    connectors: Answer[tuple[TargetSeen, ...]]
+    rest: Answer[tuple[TargetHealth, ...]]
+    grpc: Answer[tuple[TargetHealth, ...]]
+    connectors: Answer[tuple[TargetHealth, ...]]
     database: Answer[str]
     files: Answer[tuple[MountSeen, ...]]
     secrets: Answer[tuple[SecretSeen, ...]]
@@ -409,9 +401,9 @@ def _autoscaling(value: object) -> tuple[AutoscalingSeen, ...]:
     )
 
 
-def _targets(value: object) -> tuple[TargetSeen, ...]:
+def _targets(value: object) -> tuple[TargetHealth, ...]:
     return tuple(
-        TargetSeen(text(one, "address"), text(one, "state"), text(one, "reason"))
+        TargetHealth(text(one, "address"), text(one, "state"), text(one, "reason"))
         for one in objects(value, "targets")
     )
 

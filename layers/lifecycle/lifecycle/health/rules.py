@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from lifecycle.camunda.gateways import Gateways
     from lifecycle.camunda.partitions import BrokerSeen, PartitionSeen
     from lifecycle.camunda.topology import BrokerId, ClusterConfiguration, Topology
+    from lifecycle.cluster.checks import TargetHealth
     from lifecycle.cluster.contract import ClusterOutputs
-    from lifecycle.health.facts import ServiceSeen, TargetSeen
+    from lifecycle.health.facts import ServiceSeen
     from lifecycle.operation.scaling_note import ScalingNote
 
 # What a broker may take until it counts, where the stack has none (BrokerGraceSeconds).
@@ -881,7 +882,7 @@ def _protection(facts: Facts, at: datetime) -> Iterator[Finding]:
 def _load_balancers(facts: Facts) -> Iterator[Finding]:
     services = seen(facts.services)
     for name in ("rest", "grpc", "connectors"):
-        targets: tuple[TargetSeen, ...] | None = seen(getattr(facts, name))
+        targets: tuple[TargetHealth, ...] | None = seen(getattr(facts, name))
         if targets is None:
             continue
         wanted = _behind(name, services, facts.outputs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +10,8 @@ from lifecycle.errors import Failure
 from lifecycle.operation.steps import STEPS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lifecycle.operation.record import Execution, Record
 
 _WITHOUT_NEXT_STEP: Final[Mapping[str, str]] = {

@@ -6,46 +6,38 @@ import contextlib
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.adapters.aws.ecs_reader import EcsReader, described, read_deployments, read_stopped
 from lifecycle.adapters.aws.session import client, error_code, error_message
 from lifecycle.errors import AwsUnavailable, ServiceDraining
 from lifecycle.services.image_digests import Running
-from lifecycle.services.startup import Deployment, Service, missing
-from lifecycle.services.stops import StoppedTask
-from lifecycle.times import written
+from lifecycle.services.startup import Service, missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mypy_boto3_ecs import ECSClient
 
-_TASKS_PER_CALL: Final = 100
+    from lifecycle.services.stops import StoppedTask
+
 _REVISIONS_PER_CALL: Final = 20
 
 
 class EcsServices:
     """The ``Services`` port on ECS and CloudWatch Logs."""
 
+    def __init__(self) -> None:
+        self._reader = EcsReader()
+
     @property
     def _api(self) -> ECSClient:
-        api: ECSClient = client("ecs")
-        return api
+        return self._reader.api
 
     def describe(self, ecs_cluster: str, names: Sequence[str]) -> Sequence[Service]:
-        """Describe services, in the order asked for; what is not there is ``MISSING``.
-
-        ECS describes a deleted service as INACTIVE for a while; its name is free again.
-        """
+        """Describe services, in the order of ``names``; one that does not exist is ``MISSING``."""
         try:
-            answer = self._api.describe_services(
-                cluster=ecs_cluster, services=list(names), include=["TAGS"]
-            )
+            found = self._reader.services(ecs_cluster, names, with_tags=True)
         except self._api.exceptions.ClusterNotFoundException:
-            return [missing(name) for name in names]
-        found = {
-            service["serviceName"]: service
-            for service in answer["services"]
-            if service["status"] != "INACTIVE"
-        }
+            found = {}
         return [_service(found[name]) if name in found else missing(name) for name in names]
 
     def running_images(self, service: Service) -> Sequence[Running]:
@@ -160,16 +152,10 @@ class EcsServices:
 
     def stopped_tasks(self, ecs_cluster: str, name: str, since: str) -> Sequence[StoppedTask]:
         """Tasks of a service that stopped after ``since`` (ISO 8601, UTC)."""
-        arns = self._api.list_tasks(cluster=ecs_cluster, serviceName=name, desiredStatus="STOPPED")[
-            "taskArns"
-        ][:_TASKS_PER_CALL]
-        if not arns:
-            return []
-        tasks = self._api.describe_tasks(cluster=ecs_cluster, tasks=arns)["tasks"]
         start = datetime.fromisoformat(since)
         return [
             read_stopped(task)
-            for task in tasks
+            for task in self._reader.tasks(ecs_cluster, name, "STOPPED")
             if "stoppedAt" in task and task["stoppedAt"] >= start
         ]
 
@@ -193,27 +179,6 @@ class EcsServices:
         return [event["message"].rstrip()[:400] for event in events]
 
 
-def read_deployments(found: Any) -> tuple[Deployment, ...]:
-    """Read the deployments of a service as DescribeServices returns them.
-
-    Service Connect names are members of deployments, not of the service:
-    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Deployment.html
-    """
-    return tuple(
-        Deployment(
-            deployment_id=d["id"],
-            status=d["status"],
-            rollout_state=d.get("rolloutState", ""),
-            rollout_reason=d.get("rolloutStateReason", ""),
-            failed_tasks=d.get("failedTasks", 0),
-            running=d.get("runningCount", 0),
-            created_at=int(d["createdAt"].timestamp()) if "createdAt" in d else 0,
-            endpoints=tuple(one["discoveryName"] for one in d.get("serviceConnectResources", ())),
-        )
-        for d in found.get("deployments", ())
-    )
-
-
 def _service(found: Any) -> Service:
     return Service(
         name=found["serviceName"],
@@ -227,62 +192,3 @@ def _service(found: Any) -> Service:
         definition=described(found),
         service_revisions=tuple(one["arn"] for one in found.get("currentServiceRevisions", ())),
     )
-
-
-# Members of CreateService that DescribeServices shows under the same name.
-_DESCRIBED: Final = (
-    "serviceName",
-    "taskDefinition",
-    "availabilityZoneRebalancing",
-    "loadBalancers",
-    "serviceRegistries",
-    "desiredCount",
-    "launchType",
-    "capacityProviderStrategy",
-    "platformVersion",
-    "deploymentConfiguration",
-    "networkConfiguration",
-    "healthCheckGracePeriodSeconds",
-    "schedulingStrategy",
-    "deploymentController",
-    "enableECSManagedTags",
-    "propagateTags",
-    "enableExecuteCommand",
-)
-# Members of CreateService that no service shows, only its deployments.
-_OF_DEPLOYMENTS: Final = (
-    "serviceConnectConfiguration",
-    "volumeConfigurations",
-    "vpcLatticeConfigurations",
-)
-
-
-def described(found: Any) -> dict[str, Any]:
-    """Give a described service in the shape of CreateService."""
-    primary: Any = next((d for d in found.get("deployments", ()) if d["status"] == "PRIMARY"), {})
-    return (
-        {"cluster": found["clusterArn"].rsplit("/", 1)[-1]}
-        | {name: found[name] for name in _DESCRIBED if name in found}
-        | {name: primary[name] for name in _OF_DEPLOYMENTS if name in primary}
-        | {"tags": [tag for tag in found.get("tags", ()) if not tag["key"].startswith("aws:")]}
-    )
-
-
-def read_stopped(task: Any) -> StoppedTask:
-    """Read a stopped task as DescribeTasks returns it; the time is empty while it stops."""
-    at = task.get("stoppedAt") or task.get("stoppingAt")
-    return StoppedTask(
-        task_id=task["taskArn"].rsplit("/", 1)[-1],
-        stopped_at=written(at) if at is not None else "",
-        stop_code=task.get("stopCode", ""),
-        reason=task.get("stoppedReason", ""),
-        containers=tuple(told for one in task.get("containers", ()) if (told := _container(one))),
-    )
-
-
-def _container(container: Any) -> str:
-    """Give how a container ended; empty for one that ended well, or has not ended."""
-    parts = [f"exit code {code}"] if (code := container.get("exitCode")) else []
-    if container.get("reason"):
-        parts.append(container["reason"])
-    return ", ".join((container.get("name", "container"), *parts)) if parts else ""

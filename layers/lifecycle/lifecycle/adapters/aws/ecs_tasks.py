@@ -10,8 +10,13 @@ import itertools
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.adapters.aws.ecs import read_deployments, read_stopped
-from lifecycle.adapters.aws.session import client
+from lifecycle.adapters.aws.ecs_reader import (
+    EcsReader,
+    address,
+    read_deployments,
+    read_stopped,
+    task_id,
+)
 from lifecycle.errors import ServiceMissing, StabilizationTimeout
 from lifecycle.services.brokers import BrokerService, BrokerTask
 from lifecycle.services.definition import configuration_for
@@ -22,23 +27,24 @@ if TYPE_CHECKING:
 
     from mypy_boto3_ecs import ECSClient
 
-_DESCRIBED_PER_CALL: Final = 100
 _PROTECTED_PER_CALL: Final = 10
 
 
 class EcsBrokerTasks:
     """The ``BrokerTasks`` port on ECS."""
 
+    def __init__(self) -> None:
+        self._reader = EcsReader()
+
     @property
     def _api(self) -> ECSClient:
-        api: ECSClient = client("ecs")
-        return api
+        return self._reader.api
 
     def observe(self, ecs_cluster: str, service: str, *, since: str = "") -> BrokerService:
         """Service and tasks with addresses and protection; with ``since`` why some are missing."""
         found = self._describe(ecs_cluster, service)
-        tasks = self._tasks(ecs_cluster, service, "RUNNING")
-        protected = self._protected(ecs_cluster, [task["taskArn"] for task in tasks])
+        tasks = self._reader.tasks(ecs_cluster, service, "RUNNING")
+        protected = self._reader.protection(ecs_cluster, [task["taskArn"] for task in tasks])
         stops = self._stops(ecs_cluster, service, since) if since else []
         return BrokerService(
             name=found["serviceName"],
@@ -73,12 +79,12 @@ class EcsBrokerTasks:
                 expiresInMinutes=minutes,
             )
             done = {
-                one["taskArn"].rsplit("/", 1)[-1]
+                task_id(one["taskArn"])
                 for one in answer["protectedTasks"]
                 if one["protectionEnabled"]
             }
             reasons = {
-                one.get("arn", "").rsplit("/", 1)[-1]: one.get("reason", "")
+                task_id(one.get("arn", "")): one.get("reason", "")
                 for one in answer.get("failures", ())
             }
             failed += [
@@ -123,42 +129,19 @@ class EcsBrokerTasks:
 
     def _describe(self, ecs_cluster: str, service: str) -> Any:
         try:
-            answer = self._api.describe_services(cluster=ecs_cluster, services=[service])
+            found = self._reader.services(ecs_cluster, [service]).get(service)
         except self._api.exceptions.ClusterNotFoundException as error:
             raise ServiceMissing(f"There is no ECS cluster {ecs_cluster}.") from error
-        found = [one for one in answer["services"] if one["status"] == "ACTIVE"]
-        if not found:
+        if found is None or found["status"] != "ACTIVE":
             raise ServiceMissing(f"ECS cluster {ecs_cluster} has no active service {service}.")
-        return found[0]
-
-    def _tasks(self, ecs_cluster: str, service: str, wanted: Any) -> list[Any]:
-        pages = self._api.get_paginator("list_tasks").paginate(
-            cluster=ecs_cluster, serviceName=service, desiredStatus=wanted
-        )
-        arns = [arn for page in pages for arn in page["taskArns"]]
-        return [
-            task
-            for few in itertools.batched(arns, _DESCRIBED_PER_CALL, strict=False)
-            for task in self._api.describe_tasks(cluster=ecs_cluster, tasks=list(few))["tasks"]
-        ]
-
-    def _protected(self, ecs_cluster: str, arns: Sequence[str]) -> dict[str, int]:
-        """Epoch seconds until which each protected task is protected."""
-        return {
-            one["taskArn"]: int(one["expirationDate"].timestamp())
-            for few in itertools.batched(arns, _DESCRIBED_PER_CALL, strict=False)
-            for one in self._api.get_task_protection(cluster=ecs_cluster, tasks=list(few))[
-                "protectedTasks"
-            ]
-            if one["protectionEnabled"]
-        }
+        return found
 
     def _stops(self, ecs_cluster: str, service: str, since: str) -> list[StoppedTask]:
         """Tasks that stopped after ``since`` though nobody ordered it, the newest first."""
         start = datetime.fromisoformat(since)
         found = [
             read_stopped(task)
-            for task in self._tasks(ecs_cluster, service, "STOPPED")
+            for task in self._reader.tasks(ecs_cluster, service, "STOPPED")
             if "stoppedAt" in task and task["stoppedAt"] >= start
         ]
         return sorted(
@@ -180,23 +163,15 @@ def _unplaced(found: Any, since: str) -> tuple[str, ...]:
     )
 
 
-def _task(task: Any, protected: dict[str, int]) -> BrokerTask:
+def _task(task: Any, protected: dict[str, datetime]) -> BrokerTask:
+    until = protected.get(task["taskArn"])
     return BrokerTask(
-        task_id=task["taskArn"].rsplit("/", 1)[-1],
-        address=_address(task),
+        task_id=task_id(task["taskArn"]),
+        address=address(task),
         status=task["lastStatus"],
         wanted=task["desiredStatus"] == "RUNNING",
-        protected_until=protected.get(task["taskArn"], 0),
+        protected_until=int(until.timestamp()) if until is not None else 0,
         deployment=task.get("startedBy", ""),
         revision=task.get("taskDefinitionArn", ""),
         created_at=int(task["createdAt"].timestamp()) if "createdAt" in task else 0,
     )
-
-
-def _address(task: Any) -> str:
-    for attachment in task.get("attachments", ()):
-        if attachment.get("type") == "ElasticNetworkInterface":
-            for detail in attachment.get("details", ()):
-                if detail.get("name") == "privateIPv4Address":
-                    return str(detail["value"])
-    return ""

@@ -12,15 +12,19 @@ if TYPE_CHECKING:
 
 
 class ElbTargetGroups:
-    """The ``TargetGroups`` port on Elastic Load Balancing."""
+    """The ``TargetGroups`` port on Elastic Load Balancing; ``read_timeout`` in seconds."""
+
+    def __init__(self, *, read_timeout: int = 20, attempts: int = 8) -> None:
+        self._read_timeout = read_timeout
+        self._attempts = attempts
 
     def health(self, arn: str) -> Sequence[TargetHealth]:
-        """Targets of a group and what the load balancer says of each."""
-        answer = client("elbv2").describe_target_health(TargetGroupArn=arn)
+        """Return the targets of a group with the state that the load balancer reports."""
+        api = client("elbv2", read_timeout=self._read_timeout, attempts=self._attempts)
+        answer = api.describe_target_health(TargetGroupArn=arn)
         return [
             TargetHealth(
                 address=found["Target"]["Id"],
-                port=int(found["Target"].get("Port", 0)),
                 state=found["TargetHealth"]["State"],
                 reason=found["TargetHealth"].get("Reason", ""),
             )

@@ -7,21 +7,27 @@ from __future__ import annotations
 
 import math
 import time
-from itertools import batched
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.adapters.aws.autoscaling import AwsScalableTargets
-from lifecycle.adapters.aws.ecs import described, read_stopped
+from lifecycle.adapters.aws.ecs_reader import (
+    EcsReader,
+    address,
+    described,
+    read_deployments,
+    read_stopped,
+    task_id,
+)
+from lifecycle.adapters.aws.elbv2 import ElbTargetGroups
 from lifecycle.adapters.aws.session import client, error_code
 from lifecycle.times import written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
 
 _READ_SECONDS: Final = 4
 _ATTEMPTS: Final = 2
-_PER_CALL: Final = 100
 _SECRET_SECONDS: Final = 1800
 
 
@@ -35,12 +41,12 @@ class AwsHealthSources:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._there: dict[str, float] = {}
+        self._ecs = EcsReader(read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
+        self._groups = ElbTargetGroups(read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
 
     def services(self, ecs_cluster: str, brokers: str, connectors: str) -> dict[str, Any]:
         """Both services; one that is gone has ``exists`` false. No name: there is none to have."""
-        names = [name for name in (brokers, connectors) if name]
-        answer = _ecs().describe_services(cluster=ecs_cluster, services=names)
-        found = {one["serviceName"]: one for one in answer["services"] if one["status"] == "ACTIVE"}
+        found = self._ecs.services(ecs_cluster, [name for name in (brokers, connectors) if name])
         return {
             "brokers": _service(found.get(brokers)),
             "connectors": _service(found.get(connectors))
@@ -51,13 +57,13 @@ class AwsHealthSources:
         """Tasks of a service that start or run, with addresses."""
         return [
             {
-                "task": _id(task),
-                "address": _address(task),
+                "task": task_id(task["taskArn"]),
+                "address": address(task),
                 "status": task["lastStatus"],
                 "startedAt": _iso(task.get("startedAt")),
                 "health": task.get("healthStatus", ""),
             }
-            for task in self._tasks(ecs_cluster, service, "RUNNING")
+            for task in self._ecs.tasks(ecs_cluster, service, "RUNNING")
         ]
 
     def protected(self, ecs_cluster: str, brokers: str, connectors: str) -> list[dict[str, Any]]:
@@ -66,16 +72,11 @@ class AwsHealthSources:
             arn
             for service in (brokers, connectors)
             if service
-            for arn in self._arns(ecs_cluster, service, "RUNNING")
+            for arn in self._ecs.task_arns(ecs_cluster, service, "RUNNING")
         ]
-        # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_GetTaskProtection.html
         return [
-            {"task": one["taskArn"].rsplit("/", 1)[-1], "until": _iso(one["expirationDate"])}
-            for batch in batched(arns, _PER_CALL, strict=False)
-            for one in _ecs().get_task_protection(cluster=ecs_cluster, tasks=list(batch))[
-                "protectedTasks"
-            ]
-            if one["protectionEnabled"] and one.get("expirationDate")
+            {"task": task_id(arn), "until": written(until)}
+            for arn, until in self._ecs.protection(ecs_cluster, arns).items()
         ]
 
     def stops(self, ecs_cluster: str, brokers: str, connectors: str) -> list[dict[str, Any]]:
@@ -84,7 +85,7 @@ class AwsHealthSources:
             {"service": name, "task": one.task_id, "at": one.stopped_at, "reason": one.why[:300]}
             for name, service in (("brokers", brokers), ("connectors", connectors))
             if service
-            for one in map(read_stopped, self._tasks(ecs_cluster, service, "STOPPED"))
+            for one in map(read_stopped, self._ecs.tasks(ecs_cluster, service, "STOPPED"))
             if one.failed and one.stopped_at
         ]
 
@@ -100,15 +101,9 @@ class AwsHealthSources:
 
     def targets(self, target_group: str) -> list[dict[str, Any]]:
         """Targets of a group and what the load balancer says of each."""
-        api = client("elbv2", read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
-        answer = api.describe_target_health(TargetGroupArn=target_group)
         return [
-            {
-                "address": one["Target"]["Id"],
-                "state": one["TargetHealth"]["State"],
-                "reason": one["TargetHealth"].get("Reason", ""),
-            }
-            for one in answer["TargetHealthDescriptions"]
+            {"address": one.address, "state": one.state, "reason": one.reason}
+            for one in self._groups.health(target_group)
         ]
 
     def database(self, cluster: str) -> dict[str, Any]:
@@ -151,28 +146,9 @@ class AwsHealthSources:
             self._there[arn] = now
         return problem
 
-    @staticmethod
-    def _tasks(ecs_cluster: str, service: str, wanted: Any) -> list[Any]:
-        arns = AwsHealthSources._arns(ecs_cluster, service, wanted)
-        if not arns:
-            return []
-        found: list[Any] = _ecs().describe_tasks(cluster=ecs_cluster, tasks=arns)["tasks"]
-        return found
-
-    @staticmethod
-    def _arns(ecs_cluster: str, service: str, wanted: Any) -> list[str]:
-        found: list[str] = _ecs().list_tasks(
-            cluster=ecs_cluster, serviceName=service, desiredStatus=wanted, maxResults=_PER_CALL
-        )["taskArns"]
-        return found
-
-
-def _ecs() -> Any:
-    return client("ecs", read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
-
 
 def _service(found: Any) -> dict[str, Any]:
-    if found is None:
+    if found is None or found["status"] != "ACTIVE":
         return {"exists": False, "desired": 0, "running": 0, "pending": 0, "deployments": []}
     return {
         "exists": True,
@@ -181,27 +157,17 @@ def _service(found: Any) -> dict[str, Any]:
         "pending": found["pendingCount"],
         "deployments": [
             {
-                "status": one["status"],
-                "rollout": one.get("rolloutState", ""),
-                "reason": one.get("rolloutStateReason", ""),
-                "startedAt": _iso(one.get("createdAt")),
+                "status": one.status,
+                "rollout": one.rollout_state,
+                "reason": one.rollout_reason,
+                "startedAt": written(datetime.fromtimestamp(one.created_at, UTC))
+                if one.created_at
+                else None,
             }
-            for one in found.get("deployments", ())
+            for one in read_deployments(found)
         ],
         "definition": described(found),
     }
-
-
-def _id(task: Any) -> str:
-    return str(task["taskArn"]).rsplit("/", 1)[-1]
-
-
-def _address(task: Any) -> str:
-    for attachment in task.get("attachments", ()):
-        for detail in attachment.get("details", ()):
-            if detail.get("name") == "privateIPv4Address":
-                return str(detail["value"])
-    return ""
 
 
 def _secret_problem(arn: str) -> str:
