@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
+from lifecycle.cluster.polling import Wait
 from lifecycle.health import rules as health_rules
 from lifecycle.operation.model import FUNCTION_SECONDS, LOCK_SECONDS
 from lifecycle.provisioning import start_services
@@ -65,3 +67,24 @@ def test_a_roll_looks_again_at_once_after_an_action_and_less_often_while_it_wait
     assert waited(waits=False, whole=2, looks=9) == 1
     few = waited(waits=True, whole=1, looks=0)
     assert 1 < few <= waited(waits=True, whole=0, looks=3) == waited(waits=True, whole=0, looks=9)
+
+
+def test_a_wait_starts_anew_when_its_mark_changes_and_counts_looks_otherwise() -> None:
+    first = Wait.at("a", 100, None)
+    assert first == Wait("a", since=100, looks=1)
+    second = Wait.at("a", 160, first)
+    assert second == Wait("a", since=100, looks=2)
+    assert Wait.at("b", 160, second) == Wait("b", since=160, looks=1)
+
+
+def test_a_wait_has_lasted_from_its_last_second_on() -> None:
+    wait = Wait("a", since=100)
+    assert not wait.lasted(60, now=159)
+    assert wait.lasted(60, now=160)
+
+
+def test_a_wait_is_carried_through_json() -> None:
+    wait = Wait("a", since=100, looks=3)
+    assert Wait.read(json.loads(json.dumps(wait.as_state()))) == wait
+    assert Wait.read(None) is None
+    assert Wait.read({}) is None

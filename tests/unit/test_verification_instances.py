@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from lifecycle.cluster.checks import Result
 from lifecycle.cluster.contract import ClusterOutputs
+from lifecycle.cluster.polling import Wait
 from lifecycle.errors import ManagementRefused, ManagementUnavailable
 from lifecycle.verification.create_instances import LOOK_SECONDS, InstanceProber
 from lifecycle.verification.process_instances import (
@@ -83,10 +84,10 @@ def test_all_is_found_in_the_second_look_and_nothing_is_done_twice() -> None:
     looks = Looks(FakeProcesses(3))
     first = looks.look()
     assert (first.unmade, first.unfound) == ([], [1, 2, 3])
-    assert not is_over(first, since=0, now=0)
+    assert not is_over(first, Wait("instances", 0), 0)
     second = looks.look()
     assert second.complete
-    assert is_over(second, since=0, now=0)
+    assert is_over(second, Wait("instances", 0), 0)
     assert check_instances(second).result is Result.PASS
     assert "3 partitions" in check_instances(second).seen
     assert len(looks.processes.instances) == 3
@@ -138,7 +139,7 @@ def test_a_verification_that_is_repeated_deploys_nothing_new() -> None:
 def test_a_partition_that_takes_none_is_named() -> None:
     looks = Looks(FakeProcesses(3, silent={2}))
     seen = looks.look(2)
-    assert is_over(seen, since=0, now=10), "no further look would tell more"
+    assert is_over(seen, Wait("instances", 0), 10), "no further look would tell more"
     check = check_instances(seen)
     assert check.result is Result.FAIL
     assert "partition 2 created no instance in 32 attempts" in check.seen
@@ -150,8 +151,8 @@ def test_a_partition_that_takes_none_is_named() -> None:
 def test_a_partition_that_exports_nothing_is_named_after_the_patience() -> None:
     looks = Looks(FakeProcesses(3, paused={3}))
     seen = looks.look(5)
-    assert not is_over(seen, since=100, now=100 + PATIENCE_SECONDS - 1)
-    assert is_over(seen, since=100, now=100 + PATIENCE_SECONDS)
+    assert not is_over(seen, Wait("instances", 100), 100 + PATIENCE_SECONDS - 1)
+    assert is_over(seen, Wait("instances", 100), 100 + PATIENCE_SECONDS)
     check = check_instances(seen)
     assert check.result is Result.FAIL
     assert f"instance {(3 << KEY_BITS) + 3}) was not found" in check.seen
@@ -185,7 +186,7 @@ def test_what_is_known_is_told_where_not_every_partition_was_met() -> None:
     looks = Looks(FakeProcesses(4, takes=1))
     seen = looks.look(3)
     assert seen.unmade == [2, 4]
-    assert is_over(seen, since=0, now=0)
+    assert is_over(seen, Wait("instances", 0), 0)
     assert "partitions 2, 4 created no instance in 36 attempts" in check_instances(seen).seen
 
 
@@ -194,7 +195,7 @@ def test_a_partition_that_has_not_got_the_process_yet_is_asked_in_the_next_look(
     seen = looks.look()
     assert "404" in seen.problem
     assert seen.unmade == [2, 3]
-    assert not is_over(seen, since=0, now=5)
+    assert not is_over(seen, Wait("instances", 0), 5)
     assert looks.look(3).complete
 
 
@@ -214,7 +215,7 @@ def test_a_rejection_that_stays_is_told_in_camundas_words() -> None:
 
 def test_nothing_deployed_is_a_failure_with_the_reason() -> None:
     seen = Looks(FakeProcesses(3, silent={1})).look(2)
-    assert not is_over(seen, since=0, now=PATIENCE_SECONDS - 1)
+    assert not is_over(seen, Wait("instances", 0), PATIENCE_SECONDS - 1)
     check = check_instances(seen)
     assert check.result is Result.FAIL
     assert f"{PROCESS_ID} could not be deployed: No broker could answer" in check.seen

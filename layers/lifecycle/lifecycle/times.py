@@ -12,3 +12,8 @@ def written(at: datetime) -> str:
     https://docs.aws.amazon.com/step-functions/latest/dg/input-output-contextobject.html
     """
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def epoch(at: datetime) -> int:
+    """Return a moment in seconds since 1970, rounded down."""
+    return int(at.timestamp())

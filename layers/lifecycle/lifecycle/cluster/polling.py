@@ -1,8 +1,15 @@
-"""How long to wait before looking again. Seconds; the waiting itself is the state machine's."""
+"""How long to wait for something, and before the next look at it.
+
+All times are in seconds; the waiting itself is the state machine's.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SHORTEST: Final = 5
 LONGEST: Final = 30
@@ -18,3 +25,36 @@ def next_wait(polls: int, *, near_end: bool) -> int:
         return SHORTEST
     # 5, 5, 7, 10, 15, 22, 30, 30 ...
     return min(LONGEST, int(SHORTEST * 1.45 ** max(0, polls - 1)))
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """How long something has not moved.
+
+    ``mark`` identifies its state, ``since`` (epoch seconds) is when that state was first seen,
+    ``looks`` in how many looks. The state machine carries it from look to look.
+    """
+
+    mark: str | int
+    since: int
+    looks: int = 1
+
+    @classmethod
+    def at(cls, mark: str | int, now: int, before: Wait | None) -> Wait:
+        """Return the wait after one more look; it starts anew where the mark changed."""
+        if before is None or before.mark != mark:
+            return cls(mark, now)
+        return cls(mark, before.since, before.looks + 1)
+
+    @classmethod
+    def read(cls, state: Mapping[str, Any] | None) -> Wait | None:
+        """Read it as the state machine carries it; None before the first look."""
+        return cls(**state) if state else None
+
+    def as_state(self) -> dict[str, Any]:
+        """Return it as the state machine carries it."""
+        return asdict(self)
+
+    def lasted(self, seconds: int, now: int) -> bool:
+        """Whether it has lasted that long at ``now``, in epoch seconds."""
+        return now - self.since >= seconds

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle.errors import ClusterBusy, LockLost, OperationEnded
 from lifecycle.operation.model import LOCK_SECONDS, Lock, free_from
+from lifecycle.times import epoch
 
 if TYPE_CHECKING:
     from lifecycle.cluster.ports import Clock
@@ -83,7 +84,7 @@ class Journal:
             self.locks.shorten(lock, min(lock.expires_at, free_from(lock)))
 
     def _lock(self, operation: Operation) -> Lock:
-        now = int(self.clock.now().timestamp())
+        now = epoch(self.clock.now())
         return Lock(
             cluster=operation.cluster,
             owner=operation.execution_arn,
@@ -98,7 +99,7 @@ def acquire(lock: Lock, locks: Locks, executions: Executions, clock: Clock) -> N
 
     Raises ``ClusterBusy`` naming the operation that holds the cluster.
     """
-    now = int(clock.now().timestamp())
+    now = epoch(clock.now())
     foreign = locks.take(lock)
     if foreign is not None:
         if _acts(foreign, executions, now):

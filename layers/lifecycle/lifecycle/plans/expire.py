@@ -12,6 +12,7 @@ from lifecycle.operation.journal import acquire
 from lifecycle.operation.model import FUNCTION_SECONDS, Lock
 from lifecycle.plans.fingerprint import read_description
 from lifecycle.provisioning.change_set_owner import is_made_by
+from lifecycle.times import epoch
 
 if TYPE_CHECKING:
     from lifecycle.cluster.ports import Clock, Stacks
@@ -70,7 +71,7 @@ class Discarder:
 
     def _take(self, cluster: str, owner: str) -> bool:
         """Keep an operation from beginning on the stack while it is being deleted."""
-        now = int(self.clock.now().timestamp())
+        now = epoch(self.clock.now())
         lock = Lock(cluster, owner, owner, now + FUNCTION_SECONDS, now)
         try:
             acquire(lock, self.locks, self.executions, self.clock)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.camunda.exporting import judge_exporting
+from lifecycle.cluster.polling import Wait
 from lifecycle.errors import RestartRefused, RollingUpdateFailed, StabilizationTimeout
 from lifecycle.operation.steps import BROKERS_REPLACED
 from lifecycle.provisioning.start_services import converge_connectors
@@ -21,6 +22,7 @@ from lifecycle.services.rolling import (
     decide_roll,
     seconds_to_wait,
 )
+from lifecycle.times import epoch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -91,12 +93,11 @@ class BrokerReplacer:
 
         ``memory`` is what the last look returned, empty at first: ``begun`` (whether this
         operation began a deployment), ``former`` (the one before, of a restart), ``aim`` (the one
-        that is gone on with), ``whole`` (in how
-        many looks in a row nothing was lacking), ``exporting`` (the notes of ``judge_exporting``;
-        none while the cluster is not whole), and since when (epoch seconds) and how many looks
-        ``moved`` has been what it is. ``move`` begins the deployment; ``differs`` shows that the
-        service is to be another one; with ``restart`` every broker is replaced, whatever it runs;
-        ``step`` names it on the timeline.
+        that is continued), ``whole`` (in how many looks in a row nothing was lacking),
+        ``exporting`` (the notes of ``judge_exporting``; none while the cluster is not whole), and
+        ``waited`` (how long as many brokers as now have been replaced). ``move`` begins the
+        deployment; ``differs`` shows that the service is to be another one; with ``restart`` every
+        broker is replaced, whatever it runs; ``step`` names it on the timeline.
         Returns ``status`` ``ROLLED`` with ``since`` (ISO 8601), from when stopped tasks count, or
         ``WAITING`` with ``wait`` (seconds) and ``memory``. Raises ``RollingUpdateFailed``, and
         ``RestartRefused`` for a restart of a cluster that does not get whole.
@@ -110,20 +111,15 @@ class BrokerReplacer:
         self.journal.step(operation, step, decision.reason)
         if decision.action is RollAction.DONE:
             return {"status": "ROLLED", "since": now.isoformat(timespec="seconds")}
-        same = memory.get("moved") == decision.moved
-        since = int(memory["since"]) if same else observed.now
-        looks = int(memory["looks"]) + 1 if same else 1
+        wait = Wait.at(decision.moved, observed.now, Wait.read(memory.get("waited")))
+        waits = decision.action is RollAction.WAIT
         untouched = restart and not begun and not decision.begun
-        if (
-            untouched
-            and decision.action is RollAction.WAIT
-            and observed.now - since > PATIENCE_BEFORE
-        ):
+        if untouched and waits and wait.lasted(PATIENCE_BEFORE, observed.now):
             raise RestartRefused(
                 f"The cluster was not healthy for {PATIENCE_BEFORE // 60} minutes: "
                 f"{decision.reason}. No broker was replaced."
             )
-        if decision.action is RollAction.WAIT and observed.now - since > BROKER_PATIENCE:
+        if waits and wait.lasted(BROKER_PATIENCE, observed.now):
             raise RollingUpdateFailed(
                 f"Replacing the brokers made no progress for {BROKER_PATIENCE // 60} minutes: "
                 f"{decision.reason}.",
@@ -140,16 +136,12 @@ class BrokerReplacer:
             self._protection(cluster.ecs_cluster, decision)
         return {
             "status": "WAITING",
-            "wait": seconds_to_wait(
-                waits=decision.action is RollAction.WAIT, whole=decision.whole, looks=looks
-            ),
+            "wait": seconds_to_wait(waits=waits, whole=decision.whole, looks=wait.looks),
             "memory": {
                 "begun": begun or decision.begun or decision.action is RollAction.MOVE,
-                "moved": decision.moved,
                 "whole": decision.whole,
-                "exporting": notes if decision.action is RollAction.WAIT else {},
-                "since": since,
-                "looks": looks if decision.action is RollAction.WAIT else 1,
+                "exporting": notes if waits else {},
+                "waited": (wait if waits else replace(wait, looks=1)).as_state(),
                 "former": former,
                 "aim": _primary(observed.service) if decision.begun else "",
             },
@@ -176,7 +168,7 @@ class BrokerReplacer:
             problems=seen.problems,
             exporting=exported.problems,
             nodes=seen.nodes,
-            now=int(self.journal.clock.now().timestamp()),
+            now=epoch(self.journal.clock.now()),
             restart_since=begun_at(operation) if restart else 0,
             whole=int(memory.get("whole", 0)),
             former=str(memory.get("former", "")),
@@ -249,7 +241,7 @@ def _primary(service: BrokerService) -> str:
 
 def begun_at(operation: Operation) -> int:
     """Give the second (epoch) in which the operation began."""
-    return int(datetime.fromisoformat(operation.started_at).timestamp())
+    return epoch(datetime.fromisoformat(operation.started_at))
 
 
 def _nodes(service: BrokerService, topology: Sequence[Mapping[str, Any]]) -> dict[str, int]:

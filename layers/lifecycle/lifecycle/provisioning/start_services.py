@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.checks import BROKER_TARGET_GROUPS
 from lifecycle.cluster.names import stack_name
-from lifecycle.cluster.polling import next_wait
+from lifecycle.cluster.polling import Wait, next_wait
 from lifecycle.errors import PlanStale, StartFailed
 from lifecycle.operation.steps import SERVICES_START
 from lifecycle.services.definition import BROKERS, CONNECTORS, NAMES, deploys, unlike_plan
@@ -23,6 +23,7 @@ from lifecycle.services.startup import (
     must_start,
 )
 from lifecycle.services.state import ServiceState, service_states
+from lifecycle.times import epoch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -242,8 +243,8 @@ class StartFollower:
                     "operation again; it resumes where it stopped.",
                 )
         waiting = [d.reason for d in decisions if d.state is StartState.WAITING]
-        elapsed = self.journal.clock.now() - datetime.fromisoformat(since)
-        if waiting and elapsed.total_seconds() > START_SECONDS:
+        wait = Wait(SERVICES_START, epoch(datetime.fromisoformat(since)))
+        if waiting and wait.lasted(START_SECONDS, epoch(self.journal.clock.now())):
             raise StartFailed(
                 f"The start took longer than {START_SECONDS // 60} minutes; still waiting for: "
                 + "; ".join(waiting),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.cluster.checks import BROKER_TARGET_GROUPS
-from lifecycle.cluster.polling import next_wait
+from lifecycle.cluster.polling import Wait, next_wait
 from lifecycle.errors import RestartFailed, RestartRefused
 from lifecycle.operation.steps import SERVICE_RESTARTED
 from lifecycle.provisioning.roll_services import begun_at, look
@@ -18,6 +18,7 @@ from lifecycle.restart.decisions import (
 )
 from lifecycle.restart.request import RestartedService
 from lifecycle.services.rolling import BROKER_PATIENCE, PATIENCE_BEFORE, seconds_to_wait
+from lifecycle.times import epoch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,15 +97,15 @@ class ServiceRestarter:
         else:
             return {"status": "RESTARTED"}
         self.journal.step(operation, SERVICE_RESTARTED, reason)
-        now = int(self.journal.clock.now().timestamp())
-        since, looks = int(memory.get("served", now)), int(memory.get("polls", 0))
-        if now - since > BROKER_PATIENCE:
+        now = epoch(self.journal.clock.now())
+        wait = Wait.at("targets", now, Wait.read(memory.get("served")))
+        if wait.lasted(BROKER_PATIENCE, now):
             raise RestartFailed(
                 f"Every task was restarted, but for {BROKER_PATIENCE // 60} minutes {reason}."
             )
-        wait = next_wait(min(looks, 3), near_end=False)
-        kept = {**memory, "served": since, "polls": looks + 1}
-        return {"status": "WAITING", "wait": wait, "memory": kept}
+        seconds = next_wait(min(wait.looks - 1, 3), near_end=False)
+        kept = {**memory, "served": wait.as_state()}
+        return {"status": "WAITING", "wait": seconds, "memory": kept}
 
     def _brokers(
         self, operation: Operation, cluster: ClusterOutputs, memory: Mapping[str, Any]
@@ -170,26 +171,21 @@ class ServiceRestarter:
         """Return what the machine carries on; end what makes no progress."""
         if decision.action is RestartAction.DONE:
             return {"status": "RESTARTED"}
-        now = int(self.journal.clock.now().timestamp())
-        same = memory.get("gone") == decision.gone
-        since = int(memory["since"]) if same else now
-        looks = int(memory["looks"]) + 1 if same else 1
+        now = epoch(self.journal.clock.now())
+        wait = Wait.at(int(decision.gone), now, Wait.read(memory.get("waited")))
+        waits = decision.action is RestartAction.WAIT
         patience = BROKER_PATIENCE if decision.gone else PATIENCE_BEFORE
-        if decision.action is RestartAction.WAIT and now - since > patience:
+        if waits and wait.lasted(patience, now):
             waited = f"for {patience // 60} minutes: {decision.reason}."
             if decision.gone:
                 raise RestartFailed(f"Restarting {what} made no progress {waited}")
             raise RestartRefused(f"The other brokers were not healthy {waited}")
         return {
             "status": "WAITING",
-            "wait": seconds_to_wait(
-                waits=decision.action is RestartAction.WAIT, whole=decision.whole, looks=looks
-            ),
+            "wait": seconds_to_wait(waits=waits, whole=decision.whole, looks=wait.looks),
             "memory": {
                 **{name: memory[name] for name in ("former", "stopped") if name in memory},
-                "gone": decision.gone,
-                "since": since,
-                "looks": looks if decision.action is RestartAction.WAIT else 1,
+                "waited": (wait if waits else replace(wait, looks=1)).as_state(),
                 "whole": decision.whole,
             },
         }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.errors import StabilizationTimeout
+from lifecycle.times import epoch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +52,7 @@ class CountSetter:
         if service.desired == count:
             return {"count": count}
         if count < service.desired:
-            now = int(self.journal.clock.now().timestamp())
+            now = epoch(self.journal.clock.now())
             refuse_to_lower(service, count, protected, now)
         self.tasks.set_count(cluster.ecs_cluster, service.name, count)
         return {"count": count}

@@ -11,7 +11,7 @@ from lifecycle.cluster.freeze import refuse_if_frozen
 from lifecycle.errors import ScalingRefused
 from lifecycle.scaling.adoption import adoption_checks
 from lifecycle.scaling.plan import plan_partitions, plan_scaling, plan_text, summary
-from lifecycle.times import written
+from lifecycle.times import epoch, written
 
 if TYPE_CHECKING:
     from lifecycle.cluster.checks import Check
@@ -57,7 +57,7 @@ class ScalePlanner:
             stack,
             requested,
             since=operation.started_at,
-            now=int(now.timestamp()),
+            now=epoch(now),
             with_quota=True,
             partitions=partitions,
         )

@@ -23,6 +23,7 @@ from lifecycle.camunda.topology import (
     formation,
 )
 from lifecycle.cluster.checks import Check, Result
+from lifecycle.cluster.polling import Wait
 from lifecycle.errors import (
     ChangeNotCompleted,
     ChangeStuck,
@@ -66,7 +67,7 @@ class Memory:
 
     ``before``: brokers at the first look. ``back_to``: where the count goes when what was begun
     cannot be gone on with, 0 for nowhere. ``survivors``: broker by task id at the time the count
-    was lowered. ``stage`` is what is waited for, since when (epoch seconds) and how often looked.
+    was lowered. ``waited`` is how long the present action or wait has lasted.
     ``backup`` is the id of the backup that was taken after partitions were added: 0 for none yet,
     -1 for one that Camunda did not take.
     """
@@ -77,16 +78,15 @@ class Memory:
     change_id: int | None = None
     operations: int = 0
     survivors: Mapping[str, int] = field(default_factory=dict)
-    stage: str = ""
-    stage_since: int = 0
-    looks: int = 0
+    waited: Wait | None = None
     backup: int = 0
     notes: tuple[str, ...] = ()
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Memory:
         """Read it as the state machine carries it; empty at the first look."""
-        return cls(**{**state, "notes": tuple(state.get("notes", ()))})
+        waited, notes = Wait.read(state.get("waited")), tuple(state.get("notes", ()))
+        return cls(**{**state, "waited": waited, "notes": notes})
 
     def as_state(self) -> dict[str, Any]:
         """Give it as the state machine carries it."""
@@ -573,29 +573,26 @@ class Decider:
         self, action: Action, reason: str, *, count: int = 0, tasks: tuple[str, ...] = ()
     ) -> Decision:
         stage = f"{action}: {reason}"
-        looks = self.memory.looks + 1 if self.memory.stage == stage else 1
+        now = self.observed.now
+        looks = Wait.at(stage, now, self.memory.waited).looks
         if looks > _MOST_REPEATS:
             raise StabilizationTimeout(
                 f"No effect after {_MOST_REPEATS} attempts: {reason}.",
                 next_step=f"Check the events of service {self.observed.service.name}. {AGAIN}",
             )
-        memory = replace(
-            self.memory, begun=True, stage=stage, stage_since=self.observed.now, looks=looks
-        )
+        memory = replace(self.memory, begun=True, waited=Wait(stage, now, looks))
         # Protection is there at once; only if it is not, a moment is given.
         at_once = action in (Action.PROTECT, Action.UNPROTECT) and looks == 1
         wait = 0 if at_once else next_look(looks)
         return Decision(action, reason, memory, count=count, tasks=tasks, wait=wait)
 
     def _wait(self, stage: str, reason: str, patience: int, error: LifecycleError) -> Decision:
-        memory, now = self.memory, self.observed.now
-        if memory.stage == stage:
-            if now - memory.stage_since >= patience:
-                raise error
-            memory = replace(memory, looks=memory.looks + 1)
-        else:
-            memory = replace(memory, stage=stage, stage_since=now, looks=1)
-        return Decision(Action.WAIT, reason, memory, wait=next_look(memory.looks))
+        now = self.observed.now
+        wait = Wait.at(stage, now, self.memory.waited)
+        if wait.lasted(patience, now):
+            raise error
+        memory = replace(self.memory, waited=wait)
+        return Decision(Action.WAIT, reason, memory, wait=next_look(wait.looks))
 
 
 def _unfinished(left: str) -> StabilizationTimeout:

@@ -31,6 +31,7 @@ from lifecycle.services.brokers import (
     span,
     tasks_of_brokers,
 )
+from lifecycle.times import epoch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -152,7 +153,7 @@ class ScaleObserver:
             stack,
             requested,
             since=operation.started_at,
-            now=int(self.journal.clock.now().timestamp()),
+            now=epoch(self.journal.clock.now()),
             with_quota=not remembered.begun,
             partitions=partitions,
             backup=max(0, remembered.backup),

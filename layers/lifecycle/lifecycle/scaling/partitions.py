@@ -12,6 +12,7 @@ from typing import Final
 
 from lifecycle.camunda.topology import ChangeStatus, ClusterConfiguration, change_status
 from lifecycle.cluster.checks import Check, Result
+from lifecycle.cluster.polling import Wait
 from lifecycle.errors import ChangeNotCompleted, ScalingRefused, StabilizationTimeout
 from lifecycle.operation.steps import CLUSTER_CHANGE, TASKS_START, VERIFICATION
 from lifecycle.scaling.decision import (
@@ -200,8 +201,9 @@ class PartitionDecider(Decider):
                 "with fewer partitions can be restored only into that number",
             )
         text = f"backup {memory.backup} is {seen.asked or 'not known'}"
-        since = memory.stage_since if memory.stage == _BACKUP else self.observed.now
-        if seen.asked in _ENDED_BADLY or self.observed.now - since >= BACKUP_PATIENCE:
+        now = self.observed.now
+        waited = Wait.at(_BACKUP, now, memory.waited)
+        if seen.asked in _ENDED_BADLY or waited.lasted(BACKUP_PATIENCE, now):
             return Check(_BACKUP, Result.WARN, text, _TAKE_ONE)
         # Over before its patience is: the report shows its state instead.
         error = StabilizationTimeout(f"{text}.", next_step=_TAKE_ONE)

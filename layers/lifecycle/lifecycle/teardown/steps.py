@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.freeze import refuse_if_frozen
 from lifecycle.cluster.names import change_set_name, stack_name
-from lifecycle.cluster.polling import next_wait
+from lifecycle.cluster.polling import Wait, next_wait
 from lifecycle.cluster.stack import progress_of
 from lifecycle.cluster.trial import is_trial
 from lifecycle.errors import NamespaceNotEmpty, StackNotDeleted, TasksStillRunning
@@ -31,6 +31,7 @@ from lifecycle.teardown.decisions import (
     what_blocks,
 )
 from lifecycle.teardown.discovery import leftovers, namespaces_of, services_of
+from lifecycle.times import epoch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -128,13 +129,13 @@ class ClusterStopper:
             done = "no task runs, no service remains, and Cloud Map is empty"
             self.journal.step(operation, SERVICES_STOP, done)
             return {"status": "STOPPED", "since": since}
-        elapsed = now - datetime.fromisoformat(since)
-        if elapsed.total_seconds() > STOP_SECONDS:
+        waited = Wait(SERVICES_STOP, epoch(datetime.fromisoformat(since)))
+        if waited.lasted(STOP_SECONDS, epoch(now)):
             raise _overdue(waiting, registered)
         waiting = waiting or registered
         self.journal.step(operation, SERVICES_STOP, "; ".join(waiting))
-        wait = next_wait(min(polls, 3), near_end=False)
-        return {"status": "WAITING", "since": since, "wait": wait}
+        seconds = next_wait(min(polls, 3), near_end=False)
+        return {"status": "WAITING", "since": since, "wait": seconds}
 
     def _services(self, stack: Stack) -> list[str]:
         ecs_cluster = stack.outputs.get("EcsClusterName", stack.name)

@@ -27,6 +27,8 @@ from lifecycle.verification.checks import by_cause
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lifecycle.cluster.polling import Wait
+
 OPTION: Final = "verifyWithProcessInstances"
 NAME: Final = "process instances"
 PROCESS_ID: Final = "camunda-lifecycle-verification"
@@ -119,12 +121,12 @@ def read_instances(state: Mapping[str, Any]) -> Instances:
     )
 
 
-def is_over(seen: Instances, *, since: int, now: int) -> bool:
+def is_over(seen: Instances, wait: Wait, now: int) -> bool:
     """Whether another look is needless: all were found, or the patience is over (epoch seconds).
 
     So it is when some partitions took no instance in all attempts and the others' were found.
     """
-    if seen.complete or now - since >= PATIENCE_SECONDS:
+    if seen.complete or wait.lasted(PATIENCE_SECONDS, now):
         return True
     return seen.deployed and seen.wanted > 0 and not seen.may_create and not seen.unfound
 

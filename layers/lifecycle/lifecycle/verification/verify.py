@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.cluster.checks import Check, Result, overall
+from lifecycle.cluster.polling import Wait
 from lifecycle.operation.steps import VERIFICATION
+from lifecycle.times import epoch
 from lifecycle.verification.checks import (
     Front,
     check_path,
@@ -59,11 +61,11 @@ class Verifier:
         if not wanted:
             return {"instances": {"skipped": True}}
         now = self._now()
-        since = int(known.get("since", now))
+        wait = Wait.read(known.get("waited")) or Wait(VERIFICATION, now)
         self.journal.step(operation, VERIFICATION, "a process instance on each partition")
         seen = self.probe.query("instances", cluster, known=known.get("seen", {}))
-        answer: dict[str, Any] = {"instances": {"since": since, "seen": seen}}
-        if not is_over(read_instances(seen), since=since, now=now):
+        answer: dict[str, Any] = {"instances": {"waited": wait.as_state(), "seen": seen}}
+        if not is_over(read_instances(seen), wait, now):
             answer["wait"] = WAIT_SECONDS
         return answer
 
@@ -141,7 +143,7 @@ class Verifier:
         }
 
     def _now(self) -> int:
-        return int(self.journal.clock.now().timestamp())
+        return epoch(self.journal.clock.now())
 
 
 def _of_instances(instances: Mapping[str, Any] | None) -> list[Check]:

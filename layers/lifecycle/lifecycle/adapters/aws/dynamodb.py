@@ -14,7 +14,7 @@ from lifecycle.adapters.aws.session import client
 from lifecycle.operation.model import Lock
 from lifecycle.operation.record import Record
 from lifecycle.operation.scaling_note import ScalingNote
-from lifecycle.times import written
+from lifecycle.times import epoch, written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -228,7 +228,7 @@ class DynamoTable:
                 "until": {"S": note.until.isoformat()},
                 "stays": {"L": [{"S": task} for task in sorted(note.stays)]},
                 "takesAway": {"BOOL": note.takes_away},
-                "ttl": {"N": str(int(note.until.timestamp()) + _NOTE_KEPT_SECONDS)},
+                "ttl": {"N": str(epoch(note.until) + _NOTE_KEPT_SECONDS)},
             },
         )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from lifecycle.adapters.aws.session import client
 from lifecycle.services.startup import Deployment
 from lifecycle.services.stops import StoppedTask
-from lifecycle.times import written
+from lifecycle.times import epoch, written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,7 +114,7 @@ def read_deployments(found: Any) -> tuple[Deployment, ...]:
             rollout_reason=d.get("rolloutStateReason", ""),
             failed_tasks=d.get("failedTasks", 0),
             running=d.get("runningCount", 0),
-            created_at=int(d["createdAt"].timestamp()) if "createdAt" in d else 0,
+            created_at=epoch(d["createdAt"]) if "createdAt" in d else 0,
             endpoints=tuple(one["discoveryName"] for one in d.get("serviceConnectResources", ())),
         )
         for d in found.get("deployments", ())

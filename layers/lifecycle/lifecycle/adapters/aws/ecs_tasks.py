@@ -21,6 +21,7 @@ from lifecycle.errors import ServiceMissing, StabilizationTimeout
 from lifecycle.services.brokers import BrokerService, BrokerTask
 from lifecycle.services.definition import configuration_for
 from lifecycle.services.stops import StoppedTask, missing_capacity
+from lifecycle.times import epoch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -170,8 +171,8 @@ def _task(task: Any, protected: dict[str, datetime]) -> BrokerTask:
         address=address(task),
         status=task["lastStatus"],
         wanted=task["desiredStatus"] == "RUNNING",
-        protected_until=int(until.timestamp()) if until is not None else 0,
+        protected_until=epoch(until) if until is not None else 0,
         deployment=task.get("startedBy", ""),
         revision=task.get("taskDefinitionArn", ""),
-        created_at=int(task["createdAt"].timestamp()) if "createdAt" in task else 0,
+        created_at=epoch(task["createdAt"]) if "createdAt" in task else 0,
     )
