@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 @entry_point
 def handler(event: Event, _context: LambdaContext) -> Event:
-    asked = prober()
+    queries = prober()
     questions = {
-        "backup": asked.backup,
-        "brokers": asked.brokers,
+        "backup": queries.backup,
+        "brokers": queries.brokers,
         "instances": instance_prober().query,
-        "overview": asked.overview,
+        "overview": queries.overview,
         "partitions": partition_counter(),
-        "rolling": asked.rolling,
-        "paths": asked.through_load_balancers,
+        "rolling": queries.rolling,
+        "paths": queries.through_load_balancers,
         "scaling": scaling_prober().query,
     }
     return questions[event["question"]](ClusterOutputs(event["cluster"]), **event["arguments"])

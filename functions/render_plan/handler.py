@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @entry_point
 def handler(event: Event, _context: LambdaContext) -> Event:
     request = event["request"]
-    return planner().tell(
+    return planner().render(
         Operation.from_state(event["operation"]),
         stack=request["stack"],
         change_set=event["changeSet"],

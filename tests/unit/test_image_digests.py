@@ -83,7 +83,7 @@ def test_the_repository_of_this_account_is_asked() -> None:
         asked.append(image)
         return Digest(ONE)
 
-    found = look_up(f"{HOST}/camunda:8.9.1", account=ACCOUNT, region="eu-central-1", ask=ask)
+    found = look_up(f"{HOST}/camunda:8.9.1", account=ACCOUNT, region="eu-central-1", query=ask)
     assert found == Digest(ONE)
     assert asked == [PrivateImage(ACCOUNT, "eu-central-1", "camunda", "8.9.1", "")]
 
@@ -99,14 +99,14 @@ def test_the_repository_of_this_account_is_asked() -> None:
 def test_others_are_unknown_with_the_reason(
     image: str, account: str, region: str, reason: str
 ) -> None:
-    found = look_up(image, account=account, region=region, ask=nobody)
+    found = look_up(image, account=account, region=region, query=nobody)
     assert (found.digest, found.missing) == ("", False)
     assert reason in found.reason
 
 
 def test_a_reference_by_digest_says_it_itself() -> None:
     image = f"camunda/camunda:8.9.1@{ONE}"
-    assert look_up(image, account=ACCOUNT, region="eu-central-1", ask=nobody) == Digest(ONE)
+    assert look_up(image, account=ACCOUNT, region="eu-central-1", query=nobody) == Digest(ONE)
 
 
 def test_images_are_those_of_the_task_definitions() -> None:

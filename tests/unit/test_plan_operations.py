@@ -57,7 +57,7 @@ def make(
         template=TEMPLATE,
         database_ca="PEM",
     )
-    told = world.planner.tell(
+    told = world.planner.render(
         op,
         stack=STACK,
         change_set=created["changeSet"],
@@ -69,7 +69,7 @@ def make(
         database_ca="PEM",
         polls=0,
     )
-    assert told["status"] == "TOLD"
+    assert told["status"] == "RENDERED"
     return dict(told["plan"])
 
 
@@ -359,7 +359,7 @@ class TestMaking:
         )
         living.services.set_count("control-demo", "orchestration-cluster", 4)
         with pytest.raises(PlanStale, match="changed while plan"):
-            living.planner.tell(
+            living.planner.render(
                 planning(),
                 stack=STACK,
                 change_set=created["changeSet"],

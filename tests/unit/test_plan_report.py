@@ -9,7 +9,7 @@ import pytest
 from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.cluster.stack import ChangeSet, ResourceChange, Stack
 from lifecycle.plans.fingerprint import Fingerprint, PlanDescription
-from lifecycle.plans.report import PlanInput, summary, tell
+from lifecycle.plans.report import PlanInput, render, summary
 from lifecycle.plans.text import plan_text
 from lifecycle.services.settings import patched
 
@@ -81,7 +81,7 @@ UPDATE = replace(
 
 
 def plan(situation: PlanInput, author: str = "") -> dict[str, Any]:
-    told = tell(
+    told = render(
         situation,
         mark=MARK,
         fingerprint=Fingerprint("1", "2", {}, {}, {}, "", "", "arn:role"),

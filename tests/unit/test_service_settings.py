@@ -321,7 +321,7 @@ class TestLivingCluster:
             "database_ca": "PEM",
         }
         created = world.planner.create(op, **common)
-        told = world.planner.tell(
+        told = world.planner.render(
             op, change_set=created["changeSet"], replace=(), preflight={}, polls=0, **common
         )
         outline: dict[str, Any] = told["plan"]

@@ -1,4 +1,4 @@
-"""What a function is told by its environment. Names and ARNs only, never secrets."""
+"""Settings read from environment variables. Names and ARNs only, never secrets."""
 
 from __future__ import annotations
 

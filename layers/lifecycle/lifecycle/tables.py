@@ -18,7 +18,7 @@ _LEAST: Final = 2
 
 
 def packed(value: Any) -> Any:
-    """Give JSON in which objects of the same keys, in a list or by name, are rows of a table."""
+    """Return JSON in which objects of the same keys, in a list or by name, are rows of a table."""
     if isinstance(value, Mapping):
         table = _table(list(value.values()))
         if table is not None:
@@ -35,7 +35,7 @@ def packed(value: Any) -> Any:
 
 
 def unpacked(value: Any) -> Any:
-    """Give back what was packed."""
+    """Return back what was packed."""
     if isinstance(value, Mapping):
         if value.keys() == {_COLUMNS, _ROWS}:
             columns, rows = value[_COLUMNS], value[_ROWS]
@@ -62,6 +62,6 @@ def _object(columns: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
 
 
 def listed(names: Sequence[object], most: int = 8) -> str:
-    """Give names for people, not more than they can read."""
+    """Return names for people, not more than they can read."""
     shown = ", ".join(str(name) for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown

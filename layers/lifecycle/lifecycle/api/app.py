@@ -80,8 +80,8 @@ class Api:
             case "readHealth":
                 cluster = _cluster(path.get("name"), "name")
                 fresh = _flag(query.get("fresh"), "fresh")
-                told = self.health.fresh(cluster) if fresh else self.health.last(cluster)
-                return _response(200, told)
+                document = self.health.fresh(cluster) if fresh else self.health.last(cluster)
+                return _response(200, document)
             case "listOperations":
                 cluster = _cluster(query.get("cluster"), "cluster")
                 found = self.operations.of_cluster(cluster)
@@ -100,7 +100,7 @@ class Api:
             raise invalid([Problem(str(foreign), request[foreign], _ELSEWHERE[foreign])])
         caller = str((context.get("identity") or {}).get("userArn") or "")
         record, execution = self.starter.start(route.verb, request, key=key, caller=caller)
-        told = (
+        document = (
             self.operations.started(record)
             if execution is None
             else self.operations.report(record, execution)
@@ -110,7 +110,7 @@ class Api:
             extra={"operation_id": record.operation_id, "caller": caller, "verb": route.verb},
         )
         there = f"{_base(route, event, context)}/operations/{record.operation_id}"
-        return _response(202, told, headers={"Location": there})
+        return _response(202, document, headers={"Location": there})
 
 
 def _base(route: Route, event: Mapping[str, Any], context: Mapping[str, Any]) -> str:

@@ -54,14 +54,15 @@ class ClusterReader:
         counts: dict[str, Any] = {}
         seen: Mapping[str, Any] = {}
         if outputs.complete:
-            counts = self._asked("services", silent, lambda: self._counts(outputs)) or {}
+            counts = self._queried("services", silent, lambda: self._counts(outputs)) or {}
             seen = (
-                self._asked("brokers", silent, lambda: self.probe.query("overview", outputs)) or {}
+                self._queried("brokers", silent, lambda: self.probe.query("overview", outputs))
+                or {}
             )
             silent += [{"part": "brokers", "reason": text} for text in seen.get("problems", ())]
         else:
             silent.append({"part": "stack", "reason": "the stack has no outputs yet"})
-        last = self._asked("operations", silent, lambda: self.operations.latest(cluster))
+        last = self._queried("operations", silent, lambda: self.operations.latest(cluster))
         members, topology = seen.get("members"), seen.get("topology")
         return {
             **_head(stack),
@@ -85,9 +86,11 @@ class ClusterReader:
             for kind, service in zip(("brokers", "connectors"), found, strict=False)
         }
 
-    def _asked[T](self, part: str, silent: list[dict[str, str]], ask: Callable[[], T]) -> T | None:
+    def _queried[T](
+        self, part: str, silent: list[dict[str, str]], query: Callable[[], T]
+    ) -> T | None:
         try:
-            return ask()
+            return query()
         except Exception as error:
             known = error if isinstance(error, LifecycleError) else self.translate(error)
             if known is None:

@@ -134,7 +134,7 @@ class Prober:
         }
 
     def backup(self, cluster: ClusterOutputs) -> dict[str, Any]:
-        """Give the newest backup of the brokers; see ``query_backup``."""
+        """Return the newest backup of the brokers; see ``query_backup``."""
         return query_backup(self.management(cluster.discovery_name))
 
     def through_load_balancers(self, cluster: ClusterOutputs) -> dict[str, Any]:
@@ -165,11 +165,11 @@ class Prober:
         }
         # At the same time: one that nothing answers takes up to 45 s for its three addresses.
         with ThreadPoolExecutor(len(questions)) as pool:
-            return dict(zip(questions, pool.map(self._asked, questions.values()), strict=True))
+            return dict(zip(questions, pool.map(self._queried, questions.values()), strict=True))
 
     @staticmethod
-    def _asked(ask: Callable[[], PathSeen]) -> dict[str, Any]:
+    def _queried(query: Callable[[], PathSeen]) -> dict[str, Any]:
         try:
-            return ask().as_dict()
+            return query().as_dict()
         except LifecycleError as error:
             return PathSeen(ok=False, seen=error.message, error=type(error).__name__).as_dict()

@@ -31,7 +31,7 @@ STATUS: Final[Mapping[str, int]] = {
 
 
 def problem(error: LifecycleError, *, request_id: str) -> tuple[int, dict[str, Any]]:
-    """Give status and document of an error. Its class name is the stable part: ``error``."""
+    """Return status and document of an error. Its class name is the stable part: ``error``."""
     name = type(error).__name__
     status = STATUS.get(name, 500)
     document: dict[str, Any] = {
@@ -53,7 +53,7 @@ def problem(error: LifecycleError, *, request_id: str) -> tuple[int, dict[str, A
 
 
 def unexpected(request_id: str) -> tuple[int, dict[str, Any]]:
-    """Give status and document of an error that was not foreseen; it reveals nothing internal."""
+    """Return status and document of an error that was not foreseen; it reveals nothing internal."""
     return 500, {
         "type": "about:blank",
         "title": "Internal Server Error",

@@ -41,7 +41,7 @@ class StartValidation:
     probe: Probe
 
     def by_verb(self) -> dict[str, Validator]:
-        """Give the check of each machine's input, by the machine's verb."""
+        """Return the check of each machine's input, by the machine's verb."""
         return {
             "provision": self._provision,
             "plan": self._plan,

@@ -12,7 +12,7 @@ _MEASURED: Final = ((5, 5.7), (15, 9.3), (60, 24.7))
 
 
 def minutes(duration: str) -> int:
-    """Give the minutes of a duration such as ``PT15M`` or ``PT1H``, as the template takes them."""
+    """Return the minutes of a duration, ``PT15M`` or ``PT1H``, as the template takes them."""
     found = _DURATION.fullmatch(duration)
     if found is None:
         raise ValueError(f"{duration} is not a duration such as PT15M or PT1H")

@@ -22,7 +22,7 @@ FRACTION: Final = "0.1"
 
 
 def rocksdb_mib(memory_mib: int, fraction: str) -> int:
-    """Give the whole MiB that RocksDB gets of a task's memory (MiB); ``fraction`` as "0.1"."""
+    """Return the whole MiB that RocksDB gets of a task's memory (MiB); ``fraction`` as "0.1"."""
     return math.floor(memory_mib * Fraction(fraction))
 
 

@@ -41,7 +41,7 @@ class Check:
     remedy: str = ""
 
     def as_dict(self) -> dict[str, str]:
-        """Give the line as JSON."""
+        """Return the line as JSON."""
         return {key: str(value) for key, value in asdict(self).items()}
 
 
@@ -50,7 +50,7 @@ SHORTEST_DAYS: Final = 14
 
 
 def overall(checks: Sequence[Check]) -> Result:
-    """Give the worst result of all."""
+    """Return the worst result of all."""
     results = {check.result for check in checks}
     for worst in (Result.FAIL, Result.WARN):
         if worst in results:

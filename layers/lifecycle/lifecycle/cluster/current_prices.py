@@ -1,4 +1,4 @@
-"""Today's prices for a plan: what AWS tells of them, and the dated list for the rest."""
+"""Today's prices for a plan: those that AWS returns, and the dated list for the rest."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 def todays_prices(
     prices: Prices, clock: Clock, region: str, *clusters: Mapping[str, str]
 ) -> Mapping[str, Any]:
-    """Give a price list, shaped like ``cluster/prices.json``, for clusters of these parameters.
+    """Return a price list, shaped like ``cluster/prices.json``, for clusters of these parameters.
 
-    A cluster without sizes, an adopted one, asks for nothing.
+    A cluster without sizes, an adopted one, needs none.
     """
     sized = [one for one in clusters if one.get("CpuArchitecture")]
     if not sized:

@@ -13,7 +13,7 @@ TAG_FROZEN: Final = "camunda:frozen"
 
 
 def frozen_because(tags: Mapping[str, str]) -> str | None:
-    """Give the reason for which a cluster is frozen, the tag's value; None when it is not."""
+    """Return the reason for which a cluster is frozen, the tag's value; None when it is not."""
     if TAG_FROZEN not in tags:
         return None
     return tags[TAG_FROZEN].strip() or "no reason was given"

@@ -52,7 +52,7 @@ def read_window(text: str, zone: str) -> Window | None:
 
 
 def read_zone(name: str) -> ZoneInfo:
-    """Give the time zone of that name. Raises ``ValueError`` where there is none."""
+    """Return the time zone of that name. Raises ``ValueError`` where there is none."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -60,7 +60,7 @@ def read_zone(name: str) -> ZoneInfo:
 
 
 def next_opening(window: Window | None, now: datetime) -> datetime:
-    """Give the moment (UTC) at which it is open next: now, or when it opens.
+    """Return the moment (UTC) at which it is open next: now, or when it opens.
 
     A window that is nearly over counts as closed.
     """

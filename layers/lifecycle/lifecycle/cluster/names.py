@@ -20,12 +20,12 @@ TAG_CLUSTER: Final = "camunda:cluster"
 
 
 def is_cluster_name(value: object) -> bool:
-    """Tell whether ``value`` may name a cluster."""
+    """Return whether ``value`` may name a cluster."""
     return isinstance(value, str) and CLUSTER_NAME.fullmatch(value) is not None
 
 
 def control_stack_problem(name: str) -> str:
-    """Say why a control stack may not be called ``name``; empty when it may.
+    """Return why a control stack may not be called ``name``; empty when it may.
 
     Policies name buckets and other resources by the control stack's name, and CloudFormation makes
     their names of it: those of buckets in lower case, and each cut to what its type allows.
@@ -52,9 +52,9 @@ def tags(control_stack: str, cluster: str) -> dict[str, str]:
 def change_set_name(operation_id: str, step: str) -> str:
     """Name of the change set that one operation makes for one step.
 
-    The same operation asks for the same name again after a retry, so that CloudFormation itself
+    The same operation requests the same name again after a retry, so that CloudFormation itself
     refuses a second copy. At most 128 characters of ``[A-Za-z0-9-]``, starting with a letter, as
-    CreateChangeSet takes them; what they cannot hold of the operation's id is told apart by the
+    CreateChangeSet takes them; what they cannot hold of the operation's id is distinguished by the
     digest at the end.
     """
     digest = hashlib.sha256(f"{step}/{operation_id}".encode()).hexdigest()[:_DIGEST]

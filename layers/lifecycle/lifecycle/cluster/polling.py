@@ -19,7 +19,7 @@ def next_wait(polls: int, *, near_end: bool) -> int:
     """Seconds until the next look, after ``polls`` looks at the same thing.
 
     Backs off from 5 s to 30 s so that an hour's wait costs few transitions, and comes back to 5 s
-    when the end is near, so that nobody waits half a minute for nothing.
+    when the end is near, so that the last wait is short.
     """
     if near_end:
         return SHORTEST

@@ -37,7 +37,7 @@ class Stacks(Protocol):
         tags: Mapping[str, str],
         description: str,
     ) -> str:
-        """Ask for a change set and return its ARN.
+        """Create a change set and return its ARN.
 
         ``template_url`` None keeps the stack's template. The same name again returns the change
         set that is there.
@@ -115,7 +115,7 @@ class ClusterStacks(Protocol):
 
 
 class Prices(Protocol):
-    """What AWS asks for what a cluster is made of, now."""
+    """AWS's prices for the parts of a cluster, now."""
 
     def of(
         self, region: str, *, architecture: str, instance_classes: Collection[str]

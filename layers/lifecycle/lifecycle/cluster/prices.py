@@ -84,7 +84,7 @@ class Cost:
     currency: str
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the cost as JSON; amounts as strings with two decimals."""
+        """Return the cost as JSON; amounts as strings with two decimals."""
         return {
             "total": None if self.total is None else f"{self.total:.2f}",
             "items": {name: f"{amount:.2f}" for name, amount in self.items.items()},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-# A stack takes 50: this leaves room for ours, for those that somebody set on the stack by hand and
+# A stack takes 50: this leaves room for ours, for those that were set on the stack by hand and
 # for a resource's own.
 MOST: Final = 40
 # What every service takes that the cluster consists of.
@@ -34,12 +34,12 @@ VALUE_RULE: Final = (
 
 
 def is_key(key: object) -> bool:
-    """Tell whether a request may name a tag like this."""
+    """Return whether a request may name a tag like this."""
     return isinstance(key, str) and re.fullmatch(KEY_PATTERN, key) is not None
 
 
 def is_value(value: object) -> bool:
-    """Tell whether a request may give a tag this value; None takes the tag away."""
+    """Return whether a request may give a tag this value; None removes the tag."""
     return value is None or (
         isinstance(value, str) and re.fullmatch(VALUE_PATTERN, value) is not None
     )

@@ -32,7 +32,7 @@ class Problem:
 
 
 def shown(value: object) -> str:
-    """Give a value in a message as JSON writes it: never more than 80 characters."""
+    """Return a value in a message as JSON writes it: never more than 80 characters."""
     if value is None:
         return "nothing"
     text = json.dumps(value, ensure_ascii=False, default=str)

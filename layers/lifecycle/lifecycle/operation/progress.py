@@ -55,7 +55,7 @@ def status_of(record: Record | None, execution: Execution | None) -> str:
 
 
 def result_of(execution: Execution) -> Any:
-    """Give what the execution returned; None when it returned nothing."""
+    """Return what the execution returned; None when it returned nothing."""
     return _parsed(execution.output)
 
 

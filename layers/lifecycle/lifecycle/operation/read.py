@@ -58,7 +58,7 @@ class OperationReader:
         return [self._line(record) for record in self.records.of_cluster(cluster, limit)]
 
     def latest(self, cluster: str) -> dict[str, Any] | None:
-        """Give the operation that runs, or else the newest one that may have changed something.
+        """Return the operation that runs, or else the newest one that may have changed something.
 
         A plan changes nothing; it is the latest only where there is nothing else.
         """
@@ -68,7 +68,7 @@ class OperationReader:
         return next(iter([*running, *changing, *found]), None)
 
     def report(self, record: Record, execution: Execution | None) -> dict[str, Any]:
-        """Give an operation as the API returns it."""
+        """Return an operation as the API returns it."""
         status = status_of(record, execution)
         return {
             **_head(record, status, execution),
@@ -79,7 +79,7 @@ class OperationReader:
         }
 
     def started(self, record: Record) -> dict[str, Any]:
-        """Give an operation that has just been started."""
+        """Return an operation that has just been started."""
         return self.report(record, Execution(record.execution_arn, "RUNNING", record.started_at))
 
     def _line(self, record: Record) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class OperationStarter:
 
         Returns the record and, for an operation that was there already, its execution. Raises
         ``InvalidRequest``, ``ClusterBusy``, ``IdempotencyKeyReused``, ``MachineNotDeployed``,
-        ``AwsRefused`` (nothing was started) or ``StartOutcomeUnknown`` (the lock stays; asking
+        ``AwsRefused`` (nothing was started) or ``StartOutcomeUnknown`` (the lock stays; requesting
         again with the same key is safe).
         """
         text = canonical(request)
@@ -73,7 +73,7 @@ class OperationStarter:
         return Operation(name, self.arns.execution(verb, name), cluster, verb, now)
 
     def _there(self, operation: Operation, text: str) -> tuple[Record, Execution | None] | None:
-        """Give the operation that goes by this id already; None when it is still to be started."""
+        """Return the operation with this id; None when it is still to be started."""
         record = self.records.find(operation.operation_id, operation.machine)
         execution = self.machines.describe(operation.execution_arn)
         known = compare(

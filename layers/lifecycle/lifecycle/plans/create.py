@@ -1,4 +1,4 @@
-"""Make a plan of provisioning: a change set with a fingerprint, told in words and figures.
+"""Create a plan of provisioning: a change set with a fingerprint, rendered as JSON and text.
 
 Nothing here changes a cluster, so there is no lock. What is made is a change set, the empty stack
 that a first one leaves, a schedule that removes both after a day, and the plan's report.
@@ -31,7 +31,7 @@ from lifecycle.cluster.tags import stack_tags, tag_changes
 from lifecycle.cluster.trial import tags as trial_tags
 from lifecycle.errors import ChangeSetRefused, ClusterBusy, PlanStale
 from lifecycle.plans.fingerprint import Fingerprint, PlanDescription, read_description
-from lifecycle.plans.report import PlanInput, summary, tell
+from lifecycle.plans.report import PlanInput, render, summary
 from lifecycle.plans.text import plan_text
 from lifecycle.provisioning.change_set import present_settings, store_template
 from lifecycle.provisioning.change_set_owner import is_made_by, refuse_foreign
@@ -195,7 +195,7 @@ class Planner:
         return {
             image: Digest(seen[image])
             if seen.get(image)
-            else look_up(image, account=account, region=self.region, ask=self.registry.digest)
+            else look_up(image, account=account, region=self.region, query=self.registry.digest)
             for image in references(self._with_defaults(parameters)).values()
         }
 
@@ -234,7 +234,7 @@ class Planner:
         today = service_states(found, self.definitions, outputs, present) if outputs else ()
         return service_states(found, self.definitions, after, wanted), today
 
-    def tell(
+    def render(
         self,
         operation: Operation,
         *,
@@ -251,8 +251,8 @@ class Planner:
     ) -> dict[str, Any]:
         """Create the plan and store it, or return how long to wait for CloudFormation.
 
-        Returns ``status`` ``PENDING`` with ``wait`` (seconds), or ``TOLD`` with the outline of the
-        plan in ``plan``. Raises ``ChangeSetRefused`` with the reason; the plan is stored even
+        Returns ``status`` ``PENDING`` with ``wait`` (seconds), or ``RENDERED`` with the outline of
+        the plan in ``plan``. Raises ``ChangeSetRefused`` with the reason; the plan is stored even
         then, and its change set removed.
         """
         found = self.stacks.change_set(change_set, stack)
@@ -292,7 +292,7 @@ class Planner:
             template=template,
         )
         record = self.operations.find(operation.operation_id, operation.machine)
-        plan = tell(
+        plan = render(
             situation,
             mark=mark,
             fingerprint=print_,
@@ -314,10 +314,10 @@ class Planner:
             )
         outline = summary(plan, key=key, text_key=text_key)
         if plan["status"] == "UNCHANGED":
-            # Its schedule removes the empty change set: a plan that is told again has to find it.
+            # Its schedule removes the empty change set: a repeated rendering has to find it.
             outline |= {"changeSet": None, "apply": None}
         self._record(operation, result="SUCCEEDED", key=key)
-        return {"status": "TOLD", "plan": outline}
+        return {"status": "RENDERED", "plan": outline}
 
     def fail(
         self, operation: Operation, *, request: Mapping[str, Any], failure: Failure

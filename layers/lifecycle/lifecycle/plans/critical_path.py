@@ -67,7 +67,7 @@ def _references(part: Any) -> Iterator[str]:
 
 
 def critical_path(template: Mapping[str, Any], worked_on: Collection[str]) -> tuple[Link, ...]:
-    """Give the chain that takes longest, of the resources that CloudFormation works on.
+    """Return the chain that takes longest, of the resources that CloudFormation works on.
 
     ``template`` is the stack's, as data; ``worked_on`` are the logical ids that a change set adds
     or changes by more than tags. Links that take less than a minute are left out.

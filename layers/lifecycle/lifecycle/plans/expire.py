@@ -36,7 +36,7 @@ class Discarder:
 
         ``operation_id`` made the plan. A schedule of an earlier version does not name it, and means
         any plan of that name.
-        Nothing that was executed or that somebody works on is touched. Repeating it is harmless.
+        What was executed or is being worked on is left alone. Repeating it is harmless.
         """
         present = self.stacks.describe(stack)
         if present is None:

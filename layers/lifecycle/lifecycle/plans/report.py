@@ -73,7 +73,7 @@ class PlanInput:
     images: Sequence[Mapping[str, Any]] = ()
 
 
-def tell(
+def render(
     situation: PlanInput,
     *,
     mark: PlanDescription,
@@ -83,7 +83,7 @@ def tell(
     preflight: Mapping[str, Any],
     author: str,
 ) -> dict[str, Any]:
-    """Give the plan as JSON. ``status`` is ``READY``, ``UNCHANGED`` or ``REFUSED``."""
+    """Return the plan as JSON. ``status`` is ``READY``, ``UNCHANGED`` or ``REFUSED``."""
     change_set = situation.change_set
     kind = _kind(situation)
     nothing = change_set.status == "EMPTY" and not _touched(situation)
@@ -131,7 +131,7 @@ def tell(
 
 
 def summary(plan: Mapping[str, Any], *, key: str, text_key: str) -> dict[str, Any]:
-    """Give the plan's outline, small enough for a state machine's state."""
+    """Return the plan's outline, small enough for a state machine's state."""
     return {
         "operationId": plan["operationId"],
         "madeAt": plan["madeAt"],
@@ -190,7 +190,7 @@ def _data(changes: Sequence[ResourceChange]) -> list[str]:
 
     Tags alone are no change of data; they stand with the stack's.
     """
-    told = []
+    sentences = []
     for change in changes:
         made = change.action == "Add"
         tagged = set(change.properties) == {"Tags"} and not change.replaces
@@ -199,14 +199,14 @@ def _data(changes: Sequence[ResourceChange]) -> list[str]:
         name = f"{change.logical_id} ({change.resource_type})"
         kept = _KEPT[change.policy_action.removeprefix("ReplaceAnd")]
         if change.action == "Remove":
-            told.append(f"{name} is removed from the stack; {kept}.")
+            sentences.append(f"{name} is removed from the stack; {kept}.")
         elif change.replaces:
             may = "may be" if change.replacement == "Conditional" else "is"
-            told.append(f"{name} {may} REPLACED by a new, empty resource; {kept}.")
+            sentences.append(f"{name} {may} REPLACED by a new, empty resource; {kept}.")
         else:
             what = ", ".join(change.properties) or "properties"
-            told.append(f"{name} is changed in place ({what}); its data is kept.")
-    return told
+            sentences.append(f"{name} is changed in place ({what}); its data is kept.")
+    return sentences
 
 
 def _parameter_changes(situation: PlanInput) -> list[dict[str, str | None]]:
@@ -262,7 +262,7 @@ def _warnings(situation: PlanInput) -> list[str]:
 
 
 def _loses_zones(before: Mapping[str, str], after: Mapping[str, str]) -> bool:
-    """Whether Aurora has a single instance from now on; a trial is told nothing of it.
+    """Whether Aurora has a single instance from now on; not mentioned for a trial.
 
     https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Concepts.AuroraHighAvailability.html
     """

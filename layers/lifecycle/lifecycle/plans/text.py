@@ -27,7 +27,7 @@ _COUNTED: Final[Mapping[str, str]] = {
 
 
 def plan_text(plan: Mapping[str, Any]) -> str:
-    """Render the plan of ``plans.report.tell`` as text that ends with a newline."""
+    """Render the plan of ``plans.report.render`` as text that ends with a newline."""
     lines = [
         f"Plan {plan['operationId']}",
         f"Cluster {plan['cluster']}, stack {plan['stack']}, {plan['region']}",
@@ -88,12 +88,12 @@ def _data(plan: Mapping[str, Any]) -> list[str]:
         return ["Data: none yet.", ""]
     if not plan["data"]:
         return ["Data: no stateful resource is affected.", ""]
-    told = [line for sentence in plan["data"] for line in _wrapped(sentence, "  ")]
-    return ["Data:", *told, ""]
+    lines = [line for sentence in plan["data"] for line in _wrapped(sentence, "  ")]
+    return ["Data:", *lines, ""]
 
 
 def _rolls(plan: Mapping[str, Any]) -> list[str]:
-    told = {
+    reasons = {
         BROKERS: "brokers are replaced one at a time, highest id first; the next one follows "
         "when every partition has its leader and all replicas again",
         CONNECTORS: "connectors tasks are replaced, after the brokers",
@@ -101,7 +101,7 @@ def _rolls(plan: Mapping[str, Any]) -> list[str]:
     lines = [
         line
         for service, tasks in plan["rolls"].items()
-        for line in _wrapped(f"{tasks} {told[service]}.", "  ")
+        for line in _wrapped(f"{tasks} {reasons[service]}.", "  ")
     ]
     return ["Restarts:", *lines, ""] if lines else []
 
@@ -142,11 +142,11 @@ def _images(plan: Mapping[str, Any]) -> list[str]:
 
 
 def _parameters(plan: Mapping[str, Any]) -> list[str]:
-    told = [p for p in plan["parameters"] if p["from"] or p["to"]]
-    if not told:
+    changed = [p for p in plan["parameters"] if p["from"] or p["to"]]
+    if not changed:
         return []
     lines = ["Parameters:"]
-    for parameter in told:
+    for parameter in changed:
         name, before, after = parameter["name"], parameter["from"], parameter["to"]
         arrow = f"{after!r}" if before is None else f"{before!r} -> {after!r}"
         lines += _wrapped(f"{name}: {arrow}", "  ")

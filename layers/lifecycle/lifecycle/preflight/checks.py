@@ -476,8 +476,8 @@ def _images(need: Need) -> Check:
             "Specify released versions, with CamundaVersion for a custom tag; a pre-release "
             "cannot be upgraded.",
         )
-    told = f"{', '.join(need.images)}; Camunda {shown(need.versions.brokers)}"
-    return Check("images", Result.PASS, told)
+    seen = f"{', '.join(need.images)}; Camunda {shown(need.versions.brokers)}"
+    return Check("images", Result.PASS, seen)
 
 
 def _upgrade(need: Need) -> Check:
@@ -510,8 +510,8 @@ def _upgrade(need: Need) -> Check:
             "Update to the newest patch of the next minor version first; to go back, restore a "
             "backup into a new cluster.",
         )
-    told = ", ".join(f"{was} to {becomes}" for was, becomes, *_ in steps)
-    return Check(name, Result.PASS, told or "the images stay as they are")
+    seen = ", ".join(f"{was} to {becomes}" for was, becomes, *_ in steps)
+    return Check(name, Result.PASS, seen or "the images stay as they are")
 
 
 def _way_back(need: Need, facts: Facts, *, planning: bool, accepted: bool) -> Check:
@@ -632,10 +632,10 @@ def _engine_step(need: Need, facts: Facts, *, reviewed: bool) -> Check:
     CloudFormation requires no permission to change the major version.
     """
     name, wanted = "database version step", need.engine_version
-    asked = wanted != need.present_engine_version
+    requested = wanted != need.present_engine_version
     runs = facts.engine.version if facts.engine else need.present_engine_version
     step = engine_step(runs, wanted) if runs else Step.NONE
-    if not asked and step is not Step.NONE:
+    if not requested and step is not Step.NONE:
         return Check(
             name,
             Result.WARN,
@@ -667,8 +667,8 @@ def _engine_step(need: Need, facts: Facts, *, reviewed: bool) -> Check:
             f"RDS does not upgrade Aurora PostgreSQL {runs} to DatabaseEngineVersion {wanted}",
             f"Choose one of: {_listed(facts.engine.targets) or 'none listed'}.",
         )
-    told = f"{runs} to {wanted}, {step}" if step is not Step.NONE else f"it stays {runs}"
-    return Check(name, Result.PASS, told)
+    seen = f"{runs} to {wanted}, {step}" if step is not Step.NONE else f"it stays {runs}"
+    return Check(name, Result.PASS, seen)
 
 
 def _listed(versions_: frozenset[str]) -> str:

@@ -5,7 +5,7 @@ What CloudFormation and RDS do with each property:
 - ``DBInstanceClass`` needs "some interruptions": the instance restarts with the new class.
   https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-rds-dbinstance.html
 - ``EngineVersion`` of the cluster is changed in place. CloudFormation allows a major version by
-  itself, without being told to, and does not take the version back when an update rolls back.
+  itself, unrequested, and does not take the version back when an update rolls back.
   https://github.com/aws-cloudformation/aws-cloudformation-resource-providers-rds/blob/master/aws-rds-dbcluster/src/main/java/software/amazon/rds/dbcluster/Translator.java
 - RDS upgrades to the targets that it names for a version, and never back.
   https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/USER_UpgradeDBInstance.PostgreSQL.html
@@ -95,10 +95,10 @@ def interruptions(before: Mapping[str, str], after: Mapping[str, str]) -> list[s
     """
     if not before:
         return []
-    told = [*_version(before[VERSION], after[VERSION]), *_class(before, after)]
-    if told:
-        told.append(_MEANWHILE)
-    return told + _instances(int(before[INSTANCES]), int(after[INSTANCES]))
+    warnings = [*_version(before[VERSION], after[VERSION]), *_class(before, after)]
+    if warnings:
+        warnings.append(_MEANWHILE)
+    return warnings + _instances(int(before[INSTANCES]), int(after[INSTANCES]))
 
 
 def _version(before: str, after: str) -> list[str]:

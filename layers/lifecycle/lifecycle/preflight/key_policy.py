@@ -1,4 +1,4 @@
-"""Whether the policy of a key leaves its use to IAM, as far as that can be told from its text.
+"""Whether the policy of a key leaves its use to IAM, as far as its text shows.
 
 The judgement covers only what is certain: the roles of a new cluster do not exist yet, so that no
 statement can name them, and they may use the key only where the policy delegates to the account's
@@ -29,7 +29,7 @@ NEEDED: Final = (
     "kms:GenerateDataKey",
     "kms:GenerateDataKeyWithoutPlaintext",
 )
-# Grants for Aurora and EFS, and their data keys: CloudFormation's role asks for these, no task.
+# Grants for Aurora and EFS, and their data keys: CloudFormation's role requests these, no task.
 OF_THE_DEPLOYMENT_ROLE: Final = frozenset(
     {"kms:CreateGrant", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext"}
 )

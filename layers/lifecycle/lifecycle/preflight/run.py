@@ -40,7 +40,7 @@ class Preflight:
 
         ``planning`` when a plan is made: what only keeps it from being applied is a warning then.
         Raises ``PreflightFailed`` naming each failed check, ``ClusterFrozen``, and ``ProbeAsleep``:
-        a backup that cannot be asked for yet is not one that is missing.
+        a backup that cannot be queried yet is not a missing one.
         """
         stack = self.stacks.describe(request["stack"])
         if stack is not None and not planning:

@@ -49,10 +49,10 @@ class Snapshot:
 
 def read_backup(answer: Mapping[str, Any]) -> Backup:
     """Read the probe's answer to ``backup``. Raises ``InvalidResponse``."""
-    told = mapping(answer, "the backup")
+    backup = mapping(answer, "the backup")
     # A function of an earlier version does not report it.
-    unready = items(told.get("unready", []), "unready")
-    return Backup(text(told, "state"), moment(told, "at"), tuple(str(one) for one in unready))
+    unready = items(backup.get("unready", []), "unready")
+    return Backup(text(backup, "state"), moment(backup, "at"), tuple(str(one) for one in unready))
 
 
 def lacking(

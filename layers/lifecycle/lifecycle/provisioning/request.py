@@ -247,7 +247,7 @@ def _read_scale(given: object) -> tuple[ScaleGoal, list[Problem]]:
 def read_goal(given: Mapping[object, object], path: str) -> tuple[ScaleGoal, list[Problem]]:
     """Read ``count`` (brokers) or ``partitions``; ``path`` is put before the fields' names.
 
-    One at a time, although Camunda can change both at once: brokers that were asked for can go
+    One at a time, although Camunda can change both at once: requested brokers can go
     again when the change is refused, and partitions never can.
     """
     if "partitions" not in given:
@@ -491,7 +491,7 @@ def _versions(parameters: Mapping[str, str], value: Callable[[str], str]) -> lis
     """The version of the brokers is known, and the connectors are of the same minor."""
     problems = []
     given = parameters.get(images.PARAMETER)
-    said = images.read_version(images.tag_of(value(images.BROKERS)))
+    tagged = images.read_version(images.tag_of(value(images.BROKERS)))
     found = images.versions({name: value(name) for name in (*images.IMAGES, images.PARAMETER)})
     if found.brokers is None:
         problems.append(
@@ -502,12 +502,12 @@ def _versions(parameters: Mapping[str, str], value: Callable[[str], str]) -> lis
                 "version, for example 8.9.22",
             )
         )
-    elif said is not None and given and images.read_version(given) != said:
+    elif tagged is not None and given and images.read_version(given) != tagged:
         problems.append(
             Problem(
                 f"parameters.{images.PARAMETER}",
                 given,
-                f"{images.shown(said)}, as in the tag of {images.BROKERS}; omit it",
+                f"{images.shown(tagged)}, as in the tag of {images.BROKERS}; omit it",
             )
         )
     elif found.connectors is not None and found.connectors[:2] != found.brokers[:2]:

@@ -195,7 +195,7 @@ class Look:
     """The brokers' service and the cluster they form.
 
     ``problems`` list what the cluster lacks to be whole, ``others`` the same without the broker
-    asked for; ``nodes`` give the broker id by task id, from the addresses that both have.
+    requested; ``nodes`` give the broker id by task id, from the addresses that both have.
     ``topology`` and ``exporting`` are as the brokers report them, the latter empty while the
     cluster is not formed.
     """
@@ -235,12 +235,12 @@ def _problems(formation: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _primary(service: BrokerService) -> str:
-    """Give the id of the deployment that ECS works on; empty where there is none."""
+    """Return the id of the deployment that ECS works on; empty where there is none."""
     return next((d.deployment_id for d in service.deployments if d.status == "PRIMARY"), "")
 
 
 def begun_at(operation: Operation) -> int:
-    """Give the second (epoch) in which the operation began."""
+    """Return the second (epoch) in which the operation began."""
     return epoch(datetime.fromisoformat(operation.started_at))
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def effective_template(template: bytes, parameters: Mapping[str, str], settings: Settings) -> bytes:
-    """Give the template (JSON) with which a cluster is made and changed.
+    """Return the template (JSON) with which a cluster is made and changed.
 
     ``settings`` are all that the cluster is to have. The same input gives the same bytes.
     """

@@ -78,7 +78,7 @@ def _settings(request: object, present: Stack | None, stacks: Stacks) -> Setting
 
 
 def as_state(request: ProvisionRequest, control_stack: str) -> dict[str, Any]:
-    """Give the request as the state machine carries it."""
+    """Return the request as the state machine carries it."""
     return {
         "cluster": request.cluster,
         "stack": stack_name(control_stack, request.cluster),
@@ -93,7 +93,7 @@ def as_state(request: ProvisionRequest, control_stack: str) -> dict[str, Any]:
 
 
 def plan_as_state(request: PlanRequest, control_stack: str) -> dict[str, Any]:
-    """Give the request as the plan machine carries it."""
+    """Return the request as the plan machine carries it."""
     return {
         "cluster": request.cluster,
         "stack": stack_name(control_stack, request.cluster),

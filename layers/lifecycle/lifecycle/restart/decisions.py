@@ -115,7 +115,7 @@ def decide_broker_restart(observed: BrokerRestartObserved) -> RestartDecision:
 
 
 def _task_of(observed: BrokerRestartObserved) -> BrokerTask | None:
-    """Give the running task of the broker; one that is not in the topology by elimination."""
+    """Return the running task of the broker; one that is not in the topology by elimination."""
     running = observed.service.running
     known = [task for task in running if observed.nodes.get(task.task_id) == observed.broker]
     if known:

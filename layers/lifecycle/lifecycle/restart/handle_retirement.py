@@ -77,7 +77,7 @@ class RetirementHandler:
         return {"scheduled": scheduled}
 
     def _stack(self, cluster: str) -> Stack | None:
-        """Give the cluster's stack; None where there is none, or one of another control stack."""
+        """Return the cluster's stack; None where there is none, or one of another control stack."""
         try:
             return find_stack(self.stacks, self.control_stack, cluster)
         except ClusterNotFound:
@@ -194,7 +194,7 @@ class RetirementHandler:
         name, status = str(detail["name"]), str(detail["status"])
         cluster, _, rest = name.partition(".")
         if not rest.startswith(f"restart.{_KEY}-"):
-            return {"told": False}
+            return {"published": False}
         letter = rest.removeprefix(f"restart.{_KEY}-")[:1]
         service = next((one for one in SERVICES.values() if one.startswith(letter)), "tasks")
         if status == "SUCCEEDED":
@@ -209,7 +209,7 @@ class RetirementHandler:
                 f"ended as {status}. Its report shows the current state and the next step; start "
                 "the restart machine again once the cause is fixed.",
             )
-        return {"told": True}
+        return {"published": True}
 
 
 def _moment(stack: Stack, begins_at: datetime, now: datetime) -> Moment:

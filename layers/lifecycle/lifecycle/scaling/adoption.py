@@ -76,13 +76,13 @@ def _reachable(brokers: BrokersSeen) -> Check:
     name = "brokers reachable"
     if brokers.configuration is not None and brokers.topology is not None:
         return Check(name, Result.PASS, "management API and REST respond")
-    said = "; ".join(brokers.problems) or "no answer"
+    problems = "; ".join(brokers.problems) or "no answer"
     remedy = (
         "The control stack must be in the cluster's VPC, the discovery name must resolve there, "
         "and the admin secret must be JSON with username and password and carry the tag "
         "camunda:control-plane."
     )
-    return Check(name, Result.FAIL, said, remedy)
+    return Check(name, Result.FAIL, problems, remedy)
 
 
 def _rules(design: ServiceDesign, brokers: BrokersSeen, function_group: str, network: str) -> Check:

@@ -46,7 +46,7 @@ class ScalePlanner:
         """Create the plan and store it as JSON and as text; nothing is changed, nothing locked.
 
         ``requested`` are brokers; with ``partitions`` those are planned instead.
-        Returns ``status`` ``TOLD`` with the outline of the plan in ``plan``. Raises
+        Returns ``status`` ``RENDERED`` with the outline of the plan in ``plan``. Raises
         ``ClusterNotFound``, ``ClusterFrozen``, and ``ScalingRefused`` with every failed check; the
         plan is stored even then.
         """
@@ -61,10 +61,10 @@ class ScalePlanner:
             with_quota=True,
             partitions=partitions,
         )
-        tell = plan_partitions if partitions else plan_scaling
+        render = plan_partitions if partitions else plan_scaling
         record = self.operations.find(operation.operation_id, operation.machine)
         plan = {
-            **tell(
+            **render(
                 observed,
                 cluster=operation.cluster,
                 requested=partitions or requested,
@@ -87,7 +87,7 @@ class ScalePlanner:
             )
         self.operations.begin(operation, now=now)
         self.operations.end(operation, result="SUCCEEDED", report_key=key, now=now)
-        return {"status": "TOLD", "plan": summary(plan, key=key, text_key=text_key)}
+        return {"status": "RENDERED", "plan": summary(plan, key=key, text_key=text_key)}
 
     def _adoption(self, stack: Stack, observed: Observed) -> tuple[Check, ...]:
         """Check what stands in the way of scaling a cluster that something else made."""

@@ -89,7 +89,7 @@ class Memory:
         return cls(**{**state, "waited": waited, "notes": notes})
 
     def as_state(self) -> dict[str, Any]:
-        """Give it as the state machine carries it."""
+        """Return it as the state machine carries it."""
         return {**asdict(self), "notes": list(self.notes)}
 
     def noting(self, note: str) -> Memory:
@@ -217,7 +217,7 @@ class Decider:
     def decide(self) -> Decision:
         """Decide; raises as the function ``decide`` does."""
         configuration = self.observed.brokers.configuration
-        if configuration is None or not self.observed.brokers.asked:
+        if configuration is None or not self.observed.brokers.sufficient:
             return self._unreachable()
         if configuration.unsupported:
             raise ScalingRefused(refusal_text([unsupported(configuration)]))
@@ -261,8 +261,8 @@ class Decider:
                 count=size,
             )
         outside = orphaned_tasks(service, topology, range(size)) if size is not None else ""
-        told = [*self.observed.brokers.problems, *([outside] if outside else [])]
-        problems = "; ".join(told) or "no broker responded"
+        reasons = [*self.observed.brokers.problems, *([outside] if outside else [])]
+        problems = "; ".join(reasons) or "no broker responded"
         if self.memory.change_id is not None:
             error: LifecycleError = ChangeStuck(
                 f"Change {self.memory.change_id} cannot be followed: {problems}",
@@ -604,7 +604,7 @@ def _unfinished(left: str) -> StabilizationTimeout:
 
 
 def refused_by_table(case: Case, configuration: ClusterConfiguration, row: Row) -> Check:
-    """Give the check that a case fails which the table refuses."""
+    """Return the check that a case fails which the table refuses."""
     pending = configuration.pending_change
     if pending is not None:
         return failed(
@@ -668,7 +668,7 @@ def _seen_ids(observed: Observed) -> list[Any]:
 
 
 def listed(failures: Sequence[str]) -> str:
-    """Give the first failures in brackets; nothing when there are none."""
+    """Return the first failures in brackets; nothing when there are none."""
     return f" ({'; '.join(failures[:3])})" if failures else ""
 
 

@@ -229,7 +229,7 @@ def _backups(answer: Mapping[str, Any] | None) -> BackupsOfPartitions | None:
         enabled=answer["enabled"],
         covered=frozenset(answer["covered"]),
         newest=answer["newest"],
-        asked=answer["asked"],
+        requested=answer["requested"],
     )
 
 

@@ -87,7 +87,7 @@ class PartitionDecider(Decider):
     def decide(self) -> Decision:
         """Decide; raises as the function ``decide_partitions`` does."""
         configuration = self.observed.brokers.configuration
-        if configuration is None or not self.observed.brokers.asked:
+        if configuration is None or not self.observed.brokers.sufficient:
             return self._unreachable()
         if configuration.unsupported:
             raise ScalingRefused(refusal_text([unsupported(configuration)]))
@@ -193,17 +193,17 @@ class PartitionDecider(Decider):
             if covered and memory.change_id is None:
                 return Check(_BACKUP, Result.PASS, "every partition has one")
             return self._act(Action.BACK_UP, f"a backup of all {self.requested} partitions")
-        if seen.asked == "COMPLETED":
+        if seen.requested == "COMPLETED":
             return Check(
                 _BACKUP,
                 Result.PASS,
                 f"backup {memory.backup} of all {self.requested} partitions is complete; a backup "
                 "with fewer partitions can be restored only into that number",
             )
-        text = f"backup {memory.backup} is {seen.asked or 'not known'}"
+        text = f"backup {memory.backup} is {seen.requested or 'not known'}"
         now = self.observed.now
         waited = Wait.at(_BACKUP, now, memory.waited)
-        if seen.asked in _ENDED_BADLY or waited.lasted(BACKUP_PATIENCE, now):
+        if seen.requested in _ENDED_BADLY or waited.lasted(BACKUP_PATIENCE, now):
             return Check(_BACKUP, Result.WARN, text, _TAKE_ONE)
         # Over before its patience is: the report shows its state instead.
         error = StabilizationTimeout(f"{text}.", next_step=_TAKE_ONE)
@@ -233,7 +233,7 @@ class PartitionDecider(Decider):
 
 
 def refused_by_partitions(case: Case, configuration: ClusterConfiguration, row: Row) -> Check:
-    """Give the check that a case fails which the table of partitions refuses."""
+    """Return the check that a case fails which the table of partitions refuses."""
     pending = configuration.pending_change
     if pending is not None:
         name = "no other change of partitions"

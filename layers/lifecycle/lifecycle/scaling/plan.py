@@ -41,7 +41,7 @@ def plan_scaling(
     adoption: Sequence[Check] = (),
     prices: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Give the plan as JSON. ``status`` is ``READY``, ``UNCHANGED`` or ``REFUSED``.
+    """Return the plan as JSON. ``status`` is ``READY``, ``UNCHANGED`` or ``REFUSED``.
 
     ``parameters`` are those of the cluster's stack; an adopted one has no sizes, so no price.
     ``prices`` is a price list, None for the one that is shipped.
@@ -98,7 +98,7 @@ def plan_partitions(
     adoption: Sequence[Check] = (),
     prices: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Give the plan of adding partitions, in the shape and with the arguments of ``plan_scaling``.
+    """Return the plan of adding partitions; shape and arguments are those of ``plan_scaling``.
 
     ``from`` and ``to`` are numbers of partitions here, as ``unit`` shows.
     """
@@ -147,7 +147,7 @@ def plan_partitions(
 
 
 def plan_text(plan: Mapping[str, Any]) -> str:
-    """Give the plan as text that can be pasted into a change ticket."""
+    """Return the plan as text that can be pasted into a change ticket."""
     cost = plan["cost"]
     what = f"from {plan['from']} to {plan['to']} {plan['unit']}: {plan['status']}"
     author = plan["author"] or "unknown (started from the console or a schedule)"
@@ -191,7 +191,7 @@ def plan_text(plan: Mapping[str, Any]) -> str:
 
 
 def summary(plan: Mapping[str, Any], *, key: str, text_key: str) -> dict[str, Any]:
-    """Give the plan's outline, small enough for a state machine's state."""
+    """Return the plan's outline, small enough for a state machine's state."""
     return {
         "operationId": plan["operationId"],
         "madeAt": plan["madeAt"],

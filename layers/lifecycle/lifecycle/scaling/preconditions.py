@@ -303,12 +303,12 @@ def refusal_text(checks: Sequence[Check]) -> str:
 
 
 def failed(name: str, seen: str) -> Check:
-    """Give a precondition that is not met, with its remedy."""
+    """Return a precondition that is not met, with its remedy."""
     return Check(name, Result.FAIL, seen, _BY_NAME[name].remedy)
 
 
 def unsupported(configuration: ClusterConfiguration) -> Check:
-    """Give the check of a cluster that no decision here understands."""
+    """Return the check of a cluster that no decision here understands."""
     return failed("one zone and one physical tenant", configuration.unsupported)
 
 

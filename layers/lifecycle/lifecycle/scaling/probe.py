@@ -84,19 +84,19 @@ class ScalingProber:
         return answer
 
     @staticmethod
-    def _backups(api: ManagementApi, asked: int) -> dict[str, Any]:
+    def _backups(api: ManagementApi, requested: int) -> dict[str, Any]:
         seen = api.backups()
         return {
             "enabled": seen.told and seen.enabled,
             "covered": sorted(seen.latest),
             "newest": api.backup_state(seen.newest) if seen.newest else "",
-            "asked": api.backup_state(asked) if asked else "",
+            "requested": api.backup_state(requested) if requested else "",
         }
 
     @staticmethod
-    def _plan(ask: Callable[[], PlannedChange]) -> dict[str, Any]:
+    def _plan(query: Callable[[], PlannedChange]) -> dict[str, Any]:
         try:
-            return {"plan": planned_change_payload(ask())}
+            return {"plan": planned_change_payload(query())}
         except (ManagementRefused, ChangeInProgress) as error:
             return {"planRefused": error.message}
 

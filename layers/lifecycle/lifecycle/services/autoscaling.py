@@ -48,16 +48,17 @@ class ScalableTarget:
 
 
 def acting(targets: Sequence[ScalableTarget], service: str) -> ScalableTarget | None:
-    """Give what may change the count of a service now; None where nothing may."""
+    """Return what may change the count of a service now; None where nothing may."""
     return next((one for one in targets if one.service == service and not one.suspended), None)
 
 
 def check_brokers(
     name: str, targets: Sequence[ScalableTarget] | None, service: str, *, unread: str = ""
 ) -> Check:
-    """Check that nobody but the machines changes the brokers' count; ``unread`` says why not known.
+    """Check that only the state machines change the count of brokers.
 
-    What could not be read is a warning, as everywhere: it may be a right that is missing.
+    ``unread`` is why that is unknown. What could not be read is a warning, as everywhere: a right
+    may be missing.
     """
     if targets is None:
         return Check(

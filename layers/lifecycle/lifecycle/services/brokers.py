@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from lifecycle.camunda.topology import BrokerId, PendingChange, Place
     from lifecycle.services.startup import Deployment
 
-# How long ECS keeps a protected task once nobody renews it: an operation that was aborted holds
-# up deployments no longer than this.
+# How long ECS keeps a protected task once its protection is not renewed: an aborted operation
+# holds up deployments no longer than this.
 PROTECTION_MINUTES: Final = 15
 
 
@@ -36,7 +36,7 @@ class BrokerTask:
     """A task of the brokers' service that ECS starts, runs or stops.
 
     ``address`` is empty until the network interface is attached; ``wanted`` is false once ECS has
-    been told to stop it; ``protected_until`` is in epoch seconds, 0 without protection;
+    decided to stop it; ``protected_until`` is in epoch seconds, 0 without protection;
     ``deployment`` is the id of the deployment that started it, ``revision`` an ARN;
     ``created_at`` is in epoch seconds, 0 until the task is PENDING
     (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html).
@@ -61,10 +61,10 @@ class BrokerTask:
 class BrokerService:
     """The brokers' ECS service.
 
-    Since a given moment, in ECS's words: ``unplaced`` tell why tasks were not placed, which ECS
-    tries again by itself until there is capacity; ``failures`` why placed tasks did not start
+    Since a given moment, in ECS's words: ``unplaced`` is why tasks were not placed, which ECS
+    retries automatically until there is capacity; ``failures`` why placed tasks did not start
     (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages-list.html);
-    ``stops`` why others stopped that nobody stopped: tasks that ran, or that another try helps.
+    ``stops`` why others stopped unexpectedly: tasks that ran, or whose start a retry may mend.
     ``revision`` is the ARN of the task definition of its newest deployment.
     """
 
@@ -97,25 +97,25 @@ class BrokerService:
 class BackupsOfPartitions:
     """Backups of the primary storage, as scaling partitions needs to know them.
 
-    ``enabled`` is false where continuous backup is off or not told; ``covered`` are the partitions
-    that have a complete backup; ``newest`` and ``asked`` are the states (Camunda's words) of the
-    newest backup and of the one that this operation took, empty when there is none.
+    ``enabled`` is false where continuous backup is off or unknown; ``covered`` are the partitions
+    that have a complete backup; ``newest`` and ``requested`` are the states (Camunda's words) of
+    the newest backup and of the one that this operation took, empty when there is none.
     """
 
     enabled: bool
     covered: frozenset[int]
     newest: str = ""
-    asked: str = ""
+    requested: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class BrokersSeen:
-    """What the brokers said; ``None`` and ``problems`` where they could not be asked.
+    """What the brokers returned; ``None`` and ``problems`` where they could not be queried.
 
-    ``plan`` is Camunda's dry run for the requested number, asked only while no change is under
+    ``plan`` is Camunda's dry run for the requested number, queried only while no change is under
     way; ``refused`` holds
-    Camunda's words where it does not show the topology to the user that it was asked as;
-    ``plan_refused`` holds Camunda's words when it would refuse. ``backups`` are asked only
+    Camunda's words where it does not show the topology to the user of the query;
+    ``plan_refused`` holds Camunda's words when it would refuse. ``backups`` are queried only
     where partitions are scaled.
     """
 
@@ -129,13 +129,13 @@ class BrokersSeen:
     refused: str = ""
 
     @property
-    def asked(self) -> bool:
+    def sufficient(self) -> bool:
         """Whether there is enough to decide by: the configuration, and the topology or why not."""
         return self.configuration is not None and (self.topology is not None or bool(self.refused))
 
 
 def has_gap(configuration: ClusterConfiguration, requested: int) -> bool:
-    """Tell whether asking for a count would do more than add or remove the highest ids.
+    """Return whether requesting a count would do more than add or remove the highest ids.
 
     Ids above a hole may go, as they do when a removal of several is gone on with; a hole is never
     filled, and ids that are no numbers belong to zones.
@@ -153,9 +153,9 @@ def span(configuration: ClusterConfiguration) -> int:
 
 
 def leads_to(configuration: ClusterConfiguration) -> frozenset[BrokerId] | None:
-    """Tell which brokers are left when the pending change is through.
+    """Return which brokers are left when the pending change is through.
 
-    ``None`` when nothing is pending, and for a forced removal, which is nobody's scaling.
+    ``None`` when nothing is pending, and for a forced removal, which is not scaling.
     """
     pending = configuration.pending_change
     if pending is None or _is_forced(pending):
@@ -174,7 +174,7 @@ def leads_to(configuration: ClusterConfiguration) -> frozenset[BrokerId] | None:
 
 
 def partitions_after(configuration: ClusterConfiguration) -> int | None:
-    """Tell how many partitions there are when the pending change is through.
+    """Return how many partitions there are when the pending change is through.
 
     ``None`` when nothing is pending, or when the change adds no partitions.
     """
@@ -192,14 +192,14 @@ def held_partitions(configuration: ClusterConfiguration) -> int:
 
 
 def active_partitions(configuration: ClusterConfiguration) -> int:
-    """Number of partitions that take requests; all that are held where no routing is told."""
+    """Number of partitions that take requests; all that are held where the routing is unknown."""
     routing = configuration.routing
     active = routing.active_partitions if routing is not None else None
     return held_partitions(configuration) if active is None else active
 
 
 def direction(configuration: ClusterConfiguration) -> str:
-    """Say in words where the pending change leads."""
+    """Return in words where the pending change leads."""
     ids = leads_to(configuration)
     if ids is None:
         return "removes brokers by force"
@@ -217,7 +217,7 @@ def _is_forced(pending: PendingChange) -> bool:
 
 
 def incomplete_change(configuration: ClusterConfiguration, copies: int = 0) -> tuple[str, ...]:
-    """Say what a change left half-way: brokers and replicas that come or go, and no change.
+    """Return what a change left half-way: brokers and replicas that come or go, and no change.
 
     With ``copies``, the replication factor, also what has come while nothing has gone for it.
     """
@@ -225,14 +225,14 @@ def incomplete_change(configuration: ClusterConfiguration, copies: int = 0) -> t
 
 
 def half_done_places(configuration: ClusterConfiguration, copies: int) -> frozenset[Place]:
-    """Give the same as places: a broker, a replica, or a partition with more than ``copies``."""
+    """Return the same as places: a broker, a replica, or a partition with more than ``copies``."""
     return frozenset(place for place, _ in _half_done(configuration, copies))
 
 
 def left_unfinished(
     configuration: ClusterConfiguration, plan: PlannedChange | None, copies: int
 ) -> tuple[str, ...]:
-    """Say what would still be half-way after that plan: no step of it is about it.
+    """Return what would still be half-way after that plan: no step of it is about it.
 
     Camunda takes what is joining for absent: it plans the join again where it is wanted, and
     nothing at all where it is not. So mostly only the change that was cancelled finishes it.
@@ -284,7 +284,7 @@ def _half_done(configuration: ClusterConfiguration, copies: int) -> Iterator[tup
 
 
 def tasks_of_brokers(service: BrokerService, topology: Topology | None) -> dict[int, BrokerTask]:
-    """Give the running task of each numbered broker that is seen at one of their addresses."""
+    """Return the running task of each numbered broker that is seen at one of their addresses."""
     at = {task.address: task for task in service.running}
     found: dict[int, BrokerTask] = {}
     for broker in topology.brokers if topology is not None else ():
@@ -296,7 +296,7 @@ def tasks_of_brokers(service: BrokerService, topology: Topology | None) -> dict[
 def orphaned_tasks(
     service: BrokerService, topology: Topology | None, members: Collection[BrokerId]
 ) -> str:
-    """Say which tasks run brokers that are no members of the cluster; empty when none does.
+    """Return which tasks run brokers that are no members of the cluster; empty when none does.
 
     A change that was cancelled may leave node ids (leases) that no member has. A task that takes
     one instead of the id of a broker that died stands in its way.

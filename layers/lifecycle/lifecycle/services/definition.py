@@ -59,7 +59,7 @@ class Difference:
         return f"{self.property}: {shown(self.live)} → {shown(self.rendered)}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as a plan and a report show it."""
+        """Return it as a plan and a report show it."""
         return {
             "property": self.property,
             "effect": self.effect.value,
@@ -80,7 +80,7 @@ def minimum_healthy_percent(count: int) -> int:
 
 
 def configuration_for(present: Mapping[str, Any], count: int) -> dict[str, Any]:
-    """Give a deployment configuration that fits ``count`` tasks, otherwise as it is.
+    """Return a deployment configuration that fits ``count`` tasks, otherwise as it is.
 
     UpdateService replaces the whole structure: what is not repeated goes back to a default.
     """
@@ -203,7 +203,7 @@ def compare(
 
     ``live`` has the shape of CreateService; its Service Connect configuration is that of the
     PRIMARY deployment, for a service does not have one itself. ``without`` are properties that
-    belong to somebody else, as the brokers' count does. The order in lists means nothing to ECS.
+    belong to another writer, as the brokers' count does. The order in lists means nothing to ECS.
     """
     names = [name for name in (*rendered, *_NEVER_RENDERED) if name not in without]
     found = []
@@ -275,12 +275,12 @@ def _known_part(value: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str
 
 
 def deploys(differences: Iterable[Difference]) -> bool:
-    """Tell whether any of them replaces tasks."""
+    """Return whether any of them replaces tasks."""
     return any(one.effect is Effect.DEPLOYS for one in differences)
 
 
 def update(differences: Iterable[Difference], effects: frozenset[Effect]) -> dict[str, Any]:
-    """Give what UpdateService needs to set the properties of these effects, and nothing else.
+    """Return what UpdateService needs to set the properties of these effects, and nothing else.
 
     Tags are no part of it: ECS sets them by TagResource and UntagResource.
     """
@@ -294,7 +294,7 @@ def update(differences: Iterable[Difference], effects: frozenset[Effect]) -> dic
 
 
 def unlike_plan(planned: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Say where definitions differ from those of a plan, other than where it marked the unknown.
+    """Return where definitions differ from those of a plan, other than where it marked the unknown.
 
     Both map a service's name to its definition. The counts are not part of it: machines scale.
     """
@@ -323,7 +323,7 @@ def _walk(path: str, planned: Any, now: Any, found: list[str]) -> None:
 
 
 def shown(value: Any) -> str:
-    """Give a value as a person reads it in a line: never more than 120 characters."""
+    """Return a value as a person reads it in a line: never more than 120 characters."""
     if value is None:
         return "nothing"
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)

@@ -85,12 +85,15 @@ def read_private(image: str) -> PrivateImage | None:
 
 
 def look_up(
-    image: str, *, account: str, region: str, ask: Callable[[PrivateImage], Digest]
+    image: str, *, account: str, region: str, query: Callable[[PrivateImage], Digest]
 ) -> Digest:
-    """Give what a reference names now. ``ask`` is called for repositories of this account here."""
+    """Return what a reference names now.
+
+    ``query`` is called for repositories of this account and region.
+    """
     private = read_private(image)
     if private is not None and (private.account, private.region) == (account, region):
-        return ask(private)
+        return query(private)
     pinned = _PINNED.fullmatch(image)
     if pinned:
         return Digest(pinned[1])
@@ -120,7 +123,7 @@ def image_lines(
     found: Mapping[str, Digest],
     running: Mapping[str, Sequence[Running]],
 ) -> list[dict[str, Any]]:
-    """Give what a plan shows of each service's image.
+    """Return what a plan shows of each service's image.
 
     ``named`` are the references by service, ``found`` what they name by reference, ``running`` what
     each service runs; nothing of it where there is no service.

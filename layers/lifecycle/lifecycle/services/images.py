@@ -29,7 +29,7 @@ class Versions:
 
 
 def tag_of(image: str) -> str:
-    """Give the tag of an image's reference; empty without one.
+    """Return the tag of an image's reference; empty without one.
 
     https://github.com/distribution/reference: ``[host[:port]/]path[:tag][@digest]``.
     """
@@ -49,7 +49,7 @@ def read_version(text: str) -> Version | None:
 
 
 def versions(parameters: Mapping[str, str]) -> Versions:
-    """Give the versions of a cluster with these parameters.
+    """Return the versions of a cluster with these parameters.
 
     A tag that is a version is the version. Else the brokers are of ``CamundaVersion``, and the
     connectors of the brokers' minor, whose patch is unknown: 0.
@@ -73,5 +73,5 @@ def makes_schema_alone(version: Version | None) -> bool:
 
 
 def shown(version: Version | None) -> str:
-    """Give a version as people write it."""
+    """Return a version as people write it."""
     return ".".join(map(str, version)) if version else "unknown"

@@ -40,21 +40,21 @@ def query_partitions(api: ManagementApi) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class LivePartitions:
-    """What a living cluster has. ``unread`` says why that is not known, and is empty if it is."""
+    """What a living cluster has. ``unread`` is the reason if that is unknown, else empty."""
 
     parameters: Mapping[str, str] = field(default_factory=dict)
     unread: str = ""
 
     def into(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Give a request these parameters; preflight reports what was not read."""
-        told = {"partitionsUnread": self.unread} if self.unread else {}
-        return {**request, **told, "parameters": {**request["parameters"], **self.parameters}}
+        """Return a request these parameters; preflight reports what was not read."""
+        unread = {"partitionsUnread": self.unread} if self.unread else {}
+        return {**request, **unread, "parameters": {**request["parameters"], **self.parameters}}
 
 
 def live_partitions(
     raw: object, *, control_stack: str, stacks: Stacks, probe: Callable[[], Probe]
 ) -> LivePartitions:
-    """Give the parameter ``Partitions`` as it is live, when there are more than the stack says.
+    """Return the parameter ``Partitions`` as it is live, when there are more than the stack states.
 
     Nothing for a cluster that does not exist or is adopted, and for an input that is a reviewed
     plan or no provisioning. Where no broker reports it, the parameter keeps its value until the

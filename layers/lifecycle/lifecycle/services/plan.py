@@ -17,7 +17,7 @@ _ORDER: Final = "one at a time, the highest node id first, each when the cluster
 def service_plan(
     after: Sequence[ServiceState], now: Sequence[ServiceState]
 ) -> list[dict[str, Any]]:
-    """Give a line for each service.
+    """Return a line for each service.
 
     ``after`` holds the services against their definitions as the change set leaves them, ``now``
     against those of today (empty where there are none): what differs in both was changed by hand,

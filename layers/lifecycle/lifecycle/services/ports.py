@@ -27,11 +27,11 @@ class Services(Protocol):
     """ECS services of one ECS cluster."""
 
     def describe(self, ecs_cluster: str, names: Sequence[str]) -> Sequence[Service]:
-        """Describe services, in the order asked for; what is not there is ``MISSING``."""
+        """Describe services, in the order of ``names``; one that does not exist is ``MISSING``."""
         ...
 
     def running_images(self, service: Service) -> Sequence[Running]:
-        """Images that a service runs; of one that ECS does not tell, the reason."""
+        """Images that a service runs; of one that ECS does not show, the reason."""
         ...
 
     def create(self, definition: Mapping[str, Any]) -> None:
@@ -48,7 +48,7 @@ class Services(Protocol):
         ...
 
     def tag(self, ecs_cluster: str, name: str, tags: Mapping[str, str]) -> None:
-        """Give a service exactly these tags, beside those that AWS sets itself."""
+        """Return a service exactly these tags, beside those that AWS sets itself."""
         ...
 
     def delete(self, ecs_cluster: str, name: str) -> None:
@@ -111,5 +111,5 @@ class TargetGroups(Protocol):
     """Health of load-balancer targets."""
 
     def health(self, arn: str) -> Sequence[TargetHealth]:
-        """Targets of a group and what the load balancer says of each."""
+        """Return the targets of a group with the state that the load balancer reports."""
         ...

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def unprotect_all(tasks: BrokerTasks, cluster: ClusterOutputs) -> int:
-    """Unprotect every task of the brokers' service, whoever protected it; tells how many were.
+    """Unprotect every task of the brokers' service, whatever protected it; returns how many were.
 
     A protected task would block later deployments. While ECS still has tasks to stop, protection
     stays: it ends by itself after 15 minutes.

@@ -141,8 +141,8 @@ def decide_roll(observed: RollObserved, *, fresh: bool) -> RollDecision:
     def decision(
         action: RollAction, reason: str, tasks: tuple[str, ...] = (), whole: int = 0
     ) -> RollDecision:
-        told = f"{moved} of {service.desired} brokers updated; {reason}"
-        return RollDecision(action, told, begun, moved, tasks, whole)
+        progress = f"{moved} of {service.desired} brokers updated; {reason}"
+        return RollDecision(action, progress, begun, moved, tasks, whole)
 
     if not begun:
         # After a failed deployment ECS starts no task, so that only a new one makes it whole.
@@ -180,7 +180,7 @@ def decide_roll(observed: RollObserved, *, fresh: bool) -> RollDecision:
 
 
 def seconds_to_wait(*, waits: bool, whole: int, looks: int) -> int:
-    """Give the seconds until the next look, after ``looks`` looks at what has not moved.
+    """Return the seconds until the next look, after ``looks`` looks at what has not moved.
 
     Nearly none after an action, and few while the looks are counted in which nothing is lacking.
     """
@@ -190,7 +190,7 @@ def seconds_to_wait(*, waits: bool, whole: int, looks: int) -> int:
 
 
 def short(revision: str) -> str:
-    """Give family and number of a revision, out of its ARN."""
+    """Return family and number of a revision, out of its ARN."""
     return revision.rsplit("/", 1)[-1]
 
 

@@ -151,7 +151,7 @@ def _flat(settings: Settings) -> dict[str, str]:
 
 
 def back(before: Settings, after: Settings) -> dict[str, Any]:
-    """Give the patch that makes ``before`` of ``after`` again."""
+    """Return the patch that makes ``before`` of ``after`` again."""
     patch: dict[str, Any] = {}
     for service in sorted({*before, *after}):
         was, becomes = before.get(service, {}), after.get(service, {})
@@ -289,7 +289,7 @@ def _wrong_value(kind: str, value: object) -> str:
 
 
 def without_key(reference: str) -> str:
-    """Give the ARN of a secret or parameter, without the JSON key that a reference may end with."""
+    """Return the ARN of a secret or parameter, without the JSON key that may follow it."""
     found = _SECRET.fullmatch(reference)
     return found[1] if found else reference
 
@@ -382,7 +382,7 @@ def _reading(references: Sequence[str]) -> dict[str, Any]:
 
 
 def set_by(template: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
-    """Give the names that the template sets, by service, with the parameters that decide them."""
+    """Return the names that the template sets, by service, with the parameters that decide them."""
     found: dict[str, dict[str, list[str]]] = {}
     for name, service in SERVICES.items():
         container = container_of(template, service)
@@ -395,7 +395,7 @@ def set_by(template: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
 
 
 def _entries(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Give the entries in one of a list, which may stand behind conditions."""
+    """Return the entries in one of a list, which may stand behind conditions."""
     if "Fn::If" in entry:
         return [one for branch in entry["Fn::If"][1:] for one in _entries(branch)]
     return [entry] if "Name" in entry else []

@@ -66,7 +66,7 @@ MISSING: Final = "MISSING"
 
 
 def missing(name: str) -> Service:
-    """Give a service that is not there."""
+    """Return a service that is not there."""
     return Service(name, MISSING, desired=0, running=0, pending=0, deployments=())
 
 

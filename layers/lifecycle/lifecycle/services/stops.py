@@ -106,11 +106,11 @@ class StoppedTask:
         # A caller of StopTask may give any reason, so only the code counts there.
         if self.stop_code == "UserInitiated":
             return Cause.ORDERED
-        told = " ".join((self.reason, *self.containers)).lower()
+        words = " ".join((self.reason, *self.containers)).lower()
         if self.stop_code in _BY_ORDER:
             # A container that was stopped by order may have any last words of its own.
-            told = self.reason.lower()
-        found = next((cause for text, cause in _TEXTS if text in told), None)
+            words = self.reason.lower()
+        found = next((cause for text, cause in _TEXTS if text in words), None)
         if found is not None:
             return found
         if self.stop_code in _BY_ORDER:
@@ -129,7 +129,7 @@ class StoppedTask:
 
     @property
     def why(self) -> str:
-        """Give the reason in our words, in ECS's and in the containers', as one text."""
+        """Return the reason in our words, in ECS's and in the containers', as one text."""
         own = self.reason or self.stop_code or "no reason given"
         return "; ".join(part for part in (self.cause.words, own, *self.containers) if part)
 

@@ -198,7 +198,7 @@ class Kept:
     price: str
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as JSON; the amount as a string with two decimals."""
+        """Return it as JSON; the amount as a string with two decimals."""
         return {
             "logicalId": self.logical_id,
             "type": self.resource_type,

@@ -68,7 +68,7 @@ _USER: Final = (
 
 
 def by_cause(seen: str, otherwise: str) -> str:
-    """Give the remedy: where Camunda answers 401 or 403, everything on the way to it is well."""
+    """Return the remedy: where Camunda answers 401 or 403, everything on the way to it is well."""
     return _USER if _REFUSED.search(seen) else otherwise
 
 
@@ -129,7 +129,7 @@ def check_path(
 
     A path that cannot exist from inside the VPC (an internet-facing address whose allowed ranges
     leave the VPC out, a credential that must not travel in clear) is a warning, as long as the
-    targets behind it are healthy and the same question asked directly was answered (``direct``).
+    targets behind it are healthy and the same query sent directly was answered (``direct``).
     A certificate that is refused for the cluster's DomainName is a failure all the same; one of an
     authority that only the users' clients know is such a path. With ``must_answer`` another answer
     than the one expected is a failure as well: the path exists, and does not lead to the targets.
@@ -175,7 +175,7 @@ def _check_certificate(
         unverified = f"{seen}; its certificate was not verified for {front.domain}"
         return Check(name, Result.FAIL, unverified, _refused(front))
     days = (until - now) // _DAY
-    told = (
+    seen = (
         f"{seen}; certificate of {host} verified, valid until "
         f"{datetime.fromtimestamp(until, UTC):%Y-%m-%d}, {days} days"
     )
@@ -183,11 +183,11 @@ def _check_certificate(
         return Check(
             name,
             Result.WARN,
-            told,
+            seen,
             "Renew the certificate of CertificateArn, or specify another: ACM renews "
             "certificates it issued as long as the DNS validation record exists.",
         )
-    return Check(name, Result.PASS, told)
+    return Check(name, Result.PASS, seen)
 
 
 def _refused(front: Front) -> str:

@@ -93,7 +93,7 @@ class Instances:
         return bool(self.unmade) and self.attempts < max(4 * self.wanted + 20, beside_others)
 
     def as_state(self) -> dict[str, Any]:
-        """Give it as the state machine carries it: 7 KiB for 200 partitions."""
+        """Return it as the state machine carries it: 7 KiB for 200 partitions."""
         return {
             "wanted": self.wanted,
             "deployed": self.deployed,
@@ -105,7 +105,7 @@ class Instances:
 
 
 def partition_of(key: int) -> int:
-    """Give the partition that made a key (``Protocol.decodePartitionId``)."""
+    """Return the partition that made a key (``Protocol.decodePartitionId``)."""
     return key >> KEY_BITS
 
 
@@ -140,13 +140,13 @@ def check_instances(seen: Instances) -> Check:
             f"each of {seen.wanted} partitions created an instance of {PROCESS_ID} and exported "
             "it: a search found it",
         )
-    told = f": {seen.problem}" if seen.problem else ""
+    problem = f": {seen.problem}" if seen.problem else ""
     if not seen.deployed or not seen.wanted:
         return Check(
             NAME,
             Result.FAIL,
-            f"the process {PROCESS_ID} could not be deployed{told}",
-            by_cause(told, "Partition 1 handles deployments: check the brokers' log for it."),
+            f"the process {PROCESS_ID} could not be deployed{problem}",
+            by_cause(problem, "Partition 1 handles deployments: check the brokers' log for it."),
         )
     if seen.may_create and not seen.problem and not seen.unfound:
         return Check(
@@ -162,7 +162,7 @@ def check_instances(seen: Instances) -> Check:
     problems, remedies = [], []
     if seen.unmade:
         problems.append(
-            f"{_partitions(seen.unmade)} created no instance in {seen.attempts} attempts{told}"
+            f"{_partitions(seen.unmade)} created no instance in {seen.attempts} attempts{problem}"
         )
         remedies.append(
             "A partition without an instance has no leader that the gateways reach, or rejects "
@@ -172,14 +172,14 @@ def check_instances(seen: Instances) -> Check:
         problems.append(
             f"the instance of {_partitions(seen.unfound)} ({PROCESS_ID}, instance "
             f"{seen.made[seen.unfound[0]]}) was not found by a search within {PATIENCE_SECONDS} s"
-            + ("" if seen.unmade else told)
+            + ("" if seen.unmade else problem)
         )
         remedies.append(
             "The records of such a partition are not in the secondary storage: its exporter is "
             "paused, disabled, failing or far behind; check the health check and the brokers' "
             "log for the exporter and the database."
         )
-    return Check(NAME, Result.FAIL, "; ".join(problems), by_cause(told, " ".join(remedies)))
+    return Check(NAME, Result.FAIL, "; ".join(problems), by_cause(problem, " ".join(remedies)))
 
 
 def not_checked() -> Check:

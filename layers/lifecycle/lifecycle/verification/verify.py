@@ -122,9 +122,9 @@ class Verifier:
         ]
         wanted = cluster.connectors
         if connectors.desired != wanted:
-            told = f"the desired count is {connectors.desired}, the cluster should have {wanted}"
+            seen = f"the desired count is {connectors.desired}, the cluster should have {wanted}"
             checks.append(
-                Check("connectors count", Result.FAIL, told, "Start the same operation again.")
+                Check("connectors count", Result.FAIL, seen, "Start the same operation again.")
             )
         if connectors.desired:
             health = check_targets(

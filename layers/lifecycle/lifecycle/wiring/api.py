@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def prober() -> Prober:
-    """Questions that can be asked only inside the VPC."""
+    """Queries that work only inside the VPC."""
     import os
 
     from lifecycle.adapters.aws.secrets import SecretsManagerUsers
@@ -39,7 +39,7 @@ def prober() -> Prober:
 
 
 def instance_prober() -> InstanceProber:
-    """The question about process instances, asked inside the VPC."""
+    """The query about process instances, inside the VPC."""
     import os
     import time
 
@@ -103,7 +103,7 @@ def api(function_arn: str) -> Api:
     machines, table = StepFunctionsExecutions(), DynamoTable(settings().table_name)
     cloudformation = CloudFormationStacks(settings().deployment_role_arn)
     operations = OperationReader(machines=machines, records=table, arns=arns)
-    # API Gateway answers for us after 29 s; what is known by then must be told.
+    # API Gateway answers for us after 29 s; what is known by then must be returned.
     probe = LambdaProbe(
         Settings.from_env(None, "PROBE_FUNCTION").probe_function, read_timeout=15, attempts=1
     )

@@ -75,7 +75,7 @@ def cluster_template() -> bytes:
 
 
 def announcer() -> Announcer:
-    """Events that tell how an operation goes."""
+    """Events about the start and end of operations."""
     from lifecycle.adapters.aws.dynamodb import DynamoTable
     from lifecycle.adapters.aws.eventbridge import EventBridgeEvents
     from lifecycle.operation.announce import Announcer

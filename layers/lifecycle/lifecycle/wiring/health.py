@@ -66,7 +66,7 @@ def health_prober() -> HealthProber:
 
 
 def health_judge() -> HealthJudge:
-    """The verdict of a health check, and who is told."""
+    """The verdict of a health check, and its notifications."""
     import os
     import time
 

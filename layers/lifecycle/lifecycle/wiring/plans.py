@@ -38,7 +38,7 @@ def planner() -> Planner:
         registry=EcrRegistry(),
         definitions=service_definitions(),
         artifacts=artifacts(),
-        # Only the function that makes plans schedules their end, and is told how.
+        # Only the function that creates plans schedules their end, and has the settings for it.
         schedules=OneTimeSchedules(
             group=os.environ.get("SCHEDULE_GROUP", ""),
             function_arn=os.environ.get("DISCARD_FUNCTION", ""),
@@ -83,7 +83,7 @@ def discarder() -> Discarder:
 
 
 def partition_counter() -> Callable[[ClusterOutputs], dict[str, Any]]:
-    """The question how many partitions there are, asked inside the VPC; quick or not answered."""
+    """The query for the number of partitions, inside the VPC; quick or unanswered."""
     from lifecycle.adapters.camunda.management import HttpManagement
     from lifecycle.services.live_partitions import query_partitions
 

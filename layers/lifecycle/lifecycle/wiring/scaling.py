@@ -90,7 +90,7 @@ def broker_changer() -> BrokerChanger:
 
 
 def scaling_prober() -> ScalingProber:
-    """The question about scaling, asked inside the VPC."""
+    """The query about scaling, inside the VPC."""
     import os
 
     from lifecycle.adapters.aws.secrets import SecretsManagerUsers
