@@ -228,7 +228,7 @@ def test_what_partitions_do_not_export_is_not_found_until_they_do(cloud: Cloud) 
         answer = cloud.client("lambda").invoke(
             FunctionName=f"{physical(cloud.instance, 'ProbeCluster')}:live",
             Payload=json.dumps(
-                {"question": "instances", "cluster": {**outputs, "Instances": json.dumps(known)}}
+                {"question": "instances", "cluster": outputs, "arguments": {"known": known}}
             ).encode(),
         )
         assert "FunctionError" not in answer, answer["Payload"].read()
