@@ -56,34 +56,20 @@ def plan_scaling(
     refused = refusal_text((*checks, *adoption))
     step = None if case is None else row_for(case.change, case.members, case.count).step
     status = "REFUSED" if refused else "UNCHANGED" if step is Step.SETTLE else "READY"
-    before = _placement(configuration.members) if configuration is not None else {}
-    planned = observed.brokers.plan
-    after = _placement(planned.expected) if planned is not None else before
-    expected = planned.expected if planned is not None else ()
+    desired = observed.service.desired
+    undo = case.brokers if case is not None else desired
     return {
-        "planVersion": 1,
-        "status": status,
-        "kind": "scale",
+        **_shared(observed, cluster, region, status, checks=checks, adoption=adoption),
         "unit": "brokers",
-        "cluster": cluster,
-        "region": region,
         "from": case.brokers if case is not None else None,
         "to": requested,
-        "refusal": refused or None,
         "next": None if refused or case is None else _steps(case),
-        "operations": [str(one) for one in planned.operations] if planned is not None else [],
-        "placement": {"before": before, "after": after},
-        "moves": _moves(before, after),
-        "brokersWithoutPartition": [one.id for one in expected if not one.partitions],
-        "checks": [check.as_dict() for check in checks],
-        "adoption": [check.as_dict() for check in adoption],
-        "cost": _cost(parameters, observed.service.desired, requested, region, prices),
+        "cost": _cost(parameters, desired, requested, region, prices),
         "backup": BACKUP,
         "stop": "Before the change is submitted to Camunda: stop the execution, then request the "
         "current number. After that Camunda's change continues on its own; let it "
         "complete.",
-        "undo": f'Scale back: {{"clusterName": "{cluster}", "count": '
-        f"{case.brokers if case is not None else observed.service.desired}}}",
+        "undo": f'Scale back: {{"clusterName": "{cluster}", "count": {undo}}}',
         "apply": {"clusterName": cluster, "count": requested},
     }
 
@@ -114,28 +100,14 @@ def plan_partitions(
     if case is not None:
         row = partition_table.row_for(case.change, case.partitions, case.count)
     settled = row is not None and row.step is partition_table.Step.SETTLE
-    before = _placement(configuration.members) if configuration is not None else {}
-    planned = observed.brokers.plan
-    expected = planned.expected if planned is not None else ()
-    after = _placement(expected) if planned is not None else before
+    status = "REFUSED" if refused else "UNCHANGED" if settled else "READY"
     desired = observed.service.desired
     return {
-        "planVersion": 1,
-        "status": "REFUSED" if refused else "UNCHANGED" if settled else "READY",
-        "kind": "scale",
+        **_shared(observed, cluster, region, status, checks=checks, adoption=adoption),
         "unit": "partitions",
-        "cluster": cluster,
-        "region": region,
         "from": case.active if case is not None else None,
         "to": requested,
-        "refusal": refused or None,
         "next": None if refused or case is None else _partition_steps(case),
-        "operations": [str(one) for one in planned.operations] if planned is not None else [],
-        "placement": {"before": before, "after": after},
-        "moves": _moves(before, after),
-        "brokersWithoutPartition": [one.id for one in expected if not one.partitions],
-        "checks": [check.as_dict() for check in checks],
-        "adoption": [check.as_dict() for check in adoption],
         "cost": _cost(parameters, desired, desired, region, prices),
         "backup": PARTITION_BACKUP,
         "stop": "Before the change is submitted to Camunda: stop the execution. After that "
@@ -143,6 +115,36 @@ def plan_partitions(
         "undo": "Not possible: Camunda never removes a partition. A backup from before the "
         "change can be restored into the previous number.",
         "apply": {"clusterName": cluster, "partitions": requested},
+    }
+
+
+def _shared(
+    observed: Observed,
+    cluster: str,
+    region: str,
+    status: str,
+    *,
+    checks: Sequence[Check],
+    adoption: Sequence[Check],
+) -> dict[str, Any]:
+    """Return what both kinds of plan hold."""
+    configuration, planned = observed.brokers.configuration, observed.brokers.plan
+    before = _placement(configuration.members) if configuration is not None else {}
+    expected = planned.expected if planned is not None else ()
+    after = _placement(expected) if planned is not None else before
+    return {
+        "planVersion": 1,
+        "status": status,
+        "kind": "scale",
+        "cluster": cluster,
+        "region": region,
+        "refusal": refusal_text((*checks, *adoption)) or None,
+        "operations": [str(one) for one in planned.operations] if planned is not None else [],
+        "placement": {"before": before, "after": after},
+        "moves": _moves(before, after),
+        "brokersWithoutPartition": [one.id for one in expected if not one.partitions],
+        "checks": [check.as_dict() for check in checks],
+        "adoption": [check.as_dict() for check in adoption],
     }
 
 
