@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -26,7 +27,6 @@ from hypothesis.stateful import (
 )
 from lifecycle.camunda.topology import ClusterConfiguration, read_configuration
 from lifecycle.errors import LifecycleError
-from lifecycle.scaling.decision import Action
 from lifecycle.scaling.table import (
     TABLE,
     Change,
@@ -37,104 +37,94 @@ from lifecycle.scaling.table import (
 )
 from lifecycle.services.brokers import incomplete_change, leads_to
 
-from tests.support.scaling import CLUSTER_OUTPUTS, ScalingWorld, scale_operation
+from tests.support.interpreter import Execution
+from tests.support.scaling import (
+    CLUSTER_OUTPUTS,
+    ScalingWorld,
+    scale_functions,
+    scale_operation,
+)
+
+if TYPE_CHECKING:
+    from tests.support.definitions import Function
 
 pytestmark = pytest.mark.property
 
+# What Lambda says of a process that ended in the middle of a call.
+Killed = type("Runtime.ExitError", (Exception,), {})
+
 FACTOR = 3
 MOST = 7
-# What the machine answers by taking the count back (see statemachines/scale.asl.yaml).
-TAKEN_BACK = {"ScalingRefused", "TasksNotPlaced", "ManagementRefused"}
+# Functions that change something; FinishOperation ends the operation.
+CHANGING = ("SetBrokerCount", "ProtectTasks", "ChangeBrokers", "FinishOperation")
 
 
-CHANGING = (Action.CHANGE_BROKERS, Action.SET_COUNT, Action.PROTECT, Action.UNPROTECT)
+class Scale(Execution):
+    """One execution of the scale machine, as ``statemachines/scale.asl.yaml`` defines it."""
+
+    def __init__(
+        self, world: ScalingWorld, count: int, number: int, partitions: int = 0, dying: str = ""
+    ) -> None:
+        functions = scale_functions(world)
+        if dying:
+            functions[dying] = killed_once(functions[dying])
+        super().__init__(
+            "scale",
+            functions,
+            {
+                "clusterName": "demo",
+                **({"partitions": partitions} if partitions else {"count": count}),
+            },
+            name=scale_operation(number).operation_id,
+            started_at=world.clock.now().isoformat(),
+            on_wait=world.pass_seconds,
+        )
+        self.count = count
+        self.world = world
+        self.operation = replace(scale_operation(number), execution_arn=self.arn)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the cluster is its own now."""
+        held = self.world.table.locks.get("demo")
+        return held is not None and held.owner == self.arn
+
+    def step(self) -> None:
+        super().step()
+        if self.status == "FAILED":
+            assert " Next: " in self.cause, self.cause
+            assert self.error
+
+    def to_its_end(self, steps: int = 1600) -> None:
+        """Take all steps that are left, and have the cluster released."""
+        for _ in range(steps):
+            if self.status:
+                break
+            self.step()
+        self.world.journal.release(self.operation)
 
 
-class Execution:
-    """What the state machine carries; see statemachines/scale.asl.yaml."""
+def killed_once(function: Function) -> Function:
+    """The function does its work and is killed; its execution calls it again."""
+    left = [Killed("Runtime exited with error: signal: killed")]
 
-    def __init__(self, count: int, number: int, partitions: int = 0) -> None:
-        self.operation = scale_operation(number)
-        self.count = self.goal = count
-        self.partitions = partitions
-        self.backup = 0
-        self.decision: dict[str, Any] = {"memory": {"back_to": 0}, "cluster": {}}
-        self.sent = 0
-        self.taking_back = False
-        self.stutters: Action | None = None
-        self.error: LifecycleError | None = None
-        self.ended = ""
+    def dying(event: dict[str, Any]) -> Any:
+        answer = function(event)
+        if left:
+            raise left.pop()
+        return answer
 
-    def step(self, world: ScalingWorld) -> None:
-        """Observe and take the one action that follows."""
-        try:
-            self.decision = world.observer.look(
-                self.operation,
-                requested=self.goal,
-                memory=self.decision["memory"],
-                sent=self.sent or None,
-                partitions=self.partitions,
-                backup=self.backup,
-            )
-            if self.stutters == self.decision["action"]:
-                # The function did its work and died; Step Functions calls it again.
-                self.stutters = None
-                self._act(world)
-            self._act(world)
-        except LifecycleError as error:
-            self._caught(world, error)
-
-    def _act(self, world: ScalingWorld) -> None:
-        action, cluster = self.decision["action"], self.decision["cluster"]
-        wait = self.decision["wait"]
-        match action:
-            case Action.SET_COUNT:
-                world.setter.set_count(
-                    self.operation,
-                    cluster,
-                    count=self.decision["count"],
-                    protected=self.decision["tasks"],
-                )
-            case Action.PROTECT:
-                world.protector.protect(self.operation, cluster, task_ids=self.decision["tasks"])
-            case Action.UNPROTECT:
-                world.protector.unprotect(self.operation, cluster, task_ids=self.decision["tasks"])
-            case Action.CHANGE_BROKERS:
-                answer = world.changer.change(self.operation, cluster, count=self.goal)
-                self.sent, wait = answer["changeId"], answer["wait"]
-            case Action.CHANGE_PARTITIONS:
-                answer = world.changer.add_partitions(
-                    self.operation, cluster, count=self.partitions
-                )
-                self.sent, wait = answer["changeId"] or self.sent, answer["wait"]
-            case Action.BACK_UP:
-                self.backup = world.changer.back_up(self.operation, cluster)["backupId"]
-            case Action.DONE:
-                self.ended = "FAILED" if self.taking_back else "SUCCEEDED"
-                return
-        world.pass_seconds(wait)
-
-    def _caught(self, world: ScalingWorld, error: LifecycleError) -> None:
-        assert error.message
-        assert error.next_step
-        self.error = self.error or error
-        back = self.decision["memory"]["back_to"]
-        if type(error).__name__ in TAKEN_BACK and not self.taking_back and back > 0:
-            self.taking_back, self.goal = True, back
-            return
-        with contextlib.suppress(LifecycleError):
-            world.protector.unprotect_all(self.operation, self.decision["cluster"])
-        self.ended = "FAILED"
+    return dying
 
 
 class Interrupted(RuleBasedStateMachine):
     """An operation that goes on for some steps, and dies at any of them."""
 
     world: ScalingWorld
-    running: Execution | None
+    running: Scale | None
 
     @precondition(lambda self: self.running is not None)
-    @rule(steps=st.integers(1, 12))
+    @rule(steps=st.integers(1, 36))
     def go_on(self, steps: int) -> None:
         self._go_on(steps)
 
@@ -151,7 +141,7 @@ class Interrupted(RuleBasedStateMachine):
     def crash_with_the_step_done_but_not_remembered(self) -> None:
         assert self.running is not None
         before = dict(self.running.__dict__)
-        self.running.step(self.world)
+        self.running.step()
         self.running.__dict__.update(before)
         self._end_if_ended()
 
@@ -159,11 +149,11 @@ class Interrupted(RuleBasedStateMachine):
         for _ in range(steps):
             if self.running is None:
                 return
-            self.running.step(self.world)
+            self.running.step()
             self._end_if_ended()
 
     def _end_if_ended(self) -> None:
-        if self.running is not None and self.running.ended:
+        if self.running is not None and self.running.status:
             self.world.journal.release(self.running.operation)
             self.running = None
 
@@ -219,22 +209,22 @@ class Scaling(Interrupted):
     @precondition(lambda self: self.running is None)
     @rule(
         count=st.integers(1, MOST) | st.integers(FACTOR, MOST),
-        twice=st.sampled_from([None, *CHANGING]),
-        steps=st.integers(0, 20),
+        dying=st.sampled_from(["", *CHANGING]),
+        steps=st.integers(0, 60),
     )
-    def request(self, count: int, twice: Action | None, steps: int) -> None:
-        self.running = Execution(count, next(self.numbers))
-        self.running.stutters = twice
+    def request(self, count: int, dying: str, steps: int) -> None:
+        self.running = Scale(self.world, count, next(self.numbers), dying=dying)
         self._go_on(steps)
 
-    @precondition(lambda self: self.running is not None)
-    @rule(count=st.integers(1, MOST))
+    @precondition(lambda self: self.running is not None and self.running.holds)
+    @rule(count=st.integers(FACTOR, MOST))
     def ask_again_meanwhile(self, count: int) -> None:
         """A second operation is refused by the lock before it looks at anything."""
         assert self.running is not None
-        self.world.journal.begin(self.running.operation)
-        with pytest.raises(LifecycleError, match=self.running.operation.operation_id):
-            self.world.journal.begin(Execution(count, next(self.numbers)).operation)
+        second = Scale(self.world, count, next(self.numbers)).run()
+        assert (second.status, second.error) == ("FAILED", "ClusterBusy")
+        assert self.running.operation.operation_id in second.cause
+        assert second.calls == ["ValidateScaling", "BeginOperation"]
 
     # What goes wrong
 
@@ -328,25 +318,20 @@ class Scaling(Interrupted):
         for count in (4, 3):
             errors = []
             for _ in range(4):
-                execution = Execution(count, next(self.numbers))
-                for _ in range(400):
-                    execution.step(world)
-                    if execution.ended:
-                        break
-                world.journal.release(execution.operation)
-                if execution.ended == "SUCCEEDED":
+                execution = Scale(world, count, next(self.numbers))
+                execution.to_its_end()
+                if execution.status == "SUCCEEDED":
                     break
-                errors.append(execution.error)
-                self._follow_advice(execution)
-            assert execution.ended == "SUCCEEDED", [str(error) for error in errors]
+                errors.append(execution.cause)
+                self._follow_advice(execution.cause)
+            assert execution.status == "SUCCEEDED", errors
             assert world.members == list(range(count))
             assert world.running == list(range(count))
             assert world.protected == 0
 
-    def _follow_advice(self, execution: Execution) -> None:
+    def _follow_advice(self, message: str) -> None:
         """Do what the refusal says: wait, stop a task that it names, ask for a number first."""
         world = self.world
-        message = execution.error.message if execution.error else ""
         world.pass_seconds(120)
         for node in re.findall(r"runs broker (\d+), which does not belong", message):
             self._accident(int(node))
@@ -354,22 +339,14 @@ class Scaling(Interrupted):
         counts = []
         if led := re.search(r"leads to (\d+) brokers", message):
             counts.append(int(led[1]))
-        if (
-            "the cancelled change led to"
-            in f"{message} {execution.error and execution.error.next_step}"
-        ):
+        if "the cancelled change led to" in message:
             counts.append(self.cancelled)
         if "current number of brokers first" in message:
             counts.append(max(world.members) + 1)
         if "below the hole" in message:
             counts.append(min(set(range(MOST)) - set(world.members)))
         for count in counts:
-            present = Execution(count, next(self.numbers))
-            for _ in range(400):
-                present.step(world)
-                if present.ended:
-                    break
-            world.journal.release(present.operation)
+            Scale(world, count, next(self.numbers)).to_its_end()
 
     def _configuration(self) -> ClusterConfiguration:
         return read_configuration(self.world.cluster.configuration())
@@ -405,9 +382,9 @@ class Growing(Interrupted):
         management.scale_partitions = scale_partitions  # type: ignore[method-assign]
 
     @precondition(lambda self: self.running is None)
-    @rule(partitions=st.integers(1, 7), steps=st.integers(0, 20))
+    @rule(partitions=st.integers(1, 7), steps=st.integers(0, 60))
     def request(self, partitions: int, steps: int) -> None:
-        self.running = Execution(0, next(self.numbers), partitions)
+        self.running = Scale(self.world, 0, next(self.numbers), partitions)
         self._go_on(steps)
 
     @rule(seconds=st.sampled_from([1, 5, 30]))
@@ -457,17 +434,13 @@ class Growing(Interrupted):
         world.pass_seconds(120)
         errors = []
         for _ in range(4):
-            execution = Execution(0, next(self.numbers), 8)
-            for _ in range(400):
-                execution.step(world)
-                if execution.ended:
-                    break
-            world.journal.release(execution.operation)
-            if execution.ended == "SUCCEEDED":
+            execution = Scale(world, 0, next(self.numbers), 8)
+            execution.to_its_end()
+            if execution.status == "SUCCEEDED":
                 break
-            errors.append(execution.error)
+            errors.append(execution.cause)
             world.pass_seconds(120)
-        assert execution.ended == "SUCCEEDED", [str(error) for error in errors]
+        assert execution.status == "SUCCEEDED", errors
         assert world.cluster.partitions == 8
         assert any(partitions == 8 for _, partitions in world.brokers.taken.values())
 

@@ -9,9 +9,10 @@ import pytest
 from lifecycle.cluster.freeze import TAG_FROZEN
 from lifecycle.errors import AwsUnavailable
 
-from tests.statemachines.engine import Control, Function, Result, load_handler, run
-from tests.statemachines.test_scale import SETTINGS
+from tests.statemachines.engine import Control, run
+from tests.support.definitions import Function, Result, load_handler
 from tests.support.rolling import RollingWorld
+from tests.support.scaling import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

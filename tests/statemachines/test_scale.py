@@ -11,35 +11,16 @@ import pytest
 from lifecycle.errors import AwsUnavailable, ManagementOutcomeUnknown, ManagementRefused
 from lifecycle.operation.model import FUNCTION_SECONDS
 from lifecycle.services.startup import Deployment
-from lifecycle.settings import Settings
 
 from tests.fakes.management_simulation import Member
-from tests.statemachines.engine import Control, Function, Result, load_handler, run
-from tests.support.scaling import ScalingWorld, scale_operation
-from tests.support.world import CONTROL
+from tests.statemachines.engine import Control, run
+from tests.support.definitions import Function, Result, load_handler
+from tests.support.scaling import SETTINGS, ScalingWorld, scale_functions, scale_operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FUNCTIONS = (
-    "ValidateScaling",
-    "BeginOperation",
-    "ObserveScaling",
-    "SetBrokerCount",
-    "ProtectTasks",
-    "ChangeBrokers",
-    "FinishOperation",
-)
-
-
-SETTINGS = Settings(
-    control_stack=CONTROL,
-    region="eu-central-1",
-    table_name="table",
-    artifact_bucket="artifacts",
-    deployment_role_arn="arn:role",
-    cluster_template="/opt/cluster.json",
-)
+FUNCTIONS = tuple(scale_functions(ScalingWorld()))
 
 
 class Scale:
@@ -55,22 +36,7 @@ class Scale:
         self.world = ScalingWorld(brokers, dialect=dialect, **more)
         self.monkeypatch = monkeypatch
         self.on_wait: Callable[[], None] = lambda: None
-        world = self.world
-        self.functions: dict[str, Function] = {
-            "ValidateScaling": load_handler(
-                "validate_scaling", settings=lambda: SETTINGS, stacks=lambda: world.stacks
-            ),
-            "BeginOperation": load_handler(
-                "begin_operation", journal=lambda: world.journal, announcer=lambda: world.announcer
-            ),
-            "ObserveScaling": load_handler(
-                "observe_scaling", scale_observer=lambda: world.observer
-            ),
-            "SetBrokerCount": load_handler("set_broker_count", count_setter=lambda: world.setter),
-            "ProtectTasks": load_handler("protect_tasks", task_protector=lambda: world.protector),
-            "ChangeBrokers": load_handler("change_brokers", broker_changer=lambda: world.changer),
-            "FinishOperation": load_handler("finish_operation", finisher=lambda: world.finisher),
-        }
+        self.functions = scale_functions(self.world)
 
     def run(
         self, count: Any, number: int = 1, control: Control | None = None, **more: Any
