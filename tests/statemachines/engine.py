@@ -170,36 +170,38 @@ def run(
         waited.append(int(wait_seconds))
         on_wait(int(wait_seconds))
 
-    monkeypatch.setattr(bridge, "_eval_jsonata", _evaluate)
-    aws_lambda = _Lambda(functions, calls)
-    monkeypatch.setattr(lambdas, "boto_client_for", lambda **_: aws_lambda)
-    monkeypatch.setattr(WaitFunction, "_wait_interval", wait)
-    retry_time = SimpleNamespace(sleep=lambda seconds: wait(None, None, int(seconds)))
-    monkeypatch.setattr(retries, "time", retry_time)
-    monkeypatch.setattr(AmazonStateLanguageParser, "parse", staticmethod(_program))
-    # An execution is over when it was started: nothing has to be asked for again and again.
-    monkeypatch.setattr(ExecutionWorker, "start", SyncExecutionWorker.start)
+    # An execution may be started while another one waits: it gets its own waits back.
+    with monkeypatch.context() as patch:
+        patch.setattr(bridge, "_eval_jsonata", _evaluate)
+        aws_lambda = _Lambda(functions, calls)
+        patch.setattr(lambdas, "boto_client_for", lambda **_: aws_lambda)
+        patch.setattr(WaitFunction, "_wait_interval", wait)
+        retry_time = SimpleNamespace(sleep=lambda seconds: wait(None, None, int(seconds)))
+        patch.setattr(retries, "time", retry_time)
+        patch.setattr(AmazonStateLanguageParser, "parse", staticmethod(_program))
+        # An execution is over when it was started: nothing has to be asked for again and again.
+        patch.setattr(ExecutionWorker, "start", SyncExecutionWorker.start)
 
-    # The engine itself, without API, client and credentials: each call of those takes as long as
-    # several states.
-    backend = StepFunctionsParserBackend(REGION, ACCOUNT)
-    text = as_json(definition, tuple(functions))
-    if control is not None and control.redrive and control.stopped is not None:
-        text = _redriven(text, control.stopped)
-    machine = backend.create_state_machine(
-        name=definition, definition=text, roleArn=f"arn:aws:iam::{ACCOUNT}:role/machine"
-    )
-    arn = execution_arn(definition, name)
+        # The engine itself, without API, client and credentials: each call of those takes as long
+        # as several states.
+        backend = StepFunctionsParserBackend(REGION, ACCOUNT)
+        text = as_json(definition, tuple(functions))
+        if control is not None and control.redrive and control.stopped is not None:
+            text = _redriven(text, control.stopped)
+        machine = backend.create_state_machine(
+            name=definition, definition=text, roleArn=f"arn:aws:iam::{ACCOUNT}:role/machine"
+        )
+        arn = execution_arn(definition, name)
 
-    def stop() -> None:
-        assert control is not None
-        control.stopped = _here(backend.describe_execution(arn))
-        backend.stop_execution(arn)
-        aws_lambda.ended = True
+        def stop() -> None:
+            assert control is not None
+            control.stopped = _here(backend.describe_execution(arn))
+            backend.stop_execution(arn)
+            aws_lambda.ended = True
 
-    if control is not None:
-        control.stop = stop
-    execution = backend.start_execution(machine.arn, name, json.dumps(given))
+        if control is not None:
+            control.stop = stop
+        execution = backend.start_execution(machine.arn, name, json.dumps(given))
     output = execution.to_describe_output().get("output")
     entered = [
         event.get("stateEnteredEventDetails") for event in execution.to_history_output()["events"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import moto.stepfunctions.parser.asl.component.common.retry.jitter_strategy_decl as jitter
 import pytest
 
-from tests.statemachines import test_restart, test_scale
+from tests.statemachines import test_provision, test_restart, test_scale
 from tests.statemachines.engine import run
 from tests.support.interpreter import Execution
 
@@ -64,6 +64,7 @@ def fixtures(test: Callable[..., None], patch: pytest.MonkeyPatch) -> dict[str, 
         "scale": lambda: test_scale.Scale(patch, "8.9"),
         "adding": lambda: test_scale.Scale(patch, "8.10"),
         "machine": lambda: test_restart.Restart(patch),
+        "provision": lambda: test_provision.Provision(patch),
     }
     return {name: made[name]() for name in inspect.signature(test).parameters if name in made}
 
@@ -87,7 +88,8 @@ def walk(machine: str, functions: Mapping[str, Function], given: Any, **more: An
 
 
 @pytest.mark.parametrize(
-    ("module", "test", "values"), [*scenarios(test_scale), *scenarios(test_restart)]
+    ("module", "test", "values"),
+    [one for module in (test_scale, test_restart, test_provision) for one in scenarios(module)],
 )
 def test_every_scenario_takes_the_same_states_to_the_same_end(
     module: ModuleType, test: Callable[..., None], values: dict[str, Any]

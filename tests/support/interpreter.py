@@ -71,6 +71,8 @@ class Execution:
         self._functions = functions
         self._on_wait = on_wait
         self._variables: dict[str, Any] = {}
+        # Of the task under way, how often each retrier was used; None before a state is entered.
+        self._attempts: dict[int, int] | None = None
         self._context = {
             "Execution": {"Id": self.arn, "Name": name, "Input": given, "StartTime": started_at}
         }
@@ -109,7 +111,7 @@ class Execution:
 
     def _enter(self, state: str, given: Any) -> None:
         self.state, self._given = state, given
-        self._attempts: dict[int, int] | None = None
+        self._attempts = None
 
     def _take(self, state: Mapping[str, Any]) -> None:
         states = {"input": self._given, "context": self._context}
