@@ -79,8 +79,9 @@ class Scale(Execution):
             started_at=world.clock.now().isoformat(),
             on_wait=world.pass_seconds,
         )
-        self.count = count
+        self.count, self.partitions = count, partitions
         self.world = world
+        self.most = max(world.tasks.desired, len(world.cluster.members))
         self.operation = replace(scale_operation(number), execution_arn=self.arn)
 
     @property
@@ -155,7 +156,11 @@ class Interrupted(RuleBasedStateMachine):
     def _end_if_ended(self) -> None:
         if self.running is not None and self.running.status:
             self.world.journal.release(self.running.operation)
-            self.running = None
+            ended, self.running = self.running, None
+            self.has_ended(ended)
+
+    def has_ended(self, ended: Scale) -> None:
+        """Look at what an execution leaves behind that came to its own end."""
 
 
 class Scaling(Interrupted):
@@ -173,6 +178,8 @@ class Scaling(Interrupted):
         self.running = None
         self.killed: set[int] = set()
         self.cancelled = 0
+        # Whether something went wrong since the running execution began that it cannot put right.
+        self.disturbed = False
         self._watch_ecs()
         self._watch_changes()
 
@@ -213,6 +220,7 @@ class Scaling(Interrupted):
         steps=st.integers(0, 60),
     )
     def request(self, count: int, dying: str, steps: int) -> None:
+        self.disturbed = bool(self.killed)
         self.running = Scale(self.world, count, next(self.numbers), dying=dying)
         self._go_on(steps)
 
@@ -234,18 +242,21 @@ class Scaling(Interrupted):
 
     @rule(node=st.integers(0, MOST - 1))
     def a_task_dies(self, node: int) -> None:
+        self.disturbed = True
         self._accident(node)
 
     @rule(node=st.integers(0, MOST - 1))
     def a_broker_process_hangs_for_good(self, node: int) -> None:
         """Until its task is replaced; one at a time, as replicas are three."""
         if not self.killed and node in self.world.brokers.running:
+            self.disturbed = True
             self.world.brokers.kill_broker(node)
             self.killed.add(node)
 
     @precondition(lambda self: bool(self.killed))
     @rule()
     def ecs_replaces_it(self) -> None:
+        self.disturbed = True
         self._replace_hanging()
 
     @precondition(lambda self: self.world.cluster.dialect == "8.9")
@@ -253,7 +264,7 @@ class Scaling(Interrupted):
     def somebody_sets_the_count_by_hand(self, count: int) -> None:
         """Without leases a broker that was removed could keep the place of one that was not."""
         self.world.tasks.desired = count
-        self.accident = True
+        self.disturbed = self.accident = True
         self.world.pass_seconds(5)
         self.accident = False
 
@@ -266,12 +277,14 @@ class Scaling(Interrupted):
         ids = leads_to(self._configuration())
         assert ids is not None
         self.cancelled = len(ids)
+        self.disturbed = True
         cluster.cancel(cluster.pending.id, now=self.world.brokers.now)
 
     @precondition(lambda self: not incomplete_change(self._configuration(), FACTOR))
     @rule(count=st.integers(FACTOR, MOST))
     def somebody_asks_camunda_directly(self, count: int) -> None:
         """Not on top of what a cancelled change left: that may bury it for good."""
+        self.disturbed = True
         with contextlib.suppress(LifecycleError):
             self.world.brokers.scale_brokers(count)
 
@@ -284,6 +297,18 @@ class Scaling(Interrupted):
         self.world.tasks.refusal = reason
 
     # What always holds
+
+    def has_ended(self, ended: Scale) -> None:
+        """What was reported as done is so; what failed leaves no task that it added, or holds."""
+        world = self.world
+        if self.disturbed or ended.error in {"InvalidRequest", "ClusterBusy"}:
+            return
+        assert world.protected == 0, f"{ended.error} leaves tasks protected"
+        if ended.status == "SUCCEEDED":
+            assert world.members == list(range(ended.count))
+            assert world.tasks.desired == ended.count
+        elif ended.error in {"TasksNotPlaced", "ManagementRefused"}:
+            assert world.tasks.desired <= ended.most, f"{ended.error} leaves tasks that it added"
 
     @invariant()
     def no_partition_below_its_replication_factor(self) -> None:
@@ -409,6 +434,11 @@ class Growing(Interrupted):
     @rule(seconds=st.sampled_from([None, 5.0, 2000.0]))
     def backups_go_and_come(self, seconds: float | None) -> None:
         self.world.brokers.backup_seconds = seconds
+
+    def has_ended(self, ended: Scale) -> None:
+        """What was reported as done is so."""
+        if ended.status == "SUCCEEDED":
+            assert self.world.cluster.partitions == ended.partitions
 
     @invariant()
     def partitions_never_go_and_those_in_use_keep_their_copies(self) -> None:
