@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -26,7 +26,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from lifecycle.camunda.topology import ClusterConfiguration, read_configuration
-from lifecycle.errors import LifecycleError
+from lifecycle.errors import AwsUnavailable, LifecycleError
 from lifecycle.scaling.table import (
     TABLE,
     Change,
@@ -63,9 +63,18 @@ class Scale(Execution):
     """One execution of the scale machine, as ``statemachines/scale.asl.yaml`` defines it."""
 
     def __init__(
-        self, world: ScalingWorld, count: int, number: int, partitions: int = 0, dying: str = ""
+        self,
+        world: ScalingWorld,
+        count: int,
+        number: int,
+        partitions: int = 0,
+        *,
+        dying: str = "",
+        failing: tuple[str, int] = ("", 0),
     ) -> None:
         functions = scale_functions(world)
+        if failing[0]:
+            functions[failing[0]] = fails_from(functions[failing[0]], failing[1])
         if dying:
             functions[dying] = killed_once(functions[dying])
         super().__init__(
@@ -116,6 +125,28 @@ def killed_once(function: Function) -> Function:
         return answer
 
     return dying
+
+
+def fails_from(function: Function, calls: int) -> Function:
+    """After so many calls AWS refuses the function's, until a person mends that."""
+    left = itertools.count(calls, -1)
+
+    def failing(event: dict[str, Any]) -> Any:
+        if next(left) <= 0:
+            raise AwsUnavailable("Rate exceeded.")
+        return function(event)
+
+    return failing
+
+
+def leaves_nothing_behind(world: ScalingWorld, ended: Scale) -> None:
+    """What was reported as done is so; what failed leaves no task that it added, or holds."""
+    assert world.protected == 0, f"{ended.error} leaves tasks protected"
+    if ended.status == "SUCCEEDED":
+        assert world.members == list(range(ended.count))
+        assert world.tasks.desired == ended.count
+    elif ended.error in {"TasksNotPlaced", "ManagementRefused"}:
+        assert world.tasks.desired <= ended.most, f"{ended.error} leaves tasks that it added"
 
 
 class Interrupted(RuleBasedStateMachine):
@@ -299,16 +330,8 @@ class Scaling(Interrupted):
     # What always holds
 
     def has_ended(self, ended: Scale) -> None:
-        """What was reported as done is so; what failed leaves no task that it added, or holds."""
-        world = self.world
-        if self.disturbed or ended.error in {"InvalidRequest", "ClusterBusy"}:
-            return
-        assert world.protected == 0, f"{ended.error} leaves tasks protected"
-        if ended.status == "SUCCEEDED":
-            assert world.members == list(range(ended.count))
-            assert world.tasks.desired == ended.count
-        elif ended.error in {"TasksNotPlaced", "ManagementRefused"}:
-            assert world.tasks.desired <= ended.most, f"{ended.error} leaves tasks that it added"
+        if not self.disturbed and ended.error not in {"InvalidRequest", "ClusterBusy"}:
+            leaves_nothing_behind(self.world, ended)
 
     @invariant()
     def no_partition_below_its_replication_factor(self) -> None:
@@ -494,6 +517,39 @@ def test_no_law_is_broken_while_partitions_are_added() -> None:
 @pytest.mark.long
 def test_no_law_is_broken_in_ten_times_as_many_histories() -> None:
     run_state_machine_as_test(Scaling, settings=settings(SETTINGS, max_examples=1000))
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    dialect=st.sampled_from(["8.9", "8.6"]),
+    brokers=st.integers(3, 5),
+    count=st.integers(FACTOR, MOST - 1),
+    refusal=st.sampled_from(["", "", "no capacity"]),
+    answers=st.lists(st.sampled_from(["before", "after", "refused"]), max_size=2),
+    failing=st.tuples(st.sampled_from(["", *CHANGING, "ObserveScaling"]), st.integers(0, 12)),
+)
+def test_an_operation_is_done_or_leaves_nothing_behind(
+    *,
+    dialect: Any,
+    brokers: int,
+    count: int,
+    refusal: str,
+    answers: list[str],
+    failing: tuple[str, int],
+) -> None:
+    """Nothing happens meanwhile to brokers and tasks; the same request then ends well."""
+    world = ScalingWorld(brokers, dialect=dialect, partitions=4, factor=FACTOR)
+    world.tasks.refusal, world.management.lost = refusal, list(answers)
+    first = Scale(world, count, 1, failing=failing)
+    first.to_its_end()
+    # Only the function that fails could have taken the protection away.
+    if failing[0] != "ProtectTasks" or first.status == "SUCCEEDED":
+        leaves_nothing_behind(world, first)
+    world.tasks.refusal, world.management.lost = "", []
+    second = Scale(world, count, 2)
+    second.to_its_end()
+    assert second.status == "SUCCEEDED", (first.cause, second.cause)
+    leaves_nothing_behind(world, second)
 
 
 @pytest.mark.parametrize("change", Change)
