@@ -383,9 +383,7 @@ class Scaling(Interrupted):
         """Do what the refusal says: wait, stop a task that it names, ask for a number first."""
         world = self.world
         world.pass_seconds(120)
-        for node in re.findall(r"runs broker (\d+), which does not belong", message):
-            self._accident(int(node))
-            world.pass_seconds(10)
+        self._stop_outside(message)
         counts = []
         if led := re.search(r"leads to (\d+) brokers", message):
             counts.append(int(led[1]))
@@ -396,7 +394,15 @@ class Scaling(Interrupted):
         if "below the hole" in message:
             counts.append(min(set(range(MOST)) - set(world.members)))
         for count in counts:
-            Scale(world, count, next(self.numbers)).to_its_end()
+            present = Scale(world, count, next(self.numbers))
+            present.to_its_end()
+            self._stop_outside(present.cause)
+
+    def _stop_outside(self, message: str) -> None:
+        """Stop the tasks that are said to hold the place of a missing broker."""
+        for node in re.findall(r"runs broker (\d+), which does not belong", message):
+            self._accident(int(node))
+        self.world.pass_seconds(10)
 
     def _configuration(self) -> ClusterConfiguration:
         return read_configuration(self.world.cluster.configuration())

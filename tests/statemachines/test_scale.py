@@ -402,6 +402,32 @@ def test_a_change_that_is_stuck_is_left_in_place_and_followed_by_the_next_run(
     scale.settled(4)
 
 
+def test_tasks_that_took_the_place_of_a_broker_that_the_change_waits_for_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ids that a cancelled change left are as good for a new task as those of brokers that died."""
+    scale = Scale(monkeypatch, "8.9", brokers=4, partitions=4)
+    world = scale.world
+    world.cluster.leases, world.tasks.desired = 7, 6
+    world.pass_seconds(10)
+    world.tasks.desired = 4
+    world.tasks.stop_broker(2)
+    world.tasks.stop_broker(3)
+    world.pass_seconds(10)
+    assert world.running == [0, 1, 4, 5]
+    world.brokers.scale_brokers(3)
+    stuck = scale.run(3)
+    assert (stuck.status, stuck.error) == ("FAILED", "ChangeStuck"), stuck.cause
+    outside = re.findall(r"task (\S+) runs broker (\d+), which does not belong", stuck.cause)
+    assert [node for _, node in outside] == ["4", "5"]
+    for node in (4, 5):
+        world.tasks.stop_broker(node)
+    world.pass_seconds(10)
+    result = scale.run(3, number=2)
+    assert result.status == "SUCCEEDED", result.cause
+    scale.settled(3)
+
+
 def test_the_coordinator_is_away_during_a_change(scale: Scale) -> None:
     away: list[int] = []
 

@@ -46,6 +46,7 @@ from lifecycle.services.brokers import (
     direction,
     holders,
     incomplete_change,
+    leads_to,
     left_unfinished,
     orphaned_tasks,
     tasks_of_brokers,
@@ -661,8 +662,18 @@ def _blocker(pending: PendingChange, observed: Observed) -> str:
             if seen
             else ("is not in the topology.")
         )
+        + (f" Meanwhile {outside}." if (outside := _outside(observed)) else "")
         + listed(observed.service.troubles)
     )
+
+
+def _outside(observed: Observed) -> str:
+    """Describe tasks of brokers that neither are members nor become some by the pending change."""
+    configuration = observed.brokers.configuration
+    if configuration is None:
+        return ""
+    members = {*configuration.broker_ids, *(leads_to(configuration) or ())}
+    return orphaned_tasks(observed.service, observed.brokers.topology, members)
 
 
 def _seen_ids(observed: Observed) -> list[Any]:
