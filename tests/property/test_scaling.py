@@ -393,6 +393,9 @@ class Scaling(Interrupted):
             counts.append(max(world.members) + 1)
         if "below the hole" in message:
             counts.append(min(set(range(MOST)) - set(world.members)))
+        if "is JOINING is removed" in message:
+            joining = re.findall(r"broker (\d+) is JOINING", message)
+            counts += [int(node) for node in joining if int(node) >= FACTOR][:1]
         for count in counts:
             present = Scale(world, count, next(self.numbers))
             present.to_its_end()

@@ -498,6 +498,25 @@ def test_what_the_present_number_cannot_finish_is_told_with_the_way_out(scale: S
     scale.settled(3)
 
 
+def test_a_broker_that_a_cancelled_change_left_joining_is_removed_by_the_number_below_it(
+    scale: Scale,
+) -> None:
+    """Camunda adds no broker that it knows already: three to six, cancelled during the first."""
+    scale.world.cluster.leases = 6
+    scale.world.cluster.members[3] = Member(state="JOINING")
+    scale.world.tasks.desired = 6
+    scale.world.pass_seconds(10)
+    advice = "A broker that is JOINING is removed by a request for the number of brokers below it"
+    assert advice in refused(scale, 6, "no half-done change").cause
+    current = scale.run(4, number=2)
+    assert (current.status, current.error) == ("FAILED", "StabilizationTimeout"), current.cause
+    assert "broker 3 is JOINING" in current.cause
+    assert advice in current.cause
+    assert scale.run(3, number=3).status == "SUCCEEDED"
+    assert scale.run(4, number=4).status == "SUCCEEDED"
+    scale.settled(4)
+
+
 def test_a_removal_of_several_that_left_a_hole_is_gone_on_with(scale: Scale) -> None:
     """Six to three, cancelled when the first of three brokers was out of the configuration."""
     world = scale.world

@@ -34,6 +34,7 @@ from lifecycle.errors import (
 )
 from lifecycle.operation.steps import CLUSTER_CHANGE, TASKS_START, TASKS_STOP, VERIFICATION
 from lifecycle.scaling.preconditions import (
+    JOINING_IS_REMOVED,
     failed,
     idle_is_ready,
     preconditions,
@@ -603,7 +604,7 @@ def _unfinished(left: str) -> StabilizationTimeout:
     return StabilizationTimeout(
         f"Camunda's plan does not complete the cancelled change: {left}.",
         next_step="Request the number of brokers that the cancelled change led to: only that "
-        "completes it.",
+        f"completes it. {JOINING_IS_REMOVED}",
     )
 
 
