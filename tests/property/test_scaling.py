@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -537,8 +537,11 @@ def test_no_law_is_broken_in_ten_times_as_many_histories() -> None:
     count=st.integers(FACTOR, MOST - 1),
     refusal=st.sampled_from(["", "", "no capacity"]),
     answers=st.lists(st.sampled_from(["before", "after", "refused"]), max_size=2),
-    failing=st.tuples(st.sampled_from(["", *CHANGING, "ObserveScaling"]), st.integers(0, 12)),
+    failing=st.tuples(st.sampled_from(["", *CHANGING, "ObserveScaling"]), st.integers(0, 8)),
 )
+@example(dialect="8.9", brokers=5, count=3, refusal="", answers=[], failing=("ObserveScaling", 6))
+@example(dialect="8.9", brokers=3, count=4, refusal="no capacity", answers=[], failing=("", 0))
+@example(dialect="8.9", brokers=3, count=5, refusal="", answers=["refused"], failing=("", 0))
 def test_an_operation_is_done_or_leaves_nothing_behind(
     *,
     dialect: Any,
