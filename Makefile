@@ -14,7 +14,7 @@ LINT := $(call stamp,lint,local test lint)
 MUTATION := $(call stamp,mutation,local test mutation)
 PYTEST := $(PYTHON) -m pytest
 
-.PHONY: help demo up down status health scale plan test test-all coverage test-unit contract lint checkov format generate lock build validate preflight acceptance bench mutation clean
+.PHONY: help demo up down status health scale plan test test-all coverage test-unit contract lint checkov format generate pictures lock build validate preflight acceptance bench mutation clean
 
 help: ## Show this list
 	@printf '%s\n\n' 'Camunda 8 on Amazon ECS: provision, scale, watch, remove. Start with: make demo'
@@ -92,6 +92,9 @@ generate: $(TEST) ## Regenerate files derived from the templates, the API routes
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_scaling
 	@$(PYTHON) -m tools.generate_definitions
 	@$(PYTHON) -m tools.generate_strict
+
+pictures: $(LINT) ## Render the pictures of the docs from docs/pictures/*.d2; needs Go 1.24
+	@$(PYTHON) -m tools.pictures
 
 # SAM's CLI lists cfn-lint only for `sam validate --lint`; `make validate` installs it.
 LINT_ONLY := cfn-lint sympy mpmath networkx

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import re
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -25,9 +27,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from lifecycle.camunda.topology import ClusterConfiguration, read_configuration
-from lifecycle.cluster.contract import ClusterOutputs
-from lifecycle.errors import LifecycleError
-from lifecycle.scaling.decision import Action
+from lifecycle.errors import AwsUnavailable, LifecycleError
 from lifecycle.scaling.table import (
     TABLE,
     Change,
@@ -38,105 +38,128 @@ from lifecycle.scaling.table import (
 )
 from lifecycle.services.brokers import incomplete_change, leads_to
 
-from tests.support.scaling import CLUSTER_OUTPUTS, ScalingWorld, scale_operation
+from tests.support.interpreter import Execution
+from tests.support.scaling import (
+    CLUSTER_OUTPUTS,
+    ScalingWorld,
+    scale_functions,
+    scale_operation,
+)
+
+if TYPE_CHECKING:
+    from tests.support.definitions import Function
 
 pytestmark = pytest.mark.property
 
+# What Lambda says of a process that ended in the middle of a call.
+Killed = type("Runtime.ExitError", (Exception,), {})
+
 FACTOR = 3
 MOST = 7
-# What the machine answers by taking the count back (see statemachines/scale.asl.yaml).
-TAKEN_BACK = {"ScalingRefused", "TasksNotPlaced", "ManagementRefused"}
+# Functions that change something; FinishOperation ends the operation.
+CHANGING = ("SetBrokerCount", "ProtectTasks", "ChangeBrokers", "FinishOperation")
 
 
-CHANGING = (Action.CHANGE_BROKERS, Action.SET_COUNT, Action.PROTECT, Action.UNPROTECT)
+class Scale(Execution):
+    """One execution of the scale machine, as ``statemachines/scale.asl.yaml`` defines it."""
+
+    def __init__(
+        self,
+        world: ScalingWorld,
+        count: int,
+        number: int,
+        partitions: int = 0,
+        *,
+        dying: str = "",
+        failing: tuple[str, int] = ("", 0),
+    ) -> None:
+        functions = scale_functions(world)
+        if failing[0]:
+            functions[failing[0]] = fails_from(functions[failing[0]], failing[1])
+        if dying:
+            functions[dying] = killed_once(functions[dying])
+        super().__init__(
+            "scale",
+            functions,
+            {
+                "clusterName": "demo",
+                **({"partitions": partitions} if partitions else {"count": count}),
+            },
+            name=scale_operation(number).operation_id,
+            started_at=world.clock.now().isoformat(),
+            on_wait=world.pass_seconds,
+        )
+        self.count, self.partitions = count, partitions
+        self.world = world
+        self.most = max(world.tasks.desired, len(world.cluster.members))
+        self.found_protected = world.protected
+        self.operation = replace(scale_operation(number), execution_arn=self.arn)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the cluster is its own now."""
+        held = self.world.table.locks.get("demo")
+        return held is not None and held.owner == self.arn
+
+    def step(self) -> None:
+        super().step()
+        if self.status == "FAILED":
+            assert json.loads(self.cause)["nextStep"], self.cause
+            assert self.error
+
+    def to_its_end(self, steps: int = 1600) -> None:
+        """Take all steps that are left, and have the cluster released."""
+        for _ in range(steps):
+            if self.status:
+                break
+            self.step()
+        self.world.journal.release(self.operation)
 
 
-class Execution:
-    """What the state machine carries; see statemachines/scale.asl.yaml."""
+def killed_once(function: Function) -> Function:
+    """The function does its work and is killed; its execution calls it again."""
+    left = [Killed("Runtime exited with error: signal: killed")]
 
-    def __init__(self, count: int, number: int, partitions: int = 0) -> None:
-        self.operation = scale_operation(number)
-        self.count = self.goal = count
-        self.partitions = partitions
-        self.backup = 0
-        self.decision: dict[str, Any] = {"memory": {"back_to": 0}, "cluster": {}}
-        self.sent = 0
-        self.taking_back = False
-        self.stutters: Action | None = None
-        self.error: LifecycleError | None = None
-        self.ended = ""
+    def dying(event: dict[str, Any]) -> Any:
+        answer = function(event)
+        if left:
+            raise left.pop()
+        return answer
 
-    def step(self, world: ScalingWorld) -> None:
-        """Observe and take the one action that follows."""
-        try:
-            self.decision = world.observer.look(
-                self.operation,
-                requested=self.goal,
-                memory=self.decision["memory"],
-                sent=self.sent or None,
-                partitions=self.partitions,
-                backup=self.backup,
-            )
-            if self.stutters == self.decision["action"]:
-                # The function did its work and died; Step Functions calls it again.
-                self.stutters = None
-                self._act(world)
-            self._act(world)
-        except LifecycleError as error:
-            self._caught(world, error)
+    return dying
 
-    def _act(self, world: ScalingWorld) -> None:
-        action = self.decision["action"]
-        cluster = ClusterOutputs(self.decision["cluster"])
-        wait = self.decision["wait"]
-        match action:
-            case Action.SET_COUNT:
-                world.setter.set_count(
-                    self.operation,
-                    cluster,
-                    count=self.decision["count"],
-                    protected=self.decision["tasks"],
-                )
-            case Action.PROTECT:
-                world.protector.protect(self.operation, cluster, task_ids=self.decision["tasks"])
-            case Action.UNPROTECT:
-                world.protector.unprotect(self.operation, cluster, task_ids=self.decision["tasks"])
-            case Action.CHANGE_BROKERS:
-                answer = world.changer.change(self.operation, cluster, count=self.goal)
-                self.sent, wait = answer["changeId"], answer["wait"]
-            case Action.CHANGE_PARTITIONS:
-                answer = world.changer.add_partitions(
-                    self.operation, cluster, count=self.partitions
-                )
-                self.sent, wait = answer["changeId"] or self.sent, answer["wait"]
-            case Action.BACK_UP:
-                self.backup = world.changer.back_up(self.operation, cluster)["backupId"]
-            case Action.DONE:
-                self.ended = "FAILED" if self.taking_back else "SUCCEEDED"
-                return
-        world.pass_seconds(wait)
 
-    def _caught(self, world: ScalingWorld, error: LifecycleError) -> None:
-        assert error.message
-        assert error.next_step
-        self.error = self.error or error
-        back = self.decision["memory"]["back_to"]
-        if type(error).__name__ in TAKEN_BACK and not self.taking_back and back > 0:
-            self.taking_back, self.goal = True, back
-            return
-        with contextlib.suppress(LifecycleError):
-            world.protector.unprotect_all(self.operation, ClusterOutputs(self.decision["cluster"]))
-        self.ended = "FAILED"
+def fails_from(function: Function, calls: int) -> Function:
+    """After so many calls AWS refuses the function's, until a person mends that."""
+    left = itertools.count(calls, -1)
+
+    def failing(event: dict[str, Any]) -> Any:
+        if next(left) <= 0:
+            raise AwsUnavailable("Rate exceeded.")
+        return function(event)
+
+    return failing
+
+
+def leaves_nothing_behind(world: ScalingWorld, ended: Scale, *, could_go_back: bool = True) -> None:
+    """What was reported as done is so; what failed leaves no task that it added, or holds."""
+    # What a crash left protected is for the cleaner, where an operation is refused at once.
+    assert world.protected == 0 or ended.found_protected, f"{ended.error} leaves tasks protected"
+    if ended.status == "SUCCEEDED":
+        assert world.members == list(range(ended.count))
+        assert world.tasks.desired == ended.count
+    elif could_go_back and ended.error in {"TasksNotPlaced", "ManagementRefused"}:
+        assert world.tasks.desired <= ended.most, f"{ended.error} leaves tasks that it added"
 
 
 class Interrupted(RuleBasedStateMachine):
     """An operation that goes on for some steps, and dies at any of them."""
 
     world: ScalingWorld
-    running: Execution | None
+    running: Scale | None
 
     @precondition(lambda self: self.running is not None)
-    @rule(steps=st.integers(1, 12))
+    @rule(steps=st.integers(1, 36))
     def go_on(self, steps: int) -> None:
         self._go_on(steps)
 
@@ -153,7 +176,7 @@ class Interrupted(RuleBasedStateMachine):
     def crash_with_the_step_done_but_not_remembered(self) -> None:
         assert self.running is not None
         before = dict(self.running.__dict__)
-        self.running.step(self.world)
+        self.running.step()
         self.running.__dict__.update(before)
         self._end_if_ended()
 
@@ -161,13 +184,17 @@ class Interrupted(RuleBasedStateMachine):
         for _ in range(steps):
             if self.running is None:
                 return
-            self.running.step(self.world)
+            self.running.step()
             self._end_if_ended()
 
     def _end_if_ended(self) -> None:
-        if self.running is not None and self.running.ended:
+        if self.running is not None and self.running.status:
             self.world.journal.release(self.running.operation)
-            self.running = None
+            ended, self.running = self.running, None
+            self.has_ended(ended)
+
+    def has_ended(self, ended: Scale) -> None:
+        """Look at what an execution leaves behind that came to its own end."""
 
 
 class Scaling(Interrupted):
@@ -185,6 +212,8 @@ class Scaling(Interrupted):
         self.running = None
         self.killed: set[int] = set()
         self.cancelled = 0
+        # Whether something went wrong since the running execution began that it cannot put right.
+        self.disturbed = False
         self._watch_ecs()
         self._watch_changes()
 
@@ -221,22 +250,23 @@ class Scaling(Interrupted):
     @precondition(lambda self: self.running is None)
     @rule(
         count=st.integers(1, MOST) | st.integers(FACTOR, MOST),
-        twice=st.sampled_from([None, *CHANGING]),
-        steps=st.integers(0, 20),
+        dying=st.sampled_from(["", *CHANGING]),
+        steps=st.integers(0, 60),
     )
-    def request(self, count: int, twice: Action | None, steps: int) -> None:
-        self.running = Execution(count, next(self.numbers))
-        self.running.stutters = twice
+    def request(self, count: int, dying: str, steps: int) -> None:
+        self.disturbed = bool(self.killed)
+        self.running = Scale(self.world, count, next(self.numbers), dying=dying)
         self._go_on(steps)
 
-    @precondition(lambda self: self.running is not None)
-    @rule(count=st.integers(1, MOST))
+    @precondition(lambda self: self.running is not None and self.running.holds)
+    @rule(count=st.integers(FACTOR, MOST))
     def ask_again_meanwhile(self, count: int) -> None:
         """A second operation is refused by the lock before it looks at anything."""
         assert self.running is not None
-        self.world.journal.begin(self.running.operation)
-        with pytest.raises(LifecycleError, match=self.running.operation.operation_id):
-            self.world.journal.begin(Execution(count, next(self.numbers)).operation)
+        second = Scale(self.world, count, next(self.numbers)).run()
+        assert (second.status, second.error) == ("FAILED", "ClusterBusy")
+        assert self.running.operation.operation_id in second.cause
+        assert second.calls == ["ValidateScaling", "BeginOperation"]
 
     # What goes wrong
 
@@ -246,18 +276,21 @@ class Scaling(Interrupted):
 
     @rule(node=st.integers(0, MOST - 1))
     def a_task_dies(self, node: int) -> None:
+        self.disturbed = True
         self._accident(node)
 
     @rule(node=st.integers(0, MOST - 1))
     def a_broker_process_hangs_for_good(self, node: int) -> None:
         """Until its task is replaced; one at a time, as replicas are three."""
         if not self.killed and node in self.world.brokers.running:
+            self.disturbed = True
             self.world.brokers.kill_broker(node)
             self.killed.add(node)
 
     @precondition(lambda self: bool(self.killed))
     @rule()
     def ecs_replaces_it(self) -> None:
+        self.disturbed = True
         self._replace_hanging()
 
     @precondition(lambda self: self.world.cluster.dialect == "8.9")
@@ -265,7 +298,7 @@ class Scaling(Interrupted):
     def somebody_sets_the_count_by_hand(self, count: int) -> None:
         """Without leases a broker that was removed could keep the place of one that was not."""
         self.world.tasks.desired = count
-        self.accident = True
+        self.disturbed = self.accident = True
         self.world.pass_seconds(5)
         self.accident = False
 
@@ -278,12 +311,14 @@ class Scaling(Interrupted):
         ids = leads_to(self._configuration())
         assert ids is not None
         self.cancelled = len(ids)
+        self.disturbed = True
         cluster.cancel(cluster.pending.id, now=self.world.brokers.now)
 
     @precondition(lambda self: not incomplete_change(self._configuration(), FACTOR))
     @rule(count=st.integers(FACTOR, MOST))
     def somebody_asks_camunda_directly(self, count: int) -> None:
         """Not on top of what a cancelled change left: that may bury it for good."""
+        self.disturbed = True
         with contextlib.suppress(LifecycleError):
             self.world.brokers.scale_brokers(count)
 
@@ -296,6 +331,10 @@ class Scaling(Interrupted):
         self.world.tasks.refusal = reason
 
     # What always holds
+
+    def has_ended(self, ended: Scale) -> None:
+        if not self.disturbed and ended.error not in {"InvalidRequest", "ClusterBusy"}:
+            leaves_nothing_behind(self.world, ended)
 
     @invariant()
     def no_partition_below_its_replication_factor(self) -> None:
@@ -330,48 +369,44 @@ class Scaling(Interrupted):
         for count in (4, 3):
             errors = []
             for _ in range(4):
-                execution = Execution(count, next(self.numbers))
-                for _ in range(400):
-                    execution.step(world)
-                    if execution.ended:
-                        break
-                world.journal.release(execution.operation)
-                if execution.ended == "SUCCEEDED":
+                execution = Scale(world, count, next(self.numbers))
+                execution.to_its_end()
+                if execution.status == "SUCCEEDED":
                     break
-                errors.append(execution.error)
-                self._follow_advice(execution)
-            assert execution.ended == "SUCCEEDED", [str(error) for error in errors]
+                errors.append(execution.cause)
+                self._follow_advice(execution.cause)
+            assert execution.status == "SUCCEEDED", errors
             assert world.members == list(range(count))
             assert world.running == list(range(count))
             assert world.protected == 0
 
-    def _follow_advice(self, execution: Execution) -> None:
+    def _follow_advice(self, message: str) -> None:
         """Do what the refusal says: wait, stop a task that it names, ask for a number first."""
         world = self.world
-        message = execution.error.message if execution.error else ""
         world.pass_seconds(120)
-        for node in re.findall(r"runs broker (\d+), which does not belong", message):
-            self._accident(int(node))
-            world.pass_seconds(10)
+        self._stop_outside(message)
         counts = []
         if led := re.search(r"leads to (\d+) brokers", message):
             counts.append(int(led[1]))
-        if (
-            "the cancelled change led to"
-            in f"{message} {execution.error and execution.error.next_step}"
-        ):
+        if "the cancelled change led to" in message:
             counts.append(self.cancelled)
         if "current number of brokers first" in message:
             counts.append(max(world.members) + 1)
         if "below the hole" in message:
             counts.append(min(set(range(MOST)) - set(world.members)))
+        if "is JOINING is removed" in message:
+            joining = re.findall(r"broker (\d+) is JOINING", message)
+            counts += [int(node) for node in joining if int(node) >= FACTOR][:1]
         for count in counts:
-            present = Execution(count, next(self.numbers))
-            for _ in range(400):
-                present.step(world)
-                if present.ended:
-                    break
-            world.journal.release(present.operation)
+            present = Scale(world, count, next(self.numbers))
+            present.to_its_end()
+            self._stop_outside(present.cause)
+
+    def _stop_outside(self, message: str) -> None:
+        """Stop the tasks that are said to hold the place of a missing broker."""
+        for node in re.findall(r"runs broker (\d+), which does not belong", message):
+            self._accident(int(node))
+        self.world.pass_seconds(10)
 
     def _configuration(self) -> ClusterConfiguration:
         return read_configuration(self.world.cluster.configuration())
@@ -407,9 +442,9 @@ class Growing(Interrupted):
         management.scale_partitions = scale_partitions  # type: ignore[method-assign]
 
     @precondition(lambda self: self.running is None)
-    @rule(partitions=st.integers(1, 7), steps=st.integers(0, 20))
+    @rule(partitions=st.integers(1, 7), steps=st.integers(0, 60))
     def request(self, partitions: int, steps: int) -> None:
-        self.running = Execution(0, next(self.numbers), partitions)
+        self.running = Scale(self.world, 0, next(self.numbers), partitions)
         self._go_on(steps)
 
     @rule(seconds=st.sampled_from([1, 5, 30]))
@@ -435,6 +470,11 @@ class Growing(Interrupted):
     def backups_go_and_come(self, seconds: float | None) -> None:
         self.world.brokers.backup_seconds = seconds
 
+    def has_ended(self, ended: Scale) -> None:
+        """What was reported as done is so."""
+        if ended.status == "SUCCEEDED":
+            assert self.world.cluster.partitions == ended.partitions
+
     @invariant()
     def partitions_never_go_and_those_in_use_keep_their_copies(self) -> None:
         if not hasattr(self, "world"):
@@ -459,24 +499,20 @@ class Growing(Interrupted):
         world.pass_seconds(120)
         errors = []
         for _ in range(4):
-            execution = Execution(0, next(self.numbers), 8)
-            for _ in range(400):
-                execution.step(world)
-                if execution.ended:
-                    break
-            world.journal.release(execution.operation)
-            if execution.ended == "SUCCEEDED":
+            execution = Scale(world, 0, next(self.numbers), 8)
+            execution.to_its_end()
+            if execution.status == "SUCCEEDED":
                 break
-            errors.append(execution.error)
+            errors.append(execution.cause)
             world.pass_seconds(120)
-        assert execution.ended == "SUCCEEDED", [str(error) for error in errors]
+        assert execution.status == "SUCCEEDED", errors
         assert world.cluster.partitions == 8
         assert any(partitions == 8 for _, partitions in world.brokers.taken.values())
 
 
 SETTINGS = settings(
     max_examples=100,
-    stateful_step_count=30,
+    stateful_step_count=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
@@ -493,6 +529,43 @@ def test_no_law_is_broken_while_partitions_are_added() -> None:
 @pytest.mark.long
 def test_no_law_is_broken_in_ten_times_as_many_histories() -> None:
     run_state_machine_as_test(Scaling, settings=settings(SETTINGS, max_examples=1000))
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    dialect=st.sampled_from(["8.9", "8.6"]),
+    brokers=st.integers(3, 5),
+    count=st.integers(FACTOR, MOST - 1),
+    refusal=st.sampled_from(["", "", "no capacity"]),
+    answers=st.lists(st.sampled_from(["before", "after", "refused"]), max_size=2),
+    failing=st.tuples(st.sampled_from(["", *CHANGING, "ObserveScaling"]), st.integers(0, 8)),
+)
+@example(dialect="8.9", brokers=5, count=3, refusal="", answers=[], failing=("ObserveScaling", 6))
+@example(dialect="8.9", brokers=3, count=4, refusal="no capacity", answers=[], failing=("", 0))
+@example(dialect="8.9", brokers=3, count=5, refusal="", answers=["refused"], failing=("", 0))
+def test_an_operation_is_done_or_leaves_nothing_behind(
+    *,
+    dialect: Any,
+    brokers: int,
+    count: int,
+    refusal: str,
+    answers: list[str],
+    failing: tuple[str, int],
+) -> None:
+    """Nothing happens meanwhile to brokers and tasks; the same request then ends well."""
+    world = ScalingWorld(brokers, dialect=dialect, partitions=4, factor=FACTOR)
+    world.tasks.refusal, world.management.lost = refusal, list(answers)
+    first = Scale(world, count, 1, failing=failing)
+    first.to_its_end()
+    assert first.status, "it never ends"
+    # Only the function that fails could have taken the protection away.
+    if failing[0] != "ProtectTasks" or first.status == "SUCCEEDED":
+        leaves_nothing_behind(world, first, could_go_back=not failing[0])
+    world.tasks.refusal, world.management.lost = "", []
+    second = Scale(world, count, 2)
+    second.to_its_end()
+    assert second.status == "SUCCEEDED", (first.cause, second.cause)
+    leaves_nothing_behind(world, second)
 
 
 @pytest.mark.parametrize("change", Change)

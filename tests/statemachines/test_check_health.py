@@ -15,7 +15,8 @@ from lifecycle.health.collect_aws import HealthObserver
 from lifecycle.health.locate import ClusterLocator
 
 from tests.fakes.cloudformation import FakeStacks
-from tests.statemachines.engine import ROOT, Function, Result, load_handler, run
+from tests.statemachines.engine import run
+from tests.support.definitions import ROOT, Function, Result, load_handler
 from tests.support.health import HealthWorld, codes
 from tests.support.world import CONTROL, DEFINITIONS, TestClock
 

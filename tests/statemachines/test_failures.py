@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.statemachines.engine import Control, Result, run
+from tests.statemachines.engine import Control, run
 from tests.statemachines.test_plan import Plan
 from tests.statemachines.test_provision import INPUT, Provision
 from tests.statemachines.test_restart import FUNCTIONS as RESTART_FUNCTIONS
@@ -39,6 +39,7 @@ from tests.support.failures import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.support.definitions import Result
     from tests.support.world import World
 
 ProvisionFunctions = (

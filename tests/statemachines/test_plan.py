@@ -10,8 +10,9 @@ from lifecycle.errors import AwsUnavailable
 from lifecycle.preflight.checks import Quota
 from lifecycle.settings import Settings
 
-from tests.statemachines.engine import Control, Function, Result, load_handler, run
+from tests.statemachines.engine import Control, run
 from tests.statemachines.test_provision import NEXT_MINOR, Provision
+from tests.support.definitions import Function, Result, load_handler
 from tests.support.failures import Killed
 from tests.support.world import CONTROL, TEMPLATE, World
 

@@ -24,7 +24,8 @@ from lifecycle.settings import Settings
 from lifecycle.verification.process_instances import PATIENCE_SECONDS, WAIT_SECONDS
 
 from local.aws.strict.sleeping_functions import WAKING_SECONDS, Sleepers
-from tests.statemachines.engine import Function, Result, load_handler, run
+from tests.statemachines.engine import run
+from tests.support.definitions import Function, Result, load_handler
 from tests.support.failures import Killed
 from tests.support.rolling import NEWEST, RollingWorld
 from tests.support.world import CONTROL, OUTPUTS, TEMPLATE, World, operation

@@ -10,22 +10,15 @@ import pytest
 from lifecycle.cluster.freeze import TAG_FROZEN
 from lifecycle.errors import AwsUnavailable
 
-from tests.statemachines.engine import Control, Function, Result, load_handler, run
-from tests.statemachines.test_scale import SETTINGS
-from tests.support.rolling import RollingWorld
+from tests.statemachines.engine import Control, run
+from tests.support.rolling import VERIFIED, RollingWorld, restart_functions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FUNCTIONS = (
-    "ValidateRestart",
-    "BeginOperation",
-    "ReadCluster",
-    "RestartService",
-    "VerifyCluster",
-    "FinishOperation",
-)
-PASSED = {"result": "PASS", "checks": [], "failure": "", "topology": []}
+    from tests.support.definitions import Function, Result
+
+FUNCTIONS = tuple(restart_functions(RollingWorld()))
 
 
 class Restart:
@@ -38,22 +31,8 @@ class Restart:
         self.monkeypatch = monkeypatch
         self.control = Control()
         self.on_wait: Callable[[], None] = lambda: None
-        self.verification: dict[str, Any] = dict(PASSED)
-        world = self.world
-        self.functions: dict[str, Function] = {
-            "ValidateRestart": load_handler(
-                "validate_restart", settings=lambda: SETTINGS, stacks=lambda: world.stacks
-            ),
-            "BeginOperation": load_handler(
-                "begin_operation", journal=lambda: world.journal, announcer=lambda: world.announcer
-            ),
-            "ReadCluster": lambda _: dict(world.outputs),
-            "RestartService": load_handler(
-                "restart_service", service_restarter=lambda: world.restarter
-            ),
-            "VerifyCluster": lambda _: self.verification,
-            "FinishOperation": load_handler("finish_operation", finisher=lambda: world.finisher),
-        }
+        self.verification: dict[str, Any] = dict(VERIFIED)
+        self.functions = restart_functions(self.world, lambda: self.verification)
 
     def run(self, number: int = 1, *, late: int = 0, **asked: Any) -> Result:
         """Run it; ``late`` is by how many seconds the clock of ECS is behind Step Functions'."""
@@ -197,7 +176,7 @@ def test_a_refusal_frees_the_cluster_and_says_what_is_true(machine: Restart) -> 
 
 
 def test_a_failed_check_fails_it(machine: Restart) -> None:
-    machine.verification = {**PASSED, "result": "FAIL", "failure": "gRPC: nothing answered"}
+    machine.verification = {**VERIFIED, "result": "FAIL", "failure": "gRPC: nothing answered"}
     result = machine.run(broker=0)
     assert (result.status, result.error) == ("FAILED", "VerificationFailed")
     assert machine.world.table.locks == {}

@@ -11,35 +11,16 @@ import pytest
 from lifecycle.errors import AwsUnavailable, ManagementOutcomeUnknown, ManagementRefused
 from lifecycle.operation.model import FUNCTION_SECONDS
 from lifecycle.services.startup import Deployment
-from lifecycle.settings import Settings
 
 from tests.fakes.management_simulation import Member
-from tests.statemachines.engine import Control, Function, Result, load_handler, run
-from tests.support.scaling import ScalingWorld, scale_operation
-from tests.support.world import CONTROL
+from tests.statemachines.engine import Control, run
+from tests.support.definitions import Function, Result, load_handler
+from tests.support.scaling import SETTINGS, ScalingWorld, scale_functions, scale_operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FUNCTIONS = (
-    "ValidateScaling",
-    "BeginOperation",
-    "ObserveScaling",
-    "SetBrokerCount",
-    "ProtectTasks",
-    "ChangeBrokers",
-    "FinishOperation",
-)
-
-
-SETTINGS = Settings(
-    control_stack=CONTROL,
-    region="eu-central-1",
-    table_name="table",
-    artifact_bucket="artifacts",
-    deployment_role_arn="arn:role",
-    cluster_template="/opt/cluster.json",
-)
+FUNCTIONS = tuple(scale_functions(ScalingWorld()))
 
 
 class Scale:
@@ -55,22 +36,7 @@ class Scale:
         self.world = ScalingWorld(brokers, dialect=dialect, **more)
         self.monkeypatch = monkeypatch
         self.on_wait: Callable[[], None] = lambda: None
-        world = self.world
-        self.functions: dict[str, Function] = {
-            "ValidateScaling": load_handler(
-                "validate_scaling", settings=lambda: SETTINGS, stacks=lambda: world.stacks
-            ),
-            "BeginOperation": load_handler(
-                "begin_operation", journal=lambda: world.journal, announcer=lambda: world.announcer
-            ),
-            "ObserveScaling": load_handler(
-                "observe_scaling", scale_observer=lambda: world.observer
-            ),
-            "SetBrokerCount": load_handler("set_broker_count", count_setter=lambda: world.setter),
-            "ProtectTasks": load_handler("protect_tasks", task_protector=lambda: world.protector),
-            "ChangeBrokers": load_handler("change_brokers", broker_changer=lambda: world.changer),
-            "FinishOperation": load_handler("finish_operation", finisher=lambda: world.finisher),
-        }
+        self.functions = scale_functions(self.world)
 
     def run(
         self, count: Any, number: int = 1, control: Control | None = None, **more: Any
@@ -436,6 +402,32 @@ def test_a_change_that_is_stuck_is_left_in_place_and_followed_by_the_next_run(
     scale.settled(4)
 
 
+def test_tasks_that_took_the_place_of_a_broker_that_the_change_waits_for_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ids that a cancelled change left are as good for a new task as those of brokers that died."""
+    scale = Scale(monkeypatch, "8.9", brokers=4, partitions=4)
+    world = scale.world
+    world.cluster.leases, world.tasks.desired = 7, 6
+    world.pass_seconds(10)
+    world.tasks.desired = 4
+    world.tasks.stop_broker(2)
+    world.tasks.stop_broker(3)
+    world.pass_seconds(10)
+    assert world.running == [0, 1, 4, 5]
+    world.brokers.scale_brokers(3)
+    stuck = scale.run(3)
+    assert (stuck.status, stuck.error) == ("FAILED", "ChangeStuck"), stuck.cause
+    outside = re.findall(r"task (\S+) runs broker (\d+), which does not belong", stuck.cause)
+    assert [node for _, node in outside] == ["4", "5"]
+    for node in (4, 5):
+        world.tasks.stop_broker(node)
+    world.pass_seconds(10)
+    result = scale.run(3, number=2)
+    assert result.status == "SUCCEEDED", result.cause
+    scale.settled(3)
+
+
 def test_the_coordinator_is_away_during_a_change(scale: Scale) -> None:
     away: list[int] = []
 
@@ -504,6 +496,25 @@ def test_what_the_present_number_cannot_finish_is_told_with_the_way_out(scale: S
     assert "Request the number of brokers that the cancelled change led to" in result.cause
     assert scale.run(3, number=4).status == "SUCCEEDED"
     scale.settled(3)
+
+
+def test_a_broker_that_a_cancelled_change_left_joining_is_removed_by_the_number_below_it(
+    scale: Scale,
+) -> None:
+    """Camunda adds no broker that it knows already: three to six, cancelled during the first."""
+    scale.world.cluster.leases = 6
+    scale.world.cluster.members[3] = Member(state="JOINING")
+    scale.world.tasks.desired = 6
+    scale.world.pass_seconds(10)
+    advice = "A broker that is JOINING is removed by a request for the number of brokers below it"
+    assert advice in refused(scale, 6, "no half-done change").cause
+    current = scale.run(4, number=2)
+    assert (current.status, current.error) == ("FAILED", "StabilizationTimeout"), current.cause
+    assert "broker 3 is JOINING" in current.cause
+    assert advice in current.cause
+    assert scale.run(3, number=3).status == "SUCCEEDED"
+    assert scale.run(4, number=4).status == "SUCCEEDED"
+    scale.settled(4)
 
 
 def test_a_removal_of_several_that_left_a_hole_is_gone_on_with(scale: Scale) -> None:

@@ -9,7 +9,8 @@ from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.names import tags
 from lifecycle.teardown.discovery import NamedService
 
-from tests.statemachines.engine import Control, Function, Result, load_handler, run
+from tests.statemachines.engine import Control, run
+from tests.support.definitions import Function, Result, load_handler
 from tests.support.world import CONTROL, OUTPUTS, World, operation
 
 if TYPE_CHECKING:

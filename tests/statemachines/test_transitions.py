@@ -9,7 +9,7 @@ import pytest
 from tests.statemachines.test_provision import Provision
 
 if TYPE_CHECKING:
-    from tests.statemachines.engine import Result
+    from tests.support.definitions import Result
     from tests.support.world import World
 
 FIXED = 20

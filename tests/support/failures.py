@@ -17,10 +17,12 @@ from lifecycle.errors import AwsUnavailable
 from lifecycle.operation.model import FUNCTION_SECONDS, Lock
 
 from local.aws.strict.sleeping_functions import Sleepers
-from tests.statemachines.engine import Control, Function, Result, execution_arn
+from tests.support.definitions import Function, Result, execution_arn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from tests.statemachines.engine import Control
 
 STACK = "control-demo"
 FOREIGN = "arn:execution:demo:99"

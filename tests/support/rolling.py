@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,15 @@ from lifecycle.provisioning.start_services import ServiceReader
 from lifecycle.restart.restart_services import ServiceRestarter
 
 from tests.fakes.ecs import FakeServices
-from tests.support.scaling import CLUSTER_OUTPUTS, ScalingWorld, Users
+from tests.support.definitions import Function, load_handler
+from tests.support.scaling import CLUSTER_OUTPUTS, SETTINGS, ScalingWorld, Users
 from tests.support.world import CONTROL, DEFINITIONS, designs, operation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 NEWEST = "arn:orchestration-cluster:2"
+VERIFIED: Mapping[str, Any] = {"result": "PASS", "checks": [], "failure": "", "topology": []}
 
 
 @dataclass
@@ -161,3 +164,23 @@ class RollingWorld(ScalingWorld):
     @property
     def revisions(self) -> set[str]:
         return {task.revision for task in self.tasks.observe("", self.tasks.name).tasks}
+
+
+def restart_functions(
+    world: RollingWorld, verify: Callable[[], dict[str, Any]] = lambda: dict(VERIFIED)
+) -> dict[str, Function]:
+    """The functions of the restart machine on a world; ``verify`` stands in for a user's view."""
+    return {
+        "ValidateRestart": load_handler(
+            "validate_restart", settings=lambda: SETTINGS, stacks=lambda: world.stacks
+        ),
+        "BeginOperation": load_handler(
+            "begin_operation", journal=lambda: world.journal, announcer=lambda: world.announcer
+        ),
+        "ReadCluster": lambda _: dict(world.outputs),
+        "RestartService": load_handler(
+            "restart_service", service_restarter=lambda: world.restarter
+        ),
+        "VerifyCluster": lambda _: verify(),
+        "FinishOperation": load_handler("finish_operation", finisher=lambda: world.finisher),
+    }

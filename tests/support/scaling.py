@@ -30,6 +30,7 @@ from lifecycle.scaling.create_plan import ScalePlanner
 from lifecycle.scaling.observe import BrokerReader, ScaleObserver
 from lifecycle.scaling.probe import ScalingProber
 from lifecycle.scaling.protection import TaskProtector
+from lifecycle.settings import Settings
 
 from tests.fakes.autoscaling import FakeScalableTargets
 from tests.fakes.dynamodb import FakeTable
@@ -43,6 +44,7 @@ from tests.fakes.quotas import FakeFargateQuota
 from tests.fakes.s3 import FakeArtifacts
 from tests.fakes.service_design import FakeServiceDesigns
 from tests.fakes.stepfunctions import FakeExecutions
+from tests.support.definitions import Function, load_handler
 from tests.support.world import CONTROL, OUTPUTS, TestClock
 
 if TYPE_CHECKING:
@@ -56,6 +58,14 @@ CLUSTER_OUTPUTS = ClusterOutputs(
     }
 )
 ADMIN = Credentials("admin", "a password")
+SETTINGS = Settings(
+    control_stack=CONTROL,
+    region="eu-central-1",
+    table_name="table",
+    artifact_bucket="artifacts",
+    deployment_role_arn="arn:role",
+    cluster_template="/opt/cluster.json",
+)
 
 
 def scale_operation(number: int = 1) -> Operation:
@@ -340,3 +350,20 @@ class ScalingWorld:
             announcer=self.announcer,
             control_stack=CONTROL,
         )
+
+
+def scale_functions(world: ScalingWorld) -> dict[str, Function]:
+    """The functions of the scale machine, in the order of their first call, on a world."""
+    return {
+        "ValidateScaling": load_handler(
+            "validate_scaling", settings=lambda: SETTINGS, stacks=lambda: world.stacks
+        ),
+        "BeginOperation": load_handler(
+            "begin_operation", journal=lambda: world.journal, announcer=lambda: world.announcer
+        ),
+        "ObserveScaling": load_handler("observe_scaling", scale_observer=lambda: world.observer),
+        "SetBrokerCount": load_handler("set_broker_count", count_setter=lambda: world.setter),
+        "ProtectTasks": load_handler("protect_tasks", task_protector=lambda: world.protector),
+        "ChangeBrokers": load_handler("change_brokers", broker_changer=lambda: world.changer),
+        "FinishOperation": load_handler("finish_operation", finisher=lambda: world.finisher),
+    }

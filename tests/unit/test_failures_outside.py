@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lifecycle.errors import AwsRefused, ClusterBusy, Failure, InvalidRequest, LifecycleError
 from lifecycle.observability import entry_point
 
-from tests.statemachines.engine import Context
+from tests.support.definitions import Context
 from tools.generate_definitions import causes, render
 
 if TYPE_CHECKING:

@@ -35,6 +35,7 @@ from lifecycle.errors import (
 )
 from lifecycle.operation.steps import CLUSTER_CHANGE, TASKS_START, TASKS_STOP, VERIFICATION
 from lifecycle.scaling.preconditions import (
+    JOINING_IS_REMOVED,
     failed,
     idle_is_ready,
     preconditions,
@@ -47,6 +48,7 @@ from lifecycle.services.brokers import (
     direction,
     holders,
     incomplete_change,
+    leads_to,
     left_unfinished,
     orphaned_tasks,
     tasks_of_brokers,
@@ -599,7 +601,7 @@ def _unfinished(left: str) -> StabilizationTimeout:
     return StabilizationTimeout(
         f"Camunda's plan does not complete the cancelled change: {left}.",
         next_step="Request the number of brokers that the cancelled change led to: only that "
-        "completes it.",
+        f"completes it. {JOINING_IS_REMOVED}",
     )
 
 
@@ -658,8 +660,18 @@ def _blocker(pending: PendingChange, observed: Observed) -> str:
             if seen
             else ("is not in the topology.")
         )
+        + (f" Meanwhile {outside}." if (outside := _outside(observed)) else "")
         + listed(observed.service.troubles)
     )
+
+
+def _outside(observed: Observed) -> str:
+    """Describe tasks of brokers that neither are members nor become some by the pending change."""
+    configuration = observed.brokers.configuration
+    if configuration is None:
+        return ""
+    members = {*configuration.broker_ids, *(leads_to(configuration) or ())}
+    return orphaned_tasks(observed.service, observed.brokers.topology, members)
 
 
 def _seen_ids(observed: Observed) -> list[Any]:

@@ -58,6 +58,12 @@ class Precondition:
     remedy: str
 
 
+# Camunda plans no BROKER_ADD for a broker that it knows, but removes one that holds no partition.
+JOINING_IS_REMOVED: Final = (
+    "A broker that is JOINING is removed by a request for the number of brokers below it, once the "
+    "counts agree."
+)
+
 PRECONDITIONS: Final[tuple[Precondition, ...]] = (
     Precondition(
         "cluster not frozen",
@@ -112,7 +118,7 @@ PRECONDITIONS: Final[tuple[Precondition, ...]] = (
         "no half-done change",
         "Camunda's plan completes everything that a cancelled change left JOINING or LEAVING",
         "Request the number of brokers that the cancelled change led to, or the current number "
-        "of brokers first: one of them completes it.",
+        f"of brokers first: one of them completes it. {JOINING_IS_REMOVED}",
     ),
     Precondition(
         "every partition takes requests",
