@@ -761,7 +761,7 @@ def test_a_slow_start_within_its_grace_is_told_and_wakes_nobody(world: HealthWor
     world.cloud.brokers |= {"running": 3}
     reports = [world.check() for _ in range(3)]  # it is 1, 6 and 11 minutes old
     assert [one["verdict"] for one in reports] == ["DEGRADED"] * 3
-    assert {one.get("settling") for one in reports[2]["findings"]} >= {"task task-new is starting"}
+    assert {one.get("transient") for one in reports[2]["findings"]} >= {"task task-new is starting"}
     assert world.messages.sent == []
     world.check()
     world.check()
@@ -774,7 +774,7 @@ def test_one_start_does_not_excuse_two_missing(world: HealthWorld) -> None:
     kill(world, 1, 2)
     world.cloud.running.append(starting(world, 1))
     findings = [one for one in world.check()["findings"] if one["code"] == "BROKER_MISSING"]
-    assert "settling" not in findings[0]
+    assert "transient" not in findings[0]
 
 
 def test_what_is_explained_is_a_code_of_the_table() -> None:

@@ -1,7 +1,7 @@
-"""Judge a health check: verdict, record, metrics, and what people are told.
+"""Evaluate a health check: verdict, record, metrics and notification.
 
-The record is written on condition that nobody wrote a newer one; only who wrote it announces. So a
-check that is delivered twice, or two at the same time, announce once.
+The record is written on condition that no newer one exists, and only the check that wrote it
+notifies. So a check that is delivered twice, or two at the same time, notify once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lifecycle.cluster.ports import Clock
     from lifecycle.health.facts import Facts
     from lifecycle.health.ports import HealthRecords, Metrics
-    from lifecycle.health.verdict import Announcement, Record
+    from lifecycle.health.verdict import Notification, Record
     from lifecycle.operation.ports import Events, Messages
 
 _ATTEMPTS: Final = 5
@@ -47,7 +47,7 @@ class HealthJudge:
 
         ``subject`` is what ``locate_cluster`` gave: ``cluster``, ``at``, ``began``, ``scheduled``,
         ``outputs``, ``stack``. A check that is not newer than the last one written is reported with
-        ``recorded`` false, and changes and announces nothing.
+        ``recorded`` false; it changes nothing and sends no notification.
         """
         cluster, at = str(subject["cluster"]), read_moment(subject["at"])
         stack = StackSeen(str(subject["stack"]["status"]), str(subject["stack"]["reason"]))
@@ -72,8 +72,8 @@ class HealthJudge:
                 return {**report(assessed.record), "recorded": False}
             if self.records.write(assessed.record, before):
                 self._measure(assessed.record, facts)
-                if assessed.announcement is not None:
-                    self._announce(assessed.record, assessed.announcement, at)
+                if assessed.notification is not None:
+                    self._notify(assessed.record, assessed.notification, at)
                 return {**report(assessed.record), "recorded": True}
         raise AwsUnavailable(f"Other checks of {cluster} kept writing at the same moment.")
 
@@ -91,23 +91,23 @@ class HealthJudge:
         self.metrics.emit(
             f"{self.control_stack}-{record.cluster}",
             {
-                "Verdict": rank(record.announced),
+                "Verdict": rank(record.notified),
                 "Findings": len(grave),
                 "UnknownSources": len(facts.unknown) if facts.ready else 1,
                 "CheckSeconds": record.seconds,
             },
         )
 
-    def _announce(self, record: Record, announcement: Announcement, at: datetime) -> None:
+    def _notify(self, record: Record, notification: Notification, at: datetime) -> None:
         self.events.send(
             events.health_changed(
                 report(record),
-                before=str(announcement.before),
-                now=str(announcement.now),
+                before=str(notification.before),
+                now=str(notification.now),
                 control_stack=self.control_stack,
             )
         )
         self.messages.publish(
-            subject(record, announcement), message(record, announcement, self.control_stack)
+            subject(record, notification), message(record, notification, self.control_stack)
         )
         self.records.delivered(record.cluster, at)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.health.catalog import KINDS, Severity, Verdict
-from lifecycle.health.verdict import Announcement, Record, stamp
+from lifecycle.health.verdict import Notification, Record, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,8 +24,8 @@ def report(record: Record) -> dict[str, Any]:
         "checkedAt": stamp(record.checked_at),
         "since": stamp(record.since),
         "consecutive": record.consecutive,
-        "announced": str(record.announced),
-        "announcedAt": stamp(record.announced_at) if record.announced_at else None,
+        "notified": str(record.notified),
+        "notifiedAt": stamp(record.notified_at) if record.notified_at else None,
         "findings": [dict(one) for one in record.findings],
         "seconds": record.seconds,
         "text": told(record),
@@ -45,12 +45,12 @@ def told(record: Record) -> str:
     return "\n".join(lines)
 
 
-def subject(record: Record, announcement: Announcement) -> str:
+def subject(record: Record, notification: Notification) -> str:
     """First line of a message: cluster, verdict and the worst of it, in printable ASCII."""
-    if announcement.now is Verdict.HEALTHY:
-        line = f"{record.cluster} is HEALTHY again (it was {announcement.before})"
+    if notification.now is Verdict.HEALTHY:
+        line = f"{record.cluster} is HEALTHY again (it was {notification.before})"
     else:
-        line = f"{record.cluster} is {announcement.now}"
+        line = f"{record.cluster} is {notification.now}"
         # What stops serving is reported first, also where an operation explains it.
         first = next((one for one in record.findings if _is_grave(one)), None)
         line += f": {first['title']}" if first is not None else ""
@@ -58,11 +58,11 @@ def subject(record: Record, announcement: Announcement) -> str:
     return plain if len(plain) <= _SUBJECT_MOST else f"{plain[: _SUBJECT_MOST - 3]}..."
 
 
-def message(record: Record, announcement: Announcement, control_stack: str) -> str:
+def message(record: Record, notification: Notification, control_stack: str) -> str:
     """Text of a message, which people read on a phone."""
     lines = [told(record)]
-    if announcement.now is not record.verdict:
-        lines[0] = f"Announced: {announcement.now}. " + lines[0]
+    if notification.now is not record.verdict:
+        lines[0] = f"Notification: {notification.now}. " + lines[0]
     codes = _codes(record.findings)
     if codes:
         lines.append(f"Runbook: docs/runbook.md, {', '.join(codes[:_TOLD_MOST])}")
@@ -89,8 +89,8 @@ def _since(record: Record) -> str:
 
 
 def _note(one: Mapping[str, str]) -> str:
-    because = f" ({one['because']})" if one.get("because") else ""
-    return f"{one['seen']}{because}"
+    explained_by = f" ({one['explainedBy']})" if one.get("explainedBy") else ""
+    return f"{one['seen']}{explained_by}"
 
 
 def _is_grave(one: Mapping[str, str]) -> bool:

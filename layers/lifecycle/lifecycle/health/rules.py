@@ -1,7 +1,7 @@
 """From what was seen to findings: one rule per part of a cluster, none of them knows another.
 
 A deviation that something explains (an operation that holds the cluster, a deployment that ECS
-rolls out one task at a time) is reported as a note; ``excuse`` decides that in one place.
+rolls out one task at a time) is reported as a note; ``suppress`` decides that in one place.
 """
 
 from __future__ import annotations
@@ -179,23 +179,27 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing found. ``because`` names what explains it: then it is a note.
+    """One thing found. ``explained_by`` names what explains it: then it is a note.
 
-    ``settling``: something is on its way that would end it; it is reported
-    but does not alert yet.
+    ``transient`` is what is about to end it, such as a task that is starting: it is reported but
+    does not alert yet.
     """
 
     code: str
     severity: Severity
     seen: str
     subject: str = ""
-    because: str = ""
-    settling: str = ""
+    explained_by: str = ""
+    transient: str = ""
 
     def as_dict(self) -> dict[str, str]:
         """Give the finding as JSON, with the table's entry of its code."""
         kind = KINDS[self.code]
-        more = {"subject": self.subject, "because": self.because, "settling": self.settling}
+        more = {
+            "subject": self.subject,
+            "explainedBy": self.explained_by,
+            "transient": self.transient,
+        }
         return {
             "code": self.code,
             "severity": str(self.severity),
@@ -314,7 +318,7 @@ def findings(
         *_stack(facts),
         *(_cluster(facts, at, memory, scaling) if facts.ready else ()),
     ]
-    told = [excuse(one, facts, at, running, memory) for one in every]
+    told = [suppress(one, facts, at, running, memory) for one in every]
     if running is not None:
         told.append(
             found("OPERATION_RUNNING", f"{running.machine}: {running.operation_id} is under way")
@@ -324,21 +328,21 @@ def findings(
 
 def _matters(one: Finding) -> tuple[object, ...]:
     kind = KINDS[one.code].severity
-    expected = bool(one.because) and kind is not Severity.DOWN
+    expected = bool(one.explained_by) and kind is not Severity.DOWN
     return (
         -rank(one.severity),
-        bool(one.settling),
+        bool(one.transient),
         expected,
-        -rank(kind) if one.because else 0,
+        -rank(kind) if one.explained_by else 0,
         one.code,
         one.subject,
     )
 
 
-def excuse(
+def suppress(
     one: Finding, facts: Facts, at: datetime, running: Running | None, memory: Memory
 ) -> Finding:
-    """Turn a deviation that something explains into a note, or mark it as settling.
+    """Turn a deviation that something explains into a note, or mark it as transient.
 
     A start explains only what is missing for less than the grace, counted from when the broker
     was last whole, however many tasks were started for it since.
@@ -346,8 +350,8 @@ def excuse(
     if one.severity is Severity.INFO:
         return one
     if running is not None and one.code in EXPLAINED.get(running.machine, frozenset()):
-        because = f"{running.operation_id} is under way"
-        return replace(one, severity=Severity.INFO, because=because)
+        explained_by = f"{running.operation_id} is under way"
+        return replace(one, severity=Severity.INFO, explained_by=explained_by)
     services = seen(facts.services)
     if services is None or one.code not in _BROKER_STARTS | {"CONNECTORS_STOPPED"}:
         return one
@@ -355,13 +359,13 @@ def excuse(
     rolling = service.rolling
     rolls = rolling is not None and _young(rolling.started_at, at, DEPLOYMENT)
     if rolls and _one_at_a_time(facts) and _missed_for(facts, at, memory) < DEPLOYMENT:
-        because = "an ECS deployment replaces one broker at a time"
-        return replace(one, severity=Severity.INFO, because=because)
+        explained_by = "an ECS deployment replaces one broker at a time"
+        return replace(one, severity=Severity.INFO, explained_by=explained_by)
     starting = _starting(facts, at, memory)
     covered = starting and len(_missing(facts)) <= len(starting)
     in_time = _missed_for(facts, at, memory) < _grace(facts)
     if covered and in_time and not _is_about_connectors(one):
-        return replace(one, settling=f"task {listed(starting)} is starting")
+        return replace(one, transient=f"task {listed(starting)} is starting")
     return one
 
 
