@@ -147,7 +147,7 @@ class InMemoryManagement:
         covered = max((self.taken[backup][1] for backup in complete), default=0)
         latest: dict[int, datetime | None] = dict.fromkeys(range(1, covered + 1), moment)
         return BackupsSeen(
-            told=True,
+            supported=True,
             enabled=self.backup_seconds is not None,
             latest=latest,
             newest=max(self.taken, default=0),

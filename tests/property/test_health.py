@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lifecycle.camunda.fan_out import ask_all
+from lifecycle.camunda.fan_out import query_all
 from lifecycle.camunda.partitions import read_backup_state, read_partitions
 from lifecycle.errors import InvalidResponse
 from lifecycle.health.catalog import KINDS, Severity, Verdict, rank
@@ -157,9 +157,11 @@ def test_sources_that_hang_or_raise_hide_no_other(kinds: list[str]) -> None:
         return ask
 
     try:
-        told = ask_all({f"{n}-{kind}": source(kind) for n, kind in enumerate(kinds)}, seconds=0.05)
+        results = query_all(
+            {f"{n}-{kind}": source(kind) for n, kind in enumerate(kinds)}, seconds=0.05
+        )
     finally:
         release.set()
-    assert {name.split("-")[1] for name in told.answers} <= {"answers"}
-    assert set(told.answers) | set(told.problems) == {f"{n}-{k}" for n, k in enumerate(kinds)}
-    assert "must not be told" not in json.dumps(told.as_dict())
+    assert {name.split("-")[1] for name in results.answers} <= {"answers"}
+    assert set(results.answers) | set(results.problems) == {f"{n}-{k}" for n, k in enumerate(kinds)}
+    assert "must not be results" not in json.dumps(results.as_dict())

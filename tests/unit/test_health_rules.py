@@ -299,7 +299,7 @@ AWS: list[tuple[str, Callable[[HealthWorld], Any], str]] = [
     (
         "BROKERS_AUTOSCALED",
         lambda w: w.cloud.scaled.append(
-            {"service": "brokers", "told": "1 to 10", "resource": "service/c/brokers"}
+            {"service": "brokers", "bounds": "1 to 10", "resource": "service/c/brokers"}
         ),
         "DEGRADED",
     ),
@@ -344,7 +344,9 @@ def test_what_aws_says(
 
 
 def test_connectors_that_scale_by_themselves_are_a_note(world: HealthWorld) -> None:
-    world.cloud.scaled.append({"service": "connectors", "told": "1 to 4", "resource": "service/x"})
+    world.cloud.scaled.append(
+        {"service": "connectors", "bounds": "1 to 4", "resource": "service/x"}
+    )
     report = world.check()
     assert report["verdict"] == "HEALTHY"
     assert "CONNECTORS_AUTOSCALED" in codes(report, "INFO")
@@ -568,7 +570,7 @@ def test_two_leases_of_one_task(world: HealthWorld) -> None:
 def backups(world: HealthWorld, hours: dict[int, float]) -> dict[str, Any]:
     inside, _ = world.look()
     latest = [{"partition": p, "at": ago(world, 60 * h)} for p, h in hours.items()]
-    inside["answers"]["backups"] = {"told": True, "enabled": True, "latest": latest}
+    inside["answers"]["backups"] = {"supported": True, "enabled": True, "latest": latest}
     return inside
 
 
@@ -597,7 +599,7 @@ def test_partitions_that_were_added_need_a_backup_too(world: HealthWorld) -> Non
 
 def test_backups_that_the_brokers_do_not_make(world: HealthWorld) -> None:
     inside, _ = world.look()
-    inside["answers"]["backups"] = {"told": True, "enabled": False, "latest": []}
+    inside["answers"]["backups"] = {"supported": True, "enabled": False, "latest": []}
     assert codes(world.check(inside=inside)) == {"BACKUP_DISABLED"}
 
 

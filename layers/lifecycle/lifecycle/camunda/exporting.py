@@ -75,7 +75,7 @@ def judge_exporting(
 
 def _led(partition: int, broker: BrokerSeen | None) -> tuple[PartitionSeen | None, str]:
     if broker is None or broker.problem:
-        why = broker.problem if broker is not None else "its leader was not asked"
+        why = broker.problem if broker is not None else "its leader was not queried"
         return None, f"the exported position of partition {partition} could not be read: {why}"
     found = next((one for one in broker.partitions if one.partition == partition), None)
     if found is None or found.role != "LEADER":

@@ -43,15 +43,15 @@ def gateways_payload(seen: Mapping[str, Topology], silent: Mapping[str, str]) ->
     """Give what ``read_gateways`` reads, JSON-serialisable: equal views once, five at most."""
     views: list[dict[str, Any]] = []
     for address, topology in sorted(seen.items()):
-        told = _told(topology)
-        same = next((one for one in views if one["told"] == told), None)
+        view = _view_payload(topology)
+        same = next((one for one in views if one["view"] == view), None)
         if same is None:
-            views.append({"told": told, "gateways": [address]})
+            views.append({"view": view, "gateways": [address]})
         else:
             same["gateways"].append(address)
     views.sort(key=lambda one: -len(one["gateways"]))
     return {
-        "views": [{"gateways": one["gateways"], **one["told"]} for one in views[:_VIEWS_MOST]],
+        "views": [{"gateways": one["gateways"], **one["view"]} for one in views[:_VIEWS_MOST]],
         "silent": [{"address": one, "problem": why} for one, why in sorted(silent.items())],
     }
 
@@ -80,14 +80,15 @@ def disagreements(gateways: Gateways) -> dict[str, str]:
         ]
     return {
         about: "; ".join(
-            f"{said} by {', '.join(view.gateways)}" for said, view in zip(told, views, strict=True)
+            f"{value} by {', '.join(view.gateways)}"
+            for value, view in zip(values, views, strict=True)
         )
-        for about, told in found.items()
-        if len(set(told)) > 1
+        for about, values in found.items()
+        if len(set(values)) > 1
     }
 
 
-def _told(topology: Topology) -> dict[str, Any]:
+def _view_payload(topology: Topology) -> dict[str, Any]:
     leaders: dict[int, list[BrokerId]] = {}
     for broker in topology.brokers:
         for one in broker.partitions:

@@ -41,7 +41,7 @@ class BackupsSeen:
     ``settled`` is the id of the backup that every partition has ended; 0 for none.
     """
 
-    told: bool
+    supported: bool
     enabled: bool
     latest: Mapping[int, datetime | None]
     newest: int = 0

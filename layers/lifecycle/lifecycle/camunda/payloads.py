@@ -84,14 +84,14 @@ def topology_payload(topology: Topology) -> dict[str, Any]:
 
 
 def _seen_partition(one: SeenPartition) -> dict[str, Any]:
-    told = {"partitionId": one.id, "role": one.role.value, "health": one.health.value}
-    return told | ({} if one.state is None else {"state": one.state.value.lower()})
+    payload = {"partitionId": one.id, "role": one.role.value, "health": one.health.value}
+    return payload | ({} if one.state is None else {"state": one.state.value.lower()})
 
 
 def _replica(one: Replica) -> dict[str, Any]:
     """Give a replica; of its exporters only that there is none, as decisions need no more."""
-    told = {"id": one.partition, "state": one.state.value, "priority": one.priority}
-    return told | ({} if one.exports else {"config": {"exporting": {"exporters": []}}})
+    payload = {"id": one.partition, "state": one.state.value, "priority": one.priority}
+    return payload | ({} if one.exports else {"config": {"exporting": {"exporters": []}}})
 
 
 def _members(members: Sequence[Member]) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.camunda.fan_out import ask_all
+from lifecycle.camunda.fan_out import query_all
 from lifecycle.camunda.read_brokers import BROKER_SECONDS
 from lifecycle.errors import LifecycleError
 from lifecycle.times import written
@@ -46,14 +46,14 @@ def query_backup(api: ManagementApi) -> dict[str, Any]:
 
 
 def _unready(api: ManagementApi) -> list[str]:
-    def asking(address: str) -> Callable[[], tuple[str, ...]]:
+    def query_of(address: str) -> Callable[[], tuple[str, ...]]:
         return lambda: api.upgrade_readiness(address)
 
     addresses = api.addresses()
-    told = ask_all({one: asking(one) for one in addresses}, seconds=BROKER_SECONDS)
+    results = query_all({one: query_of(one) for one in addresses}, seconds=BROKER_SECONDS)
     return [
         f"{address}: {why}"
         for address in addresses
-        for why in (*told.answers.get(address, ()), *[told.problems.get(address)])
+        for why in (*results.answers.get(address, ()), *[results.problems.get(address)])
         if why
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.camunda.fan_out import ask_all
+from lifecycle.camunda.fan_out import query_all
 from lifecycle.camunda.partitions import partitions_payload
 
 if TYPE_CHECKING:
@@ -25,15 +25,15 @@ def query_brokers(api: ManagementApi, topology: Topology | None) -> list[dict[st
     hosts = [one.host for one in topology.brokers if one.host] if topology else []
     addresses = hosts or list(api.addresses())
 
-    def asking(address: str) -> Callable[[], Any]:
+    def query_of(address: str) -> Callable[[], Any]:
         return lambda: partitions_payload(api.partitions(address))
 
-    told = ask_all({one: asking(one) for one in addresses}, seconds=BROKER_SECONDS)
+    results = query_all({one: query_of(one) for one in addresses}, seconds=BROKER_SECONDS)
     return [
         {
             "address": address,
-            "problem": _with(address, told.problems.get(address, "")),
-            "partitions": told.answers.get(address),
+            "problem": _with(address, results.problems.get(address, "")),
+            "partitions": results.answers.get(address),
         }
         for address in addresses
     ]

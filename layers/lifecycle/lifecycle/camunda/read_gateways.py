@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.camunda.fan_out import ask_all
+from lifecycle.camunda.fan_out import query_all
 from lifecycle.camunda.gateways import gateways_payload
 from lifecycle.errors import LifecycleError, ManagementUnavailable
 
@@ -37,11 +37,11 @@ def query_gateways(
     except LifecycleError:
         named = ()
 
-    def asking(address: str) -> Callable[[], Topology]:
+    def query_of(address: str) -> Callable[[], Topology]:
         return lambda: api.topology_of(address, user)
 
-    told = ask_all(
-        {one: asking(one) for one in dict.fromkeys([*members, *named])}, seconds=GATEWAY_SECONDS
+    results = query_all(
+        {one: query_of(one) for one in dict.fromkeys([*members, *named])}, seconds=GATEWAY_SECONDS
     )
-    silent = {one: told.problems[one] for one in members if one in told.problems}
-    return gateways_payload(told.answers, silent)
+    silent = {one: results.problems[one] for one in members if one in results.problems}
+    return gateways_payload(results.answers, silent)

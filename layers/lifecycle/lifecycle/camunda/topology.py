@@ -409,8 +409,8 @@ def formation(
     every other replica, healthy; it may itself be the one that is sick, or the leader.
     """
     if without is not None and configuration is None:
-        told = f"what broker {without} holds is in the cluster configuration, which was not read"
-        return Formation(False, 0, 0, (told,))
+        unread = f"what broker {without} holds is in the cluster configuration, which was not read"
+        return Formation(False, 0, 0, (unread,))
     if topology is None:
         return Formation(
             formed=False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.camunda.fan_out import ask_all
+from lifecycle.camunda.fan_out import query_all
 from lifecycle.health.facts import OUTSIDE, SECRETS, sources
 from lifecycle.services.definition import BROKERS, CONNECTORS
 from lifecycle.services.state import changed_by_hand
@@ -27,7 +27,7 @@ class HealthObserver:
     cloud: HealthSources
     definitions: Callable[[], Mapping[str, Definition]]
 
-    def look(self, cluster: ClusterOutputs) -> dict[str, Any]:
+    def observe(self, cluster: ClusterOutputs) -> dict[str, Any]:
         """Ask every source that a cluster with these outputs has; never raises."""
         names = sources(OUTSIDE, cluster)
         ecs = cluster.get("EcsClusterName", "")
@@ -48,17 +48,17 @@ class HealthObserver:
             "secrets": lambda: self.cloud.secrets(secrets),
             "certificate": lambda: self.cloud.certificate(cluster.certificate),
         }
-        asked = {source: ask for source, ask in every.items() if source in names}
-        return ask_all(asked, seconds=SECONDS).as_dict()
+        queries = {source: query for source, query in every.items() if source in names}
+        return query_all(queries, seconds=SECONDS).as_dict()
 
     def _services(
         self, cluster: ClusterOutputs, ecs: str, brokers: str, connectors: str
     ) -> dict[str, Any]:
         """Both services, each with what differs from its definition instead of the definition."""
-        told = self.cloud.services(ecs, brokers, connectors)
+        services = self.cloud.services(ecs, brokers, connectors)
         return {
-            "brokers": self._compared(cluster, BROKERS, told["brokers"]),
-            "connectors": self._compared(cluster, CONNECTORS, told["connectors"]),
+            "brokers": self._compared(cluster, BROKERS, services["brokers"]),
+            "connectors": self._compared(cluster, CONNECTORS, services["connectors"]),
         }
 
     def _compared(

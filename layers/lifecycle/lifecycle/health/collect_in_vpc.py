@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.camunda.fan_out import Told, ask_all
+from lifecycle.camunda.fan_out import SourceResults, query_all
 from lifecycle.camunda.payloads import configuration_payload, topology_payload
 from lifecycle.camunda.read_brokers import query_brokers
 from lifecycle.camunda.read_gateways import query_gateways
@@ -40,15 +40,15 @@ class HealthProber:
     tokens: DatabaseTokens
     leases: Leases
 
-    def look(self, cluster: ClusterOutputs) -> dict[str, Any]:
+    def observe(self, cluster: ClusterOutputs) -> dict[str, Any]:
         """Ask every source that a cluster with these outputs has; never raises.
 
         Answers are packed as ``tables.py`` says.
         """
-        told = self._told(sources(INSIDE, cluster), cluster).as_dict()
-        return {**told, "answers": packed(told["answers"])}
+        results = self._query(sources(INSIDE, cluster), cluster).as_dict()
+        return {**results, "answers": packed(results["answers"])}
 
-    def _told(self, names: Sequence[str], cluster: ClusterOutputs) -> Told:
+    def _query(self, names: Sequence[str], cluster: ClusterOutputs) -> SourceResults:
         if "topology" not in names:
             return self._rest(names, cluster, None)
         api = self.management(cluster.discovery_name)
@@ -59,13 +59,13 @@ class HealthProber:
             seen.append(found)
             return topology_payload(found)
 
-        told = ask_all({"topology": topology}, seconds=TOPOLOGY_SECONDS)
-        known = seen[0] if "topology" in told.answers else None
-        return told.add(self._rest(names, cluster, known))
+        results = query_all({"topology": topology}, seconds=TOPOLOGY_SECONDS)
+        known = seen[0] if "topology" in results.answers else None
+        return results.add(self._rest(names, cluster, known))
 
     def _rest(
         self, names: Sequence[str], cluster: ClusterOutputs, topology: Topology | None
-    ) -> Told:
+    ) -> SourceResults:
         name = cluster.get("DiscoveryName", "")
         every: dict[str, Callable[[], Any]] = {
             "configuration": lambda: configuration_payload(self.management(name).configuration()),
@@ -79,8 +79,8 @@ class HealthProber:
             "backups": lambda: self._backups(self.management(name)),
             "login": lambda: self._login(cluster),
         }
-        return ask_all(
-            {source: ask for source, ask in every.items() if source in names},
+        return query_all(
+            {source: query for source, query in every.items() if source in names},
             seconds=REST_SECONDS,
         )
 
@@ -88,7 +88,7 @@ class HealthProber:
     def _backups(api: ManagementApi) -> dict[str, Any]:
         found = api.backups()
         return {
-            "told": found.told,
+            "supported": found.supported,
             "enabled": found.enabled,
             "latest": [
                 {"partition": partition, "at": written(at) if at else None}

@@ -153,7 +153,7 @@ class AutoscalingSeen:
     """What may change the count of a service by itself; ``told`` says within which bounds."""
 
     service: str
-    told: str
+    bounds: str
     resource: str
 
 
@@ -295,10 +295,10 @@ def read_facts(outputs: ClusterOutputs, stack: StackSeen, inside: object, outsid
 
 def _answer[T](side: object, name: str, read: Callable[[object], T]) -> Answer[T]:
     try:
-        told = mapping(side, "the answer")
-        problems, answers = told.get("problems"), told.get("answers")
+        results = mapping(side, "the answer")
+        problems, answers = results.get("problems"), results.get("answers")
         if isinstance(problems, Mapping) and name in problems:
-            errors = told.get("errors")
+            errors = results.get("errors")
             error = errors.get(name, "") if isinstance(errors, Mapping) else ""
             return Unknown(str(problems[name])[:400], str(error))
         given = mapping(answers, "answers")
@@ -323,7 +323,7 @@ def _leases(value: object) -> LeasesSeen:
 def _backups(value: object) -> BackupsSeen:
     answer = mapping(value, "the backups")
     return BackupsSeen(
-        told=flag(answer, "told"),
+        supported=flag(answer, "supported"),
         enabled=flag(answer, "enabled"),
         latest={
             integer(one, "partition"): moment(one, "at")
@@ -396,7 +396,7 @@ def _stops(value: object) -> tuple[StopSeen, ...]:
 
 def _autoscaling(value: object) -> tuple[AutoscalingSeen, ...]:
     return tuple(
-        AutoscalingSeen(text(one, "service"), text(one, "told"), text(one, "resource"))
+        AutoscalingSeen(text(one, "service"), text(one, "bounds"), text(one, "resource"))
         for one in objects(value, "autoscaling")
     )
 

@@ -41,9 +41,9 @@ class HealthReader:
             self.arns.machine("check_health"), json.dumps({"clusterName": cluster})
         )
         if execution.status == "SUCCEEDED":
-            told: dict[str, Any] = json.loads(execution.output)
-            told.pop("recorded", None)
-            return told
+            answer: dict[str, Any] = json.loads(execution.output)
+            answer.pop("recorded", None)
+            return answer
         if execution.error == "ClusterNotFound":
             raise ClusterNotFound(f"There is no cluster {cluster!r}.")
         raise HealthUnavailable(

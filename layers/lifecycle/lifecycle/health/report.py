@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 _SUBJECT_MOST: Final = 99
-_TOLD_MOST: Final = 5
+_LINES_MOST: Final = 5
 
 
 def report(record: Record) -> dict[str, Any]:
@@ -28,20 +28,20 @@ def report(record: Record) -> dict[str, Any]:
         "notifiedAt": stamp(record.notified_at) if record.notified_at else None,
         "findings": [dict(one) for one in record.findings],
         "seconds": record.seconds,
-        "text": told(record),
+        "text": summary(record),
     }
 
 
-def told(record: Record) -> str:
+def summary(record: Record) -> str:
     """Summarise a check in a few lines: what is wrong, since when, what to do first; notes last."""
     grave = [one for one in record.findings if one["severity"] != Severity.INFO]
     notes = [one for one in record.findings if one["severity"] == Severity.INFO]
     lines = [f"{record.cluster} is {record.verdict}{_since(record)}."]
-    for one in grave[:_TOLD_MOST]:
+    for one in grave[:_LINES_MOST]:
         lines.append(f"- {one['title']}: {one['seen']}. Do: {one['remedy']}")
-    if len(grave) > _TOLD_MOST:
-        lines.append(f"- and {len(grave) - _TOLD_MOST} more")
-    lines += [f"- note: {_note(one)}" for one in notes[:_TOLD_MOST]]
+    if len(grave) > _LINES_MOST:
+        lines.append(f"- and {len(grave) - _LINES_MOST} more")
+    lines += [f"- note: {_note(one)}" for one in notes[:_LINES_MOST]]
     return "\n".join(lines)
 
 
@@ -60,12 +60,12 @@ def subject(record: Record, notification: Notification) -> str:
 
 def message(record: Record, notification: Notification, control_stack: str) -> str:
     """Text of a message, which people read on a phone."""
-    lines = [told(record)]
+    lines = [summary(record)]
     if notification.now is not record.verdict:
         lines[0] = f"Notification: {notification.now}. " + lines[0]
     codes = _codes(record.findings)
     if codes:
-        lines.append(f"Runbook: docs/runbook.md, {', '.join(codes[:_TOLD_MOST])}")
+        lines.append(f"Runbook: docs/runbook.md, {', '.join(codes[:_LINES_MOST])}")
     lines.append(f"Stack {control_stack}-{record.cluster}, checked {stamp(record.checked_at)}.")
     return "\n".join(lines)
 

@@ -318,12 +318,12 @@ def findings(
         *_stack(facts),
         *(_cluster(facts, at, memory, scaling) if facts.ready else ()),
     ]
-    told = [suppress(one, facts, at, running, memory) for one in every]
+    reported = [suppress(one, facts, at, running, memory) for one in every]
     if running is not None:
-        told.append(
+        reported.append(
             found("OPERATION_RUNNING", f"{running.machine}: {running.operation_id} is under way")
         )
-    return tuple(sorted(told, key=_matters))
+    return tuple(sorted(reported, key=_matters))
 
 
 def _matters(one: Finding) -> tuple[object, ...]:
@@ -426,7 +426,7 @@ def _cluster(
         answer = getattr(facts, name)
         if isinstance(answer, Unknown) and answer.error == "CredentialsRefused":
             yield found("CREDENTIALS_REFUSED", why.rstrip("."), name)
-        elif not _told_otherwise(facts, name):
+        elif not _explained_otherwise(facts, name):
             yield found("SOURCE_UNAVAILABLE", f"{name}: {why.rstrip('.')}", name)
     yield from _reachability(facts)
     yield from _gateways(facts, at, memory)
@@ -474,7 +474,7 @@ def _silent(facts: Facts) -> bool:
     )
 
 
-def _told_otherwise(facts: Facts, source: str) -> bool:
+def _explained_otherwise(facts: Facts, source: str) -> bool:
     """Whether another finding explains what the silence of a source means."""
     if source == "gateways":
         return seen(facts.topology) is None
@@ -528,9 +528,11 @@ def _gateways(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
     if not gateways.views and not gateways.silent:
         yield found("SOURCE_UNAVAILABLE", "the topology was requested from no gateway", "gateways")
     lasts = {about for about, since in memory.differs.items() if at - since >= LASTS}
-    told = [f"{about}: {said}" for about, said in disagreements(gateways).items() if about in lasts]
-    if told:
-        yield found("GATEWAYS_DISAGREE", listed(told, 3))
+    differ = [
+        f"{about}: {text}" for about, text in disagreements(gateways).items() if about in lasts
+    ]
+    if differ:
+        yield found("GATEWAYS_DISAGREE", listed(differ, 3))
     mute = [why for about, why in _mute_gateways(facts, gateways).items() if about in lasts]
     if mute:
         yield found(
@@ -580,10 +582,10 @@ def _members(
 ) -> Iterator[Finding]:
     missing = _missing(facts)
     if missing:
-        told = f"broker {listed(missing)} is not in the topology"
+        text = f"broker {listed(missing)} is not in the topology"
         minutes = int(_missed_for(facts, at, memory).total_seconds() // 60)
-        told += f", unhealthy for {minutes} minutes" if minutes else ""
-        yield found("BROKER_MISSING", told)
+        text += f", unhealthy for {minutes} minutes" if minutes else ""
+        yield found("BROKER_MISSING", text)
     unstable = [
         f"{name} ({len(times)} times since {times[-1]:%H:%M} UTC)"
         for name, times in sorted(memory.lost.items())
@@ -601,15 +603,15 @@ def _members(
         wanted = _wanted(facts)
         members = len(configuration.members)
         if wanted is not None and wanted != members:
-            told = f"the desired count is {wanted}, the cluster has {members} members"
+            text = f"the desired count is {wanted}, the cluster has {members} members"
             if scaling is not None and scaling.requested in {wanted, members}:
-                told += f"; {scaling.operation_id} was scaling to {scaling.requested}"
-            yield found("DESIRED_COUNT_MISMATCH", told)
+                text += f"; {scaling.operation_id} was scaling to {scaling.requested}"
+            yield found("DESIRED_COUNT_MISMATCH", text)
     if topology is not None:
         versions = Counter(one.version for one in topology.brokers if one.version)
         if len(versions) > 1:
-            told = ", ".join(f"{count} on {version}" for version, count in versions.items())
-            yield found("VERSION_MIXED", told)
+            text = ", ".join(f"{count} on {version}" for version, count in versions.items())
+            yield found("VERSION_MIXED", text)
 
 
 def _partitions(facts: Facts) -> Iterator[Finding]:
@@ -700,18 +702,18 @@ def _change(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
         return
     step = pending.pending[0] if pending.pending else None
     total = len(pending.completed) + len(pending.pending)
-    told = f"change {pending.id}, {len(pending.completed)} of {total} steps done"
-    told += f", next: {step}" if step is not None else ""
+    text = f"change {pending.id}, {len(pending.completed)} of {total} steps done"
+    text += f", next: {step}" if step is not None else ""
     topology = seen(facts.topology)
     alive = {one.node_id for one in topology.brokers} if topology is not None else None
     since = memory.change_since or at
     if step is not None and step.broker is not None and alive and step.broker not in alive:
-        yield found("CHANGE_STUCK", f"{told}; broker {step.broker} does not run")
+        yield found("CHANGE_STUCK", f"{text}; broker {step.broker} does not run")
     elif at - since >= CHANGE:
         minutes = int((at - since).total_seconds() // 60)
-        yield found("CHANGE_STUCK", f"{told}; no step in {minutes} minutes")
+        yield found("CHANGE_STUCK", f"{text}; no step in {minutes} minutes")
     else:
-        yield found("CHANGE_PENDING", told)
+        yield found("CHANGE_PENDING", text)
 
 
 def _leading(brokers: Sequence[BrokerSeen]) -> list[PartitionSeen]:
@@ -730,15 +732,15 @@ def _exporting(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
     stopped = [f"{number} ({phase})" for number, phase in sorted(others.items()) if phase]
     if stopped:
         yield found("EXPORTING_STOPPED", f"partition {listed(stopped)}")
-    untold = sorted(number for number, phase in others.items() if not phase)
-    if untold:
-        told = f"no leader reports the exporter phase of partition {listed(untold)}"
-        yield found("SOURCE_UNAVAILABLE", told, "exporting")
+    unreported = sorted(number for number, phase in others.items() if not phase)
+    if unreported:
+        text = f"no leader reports the exporter phase of partition {listed(unreported)}"
+        yield found("SOURCE_UNAVAILABLE", text, "exporting")
     # What a broker leads that does not respond is known from its silence.
     lost = sorted(_led(facts) - {one.partition for one in leading})
     if lost and not any(one.problem for one in brokers):
-        told = f"no broker reports that it leads and exports partition {listed(lost)}"
-        yield found("SOURCE_UNAVAILABLE", told, "exporting")
+        text = f"no broker reports that it leads and exports partition {listed(lost)}"
+        yield found("SOURCE_UNAVAILABLE", text, "exporting")
     without = _without_exporter(facts)
     stuck = [
         f"{partition} ({int((at - since).total_seconds() // 60)} minutes)"
@@ -792,8 +794,8 @@ def _has_connectors(facts: Facts) -> bool:
 def _service(name: str, service: ServiceSeen, at: datetime) -> Iterator[Finding]:
     short = service.running < service.desired
     if short and (name == "brokers" or service.running):
-        told = f"{name}: {service.running} of {service.desired} tasks run"
-        yield found("SERVICE_BELOW_DESIRED_COUNT", told, name)
+        text = f"{name}: {service.running} of {service.desired} tasks run"
+        yield found("SERVICE_BELOW_DESIRED_COUNT", text, name)
     failed = [one for one in service.deployments if one.rollout == "FAILED"]
     rolling = service.rolling
     if failed:
@@ -806,8 +808,8 @@ def _service(name: str, service: ServiceSeen, at: datetime) -> Iterator[Finding]
 
 def _definition(name: str, service: ServiceSeen) -> Iterator[Finding]:
     if service.uncompared:
-        told = f"differences of the service of the {name}: {service.uncompared}"
-        yield found("SOURCE_UNAVAILABLE", told, f"definition of the {name}")
+        text = f"differences of the service of the {name}: {service.uncompared}"
+        yield found("SOURCE_UNAVAILABLE", text, f"definition of the {name}")
     if service.differences:
         yield found("SERVICE_CHANGED", f"{name}: {listed(service.differences, 4)}", name)
 
@@ -829,12 +831,12 @@ def _stops(
     for service in sorted({one.service for one in recent}):
         own = sorted((one for one in recent if one.service == service), key=lambda s: s.stopped_at)
         last = own[-1]
-        told = f"{service}: {len(own)} in half an hour; last {last.task_id[:8]}: {last.reason}"
+        text = f"{service}: {len(own)} in half an hour; last {last.task_id[:8]}: {last.reason}"
         # A service that is whole again got over it, however many there were.
         after = _begun(facts, service, at, scaling)
         lately = [one for one in own if after is None or one.stopped_at > after]
         again = len(lately) >= STOPS_MOST and not _whole(facts, service, at, memory)
-        yield found("TASK_CRASH_LOOP" if again else "TASK_REPLACED", told, service)
+        yield found("TASK_CRASH_LOOP" if again else "TASK_REPLACED", text, service)
 
 
 def _begun(facts: Facts, name: str, at: datetime, scaling: ScalingNote | None) -> datetime | None:
@@ -866,7 +868,7 @@ def _autoscaling(facts: Facts) -> Iterator[Finding]:
     for one in seen(facts.autoscaling) or ():
         brokers = one.service == "brokers"
         code = "BROKERS_AUTOSCALED" if brokers else "CONNECTORS_AUTOSCALED"
-        yield found(code, f"{one.told} ({one.resource})", one.service)
+        yield found(code, f"{one.bounds} ({one.resource})", one.service)
 
 
 def _protection(facts: Facts, at: datetime) -> Iterator[Finding]:
@@ -897,9 +899,9 @@ def _load_balancers(facts: Facts) -> Iterator[Finding]:
             {f"{one.state} {one.reason}".strip() for one in targets if one.state != "healthy"}
         )
         why = f" ({', '.join(reasons)})" if reasons else ""
-        told = f"{name}: {healthy} of {wanted} targets healthy{why}"
+        text = f"{name}: {healthy} of {wanted} targets healthy{why}"
         down = not healthy and name != "connectors"
-        yield found("NO_HEALTHY_TARGET" if down else "TARGETS_UNHEALTHY", told, name)
+        yield found("NO_HEALTHY_TARGET" if down else "TARGETS_UNHEALTHY", text, name)
 
 
 def _behind(name: str, services: ServicesSeen | None, outputs: ClusterOutputs) -> int:
@@ -960,7 +962,7 @@ def _backups(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
     backups = seen(facts.backups)
     if backups is None:
         return
-    if not backups.told:
+    if not backups.supported:
         yield found("BACKUP_STATUS_UNSUPPORTED", "the brokers have no backup-status endpoint")
         return
     if not backups.enabled:

@@ -87,7 +87,7 @@ class ScalingProber:
     def _backups(api: ManagementApi, asked: int) -> dict[str, Any]:
         seen = api.backups()
         return {
-            "enabled": seen.told and seen.enabled,
+            "enabled": seen.supported and seen.enabled,
             "covered": sorted(seen.latest),
             "newest": api.backup_state(seen.newest) if seen.newest else "",
             "asked": api.backup_state(asked) if asked else "",

@@ -168,7 +168,9 @@ def read_stopped(task: Any) -> StoppedTask:
         stopped_at=written(at) if at is not None else "",
         stop_code=task.get("stopCode", ""),
         reason=task.get("stoppedReason", ""),
-        containers=tuple(told for one in task.get("containers", ()) if (told := _container(one))),
+        containers=tuple(
+            container for one in task.get("containers", ()) if (container := _container(one))
+        ),
     )
 
 

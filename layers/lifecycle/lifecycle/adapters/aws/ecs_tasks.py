@@ -53,8 +53,8 @@ class EcsBrokerTasks:
             deployments=read_deployments(found),
             revision=found.get("taskDefinition", ""),
             tasks=tuple(_task(task, protected) for task in tasks),
-            failures=_told([one for one in stops if one.never_started and not one.cause.passes]),
-            stops=_told([one for one in stops if not one.never_started or one.cause.passes]),
+            failures=_reasons([one for one in stops if one.never_started and not one.cause.passes]),
+            stops=_reasons([one for one in stops if not one.never_started or one.cause.passes]),
             unplaced=_unplaced(found, since) if since else (),
         )
 
@@ -150,7 +150,7 @@ class EcsBrokerTasks:
         )
 
 
-def _told(stops: Sequence[StoppedTask]) -> tuple[str, ...]:
+def _reasons(stops: Sequence[StoppedTask]) -> tuple[str, ...]:
     return tuple(f"task {one.task_id}: {one.why}" for one in stops)
 
 

@@ -94,7 +94,7 @@ class AwsHealthSources:
         services = {brokers: "brokers", connectors: "connectors"}
         targets = AwsScalableTargets(read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
         return [
-            {"service": services[one.service], "told": str(one), "resource": one.resource}
+            {"service": services[one.service], "bounds": str(one), "resource": one.resource}
             for one in targets.of_services(ecs_cluster, [name for name in services if name])
             if not one.suspended
         ]

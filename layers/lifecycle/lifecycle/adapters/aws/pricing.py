@@ -48,7 +48,7 @@ _BALANCERS: Final = ("AWSELB", "AmazonEC2")
 def _questions(architecture: str, classes: Collection[str]) -> dict[tuple[str, str], _Question]:
     arm = "ARM-" if architecture == "ARM64" else ""
     fargate = ("AmazonECS",)
-    asked = {
+    questions = {
         ("fargateVcpuHour", architecture): _Question(fargate, f"Fargate-{arm}vCPU-Hours:perCPU"),
         ("fargateGbHour", architecture): _Question(fargate, f"Fargate-{arm}GB-Hours"),
         ("applicationLoadBalancerHour", ""): _Question(
@@ -63,12 +63,12 @@ def _questions(architecture: str, classes: Collection[str]) -> dict[tuple[str, s
         ("bucketWrite", ""): _Question(("AmazonS3",), "Requests-Tier1"),
     }
     for name in classes:
-        asked["auroraInstanceHour", name] = _Question(
+        questions["auroraInstanceHour", name] = _Question(
             ("AmazonRDS",),
             f"InstanceUsage:{name}",
             {"instanceType": name, "databaseEngine": "Aurora PostgreSQL"},
         )
-    return asked
+    return questions
 
 
 class PriceListApi:
@@ -78,14 +78,14 @@ class PriceListApi:
         self, region: str, *, architecture: str, instance_classes: Collection[str]
     ) -> Mapping[str, Any]:
         """Ask for all prices side by side; what does not answer in time is left out."""
-        asked = _questions(architecture, instance_classes)
+        questions = _questions(architecture, instance_classes)
         found: dict[str, Any] = {}
 
-        def asking(question: _Question) -> Callable[[], str | None]:
+        def query(question: _Question) -> Callable[[], str | None]:
             return lambda: _price(question, region)
 
-        pool = ThreadPoolExecutor(max_workers=len(asked))
-        answers = {key: pool.submit(asking(question)) for key, question in asked.items()}
+        pool = ThreadPoolExecutor(max_workers=len(questions))
+        answers = {key: pool.submit(query(question)) for key, question in questions.items()}
         done, _ = wait(answers.values(), timeout=_SECONDS)
         pool.shutdown(wait=False, cancel_futures=True)
         for (name, kind), answer in answers.items():
@@ -138,10 +138,10 @@ def _listed(service: str, question: _Question, region: str) -> list[str]:
 
 def read_prices(product: Mapping[str, Any], usage: str) -> list[str]:
     """On-demand prices in USD per unit of a product with that usage type; a free tier is none."""
-    told = str(product.get("product", {}).get("attributes", {}).get("usagetype", ""))
-    if not told.endswith(usage):
+    usage_type = str(product.get("product", {}).get("attributes", {}).get("usagetype", ""))
+    if not usage_type.endswith(usage):
         return []
-    prefix = told.removesuffix(usage)
+    prefix = usage_type.removesuffix(usage)
     if prefix and not _PREFIX.fullmatch(prefix):
         return []
     prices = []

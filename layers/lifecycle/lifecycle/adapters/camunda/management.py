@@ -157,12 +157,12 @@ class HttpManagement:
         absent, disabled = HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST
         answer = self._read(MANAGEMENT_PORT, request, accept=(absent, disabled))
         if answer.status == absent:
-            return BackupsSeen(told=False, enabled=False, latest={})
+            return BackupsSeen(supported=False, enabled=False, latest={})
         if answer.status == disabled:
-            return BackupsSeen(told=True, enabled=False, latest={})
+            return BackupsSeen(supported=True, enabled=False, latest={})
         state = read_json(answer)
         return BackupsSeen(
-            told=True,
+            supported=True,
             enabled=True,
             latest=read_backup_state(state),
             newest=read_newest_backup(state),
@@ -379,6 +379,6 @@ def _message(answer: http_client.Answer) -> str:
     except (ValueError, RecursionError):
         document = None
     if isinstance(document, dict):
-        said = document.get("message") or document.get("detail") or document.get("error")
-        text = said if isinstance(said, str) else text
+        detail = document.get("message") or document.get("detail") or document.get("error")
+        text = detail if isinstance(detail, str) else text
     return shortened(text)
