@@ -1,4 +1,4 @@
-"""Ask several sources at the same time, each for no longer than it may take."""
+"""Query several sources at the same time, within one time limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SourceResults:
-    """Answers by source, and why the others gave none; seconds that each took.
+    """Answers by source, and why the others have none; seconds that each took.
 
     ``errors`` are the names of our errors by source.
     """
@@ -28,7 +28,7 @@ class SourceResults:
     errors: dict[str, str] = field(default_factory=dict)
 
     def add(self, other: SourceResults) -> SourceResults:
-        """Both together."""
+        """Return the results of both."""
         return SourceResults(
             self.answers | other.answers,
             self.problems | other.problems,
@@ -37,7 +37,7 @@ class SourceResults:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as JSON."""
+        """Return the results as JSON."""
         return {
             "answers": self.answers,
             "problems": self.problems,
@@ -52,10 +52,10 @@ def query_all(
     seconds: float,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> SourceResults:
-    """Ask each source in a thread of its own and wait ``seconds`` at most for all of them.
+    """Query each source in a thread of its own and wait ``seconds`` at most for all of them.
 
-    Never raises: an error is a problem of that source alone, and so is silence. A source that
-    hangs is left behind; its thread ends with the process.
+    Never raises: an error is a problem of that source alone, and so is a missing answer. A source
+    that hangs is abandoned; its thread ends with the process.
     """
     results = SourceResults()
     done: queue.SimpleQueue[tuple[str, Any, Exception | None]] = queue.SimpleQueue()
@@ -94,6 +94,6 @@ def _words(name: str, error: Exception) -> str:
     known = error if isinstance(error, LifecycleError) else of_aws(error)
     if known is not None:
         return known.message
-    # Only its kind: what an unknown error says may hold what must not be shown.
+    # Only its class: the text of an unknown error may contain secrets.
     logger.error("A source failed", extra={"source": name}, exc_info=error)
     return f"it failed with {type(error).__name__}"

@@ -35,7 +35,7 @@ class BrokerSeen:
 
 @dataclass(frozen=True, slots=True)
 class BackupsSeen:
-    """The latest backup of each partition; ``told`` is false where Camunda does not tell.
+    """The latest backup of each partition; ``supported`` is false if Camunda has no status.
 
     ``newest`` is the id of the newest checkpoint that is a backup, complete or not; 0 for none.
     ``settled`` is the id of the backup that every partition has ended; 0 for none.
@@ -101,7 +101,7 @@ def read_settled_backup(payload: object) -> int:
     """Read of the same answer the newest backup that every partition has ended; 0 for none.
 
     A partition that has a checkpoint and no backup has ended none. Whether the backup is complete
-    is its own state's to say. Raises ``InvalidResponse``.
+    is in its own state. Raises ``InvalidResponse``.
     """
     answer = mapping(payload, "the backup state")
     begun, ended = (
@@ -142,7 +142,7 @@ def _position(one: Mapping[str, object], key: str) -> int:
 
 
 def partitions_payload(partitions: Sequence[PartitionSeen]) -> dict[str, dict[str, object]]:
-    """Give what ``read_partitions`` reads, JSON-serialisable."""
+    """Return what ``read_partitions`` reads, JSON-serialisable."""
     return {
         str(one.partition): {
             "role": one.role,

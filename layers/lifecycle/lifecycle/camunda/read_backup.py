@@ -1,4 +1,4 @@
-"""The newest backup of the brokers, asked inside the VPC before there is no other way back."""
+"""The newest backup of the brokers, queried inside the VPC before an irreversible step."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def query_backup(api: ManagementApi) -> dict[str, Any]:
-    """Answer the question ``backup``: ``state``, ``at`` (ISO 8601), ``unready`` and ``problem``.
+    """Return the result of ``backup``: ``state``, ``at`` (ISO 8601), ``unready``, ``problem``.
 
     A backup in progress hides no completed one: the schedule makes one at any time, and what is
     there to be restored is the one before it. A backup that failed is answered as it is.
 
     ``state`` is empty when there is no backup; ``at`` is when its earliest part was begun, null
-    where a partition has none. ``unready`` says what brokers have not ended for the next minor
-    version, or why one of them was not read. ``problem`` says why nothing could be read, and is
+    where a partition has none. ``unready`` is what brokers have not completed for the next
+    minor version, or why one of them was not read. ``problem`` is why nothing could be read, and
     empty otherwise.
     """
     try:

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from lifecycle.camunda.ports import ManagementApi
     from lifecycle.camunda.topology import Topology
 
-# Seconds for all brokers together, which are asked at the same time.
+# Seconds for all brokers together, which are queried at the same time.
 BROKER_SECONDS: Final = 6.0
 
 
 def query_brokers(api: ManagementApi, topology: Topology | None) -> list[dict[str, Any]]:
-    """Give what ``read_brokers`` reads; a broker that does not answer has a ``problem``.
+    """Return what ``read_brokers`` reads; a broker that does not answer has a ``problem``.
 
     Addresses are those of the topology, else those of the discovery name.
     """

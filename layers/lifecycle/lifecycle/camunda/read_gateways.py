@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from lifecycle.camunda.ports import ManagementApi
     from lifecycle.camunda.topology import Topology
 
-# Seconds for all gateways together, which are asked at the same time.
+# Seconds for all gateways together, which are queried at the same time.
 GATEWAY_SECONDS: Final = 6.0
 
 
 def query_gateways(
     api: ManagementApi, topology: Topology | None, credentials: Callable[[], Credentials]
 ) -> dict[str, Any]:
-    """Give what ``read_gateways`` reads.
+    """Return what ``read_gateways`` reads.
 
-    Asked are the brokers of the topology, and whoever else the discovery name lists: a broker that
-    sees none of the others is not in their topology. One of those that does not answer may be
-    starting, and is left out. Raises ``ManagementUnavailable`` where nobody showed the topology.
+    Queried are the brokers of the topology, and all others that the discovery name lists: a broker
+    that sees none of the others is not in their topology. One of those that does not respond may be
+    starting, and is omitted. Raises ``ManagementUnavailable`` if no broker returned the topology.
     """
     if topology is None:
         raise ManagementUnavailable("No broker showed the topology.")

@@ -1,4 +1,4 @@
-"""The outside of a health check: what AWS says of a cluster, asked without entering the VPC."""
+"""AWS side of a health check: states that AWS reports for a cluster, read outside its VPC."""
 
 from __future__ import annotations
 
@@ -22,13 +22,17 @@ SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class HealthObserver:
-    """The use case with what it needs from outside."""
+    """Reads the AWS side of a health check; ``cloud`` are its sources."""
 
     cloud: HealthSources
     definitions: Callable[[], Mapping[str, Definition]]
 
     def observe(self, cluster: ClusterOutputs) -> dict[str, Any]:
-        """Ask every source that a cluster with these outputs has; never raises."""
+        """Return ``SourceResults`` as JSON, one for each source of the cluster; never raises.
+
+        ``cluster`` are the outputs of its stack, which determine its sources. A source that does
+        not respond within ``SECONDS`` is a problem of its own.
+        """
         names = sources(OUTSIDE, cluster)
         ecs = cluster.get("EcsClusterName", "")
         brokers = cluster.get("OrchestrationServiceName", "")
@@ -54,7 +58,7 @@ class HealthObserver:
     def _services(
         self, cluster: ClusterOutputs, ecs: str, brokers: str, connectors: str
     ) -> dict[str, Any]:
-        """Both services, each with what differs from its definition instead of the definition."""
+        """Return both services, each with the differences from its definition instead of it."""
         services = self.cloud.services(ecs, brokers, connectors)
         return {
             "brokers": self._compared(cluster, BROKERS, services["brokers"]),

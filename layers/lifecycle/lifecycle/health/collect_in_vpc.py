@@ -1,4 +1,4 @@
-"""The inside of a health check: what brokers, database and leases say, asked within the VPC."""
+"""VPC side of a health check: brokers, database and leases, queried from inside the VPC."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from lifecycle.health.ports import Leases
     from lifecycle.provisioning.ports import Database, DatabaseTokens
 
-# The topology says whom to ask for the rest; together they stay below the function's time-out.
+# The topology lists the addresses of the rest; the sum stays below the function's time-out.
 TOPOLOGY_SECONDS: Final = 7.0
 REST_SECONDS: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True)
 class HealthProber:
-    """The use case with what it needs from outside."""
+    """Reads the VPC side of a health check."""
 
     management: Callable[[str], ManagementApi]
     users: Users
@@ -41,9 +41,10 @@ class HealthProber:
     leases: Leases
 
     def observe(self, cluster: ClusterOutputs) -> dict[str, Any]:
-        """Ask every source that a cluster with these outputs has; never raises.
+        """Return ``SourceResults`` as JSON, one for each source of the cluster; never raises.
 
-        Answers are packed as ``tables.py`` says.
+        ``cluster`` are the outputs of its stack, which determine its sources. ``answers`` are
+        packed (``tables.py``).
         """
         results = self._query(sources(INSIDE, cluster), cluster).as_dict()
         return {**results, "answers": packed(results["answers"])}
@@ -52,15 +53,15 @@ class HealthProber:
         if "topology" not in names:
             return self._rest(names, cluster, None)
         api = self.management(cluster.discovery_name)
-        seen: list[Topology] = []
+        topologies: list[Topology] = []
 
         def topology() -> dict[str, Any]:
             found = query_topology(api, self.users, cluster.admin_user_secret)
-            seen.append(found)
+            topologies.append(found)
             return topology_payload(found)
 
         results = query_all({"topology": topology}, seconds=TOPOLOGY_SECONDS)
-        known = seen[0] if "topology" in results.answers else None
+        known = topologies[0] if "topology" in results.answers else None
         return results.add(self._rest(names, cluster, known))
 
     def _rest(
@@ -97,7 +98,7 @@ class HealthProber:
         }
 
     def _login(self, cluster: ClusterOutputs) -> dict[str, Any]:
-        """Log in as the IAM user. What the database says is an answer, not a problem."""
+        """Log in as the IAM user. An error of the database is an answer, not a problem."""
         target = SeedTarget.from_outputs(cluster)
         login = self.tokens.sign(target.endpoint, target.port, target.user)
         try:

@@ -33,7 +33,7 @@ _ATTEMPTS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class HealthJudge:
-    """The use case with what it needs from outside."""
+    """Evaluates checks, and writes, measures and notifies of their results."""
 
     records: HealthRecords
     events: Events
@@ -43,11 +43,12 @@ class HealthJudge:
     control_stack: str
 
     def judge(self, subject: Mapping[str, Any], inside: object, outside: object) -> dict[str, Any]:
-        """Judge what both sides saw of ``subject``; gives the report.
+        """Evaluate the results of both sides and return the report.
 
-        ``subject`` is what ``locate_cluster`` gave: ``cluster``, ``at``, ``began``, ``scheduled``,
-        ``outputs``, ``stack``. A check that is not newer than the last one written is reported with
-        ``recorded`` false; it changes nothing and sends no notification.
+        ``subject`` is the result of ``locate_cluster``: ``cluster``, ``at``, ``began``,
+        ``scheduled``, ``outputs``, ``stack``. A check that is not newer than the
+        last one written is reported with ``recorded`` false; it changes nothing and sends no
+        notification.
         """
         cluster, at = str(subject["cluster"]), read_moment(subject["at"])
         stack = StackSeen(str(subject["stack"]["status"]), str(subject["stack"]["reason"]))
@@ -78,7 +79,7 @@ class HealthJudge:
         raise AwsUnavailable(f"Other checks of {cluster} kept writing at the same moment.")
 
     def _running(self, cluster: str) -> Running | None:
-        """The operation that holds the cluster; an expired lock explains nothing."""
+        """Return the operation that holds the cluster; an expired lock explains nothing."""
         lock = self.records.holder(cluster)
         if lock is None or lock.expires_at <= self.clock.now().timestamp():
             return None

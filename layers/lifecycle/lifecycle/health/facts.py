@@ -1,8 +1,8 @@
-"""What a health check saw, read from what two functions answered.
+"""Facts of a health check, read from the results of two functions.
 
-Each side answers ``{"answers": {source: …}, "problems": {source: why}}``. A source that gave
-nothing, or something that is not of its shape, becomes ``Unknown`` with the reason: it is never
-left out, because what is left out would look healthy. ``None`` is a part that a cluster has not.
+Each side returns ``{"answers": {source: …}, "problems": {source: reason}}``. A source without an
+answer, or with one of another shape, becomes ``Unknown`` with the reason: it is never omitted,
+because an omitted source would look healthy. ``None`` is a part that a cluster does not have.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _OFF: Final = {"ContinuousBackup": "false"}
 
 
 def sources(table: Mapping[str, tuple[str, ...]], outputs: ClusterOutputs) -> tuple[str, ...]:
-    """Sources that a cluster with these outputs has."""
+    """Return the sources of a cluster with these outputs."""
     return tuple(
         source
         for source, needed in table.items()
@@ -66,7 +66,7 @@ def sources(table: Mapping[str, tuple[str, ...]], outputs: ClusterOutputs) -> tu
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A source that said nothing usable, and why; ``error`` is the name of our error, if any."""
+    """A source without a usable answer, and why; ``error`` is the name of our error, if any."""
 
     why: str
     error: str = ""
@@ -89,8 +89,8 @@ class DeploymentSeen:
 class ServiceSeen:
     """An ECS service; ``exists`` is false for one that is gone or inactive.
 
-    ``differences`` are lines of what it has otherwise than its definition; ``uncompared`` says why
-    that could not be found out, and is empty otherwise.
+    ``differences`` are lines, one for each difference from its definition; ``uncompared`` is why
+    they could not be determined, and empty otherwise.
     """
 
     exists: bool
@@ -103,7 +103,7 @@ class ServiceSeen:
 
     @property
     def rolling(self) -> DeploymentSeen | None:
-        """The deployment in progress, if there is one."""
+        """Return the deployment in progress, if there is one."""
         return next((one for one in self.deployments if one.rollout == "IN_PROGRESS"), None)
 
 
@@ -132,7 +132,7 @@ class TaskSeen:
 
 @dataclass(frozen=True, slots=True)
 class ProtectedSeen:
-    """A task of either service that ECS may not stop until a moment, as it has been told."""
+    """A task of either service whose task protection expires at ``until``."""
 
     task_id: str
     until: datetime
@@ -140,7 +140,7 @@ class ProtectedSeen:
 
 @dataclass(frozen=True, slots=True)
 class StopSeen:
-    """A task that stopped by itself or by a failure, not by an order."""
+    """A task that stopped on its own or failed, not one that was stopped by a request."""
 
     service: str
     task_id: str
@@ -150,7 +150,7 @@ class StopSeen:
 
 @dataclass(frozen=True, slots=True)
 class AutoscalingSeen:
-    """What may change the count of a service by itself; ``told`` says within which bounds."""
+    """A scalable target that changes a desired count automatically, within ``bounds``."""
 
     service: str
     bounds: str
@@ -217,7 +217,7 @@ class StackSeen:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that one check saw."""
+    """Results of all sources of one check."""
 
     outputs: ClusterOutputs
     stack: StackSeen
@@ -243,12 +243,12 @@ class Facts:
 
     @property
     def ready(self) -> bool:
-        """Whether the stack has the outputs by which a cluster is known."""
+        """Return whether the stack has the outputs that identify a cluster."""
         return self.outputs.complete
 
     @property
     def unknown(self) -> dict[str, str]:
-        """Sources that said nothing usable, with the reasons."""
+        """Return the sources without a usable answer, with the reasons."""
         return {
             name: answer.why
             for name in (*INSIDE, *OUTSIDE)
@@ -257,12 +257,12 @@ class Facts:
 
 
 def seen[T](answer: Answer[T]) -> T | None:
-    """Give what was seen; None for what is unknown or not there."""
+    """Return the answer of a source; None for one that is unknown or that a cluster lacks."""
     return None if isinstance(answer, Unknown) else answer
 
 
 def read_facts(outputs: ClusterOutputs, stack: StackSeen, inside: object, outside: object) -> Facts:
-    """Read what both functions answered; never raises, whatever they did."""
+    """Read the results of both functions; never raises, whatever they are."""
     has = {*sources(INSIDE, outputs), *sources(OUTSIDE, outputs)}
 
     def answer[T](side: object, name: str, read: Callable[[object], T]) -> Answer[T]:

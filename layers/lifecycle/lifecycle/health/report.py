@@ -1,4 +1,4 @@
-"""The report of a check: the same text on the phone, in the API's response and in a terminal."""
+"""The report of a check: the same text in messages, the API's response and a terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LINES_MOST: Final = 5
 
 
 def report(record: Record) -> dict[str, Any]:
-    """Give the last check as JSON, findings worst first, with the text for people."""
+    """Return the last check as JSON, findings worst first, with the text for people."""
     return {
         "cluster": record.cluster,
         "verdict": str(record.verdict),
@@ -46,7 +46,7 @@ def summary(record: Record) -> str:
 
 
 def subject(record: Record, notification: Notification) -> str:
-    """First line of a message: cluster, verdict and the worst of it, in printable ASCII."""
+    """Return the first line of a message: cluster, verdict, worst finding; printable ASCII."""
     if notification.now is Verdict.HEALTHY:
         line = f"{record.cluster} is HEALTHY again (it was {notification.before})"
     else:
@@ -59,7 +59,7 @@ def subject(record: Record, notification: Notification) -> str:
 
 
 def message(record: Record, notification: Notification, control_stack: str) -> str:
-    """Text of a message, which people read on a phone."""
+    """Return the text of a message, short enough for a phone."""
     lines = [summary(record)]
     if notification.now is not record.verdict:
         lines[0] = f"Notification: {notification.now}. " + lines[0]
@@ -71,7 +71,7 @@ def message(record: Record, notification: Notification, control_stack: str) -> s
 
 
 def age(since: datetime, at: datetime) -> str:
-    """Give a duration in the unit that people use for it."""
+    """Return a duration in minutes, hours or days, whichever suits its length."""
     passed = max(at - since, timedelta())
     minutes = int(passed.total_seconds() // 60)
     if minutes < 1:

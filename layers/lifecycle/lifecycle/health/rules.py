@@ -1,4 +1,4 @@
-"""From what was seen to findings: one rule per part of a cluster, none of them knows another.
+"""From facts to findings: one rule per part of a cluster, each independent of the others.
 
 A deviation that something explains (an operation that holds the cluster, a deployment that ECS
 rolls out one task at a time) is reported as a note; ``suppress`` decides that in one place.
@@ -157,7 +157,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What earlier checks leave for later ones to compare with.
+    """State that a check leaves for the next one to compare with.
 
     ``change`` is the pending change and its steps done, ``change_since`` when that was first seen.
     ``exported`` is by partition the exported position and since when it has not moved although
@@ -193,7 +193,7 @@ class Finding:
     transient: str = ""
 
     def as_dict(self) -> dict[str, str]:
-        """Give the finding as JSON, with the table's entry of its code."""
+        """Return the finding as JSON, with the table's entry of its code."""
         kind = KINDS[self.code]
         more = {
             "subject": self.subject,
@@ -213,14 +213,14 @@ class Finding:
 
 
 def found(code: str, what: str, subject: str = "") -> Finding:
-    """Make a finding of a code, as severe as in the table."""
+    """Return a finding of a code, with the severity of the table."""
     return Finding(code, KINDS[code].severity, what, subject)
 
 
 def remember(
     facts: Facts, at: datetime, before: Memory | None, running: Running | None = None
 ) -> Memory:
-    """Note what the next check has to compare with."""
+    """Return the state that the next check compares with."""
     memory = before or Memory(first_at=at)
     if seen(facts.topology) is not None:
         memory = _remember_brokers(facts, at, memory, running)
@@ -268,7 +268,7 @@ def _remember_brokers(
 
 
 def _not_whole(facts: Facts, before: Collection[str]) -> set[str]:
-    """Give the members that are not seen, or lack a copy that they should hold.
+    """Return the members that are not in the topology or lack a replica placed on them.
 
     Where the configuration is not known: those of the topology's size, and those ``before``.
     """
@@ -309,10 +309,10 @@ def findings(
     running: Running | None,
     scaling: ScalingNote | None = None,
 ) -> tuple[Finding, ...]:
-    """Everything that a check found, what matters most first. ``scaling``: what the last one left.
+    """Return the findings of a check, most important first; ``scaling``: the last one's note.
 
-    By severity; what nothing explains and nothing on its way ends comes before what an operation
-    does, but for what stops a cluster from serving traffic.
+    Ordered by severity; findings that are neither explained nor transient come before those that an
+    operation explains, except for what stops a cluster from serving traffic.
     """
     every = [
         *_stack(facts),
@@ -378,13 +378,13 @@ def _one_at_a_time(facts: Facts) -> bool:
 
 
 def _grace(facts: Facts) -> timedelta:
-    """Give the time that ECS leaves a new broker alone, from the stack."""
+    """Return the health-check grace period of a new broker, from the stack."""
     seconds = _number(facts.outputs, "BrokerGraceSeconds")
     return timedelta(seconds=seconds) if seconds else GRACE
 
 
 def _missed_for(facts: Facts, at: datetime, memory: Memory) -> timedelta:
-    """Give the longest time for which a broker that is missing now was not whole."""
+    """Return the longest time for which a broker that is missing now was not whole."""
     known = [memory.missing.get(str(node)) for node in _missing(facts)]
     return max((at - one.since for one in known if one is not None), default=timedelta())
 
@@ -465,7 +465,7 @@ def _wanted(facts: Facts) -> int | None:
 
 
 def _silent(facts: Facts) -> bool:
-    """Whether no broker responded on either port."""
+    """Return whether no broker responded on either port."""
     brokers = seen(facts.exporting) or ()
     return (
         seen(facts.topology) is None
@@ -475,7 +475,7 @@ def _silent(facts: Facts) -> bool:
 
 
 def _explained_otherwise(facts: Facts, source: str) -> bool:
-    """Whether another finding explains what the silence of a source means."""
+    """Return whether another finding explains why a source did not respond."""
     if source == "gateways":
         return seen(facts.topology) is None
     if source not in {"topology", "configuration", "exporting", "backups"}:
@@ -486,7 +486,7 @@ def _explained_otherwise(facts: Facts, source: str) -> bool:
 
 
 def _reachability(facts: Facts) -> Iterator[Finding]:
-    """Who answers where; the topology comes from 8080, everything else from 9600."""
+    """Which ports respond: the topology comes from 8080, everything else from 9600."""
     if facts.topology is None:
         return
     brokers = seen(facts.exporting) or ()
@@ -513,7 +513,7 @@ def _reachability(facts: Facts) -> Iterator[Finding]:
 
 
 def _mute_gateways(facts: Facts, gateways: Gateways) -> dict[str, str]:
-    """Give why gateways show no topology whose brokers answer on their management port."""
+    """Return why gateways do not respond whose brokers respond on their management port."""
     brokers = {one.address for one in seen(facts.exporting) or () if not one.problem}
     return {
         f"gateway {address}": why for address, why in gateways.silent.items() if address in brokers
@@ -521,7 +521,7 @@ def _mute_gateways(facts: Facts, gateways: Gateways) -> dict[str, str]:
 
 
 def _gateways(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
-    """What gateways return differently, for two checks: for a moment they may."""
+    """Differences between gateways in two checks in a row; brief ones are normal."""
     gateways = seen(facts.gateways)
     if gateways is None:
         return
@@ -541,7 +541,7 @@ def _gateways(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
 
 
 def _removed(facts: Facts) -> set[str]:
-    """Addresses of brokers that are no members any more.
+    """Return the addresses of brokers that are no longer members.
 
     The topology is gossip: it shows a removed broker for seconds after its task has stopped.
     """
@@ -553,7 +553,7 @@ def _removed(facts: Facts) -> set[str]:
 
 
 def _missing(facts: Facts) -> list[BrokerId]:
-    """Active members that are not in the topology; by the count where members are not known."""
+    """Return active members that are not in the topology; by the count if members are unknown."""
     topology = seen(facts.topology)
     if topology is None:
         return []
@@ -661,14 +661,14 @@ def _partitions(facts: Facts) -> Iterator[Finding]:
 
 
 def _factor(facts: Facts) -> int:
-    """Give the number of copies of each partition: the stack's, or a larger one; 0: unknown."""
+    """Return the number of copies of each partition: the stack's, or a larger one; 0: unknown."""
     topology = seen(facts.topology)
     live = (topology.replication_factor or 0) if topology is not None else 0
     return max(_number(facts.outputs, "ReplicationFactor"), live)
 
 
 def _partition_count(facts: Facts) -> int:
-    """Give the number of partitions: more than the stack's where some were added; 0: unknown."""
+    """Return the number of partitions: more than the stack's where some were added; 0: unknown."""
     topology = seen(facts.topology)
     live = (topology.partitions_count or 0) if topology is not None else 0
     return max(_number(facts.outputs, "Partitions"), live)
@@ -752,14 +752,14 @@ def _exporting(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
 
 
 def _led(facts: Facts) -> set[int]:
-    """Give the partitions that have a leader in the topology."""
+    """Return the partitions that have a leader in the topology."""
     topology = seen(facts.topology)
     brokers = topology.brokers if topology is not None else ()
     return {one.id for each in brokers for one in each.partitions if one.role is Role.LEADER}
 
 
 def _without_exporter(facts: Facts) -> set[int]:
-    """Give the partitions that have no exporter in the configuration at all."""
+    """Return the partitions that have no exporter in the configuration at all."""
     configuration = seen(facts.configuration)
     members = configuration.members if configuration is not None else ()
     return {one.partition for each in members for one in each.partitions if not one.exports}

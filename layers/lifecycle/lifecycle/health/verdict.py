@@ -135,7 +135,7 @@ def next_notified(
 
 
 def _is_being_made(now: Verdict, before: Record | None, running: Running | None) -> bool:
-    """Whether a provision operation holds a cluster that had no other verdict before."""
+    """Return whether a provision operation holds a cluster that had no other verdict before."""
     if now is Verdict.HEALTHY or running is None or running.machine != "provision":
         return False
     return before is None or before.verdict is Verdict.PROVISIONING
@@ -239,7 +239,7 @@ def read_request(given: object) -> CheckRequest:
 
 
 def read_moment(value: str) -> datetime:
-    """Read the time of a check, whole milliseconds in UTC. Raises ``ValueError``."""
+    """Return the time of a check, whole milliseconds in UTC. Raises ``ValueError``."""
     found = datetime.fromisoformat(value)
     if found.tzinfo is None:
         raise ValueError(value)

@@ -1,6 +1,6 @@
 """AWS's Price List API: what a cluster is made of, at today's on-demand prices.
 
-The API is served in few regions and tells of all; the answers are JSON texts. A usage type is the
+The API is served in few regions and covers all; the answers are JSON texts. A usage type is the
 same in every region but for a prefix (``EUC1-``), which us-east-1 partly lacks. Sources: the user
 guide of AWS Billing ("Using the Price List Query API") and the usage types that bills show. A price
 counts only where exactly one is found.
@@ -77,7 +77,7 @@ class PriceListApi:
     def of(
         self, region: str, *, architecture: str, instance_classes: Collection[str]
     ) -> Mapping[str, Any]:
-        """Ask for all prices side by side; what does not answer in time is left out."""
+        """Query all prices in parallel; a query without an answer in time is omitted."""
         questions = _questions(architecture, instance_classes)
         found: dict[str, Any] = {}
 
@@ -137,7 +137,7 @@ def _listed(service: str, question: _Question, region: str) -> list[str]:
 
 
 def read_prices(product: Mapping[str, Any], usage: str) -> list[str]:
-    """On-demand prices in USD per unit of a product with that usage type; a free tier is none."""
+    """Return on-demand prices (USD per unit) of a product with that usage type, no free tier."""
     usage_type = str(product.get("product", {}).get("attributes", {}).get("usagetype", ""))
     if not usage_type.endswith(usage):
         return []

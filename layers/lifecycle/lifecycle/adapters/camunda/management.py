@@ -5,8 +5,8 @@ one answers: with MULTIVALUE answers some addresses belong to tasks that are sta
 management API has no authentication; REST takes the credentials of a Camunda user.
 
 What an HTTP status means follows Camunda's ``ClusterEndpoint`` (8.6 to 8.10): 400 and 404 are
-permanent, 409 is another change under way, 502 and 504 say that the coordinator (broker 0) could
-not be asked, which for a write leaves open what happened.
+permanent, 409 is another change under way, 502 and 504 mean that the coordinator (broker 0)
+was not reached, which for a write leaves open what happened.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class HttpManagement:
         self._monotonic = monotonic
 
     def addresses(self) -> tuple[str, ...]:
-        """Addresses that the discovery name has now. Raises ``ManagementUnavailable``."""
+        """Return the current addresses of the discovery name. Raises ``ManagementUnavailable``."""
         try:
             return self._resolve(self._name, MANAGEMENT_PORT)
         except http_client.NothingSent as error:
@@ -115,9 +115,9 @@ class HttpManagement:
         return read_topology(read_json(self._ask_one(address, REST_PORT, request, credentials)))
 
     def readiness(self, address: str) -> Readiness:
-        """Ask one broker whether it is ready; never raises for a broker that is not there.
+        """Return whether one broker is ready; never raises for a broker that is not there.
 
-        Readiness does not go back once it was reached: it says nothing about the cluster.
+        Readiness does not go back once it was reached: it does not show the cluster's health.
         """
         request = http_client.Request("GET", "/actuator/health/readiness", headers=_ACCEPT)
         try:
@@ -129,7 +129,7 @@ class HttpManagement:
         return Readiness(address, ReadinessState.NOT_READY, f"HTTP {answer.status}")
 
     def partitions(self, address: str) -> tuple[PartitionSeen, ...]:
-        """Read what one broker tells of its own partitions (``GET /actuator/partitions``).
+        """Return what one broker reports of its own partitions (``GET /actuator/partitions``).
 
         Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``InvalidResponse``.
         """
@@ -170,15 +170,15 @@ class HttpManagement:
         )
 
     def plan_brokers(self, count: int) -> PlannedChange:
-        """Ask what scaling to the brokers ``0 … count-1`` would do; changes nothing.
+        """Return what scaling to the brokers ``0 … count-1`` would do; changes nothing.
 
-        A plan says nothing about whether those brokers run. Raises ``ManagementRefused``,
+        A plan does not show whether those brokers run. Raises ``ManagementRefused``,
         ``ChangeInProgress``, ``ManagementUnavailable`` or ``InvalidResponse``.
         """
         return self._plan({"brokers": {"count": count}})
 
     def plan_partitions(self, count: int) -> PlannedChange:
-        """Ask what adding partitions up to ``count`` would do; changes nothing.
+        """Return what adding partitions up to ``count`` would do; changes nothing.
 
         Raises as ``plan_brokers`` does; fewer than there are is a ``ManagementRefused``.
         """
@@ -193,7 +193,7 @@ class HttpManagement:
 
         Another address is tried only as long as nothing was sent. Raises ``ManagementRefused`` or
         ``ChangeInProgress`` when nothing was changed, ``ManagementUnavailable`` when no broker
-        could be asked, and ``ManagementOutcomeUnknown`` when the configuration has to be read to
+        could be reached, and ``ManagementOutcomeUnknown`` when the configuration has to be read to
         know.
         """
         request = _patch({"brokers": {"count": count}}, dry_run=False)
@@ -260,7 +260,7 @@ class HttpManagement:
         *,
         accept: Collection[int] = (),
     ) -> http_client.Answer:
-        """Ask one address after the other until one answers with less than 500.
+        """Try one address after the other until one answers with less than 500.
 
         Raises for what is not a success, but for the statuses that the caller can ``accept``.
         """
@@ -331,7 +331,7 @@ class HttpManagement:
 
 
 def shortened(text: str) -> str:
-    """Give Camunda's words without the 2 KB in which a 409 prints the whole configuration."""
+    """Return Camunda's message without the 2 KB in which a 409 prints the whole configuration."""
     text = " ".join(text.split()).rstrip(".") or "no reason given"
     if len(text) <= _LONGEST_MESSAGE:
         return text
