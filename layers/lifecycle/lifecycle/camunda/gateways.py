@@ -1,7 +1,7 @@
 """The topology as each gateway sees it, and where they differ.
 
-Every broker is a gateway, and each knows the others by gossip: ``GET /v2/topology`` is what
-that one knows. Right after a change of leader they differ for a moment; when they go on to, the
+Every broker is a gateway, and each learns of the others by gossip: ``GET /v2/topology`` is
+its own view. Right after a change of leader they differ for a moment; when they go on to, the
 network between the brokers is split, or one of them is stuck.
 """
 

@@ -226,7 +226,7 @@ def remember(
         memory = _remember_brokers(facts, at, memory, running)
     gateways = seen(facts.gateways)
     if gateways is not None:
-        differ = [*disagreements(gateways), *_mute_gateways(facts, gateways)]
+        differ = [*disagreements(gateways), *_unresponsive_gateways(facts, gateways)]
         memory = replace(memory, differs={one: memory.differs.get(one, at) for one in differ})
     configuration = seen(facts.configuration)
     if configuration is not None:
@@ -464,7 +464,7 @@ def _wanted(facts: Facts) -> int | None:
     return services.brokers.desired if services is not None else None
 
 
-def _silent(facts: Facts) -> bool:
+def _unreachable(facts: Facts) -> bool:
     """Return whether no broker responded on either port."""
     brokers = seen(facts.exporting) or ()
     return (
@@ -482,7 +482,7 @@ def _explained_otherwise(facts: Facts, source: str) -> bool:
         return False
     if facts.topology is None:
         return False
-    return _silent(facts) or (source == "configuration" and seen(facts.topology) is not None)
+    return _unreachable(facts) or (source == "configuration" and seen(facts.topology) is not None)
 
 
 def _reachability(facts: Facts) -> Iterator[Finding]:
@@ -490,16 +490,18 @@ def _reachability(facts: Facts) -> Iterator[Finding]:
     if facts.topology is None:
         return
     brokers = seen(facts.exporting) or ()
-    mute = [one for one in brokers if one.problem]
-    if _silent(facts):
+    unresponsive = [one for one in brokers if one.problem]
+    if _unreachable(facts):
         why = facts.unknown.get("topology", "no answer")
         yield found("BROKERS_UNREACHABLE", f"no broker responds: {why.rstrip('.')}")
         return
-    if brokers and len(mute) == len(brokers):
-        yield found("MANAGEMENT_UNREACHABLE", f"{len(mute)} brokers: {mute[0].problem}")
+    if brokers and len(unresponsive) == len(brokers):
+        yield found(
+            "MANAGEMENT_UNREACHABLE", f"{len(unresponsive)} brokers: {unresponsive[0].problem}"
+        )
         return
     gone = _removed(facts)
-    missed = [one.problem for one in mute if one.address not in gone]
+    missed = [one.problem for one in unresponsive if one.address not in gone]
     if missed:
         yield found("BROKER_UNREACHABLE", "; ".join(missed[:3]))
     configuration_lost = seen(facts.configuration) is None and seen(facts.topology) is not None
@@ -512,7 +514,7 @@ def _reachability(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _mute_gateways(facts: Facts, gateways: Gateways) -> dict[str, str]:
+def _unresponsive_gateways(facts: Facts, gateways: Gateways) -> dict[str, str]:
     """Return why gateways do not respond whose brokers respond on their management port."""
     brokers = {one.address for one in seen(facts.exporting) or () if not one.problem}
     return {
@@ -533,10 +535,14 @@ def _gateways(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
     ]
     if differ:
         yield found("GATEWAYS_DISAGREE", listed(differ, 3))
-    mute = [why for about, why in _mute_gateways(facts, gateways).items() if about in lasts]
-    if mute:
+    unresponsive = [
+        why for about, why in _unresponsive_gateways(facts, gateways).items() if about in lasts
+    ]
+    if unresponsive:
         yield found(
-            "SOURCE_UNAVAILABLE", f"the topology of a gateway: {listed(mute, 3)}", "gateways"
+            "SOURCE_UNAVAILABLE",
+            f"the topology of a gateway: {listed(unresponsive, 3)}",
+            "gateways",
         )
 
 

@@ -48,7 +48,7 @@ _NETWORK_BALANCERS: Final = ("elasticloadbalancing", "L-69A177A2")
 _DATABASE_CLUSTERS: Final = ("rds", "L-952B80B8")
 _DATABASE_INSTANCES: Final = ("rds", "L-7B6409FD")
 _ENGINE: Final = "aurora-postgresql"
-# The role may look only at what carries the control plane's tag.
+# The role may read only what carries the control plane's tag.
 _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException"})
 # The keys of a route that contain its target.
 _TARGETS: Final = (

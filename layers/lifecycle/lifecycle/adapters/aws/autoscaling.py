@@ -1,4 +1,4 @@
-"""What Application Auto Scaling knows of ECS services."""
+"""Scalable targets of ECS services in Application Auto Scaling."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class DynamoTable:
         except self._api.exceptions.ConditionalCheckFailedException as error:
             answer: dict[str, Any] = dict(error.response)
             item = answer.get("Item") or self._item(f"LOCK#{lock.cluster}")
-            if not item:  # freed between the write and the look
+            if not item:  # freed between the write and the read
                 return self.take(lock)
             return read_lock(item)
         return None

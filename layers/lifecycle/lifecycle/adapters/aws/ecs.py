@@ -74,7 +74,7 @@ class EcsServices:
     def create(self, definition: Mapping[str, Any]) -> None:
         """Create a service. Raises ``ServiceDraining`` while one of that name is being deleted.
 
-        One that is there already stays as it is; the next look reads it. ECS has no error codes of
+        One that exists stays as it is; the next observation reads it. ECS has no error codes of
         their own for either, only messages: https://github.com/spinnaker/spinnaker/issues/5476
         """
         api = self._api

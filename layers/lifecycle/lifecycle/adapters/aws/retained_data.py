@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from lifecycle.cluster.stack import StackResource
 
-# A listing gives a thousand versions a page; beyond this many pages it is no quick look any more.
+# A listing gives a thousand versions a page; beyond this many pages it would take too long.
 _PAGES_TO_MEASURE: Final = 20
 _PAGES_TO_EMPTY: Final = 50
 _METRIC_HOURS: Final = 3

@@ -19,7 +19,7 @@ _LARGEST_BODY = 8 * 1024 * 1024
 
 
 class NothingSent(Exception):
-    """No connection was made, so the other side knows nothing of the request."""
+    """No connection was made, so the other side did not receive the request."""
 
 
 class NoAnswer(Exception):

@@ -1,4 +1,4 @@
-"""Camunda's management API (port 9600) and topology (REST, port 8080), spoken to inside the VPC.
+"""Camunda's management API (port 9600) and topology (REST, port 8080), called inside the VPC.
 
 Any broker answers for the cluster, so a call is made to each address of the discovery name until
 one answers: with MULTIVALUE answers some addresses belong to tasks that are starting or gone. The

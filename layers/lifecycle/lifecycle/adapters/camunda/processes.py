@@ -1,4 +1,4 @@
-"""Camunda's Orchestration Cluster REST API (v2, port 8080) for processes, spoken inside the VPC.
+"""Camunda's Orchestration Cluster REST API (v2, port 8080) for processes, called inside the VPC.
 
 Source: https://docs.camunda.io/docs/8.9/apis-tools/orchestration-cluster-api-rest/orchestration-cluster-api-rest-overview/
 """
