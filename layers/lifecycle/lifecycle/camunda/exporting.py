@@ -18,7 +18,7 @@ from lifecycle.camunda.partitions import read_brokers
 from lifecycle.errors import InvalidResponse
 
 if TYPE_CHECKING:
-    from lifecycle.camunda.partitions import BrokerSeen, PartitionSeen
+    from lifecycle.camunda.partitions import BrokerStatus, PartitionStatus
 
 type Notes = Mapping[str, Sequence[Any]]
 """By partition, as the state machine carries it: the leader's address and a processed position."""
@@ -73,7 +73,7 @@ def judge_exporting(
     return Exported(tuple(problems), kept)
 
 
-def _led(partition: int, broker: BrokerSeen | None) -> tuple[PartitionSeen | None, str]:
+def _led(partition: int, broker: BrokerStatus | None) -> tuple[PartitionStatus | None, str]:
     if broker is None or broker.problem:
         why = broker.problem if broker is not None else "its leader was not queried"
         return None, f"the exported position of partition {partition} could not be read: {why}"
@@ -83,7 +83,7 @@ def _led(partition: int, broker: BrokerSeen | None) -> tuple[PartitionSeen | Non
     return found, ""
 
 
-def _behind(led: PartitionSeen) -> str:
+def _behind(led: PartitionStatus) -> str:
     if led.exported < 0:
         return (
             f"partition {led.partition} exported nothing of what it processed "

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lifecycle.camunda.credentials import Credentials
-    from lifecycle.camunda.partitions import BackupsSeen, PartitionSeen
+    from lifecycle.camunda.partitions import BackupStatus, PartitionStatus
     from lifecycle.camunda.paths import PathSeen
     from lifecycle.camunda.topology import ClusterConfiguration, PlannedChange, Readiness, Topology
 
@@ -52,7 +52,7 @@ class ManagementApi(Protocol):
         """Return whether the broker at an address is ready; does not raise when it is not there."""
         ...
 
-    def partitions(self, address: str) -> tuple[PartitionSeen, ...]:
+    def partitions(self, address: str) -> tuple[PartitionStatus, ...]:
         """Return what the broker at an address reports of its own partitions."""
         ...
 
@@ -60,7 +60,7 @@ class ManagementApi(Protocol):
         """Return what one broker lacks for the next minor version, or that it reports nothing."""
         ...
 
-    def backups(self) -> BackupsSeen:
+    def backups(self) -> BackupStatus:
         """Return each partition's latest backup."""
         ...
 

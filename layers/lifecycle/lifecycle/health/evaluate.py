@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.errors import AwsUnavailable
 from lifecycle.health.catalog import Severity, rank
-from lifecycle.health.facts import StackSeen, read_facts
+from lifecycle.health.facts import StackStatus, read_facts
 from lifecycle.health.report import message, report, subject
 from lifecycle.health.rules import Running
 from lifecycle.health.verdict import assess, read_moment
@@ -51,7 +51,7 @@ class HealthJudge:
         notification.
         """
         cluster, at = str(subject["cluster"]), read_moment(subject["at"])
-        stack = StackSeen(str(subject["stack"]["status"]), str(subject["stack"]["reason"]))
+        stack = StackStatus(str(subject["stack"]["status"]), str(subject["stack"]["reason"]))
         facts = read_facts(ClusterOutputs(subject["outputs"]), stack, inside, outside)
         began = read_moment(subject["began"])
         seconds = round((self.clock.now() - began).total_seconds(), 3)

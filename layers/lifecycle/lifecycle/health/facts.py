@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from lifecycle.camunda.gateways import read_gateways
 from lifecycle.camunda.json_reader import flag, integer, items, mapping, moment, objects, text
-from lifecycle.camunda.partitions import BackupsSeen, BrokerSeen, read_brokers
+from lifecycle.camunda.partitions import BackupStatus, BrokerStatus, read_brokers
 from lifecycle.camunda.topology import read_configuration, read_topology
 from lifecycle.cluster.checks import TargetHealth
 from lifecycle.errors import InvalidResponse
@@ -76,7 +76,7 @@ type Answer[T] = T | Unknown | None
 
 
 @dataclass(frozen=True, slots=True)
-class DeploymentSeen:
+class DeploymentStatus:
     """One deployment of a service; ``started_at`` is when it was made."""
 
     status: str
@@ -86,7 +86,7 @@ class DeploymentSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceSeen:
+class ServiceStatus:
     """An ECS service; ``exists`` is false for one that is gone or inactive.
 
     ``differences`` are lines, one for each difference from its definition; ``uncompared`` is why
@@ -97,26 +97,26 @@ class ServiceSeen:
     desired: int
     running: int
     pending: int
-    deployments: tuple[DeploymentSeen, ...]
+    deployments: tuple[DeploymentStatus, ...]
     differences: tuple[str, ...]
     uncompared: str
 
     @property
-    def rolling(self) -> DeploymentSeen | None:
+    def rolling(self) -> DeploymentStatus | None:
         """Return the deployment in progress, if there is one."""
         return next((one for one in self.deployments if one.rollout == "IN_PROGRESS"), None)
 
 
 @dataclass(frozen=True, slots=True)
-class ServicesSeen:
+class ServicesStatus:
     """Both services of a cluster."""
 
-    brokers: ServiceSeen
-    connectors: ServiceSeen
+    brokers: ServiceStatus
+    connectors: ServiceStatus
 
 
 @dataclass(frozen=True, slots=True)
-class TaskSeen:
+class TaskStatus:
     """A task of the brokers' service that ECS starts or runs.
 
     ``health`` is what ECS makes of its container's health check, such as ``HEALTHY``
@@ -131,7 +131,7 @@ class TaskSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class ProtectedSeen:
+class ProtectedTask:
     """A task of either service whose task protection expires at ``until``."""
 
     task_id: str
@@ -139,7 +139,7 @@ class ProtectedSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class StopSeen:
+class TaskStop:
     """A task that stopped on its own or failed, not one that was stopped by a request."""
 
     service: str
@@ -149,7 +149,7 @@ class StopSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class AutoscalingSeen:
+class AutoscalingTarget:
     """A scalable target that changes a desired count automatically, within ``bounds``."""
 
     service: str
@@ -158,7 +158,7 @@ class AutoscalingSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class MountSeen:
+class MountTarget:
     """An EFS mount target: its availability zone and state."""
 
     zone: str
@@ -166,7 +166,7 @@ class MountSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class SecretSeen:
+class SecretStatus:
     """A secret by the name of its output; ``problem`` is empty when it is there."""
 
     name: str
@@ -174,7 +174,7 @@ class SecretSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class CertificateSeen:
+class CertificateStatus:
     """The load balancers' certificate."""
 
     status: str
@@ -182,7 +182,7 @@ class CertificateSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class LeaseSeen:
+class LeaseStatus:
     """Lease of a node id: the holder, empty for none, and until when it holds."""
 
     node: int
@@ -191,15 +191,15 @@ class LeaseSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class LeasesSeen:
+class LeasesStatus:
     """Leases of the broker ids; ``used`` is false where brokers have fixed ids."""
 
     used: bool
-    leases: tuple[LeaseSeen, ...]
+    leases: tuple[LeaseStatus, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class LoginSeen:
+class LoginResult:
     """A login as the IAM user: name of the error, empty when it worked, and what was seen."""
 
     error: str
@@ -208,7 +208,7 @@ class LoginSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class StackSeen:
+class StackStatus:
     """The cluster's stack."""
 
     status: str
@@ -220,26 +220,26 @@ class Facts:
     """Results of all sources of one check."""
 
     outputs: ClusterOutputs
-    stack: StackSeen
+    stack: StackStatus
     configuration: Answer[ClusterConfiguration]
     topology: Answer[Topology]
-    exporting: Answer[tuple[BrokerSeen, ...]]
+    exporting: Answer[tuple[BrokerStatus, ...]]
     gateways: Answer[Gateways]
-    leases: Answer[LeasesSeen]
-    backups: Answer[BackupsSeen]
-    login: Answer[LoginSeen]
-    services: Answer[ServicesSeen]
-    tasks: Answer[tuple[TaskSeen, ...]]
-    stops: Answer[tuple[StopSeen, ...]]
-    protected: Answer[tuple[ProtectedSeen, ...]]
-    autoscaling: Answer[tuple[AutoscalingSeen, ...]]
+    leases: Answer[LeasesStatus]
+    backups: Answer[BackupStatus]
+    login: Answer[LoginResult]
+    services: Answer[ServicesStatus]
+    tasks: Answer[tuple[TaskStatus, ...]]
+    stops: Answer[tuple[TaskStop, ...]]
+    protected: Answer[tuple[ProtectedTask, ...]]
+    autoscaling: Answer[tuple[AutoscalingTarget, ...]]
     rest: Answer[tuple[TargetHealth, ...]]
     grpc: Answer[tuple[TargetHealth, ...]]
     connectors: Answer[tuple[TargetHealth, ...]]
     database: Answer[str]
-    files: Answer[tuple[MountSeen, ...]]
-    secrets: Answer[tuple[SecretSeen, ...]]
-    certificate: Answer[CertificateSeen]
+    files: Answer[tuple[MountTarget, ...]]
+    secrets: Answer[tuple[SecretStatus, ...]]
+    certificate: Answer[CertificateStatus]
 
     @property
     def ready(self) -> bool:
@@ -261,7 +261,9 @@ def seen[T](answer: Answer[T]) -> T | None:
     return None if isinstance(answer, Unknown) else answer
 
 
-def read_facts(outputs: ClusterOutputs, stack: StackSeen, inside: object, outside: object) -> Facts:
+def read_facts(
+    outputs: ClusterOutputs, stack: StackStatus, inside: object, outside: object
+) -> Facts:
     """Read the results of both functions; never raises, whatever they are."""
     has = {*sources(INSIDE, outputs), *sources(OUTSIDE, outputs)}
 
@@ -309,20 +311,20 @@ def _answer[T](side: object, name: str, read: Callable[[object], T]) -> Answer[T
         return Unknown(error.message)
 
 
-def _leases(value: object) -> LeasesSeen:
+def _leases(value: object) -> LeasesStatus:
     answer = mapping(value, "the leases")
-    return LeasesSeen(
+    return LeasesStatus(
         used=flag(answer, "used"),
         leases=tuple(
-            LeaseSeen(integer(one, "node"), text(one, "task"), moment(one, "until"))
+            LeaseStatus(integer(one, "node"), text(one, "task"), moment(one, "until"))
             for one in objects(answer.get("leases"), "leases")
         ),
     )
 
 
-def _backups(value: object) -> BackupsSeen:
+def _backups(value: object) -> BackupStatus:
     answer = mapping(value, "the backups")
-    return BackupsSeen(
+    return BackupStatus(
         supported=flag(answer, "supported"),
         enabled=flag(answer, "enabled"),
         latest={
@@ -332,25 +334,25 @@ def _backups(value: object) -> BackupsSeen:
     )
 
 
-def _login(value: object) -> LoginSeen:
+def _login(value: object) -> LoginResult:
     answer = mapping(value, "the login")
-    return LoginSeen(text(answer, "error"), text(answer, "seen"), flag(answer, "granted"))
+    return LoginResult(text(answer, "error"), text(answer, "seen"), flag(answer, "granted"))
 
 
-def _services(value: object) -> ServicesSeen:
+def _services(value: object) -> ServicesStatus:
     answer = mapping(value, "the services")
-    return ServicesSeen(_service(answer.get("brokers")), _service(answer.get("connectors")))
+    return ServicesStatus(_service(answer.get("brokers")), _service(answer.get("connectors")))
 
 
-def _service(value: object) -> ServiceSeen:
+def _service(value: object) -> ServiceStatus:
     one = mapping(value, "a service")
-    return ServiceSeen(
+    return ServiceStatus(
         exists=flag(one, "exists"),
         desired=integer(one, "desired"),
         running=integer(one, "running"),
         pending=integer(one, "pending"),
         deployments=tuple(
-            DeploymentSeen(
+            DeploymentStatus(
                 text(each, "status"),
                 text(each, "rollout"),
                 text(each, "reason"),
@@ -363,9 +365,9 @@ def _service(value: object) -> ServiceSeen:
     )
 
 
-def _tasks(value: object) -> tuple[TaskSeen, ...]:
+def _tasks(value: object) -> tuple[TaskStatus, ...]:
     return tuple(
-        TaskSeen(
+        TaskStatus(
             task_id=text(one, "task"),
             address=text(one, "address"),
             status=text(one, "status"),
@@ -376,27 +378,27 @@ def _tasks(value: object) -> tuple[TaskSeen, ...]:
     )
 
 
-def _protected(value: object) -> tuple[ProtectedSeen, ...]:
+def _protected(value: object) -> tuple[ProtectedTask, ...]:
     return tuple(
-        ProtectedSeen(text(one, "task"), until)
+        ProtectedTask(text(one, "task"), until)
         for one in objects(value, "protected")
         if (until := moment(one, "until")) is not None
     )
 
 
-def _stops(value: object) -> tuple[StopSeen, ...]:
+def _stops(value: object) -> tuple[TaskStop, ...]:
     found = []
     for one in objects(value, "stops"):
         at = moment(one, "at")
         if at is None:
             raise InvalidResponse("A stopped task has no time.")
-        found.append(StopSeen(text(one, "service"), text(one, "task"), at, text(one, "reason")))
+        found.append(TaskStop(text(one, "service"), text(one, "task"), at, text(one, "reason")))
     return tuple(found)
 
 
-def _autoscaling(value: object) -> tuple[AutoscalingSeen, ...]:
+def _autoscaling(value: object) -> tuple[AutoscalingTarget, ...]:
     return tuple(
-        AutoscalingSeen(text(one, "service"), text(one, "bounds"), text(one, "resource"))
+        AutoscalingTarget(text(one, "service"), text(one, "bounds"), text(one, "resource"))
         for one in objects(value, "autoscaling")
     )
 
@@ -412,18 +414,18 @@ def _database(value: object) -> str:
     return text(mapping(value, "the database"), "status")
 
 
-def _files(value: object) -> tuple[MountSeen, ...]:
+def _files(value: object) -> tuple[MountTarget, ...]:
     return tuple(
-        MountSeen(text(one, "zone"), text(one, "state")) for one in objects(value, "mounts")
+        MountTarget(text(one, "zone"), text(one, "state")) for one in objects(value, "mounts")
     )
 
 
-def _secrets(value: object) -> tuple[SecretSeen, ...]:
+def _secrets(value: object) -> tuple[SecretStatus, ...]:
     return tuple(
-        SecretSeen(text(one, "name"), text(one, "problem")) for one in objects(value, "secrets")
+        SecretStatus(text(one, "name"), text(one, "problem")) for one in objects(value, "secrets")
     )
 
 
-def _certificate(value: object) -> CertificateSeen:
+def _certificate(value: object) -> CertificateStatus:
     one = mapping(value, "the certificate")
-    return CertificateSeen(text(one, "status"), moment(one, "notAfter"))
+    return CertificateStatus(text(one, "status"), moment(one, "notAfter"))

@@ -23,7 +23,7 @@ from lifecycle.camunda.topology import (
 )
 from lifecycle.cluster.checks import SHORTEST_DAYS
 from lifecycle.health.catalog import KINDS, Severity, rank
-from lifecycle.health.facts import Facts, ServicesSeen, Unknown, seen
+from lifecycle.health.facts import Facts, ServicesStatus, Unknown, seen
 from lifecycle.services.brokers import PROTECTION_MINUTES, incomplete_change
 from lifecycle.tables import listed
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from lifecycle.camunda.gateways import Gateways
-    from lifecycle.camunda.partitions import BrokerSeen, PartitionSeen
+    from lifecycle.camunda.partitions import BrokerStatus, PartitionStatus
     from lifecycle.camunda.topology import BrokerId, ClusterConfiguration, Topology
     from lifecycle.cluster.checks import TargetHealth
     from lifecycle.cluster.contract import ClusterOutputs
-    from lifecycle.health.facts import ServiceSeen
+    from lifecycle.health.facts import ServiceStatus
     from lifecycle.operation.scaling_note import ScalingNote
 
 # What a broker may take until it counts, where the stack has none (BrokerGraceSeconds).
@@ -292,7 +292,7 @@ def _not_whole(facts: Facts, before: Collection[str]) -> set[str]:
 
 
 def _exported(
-    leading: Sequence[PartitionSeen], at: datetime, before: Mapping[int, tuple[int, datetime]]
+    leading: Sequence[PartitionStatus], at: datetime, before: Mapping[int, tuple[int, datetime]]
 ) -> dict[int, tuple[int, datetime]]:
     kept = {}
     for one in leading:
@@ -722,7 +722,7 @@ def _change(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
         yield found("CHANGE_PENDING", text)
 
 
-def _leading(brokers: Sequence[BrokerSeen]) -> list[PartitionSeen]:
+def _leading(brokers: Sequence[BrokerStatus]) -> list[PartitionStatus]:
     return [one for broker in brokers for one in broker.partitions if one.role == "LEADER"]
 
 
@@ -797,7 +797,7 @@ def _has_connectors(facts: Facts) -> bool:
     return bool(facts.outputs.get("ConnectorsServiceName"))
 
 
-def _service(name: str, service: ServiceSeen, at: datetime) -> Iterator[Finding]:
+def _service(name: str, service: ServiceStatus, at: datetime) -> Iterator[Finding]:
     short = service.running < service.desired
     if short and (name == "brokers" or service.running):
         text = f"{name}: {service.running} of {service.desired} tasks run"
@@ -812,7 +812,7 @@ def _service(name: str, service: ServiceSeen, at: datetime) -> Iterator[Finding]
         yield found("DEPLOYMENT_SLOW", f"{name}: in progress for over half an hour", name)
 
 
-def _definition(name: str, service: ServiceSeen) -> Iterator[Finding]:
+def _definition(name: str, service: ServiceStatus) -> Iterator[Finding]:
     if service.uncompared:
         text = f"differences of the service of the {name}: {service.uncompared}"
         yield found("SOURCE_UNAVAILABLE", text, f"definition of the {name}")
@@ -910,7 +910,7 @@ def _load_balancers(facts: Facts) -> Iterator[Finding]:
         yield found("NO_HEALTHY_TARGET" if down else "TARGETS_UNHEALTHY", text, name)
 
 
-def _behind(name: str, services: ServicesSeen | None, outputs: ClusterOutputs) -> int:
+def _behind(name: str, services: ServicesStatus | None, outputs: ClusterOutputs) -> int:
     if services is None:
         return _number(outputs, "Connectors" if name == "connectors" else "Brokers")
     return services.connectors.desired if name == "connectors" else services.brokers.desired

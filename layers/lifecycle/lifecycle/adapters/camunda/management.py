@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 from lifecycle.adapters.camunda import http_client
 from lifecycle.camunda.credentials import Credentials, may_travel
 from lifecycle.camunda.partitions import (
-    BackupsSeen,
-    PartitionSeen,
+    BackupStatus,
+    PartitionStatus,
     read_backup_id,
     read_backup_state,
     read_newest_backup,
@@ -128,7 +128,7 @@ class HttpManagement:
             return Readiness(address, ReadinessState.READY, "")
         return Readiness(address, ReadinessState.NOT_READY, f"HTTP {answer.status}")
 
-    def partitions(self, address: str) -> tuple[PartitionSeen, ...]:
+    def partitions(self, address: str) -> tuple[PartitionStatus, ...]:
         """Return what one broker reports of its own partitions (``GET /actuator/partitions``).
 
         Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``InvalidResponse``.
@@ -148,7 +148,7 @@ class HttpManagement:
         answer = self._ask_one(address, MANAGEMENT_PORT, request, accept=absent)
         return ("not reported",) if answer.status in absent else read_upgrade(read_json(answer))
 
-    def backups(self) -> BackupsSeen:
+    def backups(self) -> BackupStatus:
         """Read each partition's latest backup (``GET /actuator/backupRuntime/state``, from 8.9 on).
 
         Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``InvalidResponse``.
@@ -157,11 +157,11 @@ class HttpManagement:
         absent, disabled = HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST
         answer = self._read(MANAGEMENT_PORT, request, accept=(absent, disabled))
         if answer.status == absent:
-            return BackupsSeen(supported=False, enabled=False, latest={})
+            return BackupStatus(supported=False, enabled=False, latest={})
         if answer.status == disabled:
-            return BackupsSeen(supported=True, enabled=False, latest={})
+            return BackupStatus(supported=True, enabled=False, latest={})
         state = read_json(answer)
-        return BackupsSeen(
+        return BackupStatus(
             supported=True,
             enabled=True,
             latest=read_backup_state(state),
