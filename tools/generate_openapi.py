@@ -295,11 +295,11 @@ def schemas() -> dict[str, Schema]:
                 "checkedAt": TEXT,
                 "since": {**TEXT, "description": "Time of the last change of the verdict"},
                 "consecutive": {"type": "integer", "minimum": 1},
-                "announced": {
+                "notified": {
                     "enum": [str(one) for one in Verdict],
-                    "description": "The verdict last announced; changes only after several checks",
+                    "description": "Verdict last notified of; changes only after several checks",
                 },
-                "announcedAt": TEXT_OR_NULL,
+                "notifiedAt": TEXT_OR_NULL,
                 "findings": {"type": "array", "items": reference("Finding")},
                 "seconds": {"type": "number", "minimum": 0},
                 "text": {**TEXT, "description": "The report as text, worst first"},
@@ -315,12 +315,12 @@ def schemas() -> dict[str, Schema]:
                 "remedy": TEXT,
                 "runbook": TEXT,
                 "subject": TEXT,
-                "because": {**TEXT, "description": "Why it is expected; it is then a note"},
-                "settling": {**TEXT, "description": "What is already resolving it"},
+                "explainedBy": {**TEXT, "description": "Why it is expected; it is then a note"},
+                "transient": {**TEXT, "description": "What is already resolving it"},
             },
             "subject",
-            "because",
-            "settling",
+            "explainedBy",
+            "transient",
         ),
         "Cluster": closed(
             {

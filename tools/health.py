@@ -77,13 +77,13 @@ def lines(report: dict[str, Any]) -> list[Text]:
         shown.append(Text.assemble((f"{severity:9}", STYLES[severity]), f"{one['code']}"))
         shown.append(Text(f"          {one['title']}: {one['seen']}"))
         if severity == "INFO":
-            if one.get("because"):
-                shown.append(Text(f"          because {one['because']}", "dim"))
+            if one.get("explainedBy"):
+                shown.append(Text(f"          explained by: {one['explainedBy']}", "dim"))
             continue
         shown.append(Text(f"          expected: {one['expected']}", "dim"))
         shown.append(Text(f"          do: {one['remedy']} ({one['runbook']})"))
-        if one.get("settling"):
-            shown.append(Text(f"          {one['settling']}", "dim"))
+        if one.get("transient"):
+            shown.append(Text(f"          {one['transient']}", "dim"))
     return shown
 
 

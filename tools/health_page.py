@@ -58,7 +58,7 @@ def page(
         "<p>Made by <code>python -m tools.health_page</code> from an instance on one machine; its",
         "exporting was paused for some checks. The dashboards in CloudWatch draw the same metrics;",
         "the messages are what SNS sends.</p>",
-        "<h2>Verdict as announced</h2>",
+        "<h2>Notified verdict</h2>",
         *(_steps(name, points) for name, points in sorted(verdicts.items())),
         "<h2>Seconds of a check</h2>",
         *(_bars(name, points) for name, points in sorted(seconds.items())),
@@ -189,8 +189,8 @@ def _story(management: str, states: Any, cluster: str) -> dict[str, Any]:
         for _ in range(_CHECKS):
             report = check(states, CONTROL_STACK, cluster)
             time.sleep(_BETWEEN)
-        # The recovery of an unstable cluster is announced only after six good checks.
-        while report["announced"] != report["verdict"]:
+        # The notified verdict of an unstable cluster recovers only after six good checks.
+        while report["notified"] != report["verdict"]:
             report = check(states, CONTROL_STACK, cluster)
             time.sleep(_BETWEEN)
         return report

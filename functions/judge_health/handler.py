@@ -1,4 +1,4 @@
-"""Evaluate a health check, store it, publish metrics, announce a change."""
+"""Evaluate a health check, store it, publish metrics, notify of a change."""
 
 from __future__ import annotations
 

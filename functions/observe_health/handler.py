@@ -14,4 +14,4 @@ if TYPE_CHECKING:
 
 @entry_point
 def handler(event: Event, _context: LambdaContext) -> Event:
-    return health_observer().look(ClusterOutputs(event["cluster"]))
+    return health_observer().observe(ClusterOutputs(event["cluster"]))

@@ -14,4 +14,4 @@ if TYPE_CHECKING:
 
 @entry_point
 def handler(event: Event, _context: LambdaContext) -> Event:
-    return health_prober().look(ClusterOutputs(event["cluster"]))
+    return health_prober().observe(ClusterOutputs(event["cluster"]))

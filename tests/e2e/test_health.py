@@ -370,7 +370,7 @@ def test_nobody_is_woken_by_scaling_out_and_in(cluster: Cluster) -> None:
         def ended(arn: str = execution) -> bool:
             time.sleep(BETWEEN)
             report = cluster.check()
-            assert report["announced"] == "HEALTHY", report["text"]
+            assert report["notified"] == "HEALTHY", report["text"]
             return bool(states.describe_execution(executionArn=arn)["status"] != "RUNNING")
 
         assert eventually(ended, 180)
@@ -378,7 +378,7 @@ def test_nobody_is_woken_by_scaling_out_and_in(cluster: Cluster) -> None:
         assert found["status"] == "SUCCEEDED", found
         time.sleep(BETWEEN)
         report = cluster.check()
-        assert report["announced"] == "HEALTHY", report["text"]
+        assert report["notified"] == "HEALTHY", report["text"]
 
 
 def test_nobody_is_woken_by_a_rolling_restart(cluster: Cluster) -> None:
@@ -389,7 +389,7 @@ def test_nobody_is_woken_by_a_rolling_restart(cluster: Cluster) -> None:
     def rolled() -> bool:
         time.sleep(BETWEEN)
         report = cluster.check()
-        assert report["announced"] == "HEALTHY", report["text"]
+        assert report["notified"] == "HEALTHY", report["text"]
         services = ecs.describe_services(cluster=STACK, services=["orchestration-cluster"])
         (deployment,) = services["services"][0]["deployments"][:1]
         return bool(deployment["rolloutState"] == "COMPLETED")
@@ -416,10 +416,10 @@ def test_a_slow_start_within_its_grace_wakes_nobody(cluster: Cluster) -> None:
         for _ in range(4):
             report = cluster.check()
             assert report["verdict"] == "DEGRADED", report["text"]
-            assert any("is starting" in one.get("settling", "") for one in report["findings"])
+            assert any("is starting" in one.get("transient", "") for one in report["findings"])
             # Removed brokers exit too: three ends in half an hour, of cases before, are told.
             told = [one for one in report["findings"] if one["code"] == "TASK_CRASH_LOOP"]
-            assert told or report["announced"] == "HEALTHY", report["text"]
+            assert told or report["notified"] == "HEALTHY", report["text"]
     finally:
         os.kill(pid, signal.SIGCONT)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.adapters.camunda.management import shortened
-from lifecycle.camunda.partitions import BackupsSeen, PartitionSeen, read_partitions
+from lifecycle.camunda.partitions import BackupStatus, PartitionStatus, read_partitions
 from lifecycle.camunda.topology import (
     ClusterConfiguration,
     PlannedChange,
@@ -126,7 +126,7 @@ class InMemoryManagement:
                 return Readiness(address, ReadinessState.NOT_READY, "HTTP 503")
         return Readiness(address, ReadinessState.UNREACHABLE, f"{address}: Connection refused")
 
-    def partitions(self, address: str) -> tuple[PartitionSeen, ...]:
+    def partitions(self, address: str) -> tuple[PartitionStatus, ...]:
         """Read what one broker tells of its own partitions."""
         for node in self._serving():
             if self._addresses[node] == address:
@@ -139,15 +139,15 @@ class InMemoryManagement:
             raise ManagementUnavailable(f"{address}:9600: Connection refused.")
         return self.unready.get(address, ())
 
-    def backups(self) -> BackupsSeen:
+    def backups(self) -> BackupStatus:
         """Read each partition's latest backup: the schedule took one of those covered just now."""
         self._require_gateway()
         moment = datetime.fromtimestamp(self._now, UTC)
         complete = [b for b in self.taken if self.backup_state(b) == "COMPLETED"]
         covered = max((self.taken[backup][1] for backup in complete), default=0)
         latest: dict[int, datetime | None] = dict.fromkeys(range(1, covered + 1), moment)
-        return BackupsSeen(
-            told=True,
+        return BackupStatus(
+            supported=True,
             enabled=self.backup_seconds is not None,
             latest=latest,
             newest=max(self.taken, default=0),

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lifecycle.camunda.fan_out import ask_all
+from lifecycle.camunda.fan_out import query_all
 from lifecycle.camunda.partitions import read_backup_state, read_partitions
 from lifecycle.errors import InvalidResponse
 from lifecycle.health.catalog import KINDS, Severity, Verdict, rank
 from lifecycle.health.rules import Finding
-from lifecycle.health.verdict import firm_verdict, next_announced, verdict
+from lifecycle.health.verdict import confirmed_verdict, next_notified, verdict
 
 from tests.support.health import HealthWorld
 
@@ -105,9 +105,9 @@ def test_the_readers_of_brokers_refuse_what_they_cannot_read(answer: Any) -> Non
 
 
 def findings() -> st.SearchStrategy[list[Finding]]:
-    def finding(code: str, because: str, settling: str) -> Finding:
-        severity = Severity.INFO if because else KINDS[code].severity
-        return Finding(code, severity, "seen", because=because, settling=settling)
+    def finding(code: str, explained_by: str, transient: str) -> Finding:
+        severity = Severity.INFO if explained_by else KINDS[code].severity
+        return Finding(code, severity, "seen", explained_by=explained_by, transient=transient)
 
     return st.lists(
         st.builds(
@@ -125,20 +125,20 @@ def test_more_findings_never_make_a_better_verdict(
     found: list[Finding], more: list[Finding]
 ) -> None:
     assert rank(verdict(found + more)) >= rank(verdict(found))
-    assert rank(firm_verdict(found)) <= rank(verdict(found))
+    assert rank(confirmed_verdict(found)) <= rank(verdict(found))
 
 
 @given(
-    announced=st.sampled_from(Verdict),
-    firm=st.lists(st.sampled_from(Verdict), min_size=1, max_size=6),
+    notified=st.sampled_from(Verdict),
+    confirmed=st.lists(st.sampled_from(Verdict), min_size=1, max_size=6),
 )
-def test_only_what_was_seen_twice_is_announced(announced: Verdict, firm: list[Verdict]) -> None:
+def test_only_what_was_seen_twice_is_announced(notified: Verdict, confirmed: list[Verdict]) -> None:
     at = HealthWorld().clock.at
-    then = next_announced(announced, firm, (), at)
-    if then is not announced:
-        assert len(firm) >= 2
+    then = next_notified(notified, confirmed, (), at)
+    if then is not notified:
+        assert len(confirmed) >= 2
         # On the same side of what was announced, and not beyond both.
-        assert min(map(rank, firm[:2])) <= rank(then) <= max(map(rank, firm[:2]))
+        assert min(map(rank, confirmed[:2])) <= rank(then) <= max(map(rank, confirmed[:2]))
 
 
 @given(kinds=st.lists(st.sampled_from(["answers", "raises", "hangs"]), min_size=1, max_size=6))
@@ -157,9 +157,11 @@ def test_sources_that_hang_or_raise_hide_no_other(kinds: list[str]) -> None:
         return ask
 
     try:
-        told = ask_all({f"{n}-{kind}": source(kind) for n, kind in enumerate(kinds)}, seconds=0.05)
+        results = query_all(
+            {f"{n}-{kind}": source(kind) for n, kind in enumerate(kinds)}, seconds=0.05
+        )
     finally:
         release.set()
-    assert {name.split("-")[1] for name in told.answers} <= {"answers"}
-    assert set(told.answers) | set(told.problems) == {f"{n}-{k}" for n, k in enumerate(kinds)}
-    assert "must not be told" not in json.dumps(told.as_dict())
+    assert {name.split("-")[1] for name in results.answers} <= {"answers"}
+    assert set(results.answers) | set(results.problems) == {f"{n}-{k}" for n, k in enumerate(kinds)}
+    assert "must not be results" not in json.dumps(results.as_dict())

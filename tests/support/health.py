@@ -171,7 +171,7 @@ class HealthWorld:
         """What both functions answer now, as the machine carries it."""
         observer = HealthObserver(self.cloud, lambda: DEFINITIONS)
         outputs = ClusterOutputs(self.outputs)
-        return self.prober.look(outputs), observer.look(outputs)
+        return self.prober.observe(outputs), observer.observe(outputs)
 
     def check(
         self, inside: object = _SEEN, outside: object = _SEEN, *, minutes: float = 5

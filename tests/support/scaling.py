@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.camunda.credentials import Credentials
-from lifecycle.camunda.partitions import BackupsSeen, PartitionSeen
+from lifecycle.camunda.partitions import BackupStatus, PartitionStatus
 from lifecycle.camunda.topology import ClusterConfiguration, PlannedChange, Readiness, Topology
 from lifecycle.cluster.checks import TargetHealth
 from lifecycle.cluster.contract import ClusterOutputs
@@ -118,13 +118,13 @@ class FlakyManagement:
     def readiness(self, address: str) -> Readiness:
         return self.inner.readiness(address)
 
-    def partitions(self, address: str) -> tuple[PartitionSeen, ...]:
+    def partitions(self, address: str) -> tuple[PartitionStatus, ...]:
         return self.inner.partitions(address)
 
     def upgrade_readiness(self, address: str) -> tuple[str, ...]:
         return self.inner.upgrade_readiness(address)
 
-    def backups(self) -> BackupsSeen:
+    def backups(self) -> BackupStatus:
         return self.inner.backups()
 
     def plan_brokers(self, count: int) -> PlannedChange:

@@ -60,10 +60,13 @@ def test_a_phase_other_than_exporting_is_told(phase: Any) -> None:
     ("told", "why"),
     [
         (None, "could not be read"),
-        ([], "its leader was not asked"),
+        ([], "its leader was not queried"),
         ([{"address": "10.0.0.1", "problem": "10.0.0.1: refused", "partitions": None}], "refused"),
-        ([{"address": "10.0.0.1", "problem": "", "partitions": {}}], "does not say that it leads"),
-        (answer(5, 5, role="FOLLOWER"), "does not say that it leads"),
+        (
+            [{"address": "10.0.0.1", "problem": "", "partitions": {}}],
+            "does not report that it leads",
+        ),
+        (answer(5, 5, role="FOLLOWER"), "does not report that it leads"),
         (answer("five", 5), "could not be read"),
     ],
 )

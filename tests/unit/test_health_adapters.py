@@ -19,7 +19,7 @@ from lifecycle.adapters.camunda.node_id_leases import S3Leases
 from lifecycle.errors import InvalidResponse
 from lifecycle.health.catalog import Verdict
 from lifecycle.health.rules import Memory
-from lifecycle.health.verdict import Record
+from lifecycle.health.verdict import Record, as_document
 from lifecycle.services.stops import Cause
 from moto import mock_aws
 
@@ -37,14 +37,23 @@ RECORD = Record(
     since=AT,
     consecutive=2,
     findings=({"code": "BROKERS_UNREACHABLE"},),
-    announced=Verdict.DOWN,
-    announced_before=Verdict.HEALTHY,
-    announced_at=AT,
-    firm=(Verdict.DOWN, Verdict.DOWN),
+    notified=Verdict.DOWN,
+    notified_before=Verdict.HEALTHY,
+    notified_at=AT,
+    confirmed=(Verdict.DOWN, Verdict.DOWN),
     changes=(AT,),
     undelivered=AT,
     memory=Memory(first_at=AT, change=(7, 2), change_since=AT, exported={1: (5, AT)}),
     seconds=0.5,
+)
+
+# The record as it was stored before its keys were renamed.
+FORMER: Final = (
+    as_document(RECORD)
+    .replace('"notifiedBefore"', '"announcedBefore"')
+    .replace('"notifiedAt"', '"announcedAt"')
+    .replace('"notified"', '"announced"')
+    .replace('"confirmed"', '"firm"')
 )
 
 
@@ -85,7 +94,7 @@ def test_only_one_of_two_first_checks_is_written(records: Any) -> None:
     assert not records.write(replace(RECORD, checked_at=AT + timedelta(seconds=1)), None)
 
 
-@pytest.mark.parametrize("left", ['{"format": 2}', "not json"])
+@pytest.mark.parametrize("left", ['{"format": 2}', "not json", FORMER])
 def test_what_another_version_left_does_not_stop_the_checks(records: Any, left: str) -> None:
     if isinstance(records, FakeHealth):
         records.documents["demo"] = left

@@ -11,9 +11,9 @@ from lifecycle.errors import AwsUnavailable, InvalidRequest
 from lifecycle.health.catalog import Verdict
 from lifecycle.health.verdict import (
     CALM,
-    FIRM,
+    CONFIRMATIONS,
     as_document,
-    next_announced,
+    next_notified,
     read_document,
     read_request,
 )
@@ -85,7 +85,7 @@ def test_a_cluster_that_flaps_stays_bad_until_it_is_calm(world: HealthWorld) -> 
 
 
 @pytest.mark.parametrize(
-    ("announced", "firm", "then"),
+    ("notified", "confirmed", "then"),
     [
         (H, [D], H),
         (H, [D, D], D),
@@ -102,18 +102,18 @@ def test_a_cluster_that_flaps_stays_bad_until_it_is_calm(world: HealthWorld) -> 
         (D, [H], D),
     ],
 )
-def test_what_is_announced(announced: Verdict, firm: list[Verdict], then: Verdict) -> None:
+def test_what_is_announced(notified: Verdict, confirmed: list[Verdict], then: Verdict) -> None:
     at = HealthWorld().clock.at
-    assert next_announced(announced, firm, (), at) is then
+    assert next_notified(notified, confirmed, (), at) is then
 
 
 def test_bad_news_does_not_wait_even_when_a_cluster_flaps() -> None:
     at = HealthWorld().clock.at
     changes = [at - timedelta(minutes=n) for n in (5, 10, 15)]
-    assert next_announced(H, [X] * FIRM, changes, at) is X
-    assert next_announced(X, [H] * (CALM - 1), changes, at) is X
-    assert next_announced(X, [H] * CALM, changes, at) is H
-    assert next_announced(X, [H] * FIRM, [at - timedelta(hours=2)] * 3, at) is H
+    assert next_notified(H, [X] * CONFIRMATIONS, changes, at) is X
+    assert next_notified(X, [H] * (CALM - 1), changes, at) is X
+    assert next_notified(X, [H] * CALM, changes, at) is H
+    assert next_notified(X, [H] * CONFIRMATIONS, [at - timedelta(hours=2)] * 3, at) is H
 
 
 def test_the_same_check_delivered_twice_counts_and_announces_once(world: HealthWorld) -> None:
@@ -207,13 +207,13 @@ def test_what_matters_stands_first_while_an_operation_runs(world: HealthWorld) -
     world.database.running = False
     world.check()
     report = world.check()
-    order = [(one["code"], "settling" in one, "because" in one) for one in report["findings"]]
-    settling = [number for number, one in enumerate(order) if one[1]]
+    order = [(one["code"], "transient" in one, "explainedBy" in one) for one in report["findings"]]
+    transient = [number for number, one in enumerate(order) if one[1]]
     expected = [number for number, one in enumerate(order) if one[2]]
     assert order[0] == ("DATABASE_UNREACHABLE", False, False)
-    assert settling
+    assert transient
     assert expected
-    assert max(settling) < min(expected)
+    assert max(transient) < min(expected)
     subject, text = world.messages.sent[0]
     assert subject == "demo is DEGRADED: the database cannot be reached"
     assert "the database" in text.splitlines()[1]
@@ -310,18 +310,18 @@ def test_the_time_a_check_was_due_is_read(world: HealthWorld) -> None:
 
 
 def test_whoever_looks_again_and_again_announces_nothing(world: HealthWorld) -> None:
-    assert world.check()["announced"] == "HEALTHY"
+    assert world.check()["notified"] == "HEALTHY"
     world.cloud.brokers.update(desired=4, running=4)
     world.scheduled = False
     for _ in range(10):
         report = world.check(minutes=0.05)
-        assert (report["verdict"], report["announced"]) == ("DEGRADED", "HEALTHY")
+        assert (report["verdict"], report["notified"]) == ("DEGRADED", "HEALTHY")
     world.scheduled = True
-    assert [world.check(minutes=1)["announced"] for _ in range(2)] == ["HEALTHY", "DEGRADED"]
+    assert [world.check(minutes=1)["notified"] for _ in range(2)] == ["HEALTHY", "DEGRADED"]
 
 
 def test_checks_on_demand_announce_where_nothing_else_checks(world: HealthWorld) -> None:
     world.scheduled = False
-    assert world.check()["announced"] == "HEALTHY"
+    assert world.check()["notified"] == "HEALTHY"
     world.cloud.brokers.update(desired=4, running=4)
-    assert [world.check(minutes=1)["announced"] for _ in range(2)] == ["HEALTHY", "DEGRADED"]
+    assert [world.check(minutes=1)["notified"] for _ in range(2)] == ["HEALTHY", "DEGRADED"]

@@ -80,16 +80,16 @@ def test_a_broker_that_is_killed_before_it_is_whole_is_told_after_the_grace(
         # Replaced again and again: the task is never older than ``every``.
         task(world, f"try-{minutes // every}", (minutes - 4) % every)
         reports.append(world.check())
-    settled = [bool(missing(one).get("settling")) for one in reports]
+    settled = [bool(missing(one).get("transient")) for one in reports]
     assert settled == [True] * 3 + [False] * (len(reports) - 3)
     assert [subject for subject, _ in world.messages.sent] == [
         "demo is DEGRADED: brokers are missing"
     ]
-    assert reports[-1]["announced"] == "DEGRADED"
+    assert reports[-1]["notified"] == "DEGRADED"
     assert "unhealthy for 2" in missing(reports[-1])["seen"]
     back(world)
     world.check()
-    assert world.check()["announced"] == "HEALTHY"
+    assert world.check()["notified"] == "HEALTHY"
 
 
 def test_a_broker_that_is_killed_and_comes_back_every_16_minutes_is_told(
@@ -105,14 +105,14 @@ def test_a_broker_that_is_killed_and_comes_back_every_16_minutes_is_told(
         back(world)
         reports.append(world.check(minutes=5))
         reports.append(world.check(minutes=6))
-    assert reports[-1]["announced"] == "DEGRADED"
+    assert reports[-1]["notified"] == "DEGRADED"
     assert codes(reports[-1]) == {"BROKER_UNSTABLE"}
     assert len(world.messages.sent) == 1
     # Three times is what is told, and it is over two hours after.
     assert [("BROKER_UNSTABLE" in codes(one)) for one in reports[:7]] == [False] * 6 + [True]
     for _ in range(26):
         report = world.check()
-    assert (report["verdict"], report["announced"]) == ("HEALTHY", "HEALTHY")
+    assert (report["verdict"], report["notified"]) == ("HEALTHY", "HEALTHY")
 
 
 def test_what_an_operation_takes_away_is_not_lost(world: HealthWorld) -> None:
@@ -154,7 +154,7 @@ def test_the_time_since_it_was_whole_outlives_a_check_that_sees_no_topology(
     inside["problems"]["topology"] = "no answer within 7 s"
     world.check(inside=inside, minutes=10)
     task(world, "again", 1)
-    assert "settling" not in missing(world.check())
+    assert "transient" not in missing(world.check())
 
 
 def test_a_broker_in_the_topology_that_lacks_a_copy_is_not_whole(world: HealthWorld) -> None:
@@ -169,7 +169,7 @@ def test_a_broker_in_the_topology_that_lacks_a_copy_is_not_whole(world: HealthWo
     brokers.append({**brokers[0], "nodeId": 2, "host": "10.0.0.99", "partitions": replaying})
     world.check(inside=inside, minutes=10)
     task(world, "again", 1)
-    assert "settling" not in missing(world.check())
+    assert "transient" not in missing(world.check())
 
 
 def test_the_grace_is_the_one_of_the_stack() -> None:
@@ -178,11 +178,11 @@ def test_the_grace_is_the_one_of_the_stack() -> None:
     gone(world)
     for minutes in range(1, 55, 5):
         task(world, "slow", minutes)
-        assert missing(world.check())["settling"]
+        assert missing(world.check())["transient"]
     assert world.messages.sent == []
     task(world, "slow", 61)
     world.check(minutes=10)
-    assert "settling" not in missing(world.check())
+    assert "transient" not in missing(world.check())
 
 
 @pytest.mark.parametrize("health", ["UNKNOWN", "UNHEALTHY"])
@@ -196,13 +196,13 @@ def test_a_young_broker_that_was_whole_and_hangs_is_not_starting(
     world.management.kill_broker(2)
     world.management.pass_time(10)
     world.cloud.running[-1] |= {"health": health}
-    assert "settling" not in missing(world.check(minutes=4))
+    assert "transient" not in missing(world.check(minutes=4))
 
 
 def test_what_ecs_called_healthy_is_not_starting(world: HealthWorld) -> None:
     gone(world)
     task(world, "task-2", 14, "HEALTHY")
-    assert "settling" not in missing(world.check())
+    assert "transient" not in missing(world.check())
 
 
 def test_a_deployment_explains_a_broker_for_half_an_hour(world: HealthWorld) -> None:
@@ -221,13 +221,13 @@ def test_good_news_is_what_is_shown_and_not_what_is_on_its_way(world: HealthWorl
     world.check()
     gone(world)
     world.check()
-    assert world.check()["announced"] == "DEGRADED"
+    assert world.check()["notified"] == "DEGRADED"
     task(world, "new", 1)
-    assert missing(world.check())["settling"]
-    assert world.check()["announced"] == "DEGRADED"
+    assert missing(world.check())["transient"]
+    assert world.check()["notified"] == "DEGRADED"
     back(world)
     world.check()
-    assert world.check()["announced"] == "HEALTHY"
+    assert world.check()["notified"] == "HEALTHY"
 
 
 def test_what_an_earlier_version_wrote_is_read(world: HealthWorld) -> None:
@@ -244,4 +244,4 @@ def test_what_an_earlier_version_wrote_is_read(world: HealthWorld) -> None:
         del document["memory"][name]
     before = read_document(json.dumps(document))
     memory = replace(record.memory, missing={}, topology_at=None, lost={})
-    assert before == replace(record, shown=record.firm, memory=memory)
+    assert before == replace(record, shown=record.confirmed, memory=memory)

@@ -299,7 +299,7 @@ AWS: list[tuple[str, Callable[[HealthWorld], Any], str]] = [
     (
         "BROKERS_AUTOSCALED",
         lambda w: w.cloud.scaled.append(
-            {"service": "brokers", "told": "1 to 10", "resource": "service/c/brokers"}
+            {"service": "brokers", "bounds": "1 to 10", "resource": "service/c/brokers"}
         ),
         "DEGRADED",
     ),
@@ -344,7 +344,9 @@ def test_what_aws_says(
 
 
 def test_connectors_that_scale_by_themselves_are_a_note(world: HealthWorld) -> None:
-    world.cloud.scaled.append({"service": "connectors", "told": "1 to 4", "resource": "service/x"})
+    world.cloud.scaled.append(
+        {"service": "connectors", "bounds": "1 to 4", "resource": "service/x"}
+    )
     report = world.check()
     assert report["verdict"] == "HEALTHY"
     assert "CONNECTORS_AUTOSCALED" in codes(report, "INFO")
@@ -568,7 +570,7 @@ def test_two_leases_of_one_task(world: HealthWorld) -> None:
 def backups(world: HealthWorld, hours: dict[int, float]) -> dict[str, Any]:
     inside, _ = world.look()
     latest = [{"partition": p, "at": ago(world, 60 * h)} for p, h in hours.items()]
-    inside["answers"]["backups"] = {"told": True, "enabled": True, "latest": latest}
+    inside["answers"]["backups"] = {"supported": True, "enabled": True, "latest": latest}
     return inside
 
 
@@ -597,7 +599,7 @@ def test_partitions_that_were_added_need_a_backup_too(world: HealthWorld) -> Non
 
 def test_backups_that_the_brokers_do_not_make(world: HealthWorld) -> None:
     inside, _ = world.look()
-    inside["answers"]["backups"] = {"told": True, "enabled": False, "latest": []}
+    inside["answers"]["backups"] = {"supported": True, "enabled": False, "latest": []}
     assert codes(world.check(inside=inside)) == {"BACKUP_DISABLED"}
 
 
@@ -761,7 +763,7 @@ def test_a_slow_start_within_its_grace_is_told_and_wakes_nobody(world: HealthWor
     world.cloud.brokers |= {"running": 3}
     reports = [world.check() for _ in range(3)]  # it is 1, 6 and 11 minutes old
     assert [one["verdict"] for one in reports] == ["DEGRADED"] * 3
-    assert {one.get("settling") for one in reports[2]["findings"]} >= {"task task-new is starting"}
+    assert {one.get("transient") for one in reports[2]["findings"]} >= {"task task-new is starting"}
     assert world.messages.sent == []
     world.check()
     world.check()
@@ -774,7 +776,7 @@ def test_one_start_does_not_excuse_two_missing(world: HealthWorld) -> None:
     kill(world, 1, 2)
     world.cloud.running.append(starting(world, 1))
     findings = [one for one in world.check()["findings"] if one["code"] == "BROKER_MISSING"]
-    assert "settling" not in findings[0]
+    assert "transient" not in findings[0]
 
 
 def test_what_is_explained_is_a_code_of_the_table() -> None:

@@ -19,13 +19,13 @@ class Credentials:
     password: str = field(repr=False)
 
     def basic_authorization(self) -> str:
-        """Value of the ``Authorization`` header (RFC 7617, UTF-8)."""
+        """Return the value of the ``Authorization`` header (RFC 7617, UTF-8)."""
         pair = f"{self.username}:{self.password}".encode()
         return f"Basic {base64.b64encode(pair).decode('ascii')}"
 
 
 def may_travel(scheme: str, address: str, networks: Sequence[str]) -> bool:
-    """Tell whether credentials may be sent to ``address`` (an IP address).
+    """Return whether credentials may be sent to ``address`` (an IP address).
 
     Over verified TLS always; in clear only inside ``networks`` (CIDRs, those of the VPC) or on
     the machine itself.

@@ -5,7 +5,7 @@ the only place of what was processed. So a leader's exported position has to fol
 one before another broker is replaced. Positions are those of ``GET /actuator/partitions``
 (https://docs.camunda.io/docs/self-managed/components/orchestration-cluster/zeebe/operations/management-api/).
 Under load the exporter is always a little behind: it follows when it reaches what was processed at
-an earlier look.
+an earlier check.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lifecycle.camunda.partitions import read_brokers
 from lifecycle.errors import InvalidResponse
 
 if TYPE_CHECKING:
-    from lifecycle.camunda.partitions import BrokerSeen, PartitionSeen
+    from lifecycle.camunda.partitions import BrokerStatus, PartitionStatus
 
 type Notes = Mapping[str, Sequence[Any]]
 """By partition, as the state machine carries it: the leader's address and a processed position."""
@@ -26,7 +26,7 @@ type Notes = Mapping[str, Sequence[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What lacks for every leader to have exported (empty: nothing), and notes for the next look.
+    """What lacks for every leader to have exported (empty: nothing), and notes for the next check.
 
     A note is the processed position that a leader had not exported when it was first seen behind.
     """
@@ -51,8 +51,8 @@ def judge_exporting(
     leaders = sorted(
         (int(partition), str(row["host"]))
         for row in topology
-        for partition, seen in row["partitions"].items()
-        if seen["role"] == "leader"
+        for partition, replica in row["partitions"].items()
+        if replica["role"] == "leader"
     )
     problems: list[str] = []
     kept: dict[str, list[Any]] = {}
@@ -73,17 +73,17 @@ def judge_exporting(
     return Exported(tuple(problems), kept)
 
 
-def _led(partition: int, broker: BrokerSeen | None) -> tuple[PartitionSeen | None, str]:
+def _led(partition: int, broker: BrokerStatus | None) -> tuple[PartitionStatus | None, str]:
     if broker is None or broker.problem:
-        why = broker.problem if broker is not None else "its leader was not asked"
+        why = broker.problem if broker is not None else "its leader was not queried"
         return None, f"the exported position of partition {partition} could not be read: {why}"
     found = next((one for one in broker.partitions if one.partition == partition), None)
     if found is None or found.role != "LEADER":
-        return None, f"{broker.address} does not say that it leads partition {partition}"
+        return None, f"{broker.address} does not report that it leads partition {partition}"
     return found, ""
 
 
-def _behind(led: PartitionSeen) -> str:
+def _behind(led: PartitionStatus) -> str:
     if led.exported < 0:
         return (
             f"partition {led.partition} exported nothing of what it processed "

@@ -1,4 +1,4 @@
-"""Ask several sources at the same time, each for no longer than it may take."""
+"""Query several sources at the same time, within one time limit."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """Answers by source, and why the others gave none; seconds that each took.
+class SourceResults:
+    """Answers by source, and why the others have none; seconds that each took.
 
     ``errors`` are the names of our errors by source.
     """
@@ -27,9 +27,9 @@ class Told:
     seconds: dict[str, float] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
 
-    def add(self, other: Told) -> Told:
-        """Both together."""
-        return Told(
+    def add(self, other: SourceResults) -> SourceResults:
+        """Return the results of both."""
+        return SourceResults(
             self.answers | other.answers,
             self.problems | other.problems,
             self.seconds | other.seconds,
@@ -37,7 +37,7 @@ class Told:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as JSON."""
+        """Return the results as JSON."""
         return {
             "answers": self.answers,
             "problems": self.problems,
@@ -46,30 +46,30 @@ class Told:
         }
 
 
-def ask_all(
-    questions: Mapping[str, Callable[[], Any]],
+def query_all(
+    sources: Mapping[str, Callable[[], Any]],
     *,
     seconds: float,
     monotonic: Callable[[], float] = time.monotonic,
-) -> Told:
-    """Ask each source in a thread of its own and wait ``seconds`` at most for all of them.
+) -> SourceResults:
+    """Query each source in a thread of its own and wait ``seconds`` at most for all of them.
 
-    Never raises: an error is a problem of that source alone, and so is silence. A source that
-    hangs is left behind; its thread ends with the process.
+    Never raises: an error is a problem of that source alone, and so is a missing answer. A source
+    that hangs is abandoned; its thread ends with the process.
     """
-    told = Told()
+    results = SourceResults()
     done: queue.SimpleQueue[tuple[str, Any, Exception | None]] = queue.SimpleQueue()
 
-    def ask(name: str, question: Callable[[], Any]) -> None:
+    def query(name: str, source: Callable[[], Any]) -> None:
         try:
-            done.put((name, question(), None))
+            done.put((name, source(), None))
         except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this source alone
             done.put((name, None, error))
 
     began = monotonic()
-    for name, question in questions.items():
-        threading.Thread(target=ask, args=(name, question), name=name, daemon=True).start()
-    waiting = set(questions)
+    for name, source in sources.items():
+        threading.Thread(target=query, args=(name, source), name=name, daemon=True).start()
+    waiting = set(sources)
     while waiting:
         left = seconds - (monotonic() - began)
         try:
@@ -77,23 +77,23 @@ def ask_all(
         except queue.Empty:
             break
         waiting.discard(name)
-        told.seconds[name] = round(monotonic() - began, 3)
+        results.seconds[name] = round(monotonic() - began, 3)
         if error is None:
-            told.answers[name] = answer
+            results.answers[name] = answer
         else:
-            told.problems[name] = _words(name, error)
+            results.problems[name] = _words(name, error)
             if isinstance(error, LifecycleError):
-                told.errors[name] = type(error).__name__
+                results.errors[name] = type(error).__name__
     for name in waiting:
-        told.problems[name] = f"no answer within {seconds:g} s"
-        told.seconds[name] = seconds
-    return told
+        results.problems[name] = f"no answer within {seconds:g} s"
+        results.seconds[name] = seconds
+    return results
 
 
 def _words(name: str, error: Exception) -> str:
     known = error if isinstance(error, LifecycleError) else of_aws(error)
     if known is not None:
         return known.message
-    # Only its kind: what an unknown error says may hold what must not be told.
+    # Only its class: the text of an unknown error may contain secrets.
     logger.error("A source failed", extra={"source": name}, exc_info=error)
     return f"it failed with {type(error).__name__}"

@@ -1,7 +1,7 @@
 """The topology as each gateway sees it, and where they differ.
 
-Every broker is a gateway, and each hears of the others by gossip: ``GET /v2/topology`` is what
-that one knows. Right after a change of leader they differ for a moment; when they go on to, the
+Every broker is a gateway, and each learns of the others by gossip: ``GET /v2/topology`` is
+its own view. Right after a change of leader they differ for a moment; when they go on to, the
 network between the brokers is split, or one of them is stuck.
 """
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from lifecycle.camunda.topology import BrokerId, Topology
 
-# Step Functions carries 256 KiB, and five views of a large cluster say enough.
+# Step Functions carries 256 KiB, and five views of a large cluster are sufficient.
 _VIEWS_MOST: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What ``gateways`` (addresses) say alike: the brokers, and each partition's leaders."""
+    """Brokers and each partition's leaders, as all of ``gateways`` (addresses) report them."""
 
     gateways: tuple[str, ...]
     brokers: tuple[str, ...]
@@ -33,31 +33,33 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Gateways:
-    """What the gateways say, the most common view first; ``silent`` are those that say nothing."""
+    """Views of the gateways, most common first; ``silent`` are those without a response."""
 
     views: tuple[View, ...]
     silent: Mapping[str, str]
 
 
-def gateways_payload(seen: Mapping[str, Topology], silent: Mapping[str, str]) -> dict[str, Any]:
-    """Give what ``read_gateways`` reads, JSON-serialisable: equal views once, five at most."""
+def gateways_payload(
+    topologies: Mapping[str, Topology], silent: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return what ``read_gateways`` reads, JSON-serialisable: equal views once, five at most."""
     views: list[dict[str, Any]] = []
-    for address, topology in sorted(seen.items()):
-        told = _told(topology)
-        same = next((one for one in views if one["told"] == told), None)
+    for address, topology in sorted(topologies.items()):
+        view = _view_payload(topology)
+        same = next((one for one in views if one["view"] == view), None)
         if same is None:
-            views.append({"told": told, "gateways": [address]})
+            views.append({"view": view, "gateways": [address]})
         else:
             same["gateways"].append(address)
     views.sort(key=lambda one: -len(one["gateways"]))
     return {
-        "views": [{"gateways": one["gateways"], **one["told"]} for one in views[:_VIEWS_MOST]],
+        "views": [{"gateways": one["gateways"], **one["view"]} for one in views[:_VIEWS_MOST]],
         "silent": [{"address": one, "problem": why} for one, why in sorted(silent.items())],
     }
 
 
 def read_gateways(value: object) -> Gateways:
-    """Read what each gateway said. Raises ``InvalidResponse``."""
+    """Read the view of each gateway. Raises ``InvalidResponse``."""
     answer = mapping(value, "the gateways")
     return Gateways(
         views=tuple(_view(one) for one in objects(answer.get("views"), "views")),
@@ -69,7 +71,7 @@ def read_gateways(value: object) -> Gateways:
 
 
 def disagreements(gateways: Gateways) -> dict[str, str]:
-    """Say what is told differently: by what it is about, who says what."""
+    """Return differences between views: by their subject, each value and its gateways."""
     views = gateways.views
     found = {"brokers": [", ".join(one.brokers) or "none" for one in views]}
     numbers = [", ".join(map(str, sorted(one.leaders))) or "none" for one in views]
@@ -80,14 +82,15 @@ def disagreements(gateways: Gateways) -> dict[str, str]:
         ]
     return {
         about: "; ".join(
-            f"{said} by {', '.join(view.gateways)}" for said, view in zip(told, views, strict=True)
+            f"{value} by {', '.join(view.gateways)}"
+            for value, view in zip(values, views, strict=True)
         )
-        for about, told in found.items()
-        if len(set(told)) > 1
+        for about, values in found.items()
+        if len(set(values)) > 1
     }
 
 
-def _told(topology: Topology) -> dict[str, Any]:
+def _view_payload(topology: Topology) -> dict[str, Any]:
     leaders: dict[int, list[BrokerId]] = {}
     for broker in topology.brokers:
         for one in broker.partitions:

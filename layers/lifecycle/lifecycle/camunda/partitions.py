@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class PartitionSeen:
+class PartitionStatus:
     """A partition as one broker reports it."""
 
     partition: int
@@ -25,30 +25,30 @@ class PartitionSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class BrokerSeen:
+class BrokerStatus:
     """What one broker answered on its management port; ``problem`` when it did not."""
 
     address: str
     problem: str
-    partitions: tuple[PartitionSeen, ...]
+    partitions: tuple[PartitionStatus, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class BackupsSeen:
-    """The latest backup of each partition; ``told`` is false where Camunda does not tell.
+class BackupStatus:
+    """The latest backup of each partition; ``supported`` is false if Camunda has no status.
 
     ``newest`` is the id of the newest checkpoint that is a backup, complete or not; 0 for none.
     ``settled`` is the id of the backup that every partition has ended; 0 for none.
     """
 
-    told: bool
+    supported: bool
     enabled: bool
     latest: Mapping[int, datetime | None]
     newest: int = 0
     settled: int = 0
 
 
-def read_partitions(payload: object) -> tuple[PartitionSeen, ...]:
+def read_partitions(payload: object) -> tuple[PartitionStatus, ...]:
     """Read ``GET /actuator/partitions`` of one broker: an object by partition id.
 
     Raises ``InvalidResponse``.
@@ -59,7 +59,7 @@ def read_partitions(payload: object) -> tuple[PartitionSeen, ...]:
             raise InvalidResponse(f"{key!r} is no partition id.")
         one = mapping(value, f"partition {key}")
         found.append(
-            PartitionSeen(
+            PartitionStatus(
                 partition=int(key),
                 role=str(one.get("role") or "").upper(),
                 phase=str(one.get("exporterPhase") or "").upper(),
@@ -101,7 +101,7 @@ def read_settled_backup(payload: object) -> int:
     """Read of the same answer the newest backup that every partition has ended; 0 for none.
 
     A partition that has a checkpoint and no backup has ended none. Whether the backup is complete
-    is its own state's to say. Raises ``InvalidResponse``.
+    is in its own state. Raises ``InvalidResponse``.
     """
     answer = mapping(payload, "the backup state")
     begun, ended = (
@@ -124,10 +124,10 @@ def read_state_of_backup(payload: object) -> str:
     return text(mapping(payload, "the backup"), "state")
 
 
-def read_brokers(value: object) -> tuple[BrokerSeen, ...]:
+def read_brokers(value: object) -> tuple[BrokerStatus, ...]:
     """Read what each broker answered of its partitions, or why not. Raises ``InvalidResponse``."""
     return tuple(
-        BrokerSeen(
+        BrokerStatus(
             address=text(one, "address"),
             problem=text(one, "problem"),
             partitions=() if text(one, "problem") else read_partitions(one.get("partitions")),
@@ -141,8 +141,8 @@ def _position(one: Mapping[str, object], key: str) -> int:
     return -1 if one.get(key) is None else integer(one, key)
 
 
-def partitions_payload(partitions: Sequence[PartitionSeen]) -> dict[str, dict[str, object]]:
-    """Give what ``read_partitions`` reads, JSON-serialisable."""
+def partitions_payload(partitions: Sequence[PartitionStatus]) -> dict[str, dict[str, object]]:
+    """Return what ``read_partitions`` reads, JSON-serialisable."""
     return {
         str(one.partition): {
             "role": one.role,

@@ -1,4 +1,4 @@
-"""What was seen of a way through a load balancer."""
+"""Result of a request through a load balancer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class PathSeen:
-    """What came of asking a path, in words; ``error`` names the error that ended it, if one did.
+    """Result of a request to a path, as text; ``error`` names the error that ended it, if any.
 
     ``host`` is the name for which the server's certificate was verified, by its chain and by its
     names, and ``until`` its end in epoch seconds; empty and 0 in clear.
@@ -21,5 +21,5 @@ class PathSeen:
     error: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as JSON."""
+        """Return it as JSON."""
         return asdict(self)

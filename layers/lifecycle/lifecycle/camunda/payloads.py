@@ -1,4 +1,4 @@
-"""Camunda's answers as Camunda prints them, made again from what the readers gave.
+"""Camunda's responses in Camunda's format, written from what the readers returned.
 
 The function inside the VPC reads the brokers; functions outside decide. Between them travels the
 documented shape, so that both sides use the same readers. Moments in time stay behind: no decision
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def configuration_payload(configuration: ClusterConfiguration) -> dict[str, Any]:
-    """Give what ``read_configuration`` reads, JSON-serialisable."""
+    """Return what ``read_configuration`` reads, JSON-serialisable."""
     payload: dict[str, Any] = {
         "version": configuration.version,
         "brokers": _members(configuration.members),
@@ -54,7 +54,7 @@ def configuration_payload(configuration: ClusterConfiguration) -> dict[str, Any]
 
 
 def planned_change_payload(planned: PlannedChange) -> dict[str, Any]:
-    """Give what ``read_planned_change`` reads, JSON-serialisable."""
+    """Return what ``read_planned_change`` reads, JSON-serialisable."""
     return {
         "changeId": planned.change_id,
         "currentTopology": _members(planned.current),
@@ -64,7 +64,7 @@ def planned_change_payload(planned: PlannedChange) -> dict[str, Any]:
 
 
 def topology_payload(topology: Topology) -> dict[str, Any]:
-    """Give what ``read_topology`` reads, JSON-serialisable."""
+    """Return what ``read_topology`` reads, JSON-serialisable."""
     return {
         "clusterSize": topology.cluster_size,
         "partitionsCount": topology.partitions_count,
@@ -84,14 +84,14 @@ def topology_payload(topology: Topology) -> dict[str, Any]:
 
 
 def _seen_partition(one: SeenPartition) -> dict[str, Any]:
-    told = {"partitionId": one.id, "role": one.role.value, "health": one.health.value}
-    return told | ({} if one.state is None else {"state": one.state.value.lower()})
+    payload = {"partitionId": one.id, "role": one.role.value, "health": one.health.value}
+    return payload | ({} if one.state is None else {"state": one.state.value.lower()})
 
 
 def _replica(one: Replica) -> dict[str, Any]:
-    """Give a replica; of its exporters only that there is none, as decisions need no more."""
-    told = {"id": one.partition, "state": one.state.value, "priority": one.priority}
-    return told | ({} if one.exports else {"config": {"exporting": {"exporters": []}}})
+    """Return a replica; of its exporters only that there is none, as decisions need no more."""
+    payload = {"id": one.partition, "state": one.state.value, "priority": one.priority}
+    return payload | ({} if one.exports else {"config": {"exporting": {"exporters": []}}})
 
 
 def _members(members: Sequence[Member]) -> list[dict[str, Any]]:
@@ -113,7 +113,7 @@ def _operations(operations: Sequence[Operation]) -> list[dict[str, Any]]:
 def _operation(operation: Operation) -> dict[str, Any]:
     forced = operation.kind is OperationKind.BROKER_FORCE_REMOVE
     return {
-        # Printed by Camunda as a plain removal; the list says whom.
+        # Printed by Camunda as a plain removal; the list has the removed ones.
         "operation": OperationKind.BROKER_REMOVE.value if forced else operation.name,
         "brokerId": operation.broker,
         "partitionId": operation.partition,

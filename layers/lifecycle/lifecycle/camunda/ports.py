@@ -1,4 +1,4 @@
-"""Ports of this room: Camunda and the ways to it."""
+"""Ports of this room: Camunda and the paths to it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lifecycle.camunda.credentials import Credentials
-    from lifecycle.camunda.partitions import BackupsSeen, PartitionSeen
+    from lifecycle.camunda.partitions import BackupStatus, PartitionStatus
     from lifecycle.camunda.paths import PathSeen
     from lifecycle.camunda.topology import ClusterConfiguration, PlannedChange, Readiness, Topology
 
 
 class Probe(Protocol):
-    """The function inside the VPC, asked from outside it."""
+    """The function inside the VPC, invoked from outside it."""
 
     def query(
         self, question: str, cluster: Mapping[str, str], **arguments: object
@@ -27,45 +27,45 @@ class Probe(Protocol):
 
 
 class ManagementApi(Protocol):
-    """Camunda's management API and topology of one cluster, asked from inside the VPC.
+    """Camunda's management API and topology of one cluster, requested from inside the VPC.
 
     Every call raises ``ManagementUnavailable`` when no broker could answer.
     """
 
     def addresses(self) -> tuple[str, ...]:
-        """Addresses that the cluster's discovery name has now."""
+        """Return the addresses that the cluster's discovery name has now."""
         ...
 
     def configuration(self) -> ClusterConfiguration:
-        """Who belongs to the cluster and which change is under way; says nothing of liveness."""
+        """Return members and the change in progress; it does not show whether members run."""
         ...
 
     def topology(self, credentials: Credentials | None = None) -> Topology:
-        """What the gateways see. Raises ``ManagementRefused`` when credentials are not right."""
+        """Return the gateways' topology. Raises ``ManagementRefused`` for wrong credentials."""
         ...
 
     def topology_of(self, address: str, credentials: Credentials | None = None) -> Topology:
-        """What the gateway at an address sees. Raises as ``topology`` does."""
+        """Return the topology of the gateway at an address. Raises as ``topology`` does."""
         ...
 
     def readiness(self, address: str) -> Readiness:
-        """Whether the broker at an address is ready; does not raise when it is not there."""
+        """Return whether the broker at an address is ready; does not raise when it is not there."""
         ...
 
-    def partitions(self, address: str) -> tuple[PartitionSeen, ...]:
+    def partitions(self, address: str) -> tuple[PartitionStatus, ...]:
         """Return what the broker at an address reports of its own partitions."""
         ...
 
     def upgrade_readiness(self, address: str) -> tuple[str, ...]:
-        """What one broker has not ended for the next minor version, or that it does not report."""
+        """Return what one broker lacks for the next minor version, or that it reports nothing."""
         ...
 
-    def backups(self) -> BackupsSeen:
-        """Each partition's latest backup."""
+    def backups(self) -> BackupStatus:
+        """Return each partition's latest backup."""
         ...
 
     def plan_brokers(self, count: int) -> PlannedChange:
-        """What scaling to the brokers ``0 … count-1`` would do; changes nothing.
+        """Return what scaling to the brokers ``0 … count-1`` would do; changes nothing.
 
         Raises ``ManagementRefused`` or ``ChangeInProgress``.
         """
@@ -80,7 +80,7 @@ class ManagementApi(Protocol):
         ...
 
     def plan_partitions(self, count: int) -> PlannedChange:
-        """What adding partitions up to ``count`` would do; changes nothing. Raises as above."""
+        """Return what adding partitions up to ``count`` would do (dry run). Raises as above."""
         ...
 
     def scale_partitions(self, count: int) -> PlannedChange:
@@ -88,14 +88,14 @@ class ManagementApi(Protocol):
         ...
 
     def back_up(self) -> int:
-        """Start a backup of the primary storage; gives its id.
+        """Start a backup of the primary storage and return its id.
 
         Raises ``ManagementRefused``, ``ChangeInProgress`` or ``ManagementOutcomeUnknown``.
         """
         ...
 
     def backup_state(self, backup: int) -> str:
-        """State of one backup in Camunda's words; ``DOES_NOT_EXIST`` where it knows none."""
+        """Return Camunda's state of one backup; ``DOES_NOT_EXIST`` for an unknown one."""
         ...
 
 
@@ -108,7 +108,7 @@ class Users(Protocol):
 
 
 class Paths(Protocol):
-    """Paths through the load balancers, asked as a user would; raises what ended the asking."""
+    """Paths through the load balancers, requested as users do; raises what ended a request."""
 
     def http(
         self,
@@ -117,13 +117,13 @@ class Paths(Protocol):
         credentials: Credentials | None = None,
         networks: Sequence[str] = (),
     ) -> PathSeen:
-        """``GET``: whether the answer is 200, and what was seen, in words."""
+        """Send ``GET`` and return whether the response is 200, with the result as text."""
         ...
 
     def page(self, url: str) -> PathSeen:
-        """``GET`` as a browser: whether the answer is 200 and HTML, and what was seen."""
+        """Send ``GET`` as a browser and return whether the response is 200 and HTML."""
         ...
 
     def grpc(self, host: str, port: int, *, tls: bool, name: str = "") -> PathSeen:
-        """Whether a gRPC server answers, with a certificate of ``name`` (default: the host)."""
+        """Return whether a gRPC server responds; its certificate is for ``name`` (or the host)."""
         ...

@@ -1,10 +1,10 @@
-"""The newest backup of the brokers, asked inside the VPC before there is no other way back."""
+"""The newest backup of the brokers, queried inside the VPC before an irreversible step."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.camunda.fan_out import ask_all
+from lifecycle.camunda.fan_out import query_all
 from lifecycle.camunda.read_brokers import BROKER_SECONDS
 from lifecycle.errors import LifecycleError
 from lifecycle.times import written
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def query_backup(api: ManagementApi) -> dict[str, Any]:
-    """Answer the question ``backup``: ``state``, ``at`` (ISO 8601), ``unready`` and ``problem``.
+    """Return the result of ``backup``: ``state``, ``at`` (ISO 8601), ``unready``, ``problem``.
 
     A backup in progress hides no completed one: the schedule makes one at any time, and what is
     there to be restored is the one before it. A backup that failed is answered as it is.
 
     ``state`` is empty when there is no backup; ``at`` is when its earliest part was begun, null
-    where a partition has none. ``unready`` says what brokers have not ended for the next minor
-    version, or why one of them was not read. ``problem`` says why nothing could be read, and is
+    where a partition has none. ``unready`` is what brokers have not completed for the next
+    minor version, or why one of them was not read. ``problem`` is why nothing could be read, and
     empty otherwise.
     """
     try:
@@ -46,14 +46,14 @@ def query_backup(api: ManagementApi) -> dict[str, Any]:
 
 
 def _unready(api: ManagementApi) -> list[str]:
-    def asking(address: str) -> Callable[[], tuple[str, ...]]:
+    def query_of(address: str) -> Callable[[], tuple[str, ...]]:
         return lambda: api.upgrade_readiness(address)
 
     addresses = api.addresses()
-    told = ask_all({one: asking(one) for one in addresses}, seconds=BROKER_SECONDS)
+    results = query_all({one: query_of(one) for one in addresses}, seconds=BROKER_SECONDS)
     return [
         f"{address}: {why}"
         for address in addresses
-        for why in (*told.answers.get(address, ()), *[told.problems.get(address)])
+        for why in (*results.answers.get(address, ()), *[results.problems.get(address)])
         if why
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.camunda.fan_out import ask_all
+from lifecycle.camunda.fan_out import query_all
 from lifecycle.camunda.partitions import partitions_payload
 
 if TYPE_CHECKING:
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
     from lifecycle.camunda.ports import ManagementApi
     from lifecycle.camunda.topology import Topology
 
-# Seconds for all brokers together, which are asked at the same time.
+# Seconds for all brokers together, which are queried at the same time.
 BROKER_SECONDS: Final = 6.0
 
 
 def query_brokers(api: ManagementApi, topology: Topology | None) -> list[dict[str, Any]]:
-    """Give what ``read_brokers`` reads; a broker that does not answer has a ``problem``.
+    """Return what ``read_brokers`` reads; a broker that does not answer has a ``problem``.
 
     Addresses are those of the topology, else those of the discovery name.
     """
     hosts = [one.host for one in topology.brokers if one.host] if topology else []
     addresses = hosts or list(api.addresses())
 
-    def asking(address: str) -> Callable[[], Any]:
+    def query_of(address: str) -> Callable[[], Any]:
         return lambda: partitions_payload(api.partitions(address))
 
-    told = ask_all({one: asking(one) for one in addresses}, seconds=BROKER_SECONDS)
+    results = query_all({one: query_of(one) for one in addresses}, seconds=BROKER_SECONDS)
     return [
         {
             "address": address,
-            "problem": _with(address, told.problems.get(address, "")),
-            "partitions": told.answers.get(address),
+            "problem": _with(address, results.problems.get(address, "")),
+            "partitions": results.answers.get(address),
         }
         for address in addresses
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.camunda.fan_out import ask_all
+from lifecycle.camunda.fan_out import query_all
 from lifecycle.camunda.gateways import gateways_payload
 from lifecycle.errors import LifecycleError, ManagementUnavailable
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from lifecycle.camunda.ports import ManagementApi
     from lifecycle.camunda.topology import Topology
 
-# Seconds for all gateways together, which are asked at the same time.
+# Seconds for all gateways together, which are queried at the same time.
 GATEWAY_SECONDS: Final = 6.0
 
 
 def query_gateways(
     api: ManagementApi, topology: Topology | None, credentials: Callable[[], Credentials]
 ) -> dict[str, Any]:
-    """Give what ``read_gateways`` reads.
+    """Return what ``read_gateways`` reads.
 
-    Asked are the brokers of the topology, and whoever else the discovery name lists: a broker that
-    sees none of the others is not in their topology. One of those that does not answer may be
-    starting, and is left out. Raises ``ManagementUnavailable`` where nobody showed the topology.
+    Queried are the brokers of the topology, and all others that the discovery name lists: a broker
+    that sees none of the others is not in their topology. One of those that does not respond may be
+    starting, and is omitted. Raises ``ManagementUnavailable`` if no broker returned the topology.
     """
     if topology is None:
         raise ManagementUnavailable("No broker showed the topology.")
@@ -37,11 +37,11 @@ def query_gateways(
     except LifecycleError:
         named = ()
 
-    def asking(address: str) -> Callable[[], Topology]:
+    def query_of(address: str) -> Callable[[], Topology]:
         return lambda: api.topology_of(address, user)
 
-    told = ask_all(
-        {one: asking(one) for one in dict.fromkeys([*members, *named])}, seconds=GATEWAY_SECONDS
+    results = query_all(
+        {one: query_of(one) for one in dict.fromkeys([*members, *named])}, seconds=GATEWAY_SECONDS
     )
-    silent = {one: told.problems[one] for one in members if one in told.problems}
-    return gateways_payload(told.answers, silent)
+    silent = {one: results.problems[one] for one in members if one in results.problems}
+    return gateways_payload(results.answers, silent)

@@ -1,4 +1,4 @@
-"""Read the topology as the admin of a cluster, and name the secret where Camunda refuses it."""
+"""Read the topology as the admin of a cluster, and name the secret if Camunda rejects it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 
 def query_topology(api: ManagementApi, users: Users, secret: str) -> Topology:
-    """Return what the gateways see. ``secret`` is the ARN of an administrator's credentials.
+    """Return the topology as the gateways see it.
 
-    Raises ``CredentialsRefused`` with the secret's name, and as ``ManagementApi.topology`` does.
+    ``secret`` is the ARN of an administrator's credentials. Raises ``CredentialsRefused`` with
+    the secret's name, and as ``ManagementApi.topology`` does.
     """
     try:
         return api.topology(users.credentials(secret))

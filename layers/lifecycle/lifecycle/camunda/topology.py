@@ -1,8 +1,8 @@
-"""What a Camunda cluster says about itself, and what that means.
+"""Configuration and topology of a Camunda cluster, and their evaluation.
 
-Two answers describe a cluster, and neither is enough alone. ``GET /actuator/cluster`` is its
+Two responses describe a cluster, and neither is enough alone. ``GET /actuator/cluster`` is its
 *configuration*: who belongs to it, which partitions are placed where and which change is under way.
-A broker that died stays ``ACTIVE`` there for ever. ``GET /v2/topology`` is what is *seen*: which
+A broker that died stays ``ACTIVE`` there permanently. ``GET /v2/topology`` is what is *seen*: which
 brokers are there now, who leads which partition and how it is.
 
 The readers are tolerant where versions differ (8.6 to 8.10 were compared): unknown enumeration
@@ -55,7 +55,7 @@ class ReplicaState(StrEnum):
 
 
 class OperationKind(StrEnum):
-    """The steps of a cluster change that decisions here tell apart; any other is ``UNKNOWN``."""
+    """The steps of a cluster change that decisions here distinguish; any other is ``UNKNOWN``."""
 
     UNKNOWN = "UNKNOWN"
     PRE_SCALING = "PRE_SCALING"
@@ -104,7 +104,7 @@ class Health(StrEnum):
 class Replica:
     """A partition as the configuration places it on a broker. Leaders have the top priority.
 
-    ``exports`` is false only where the configuration says that no exporter is configured.
+    ``exports`` is false only where the configuration lists no exporter.
     """
 
     partition: int
@@ -127,8 +127,8 @@ class Member:
 class Operation:
     """One step of a change.
 
-    ``broker`` is whom the step is about. A forced removal is printed as ``BROKER_REMOVE`` with the
-    *executor* as its broker and the removed ones in a list; here its kind is
+    ``broker`` is the one that the step is about. A forced removal is printed as ``BROKER_REMOVE``
+    with the *executor* as its broker and the removed ones in a list; here its kind is
     ``BROKER_FORCE_REMOVE``, ``broker`` the removed one and ``brokers`` all that are removed.
     ``name`` is what Camunda called the step.
     """
@@ -196,7 +196,7 @@ class ClusterConfiguration:
 
     @property
     def unsupported(self) -> str:
-        """Say what of it no decision here understands; empty where there is nothing of that kind.
+        """Return what decisions here do not support; empty if everything is supported.
 
         Several physical tenants have a pending change each, which the answer for all does not
         name; brokers of zones have no order in which they could be counted.
@@ -210,7 +210,7 @@ class ClusterConfiguration:
 
     @property
     def broker_ids(self) -> tuple[BrokerId, ...]:
-        """Ids of the members, in order."""
+        """Return the ids of the members, in order."""
         return tuple(member.id for member in self.members)
 
 
@@ -229,7 +229,7 @@ class PlannedChange:
 
     @property
     def is_noop(self) -> bool:
-        """Whether the cluster already is as requested."""
+        """Return whether the cluster already is as requested."""
         return not self.operations
 
 
@@ -244,9 +244,9 @@ class SeenPartition:
 
     @property
     def is_copy(self) -> bool:
-        """Whether it is a copy to count on: it leads or follows, is healthy and fully a member.
+        """Return whether it counts as a replica: it leads or follows, is healthy and a full member.
 
-        A replica that is inactive may still be told as healthy (camunda/camunda#13401, #8717).
+        A replica that is inactive may still be reported as healthy (camunda/camunda#13401, #8717).
         """
         return (
             self.role in {Role.LEADER, Role.FOLLOWER}
@@ -255,7 +255,7 @@ class SeenPartition:
         )
 
     def __str__(self) -> str:
-        """What it is in Camunda's words, such as ``inactive, healthy``."""
+        """Text in Camunda's terms, such as ``inactive, healthy``."""
         words = (self.role.value, self.health.value, self.state.value.lower() if self.state else "")
         return ", ".join(word for word in words if word)
 
@@ -287,7 +287,7 @@ class Topology:
 
 
 class ReadinessState(StrEnum):
-    """What one broker says of itself, or that it says nothing."""
+    """Readiness that one broker reports, or that it does not respond."""
 
     READY = "READY"
     NOT_READY = "NOT_READY"
@@ -296,7 +296,7 @@ class ReadinessState(StrEnum):
 
 @dataclass(frozen=True)
 class Readiness:
-    """Readiness of the broker at one address; ``detail`` says why when it is not ready."""
+    """Readiness of the broker at one address; ``detail`` is the reason if it is not ready."""
 
     address: str
     state: ReadinessState
@@ -305,7 +305,7 @@ class Readiness:
 
 @dataclass(frozen=True)
 class Formation:
-    """How far a cluster is formed; ``problems`` is empty exactly when it is."""
+    """Progress of a cluster's formation; ``problems`` is empty exactly when it is."""
 
     formed: bool
     brokers_joined: int
@@ -372,7 +372,7 @@ def read_topology(payload: object) -> Topology:
 
 
 def change_status(configuration: ClusterConfiguration, change_id: int) -> ChangeStatus:
-    """Tell what has become of the change that was accepted as ``change_id``.
+    """Return the status of the change that was accepted as ``change_id``.
 
     ``OUTDATED``: a later change has ended since, so this one is over and how it ended is not known
     any more. ``UNKNOWN``: this configuration does not know the change (yet).
@@ -397,7 +397,7 @@ def formation(
     incomplete_change: Collection[Place] = (),
     without: int | None = None,
 ) -> Formation:
-    """Judge whether the cluster is formed as it was asked for.
+    """Return how far the cluster is formed as requested.
 
     Formed: the brokers ``0 … brokers-1`` are all seen (and, where the configuration could be read,
     active members), and each partition ``1 … partitions`` has exactly one leader and
@@ -409,8 +409,8 @@ def formation(
     every other replica, healthy; it may itself be the one that is sick, or the leader.
     """
     if without is not None and configuration is None:
-        told = f"what broker {without} holds is in the cluster configuration, which was not read"
-        return Formation(False, 0, 0, (told,))
+        unread = f"what broker {without} holds is in the cluster configuration, which was not read"
+        return Formation(False, 0, 0, (unread,))
     if topology is None:
         return Formation(
             formed=False,
@@ -440,7 +440,7 @@ def formation(
 
 
 def topology_table(topology: Topology) -> list[dict[str, object]]:
-    """Rows for a table of brokers by partitions, JSON-serialisable.
+    """Return rows for a table of brokers by partitions, JSON-serialisable.
 
     One row per broker: ``{"broker", "host", "version", "partitions": {"1": {"role", "health"}}}``.
     """
@@ -459,12 +459,12 @@ def topology_table(topology: Topology) -> list[dict[str, object]]:
 
 
 def members_table(configuration: ClusterConfiguration) -> list[dict[str, object]]:
-    """Members as the configuration has them, JSON-serialisable: ``{"broker", "state"}``."""
+    """Return the members of the configuration, JSON-serialisable: ``{"broker", "state"}``."""
     return [{"broker": member.id, "state": member.state.value} for member in configuration.members]
 
 
 def pending_summary(configuration: ClusterConfiguration) -> dict[str, object] | None:
-    """Give the change under way, JSON-serialisable; None when there is none.
+    """Return the change under way, JSON-serialisable; None when there is none.
 
     ``{"id", "done", "planned", "next"}``: steps done and in all, and the next step in words.
     """
@@ -491,7 +491,7 @@ def _membership_problems(configuration: ClusterConfiguration, brokers: int) -> l
 
 
 def _holds(configuration: ClusterConfiguration | None, node: int | None, partition: int) -> int:
-    """Give 1 when that broker holds a copy of the partition, else 0."""
+    """Return 1 when that broker holds a copy of the partition, else 0."""
     if configuration is None or node is None:
         return 0
     return sum(
@@ -522,7 +522,7 @@ def _partition_problem(
     if len(leaders) != 1:
         who = f"leaders {leaders}" if leaders else "no leader"
         return f"partition {partition} has {who}"
-    # Whoever comes or goes may lead, but is not one of the copies that count.
+    # A replica that joins or leaves may lead, but is not one of the copies that count.
     counted = [one for one in replicas if (one[0], partition) not in incomplete_change]
     unhealthy = [(node, replica) for node, replica in counted if not replica.is_copy]
     if (None, partition) in incomplete_change:
@@ -549,7 +549,7 @@ def _last_change(value: object) -> LastChange | None:
 
 
 def _ended(value: object) -> ChangeStatus:
-    # PENDING and OUTDATED are our words: Camunda saying them would be something new.
+    # PENDING and OUTDATED are our values: Camunda does not return them.
     status = _member_of(ChangeStatus, value)
     ends = {ChangeStatus.COMPLETED, ChangeStatus.FAILED, ChangeStatus.CANCELLED}
     return status if status in ends else ChangeStatus.UNKNOWN
@@ -625,7 +625,7 @@ def _tenants(value: object) -> tuple[str, ...]:
 
 
 def _exports(item: Mapping[str, object]) -> bool:
-    """Whether an exporter is configured, whatever its state; also where nothing is told of any."""
+    """Return whether an exporter is configured, whatever its state; also if none is reported."""
     config = item.get("config")
     exporting = config.get("exporting") if isinstance(config, Mapping) else None
     return not (isinstance(exporting, Mapping) and exporting.get("exporters") == [])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Verdict(StrEnum):
-    """The result of a check for a whole cluster, best first; the last one is never announced."""
+    """The result of a check for a whole cluster, best first; the last one is never notified of."""
 
     HEALTHY = "HEALTHY"
     DEGRADED = "DEGRADED"

@@ -1,11 +1,11 @@
-"""The outside of a health check: what AWS says of a cluster, asked without entering the VPC."""
+"""AWS side of a health check: states that AWS reports for a cluster, read outside its VPC."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.camunda.fan_out import ask_all
+from lifecycle.camunda.fan_out import query_all
 from lifecycle.health.facts import OUTSIDE, SECRETS, sources
 from lifecycle.services.definition import BROKERS, CONNECTORS
 from lifecycle.services.state import changed_by_hand
@@ -22,13 +22,17 @@ SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class HealthObserver:
-    """The use case with what it needs from outside."""
+    """Reads the AWS side of a health check; ``cloud`` are its sources."""
 
     cloud: HealthSources
     definitions: Callable[[], Mapping[str, Definition]]
 
-    def look(self, cluster: ClusterOutputs) -> dict[str, Any]:
-        """Ask every source that a cluster with these outputs has; never raises."""
+    def observe(self, cluster: ClusterOutputs) -> dict[str, Any]:
+        """Return ``SourceResults`` as JSON, one for each source of the cluster; never raises.
+
+        ``cluster`` are the outputs of its stack, which determine its sources. A source that does
+        not respond within ``SECONDS`` is a problem of its own.
+        """
         names = sources(OUTSIDE, cluster)
         ecs = cluster.get("EcsClusterName", "")
         brokers = cluster.get("OrchestrationServiceName", "")
@@ -48,17 +52,17 @@ class HealthObserver:
             "secrets": lambda: self.cloud.secrets(secrets),
             "certificate": lambda: self.cloud.certificate(cluster.certificate),
         }
-        asked = {source: ask for source, ask in every.items() if source in names}
-        return ask_all(asked, seconds=SECONDS).as_dict()
+        queries = {source: query for source, query in every.items() if source in names}
+        return query_all(queries, seconds=SECONDS).as_dict()
 
     def _services(
         self, cluster: ClusterOutputs, ecs: str, brokers: str, connectors: str
     ) -> dict[str, Any]:
-        """Both services, each with what differs from its definition instead of the definition."""
-        told = self.cloud.services(ecs, brokers, connectors)
+        """Return both services, each with the differences from its definition instead of it."""
+        services = self.cloud.services(ecs, brokers, connectors)
         return {
-            "brokers": self._compared(cluster, BROKERS, told["brokers"]),
-            "connectors": self._compared(cluster, CONNECTORS, told["connectors"]),
+            "brokers": self._compared(cluster, BROKERS, services["brokers"]),
+            "connectors": self._compared(cluster, CONNECTORS, services["connectors"]),
         }
 
     def _compared(

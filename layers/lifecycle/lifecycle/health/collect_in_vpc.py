@@ -1,11 +1,11 @@
-"""The inside of a health check: what brokers, database and leases say, asked within the VPC."""
+"""VPC side of a health check: brokers, database and leases, queried from inside the VPC."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.camunda.fan_out import Told, ask_all
+from lifecycle.camunda.fan_out import SourceResults, query_all
 from lifecycle.camunda.payloads import configuration_payload, topology_payload
 from lifecycle.camunda.read_brokers import query_brokers
 from lifecycle.camunda.read_gateways import query_gateways
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from lifecycle.health.ports import Leases
     from lifecycle.provisioning.ports import Database, DatabaseTokens
 
-# The topology says whom to ask for the rest; together they stay below the function's time-out.
+# The topology lists the addresses of the rest; the sum stays below the function's time-out.
 TOPOLOGY_SECONDS: Final = 7.0
 REST_SECONDS: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True)
 class HealthProber:
-    """The use case with what it needs from outside."""
+    """Reads the VPC side of a health check."""
 
     management: Callable[[str], ManagementApi]
     users: Users
@@ -40,32 +40,33 @@ class HealthProber:
     tokens: DatabaseTokens
     leases: Leases
 
-    def look(self, cluster: ClusterOutputs) -> dict[str, Any]:
-        """Ask every source that a cluster with these outputs has; never raises.
+    def observe(self, cluster: ClusterOutputs) -> dict[str, Any]:
+        """Return ``SourceResults`` as JSON, one for each source of the cluster; never raises.
 
-        Answers are packed as ``tables.py`` says.
+        ``cluster`` are the outputs of its stack, which determine its sources. ``answers`` are
+        packed (``tables.py``).
         """
-        told = self._told(sources(INSIDE, cluster), cluster).as_dict()
-        return {**told, "answers": packed(told["answers"])}
+        results = self._query(sources(INSIDE, cluster), cluster).as_dict()
+        return {**results, "answers": packed(results["answers"])}
 
-    def _told(self, names: Sequence[str], cluster: ClusterOutputs) -> Told:
+    def _query(self, names: Sequence[str], cluster: ClusterOutputs) -> SourceResults:
         if "topology" not in names:
             return self._rest(names, cluster, None)
         api = self.management(cluster.discovery_name)
-        seen: list[Topology] = []
+        topologies: list[Topology] = []
 
         def topology() -> dict[str, Any]:
             found = query_topology(api, self.users, cluster.admin_user_secret)
-            seen.append(found)
+            topologies.append(found)
             return topology_payload(found)
 
-        told = ask_all({"topology": topology}, seconds=TOPOLOGY_SECONDS)
-        known = seen[0] if "topology" in told.answers else None
-        return told.add(self._rest(names, cluster, known))
+        results = query_all({"topology": topology}, seconds=TOPOLOGY_SECONDS)
+        known = topologies[0] if "topology" in results.answers else None
+        return results.add(self._rest(names, cluster, known))
 
     def _rest(
         self, names: Sequence[str], cluster: ClusterOutputs, topology: Topology | None
-    ) -> Told:
+    ) -> SourceResults:
         name = cluster.get("DiscoveryName", "")
         every: dict[str, Callable[[], Any]] = {
             "configuration": lambda: configuration_payload(self.management(name).configuration()),
@@ -79,8 +80,8 @@ class HealthProber:
             "backups": lambda: self._backups(self.management(name)),
             "login": lambda: self._login(cluster),
         }
-        return ask_all(
-            {source: ask for source, ask in every.items() if source in names},
+        return query_all(
+            {source: query for source, query in every.items() if source in names},
             seconds=REST_SECONDS,
         )
 
@@ -88,7 +89,7 @@ class HealthProber:
     def _backups(api: ManagementApi) -> dict[str, Any]:
         found = api.backups()
         return {
-            "told": found.told,
+            "supported": found.supported,
             "enabled": found.enabled,
             "latest": [
                 {"partition": partition, "at": written(at) if at else None}
@@ -97,7 +98,7 @@ class HealthProber:
         }
 
     def _login(self, cluster: ClusterOutputs) -> dict[str, Any]:
-        """Log in as the IAM user. What the database says is an answer, not a problem."""
+        """Log in as the IAM user. An error of the database is an answer, not a problem."""
         target = SeedTarget.from_outputs(cluster)
         login = self.tokens.sign(target.endpoint, target.port, target.user)
         try:

@@ -1,7 +1,7 @@
-"""Judge a health check: verdict, record, metrics, and what people are told.
+"""Evaluate a health check: verdict, record, metrics and notification.
 
-The record is written on condition that nobody wrote a newer one; only who wrote it announces. So a
-check that is delivered twice, or two at the same time, announce once.
+The record is written on condition that no newer one exists, and only the check that wrote it
+notifies. So a check that is delivered twice, or two at the same time, notify once.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.errors import AwsUnavailable
 from lifecycle.health.catalog import Severity, rank
-from lifecycle.health.facts import StackSeen, read_facts
+from lifecycle.health.facts import StackStatus, read_facts
 from lifecycle.health.report import message, report, subject
 from lifecycle.health.rules import Running
 from lifecycle.health.verdict import assess, read_moment
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lifecycle.cluster.ports import Clock
     from lifecycle.health.facts import Facts
     from lifecycle.health.ports import HealthRecords, Metrics
-    from lifecycle.health.verdict import Announcement, Record
+    from lifecycle.health.verdict import Notification, Record
     from lifecycle.operation.ports import Events, Messages
 
 _ATTEMPTS: Final = 5
@@ -33,7 +33,7 @@ _ATTEMPTS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class HealthJudge:
-    """The use case with what it needs from outside."""
+    """Evaluates checks, and writes, measures and notifies of their results."""
 
     records: HealthRecords
     events: Events
@@ -43,14 +43,15 @@ class HealthJudge:
     control_stack: str
 
     def judge(self, subject: Mapping[str, Any], inside: object, outside: object) -> dict[str, Any]:
-        """Judge what both sides saw of ``subject``; gives the report.
+        """Evaluate the results of both sides and return the report.
 
-        ``subject`` is what ``locate_cluster`` gave: ``cluster``, ``at``, ``began``, ``scheduled``,
-        ``outputs``, ``stack``. A check that is not newer than the last one written is reported with
-        ``recorded`` false, and changes and announces nothing.
+        ``subject`` is the result of ``locate_cluster``: ``cluster``, ``at``, ``began``,
+        ``scheduled``, ``outputs``, ``stack``. A check that is not newer than the
+        last one written is reported with ``recorded`` false; it changes nothing and sends no
+        notification.
         """
         cluster, at = str(subject["cluster"]), read_moment(subject["at"])
-        stack = StackSeen(str(subject["stack"]["status"]), str(subject["stack"]["reason"]))
+        stack = StackStatus(str(subject["stack"]["status"]), str(subject["stack"]["reason"]))
         facts = read_facts(ClusterOutputs(subject["outputs"]), stack, inside, outside)
         began = read_moment(subject["began"])
         seconds = round((self.clock.now() - began).total_seconds(), 3)
@@ -72,13 +73,13 @@ class HealthJudge:
                 return {**report(assessed.record), "recorded": False}
             if self.records.write(assessed.record, before):
                 self._measure(assessed.record, facts)
-                if assessed.announcement is not None:
-                    self._announce(assessed.record, assessed.announcement, at)
+                if assessed.notification is not None:
+                    self._notify(assessed.record, assessed.notification, at)
                 return {**report(assessed.record), "recorded": True}
         raise AwsUnavailable(f"Other checks of {cluster} kept writing at the same moment.")
 
     def _running(self, cluster: str) -> Running | None:
-        """The operation that holds the cluster; an expired lock explains nothing."""
+        """Return the operation that holds the cluster; an expired lock explains nothing."""
         lock = self.records.holder(cluster)
         if lock is None or lock.expires_at <= self.clock.now().timestamp():
             return None
@@ -91,23 +92,23 @@ class HealthJudge:
         self.metrics.emit(
             f"{self.control_stack}-{record.cluster}",
             {
-                "Verdict": rank(record.announced),
+                "Verdict": rank(record.notified),
                 "Findings": len(grave),
                 "UnknownSources": len(facts.unknown) if facts.ready else 1,
                 "CheckSeconds": record.seconds,
             },
         )
 
-    def _announce(self, record: Record, announcement: Announcement, at: datetime) -> None:
+    def _notify(self, record: Record, notification: Notification, at: datetime) -> None:
         self.events.send(
             events.health_changed(
                 report(record),
-                before=str(announcement.before),
-                now=str(announcement.now),
+                before=str(notification.before),
+                now=str(notification.now),
                 control_stack=self.control_stack,
             )
         )
         self.messages.publish(
-            subject(record, announcement), message(record, announcement, self.control_stack)
+            subject(record, notification), message(record, notification, self.control_stack)
         )
         self.records.delivered(record.cluster, at)

@@ -1,8 +1,8 @@
-"""What a health check saw, read from what two functions answered.
+"""Facts of a health check, read from the results of two functions.
 
-Each side answers ``{"answers": {source: …}, "problems": {source: why}}``. A source that gave
-nothing, or something that is not of its shape, becomes ``Unknown`` with the reason: it is never
-left out, because what is left out would look healthy. ``None`` is a part that a cluster has not.
+Each side returns ``{"answers": {source: …}, "problems": {source: reason}}``. A source without an
+answer, or with one of another shape, becomes ``Unknown`` with the reason: it is never omitted,
+because an omitted source would look healthy. ``None`` is a part that a cluster does not have.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from lifecycle.camunda.gateways import read_gateways
 from lifecycle.camunda.json_reader import flag, integer, items, mapping, moment, objects, text
-from lifecycle.camunda.partitions import BackupsSeen, BrokerSeen, read_brokers
+from lifecycle.camunda.partitions import BackupStatus, BrokerStatus, read_brokers
 from lifecycle.camunda.topology import read_configuration, read_topology
 from lifecycle.cluster.checks import TargetHealth
 from lifecycle.errors import InvalidResponse
@@ -56,7 +56,7 @@ _OFF: Final = {"ContinuousBackup": "false"}
 
 
 def sources(table: Mapping[str, tuple[str, ...]], outputs: ClusterOutputs) -> tuple[str, ...]:
-    """Sources that a cluster with these outputs has."""
+    """Return the sources of a cluster with these outputs."""
     return tuple(
         source
         for source, needed in table.items()
@@ -66,7 +66,7 @@ def sources(table: Mapping[str, tuple[str, ...]], outputs: ClusterOutputs) -> tu
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A source that said nothing usable, and why; ``error`` is the name of our error, if any."""
+    """A source without a usable answer, and why; ``error`` is the name of our error, if any."""
 
     why: str
     error: str = ""
@@ -76,7 +76,7 @@ type Answer[T] = T | Unknown | None
 
 
 @dataclass(frozen=True, slots=True)
-class DeploymentSeen:
+class DeploymentStatus:
     """One deployment of a service; ``started_at`` is when it was made."""
 
     status: str
@@ -86,37 +86,37 @@ class DeploymentSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceSeen:
+class ServiceStatus:
     """An ECS service; ``exists`` is false for one that is gone or inactive.
 
-    ``differences`` are lines of what it has otherwise than its definition; ``uncompared`` says why
-    that could not be found out, and is empty otherwise.
+    ``differences`` are lines, one for each difference from its definition; ``uncompared`` is why
+    they could not be determined, and empty otherwise.
     """
 
     exists: bool
     desired: int
     running: int
     pending: int
-    deployments: tuple[DeploymentSeen, ...]
+    deployments: tuple[DeploymentStatus, ...]
     differences: tuple[str, ...]
     uncompared: str
 
     @property
-    def rolling(self) -> DeploymentSeen | None:
-        """The deployment in progress, if there is one."""
+    def rolling(self) -> DeploymentStatus | None:
+        """Return the deployment in progress, if there is one."""
         return next((one for one in self.deployments if one.rollout == "IN_PROGRESS"), None)
 
 
 @dataclass(frozen=True, slots=True)
-class ServicesSeen:
+class ServicesStatus:
     """Both services of a cluster."""
 
-    brokers: ServiceSeen
-    connectors: ServiceSeen
+    brokers: ServiceStatus
+    connectors: ServiceStatus
 
 
 @dataclass(frozen=True, slots=True)
-class TaskSeen:
+class TaskStatus:
     """A task of the brokers' service that ECS starts or runs.
 
     ``health`` is what ECS makes of its container's health check, such as ``HEALTHY``
@@ -131,16 +131,16 @@ class TaskSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class ProtectedSeen:
-    """A task of either service that ECS may not stop until a moment, as it has been told."""
+class ProtectedTask:
+    """A task of either service whose task protection expires at ``until``."""
 
     task_id: str
     until: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class StopSeen:
-    """A task that stopped by itself or by a failure, not by an order."""
+class TaskStop:
+    """A task that stopped on its own or failed, not one that was stopped by a request."""
 
     service: str
     task_id: str
@@ -149,16 +149,16 @@ class StopSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class AutoscalingSeen:
-    """What may change the count of a service by itself; ``told`` says within which bounds."""
+class AutoscalingTarget:
+    """A scalable target that changes a desired count automatically, within ``bounds``."""
 
     service: str
-    told: str
+    bounds: str
     resource: str
 
 
 @dataclass(frozen=True, slots=True)
-class MountSeen:
+class MountTarget:
     """An EFS mount target: its availability zone and state."""
 
     zone: str
@@ -166,7 +166,7 @@ class MountSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class SecretSeen:
+class SecretStatus:
     """A secret by the name of its output; ``problem`` is empty when it is there."""
 
     name: str
@@ -174,7 +174,7 @@ class SecretSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class CertificateSeen:
+class CertificateStatus:
     """The load balancers' certificate."""
 
     status: str
@@ -182,7 +182,7 @@ class CertificateSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class LeaseSeen:
+class LeaseStatus:
     """Lease of a node id: the holder, empty for none, and until when it holds."""
 
     node: int
@@ -191,15 +191,15 @@ class LeaseSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class LeasesSeen:
+class LeasesStatus:
     """Leases of the broker ids; ``used`` is false where brokers have fixed ids."""
 
     used: bool
-    leases: tuple[LeaseSeen, ...]
+    leases: tuple[LeaseStatus, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class LoginSeen:
+class LoginResult:
     """A login as the IAM user: name of the error, empty when it worked, and what was seen."""
 
     error: str
@@ -208,7 +208,7 @@ class LoginSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class StackSeen:
+class StackStatus:
     """The cluster's stack."""
 
     status: str
@@ -217,38 +217,38 @@ class StackSeen:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that one check saw."""
+    """Results of all sources of one check."""
 
     outputs: ClusterOutputs
-    stack: StackSeen
+    stack: StackStatus
     configuration: Answer[ClusterConfiguration]
     topology: Answer[Topology]
-    exporting: Answer[tuple[BrokerSeen, ...]]
+    exporting: Answer[tuple[BrokerStatus, ...]]
     gateways: Answer[Gateways]
-    leases: Answer[LeasesSeen]
-    backups: Answer[BackupsSeen]
-    login: Answer[LoginSeen]
-    services: Answer[ServicesSeen]
-    tasks: Answer[tuple[TaskSeen, ...]]
-    stops: Answer[tuple[StopSeen, ...]]
-    protected: Answer[tuple[ProtectedSeen, ...]]
-    autoscaling: Answer[tuple[AutoscalingSeen, ...]]
+    leases: Answer[LeasesStatus]
+    backups: Answer[BackupStatus]
+    login: Answer[LoginResult]
+    services: Answer[ServicesStatus]
+    tasks: Answer[tuple[TaskStatus, ...]]
+    stops: Answer[tuple[TaskStop, ...]]
+    protected: Answer[tuple[ProtectedTask, ...]]
+    autoscaling: Answer[tuple[AutoscalingTarget, ...]]
     rest: Answer[tuple[TargetHealth, ...]]
     grpc: Answer[tuple[TargetHealth, ...]]
     connectors: Answer[tuple[TargetHealth, ...]]
     database: Answer[str]
-    files: Answer[tuple[MountSeen, ...]]
-    secrets: Answer[tuple[SecretSeen, ...]]
-    certificate: Answer[CertificateSeen]
+    files: Answer[tuple[MountTarget, ...]]
+    secrets: Answer[tuple[SecretStatus, ...]]
+    certificate: Answer[CertificateStatus]
 
     @property
     def ready(self) -> bool:
-        """Whether the stack has the outputs by which a cluster is known."""
+        """Return whether the stack has the outputs that identify a cluster."""
         return self.outputs.complete
 
     @property
     def unknown(self) -> dict[str, str]:
-        """Sources that said nothing usable, with the reasons."""
+        """Return the sources without a usable answer, with the reasons."""
         return {
             name: answer.why
             for name in (*INSIDE, *OUTSIDE)
@@ -257,12 +257,14 @@ class Facts:
 
 
 def seen[T](answer: Answer[T]) -> T | None:
-    """Give what was seen; None for what is unknown or not there."""
+    """Return the answer of a source; None for one that is unknown or that a cluster lacks."""
     return None if isinstance(answer, Unknown) else answer
 
 
-def read_facts(outputs: ClusterOutputs, stack: StackSeen, inside: object, outside: object) -> Facts:
-    """Read what both functions answered; never raises, whatever they did."""
+def read_facts(
+    outputs: ClusterOutputs, stack: StackStatus, inside: object, outside: object
+) -> Facts:
+    """Read the results of both functions; never raises, whatever they are."""
     has = {*sources(INSIDE, outputs), *sources(OUTSIDE, outputs)}
 
     def answer[T](side: object, name: str, read: Callable[[object], T]) -> Answer[T]:
@@ -295,10 +297,10 @@ def read_facts(outputs: ClusterOutputs, stack: StackSeen, inside: object, outsid
 
 def _answer[T](side: object, name: str, read: Callable[[object], T]) -> Answer[T]:
     try:
-        told = mapping(side, "the answer")
-        problems, answers = told.get("problems"), told.get("answers")
+        results = mapping(side, "the answer")
+        problems, answers = results.get("problems"), results.get("answers")
         if isinstance(problems, Mapping) and name in problems:
-            errors = told.get("errors")
+            errors = results.get("errors")
             error = errors.get(name, "") if isinstance(errors, Mapping) else ""
             return Unknown(str(problems[name])[:400], str(error))
         given = mapping(answers, "answers")
@@ -309,21 +311,21 @@ def _answer[T](side: object, name: str, read: Callable[[object], T]) -> Answer[T
         return Unknown(error.message)
 
 
-def _leases(value: object) -> LeasesSeen:
+def _leases(value: object) -> LeasesStatus:
     answer = mapping(value, "the leases")
-    return LeasesSeen(
+    return LeasesStatus(
         used=flag(answer, "used"),
         leases=tuple(
-            LeaseSeen(integer(one, "node"), text(one, "task"), moment(one, "until"))
+            LeaseStatus(integer(one, "node"), text(one, "task"), moment(one, "until"))
             for one in objects(answer.get("leases"), "leases")
         ),
     )
 
 
-def _backups(value: object) -> BackupsSeen:
+def _backups(value: object) -> BackupStatus:
     answer = mapping(value, "the backups")
-    return BackupsSeen(
-        told=flag(answer, "told"),
+    return BackupStatus(
+        supported=flag(answer, "supported"),
         enabled=flag(answer, "enabled"),
         latest={
             integer(one, "partition"): moment(one, "at")
@@ -332,25 +334,25 @@ def _backups(value: object) -> BackupsSeen:
     )
 
 
-def _login(value: object) -> LoginSeen:
+def _login(value: object) -> LoginResult:
     answer = mapping(value, "the login")
-    return LoginSeen(text(answer, "error"), text(answer, "seen"), flag(answer, "granted"))
+    return LoginResult(text(answer, "error"), text(answer, "seen"), flag(answer, "granted"))
 
 
-def _services(value: object) -> ServicesSeen:
+def _services(value: object) -> ServicesStatus:
     answer = mapping(value, "the services")
-    return ServicesSeen(_service(answer.get("brokers")), _service(answer.get("connectors")))
+    return ServicesStatus(_service(answer.get("brokers")), _service(answer.get("connectors")))
 
 
-def _service(value: object) -> ServiceSeen:
+def _service(value: object) -> ServiceStatus:
     one = mapping(value, "a service")
-    return ServiceSeen(
+    return ServiceStatus(
         exists=flag(one, "exists"),
         desired=integer(one, "desired"),
         running=integer(one, "running"),
         pending=integer(one, "pending"),
         deployments=tuple(
-            DeploymentSeen(
+            DeploymentStatus(
                 text(each, "status"),
                 text(each, "rollout"),
                 text(each, "reason"),
@@ -363,9 +365,9 @@ def _service(value: object) -> ServiceSeen:
     )
 
 
-def _tasks(value: object) -> tuple[TaskSeen, ...]:
+def _tasks(value: object) -> tuple[TaskStatus, ...]:
     return tuple(
-        TaskSeen(
+        TaskStatus(
             task_id=text(one, "task"),
             address=text(one, "address"),
             status=text(one, "status"),
@@ -376,27 +378,27 @@ def _tasks(value: object) -> tuple[TaskSeen, ...]:
     )
 
 
-def _protected(value: object) -> tuple[ProtectedSeen, ...]:
+def _protected(value: object) -> tuple[ProtectedTask, ...]:
     return tuple(
-        ProtectedSeen(text(one, "task"), until)
+        ProtectedTask(text(one, "task"), until)
         for one in objects(value, "protected")
         if (until := moment(one, "until")) is not None
     )
 
 
-def _stops(value: object) -> tuple[StopSeen, ...]:
+def _stops(value: object) -> tuple[TaskStop, ...]:
     found = []
     for one in objects(value, "stops"):
         at = moment(one, "at")
         if at is None:
             raise InvalidResponse("A stopped task has no time.")
-        found.append(StopSeen(text(one, "service"), text(one, "task"), at, text(one, "reason")))
+        found.append(TaskStop(text(one, "service"), text(one, "task"), at, text(one, "reason")))
     return tuple(found)
 
 
-def _autoscaling(value: object) -> tuple[AutoscalingSeen, ...]:
+def _autoscaling(value: object) -> tuple[AutoscalingTarget, ...]:
     return tuple(
-        AutoscalingSeen(text(one, "service"), text(one, "told"), text(one, "resource"))
+        AutoscalingTarget(text(one, "service"), text(one, "bounds"), text(one, "resource"))
         for one in objects(value, "autoscaling")
     )
 
@@ -412,18 +414,18 @@ def _database(value: object) -> str:
     return text(mapping(value, "the database"), "status")
 
 
-def _files(value: object) -> tuple[MountSeen, ...]:
+def _files(value: object) -> tuple[MountTarget, ...]:
     return tuple(
-        MountSeen(text(one, "zone"), text(one, "state")) for one in objects(value, "mounts")
+        MountTarget(text(one, "zone"), text(one, "state")) for one in objects(value, "mounts")
     )
 
 
-def _secrets(value: object) -> tuple[SecretSeen, ...]:
+def _secrets(value: object) -> tuple[SecretStatus, ...]:
     return tuple(
-        SecretSeen(text(one, "name"), text(one, "problem")) for one in objects(value, "secrets")
+        SecretStatus(text(one, "name"), text(one, "problem")) for one in objects(value, "secrets")
     )
 
 
-def _certificate(value: object) -> CertificateSeen:
+def _certificate(value: object) -> CertificateStatus:
     one = mapping(value, "the certificate")
-    return CertificateSeen(text(one, "status"), moment(one, "notAfter"))
+    return CertificateStatus(text(one, "status"), moment(one, "notAfter"))

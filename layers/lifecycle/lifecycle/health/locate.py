@@ -1,4 +1,4 @@
-"""Find the cluster that a check is about: its stack and the outputs by which it is known."""
+"""Find the cluster of a check: its stack and the outputs that identify it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ClusterLocator:
-    """The use case with what it needs from outside."""
+    """Finds clusters of this control plane by their stacks."""
 
     stacks: ClusterStacks
     control_stack: str
 
     def locate(self, given: object, began: str) -> dict[str, Any]:
-        """Give ``cluster``, ``at`` (when the check was due), ``began``, ``outputs``, ``stack``.
+        """Return ``cluster``, ``at`` (when the check was due), ``began``, ``outputs``, ``stack``.
 
         ``began`` is when the execution started, ``scheduled`` whether a schedule started it.
         Raises ``InvalidRequest`` and ``ClusterNotFound``.
@@ -39,6 +39,6 @@ class ClusterLocator:
         }
 
     def all(self) -> list[str]:
-        """Names of all clusters of this control plane."""
+        """Return the names of all clusters of this control plane."""
         stacks = self.stacks.of_control_plane(self.control_stack)
         return [stack.tags[TAG_CLUSTER] for stack in stacks]

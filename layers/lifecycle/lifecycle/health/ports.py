@@ -15,58 +15,58 @@ if TYPE_CHECKING:
 
 
 class Leases(Protocol):
-    """Leases of the broker ids, asked from inside the VPC."""
+    """Leases of the broker ids, read from inside the VPC."""
 
     def read(self, bucket: str, nodes: Sequence[int]) -> Mapping[str, Any]:
-        """``used`` and ``leases`` (node, task, until in milliseconds) of some node ids."""
+        """Return ``used`` and ``leases`` (node, task, until in milliseconds) of some node ids."""
         ...
 
 
 class HealthSources(Protocol):
-    """What AWS says of a cluster's parts, as JSON; see ``health/facts.py`` for the shapes."""
+    """States of a cluster's parts in AWS, as JSON; see ``health/facts.py`` for the shapes."""
 
     def services(self, ecs_cluster: str, brokers: str, connectors: str) -> Mapping[str, Any]:
-        """Both ECS services."""
+        """Return both ECS services."""
         ...
 
     def tasks(self, ecs_cluster: str, service: str) -> Sequence[Mapping[str, Any]]:
-        """Tasks that start or run, with addresses."""
+        """Return the tasks that start or run, with addresses."""
         ...
 
     def protected(
         self, ecs_cluster: str, brokers: str, connectors: str
     ) -> Sequence[Mapping[str, Any]]:
-        """Tasks of both services that are protected from scale-in, and until when."""
+        """Return the tasks of both services with scale-in protection, and when it expires."""
         ...
 
     def stops(self, ecs_cluster: str, brokers: str, connectors: str) -> Sequence[Mapping[str, Any]]:
-        """Tasks that stopped without having been told to, within the last hour."""
+        """Return the tasks that stopped on their own or failed within the last hour."""
         ...
 
     def autoscaling(
         self, ecs_cluster: str, brokers: str, connectors: str
     ) -> Sequence[Mapping[str, Any]]:
-        """What may change the counts of both services by itself now."""
+        """Return the active scalable targets, which change desired counts automatically."""
         ...
 
     def targets(self, target_group: str) -> Sequence[Mapping[str, Any]]:
-        """Targets of a group and what the load balancer says of each."""
+        """Return the targets of a group and their health as the load balancer reports it."""
         ...
 
     def database(self, cluster: str) -> Mapping[str, Any]:
-        """Status of an Aurora cluster."""
+        """Return the status of an Aurora cluster."""
         ...
 
     def mounts(self, file_system: str) -> Sequence[Mapping[str, Any]]:
-        """Mount targets of an EFS file system."""
+        """Return the mount targets of an EFS file system."""
         ...
 
     def secrets(self, arns: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
-        """Whether secrets are there, by the names of their outputs; no value is read."""
+        """Return whether secrets are there, by the names of their outputs; no value is read."""
         ...
 
     def certificate(self, arn: str) -> Mapping[str, Any]:
-        """Status and end of a certificate."""
+        """Return the status and expiry time of a certificate."""
         ...
 
 
@@ -78,11 +78,11 @@ class HealthRecords(Protocol):
         ...
 
     def write(self, record: HealthRecord, before: HealthRecord | None) -> bool:
-        """Write a check if the last one is still ``before`` and older; returns whether it was."""
+        """Write a check if the last one is still ``before`` and older; return whether it was."""
         ...
 
     def delivered(self, cluster: str, decided_at: datetime) -> None:
-        """Note that the announcement decided then was delivered; nothing for any other one."""
+        """Record that the notification decided then was delivered; no-op for any other one."""
         ...
 
     def holder(self, cluster: str) -> Lock | None:
@@ -90,7 +90,7 @@ class HealthRecords(Protocol):
         ...
 
     def scaling(self, cluster: str) -> ScalingNote | None:
-        """What the last scaling of the cluster left; None when that is long ago."""
+        """Return the note of the last scaling of the cluster; None once it has expired."""
         ...
 
 

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class HealthReader:
-    """The use case with what it needs from outside."""
+    """Reads health reports: the last one, or one of a new check."""
 
     records: HealthRecords
     checks: Checks
     arns: MachineArns
 
     def last(self, cluster: str) -> dict[str, Any]:
-        """Give the report of the last check. Raises ``HealthUnavailable`` when there is none."""
+        """Return the report of the last check. Raises ``HealthUnavailable`` when there is none."""
         record = self.records.find(cluster)
         if record is None:
             raise HealthUnavailable(
@@ -33,7 +33,7 @@ class HealthReader:
         return report(record)
 
     def fresh(self, cluster: str) -> dict[str, Any]:
-        """Check now, which takes up to 25 seconds, and give the report.
+        """Check now, which takes up to 25 seconds, and return the report.
 
         Raises ``ClusterNotFound`` and ``HealthUnavailable``.
         """
@@ -41,9 +41,9 @@ class HealthReader:
             self.arns.machine("check_health"), json.dumps({"clusterName": cluster})
         )
         if execution.status == "SUCCEEDED":
-            told: dict[str, Any] = json.loads(execution.output)
-            told.pop("recorded", None)
-            return told
+            answer: dict[str, Any] = json.loads(execution.output)
+            answer.pop("recorded", None)
+            return answer
         if execution.error == "ClusterNotFound":
             raise ClusterNotFound(f"There is no cluster {cluster!r}.")
         raise HealthUnavailable(

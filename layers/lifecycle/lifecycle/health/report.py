@@ -1,4 +1,4 @@
-"""The report of a check: the same text on the phone, in the API's response and in a terminal."""
+"""The report of a check: the same text in messages, the API's response and a terminal."""
 
 from __future__ import annotations
 
@@ -6,51 +6,51 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.health.catalog import KINDS, Severity, Verdict
-from lifecycle.health.verdict import Announcement, Record, stamp
+from lifecycle.health.verdict import Notification, Record, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 # https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 _SUBJECT_MOST: Final = 99
-_TOLD_MOST: Final = 5
+_LINES_MOST: Final = 5
 
 
 def report(record: Record) -> dict[str, Any]:
-    """Give the last check as JSON, findings worst first, with the text for people."""
+    """Return the last check as JSON, findings worst first, with the text for people."""
     return {
         "cluster": record.cluster,
         "verdict": str(record.verdict),
         "checkedAt": stamp(record.checked_at),
         "since": stamp(record.since),
         "consecutive": record.consecutive,
-        "announced": str(record.announced),
-        "announcedAt": stamp(record.announced_at) if record.announced_at else None,
+        "notified": str(record.notified),
+        "notifiedAt": stamp(record.notified_at) if record.notified_at else None,
         "findings": [dict(one) for one in record.findings],
         "seconds": record.seconds,
-        "text": told(record),
+        "text": summary(record),
     }
 
 
-def told(record: Record) -> str:
+def summary(record: Record) -> str:
     """Summarise a check in a few lines: what is wrong, since when, what to do first; notes last."""
     grave = [one for one in record.findings if one["severity"] != Severity.INFO]
     notes = [one for one in record.findings if one["severity"] == Severity.INFO]
     lines = [f"{record.cluster} is {record.verdict}{_since(record)}."]
-    for one in grave[:_TOLD_MOST]:
+    for one in grave[:_LINES_MOST]:
         lines.append(f"- {one['title']}: {one['seen']}. Do: {one['remedy']}")
-    if len(grave) > _TOLD_MOST:
-        lines.append(f"- and {len(grave) - _TOLD_MOST} more")
-    lines += [f"- note: {_note(one)}" for one in notes[:_TOLD_MOST]]
+    if len(grave) > _LINES_MOST:
+        lines.append(f"- and {len(grave) - _LINES_MOST} more")
+    lines += [f"- note: {_note(one)}" for one in notes[:_LINES_MOST]]
     return "\n".join(lines)
 
 
-def subject(record: Record, announcement: Announcement) -> str:
-    """First line of a message: cluster, verdict and the worst of it, in printable ASCII."""
-    if announcement.now is Verdict.HEALTHY:
-        line = f"{record.cluster} is HEALTHY again (it was {announcement.before})"
+def subject(record: Record, notification: Notification) -> str:
+    """Return the first line of a message: cluster, verdict, worst finding; printable ASCII."""
+    if notification.now is Verdict.HEALTHY:
+        line = f"{record.cluster} is HEALTHY again (it was {notification.before})"
     else:
-        line = f"{record.cluster} is {announcement.now}"
+        line = f"{record.cluster} is {notification.now}"
         # What stops serving is reported first, also where an operation explains it.
         first = next((one for one in record.findings if _is_grave(one)), None)
         line += f": {first['title']}" if first is not None else ""
@@ -58,20 +58,20 @@ def subject(record: Record, announcement: Announcement) -> str:
     return plain if len(plain) <= _SUBJECT_MOST else f"{plain[: _SUBJECT_MOST - 3]}..."
 
 
-def message(record: Record, announcement: Announcement, control_stack: str) -> str:
-    """Text of a message, which people read on a phone."""
-    lines = [told(record)]
-    if announcement.now is not record.verdict:
-        lines[0] = f"Announced: {announcement.now}. " + lines[0]
+def message(record: Record, notification: Notification, control_stack: str) -> str:
+    """Return the text of a message, short enough for a phone."""
+    lines = [summary(record)]
+    if notification.now is not record.verdict:
+        lines[0] = f"Notification: {notification.now}. " + lines[0]
     codes = _codes(record.findings)
     if codes:
-        lines.append(f"Runbook: docs/runbook.md, {', '.join(codes[:_TOLD_MOST])}")
+        lines.append(f"Runbook: docs/runbook.md, {', '.join(codes[:_LINES_MOST])}")
     lines.append(f"Stack {control_stack}-{record.cluster}, checked {stamp(record.checked_at)}.")
     return "\n".join(lines)
 
 
 def age(since: datetime, at: datetime) -> str:
-    """Give a duration in the unit that people use for it."""
+    """Return a duration in minutes, hours or days, whichever suits its length."""
     passed = max(at - since, timedelta())
     minutes = int(passed.total_seconds() // 60)
     if minutes < 1:
@@ -89,8 +89,8 @@ def _since(record: Record) -> str:
 
 
 def _note(one: Mapping[str, str]) -> str:
-    because = f" ({one['because']})" if one.get("because") else ""
-    return f"{one['seen']}{because}"
+    explained_by = f" ({one['explainedBy']})" if one.get("explainedBy") else ""
+    return f"{one['seen']}{explained_by}"
 
 
 def _is_grave(one: Mapping[str, str]) -> bool:

@@ -1,7 +1,7 @@
-"""From what was seen to findings: one rule per part of a cluster, none of them knows another.
+"""From facts to findings: one rule per part of a cluster, each independent of the others.
 
 A deviation that something explains (an operation that holds the cluster, a deployment that ECS
-rolls out one task at a time) is reported as a note; ``excuse`` decides that in one place.
+rolls out one task at a time) is reported as a note; ``suppress`` decides that in one place.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lifecycle.camunda.topology import (
 )
 from lifecycle.cluster.checks import SHORTEST_DAYS
 from lifecycle.health.catalog import KINDS, Severity, rank
-from lifecycle.health.facts import Facts, ServicesSeen, Unknown, seen
+from lifecycle.health.facts import Facts, ServicesStatus, Unknown, seen
 from lifecycle.services.brokers import PROTECTION_MINUTES, incomplete_change
 from lifecycle.tables import listed
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from lifecycle.camunda.gateways import Gateways
-    from lifecycle.camunda.partitions import BrokerSeen, PartitionSeen
+    from lifecycle.camunda.partitions import BrokerStatus, PartitionStatus
     from lifecycle.camunda.topology import BrokerId, ClusterConfiguration, Topology
     from lifecycle.cluster.checks import TargetHealth
     from lifecycle.cluster.contract import ClusterOutputs
-    from lifecycle.health.facts import ServiceSeen
+    from lifecycle.health.facts import ServiceStatus
     from lifecycle.operation.scaling_note import ScalingNote
 
 # What a broker may take until it counts, where the stack has none (BrokerGraceSeconds).
@@ -157,7 +157,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What earlier checks leave for later ones to compare with.
+    """State that a check leaves for the next one to compare with.
 
     ``change`` is the pending change and its steps done, ``change_since`` when that was first seen.
     ``exported`` is by partition the exported position and since when it has not moved although
@@ -179,23 +179,27 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing found. ``because`` names what explains it: then it is a note.
+    """One thing found. ``explained_by`` names what explains it: then it is a note.
 
-    ``settling``: something is on its way that would end it; it is reported
-    but does not alert yet.
+    ``transient`` is what is about to end it, such as a task that is starting: it is reported but
+    does not alert yet.
     """
 
     code: str
     severity: Severity
     seen: str
     subject: str = ""
-    because: str = ""
-    settling: str = ""
+    explained_by: str = ""
+    transient: str = ""
 
     def as_dict(self) -> dict[str, str]:
-        """Give the finding as JSON, with the table's entry of its code."""
+        """Return the finding as JSON, with the table's entry of its code."""
         kind = KINDS[self.code]
-        more = {"subject": self.subject, "because": self.because, "settling": self.settling}
+        more = {
+            "subject": self.subject,
+            "explainedBy": self.explained_by,
+            "transient": self.transient,
+        }
         return {
             "code": self.code,
             "severity": str(self.severity),
@@ -209,20 +213,20 @@ class Finding:
 
 
 def found(code: str, what: str, subject: str = "") -> Finding:
-    """Make a finding of a code, as severe as in the table."""
+    """Return a finding of a code, with the severity of the table."""
     return Finding(code, KINDS[code].severity, what, subject)
 
 
 def remember(
     facts: Facts, at: datetime, before: Memory | None, running: Running | None = None
 ) -> Memory:
-    """Note what the next check has to compare with."""
+    """Return the state that the next check compares with."""
     memory = before or Memory(first_at=at)
     if seen(facts.topology) is not None:
         memory = _remember_brokers(facts, at, memory, running)
     gateways = seen(facts.gateways)
     if gateways is not None:
-        differ = [*disagreements(gateways), *_mute_gateways(facts, gateways)]
+        differ = [*disagreements(gateways), *_unresponsive_gateways(facts, gateways)]
         memory = replace(memory, differs={one: memory.differs.get(one, at) for one in differ})
     configuration = seen(facts.configuration)
     if configuration is not None:
@@ -264,7 +268,7 @@ def _remember_brokers(
 
 
 def _not_whole(facts: Facts, before: Collection[str]) -> set[str]:
-    """Give the members that are not seen, or lack a copy that they should hold.
+    """Return the members that are not in the topology or lack a replica placed on them.
 
     Where the configuration is not known: those of the topology's size, and those ``before``.
     """
@@ -288,7 +292,7 @@ def _not_whole(facts: Facts, before: Collection[str]) -> set[str]:
 
 
 def _exported(
-    leading: Sequence[PartitionSeen], at: datetime, before: Mapping[int, tuple[int, datetime]]
+    leading: Sequence[PartitionStatus], at: datetime, before: Mapping[int, tuple[int, datetime]]
 ) -> dict[int, tuple[int, datetime]]:
     kept = {}
     for one in leading:
@@ -305,40 +309,40 @@ def findings(
     running: Running | None,
     scaling: ScalingNote | None = None,
 ) -> tuple[Finding, ...]:
-    """Everything that a check found, what matters most first. ``scaling``: what the last one left.
+    """Return the findings of a check, most important first; ``scaling``: the last one's note.
 
-    By severity; what nothing explains and nothing on its way ends comes before what an operation
-    does, but for what stops a cluster from serving traffic.
+    Ordered by severity; findings that are neither explained nor transient come before those that an
+    operation explains, except for what stops a cluster from serving traffic.
     """
     every = [
         *_stack(facts),
         *(_cluster(facts, at, memory, scaling) if facts.ready else ()),
     ]
-    told = [excuse(one, facts, at, running, memory) for one in every]
+    reported = [suppress(one, facts, at, running, memory) for one in every]
     if running is not None:
-        told.append(
+        reported.append(
             found("OPERATION_RUNNING", f"{running.machine}: {running.operation_id} is under way")
         )
-    return tuple(sorted(told, key=_matters))
+    return tuple(sorted(reported, key=_matters))
 
 
 def _matters(one: Finding) -> tuple[object, ...]:
     kind = KINDS[one.code].severity
-    expected = bool(one.because) and kind is not Severity.DOWN
+    expected = bool(one.explained_by) and kind is not Severity.DOWN
     return (
         -rank(one.severity),
-        bool(one.settling),
+        bool(one.transient),
         expected,
-        -rank(kind) if one.because else 0,
+        -rank(kind) if one.explained_by else 0,
         one.code,
         one.subject,
     )
 
 
-def excuse(
+def suppress(
     one: Finding, facts: Facts, at: datetime, running: Running | None, memory: Memory
 ) -> Finding:
-    """Turn a deviation that something explains into a note, or mark it as settling.
+    """Turn a deviation that something explains into a note, or mark it as transient.
 
     A start explains only what is missing for less than the grace, counted from when the broker
     was last whole, however many tasks were started for it since.
@@ -346,8 +350,8 @@ def excuse(
     if one.severity is Severity.INFO:
         return one
     if running is not None and one.code in EXPLAINED.get(running.machine, frozenset()):
-        because = f"{running.operation_id} is under way"
-        return replace(one, severity=Severity.INFO, because=because)
+        explained_by = f"{running.operation_id} is under way"
+        return replace(one, severity=Severity.INFO, explained_by=explained_by)
     services = seen(facts.services)
     if services is None or one.code not in _BROKER_STARTS | {"CONNECTORS_STOPPED"}:
         return one
@@ -355,13 +359,13 @@ def excuse(
     rolling = service.rolling
     rolls = rolling is not None and _young(rolling.started_at, at, DEPLOYMENT)
     if rolls and _one_at_a_time(facts) and _missed_for(facts, at, memory) < DEPLOYMENT:
-        because = "an ECS deployment replaces one broker at a time"
-        return replace(one, severity=Severity.INFO, because=because)
+        explained_by = "an ECS deployment replaces one broker at a time"
+        return replace(one, severity=Severity.INFO, explained_by=explained_by)
     starting = _starting(facts, at, memory)
     covered = starting and len(_missing(facts)) <= len(starting)
     in_time = _missed_for(facts, at, memory) < _grace(facts)
     if covered and in_time and not _is_about_connectors(one):
-        return replace(one, settling=f"task {listed(starting)} is starting")
+        return replace(one, transient=f"task {listed(starting)} is starting")
     return one
 
 
@@ -374,13 +378,13 @@ def _one_at_a_time(facts: Facts) -> bool:
 
 
 def _grace(facts: Facts) -> timedelta:
-    """Give the time that ECS leaves a new broker alone, from the stack."""
+    """Return the health-check grace period of a new broker, from the stack."""
     seconds = _number(facts.outputs, "BrokerGraceSeconds")
     return timedelta(seconds=seconds) if seconds else GRACE
 
 
 def _missed_for(facts: Facts, at: datetime, memory: Memory) -> timedelta:
-    """Give the longest time for which a broker that is missing now was not whole."""
+    """Return the longest time for which a broker that is missing now was not whole."""
     known = [memory.missing.get(str(node)) for node in _missing(facts)]
     return max((at - one.since for one in known if one is not None), default=timedelta())
 
@@ -422,7 +426,7 @@ def _cluster(
         answer = getattr(facts, name)
         if isinstance(answer, Unknown) and answer.error == "CredentialsRefused":
             yield found("CREDENTIALS_REFUSED", why.rstrip("."), name)
-        elif not _told_otherwise(facts, name):
+        elif not _explained_otherwise(facts, name):
             yield found("SOURCE_UNAVAILABLE", f"{name}: {why.rstrip('.')}", name)
     yield from _reachability(facts)
     yield from _gateways(facts, at, memory)
@@ -460,8 +464,8 @@ def _wanted(facts: Facts) -> int | None:
     return services.brokers.desired if services is not None else None
 
 
-def _silent(facts: Facts) -> bool:
-    """Whether no broker responded on either port."""
+def _unreachable(facts: Facts) -> bool:
+    """Return whether no broker responded on either port."""
     brokers = seen(facts.exporting) or ()
     return (
         seen(facts.topology) is None
@@ -470,32 +474,34 @@ def _silent(facts: Facts) -> bool:
     )
 
 
-def _told_otherwise(facts: Facts, source: str) -> bool:
-    """Whether another finding explains what the silence of a source means."""
+def _explained_otherwise(facts: Facts, source: str) -> bool:
+    """Return whether another finding explains why a source did not respond."""
     if source == "gateways":
         return seen(facts.topology) is None
     if source not in {"topology", "configuration", "exporting", "backups"}:
         return False
     if facts.topology is None:
         return False
-    return _silent(facts) or (source == "configuration" and seen(facts.topology) is not None)
+    return _unreachable(facts) or (source == "configuration" and seen(facts.topology) is not None)
 
 
 def _reachability(facts: Facts) -> Iterator[Finding]:
-    """Who answers where; the topology comes from 8080, everything else from 9600."""
+    """Which ports respond: the topology comes from 8080, everything else from 9600."""
     if facts.topology is None:
         return
     brokers = seen(facts.exporting) or ()
-    mute = [one for one in brokers if one.problem]
-    if _silent(facts):
+    unresponsive = [one for one in brokers if one.problem]
+    if _unreachable(facts):
         why = facts.unknown.get("topology", "no answer")
         yield found("BROKERS_UNREACHABLE", f"no broker responds: {why.rstrip('.')}")
         return
-    if brokers and len(mute) == len(brokers):
-        yield found("MANAGEMENT_UNREACHABLE", f"{len(mute)} brokers: {mute[0].problem}")
+    if brokers and len(unresponsive) == len(brokers):
+        yield found(
+            "MANAGEMENT_UNREACHABLE", f"{len(unresponsive)} brokers: {unresponsive[0].problem}"
+        )
         return
     gone = _removed(facts)
-    missed = [one.problem for one in mute if one.address not in gone]
+    missed = [one.problem for one in unresponsive if one.address not in gone]
     if missed:
         yield found("BROKER_UNREACHABLE", "; ".join(missed[:3]))
     configuration_lost = seen(facts.configuration) is None and seen(facts.topology) is not None
@@ -508,8 +514,8 @@ def _reachability(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _mute_gateways(facts: Facts, gateways: Gateways) -> dict[str, str]:
-    """Give why gateways show no topology whose brokers answer on their management port."""
+def _unresponsive_gateways(facts: Facts, gateways: Gateways) -> dict[str, str]:
+    """Return why gateways do not respond whose brokers respond on their management port."""
     brokers = {one.address for one in seen(facts.exporting) or () if not one.problem}
     return {
         f"gateway {address}": why for address, why in gateways.silent.items() if address in brokers
@@ -517,25 +523,31 @@ def _mute_gateways(facts: Facts, gateways: Gateways) -> dict[str, str]:
 
 
 def _gateways(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
-    """What gateways return differently, for two checks: for a moment they may."""
+    """Differences between gateways in two checks in a row; brief ones are normal."""
     gateways = seen(facts.gateways)
     if gateways is None:
         return
     if not gateways.views and not gateways.silent:
         yield found("SOURCE_UNAVAILABLE", "the topology was requested from no gateway", "gateways")
     lasts = {about for about, since in memory.differs.items() if at - since >= LASTS}
-    told = [f"{about}: {said}" for about, said in disagreements(gateways).items() if about in lasts]
-    if told:
-        yield found("GATEWAYS_DISAGREE", listed(told, 3))
-    mute = [why for about, why in _mute_gateways(facts, gateways).items() if about in lasts]
-    if mute:
+    differ = [
+        f"{about}: {text}" for about, text in disagreements(gateways).items() if about in lasts
+    ]
+    if differ:
+        yield found("GATEWAYS_DISAGREE", listed(differ, 3))
+    unresponsive = [
+        why for about, why in _unresponsive_gateways(facts, gateways).items() if about in lasts
+    ]
+    if unresponsive:
         yield found(
-            "SOURCE_UNAVAILABLE", f"the topology of a gateway: {listed(mute, 3)}", "gateways"
+            "SOURCE_UNAVAILABLE",
+            f"the topology of a gateway: {listed(unresponsive, 3)}",
+            "gateways",
         )
 
 
 def _removed(facts: Facts) -> set[str]:
-    """Addresses of brokers that are no members any more.
+    """Return the addresses of brokers that are no longer members.
 
     The topology is gossip: it shows a removed broker for seconds after its task has stopped.
     """
@@ -547,7 +559,7 @@ def _removed(facts: Facts) -> set[str]:
 
 
 def _missing(facts: Facts) -> list[BrokerId]:
-    """Active members that are not in the topology; by the count where members are not known."""
+    """Return active members that are not in the topology; by the count if members are unknown."""
     topology = seen(facts.topology)
     if topology is None:
         return []
@@ -576,10 +588,10 @@ def _members(
 ) -> Iterator[Finding]:
     missing = _missing(facts)
     if missing:
-        told = f"broker {listed(missing)} is not in the topology"
+        text = f"broker {listed(missing)} is not in the topology"
         minutes = int(_missed_for(facts, at, memory).total_seconds() // 60)
-        told += f", unhealthy for {minutes} minutes" if minutes else ""
-        yield found("BROKER_MISSING", told)
+        text += f", unhealthy for {minutes} minutes" if minutes else ""
+        yield found("BROKER_MISSING", text)
     unstable = [
         f"{name} ({len(times)} times since {times[-1]:%H:%M} UTC)"
         for name, times in sorted(memory.lost.items())
@@ -597,15 +609,15 @@ def _members(
         wanted = _wanted(facts)
         members = len(configuration.members)
         if wanted is not None and wanted != members:
-            told = f"the desired count is {wanted}, the cluster has {members} members"
+            text = f"the desired count is {wanted}, the cluster has {members} members"
             if scaling is not None and scaling.requested in {wanted, members}:
-                told += f"; {scaling.operation_id} was scaling to {scaling.requested}"
-            yield found("DESIRED_COUNT_MISMATCH", told)
+                text += f"; {scaling.operation_id} was scaling to {scaling.requested}"
+            yield found("DESIRED_COUNT_MISMATCH", text)
     if topology is not None:
         versions = Counter(one.version for one in topology.brokers if one.version)
         if len(versions) > 1:
-            told = ", ".join(f"{count} on {version}" for version, count in versions.items())
-            yield found("VERSION_MIXED", told)
+            text = ", ".join(f"{count} on {version}" for version, count in versions.items())
+            yield found("VERSION_MIXED", text)
 
 
 def _partitions(facts: Facts) -> Iterator[Finding]:
@@ -655,14 +667,14 @@ def _partitions(facts: Facts) -> Iterator[Finding]:
 
 
 def _factor(facts: Facts) -> int:
-    """Give the number of copies of each partition: the stack's, or a larger one; 0: unknown."""
+    """Return the number of copies of each partition: the stack's, or a larger one; 0: unknown."""
     topology = seen(facts.topology)
     live = (topology.replication_factor or 0) if topology is not None else 0
     return max(_number(facts.outputs, "ReplicationFactor"), live)
 
 
 def _partition_count(facts: Facts) -> int:
-    """Give the number of partitions: more than the stack's where some were added; 0: unknown."""
+    """Return the number of partitions: more than the stack's where some were added; 0: unknown."""
     topology = seen(facts.topology)
     live = (topology.partitions_count or 0) if topology is not None else 0
     return max(_number(facts.outputs, "Partitions"), live)
@@ -696,21 +708,21 @@ def _change(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
         return
     step = pending.pending[0] if pending.pending else None
     total = len(pending.completed) + len(pending.pending)
-    told = f"change {pending.id}, {len(pending.completed)} of {total} steps done"
-    told += f", next: {step}" if step is not None else ""
+    text = f"change {pending.id}, {len(pending.completed)} of {total} steps done"
+    text += f", next: {step}" if step is not None else ""
     topology = seen(facts.topology)
     alive = {one.node_id for one in topology.brokers} if topology is not None else None
     since = memory.change_since or at
     if step is not None and step.broker is not None and alive and step.broker not in alive:
-        yield found("CHANGE_STUCK", f"{told}; broker {step.broker} does not run")
+        yield found("CHANGE_STUCK", f"{text}; broker {step.broker} does not run")
     elif at - since >= CHANGE:
         minutes = int((at - since).total_seconds() // 60)
-        yield found("CHANGE_STUCK", f"{told}; no step in {minutes} minutes")
+        yield found("CHANGE_STUCK", f"{text}; no step in {minutes} minutes")
     else:
-        yield found("CHANGE_PENDING", told)
+        yield found("CHANGE_PENDING", text)
 
 
-def _leading(brokers: Sequence[BrokerSeen]) -> list[PartitionSeen]:
+def _leading(brokers: Sequence[BrokerStatus]) -> list[PartitionStatus]:
     return [one for broker in brokers for one in broker.partitions if one.role == "LEADER"]
 
 
@@ -726,15 +738,15 @@ def _exporting(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
     stopped = [f"{number} ({phase})" for number, phase in sorted(others.items()) if phase]
     if stopped:
         yield found("EXPORTING_STOPPED", f"partition {listed(stopped)}")
-    untold = sorted(number for number, phase in others.items() if not phase)
-    if untold:
-        told = f"no leader reports the exporter phase of partition {listed(untold)}"
-        yield found("SOURCE_UNAVAILABLE", told, "exporting")
+    unreported = sorted(number for number, phase in others.items() if not phase)
+    if unreported:
+        text = f"no leader reports the exporter phase of partition {listed(unreported)}"
+        yield found("SOURCE_UNAVAILABLE", text, "exporting")
     # What a broker leads that does not respond is known from its silence.
     lost = sorted(_led(facts) - {one.partition for one in leading})
     if lost and not any(one.problem for one in brokers):
-        told = f"no broker reports that it leads and exports partition {listed(lost)}"
-        yield found("SOURCE_UNAVAILABLE", told, "exporting")
+        text = f"no broker reports that it leads and exports partition {listed(lost)}"
+        yield found("SOURCE_UNAVAILABLE", text, "exporting")
     without = _without_exporter(facts)
     stuck = [
         f"{partition} ({int((at - since).total_seconds() // 60)} minutes)"
@@ -746,14 +758,14 @@ def _exporting(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
 
 
 def _led(facts: Facts) -> set[int]:
-    """Give the partitions that have a leader in the topology."""
+    """Return the partitions that have a leader in the topology."""
     topology = seen(facts.topology)
     brokers = topology.brokers if topology is not None else ()
     return {one.id for each in brokers for one in each.partitions if one.role is Role.LEADER}
 
 
 def _without_exporter(facts: Facts) -> set[int]:
-    """Give the partitions that have no exporter in the configuration at all."""
+    """Return the partitions that have no exporter in the configuration at all."""
     configuration = seen(facts.configuration)
     members = configuration.members if configuration is not None else ()
     return {one.partition for each in members for one in each.partitions if not one.exports}
@@ -785,11 +797,11 @@ def _has_connectors(facts: Facts) -> bool:
     return bool(facts.outputs.get("ConnectorsServiceName"))
 
 
-def _service(name: str, service: ServiceSeen, at: datetime) -> Iterator[Finding]:
+def _service(name: str, service: ServiceStatus, at: datetime) -> Iterator[Finding]:
     short = service.running < service.desired
     if short and (name == "brokers" or service.running):
-        told = f"{name}: {service.running} of {service.desired} tasks run"
-        yield found("SERVICE_BELOW_DESIRED_COUNT", told, name)
+        text = f"{name}: {service.running} of {service.desired} tasks run"
+        yield found("SERVICE_BELOW_DESIRED_COUNT", text, name)
     failed = [one for one in service.deployments if one.rollout == "FAILED"]
     rolling = service.rolling
     if failed:
@@ -800,10 +812,10 @@ def _service(name: str, service: ServiceSeen, at: datetime) -> Iterator[Finding]
         yield found("DEPLOYMENT_SLOW", f"{name}: in progress for over half an hour", name)
 
 
-def _definition(name: str, service: ServiceSeen) -> Iterator[Finding]:
+def _definition(name: str, service: ServiceStatus) -> Iterator[Finding]:
     if service.uncompared:
-        told = f"differences of the service of the {name}: {service.uncompared}"
-        yield found("SOURCE_UNAVAILABLE", told, f"definition of the {name}")
+        text = f"differences of the service of the {name}: {service.uncompared}"
+        yield found("SOURCE_UNAVAILABLE", text, f"definition of the {name}")
     if service.differences:
         yield found("SERVICE_CHANGED", f"{name}: {listed(service.differences, 4)}", name)
 
@@ -825,12 +837,12 @@ def _stops(
     for service in sorted({one.service for one in recent}):
         own = sorted((one for one in recent if one.service == service), key=lambda s: s.stopped_at)
         last = own[-1]
-        told = f"{service}: {len(own)} in half an hour; last {last.task_id[:8]}: {last.reason}"
+        text = f"{service}: {len(own)} in half an hour; last {last.task_id[:8]}: {last.reason}"
         # A service that is whole again got over it, however many there were.
         after = _begun(facts, service, at, scaling)
         lately = [one for one in own if after is None or one.stopped_at > after]
         again = len(lately) >= STOPS_MOST and not _whole(facts, service, at, memory)
-        yield found("TASK_CRASH_LOOP" if again else "TASK_REPLACED", told, service)
+        yield found("TASK_CRASH_LOOP" if again else "TASK_REPLACED", text, service)
 
 
 def _begun(facts: Facts, name: str, at: datetime, scaling: ScalingNote | None) -> datetime | None:
@@ -862,7 +874,7 @@ def _autoscaling(facts: Facts) -> Iterator[Finding]:
     for one in seen(facts.autoscaling) or ():
         brokers = one.service == "brokers"
         code = "BROKERS_AUTOSCALED" if brokers else "CONNECTORS_AUTOSCALED"
-        yield found(code, f"{one.told} ({one.resource})", one.service)
+        yield found(code, f"{one.bounds} ({one.resource})", one.service)
 
 
 def _protection(facts: Facts, at: datetime) -> Iterator[Finding]:
@@ -893,12 +905,12 @@ def _load_balancers(facts: Facts) -> Iterator[Finding]:
             {f"{one.state} {one.reason}".strip() for one in targets if one.state != "healthy"}
         )
         why = f" ({', '.join(reasons)})" if reasons else ""
-        told = f"{name}: {healthy} of {wanted} targets healthy{why}"
+        text = f"{name}: {healthy} of {wanted} targets healthy{why}"
         down = not healthy and name != "connectors"
-        yield found("NO_HEALTHY_TARGET" if down else "TARGETS_UNHEALTHY", told, name)
+        yield found("NO_HEALTHY_TARGET" if down else "TARGETS_UNHEALTHY", text, name)
 
 
-def _behind(name: str, services: ServicesSeen | None, outputs: ClusterOutputs) -> int:
+def _behind(name: str, services: ServicesStatus | None, outputs: ClusterOutputs) -> int:
     if services is None:
         return _number(outputs, "Connectors" if name == "connectors" else "Brokers")
     return services.connectors.desired if name == "connectors" else services.brokers.desired
@@ -956,7 +968,7 @@ def _backups(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
     backups = seen(facts.backups)
     if backups is None:
         return
-    if not backups.told:
+    if not backups.supported:
         yield found("BACKUP_STATUS_UNSUPPORTED", "the brokers have no backup-status endpoint")
         return
     if not backups.enabled:

@@ -1,10 +1,10 @@
 """The verdict on a cluster, and when people are notified.
 
-A check gives two verdicts. The one shown counts everything found. The *firm* one leaves out what
-something on its way would end (a task that is starting); only firm verdicts, and only several in a
-row, change what was announced. So a broker that ECS replaces wakes no one, and a cluster that
-comes and goes stays announced as bad until it has been well for longer. Checks on
-demand do not alert either: one counts only if the last that counted is long ago.
+A check gives two verdicts. The one shown counts everything found. The *confirmed* one leaves out
+what is transient (a task is starting and would end it). The *notified* verdict, the one of the last
+notification, changes only after several confirmed ones in a row. So a broker that ECS replaces does
+not alert, and a flapping cluster stays notified as unhealthy until it has been healthy for longer.
+Checks on demand do not alert either: one counts only if the last that counted is long ago.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
     from lifecycle.health.facts import Facts
     from lifecycle.operation.scaling_note import ScalingNote
 
-# Checks in a row that change what was announced.
-FIRM: Final = 2
+# Checks in a row that change the notified verdict.
+CONFIRMATIONS: Final = 2
 # Checks in a row that must be well once a cluster has flapped, and when it counts as flapping.
 CALM: Final = 6
 FLAPS: Final = 3
 FLAP_WINDOW: Final = timedelta(hours=1)
 # A check on demand counts as one of them if no other did for so long.
 APART: Final = timedelta(minutes=1)
-# An announcement that was decided and not delivered by then is delivered by the next check.
+# A notification that was decided and not delivered by then is delivered by the next check.
 REDELIVER: Final = timedelta(seconds=60)
 
 
@@ -50,10 +50,10 @@ REDELIVER: Final = timedelta(seconds=60)
 class Record:
     """The ``HEALTH`` item of a cluster: the last check and what the next one needs of it.
 
-    ``firm`` are the firm verdicts, newest first, ``shown`` those of the same checks with everything
-    that was found; ``changes`` when announcements changed, newest
-    first; ``undelivered`` when an announcement was decided that was not confirmed as delivered;
-    ``counted_at`` when a check last went into ``firm``.
+    ``notified`` is the verdict of the last notification. ``confirmed`` are the confirmed verdicts,
+    newest first, ``shown`` those of the same checks with everything that was found; ``changes``
+    when the notified verdict changed, newest first; ``undelivered`` when a notification was decided
+    whose delivery is not recorded; ``counted_at`` when a check last went into ``confirmed``.
     """
 
     cluster: str
@@ -62,10 +62,10 @@ class Record:
     since: datetime
     consecutive: int
     findings: tuple[Mapping[str, str], ...]
-    announced: Verdict
-    announced_before: Verdict
-    announced_at: datetime | None
-    firm: tuple[Verdict, ...]
+    notified: Verdict
+    notified_before: Verdict
+    notified_at: datetime | None
+    confirmed: tuple[Verdict, ...]
     changes: tuple[datetime, ...]
     undelivered: datetime | None
     memory: Memory
@@ -75,8 +75,8 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Announcement:
-    """What people are notified of: a change of the announced verdict."""
+class Notification:
+    """A change of the notified verdict, of which people receive a message."""
 
     before: Verdict
     now: Verdict
@@ -84,55 +84,58 @@ class Announcement:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """The record to write, and what to announce once it is written."""
+    """The record to write, and the notification to send once it is written."""
 
     record: Record
-    announcement: Announcement | None
+    notification: Notification | None
 
 
 def verdict(found: Sequence[Finding]) -> Verdict:
-    """Give the worst of all findings.
+    """Return the worst of all findings.
 
     A deviation that an operation explains is a note; yet a cluster that serves no traffic is not
     called healthy, whatever explains it.
     """
     worst = max((VERDICT_OF[one.severity] for one in found), key=rank, default=Verdict.HEALTHY)
-    serves = not any(one.because and KINDS[one.code].severity is Severity.DOWN for one in found)
+    serves = not any(
+        one.explained_by and KINDS[one.code].severity is Severity.DOWN for one in found
+    )
     return worst if serves else max(worst, Verdict.DEGRADED, key=rank)
 
 
-def firm_verdict(found: Sequence[Finding]) -> Verdict:
-    """Give the worst of what nothing explains and nothing on its way would end."""
-    firm = [one for one in found if not one.settling]
-    return max((VERDICT_OF[one.severity] for one in firm), key=rank, default=Verdict.HEALTHY)
+def confirmed_verdict(found: Sequence[Finding]) -> Verdict:
+    """Return the worst of what nothing explains and what is not transient."""
+    confirmed = [one for one in found if not one.transient]
+    return max((VERDICT_OF[one.severity] for one in confirmed), key=rank, default=Verdict.HEALTHY)
 
 
-def next_announced(
-    announced: Verdict,
-    firm: Sequence[Verdict],
+def next_notified(
+    notified: Verdict,
+    confirmed: Sequence[Verdict],
     changes: Sequence[datetime],
     at: datetime,
     shown: Sequence[Verdict] | None = None,
 ) -> Verdict:
-    """Decide what is announced from now on, given firm verdicts, the newest first.
+    """Return the verdict notified from now on, given confirmed verdicts, the newest first.
 
-    Worse: after ``FIRM`` checks in a row, as bad as the best of them. Better: by the verdicts that
-    were ``shown`` (None: the firm ones), as what is only on its way is not there; likewise, but
-    after ``CALM`` checks for a cluster whose announcement changed ``FLAPS`` times within an hour.
+    Worse: after ``CONFIRMATIONS`` checks in a row, as bad as the best of them. Better: by the
+    verdicts that were ``shown`` (None: the confirmed ones), because a task that is only starting
+    does not serve yet; likewise, but after ``CALM`` checks for a cluster whose notified verdict
+    changed ``FLAPS`` times within an hour.
     """
-    last = firm[:FIRM]
-    if len(last) == FIRM and all(rank(one) > rank(announced) for one in last):
+    last = confirmed[:CONFIRMATIONS]
+    if len(last) == CONFIRMATIONS and all(rank(one) > rank(notified) for one in last):
         return min(last, key=rank)
     flapping = sum(at - change < FLAP_WINDOW for change in changes) >= FLAPS
-    needed = CALM if flapping else FIRM
-    last = (firm if shown is None else shown)[:needed]
-    if len(last) == needed and all(rank(one) < rank(announced) for one in last):
+    needed = CALM if flapping else CONFIRMATIONS
+    last = (confirmed if shown is None else shown)[:needed]
+    if len(last) == needed and all(rank(one) < rank(notified) for one in last):
         return max(last, key=rank)
-    return announced
+    return notified
 
 
 def _is_being_made(now: Verdict, before: Record | None, running: Running | None) -> bool:
-    """Whether a provision operation holds a cluster that was never seen otherwise."""
+    """Return whether a provision operation holds a cluster that had no other verdict before."""
     if now is Verdict.HEALTHY or running is None or running.machine != "provision":
         return False
     return before is None or before.verdict is Verdict.PROVISIONING
@@ -149,10 +152,10 @@ def assess(
     scheduled: bool = True,
     scaling: ScalingNote | None = None,
 ) -> Assessment:
-    """Judge what a check saw, in the light of the check before.
+    """Evaluate what a check found, compared with the check before.
 
-    ``scaling`` is what the last one left. A check that is not ``scheduled`` shows what it saw, and
-    changes what is announced only if no other check did within a minute.
+    ``scaling`` is what the last one left. A check that is not ``scheduled`` shows what it found,
+    and changes the notified verdict only if no other check counted within a minute.
     """
     memory = remember(facts, at, before.memory if before else None, running)
     found = findings(facts, at, memory, running, scaling)
@@ -160,23 +163,23 @@ def assess(
     if _is_being_made(now, before, running):
         now = Verdict.PROVISIONING
     same = before is not None and before.verdict is now
-    announced = before.announced if before else Verdict.HEALTHY
-    firm = before.firm if before else ()
+    notified = before.notified if before else Verdict.HEALTHY
+    confirmed = before.confirmed if before else ()
     shown = before.shown if before else ()
     counts = scheduled or _long_ago(before, at)
     if counts:
-        firm = (firm_verdict(found), *firm)[:CALM]
+        confirmed = (confirmed_verdict(found), *confirmed)[:CALM]
         shown = (every, *shown)[:CALM]
     changes = before.changes if before else ()
-    then = next_announced(announced, firm, changes, at, shown)
-    changed = then is not announced
+    then = next_notified(notified, confirmed, changes, at, shown)
+    changed = then is not notified
     undelivered = before.undelivered if before else None
     overdue = undelivered is not None and at - undelivered > REDELIVER
-    earlier = before.announced_before if before else Verdict.HEALTHY
-    earlier = announced if changed else earlier
-    announcement = None
+    earlier = before.notified_before if before else Verdict.HEALTHY
+    earlier = notified if changed else earlier
+    notification = None
     if changed or overdue:
-        announcement = Announcement(before=earlier, now=then)
+        notification = Notification(before=earlier, now=then)
         undelivered = at
     record = Record(
         cluster=cluster,
@@ -185,10 +188,10 @@ def assess(
         since=before.since if before is not None and same else at,
         consecutive=before.consecutive + 1 if before is not None and same else 1,
         findings=tuple(one.as_dict() for one in found),
-        announced=then,
-        announced_before=earlier,
-        announced_at=at if changed else (before.announced_at if before else None),
-        firm=firm,
+        notified=then,
+        notified_before=earlier,
+        notified_at=at if changed else (before.notified_at if before else None),
+        confirmed=confirmed,
         changes=(at, *changes)[:FLAPS] if changed else changes,
         undelivered=undelivered,
         memory=memory,
@@ -196,7 +199,7 @@ def assess(
         counted_at=at if counts or before is None else before.counted_at,
         shown=shown,
     )
-    return Assessment(record, announcement)
+    return Assessment(record, notification)
 
 
 def _long_ago(before: Record | None, at: datetime) -> bool:
@@ -236,7 +239,7 @@ def read_request(given: object) -> CheckRequest:
 
 
 def read_moment(value: str) -> datetime:
-    """Read the time of a check, whole milliseconds in UTC. Raises ``ValueError``."""
+    """Return the time of a check, whole milliseconds in UTC. Raises ``ValueError``."""
     found = datetime.fromisoformat(value)
     if found.tzinfo is None:
         raise ValueError(value)
@@ -245,12 +248,12 @@ def read_moment(value: str) -> datetime:
 
 
 def stamp(at: datetime) -> str:
-    """Give a moment as text that sorts as time does."""
+    """Return a moment as text that sorts as time does."""
     return written(at)
 
 
 def as_document(record: Record) -> str:
-    """Give a record as JSON text; ``read_document`` reads it."""
+    """Return a record as JSON text; ``read_document`` reads it."""
     memory = record.memory
     return json.dumps(
         {
@@ -260,10 +263,10 @@ def as_document(record: Record) -> str:
             "since": stamp(record.since),
             "consecutive": record.consecutive,
             "findings": list(record.findings),
-            "announced": record.announced,
-            "announcedBefore": record.announced_before,
-            "announcedAt": _stamp(record.announced_at),
-            "firm": list(record.firm),
+            "notified": record.notified,
+            "notifiedBefore": record.notified_before,
+            "notifiedAt": _stamp(record.notified_at),
+            "confirmed": list(record.confirmed),
             "shown": list(record.shown),
             "changes": [stamp(one) for one in record.changes],
             "undelivered": _stamp(record.undelivered),
@@ -292,7 +295,10 @@ def as_document(record: Record) -> str:
 
 
 def read_document(document: str) -> Record | None:
-    """Read a record; None for one that a later version wrote otherwise: the next check is first."""
+    """Read a record; None for one of another version's shape, so that the next check is the first.
+
+    A record with the keys that were renamed before the first release is one of those.
+    """
     try:
         return _record(mapping(json.loads(document), "the record"))
     except (ValueError, InvalidResponse):
@@ -301,7 +307,7 @@ def read_document(document: str) -> Record | None:
 
 def _record(found: Mapping[str, object]) -> Record:
     memory = mapping(found.get("memory"), "memory")
-    firm = items(found.get("firm"), "firm")
+    confirmed = items(found.get("confirmed"), "confirmed")
     change = memory.get("change")
     return Record(
         cluster=text(found, "cluster"),
@@ -313,10 +319,10 @@ def _record(found: Mapping[str, object]) -> Record:
             {str(key): str(value) for key, value in mapping(one, "a finding").items()}
             for one in items(found.get("findings"), "findings")
         ),
-        announced=Verdict(text(found, "announced")),
-        announced_before=Verdict(text(found, "announcedBefore")),
-        announced_at=moment(found, "announcedAt"),
-        firm=tuple(Verdict(str(one)) for one in firm),
+        notified=Verdict(text(found, "notified")),
+        notified_before=Verdict(text(found, "notifiedBefore")),
+        notified_at=moment(found, "notifiedAt"),
+        confirmed=tuple(Verdict(str(one)) for one in confirmed),
         changes=tuple(read_moment(str(one)) for one in items(found.get("changes"), "changes")),
         undelivered=moment(found, "undelivered"),
         memory=Memory(
@@ -344,7 +350,7 @@ def _record(found: Mapping[str, object]) -> Record:
         ),
         seconds=_seconds(found.get("seconds")),
         counted_at=moment(found, "countedAt"),
-        shown=tuple(Verdict(str(one)) for one in items(found.get("shown", firm), "shown")),
+        shown=tuple(Verdict(str(one)) for one in items(found.get("shown", confirmed), "shown")),
     )
 
 

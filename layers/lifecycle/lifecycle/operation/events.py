@@ -57,7 +57,7 @@ def ended(
 def health_changed(
     report: Mapping[str, object], *, before: str, now: str, control_stack: str
 ) -> Event:
-    """Describe a change of the announced verdict on a cluster; ``report`` is the check's report."""
+    """Describe a change of the notified verdict on a cluster; ``report`` is the check's report."""
     detail = {
         "version": "1",
         "controlStack": control_stack,

@@ -87,7 +87,7 @@ class ScalingProber:
     def _backups(api: ManagementApi, requested: int) -> dict[str, Any]:
         seen = api.backups()
         return {
-            "enabled": seen.told and seen.enabled,
+            "enabled": seen.supported and seen.enabled,
             "covered": sorted(seen.latest),
             "newest": api.backup_state(seen.newest) if seen.newest else "",
             "requested": api.backup_state(requested) if requested else "",

@@ -1,6 +1,6 @@
 """What an account, its region and its network offer, read from its services.
 
-Each fact is read by itself and beside the others, so that one missing permission hides no other
+Each fact is read separately and in parallel, so that one missing permission hides no other
 and a slow service costs its own time alone.
 """
 
@@ -48,9 +48,9 @@ _NETWORK_BALANCERS: Final = ("elasticloadbalancing", "L-69A177A2")
 _DATABASE_CLUSTERS: Final = ("rds", "L-952B80B8")
 _DATABASE_INSTANCES: Final = ("rds", "L-7B6409FD")
 _ENGINE: Final = "aurora-postgresql"
-# The role may look only at what carries the control plane's tag.
+# The role may read only what carries the control plane's tag.
 _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException"})
-# The keys of a route that say where it leads.
+# The keys of a route that contain its target.
 _TARGETS: Final = (
     "NatGatewayId",
     "TransitGatewayId",
@@ -84,7 +84,7 @@ class AwsAccount:
         self._deployment_role = deployment_role
 
     def facts(self, need: Need) -> Facts:
-        """Read every fact that the need asks for; what cannot be read is None, with the reason."""
+        """Read every fact that the need requires; what cannot be read is None, with the reason."""
         found: dict[str, Any] = {}
         unread: dict[str, str] = {}
         readers: dict[str, Callable[[], Any]] = {
@@ -194,7 +194,7 @@ class AwsAccount:
 
 
 def _why(error: BaseException) -> str:
-    """What AWS said; raises what is no answer of AWS."""
+    """Return the error that AWS returned; raise any other one."""
     known = error if isinstance(error, LifecycleError) else None
     if known is None and isinstance(error, Exception):
         known = of_aws(error)
@@ -204,7 +204,7 @@ def _why(error: BaseException) -> str:
 
 
 def way_out(tables: list[dict[str, Any]], subnet: str) -> str:
-    """Where a subnet's default route leads, for example ``nat-…``; empty when nowhere.
+    """Return the target of a subnet's default route, such as ``nat-…``; empty if it has none.
 
     A subnet without a route table of its own uses the main one. A route whose target is gone (a
     black hole) leads nowhere.
@@ -220,9 +220,9 @@ def way_out(tables: list[dict[str, Any]], subnet: str) -> str:
 
 
 def why_unused(endpoint: dict[str, Any], private: list[str]) -> str:
-    """Why tasks in subnets with the route tables ``private`` do not use an endpoint, or empty.
+    """Return why tasks in subnets with route tables ``private`` use no endpoint, or empty.
 
-    Clients ask for a service's public name. It leads to an interface only with private DNS, and to
+    Clients resolve a service's public name. It leads to an interface only with private DNS, and to
     a gateway only by the route that its route tables get.
     https://docs.aws.amazon.com/vpc/latest/privatelink/privatelink-access-aws-services.html
     https://docs.aws.amazon.com/vpc/latest/privatelink/gateway-endpoints.html
@@ -439,7 +439,7 @@ def _service_roles(deployment_role: str) -> ServiceRoles:
 
 
 def _may_be_made(deployment_role: str, service: str) -> bool | None:
-    """Whether IAM's simulator lets a role make a service's role; None where it cannot know.
+    """Return whether IAM's simulator lets a role make a service's role; None where it cannot know.
 
     It evaluates the organization's policies without the keys of a real request, for example
     ``aws:RequestedRegion``, so that what they deny may be allowed.

@@ -1,4 +1,4 @@
-"""What Application Auto Scaling knows of ECS services."""
+"""Scalable targets of ECS services in Application Auto Scaling."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class AwsScalableTargets:
         self._attempts = attempts
 
     def of_services(self, ecs_cluster: str, services: Sequence[str]) -> list[ScalableTarget]:
-        """Targets that are registered for the desired counts of these services.
+        """Return the targets that are registered for the desired counts of these services.
 
         Source: https://docs.aws.amazon.com/autoscaling/application/APIReference/
         API_DescribeScalableTargets.html

@@ -26,7 +26,7 @@ class CloudMapNamespaces:
         return api
 
     def services(self, namespace: str) -> Sequence[NamedService]:
-        """Services in a namespace, by its id."""
+        """Return the services in a namespace, by its id."""
         pages = self._api.get_paginator("list_services").paginate(
             Filters=[{"Name": "NAMESPACE_ID", "Values": [namespace], "Condition": "EQ"}]
         )

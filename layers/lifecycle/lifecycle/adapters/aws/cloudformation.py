@@ -46,7 +46,7 @@ class CloudFormationStacks:
         return _stack(found)
 
     def of_control_plane(self, control_stack: str) -> Sequence[Stack]:
-        """Every cluster's stack, by name."""
+        """Return every cluster's stack, by name."""
         pages = self._api.get_paginator("describe_stacks").paginate()
         found = (_stack(stack) for page in pages for stack in page["Stacks"])
         ours = (
@@ -67,7 +67,7 @@ class CloudFormationStacks:
         tags: Mapping[str, str],
         description: str,
     ) -> str:
-        """Ask for a change set and return its ARN."""
+        """Create a change set and return its ARN."""
         request: dict[str, Any] = {
             "StackName": stack,
             "ChangeSetName": name,
@@ -140,7 +140,7 @@ class CloudFormationStacks:
         )
 
     def change_sets_of(self, stack: str) -> Sequence[str]:
-        """ARNs of the change sets that a stack has."""
+        """Return the ARNs of the change sets that a stack has."""
         pages = self._api.get_paginator("list_change_sets").paginate(StackName=stack)
         return [found["ChangeSetId"] for page in pages for found in page["Summaries"]]
 
@@ -154,7 +154,7 @@ class CloudFormationStacks:
     def execute_change_set(self, arn: str, token: str, *, keep: bool) -> None:
         """Execute; a failure keeps what worked, or is rolled back.
 
-        Both are said, because the documented default is to keep. ``OnStackFailure`` at creation is
+        Both are set, because the documented default is to keep. ``OnStackFailure`` at creation is
         documented as the same, but CreateStack with DO_NOTHING was seen to refuse to be continued:
         https://github.com/code-dot-org/code-dot-org/pull/68524
         """
@@ -179,7 +179,7 @@ class CloudFormationStacks:
         self._api.set_stack_policy(StackName=name, StackPolicyBody=policy)
 
     def events(self, name: str, token: str) -> Sequence[StackEvent]:
-        """Events that carry the token, oldest first."""
+        """Return the events that carry the token, oldest first."""
         found: list[StackEvent] = []
         pages = self._api.get_paginator("describe_stack_events").paginate(
             StackName=name, PaginationConfig={"MaxItems": 100 * _MAX_EVENT_PAGES}
@@ -203,7 +203,7 @@ class CloudFormationStacks:
         return found
 
     def contents(self, name: str) -> Sequence[StackResource]:
-        """Resources that a stack holds; those that it deleted are not among them."""
+        """Return the resources of a stack; those that it deleted are not among them."""
         pages = self._api.get_paginator("list_stack_resources").paginate(StackName=name)
         return [
             StackResource(
@@ -217,7 +217,7 @@ class CloudFormationStacks:
         ]
 
     def template(self, name: str) -> str:
-        """Text of the stack's template, as it was uploaded."""
+        """Return the text of the stack's template, as it was uploaded."""
         # botocore reads what is JSON already.
         body: Any = self._api.get_template(StackName=name, TemplateStage="Original")["TemplateBody"]
         return body if isinstance(body, str) else json.dumps(body)

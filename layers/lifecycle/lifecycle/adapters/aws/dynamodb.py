@@ -2,7 +2,7 @@
 
 One table, one key ``pk``: ``LOCK#<cluster>``, ``HEALTH#<cluster>``, ``SCALING#<cluster>``,
 ``OPERATION#<machine>#<operation id>``, because two machines may have an execution of one name, and,
-so that policies can tell them apart, ``PLAN#<operation id>`` for those of the plan machine.
+so that policies can distinguish them, ``PLAN#<operation id>`` for those of the plan machine.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from lifecycle.operation.model import Operation
 
 _OPERATION_DAYS: Final = 90
-# A lock that nobody took over, because its cluster is gone, goes by itself.
+# A lock that was never taken over, because its cluster is gone, expires automatically.
 _LOCK_KEPT_SECONDS: Final = 24 * 3600
-# The count that a stopped scaling left stays until somebody does something about it.
+# The count that a stopped scaling left stays until it is corrected.
 _NOTE_KEPT_SECONDS: Final = 30 * 24 * 3600
 _PLAN: Final = "plan"
 
@@ -72,7 +72,7 @@ class DynamoTable:
         except self._api.exceptions.ConditionalCheckFailedException as error:
             answer: dict[str, Any] = dict(error.response)
             item = answer.get("Item") or self._item(f"LOCK#{lock.cluster}")
-            if not item:  # freed between the write and the look
+            if not item:  # freed between the write and the read
                 return self.take(lock)
             return read_lock(item)
         return None
@@ -83,7 +83,7 @@ class DynamoTable:
         return read_lock(item) if item else None
 
     def shorten(self, lock: Lock, expires_at: int) -> None:
-        """Set an earlier end, on condition that nobody renewed or took the lock since."""
+        """Set an earlier end, on condition that the lock was not renewed or taken since."""
         try:
             self._api.update_item(
                 TableName=self._table,
@@ -159,7 +159,7 @@ class DynamoTable:
         return [_record(item) for item in found["Items"]]
 
     def progress(self, operation: Operation, *, step: str, detail: str, now: datetime) -> None:
-        """Say where the operation is; a new step also goes onto the timeline.
+        """Record the current step of the operation; a new step also goes onto the timeline.
 
         An operation that goes on after its end was noted (a redrive) has no result any more.
         """
@@ -195,11 +195,11 @@ class DynamoTable:
             )
 
     def timeline(self, operation: Operation) -> list[dict[str, str]]:
-        """Steps so far with the time each began, oldest first."""
+        """Return the steps so far with the time each began, oldest first."""
         return _timeline(self._item(_record_key(operation.operation_id, operation.machine)))
 
     def end(self, operation: Operation, *, result: str, report_key: str, now: datetime) -> None:
-        """Note the result and where the report lies, also of an operation that never began."""
+        """Record the result and the report's key, also of an operation that never began."""
         item = _operation_item(operation, now)
         whole = {name: value for name, value in item.items() if name != "pk"}
         there = ", ".join(f"#{name} = if_not_exists(#{name}, :{name})" for name in whole)
@@ -233,7 +233,7 @@ class DynamoTable:
         )
 
     def scaling(self, cluster: str) -> ScalingNote | None:
-        """What the last scaling of the cluster left."""
+        """Return the note of the last scaling of the cluster."""
         item = self._item(f"SCALING#{cluster}")
         return read_scaling(item) if item else None
 

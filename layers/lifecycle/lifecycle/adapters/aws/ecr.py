@@ -21,7 +21,7 @@ class EcrRegistry:
     """
 
     def digest(self, image: PrivateImage) -> Digest:
-        """Digest of an image; of one that is not there or may not be read, the reason.
+        """Return the digest of an image; the reason for one that is missing or not readable.
 
         Raises ``AwsUnavailable`` and ``AwsRefused`` for any other failure.
         """

@@ -41,7 +41,7 @@ class EcsServices:
         return [_service(found[name]) if name in found else missing(name) for name in names]
 
     def running_images(self, service: Service) -> Sequence[Running]:
-        """Images that a service runs, by its current revisions.
+        """Return the images that a service runs, by its current revisions.
 
         A service's own container is called like the service. ECS resolves an image when the first
         task of a revision starts, and keeps no revision from before 25 October 2024:
@@ -74,7 +74,7 @@ class EcsServices:
     def create(self, definition: Mapping[str, Any]) -> None:
         """Create a service. Raises ``ServiceDraining`` while one of that name is being deleted.
 
-        One that is there already stays as it is; the next look reads it. ECS has no error codes of
+        One that exists stays as it is; the next observation reads it. ECS has no error codes of
         their own for either, only messages: https://github.com/spinnaker/spinnaker/issues/5476
         """
         api = self._api
@@ -100,8 +100,8 @@ class EcsServices:
         """Set these properties in one call and leave the others as they are.
 
         A structure among them replaces the whole of what was there. ``redeploy`` begins a
-        deployment even where no property does: it is not idempotent, so whoever needs it looks
-        first whether it is there.
+        deployment even where no property does: it is not idempotent, so callers first
+        check whether it exists.
         """
         forced: Any = {"forceNewDeployment": True} if redeploy else {}
         self._api.update_service(
@@ -151,7 +151,7 @@ class EcsServices:
         self._api.update_service(cluster=ecs_cluster, service=name, desiredCount=count)
 
     def stopped_tasks(self, ecs_cluster: str, name: str, since: str) -> Sequence[StoppedTask]:
-        """Tasks of a service that stopped after ``since`` (ISO 8601, UTC)."""
+        """Return the tasks of a service that stopped after ``since`` (ISO 8601, UTC)."""
         start = datetime.fromisoformat(since)
         return [
             read_stopped(task)
@@ -160,7 +160,7 @@ class EcsServices:
         ]
 
     def last_log_lines(self, log_group: str, task_id: str, limit: int) -> Sequence[str]:
-        """Last lines that a task logged; empty when there are none or they cannot be read."""
+        """Return the last lines that a task logged; empty if there are none or no access."""
         logs = client("logs")
         try:
             streams = logs.describe_log_streams(

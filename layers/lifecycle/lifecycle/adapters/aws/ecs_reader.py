@@ -32,7 +32,7 @@ class EcsReader:
 
     @property
     def api(self) -> ECSClient:
-        """The client, for calls that change something."""
+        """Return the client, for calls that change something."""
         api: ECSClient = client("ecs", read_timeout=self._read_timeout, attempts=self._attempts)
         return api
 
@@ -150,7 +150,7 @@ _OF_DEPLOYMENTS: Final = (
 
 
 def described(found: Any) -> dict[str, Any]:
-    """Give a described service in the shape of CreateService."""
+    """Return a described service in the shape of CreateService."""
     primary: Any = next((d for d in found.get("deployments", ()) if d["status"] == "PRIMARY"), {})
     return (
         {"cluster": found["clusterArn"].rsplit("/", 1)[-1]}
@@ -168,12 +168,14 @@ def read_stopped(task: Any) -> StoppedTask:
         stopped_at=written(at) if at is not None else "",
         stop_code=task.get("stopCode", ""),
         reason=task.get("stoppedReason", ""),
-        containers=tuple(told for one in task.get("containers", ()) if (told := _container(one))),
+        containers=tuple(
+            container for one in task.get("containers", ()) if (container := _container(one))
+        ),
     )
 
 
 def _container(container: Any) -> str:
-    """Give how a container ended; empty for one that ended well, or has not ended."""
+    """Return how a container ended; empty for one that ended well, or has not ended."""
     parts = [f"exit code {code}"] if (code := container.get("exitCode")) else []
     if container.get("reason"):
         parts.append(container["reason"])

@@ -42,7 +42,7 @@ class EcsBrokerTasks:
         return self._reader.api
 
     def observe(self, ecs_cluster: str, service: str, *, since: str = "") -> BrokerService:
-        """Service and tasks with addresses and protection; with ``since`` why some are missing."""
+        """Return service and tasks with addresses and protection; with ``since`` also failures."""
         found = self._describe(ecs_cluster, service)
         tasks = self._reader.tasks(ecs_cluster, service, "RUNNING")
         protected = self._reader.protection(ecs_cluster, [task["taskArn"] for task in tasks])
@@ -53,8 +53,8 @@ class EcsBrokerTasks:
             deployments=read_deployments(found),
             revision=found.get("taskDefinition", ""),
             tasks=tuple(_task(task, protected) for task in tasks),
-            failures=_told([one for one in stops if one.never_started and not one.cause.passes]),
-            stops=_told([one for one in stops if not one.never_started or one.cause.passes]),
+            failures=_reasons([one for one in stops if one.never_started and not one.cause.passes]),
+            stops=_reasons([one for one in stops if not one.never_started or one.cause.passes]),
             unplaced=_unplaced(found, since) if since else (),
         )
 
@@ -107,7 +107,7 @@ class EcsBrokerTasks:
             )
 
     def service_of(self, ecs_cluster: str, task_id: str) -> str:
-        """Give the name of the service that started a task; empty for one that is gone."""
+        """Return the name of the service that started a task; empty for one that is gone."""
         try:
             found = self._api.describe_tasks(cluster=ecs_cluster, tasks=[task_id])["tasks"]
         except self._api.exceptions.ClusterNotFoundException:
@@ -138,7 +138,7 @@ class EcsBrokerTasks:
         return found
 
     def _stops(self, ecs_cluster: str, service: str, since: str) -> list[StoppedTask]:
-        """Tasks that stopped after ``since`` though nobody ordered it, the newest first."""
+        """Return tasks that stopped after ``since`` without a request, the newest first."""
         start = datetime.fromisoformat(since)
         found = [
             read_stopped(task)
@@ -150,7 +150,7 @@ class EcsBrokerTasks:
         )
 
 
-def _told(stops: Sequence[StoppedTask]) -> tuple[str, ...]:
+def _reasons(stops: Sequence[StoppedTask]) -> tuple[str, ...]:
     return tuple(f"task {one.task_id}: {one.why}" for one in stops)
 
 

@@ -1,4 +1,4 @@
-"""EventBridge. An event that cannot be sent is logged, and never fails what it tells of."""
+"""EventBridge. An event that cannot be sent is logged, and never fails its caller."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What AWS says of a cluster's parts, for the health check: quick, few calls, as plain JSON.
+"""States of a cluster's parts in AWS, for the health check: quick, few calls, as plain JSON.
 
 Clients give up after seconds: a check would rather know nothing of one part than be late for all.
 """
@@ -34,7 +34,7 @@ _SECRET_SECONDS: Final = 1800
 class AwsHealthSources:
     """The ``HealthSources`` port on ECS, ELB, RDS, EFS, Secrets Manager and Certificate Manager.
 
-    That a secret is there is remembered for half an hour: asking costs more than anything else
+    That a secret is there is remembered for half an hour: the request costs more than anything else
     here. ``monotonic`` gives the seconds of a clock that never goes back.
     """
 
@@ -45,7 +45,7 @@ class AwsHealthSources:
         self._groups = ElbTargetGroups(read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
 
     def services(self, ecs_cluster: str, brokers: str, connectors: str) -> dict[str, Any]:
-        """Both services; one that is gone has ``exists`` false. No name: there is none to have."""
+        """Return both services; ``exists`` is false for a deleted one, true without a name."""
         found = self._ecs.services(ecs_cluster, [name for name in (brokers, connectors) if name])
         return {
             "brokers": _service(found.get(brokers)),
@@ -54,7 +54,7 @@ class AwsHealthSources:
         }
 
     def tasks(self, ecs_cluster: str, service: str) -> list[dict[str, Any]]:
-        """Tasks of a service that start or run, with addresses."""
+        """Return the tasks of a service that start or run, with addresses."""
         return [
             {
                 "task": task_id(task["taskArn"]),
@@ -67,7 +67,7 @@ class AwsHealthSources:
         ]
 
     def protected(self, ecs_cluster: str, brokers: str, connectors: str) -> list[dict[str, Any]]:
-        """Tasks of both services that are protected from scale-in, and until when."""
+        """Return the tasks of both services with scale-in protection, and when it expires."""
         arns = [
             arn
             for service in (brokers, connectors)
@@ -80,7 +80,7 @@ class AwsHealthSources:
         ]
 
     def stops(self, ecs_cluster: str, brokers: str, connectors: str) -> list[dict[str, Any]]:
-        """Tasks of both services that stopped without having been told to; ECS keeps them 1 h."""
+        """Return tasks of both services that stopped without a request; ECS keeps them 1 h."""
         return [
             {"service": name, "task": one.task_id, "at": one.stopped_at, "reason": one.why[:300]}
             for name, service in (("brokers", brokers), ("connectors", connectors))
@@ -90,24 +90,24 @@ class AwsHealthSources:
         ]
 
     def autoscaling(self, ecs_cluster: str, brokers: str, connectors: str) -> list[dict[str, Any]]:
-        """What may change the counts of both services by itself now; not what is suspended."""
+        """Return the scalable targets of both services, without suspended ones."""
         services = {brokers: "brokers", connectors: "connectors"}
         targets = AwsScalableTargets(read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
         return [
-            {"service": services[one.service], "told": str(one), "resource": one.resource}
+            {"service": services[one.service], "bounds": str(one), "resource": one.resource}
             for one in targets.of_services(ecs_cluster, [name for name in services if name])
             if not one.suspended
         ]
 
     def targets(self, target_group: str) -> list[dict[str, Any]]:
-        """Targets of a group and what the load balancer says of each."""
+        """Return the targets of a group and their health as the load balancer reports it."""
         return [
             {"address": one.address, "state": one.state, "reason": one.reason}
             for one in self._groups.health(target_group)
         ]
 
     def database(self, cluster: str) -> dict[str, Any]:
-        """Status of an Aurora cluster; ``absent`` when there is none."""
+        """Return the status of an Aurora cluster; ``absent`` when there is none."""
         api = client("rds", read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
         try:
             answer = api.describe_db_clusters(DBClusterIdentifier=cluster)
@@ -116,7 +116,7 @@ class AwsHealthSources:
         return {"status": answer["DBClusters"][0]["Status"]}
 
     def mounts(self, file_system: str) -> list[dict[str, Any]]:
-        """Mount targets of a file system."""
+        """Return the mount targets of a file system."""
         api = client("efs", read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
         answer = api.describe_mount_targets(FileSystemId=file_system)
         return [
@@ -128,11 +128,11 @@ class AwsHealthSources:
         ]
 
     def secrets(self, arns: Mapping[str, str]) -> list[dict[str, Any]]:
-        """Whether secrets are there, by the names of their outputs; no value is read."""
+        """Return whether secrets are there, by the names of their outputs; no value is read."""
         return [{"name": name, "problem": self._secret(arn)} for name, arn in arns.items()]
 
     def certificate(self, arn: str) -> dict[str, Any]:
-        """Status and end of a certificate."""
+        """Return the status and expiry time of a certificate."""
         api = client("acm", read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
         found = api.describe_certificate(CertificateArn=arn)["Certificate"]
         return {"status": found["Status"], "notAfter": _iso(found.get("NotAfter"))}

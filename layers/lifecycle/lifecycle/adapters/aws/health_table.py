@@ -1,4 +1,4 @@
-"""The ``HEALTH#<cluster>`` item: the last check of each cluster, and who holds the cluster."""
+"""The ``HEALTH#<cluster>`` item: the last check of each cluster, and the owner of its lock."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class HealthTable:
         return read_document(item["document"]["S"]) if item else None
 
     def write(self, record: Record, before: Record | None) -> bool:
-        """Write a check if the last one is still ``before``; returns whether it was written.
+        """Write a check if the last one is still ``before``; return whether it was written.
 
         What cannot be read, because another version wrote it, is overwritten as long as it is
         what it was: else no check of the cluster would ever be written again.
@@ -74,7 +74,7 @@ class HealthTable:
         return True
 
     def delivered(self, cluster: str, decided_at: datetime) -> None:
-        """Note that the announcement decided then was delivered; nothing for any other one."""
+        """Record that the notification decided then was delivered; no-op for any other one."""
         record = self.find(cluster)
         if record is None or record.undelivered != decided_at:
             return
@@ -91,7 +91,7 @@ class HealthTable:
                 },
             )
         except self._api.exceptions.ConditionalCheckFailedException:
-            # A newer check took the note over; it is delivered once more rather than never.
+            # A newer check wrote the record; the notification is delivered twice rather than never.
             return
 
     def holder(self, cluster: str) -> Lock | None:
@@ -100,7 +100,7 @@ class HealthTable:
         return read_lock(item) if item else None
 
     def scaling(self, cluster: str) -> ScalingNote | None:
-        """What the last scaling of the cluster left."""
+        """Return the note of the last scaling of the cluster."""
         item = self._item(f"SCALING#{cluster}")
         return read_scaling(item) if item else None
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # The probe's own time-out is 50 s; its answer needs a little longer to travel.
 _READ_TIMEOUT: Final = 70
-# What Lambda answers while it makes the interfaces of a function anew that nobody called for weeks.
+# Lambda's response while it recreates the interfaces of a function that was idle for weeks.
 # https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
 # https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
 _ASLEEP: Final = frozenset(
@@ -42,7 +42,7 @@ class LambdaProbe:
         """Return the answer about a cluster.
 
         Raises ``ProbeFailed`` when the function itself fails, and ``ProbeAsleep`` where Lambda
-        took its network interfaces back because nobody called it for weeks: it is being woken.
+        took its network interfaces back because it was idle for weeks: it is being woken.
         """
         api = client("lambda", read_timeout=self._read_timeout, attempts=self._attempts)
         try:
@@ -56,7 +56,7 @@ class LambdaProbe:
             if error_code(error) in _ASLEEP:
                 raise ProbeAsleep(
                     f"The function inside the VPC is not connected yet ({error_code(error)}): "
-                    "Lambda takes the interfaces of one back that nobody calls for weeks."
+                    "Lambda reclaims the interfaces of a function that is idle for weeks."
                 ) from error
             raise
         payload = json.loads(answer["Payload"].read() or b"{}")

@@ -26,7 +26,7 @@ class EmbeddedMetrics:
     """The ``Metrics`` port by Powertools; ``epoch`` gives the seconds since 1970.
 
     The environment does not name a service (``POWERTOOLS_SERVICE_NAME``): Powertools would make a
-    second dimension of it, under which no alarm looks.
+    second dimension of it, which no alarm uses.
     """
 
     def __init__(self, epoch: Callable[[], float]) -> None:

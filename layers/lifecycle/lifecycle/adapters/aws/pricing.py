@@ -1,6 +1,6 @@
 """AWS's Price List API: what a cluster is made of, at today's on-demand prices.
 
-The API is served in few regions and tells of all; the answers are JSON texts. A usage type is the
+The API is served in few regions and covers all; the answers are JSON texts. A usage type is the
 same in every region but for a prefix (``EUC1-``), which us-east-1 partly lacks. Sources: the user
 guide of AWS Billing ("Using the Price List Query API") and the usage types that bills show. A price
 counts only where exactly one is found.
@@ -48,7 +48,7 @@ _BALANCERS: Final = ("AWSELB", "AmazonEC2")
 def _questions(architecture: str, classes: Collection[str]) -> dict[tuple[str, str], _Question]:
     arm = "ARM-" if architecture == "ARM64" else ""
     fargate = ("AmazonECS",)
-    asked = {
+    questions = {
         ("fargateVcpuHour", architecture): _Question(fargate, f"Fargate-{arm}vCPU-Hours:perCPU"),
         ("fargateGbHour", architecture): _Question(fargate, f"Fargate-{arm}GB-Hours"),
         ("applicationLoadBalancerHour", ""): _Question(
@@ -63,12 +63,12 @@ def _questions(architecture: str, classes: Collection[str]) -> dict[tuple[str, s
         ("bucketWrite", ""): _Question(("AmazonS3",), "Requests-Tier1"),
     }
     for name in classes:
-        asked["auroraInstanceHour", name] = _Question(
+        questions["auroraInstanceHour", name] = _Question(
             ("AmazonRDS",),
             f"InstanceUsage:{name}",
             {"instanceType": name, "databaseEngine": "Aurora PostgreSQL"},
         )
-    return asked
+    return questions
 
 
 class PriceListApi:
@@ -77,15 +77,15 @@ class PriceListApi:
     def of(
         self, region: str, *, architecture: str, instance_classes: Collection[str]
     ) -> Mapping[str, Any]:
-        """Ask for all prices side by side; what does not answer in time is left out."""
-        asked = _questions(architecture, instance_classes)
+        """Query all prices in parallel; a query without an answer in time is omitted."""
+        questions = _questions(architecture, instance_classes)
         found: dict[str, Any] = {}
 
-        def asking(question: _Question) -> Callable[[], str | None]:
+        def query(question: _Question) -> Callable[[], str | None]:
             return lambda: _price(question, region)
 
-        pool = ThreadPoolExecutor(max_workers=len(asked))
-        answers = {key: pool.submit(asking(question)) for key, question in asked.items()}
+        pool = ThreadPoolExecutor(max_workers=len(questions))
+        answers = {key: pool.submit(query(question)) for key, question in questions.items()}
         done, _ = wait(answers.values(), timeout=_SECONDS)
         pool.shutdown(wait=False, cancel_futures=True)
         for (name, kind), answer in answers.items():
@@ -137,11 +137,11 @@ def _listed(service: str, question: _Question, region: str) -> list[str]:
 
 
 def read_prices(product: Mapping[str, Any], usage: str) -> list[str]:
-    """On-demand prices in USD per unit of a product with that usage type; a free tier is none."""
-    told = str(product.get("product", {}).get("attributes", {}).get("usagetype", ""))
-    if not told.endswith(usage):
+    """Return on-demand prices (USD per unit) of a product with that usage type, no free tier."""
+    usage_type = str(product.get("product", {}).get("attributes", {}).get("usagetype", ""))
+    if not usage_type.endswith(usage):
         return []
-    prefix = told.removesuffix(usage)
+    prefix = usage_type.removesuffix(usage)
     if prefix and not _PREFIX.fullmatch(prefix):
         return []
     prices = []

@@ -36,7 +36,7 @@ class RdsDatabases:
             ) from error
 
     def snapshots(self, identifier: str) -> Sequence[str]:
-        """Names of the manual snapshots, oldest first."""
+        """Return the names of the manual snapshots, oldest first."""
         pages = self._api.get_paginator("describe_db_cluster_snapshots").paginate(
             DBClusterIdentifier=identifier, SnapshotType="manual"
         )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from lifecycle.cluster.stack import StackResource
 
-# A listing gives a thousand versions a page; beyond this many pages it is no quick look any more.
+# A listing gives a thousand versions a page; beyond this many pages it would take too long.
 _PAGES_TO_MEASURE: Final = 20
 _PAGES_TO_EMPTY: Final = 50
 _METRIC_HOURS: Final = 3
@@ -23,7 +23,7 @@ class AwsStorage:
     """The ``Storage`` port on EFS, S3, CloudWatch Logs and CloudWatch (for Aurora)."""
 
     def size(self, resource: StackResource) -> int | None:
-        """Bytes that a resource holds; None when that cannot be known."""
+        """Return the bytes that a resource holds; None if that is unknown."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - see aws.py
 
         measure = _MEASURES.get(resource.resource_type)
@@ -32,7 +32,7 @@ class AwsStorage:
         try:
             return measure(resource.physical_id)
         except (BotoCoreError, ClientError):
-            # It informs; whoever asks goes on without it.
+            # For information only; the caller continues without it.
             return None
 
     def empty_bucket(self, name: str) -> bool:
@@ -101,7 +101,7 @@ def _log_group(name: str) -> int | None:
 
 
 def _aurora(identifier: str) -> int | None:
-    # RDS itself tells no size of an Aurora volume.
+    # RDS itself reports no size of an Aurora volume.
     # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Aurora.AuroraMonitoring.Metrics.html
     now = datetime.now(UTC)
     points = client("cloudwatch").get_metric_statistics(

@@ -43,7 +43,7 @@ class S3NodeIdLeases:
     """
 
     def acquirable(self, bucket: str) -> int:
-        """Number of node ids that a broker may take."""
+        """Return the number of node ids that a broker may take."""
         api = client("s3")
         pages = api.get_paginator("list_objects_v2").paginate(Bucket=bucket)
         keys = [found["Key"] for page in pages for found in page.get("Contents", ())]

@@ -22,7 +22,7 @@ class OneTimeSchedules:
         self._dead_letters = dead_letters
 
     def has(self, name: str) -> bool:
-        """Whether there is a schedule of that name; a kept one is there after it fired, too."""
+        """Return whether a schedule of that name exists; a kept one exists after it fired, too."""
         api = client("scheduler")
         try:
             api.get_schedule(Name=name, GroupName=self._group)
@@ -33,7 +33,7 @@ class OneTimeSchedules:
     def once(
         self, name: str, *, at: datetime, payload: Mapping[str, str], keep: bool = False
     ) -> None:
-        """Call the function once; the same name again changes nothing.
+        """Schedule one call of the function; the same name again changes nothing.
 
         A schedule that fired is deleted, which frees its name, unless it is to be kept.
         https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-delete.html

@@ -37,7 +37,7 @@ class EcsServiceDesigns:
             desired=made["desiredCount"],
             minimum_healthy=deployment.get("minimumHealthyPercent", 100),
             maximum=deployment.get("maximumPercent", 200),
-            # What ECS takes when nothing is said.
+            # The default of ECS.
             rebalancing=made.get("availabilityZoneRebalancing", "ENABLED"),
         )
 

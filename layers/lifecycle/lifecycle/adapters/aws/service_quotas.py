@@ -1,7 +1,7 @@
 """Quotas of the account, and what is used of Fargate's vCPU by CloudWatch's usage metric.
 
 Source: "Service quotas and usage metrics" of Amazon ECS. Both answer with delay and may be denied;
-then Fargate's quota says so with ``None`` instead of standing in the way.
+then Fargate's quota is ``None`` instead of standing in the way.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _USE: Final = {
 
 
 def quota_value(service: str, code: str) -> float:
-    """Value of a quota: what was applied to the account, else AWS's default.
+    """Return the value of a quota: what was applied to the account, else AWS's default.
 
-    Raises ``AwsRefused`` for an answer without a value. Service Quotas asks the service itself
-    with the caller's rights; what goes wrong then is told in a successful answer.
+    Raises ``AwsRefused`` for an answer without a value. Service Quotas calls the service itself
+    with the caller's rights; an error of that call is part of a successful response.
     https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_ErrorReason.html
     """
     api = client("service-quotas", attempts=3)
@@ -50,7 +50,7 @@ class AwsFargateQuota:
     """The ``FargateQuota`` port on Service Quotas and CloudWatch."""
 
     def vcpus(self) -> tuple[float | None, float | None]:
-        """Limit and present use of On-Demand vCPUs; None for what cannot be read."""
+        """Return limit and present use of On-Demand vCPUs; None for what cannot be read."""
         return self._limit(), self._use()
 
     @staticmethod

@@ -37,12 +37,12 @@ def client(
 
 
 def error_code(error: Exception) -> str:
-    """AWS's code of a botocore ``ClientError``, empty for any other exception."""
+    """Return AWS's code of a botocore ``ClientError``, empty for any other exception."""
     response = getattr(error, "response", None)
     return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
 
 
 def error_message(error: Exception) -> str:
-    """AWS's message of a botocore ``ClientError``."""
+    """Return AWS's message of a botocore ``ClientError``."""
     response = getattr(error, "response", None)
     return str(response.get("Error", {}).get("Message", "")) if isinstance(response, dict) else ""

@@ -12,5 +12,5 @@ class SnsMessages:
         self._topic = topic_arn
 
     def publish(self, subject: str, text: str) -> None:
-        """Send a message to whoever subscribed."""
+        """Publish a message to the topic's subscribers."""
         client("sns").publish(TopicArn=self._topic, Subject=subject, Message=text)

@@ -39,12 +39,12 @@ class StepFunctionsExecutions:
         return client("stepfunctions")
 
     def is_running(self, execution_arn: str) -> bool:
-        """Tell whether an execution runs; one that does not exist does not run."""
+        """Return whether an execution runs; one that does not exist does not run."""
         found = self.describe(execution_arn)
         return found is not None and found.is_running
 
     def has_ended(self, execution_arn: str) -> bool:
-        """Tell whether an execution is known to have ended.
+        """Return whether an execution is known to have ended.
 
         DescribeExecution is eventually consistent, so that one that was just started may not be
         there yet: https://docs.aws.amazon.com/step-functions/latest/apireference/

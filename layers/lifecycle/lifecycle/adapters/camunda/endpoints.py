@@ -71,7 +71,7 @@ def http_status(
     ca_file: str | None = None,
     timeouts: http_client.Timeouts = _PROBE_TIMEOUTS,
 ) -> HttpStatus:
-    """``GET`` a URL, without following redirects; ``accept`` is the media type asked for.
+    """``GET`` a URL, without following redirects; ``accept`` is the requested media type.
 
     Certificates are verified against ``ca_file`` (default: the system's). ``credentials`` travel
     over https, or in clear to an address inside ``networks`` (CIDRs of the VPC) and nowhere else.
@@ -125,7 +125,7 @@ def grpc_answers(
     ca_file: str | None = None,
     timeouts: http_client.Timeouts = _PROBE_TIMEOUTS,
 ) -> GrpcAnswer:
-    """Tell whether a gRPC server is behind a TCP port, in clear or (``tls``) with TLS.
+    """Return whether a gRPC server is behind a TCP port, in clear or (``tls``) with TLS.
 
     Sends what opens every HTTP/2 connection and requires the server's SETTINGS in return: a load
     balancer without healthy targets accepts a connection but cannot answer that. No answer: the

@@ -1,4 +1,4 @@
-"""One HTTP exchange with one address, telling whether anything was sent when it fails.
+"""One HTTP exchange with one address, which reports whether anything was sent when it fails.
 
 The difference decides whether a write may be repeated, and general HTTP clients hide it.
 Environment proxies and redirects are not followed: these are calls inside a VPC.
@@ -19,7 +19,7 @@ _LARGEST_BODY = 8 * 1024 * 1024
 
 
 class NothingSent(Exception):
-    """No connection was made, so the other side knows nothing of the request."""
+    """No connection was made, so the other side did not receive the request."""
 
 
 class NoAnswer(Exception):
@@ -50,7 +50,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to ask; headers are in no representation, since they may carry credentials."""
+    """A request; headers are in no representation, since they may carry credentials."""
 
     method: str
     path: str
@@ -110,7 +110,7 @@ def connect(endpoint: Endpoint, timeouts: Timeouts) -> socket.socket:
 
 
 def certificate_until(connection: socket.socket) -> int | None:
-    """Give the end (epoch seconds) of the peer's certificate, if it was verified; None if not.
+    """Return the end (epoch seconds) of the peer's certificate, if it was verified; None if not.
 
     ``SSLSocket.getpeercert`` gives fields of a certificate only after its validation.
     """

@@ -1,4 +1,4 @@
-"""Paths through the load balancers, asked over the network and told in words."""
+"""Paths through the load balancers, requested over the network; results are text."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class NetworkPaths:
         credentials: Credentials | None = None,
         networks: Sequence[str] = (),
     ) -> PathSeen:
-        """``GET``: whether the answer is 200, and what was seen, in words."""
+        """Send ``GET`` and return whether the response is 200, with the result as text."""
         answer = http_status(url, credentials=credentials, networks=networks, ca_file=self._ca_file)
         seen = f"{url} answers {answer.status}"
         return _seen(answer.status == 200, seen, urlsplit(url).hostname, answer.certificate_until)
 
     def page(self, url: str) -> PathSeen:
-        """``GET`` as a browser: whether the answer is 200 and HTML, and what was seen."""
+        """Send ``GET`` as a browser and return whether the response is 200 and HTML."""
         answer = http_status(url, accept=_HTML, ca_file=self._ca_file)
         kind = answer.content_type or "nothing"
         ok = answer.status == 200 and kind == _HTML
@@ -43,7 +43,7 @@ class NetworkPaths:
         return _seen(ok, seen, urlsplit(url).hostname, answer.certificate_until)
 
     def grpc(self, host: str, port: int, *, tls: bool, name: str = "") -> PathSeen:
-        """Whether a gRPC server answers, and what was seen, in words.
+        """Return whether a gRPC server responds, with the result as text.
 
         With ``tls`` the certificate has to be that of ``name``, by default that of the host.
         """

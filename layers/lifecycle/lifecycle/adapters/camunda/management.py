@@ -1,12 +1,12 @@
-"""Camunda's management API (port 9600) and topology (REST, port 8080), spoken to inside the VPC.
+"""Camunda's management API (port 9600) and topology (REST, port 8080), called inside the VPC.
 
 Any broker answers for the cluster, so a call is made to each address of the discovery name until
 one answers: with MULTIVALUE answers some addresses belong to tasks that are starting or gone. The
 management API has no authentication; REST takes the credentials of a Camunda user.
 
 What an HTTP status means follows Camunda's ``ClusterEndpoint`` (8.6 to 8.10): 400 and 404 are
-permanent, 409 is another change under way, 502 and 504 say that the coordinator (broker 0) could
-not be asked, which for a write leaves open what happened.
+permanent, 409 is another change under way, 502 and 504 mean that the coordinator (broker 0)
+was not reached, which for a write leaves open what happened.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 from lifecycle.adapters.camunda import http_client
 from lifecycle.camunda.credentials import Credentials, may_travel
 from lifecycle.camunda.partitions import (
-    BackupsSeen,
-    PartitionSeen,
+    BackupStatus,
+    PartitionStatus,
     read_backup_id,
     read_backup_state,
     read_newest_backup,
@@ -86,7 +86,7 @@ class HttpManagement:
         self._monotonic = monotonic
 
     def addresses(self) -> tuple[str, ...]:
-        """Addresses that the discovery name has now. Raises ``ManagementUnavailable``."""
+        """Return the current addresses of the discovery name. Raises ``ManagementUnavailable``."""
         try:
             return self._resolve(self._name, MANAGEMENT_PORT)
         except http_client.NothingSent as error:
@@ -115,9 +115,9 @@ class HttpManagement:
         return read_topology(read_json(self._ask_one(address, REST_PORT, request, credentials)))
 
     def readiness(self, address: str) -> Readiness:
-        """Ask one broker whether it is ready; never raises for a broker that is not there.
+        """Return whether one broker is ready; never raises for a broker that is not there.
 
-        Readiness does not go back once it was reached: it says nothing about the cluster.
+        Readiness does not go back once it was reached: it does not show the cluster's health.
         """
         request = http_client.Request("GET", "/actuator/health/readiness", headers=_ACCEPT)
         try:
@@ -128,8 +128,8 @@ class HttpManagement:
             return Readiness(address, ReadinessState.READY, "")
         return Readiness(address, ReadinessState.NOT_READY, f"HTTP {answer.status}")
 
-    def partitions(self, address: str) -> tuple[PartitionSeen, ...]:
-        """Read what one broker tells of its own partitions (``GET /actuator/partitions``).
+    def partitions(self, address: str) -> tuple[PartitionStatus, ...]:
+        """Return what one broker reports of its own partitions (``GET /actuator/partitions``).
 
         Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``InvalidResponse``.
         """
@@ -148,7 +148,7 @@ class HttpManagement:
         answer = self._ask_one(address, MANAGEMENT_PORT, request, accept=absent)
         return ("not reported",) if answer.status in absent else read_upgrade(read_json(answer))
 
-    def backups(self) -> BackupsSeen:
+    def backups(self) -> BackupStatus:
         """Read each partition's latest backup (``GET /actuator/backupRuntime/state``, from 8.9 on).
 
         Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``InvalidResponse``.
@@ -157,12 +157,12 @@ class HttpManagement:
         absent, disabled = HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST
         answer = self._read(MANAGEMENT_PORT, request, accept=(absent, disabled))
         if answer.status == absent:
-            return BackupsSeen(told=False, enabled=False, latest={})
+            return BackupStatus(supported=False, enabled=False, latest={})
         if answer.status == disabled:
-            return BackupsSeen(told=True, enabled=False, latest={})
+            return BackupStatus(supported=True, enabled=False, latest={})
         state = read_json(answer)
-        return BackupsSeen(
-            told=True,
+        return BackupStatus(
+            supported=True,
             enabled=True,
             latest=read_backup_state(state),
             newest=read_newest_backup(state),
@@ -170,15 +170,15 @@ class HttpManagement:
         )
 
     def plan_brokers(self, count: int) -> PlannedChange:
-        """Ask what scaling to the brokers ``0 … count-1`` would do; changes nothing.
+        """Return what scaling to the brokers ``0 … count-1`` would do; changes nothing.
 
-        A plan says nothing about whether those brokers run. Raises ``ManagementRefused``,
+        A plan does not show whether those brokers run. Raises ``ManagementRefused``,
         ``ChangeInProgress``, ``ManagementUnavailable`` or ``InvalidResponse``.
         """
         return self._plan({"brokers": {"count": count}})
 
     def plan_partitions(self, count: int) -> PlannedChange:
-        """Ask what adding partitions up to ``count`` would do; changes nothing.
+        """Return what adding partitions up to ``count`` would do; changes nothing.
 
         Raises as ``plan_brokers`` does; fewer than there are is a ``ManagementRefused``.
         """
@@ -193,7 +193,7 @@ class HttpManagement:
 
         Another address is tried only as long as nothing was sent. Raises ``ManagementRefused`` or
         ``ChangeInProgress`` when nothing was changed, ``ManagementUnavailable`` when no broker
-        could be asked, and ``ManagementOutcomeUnknown`` when the configuration has to be read to
+        could be reached, and ``ManagementOutcomeUnknown`` when the configuration has to be read to
         know.
         """
         request = _patch({"brokers": {"count": count}}, dry_run=False)
@@ -260,7 +260,7 @@ class HttpManagement:
         *,
         accept: Collection[int] = (),
     ) -> http_client.Answer:
-        """Ask one address after the other until one answers with less than 500.
+        """Try one address after the other until one answers with less than 500.
 
         Raises for what is not a success, but for the statuses that the caller can ``accept``.
         """
@@ -331,7 +331,7 @@ class HttpManagement:
 
 
 def shortened(text: str) -> str:
-    """Give Camunda's words without the 2 KB in which a 409 prints the whole configuration."""
+    """Return Camunda's message without the 2 KB in which a 409 prints the whole configuration."""
     text = " ".join(text.split()).rstrip(".") or "no reason given"
     if len(text) <= _LONGEST_MESSAGE:
         return text
@@ -379,6 +379,6 @@ def _message(answer: http_client.Answer) -> str:
     except (ValueError, RecursionError):
         document = None
     if isinstance(document, dict):
-        said = document.get("message") or document.get("detail") or document.get("error")
-        text = said if isinstance(said, str) else text
+        detail = document.get("message") or document.get("detail") or document.get("error")
+        text = detail if isinstance(detail, str) else text
     return shortened(text)

@@ -24,7 +24,7 @@ class S3Leases:
     """The ``Leases`` port on S3. Each lease is got by its name: listing costs ten times as much."""
 
     def read(self, bucket: str, nodes: Sequence[int]) -> dict[str, Any]:
-        """Give ``used`` and ``leases``: node, task and until (milliseconds), as JSON.
+        """Return ``used`` and ``leases``: node, task and until (milliseconds), as JSON.
 
         Raises ``InvalidResponse`` for a lease of another shape.
         """

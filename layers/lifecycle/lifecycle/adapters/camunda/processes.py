@@ -1,4 +1,4 @@
-"""Camunda's Orchestration Cluster REST API (v2, port 8080) for processes, spoken inside the VPC.
+"""Camunda's Orchestration Cluster REST API (v2, port 8080) for processes, called inside the VPC.
 
 Source: https://docs.camunda.io/docs/8.9/apis-tools/orchestration-cluster-api-rest/orchestration-cluster-api-rest-overview/
 """
@@ -34,7 +34,7 @@ class HttpProcesses(HttpManagement):
     """
 
     def addresses(self) -> tuple[str, ...]:
-        """Addresses of the brokers, always in one order: each gateway has a turn of its own."""
+        """Return the brokers' addresses, always in one order: the gateways take turns."""
         return tuple(sorted(super().addresses()))
 
     def deploy(self, resource: str, content: bytes, credentials: Credentials) -> None:
@@ -57,7 +57,7 @@ class HttpProcesses(HttpManagement):
         return integer(mapping(answer, "the process instance"), "processInstanceKey")
 
     def found_instances(self, keys: Collection[int], credentials: Credentials) -> frozenset[int]:
-        """Search instances by their keys (``POST /v2/process-instances/search``): those found.
+        """Return the instances that a search by keys finds (``POST /v2/process-instances/search``).
 
         The search reads the secondary storage, so that it is eventually consistent.
         """

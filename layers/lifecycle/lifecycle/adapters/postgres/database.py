@@ -1,8 +1,8 @@
 """PostgreSQL through psycopg 3, on Lambda from the layer `postgres`.
 
-libpq's own environment says where trust comes from: ``PGSSLROOTCERT`` (required), and
-``PGHOSTADDR`` where the endpoint's name does not resolve. Verification itself is not for the
-environment to decide: ``verify-full`` is part of every connection.
+libpq reads ``PGSSLROOTCERT`` (required: the trusted authorities) and, where the endpoint's name
+does not resolve, ``PGHOSTADDR`` from the environment. Verification does not depend on the
+environment: ``verify-full`` is part of every connection.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ FROM (SELECT) one LEFT JOIN pg_roles r ON r.rolname = %s
 
 
 def statement(step: Step, *, user: str, database: str) -> sql.Composed:
-    """Give the SQL of a step, with every identifier quoted."""
+    """Return the SQL of a step, with every identifier quoted."""
     return sql.SQL(_STATEMENTS[step]).format(
         user=sql.Identifier(user), database=sql.Identifier(database)
     )
@@ -124,7 +124,7 @@ class PostgresDatabase:
         return tuple(name for name, held in zip(names, row, strict=True) if not held)
 
     def schema_made(self, login: Credentials) -> bool:
-        """Log in and tell whether Camunda's schema is complete and its lock free.
+        """Log in and return whether Camunda's schema is complete and its lock free.
 
         Liquibase holds ``databasechangeloglock`` while it makes the schema, in several
         transactions; what exporters write to is among it. Source: camunda/camunda,
@@ -170,7 +170,7 @@ class _Roles:
         self._database = database
 
     def read(self, user: str) -> RoleFacts:
-        """Read what the catalogs say of a user, whether it exists or not."""
+        """Read the catalogs' entries of a user, whether it exists or not."""
         row = self._connection.execute(_READ_ROLE, [user]).fetchone()
         assert row is not None  # noqa: S101 - the outer join always gives one row
         rds_iam_exists, exists, can_login, in_rds_iam, on_database, on_schema, elevated = row
