@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
 @entry_point
 def handler(event: Event, _context: LambdaContext) -> Event:
-    caught = event["error"]
     return planner().fail(
         Operation.from_state(event["operation"]),
         request=event["request"],
-        failure=Failure.read(caught["Error"], caught["Cause"]),
+        failure=Failure.caught(event["error"]),
     )

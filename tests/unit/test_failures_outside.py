@@ -27,6 +27,9 @@ UNTYPED = (
 )
 
 
+CUT = '{"errorMessage": "' + "x" * 32_000
+
+
 def lambda_document(error: Exception) -> str:
     """What Lambda returns for an error that a function raised."""
     return json.dumps(
@@ -70,6 +73,22 @@ def test_another_cause_is_taken_as_it_is(cause: str) -> None:
     assert Failure.read("States.Timeout", cause) == Failure("States.Timeout", cause)
 
 
+@pytest.mark.parametrize(
+    ("error", "read"),
+    [
+        ({"Error": "States.Timeout"}, Failure("States.Timeout", "")),
+        ({"Error": "States.Timeout", "Cause": None}, Failure("States.Timeout", "")),
+        ({}, Failure("UnknownError", "")),
+        ({"Error": "E", "Cause": lambda_document(TimeoutError())}, Failure("TimeoutError", "")),
+        ({"Error": "E", "Cause": '{"nextStep": "Wait."}'}, Failure("E", "", "Wait.")),
+    ],
+)
+def test_what_a_state_caught_is_read_with_what_is_missing(
+    error: dict[str, Any], read: Failure
+) -> None:
+    assert Failure.caught(error) == read
+
+
 def test_an_error_of_aws_is_translated_before_it_is_written() -> None:
     from botocore.exceptions import ClientError
 
@@ -81,6 +100,9 @@ def test_an_error_of_aws_is_translated_before_it_is_written() -> None:
 def test_a_long_cause_is_cut_and_stays_json() -> None:
     found = Failure.read("X", Failure("X", "é" * 9000, "Do it.", "Nothing was changed.").to_cause())
     assert len(found.cause) == 4000
+    assert found.cause.endswith("é…")
+    longest = Failure("X", '"' * 9000, '"' * 9000, '"' * 9000).to_cause()
+    assert len(longest) < 32_768
     assert (found.next_step, found.current_state) == ("Do it.", "Nothing was changed.")
 
 
@@ -92,18 +114,27 @@ def test_a_failure_reads_as_a_sentence() -> None:
 
 class TestCausesOfDefinitions:
     @pytest.fixture(params=sorted(causes()))
-    def cause(self, request: pytest.FixtureRequest) -> Callable[[str], Failure]:
+    def cause(self, request: pytest.FixtureRequest) -> Callable[[str | None], Failure]:
         expression = jsonata.Jsonata(causes()[request.param])
         expression.register_lambda("parse", json.loads)
 
-        def evaluated(caught: str) -> Failure:
-            document = expression.evaluate(None, {"error": {"Error": "E", "Cause": caught}})
+        def evaluated(caught: str | None) -> Failure:
+            error = {"Error": "E"} if caught is None else {"Error": "E", "Cause": caught}
+            document = expression.evaluate(None, {"error": error})
             assert list(json.loads(document)) == ["cause", "nextStep", "currentState"]
             return Failure.read("E", document)
 
         return evaluated
 
-    def test_an_error_of_ours_keeps_its_next_step(self, cause: Callable[[str], Failure]) -> None:
+    def test_a_cause_that_a_state_set_itself_keeps_its_next_step(
+        self, cause: Callable[[str | None], Failure]
+    ) -> None:
+        found = cause(Failure("VerificationFailed", "3 of 9 failed.", "Fix the cause.").to_cause())
+        assert (found.cause, found.next_step) == ("3 of 9 failed.", "Fix the cause.")
+
+    def test_an_error_of_ours_keeps_its_next_step(
+        self, cause: Callable[[str | None], Failure]
+    ) -> None:
         error = raised(InvalidRequest('clusterName: given "A"', next_step='Use "a".'))
         found = cause(lambda_document(error))
         assert found.cause == 'clusterName: given "A"'
@@ -118,11 +149,16 @@ class TestCausesOfDefinitions:
             ("Lambda is not available", "Lambda is not available"),
             (UNTYPED, UNTYPED),
             ("", ""),
+            (None, ""),
             ('{"other": 1}', '{"other": 1}'),
+            ("{not json", "{not json"),
+            ("{not json}", "{not json}"),
+            (CUT, CUT),
+            ('{"errorMessage": null}', '{"errorMessage": null}'),
         ],
     )
     def test_another_error_gets_a_next_step(
-        self, cause: Callable[[str], Failure], caught: str, text: str
+        self, cause: Callable[[str | None], Failure], caught: str | None, text: str
     ) -> None:
         found = cause(caught)
         assert found.cause == text

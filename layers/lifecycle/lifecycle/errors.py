@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_LONGEST_CAUSE: Final = 4000
+_LONGEST_FIELD: Final = 4000
 
 
 class LifecycleError(Exception):
@@ -47,6 +47,11 @@ class Failure:
         return cls(type(error).__name__, error.message, error.next_step)
 
     @classmethod
+    def caught(cls, error: Mapping[str, Any]) -> Self:
+        """Return the failure in a state's ``$states.errorOutput``: ``Error`` and ``Cause``."""
+        return cls.read(str(error.get("Error") or "UnknownError"), str(error.get("Cause") or ""))
+
+    @classmethod
     def read(cls, name: str, cause: str) -> Self:
         """Return the failure in what Step Functions holds as an error's name and cause.
 
@@ -58,34 +63,33 @@ class Failure:
         https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html
         """
         found = _object(cause)
-        if found.get("errorMessage"):
+        if "errorMessage" in found:
             name = str(found.get("errorType") or name)
-            cause = str(found["errorMessage"])
+            cause = str(found["errorMessage"] or "")
             found = _object(cause)
-        if "cause" not in found:
+        if not found.keys() & {"cause", "nextStep", "currentState"}:
             return cls(name, cause)
-        inner = cls.read(name, str(found["cause"]))
         return cls(
-            inner.name,
-            inner.cause,
-            str(found.get("nextStep") or "") or inner.next_step,
-            str(found.get("currentState") or "") or inner.current_state,
+            name,
+            str(found.get("cause") or ""),
+            str(found.get("nextStep") or ""),
+            str(found.get("currentState") or ""),
         )
 
     def document(self) -> dict[str, str]:
         """Return ``cause``, ``nextStep`` and ``currentState``, without those that are empty."""
         fields = {
-            "cause": self.cause[:_LONGEST_CAUSE],
+            "cause": self.cause,
             "nextStep": self.next_step,
             "currentState": self.current_state,
         }
-        return {key: value for key, value in fields.items() if value or key == "cause"}
+        return {key: _cut(value) for key, value in fields.items() if value or key == "cause"}
 
     def to_cause(self) -> str:
         """Return the document as JSON: an execution's cause, and the message of a raised error.
 
-        Causes are cut after 4,000 characters; Step Functions allows 32,768.
-        Source: https://docs.aws.amazon.com/step-functions/latest/apireference/API_StopExecution.html
+        Each field is cut after 4,000 characters, with an ellipsis: Step Functions allows 32,768 in
+        all, https://docs.aws.amazon.com/step-functions/latest/apireference/API_StopExecution.html
         """
         return json.dumps(self.document(), ensure_ascii=False)
 
@@ -96,6 +100,10 @@ class Failure:
             f"Current state: {self.current_state}" if self.current_state else "",
         )
         return " ".join(part for part in parts if part)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_FIELD else f"{text[: _LONGEST_FIELD - 1]}…"
 
 
 def _object(text: str) -> Mapping[str, Any]:

@@ -35,7 +35,7 @@ def packed(value: Any) -> Any:
 
 
 def unpacked(value: Any) -> Any:
-    """Return back what was packed."""
+    """Return what was packed."""
     if isinstance(value, Mapping):
         if value.keys() == {_COLUMNS, _ROWS}:
             columns, rows = value[_COLUMNS], value[_ROWS]

@@ -91,7 +91,7 @@ class StartValidation:
         are too few. What they do not report, or has to be repaired or finished, is left to the
         machine.
         """
-        bootstrap, factor = (int(stack.outputs[key]) for key in ("Partitions", "ReplicationFactor"))
+        bootstrap, factor = stack.outputs.partitions, stack.outputs.replication_factor
         given = {
             BROKERS: stack.outputs.get(BROKERS, ""),
             PARAMETER: stack.outputs.get(PARAMETER, ""),

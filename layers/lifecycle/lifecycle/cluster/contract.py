@@ -20,10 +20,7 @@ class Output:
         self.name = name
 
     def __get__(self, outputs: ClusterOutputs, _owner: type[Any]) -> str:
-        value = outputs.get(self.name, "")
-        if not value:
-            raise _unusable(outputs, f"has no output {self.name}")
-        return value
+        return outputs.required(self.name)
 
 
 class _Number(Output):
@@ -82,6 +79,13 @@ class ClusterOutputs(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"ClusterOutputs({self._values!r})"
+
+    def required(self, name: str) -> str:
+        """Return an output. Raises ``StackNotUsable`` where it is missing or empty."""
+        value = self.get(name, "")
+        if not value:
+            raise _unusable(self, f"has no output {name}")
+        return value
 
     @property
     def complete(self) -> bool:

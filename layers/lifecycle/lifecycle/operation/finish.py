@@ -70,9 +70,7 @@ class Finisher:
         machine has to report all the same; ``partial`` shows that the infrastructure is done and
         the services are not. Returns ``error`` and ``cause`` for the Fail state.
         """
-        failure = Failure.read(
-            str(error.get("Error") or "UnknownError"), str(error.get("Cause") or "")
-        )
+        failure = Failure.caught(error)
         lost = failure.name in _LOST
         free = self._held_by_another(operation) or (_SOON if lost else "free")
         failure = self._complete(operation, failure, free=free)

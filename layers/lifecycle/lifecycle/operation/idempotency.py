@@ -48,7 +48,7 @@ def split_operation_id(text: str) -> tuple[str, str, str] | None:
 
 
 def canonical(value: object) -> str:
-    """Return JSON one spelling: sorted keys, no spaces, ASCII, 4.0 as 4.
+    """Return the canonical form of JSON: sorted keys, no spaces, ASCII, 4.0 as 4.
 
     Raises ``ValueError`` for values that JSON lacks (NaN and the infinities).
     """

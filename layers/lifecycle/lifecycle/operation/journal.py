@@ -70,7 +70,7 @@ class Journal:
             )
 
     def release(self, operation: Operation) -> None:
-        """Return the cluster back."""
+        """Give the cluster back."""
         self.locks.release(operation.cluster, operation.execution_arn)
 
     def give_back(self, operation: Operation) -> None:

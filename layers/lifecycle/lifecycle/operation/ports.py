@@ -35,7 +35,7 @@ class Locks(Protocol):
         ...
 
     def release(self, cluster: str, owner: str) -> bool:
-        """Return the lock back if ``owner`` holds it; returns whether it did."""
+        """Give the lock back if ``owner`` holds it; returns whether it did."""
         ...
 
 

@@ -294,7 +294,7 @@ class StartFollower:
         https://docs.aws.amazon.com/elasticloadbalancing/latest/network/target-group-health-checks.html
         """
         for name, output in BROKER_TARGET_GROUPS.items():
-            healthy = self._healthy(cluster[output])
+            healthy = self._healthy(cluster.required(output))
             if healthy < brokers.desired:
                 return f"{healthy} of {brokers.desired} {name} targets are healthy"
         return ""

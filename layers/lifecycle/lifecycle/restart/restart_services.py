@@ -90,7 +90,9 @@ class ServiceRestarter:
     ) -> dict[str, Any]:
         """Wait until the load balancers find every task healthy, which takes them minutes."""
         for name, output in groups.items():
-            healthy = sum(one.state == "healthy" for one in self.targets.health(cluster[output]))
+            healthy = sum(
+                one.state == "healthy" for one in self.targets.health(cluster.required(output))
+            )
             if healthy < count:
                 reason = f"{healthy} of {count} {name} targets are healthy"
                 break

@@ -46,7 +46,7 @@ class LivePartitions:
     unread: str = ""
 
     def into(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Return a request these parameters; preflight reports what was not read."""
+        """Return a request with these parameters; preflight reports what was not read."""
         unread = {"partitionsUnread": self.unread} if self.unread else {}
         return {**request, **unread, "parameters": {**request["parameters"], **self.parameters}}
 

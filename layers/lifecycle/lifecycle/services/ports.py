@@ -48,7 +48,7 @@ class Services(Protocol):
         ...
 
     def tag(self, ecs_cluster: str, name: str, tags: Mapping[str, str]) -> None:
-        """Return a service exactly these tags, beside those that AWS sets itself."""
+        """Set exactly these tags on a service, beside those that AWS sets itself."""
         ...
 
     def delete(self, ecs_cluster: str, name: str) -> None:
