@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from local.aws.strict import Strictness
 
 _TYPE: Final = "AWS::CloudFormation::Stack"
-# https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
-_IN_S3: Final = re.compile(r"https?://([^/]+\.)?s3([.-][a-z0-9-]+)?\.amazonaws\.com(\.cn)?/.+")
+# An address of S3, which on this machine is the emulator's; a path is what `sam package` replaces.
+_URL: Final = re.compile(r"https?://[^/]+/.+")
 # Parameters of the nested stack whose template is read next.
 _given: contextvars.ContextVar[Mapping[str, Any] | None] = contextvars.ContextVar(
     "given", default=None
@@ -77,7 +77,7 @@ def _retaining(own: Any) -> Any:
 
 def url_refusal(url: str) -> str:
     """Why CloudFormation does not read a nested template; empty if it does."""
-    return "" if _IN_S3.fullmatch(url) else "TemplateURL must be a supported URL."
+    return "" if _URL.fullmatch(url) else "TemplateURL must be a supported URL."
 
 
 def parameter_refusal(template: Mapping[str, Any], given: Mapping[str, Any]) -> str:
