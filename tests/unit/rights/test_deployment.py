@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.nested import templates
+from tests.support.nested import CONTROL, templates
 from tests.unit.rights.actions import exists, standing_for
 from tests.unit.rights.schemas import has_property, needed, permissions, resources
-from tests.unit.rights.statements import CONTROL, of
+from tests.unit.rights.statements import of
 from tests.unit.rights.unused import NEVER, ONLY_FOR
 from tools.generate_parameters import ROOT, load_template
 
