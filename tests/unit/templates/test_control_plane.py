@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from typing import Any
@@ -28,6 +29,7 @@ LONGEST = {
 }
 
 
+@functools.cache
 def _shared() -> dict[str, Any]:
     return {
         name: resource
