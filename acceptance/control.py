@@ -41,6 +41,7 @@ def build(run: Run) -> None:
     directory = _build_directory(run)
     cache = run.path.parent / "sam-cache"
     arguments = ["build", "--cached", "--parallel", "--template", str(REPOSITORY / "template.yaml")]
+    arguments += ["--language-extensions"]
     code = _sam(
         run,
         [*arguments, "--build-dir", str(directory), "--cache-dir", str(cache)],
@@ -60,6 +61,7 @@ def deploy(run: Run, parameters: dict[str, str], *, fault: bool = False) -> int:
     given = {**run.state["settings"].get("parameters", {}), **parameters}
     arguments = ["deploy", "--template-file", str(template), "--stack-name", run.stack]
     arguments += ["--region", run.target.region, "--resolve-s3", "--no-progressbar"]
+    arguments += ["--language-extensions"]
     arguments += ["--no-confirm-changeset", "--no-fail-on-empty-changeset"]
     arguments += ["--capabilities", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
     if given:

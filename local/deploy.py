@@ -36,6 +36,7 @@ def build(instance: Instance, template: Path, directory: Path) -> Path:
     with (directory.parent / f".{directory.name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         arguments = ["build", "--cached", "--parallel", "--template", str(template)]
+        arguments += ["--language-extensions"]
         arguments += ["--build-dir", str(directory), "--cache-dir", str(cache)]
         log = instance.config.logs / "sam-build.log"
         _sam(instance, arguments, log=log, seconds=BUILD_SECONDS)
@@ -51,7 +52,7 @@ def deploy(
 ) -> None:
     """Run `sam deploy` of a built template. Raises DeployError."""
     arguments = ["deploy", "--template-file", str(built_template), "--stack-name", stack]
-    arguments += ["--region", REGION, "--resolve-s3", "--no-progressbar"]
+    arguments += ["--region", REGION, "--resolve-s3", "--no-progressbar", "--language-extensions"]
     arguments += ["--no-confirm-changeset", "--no-fail-on-empty-changeset"]
     arguments += ["--capabilities", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
     if parameters:

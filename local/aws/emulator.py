@@ -93,6 +93,12 @@ changesets = Names(
     "find_change_set",
     "resolve_props_for_diff",
 )
+engine = Names(
+    "ministack.services.cloudformation.engine",
+    "TransformFailed",
+    "apply_transforms",
+    "parse_template",
+)
 helpers = Names("ministack.services.cloudformation.helpers", "error", "p", "resolve_document")
 provisioners = Names(
     "ministack.services.cloudformation.provisioners",

@@ -21,6 +21,7 @@ from botocore.exceptions import WaiterError
 from local.config import CONTROL_STACK
 from local.names import replace_json
 from tests.support.cloud import FREE_AGAIN, REQUEST, Cloud, eventually
+from tests.support.phone import physical
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -266,12 +267,7 @@ def test_the_first_scaling_after_weeks_waits_until_the_functions_are_connected(
 def test_what_could_not_be_cleaned_up_is_a_dead_letter_and_is_made_up_for_with_it(
     cloud: Cloud,
 ) -> None:
-    (queue,) = (
-        one["PhysicalResourceId"]
-        for one in cloud.client("cloudformation").describe_stack_resources(
-            StackName=CONTROL_STACK, LogicalResourceId="CleanUpDeadLetters"
-        )["StackResources"]
-    )
+    queue = physical(cloud.instance, "Schedules.CleanUpDeadLetters")
     sqs, letters = cloud.client("sqs"), list[Any]()
 
     def is_told() -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 from local.config import ACCOUNT_ID, CONTROL_STACK, REGION
 from tests.support.cloud import Cloud, other_retention
+from tests.support.phone import physical
 
 if TYPE_CHECKING:
     from local.component import Instance
@@ -260,13 +261,7 @@ def test_an_expired_plan_of_a_new_cluster_leaves_nothing(plans: Plans) -> None:
     assert stack in plans.stacks()
     name = plan["changeSet"].split("/")[1]
     scheduler = plans.client("scheduler")
-    group = next(
-        resource["PhysicalResourceId"]
-        for resource in plans.client("cloudformation").describe_stack_resources(
-            StackName=CONTROL_STACK
-        )["StackResources"]
-        if resource["LogicalResourceId"] == "PlanSchedules"
-    )
+    group = physical(plans.instance, "Schedules.PlanSchedules")
     schedules = [
         scheduler.get_schedule(Name=found["Name"], GroupName=group)
         for found in scheduler.list_schedules(GroupName=group)["Schedules"]

@@ -604,6 +604,111 @@ def stack(here: Instance) -> TaskStack:
     return found
 
 
+@dataclass
+class Nesting:
+    """A stack with one nested stack, created from a template in S3."""
+
+    here: Instance
+    name: str = field(default_factory=lambda: f"stack-{uuid.uuid4().hex[:8]}")
+
+    def url(self, template: dict[str, Any]) -> str:
+        storage, bucket = self.here.client("s3"), f"templates-{self.name}"
+        storage.create_bucket(
+            Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
+        storage.put_object(Bucket=bucket, Key="nested.json", Body=json.dumps(template))
+        return f"https://{bucket}.s3.{REGION}.amazonaws.com/nested.json"
+
+    def create(self, url: str, given: dict[str, str], *capabilities: str) -> list[str]:
+        """Create the stack; gives the reasons of what failed, none if it was created."""
+        nested = {
+            "Type": "AWS::CloudFormation::Stack",
+            "Properties": {"TemplateURL": url, "Parameters": given},
+        }
+        api = self.here.client("cloudformation")
+        api.create_stack(
+            StackName=self.name,
+            TemplateBody=json.dumps({"Resources": {"Nested": nested}}),
+            Capabilities=list(capabilities),
+        )
+        stack = TaskStack(api, self.name)
+        stack.rest()
+        events = api.describe_stack_events(StackName=self.name)["StackEvents"]
+        failed = [one for one in events if one["ResourceStatus"] == "CREATE_FAILED"]
+        assert bool(failed) == (stack.status() != "CREATE_COMPLETE")
+        return [one.get("ResourceStatusReason", "") for one in failed]
+
+    def queues(self) -> list[str]:
+        urls = self.here.client("sqs").list_queues(QueueNamePrefix=self.name).get("QueueUrls", [])
+        return sorted(one.rpartition("/")[2] for one in urls)
+
+
+@pytest.fixture
+def nesting(here: Instance) -> Nesting:
+    return Nesting(here)
+
+
+LOOP: Final[dict[str, Any]] = {
+    "Transform": "AWS::LanguageExtensions",
+    "Parameters": {"Prefix": {"Type": "String"}},
+    "Resources": {
+        "Fn::ForEach::Queues": [
+            "Name",
+            ["One", "Two"],
+            {
+                "Queue${Name}": {
+                    "Type": "AWS::SQS::Queue",
+                    "Properties": {"QueueName": {"Fn::Sub": "${Prefix}-${Name}"}},
+                }
+            },
+        ]
+    },
+}
+
+
+def test_a_nested_stack_s_loop_is_written_out(nesting: Nesting) -> None:
+    url = nesting.url(LOOP)
+    assert nesting.create(url, {"Prefix": nesting.name}, "CAPABILITY_AUTO_EXPAND") == []
+    assert nesting.queues() == [f"{nesting.name}-One", f"{nesting.name}-Two"]
+    nesting.here.client("cloudformation").delete_stack(StackName=nesting.name)
+    TaskStack(nesting.here.client("cloudformation"), nesting.name).rest()
+    assert nesting.queues() == []
+
+
+def test_a_nested_stack_s_loop_needs_its_parents_consent(nesting: Nesting) -> None:
+    url = nesting.url(LOOP)
+    (reason,) = nesting.create(url, {"Prefix": nesting.name}, "CAPABILITY_NAMED_IAM")
+    assert "Requires capabilities : [CAPABILITY_AUTO_EXPAND]" in reason
+    assert nesting.queues() == []
+
+
+def test_a_nested_stack_s_roles_need_its_parents_consent(nesting: Nesting) -> None:
+    role = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": TRUST}}
+    (reason,) = nesting.create(nesting.url({"Resources": {"Role": role}}), {})
+    assert "Requires capabilities : [CAPABILITY_IAM]" in reason
+
+
+def test_a_nested_stack_takes_no_parameter_that_its_template_lacks(nesting: Nesting) -> None:
+    given = {"Prefix": nesting.name, "Suffix": "x"}
+    (reason,) = nesting.create(nesting.url(LOOP), given, "CAPABILITY_AUTO_EXPAND")
+    assert "Parameters: [Suffix] do not exist in the template" in reason
+    assert nesting.queues() == []
+
+
+def test_a_nested_template_is_read_from_a_url_only(nesting: Nesting) -> None:
+    (reason,) = nesting.create("stacks/access.yaml", {})
+    assert "TemplateURL must be a supported URL" in reason
+
+
+def test_what_a_nested_template_retains_outlives_its_parent(nesting: Nesting) -> None:
+    queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": f"{nesting.name}-kept"}}
+    url = nesting.url({"Resources": {"Kept": queue | {"DeletionPolicy": "Retain"}}})
+    assert nesting.create(url, {}) == []
+    nesting.here.client("cloudformation").delete_stack(StackName=nesting.name)
+    TaskStack(nesting.here.client("cloudformation"), nesting.name).rest()
+    assert nesting.queues() == [f"{nesting.name}-kept"]
+
+
 def test_a_resource_whose_condition_turns_is_added_and_removed(here: Instance) -> None:
     api, name = here.client("cloudformation"), f"stack-{uuid.uuid4().hex[:8]}"
     template = {

@@ -31,8 +31,11 @@ class Phone:
 
 
 def physical(instance: Instance, logical_id: str) -> str:
-    """Physical id of a resource of the control stack."""
-    found = instance.client("cloudformation").describe_stack_resource(
-        StackName=CONTROL_STACK, LogicalResourceId=logical_id
-    )
-    return str(found["StackResourceDetail"]["PhysicalResourceId"])
+    """Physical id of a resource of the control stack; of a nested one as `Schedules.<id>`."""
+    found = CONTROL_STACK
+    for name in logical_id.split("."):
+        detail = instance.client("cloudformation").describe_stack_resource(
+            StackName=found, LogicalResourceId=name
+        )
+        found = str(detail["StackResourceDetail"]["PhysicalResourceId"])
+    return found

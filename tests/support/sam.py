@@ -1,4 +1,4 @@
-"""What SAM makes of the control plane's template."""
+"""What SAM makes of the control plane's template, nested stacks included."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from samtranslator.translator.transform import transform
 
-from tools.generate_parameters import ROOT, load_template
+from tests.support.nested import flattened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ def translated(artifacts: Mapping[str, str] | None = None) -> dict[str, Any]:
 
     ``artifacts`` are objects in the bucket by the logical id of what they belong to.
     """
-    source = load_template(ROOT / "template.yaml")
+    source = flattened()
     for name, resource in source["Resources"].items():
         for key in ("CodeUri", "ContentUri", "DefinitionUri"):
             if key in resource.get("Properties", {}):

@@ -64,10 +64,9 @@ def unattended() -> set[str]:
         for target in resource["Properties"]["Targets"]
     }
     by_schedule = {
-        statement["Resource"]["Ref"].removesuffix("Aliaslive")
-        for statement in resources["PlanSchedulerRole"]["Properties"]["Policies"][0][
-            "PolicyDocument"
-        ]["Statement"]
+        statement["Resource"]["Fn::Sub"].rpartition("-")[0].rpartition("-")[2]
+        for role in ("PlanSchedulerRole", "MaintenanceSchedulerRole")
+        for statement in resources[role]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
         if statement["Action"] == "lambda:InvokeFunction"
     }
     return by_rule | by_schedule
@@ -101,7 +100,7 @@ def test_the_alarm_of_the_dead_letters_fires_with_the_first_one() -> None:
     (dimension,) = alarm["Dimensions"]
     assert dimension["Value"] == {"Fn::GetAtt": ["CleanUpDeadLetters", "QueueName"]}
     assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0, "GreaterThanThreshold")
-    assert alarm["EvaluationPeriods"] == 1
+    assert int(alarm["EvaluationPeriods"]) == 1
     assert alarm["AlarmActions"]
 
 

@@ -7,9 +7,10 @@ that they use. Types older than the schemas have none; theirs are in ``WITHOUT_S
 from __future__ import annotations
 
 import functools
+import json
 from typing import TYPE_CHECKING, Any
 
-from cfnlint.decode import decode
+from cfnlint.decode import decode_str
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from cfnlint.template.transforms._sam import Transform
 
@@ -65,7 +66,7 @@ def resources(template: Path) -> Mapping[str, Any]:
 
 
 def _transformed(template: Path) -> Any:
-    decoded, problems = decode(str(template))
+    decoded, problems = decode_str(json.dumps(content(template)))
     assert not problems
     transform = Transform(str(template), decoded, REGION)
     failed = transform.transform_template()

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from tests.support.nested import CONTROL, flattened, in_root, templates
 from tools.generate_parameters import ROOT, load_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-CONTROL = ROOT / "template.yaml"
 TEMPLATES = (CONTROL, *sorted((ROOT / "stacks").glob("*.yaml")))
 # Before a wildcard in an ARN, these make it harmless: a name of ours, another resource's own ARN.
-_ANCHOR = re.compile(r"camunda|\$\{AWS::StackName\}|\$\{[A-Za-z]+\.Arn\}|\$\{[A-Za-z]+\}")
+_ANCHOR = re.compile(
+    r"camunda|\$\{AWS::StackName\}|\$\{[A-Za-z]+\.(Arn|Outputs\.[A-Za-z]+)\}|\$\{[A-Za-z]+\}"
+)
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ def _listed(value: Any) -> list[Any]:
 
 @functools.cache
 def content(template: Path = CONTROL) -> Any:
-    """Give a template as it was written; nobody may change it."""
-    return load_template(template)
+    """Give a template, the control plane's with its nested stacks in it; nobody may change it."""
+    return flattened() if template == CONTROL else load_template(template)
 
 
 @functools.cache
@@ -73,7 +75,7 @@ def statements(template: Path) -> tuple[Statement, ...]:
     text = template.read_text()
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     assert root is not None
-    written = content(template)
+    written = load_template(template)
     lines = text.splitlines()
     return tuple(
         Statement(
@@ -89,8 +91,26 @@ def statements(template: Path) -> tuple[Statement, ...]:
 
 
 def of(logical_id: str, template: Path = CONTROL) -> list[Statement]:
-    """Give the statements of one resource."""
-    return [one for one in statements(template) if one.owner == logical_id]
+    """Give the statements of one resource, and those of the policies that it attaches.
+
+    Of the control plane, also the resources of its nested stacks, with values as in the root.
+    """
+    if template != CONTROL:
+        return [one for one in statements(template) if one.owner == logical_id]
+    resource = content()["Resources"][logical_id]
+    attached = resource["Properties"].get("Policies", []) if "Properties" in resource else []
+    owners = [logical_id, *(one["Ref"] for one in attached if "Ref" in one)]
+    return [one for owner in owners for one in _of_control_plane() if one.owner == owner]
+
+
+@functools.cache
+def _of_control_plane() -> tuple[Statement, ...]:
+    nested = [
+        replace(one, content=in_root(one.content, stack))
+        for stack, template in templates().items()
+        for one in statements(template)
+    ]
+    return (*statements(CONTROL), *nested)
 
 
 def _nodes(node: yaml.Node, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], yaml.Node]]:

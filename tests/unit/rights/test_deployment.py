@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.nested import CONTROL, templates
 from tests.unit.rights.actions import exists, standing_for
 from tests.unit.rights.schemas import has_property, needed, permissions, resources
-from tests.unit.rights.statements import CONTROL, of
+from tests.unit.rights.statements import of
 from tests.unit.rights.unused import NEVER, ONLY_FOR
-from tools.generate_parameters import ROOT
+from tools.generate_parameters import ROOT, load_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -207,6 +208,19 @@ def test_the_deployer_reaches_only_what_is_ours() -> None:
     for statement in _deployer_statements():
         if "*" in _listed(statement["Resource"]):
             assert statement["Sid"].endswith(("Permissions", "ByEc2", "ByTheirServices")), statement
+
+
+def test_the_deployer_may_use_the_transforms_of_all_templates() -> None:
+    """CloudFormation authorises each as a resource of CreateChangeSet.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-template.html
+    """
+    written = [load_template(CONTROL), *(load_template(path) for path in templates().values())]
+    used = {str(one["Transform"]) for one in written if "Transform" in one}
+    (stacks,) = [one for one in _deployer_statements() if one["Sid"] == "Stacks"]
+    allowed = [one for one in stacks["Resource"] if ":transform/" in one]
+    named = (one.removeprefix("AWS::") for one in used)
+    assert allowed == sorted(f"arn:aws:cloudformation:*:aws:transform/{one}" for one in named)
 
 
 def test_the_deployer_touches_no_key_but_ours() -> None:

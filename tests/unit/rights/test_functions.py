@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from local.aws.strict.quota_values import ASKED_WITH
+from tests.support.nested import CONTROL
 from tests.unit.rights.actions import exists, needed_for, resource_types, standing_for
 from tests.unit.rights.calls import operations_of, written_operations
 from tests.unit.rights.schemas import resources
-from tests.unit.rights.statements import CONTROL, content, is_open, of
+from tests.unit.rights.statements import content, is_open, of
 from tools.generate_parameters import ROOT
 
 # Rights that no call in the source shows, with the reason.

@@ -13,7 +13,7 @@ from lifecycle.adapters.aws.dynamodb import DynamoTable
 from lifecycle.operation.model import Lock, Operation
 
 from local.aws.strict.leading_keys import leading_keys
-from tests.unit.rights.statements import CONTROL, content, statements
+from tests.unit.rights.statements import TEMPLATES, content, of, statements
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = "dynamodb:LeadingKeys"
@@ -30,8 +30,7 @@ def patterns(function: str) -> list[str]:
     """Keys that the function's statements with a condition on them allow."""
     return [
         pattern
-        for statement in statements(CONTROL)
-        if statement.owner == function
+        for statement in of(function)
         for pattern in statement.content.get("Condition", {})
         .get("ForAllValues:StringLike", {})
         .get(KEY, [])
@@ -102,7 +101,12 @@ def test_whoever_may_delete_an_empty_stack_takes_its_lock_and_nothing_else() -> 
 
 
 def test_a_condition_on_keys_stands_only_where_a_request_has_keys() -> None:
-    conditioned = [one for one in statements(CONTROL) if KEY in str(one.content)]
-    assert {one.owner for one in conditioned} >= {*OF_PLANS, "DiscardPlan", "JudgeHealth"}
-    for statement in conditioned:
-        assert set(statement.actions) <= OF_AN_ITEM, str(statement)
+    conditioned = {
+        function: [one for one in of(function) if KEY in str(one.content)]
+        for function in (*OF_PLANS, "DiscardPlan", "JudgeHealth")
+    }
+    assert all(conditioned.values())
+    for template in TEMPLATES:
+        for statement in statements(template):
+            if KEY in str(statement.content):
+                assert set(statement.actions) <= OF_AN_ITEM, str(statement)

@@ -387,7 +387,8 @@ def test_brokers_log_in_as_the_one_database_user() -> None:
 
 
 def test_the_boundary_of_the_control_plane_covers_what_the_roles_ask_for() -> None:
-    boundary = load_template(ROOT / "template.yaml")["Resources"]["TaskBoundary"]["Properties"]
+    access = load_template(ROOT / "stacks" / "access.yaml")
+    boundary = access["Resources"]["TaskBoundary"]["Properties"]
     (statement,) = boundary["PolicyDocument"]["Statement"]
     asked = {
         action

@@ -10,11 +10,12 @@ import pytest
 from lifecycle.adapters.aws.metrics import DIMENSION, NAMESPACE, UNITS
 from lifecycle.provisioning.request import read_parameters
 
+from tests.support.nested import flattened
 from tests.unit.templates.resolver import resolve, template
 from tests.unit.templates.test_adopted import REQUIRED
-from tools.generate_parameters import ROOT, declarations, load_template
+from tools.generate_parameters import declarations
 
-CONTROL = load_template(ROOT / "template.yaml")["Resources"]
+CONTROL = flattened()["Resources"]
 DECLARED = declarations(template("cluster"))
 FUNCTIONS = ("LocateCluster", "ProbeHealth", "ObserveHealth", "JudgeHealth")
 OURS = ("VerdictAlarm", "NoChecksAlarm")
