@@ -109,6 +109,7 @@ provisioners = Names(
     "ec2_apply_tags",
     "ec2_sg_permissions",
     "sfn_definition",
+    "update_resource",
 )
 stacks = Names(
     "ministack.services.cloudformation.stacks",

@@ -709,6 +709,49 @@ def test_what_a_nested_template_retains_outlives_its_parent(nesting: Nesting) ->
     assert nesting.queues() == [f"{nesting.name}-kept"]
 
 
+def test_a_nested_stack_is_updated_with_the_attributes_of_what_stays(nesting: Nesting) -> None:
+    role = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": TRUST}}
+    statement = {"Effect": "Allow", "Action": "sqs:*", "Resource": {"Ref": "Resource"}}
+    policy = {
+        "Type": "AWS::IAM::ManagedPolicy",
+        "Properties": {"PolicyDocument": {"Version": "2012-10-17", "Statement": [statement]}},
+    }
+    url = nesting.url(
+        {
+            "Parameters": {"Resource": {"Type": "String"}},
+            "Resources": {"Role": role, "Policy": policy},
+            "Outputs": {
+                "Role": {"Value": {"Fn::GetAtt": ["Role", "Arn"]}},
+                "Policy": {"Value": {"Ref": "Policy"}},
+            },
+        }
+    )
+    api, iam = nesting.here.client("cloudformation"), nesting.here.client("iam")
+    assert nesting.create(url, {"Resource": "arn:aws:sqs:*:*:one"}, "CAPABILITY_IAM") == []
+    nested = {
+        "Type": "AWS::CloudFormation::Stack",
+        "Properties": {"TemplateURL": url, "Parameters": {"Resource": "arn:aws:sqs:*:*:two"}},
+    }
+    api.update_stack(
+        StackName=nesting.name,
+        TemplateBody=json.dumps({"Resources": {"Nested": nested}}),
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    stack = TaskStack(api, nesting.name)
+    stack.rest()
+    assert stack.status() == "UPDATE_COMPLETE", stack.reasons()
+    found = api.describe_stack_resource(StackName=nesting.name, LogicalResourceId="Nested")
+    inner = found["StackResourceDetail"]["PhysicalResourceId"]
+    outputs = {
+        one["OutputKey"]: one["OutputValue"]
+        for one in api.describe_stacks(StackName=inner)["Stacks"][0]["Outputs"]
+    }
+    assert ":role/" in outputs["Role"]
+    version = iam.get_policy(PolicyArn=outputs["Policy"])["Policy"]["DefaultVersionId"]
+    document = iam.get_policy_version(PolicyArn=outputs["Policy"], VersionId=version)
+    assert "two" in json.dumps(document["PolicyVersion"]["Document"])
+
+
 def test_a_resource_whose_condition_turns_is_added_and_removed(here: Instance) -> None:
     api, name = here.client("cloudformation"), f"stack-{uuid.uuid4().hex[:8]}"
     template = {

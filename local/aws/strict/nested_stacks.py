@@ -33,6 +33,23 @@ def install(_strictness: Strictness) -> None:
         "delete": _retaining(delete),
     }
     engine.parse_template = _expanded(engine.parse_template)
+    provisioners.update_resource = _keeping_attributes(provisioners.update_resource)
+
+
+def _keeping_attributes(own: Any) -> Any:
+    """Keep the attributes of a resource that an update of its nested stack does not change.
+
+    The emulator forgets them, so that ``Fn::GetAtt`` of such a resource fails the update.
+    """
+
+    def update(*given: Any) -> Any:
+        *_, stack_name, logical_id = given[:6]
+        if len(given) > 6 or stack_name not in cloudformation.stacks:
+            return own(*given)
+        before = cloudformation.stacks[stack_name]["_resources"].get(logical_id, {})
+        return own(*given[:6], before.get("Attributes"))
+
+    return update
 
 
 def _with(properties: Mapping[str, Any], deploy: Callable[[], Any]) -> Any:
