@@ -7,6 +7,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 from local.aws.emulator import eventbridge, lambda_svc, sqs
+from local.aws.iam import role_allows
 from local.aws.strict import Rule
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def as_it_is(own: Any) -> Any:
         if queue is None or target != config.get("DeadLetterConfig", {}).get("TargetArn"):
             own(target, function, event, result)
             return
+        if not role_allows(config["Role"], "sqs:SendMessage", target):
+            return  # lost; Lambda counts it as DeadLetterErrors
         message = {
             "QueueUrl": queue["url"],
             "MessageBody": json.dumps(event),
@@ -87,8 +90,9 @@ RULE: Final = Rule(
     name=NAME,
     does="Lambda attempts an invocation by EventBridge or Scheduler three times. Then it sends the"
     " event to the failure destination of the invoked version or alias, or to the version's"
-    " dead-letter queue; without either, the event is lost. The dead-letter queue of the rule or"
-    " schedule holds only events that could not be handed over to Lambda.",
+    " dead-letter queue, with the function's role; without either, or without the right, the event"
+    " is lost. The dead-letter queue of the rule or schedule holds only events that could not be"
+    " handed over to Lambda.",
     source="https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html",
     caught="CleanUpOperation and DiscardPlan had no queue: the lock of an ended operation and an"
     " expired plan remained, and no alarm fired.",

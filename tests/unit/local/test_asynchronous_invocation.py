@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from local.aws.strict import asynchronous_invocation
 from local.aws.strict.asynchronous_invocation import as_it_is, dispatch, invoke_config
 from tests.support.sam import translated
 
@@ -104,13 +105,15 @@ def test_the_alarm_of_the_dead_letters_fires_with_the_first_one() -> None:
     assert alarm["AlarmActions"]
 
 
+@pytest.mark.parametrize("allowed", [True, False])
 def test_a_dead_letter_is_the_event_itself_and_a_destination_gets_a_record(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, allowed: bool
 ) -> None:
     lambda_svc = importlib.import_module("ministack.services.lambda_svc")
     sqs = importlib.import_module("ministack.services.sqs")
     sent, routed = list[Any](), list[Any]()
-    config = {"DeadLetterConfig": {"TargetArn": "arn:dead-letters"}}
+    config = {"DeadLetterConfig": {"TargetArn": "arn:dead-letters"}, "Role": "arn:role"}
+    monkeypatch.setattr(asynchronous_invocation, "role_allows", lambda *_: allowed)
     monkeypatch.setattr(lambda_svc, "_functions", {"clean-up": {"config": config}})
     monkeypatch.setattr(sqs, "_queue_by_arn", lambda arn: {"url": f"url of {arn}"})
     monkeypatch.setattr(sqs, "_act_send_message", lambda message, _: sent.append(message))
@@ -118,8 +121,11 @@ def test_a_dead_letter_is_the_event_itself_and_a_destination_gets_a_record(
     failed = {"error": True, "body": {"errorMessage": "x" * 2000}}
     route("arn:dead-letters", "clean-up", {"detail": {}}, failed)
     route("arn:destination", "clean-up", {"detail": {}}, failed)
+    assert [given[0] for given in routed] == ["arn:destination"]
+    if not allowed:
+        assert sent == []
+        return
     (message,) = sent
     assert message["QueueUrl"] == "url of arn:dead-letters"
     assert message["MessageBody"] == '{"detail": {}}'
     assert message["MessageAttributes"]["ErrorMessage"]["StringValue"] == "x" * 1024
-    assert [given[0] for given in routed] == ["arn:destination"]

@@ -136,6 +136,9 @@ BEYOND_CONTROL = {
     "logs:ListLogDeliveries": "a state machine with logging",
     "logs:PutResourcePolicy": "a state machine with logging",
     "logs:UpdateLogDelivery": "a state machine with logging",
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cloudformation-stack.html
+    "cloudformation:CancelUpdateStack": "an update of nested stacks that rolls back",
+    "cloudformation:ContinueUpdateRollback": "a rollback that failed: preflight advises it",
     "iam:TagPolicy": "stack tags on the boundaries",
     "iam:UntagPolicy": "stack tags on the boundaries",
     "states:ListStateMachineVersions": "CloudFormation reads a machine before it deletes it",

@@ -9,6 +9,8 @@ import pytest
 
 from local.aws.strict.quota_values import ASKED_WITH
 from tests.support.nested import CONTROL
+from tests.support.nested import templates as nested_templates
+from tests.support.sam import translated
 from tests.unit.rights.actions import exists, needed_for, resource_types, standing_for
 from tests.unit.rights.calls import operations_of, written_operations
 from tests.unit.rights.schemas import resources
@@ -86,6 +88,7 @@ def _within_the_boundary() -> set[str]:
     return {
         action
         for statement in of("FunctionBoundary")
+        if statement.allows
         for written in statement.actions
         for action in standing_for(written)
     }
@@ -95,6 +98,38 @@ def _within_the_boundary() -> set[str]:
 def test_a_function_keeps_its_rights_within_the_boundary(function: str) -> None:
     granted = {action.lower() for action in _granted(function)}
     assert sorted(granted - _within_the_boundary()) == [], "add the service to FunctionBoundary"
+
+
+def test_a_function_keeps_the_rights_that_sam_adds_within_the_boundary() -> None:
+    """Such as that of its dead-letter queue, which no statement of the templates names."""
+    added = {
+        action.lower()
+        for resource in translated().values()
+        if resource["Type"] == "AWS::IAM::Role"
+        and "lambda.amazonaws.com" in str(resource["Properties"]["AssumeRolePolicyDocument"])
+        for policy in resource["Properties"].get("Policies", ())
+        for statement in policy["PolicyDocument"]["Statement"]
+        for action in (
+            [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+        )
+    }
+    assert "sqs:sendmessage" in added
+    assert sorted(added - _within_the_boundary()) == [], "add the service to FunctionBoundary"
+
+
+def test_nested_stacks_of_the_control_plane_are_read_only_to_functions() -> None:
+    """The pattern of the clusters' stacks matches them, too."""
+    (denied,) = [one for one in of("FunctionBoundary") if not one.allows]
+    for name in (*nested_templates(), "Network"):
+        assert any(f"-{name}-*/*" in str(one) for one in denied.resources), name
+    of_stacks = {
+        action for action in standing_for("cloudformation:*") if "stack" in resource_types(action)
+    }
+    assert "cloudformation:deletestack" in of_stacks
+    refused = {action for one in denied.actions for action in standing_for(one)}
+    reading = ("get", "list", "describe", "detect")
+    left = {one for one in of_stacks - refused if not one.split(":")[1].startswith(reading)}
+    assert left == set(), left
 
 
 def test_no_function_can_change_who_may_what_or_write_other_logs() -> None:

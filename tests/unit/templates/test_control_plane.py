@@ -95,6 +95,14 @@ def test_a_nested_stack_names_things_by_the_control_stack_and_not_by_its_own(sta
     assert "AWS::StackName" not in json.dumps(expanded(templates()[stack])["Resources"])
 
 
+def test_each_row_of_the_alarms_is_an_alarm() -> None:
+    written = load_template(templates()["Monitoring"])
+    rows = set(written["Mappings"]["Alarms"])
+    made = set(expanded(templates()["Monitoring"])["Resources"])
+    assert rows
+    assert rows <= made
+
+
 @pytest.mark.parametrize("stack", sorted(templates()))
 def test_every_output_of_a_nested_stack_is_used(stack: str) -> None:
     text = json.dumps(load_template(CONTROL))
