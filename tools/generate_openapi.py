@@ -180,7 +180,15 @@ PLANNED: Schema = closed(
 )
 CONFIRM: Schema = {**CLUSTER, "description": "The cluster's name, repeated"}
 BODIES: Mapping[str, Schema] = {
-    "provisionCluster": {"oneOf": [APPLY, PROVISION]},
+    "provisionCluster": {
+        "oneOf": [
+            APPLY,
+            {
+                **PROVISION,
+                "anyOf": [{"required": [name]} for name in ("parameters", "tags", "settings")],
+            },
+        ]
+    },
     "tearDownCluster": {
         "oneOf": [
             closed({"confirm": CONFIRM, "dryRun": {"const": False}}, "dryRun"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from lifecycle.camunda.topology import (
+    MOST_MEMBERS,
     ChangeStatus,
     ClusterConfiguration,
     Health,
@@ -318,3 +319,18 @@ class TestChangeStatus:
         configuration = read_configuration({"brokers": [], "lastChange": {"id": 5, "status": said}})
 
         assert change_status(configuration, 5) is ChangeStatus.UNKNOWN
+
+
+@pytest.mark.parametrize("many", [MOST_MEMBERS + 1, 60_000])
+def test_more_members_than_any_cluster_has_are_refused(many: int) -> None:
+    """Each would be queried in a thread of its own."""
+    brokers = [{"nodeId": n, "host": f"10.0.0.{n}", "partitions": []} for n in range(many)]
+    with pytest.raises(InvalidResponse, match=f"brokers lists {many}, more than {MOST_MEMBERS}"):
+        read_topology({"brokers": brokers})
+    members = [{"id": n, "state": "ACTIVE", "partitions": []} for n in range(many)]
+    with pytest.raises(InvalidResponse, match="more than"):
+        read_configuration({"version": 1, "brokers": members})
+    partitions = [{"partitionId": n, "role": "leader", "health": "healthy"} for n in range(many)]
+    if many > 1000:
+        with pytest.raises(InvalidResponse, match="more than"):
+            read_topology({"brokers": [{"nodeId": 0, "partitions": partitions}]})

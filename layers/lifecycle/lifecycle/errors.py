@@ -485,6 +485,14 @@ class StartOutcomeUnknown(LifecycleError):
         self.operation_id = operation_id
 
 
+class UnsupportedMediaType(LifecycleError):
+    """The body of an API request is declared as something else than JSON."""
+
+    default_next_step = (
+        "Nothing was changed. Send JSON in UTF-8 with the header Content-Type: application/json."
+    )
+
+
 class RequestTooLarge(LifecycleError):
     """The body of a request is larger than any request needs."""
 

@@ -347,8 +347,9 @@ class TestRefusals:
     def test_a_body_that_was_lost_makes_no_cluster(self, api: ApiWorld) -> None:
         answer = api.ask(*START, raw_body="", name="demo")
         assert answer.status == 400
-        assert answer.document["errors"][0]["field"] == "(body)"
+        assert answer.document["errors"][0]["field"] == "parameters"
         assert api.world.executions.executions == {}
+        assert api.ask(*START, {"onStartFailure": "keep"}, name="demo").status == 400
 
     def test_without_a_body_the_missing_field_is_named(self, api: ApiWorld) -> None:
         living(api)

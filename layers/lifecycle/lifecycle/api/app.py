@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.api.problems import CONTENT_TYPE, RETRY_SECONDS, problem, unexpected
 from lifecycle.api.routes import ROUTES, Route
+from lifecycle.api.strict_json import NotJson, parse
 from lifecycle.cluster.names import CLUSTER_NAME_RULE, is_cluster_name
 from lifecycle.cluster.validation import Problem, invalid
-from lifecycle.errors import ClusterBusy, LifecycleError, RequestTooLarge
+from lifecycle.errors import ClusterBusy, LifecycleError, RequestTooLarge, UnsupportedMediaType
 from lifecycle.observability import logger
 from lifecycle.operation.idempotency import KEY_RULE, is_key
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from lifecycle.operation.start import OperationStarter
 
 # Far more than the largest provision request with every parameter; Lambda itself takes 6 MB.
+JSON_TYPE: Final = "application/json"
 MAX_BODY_BYTES: Final = 64 * 1024
 # The machine takes either; rights rest on the path.
 _NOT_HERE: Final = {"scaleBrokers": "partitions", "scalePartitions": "count"}
@@ -94,7 +96,7 @@ class Api:
     def _start(
         self, route: Route, event: Mapping[str, Any], context: Mapping[str, Any]
     ) -> dict[str, Any]:
-        request, key = _request(event, route.verb)
+        request, key = _request(event)
         foreign = _NOT_HERE.get(route.name)
         if foreign in request:
             raise invalid([Problem(str(foreign), request[foreign], _ELSEWHERE[foreign])])
@@ -138,19 +140,19 @@ def _flag(value: object, field: str) -> bool:
     return value == "true"
 
 
-def _request(event: Mapping[str, Any], goal: str) -> tuple[dict[str, object], str | None]:
+def _request(event: Mapping[str, Any]) -> tuple[dict[str, object], str | None]:
     """Read the machine's input and the idempotency key; every wrong part is named at once."""
     name = (event.get("pathParameters") or {}).get("name")
     headers = {header.lower(): value for header, value in (event.get("headers") or {}).items()}
     key = headers.get("idempotency-key")
-    body = _body(event, default="" if goal == "provision" else "{}")
     problems = []
+    body, wrong = _body(event, headers.get("content-type"))
     if not is_cluster_name(name):
         problems.append(Problem("name", name, CLUSTER_NAME_RULE))
     if key is not None and not is_key(key):
         problems.append(Problem("Idempotency-Key", key, KEY_RULE))
-    if not isinstance(body, dict):
-        problems.append(Problem("(body)", body, "a JSON object"))
+    if wrong or not isinstance(body, dict):
+        problems.append(Problem("(body)", body, wrong or "a JSON object"))
     elif "clusterName" in body:
         problems.append(
             Problem("clusterName", body["clusterName"], "nothing: the path names the cluster")
@@ -160,26 +162,39 @@ def _request(event: Mapping[str, Any], goal: str) -> tuple[dict[str, object], st
     return {"clusterName": name, **body}, key
 
 
-def _body(event: Mapping[str, Any], *, default: str) -> object:
-    """Parse the body; text that is not JSON is given back as it is, for the refusal to show.
+def _body(event: Mapping[str, Any], content_type: str | None) -> tuple[object, str]:
+    """Return the value of the body and, for a text that is not accepted, what is allowed.
 
-    Without one, what is missing is named by its field. Provisioning misses none: its defaults make
-    a cluster, and a body that was lost on the way must not.
+    Without a body, what is missing is named by its field.
     """
-    raw = event.get("body") or default
-    data = base64.b64decode(raw) if event.get("isBase64Encoded") else raw.encode()
+    raw = event.get("body") or ""
+    if not raw:
+        return {}, ""
+    if not _is_json(content_type):
+        raise UnsupportedMediaType(
+            f"The body is of type {str(content_type)[:80]}; accepted is {JSON_TYPE} in UTF-8."
+        )
+    try:
+        data = base64.b64decode(raw) if event.get("isBase64Encoded") else raw.encode()
+    except ValueError:
+        return None, "JSON in UTF-8"
     if len(data) > MAX_BODY_BYTES:
         raise RequestTooLarge(
             f"The body has {len(data)} bytes; at most {MAX_BODY_BYTES} are accepted."
         )
     try:
-        return json.loads(data, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        return data[:80].decode(errors="replace")
+        return parse(data), ""
+    except NotJson as error:
+        return data[:80].decode(errors="replace"), str(error)
 
 
-def _refuse_constant(name: str) -> object:
-    raise ValueError(f"{name} is not JSON")
+def _is_json(content_type: str | None) -> bool:
+    """Whether a media type is JSON; one that is missing is taken for it (RFC 9110, 8.3)."""
+    if content_type is None:
+        return True
+    kind, *parameters = (part.strip().lower() for part in content_type.split(";"))
+    charsets = [one.partition("=")[2].strip('" ') for one in parameters if "charset" in one]
+    return kind == JSON_TYPE and all(charset == "utf-8" for charset in charsets)
 
 
 def _response(

@@ -23,6 +23,7 @@ STATUS: Final[Mapping[str, int]] = {
     "ClusterFrozen": 409,
     "StackNotUsable": 409,
     "RequestTooLarge": 413,
+    "UnsupportedMediaType": 415,
     "IdempotencyKeyReused": 422,
     "MachineNotDeployed": 501,
     "AwsUnavailable": 503,

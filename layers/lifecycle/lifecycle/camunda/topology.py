@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lifecycle.camunda.json_reader import integer_at, mapping, number, objects, optional_text, short
 from lifecycle.errors import InvalidResponse
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 type BrokerId = int | str
 # A broker, a partition on a broker, or a partition.
 type Place = tuple[BrokerId | None, int | None]
+
+
+# Far above every cluster: each member is queried in a thread of its own, by the address it gives.
+MOST_MEMBERS: Final = 100
+_MOST_PARTITIONS: Final = 1000
 
 
 class MemberState(StrEnum):
@@ -367,7 +372,7 @@ def read_topology(payload: object) -> Topology:
         partitions_count=_optional_integer(answer, "partitionsCount"),
         replication_factor=_optional_integer(answer, "replicationFactor"),
         gateway_version=optional_text(answer, "gatewayVersion") or "",
-        brokers=_ordered(brokers, lambda broker: broker.node_id, "brokers"),
+        brokers=_ordered(brokers, lambda broker: broker.node_id, "brokers", MOST_MEMBERS),
     )
 
 
@@ -596,7 +601,7 @@ def _members(value: object, where: str) -> tuple[Member, ...]:
         )
         for index, item in enumerate(objects(value, where))
     ]
-    return _ordered(members, lambda member: member.id, where)
+    return _ordered(members, lambda member: member.id, where, MOST_MEMBERS)
 
 
 def _replicas(value: object, where: str) -> tuple[Replica, ...]:
@@ -700,8 +705,12 @@ def _named[E: StrEnum](enumeration: type[E]) -> dict[str, E]:
     return {member.value.casefold(): member for member in enumeration}
 
 
-def _ordered[T](items: Iterable[T], identity: Callable[[T], BrokerId], where: str) -> tuple[T, ...]:
+def _ordered[T](
+    items: Iterable[T], identity: Callable[[T], BrokerId], where: str, most: int = _MOST_PARTITIONS
+) -> tuple[T, ...]:
     ordered = tuple(sorted(items, key=lambda item: _rank(identity(item))))
+    if len(ordered) > most:
+        raise InvalidResponse(f"{where} lists {len(ordered)}, more than {most}.")
     for one, other in pairwise(ordered):
         if identity(one) == identity(other):
             raise InvalidResponse(f"{where} lists {identity(one)} more than once.")

@@ -17,6 +17,7 @@ MOST_BROKERS: Final = 30
 
 
 MOST_PARTITIONS: Final = 200
+MOST_PROBLEMS: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +29,23 @@ class Problem:
     allowed: str
 
     def __str__(self) -> str:
-        return f"{self.field}: given {shown(self.given)}; allowed: {self.allowed}"
+        return f"{_short(self.field)}: given {shown(self.given)}; allowed: {self.allowed}"
 
 
 def shown(value: object) -> str:
     """Return a value in a message as JSON writes it: never more than 80 characters."""
     if value is None:
         return "nothing"
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    try:
+        return _short(json.dumps(value, ensure_ascii=False, default=str), 80)
+    except (RecursionError, ValueError):
+        return "a value that is nested too deeply, or a number with too many digits"
+
+
+def _short(text: str, most: int = 200) -> str:
+    # Half of a surrogate pair is no text: neither logs nor answers could be encoded.
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def read_number(given: object, field: str, most: int, least: int = 1) -> tuple[int, list[Problem]]:
@@ -50,30 +59,34 @@ def read_number(given: object, field: str, most: int, least: int = 1) -> tuple[i
 def _unknown_fields(
     raw: Mapping[str, object], known: tuple[str, ...], prefix: str = ""
 ) -> list[Problem]:
+    unknown = [name for name in raw if name not in known]
     return [
         Problem(
             prefix + (str(name) or "(empty name)"),
             raw[name],
-            f"no such field{_suggestion(str(name), known)}",
+            # To look for a similar name costs, and no more than these are listed.
+            f"no such field{_suggestion(str(name), known) if n < MOST_PROBLEMS else ''}",
         )
-        for name in raw
-        if name not in known
+        for n, name in enumerate(unknown)
     ]
 
 
 def invalid(problems: list[Problem]) -> InvalidRequest:
-    """Make the error that names every problem."""
-    listed = "; ".join(f"({n}) {problem}" for n, problem in enumerate(problems, start=1))
+    """Return the error that names the problems, the first ``MOST_PROBLEMS`` of them."""
+    named = problems[:MOST_PROBLEMS]
+    listed = "; ".join(f"({n}) {problem}" for n, problem in enumerate(named, start=1))
     fields = "1 field is" if len(problems) == 1 else f"{len(problems)} fields are"
+    more = f"; the first {MOST_PROBLEMS} are listed" if len(problems) > MOST_PROBLEMS else ""
     return InvalidRequest(
-        f"{fields} wrong: {listed}.",
+        f"{fields} wrong{more}: {listed}.",
         problems=tuple(
-            {"field": p.field, "given": shown(p.given), "allowed": p.allowed} for p in problems
+            {"field": _short(p.field), "given": shown(p.given), "allowed": p.allowed} for p in named
         ),
     )
 
 
 def _suggestion(name: str, known: tuple[str, ...] | list[str]) -> str:
+    name = name[:100]
     folded = {candidate.lower(): candidate for candidate in known}
     close = difflib.get_close_matches(name.lower(), list(folded), n=1, cutoff=0.7)
     return f" (did you mean {folded[close[0]]}?)" if close else ""

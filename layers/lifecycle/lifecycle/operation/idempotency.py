@@ -16,6 +16,8 @@ from typing import Final
 
 from lifecycle.cluster.names import is_cluster_name
 
+LONGEST_NAME: Final = 80
+"""Characters of an execution's name, which an operation's id is."""
 # Execution names have at most 80 characters: 19 of the cluster, 9 of the verb, 2 dots, the key.
 KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
 KEY_RULE: Final = "1 to 40 characters: letters, digits, hyphens and underscores"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.errors import OperationNotFound
-from lifecycle.operation.idempotency import split_operation_id
+from lifecycle.operation.idempotency import LONGEST_NAME, split_operation_id
 from lifecycle.operation.progress import failure, progress, result_of, status_of
 from lifecycle.operation.record import RUNNING, Execution, Record
 from lifecycle.operation.steps import STEPS
@@ -33,6 +33,8 @@ class OperationReader:
         Two machines may have an execution of one name, given in the console: the machine that the
         id names goes first, then the operation that began last.
         """
+        if len(operation_id) > LONGEST_NAME:
+            raise _unknown(f"{operation_id[:LONGEST_NAME]}…")
         parts = split_operation_id(operation_id)
         record = self._record(operation_id, parts[1] if parts else "")
         if record is None and parts is None:

@@ -21,6 +21,7 @@ from lifecycle.cluster.trial import PARAMETER as TRIAL
 from lifecycle.cluster.validation import (
     MOST_BROKERS,
     MOST_PARTITIONS,
+    MOST_PROBLEMS,
     Problem,
     _suggestion,
     _unknown_fields,
@@ -46,12 +47,15 @@ PROVISION_FIELDS: Final = (
     ACCEPT,
     OPTION,
 )
+# A request has one of these: a body that was lost on the way must not make a cluster of defaults.
+_ASKED: Final = ("parameters", "tags", "settings", "changeSet")
 PLAN_FIELDS: Final = ("clusterName", "provision", "scale")
 PLANNED_PROVISION_FIELDS: Final = ("parameters", "tags", "settings", "replace")
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ExecuteChangeSet.html
 CHANGE_SET: Final = re.compile(
     r"[a-zA-Z][-a-zA-Z0-9]{0,127}|arn:aws[a-z-]*:cloudformation:[-a-zA-Z0-9:/]{1,1500}"
 )
+_TOO_LARGE: Final = 10**18
 _LOGICAL_ID: Final = re.compile(r"[A-Za-z0-9]{1,255}")
 BOOTSTRAP_PARAMETERS: Final = ("Brokers", "Partitions", "ReplicationFactor")
 
@@ -146,6 +150,9 @@ def read_provision_request(
     with_instances = raw.get(OPTION, True)
     if not isinstance(with_instances, bool):
         problems.append(Problem(OPTION, with_instances, "true or false"))
+    if not any(name in raw for name in _ASKED):
+        allowed = f"a JSON object, {{}} for defaults and present values; or {', '.join(_ASKED[1:])}"
+        problems.append(Problem("parameters", None, allowed))
     change_set = raw.get("changeSet", "")
     if "changeSet" in raw:
         if not isinstance(change_set, str) or CHANGE_SET.fullmatch(change_set) is None:
@@ -330,7 +337,8 @@ def read_parameters(
         field = f"parameters.{name}"
         declared = declarations.get(name)
         if declared is None:
-            problems.append(Problem(field, value, f"no such parameter{_suggestion(name, own)}"))
+            similar = _suggestion(name, own) if len(problems) < MOST_PROBLEMS else ""
+            problems.append(Problem(field, value, f"no such parameter{similar}"))
         elif declared.get("machine"):
             problems.append(Problem(field, value, "nothing: the machine sets this parameter"))
         else:
@@ -348,6 +356,8 @@ def _as_cloudformation(value: object) -> str | None:
     match value:
         case bool():
             return "true" if value else "false"
+        case int() if abs(value) >= _TOO_LARGE:
+            return None
         case int():
             return str(value)
         case float() if value.is_integer():
@@ -369,7 +379,7 @@ def _number(declared: Mapping[str, object], key: str) -> int | None:
 
 def _fits(text: str, declared: Mapping[str, object]) -> bool:
     if declared["type"] == "Number":
-        if re.fullmatch(r"-?[0-9]+", text) is None:
+        if re.fullmatch(r"-?[0-9]{1,18}", text) is None:
             return False
         low, high = _number(declared, "min"), _number(declared, "max")
         if (low is not None and int(text) < low) or (high is not None and int(text) > high):
