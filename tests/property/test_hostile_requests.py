@@ -20,6 +20,7 @@ from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.cluster.stack import Stack
 from lifecycle.cluster.validation import MOST_PROBLEMS
 from lifecycle.errors import InvalidRequest
+from lifecycle.operation.record import Execution
 from lifecycle.provisioning.request import read_plan_request, read_provision_request
 from lifecycle.restart.request import read_restart_request
 from lifecycle.scaling.request import read_scale_request
@@ -108,6 +109,8 @@ def world() -> ApiWorld:
         outputs=ClusterOutputs({**OUTPUTS, "ClusterName": "demo"}),
         tags={"camunda:control-plane": CONTROL, "camunda:cluster": "demo"},
     )
+    report = json.dumps({"cluster": "demo", "verdict": "HEALTHY"})
+    api.checks.result = Execution("arn:x", "SUCCEEDED", "", output=report)
     return api
 
 
@@ -163,6 +166,7 @@ def test_no_text_as_a_body_makes_the_api_fail(data: bytes) -> None:
 @example("demo.scale." + "k" * 2048)
 @example("demo." + "v" * 60 + ".k")
 @example("..")
+@example("true")
 @settings(max_examples=200)
 @given(st.text(max_size=100))
 def test_no_id_or_name_makes_the_api_fail(text: str) -> None:
