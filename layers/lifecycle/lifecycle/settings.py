@@ -20,8 +20,8 @@ class Settings:
 
     ``cluster_template`` is the file of the template of cluster stacks, ``service_definitions`` the
     folder of the definitions of ECS services. ``probe_function`` is set only where it is needed:
-    for functions outside the VPC that ask the one inside; ``event_bus`` for those that tell how an
-    operation goes.
+    for functions outside the VPC that query the one inside; ``event_bus`` for those that publish
+    how an operation goes.
     """
 
     control_stack: str

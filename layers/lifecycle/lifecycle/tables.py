@@ -1,7 +1,7 @@
 """Rows under one head: how what a large cluster shows stays within what a state machine carries.
 
 Step Functions carries 256 KiB from state to state
-(https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html). What brokers say of
+(https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html). What brokers return of
 their replicas is thousands of objects with the same few keys, and mostly the names of those keys.
 Nothing is lost, and it can be read in the console.
 """

@@ -41,7 +41,7 @@ def rds_root_certificate(region: str) -> str:
     raise InvalidRequest(
         message,
         next_step=(
-            "Refresh the bundle as layers/lifecycle/lifecycle/certificates/README.md says and "
-            "deploy the application again; nothing was changed."
+            "Refresh the bundle as described in layers/lifecycle/lifecycle/certificates/README.md "
+            "and deploy the application again; nothing was changed."
         ),
     )
