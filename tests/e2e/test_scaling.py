@@ -293,7 +293,7 @@ def test_what_something_else_scales_is_neither_scaled_nor_planned_nor_provisione
         assert "no autoscaling" in refused["cause"]
         assert "deregister-scalable-target" in refused["cause"]
         planned = cloud.outcome(cloud.begin(0, verb="plan", provision={}))
-        provisioned = cloud.outcome(cloud.begin(0, verb="provision"))
+        provisioned = cloud.outcome(cloud.begin(0, verb="provision", parameters={}))
         for refused in (planned, provisioned):
             assert refused["error"] == "PreflightFailed", refused
             assert "any number from 1 to 7" in refused["cause"]
