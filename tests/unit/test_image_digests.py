@@ -33,8 +33,8 @@ ONE, TWO = (f"sha256:{digit * 64}" for digit in "12")
 DEFAULTS = {name: str(d.get("default", "")) for name, d in cluster_parameters().items()}
 
 
-def nobody(_image: PrivateImage) -> Digest:
-    pytest.fail("nobody is asked")
+def unexpected(_image: PrivateImage) -> Digest:
+    pytest.fail("no registry is to be queried")
 
 
 @pytest.mark.parametrize(
@@ -99,14 +99,14 @@ def test_the_repository_of_this_account_is_asked() -> None:
 def test_others_are_unknown_with_the_reason(
     image: str, account: str, region: str, reason: str
 ) -> None:
-    found = look_up(image, account=account, region=region, query=nobody)
+    found = look_up(image, account=account, region=region, query=unexpected)
     assert (found.digest, found.missing) == ("", False)
     assert reason in found.reason
 
 
 def test_a_reference_by_digest_says_it_itself() -> None:
     image = f"camunda/camunda:8.9.1@{ONE}"
-    assert look_up(image, account=ACCOUNT, region="eu-central-1", query=nobody) == Digest(ONE)
+    assert look_up(image, account=ACCOUNT, region="eu-central-1", query=unexpected) == Digest(ONE)
 
 
 def test_images_are_those_of_the_task_definitions() -> None:

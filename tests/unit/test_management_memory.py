@@ -115,6 +115,6 @@ def test_the_newest_backup_is_told_with_its_state_or_why_not() -> None:
     assert query_backup(fake)["state"] == "IN_PROGRESS"
     fake.taken.clear()
     assert query_backup(fake) == {"state": "", "at": None, "unready": [], "problem": ""}
-    nobody = query_backup(InMemoryManagement(SimulatedCluster(3, 3, 3)))
-    assert nobody["state"] == ""
-    assert nobody["problem"]
+    silent = query_backup(InMemoryManagement(SimulatedCluster(3, 3, 3)))
+    assert silent["state"] == ""
+    assert silent["problem"]

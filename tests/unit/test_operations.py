@@ -8,7 +8,7 @@ import pytest
 from lifecycle.cluster.checks import TargetHealth
 from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.names import change_set_name
-from lifecycle.cluster.outputs import UNKNOWN
+from lifecycle.cluster.planned_outputs import UNKNOWN
 from lifecycle.errors import (
     ChangeSetRefused,
     ClusterBusy,

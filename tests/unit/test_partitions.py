@@ -29,7 +29,7 @@ from lifecycle.errors import (
     StabilizationTimeout,
 )
 from lifecycle.scaling.decision import Action, Memory, Observed
-from lifecycle.scaling.memory import does_not_fit
+from lifecycle.scaling.partition_memory import does_not_fit
 from lifecycle.scaling.partition_table import (
     TABLE,
     Change,

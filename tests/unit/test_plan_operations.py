@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from lifecycle.cluster.names import change_set_name
-from lifecycle.cluster.outputs import UNKNOWN
+from lifecycle.cluster.planned_outputs import UNKNOWN
 from lifecycle.cluster.stack import ResourceChange
 from lifecycle.errors import (
     ChangeSetRefused,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 import pytest
 from lifecycle.cluster.contract import ClusterOutputs
-from lifecycle.cluster.outputs import UNKNOWN, outputs_after
+from lifecycle.cluster.planned_outputs import UNKNOWN, outputs_after
 from lifecycle.cluster.stack import ResourceChange
 from lifecycle.services.definition import (
     EFFECTS,

@@ -65,7 +65,7 @@ def _listed(value: Any) -> list[Any]:
 
 @functools.cache
 def content(template: Path = CONTROL) -> Any:
-    """Give a template, the control plane's with its nested stacks in it; nobody may change it."""
+    """Return a template, the control plane's with its nested stacks in it; read-only."""
     return flattened() if template == CONTROL else load_template(template)
 
 

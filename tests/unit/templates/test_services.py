@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 import pytest
 from botocore.validate import ParamValidator
-from lifecycle.cluster.outputs import OF_PARAMETERS, OF_RESOURCES
+from lifecycle.cluster.planned_outputs import OF_PARAMETERS, OF_RESOURCES
 from lifecycle.services.definition import NAMES, placeholders, render
 
 from tests.support.world import DEFINITIONS

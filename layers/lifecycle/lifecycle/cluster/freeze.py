@@ -23,7 +23,7 @@ def refuse_if_frozen(stack: str, tags: Mapping[str, str]) -> None:
     """Raise ``ClusterFrozen`` with the tag's value as the reason, if the stack carries the tag.
 
     To be checked before the first change of an operation, not between two of them: an operation
-    that has begun is safer ended than left half-way.
+    that has begun is safer completed than left incomplete.
     """
     reason = frozen_because(tags)
     if reason is not None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.current_prices import todays_prices
 from lifecycle.cluster.names import change_set_name, tags
-from lifecycle.cluster.outputs import outputs_after
+from lifecycle.cluster.planned_outputs import outputs_after
 from lifecycle.cluster.polling import next_wait
 from lifecycle.cluster.stack import present_parameters, present_tags
 from lifecycle.cluster.stack_decisions import (

@@ -147,7 +147,7 @@ class ScaleObserver:
             remembered = replace(remembered, backup=backup)
         stack = self.reader.stack(operation.cluster)
         if not remembered.begun:
-            # An operation that has begun is safer ended than left half-way.
+            # An operation that has begun is safer completed than left incomplete.
             refuse_if_frozen(stack.name, stack.tags)
         observed = self.reader.observe(
             stack,

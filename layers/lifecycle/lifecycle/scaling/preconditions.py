@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from lifecycle.camunda.topology import ClusterConfiguration, formation
 from lifecycle.cluster.checks import Check, Result
 from lifecycle.errors import ScalingRefused
-from lifecycle.scaling.memory import does_not_fit
+from lifecycle.scaling.partition_memory import does_not_fit
 from lifecycle.services.autoscaling import check_brokers
 from lifecycle.services.brokers import (
     BrokersSeen,

@@ -217,7 +217,7 @@ def _is_forced(pending: PendingChange) -> bool:
 
 
 def incomplete_change(configuration: ClusterConfiguration, copies: int = 0) -> tuple[str, ...]:
-    """Return what a change left half-way: brokers and replicas that come or go, and no change.
+    """Return what a change left incomplete: what comes or goes while no change is pending.
 
     With ``copies``, the replication factor, also what has come while nothing has gone for it.
     """
@@ -232,7 +232,7 @@ def half_done_places(configuration: ClusterConfiguration, copies: int) -> frozen
 def left_unfinished(
     configuration: ClusterConfiguration, plan: PlannedChange | None, copies: int
 ) -> tuple[str, ...]:
-    """Return what would still be half-way after that plan: no step of it is about it.
+    """Return what would still be incomplete after that plan: no step of it completes it.
 
     Camunda takes what is joining for absent: it plans the join again where it is wanted, and
     nothing at all where it is not. So mostly only the change that was cancelled finishes it.

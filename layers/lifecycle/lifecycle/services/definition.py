@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from lifecycle.cluster.outputs import UNKNOWN
+from lifecycle.cluster.planned_outputs import UNKNOWN
 
 BROKERS: Final = "orchestration-cluster"
 CONNECTORS: Final = "connectors"

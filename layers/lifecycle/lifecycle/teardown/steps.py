@@ -297,7 +297,7 @@ class StackDeleter:
         }
 
     def _begin(self, stack: Stack, begun: Mapping[str, str]) -> None:
-        # Directly at RDS and only now: a stack that failed half-way takes no update that could
+        # Directly at RDS and only now: a stack that failed in between takes no update that could
         # do it, and nothing else can come between this and the deletion.
         if begun["database"]:
             self.databases.protect(begun["database"], on=False)
