@@ -40,11 +40,11 @@ from lifecycle.services.brokers import incomplete_change, leads_to
 
 from tests.support.interpreter import Execution
 from tests.support.scaling import (
-    CLUSTER_OUTPUTS,
     ScalingWorld,
     scale_functions,
     scale_operation,
 )
+from tests.support.world import OUTPUTS
 
 if TYPE_CHECKING:
     from tests.support.definitions import Function
@@ -585,4 +585,4 @@ def test_the_table_is_complete_and_says_one_thing(
 
 
 def test_outputs_are_those_of_the_contract() -> None:
-    assert {"EcsClusterName", "OrchestrationServiceName", "DiscoveryName"} <= set(CLUSTER_OUTPUTS)
+    assert {"EcsClusterName", "OrchestrationServiceName", "DiscoveryName"} <= set(OUTPUTS)

@@ -29,6 +29,10 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+(Z|[+]00:00)?")
 pytestmark = pytest.mark.statemachine
 
 
+# The clean-up after an execution, which none runs in.
+NOT_COMPARED = {"test_an_aborted_operation_leaves_no_protection_behind"}
+
+
 def scenarios(module: ModuleType) -> Iterator[Any]:
     """Every test of a module, with each set of its parameters, and of fixtures one."""
     for name, found in vars(module).items():
@@ -40,6 +44,8 @@ def scenarios(module: ModuleType) -> Iterator[Any]:
         else:
             tests = []
         for test in tests:
+            if test.__name__ in NOT_COMPARED:
+                continue
             for values in parameters(test):
                 label = "-".join(map(str, (test.__qualname__, *values.values())))
                 yield pytest.param(module, test, values, id=f"{module.__name__}.{label}"[:120])
@@ -80,7 +86,8 @@ def walk(machine: str, functions: Mapping[str, Function], given: Any, **more: An
     del more["monkeypatch"]
     control = more.pop("control", None)
     if control is not None:
-        control.stop = lambda: pytest.skip("an execution is stopped by taking no more steps")
+        # An execution is stopped by taking no more steps: such a scenario cannot be compared.
+        control.stop = lambda: pytest.fail("name the scenario in NOT_COMPARED")
     # As in the engine, which reads the clock of this machine.
     return Execution(
         machine, functions, given, started_at=datetime.now(UTC).isoformat(), **more
@@ -110,6 +117,5 @@ def test_every_scenario_takes_the_same_states_to_the_same_end(
             patch.setattr(module, "run", recorded)
             test(**values, **fixtures(test, patch))
         taken.append(results)
-    if not taken[0]:
-        pytest.skip("the scenario runs no machine")
+    assert taken[0], "the scenario runs no machine: name it in NOT_COMPARED"
     assert [comparable(one) for one in taken[1]] == [comparable(one) for one in taken[0]]

@@ -38,20 +38,7 @@ ADMIN = Credentials("admin", "admin-password")
 OUTPUTS = ClusterOutputs(
     {
         **ALL_OUTPUTS,
-        "ContractVersion": "1",
-        "ClusterName": "demo",
-        "EcsClusterName": "control-demo",
-        "OrchestrationServiceName": "orchestration-cluster",
-        "ConnectorsServiceName": "connectors",
         "DiscoveryName": "brokers.local",
-        "Brokers": "3",
-        "Connectors": "1",
-        "Partitions": "3",
-        "ReplicationFactor": "3",
-        "RestTargetGroupArn": "arn:rest",
-        "GrpcTargetGroupArn": "arn:grpc",
-        "ConnectorsTargetGroupArn": "arn:connectors",
-        "NodeIdBucketName": "node-ids",
         "ContinuousBackup": "true",
         "FileSystemId": "fs-1",
         "DatabaseClusterId": "aurora",
@@ -60,7 +47,6 @@ OUTPUTS = ClusterOutputs(
         "DatabaseName": "camunda",
         "DatabaseUser": "camunda",
         "DatabaseAdminSecretArn": "arn:secret:database",
-        "AdminUserSecretArn": "arn:secret:admin",
         "ConnectorsUserSecretArn": "arn:secret:connectors",
     }
 )

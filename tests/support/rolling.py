@@ -15,8 +15,8 @@ from lifecycle.restart.restart_services import ServiceRestarter
 
 from tests.fakes.ecs import FakeServices
 from tests.support.definitions import Function, load_handler
-from tests.support.scaling import CLUSTER_OUTPUTS, SETTINGS, ScalingWorld, Users
-from tests.support.world import CONTROL, DEFINITIONS, designs, operation
+from tests.support.scaling import SETTINGS, ScalingWorld, Users
+from tests.support.world import CONTROL, DEFINITIONS, OUTPUTS, designs, operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ class BrokersProbe:
         self, question: str, cluster: Mapping[str, str], **arguments: object
     ) -> Mapping[str, Any]:
         assert question == "rolling"
-        known = ClusterOutputs({**CLUSTER_OUTPUTS, **cluster})
+        known = ClusterOutputs(cluster)
         given = json.loads(json.dumps(arguments))
         answer: Mapping[str, Any] = json.loads(json.dumps(self.prober.rolling(known, **given)))
         return answer
@@ -50,7 +50,7 @@ class RollingWorld(ScalingWorld):
         super().__init__(brokers, factor=min(3, brokers), start_seconds=start_seconds)
         self.outputs = ClusterOutputs(
             {
-                **CLUSTER_OUTPUTS,
+                **OUTPUTS,
                 "Brokers": str(brokers),
                 "ReplicationFactor": str(min(3, brokers)),
             }

@@ -50,13 +50,6 @@ from tests.support.world import CONTROL, OUTPUTS, TestClock
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-CLUSTER_OUTPUTS = ClusterOutputs(
-    {
-        **OUTPUTS,
-        "DiscoveryName": "orchestration-cluster.control-demo.service.local",
-        "AdminUserSecretArn": "arn:secret:admin",
-    }
-)
 ADMIN = Credentials("admin", "a password")
 SETTINGS = Settings(
     control_stack=CONTROL,
@@ -91,7 +84,7 @@ class OneStack:
 @dataclass
 class Users:
     def credentials(self, secret_arn: str) -> Credentials:
-        assert secret_arn == CLUSTER_OUTPUTS["AdminUserSecretArn"]
+        assert secret_arn == OUTPUTS["AdminUserSecretArn"]
         return ADMIN
 
 
@@ -215,7 +208,7 @@ class ScalingWorld:
         self.artifacts = FakeArtifacts()
         self.events = FakeEvents()
         outputs = {
-            **CLUSTER_OUTPUTS,
+            **OUTPUTS,
             "Brokers": str(brokers),
             "Partitions": str(partitions),
             "ReplicationFactor": str(factor),
