@@ -149,6 +149,7 @@ def test_the_cluster_is_made_after_all_that_tasks_need_and_so_deleted_before() -
     waited = resolve("cluster").waits_for("EcsCluster")
     assert waited >= {
         "MountTarget1", "MountTarget2", "MountTarget3", "OrchestrationRule", "ConnectorsRule",
+        "ConnectorsReadinessRule", "ConnectorsActuatorRule", "ConnectorsEncodedRule",
         "HttpListener", "GrpcListener", "BrokersFromBrokers", "FileSystemFromBrokers",
         "DatabaseCluster", "DatabaseInstance1", "OrchestrationTaskRole", "ConnectorsTaskRole",
         "OrchestrationExecutionRole", "BrokerSecurityGroup", "ConnectorsSecurityGroup",
