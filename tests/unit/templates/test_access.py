@@ -180,7 +180,7 @@ def answered(path: str, cluster: Resolved) -> str:
     rule = choose(rules_of(cluster), Request("GET", "alb", path))
     assert rule is not None
     fixed = rule["Action"].get("FixedResponseConfig")
-    return fixed["StatusCode"] if fixed else rule["Action"]["TargetGroupArn"]
+    return str(fixed["StatusCode"] if fixed else rule["Action"]["TargetGroupArn"])
 
 
 EVERY_LISTENER: list[dict[str, Any]] = [{}, {**PUBLIC, "CertificateArn": CERTIFICATE}]
