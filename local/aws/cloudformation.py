@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from local.aws.emulator import (
+    alb,
     changesets,
     cloudformation,
     ec2,
@@ -110,6 +111,7 @@ def install() -> None:
     helpers.resolve_document = _virtual_hosted(helpers.resolve_document)
     _refuse_deletion("AWS::S3::Bucket", _not_empty)
     _refuse_deletion("AWS::RDS::DBCluster", _protected)
+    _refuse_deletion("AWS::ElasticLoadBalancingV2::LoadBalancer", _protected_balancer)
 
 
 # --- Stacks ------------------------------------------------------------------------------------
@@ -406,6 +408,13 @@ def _not_empty(bucket: str) -> str:
 def _protected(identifier: str) -> str:
     if rds.clusters.get(identifier, {}).get("DeletionProtection"):
         return "Cannot delete protected Cluster, please disable deletion protection and try again."
+    return ""
+
+
+def _protected_balancer(arn: str) -> str:
+    for attribute in alb.lb_attrs.get(arn, []):
+        if (attribute["Key"], attribute["Value"]) == ("deletion_protection.enabled", "true"):
+            return f"Load balancer '{arn}' cannot be deleted because deletion protection is enabled"
     return ""
 
 

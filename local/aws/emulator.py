@@ -63,6 +63,7 @@ alb = Names(
     "ACTION_MAP",
     "describe_target_health",
     "error",
+    "lb_attrs",
     "lbs",
     "listeners",
     "p",

@@ -352,8 +352,30 @@ def test_combinations_that_are_accepted(given: dict[str, str]) -> None:
     assert broken_rules("cluster", **given) == []
 
 
+def attributes(cluster: Resolved, name: str) -> dict[str, str]:
+    found = cluster.properties(name)["LoadBalancerAttributes"]
+    return {one["Key"]: one["Value"] for one in found}
+
+
+@pytest.mark.parametrize("name", sorted(BALANCERS))
+def test_load_balancers_are_protected_and_log_on_request(name: str) -> None:
+    kind = name.removesuffix("LoadBalancer").lower()
+    default = attributes(resolve("cluster"), name)
+    assert default["deletion_protection.enabled"] == "true"
+    assert not [key for key in default if key.startswith("access_logs")]
+    other = resolve(
+        "cluster", LoadBalancerDeletionProtection="false", LoadBalancerLogBucket="platform-logs"
+    )
+    found = attributes(other, name)
+    assert found["deletion_protection.enabled"] == "false"
+    assert {key: value for key, value in found.items() if key.startswith("access_logs")} == {
+        "access_logs.s3.enabled": "true",
+        "access_logs.s3.bucket": "platform-logs",
+        "access_logs.s3.prefix": f"control-demo/{kind}",
+    }
+
+
 @pytest.mark.parametrize(("brokers", "crosses"), [("1", "true"), ("2", "true"), ("3", "false")])
 def test_grpc_crosses_zones_where_some_have_no_broker(brokers: str, crosses: str) -> None:
     cluster = resolve("cluster", Brokers=brokers)
-    (attribute,) = cluster.properties("GrpcLoadBalancer")["LoadBalancerAttributes"]
-    assert attribute == {"Key": "load_balancing.cross_zone.enabled", "Value": crosses}
+    assert attributes(cluster, "GrpcLoadBalancer")["load_balancing.cross_zone.enabled"] == crosses
