@@ -69,6 +69,7 @@ alb = Names(
     "p",
     "parse_targets_param",
     "rules",
+    "tags",
     "targets",
     "tg_attrs",
     "tgs",
@@ -125,6 +126,7 @@ dynamodb = Names("ministack.services.dynamodb", "tables")
 ec2 = Names(
     "ministack.services.ec2",
     "addresses",
+    "flow_logs",
     "nat_gateways",
     "now_ts",
     "prefix_lists",
