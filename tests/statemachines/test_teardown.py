@@ -30,7 +30,10 @@ RESOURCES = {
     "DnsNamespace": "AWS::ServiceDiscovery::PrivateDnsNamespace",
     "BrokerDiscovery": "AWS::ServiceDiscovery::Service",
     "EcsCluster": "AWS::ECS::Cluster",
+    "WebLoadBalancer": "AWS::ElasticLoadBalancingV2::LoadBalancer",
+    "GrpcLoadBalancer": "AWS::ElasticLoadBalancingV2::LoadBalancer",
 }
+BALANCERS = {"webloadbalancer-1", "grpcloadbalancer-1"}
 TEMPLATE = """
 Parameters:
   Trial:
@@ -131,6 +134,7 @@ def standing(*, trial: bool = False) -> World:
     else:
         stacks.protect(STACK, "policy")
         world.databases.protect(DATABASE, on=True)
+        world.balancers.protected = set(BALANCERS)
     stacks.blocked = lambda: blocker(world)
     return world
 
@@ -143,6 +147,8 @@ def blocker(world: World) -> tuple[str, str] | None:
             return "ServiceConnectNamespace", f"Namespace {namespace} has associated services"
     if DATABASE in world.databases.protected:
         return "Database", "Cannot delete protected Cluster, please disable deletion protection"
+    if world.balancers.protected:
+        return "WebLoadBalancer", "cannot be deleted because deletion protection is enabled"
     if world.storage.objects.get("leases-1"):
         return "Leases", "The bucket you tried to delete is not empty"
     return None
@@ -341,6 +347,7 @@ def test_what_never_became_a_cluster_goes_as_well(teardown: Teardown, status: st
     )
     world.services.services.clear()
     world.databases.protected.clear()
+    world.balancers.protected.clear()
     teardown.on_wait = lambda world: world.stacks.finish()
     assert teardown.run().status == "SUCCEEDED"
     assert is_gone(world)

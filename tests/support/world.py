@@ -47,7 +47,7 @@ from tests.fakes.management_simulation import SimulatedCluster
 from tests.fakes.prices import FakePrices
 from tests.fakes.probe import FakeProbe
 from tests.fakes.processes import FakeProcesses
-from tests.fakes.rds import FakeDatabases
+from tests.fakes.rds import FakeBalancers, FakeDatabases
 from tests.fakes.s3 import FakeArtifacts, FakeLeases
 from tests.fakes.scheduler import FakeSchedules
 from tests.fakes.stepfunctions import FakeExecutions
@@ -191,6 +191,7 @@ class World:
     leases: FakeLeases = field(default_factory=FakeLeases)
     events: FakeEvents = field(default_factory=FakeEvents)
     databases: FakeDatabases = field(default_factory=FakeDatabases)
+    balancers: FakeBalancers = field(default_factory=FakeBalancers)
     namespaces: FakeNamespaces = field(default_factory=FakeNamespaces)
     storage: FakeStorage = field(default_factory=FakeStorage)
     registry: FakeRegistry = field(default_factory=FakeRegistry)
@@ -375,6 +376,7 @@ class World:
         return StackDeleter(
             stacks=self.stacks,
             databases=self.databases,
+            balancers=self.balancers,
             health=self.table,
             journal=self.journal,
             control_stack=CONTROL,

@@ -307,6 +307,21 @@ class TestMaking:
         with pytest.raises(ChangeSetRefused, match=name):
             make(living, {"IamPath": "/camunda/x/"}, named=(name,))
 
+    def test_a_protected_load_balancer_is_not_replaced(self, living: World) -> None:
+        living.stacks.stacks[STACK] = replace(
+            living.stacks.stacks[STACK],
+            parameters={
+                **living.stacks.stacks[STACK].parameters,
+                "LoadBalancerDeletionProtection": "true",
+            },
+        )
+        kind = "AWS::ElasticLoadBalancingV2::LoadBalancer"
+        change = ResourceChange("Modify", "WebLoadBalancer", kind, "True")
+        living.stacks.changed_by = {"LoadBalancerScheme": [change]}
+        asked = {"LoadBalancerScheme": "internet-facing"}
+        with pytest.raises(ChangeSetRefused, match="LoadBalancerDeletionProtection to false"):
+            make(living, asked)
+
     def test_a_service_that_differs_makes_a_plan_of_an_empty_change_set(
         self, living: World
     ) -> None:

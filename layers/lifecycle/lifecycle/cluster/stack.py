@@ -97,6 +97,7 @@ class ChangeSet:
 
 # What services, their revisions and running tasks refer to. CloudFormation removes what it replaced
 # as soon as the stack is done, and the brokers that stand on it fail. No plan may.
+BALANCER: Final = "AWS::ElasticLoadBalancingV2::LoadBalancer"
 RUNNING_TYPES: Final = frozenset(
     {
         "AWS::EC2::SecurityGroup",

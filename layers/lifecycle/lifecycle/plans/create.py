@@ -19,10 +19,12 @@ from lifecycle.cluster.planned_outputs import outputs_after
 from lifecycle.cluster.polling import next_wait
 from lifecycle.cluster.stack import present_parameters, present_tags
 from lifecycle.cluster.stack_decisions import (
+    PROTECTED_BALANCERS,
     StackAction,
     dangers,
     decide_on,
     machine_parameters,
+    protected,
     refuse_stuck,
     refuse_unfinished,
     stack_parameters,
@@ -429,6 +431,12 @@ def _refusal(
         return (
             "It would affect stateful resources or resources that brokers depend on: "
             f"{'; '.join(dangerous)}."
+        )
+    held = protected(change_set.changes, present_parameters(present))
+    if held:
+        return (
+            f"It would replace {', '.join(held)}, which {PROTECTED_BALANCERS} true protects from "
+            f"deletion. First set {PROTECTED_BALANCERS} to false in a change of its own."
         )
     refused = refused_services(services)
     return f"It would need a different service: {'; '.join(refused)}." if refused else ""

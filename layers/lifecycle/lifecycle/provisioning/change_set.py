@@ -24,6 +24,7 @@ from lifecycle.cluster.stack_decisions import (
     keeps_what_worked,
     machine_parameters,
     refuse_dangerous,
+    refuse_protected,
     refuse_unfinished,
     stack_parameters,
     stack_policy,
@@ -198,6 +199,7 @@ class StackChanger:
             )
         if found.status == "READY" and not creates:
             refuse_dangerous(found.changes, replace)
+            refuse_protected(found.changes, present_parameters(self.stacks.describe(found.stack)))
         self.journal.step(operation, CHANGE_SET, f"{len(found.changes)} changes")
         return {"status": "READY", "changes": len(found.changes)}
 

@@ -363,6 +363,7 @@ def absent_plan(stack: str, cluster: str) -> dict[str, Any]:
 
 _REMEDIES: Final[tuple[tuple[str, str], ...]] = (
     ("not empty", "empty the bucket, all versions too"),
+    ("deletion protection", "find out who enabled deletion protection again"),
     ("rotected", "find out who enabled deletion protection again"),
     ("has a dependent object", "remove what depends on it (a network interface, a rule)"),
     ("DependencyViolation", "remove what depends on it (a network interface, a rule)"),
