@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from lifecycle.operation.model import Operation
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -18,7 +20,7 @@ class Record:
 
     ``caller`` is the principal that started it through the API and ``request_hash`` the hash of
     its request; a start from console or schedule leaves both empty. ``result`` is written at the
-    end.
+    end. ``ecs_cluster`` is empty for an operation that only reads.
     """
 
     operation_id: str
@@ -34,6 +36,19 @@ class Record:
     result: str = ""
     report_key: str = ""
     ended_at: str = ""
+    ecs_cluster: str = ""
+
+    @property
+    def operation(self) -> Operation:
+        """The operation that is recorded."""
+        return Operation(
+            operation_id=self.operation_id,
+            execution_arn=self.execution_arn,
+            cluster=self.cluster,
+            machine=self.machine,
+            started_at=self.started_at,
+            ecs_cluster=self.ecs_cluster,
+        )
 
 
 @dataclass(frozen=True, slots=True)
