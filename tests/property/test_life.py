@@ -162,6 +162,7 @@ def provision_functions(world: RollingWorld, execute: Callable[[], None]) -> dic
     return {
         "ValidateRequest": lambda _: {
             "cluster": "demo",
+            "ecsCluster": "control-demo",
             "verifyWithProcessInstances": False,
             "onStartFailure": "keep",
         },
