@@ -394,7 +394,7 @@ def test_a_second_operation_is_refused_and_the_first_one_named(provision: Provis
     assert (result.status, result.error) == ("FAILED", "ClusterBusy")
     assert "demo.provision.7" in result.cause
     assert provision.world.stacks.stacks == {}
-    assert provision.world.table.locks["demo"].owner == operation(7).execution_arn
+    assert provision.world.table.locks["control-demo"].owner == operation(7).execution_arn
 
 
 def test_a_failed_resource_is_named_kept_and_continued_from(provision: Provision) -> None:

@@ -1078,6 +1078,6 @@ def test_an_aborted_operation_leaves_no_protection_behind(scale: Scale) -> None:
     }
     assert world.cleaner.clean_up(event)["result"] == "ABORTED"
     # It waits for a function that may still run.
-    lock = world.table.locks.pop("demo")
+    lock = world.table.locks.pop("control-demo")
     assert lock.expires_at <= world.clock.now().timestamp() + FUNCTION_SECONDS
     scale.settled(3)

@@ -460,6 +460,7 @@ def state() -> dict[str, str]:
         "startedAt": "2026-01-01T00:00:00Z",
         "machine": "teardown",
         "cluster": "demo",
+        "ecsCluster": "control-demo",
     }
 
 

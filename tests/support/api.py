@@ -147,7 +147,7 @@ class ApiWorld:
         """End an execution as its machine would: the lock is freed."""
         arn = self.execution(operation_id).arn
         self.world.executions.finish(arn, status, **told)
-        self.world.table.release(operation_id.partition(".")[0], arn)
+        self.world.table.release(f"{CONTROL}-{operation_id.partition('.')[0]}", arn)
 
 
 def as_documented(method: str, resource: str, answer: Answer) -> None:

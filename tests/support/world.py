@@ -127,8 +127,8 @@ PATHS = {
 class Admins:
     """Users whose secrets can be read."""
 
-    def credentials(self, secret_arn: str) -> Credentials:
-        del secret_arn
+    def credentials(self, secret_arn: str, cluster: str) -> Credentials:
+        del secret_arn, cluster
         return Credentials("admin", "password")
 
 
@@ -169,6 +169,7 @@ def operation(number: int = 1, cluster: str = "demo") -> Operation:
         cluster=cluster,
         machine="provision",
         started_at="2026-01-01T00:00:00+00:00",
+        ecs_cluster=f"{CONTROL}-{cluster}",
     )
 
 

@@ -783,7 +783,7 @@ class TestDiscarding:
         make(world)
         world.journal.begin(operation(7))
         assert self.discard(world) == {"changeSet": True, "stack": False}
-        assert world.table.locks["demo"].owner == operation(7).execution_arn
+        assert world.table.locks["control-demo"].owner == operation(7).execution_arn
 
     def test_what_was_applied_stays(self, world: World) -> None:
         outline = make(world)

@@ -260,6 +260,15 @@ class SecretUnreadable(LifecycleError):
     """A secret in Secrets Manager cannot be read or has unexpected content."""
 
 
+class SecretRefused(LifecycleError):
+    """A secret is not the cluster's, by its tags, and was not read."""
+
+    default_next_step = (
+        "Name a secret of this cluster, or let its owner tag it with the command in the cause; "
+        "then start the same operation again."
+    )
+
+
 class DatabaseRefused(LifecycleError):
     """The database rejected a statement; a retry will not help."""
 

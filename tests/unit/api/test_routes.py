@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from lifecycle.cluster.contract import ClusterOutputs
+from lifecycle.cluster.names import held_name
 from lifecycle.cluster.stack import Stack
 from lifecycle.errors import (
     AwsRefused,
@@ -41,7 +42,14 @@ def living(api: ApiWorld, name: str = "demo", tags: Mapping[str, str] | None = N
         f"{CONTROL}-{name}",
         f"arn:stack/{name}",
         "CREATE_COMPLETE",
-        outputs=ClusterOutputs({**OUTPUTS, "ClusterName": name, "RestUrl": "http://rest"}),
+        outputs=ClusterOutputs(
+            {
+                **OUTPUTS,
+                "ClusterName": name,
+                "EcsClusterName": f"{CONTROL}-{name}",
+                "RestUrl": "http://rest",
+            }
+        ),
         tags={"camunda:control-plane": CONTROL, "camunda:cluster": name, **(tags or {})},
     )
 
@@ -63,7 +71,7 @@ class TestStarting:
 
     def test_the_cluster_is_taken_for_the_execution_before_it_runs(self, api: ApiWorld) -> None:
         api.provision(key="k1")
-        lock = api.world.table.locks["demo"]
+        lock = api.world.table.locks["control-demo"]
         assert lock.owner == api.execution("demo.provision.k1").arn
         assert lock.operation_id == "demo.provision.k1"
 
@@ -98,7 +106,7 @@ class TestStarting:
         assert answer.status == 202
         assert answer.headers["location"] == "/v1/operations/demo.scale.k"
         assert api.execution("demo.scale.k").input == '{"clusterName":"demo","count":4}'
-        assert api.world.table.locks["demo"].operation_id == "demo.scale.k"
+        assert api.world.table.locks["control-demo"].operation_id == "demo.scale.k"
 
     def test_a_teardown_starts_with_the_name_typed_again(self, api: ApiWorld) -> None:
         living(api)
@@ -240,7 +248,7 @@ class TestStartFails:
         assert answer.status == 503
         assert answer.headers["retry-after"] == "5"
         assert "same Idempotency-Key" in answer.document["nextStep"]
-        assert api.world.table.locks["demo"].operation_id == "demo.provision.k1"
+        assert api.world.table.locks["control-demo"].operation_id == "demo.provision.k1"
         told = api.ask("GET", "/operations/{id}", id="demo.provision.k1").document
         assert told["status"] == "NOT_STARTED"
         assert "same Idempotency-Key" in told["error"]["nextStep"]
@@ -580,7 +588,7 @@ class TestOperations:
         self, api: ApiWorld
     ) -> None:
         op = operation()
-        api.world.journal.begin(type(op)("3f2a", "arn:e:3f2a", "demo", "provision", op.started_at))
+        api.world.journal.begin(replace(op, operation_id="3f2a", execution_arn="arn:e:3f2a"))
         told = api.ask("GET", "/operations/{id}", id="3f2a").document
         assert told["execution"] == "arn:e:3f2a"
 
@@ -709,7 +717,9 @@ class TestClusters:
         outputs = {**stacks[f"{CONTROL}-demo"].outputs, "Adopted": "true"}
         del outputs["ConnectorsServiceName"]
         stacks[f"{CONTROL}-demo"] = replace(
-            stacks[f"{CONTROL}-demo"], outputs=ClusterOutputs(outputs)
+            stacks[f"{CONTROL}-demo"],
+            outputs=ClusterOutputs(outputs),
+            exports={"EcsClusterName": held_name(outputs["EcsClusterName"])},
         )
         api.world.services.add("orchestration-cluster", desired=3)
         answer = api.ask("GET", "/clusters/{name}", name="demo")

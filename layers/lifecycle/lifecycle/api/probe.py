@@ -82,7 +82,9 @@ class Prober:
             unavailable += isinstance(error, ManagementUnavailable)
             problems.append(f"the cluster configuration: {error.message.rstrip('.')}")
         try:
-            topology = query_topology(api, self.users, cluster.admin_user_secret)
+            topology = query_topology(
+                api, self.users, cluster.admin_user_secret, cluster.cluster_name
+            )
         except LifecycleError as error:
             unavailable += isinstance(error, ManagementUnavailable)
             problems.append(error.message.rstrip("."))
@@ -123,7 +125,9 @@ class Prober:
         except LifecycleError as error:
             problems.append(error.message)
         try:
-            topology = query_topology(api, self.users, cluster.admin_user_secret)
+            topology = query_topology(
+                api, self.users, cluster.admin_user_secret, cluster.cluster_name
+            )
         except LifecycleError as error:
             problems.append(error.message)
         return {
@@ -153,7 +157,7 @@ class Prober:
         def topology() -> PathSeen:
             return self.paths.http(
                 f"{rest}/v2/topology",
-                credentials=self.users.credentials(cluster.admin_user_secret),
+                credentials=self.users.credentials(cluster.admin_user_secret, cluster.cluster_name),
                 networks=self.networks,
             )
 

@@ -50,7 +50,7 @@ class StartValidation:
             "teardown": self._teardown,
         }
 
-    def _provision(self, raw: Mapping[str, object]) -> None:
+    def _provision(self, raw: Mapping[str, object]) -> str:
         request = validate_request(
             raw,
             control_stack=self.control_stack,
@@ -63,6 +63,7 @@ class StartValidation:
             refuse_if_frozen(name, stack.tags)
         if request.change_set:
             self._planned(request.change_set, name)
+        return name
 
     def _planned(self, change_set: str, stack: str) -> None:
         found = self.stacks.change_set(change_set, stack)
@@ -70,7 +71,7 @@ class StartValidation:
             raise PlanNotFound(f"There is no change set {change_set}: {found.reason}.")
         read_description(found.description)
 
-    def _plan(self, raw: Mapping[str, object]) -> None:
+    def _plan(self, raw: Mapping[str, object]) -> str:
         request = validate_plan(
             raw,
             control_stack=self.control_stack,
@@ -79,10 +80,12 @@ class StartValidation:
         )
         if request.count:
             self._find(request.cluster)
+        return ""
 
-    def _scale(self, raw: Mapping[str, object]) -> None:
+    def _scale(self, raw: Mapping[str, object]) -> str:
         request = validate_scaling(raw, control_stack=self.control_stack, stacks=self.stacks)
         self._idle_brokers(self._find(request["cluster"]), request["count"])
+        return str(request["ecsCluster"])
 
     def _idle_brokers(self, stack: Stack, count: int) -> None:
         """Refuse to add more brokers than all hold a partition, by what there is now.
@@ -109,14 +112,17 @@ class StartValidation:
         if partitions is not None and brokers is not None and count > brokers:
             refuse_idle(count, partitions=partitions, factor=factor, version=version)
 
-    def _restart(self, raw: Mapping[str, object]) -> None:
-        validate_restart(raw, control_stack=self.control_stack, stacks=self.stacks)
+    def _restart(self, raw: Mapping[str, object]) -> str:
+        request = validate_restart(raw, control_stack=self.control_stack, stacks=self.stacks)
+        return str(request["ecsCluster"])
 
-    def _teardown(self, raw: Mapping[str, object]) -> None:
+    def _teardown(self, raw: Mapping[str, object]) -> str:
         request = read_teardown_request(raw)
         stack = self._find(request.cluster)
-        if not request.dry_run:
-            refuse_if_frozen(stack.name, stack.tags)
+        if request.dry_run:
+            return ""
+        refuse_if_frozen(stack.name, stack.tags)
+        return stack.name
 
     def _find(self, cluster: str) -> Stack:
         return find_stack(self.stacks, self.control_stack, cluster)

@@ -102,8 +102,12 @@ class ManagementApi(Protocol):
 class Users(Protocol):
     """Users of Camunda and the database's admin, each in a secret."""
 
-    def credentials(self, secret_arn: str) -> Credentials:
-        """Read a user's name and password. Raises ``SecretUnreadable``."""
+    def credentials(self, secret_arn: str, cluster: str) -> Credentials:
+        """Read name and password of a user of the cluster of that name.
+
+        Raises ``SecretRefused`` for a secret that is not the cluster's by its tags, and
+        ``SecretUnreadable``.
+        """
         ...
 
 

@@ -79,9 +79,12 @@ def _settings(request: object, present: Stack | None, stacks: Stacks) -> Setting
 
 def as_state(request: ProvisionRequest, control_stack: str) -> dict[str, Any]:
     """Return the request as the state machine carries it."""
+    name = stack_name(control_stack, request.cluster)
     return {
         "cluster": request.cluster,
-        "stack": stack_name(control_stack, request.cluster),
+        "stack": name,
+        # An ECS cluster that is provisioned has its stack's name.
+        "ecsCluster": name,
         "parameters": dict(request.parameters),
         "tags": dict(request.tags),
         "settings": dict(request.settings),

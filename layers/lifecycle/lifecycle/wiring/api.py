@@ -28,12 +28,13 @@ def prober() -> Prober:
     from lifecycle.adapters.camunda.load_balancers import NetworkPaths
     from lifecycle.adapters.camunda.management import HttpManagement
     from lifecycle.api.probe import Prober
+    from lifecycle.cluster.owned_secrets import Purpose
 
     networks = (os.environ["VPC_CIDR"],)
     return Prober(
         management=lambda name: HttpManagement(name, networks=networks),
         paths=NetworkPaths(),
-        users=SecretsManagerUsers(),
+        users=SecretsManagerUsers(settings().control_stack, Purpose.CAMUNDA_USER),
         networks=networks,
     )
 
@@ -47,6 +48,7 @@ def instance_prober() -> InstanceProber:
     from lifecycle.adapters.camunda.http_client import Timeouts
     from lifecycle.adapters.camunda.management import HttpManagement
     from lifecycle.adapters.camunda.processes import HttpProcesses
+    from lifecycle.cluster.owned_secrets import Purpose
     from lifecycle.verification.create_instances import InstanceProber
 
     networks = (os.environ["VPC_CIDR"],)
@@ -56,7 +58,7 @@ def instance_prober() -> InstanceProber:
         processes=lambda name: HttpProcesses(
             name, networks=networks, timeouts=timeouts, budget_seconds=6.0
         ),
-        users=SecretsManagerUsers(),
+        users=SecretsManagerUsers(settings().control_stack, Purpose.CAMUNDA_USER),
         monotonic=time.monotonic,
     )
 

@@ -67,11 +67,12 @@ def database_seeder() -> DatabaseSeeder:
     from lifecycle.adapters.aws.secrets import SecretsManagerUsers
     from lifecycle.adapters.postgres.database import PostgresDatabase
     from lifecycle.adapters.postgres.rds_tokens import RdsTokens
+    from lifecycle.cluster.owned_secrets import Purpose
     from lifecycle.provisioning.seed_database import DatabaseSeeder
 
     return DatabaseSeeder(
         database=PostgresDatabase,
-        users=SecretsManagerUsers(),
+        users=SecretsManagerUsers(settings().control_stack, Purpose.DATABASE_ADMIN),
         tokens=RdsTokens(),
         journal=journal(),
     )
