@@ -10,6 +10,7 @@ from lifecycle.cluster.names import tags
 from lifecycle.teardown.discovery import NamedService
 
 from tests.statemachines.engine import Control, run
+from tests.support.beginning import begin_operation
 from tests.support.definitions import Function, Result, load_handler
 from tests.support.world import CONTROL, OUTPUTS, World, operation
 
@@ -81,9 +82,7 @@ class Teardown:
             "PlanTeardown": load_handler(
                 "plan_teardown", teardown_planner=lambda: world.teardown_planner
             ),
-            "BeginOperation": load_handler(
-                "begin_operation", journal=lambda: world.journal, announcer=lambda: world.announcer
-            ),
+            "BeginOperation": begin_operation(world),
             "StopCluster": load_handler("stop_cluster", cluster_stopper=lambda: world.stopper),
             "EmptyBuckets": load_handler("empty_buckets", trial_emptier=lambda: world.emptier),
             "DeleteStack": load_handler("delete_stack", stack_deleter=lambda: world.deleter),
@@ -273,6 +272,17 @@ def test_a_cluster_frozen_after_the_plan_stays_too(teardown: Teardown) -> None:
     assert result.error == "ClusterFrozen"
     assert world.desired == {"orchestration-cluster": 3, "connectors": 1}
     assert world.table.locks == {}
+
+
+def test_nobody_removes_a_cluster_alone_under_the_rule_of_two(teardown: Teardown) -> None:
+    teardown.world.two_people_for = frozenset({"teardown"})
+    before = dict(teardown.world.stacks.stacks)
+    result = teardown.run()
+    assert (result.status, result.error) == ("FAILED", "SecondApproverRequired")
+    assert "the field approves is missing" in result.cause
+    assert teardown.world.stacks.stacks == before
+    assert teardown.world.table.locks == {}
+    assert teardown.run({**INPUT, "dryRun": True}, number=2).status == "SUCCEEDED"
 
 
 def test_a_running_operation_is_named_and_left_alone(teardown: Teardown) -> None:

@@ -53,6 +53,7 @@ from tests.fakes.s3 import FakeArtifacts, FakeLeases
 from tests.fakes.scheduler import FakeSchedules
 from tests.fakes.stepfunctions import FakeExecutions
 from tests.fakes.storage import FakeStorage
+from tests.support.beginning import approver
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -180,6 +181,7 @@ TEMPLATE = b'{"Resources": {}}'
 class World:
     """Everything outside of the operations, in memory."""
 
+    two_people_for: frozenset[str] = frozenset()
     clock: TestClock = field(default_factory=TestClock)
     table: FakeTable = field(default_factory=FakeTable)
     executions: FakeExecutions = field(default_factory=lambda: FakeExecutions(others_run=True))
@@ -289,7 +291,7 @@ class World:
 
     @property
     def adopter(self) -> PlanAdopter:
-        return PlanAdopter(planner=self.planner, journal=self.journal, require_second_approver=True)
+        return PlanAdopter(planner=self.planner, journal=self.journal, approver=approver(self))
 
     @property
     def discarder(self) -> Discarder:

@@ -1,7 +1,7 @@
 """A new release of the shared code reaches every function, and so does a new value of a parameter.
 
 State machines call published versions. SAM publishes by a hash that sees which parameter is named
-and not its value; so a changed ``RequireSecondApprover`` would leave them with functions that do
+and not its value; so a changed ``SecondApproverFor`` would leave them with functions that do
 not know of it.
 """
 
@@ -111,7 +111,8 @@ def test_second_person_bus_and_log_level_are_among_them() -> None:
     def described(function: str) -> set[str]:
         return _values(_version(function)["Properties"]["Description"])
 
-    assert "RequireSecondApprover" in described("PlanStack")
+    for function in ("BeginOperation", "PlanStack", "ServeApi"):
+        assert {"SecondApproverFor", "PersonalSessionRoles"} <= described(function)
     for function in ("BeginOperation", "FinishOperation", "CleanUpOperation", "JudgeHealth"):
         assert "EventBusName" in described(function)
     assert all("LogLevel" in described(function) for function in FUNCTIONS)

@@ -50,6 +50,10 @@ class Executions(Protocol):
         """Return whether an execution is known to have ended; one that is not seen yet has not."""
         ...
 
+    def describe(self, execution_arn: str) -> Execution | None:
+        """Describe an execution; None when there is none, or it is not seen yet."""
+        ...
+
 
 class Machines(Protocol):
     """State machines: start them and read their status."""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _ONLY_READING: Final = frozenset({"plan"})
 
 type Validator = Callable[[Mapping[str, object]], object]
+type Approval = Callable[[str, Mapping[str, object], str], None]
+"""Refuses a verb's request of a caller (ARN) that needs a second principal's review."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class OperationStarter:
     """The use case and its ports.
 
     ``validators`` check a machine's input, by verb; ``new_key`` makes a key for a request that
-    brings none.
+    brings none; ``approve`` refuses what nobody else has reviewed and has to be.
     """
 
     machines: Machines
@@ -44,6 +46,7 @@ class OperationStarter:
     arns: MachineArns
     validators: Mapping[str, Validator]
     new_key: Callable[[], str]
+    approve: Approval
 
     def start(
         self, verb: str, request: Mapping[str, object], *, key: str | None, caller: str
@@ -51,9 +54,9 @@ class OperationStarter:
         """Start the verb's machine with ``request`` as its input, or find that it was started.
 
         Returns the record and, for an operation that was there already, its execution. Raises
-        ``InvalidRequest``, ``ClusterBusy``, ``IdempotencyKeyReused``, ``MachineNotDeployed``,
-        ``AwsRefused`` (nothing was started) or ``StartOutcomeUnknown`` (the lock stays; requesting
-        again with the same key is safe).
+        ``InvalidRequest``, ``SecondApproverRequired``, ``ClusterBusy``, ``IdempotencyKeyReused``,
+        ``MachineNotDeployed``, ``AwsRefused`` (nothing was started) or ``StartOutcomeUnknown``
+        (the lock stays; requesting again with the same key is safe).
         """
         text = canonical(request)
         operation = self._operation(verb, str(request["clusterName"]), key or self.new_key())
@@ -62,6 +65,7 @@ class OperationStarter:
             if there is not None:
                 return there
         self.validators[verb](request)
+        self.approve(verb, request, caller)
         # A read-only operation takes no lock, so nothing would free ours.
         locks = verb not in _ONLY_READING and request.get("dryRun") is not True
         return self._begin(operation, text, caller, locks=locks)

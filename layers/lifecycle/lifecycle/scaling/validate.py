@@ -28,4 +28,5 @@ def validate_scaling(raw: object, *, control_stack: str, stacks: Stacks) -> dict
         "stack": stack.name,
         "count": request.count,
         "partitions": request.partitions,
+        "approves": request.approves,
     }

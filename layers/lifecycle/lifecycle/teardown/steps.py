@@ -69,7 +69,12 @@ class TeardownPlanner:
         request = read_teardown_request(raw)
         name = stack_name(self.control_stack, request.cluster)
         stack = self.stacks.describe(name)
-        carried = {"cluster": request.cluster, "stack": name, "dryRun": request.dry_run}
+        carried = {
+            "cluster": request.cluster,
+            "stack": name,
+            "dryRun": request.dry_run,
+            "approves": request.approves,
+        }
         if (
             stack is None
             or state_of(stack, self.control_stack, request.cluster) is StackState.ABSENT
