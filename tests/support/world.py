@@ -25,6 +25,7 @@ from lifecycle.preflight.run import Preflight
 from lifecycle.provisioning.change_set import StackChanger
 from lifecycle.provisioning.start_services import ServiceReader, ServiceStarter, StartFollower
 from lifecycle.services.definition import NAMES, render
+from lifecycle.services.image_digests import Images
 from lifecycle.teardown.steps import (
     ClusterStopper,
     StackDeleter,
@@ -251,6 +252,12 @@ class World:
             journal=self.journal,
             control_stack=CONTROL,
             declarations=cluster_parameters(),
+            images=Images(
+                self.registry,
+                "arn:aws:iam::123456789012:role/deployment",
+                "eu-central-1",
+                {name: str(one.get("default", "")) for name, one in cluster_parameters().items()},
+            ),
         )
 
     @property

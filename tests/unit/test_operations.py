@@ -272,6 +272,16 @@ class TestStack:
                 operation(2), change_set=planned["changeSet"], creates=False, replace=[], polls=0
             )
 
+    def test_a_requested_image_of_the_account_s_registry_is_pinned(self, world: World) -> None:
+        settle(world)
+        repository = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/camunda"
+        digest = f"sha256:{'1' * 64}"
+        world.registry.tags["camunda", "8.9.99"] = digest
+        requested = {"OrchestrationImage": f"{repository}:8.9.99"}
+        planned = world.plan(operation(2), requested)
+        made = world.stacks.change_sets[planned["changeSet"]].parameters
+        assert made["OrchestrationImage"] == f"{repository}:8.9.99@{digest}"
+
     def test_nothing_to_change_removes_the_change_set(self, world: World) -> None:
         settle(world)
         planned = world.plan(operation(2))

@@ -152,7 +152,11 @@ class TestImages:
         living.services.running["orchestration-cluster"] = [Running("camunda:8.9.1", FIRST)]
         outline = make(living, OWN)
         brokers, connectors = outline["images"]
-        assert (brokers["image"], brokers["digest"]) == (f"{REPOSITORY}:8.9.99", SECOND)
+        pinned = f"{REPOSITORY}:8.9.99@{SECOND}"
+        assert (brokers["image"], brokers["digest"]) == (pinned, SECOND)
+        assert living.stacks.change_sets[outline["changeSet"]].parameters["OrchestrationImage"] == (
+            pinned
+        )
         assert brokers["running"] == [{"image": "camunda:8.9.1", "digest": FIRST, "reason": None}]
         assert connectors["digest"] is None
         assert "only private ones" in connectors["unknown"]
@@ -169,6 +173,17 @@ class TestImages:
             adopt(living, outline["changeSet"])
         living.registry.tags["camunda", "8.9.99"] = FIRST
         assert adopt(living, outline["changeSet"])["status"]
+
+    def test_an_image_that_was_not_requested_keeps_its_tag(self, living: World) -> None:
+        """A moved tag replaces no broker by surprise."""
+        stack = living.stacks.stacks[STACK]
+        present = {**stack.parameters, "OrchestrationImage": OWN["OrchestrationImage"]}
+        living.stacks.stacks[STACK] = replace(stack, parameters=present)
+        living.registry.tags["camunda", "8.9.99"] = FIRST
+        outline = make(living, LOGS)
+        made = living.stacks.change_sets[outline["changeSet"]].parameters
+        assert made["OrchestrationImage"] == OWN["OrchestrationImage"]
+        assert outline["images"][0]["digest"] == FIRST
 
     def test_an_image_that_is_not_there_is_a_warning(self, living: World) -> None:
         outline = make(living, OWN)

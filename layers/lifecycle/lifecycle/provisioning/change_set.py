@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
     from lifecycle.operation.ports import Artifacts
+    from lifecycle.services.image_digests import Images
     from lifecycle.services.settings import Settings
 
 
@@ -82,6 +83,7 @@ class StackChanger:
     journal: Journal
     control_stack: str
     declarations: Mapping[str, Mapping[str, object]]
+    images: Images
 
     def plan(
         self,
@@ -118,6 +120,17 @@ class StackChanger:
             cluster=operation.cluster,
             database_ca=database_ca,
         )
+        made = found is not None and found.status != "REVIEW_IN_PROGRESS"
+        parameters, _ = self.images.pin(
+            stack_parameters(
+                declarations=self.declarations,
+                stack=found,
+                requested=requested,
+                by_machine=by_machine,
+            ),
+            requested,
+            made=made,
+        )
         trial = {**present_parameters(found), **requested}
         settings = patched(present_settings(self.stacks, found), requested_settings)
         url = store_template(self.artifacts, effective_template(template, trial, settings))
@@ -127,12 +140,7 @@ class StackChanger:
             name=change_set_name(operation.operation_id, _SETTLE),
             create=decision.action is StackAction.CREATE,
             template_url=url,
-            parameters=stack_parameters(
-                declarations=self.declarations,
-                stack=found,
-                requested=requested,
-                by_machine=by_machine,
-            ),
+            parameters=parameters,
             tags=stack_tags(
                 present_tags(found),
                 requested_tags,
