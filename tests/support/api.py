@@ -21,7 +21,7 @@ from lifecycle.operation.start import OperationStarter
 
 from tests.fakes.health_table import FakeHealth
 from tests.fakes.stepfunctions import FakeChecks
-from tests.support.world import CONTROL, World
+from tests.support.world import CONTROL, REGISTRIES, World
 from tools.generate_openapi import document
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class ApiWorld:
                 control_stack=CONTROL,
                 declarations=cluster_parameters(),
                 probe=self.world.probe,
+                registries=REGISTRIES,
             ).by_verb(),
             new_key=lambda: str(next(self.keys)),
         )

@@ -360,6 +360,7 @@ def check_all(
                 account=facts.account,
                 region=facts.region,
                 control_stack=control_stack,
+                cluster=cluster,
             )
         )
     return checks

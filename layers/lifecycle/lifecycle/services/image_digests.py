@@ -24,7 +24,7 @@ _PRIVATE: Final = re.compile(
     r"(?P<repository>[^:@]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
 _PINNED: Final = re.compile(r".+@(sha256:[0-9a-f]{64})")
-_REGISTRY_PREFIX: Final = "ImageRegistryPrefix"
+PREFIX: Final = "ImageRegistryPrefix"
 _IMAGES: Final[Mapping[str, str]] = {BROKERS: images.BROKERS, CONNECTORS: images.CONNECTORS}
 MISSING: Final = ""
 """Stands in a fingerprint for the digest of an image that its repository does not have."""
@@ -64,7 +64,7 @@ class Running:
 
 def references(parameters: Mapping[str, str]) -> dict[str, str]:
     """Reference of the image of each service, by the cluster's parameters with their defaults."""
-    prefix = parameters.get(_REGISTRY_PREFIX, "")
+    prefix = parameters.get(PREFIX, "")
     return {
         service: f"{prefix}/{parameters[name]}" if prefix else parameters[name]
         for service, name in _IMAGES.items()
