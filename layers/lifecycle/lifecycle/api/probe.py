@@ -149,7 +149,8 @@ class Prober:
         ``OperateIndexController``, and ``WebSecurityConfig``: "webapps are accessible without any
         authentication required"). The credentials go to AWS's name of the load balancer, whatever
         the domain name's record points at, which the login page shows. Certificates have to be
-        those of the host in ``RestUrl``, for gRPC as well, whose load balancer has no other name than AWS's.
+        those of the host in ``RestUrl``, for gRPC as well, whose load balancer has no other name
+        than AWS's.
         """
         rest = cluster.rest_url
         host, _, port = cluster.grpc_endpoint.rpartition(":")
