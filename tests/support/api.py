@@ -23,7 +23,7 @@ from lifecycle.wiring.common import reviewed
 from tests.fakes.health_table import FakeHealth
 from tests.fakes.stepfunctions import FakeChecks
 from tests.support.beginning import approver
-from tests.support.world import CONTROL, World
+from tests.support.world import CONTROL, REGISTRIES, World
 from tools.generate_openapi import document
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class ApiWorld:
                 control_stack=CONTROL,
                 declarations=cluster_parameters(),
                 probe=self.world.probe,
+                registries=REGISTRIES,
             ).by_verb(),
             approve=self.approve,
             new_key=lambda: str(next(self.keys)),

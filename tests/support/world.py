@@ -26,6 +26,7 @@ from lifecycle.provisioning.change_set import StackChanger
 from lifecycle.provisioning.start_services import ServiceReader, ServiceStarter, StartFollower
 from lifecycle.services.definition import NAMES, render
 from lifecycle.services.image_digests import Images
+from lifecycle.services.registries import Registries
 from lifecycle.teardown.steps import (
     ClusterStopper,
     StackDeleter,
@@ -174,6 +175,8 @@ def operation(number: int = 1, cluster: str = "demo") -> Operation:
     )
 
 
+REGISTRIES = Registries.read("docker.io/camunda,registry.camunda.cloud,ecr", "123456789012")
+"""What the control stack allows by default."""
 TEMPLATE = b'{"Resources": {}}'
 """A cluster template in which nothing stands."""
 
@@ -268,6 +271,7 @@ class World:
             region="eu-central-1",
             control_stack=CONTROL,
             declarations=cluster_parameters(),
+            registries=REGISTRIES,
             probe=lambda: self.probe,
             clock=self.clock,
         )

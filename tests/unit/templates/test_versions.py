@@ -107,6 +107,22 @@ def test_the_version_that_running_operations_call_is_kept(function: str) -> None
     assert version["UpdateReplacePolicy"] == "Retain"
 
 
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_description_of_a_version_is_never_too_long(function: str) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html"""
+    described = _version(function)["Properties"]["Description"]
+    text = described if isinstance(described, str) else described["Fn::Sub"]
+    text = text if isinstance(text, str) else text[0]
+    for name in _named(described):
+        declared = _source()["Parameters"].get(name, {})
+        longest = declared.get("MaxLength") or max(map(len, declared.get("AllowedValues", [""])))
+        if name == "SecondApproverFor":
+            longest = len("provision,provision,provision")
+        # Ids of AWS and names of our own resources; both are short.
+        text = text.replace(f"${{{name}}}", "x" * (longest or 36))
+    assert len(text) <= 256, text
+
+
 def test_second_person_bus_and_log_level_are_among_them() -> None:
     def described(function: str) -> set[str]:
         return _values(_version(function)["Properties"]["Description"])

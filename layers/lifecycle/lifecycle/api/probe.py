@@ -147,8 +147,10 @@ class Prober:
         The login page is Operate's, which responds to everyone: its address is one of the web
         application's own, for which its index page is served (camunda/camunda 8.9,
         ``OperateIndexController``, and ``WebSecurityConfig``: "webapps are accessible without any
-        authentication required"). Certificates have to be those of the host in ``RestUrl``, for
-        gRPC as well, whose load balancer has no other name than AWS's.
+        authentication required"). The credentials go to AWS's name of the load balancer, whatever
+        the domain name's record points at, which the login page shows. Certificates have to be
+        those of the host in ``RestUrl``, for gRPC as well, whose load balancer has no other name
+        than AWS's.
         """
         rest = cluster.rest_url
         host, _, port = cluster.grpc_endpoint.rpartition(":")
@@ -159,6 +161,8 @@ class Prober:
                 f"{rest}/v2/topology",
                 credentials=self.users.credentials(cluster.admin_user_secret, cluster.cluster_name),
                 networks=self.networks,
+                # A domain name is the request's; the load balancer is the stack's.
+                balancer=cluster.get("WebLoadBalancerDnsName", ""),
             )
 
         questions: dict[str, Callable[[], PathSeen]] = {

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lifecycle.cluster.ports import Stacks
     from lifecycle.cluster.stack import Stack
     from lifecycle.operation.start import Validator
+    from lifecycle.services.registries import Registries
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class StartValidation:
     control_stack: str
     declarations: Mapping[str, Mapping[str, object]]
     probe: Probe
+    registries: Registries
 
     def by_verb(self) -> dict[str, Validator]:
         """Return the check of each machine's input, by the machine's verb."""
@@ -56,6 +58,7 @@ class StartValidation:
             control_stack=self.control_stack,
             declarations=self.declarations,
             stacks=self.stacks,
+            registries=self.registries,
         )
         name = stack_name(self.control_stack, request.cluster)
         stack = self.stacks.describe(name)
@@ -77,6 +80,7 @@ class StartValidation:
             control_stack=self.control_stack,
             declarations=self.declarations,
             stacks=self.stacks,
+            registries=self.registries,
         )
         if request.count:
             self._find(request.cluster)

@@ -120,8 +120,13 @@ class Paths(Protocol):
         *,
         credentials: Credentials | None = None,
         networks: Sequence[str] = (),
+        balancer: str = "",
     ) -> PathSeen:
-        """Send ``GET`` and return whether the response is 200, with the result as text."""
+        """Send ``GET`` and return whether the response is 200, with the result as text.
+
+        ``balancer`` is AWS's name of the load balancer to which the request goes, by default the
+        URL's host. The certificate is that of the URL's host.
+        """
         ...
 
     def page(self, url: str) -> PathSeen:

@@ -6,7 +6,14 @@ import functools
 from typing import TYPE_CHECKING
 
 from lifecycle.settings import Settings
-from lifecycle.wiring.common import SystemClock, journal, reviewed, second_approver, settings
+from lifecycle.wiring.common import (
+    SystemClock,
+    journal,
+    registries,
+    reviewed,
+    second_approver,
+    settings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,6 +132,7 @@ def api(function_arn: str) -> Api:
                 control_stack=control_stack,
                 declarations=cluster_parameters(),
                 probe=probe,
+                registries=registries(),
             ).by_verb(),
         ),
         operations=operations,

@@ -6,7 +6,15 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lifecycle.wiring.common import SystemClock, artifacts, journal, probe, settings, stacks
+from lifecycle.wiring.common import (
+    SystemClock,
+    artifacts,
+    journal,
+    probe,
+    registries,
+    settings,
+    stacks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,6 +82,7 @@ def preflight() -> Preflight:
         region=settings().region,
         control_stack=settings().control_stack,
         declarations=cluster_parameters(),
+        registries=registries(),
         probe=probe,
         clock=SystemClock(),
     )
