@@ -13,7 +13,7 @@ from lifecycle.adapters.aws import session as aws
 from lifecycle.adapters.aws.dynamodb import DynamoTable
 from lifecycle.adapters.aws.stepfunctions import StepFunctionsExecutions
 from lifecycle.errors import AwsRefused, MachineNotDeployed, StartOutcomeUnknown
-from lifecycle.operation.model import Lock, Operation
+from lifecycle.operation.model import Acting, Lock, Operation
 from lifecycle.operation.scaling_note import ScalingNote
 from moto import mock_aws
 
@@ -201,6 +201,42 @@ class TestLocks:
         assert table.held("demo") == dataclasses.replace(foreign, expires_at=500)
         table.release("demo", "arn:f")
         table.shorten(foreign, 400)
+        assert table.held("demo") is None
+
+    def test_functions_that_act_are_noted_side_by_side_until_each_returned(
+        self, table: Any
+    ) -> None:
+        first, second = Acting("one", 150), Acting("two", 160)
+        lock = Lock("demo", "arn:e", "demo.scale.a", 1000, 100, frozenset({first}))
+        assert table.take(lock) is None
+        again = dataclasses.replace(lock, acting=frozenset({second}))
+        assert table.take(again) is None
+        both = dataclasses.replace(lock, acting=frozenset({first, second}))
+        assert table.held("demo") == both
+        table.settle("demo", "arn:f", first)
+        assert table.held("demo") == both, "another owner's"
+        table.settle("demo", "arn:e", first)
+        table.settle("demo", "arn:e", first)
+        assert table.held("demo") == again
+        table.settle("demo", "arn:e", second)
+        assert table.held("demo") == dataclasses.replace(lock, acting=frozenset())
+
+    def test_a_lock_is_taken_over_or_freed_only_with_the_functions_that_were_read(
+        self, table: Any
+    ) -> None:
+        idle = Lock("demo", "arn:e", "demo.scale.a", 1000, 100)
+        acts = dataclasses.replace(idle, acting=frozenset({Acting("one", 150)}))
+        foreign = Lock("demo", "arn:f", "demo.scale.b", 2000, 300, frozenset({Acting("x", 310)}))
+        table.take(acts)
+        assert table.take(foreign, instead_of=idle) == acts, "a function began to act"
+        table.free(idle)
+        assert table.held("demo") == acts
+        assert table.take(foreign, instead_of=acts) is None
+        assert table.held("demo") == foreign
+        table.settle("demo", "arn:f", Acting("x", 310))
+        table.free(foreign)
+        assert table.held("demo") is not None, "a function has returned since"
+        table.free(dataclasses.replace(foreign, acting=frozenset()))
         assert table.held("demo") is None
 
     def test_what_a_scaling_leaves_is_read_as_it_was_noted(self, table: Any) -> None:
