@@ -10,6 +10,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from lifecycle.adapters.aws import session as aws
+from lifecycle.adapters.aws.check_slots import DynamoSlots
 from lifecycle.adapters.aws.dynamodb import DynamoTable
 from lifecycle.adapters.aws.stepfunctions import StepFunctionsExecutions
 from lifecycle.errors import AwsRefused, MachineNotDeployed, StartOutcomeUnknown
@@ -17,6 +18,7 @@ from lifecycle.operation.model import Acting, Lock, Operation
 from lifecycle.operation.scaling_note import ScalingNote
 from moto import mock_aws
 
+from tests.fakes.check_slots import FakeSlots
 from tests.fakes.dynamodb import FakeTable
 from tests.fakes.stepfunctions import FakeExecutions
 from tools.generate_parameters import ROOT, load_template
@@ -64,6 +66,20 @@ def table(request: pytest.FixtureRequest) -> Any:
         TableName="table", **{name: declared[name] for name in kept}
     )
     return DynamoTable("table")
+
+
+@pytest.fixture(params=["memory", "dynamodb"])
+def slots(request: pytest.FixtureRequest) -> Any:
+    if request.param == "memory":
+        return FakeSlots()
+    request.getfixturevalue("cloud")
+    boto3.client("dynamodb").create_table(
+        TableName="table",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+    )
+    return DynamoSlots("table")
 
 
 @pytest.fixture(params=["memory", "stepfunctions"])
@@ -286,3 +302,16 @@ class TestUncertainty:
         monkeypatch.setattr(aws.client("stepfunctions"), "start_execution", fail)
         with pytest.raises(raised):
             StepFunctionsExecutions().start(MACHINE, "demo.scale.k", "{}")
+
+
+class TestSlots:
+    def test_a_slot_has_one_holder_until_it_is_given_back_or_expires(self, slots: Any) -> None:
+        assert slots.take(0, "a", now=100, until=130)
+        assert not slots.take(0, "b", now=129, until=159)
+        assert slots.take(1, "b", now=129, until=159), "another slot"
+        assert slots.take(0, "c", now=130, until=160), "it has expired"
+        slots.give_back(0, "a")
+        assert not slots.take(0, "d", now=131, until=161), "the former holder frees nothing"
+        slots.give_back(0, "c")
+        slots.give_back(0, "c")
+        assert slots.take(0, "d", now=131, until=161)

@@ -28,7 +28,7 @@ from tests.statemachines.engine import run
 from tests.support.definitions import Function, Result, load_handler
 from tests.support.failures import Killed
 from tests.support.rolling import NEWEST, RollingWorld
-from tests.support.world import CONTROL, OUTPUTS, TEMPLATE, World, operation
+from tests.support.world import CONTROL, OUTPUTS, REGISTRIES, TEMPLATE, World, operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -77,6 +77,7 @@ class Provision:
         return {
             "ValidateRequest": load_handler(
                 "validate_request",
+                registries=lambda: REGISTRIES,
                 settings=lambda: settings,
                 stacks=lambda: world.stacks,
                 probe=lambda: world.probe,

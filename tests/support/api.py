@@ -12,13 +12,14 @@ from lifecycle.api.app import Api
 from lifecycle.api.clusters import ClusterReader
 from lifecycle.api.validate import StartValidation
 from lifecycle.cluster.parameters import cluster_parameters
-from lifecycle.health.read import HealthReader
+from lifecycle.health.read import FreshLimits, HealthReader
 from lifecycle.observability import of_aws
 from lifecycle.operation.arns import MachineArns
 from lifecycle.operation.read import OperationReader
 from lifecycle.operation.record import Execution
 from lifecycle.operation.start import OperationStarter
 
+from tests.fakes.check_slots import FakeSlots
 from tests.fakes.health_table import FakeHealth
 from tests.fakes.stepfunctions import FakeChecks
 from tests.support.world import CONTROL, REGISTRIES, World
@@ -42,6 +43,8 @@ class ApiWorld:
     keys: Any = field(default_factory=lambda: (f"generated-{n}" for n in itertools.count(1)))
 
     checks: FakeChecks = field(default_factory=FakeChecks)
+    slots: FakeSlots = field(default_factory=FakeSlots)
+    calls: Any = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
         self.health = FakeHealth(self.world.table.locks)
@@ -88,7 +91,15 @@ class ApiWorld:
                 control_stack=CONTROL,
                 translate=of_aws,
             ),
-            health=HealthReader(records=self.health, checks=self.checks, arns=ARNS),
+            health=HealthReader(
+                records=self.health,
+                checks=self.checks,
+                slots=self.slots,
+                arns=ARNS,
+                clock=self.world.clock,
+                limits=FreshLimits(concurrent=2, seconds=30),
+                new_token=lambda: f"call-{next(self.calls)}",
+            ),
             translate=of_aws,
         )
 
