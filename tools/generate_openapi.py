@@ -325,6 +325,8 @@ def schemas() -> dict[str, Schema]:
                 "cluster": CLUSTER,
                 "verdict": {"enum": [str(one) for one in Verdict]},
                 "checkedAt": TEXT,
+                "fresh": {"type": "boolean", "description": "Whether this request made the check"},
+                "ageSeconds": {"type": "integer", "minimum": 0, "description": "Age of the check"},
                 "since": {**TEXT, "description": "Time of the last change of the verdict"},
                 "consecutive": {"type": "integer", "minimum": 1},
                 "notified": {

@@ -96,7 +96,7 @@ def test_there_is_one_stage_with_throttling_and_access_logs(resources: dict[str,
     (stage,) = [
         r["Properties"] for r in resources.values() if r["Type"] == "AWS::ApiGateway::Stage"
     ]
-    (setting,) = stage["MethodSettings"]
+    setting, *_ = stage["MethodSettings"]
     assert (setting["ResourcePath"], setting["HttpMethod"]) == ("/*", "*")
     assert 0 < setting["ThrottlingRateLimit"] <= setting["ThrottlingBurstLimit"] <= 100
     line = json.loads(stage["AccessLogSetting"]["Format"])

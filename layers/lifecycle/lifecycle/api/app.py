@@ -66,7 +66,7 @@ class Api:
                 logger.warning(known.message, extra={"error": type(known).__name__})
                 status, document = problem(known, request_id=request_id)
             seconds = known.seconds if isinstance(known, ClusterBusy) else 0
-            seconds = RETRY_SECONDS if status == 503 else seconds
+            seconds = RETRY_SECONDS if status in {429, 503} else seconds
             headers = {"Retry-After": str(seconds)} if seconds else {}
             return _response(status, document, content_type=CONTENT_TYPE, headers=headers)
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from lifecycle.cluster.freeze import Freeze
     from lifecycle.operation.events import Event
-    from lifecycle.operation.model import Lock, Operation
+    from lifecycle.operation.model import Acting, Lock, Operation
     from lifecycle.operation.record import Execution, Record, Stored
     from lifecycle.operation.scaling_note import ScalingNote
 
@@ -21,14 +21,22 @@ class Locks(Protocol):
     def take(self, lock: Lock, *, instead_of: Lock | None = None) -> Lock | None:
         """Take or extend a lock by one conditional write. Times are epoch seconds.
 
-        Succeeds when it is free or the same owner holds it; with ``instead_of``, when exactly that
-        lock (of an owner that ended) is still there. Returns None on success, else the lock that is
-        in the way.
+        Succeeds when it is free or the same owner holds it, whose functions that act stay noted;
+        with ``instead_of``, when exactly that lock (of an owner that ended) is still there. Returns
+        None on success, else the lock that is in the way.
         """
         ...
 
     def held(self, ecs_cluster: str) -> Lock | None:
         """The lock of an ECS cluster, with its owner; None when it is free."""
+        ...
+
+    def settle(self, ecs_cluster: str, owner: str, acting: Acting) -> None:
+        """Note that a function acts no more; nothing where ``owner`` holds the lock no more."""
+        ...
+
+    def free(self, lock: Lock) -> None:
+        """Remove a lock, if its owner and its functions that act are still those that were read."""
         ...
 
     def shorten(self, lock: Lock, expires_at: int) -> None:
