@@ -1,6 +1,6 @@
 """Close the default security group of the VPC that a control stack created.
 
-``make close-default-group STACK=camunda-lifecycle``, once after the first deployment. EC2 makes the
+``make close-group STACK=camunda-lifecycle``, once after the first deployment. EC2 makes the
 group with the VPC, and CloudFormation does not own it, so that no template can remove its rules.
 Nothing of the control plane or of its clusters uses it; a group that something uses is left alone.
 https://docs.aws.amazon.com/securityhub/latest/userguide/ec2-controls.html#ec2-2
@@ -80,11 +80,12 @@ def close(ec2: Any, vpc: str) -> list[str]:
     return closed
 
 
-def main(arguments: Sequence[str], client: Callable[[str], Any] = boto3.client) -> int:
+def main(arguments: Sequence[str], client: Callable[[str], Any] | None = None) -> int:
     """Close it and print what was done; 1 with the reason if nothing was."""
     parser = argparse.ArgumentParser(prog="python -m tools.default_group")
     parser.add_argument("--stack", required=True)
     name = parser.parse_args(arguments).stack
+    client = client or boto3.client
     try:
         (stack,) = client("cloudformation").describe_stacks(StackName=name)["Stacks"]
         vpc = created_vpc(stack)
