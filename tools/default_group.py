@@ -85,11 +85,11 @@ def main(arguments: Sequence[str], client: Callable[[str], Any] | None = None) -
     parser = argparse.ArgumentParser(prog="python -m tools.default_group")
     parser.add_argument("--stack", required=True)
     name = parser.parse_args(arguments).stack
-    client = client or boto3.client
+    make: Callable[[str], Any] = client or boto3.client  # type: ignore[assignment]
     try:
-        (stack,) = client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+        (stack,) = make("cloudformation").describe_stacks(StackName=name)["Stacks"]
         vpc = created_vpc(stack)
-        closed = close(client("ec2"), vpc)
+        closed = close(make("ec2"), vpc)
     except (CannotCloseError, BotoCoreError, ClientError) as error:
         print(error, file=sys.stderr)
         return 1
