@@ -1,7 +1,7 @@
 """Check what `sam deploy` needs, before it creates anything. Changes nothing.
 
 make preflight                       # with the credentials and region of your shell
-make preflight NAT_GATEWAYS=1 STACK=camunda-lifecycle-dev
+make preflight NAT_GATEWAYS=1 STACK=camunda-dev
 make preflight ZONES=ap-northeast-1a,ap-northeast-1c,ap-northeast-1d    # ZoneA, ZoneB, ZoneC
 make preflight API_LOG_ROLE=present  # as ApiGatewayLogRole will be
 """
@@ -19,7 +19,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.cluster.names import CONTROL_STACK_RULE, control_stack_problem
+from lifecycle.cluster.names import (
+    ALIKE_RULE,
+    CONTROL_STACK_RULE,
+    alike,
+    control_stack_problem,
+    control_stacks,
+)
 from lifecycle.preflight.checks import FARGATE_ZONES
 
 if TYPE_CHECKING:
@@ -186,6 +192,20 @@ def check_stack_name(name: str) -> Check:
     if not problem:
         return Check("stack name", Result.PASS, name)
     return Check("stack name", Result.FAIL, f"{name}: {problem}", f"Choose {CONTROL_STACK_RULE}.")
+
+
+def check_control_stacks(name: str, present: Iterable[str]) -> Check:
+    """No other control stack of account and region whose resources the policies would match."""
+    others = alike(name, present)
+    if others:
+        return Check(
+            "control stacks",
+            Result.FAIL,
+            f"{name} and {', '.join(others)} begin alike, so that policies of one match buckets "
+            "and logs of the other",
+            f"Choose {ALIKE_RULE}.",
+        )
+    return Check("control stacks", Result.PASS, f"no other control stack's name is like {name}")
 
 
 def check_stack(name: str, status: str | None) -> Check:
@@ -499,6 +519,12 @@ def collect(
         )
         return check_permissions(simulate(iam, principal(arn, iam), asked))
 
+    def named_alike() -> Check:
+        pages = make("cloudformation").get_paginator("list_exports").paginate()
+        found = [one for page in pages for one in page["Exports"]]
+        exports = ((one["Name"], one["ExportingStackId"]) for one in found)
+        return check_control_stacks(stack, control_stacks(exports))
+
     present: list[str | None] = []
 
     def control_stack() -> Check:
@@ -506,6 +532,7 @@ def collect(
         return check_stack(stack, present[-1])
 
     checks.append(_attempt("control stack", control_stack, "Allow cloudformation:DescribeStacks."))
+    checks.append(_attempt("control stacks", named_alike, "Allow cloudformation:ListExports."))
     if present == [None]:  # an update makes none of these
         checks.append(
             _attempt(

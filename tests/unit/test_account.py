@@ -141,6 +141,21 @@ def test_an_ecs_cluster_of_that_name_is_seen(aws: Any) -> None:
     assert facts(aws, found).ecs_cluster_exists is True
 
 
+def test_control_stacks_are_found_by_what_they_export(aws: Any) -> None:
+    api = aws("cloudformation")
+    for stack, export in (
+        ("camunda-lifecycle", "camunda-lifecycle-DeploymentRoleArn"),
+        ("payments", "payments-DeploymentRole"),
+        ("other", "named-DeploymentRoleArn"),
+        ("control-2", "control-2-DeploymentRoleArn"),
+    ):
+        output = {"Value": "arn", "Export": {"Name": export}}
+        topic = {"Type": "AWS::SNS::Topic"}
+        template = {"Resources": {"Topic": topic}, "Outputs": {"Role": output}}
+        api.create_stack(StackName=stack, TemplateBody=json.dumps(template))
+    assert facts(aws, vpc(aws)).control_stacks == ("camunda-lifecycle", "control-2")
+
+
 def test_what_cannot_be_read_hides_nothing_else(aws: Any) -> None:
     missing = ("vpc-00000000", "subnet-00000000", "")
     seen = facts(aws, missing)

@@ -293,7 +293,7 @@ class TestMaking:
     ) -> None:
         living.stacks.changed_by = {"IamPath": [ResourceChange("Modify", name, kind, "True")]}
         with pytest.raises(ChangeSetRefused, match=name):
-            make(living, {"IamPath": "/camunda/x/"}, named=(name,))
+            make(living, {"IamPath": "/x/"}, named=(name,))
 
     def test_a_service_that_differs_makes_a_plan_of_an_empty_change_set(
         self, living: World

@@ -337,7 +337,7 @@ def test_roles_live_below_the_path_and_behind_the_boundary() -> None:
             "ConnectorsExecutionRole", "ConnectorsTaskRole",
         }  # fmt: skip
         for role in roles.values():
-            assert role["Path"] == "/camunda/"
+            assert role["Path"] == "/camunda/control/"
             assert role["PermissionsBoundary"] == boundary
             (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
             assert trust["Principal"] == {"Service": "ecs-tasks.amazonaws.com"}
