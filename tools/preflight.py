@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 POLICY = Path(__file__).parents[1] / "docs" / "deployer-policy.json"
-_POLICY_STACK = "camunda-lifecycle"  # how names of the policy's resources begin
+BOUNDARIES = POLICY.with_name("boundaries-policy.json")
+_POLICY_STACK = "camunda-lifecycle"  # the control stack of the policy's resources and tags
 _ZONES = 3
 # Service Quotas codes: https://docs.aws.amazon.com/general/latest/gr/vpc-service.html
 QUOTAS = {
@@ -264,8 +265,11 @@ def questions(
     """
     asked = []
     for statement in policy["Statement"]:
+        if statement["Effect"] == "Deny":
+            continue
         actions = [one for one in _listed(statement["Action"]) if "*" not in one]
-        contexts = _contexts(statement.get("Condition", {}), stack, region)
+        conditions = statement.get("Condition", {})
+        contexts = _contexts(conditions, stack, partition, region, account)
         for pattern in _listed(statement["Resource"]):
             here = tuple(one for one in actions if pattern == "*" or _service(pattern) in one)
             resource = _resource(pattern, stack, partition, region, account)
@@ -360,14 +364,19 @@ def principal(arn: str, iam: Any) -> str:
 
 
 def _contexts(
-    conditions: dict[str, dict[str, Any]], stack: str, region: str
+    conditions: dict[str, dict[str, Any]], stack: str, partition: str, region: str, account: str
 ) -> list[tuple[dict[str, Any], ...]]:
     """Condition keys under which a statement holds: a set of them for each value of each key."""
     entries: list[list[dict[str, Any]]] = [[_entry("aws:RequestedRegion", [region], several=False)]]
     for operator, keys in conditions.items():
         several = operator.startswith(("ForAnyValue:", "ForAllValues:"))
         for key, given in keys.items():
-            values = [_named(value, stack) for value in _listed(given)]
+            values = [
+                _resource(value, stack, partition, region, account)
+                if value.startswith("arn:")
+                else _named(value, stack)
+                for value in _listed(given)
+            ]
             entries.append(
                 [_entry(key, values, several=True)]
                 if several
@@ -397,7 +406,7 @@ def _resource(pattern: str, stack: str, partition: str, region: str, account: st
 
 def _named(pattern: str, stack: str) -> str:
     """Give one name that a pattern of the policy stands for in this deployment."""
-    return pattern.replace(f"{_POLICY_STACK}*", stack).replace("*", "preflight")
+    return pattern.replace(_POLICY_STACK, stack).replace("*", "preflight")
 
 
 def _service(arn: str) -> str:
@@ -510,13 +519,19 @@ def collect(
                 "Deploy with an identity that has only docs/deployer-policy.json.",
             )
         iam = make("iam")
-        asked = questions(
-            json.loads(POLICY.read_text(encoding="utf-8")),
-            stack=stack,
-            partition=arn.split(":")[1],
-            region=session.region_name,
-            account=caller["Account"],
-        )
+        # Boundaries are created with the stack, and changed by few releases.
+        policies = (POLICY, BOUNDARIES) if present == [None] else (POLICY,)
+        asked = [
+            question
+            for policy in policies
+            for question in questions(
+                json.loads(policy.read_text(encoding="utf-8")),
+                stack=stack,
+                partition=arn.split(":")[1],
+                region=session.region_name,
+                account=caller["Account"],
+            )
+        ]
         return check_permissions(simulate(iam, principal(arn, iam), asked))
 
     def named_alike() -> Check:

@@ -157,6 +157,10 @@ class Plane:
             if resource["Type"] == "AWS::IAM::Role" and "Condition" not in resource
         }
 
+    def boundary_of(self, role: str) -> str:
+        """Logical id of the boundary that a role has."""
+        return str(self._made[role]["Properties"]["PermissionsBoundary"]["Ref"])
+
     def _role(self, name: str, properties: Mapping[str, Any]) -> Role:
         documents = [
             self._value(one["PolicyDocument"])

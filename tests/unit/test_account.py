@@ -162,7 +162,7 @@ def test_control_stacks_are_found_by_what_they_export(monkeypatch: pytest.Monkey
     paginator = SimpleNamespace(paginate=lambda: pages)
     api = SimpleNamespace(get_paginator={"list_exports": paginator}.__getitem__)
     monkeypatch.setattr(reading, "client", lambda *_, **__: api)
-    assert reading._control_stacks() == ("camunda-lifecycle", "control-2")
+    assert reading._control_stacks() == ["camunda-lifecycle", "control-2"]
 
 
 def test_what_cannot_be_read_hides_nothing_else(aws: Any) -> None:

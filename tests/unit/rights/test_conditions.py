@@ -212,7 +212,13 @@ def _untied(grant: Grant) -> list[str]:
 
 
 # Boundaries grant nothing.
-BOUNDARIES = ("FunctionBoundary", "TaskBoundary")
+BOUNDARIES = (
+    "DeploymentBoundary",
+    "FunctionBoundary",
+    "MachineBoundary",
+    "SchedulerBoundary",
+    "TaskBoundary",
+)
 
 
 @pytest.mark.parametrize(

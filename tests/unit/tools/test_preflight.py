@@ -349,7 +349,7 @@ def test_the_name_is_checked_before_anything_is_asked(
     assert "FAIL  stack name  Camunda" in capsys.readouterr().out
 
 
-def asked_for(stack: str = "camunda-lifecycle-dev") -> list[Question]:
+def asked_for(stack: str = "camunda-lifecycle") -> list[Question]:
     return questions(
         json.loads(POLICY.read_text()),
         stack=stack,
@@ -402,7 +402,7 @@ class Simulator:
         }
 
 
-def permissions(policy: dict[str, Any], stack: str = "camunda-lifecycle-dev") -> Check:
+def permissions(policy: dict[str, Any], stack: str = "camunda-lifecycle") -> Check:
     return check_permissions(simulate(Simulator(policy), "arn", asked_for(stack)))
 
 
@@ -422,9 +422,11 @@ def test_the_policy_that_is_asked_for_is_enough() -> None:
     ("sid", "action"),
     [
         ("RolesPassedToTheirServices", "iam:PassRole"),
-        ("FunctionsAndLayers", "lambda:CreateFunction"),
-        ("KeyIdsAreChosenByTheirServices", "kms:CreateKey"),
-        ("NetworkIdsAreChosenByEc2", "ec2:CreateVpc"),
+        ("Functions", "lambda:CreateFunction"),
+        ("KeyIdsByTheirServices", "kms:CreateKey"),
+        ("CreationIdsByEc2", "ec2:CreateVpc"),
+        ("OwnNetworkIdsByEc2", "ec2:DeleteVpc"),
+        ("RolesWithinOurBoundaries", "iam:CreateRole"),
     ],
 )
 def test_a_statement_that_is_missing_is_told(sid: str, action: str) -> None:
@@ -439,8 +441,12 @@ def test_a_statement_that_is_missing_is_told(sid: str, action: str) -> None:
     assert check.remedy
 
 
-def test_a_right_on_other_names_is_none() -> None:
-    assert permissions(json.loads(POLICY.read_text()), "other").result is Result.FAIL
+@pytest.mark.parametrize("stack", ["other", "camunda-lifecycle-dev"])
+def test_the_policy_is_of_one_name_and_serves_another_when_that_is_put_in(stack: str) -> None:
+    text = POLICY.read_text()
+    assert permissions(json.loads(text), stack).result is Result.FAIL
+    named = json.loads(text.replace("camunda-lifecycle", stack))
+    assert permissions(named, stack).result is Result.PASS
 
 
 def test_a_right_in_another_region_is_none() -> None:

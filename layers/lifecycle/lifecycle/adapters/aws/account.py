@@ -125,7 +125,7 @@ class AwsAccount:
                 ),
                 "ecs_cluster_exists": lambda: _ecs_cluster_exists(need.stack),
                 "service_roles": lambda: _service_roles(self._deployment_role),
-                "control_stacks": _control_stacks,
+                "control_stacks": lambda: tuple(_control_stacks()),
             }
         if need.certificate_arn.split(":")[3:4] == [self._region]:
             readers["https_certificate"] = lambda: _certificate(need.certificate_arn)
@@ -467,11 +467,11 @@ def _may_be_made(deployment_role: str, service: str) -> bool | None:
     return None if not organization or result.get("MissingContextValues") else False
 
 
-def _control_stacks() -> tuple[str, ...]:
+def _control_stacks() -> list[str]:
     # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ListExports.html
     pages = client("cloudformation", attempts=3).get_paginator("list_exports").paginate()
     exports = ((one["Name"], one["ExportingStackId"]) for page in pages for one in page["Exports"])
-    return tuple(control_stacks(exports))
+    return control_stacks(exports)
 
 
 def _ecs_cluster_exists(name: str) -> bool:
