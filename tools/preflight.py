@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 POLICY = Path(__file__).parents[1] / "docs" / "deployer-policy.json"
+NETWORK = POLICY.with_name("deployer-network-policy.json")
 BOUNDARIES = POLICY.with_name("boundaries-policy.json")
 _POLICY_STACK = "camunda-lifecycle"  # the control stack of the policy's resources and tags
 _ZONES = 3
@@ -296,7 +297,8 @@ def check_permissions(answers: Sequence[Answer]) -> Check:
             "permissions",
             Result.FAIL,
             f"not allowed: {_shortened(denied)}",
-            "Attach docs/deployer-policy.json to the deploying identity.",
+            "Attach docs/deployer-policy.json and docs/deployer-network-policy.json to the deploying "
+            "identity, and docs/boundaries-policy.json for the first deployment.",
         )
     unsure = [one for one in answers if not one.allowed]
     if unsure:
@@ -520,7 +522,7 @@ def collect(
             )
         iam = make("iam")
         # Boundaries are created with the stack, and changed by few releases.
-        policies = (POLICY, BOUNDARIES) if present == [None] else (POLICY,)
+        policies = (POLICY, NETWORK, BOUNDARIES) if present == [None] else (POLICY, NETWORK)
         asked = [
             question
             for policy in policies

@@ -64,11 +64,13 @@ alb = Names(
     "ACTION_MAP",
     "describe_target_health",
     "error",
+    "lb_attrs",
     "lbs",
     "listeners",
     "p",
     "parse_targets_param",
     "rules",
+    "tags",
     "targets",
     "tg_attrs",
     "tgs",
@@ -81,7 +83,9 @@ apigateway_v1 = Names(
     "import_rest_api",
     "put_gateway_response",
 )
-cloudformation = Names("ministack.services.cloudformation", "change_sets", "stack_events", "stacks")
+cloudformation = Names(
+    "ministack.services.cloudformation", "change_sets", "exports", "stack_events", "stacks"
+)
 cloudformation_api = Names(
     "ministack.services.cloudformation.handlers", "ACTION_HANDLERS", "resolve_stack"
 )
@@ -116,6 +120,7 @@ stacks = Names(
     "ministack.services.cloudformation.stacks",
     "custom_named_replacement_error",
     "deploy_stack_async",
+    "resolve_stack_outputs",
     "runs_on_worker_thread",
 )
 cloudwatch_logs = Names(
@@ -125,6 +130,7 @@ dynamodb = Names("ministack.services.dynamodb", "tables")
 ec2 = Names(
     "ministack.services.ec2",
     "addresses",
+    "flow_logs",
     "nat_gateways",
     "now_ts",
     "prefix_lists",
@@ -171,7 +177,7 @@ lambda_svc = Names(
     "throttle_response",
 )
 rds = Names("ministack.services.rds", "ACTION_MAP", "clusters", "tags")
-s3 = Names("ministack.services.s3", "bucket_has_versions", "buckets")
+s3 = Names("ministack.services.s3", "bucket_has_versions", "buckets", "get_object_data")
 secretsmanager = Names("ministack.services.secretsmanager")
 servicediscovery = Names(
     "ministack.services.servicediscovery",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 OWN = "camunda-lifecycle"
 POLICIES = sorted(
-    [*(ROOT / "docs" / "policies").glob("*.json"), ROOT / "docs/deployer-policy.json"]
+    [*(ROOT / "docs" / "policies").glob("*.json"), *(ROOT / "docs").glob("*-policy.json")]
 )
 ENOUGH_FOR_A_REASON = 20
 # On resources that have no tag of ours, wherever they stand.

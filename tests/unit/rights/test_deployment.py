@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 CLUSTER = ROOT / "stacks" / "cluster.yaml"
 NETWORK = ROOT / "stacks" / "network.yaml"
 POLICY = ROOT / "docs" / "deployer-policy.json"
+OF_NETWORK = ROOT / "docs" / "deployer-network-policy.json"
 BOUNDARIES = ROOT / "docs" / "boundaries-policy.json"
 INLINE_LIMIT = 10_240
 MANAGED_LIMIT = 6_144
@@ -159,8 +160,9 @@ BEYOND_CONTROL = {
 
 
 def _deployer_statements() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(POLICY.read_text())["Statement"]
-    return found
+    return [
+        one for path in (POLICY, OF_NETWORK) for one in json.loads(path.read_text())["Statement"]
+    ]
 
 
 def _listed(value: Any) -> list[str]:
@@ -198,8 +200,12 @@ def test_the_deployer_has_nothing_that_nothing_needs() -> None:
 
 
 def test_the_deployer_policy_fits_into_a_role() -> None:
-    text = json.dumps(json.loads(POLICY.read_text()), separators=(",", ":"))
-    assert len(text) < INLINE_LIMIT
+    inline, managed = (
+        len(json.dumps(json.loads(path.read_text()), separators=(",", ":")))
+        for path in (POLICY, OF_NETWORK)
+    )
+    assert inline < INLINE_LIMIT
+    assert managed < MANAGED_LIMIT
 
 
 def test_the_deployer_policy_names_known_actions() -> None:
@@ -209,6 +215,7 @@ def test_the_deployer_policy_names_known_actions() -> None:
 # Who takes a role that a resource of the control plane names.
 _TAKES = {
     "AWS::ApiGateway::Account": "apigateway.amazonaws.com",
+    "AWS::EC2::FlowLog": "vpc-flow-logs.amazonaws.com",
     "AWS::Lambda::Function": "lambda.amazonaws.com",
     "AWS::StepFunctions::StateMachine": "states.amazonaws.com",
 }
@@ -216,7 +223,8 @@ _TAKES = {
 
 def test_the_deployer_passes_roles_to_the_services_of_the_control_plane_only() -> None:
     (statement,) = [one for one in _deployer_statements() if one["Action"] == "iam:PassRole"]
-    types = {resource["Type"] for resource in resources(CONTROL).values()}
+    both = (CONTROL, NETWORK)
+    types = {resource["Type"] for path in both for resource in resources(path).values()}
     passed = sorted(service for kind, service in _TAKES.items() if kind in types)
     assert statement["Condition"]["StringEquals"]["iam:PassedToService"] == passed
 

@@ -17,6 +17,7 @@ from local.aws.strict.quota_values import ASKED_WITH, quota
 from tools import preflight
 from tools.generate_parameters import ROOT
 from tools.preflight import (
+    NETWORK,
     POLICY,
     QUOTAS,
     Answer,
@@ -349,9 +350,17 @@ def test_the_name_is_checked_before_anything_is_asked(
     assert "FAIL  stack name  Camunda" in capsys.readouterr().out
 
 
+def deployer(old: str = "", new: str = "") -> dict[str, Any]:
+    """Statements of both policies of the deployer, after a replacement in their text."""
+    texts = [one.read_text() for one in (POLICY, NETWORK)]
+    read = [json.loads(text.replace(old, new) if old else text) for text in texts]
+    statements = [one for policy in read for one in policy["Statement"]]
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
 def asked_for(stack: str = "camunda-lifecycle") -> list[Question]:
     return questions(
-        json.loads(POLICY.read_text()),
+        deployer(),
         stack=stack,
         partition="aws",
         region="eu-central-1",
@@ -407,13 +416,13 @@ def permissions(policy: dict[str, Any], stack: str = "camunda-lifecycle") -> Che
 
 
 def policy_without(sid: str) -> dict[str, Any]:
-    policy: dict[str, Any] = json.loads(POLICY.read_text())
+    policy = deployer()
     policy["Statement"] = [one for one in policy["Statement"] if one.get("Sid") != sid]
     return policy
 
 
 def test_the_policy_that_is_asked_for_is_enough() -> None:
-    assert permissions(json.loads(POLICY.read_text())) == Check(
+    assert permissions(deployer()) == Check(
         "permissions", Result.PASS, "docs/deployer-policy.json, on its resources"
     )
 
@@ -443,21 +452,19 @@ def test_a_statement_that_is_missing_is_told(sid: str, action: str) -> None:
 
 @pytest.mark.parametrize("stack", ["other", "camunda-lifecycle-dev"])
 def test_the_policy_is_of_one_name_and_serves_another_when_that_is_put_in(stack: str) -> None:
-    text = POLICY.read_text()
-    assert permissions(json.loads(text), stack).result is Result.FAIL
-    named = json.loads(text.replace("camunda-lifecycle", stack))
-    assert permissions(named, stack).result is Result.PASS
+    assert permissions(deployer(), stack).result is Result.FAIL
+    assert permissions(deployer("camunda-lifecycle", stack), stack).result is Result.PASS
 
 
 def test_a_right_in_another_region_is_none() -> None:
-    policy = json.loads(POLICY.read_text().replace(":lambda:*:", ":lambda:us-east-1:"))
+    policy = deployer(":lambda:*:", ":lambda:us-east-1:")
     check = permissions(policy)
     assert check.result is Result.FAIL
     assert "lambda:" in check.seen
 
 
 def test_a_role_is_passed_to_each_service_that_is_named() -> None:
-    policy = json.loads(POLICY.read_text().replace('"states.amazonaws.com"', '"x.amazonaws.com"'))
+    policy = deployer('"states.amazonaws.com"', '"x.amazonaws.com"')
     check = permissions(policy)
     assert check.result is Result.FAIL
     assert "iam:PassRole" in check.seen

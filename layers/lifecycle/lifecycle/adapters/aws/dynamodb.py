@@ -1,6 +1,6 @@
-"""The control plane's table: the lock of each cluster and the record of each operation.
+"""The control plane's table: the lock of each ECS cluster and the record of each operation.
 
-One table, one key ``pk``: ``LOCK#<cluster>``, ``HEALTH#<cluster>``, ``SCALING#<cluster>``,
+One table, one key ``pk``: ``LOCK#<ECS cluster>``, ``HEALTH#<cluster>``, ``SCALING#<cluster>``,
 ``OPERATION#<machine>#<operation id>``, because two machines may have an execution of one name, and,
 so that policies can distinguish them, ``PLAN#<operation id>`` for those of the plan machine.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.adapters.aws.session import client
 from lifecycle.operation.model import Lock
-from lifecycle.operation.record import Record
+from lifecycle.operation.record import Record, Stored
 from lifecycle.operation.scaling_note import ScalingNote
 from lifecycle.times import epoch, written
 
@@ -29,6 +29,7 @@ _LOCK_KEPT_SECONDS: Final = 24 * 3600
 # The count that a stopped scaling left stays until it is corrected.
 _NOTE_KEPT_SECONDS: Final = 30 * 24 * 3600
 _PLAN: Final = "plan"
+_REPORT: Final = "reportKey, reportVersion, reportSha256"
 
 
 class DynamoTable:
@@ -56,8 +57,8 @@ class DynamoTable:
             self._api.put_item(
                 TableName=self._table,
                 Item={
-                    "pk": {"S": f"LOCK#{lock.cluster}"},
-                    "cluster": {"S": lock.cluster},
+                    "pk": {"S": f"LOCK#{lock.ecs_cluster}"},
+                    "ecsCluster": {"S": lock.ecs_cluster},
                     "owner": {"S": lock.owner},
                     "operationId": {"S": lock.operation_id},
                     "expiresAt": {"N": str(lock.expires_at)},
@@ -71,15 +72,15 @@ class DynamoTable:
             )
         except self._api.exceptions.ConditionalCheckFailedException as error:
             answer: dict[str, Any] = dict(error.response)
-            item = answer.get("Item") or self._item(f"LOCK#{lock.cluster}")
+            item = answer.get("Item") or self._item(f"LOCK#{lock.ecs_cluster}")
             if not item:  # freed between the write and the read
                 return self.take(lock)
             return read_lock(item)
         return None
 
-    def held(self, cluster: str) -> Lock | None:
-        """Return the lock of a cluster with its owner; None for a cluster that is not locked."""
-        item = self._item(f"LOCK#{cluster}")
+    def held(self, ecs_cluster: str) -> Lock | None:
+        """Return the lock of an ECS cluster with its owner; None for one that is not locked."""
+        item = self._item(f"LOCK#{ecs_cluster}")
         return read_lock(item) if item else None
 
     def shorten(self, lock: Lock, expires_at: int) -> None:
@@ -87,7 +88,7 @@ class DynamoTable:
         try:
             self._api.update_item(
                 TableName=self._table,
-                Key={"pk": {"S": f"LOCK#{lock.cluster}"}},
+                Key={"pk": {"S": f"LOCK#{lock.ecs_cluster}"}},
                 UpdateExpression="SET expiresAt = :until",
                 ConditionExpression="#owner = :owner AND expiresAt = :read",
                 ExpressionAttributeNames={"#owner": "owner"},
@@ -100,12 +101,12 @@ class DynamoTable:
         except self._api.exceptions.ConditionalCheckFailedException:
             return
 
-    def release(self, cluster: str, owner: str) -> bool:
+    def release(self, ecs_cluster: str, owner: str) -> bool:
         """Give the lock back if ``owner`` holds it."""
         try:
             self._api.delete_item(
                 TableName=self._table,
-                Key={"pk": {"S": f"LOCK#{cluster}"}},
+                Key={"pk": {"S": f"LOCK#{ecs_cluster}"}},
                 ConditionExpression="#owner = :me",
                 ExpressionAttributeNames={"#owner": "owner"},
                 ExpressionAttributeValues={":me": {"S": owner}},
@@ -177,7 +178,7 @@ class DynamoTable:
                 TableName=self._table,
                 Key=key,
                 UpdateExpression=f"{update}, timeline = list_append(timeline, :entry)"
-                " REMOVE #result, reportKey, endedAt",
+                f" REMOVE #result, {_REPORT}, endedAt",
                 ConditionExpression="attribute_not_exists(#step) OR #step <> :step",
                 ExpressionAttributeNames=names,
                 ExpressionAttributeValues={
@@ -189,7 +190,7 @@ class DynamoTable:
             self._api.update_item(
                 TableName=self._table,
                 Key=key,
-                UpdateExpression=f"{update} REMOVE #result, reportKey, endedAt",
+                UpdateExpression=f"{update} REMOVE #result, {_REPORT}, endedAt",
                 ExpressionAttributeNames=names,
                 ExpressionAttributeValues=values,
             )
@@ -198,19 +199,22 @@ class DynamoTable:
         """Return the steps so far with the time each began, oldest first."""
         return _timeline(self._item(_record_key(operation.operation_id, operation.machine)))
 
-    def end(self, operation: Operation, *, result: str, report_key: str, now: datetime) -> None:
-        """Record the result and the report's key, also of an operation that never began."""
+    def end(self, operation: Operation, *, result: str, report: Stored, now: datetime) -> None:
+        """Record the result and the report, also of an operation that never began."""
         item = _operation_item(operation, now)
         whole = {name: value for name, value in item.items() if name != "pk"}
         there = ", ".join(f"#{name} = if_not_exists(#{name}, :{name})" for name in whole)
         self._api.update_item(
             TableName=self._table,
             Key=_key(operation),
-            UpdateExpression=f"SET #result = :result, reportKey = :key, endedAt = :at, {there}",
+            UpdateExpression="SET #result = :result, reportKey = :key, reportVersion = :version, "
+            f"reportSha256 = :sha256, endedAt = :at, {there}",
             ExpressionAttributeNames={"#result": "result", **{f"#{name}": name for name in whole}},
             ExpressionAttributeValues={
                 ":result": {"S": result},
-                ":key": {"S": report_key},
+                ":key": {"S": report.key},
+                ":version": {"S": report.version},
+                ":sha256": {"S": report.sha256},
                 ":at": {"S": written(now)},
                 **{f":{name}": value for name, value in whole.items()},
             },
@@ -272,7 +276,7 @@ def read_scaling(item: Mapping[str, Any]) -> ScalingNote:
 def read_lock(item: Mapping[str, Any]) -> Lock:
     """Read the item of a lock."""
     return Lock(
-        cluster=item["cluster"]["S"],
+        ecs_cluster=item["ecsCluster"]["S"],
         owner=item["owner"]["S"],
         operation_id=item["operationId"]["S"],
         expires_at=int(item["expiresAt"]["N"]),
@@ -296,6 +300,7 @@ def _operation_item(operation: Operation, now: datetime) -> dict[str, Any]:
         "machine": {"S": operation.machine},
         "executionArn": {"S": operation.execution_arn},
         "startedAt": {"S": operation.started_at},
+        "ecsCluster": {"S": operation.ecs_cluster},
         "timeline": {"L": []},
         "ttl": {"N": str(int((now + timedelta(days=_OPERATION_DAYS)).timestamp()))},
     }
@@ -317,8 +322,9 @@ def _record(item: Mapping[str, Any]) -> Record:
         detail=text("detail"),
         timeline=_timeline(item),
         result=text("result"),
-        report_key=text("reportKey"),
+        report=Stored(text("reportKey"), text("reportVersion"), text("reportSha256")),
         ended_at=text("endedAt"),
+        ecs_cluster=text("ecsCluster"),
     )
 
 
