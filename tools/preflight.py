@@ -297,8 +297,8 @@ def check_permissions(answers: Sequence[Answer]) -> Check:
             "permissions",
             Result.FAIL,
             f"not allowed: {_shortened(denied)}",
-            "Attach docs/deployer-policy.json and docs/deployer-network-policy.json to the deploying "
-            "identity, and docs/boundaries-policy.json for the first deployment.",
+            "Attach docs/deployer-policy.json and docs/deployer-network-policy.json to the "
+            "deploying identity, and docs/boundaries-policy.json for the first deployment.",
         )
     unsure = [one for one in answers if not one.allowed]
     if unsure:
