@@ -70,7 +70,7 @@ def documents() -> dict[str, Any]:
 
 
 def findings(reported: Iterable[Mapping[str, str]]) -> list[Finding]:
-    """Split what the analysers report into a finding for each action; ``-`` where none is named."""
+    """Split what is reported into one finding for each action; ``-`` where none is named."""
     return sorted(
         {
             Finding(f"{one['tool']}: {one['finding']}", one["policy"], action)

@@ -1,8 +1,8 @@
 """Findings of parliament and cloudsplaining; runs in a virtual environment of its own.
 
-Standard input: a JSON object of policy documents by name. Standard output: a JSON list of findings,
-each with ``policy``, ``tool``, ``finding`` and ``detail``. `tools.policies` holds them against
-their reasons.
+Standard input: a JSON object of policy documents by name. Standard output: a JSON list of
+findings, each with ``policy``, ``tool``, ``finding`` and ``detail``. `tools.policies` holds them
+against their reasons.
 """
 
 from __future__ import annotations

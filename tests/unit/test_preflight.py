@@ -472,7 +472,7 @@ class TestOperation:
     def test_the_report_has_every_check(self, world: World) -> None:
         report = world.preflight.check(REQUEST, planning=False)
         assert report["result"] == "PASS"
-        assert len(report["checks"]) == 23
+        assert len(report["checks"]) == 24
 
     def test_a_warning_does_not_end_it(self, world: World) -> None:
         world.account.found = replace(ROOMY, vcpu=None)
