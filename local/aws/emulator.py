@@ -82,7 +82,9 @@ apigateway_v1 = Names(
     "import_rest_api",
     "put_gateway_response",
 )
-cloudformation = Names("ministack.services.cloudformation", "change_sets", "stack_events", "stacks")
+cloudformation = Names(
+    "ministack.services.cloudformation", "change_sets", "exports", "stack_events", "stacks"
+)
 cloudformation_api = Names(
     "ministack.services.cloudformation.handlers", "ACTION_HANDLERS", "resolve_stack"
 )
@@ -117,6 +119,7 @@ stacks = Names(
     "ministack.services.cloudformation.stacks",
     "custom_named_replacement_error",
     "deploy_stack_async",
+    "resolve_stack_outputs",
     "runs_on_worker_thread",
 )
 cloudwatch_logs = Names(

@@ -64,7 +64,6 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
     ("*", "pricing:GetProducts"): "the emulator has no Price List API",
     ("*", "servicequotas:GetAWSDefaultServiceQuota"): "only where no quota was ever applied",
     ("CleanUpOperation", "dynamodb:DeleteItem"): "only after a scaling whose lock is gone",
-    ("CleanUpOperation", "dynamodb:PutItem"): "only after an aborted scaling",
     ("CleanUpOperation", "ecs:DescribeTasks"): "only after an aborted scaling",
     ("CleanUpOperation", "ecs:GetTaskProtection"): "only after an aborted scaling",
     ("CleanUpOperation", "ecs:ListTasks"): "only after an aborted scaling",
@@ -113,7 +112,6 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
         for action in (
             "cloudformation:DescribeStacks",
             "cloudformation:RollbackStack",
-            "dynamodb:PutItem",
             "dynamodb:UpdateItem",
         )
     },
@@ -161,7 +159,7 @@ class Run:
 
     def is_locked(self) -> bool:
         items = [item for _, items in _items(self) for item in items]
-        return any(item.get("pk", {}).get("S") == "LOCK#demo" for item in items)
+        return any(item.get("pk", {}).get("S") == f"LOCK#{CONTROL_STACK}-demo" for item in items)
 
     def used(self, function: str, action: str) -> bool:
         return (action, True) in self.uses()[function]

@@ -11,7 +11,8 @@ from lifecycle.times import written
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from lifecycle.operation.model import Lock, Operation
+    from lifecycle.cluster.freeze import Freeze
+    from lifecycle.operation.model import Acting, Lock, Operation
     from lifecycle.operation.scaling_note import ScalingNote
 
 
@@ -23,19 +24,46 @@ class FakeTable:
     records: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     health: dict[str, dict[str, Any]] = field(default_factory=dict)
     scalings: dict[str, ScalingNote] = field(default_factory=dict)
+    freezes: dict[str, Freeze] = field(default_factory=dict)
 
     def take(self, lock: Lock, *, instead_of: Lock | None = None) -> Lock | None:
         """Take or extend a lock."""
-        held = self.locks.get(lock.cluster)
-        if held is None or held.owner == lock.owner or held == instead_of:
-            self.locks[lock.cluster] = lock
-            return None
-        return held
+        held = self.locks.get(lock.ecs_cluster)
+        if instead_of is None and held is not None and held.owner == lock.owner:
+            lock = replace(lock, acting=held.acting | lock.acting)
+        elif held != instead_of:
+            return held
+        self.locks[lock.ecs_cluster] = lock
+        return None
+
+    def settle(self, ecs_cluster: str, owner: str, acting: Acting) -> None:
+        """Note that a function acts no more."""
+        held = self.locks.get(ecs_cluster)
+        if held is not None and held.owner == owner:
+            self.locks[ecs_cluster] = replace(held, acting=held.acting - {acting})
+
+    def free(self, lock: Lock) -> None:
+        """Remove a lock, if owner and functions that act are still those that were read."""
+        held = self.locks.get(lock.ecs_cluster)
+        if held is not None and (held.owner, held.acting) == (lock.owner, lock.acting):
+            del self.locks[lock.ecs_cluster]
+
+    def frozen(self, ecs_cluster: str) -> Freeze | None:
+        """The freeze of an ECS cluster."""
+        return self.freezes.get(ecs_cluster)
+
+    def freeze(self, ecs_cluster: str, freeze: Freeze) -> Freeze:
+        """Freeze, unless it is frozen."""
+        return self.freezes.setdefault(ecs_cluster, freeze)
+
+    def thaw(self, ecs_cluster: str) -> None:
+        """Lift the freeze."""
+        self.freezes.pop(ecs_cluster, None)
 
     def shorten(self, lock: Lock, expires_at: int) -> None:
         """Set an earlier end, if the lock is still the one that was read."""
-        if self.locks.get(lock.cluster) == lock:
-            self.locks[lock.cluster] = replace(lock, expires_at=expires_at)
+        if self.locks.get(lock.ecs_cluster) == lock:
+            self.locks[lock.ecs_cluster] = replace(lock, expires_at=expires_at)
 
     def note_scaling(self, cluster: str, note: ScalingNote) -> None:
         """Write what a scaling leaves."""
@@ -45,20 +73,20 @@ class FakeTable:
         """What the last scaling left."""
         return self.scalings.get(cluster)
 
-    def held(self, cluster: str) -> Lock | None:
-        """The lock of a cluster."""
-        return self.locks.get(cluster)
+    def held(self, ecs_cluster: str) -> Lock | None:
+        """The lock of an ECS cluster."""
+        return self.locks.get(ecs_cluster)
 
     def forget(self, cluster: str) -> None:
         """Remove what is known of a cluster's health."""
         self.health.pop(cluster, None)
 
-    def release(self, cluster: str, owner: str) -> bool:
+    def release(self, ecs_cluster: str, owner: str) -> bool:
         """Give the lock back if ``owner`` holds it."""
-        held = self.locks.get(cluster)
+        held = self.locks.get(ecs_cluster)
         if held is None or held.owner != owner:
             return False
-        del self.locks[cluster]
+        del self.locks[ecs_cluster]
         return True
 
     def claim(
@@ -88,6 +116,7 @@ class FakeTable:
             machine=operation.machine,
             execution_arn=operation.execution_arn,
             started_at=operation.started_at,
+            ecs_cluster=operation.ecs_cluster,
             caller=found.get("caller", ""),
             request_hash=found.get("requestHash", ""),
             step=found.get("step") or "",

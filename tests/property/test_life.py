@@ -129,7 +129,7 @@ class Restarting(Execution):
 def begins(machine: str, number: int, world: RollingWorld) -> tuple[Operation, dict[str, str]]:
     """The operation of an execution that starts now, and what the execution is to know of it."""
     name, now = f"demo.{machine}.{number}", world.clock.now().isoformat()
-    ours = Operation(name, execution_arn(machine, name), "demo", machine, now)
+    ours = Operation(name, execution_arn(machine, name), "demo", machine, now, "control-demo")
     return ours, {"name": name, "started_at": now}
 
 
@@ -163,6 +163,7 @@ def provision_functions(world: RollingWorld, execute: Callable[[], None]) -> dic
     return {
         "ValidateRequest": lambda _: {
             "cluster": "demo",
+            "ecsCluster": "control-demo",
             "verifyWithProcessInstances": False,
             "onStartFailure": "keep",
         },

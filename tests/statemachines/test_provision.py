@@ -29,7 +29,7 @@ from tests.support.beginning import begin_operation
 from tests.support.definitions import Function, Result, load_handler
 from tests.support.failures import Killed
 from tests.support.rolling import NEWEST, RollingWorld
-from tests.support.world import CONTROL, OUTPUTS, TEMPLATE, World, operation
+from tests.support.world import CONTROL, OUTPUTS, REGISTRIES, TEMPLATE, World, operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -78,6 +78,7 @@ class Provision:
         return {
             "ValidateRequest": load_handler(
                 "validate_request",
+                registries=lambda: REGISTRIES,
                 settings=lambda: settings,
                 stacks=lambda: world.stacks,
                 probe=lambda: world.probe,
@@ -394,7 +395,7 @@ def test_a_second_operation_is_refused_and_the_first_one_named(provision: Provis
     assert (result.status, result.error) == ("FAILED", "ClusterBusy")
     assert "demo.provision.7" in result.cause
     assert provision.world.stacks.stacks == {}
-    assert provision.world.table.locks["demo"].owner == operation(7).execution_arn
+    assert provision.world.table.locks["control-demo"].owner == operation(7).execution_arn
 
 
 def test_a_failed_resource_is_named_kept_and_continued_from(provision: Provision) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lifecycle.cluster.contract import ClusterOutputs
+from lifecycle.cluster.freeze import Freeze
 from lifecycle.cluster.names import tags
 from lifecycle.teardown.discovery import NamedService
 
@@ -274,6 +275,16 @@ def test_a_cluster_frozen_after_the_plan_stays_too(teardown: Teardown) -> None:
     assert world.table.locks == {}
 
 
+def test_a_cluster_frozen_in_the_table_stays(teardown: Teardown) -> None:
+    world = teardown.world
+    world.table.freezes[STACK] = Freeze("audit until Friday", "2026-01-01T00:00:00Z", "arn:ann")
+    result = teardown.run()
+    assert (result.status, result.error) == ("FAILED", "ClusterFrozen")
+    assert "audit until Friday" in result.cause
+    assert world.desired == {"orchestration-cluster": 3, "connectors": 1}
+    assert world.table.locks == {}
+
+
 def test_nobody_removes_a_cluster_alone_under_the_rule_of_two(teardown: Teardown) -> None:
     teardown.world.two_people_for = frozenset({"teardown"})
     before = dict(teardown.world.stacks.stacks)
@@ -460,6 +471,7 @@ def state() -> dict[str, str]:
         "startedAt": "2026-01-01T00:00:00Z",
         "machine": "teardown",
         "cluster": "demo",
+        "ecsCluster": "control-demo",
     }
 
 

@@ -69,6 +69,7 @@ def scale_operation(number: int = 1) -> Operation:
         cluster="demo",
         machine="scale",
         started_at="2026-01-01T00:00:00+00:00",
+        ecs_cluster=f"{CONTROL}-demo",
     )
 
 
@@ -84,8 +85,8 @@ class OneStack:
 
 @dataclass
 class Users:
-    def credentials(self, secret_arn: str) -> Credentials:
-        assert secret_arn == OUTPUTS["AdminUserSecretArn"]
+    def credentials(self, secret_arn: str, cluster: str) -> Credentials:
+        assert (secret_arn, cluster) == (OUTPUTS["AdminUserSecretArn"], "demo")
         return ADMIN
 
 
@@ -316,6 +317,7 @@ class ScalingWorld:
             reader=self.reader,
             artifacts=self.artifacts,
             operations=self.table,
+            freezes=self.table,
             clock=self.clock,
             region="eu-central-1",
             designs=self.designs,

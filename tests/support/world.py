@@ -26,6 +26,7 @@ from lifecycle.provisioning.change_set import StackChanger
 from lifecycle.provisioning.start_services import ServiceReader, ServiceStarter, StartFollower
 from lifecycle.services.definition import NAMES, render
 from lifecycle.services.image_digests import Images
+from lifecycle.services.registries import Registries
 from lifecycle.teardown.steps import (
     ClusterStopper,
     StackDeleter,
@@ -128,8 +129,8 @@ PATHS = {
 class Admins:
     """Users whose secrets can be read."""
 
-    def credentials(self, secret_arn: str) -> Credentials:
-        del secret_arn
+    def credentials(self, secret_arn: str, cluster: str) -> Credentials:
+        del secret_arn, cluster
         return Credentials("admin", "password")
 
 
@@ -170,9 +171,12 @@ def operation(number: int = 1, cluster: str = "demo") -> Operation:
         cluster=cluster,
         machine="provision",
         started_at="2026-01-01T00:00:00+00:00",
+        ecs_cluster=f"{CONTROL}-{cluster}",
     )
 
 
+REGISTRIES = Registries.read("docker.io/camunda,registry.camunda.cloud,ecr", "123456789012")
+"""What the control stack allows by default."""
 TEMPLATE = b'{"Resources": {}}'
 """A cluster template in which nothing stands."""
 
@@ -263,10 +267,12 @@ class World:
     def preflight(self) -> Preflight:
         return Preflight(
             stacks=self.stacks,
+            freezes=self.table,
             account=self.account,
             region="eu-central-1",
             control_stack=CONTROL,
             declarations=cluster_parameters(),
+            registries=REGISTRIES,
             probe=lambda: self.probe,
             clock=self.clock,
         )

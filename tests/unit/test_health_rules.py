@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lifecycle.cluster.freeze import Freeze
 from lifecycle.errors import AwsUnavailable
 from lifecycle.health.catalog import KINDS
 from lifecycle.health.rules import EXPLAINED, _number
@@ -332,6 +333,18 @@ AWS: list[tuple[str, Callable[[HealthWorld], Any], str]] = [
 ]
 
 
+@pytest.mark.parametrize("where", ["tag", "table"])
+def test_a_frozen_cluster_is_healthy_and_says_so(world: HealthWorld, where: str) -> None:
+    if where == "tag":
+        world.stack["frozen"] = "audit until Friday"
+    else:
+        freeze = Freeze("audit until Friday", "2026-01-01T00:00:00Z")
+        world.records.freezes[world.outputs["EcsClusterName"]] = freeze
+    report = world.check()
+    assert (report["verdict"], codes(report)) == ("HEALTHY", {"CLUSTER_FROZEN"})
+    assert "audit until Friday" in report["text"]
+
+
 @pytest.mark.parametrize(
     ("code", "breaks", "verdict"), AWS, ids=[f"{n}-{one[0]}" for n, one in enumerate(AWS)]
 )
@@ -638,7 +651,13 @@ def test_a_stack_without_outputs_is_not_healthy(world: HealthWorld) -> None:
 
 
 def test_a_cluster_made_by_other_means_is_checked_by_what_it_has(world: HealthWorld) -> None:
-    told = {"ContractVersion", "EcsClusterName", "OrchestrationServiceName", "DiscoveryName"}
+    told = {
+        "ContractVersion",
+        "ClusterName",
+        "EcsClusterName",
+        "OrchestrationServiceName",
+        "DiscoveryName",
+    }
     told |= {"AdminUserSecretArn", "Brokers", "Connectors", "Partitions", "ReplicationFactor"}
     world.outputs = {name: value for name, value in world.outputs.items() if name in told}
     world.outputs["Adopted"] = "true"

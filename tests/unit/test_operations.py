@@ -21,7 +21,7 @@ from lifecycle.errors import (
     StackNotUsable,
     StartFailed,
 )
-from lifecycle.operation.model import FUNCTION_SECONDS, LOCK_SECONDS, Lock
+from lifecycle.operation.model import FUNCTION_SECONDS, LOCK_SECONDS, Acting, Lock, free_from
 from lifecycle.provisioning.start_services import START_SECONDS, converge_connectors
 from lifecycle.services.definition import compare
 from lifecycle.services.startup import Deployment
@@ -54,7 +54,7 @@ class TestLock:
         world.journal.begin(operation())
         world.clock.pass_seconds(60)
         world.journal.begin(operation())
-        lock = world.table.locks["demo"]
+        lock = world.table.locks["control-demo"]
         assert lock.owner == operation().execution_arn
         assert lock.expires_at == int(world.clock.now().timestamp()) + LOCK_SECONDS
 
@@ -62,7 +62,7 @@ class TestLock:
         world.journal.begin(operation(1))
         with pytest.raises(ClusterBusy, match=r"demo\.provision\.1"):
             world.journal.begin(operation(2))
-        assert world.table.locks["demo"].owner == operation(1).execution_arn
+        assert world.table.locks["control-demo"].owner == operation(1).execution_arn
 
     def test_an_expired_lock_stays_while_its_owner_runs(self, world: World) -> None:
         world.journal.begin(operation(1))
@@ -83,10 +83,10 @@ class TestLock:
             30,
             "Start again in 30 seconds.",
         )
-        assert world.table.locks["demo"].owner == operation(1).execution_arn
+        assert world.table.locks["control-demo"].owner == operation(1).execution_arn
         world.clock.pass_seconds(30)
         world.journal.begin(operation(2))
-        assert world.table.locks["demo"].owner == operation(2).execution_arn
+        assert world.table.locks["control-demo"].owner == operation(2).execution_arn
 
     @pytest.mark.parametrize("locked", [True, False])
     def test_an_operation_that_ended_takes_nothing_and_does_nothing(
@@ -112,7 +112,7 @@ class TestLock:
         world.executions.ended.add(operation(1).execution_arn)
         world.clock.pass_seconds(20)
         world.journal.give_back(operation(1))
-        assert world.table.locks["demo"].expires_at == begun + FUNCTION_SECONDS
+        assert world.table.locks["control-demo"].expires_at == begun + FUNCTION_SECONDS
 
     def test_a_lock_that_is_somebody_elses_or_gone_is_not_given_back(self, world: World) -> None:
         world.journal.give_back(operation(1))
@@ -126,11 +126,41 @@ class TestLock:
         self, world: World
     ) -> None:
         now = int(world.clock.now().timestamp())
-        world.table.locks["demo"] = Lock("demo", "discard:plan-1", "discard:plan-1", now + 50, now)
+        world.table.locks["control-demo"] = Lock(
+            "control-demo", "discard:plan-1", "discard:plan-1", now + 50, now
+        )
         with pytest.raises(ClusterBusy):
             world.journal.begin(operation(1))
         world.clock.pass_seconds(FUNCTION_SECONDS)
         world.journal.begin(operation(1))
+
+    def test_a_lock_without_a_function_that_acts_is_free_once_its_owner_ended(
+        self, world: World
+    ) -> None:
+        held = world.journal._lock(operation(1))
+        world.table.locks["control-demo"] = replace(held, acting=frozenset())
+        with pytest.raises(ClusterBusy):
+            world.journal.begin(operation(2))
+        world.executions.ended.add(operation(1).execution_arn)
+        world.journal.begin(operation(2))
+
+    def test_an_execution_that_is_not_known_may_be_about_to_start(self, world: World) -> None:
+        world.executions.others_run = False
+        held = world.journal._lock(operation(1))
+        world.table.locks["control-demo"] = replace(held, acting=frozenset())
+        with pytest.raises(ClusterBusy):
+            world.journal.begin(operation(2))
+        world.clock.pass_seconds(FUNCTION_SECONDS)
+        world.journal.begin(operation(2))
+
+    def test_what_is_no_execution_states_its_own_time(self, world: World) -> None:
+        """As DiscardPlan, whose function was killed in the middle."""
+        now = int(world.clock.now().timestamp())
+        for acting, expires, free in ((7, 500, 7), (0, 9, 9)):
+            left = Lock("control-demo", "discard:p", "discard:p", now + expires, now)
+            if acting:
+                left = replace(left, acting=frozenset({Acting("killed", now + acting)}))
+            assert free_from(left, ended=False) == now + free
 
     def test_an_operation_that_lost_its_lock_stops_before_it_changes_anything(
         self, world: World
@@ -146,7 +176,7 @@ class TestLock:
         self, world: World
     ) -> None:
         world.journal.step(operation(), "Step", "after a redrive")
-        assert world.table.locks["demo"].owner == operation().execution_arn
+        assert world.table.locks["control-demo"].owner == operation().execution_arn
 
     def test_the_timeline_holds_each_step_once(self, world: World) -> None:
         for detail in ("one", "two"):

@@ -120,7 +120,7 @@ def bring_to_life(world: World, number: int = 50) -> None:
     planned = world.plan(op)
     world.changer.execute(op, change_set=planned["changeSet"], replace=[])
     world.stacks.finish()
-    world.changer.outputs(operation(), STACK)
+    world.changer.outputs(op, STACK)
     world.services.add("orchestration-cluster", desired=3)
     world.services.add("connectors", desired=1)
     world.journal.release(op)
@@ -798,7 +798,7 @@ class TestDiscarding:
         make(world)
         world.journal.begin(operation(7))
         assert self.discard(world) == {"changeSet": True, "stack": False}
-        assert world.table.locks["demo"].owner == operation(7).execution_arn
+        assert world.table.locks["control-demo"].owner == operation(7).execution_arn
 
     def test_what_was_applied_stays(self, world: World) -> None:
         outline = make(world)

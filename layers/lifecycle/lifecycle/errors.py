@@ -260,6 +260,15 @@ class SecretUnreadable(LifecycleError):
     """A secret in Secrets Manager cannot be read or has unexpected content."""
 
 
+class SecretRefused(LifecycleError):
+    """A secret is not the cluster's, by its tags, and was not read."""
+
+    default_next_step = (
+        "Name a secret of this cluster, or let its owner tag it with the command in the cause; "
+        "then start the same operation again."
+    )
+
+
 class DatabaseRefused(LifecycleError):
     """The database rejected a statement; a retry will not help."""
 
@@ -497,6 +506,12 @@ class RequestTooLarge(LifecycleError):
     """The body of a request is larger than any request needs."""
 
     default_next_step = "Nothing was changed. Send only the documented fields."
+
+
+class HealthCheckBusy(LifecycleError):
+    """As many health checks of callers run as may run at once."""
+
+    default_next_step = "Request the last check (without fresh=true), or repeat the request later."
 
 
 class HealthUnavailable(LifecycleError):

@@ -389,14 +389,72 @@ def test_brokers_log_in_as_the_one_database_user() -> None:
 def test_the_boundary_of_the_control_plane_covers_what_the_roles_ask_for() -> None:
     access = load_template(ROOT / "stacks" / "access.yaml")
     boundary = access["Resources"]["TaskBoundary"]["Properties"]
-    (statement,) = boundary["PolicyDocument"]["Statement"]
     asked = {
         action
         for role in resolve("cluster", **EVERYTHING).of_type("AWS::IAM::Role").values()
         for one in grants(role)
         for action in actions(one)
     }
-    assert asked <= set(statement["Action"])
+    granted = {action for one in boundary["PolicyDocument"]["Statement"] for action in actions(one)}
+    assert asked <= granted
+
+
+def test_no_role_of_a_cluster_reads_what_is_not_meant_for_tasks() -> None:
+    """Neither the administrator of a database nor a secret of another control plane."""
+    access = load_template(ROOT / "stacks" / "access.yaml")
+    boundary = access["Resources"]["TaskBoundary"]["Properties"]["PolicyDocument"]
+    for statement in boundary["Statement"]:
+        found = set(actions(statement))
+        assert not any("*" in one for one in found)
+        if found & {"secretsmanager:GetSecretValue", "ssm:GetParameters"}:
+            assert statement["Condition"] == {
+                "StringEquals": {"aws:ResourceTag/camunda:control-plane": {"Ref": "ControlStack"}},
+                "StringEqualsIfExists": {
+                    "aws:ResourceTag/camunda:purpose": ["camunda-user", "registry", "task"]
+                },
+            }
+        if "kms:Decrypt" in found:
+            assert found == {"kms:Decrypt"}
+            (services,) = statement["Condition"]["StringLike"].values()
+            assert [one["Fn::Sub"].split(".")[0] for one in services] == [
+                "secretsmanager",
+                "ssm",
+                "s3",
+            ]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "purpose"),
+    [("LicenseKeySecretArn", "task"), ("RegistryCredentialsArn", "registry")],
+)
+def test_a_named_secret_is_read_only_for_its_purpose(parameter: str, purpose: str) -> None:
+    arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:named-a1b2c3"
+    readers = [
+        one
+        for role in resolve("cluster", **{parameter: arn}).of_type("AWS::IAM::Role").values()
+        for one in grants(role)
+        if one["Resource"] == arn
+    ]
+    assert readers
+    for one in readers:
+        assert one["Condition"] == {
+            "StringEquals": {
+                "aws:ResourceTag/camunda:control-plane": "control",
+                "aws:ResourceTag/camunda:purpose": purpose,
+            }
+        }
+
+
+def test_each_secret_of_a_cluster_has_its_purpose() -> None:
+    found = {
+        name: {one["Key"]: one["Value"] for one in secret["Tags"]}["camunda:purpose"]
+        for name, secret in resolve("cluster").of_type("AWS::SecretsManager::Secret").items()
+    }
+    assert found == {
+        "DatabaseAdminSecret": "database-admin",
+        "AdminUserSecret": "camunda-user",
+        "ConnectorsUserSecret": "camunda-user",
+    }
 
 
 def test_every_wildcard_says_why() -> None:

@@ -348,7 +348,10 @@ def test_a_licence_reaches_the_brokers_alone() -> None:
     assert set(readers) == {"OrchestrationExecutionRole"}
     (statement,) = readers.values()
     assert statement["Condition"] == {
-        "StringEquals": {"aws:ResourceTag/camunda:control-plane": "control"}
+        "StringEquals": {
+            "aws:ResourceTag/camunda:control-plane": "control",
+            "aws:ResourceTag/camunda:purpose": "task",
+        }
     }
 
 

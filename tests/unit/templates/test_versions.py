@@ -92,8 +92,12 @@ def _version(function: str) -> dict[str, Any]:
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_version_is_replaced_when_a_value_of_its_function_changes(function: str) -> None:
     """No value less, or an old one stays in use; none more, or Lambda refuses the version."""
+    properties = dict(_resources()[function]["Properties"])
     # What is checked when code is deployed is not part of a version.
-    properties = {**_resources()[function]["Properties"], "CodeSigningConfigArn": None}
+    properties.pop("CodeSigningConfigArn", None)
+    # It belongs to the function, not to a version.
+    # https://docs.aws.amazon.com/lambda/latest/api/API_PutFunctionConcurrency.html
+    properties.pop("ReservedConcurrentExecutions", None)
     described = _version(function)["Properties"]["Description"]
     assert _values(described) == _values(properties)
     group = "FunctionSecurityGroup"
@@ -105,6 +109,22 @@ def test_the_version_that_running_operations_call_is_kept(function: str) -> None
     version = _version(function)
     assert version["DeletionPolicy"] == "Retain"
     assert version["UpdateReplacePolicy"] == "Retain"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_description_of_a_version_is_never_too_long(function: str) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html"""
+    described = _version(function)["Properties"]["Description"]
+    text = described if isinstance(described, str) else described["Fn::Sub"]
+    text = text if isinstance(text, str) else text[0]
+    for name in _named(described):
+        declared = _source()["Parameters"].get(name, {})
+        longest = declared.get("MaxLength") or max(map(len, declared.get("AllowedValues", [""])))
+        if name == "SecondApproverFor":
+            longest = len("provision,provision,provision")
+        # Ids of AWS and names of our own resources; both are short.
+        text = text.replace(f"${{{name}}}", "x" * (longest or 36))
+    assert len(text) <= 256, text
 
 
 def test_second_person_bus_and_log_level_are_among_them() -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from lifecycle.cluster.freeze import Freeze
     from lifecycle.preflight.key_policy import KeyPolicy
     from lifecycle.preflight.service_roles import ServiceRoles
     from lifecycle.preflight.way_back import Backup, Snapshot
@@ -216,6 +217,7 @@ class Need:
     domain_name: str = ""
     kms_key_arn: str = ""
     present_certificate_arn: str = ""
+    present_domain_name: str = ""
     present_kms_key_arn: str = ""
 
     @property
@@ -271,6 +273,7 @@ class Need:
             domain_name=parameters["DomainName"],
             kms_key_arn=parameters["KmsKeyArn"],
             present_certificate_arn=present.get("CertificateArn", ""),
+            present_domain_name=present.get("DomainName", ""),
             present_kms_key_arn=present.get("KmsKeyArn", ""),
         )
 
@@ -285,6 +288,7 @@ def check_all(
     certificate: str,
     planning: bool,
     reviewed: bool,
+    freeze: Freeze | None = None,
     accept_no_way_back: bool = False,
 ) -> list[Check]:
     """Every check. ``certificate`` is empty when the RDS authorities cover the region.
@@ -297,7 +301,7 @@ def check_all(
         _identity(facts),
         _certificate(facts.region, certificate),
         _stack_state(stack, control_stack, cluster, planning=planning),
-        _frozen(stack, planning=planning),
+        _frozen(stack, freeze, planning=planning),
         _names(need, control_stack),
         _images(need),
         _upgrade(need),
@@ -360,6 +364,7 @@ def check_all(
                 account=facts.account,
                 region=facts.region,
                 control_stack=control_stack,
+                cluster=cluster,
             )
         )
     return checks
@@ -429,17 +434,19 @@ def _stack_state(stack: Stack | None, control_stack: str, cluster: str, *, plann
     return Check(name, Result.WARN, decision.reason, "The operation waits for it.")
 
 
-def _frozen(stack: Stack | None, *, planning: bool) -> Check:
-    reason = frozen_because(stack.tags) if stack is not None else None
+def _frozen(stack: Stack | None, freeze: Freeze | None, *, planning: bool) -> Check:
+    """A freeze in the table is a warning: the operation's first step has read it with the lock."""
+    reason = frozen_because(stack.tags, freeze) if stack is not None else None
     if reason is None:
         return Check("freeze", Result.PASS, "the cluster is not frozen")
     return Check(
         "freeze",
-        Result.WARN if planning else Result.FAIL,
+        Result.WARN if planning or freeze is not None else Result.FAIL,
         f"the cluster is frozen: {reason}",
-        "A plan can be applied only after the tag is removed."
+        "A plan can be applied only after the freeze is lifted."
         if planning
-        else "Once the reason no longer applies, remove the tag camunda:frozen from the stack.",
+        else "Once the reason no longer applies, lift the freeze, or remove the tag camunda:frozen "
+        "from the stack.",
     )
 
 
@@ -681,7 +688,8 @@ def _listed(versions_: frozenset[str]) -> str:
 def _https_certificate(need: Need, facts: Facts) -> Check:
     """Load balancers take certificates of their own region that are issued and not over.
 
-    A cluster that has this certificate already keeps it: that is a warning.
+    A cluster that has this certificate already keeps it: that is a warning, unless its DomainName
+    changes.
     Sources: https://docs.aws.amazon.com/acm/latest/userguide/acm-regions.html,
     https://docs.aws.amazon.com/acm/latest/APIReference/API_CertificateDetail.html
     """
@@ -706,6 +714,8 @@ def _https_certificate(need: Need, facts: Facts) -> Check:
         return Check(name, bad, f"{arn} for {names} expired {found.ends:%Y-%m-%d}", remedy)
     if need.domain_name and not any(_covers(one, need.domain_name) for one in found.names):
         seen = f"{arn} is for {names}, not for {need.domain_name}"
+        if need.domain_name != need.present_domain_name:
+            bad = Result.FAIL
         return Check(name, bad, seen, "Specify a certificate for DomainName, or omit DomainName.")
     return Check(name, Result.PASS, f"for {names}, until {found.ends:%Y-%m-%d}")
 
@@ -713,12 +723,13 @@ def _https_certificate(need: Need, facts: Facts) -> Check:
 def _covers(certified: str, name: str) -> bool:
     """Return whether a certificate's name is this one; ``*`` stands for the first label alone.
 
-    https://docs.aws.amazon.com/acm/latest/userguide/acm-certificate-characteristics.html
+    RFC 6125, 6.4.3; https://docs.aws.amazon.com/acm/latest/userguide/acm-certificate-characteristics.html
     """
-    certified, name = certified.lower(), name.lower()
+    certified, name = certified.lower().rstrip("."), name.lower().rstrip(".")
     if not certified.startswith("*."):
-        return certified == name
-    return name.partition(".")[2] == certified[2:]
+        return certified == name and "*" not in certified
+    first, _, rest = name.partition(".")
+    return bool(first) and rest == certified[2:] and "." in rest
 
 
 def _kms_key(need: Need, facts: Facts) -> Check:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from lifecycle.certificates import rds_root_certificate
 from lifecycle.cluster.checks import overall
 from lifecycle.cluster.freeze import refuse_if_frozen
-from lifecycle.cluster.stack import present_parameters
+from lifecycle.cluster.stack import ecs_cluster_of, present_parameters
 from lifecycle.errors import InvalidRequest, LifecycleError, ProbeAsleep
 from lifecycle.preflight.checks import Need, check_all, check_partitions, refuse_failed
 from lifecycle.preflight.way_back import ACCEPT, read_backup
+from lifecycle.services.registries import check_registries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from lifecycle.camunda.ports import Probe
     from lifecycle.cluster.ports import Clock, Stacks
     from lifecycle.cluster.stack import Stack
+    from lifecycle.operation.ports import Freezes
     from lifecycle.preflight.checks import Facts
     from lifecycle.preflight.ports import Account
+    from lifecycle.services.registries import Registries
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +31,12 @@ class Preflight:
     """The use case and its ports. It changes nothing."""
 
     stacks: Stacks
+    freezes: Freezes
     account: Account
     region: str
     control_stack: str
     declarations: Mapping[str, Mapping[str, object]]
+    registries: Registries
     probe: Callable[[], Probe]
     clock: Clock
 
@@ -43,6 +48,7 @@ class Preflight:
         a backup that cannot be queried yet is not a missing one.
         """
         stack = self.stacks.describe(request["stack"])
+        freeze = self.freezes.frozen(ecs_cluster_of(stack)) if stack is not None else None
         if stack is not None and not planning:
             refuse_if_frozen(stack.name, stack.tags)
         parameters = self._parameters(request, stack)
@@ -54,6 +60,7 @@ class Preflight:
             need,
             facts,
             stack=stack,
+            freeze=freeze,
             control_stack=self.control_stack,
             cluster=request["cluster"],
             certificate=self._certificate_problem(),
@@ -61,6 +68,7 @@ class Preflight:
             reviewed=planning or bool(request.get("changeSet")),
             accept_no_way_back=request.get(ACCEPT) is True,
         )
+        checks.append(check_registries(parameters, present_parameters(stack), self.registries))
         if unread := request.get("partitionsUnread"):
             checks.append(check_partitions(parameters, unread))
         refuse_failed(checks)

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.cluster.find import refuse_another, refuse_mistaken
 from lifecycle.cluster.freeze import refuse_if_frozen
 from lifecycle.cluster.names import change_set_name, stack_name, tags
 from lifecycle.cluster.polling import next_wait
@@ -297,7 +298,7 @@ class StackChanger:
         """Protect the stack, and read its outputs: the contract by which the cluster is known.
 
         A trial has no protection. Repeating is harmless. Raises ``StackFailed`` for a stack
-        without outputs, ``OperationEnded``.
+        without outputs, ``StackNotUsable``, ``OperationEnded``.
         """
         found = self.stacks.describe(stack)
         if found is None or not found.outputs.complete:
@@ -305,8 +306,10 @@ class StackChanger:
                 f"Stack {stack} has no outputs that describe a cluster.",
                 next_step="Start the operation again; if this repeats, check the stack.",
             )
+        refuse_mistaken(self.stacks, found, self.control_stack, operation.cluster)
+        refuse_another(found, operation.ecs_cluster)
         if not is_trial(found.parameters) and not found.termination_protected:
-            self.journal.refuse_ended(operation, "it protected the stack")
+            self.journal.hold(operation, "it protected the stack")
             self.stacks.protect(stack, stack_policy())
         return dict(found.outputs)
 

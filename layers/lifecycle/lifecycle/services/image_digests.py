@@ -26,7 +26,7 @@ _PRIVATE: Final = re.compile(
     r"(?P<repository>[^:@]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
 _PINNED: Final = re.compile(r".+@(sha256:[0-9a-f]{64})")
-_REGISTRY_PREFIX: Final = "ImageRegistryPrefix"
+PREFIX: Final = "ImageRegistryPrefix"
 _IMAGES: Final[Mapping[str, str]] = {BROKERS: images.BROKERS, CONNECTORS: images.CONNECTORS}
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html (image)
 _LONGEST: Final = 255
@@ -68,7 +68,7 @@ class Running:
 
 def references(parameters: Mapping[str, str]) -> dict[str, str]:
     """Reference of the image of each service, by the cluster's parameters with their defaults."""
-    prefix = parameters.get(_REGISTRY_PREFIX, "")
+    prefix = parameters.get(PREFIX, "")
     return {
         service: f"{prefix}/{parameters[name]}" if prefix else parameters[name]
         for service, name in _IMAGES.items()
@@ -138,7 +138,7 @@ def pinned(
 
 def to_pin(requested: Collection[str], *, made: bool) -> set[str]:
     """Return the images to pin: those requested, all with another registry or for a new cluster."""
-    if not made or _REGISTRY_PREFIX in requested:
+    if not made or PREFIX in requested:
         return set(images.IMAGES)
     return set(images.IMAGES) & set(requested)
 

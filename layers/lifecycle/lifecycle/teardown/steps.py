@@ -63,8 +63,9 @@ class TeardownPlanner:
     def plan(self, raw: object) -> dict[str, Any]:
         """Validate a request and list what is deleted and retained, with its cost.
 
-        Returns the request as the machine carries it (``cluster``, ``stack``, ``dryRun``) and the
-        ``plan``. Raises ``InvalidRequest``, ``ClusterFrozen``, ``StackNotUsable``.
+        Returns the request as the machine carries it (``cluster``, ``stack``, ``ecsCluster``,
+        ``dryRun``) and the ``plan``. Raises ``InvalidRequest``, ``ClusterFrozen``,
+        ``StackNotUsable``.
         """
         request = read_teardown_request(raw)
         name = stack_name(self.control_stack, request.cluster)
@@ -72,6 +73,8 @@ class TeardownPlanner:
         carried = {
             "cluster": request.cluster,
             "stack": name,
+            # An ECS cluster that is provisioned has its stack's name.
+            "ecsCluster": name,
             "dryRun": request.dry_run,
             "approves": request.approves,
         }

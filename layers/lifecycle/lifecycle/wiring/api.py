@@ -6,7 +6,14 @@ import functools
 from typing import TYPE_CHECKING
 
 from lifecycle.settings import Settings
-from lifecycle.wiring.common import SystemClock, journal, reviewed, second_approver, settings
+from lifecycle.wiring.common import (
+    SystemClock,
+    journal,
+    registries,
+    reviewed,
+    second_approver,
+    settings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,12 +35,13 @@ def prober() -> Prober:
     from lifecycle.adapters.camunda.load_balancers import NetworkPaths
     from lifecycle.adapters.camunda.management import HttpManagement
     from lifecycle.api.probe import Prober
+    from lifecycle.cluster.owned_secrets import Purpose
 
     networks = (os.environ["VPC_CIDR"],)
     return Prober(
         management=lambda name: HttpManagement(name, networks=networks),
         paths=NetworkPaths(),
-        users=SecretsManagerUsers(),
+        users=SecretsManagerUsers(settings().control_stack, Purpose.CAMUNDA_USER),
         networks=networks,
     )
 
@@ -47,6 +55,7 @@ def instance_prober() -> InstanceProber:
     from lifecycle.adapters.camunda.http_client import Timeouts
     from lifecycle.adapters.camunda.management import HttpManagement
     from lifecycle.adapters.camunda.processes import HttpProcesses
+    from lifecycle.cluster.owned_secrets import Purpose
     from lifecycle.verification.create_instances import InstanceProber
 
     networks = (os.environ["VPC_CIDR"],)
@@ -56,7 +65,7 @@ def instance_prober() -> InstanceProber:
         processes=lambda name: HttpProcesses(
             name, networks=networks, timeouts=timeouts, budget_seconds=6.0
         ),
-        users=SecretsManagerUsers(),
+        users=SecretsManagerUsers(settings().control_stack, Purpose.CAMUNDA_USER),
         monotonic=time.monotonic,
     )
 
@@ -91,6 +100,10 @@ def approve(verb: str, request: Mapping[str, object], caller: str) -> None:
 @functools.cache
 def api(function_arn: str) -> Api:
     """The REST API, in the function of that ARN."""
+    import os
+    import secrets
+
+    from lifecycle.adapters.aws.check_slots import DynamoSlots
     from lifecycle.adapters.aws.cloudformation import CloudFormationStacks
     from lifecycle.adapters.aws.dynamodb import DynamoTable
     from lifecycle.adapters.aws.ecs import EcsServices
@@ -99,9 +112,10 @@ def api(function_arn: str) -> Api:
     from lifecycle.adapters.aws.stepfunctions import StepFunctionsExecutions
     from lifecycle.api.app import Api
     from lifecycle.api.clusters import ClusterReader
+    from lifecycle.api.freezing import Freezer
     from lifecycle.api.validate import StartValidation
     from lifecycle.cluster.parameters import cluster_parameters
-    from lifecycle.health.read import HealthReader
+    from lifecycle.health.read import FreshLimits, HealthReader
     from lifecycle.observability import of_aws
     from lifecycle.operation.arns import MachineArns
     from lifecycle.operation.read import OperationReader
@@ -123,6 +137,7 @@ def api(function_arn: str) -> Api:
                 control_stack=control_stack,
                 declarations=cluster_parameters(),
                 probe=probe,
+                registries=registries(),
             ).by_verb(),
         ),
         operations=operations,
@@ -131,9 +146,28 @@ def api(function_arn: str) -> Api:
             services=EcsServices(),
             probe=probe,
             operations=operations,
+            freezes=table,
             control_stack=control_stack,
             translate=of_aws,
         ),
-        health=HealthReader(records=HealthTable(settings().table_name), checks=machines, arns=arns),
+        freezer=Freezer(
+            stacks=cloudformation,
+            freezes=table,
+            locks=table,
+            clock=SystemClock(),
+            control_stack=control_stack,
+        ),
+        health=HealthReader(
+            records=HealthTable(settings().table_name),
+            checks=machines,
+            slots=DynamoSlots(settings().table_name),
+            arns=arns,
+            clock=SystemClock(),
+            limits=FreshLimits(
+                concurrent=int(os.environ["FRESH_HEALTH_CHECKS"]),
+                seconds=int(os.environ["FRESH_HEALTH_SECONDS"]),
+            ),
+            new_token=lambda: secrets.token_hex(8),
+        ),
         translate=of_aws,
     )

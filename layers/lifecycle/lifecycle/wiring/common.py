@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from lifecycle.operation.finish import Finisher
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.ports import Artifacts
+    from lifecycle.services.registries import Registries
 
 # Imports stay inside the functions: each Lambda function loads only what it uses.
 # ruff: noqa: PLC0415
@@ -45,6 +47,13 @@ def stacks() -> Stacks:
     from lifecycle.adapters.aws.cloudformation import CloudFormationStacks
 
     return CloudFormationStacks(settings().deployment_role_arn)
+
+
+def registries() -> Registries:
+    """Registries from which clusters may run images."""
+    from lifecycle.services.registries import Registries
+
+    return Registries.read(os.environ["ALLOWED_IMAGE_REGISTRIES"], os.environ["ACCOUNT_ID"])
 
 
 def artifacts() -> Artifacts:

@@ -6,7 +6,15 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lifecycle.wiring.common import SystemClock, artifacts, journal, probe, settings, stacks
+from lifecycle.wiring.common import (
+    SystemClock,
+    artifacts,
+    journal,
+    probe,
+    registries,
+    settings,
+    stacks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,11 +67,13 @@ def preflight() -> Preflight:
     import os
 
     from lifecycle.adapters.aws.account import AwsAccount
+    from lifecycle.adapters.aws.dynamodb import DynamoTable
     from lifecycle.cluster.parameters import cluster_parameters
     from lifecycle.preflight.run import Preflight
 
     return Preflight(
         stacks=stacks(),
+        freezes=DynamoTable(settings().table_name),
         account=AwsAccount(
             region=settings().region,
             vpc=os.environ["VPC_ID"],
@@ -74,6 +84,7 @@ def preflight() -> Preflight:
         region=settings().region,
         control_stack=settings().control_stack,
         declarations=cluster_parameters(),
+        registries=registries(),
         probe=probe,
         clock=SystemClock(),
     )
@@ -84,11 +95,12 @@ def database_seeder() -> DatabaseSeeder:
     from lifecycle.adapters.aws.secrets import SecretsManagerUsers
     from lifecycle.adapters.postgres.database import PostgresDatabase
     from lifecycle.adapters.postgres.rds_tokens import RdsTokens
+    from lifecycle.cluster.owned_secrets import Purpose
     from lifecycle.provisioning.seed_database import DatabaseSeeder
 
     return DatabaseSeeder(
         database=PostgresDatabase,
-        users=SecretsManagerUsers(),
+        users=SecretsManagerUsers(settings().control_stack, Purpose.DATABASE_ADMIN),
         tokens=RdsTokens(),
         journal=journal(),
     )
