@@ -63,11 +63,13 @@ alb = Names(
     "ACTION_MAP",
     "describe_target_health",
     "error",
+    "lb_attrs",
     "lbs",
     "listeners",
     "p",
     "parse_targets_param",
     "rules",
+    "tags",
     "targets",
     "tg_attrs",
     "tgs",
@@ -127,6 +129,7 @@ dynamodb = Names("ministack.services.dynamodb", "tables")
 ec2 = Names(
     "ministack.services.ec2",
     "addresses",
+    "flow_logs",
     "nat_gateways",
     "now_ts",
     "prefix_lists",
@@ -173,7 +176,7 @@ lambda_svc = Names(
     "throttle_response",
 )
 rds = Names("ministack.services.rds", "ACTION_MAP", "clusters", "tags")
-s3 = Names("ministack.services.s3", "bucket_has_versions", "buckets")
+s3 = Names("ministack.services.s3", "bucket_has_versions", "buckets", "get_object_data")
 secretsmanager = Names("ministack.services.secretsmanager")
 servicediscovery = Names(
     "ministack.services.servicediscovery",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
 from jsonschema import Draft202012Validator
 
 from local.config import CONTROL_STACK
@@ -320,6 +321,49 @@ def test_a_reviewed_plan_is_applied_by_its_change_set(deployed: Deployed, cloud:
     assert deployed.ended("demo.plan.again")["result"]["plan"]["status"] == "UNCHANGED"
 
 
+def test_nobody_else_writes_or_deletes_what_is_applied_and_reported(
+    deployed: Deployed, cloud: Cloud
+) -> None:
+    """A principal that may do anything in S3, until it changes the bucket's policy."""
+    iam = deployed.aws("iam")
+    name = "s3-administrator"
+    iam.create_user(UserName=name)
+    iam.put_user_policy(
+        UserName=name,
+        PolicyName="s3",
+        PolicyDocument=json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"},
+            }
+        ),
+    )
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=deployed.endpoints["aws"],
+        region_name=deployed.endpoints["region"],
+        aws_access_key_id=key["AccessKeyId"],
+        aws_secret_access_key=key["SecretAccessKey"],
+    )
+    stack = cloud.client("cloudformation").describe_stacks(StackName=CONTROL_STACK)["Stacks"][0]
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
+    bucket = outputs["ArtifactBucketName"]
+    found = s3.list_object_versions(Bucket=bucket)["Versions"]
+    some = {one["Key"].partition("/")[0]: one for one in found}
+    assert {"templates", "operations"} <= some.keys()
+    for one in some.values():
+        named = {"Bucket": bucket, "Key": one["Key"]}
+        for attempt in (
+            lambda named=named: s3.put_object(**named, Body=b"{}"),
+            lambda named=named: s3.delete_object(**named),
+            lambda named=named, one=one: s3.delete_object(**named, VersionId=one["VersionId"]),
+        ):
+            with pytest.raises(ClientError, match="AccessDenied"):
+                attempt()
+    assert s3.list_object_versions(Bucket=bucket)["Versions"] == found
+
+
 def test_a_cluster_is_made_and_removed(deployed: Deployed) -> None:
     trial = {"parameters": {"Trial": "true", "Connectors": 0}}
     assert deployed.root.ask("PUT", "/clusters/brief", trial, key="make").status == 202
@@ -362,11 +406,11 @@ def deploy_with(deployed: Deployed, name: str, value: str) -> None:
 
 @pytest.fixture
 def second_person(deployed: Deployed) -> Iterator[None]:
-    deploy_with(deployed, "RequireSecondApprover", "true")
+    deploy_with(deployed, "SecondApproverFor", "provision,scale,teardown")
     try:
         yield
     finally:
-        deploy_with(deployed, "RequireSecondApprover", "false")
+        deploy_with(deployed, "SecondApproverFor", "")
 
 
 @pytest.mark.usefixtures("second_person")
@@ -386,17 +430,55 @@ def test_where_a_second_person_is_required_nobody_applies_alone(
 
     for key, body, said in (
         ("alone", wanted["provision"], "requested plan and apply in one step"),
-        ("mine", {"changeSet": plans["own"]}, "another person must apply it"),
+        ("mine", {"changeSet": plans["own"]}, "another principal must apply it"),
     ):
         refused = applied(key, body)
         assert (refused["status"], refused["error"]["name"]) == ("FAILED", "SecondApproverRequired")
         assert said in refused["error"]["cause"]
         assert people["administrator"][0] in refused["error"]["cause"]
+    in_the_console(deployed, "provision", {"clusterName": "demo", "changeSet": plans["other"]})
     ended = applied("theirs", {"changeSet": plans["other"]})
     assert ended["status"] == "SUCCEEDED", ended
     now = deployed.root.ask("POST", "/clusters/demo/plans", wanted, key="then")
     assert now.status == 202
     assert deployed.ended("demo.plan.then")["result"]["plan"]["status"] == "UNCHANGED"
+    for verb, path, request in (
+        ("scale", ("PUT", "/clusters/demo/brokers"), {"count": 4}),
+        ("teardown", ("DELETE", "/clusters/demo"), {"confirm": "demo"}),
+    ):
+        refused_here = administrator.ask(*path, request, key="unreviewed")
+        is_problem(refused_here, 403)
+        assert "the field approves is missing" in refused_here.document["detail"]
+        in_the_console(deployed, verb, {"clusterName": "demo", **request})
+    body = {"scale": {"count": 4}}
+    for name, person in (("four-own", administrator), ("four-other", planner)):
+        assert person.ask("POST", "/clusters/demo/plans", body, key=name).status == 202
+        assert deployed.ended(f"demo.plan.{name}")["status"] == "SUCCEEDED"
+
+    def scaled(name: str) -> Answer:
+        reviewed = {"count": 4, "approves": f"demo.plan.{name}"}
+        return administrator.ask("PUT", "/clusters/demo/brokers", reviewed, key=name)
+
+    is_problem(own := scaled("four-own"), 403)
+    assert "another principal must apply it" in own.document["detail"]
+    assert scaled("four-other").status == 202
+    assert deployed.ended("demo.scale.four-other")["status"] == "SUCCEEDED"
+
+
+def in_the_console(deployed: Deployed, machine: str, given: Any) -> None:
+    """Start an execution without the API: nobody is known to have started it."""
+    states, made = deployed.aws("stepfunctions"), deployed.endpoints
+    arn = states.start_execution(
+        stateMachineArn=f"arn:aws:states:{made['region']}:{made['accountId']}:stateMachine:"
+        f"{CONTROL_STACK}-{machine}",
+        name=f"console-{machine}",
+        input=json.dumps(given),
+    )["executionArn"]
+    assert eventually(
+        lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", 60
+    )
+    found = states.describe_execution(executionArn=arn)
+    assert (found["status"], found["error"]) == ("FAILED", "SecondApproverRequired"), found
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:

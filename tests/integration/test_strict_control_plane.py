@@ -22,7 +22,7 @@ from lifecycle.services.autoscaling import ScalableTarget
 from local import instance
 from local.aws.strict import state_size
 from local.component import Instance
-from local.config import ACCESS_KEY_ID, ACCOUNT_ID, REGION, SECRET_ACCESS_KEY, LocalConfig
+from local.config import ACCOUNT_ID, REGION, LocalConfig
 from tests.support.blocks import block
 
 pytestmark = pytest.mark.integration
@@ -871,7 +871,7 @@ def keys(here: Instance) -> dict[str, Keys]:
     iam.put_role_policy(RoleName="known", **named)
     session = here.client("sts").assume_role(RoleArn=arn, RoleSessionName="session")["Credentials"]
     return {
-        "root": Keys(ACCESS_KEY_ID, SECRET_ACCESS_KEY),
+        "root": Keys(here.config.keys.access_key_id, here.config.keys.secret_access_key),
         "user": Keys(user["AccessKeyId"], user["SecretAccessKey"]),
         "session": Keys(
             session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"]
@@ -911,7 +911,7 @@ def test_a_request_that_was_signed_with_another_secret_is_refused(
 def test_a_key_that_nobody_issued_is_refused(here: Instance, key: str, service: str) -> None:
     call, unknown, _ = TOLD[service]
     with pytest.raises(ClientError) as refused:
-        getattr(signing(here, service, Keys(key, SECRET_ACCESS_KEY)), call)()
+        getattr(signing(here, service, Keys(key, here.config.keys.secret_access_key)), call)()
     assert refused.value.response["Error"]["Code"] == unknown
 
 

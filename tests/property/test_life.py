@@ -28,6 +28,7 @@ from lifecycle.provisioning.start_services import START_SECONDS, ServiceStarter
 
 from tests.fakes.s3 import FakeLeases
 from tests.property.test_scaling import Scale as Scaling
+from tests.support.beginning import begin_operation
 from tests.support.definitions import Function, execution_arn, load_handler
 from tests.support.interpreter import Execution
 from tests.support.rolling import VERIFIED, RollingWorld, restart_functions
@@ -166,9 +167,7 @@ def provision_functions(world: RollingWorld, execute: Callable[[], None]) -> dic
             "verifyWithProcessInstances": False,
             "onStartFailure": "keep",
         },
-        "BeginOperation": load_handler(
-            "begin_operation", journal=lambda: world.journal, announcer=lambda: world.announcer
-        ),
+        "BeginOperation": begin_operation(world),
         "PreflightCluster": lambda _: {},
         "PlanStack": lambda _: {
             "status": "PLANNED",

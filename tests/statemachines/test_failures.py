@@ -437,7 +437,7 @@ def test_two_starts_at_the_same_instant(machine: Machine) -> None:
         number = f"demo.{machine.definition}.2"
         operation["id"] = number
         operation["executionArn"] = operation["executionArn"].rpartition(":")[0] + f":{number}"
-        machine.functions["BeginOperation"]({"operation": operation})
+        machine.functions["BeginOperation"]({**event, "operation": operation})
         return real(event)
 
     machine.functions["BeginOperation"] = outrun

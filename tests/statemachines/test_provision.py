@@ -25,6 +25,7 @@ from lifecycle.verification.process_instances import PATIENCE_SECONDS, WAIT_SECO
 
 from local.aws.strict.sleeping_functions import WAKING_SECONDS, Sleepers
 from tests.statemachines.engine import run
+from tests.support.beginning import begin_operation
 from tests.support.definitions import Function, Result, load_handler
 from tests.support.failures import Killed
 from tests.support.rolling import NEWEST, RollingWorld
@@ -82,9 +83,7 @@ class Provision:
                 stacks=lambda: world.stacks,
                 probe=lambda: world.probe,
             ),
-            "BeginOperation": load_handler(
-                "begin_operation", journal=lambda: world.journal, announcer=lambda: world.announcer
-            ),
+            "BeginOperation": begin_operation(world),
             "PreflightCluster": load_handler(
                 "preflight_cluster", preflight=lambda: world.preflight
             ),

@@ -97,6 +97,14 @@ def scale(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Sc
     return Scale(monkeypatch, request.param)
 
 
+def test_nobody_scales_alone_under_the_rule_of_two(scale: Scale) -> None:
+    scale.world.two_people_for = frozenset({"scale"})
+    result = scale.run(4)
+    assert (result.status, result.error) == ("FAILED", "SecondApproverRequired")
+    assert "the field approves is missing" in result.cause
+    scale.settled(3)
+
+
 def test_out_and_in_again(scale: Scale) -> None:
     out = scale.run(4)
     assert out.status == "SUCCEEDED", out.cause

@@ -18,10 +18,12 @@ from lifecycle.operation.arns import MachineArns
 from lifecycle.operation.read import OperationReader
 from lifecycle.operation.record import Execution
 from lifecycle.operation.start import OperationStarter
+from lifecycle.wiring.common import reviewed
 
 from tests.fakes.check_slots import FakeSlots
 from tests.fakes.health_table import FakeHealth
 from tests.fakes.stepfunctions import FakeChecks
+from tests.support.beginning import approver
 from tests.support.world import CONTROL, REGISTRIES, World
 from tools.generate_openapi import document
 
@@ -75,8 +77,15 @@ class ApiWorld:
                 probe=self.world.probe,
                 registries=REGISTRIES,
             ).by_verb(),
+            approve=self.approve,
             new_key=lambda: str(next(self.keys)),
         )
+
+    def approve(self, verb: str, request: Mapping[str, Any], caller: str) -> None:
+        """Refuse as the function does."""
+        review = reviewed(verb, {"cluster": request["clusterName"], **request})
+        if review is not None:
+            approver(self.world).refuse_request(verb, review, caller)
 
     @property
     def api(self) -> Api:
@@ -112,6 +121,7 @@ class ApiWorld:
         key: str | None = None,
         query: Mapping[str, str] | None = None,
         raw_body: str | None = None,
+        caller: str = CALLER,
         **path: str,
     ) -> Answer:
         """Send one request; ``resource`` is the route, ``path`` what stands for its variables."""
@@ -125,7 +135,7 @@ class ApiWorld:
             "isBase64Encoded": False,
             "requestContext": {
                 "requestId": "r-1",
-                "identity": {"userArn": CALLER},
+                "identity": {"userArn": caller},
                 "path": "/v1" + resource.replace("{name}", path.get("name", "")),
             },
         }

@@ -25,6 +25,7 @@ from lifecycle.preflight.run import Preflight
 from lifecycle.provisioning.change_set import StackChanger
 from lifecycle.provisioning.start_services import ServiceReader, ServiceStarter, StartFollower
 from lifecycle.services.definition import NAMES, render
+from lifecycle.services.image_digests import Images
 from lifecycle.services.registries import Registries
 from lifecycle.teardown.steps import (
     ClusterStopper,
@@ -48,11 +49,12 @@ from tests.fakes.management_simulation import SimulatedCluster
 from tests.fakes.prices import FakePrices
 from tests.fakes.probe import FakeProbe
 from tests.fakes.processes import FakeProcesses
-from tests.fakes.rds import FakeDatabases
+from tests.fakes.rds import FakeBalancers, FakeDatabases
 from tests.fakes.s3 import FakeArtifacts, FakeLeases
 from tests.fakes.scheduler import FakeSchedules
 from tests.fakes.stepfunctions import FakeExecutions
 from tests.fakes.storage import FakeStorage
+from tests.support.beginning import approver
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -183,6 +185,7 @@ TEMPLATE = b'{"Resources": {}}'
 class World:
     """Everything outside of the operations, in memory."""
 
+    two_people_for: frozenset[str] = frozenset()
     clock: TestClock = field(default_factory=TestClock)
     table: FakeTable = field(default_factory=FakeTable)
     executions: FakeExecutions = field(default_factory=lambda: FakeExecutions(others_run=True))
@@ -193,6 +196,7 @@ class World:
     leases: FakeLeases = field(default_factory=FakeLeases)
     events: FakeEvents = field(default_factory=FakeEvents)
     databases: FakeDatabases = field(default_factory=FakeDatabases)
+    balancers: FakeBalancers = field(default_factory=FakeBalancers)
     namespaces: FakeNamespaces = field(default_factory=FakeNamespaces)
     storage: FakeStorage = field(default_factory=FakeStorage)
     registry: FakeRegistry = field(default_factory=FakeRegistry)
@@ -251,6 +255,12 @@ class World:
             journal=self.journal,
             control_stack=CONTROL,
             declarations=cluster_parameters(),
+            images=Images(
+                self.registry,
+                "arn:aws:iam::123456789012:role/deployment",
+                "eu-central-1",
+                {name: str(one.get("default", "")) for name, one in cluster_parameters().items()},
+            ),
         )
 
     @property
@@ -286,7 +296,7 @@ class World:
 
     @property
     def adopter(self) -> PlanAdopter:
-        return PlanAdopter(planner=self.planner, journal=self.journal, require_second_approver=True)
+        return PlanAdopter(planner=self.planner, journal=self.journal, approver=approver(self))
 
     @property
     def discarder(self) -> Discarder:
@@ -378,13 +388,15 @@ class World:
         return StackDeleter(
             stacks=self.stacks,
             databases=self.databases,
+            balancers=self.balancers,
             health=self.table,
             journal=self.journal,
             control_stack=CONTROL,
         )
 
     def _stored(self, url: str) -> str:
-        return self.artifacts.objects.get(url.rpartition(".com/")[2], b"").decode()
+        key, _, version = url.rpartition(".com/")[2].partition("?versionId=")
+        return (self.artifacts.get(key, version) or b"").decode()
 
     def bring_down(self) -> None:
         """Let the targets of services without tasks be gone."""

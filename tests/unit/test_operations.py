@@ -9,6 +9,7 @@ from lifecycle.cluster.checks import TargetHealth
 from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.names import change_set_name
 from lifecycle.cluster.planned_outputs import UNKNOWN
+from lifecycle.cluster.stack import ResourceChange
 from lifecycle.errors import (
     ChangeSetRefused,
     ClusterBusy,
@@ -280,6 +281,34 @@ class TestStack:
                 polls=0,
             )
         assert world.stacks.stacks["control-demo"].parameters["DatabaseName"] == "camunda"
+
+    def test_a_change_that_would_leave_a_protected_load_balancer_is_refused(
+        self, world: World
+    ) -> None:
+        settle(world)
+        stack = world.stacks.stacks["control-demo"]
+        protection = {"LoadBalancerDeletionProtection": "true"}
+        world.stacks.stacks["control-demo"] = replace(
+            stack, parameters={**stack.parameters, **protection}
+        )
+        kind = "AWS::ElasticLoadBalancingV2::LoadBalancer"
+        change = ResourceChange("Modify", "WebLoadBalancer", kind, "True")
+        world.stacks.changed_by = {"LoadBalancerScheme": [change]}
+        planned = world.plan(operation(2), {"LoadBalancerScheme": "internet-facing"})
+        with pytest.raises(ChangeSetRefused, match="WebLoadBalancer"):
+            world.changer.check_change_set(
+                operation(2), change_set=planned["changeSet"], creates=False, replace=[], polls=0
+            )
+
+    def test_a_requested_image_of_the_account_s_registry_is_pinned(self, world: World) -> None:
+        settle(world)
+        repository = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/camunda"
+        digest = f"sha256:{'1' * 64}"
+        world.registry.tags["camunda", "8.9.99"] = digest
+        requested = {"OrchestrationImage": f"{repository}:8.9.99"}
+        planned = world.plan(operation(2), requested)
+        made = world.stacks.change_sets[planned["changeSet"]].parameters
+        assert made["OrchestrationImage"] == f"{repository}:8.9.99@{digest}"
 
     def test_nothing_to_change_removes_the_change_set(self, world: World) -> None:
         settle(world)

@@ -19,7 +19,9 @@ from lifecycle.errors import (
     SecondApproverRequired,
     StackNotUsable,
 )
+from lifecycle.operation.idempotency import digest
 from lifecycle.operation.model import Operation
+from lifecycle.operation.record import Execution, Stored
 from lifecycle.plans.create import plan_keys
 from lifecycle.services.image_digests import Running
 
@@ -39,6 +41,18 @@ def planning(number: int = 1) -> Operation:
     )
 
 
+ANN, BOB = (f"arn:aws:iam::123456789012:user/{name}" for name in ("ann", "bob"))
+
+
+def started(world: World, op: Operation, caller: str, *, text: str = "{}") -> None:
+    """An execution that runs; with a caller, one that the API started for it with ``{}``."""
+    if caller:
+        world.table.claim(op, caller=caller, request_hash=digest("{}"), now=world.clock.now())
+    world.executions.executions[op.execution_arn] = Execution(
+        op.execution_arn, "RUNNING", op.started_at, input=text
+    )
+
+
 def make(
     world: World,
     requested: dict[str, str] | None = None,
@@ -54,6 +68,7 @@ def make(
         stack=STACK,
         requested=requested or {},
         requested_tags=tags or {},
+        replace=named,
         template=TEMPLATE,
         database_ca="PEM",
     )
@@ -137,7 +152,11 @@ class TestImages:
         living.services.running["orchestration-cluster"] = [Running("camunda:8.9.1", FIRST)]
         outline = make(living, OWN)
         brokers, connectors = outline["images"]
-        assert (brokers["image"], brokers["digest"]) == (f"{REPOSITORY}:8.9.99", SECOND)
+        pinned = f"{REPOSITORY}:8.9.99@{SECOND}"
+        assert (brokers["image"], brokers["digest"]) == (pinned, SECOND)
+        assert living.stacks.change_sets[outline["changeSet"]].parameters["OrchestrationImage"] == (
+            pinned
+        )
         assert brokers["running"] == [{"image": "camunda:8.9.1", "digest": FIRST, "reason": None}]
         assert connectors["digest"] is None
         assert "only private ones" in connectors["unknown"]
@@ -154,6 +173,17 @@ class TestImages:
             adopt(living, outline["changeSet"])
         living.registry.tags["camunda", "8.9.99"] = FIRST
         assert adopt(living, outline["changeSet"])["status"]
+
+    def test_an_image_that_was_not_requested_keeps_its_tag(self, living: World) -> None:
+        """A moved tag replaces no broker by surprise."""
+        stack = living.stacks.stacks[STACK]
+        present = {**stack.parameters, "OrchestrationImage": OWN["OrchestrationImage"]}
+        living.stacks.stacks[STACK] = replace(stack, parameters=present)
+        living.registry.tags["camunda", "8.9.99"] = FIRST
+        outline = make(living, LOGS)
+        made = living.stacks.change_sets[outline["changeSet"]].parameters
+        assert made["OrchestrationImage"] == OWN["OrchestrationImage"]
+        assert outline["images"][0]["digest"] == FIRST
 
     def test_an_image_that_is_not_there_is_a_warning(self, living: World) -> None:
         outline = make(living, OWN)
@@ -175,11 +205,8 @@ class TestImages:
 
     def test_a_plan_of_an_earlier_version_is_refused_in_words(self, living: World) -> None:
         outline = make(living, LOGS)
-        key = plan_keys("demo", NAME)[0]
-        plan = json.loads(living.artifacts.objects[key])
-        del plan["fingerprint"]["images"]
-        plan["fingerprint"]["role"] = "arn:other"
-        living.artifacts.objects[key] = json.dumps(plan).encode()
+        record = living.table.records["plan", "demo.plan.1"]
+        record["report"] = Stored(record["report"].key)
         with pytest.raises(PlanNotFound, match="has stored no plan"):
             adopt(living, outline["changeSet"])
 
@@ -295,6 +322,21 @@ class TestMaking:
         with pytest.raises(ChangeSetRefused, match=name):
             make(living, {"IamPath": "/camunda/x/"}, named=(name,))
 
+    def test_a_protected_load_balancer_is_not_replaced(self, living: World) -> None:
+        living.stacks.stacks[STACK] = replace(
+            living.stacks.stacks[STACK],
+            parameters={
+                **living.stacks.stacks[STACK].parameters,
+                "LoadBalancerDeletionProtection": "true",
+            },
+        )
+        kind = "AWS::ElasticLoadBalancingV2::LoadBalancer"
+        change = ResourceChange("Modify", "WebLoadBalancer", kind, "True")
+        living.stacks.changed_by = {"LoadBalancerScheme": [change]}
+        asked = {"LoadBalancerScheme": "internet-facing"}
+        with pytest.raises(ChangeSetRefused, match="LoadBalancerDeletionProtection to false"):
+            make(living, asked)
+
     def test_a_service_that_differs_makes_a_plan_of_an_empty_change_set(
         self, living: World
     ) -> None:
@@ -354,6 +396,7 @@ class TestMaking:
             stack=STACK,
             requested=LOGS,
             requested_tags={},
+            replace=(),
             template=TEMPLATE,
             database_ca="PEM",
         )
@@ -475,20 +518,89 @@ class TestApplying:
         with pytest.raises(PlanNotFound, match="has stored no plan"):
             adopt(living, self.foreign(living, description))
 
-    def test_a_change_set_put_in_the_place_of_the_plans_is_refused(self, living: World) -> None:
+    @pytest.mark.parametrize(
+        ("swapped", "named"),
+        [
+            ({"parameters": {"LogRetentionDays": "1"}}, "its parameters LogRetentionDays"),
+            ({"parameters": {"Trial": "true"}}, "its parameters Trial"),
+            ({"tags": {"cost-center": "4711"}}, "its tags cost-center"),
+            ({"tags": {"camunda:control-plane": "other"}}, "its tags camunda:control-plane"),
+            ({"body": '{"Resources": {"Admin": {"Type": "AWS::IAM::Role"}}}'}, "its template"),
+            ({"body": '{"Resources": {"A": {}}, "Resources": {}}'}, "its template"),
+            ({"body": "Resources: {}"}, "its template"),
+            (
+                {
+                    "changes": (
+                        ResourceChange("Modify", "BrokerLogs", "AWS::Logs::LogGroup", "True"),
+                    )
+                },
+                "its changes",
+            ),
+            ({"changes": ()}, "its changes"),
+        ],
+    )
+    def test_a_change_set_put_in_the_place_of_the_plans_is_refused(
+        self, living: World, swapped: dict[str, Any], named: str
+    ) -> None:
         outline = make(living, LOGS)
         change_set = living.stacks.change_sets[outline["changeSet"]]
-        change_set.parameters["LogRetentionDays"] = "1"
-        with pytest.raises(PlanNotFound, match="parameters differ from its plan: LogRetentionDays"):
+        for attribute, value in swapped.items():
+            reviewed = getattr(change_set, attribute)
+            other = {**reviewed, **value} if isinstance(reviewed, dict) else value
+            setattr(change_set, attribute, other)
+        with pytest.raises(PlanNotFound, match=rf"not the one in plan demo.plan.1.*: {named}\."):
             adopt(living, outline["changeSet"])
 
-    def test_a_report_that_was_tampered_with_is_no_plan(self, living: World) -> None:
+    def test_a_template_that_only_looks_different_is_the_one_that_was_reviewed(
+        self, living: World
+    ) -> None:
         outline = make(living, LOGS)
+        change_set = living.stacks.change_sets[outline["changeSet"]]
+        change_set.body = json.dumps(json.loads(change_set.body), indent=4) + "\n"
+        assert adopt(living, outline["changeSet"])["status"] == "PLANNED"
+
+    @pytest.mark.parametrize(
+        "edit",
+        [
+            lambda plan: plan["fingerprint"]["counts"].update({"orchestration-cluster": 4}),
+            lambda plan: plan.update(replace=["Database"]),
+            lambda plan: plan.update(changes=[]),
+            lambda plan: plan.update(author="arn:somebody"),
+            lambda plan: plan["cost"].update(before={}),
+        ],
+    )
+    def test_a_report_that_was_tampered_with_is_no_plan(self, living: World, edit: Any) -> None:
+        outline = make(living, LOGS)
+        stored = living.table.records["plan", "demo.plan.1"]["report"]
         plan = json.loads(living.artifacts.objects[outline["planKey"]])
-        plan["fingerprint"]["counts"]["orchestration-cluster"] = 4
-        living.artifacts.objects[outline["planKey"]] = json.dumps(plan).encode()
+        edit(plan)
+        living.artifacts.versions[stored.key, stored.version] = json.dumps(plan, indent=2).encode()
         with pytest.raises(PlanNotFound, match="has stored no plan"):
             adopt(living, outline["changeSet"])
+
+    def test_a_newer_version_of_the_report_is_not_the_reviewed_one(self, living: World) -> None:
+        outline = make(living, LOGS)
+        living.artifacts.put(outline["planKey"], b"{}", "application/json")
+        assert adopt(living, outline["changeSet"])["status"] == "PLANNED"
+
+    def test_a_plan_that_no_record_names_is_no_plan(self, living: World) -> None:
+        outline = make(living, LOGS)
+        del living.table.records["plan", "demo.plan.1"]
+        with pytest.raises(PlanNotFound, match="has stored no plan"):
+            adopt(living, outline["changeSet"])
+
+    def test_what_may_be_replaced_and_the_tags_are_in_the_fingerprint(self, living: World) -> None:
+        first = make(living, LOGS, tags={"cost-center": "4711"}, named=("Files",))
+        plan = json.loads(living.artifacts.objects[first["planKey"]])
+        assert plan["fingerprint"]["tags"]["cost-center"] == "4711"
+        assert plan["fingerprint"]["replace"] == ["Files"]
+        description = living.stacks.change_sets[first["changeSet"]].description
+        assert plan["fingerprint"]["sha256"] in description
+        living.stacks.stacks[STACK] = replace(
+            living.stacks.stacks[STACK], tags={**living.stacks.stacks[STACK].tags, "owner": "ann"}
+        )
+        with pytest.raises(PlanStale, match="the tag owner: planned absent, now 'ann'"):
+            adopt(living, first["changeSet"])
 
     def test_a_refused_plan_cannot_be_applied(self, living: World) -> None:
         with pytest.raises(ChangeSetRefused):
@@ -510,38 +622,51 @@ class TestApplying:
             adopt(living, outline["changeSet"])
 
     @pytest.mark.parametrize(
-        ("author", "caller", "allowed"),
+        ("author", "caller", "refusal"),
         [
-            ("arn:ann", "arn:bob", True),
-            ("arn:ann", "arn:ann", False),
-            ("", "arn:bob", False),
-            ("arn:ann", "", True),
+            (ANN, BOB, ""),
+            (ANN, ANN, "another principal must apply it"),
+            ("", BOB, "made the plan is unknown"),
+            (ANN, "", "requests it is unknown"),
         ],
     )
     def test_a_second_person_applies(
-        self, living: World, author: str, caller: str, *, allowed: bool
+        self, living: World, author: str, caller: str, refusal: str
     ) -> None:
-        for op, who in ((planning(), author), (operation(2), caller)):
-            living.table.claim(op, caller=who, request_hash="", now=living.clock.now())
+        living.two_people_for = frozenset({"provision"})
+        started(living, planning(), author)
+        started(living, operation(2), caller)
         outline = make(living, LOGS)
-        if allowed:
+        if not refusal:
             assert adopt(living, outline["changeSet"])["status"] == "PLANNED"
         else:
-            with pytest.raises(SecondApproverRequired):
+            with pytest.raises(SecondApproverRequired, match=refusal):
                 adopt(living, outline["changeSet"])
 
-    @pytest.mark.parametrize(("caller", "allowed"), [("arn:ann", False), ("", True)])
-    def test_one_person_cannot_plan_and_apply_in_one_go(
-        self, world: World, caller: str, *, allowed: bool
+    def test_without_the_rule_anybody_applies(self, living: World) -> None:
+        outline = make(living, LOGS)
+        assert adopt(living, outline["changeSet"])["status"] == "PLANNED"
+
+    def test_an_execution_started_beside_the_request_is_not_the_caller_s(
+        self, living: World
     ) -> None:
-        world.table.claim(operation(), caller=caller, request_hash="", now=world.clock.now())
-        free = replace(world.adopter, require_second_approver=False)
-        free.refuse_alone(operation())
-        if allowed:
+        """The id is Bob's request's, and its input is not what Bob sent."""
+        living.two_people_for = frozenset({"provision"})
+        started(living, planning(), ANN)
+        started(living, operation(2), BOB, text='{"changeSet":"another"}')
+        outline = make(living, LOGS)
+        with pytest.raises(SecondApproverRequired, match="requests it is unknown"):
+            adopt(living, outline["changeSet"])
+
+    @pytest.mark.parametrize("caller", [ANN, ""])
+    def test_one_person_cannot_plan_and_apply_in_one_go(self, world: World, caller: str) -> None:
+        started(world, operation(), caller)
+        world.adopter.refuse_alone(operation())
+        world.two_people_for = frozenset({"scale", "teardown"})
+        world.adopter.refuse_alone(operation())
+        world.two_people_for = frozenset({"provision"})
+        with pytest.raises(SecondApproverRequired, match="in one step"):
             world.adopter.refuse_alone(operation())
-        else:
-            with pytest.raises(SecondApproverRequired, match="in one step"):
-                world.adopter.refuse_alone(operation())
 
     def execute(self, world: World, outline: dict[str, Any], named: list[str]) -> Any:
         token = world.changer.execute(operation(2), change_set=outline["changeSet"], replace=named)[

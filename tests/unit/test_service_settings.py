@@ -338,12 +338,13 @@ class TestLivingCluster:
             "requested": {},
             "requested_tags": {},
             "requested_settings": settings,
+            "replace": (),
             "template": SHIPPED.read_bytes(),
             "database_ca": "PEM",
         }
         created = world.planner.create(op, **common)
         told = world.planner.render(
-            op, change_set=created["changeSet"], replace=(), preflight={}, polls=0, **common
+            op, change_set=created["changeSet"], preflight={}, polls=0, **common
         )
         outline: dict[str, Any] = told["plan"]
         return outline

@@ -201,7 +201,7 @@ class PlanStale(LifecycleError):
 
 
 class SecondApproverRequired(LifecycleError):
-    """The person who created a plan may not apply it."""
+    """The principal that planned a change may not apply it, or one of the two is unknown."""
 
     default_next_step = "Nothing was changed. Have a second person apply the plan."
 

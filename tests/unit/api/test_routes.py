@@ -21,12 +21,13 @@ from lifecycle.errors import (
 from lifecycle.operation.model import FUNCTION_SECONDS
 
 from tests.support.api import ARNS, CALLER, ApiWorld
-from tests.support.world import CONTROL, OUTPUTS, operation
+from tests.support.world import CONTROL, OUTPUTS, World, operation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 START = ("PUT", "/clusters/{name}")
+ANN, BOB = (f"arn:aws:iam::123456789012:user/{name}" for name in ("ann", "bob"))
 PLAN: Mapping[str, Any] = {"provision": {"parameters": {}}}
 
 
@@ -767,3 +768,47 @@ class TestClusters:
 
     def test_a_name_outside_the_rule_is_refused(self, api: ApiWorld) -> None:
         assert api.ask("GET", "/clusters/{name}", name="No_Such").status == 400
+
+
+class TestTwoPeople:
+    """The rule of two people, from the request to the machine."""
+
+    @pytest.fixture
+    def world(self) -> ApiWorld:
+        found = ApiWorld(World(two_people_for=frozenset({"scale", "teardown"})))
+        living(found)
+        return found
+
+    def planned(self, world: ApiWorld, caller: str, body: Any, key: str) -> str:
+        """The id of an operation that this caller has started, and that ended well."""
+        verb, method, path = (
+            ("plan", "POST", "/clusters/{name}/plans")
+            if "scale" in body
+            else ("teardown", "DELETE", "/clusters/{name}")
+        )
+        started = world.ask(method, path, body, key=key, caller=caller, name="demo")
+        assert started.status == 202, started
+        world.world.executions.finish(ARNS.execution(verb, started.document["operationId"]))
+        return str(started.document["operationId"])
+
+    def test_another_principal_scales_what_was_planned(self, world: ApiWorld) -> None:
+        plan = self.planned(world, ANN, {"scale": {"count": 4}}, "one")
+        path, body = "/clusters/{name}/brokers", {"count": 4, "approves": plan}
+        alone = world.ask("PUT", path, body, key="a", caller=ANN, name="demo")
+        assert (alone.status, alone.document["error"]) == (403, "SecondApproverRequired")
+        unknown = world.ask("PUT", path, body, key="b", caller="", name="demo")
+        assert (unknown.status, unknown.document["error"]) == (403, "SecondApproverRequired")
+        missing = world.ask("PUT", path, {"count": 4}, key="c", caller=BOB, name="demo")
+        assert "the field approves is missing" in missing.document["detail"]
+        other = world.ask("PUT", path, {**body, "count": 5}, key="d", caller=BOB, name="demo")
+        assert "it planned another change" in other.document["detail"]
+        assert world.world.table.locks == {}
+        assert world.ask("PUT", path, body, key="e", caller=BOB, name="demo").status == 202
+
+    def test_another_principal_removes_what_was_listed(self, world: ApiWorld) -> None:
+        dry = self.planned(world, ANN, {"dryRun": True}, "one")
+        body = {"confirm": "demo", "approves": dry}
+        alone = world.ask("DELETE", "/clusters/{name}", body, key="a", caller=ANN, name="demo")
+        assert (alone.status, alone.document["error"]) == (403, "SecondApproverRequired")
+        both = world.ask("DELETE", "/clusters/{name}", body, key="b", caller=BOB, name="demo")
+        assert both.status == 202

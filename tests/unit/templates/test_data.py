@@ -462,3 +462,61 @@ def test_every_wildcard_says_why() -> None:
         for number, line in enumerate((STACKS / f"{name}.yaml").read_text().splitlines(), start=1):
             if re.search(r'Resource: "\*"|repository/\*"', line):
                 assert " # " in line, f"{name}.yaml:{number} has a wildcard without a reason"
+
+
+# --- sessions of ECS Exec ------------------------------------------------------------------------
+
+
+def test_sessions_are_logged_and_encrypted_under_the_cluster_s_own_key() -> None:
+    cluster = resolve("cluster", EnableExecuteCommand="true")
+    own = "att(SecretsKey.Arn)"
+    configuration = cluster.properties("EcsCluster")["Configuration"]["ExecuteCommandConfiguration"]
+    assert configuration == {
+        "KmsKeyId": own,
+        "Logging": "OVERRIDE",
+        "LogConfiguration": {
+            "CloudWatchLogGroupName": "ref(ExecuteCommandLogGroup)",
+            "CloudWatchEncryptionEnabled": True,
+        },
+    }
+    assert cluster.properties("ExecuteCommandLogGroup")["KmsKeyId"] == own
+    (logs,) = [
+        one
+        for one in cluster.properties("SecretsKey")["KeyPolicy"]["Statement"]
+        if "Service" in one["Principal"]
+    ]
+    assert logs["Principal"] == {"Service": "logs.eu-central-1.amazonaws.com"}
+    (group,) = logs["Condition"]["ArnLike"].values()
+    assert group.endswith(":log-group:control-demo-ExecuteCommandLogGroup-*")
+
+
+@pytest.mark.parametrize("role", ["OrchestrationTaskRole", "ConnectorsTaskRole"])
+@pytest.mark.parametrize(("given", "key"), [("", "att(SecretsKey.Arn)"), (KEY, KEY)])
+def test_tasks_may_decrypt_sessions_only_while_there_are_any(
+    role: str, given: str, key: str
+) -> None:
+    """https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html"""
+
+    def sessions(enabled: str) -> list[Any]:
+        found = resolve("cluster", EnableExecuteCommand=enabled, KmsKeyArn=given)
+        policies = found.properties(role).get("Policies", [])
+        statements = [one for each in policies for one in each["PolicyDocument"]["Statement"]]
+        return [one["Resource"] for one in statements if one.get("Sid") == "DecryptSessions"]
+
+    assert sessions("true") == [key]
+    assert sessions("false") == []
+
+
+def test_a_key_of_the_user_encrypts_sessions_but_not_their_log_group() -> None:
+    """Its policy need not allow CloudWatch Logs."""
+    cluster = resolve("cluster", KmsKeyArn=KEY)
+    configuration = cluster.properties("EcsCluster")["Configuration"]["ExecuteCommandConfiguration"]
+    assert configuration["KmsKeyId"] == KEY
+    assert configuration["LogConfiguration"]["CloudWatchEncryptionEnabled"] is False
+    assert "KmsKeyId" not in cluster.properties("ExecuteCommandLogGroup")
+
+
+@pytest.mark.parametrize(("asked", "status"), [("false", "DISABLED"), ("true", "ENABLED")])
+def test_files_are_backed_up_on_request(asked: str, status: str) -> None:
+    cluster = resolve("cluster", FileSystemBackup=asked)
+    assert cluster.properties("FileSystem")["BackupPolicy"] == {"Status": status}

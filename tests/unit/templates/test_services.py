@@ -149,6 +149,7 @@ def test_the_cluster_is_made_after_all_that_tasks_need_and_so_deleted_before() -
     waited = resolve("cluster").waits_for("EcsCluster")
     assert waited >= {
         "MountTarget1", "MountTarget2", "MountTarget3", "OrchestrationRule", "ConnectorsRule",
+        "ConnectorsReadinessRule", "ConnectorsActuatorRule", "ConnectorsEncodedRule",
         "HttpListener", "GrpcListener", "BrokersFromBrokers", "FileSystemFromBrokers",
         "DatabaseCluster", "DatabaseInstance1", "OrchestrationTaskRole", "ConnectorsTaskRole",
         "OrchestrationExecutionRole", "BrokerSecurityGroup", "ConnectorsSecurityGroup",
@@ -276,6 +277,9 @@ def test_environment_of_a_broker() -> None:
         "CAMUNDA_DATA_SECONDARYSTORAGE_RDBMS_DDLLOCKWAITTIMEOUT": "PT5M",
         "CAMUNDA_PERSISTENT_SESSIONS_ENABLED": "true",
         "SPRING_DATASOURCE_DRIVER_CLASS_NAME": "software.amazon.jdbc.Driver",
+        "CAMUNDA_SECURITY_AUTHENTICATION_METHOD": "basic",
+        "CAMUNDA_SECURITY_AUTHENTICATION_UNPROTECTEDAPI": "false",
+        "CAMUNDA_SECURITY_AUTHORIZATIONS_ENABLED": "true",
         "CAMUNDA_SECURITY_INITIALIZATION_USERS_0_USERNAME": "admin",
         "CAMUNDA_SECURITY_INITIALIZATION_USERS_0_NAME": "Admin User",
         "CAMUNDA_SECURITY_INITIALIZATION_USERS_0_EMAIL": "admin@example.com",

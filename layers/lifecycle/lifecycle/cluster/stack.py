@@ -94,10 +94,12 @@ class ChangeSet:
     stack: str = ""
     description: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 # What services, their revisions and running tasks refer to. CloudFormation removes what it replaced
 # as soon as the stack is done, and the brokers that stand on it fail. No plan may.
+BALANCER: Final = "AWS::ElasticLoadBalancingV2::LoadBalancer"
 RUNNING_TYPES: Final = frozenset(
     {
         "AWS::EC2::SecurityGroup",

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from lifecycle.operation.ports import Machines, Records
 
 type Validator = Callable[[Mapping[str, object]], str]
+type Approval = Callable[[str, Mapping[str, object], str], None]
+"""Refuses a verb's request of a caller (ARN) that needs a second principal's review."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class OperationStarter:
 
     ``validators`` check a machine's input, by verb, and return the name of the ECS cluster that the
     operation has to hold, empty for one that only reads; ``new_key`` makes a key for a request that
-    brings none.
+    brings none; ``approve`` refuses what nobody else has reviewed and has to be.
     """
 
     machines: Machines
@@ -43,6 +45,7 @@ class OperationStarter:
     arns: MachineArns
     validators: Mapping[str, Validator]
     new_key: Callable[[], str]
+    approve: Approval
 
     def start(
         self, verb: str, request: Mapping[str, object], *, key: str | None, caller: str
@@ -50,9 +53,9 @@ class OperationStarter:
         """Start the verb's machine with ``request`` as its input, or find that it was started.
 
         Returns the record and, for an operation that was there already, its execution. Raises
-        ``InvalidRequest``, ``ClusterBusy``, ``IdempotencyKeyReused``, ``MachineNotDeployed``,
-        ``AwsRefused`` (nothing was started) or ``StartOutcomeUnknown`` (the lock stays; requesting
-        again with the same key is safe).
+        ``InvalidRequest``, ``SecondApproverRequired``, ``ClusterBusy``, ``IdempotencyKeyReused``,
+        ``MachineNotDeployed``, ``AwsRefused`` (nothing was started) or ``StartOutcomeUnknown``
+        (the lock stays; requesting again with the same key is safe).
         """
         text = canonical(request)
         operation = self._operation(verb, str(request["clusterName"]), key or self.new_key())
@@ -60,8 +63,9 @@ class OperationStarter:
             there = self._there(operation, text)
             if there is not None:
                 return there
-        operation = replace(operation, ecs_cluster=self.validators[verb](request))
-        return self._begin(operation, text, caller)
+        ecs_cluster = self.validators[verb](request)
+        self.approve(verb, request, caller)
+        return self._begin(replace(operation, ecs_cluster=ecs_cluster), text, caller)
 
     def _operation(self, verb: str, cluster: str, key: str) -> Operation:
         name = operation_id(cluster, verb, key)

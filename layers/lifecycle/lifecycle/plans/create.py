@@ -19,10 +19,12 @@ from lifecycle.cluster.planned_outputs import outputs_after
 from lifecycle.cluster.polling import next_wait
 from lifecycle.cluster.stack import present_parameters, present_tags
 from lifecycle.cluster.stack_decisions import (
+    PROTECTED_BALANCERS,
     StackAction,
     dangers,
     decide_on,
     machine_parameters,
+    protected,
     refuse_stuck,
     refuse_unfinished,
     stack_parameters,
@@ -35,9 +37,9 @@ from lifecycle.plans.report import PlanInput, render, summary
 from lifecycle.plans.text import plan_text
 from lifecycle.provisioning.change_set import present_settings, store_template
 from lifecycle.provisioning.change_set_owner import is_made_by, refuse_foreign
-from lifecycle.provisioning.template import effective_template
+from lifecycle.provisioning.template import effective_template, template_digest
 from lifecycle.services.definition import NAMES
-from lifecycle.services.image_digests import Digest, image_lines, known, look_up, references
+from lifecycle.services.image_digests import Images, image_lines, known, references, with_pinned
 from lifecycle.services.plan import refused_services, rendered, service_plan
 from lifecycle.services.settings import NOTHING, patched
 from lifecycle.services.startup import missing
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from lifecycle.errors import Failure
     from lifecycle.operation.model import Operation
     from lifecycle.operation.ports import Artifacts, Operations, Schedules
+    from lifecycle.operation.record import Stored
     from lifecycle.services.definition import Definition
     from lifecycle.services.ports import Registry, Services
     from lifecycle.services.settings import Settings
@@ -85,6 +88,7 @@ class Planner:
         stack: str,
         requested: Mapping[str, str],
         requested_tags: Mapping[str, str | None],
+        replace: Sequence[str],
         template: bytes,
         database_ca: str,
         requested_settings: Mapping[str, Any] = NOTHING,
@@ -112,6 +116,8 @@ class Planner:
             operation.cluster,
             found,
             requested,
+            requested_tags=requested_tags,
+            replace=replace,
             template=template,
             database_ca=database_ca,
             settings=settings,
@@ -135,11 +141,7 @@ class Planner:
                 self.artifacts, effective_template(template, print_.parameters, settings)
             ),
             parameters=print_.parameters,
-            tags=stack_tags(
-                present_tags(found),
-                requested_tags,
-                tags(self.control_stack, operation.cluster) | trial_tags(print_.parameters),
-            ),
+            tags=print_.tags,
             description=str(mark),
         )
         refuse_foreign(self.stacks.change_set(arn, stack), operation.operation_id)
@@ -151,6 +153,8 @@ class Planner:
         stack: Stack | None,
         requested: Mapping[str, str],
         *,
+        requested_tags: Mapping[str, str | None],
+        replace: Sequence[str],
         template: bytes,
         database_ca: str,
         settings: Settings,
@@ -170,10 +174,11 @@ class Planner:
                 database_ca=database_ca,
             ),
         )
+        parameters, found = self._images.pin(parameters, requested, made=made)
         services = self._live(stack)
         text = json.dumps(self.definitions, sort_keys=True)
         return Fingerprint(
-            template=hashlib.sha256(effective_template(template, parameters, settings)).hexdigest(),
+            template=template_digest(effective_template(template, parameters, settings)),
             parameters=parameters,
             definitions=hashlib.sha256(text.encode()).hexdigest(),
             counts={one.name: one.desired for one in services if one.exists},
@@ -183,23 +188,27 @@ class Planner:
             stack=stack.stack_id if stack is not None and made else "",
             changed_at=stack.changed_at if stack is not None and made else "",
             role=self.role,
-            images=known(self._digests(parameters)),
+            tags=self._tags(cluster, stack, requested_tags, parameters),
+            replace=sorted(replace),
+            images=known(found),
         )
 
-    def _digests(
-        self, parameters: Mapping[str, str], seen: Mapping[str, str] = _NOTHING_SEEN
-    ) -> dict[str, Digest]:
-        """What the images name now, by their references; ``seen`` is what is known already."""
-        # arn:aws:iam::123456789012:role/…: the deployment role is of this account.
-        account = self.role.split(":")[4]
-        return {
-            image: Digest(seen[image])
-            if seen.get(image)
-            else look_up(image, account=account, region=self.region, query=self.registry.digest)
-            for image in references(self._with_defaults(parameters)).values()
-        }
+    def _tags(
+        self,
+        cluster: str,
+        stack: Stack | None,
+        requested: Mapping[str, str | None],
+        parameters: Mapping[str, str],
+    ) -> dict[str, str]:
+        """All tags that the stack is to have."""
+        ours = tags(self.control_stack, cluster) | trial_tags(parameters)
+        return stack_tags(present_tags(stack), requested, ours)
 
-    def _with_defaults(self, parameters: Mapping[str, str]) -> dict[str, str]:
+    @property
+    def _images(self) -> Images:
+        return Images(self.registry, self.role, self.region, self.with_defaults({}))
+
+    def with_defaults(self, parameters: Mapping[str, str]) -> dict[str, str]:
         """Parameters with the defaults of the cluster template."""
         defaults = {name: str(d.get("default", "")) for name, d in self.declarations.items()}
         return {**defaults, **parameters}
@@ -227,10 +236,8 @@ class Planner:
         found = self._live(stack)
         outputs = stack.outputs if stack is not None else ClusterOutputs()
         present = present_tags(stack)
-        after = outputs_after(outputs, self._with_defaults(parameters), change_set.changes)
-        wanted = stack_tags(
-            present, requested_tags, tags(self.control_stack, cluster) | trial_tags(parameters)
-        )
+        after = outputs_after(outputs, self.with_defaults(parameters), change_set.changes)
+        wanted = self._tags(cluster, stack, requested_tags, parameters)
         today = service_states(found, self.definitions, outputs, present) if outputs else ()
         return service_states(found, self.definitions, after, wanted), today
 
@@ -271,6 +278,8 @@ class Planner:
             operation.cluster,
             present,
             requested,
+            requested_tags=requested_tags,
+            replace=replace,
             template=template,
             database_ca=database_ca,
             settings=settings,
@@ -302,7 +311,7 @@ class Planner:
             author=record.caller if record else "",
         )
         key, text_key = plan_keys(operation.cluster, found.name)
-        self.artifacts.put(key, json.dumps(plan, indent=2).encode(), "application/json")
+        stored = self.artifacts.put(key, json.dumps(plan, indent=2).encode(), "application/json")
         self.artifacts.put(text_key, plan_text(plan).encode(), "text/plain; charset=utf-8")
         if situation.refusal:
             raise ChangeSetRefused(
@@ -316,7 +325,7 @@ class Planner:
         if plan["status"] == "UNCHANGED":
             # Its schedule removes the empty change set: a repeated rendering has to find it.
             outline |= {"changeSet": None, "apply": None}
-        self._record(operation, result="SUCCEEDED", key=key)
+        self._record(operation, result="SUCCEEDED", report=stored)
         return {"status": "RENDERED", "plan": outline}
 
     def fail(
@@ -341,8 +350,8 @@ class Planner:
             **asdict(operation),
         }
         key = f"plans/{operation.cluster}/{name}.failure.json"
-        self.artifacts.put(key, json.dumps(report, indent=2).encode(), "application/json")
-        self._record(operation, result="FAILED", key=key)
+        stored = self.artifacts.put(key, json.dumps(report, indent=2).encode(), "application/json")
+        self._record(operation, result="FAILED", report=stored)
         return {"error": failure.name, "cause": failure.to_cause()}
 
     def _situation(
@@ -358,12 +367,12 @@ class Planner:
         template: bytes,
     ) -> PlanInput:
         before = present_parameters(present)
-        after = self._with_defaults(print_.parameters)
+        after = self.with_defaults(print_.parameters)
         states, today = self.services_after(
             cluster, present, change_set, print_.parameters, requested_tags
         )
         services = service_plan(states, today)
-        past = self._with_defaults(before) if before else {}
+        past = self.with_defaults(before) if before else {}
         return PlanInput(
             cluster=cluster,
             region=self.region,
@@ -383,7 +392,7 @@ class Planner:
             prices=todays_prices(self.prices, self.clock, self.region, past, after),
             images=image_lines(
                 references(after),
-                self._digests(print_.parameters, print_.images),
+                self._images.digests(print_.parameters, with_pinned(print_.images)),
                 {
                     one.service.name: self.services.running_images(one.service)
                     for one in states
@@ -392,10 +401,10 @@ class Planner:
             ),
         )
 
-    def _record(self, operation: Operation, *, result: str, key: str) -> None:
+    def _record(self, operation: Operation, *, result: str, report: Stored) -> None:
         now = self.clock.now()
         self.operations.begin(operation, now=now)
-        self.operations.end(operation, result=result, report_key=key, now=now)
+        self.operations.end(operation, result=result, report=report, now=now)
 
 
 def _refusal(
@@ -414,6 +423,12 @@ def _refusal(
         return (
             "It would affect stateful resources or resources that brokers depend on: "
             f"{'; '.join(dangerous)}."
+        )
+    held = protected(change_set.changes, present_parameters(present))
+    if held:
+        return (
+            f"It would replace {', '.join(held)}, which {PROTECTED_BALANCERS} true protects from "
+            f"deletion. First set {PROTECTED_BALANCERS} to false in a change of its own."
         )
     refused = refused_services(services)
     return f"It would need a different service: {'; '.join(refused)}." if refused else ""

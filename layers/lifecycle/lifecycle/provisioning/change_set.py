@@ -25,6 +25,7 @@ from lifecycle.cluster.stack_decisions import (
     keeps_what_worked,
     machine_parameters,
     refuse_dangerous,
+    refuse_protected,
     refuse_unfinished,
     stack_parameters,
     stack_policy,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
     from lifecycle.operation.ports import Artifacts
+    from lifecycle.services.image_digests import Images
     from lifecycle.services.settings import Settings
 
 
@@ -81,6 +83,7 @@ class StackChanger:
     journal: Journal
     control_stack: str
     declarations: Mapping[str, Mapping[str, object]]
+    images: Images
 
     def plan(
         self,
@@ -117,6 +120,17 @@ class StackChanger:
             cluster=operation.cluster,
             database_ca=database_ca,
         )
+        made = found is not None and found.status != "REVIEW_IN_PROGRESS"
+        parameters, _ = self.images.pin(
+            stack_parameters(
+                declarations=self.declarations,
+                stack=found,
+                requested=requested,
+                by_machine=by_machine,
+            ),
+            requested,
+            made=made,
+        )
         trial = {**present_parameters(found), **requested}
         settings = patched(present_settings(self.stacks, found), requested_settings)
         url = store_template(self.artifacts, effective_template(template, trial, settings))
@@ -126,12 +140,7 @@ class StackChanger:
             name=change_set_name(operation.operation_id, _SETTLE),
             create=decision.action is StackAction.CREATE,
             template_url=url,
-            parameters=stack_parameters(
-                declarations=self.declarations,
-                stack=found,
-                requested=requested,
-                by_machine=by_machine,
-            ),
+            parameters=parameters,
             tags=stack_tags(
                 present_tags(found),
                 requested_tags,
@@ -199,6 +208,7 @@ class StackChanger:
             )
         if found.status == "READY" and not creates:
             refuse_dangerous(found.changes, replace)
+            refuse_protected(found.changes, present_parameters(self.stacks.describe(found.stack)))
         self.journal.step(operation, CHANGE_SET, f"{len(found.changes)} changes")
         return {"status": "READY", "changes": len(found.changes)}
 
@@ -305,10 +315,9 @@ class StackChanger:
 
 
 def store_template(artifacts: Artifacts, template: bytes) -> str:
-    """Put the template under its digest; returns its address as CloudFormation takes it."""
+    """Put the template under its digest; returns the address of exactly this version of it."""
     key = f"templates/{hashlib.sha256(template).hexdigest()}.json"
-    artifacts.put(key, template, "application/json")
-    return artifacts.url(key)
+    return artifacts.url(artifacts.put(key, template, "application/json"))
 
 
 def present_settings(stacks: Stacks, stack: Stack | None) -> Settings:

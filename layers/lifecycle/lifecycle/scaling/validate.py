@@ -29,4 +29,5 @@ def validate_scaling(raw: object, *, control_stack: str, stacks: Stacks) -> dict
         "ecsCluster": stack.outputs.ecs_cluster,
         "count": request.count,
         "partitions": request.partitions,
+        "approves": request.approves,
     }

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.cluster.freeze import refuse_if_frozen
 from lifecycle.cluster.names import change_set_name, stack_name
 from lifecycle.cluster.polling import Wait, next_wait
-from lifecycle.cluster.stack import progress_of
+from lifecycle.cluster.stack import BALANCER, progress_of
 from lifecycle.cluster.trial import is_trial
 from lifecycle.errors import NamespaceNotEmpty, StackNotDeleted, TasksStillRunning
 from lifecycle.operation.steps import BUCKETS_EMPTIED, SERVICES_STOP, STACK_DELETED
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
     from lifecycle.services.ports import Services, TargetGroups
-    from lifecycle.teardown.ports import Databases, Health, Namespaces, Storage
+    from lifecycle.teardown.ports import Balancers, Databases, Health, Namespaces, Storage
 
 _TARGET_GROUPS: Final = (
     "RestTargetGroupArn",
@@ -76,6 +76,7 @@ class TeardownPlanner:
             # An ECS cluster that is provisioned has its stack's name.
             "ecsCluster": name,
             "dryRun": request.dry_run,
+            "approves": request.approves,
         }
         if (
             stack is None
@@ -250,6 +251,7 @@ class StackDeleter:
 
     stacks: Stacks
     databases: Databases
+    balancers: Balancers
     health: Health
     journal: Journal
     control_stack: str
@@ -304,10 +306,13 @@ class StackDeleter:
         }
 
     def _begin(self, stack: Stack, begun: Mapping[str, str]) -> None:
-        # Directly at RDS and only now: a stack that failed in between takes no update that could
-        # do it, and nothing else can come between this and the deletion.
+        # Directly at RDS and the load balancers, and only now: a stack that failed in between
+        # takes no update that could do it, and nothing else can come between this and the deletion.
         if begun["database"]:
             self.databases.protect(begun["database"], on=False)
+        for resource in self.stacks.contents(stack.stack_id):
+            if resource.resource_type == BALANCER and resource.physical_id:
+                self.balancers.unprotect(resource.physical_id)
         self.stacks.unprotect(stack.name)
         self.stacks.delete(stack.stack_id, begun["token"])
 

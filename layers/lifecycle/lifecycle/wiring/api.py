@@ -6,7 +6,14 @@ import functools
 from typing import TYPE_CHECKING
 
 from lifecycle.settings import Settings
-from lifecycle.wiring.common import SystemClock, journal, registries, settings
+from lifecycle.wiring.common import (
+    SystemClock,
+    journal,
+    registries,
+    reviewed,
+    second_approver,
+    settings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,8 +85,16 @@ def operation_starter(function_arn: str, validators: Mapping[str, Validator]) ->
         journal=journal(),
         arns=MachineArns.beside(function_arn, settings().control_stack),
         validators=validators,
+        approve=approve,
         new_key=lambda: f"{SystemClock().now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
     )
+
+
+def approve(verb: str, request: Mapping[str, object], caller: str) -> None:
+    """Refuse a request that another principal has to review first, as its machine would."""
+    review = reviewed(verb, {"cluster": request["clusterName"], **request})
+    if review is not None:
+        second_approver().refuse_request(verb, review, caller)
 
 
 @functools.cache

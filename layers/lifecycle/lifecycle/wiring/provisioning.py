@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lifecycle.provisioning.seed_database import DatabaseSeeder
     from lifecycle.provisioning.start_services import ServiceReader, ServiceStarter, StartFollower
     from lifecycle.services.definition import Definition
+    from lifecycle.services.image_digests import Images
     from lifecycle.verification.verify import Verifier
 
 # Imports stay inside the functions: each Lambda function loads only what it uses.
@@ -42,6 +43,22 @@ def stack_changer() -> StackChanger:
         journal=journal(),
         control_stack=settings().control_stack,
         declarations=cluster_parameters(),
+        images=cluster_images(),
+    )
+
+
+def cluster_images() -> Images:
+    """What the images of a cluster's parameters name, in the account's own registry."""
+    from lifecycle.adapters.aws.ecr import EcrRegistry
+    from lifecycle.cluster.parameters import cluster_parameters
+    from lifecycle.services.image_digests import Images
+
+    declared = cluster_parameters()
+    return Images(
+        registry=EcrRegistry(),
+        role=settings().deployment_role_arn,
+        region=settings().region,
+        defaults={name: str(one.get("default", "")) for name, one in declared.items()},
     )
 
 
