@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.api.problems import STATUS
 from lifecycle.api.routes import ROUTES, Route
+from lifecycle.cluster.freeze import REASON_PATTERN
 from lifecycle.cluster.names import CLUSTER_NAME
 from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.cluster.tags import KEY_PATTERN, MOST, VALUE_PATTERN
@@ -205,6 +206,9 @@ BODIES: Mapping[str, Schema] = {
     },
     "scaleBrokers": closed({"count": BROKERS, FIELD: APPROVES}, FIELD),
     "scalePartitions": closed({"partitions": PARTITIONS, FIELD: APPROVES}, FIELD),
+    "freezeCluster": closed(
+        {"reason": {**TEXT, "minLength": 1, "maxLength": 200, "pattern": f"^{REASON_PATTERN}$"}}
+    ),
     "restartService": {
         "oneOf": [
             closed({"service": {"const": "brokers"}, "broker": BROKER}, "broker"),
@@ -219,6 +223,18 @@ BODIES: Mapping[str, Schema] = {
         ]
     },
 }
+FREEZE: Schema = closed(
+    {"reason": TEXT, "since": TEXT, "by": {**TEXT_OR_NULL, "description": "ARN of the principal"}},
+    type=["object", "null"],
+    description="The freeze in the table; null if there is none",
+)
+FREEZING: Schema = closed(
+    {
+        "frozen": {**TEXT_OR_NULL, "description": "Why it is frozen, also by a tag"},
+        "freeze": FREEZE,
+        "operationId": {**TEXT_OR_NULL, "description": "Operation that began before and goes on"},
+    }
+)
 HEAD: Mapping[str, Schema] = {
     "operationId": TEXT,
     "cluster": TEXT,
@@ -343,6 +359,7 @@ def schemas() -> dict[str, Schema]:
         "Cluster": closed(
             {
                 **CLUSTER_LINE,
+                "freeze": FREEZE,
                 "statusReason": TEXT_OR_NULL,
                 "brokers": closed(
                     {
@@ -396,6 +413,8 @@ ANSWERS: Mapping[str, Schema] = {
     "listClusters": closed({"clusters": {"type": "array", "items": reference("ClusterLine")}}),
     "readCluster": reference("Cluster"),
     "readHealth": reference("Health"),
+    "freezeCluster": FREEZING,
+    "thawCluster": FREEZING,
     "listOperations": closed(
         {"operations": {"type": "array", "items": reference("OperationLine")}}
     ),
@@ -436,6 +455,7 @@ def _operation(route: Route) -> Schema:
         described["responses"]["202"]["headers"] = {
             "Location": {"description": "Path of the operation, with the stage", "schema": TEXT}
         }
+    if route.name in BODIES:
         described["requestBody"] = {
             "required": True,
             "content": {"application/json": {"schema": BODIES[route.name]}},

@@ -13,6 +13,7 @@ from lifecycle.adapters.aws import session as aws
 from lifecycle.adapters.aws.check_slots import DynamoSlots
 from lifecycle.adapters.aws.dynamodb import DynamoTable
 from lifecycle.adapters.aws.stepfunctions import StepFunctionsExecutions
+from lifecycle.cluster.freeze import Freeze
 from lifecycle.errors import AwsRefused, MachineNotDeployed, StartOutcomeUnknown
 from lifecycle.operation.model import Acting, Lock, Operation
 from lifecycle.operation.record import Stored
@@ -92,6 +93,20 @@ def executions(request: pytest.FixtureRequest) -> Any:
         name="control-scale", definition="{}", roleArn="arn:aws:iam::123456789012:role/machine"
     )
     return StepFunctionsExecutions()
+
+
+class TestFreezes:
+    def test_the_first_freeze_stands_until_it_is_lifted(self, table: Any) -> None:
+        first, second = Freeze("audit", "t1", "arn:ann"), Freeze("upgrade", "t2", "arn:bob")
+        assert table.frozen("control-demo") is None
+        assert table.freeze("control-demo", first) == first
+        assert table.freeze("control-demo", second) == first
+        assert table.frozen("control-demo") == first
+        assert table.frozen("control-other") is None
+        for _ in range(2):
+            table.thaw("control-demo")
+            assert table.frozen("control-demo") is None
+        assert table.freeze("control-demo", second) == second
 
 
 class TestRecords:

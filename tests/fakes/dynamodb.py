@@ -11,6 +11,7 @@ from lifecycle.times import written
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from lifecycle.cluster.freeze import Freeze
     from lifecycle.operation.model import Acting, Lock, Operation
     from lifecycle.operation.scaling_note import ScalingNote
 
@@ -23,6 +24,7 @@ class FakeTable:
     records: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     health: dict[str, dict[str, Any]] = field(default_factory=dict)
     scalings: dict[str, ScalingNote] = field(default_factory=dict)
+    freezes: dict[str, Freeze] = field(default_factory=dict)
 
     def take(self, lock: Lock, *, instead_of: Lock | None = None) -> Lock | None:
         """Take or extend a lock."""
@@ -45,6 +47,18 @@ class FakeTable:
         held = self.locks.get(lock.ecs_cluster)
         if held is not None and (held.owner, held.acting) == (lock.owner, lock.acting):
             del self.locks[lock.ecs_cluster]
+
+    def frozen(self, ecs_cluster: str) -> Freeze | None:
+        """The freeze of an ECS cluster."""
+        return self.freezes.get(ecs_cluster)
+
+    def freeze(self, ecs_cluster: str, freeze: Freeze) -> Freeze:
+        """Freeze, unless it is frozen."""
+        return self.freezes.setdefault(ecs_cluster, freeze)
+
+    def thaw(self, ecs_cluster: str) -> None:
+        """Lift the freeze."""
+        self.freezes.pop(ecs_cluster, None)
 
     def shorten(self, lock: Lock, expires_at: int) -> None:
         """Set an earlier end, if the lock is still the one that was read."""

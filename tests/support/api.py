@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jsonschema import Draft202012Validator
 from lifecycle.api.app import Api
 from lifecycle.api.clusters import ClusterReader
+from lifecycle.api.freezing import Freezer
 from lifecycle.api.validate import StartValidation
 from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.health.read import FreshLimits, HealthReader
@@ -49,7 +50,7 @@ class ApiWorld:
     calls: Any = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
-        self.health = FakeHealth(self.world.table.locks)
+        self.health = FakeHealth(self.world.table.locks, freezes=self.world.table.freezes)
         for verb in ("provision", "scale", "restart", "plan", "teardown"):
             self.world.executions.machines.add(ARNS.machine(verb))
         self.world.probe.answers["overview"] = {
@@ -97,8 +98,16 @@ class ApiWorld:
                 services=self.world.services,
                 probe=self.world.probe,
                 operations=self.operations,
+                freezes=self.world.table,
                 control_stack=CONTROL,
                 translate=of_aws,
+            ),
+            freezer=Freezer(
+                stacks=self.world.stacks,
+                freezes=self.world.table,
+                locks=self.world.table,
+                clock=self.world.clock,
+                control_stack=CONTROL,
             ),
             health=HealthReader(
                 records=self.health,

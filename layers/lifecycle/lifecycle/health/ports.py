@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from lifecycle.cluster.freeze import Freeze
     from lifecycle.health.verdict import Record as HealthRecord
     from lifecycle.operation.model import Lock
     from lifecycle.operation.record import Execution
@@ -83,6 +84,10 @@ class HealthRecords(Protocol):
 
     def delivered(self, cluster: str, decided_at: datetime) -> None:
         """Record that the notification decided then was delivered; no-op for any other one."""
+        ...
+
+    def frozen(self, ecs_cluster: str) -> Freeze | None:
+        """Return the freeze of an ECS cluster; None for one that is not frozen."""
         ...
 
     def holder(self, ecs_cluster: str) -> Lock | None:

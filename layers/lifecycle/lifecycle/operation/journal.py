@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lifecycle.cluster.freeze import refuse_freeze
 from lifecycle.errors import ClusterBusy, LockLost, OperationEnded
 from lifecycle.observability import invocation
 from lifecycle.operation.model import FUNCTION_SECONDS, LOCK_SECONDS, Acting, Lock, free_from
@@ -29,7 +30,8 @@ class Journal:
     def begin(self, operation: Operation) -> None:
         """Take the cluster for the operation and write its record. Repeating it is harmless.
 
-        Raises ``ClusterBusy`` naming the operation that holds the cluster, ``OperationEnded``.
+        Raises ``ClusterBusy`` naming the operation that holds the cluster, ``ClusterFrozen``,
+        ``OperationEnded``.
         """
         self.refuse_ended(operation, "it began")
         self.take(operation)
@@ -38,10 +40,15 @@ class Journal:
     def take(self, operation: Operation) -> None:
         """Take the cluster. A lock is taken over if its owner ended and none of its functions acts.
 
-        Raises ``ClusterBusy`` naming the operation that holds the cluster.
+        The freeze is read with the lock held: whoever froze the cluster before has seen it free.
+        Raises ``ClusterBusy`` naming the operation that holds the cluster, ``ClusterFrozen``.
         """
         acquire(self._lock(operation), self.locks, self.executions, self.clock)
         self._settles(operation)
+        freeze = self.locks.frozen(operation.ecs_cluster)
+        if freeze is not None:
+            self.release(operation)
+            refuse_freeze(operation.ecs_cluster, freeze)
 
     def step(self, operation: Operation, step: str, detail: str) -> None:
         """Renew the lock and note the progress, before something is changed.

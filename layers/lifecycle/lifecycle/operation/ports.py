@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from lifecycle.cluster.freeze import Freeze
     from lifecycle.operation.events import Event
     from lifecycle.operation.model import Acting, Lock, Operation
     from lifecycle.operation.record import Execution, Record, Stored
@@ -42,8 +43,28 @@ class Locks(Protocol):
         """Let a lock expire earlier, if it is still the one that was read; else nothing."""
         ...
 
+    def frozen(self, ecs_cluster: str) -> Freeze | None:
+        """The freeze of an ECS cluster; None when it is not frozen."""
+        ...
+
     def release(self, ecs_cluster: str, owner: str) -> bool:
         """Give the lock back if ``owner`` holds it; returns whether it did."""
+        ...
+
+
+class Freezes(Protocol):
+    """One freeze per ECS cluster."""
+
+    def frozen(self, ecs_cluster: str) -> Freeze | None:
+        """The freeze of an ECS cluster; None when it is not frozen."""
+        ...
+
+    def freeze(self, ecs_cluster: str, freeze: Freeze) -> Freeze:
+        """Freeze an ECS cluster; returns the freeze that stands, which an earlier one may be."""
+        ...
+
+    def thaw(self, ecs_cluster: str) -> None:
+        """Lift the freeze of an ECS cluster; one that is not frozen is no error."""
         ...
 
 

@@ -112,6 +112,7 @@ def api(function_arn: str) -> Api:
     from lifecycle.adapters.aws.stepfunctions import StepFunctionsExecutions
     from lifecycle.api.app import Api
     from lifecycle.api.clusters import ClusterReader
+    from lifecycle.api.freezing import Freezer
     from lifecycle.api.validate import StartValidation
     from lifecycle.cluster.parameters import cluster_parameters
     from lifecycle.health.read import FreshLimits, HealthReader
@@ -145,8 +146,16 @@ def api(function_arn: str) -> Api:
             services=EcsServices(),
             probe=probe,
             operations=operations,
+            freezes=table,
             control_stack=control_stack,
             translate=of_aws,
+        ),
+        freezer=Freezer(
+            stacks=cloudformation,
+            freezes=table,
+            locks=table,
+            clock=SystemClock(),
+            control_stack=control_stack,
         ),
         health=HealthReader(
             records=HealthTable(settings().table_name),

@@ -1,6 +1,7 @@
 """The control plane's table: the lock of each ECS cluster and the record of each operation.
 
-One table, one key ``pk``: ``LOCK#<ECS cluster>``, ``HEALTH#<cluster>``, ``SCALING#<cluster>``,
+One table, one key ``pk``: ``LOCK#<ECS cluster>``, ``FREEZE#<ECS cluster>``, ``HEALTH#<cluster>``,
+``SCALING#<cluster>``,
 ``OPERATION#<machine>#<operation id>``, because two machines may have an execution of one name, and,
 so that policies can distinguish them, ``PLAN#<operation id>`` for those of the plan machine.
 """
@@ -11,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.adapters.aws.session import client
+from lifecycle.cluster.freeze import Freeze
 from lifecycle.operation.model import Acting, Lock
 from lifecycle.operation.record import Record, Stored
 from lifecycle.operation.scaling_note import ScalingNote
@@ -33,7 +35,7 @@ _REPORT: Final = "reportKey, reportVersion, reportSha256"
 
 
 class DynamoTable:
-    """The ``Locks``, ``Operations`` and ``Records`` ports on DynamoDB."""
+    """The ``Locks``, ``Freezes``, ``Operations`` and ``Records`` ports on DynamoDB."""
 
     def __init__(self, table_name: str) -> None:
         self._table = table_name
@@ -159,6 +161,27 @@ class DynamoTable:
         except self._api.exceptions.ConditionalCheckFailedException:
             return False
         return True
+
+    def frozen(self, ecs_cluster: str) -> Freeze | None:
+        """Return the freeze of an ECS cluster."""
+        item = self._item(f"FREEZE#{ecs_cluster}")
+        return read_freeze(item) if item else None
+
+    def freeze(self, ecs_cluster: str, freeze: Freeze) -> Freeze:
+        """Write the ``FREEZE`` item of an ECS cluster, unless there is one."""
+        written = self._write_once(
+            {
+                "pk": {"S": f"FREEZE#{ecs_cluster}"},
+                "reason": {"S": freeze.reason},
+                "since": {"S": freeze.since},
+                "by": {"S": freeze.by},
+            }
+        )
+        return freeze if written else self.frozen(ecs_cluster) or freeze
+
+    def thaw(self, ecs_cluster: str) -> None:
+        """Remove the ``FREEZE`` item of an ECS cluster."""
+        self._api.delete_item(TableName=self._table, Key={"pk": {"S": f"FREEZE#{ecs_cluster}"}})
 
     def begin(self, operation: Operation, *, now: datetime) -> None:
         """Write the operation's item; writing it again changes nothing."""
@@ -316,6 +339,11 @@ def read_scaling(item: Mapping[str, Any]) -> ScalingNote:
         stays=frozenset(one["S"] for one in item["stays"]["L"]),
         takes_away=item["takesAway"]["BOOL"],
     )
+
+
+def read_freeze(item: Mapping[str, Any]) -> Freeze:
+    """Read the ``FREEZE`` item of an ECS cluster."""
+    return Freeze(reason=item["reason"]["S"], since=item["since"]["S"], by=item["by"]["S"])
 
 
 def read_lock(item: Mapping[str, Any]) -> Lock:
