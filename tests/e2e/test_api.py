@@ -34,7 +34,7 @@ OPERATE = [
     "PUT/clusters/*/partitions",
     "POST/clusters/*/restart",
 ]
-ADMINISTER = [*OPERATE, "PUT/clusters/*", "DELETE/clusters/*"]
+ADMINISTER = [*OPERATE, "PUT/clusters/*", "POST/clusters/*/rotation", "DELETE/clusters/*"]
 POLICIES = {"viewer": READ, "planner": PLAN, "operator": OPERATE, "administrator": ADMINISTER}
 
 

@@ -26,13 +26,13 @@ ROUTES_OF = {
     "viewer": {"listClusters", "readCluster", "readHealth", "listOperations", "readOperation"},
     "planner": {"planChange"},
     "operator": {"scaleBrokers", "scalePartitions", "restartService"},
-    "administrator": {"provisionCluster", "tearDownCluster"},
+    "administrator": {"provisionCluster", "rotateSecrets", "tearDownCluster"},
 }
 MACHINES_OF = {
     "viewer": set[str](),
     "planner": {"plan"},
     "operator": {"scale", "restart", "check_health", "check_all_health"},
-    "administrator": {"provision", "teardown"},
+    "administrator": {"provision", "rotate", "teardown"},
 }
 
 
