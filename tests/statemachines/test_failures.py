@@ -169,7 +169,7 @@ class Rotating(Rotation):
             all(world.rotated(secret) for secret in Secret)
             and all(2 <= number <= 3 for number in values)
             and world.refused == []
-            and world.table.locks == {}
+            and not [one for one in world.table.locks.values() if one.owner != FOREIGN]
         )
 
 
