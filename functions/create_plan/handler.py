@@ -23,6 +23,7 @@ def handler(event: Event, _context: LambdaContext) -> Event:
         requested=request["parameters"],
         requested_tags=request["tags"],
         requested_settings=request["settings"],
+        replace=request["replace"],
         template=cluster_template(),
         database_ca=rds_root_certificate(settings().region),
     )

@@ -6,6 +6,7 @@ import ipaddress
 import json
 import re
 from typing import Any
+from urllib.parse import unquote
 
 import yaml
 
@@ -411,17 +412,29 @@ def _protected(identifier: str) -> str:
 
 # --- Documents in S3 ---------------------------------------------------------------------------
 
-_VIRTUAL_HOSTED = re.compile(r"https://([^/]+)\.s3\.[a-z0-9-]+\.amazonaws\.com/(.+)")
+_VIRTUAL_HOSTED = re.compile(
+    r"https://([^/]+)\.s3\.[a-z0-9-]+\.amazonaws\.com/([^?]+)(?:\?versionId=(.+))?"
+)
 
 
 def _virtual_hosted(own: Any) -> Any:
-    """`https://<bucket>.s3.<region>.amazonaws.com/<key>`; the emulator reads only path style."""
+    """`https://<bucket>.s3.<region>.amazonaws.com/<key>`; the emulator reads only path style.
+
+    With `?versionId=` CloudFormation reads that version; the emulator would read the newest.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cfn-console-create-stack.html
+    """
 
     def resolve(
         parameters: dict[str, list[str]], body_key: str, url_key: str, label: str
     ) -> tuple[Any, Any]:
         url = (parameters.get(url_key) or [""])[0]
         if found := _VIRTUAL_HOSTED.fullmatch(url):
+            if found[3]:
+                version = unquote(found[3])
+                data = s3.get_object_data(found[1], found[2], version)
+                if data is None:
+                    return None, helpers.error("ValidationError", f"{label} not found at {url}")
+                return data.decode(), None
             path_style = f"https://s3.amazonaws.com/{found[1]}/{found[2]}"
             parameters = parameters | {url_key: [path_style]}
         result: tuple[Any, Any] = own(parameters, body_key, url_key, label)

@@ -170,7 +170,7 @@ lambda_svc = Names(
     "throttle_response",
 )
 rds = Names("ministack.services.rds", "ACTION_MAP", "clusters", "tags")
-s3 = Names("ministack.services.s3", "bucket_has_versions", "buckets")
+s3 = Names("ministack.services.s3", "bucket_has_versions", "buckets", "get_object_data")
 secretsmanager = Names(
     "ministack.services.secretsmanager",
     "put_secret_value",

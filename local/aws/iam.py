@@ -52,7 +52,7 @@ def install() -> None:
     """Replace what the emulator looks up by name for every request."""
     iam_actions.extract_resource_arn = _as_on_aws(iam_actions.extract_resource_arn)
     iam_evaluator.enforce = _each_resource(iam_evaluator.enforce)
-    iam_evaluator.resolve_condition_key = _transport_is_secure(iam_evaluator.resolve_condition_key)
+    iam_evaluator.resolve_condition_key = _keys_as_on_aws(iam_evaluator.resolve_condition_key)
     # Services whose tags a policy's `aws:ResourceTag` does not see otherwise.
     tagging.RESOURCE_TAG_COLLECTORS |= {
         "elasticfilesystem": tagging.collect_efs,
@@ -182,11 +182,22 @@ def _each_resource(own: Any) -> Any:
     return enforce
 
 
-def _transport_is_secure(own: Any) -> Any:
-    """The emulator's endpoint stands for AWS's, which clients reach over TLS."""
+def _keys_as_on_aws(own: Any) -> Any:
+    """The emulator's endpoint stands for AWS's, which clients reach over TLS.
+
+    A session's `aws:PrincipalArn` is the ARN of the role, not that of the session:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+    """
 
     def resolve(key: str, context: Any) -> Any:
-        return "true" if key.lower() == "aws:securetransport" else own(key, context)
+        match key.lower():
+            case "aws:securetransport":
+                return "true"
+            case "aws:principalarn" if ":assumed-role/" in context.principal_arn:
+                role = iam.roles.get(context.principal_arn.split("/")[1])
+                return str(role["Arn"]) if role else own(key, context)
+            case _:
+                return own(key, context)
 
     return resolve
 

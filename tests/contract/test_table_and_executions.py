@@ -14,6 +14,7 @@ from lifecycle.adapters.aws.dynamodb import DynamoTable
 from lifecycle.adapters.aws.stepfunctions import StepFunctionsExecutions
 from lifecycle.errors import AwsRefused, MachineNotDeployed, StartOutcomeUnknown
 from lifecycle.operation.model import Lock, Operation
+from lifecycle.operation.record import Stored
 from lifecycle.operation.scaling_note import ScalingNote
 from moto import mock_aws
 
@@ -90,12 +91,14 @@ class TestRecords:
         table.progress(op("k"), step="One", detail="a", now=NOW)
         table.progress(op("k"), step="One", detail="b", now=NOW)
         table.progress(op("k"), step="Two", detail="c", now=NOW)
-        table.end(op("k"), result="SUCCEEDED", report_key="key", now=NOW)
+        table.end(op("k"), result="SUCCEEDED", report=Stored("key", "v1", "abc"), now=NOW)
         found = table.find("demo.scale.k", "scale")
         assert (found.caller, found.started_at) == ("ada", op("k").started_at)
         assert [entry["step"] for entry in found.timeline] == ["One", "Two"]
         assert (found.step, found.detail) == ("Two", "c")
-        assert (found.result, found.report_key) == ("SUCCEEDED", "key")
+        assert (found.result, found.report) == ("SUCCEEDED", Stored("key", "v1", "abc"))
+        table.progress(op("k"), step="Three", detail="redriven", now=NOW)
+        assert table.find("demo.scale.k", "scale").report == Stored("")
 
     def test_a_record_without_a_caller_has_none(self, table: Any) -> None:
         table.begin(op("k"), now=NOW)
@@ -114,7 +117,7 @@ class TestRecords:
         plan = dataclasses.replace(op("k"), operation_id=UNNAMED, machine="plan")
         assert table.claim(plan, caller="ada", request_hash="h1", now=NOW) is None
         table.begin(plan, now=NOW)
-        table.end(plan, result="SUCCEEDED", report_key="key", now=NOW)
+        table.end(plan, result="SUCCEEDED", report=Stored("key", "v1", "abc"), now=NOW)
         found = table.find(UNNAMED, "plan")
         assert (found.machine, found.caller, found.result) == ("plan", "ada", "SUCCEEDED")
         assert table.find(UNNAMED, "scale") is None
@@ -128,14 +131,14 @@ class TestRecords:
             one = dataclasses.replace(op("k"), operation_id=UNNAMED, machine=machine)
             table.begin(one, now=NOW)
             table.progress(one, step=f"step of {machine}", detail="", now=NOW)
-            table.end(one, result="SUCCEEDED", report_key=machine, now=NOW)
+            table.end(one, result="SUCCEEDED", report=Stored(machine), now=NOW)
         for machine in machines:
             found = table.find(UNNAMED, machine)
-            assert (found.step, found.report_key) == (f"step of {machine}", machine)
+            assert (found.step, found.report.key) == (f"step of {machine}", machine)
 
     def test_an_operation_that_never_began_has_its_end_and_is_listed(self, table: Any) -> None:
         refused = op("k")
-        table.end(refused, result="FAILED", report_key="key", now=NOW)
+        table.end(refused, result="FAILED", report=Stored("key", "v1", "abc"), now=NOW)
         found = table.find(refused.operation_id, refused.machine)
         assert (found.execution_arn, found.result) == (refused.execution_arn, "FAILED")
         assert found.ended_at.endswith("00.000Z")

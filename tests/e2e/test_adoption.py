@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lifecycle.adapters.aws.s3 import S3Artifacts
+from lifecycle.operation.record import Stored
 from lifecycle.services.definition import render
 
 from local.config import CONTROL_STACK, REGION, REPOSITORY
@@ -61,7 +62,7 @@ def template_url(cloud: Scaling) -> str:
     bucket, key = artifact_bucket(cloud), "templates/by-hand.yaml"
     body = (REPOSITORY / "stacks" / "cluster.yaml").read_bytes()
     cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
-    return S3Artifacts(bucket, REGION).url(key)
+    return S3Artifacts(bucket, REGION).url(Stored(key))
 
 
 def make_elsewhere(cloud: Scaling) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
 from jsonschema import Draft202012Validator
 
 from local.config import CONTROL_STACK
@@ -318,6 +319,49 @@ def test_a_reviewed_plan_is_applied_by_its_change_set(deployed: Deployed, cloud:
     again = deployed.root.ask("POST", "/clusters/demo/plans", wanted, key="again")
     assert again.status == 202
     assert deployed.ended("demo.plan.again")["result"]["plan"]["status"] == "UNCHANGED"
+
+
+def test_nobody_else_writes_or_deletes_what_is_applied_and_reported(
+    deployed: Deployed, cloud: Cloud
+) -> None:
+    """A principal that may do anything in S3, until it changes the bucket's policy."""
+    iam = deployed.aws("iam")
+    name = "s3-administrator"
+    iam.create_user(UserName=name)
+    iam.put_user_policy(
+        UserName=name,
+        PolicyName="s3",
+        PolicyDocument=json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"},
+            }
+        ),
+    )
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=deployed.endpoints["aws"],
+        region_name=deployed.endpoints["region"],
+        aws_access_key_id=key["AccessKeyId"],
+        aws_secret_access_key=key["SecretAccessKey"],
+    )
+    stack = cloud.client("cloudformation").describe_stacks(StackName=CONTROL_STACK)["Stacks"][0]
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
+    bucket = outputs["ArtifactBucketName"]
+    found = s3.list_object_versions(Bucket=bucket)["Versions"]
+    some = {one["Key"].partition("/")[0]: one for one in found}
+    assert {"templates", "operations"} <= some.keys()
+    for one in some.values():
+        named = {"Bucket": bucket, "Key": one["Key"]}
+        for attempt in (
+            lambda named=named: s3.put_object(**named, Body=b"{}"),
+            lambda named=named: s3.delete_object(**named),
+            lambda named=named, one=one: s3.delete_object(**named, VersionId=one["VersionId"]),
+        ):
+            with pytest.raises(ClientError, match="AccessDenied"):
+                attempt()
+    assert s3.list_object_versions(Bucket=bucket)["Versions"] == found
 
 
 def test_a_cluster_is_made_and_removed(deployed: Deployed) -> None:

@@ -168,7 +168,12 @@ class FakeStacks:
             stack=found.stack,
             description=found.description,
             parameters=found.parameters,
+            tags=found.tags,
         )
+
+    def template_of(self, change_set: ChangeSet) -> str:
+        """Text of the template that a change set would apply."""
+        return self.change_sets[change_set.arn].body
 
     def change_sets_of(self, stack: str) -> Sequence[str]:
         """ARNs of the change sets that a stack has."""

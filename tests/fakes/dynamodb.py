@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.operation.record import Record
+from lifecycle.operation.record import Record, Stored
 from lifecycle.times import written
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class FakeTable:
             detail=found.get("detail", ""),
             timeline=list(found["timeline"]),
             result=found.get("result", ""),
-            report_key=found.get("reportKey", ""),
+            report=found.get("report", Stored("")),
             ended_at=found.get("endedAt", ""),
         )
 
@@ -120,16 +120,18 @@ class FakeTable:
         if record["step"] != step:
             record["timeline"].append({"step": step, "at": written(now)})
         record.update(step=step, detail=detail)
-        for ended in ("result", "reportKey", "endedAt"):
+        for ended in ("result", "report", "reportKey", "endedAt"):
             record.pop(ended, None)
 
     def timeline(self, operation: Operation) -> list[dict[str, str]]:
         """Steps so far."""
         return list(self.records.get(_key(operation), {}).get("timeline", []))
 
-    def end(self, operation: Operation, *, result: str, report_key: str, now: datetime) -> None:
+    def end(self, operation: Operation, *, result: str, report: Stored, now: datetime) -> None:
         """Note the result, also of an operation that never began."""
-        self.record(operation).update(result=result, reportKey=report_key, endedAt=written(now))
+        self.record(operation).update(
+            result=result, report=report, reportKey=report.key, endedAt=written(now)
+        )
 
 
 def _key(operation: Operation) -> tuple[str, str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
+
+from lifecycle.operation.record import Stored
 
 
 @dataclass
@@ -10,19 +13,24 @@ class FakeArtifacts:
     """Objects by key."""
 
     objects: dict[str, bytes] = field(default_factory=dict)
+    versions: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
-    def put(self, key: str, body: bytes, content_type: str) -> None:
+    def put(self, key: str, body: bytes, content_type: str) -> Stored:
         """Store an object."""
         del content_type
         self.objects[key] = body
+        stored = Stored(key, f"v{len(self.versions)}", hashlib.sha256(body).hexdigest())
+        self.versions[key, stored.version] = body
+        return stored
 
-    def get(self, key: str) -> bytes | None:
-        """Read an object."""
-        return self.objects.get(key)
+    def get(self, key: str, version: str) -> bytes | None:
+        """Read a version of an object."""
+        return self.versions.get((key, version))
 
-    def url(self, key: str) -> str:
-        """Address of an object."""
-        return f"https://artifacts.s3.eu-central-1.amazonaws.com/{key}"
+    def url(self, stored: Stored) -> str:
+        """Address of a version of an object."""
+        address = f"https://artifacts.s3.eu-central-1.amazonaws.com/{stored.key}"
+        return f"{address}?versionId={stored.version}"
 
 
 @dataclass

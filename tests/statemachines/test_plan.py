@@ -148,7 +148,7 @@ def test_named_data_is_replaced_by_exactly_this_execution(plan: Plan, provision:
             "connectors: planned at 1, now 2",
         ),
         (lambda w: w.stacks.change_sets.clear(), "PlanNotFound", "There is no change set"),
-        (lambda w: w.artifacts.objects.clear(), "PlanNotFound", "has stored no plan"),
+        (lambda w: w.artifacts.versions.clear(), "PlanNotFound", "has stored no plan"),
     ],
 )
 def test_a_plan_that_no_longer_holds_changes_nothing(

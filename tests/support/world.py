@@ -379,7 +379,8 @@ class World:
         )
 
     def _stored(self, url: str) -> str:
-        return self.artifacts.objects.get(url.rpartition(".com/")[2], b"").decode()
+        key, _, version = url.rpartition(".com/")[2].partition("?versionId=")
+        return (self.artifacts.get(key, version) or b"").decode()
 
     def bring_down(self) -> None:
         """Let the targets of services without tasks be gone."""

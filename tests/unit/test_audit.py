@@ -14,6 +14,7 @@ from lifecycle.adapters.aws.eventbridge import EventBridgeEvents
 from lifecycle.cluster.stack import Stack
 from lifecycle.operation import events
 from lifecycle.operation.model import FUNCTION_SECONDS, Operation
+from lifecycle.operation.record import Stored
 from moto.events.models import EventPattern
 
 from tests.support.world import OUTPUTS, World, operation
@@ -231,7 +232,7 @@ class TestCleaner:
     def test_a_lock_that_outlived_its_end_is_freed_all_the_same(self, world: World) -> None:
         has_ended(world)
         now = world.clock.now()
-        world.table.end(OPERATION, result="FAILED", report_key="key", now=now)
+        world.table.end(OPERATION, result="FAILED", report=Stored("key", "v1", "abc"), now=now)
         assert world.cleaner.clean_up(recorded("failed"))["released"]
         soon = world.clock.now().timestamp() + FUNCTION_SECONDS
         assert world.table.locks["demo"].expires_at == soon

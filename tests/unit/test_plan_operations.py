@@ -20,6 +20,7 @@ from lifecycle.errors import (
     StackNotUsable,
 )
 from lifecycle.operation.model import Operation
+from lifecycle.operation.record import Stored
 from lifecycle.plans.create import plan_keys
 from lifecycle.services.image_digests import Running
 
@@ -54,6 +55,7 @@ def make(
         stack=STACK,
         requested=requested or {},
         requested_tags=tags or {},
+        replace=named,
         template=TEMPLATE,
         database_ca="PEM",
     )
@@ -175,11 +177,8 @@ class TestImages:
 
     def test_a_plan_of_an_earlier_version_is_refused_in_words(self, living: World) -> None:
         outline = make(living, LOGS)
-        key = plan_keys("demo", NAME)[0]
-        plan = json.loads(living.artifacts.objects[key])
-        del plan["fingerprint"]["images"]
-        plan["fingerprint"]["role"] = "arn:other"
-        living.artifacts.objects[key] = json.dumps(plan).encode()
+        record = living.table.records["plan", "demo.plan.1"]
+        record["report"] = Stored(record["report"].key)
         with pytest.raises(PlanNotFound, match="has stored no plan"):
             adopt(living, outline["changeSet"])
 
@@ -354,6 +353,7 @@ class TestMaking:
             stack=STACK,
             requested=LOGS,
             requested_tags={},
+            replace=(),
             template=TEMPLATE,
             database_ca="PEM",
         )
@@ -475,20 +475,89 @@ class TestApplying:
         with pytest.raises(PlanNotFound, match="has stored no plan"):
             adopt(living, self.foreign(living, description))
 
-    def test_a_change_set_put_in_the_place_of_the_plans_is_refused(self, living: World) -> None:
+    @pytest.mark.parametrize(
+        ("swapped", "named"),
+        [
+            ({"parameters": {"LogRetentionDays": "1"}}, "its parameters LogRetentionDays"),
+            ({"parameters": {"Trial": "true"}}, "its parameters Trial"),
+            ({"tags": {"cost-center": "4711"}}, "its tags cost-center"),
+            ({"tags": {"camunda:control-plane": "other"}}, "its tags camunda:control-plane"),
+            ({"body": '{"Resources": {"Admin": {"Type": "AWS::IAM::Role"}}}'}, "its template"),
+            ({"body": '{"Resources": {"A": {}}, "Resources": {}}'}, "its template"),
+            ({"body": "Resources: {}"}, "its template"),
+            (
+                {
+                    "changes": (
+                        ResourceChange("Modify", "BrokerLogs", "AWS::Logs::LogGroup", "True"),
+                    )
+                },
+                "its changes",
+            ),
+            ({"changes": ()}, "its changes"),
+        ],
+    )
+    def test_a_change_set_put_in_the_place_of_the_plans_is_refused(
+        self, living: World, swapped: dict[str, Any], named: str
+    ) -> None:
         outline = make(living, LOGS)
         change_set = living.stacks.change_sets[outline["changeSet"]]
-        change_set.parameters["LogRetentionDays"] = "1"
-        with pytest.raises(PlanNotFound, match="parameters differ from its plan: LogRetentionDays"):
+        for attribute, value in swapped.items():
+            reviewed = getattr(change_set, attribute)
+            other = {**reviewed, **value} if isinstance(reviewed, dict) else value
+            setattr(change_set, attribute, other)
+        with pytest.raises(PlanNotFound, match=rf"not the one in plan demo.plan.1.*: {named}\."):
             adopt(living, outline["changeSet"])
 
-    def test_a_report_that_was_tampered_with_is_no_plan(self, living: World) -> None:
+    def test_a_template_that_only_looks_different_is_the_one_that_was_reviewed(
+        self, living: World
+    ) -> None:
         outline = make(living, LOGS)
+        change_set = living.stacks.change_sets[outline["changeSet"]]
+        change_set.body = json.dumps(json.loads(change_set.body), indent=4) + "\n"
+        assert adopt(living, outline["changeSet"])["status"] == "PLANNED"
+
+    @pytest.mark.parametrize(
+        "edit",
+        [
+            lambda plan: plan["fingerprint"]["counts"].update({"orchestration-cluster": 4}),
+            lambda plan: plan.update(replace=["Database"]),
+            lambda plan: plan.update(changes=[]),
+            lambda plan: plan.update(author="arn:somebody"),
+            lambda plan: plan["cost"].update(before={}),
+        ],
+    )
+    def test_a_report_that_was_tampered_with_is_no_plan(self, living: World, edit: Any) -> None:
+        outline = make(living, LOGS)
+        stored = living.table.records["plan", "demo.plan.1"]["report"]
         plan = json.loads(living.artifacts.objects[outline["planKey"]])
-        plan["fingerprint"]["counts"]["orchestration-cluster"] = 4
-        living.artifacts.objects[outline["planKey"]] = json.dumps(plan).encode()
+        edit(plan)
+        living.artifacts.versions[stored.key, stored.version] = json.dumps(plan, indent=2).encode()
         with pytest.raises(PlanNotFound, match="has stored no plan"):
             adopt(living, outline["changeSet"])
+
+    def test_a_newer_version_of_the_report_is_not_the_reviewed_one(self, living: World) -> None:
+        outline = make(living, LOGS)
+        living.artifacts.put(outline["planKey"], b"{}", "application/json")
+        assert adopt(living, outline["changeSet"])["status"] == "PLANNED"
+
+    def test_a_plan_that_no_record_names_is_no_plan(self, living: World) -> None:
+        outline = make(living, LOGS)
+        del living.table.records["plan", "demo.plan.1"]
+        with pytest.raises(PlanNotFound, match="has stored no plan"):
+            adopt(living, outline["changeSet"])
+
+    def test_what_may_be_replaced_and_the_tags_are_in_the_fingerprint(self, living: World) -> None:
+        first = make(living, LOGS, tags={"cost-center": "4711"}, named=("Files",))
+        plan = json.loads(living.artifacts.objects[first["planKey"]])
+        assert plan["fingerprint"]["tags"]["cost-center"] == "4711"
+        assert plan["fingerprint"]["replace"] == ["Files"]
+        description = living.stacks.change_sets[first["changeSet"]].description
+        assert plan["fingerprint"]["sha256"] in description
+        living.stacks.stacks[STACK] = replace(
+            living.stacks.stacks[STACK], tags={**living.stacks.stacks[STACK].tags, "owner": "ann"}
+        )
+        with pytest.raises(PlanStale, match="the tag owner: planned absent, now 'ann'"):
+            adopt(living, first["changeSet"])
 
     def test_a_refused_plan_cannot_be_applied(self, living: World) -> None:
         with pytest.raises(ChangeSetRefused):

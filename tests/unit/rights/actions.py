@@ -36,7 +36,7 @@ _BESIDE = {
         "cloudformation:TagResource",
         "cloudformation:UntagResource",
         "iam:PassRole",
-        "s3:GetObject",
+        "s3:GetObjectVersion",
     },
     # Every secret of a cluster is encrypted with the cluster's own key.
     ("secretsmanager", "GetSecretValue"): {"kms:Decrypt"},
@@ -51,6 +51,8 @@ _BESIDE = {
 # Methods of clients that are no operation, or need no right.
 _METHODS: dict[Operation, set[str]] = {
     ("rds", "generate_db_auth_token"): {"rds-db:connect"},
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+    ("s3", "get_object of a version"): {"s3:GetObjectVersion"},
     # Everybody may ask who they are.
     ("sts", "get_caller_identity"): set(),
 }

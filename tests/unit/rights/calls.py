@@ -29,8 +29,12 @@ ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "layers" / "lifecycle" / "lifecycle"
 NOT_OPERATIONS = {"exceptions", "meta"}
 
+OF_A_VERSION = " of a version"
 Operation = tuple[str, str]
-"""A boto3 service and the method called: ``("ecs", "update_service")``."""
+"""A boto3 service and the method called: ``("ecs", "update_service")``.
+
+What S3 does with one version of an object is ``("s3", "get_object of a version")``.
+"""
 Values = tuple[Any, ...]
 """What an expression may be; empty when that is unknown."""
 
@@ -363,7 +367,12 @@ class _Walk:
                     if isinstance(table, Table):
                         keywords |= {str(key): values for key, values in table.entries.items()}
         answer: Values = ()
+        before = frozenset(self.found)
         for function in self.value(node.func, local, names):
+            if isinstance(function, ClientMethod) and "VersionId" in keywords:
+                # Another right: that for the object itself is not needed then.
+                self.found -= {(function.service, function.name)} - before
+                self.found.add((function.service, f"{function.name}{OF_A_VERSION}"))
             answer = _union(answer, self._called(function, arguments, keywords))
         return answer
 

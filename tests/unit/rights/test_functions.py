@@ -219,7 +219,21 @@ def test_who_reads_a_plan_that_may_be_missing_may_list_its_bucket() -> None:
     readers = {
         name
         for name, function in _functions().items()
-        if "/plans/*" in str(function["Policies"]) and "s3:GetObject" in str(function["Policies"])
+        if "/plans/*" in str(function["Policies"])
+        and "s3:GetObjectVersion" in str(function["Policies"])
     }
     assert readers == {"PlanStack"}
     assert all("s3:ListBucket" in str(_functions()[name]["Policies"]) for name in readers)
+
+
+def test_nobody_but_the_functions_that_may_write_artifacts_can() -> None:
+    """What another principal of the account puts there would be applied, or read as a report."""
+    policy = resources(CONTROL)["ArtifactBucketPolicy"]["Properties"]["PolicyDocument"]
+    denials = {one["Sid"]: one for one in policy["Statement"]}
+    spared = denials["OnlyFunctionsWrite"]["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
+    writers = {
+        name for name in _functions() if any("s3:PutObject" in one.actions for one in of(name))
+    }
+    assert {role["Fn::GetAtt"][0] for role in spared} == {f"{name}Role" for name in writers}
+    assert set(denials["NobodyDeletes"]["Action"]) == {"s3:DeleteObject", "s3:DeleteObjectVersion"}
+    assert all(one["Effect"] == "Deny" and one["Principal"] == "*" for one in policy["Statement"])

@@ -11,6 +11,7 @@ import pytest
 from lifecycle.adapters.aws import dynamodb
 from lifecycle.adapters.aws.dynamodb import DynamoTable
 from lifecycle.operation.model import Lock, Operation
+from lifecycle.operation.record import Stored
 
 from local.aws.strict.leading_keys import leading_keys
 from tests.unit.rights.statements import TEMPLATES, content, of, statements
@@ -62,7 +63,7 @@ def recorded(name: str, machine: str) -> set[str]:
         table.find(one.operation_id, machine)
         table.begin(one, now=NOW)
         table.progress(one, step="a step", detail="", now=NOW)
-        table.end(one, result="SUCCEEDED", report_key="key", now=NOW)
+        table.end(one, result="SUCCEEDED", report=Stored("key", "v1", "abc"), now=NOW)
 
     return keys(act)
 

@@ -48,6 +48,10 @@ class Stacks(Protocol):
         """Describe a change set of a stack, by its name or its ARN; ``GONE`` if there is none."""
         ...
 
+    def template_of(self, change_set: ChangeSet) -> str:
+        """Text of the template that a change set would apply, as it was uploaded."""
+        ...
+
     def change_sets_of(self, stack: str) -> Sequence[str]:
         """ARNs of the change sets that a stack has."""
         ...

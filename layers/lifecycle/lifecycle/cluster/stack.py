@@ -92,6 +92,7 @@ class ChangeSet:
     stack: str = ""
     description: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 # What services, their revisions and running tasks refer to. CloudFormation removes what it replaced

@@ -170,7 +170,7 @@ class Finisher:
             "timeline": self.journal.operations.timeline(operation),
         }
         full = {**report, "request": dict(request), "operation": asdict(operation)}
-        self.artifacts.put(key, json.dumps(full, indent=2).encode(), "application/json")
+        stored = self.artifacts.put(key, json.dumps(full, indent=2).encode(), "application/json")
         # Published before it is recorded: after a crash it is rather published twice.
         self.announcer.ended(
             operation,
@@ -179,7 +179,7 @@ class Finisher:
             report_key=key,
             ended_at=ended_at,
         )
-        self.journal.operations.end(operation, result=ended["result"], report_key=key, now=now)
+        self.journal.operations.end(operation, result=ended["result"], report=stored, now=now)
         if release:
             self.journal.release(operation)
         return report

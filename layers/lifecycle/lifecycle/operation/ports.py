@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from lifecycle.operation.events import Event
     from lifecycle.operation.model import Lock, Operation
-    from lifecycle.operation.record import Execution, Record
+    from lifecycle.operation.record import Execution, Record, Stored
     from lifecycle.operation.scaling_note import ScalingNote
 
 
@@ -118,8 +118,8 @@ class Operations(Protocol):
         """What the last scaling of the cluster left; None when there was none."""
         ...
 
-    def end(self, operation: Operation, *, result: str, report_key: str, now: datetime) -> None:
-        """Note the result and where the report lies."""
+    def end(self, operation: Operation, *, result: str, report: Stored, now: datetime) -> None:
+        """Record the result, where the report is, and which version of it."""
         ...
 
 
@@ -134,16 +134,16 @@ class Events(Protocol):
 class Artifacts(Protocol):
     """The artifact bucket."""
 
-    def put(self, key: str, body: bytes, content_type: str) -> None:
-        """Store an object."""
+    def put(self, key: str, body: bytes, content_type: str) -> Stored:
+        """Store an object; returns which version of it that is."""
         ...
 
-    def get(self, key: str) -> bytes | None:
-        """Read an object; None when there is none of that key."""
+    def get(self, key: str, version: str) -> bytes | None:
+        """Read that version of an object; None when there is none."""
         ...
 
-    def url(self, key: str) -> str:
-        """Address of an object as CloudFormation takes it for a template."""
+    def url(self, stored: Stored) -> str:
+        """Address of a version of an object as CloudFormation takes it for a template."""
         ...
 
 

@@ -77,7 +77,7 @@ class OperationReader:
             "progress": progress(record, record.machine, status),
             "result": result_of(execution) if execution and status == "SUCCEEDED" else None,
             "error": failure(status, execution),
-            "reportKey": record.report_key or None,
+            "reportKey": record.report.key or None,
         }
 
     def started(self, record: Record) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -13,12 +14,25 @@ RUNNING: Final = frozenset({"RUNNING", "PENDING_REDRIVE"})
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """A version of an object of the artifact bucket, with the SHA-256 of its bytes, hexadecimal."""
+
+    key: str
+    version: str = ""
+    sha256: str = ""
+
+    def is_of(self, body: bytes) -> bool:
+        """Whether these are the bytes that were stored."""
+        return self.sha256 == hashlib.sha256(body).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """An operation's item in the table. Times are ISO 8601; empty strings for what is not known.
 
     ``caller`` is the principal that started it through the API and ``request_hash`` the hash of
-    its request; a start from console or schedule leaves both empty. ``result`` is written at the
-    end.
+    its request; a start from console or schedule leaves both empty. ``result`` and ``report`` are
+    written at the end.
     """
 
     operation_id: str
@@ -32,7 +46,7 @@ class Record:
     detail: str = ""
     timeline: Sequence[Mapping[str, str]] = ()
     result: str = ""
-    report_key: str = ""
+    report: Stored = Stored("")
     ended_at: str = ""
 
 

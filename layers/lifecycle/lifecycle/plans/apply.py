@@ -21,13 +21,15 @@ from lifecycle.plans.fingerprint import (
     refuse_same_person,
     refuse_stale,
 )
+from lifecycle.plans.report import change_line
 from lifecycle.provisioning.change_set import present_settings
+from lifecycle.provisioning.template import template_digest
 from lifecycle.services.definition import unlike_plan
 from lifecycle.services.plan import rendered
 from lifecycle.services.settings import patched
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from lifecycle.cluster.stack import ChangeSet, Stack
     from lifecycle.operation.journal import Journal
@@ -79,7 +81,7 @@ class PlanAdopter:
         if found.status == "EXECUTED":
             if decision.action is StackAction.WAIT:
                 return {"status": "BUSY", "wait": next_wait(polls, near_end=False)}
-            _refuse_unlike(mark, planned, present)
+            self._refuse_unlike(mark, planned, present)
             return {"status": "UNCHANGED", "services": plan["rendered"]}
         if decision.action is StackAction.WAIT:
             raise PlanStale(f"Plan {mark.operation_id} is stale. {decision.reason}")
@@ -87,6 +89,8 @@ class PlanAdopter:
             operation.cluster,
             present,
             plan["requested"],
+            requested_tags={tag["name"]: tag["to"] for tag in plan["tags"]},
+            replace=plan["replace"],
             template=template,
             database_ca=database_ca,
             settings=patched(
@@ -124,9 +128,6 @@ class PlanAdopter:
             {tag["name"]: tag["to"] for tag in plan["tags"]},
         )
         different = unlike_plan(plan["rendered"], rendered(states))
-        changes = [(one["resource"], one["properties"]) for one in plan["changes"]]
-        if changes != [(one.logical_id, list(one.properties)) for one in change_set.changes]:
-            different.append("the change set's changes differ from its plan")
         refuse_stale(mark, self.journal.clock.now(), different)
 
     def refuse_alone(self, operation: Operation) -> None:
@@ -145,27 +146,34 @@ class PlanAdopter:
     def _report(
         self, cluster: str, change_set: ChangeSet, mark: PlanDescription
     ) -> Mapping[str, Any]:
-        """Read the plan that was stored for exactly this change set."""
-        body = self.planner.artifacts.get(plan_keys(cluster, change_set.name)[0])
-        plan: dict[str, Any] = json.loads(body) if body is not None else {}
-        ours = (
-            plan.get("changeSet") == change_set.arn
-            and plan.get("status") == "READY"
-            and Fingerprint.from_json(plan["fingerprint"]).digest() == mark.digest
-        )
-        if not ours:
+        """Read the plan that was reviewed, and refuse a change set that is not what it shows.
+
+        The plan machine's record names the version of the report and the digest of its bytes. Only
+        the functions write records, so that a report or a change set that somebody else put in the
+        place of the reviewed one is not applied.
+        """
+        key = plan_keys(cluster, change_set.name)[0]
+        record = self.planner.operations.find(mark.operation_id, "plan")
+        if record is None or record.result != "SUCCEEDED" or record.report.key != key:
+            raise _not_stored(change_set)
+        body = self.planner.artifacts.get(key, record.report.version)
+        if body is None or not record.report.is_of(body):
+            raise _not_stored(change_set)
+        plan: dict[str, Any] = json.loads(body)
+        if plan["changeSet"] != change_set.arn or plan["status"] != "READY":
+            raise _not_stored(change_set)
+        planned = Fingerprint.from_json(plan["fingerprint"])
+        if planned.digest() != mark.digest:
+            raise _not_stored(change_set)
+        other = _unlike_report(plan, planned, change_set, self.planner.with_defaults({}))
+        if change_set.status == "READY":
+            text = self.planner.stacks.template_of(change_set)
+            if template_digest(text) != planned.template:
+                other.append("its template")
+        if other:
             raise PlanNotFound(
-                f"The plan machine has stored no plan for the current change set {change_set.name}."
-            )
-        planned: Mapping[str, str] = plan["fingerprint"]["parameters"]
-        others = [
-            name
-            for name, value in planned.items()
-            if change_set.parameters.get(name, "").strip() != value.strip()
-        ]
-        if others:
-            raise PlanNotFound(
-                f"The change set's parameters differ from its plan: {', '.join(sorted(others))}."
+                f"The change set {change_set.name} is not the one in plan {mark.operation_id}. "
+                f"Different: {', '.join(other)}."
             )
         return plan
 
@@ -181,19 +189,62 @@ class PlanAdopter:
             require_second_approver=self.require_second_approver,
         )
 
+    def _refuse_unlike(
+        self, mark: PlanDescription, planned: Fingerprint, present: Stack | None
+    ) -> None:
+        """Refuse to continue an executed plan unless the stack is as the plan wanted it."""
+        if present is None:
+            raise _executed(mark, "the stack no longer exists")
+        if not is_done(present.status):
+            raise _executed(mark, f"stack {present.name} is in {present.status}")
+        now = present_parameters(present)
+        others = sorted(n for n in planned.parameters if now.get(n) != planned.parameters[n])
+        if others:
+            what = f"stack {present.name} is in {present.status}"
+            raise _executed(mark, f"{what}, with other values of {', '.join(others)}")
+        if template_digest(self.planner.stacks.template(present.name)) != planned.template:
+            raise _executed(mark, f"stack {present.name} has another template")
 
-def _refuse_unlike(mark: PlanDescription, planned: Fingerprint, present: Stack | None) -> None:
-    """Refuse to continue an executed plan unless the stack is as the plan wanted it."""
-    now = present_parameters(present)
-    others = sorted(n for n in planned.parameters if now.get(n) != planned.parameters[n])
-    if present is None or not is_done(present.status) or others:
-        what = (
-            f"stack {present.name} is in {present.status}"
-            if present
-            else ("the stack no longer exists")
-        )
-        differing = f", with other values of {', '.join(others)}" if present and others else ""
-        raise PlanStale(
-            f"Plan {mark.operation_id} was already executed; {what}{differing}.",
-            next_step="Create a new plan: it contains the remaining changes.",
-        )
+
+def _unlike_report(
+    plan: Mapping[str, Any],
+    planned: Fingerprint,
+    change_set: ChangeSet,
+    defaults: Mapping[str, str],
+) -> list[str]:
+    """Name what CloudFormation would do other than the plan shows.
+
+    CloudFormation lists parameters that keep their defaults, too.
+    """
+    wanted = {**defaults, **planned.parameters}
+    parameters = [
+        name
+        for name in sorted({*planned.parameters, *change_set.parameters})
+        if wanted.get(name, "").strip() != change_set.parameters.get(name, "").strip()
+    ]
+    tags = [
+        name
+        for name in sorted({*planned.tags, *change_set.tags})
+        if planned.tags.get(name) != change_set.tags.get(name)
+    ]
+    now = [change_line(change) for change in change_set.changes]
+    found = [f"its parameters {', '.join(parameters)}"] if parameters else []
+    found += [f"its tags {', '.join(tags)}"] if tags else []
+    return found + (["its changes"] if _sorted(now) != _sorted(plan["changes"]) else [])
+
+
+def _sorted(changes: Sequence[Mapping[str, Any]]) -> list[str]:
+    return sorted(json.dumps(change, sort_keys=True) for change in changes)
+
+
+def _not_stored(change_set: ChangeSet) -> PlanNotFound:
+    return PlanNotFound(
+        f"The plan machine has stored no plan for the current change set {change_set.name}."
+    )
+
+
+def _executed(mark: PlanDescription, what: str) -> PlanStale:
+    return PlanStale(
+        f"Plan {mark.operation_id} was already executed; {what}.",
+        next_step="Create a new plan: it contains the remaining changes.",
+    )

@@ -35,7 +35,7 @@ from lifecycle.plans.report import PlanInput, render, summary
 from lifecycle.plans.text import plan_text
 from lifecycle.provisioning.change_set import present_settings, store_template
 from lifecycle.provisioning.change_set_owner import is_made_by, refuse_foreign
-from lifecycle.provisioning.template import effective_template
+from lifecycle.provisioning.template import effective_template, template_digest
 from lifecycle.services.definition import NAMES
 from lifecycle.services.image_digests import Digest, image_lines, known, look_up, references
 from lifecycle.services.plan import refused_services, rendered, service_plan
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from lifecycle.errors import Failure
     from lifecycle.operation.model import Operation
     from lifecycle.operation.ports import Artifacts, Operations, Schedules
+    from lifecycle.operation.record import Stored
     from lifecycle.services.definition import Definition
     from lifecycle.services.ports import Registry, Services
     from lifecycle.services.settings import Settings
@@ -85,6 +86,7 @@ class Planner:
         stack: str,
         requested: Mapping[str, str],
         requested_tags: Mapping[str, str | None],
+        replace: Sequence[str],
         template: bytes,
         database_ca: str,
         requested_settings: Mapping[str, Any] = NOTHING,
@@ -112,6 +114,8 @@ class Planner:
             operation.cluster,
             found,
             requested,
+            requested_tags=requested_tags,
+            replace=replace,
             template=template,
             database_ca=database_ca,
             settings=settings,
@@ -135,11 +139,7 @@ class Planner:
                 self.artifacts, effective_template(template, print_.parameters, settings)
             ),
             parameters=print_.parameters,
-            tags=stack_tags(
-                present_tags(found),
-                requested_tags,
-                tags(self.control_stack, operation.cluster) | trial_tags(print_.parameters),
-            ),
+            tags=print_.tags,
             description=str(mark),
         )
         refuse_foreign(self.stacks.change_set(arn, stack), operation.operation_id)
@@ -151,6 +151,8 @@ class Planner:
         stack: Stack | None,
         requested: Mapping[str, str],
         *,
+        requested_tags: Mapping[str, str | None],
+        replace: Sequence[str],
         template: bytes,
         database_ca: str,
         settings: Settings,
@@ -173,7 +175,7 @@ class Planner:
         services = self._live(stack)
         text = json.dumps(self.definitions, sort_keys=True)
         return Fingerprint(
-            template=hashlib.sha256(effective_template(template, parameters, settings)).hexdigest(),
+            template=template_digest(effective_template(template, parameters, settings)),
             parameters=parameters,
             definitions=hashlib.sha256(text.encode()).hexdigest(),
             counts={one.name: one.desired for one in services if one.exists},
@@ -183,8 +185,21 @@ class Planner:
             stack=stack.stack_id if stack is not None and made else "",
             changed_at=stack.changed_at if stack is not None and made else "",
             role=self.role,
+            tags=self._tags(cluster, stack, requested_tags, parameters),
+            replace=sorted(replace),
             images=known(self._digests(parameters)),
         )
+
+    def _tags(
+        self,
+        cluster: str,
+        stack: Stack | None,
+        requested: Mapping[str, str | None],
+        parameters: Mapping[str, str],
+    ) -> dict[str, str]:
+        """All tags that the stack is to have."""
+        ours = tags(self.control_stack, cluster) | trial_tags(parameters)
+        return stack_tags(present_tags(stack), requested, ours)
 
     def _digests(
         self, parameters: Mapping[str, str], seen: Mapping[str, str] = _NOTHING_SEEN
@@ -196,10 +211,10 @@ class Planner:
             image: Digest(seen[image])
             if seen.get(image)
             else look_up(image, account=account, region=self.region, query=self.registry.digest)
-            for image in references(self._with_defaults(parameters)).values()
+            for image in references(self.with_defaults(parameters)).values()
         }
 
-    def _with_defaults(self, parameters: Mapping[str, str]) -> dict[str, str]:
+    def with_defaults(self, parameters: Mapping[str, str]) -> dict[str, str]:
         """Parameters with the defaults of the cluster template."""
         defaults = {name: str(d.get("default", "")) for name, d in self.declarations.items()}
         return {**defaults, **parameters}
@@ -227,10 +242,8 @@ class Planner:
         found = self._live(stack)
         outputs = stack.outputs if stack is not None else ClusterOutputs()
         present = present_tags(stack)
-        after = outputs_after(outputs, self._with_defaults(parameters), change_set.changes)
-        wanted = stack_tags(
-            present, requested_tags, tags(self.control_stack, cluster) | trial_tags(parameters)
-        )
+        after = outputs_after(outputs, self.with_defaults(parameters), change_set.changes)
+        wanted = self._tags(cluster, stack, requested_tags, parameters)
         today = service_states(found, self.definitions, outputs, present) if outputs else ()
         return service_states(found, self.definitions, after, wanted), today
 
@@ -271,6 +284,8 @@ class Planner:
             operation.cluster,
             present,
             requested,
+            requested_tags=requested_tags,
+            replace=replace,
             template=template,
             database_ca=database_ca,
             settings=settings,
@@ -302,7 +317,7 @@ class Planner:
             author=record.caller if record else "",
         )
         key, text_key = plan_keys(operation.cluster, found.name)
-        self.artifacts.put(key, json.dumps(plan, indent=2).encode(), "application/json")
+        stored = self.artifacts.put(key, json.dumps(plan, indent=2).encode(), "application/json")
         self.artifacts.put(text_key, plan_text(plan).encode(), "text/plain; charset=utf-8")
         if situation.refusal:
             raise ChangeSetRefused(
@@ -316,7 +331,7 @@ class Planner:
         if plan["status"] == "UNCHANGED":
             # Its schedule removes the empty change set: a repeated rendering has to find it.
             outline |= {"changeSet": None, "apply": None}
-        self._record(operation, result="SUCCEEDED", key=key)
+        self._record(operation, result="SUCCEEDED", report=stored)
         return {"status": "RENDERED", "plan": outline}
 
     def fail(
@@ -341,8 +356,8 @@ class Planner:
             **asdict(operation),
         }
         key = f"plans/{operation.cluster}/{name}.failure.json"
-        self.artifacts.put(key, json.dumps(report, indent=2).encode(), "application/json")
-        self._record(operation, result="FAILED", key=key)
+        stored = self.artifacts.put(key, json.dumps(report, indent=2).encode(), "application/json")
+        self._record(operation, result="FAILED", report=stored)
         return {"error": failure.name, "cause": failure.to_cause()}
 
     def _situation(
@@ -358,12 +373,12 @@ class Planner:
         template: bytes,
     ) -> PlanInput:
         before = present_parameters(present)
-        after = self._with_defaults(print_.parameters)
+        after = self.with_defaults(print_.parameters)
         states, today = self.services_after(
             cluster, present, change_set, print_.parameters, requested_tags
         )
         services = service_plan(states, today)
-        past = self._with_defaults(before) if before else {}
+        past = self.with_defaults(before) if before else {}
         return PlanInput(
             cluster=cluster,
             region=self.region,
@@ -392,10 +407,10 @@ class Planner:
             ),
         )
 
-    def _record(self, operation: Operation, *, result: str, key: str) -> None:
+    def _record(self, operation: Operation, *, result: str, report: Stored) -> None:
         now = self.clock.now()
         self.operations.begin(operation, now=now)
-        self.operations.end(operation, result=result, report_key=key, now=now)
+        self.operations.end(operation, result=result, report=report, now=now)
 
 
 def _refusal(

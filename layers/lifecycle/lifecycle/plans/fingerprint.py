@@ -13,7 +13,7 @@ from lifecycle.provisioning.change_set_owner import _DESCRIPTION
 from lifecycle.services.image_digests import differing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 LIFETIME: Final = timedelta(days=1)
@@ -25,11 +25,12 @@ _OPAQUE: Final = frozenset({"DatabaseCaCertificate"})
 class Fingerprint:
     """What a plan rests on. Its change set is worth nothing once one of these is different.
 
-    ``template`` is the SHA-256 of the cluster template, ``definitions`` that of the definitions of
-    the services; ``parameters`` are those of the change set; ``counts`` the live desired counts and
-    ``deployments`` the ids of the PRIMARY deployments, by service; ``stack`` the stack's id and
-    ``changed_at`` its last update, both empty while no stack was ever made; ``role`` the deployment
-    role's ARN; ``images`` the digests that are known of the images, by reference.
+    ``template`` is the digest of the cluster template, ``definitions`` that of the definitions of
+    the services; ``parameters`` and ``tags`` are those of the change set; ``counts`` the live
+    desired counts and ``deployments`` the ids of the PRIMARY deployments, by service; ``stack`` the
+    stack's id and ``changed_at`` its last update, both empty while no stack was ever made; ``role``
+    the deployment role's ARN; ``replace`` the logical ids of the data that may be replaced;
+    ``images`` the digests that are known of the images, by reference.
     """
 
     template: str
@@ -40,6 +41,8 @@ class Fingerprint:
     stack: str
     changed_at: str
     role: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    replace: Sequence[str] = ()
     images: Mapping[str, str] = field(default_factory=dict)
 
     def digest(self) -> str:
@@ -49,8 +52,8 @@ class Fingerprint:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Fingerprint:
-        """Read what ``asdict`` wrote; an earlier version knew no images."""
-        return cls(**{"images": {}, **{n: found[n] for n in cls.__slots__ if n in found}})
+        """Read what ``asdict`` wrote."""
+        return cls(**{name: found[name] for name in cls.__slots__})
 
 
 def differences(planned: Fingerprint, now: Fingerprint) -> list[str]:
@@ -89,6 +92,11 @@ def differences(planned: Fingerprint, now: Fingerprint) -> list[str]:
         for name in sorted({*planned.deployments, *now.deployments})
         if planned.deployments.get(name) != now.deployments.get(name)
     ]
+    found += [
+        f"the tag {name}: planned {_tag(planned.tags, name)}, now {_tag(now.tags, name)}"
+        for name in sorted({*planned.tags, *now.tags})
+        if planned.tags.get(name) != now.tags.get(name)
+    ]
     if planned.role != now.role:
         found.append(f"the deployment role: planned {planned.role}, now {now.role}")
     return found + differing(planned.images, now.images)
@@ -96,6 +104,10 @@ def differences(planned: Fingerprint, now: Fingerprint) -> list[str]:
 
 def _shown(value: str | None) -> str:
     return "the default" if value is None else repr(value)
+
+
+def _tag(tags: Mapping[str, str], name: str) -> str:
+    return repr(tags[name]) if name in tags else "absent"
 
 
 @dataclass(frozen=True, slots=True)

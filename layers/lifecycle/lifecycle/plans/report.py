@@ -88,7 +88,7 @@ def render(
     kind = _kind(situation)
     nothing = change_set.status == "EMPTY" and not _touched(situation)
     status = "REFUSED" if situation.refusal else "UNCHANGED" if nothing else "READY"
-    changes = [_change(change) for change in change_set.changes]
+    changes = [change_line(change) for change in change_set.changes]
     path = _path(situation)
     parameters = _parameter_changes(situation)
     return {
@@ -164,7 +164,8 @@ def _touched(situation: PlanInput) -> list[Mapping[str, Any]]:
     return [line for line in situation.services if line["action"] != "none"]
 
 
-def _change(change: ResourceChange) -> dict[str, Any]:
+def change_line(change: ResourceChange) -> dict[str, Any]:
+    """Return a change of CloudFormation as the plan lists it."""
     action = change.action.lower()
     if change.action == "Modify":
         action = {"True": "replace", "Conditional": "may replace"}.get(change.replacement, "change")
@@ -175,6 +176,7 @@ def _change(change: ResourceChange) -> dict[str, Any]:
         "holdsData": change.resource_type in DATA_TYPES,
         "runsBrokers": change.resource_type in RUNNING_TYPES,
         "properties": list(change.properties),
+        "policyAction": change.policy_action,
     }
 
 

@@ -302,10 +302,9 @@ class StackChanger:
 
 
 def store_template(artifacts: Artifacts, template: bytes) -> str:
-    """Put the template under its digest; returns its address as CloudFormation takes it."""
+    """Put the template under its digest; returns the address of exactly this version of it."""
     key = f"templates/{hashlib.sha256(template).hexdigest()}.json"
-    artifacts.put(key, template, "application/json")
-    return artifacts.url(key)
+    return artifacts.url(artifacts.put(key, template, "application/json"))
 
 
 def present_settings(stacks: Stacks, stack: Stack | None) -> Settings:

@@ -79,14 +79,14 @@ class ScalePlanner:
         }
         key = f"plans/{operation.cluster}/{operation.operation_id}.json"
         text_key = key.removesuffix(".json") + ".txt"
-        self.artifacts.put(key, json.dumps(plan, indent=2).encode(), "application/json")
+        stored = self.artifacts.put(key, json.dumps(plan, indent=2).encode(), "application/json")
         self.artifacts.put(text_key, plan_text(plan).encode(), "text/plain; charset=utf-8")
         if plan["refusal"]:
             raise ScalingRefused(
                 f"{plan['refusal']} The plan with all details is {text_key} in the artifact bucket."
             )
         self.operations.begin(operation, now=now)
-        self.operations.end(operation, result="SUCCEEDED", report_key=key, now=now)
+        self.operations.end(operation, result="SUCCEEDED", report=stored, now=now)
         return {"status": "RENDERED", "plan": summary(plan, key=key, text_key=text_key)}
 
     def _adoption(self, stack: Stack, observed: Observed) -> tuple[Check, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.adapters.aws.session import client, error_code, error_message
@@ -32,7 +31,17 @@ class CloudFormationStacks:
 
     @property
     def _api(self) -> CloudFormationClient:
+        """Client that returns templates as text.
+
+        botocore parses them otherwise, and keeps only the last value of a name that an object has
+        twice; CloudFormation may read the first.
+        """
+        from botocore.handlers import json_decode_template_body  # noqa: PLC0415 - see session.py
+
         api: CloudFormationClient = client("cloudformation")
+        api.meta.events.unregister(
+            "after-call.cloudformation.GetTemplate", json_decode_template_body
+        )
         return api
 
     def describe(self, name: str) -> Stack | None:
@@ -137,7 +146,18 @@ class CloudFormationStacks:
             parameters={
                 p["ParameterKey"]: p.get("ParameterValue", "") for p in found.get("Parameters", ())
             },
+            tags={t["Key"]: t["Value"] for t in found.get("Tags", ())},
         )
+
+    def template_of(self, change_set: ChangeSet) -> str:
+        """Return the text of the template that a change set would apply, as it was uploaded.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_GetTemplate.html
+        """
+        answer = self._api.get_template(
+            StackName=change_set.stack, ChangeSetName=change_set.arn, TemplateStage="Original"
+        )
+        return str(answer["TemplateBody"])
 
     def change_sets_of(self, stack: str) -> Sequence[str]:
         """Return the ARNs of the change sets that a stack has."""
@@ -218,9 +238,8 @@ class CloudFormationStacks:
 
     def template(self, name: str) -> str:
         """Return the text of the stack's template, as it was uploaded."""
-        # botocore reads what is JSON already.
-        body: Any = self._api.get_template(StackName=name, TemplateStage="Original")["TemplateBody"]
-        return body if isinstance(body, str) else json.dumps(body)
+        answer = self._api.get_template(StackName=name, TemplateStage="Original")
+        return str(answer["TemplateBody"])
 
     def unprotect(self, name: str) -> None:
         """Turn termination protection off."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.adapters.aws.session import client
 from lifecycle.operation.model import Lock
-from lifecycle.operation.record import Record
+from lifecycle.operation.record import Record, Stored
 from lifecycle.operation.scaling_note import ScalingNote
 from lifecycle.times import epoch, written
 
@@ -29,6 +29,7 @@ _LOCK_KEPT_SECONDS: Final = 24 * 3600
 # The count that a stopped scaling left stays until it is corrected.
 _NOTE_KEPT_SECONDS: Final = 30 * 24 * 3600
 _PLAN: Final = "plan"
+_REPORT: Final = "reportKey, reportVersion, reportSha256"
 
 
 class DynamoTable:
@@ -177,7 +178,7 @@ class DynamoTable:
                 TableName=self._table,
                 Key=key,
                 UpdateExpression=f"{update}, timeline = list_append(timeline, :entry)"
-                " REMOVE #result, reportKey, endedAt",
+                f" REMOVE #result, {_REPORT}, endedAt",
                 ConditionExpression="attribute_not_exists(#step) OR #step <> :step",
                 ExpressionAttributeNames=names,
                 ExpressionAttributeValues={
@@ -189,7 +190,7 @@ class DynamoTable:
             self._api.update_item(
                 TableName=self._table,
                 Key=key,
-                UpdateExpression=f"{update} REMOVE #result, reportKey, endedAt",
+                UpdateExpression=f"{update} REMOVE #result, {_REPORT}, endedAt",
                 ExpressionAttributeNames=names,
                 ExpressionAttributeValues=values,
             )
@@ -198,19 +199,22 @@ class DynamoTable:
         """Return the steps so far with the time each began, oldest first."""
         return _timeline(self._item(_record_key(operation.operation_id, operation.machine)))
 
-    def end(self, operation: Operation, *, result: str, report_key: str, now: datetime) -> None:
-        """Record the result and the report's key, also of an operation that never began."""
+    def end(self, operation: Operation, *, result: str, report: Stored, now: datetime) -> None:
+        """Record the result and the report, also of an operation that never began."""
         item = _operation_item(operation, now)
         whole = {name: value for name, value in item.items() if name != "pk"}
         there = ", ".join(f"#{name} = if_not_exists(#{name}, :{name})" for name in whole)
         self._api.update_item(
             TableName=self._table,
             Key=_key(operation),
-            UpdateExpression=f"SET #result = :result, reportKey = :key, endedAt = :at, {there}",
+            UpdateExpression="SET #result = :result, reportKey = :key, reportVersion = :version, "
+            f"reportSha256 = :sha256, endedAt = :at, {there}",
             ExpressionAttributeNames={"#result": "result", **{f"#{name}": name for name in whole}},
             ExpressionAttributeValues={
                 ":result": {"S": result},
-                ":key": {"S": report_key},
+                ":key": {"S": report.key},
+                ":version": {"S": report.version},
+                ":sha256": {"S": report.sha256},
                 ":at": {"S": written(now)},
                 **{f":{name}": value for name, value in whole.items()},
             },
@@ -317,7 +321,7 @@ def _record(item: Mapping[str, Any]) -> Record:
         detail=text("detail"),
         timeline=_timeline(item),
         result=text("result"),
-        report_key=text("reportKey"),
+        report=Stored(text("reportKey"), text("reportVersion"), text("reportSha256")),
         ended_at=text("endedAt"),
     )
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from typing import Final
+from urllib.parse import quote
 
 from lifecycle.adapters.aws.session import client, error_code
+from lifecycle.operation.record import Stored
+
+_ABSENT: Final = frozenset({"NoSuchKey", "NoSuchVersion", "InvalidArgument"})
 
 
 class S3Artifacts:
@@ -14,24 +20,40 @@ class S3Artifacts:
         self._bucket = bucket
         self._region = region
 
-    def put(self, key: str, body: bytes, content_type: str) -> None:
-        """Store an object."""
-        client("s3").put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=content_type)
+    def put(self, key: str, body: bytes, content_type: str) -> Stored:
+        """Store an object; returns the version that S3 gave it."""
+        answer = client("s3").put_object(
+            Bucket=self._bucket, Key=key, Body=body, ContentType=content_type
+        )
+        # Absent where the bucket is not versioned, which preflight reports.
+        version = str(answer.get("VersionId", ""))
+        return Stored(key, version, hashlib.sha256(body).hexdigest())
 
-    def get(self, key: str) -> bytes | None:
-        """Read an object; None when there is none of that key."""
+    def get(self, key: str, version: str) -> bytes | None:
+        """Read that version of an object; None when there is none.
+
+        A version that does not exist is ``NoSuchVersion``; an id that no version can have is
+        ``InvalidArgument``: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+        """
         api = client("s3")
         try:
-            body: bytes = api.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+            body: bytes = api.get_object(Bucket=self._bucket, Key=key, VersionId=version)[
+                "Body"
+            ].read()
         except api.exceptions.ClientError as error:
-            if error_code(error) == "NoSuchKey":
+            if error_code(error) in _ABSENT:
                 return None
             raise
         return body
 
-    def url(self, key: str) -> str:
-        """Address of an object as CloudFormation takes it for a template."""
-        return f"https://{self._bucket}.s3.{self._region}.amazonaws.com/{key}"
+    def url(self, stored: Stored) -> str:
+        """Address of a version of an object as CloudFormation takes it for a template.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cfn-console-create-stack.html
+        """
+        address = f"https://{self._bucket}.s3.{self._region}.amazonaws.com/{stored.key}"
+        version = quote(stored.version, safe="")
+        return f"{address}?versionId={version}" if version else address
 
 
 class S3NodeIdLeases:
