@@ -343,6 +343,28 @@ def test_what_aws_says(
     assert (report["verdict"], codes(report)) == (verdict, {code})
 
 
+@pytest.mark.parametrize(
+    ("limit", "days", "noted"),
+    [("90", 89, False), ("90", 90, True), ("0", 900, False), ("", 900, False), ("1", 90, True)],
+)
+def test_the_age_of_passwords_is_a_note_that_changes_no_verdict(
+    world: HealthWorld, limit: str, days: int, noted: bool
+) -> None:
+    world.outputs["PasswordAgeDays"] = limit
+    # A check is five minutes after what is now.
+    made = world.clock.now() - timedelta(days=days)
+    world.cloud.made = {
+        "AdminUserSecretArn": made.isoformat(),
+        "ConnectorsUserSecretArn": world.clock.now().isoformat(),
+    }
+    report = world.check()
+    assert report["verdict"] == "HEALTHY"
+    assert ("PASSWORD_OLD" in codes(report, "INFO")) == noted
+    if noted:
+        (one,) = [one for one in report["findings"] if one["code"] == "PASSWORD_OLD"]
+        assert one["seen"] == (f"AdminUserSecretArn: {days} days, ConnectorsUserSecretArn: 0 days")
+
+
 def test_connectors_that_scale_by_themselves_are_a_note(world: HealthWorld) -> None:
     world.cloud.scaled.append(
         {"service": "connectors", "bounds": "1 to 4", "resource": "service/x"}

@@ -129,7 +129,7 @@ class SecretRotator:
         stages = self.secrets.stages(arn)
         if stages.rotated:
             raise RotationRefused(
-                f"Secrets Manager rotates secret {secret} by itself.",
+                f"Secrets Manager rotates secret {secret} on a schedule of its own.",
                 next_step="Turn that off (CancelRotateSecret), then start the same request again.",
             )
         values = self._values(arn, stages)
