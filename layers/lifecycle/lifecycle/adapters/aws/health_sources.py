@@ -35,7 +35,8 @@ class AwsHealthSources:
     """The ``HealthSources`` port on ECS, ELB, RDS, EFS, Secrets Manager and Certificate Manager.
 
     That a secret is there, and since when it has its value, is remembered for half an hour: these
-    requests cost more than anything else here. ``monotonic`` gives the seconds of a clock that never goes back.
+    requests cost more than anything else here. ``monotonic`` gives the seconds of a clock that
+    never goes back.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
