@@ -14,7 +14,7 @@ LINT := $(call stamp,lint,local test lint)
 MUTATION := $(call stamp,mutation,local test mutation)
 PYTEST := $(PYTHON) -m pytest
 
-.PHONY: help demo up down status health scale plan test test-all coverage test-unit contract lint checkov format generate pictures lock build validate preflight acceptance bench mutation clean
+.PHONY: help demo up down status health scale plan test test-all coverage test-unit contract lint checkov format generate pictures lock licences build validate preflight acceptance bench mutation clean
 
 help: ## Show this list
 	@printf '%s\n\n' 'Camunda 8 on Amazon ECS: provision, scale, watch, remove. Start with: make demo'
@@ -62,12 +62,14 @@ test-unit: $(TEST) ## Run the tests that need neither network nor processes
 contract: $(LOCAL) ## Compare a running Camunda with the recordings: make contract URL=http://host:9600 REST=http://host:8080
 	@$(PYTHON) -m tools.contract
 
-lint: $(LINT) ## Check style, types, templates and the words of the docs
+lint: $(LINT) ## Check style, types, templates, the words of the docs and licences
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 	@.venv/bin/cfn-lint template.yaml 'stacks/*.yaml'
 	@$(PYTHON) -m tools.prose
+	@$(PYTHON) -m tools.licences
+	@$(PYTHON) -m tools.notices --check
 
 # Its pins clash with those of the embedded AWS: a separate virtual environment.
 CHECKOV_STAMP := .venv-checkov/.requirements-$(shell sha256sum requirements/checkov.txt | cut -c1-16)
@@ -113,6 +115,10 @@ lock: $(LOCAL) ## Update the pinned requirements, with hashes
 	@$(LOCK) -c requirements/local.txt -o requirements/lambda-runtime.txt requirements/lambda-runtime.in
 	@$(LOCK) -c requirements/test.txt -o layers/lifecycle/requirements.txt layers/lifecycle/requirements.in
 	@$(LOCK) -c requirements/local.txt -o layers/postgres/requirements.txt layers/postgres/requirements.in
+
+licences: $(LINT) ## Read the licences of the pinned requirements; write notices and SBOMs of what is shipped
+	@$(PYTHON) -m tools.licences --update
+	@$(PYTHON) -m tools.notices
 
 build: $(LOCAL) ## Build functions and layers for AWS (sam build)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/sam build

@@ -20,11 +20,9 @@ from rich.text import Text
 from local import checks, deploy, endpoints, instance, progress
 from local.aws.lambda_runtime import ensure_runtime
 from local.config import (
-    ACCESS_KEY_ID,
     CONTROL_STACK,
     REGION,
     REPOSITORY,
-    SECRET_ACCESS_KEY,
 )
 from local.work import Work
 
@@ -289,7 +287,7 @@ class Commands:
         self.screen.say(f"To use the aws CLI or boto3: export {exports}")
         if api := endpoints.describe(self.instance)["api"]:
             signed = f"--aws-sigv4 aws:amz:{REGION}:execute-api"
-            keys = f"--user {ACCESS_KEY_ID}:{SECRET_ACCESS_KEY}"
+            keys = f"--user {config.keys.access_key_id}:{config.keys.secret_access_key}"
             self.screen.say(f"To call the REST API with curl: curl {signed} {keys} {api}/clusters")
         if secret := endpoints.cluster_outputs(self.instance).get("AdminUserSecretArn"):
             read = f"aws secretsmanager get-secret-value --secret-id {secret}"

@@ -10,14 +10,17 @@ from __future__ import annotations
 import functools
 import threading
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import boto3
 from botocore.config import Config
 
-from local.config import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, LocalConfig
+from local.config import REGION, LocalConfig
 from local.names import Names
 from local.processes import Processes
+
+if TYPE_CHECKING:
+    from local.keys import RootKeys
 
 
 class Component(Protocol):
@@ -52,15 +55,15 @@ class Instance:
         # Clients are safe to share between threads, a session is not while it makes one. Each costs
         # as much as a hundred calls.
         with _making:
-            return _client(service, self.config.aws_endpoint)
+            return _client(service, self.config.aws_endpoint, self.config.keys)
 
 
 _making = threading.Lock()
 
 
 @functools.cache
-def _client(service: str, endpoint: str) -> Any:
-    return _session().client(
+def _client(service: str, endpoint: str, keys: RootKeys) -> Any:
+    return _session(keys).client(
         service,
         endpoint_url=endpoint,
         config=Config(
@@ -74,9 +77,9 @@ def _client(service: str, endpoint: str) -> Any:
 
 
 @functools.cache
-def _session() -> Any:
+def _session(keys: RootKeys) -> Any:
     return boto3.session.Session(
-        aws_access_key_id=ACCESS_KEY_ID,
-        aws_secret_access_key=SECRET_ACCESS_KEY,
+        aws_access_key_id=keys.access_key_id,
+        aws_secret_access_key=keys.secret_access_key,
         region_name=REGION,
     )

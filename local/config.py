@@ -10,12 +10,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.keys import RootKeys, root_keys
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 REGION = "eu-central-1"
 ACCOUNT_ID = "000000000000"
-# The emulator's bootstrap keys: they act as the account's root and open nothing elsewhere.
-ACCESS_KEY_ID = "test"
-SECRET_ACCESS_KEY = "test"  # noqa: S105
 AWS_PORT = 4566
 CONTROL_STACK = "camunda-lifecycle"
 DEFAULT_BLOCK = "127.41"
@@ -37,6 +36,11 @@ class LocalConfig:
     def aws_endpoint(self) -> str:
         """URL of the emulator, for `AWS_ENDPOINT_URL`."""
         return f"http://{self.aws_address}:{AWS_PORT}"
+
+    @property
+    def keys(self) -> RootKeys:
+        """Keys of the account's root; see `keys.py`. They open nothing elsewhere."""
+        return root_keys(self.root)
 
     @property
     def database_address(self) -> str:
@@ -117,12 +121,13 @@ class LocalConfig:
 
     def client_environment(self) -> dict[str, str]:
         """Environment that points the aws CLI, SAM and boto3 at this instance as its root."""
+        keys = self.keys
         return {
             "AWS_ENDPOINT_URL": self.aws_endpoint,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+            "AWS_ACCESS_KEY_ID": keys.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,
             # A developer's own profiles must never be used by mistake.
             "AWS_CONFIG_FILE": "/dev/null",
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",

@@ -15,11 +15,9 @@ from urllib.parse import urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.config import (
-    ACCESS_KEY_ID,
     ACCOUNT_ID,
     CONTROL_STACK,
     REGION,
-    SECRET_ACCESS_KEY,
 )
 from local.names import replace_json
 
@@ -81,8 +79,8 @@ def describe(instance: Instance) -> dict[str, Any]:
         "aws": config.aws_endpoint,
         "region": REGION,
         "accountId": ACCOUNT_ID,
-        "accessKeyId": ACCESS_KEY_ID,
-        "secretAccessKey": SECRET_ACCESS_KEY,
+        "accessKeyId": config.keys.access_key_id,
+        "secretAccessKey": config.keys.secret_access_key,
         "clusterName": outputs.get("ClusterName"),
         "api": _api(instance),
         "alb": _reachable_url(instance, outputs.get("RestUrl")),

@@ -115,6 +115,8 @@ def replace_json(path: Path, content: object) -> None:
     """Write `content` as JSON so that readers see the old or the new file, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # Some of these files hold keys.
+    temporary.touch(mode=0o600)
     temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
     temporary.replace(path)
 

@@ -16,6 +16,7 @@ from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.cluster.tags import KEY_PATTERN, MOST, VALUE_PATTERN
 from lifecycle.cluster.validation import MOST_BROKERS, MOST_PARTITIONS
 from lifecycle.health.catalog import KINDS, Severity, Verdict
+from lifecycle.operation.approval import FIELD, PATTERN
 from lifecycle.operation.idempotency import KEY
 from lifecycle.preflight.way_back import ACCEPT
 from lifecycle.provisioning.request import CHANGE_SET, ON_START_FAILURE
@@ -179,6 +180,11 @@ PLANNED: Schema = closed(
     "settings",
     "replace",
 )
+APPROVES: Schema = {
+    **TEXT,
+    "pattern": f"^(?:{PATTERN})$",
+    "description": "Operation of the plan or dry run of this change that another principal made",
+}
 CONFIRM: Schema = {**CLUSTER, "description": "The cluster's name, repeated"}
 BODIES: Mapping[str, Schema] = {
     "provisionCluster": {
@@ -192,12 +198,14 @@ BODIES: Mapping[str, Schema] = {
     },
     "tearDownCluster": {
         "oneOf": [
-            closed({"confirm": CONFIRM, "dryRun": {"const": False}}, "dryRun"),
+            closed(
+                {"confirm": CONFIRM, "dryRun": {"const": False}, FIELD: APPROVES}, "dryRun", FIELD
+            ),
             closed({"confirm": CONFIRM, "dryRun": {"const": True}}, "confirm"),
         ]
     },
-    "scaleBrokers": closed({"count": BROKERS}),
-    "scalePartitions": closed({"partitions": PARTITIONS}),
+    "scaleBrokers": closed({"count": BROKERS, FIELD: APPROVES}, FIELD),
+    "scalePartitions": closed({"partitions": PARTITIONS, FIELD: APPROVES}, FIELD),
     "restartService": {
         "oneOf": [
             closed({"service": {"const": "brokers"}, "broker": BROKER}, "broker"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle.observability import Event, entry_point
 from lifecycle.operation.model import Operation
-from lifecycle.wiring.common import announcer, journal
+from lifecycle.wiring.common import announcer, journal, reviewed, second_approver
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 @entry_point
 def handler(event: Event, _context: LambdaContext) -> Event:
     operation = Operation.from_state(event["operation"])
+    review = reviewed(operation.machine, event["request"])
+    if review is not None:
+        second_approver().refuse_unreviewed(operation, review)
     journal().begin(operation)
     announcer().started(operation)
     return {"begun": True}

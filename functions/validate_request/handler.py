@@ -13,7 +13,7 @@ from lifecycle.provisioning.validate import (
     validate_request,
 )
 from lifecycle.services.live_partitions import live_partitions
-from lifecycle.wiring.common import probe, settings, stacks
+from lifecycle.wiring.common import probe, registries, settings, stacks
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -25,12 +25,20 @@ def handler(event: Event, _context: LambdaContext) -> Event:
     declarations, present = cluster_parameters(), stacks()
     if event["machine"] == "plan":
         plan = validate_plan(
-            raw, control_stack=control_stack, declarations=declarations, stacks=present
+            raw,
+            control_stack=control_stack,
+            declarations=declarations,
+            stacks=present,
+            registries=registries(),
         )
         state = plan_as_state(plan, control_stack)
     else:
         request = validate_request(
-            raw, control_stack=control_stack, declarations=declarations, stacks=present
+            raw,
+            control_stack=control_stack,
+            declarations=declarations,
+            stacks=present,
+            registries=registries(),
         )
         state = as_state(request, control_stack)
     return live_partitions(raw, control_stack=control_stack, stacks=present, probe=probe).into(

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import yaml
 
 from local.aws.emulator import (
+    alb,
     changesets,
     cloudformation,
     ec2,
@@ -36,6 +37,20 @@ _DOCUMENTATION_NETWORK = ipaddress.ip_network("203.0.113.0/24")
 # Properties whose change replaces a resource, for types where the emulator reports "Conditional"
 # for any change. Source: createOnlyProperties of the types' schemas.
 REPLACED_BY: dict[str, tuple[str, ...]] = {
+    "AWS::EC2::FlowLog": (
+        "DeliverCrossAccountRole",
+        "DeliverLogsPermissionArn",
+        "DestinationOptions",
+        "LogDestination",
+        "LogDestinationType",
+        "LogFormat",
+        "LogGroupName",
+        "MaxAggregationInterval",
+        "ResourceId",
+        "ResourceType",
+        "TagFieldSpecifications",
+        "TrafficType",
+    ),
     "AWS::EC2::SecurityGroup": ("GroupDescription", "GroupName", "VpcId"),
     "AWS::ECS::Cluster": ("ClusterName",),
     "AWS::ECS::Service": ("Cluster", "LaunchType", "Role", "SchedulingStrategy", "ServiceName"),
@@ -83,6 +98,11 @@ def install() -> None:
         "update": lambda physical_id, *_: (physical_id, {"NatGatewayId": physical_id}),
         "delete": lambda physical_id, _: ec2.nat_gateways.pop(physical_id, None),
     }
+    handlers["AWS::EC2::FlowLog"] = {
+        "create": _create_flow_log,
+        "update": lambda physical_id, *_: (physical_id, {"Id": physical_id}),
+        "delete": lambda physical_id, _: ec2.flow_logs.pop(physical_id, None),
+    }
     handlers["AWS::EC2::PrefixList"] = {
         "create": _create_prefix_list,
         "update": _update_prefix_list,
@@ -111,6 +131,7 @@ def install() -> None:
     helpers.resolve_document = _virtual_hosted(helpers.resolve_document)
     _refuse_deletion("AWS::S3::Bucket", _not_empty)
     _refuse_deletion("AWS::RDS::DBCluster", _protected)
+    _refuse_deletion("AWS::ElasticLoadBalancingV2::LoadBalancer", _protected_balancer)
 
 
 # --- Stacks ------------------------------------------------------------------------------------
@@ -185,6 +206,26 @@ def _create_nat_gateway(_logical_id: str, properties: Properties, _stack: str) -
     }
     provisioners.ec2_apply_tags(nat_id, properties)
     return nat_id, {"NatGatewayId": nat_id}
+
+
+def _create_flow_log(_logical_id: str, properties: Properties, _stack: str) -> Created:
+    """Without its log group or role, EC2 refuses it: API reference of CreateFlowLogs."""
+    if not properties.get("LogGroupName") or not properties.get("DeliverLogsPermissionArn"):
+        raise ValueError("DeliverLogsPermissionArn and LogGroupName are needed for CloudWatch Logs")
+    if properties["ResourceId"] not in ec2.vpcs:
+        raise ValueError(f"vpc ID '{properties['ResourceId']}' does not exist")
+    flow_log_id = f"fl-{responses.new_uuid().replace('-', '')[:17]}"
+    ec2.flow_logs[flow_log_id] = {
+        "FlowLogId": flow_log_id,
+        "ResourceId": properties["ResourceId"],
+        "ResourceType": properties["ResourceType"],
+        "TrafficType": properties["TrafficType"],
+        "LogDestinationType": properties["LogDestinationType"],
+        "LogDestination": properties["LogGroupName"],
+        "FlowLogStatus": "ACTIVE",
+        "CreationTime": ec2.now_ts(),
+    }
+    return flow_log_id, {"Id": flow_log_id}
 
 
 def _create_prefix_list(_logical_id: str, properties: Properties, _stack: str) -> Created:
@@ -407,6 +448,13 @@ def _not_empty(bucket: str) -> str:
 def _protected(identifier: str) -> str:
     if rds.clusters.get(identifier, {}).get("DeletionProtection"):
         return "Cannot delete protected Cluster, please disable deletion protection and try again."
+    return ""
+
+
+def _protected_balancer(arn: str) -> str:
+    for attribute in alb.lb_attrs.get(arn, []):
+        if (attribute["Key"], attribute["Value"]) == ("deletion_protection.enabled", "true"):
+            return f"Load balancer '{arn}' cannot be deleted because deletion protection is enabled"
     return ""
 
 

@@ -63,11 +63,13 @@ alb = Names(
     "ACTION_MAP",
     "describe_target_health",
     "error",
+    "lb_attrs",
     "lbs",
     "listeners",
     "p",
     "parse_targets_param",
     "rules",
+    "tags",
     "targets",
     "tg_attrs",
     "tgs",
@@ -80,7 +82,9 @@ apigateway_v1 = Names(
     "import_rest_api",
     "put_gateway_response",
 )
-cloudformation = Names("ministack.services.cloudformation", "change_sets", "stack_events", "stacks")
+cloudformation = Names(
+    "ministack.services.cloudformation", "change_sets", "exports", "stack_events", "stacks"
+)
 cloudformation_api = Names(
     "ministack.services.cloudformation.handlers", "ACTION_HANDLERS", "resolve_stack"
 )
@@ -115,6 +119,7 @@ stacks = Names(
     "ministack.services.cloudformation.stacks",
     "custom_named_replacement_error",
     "deploy_stack_async",
+    "resolve_stack_outputs",
     "runs_on_worker_thread",
 )
 cloudwatch_logs = Names(
@@ -124,6 +129,7 @@ dynamodb = Names("ministack.services.dynamodb", "tables")
 ec2 = Names(
     "ministack.services.ec2",
     "addresses",
+    "flow_logs",
     "nat_gateways",
     "now_ts",
     "prefix_lists",

@@ -19,13 +19,12 @@ from local.aws.lambda_pool import LambdaPool, capacity_from_environment
 from local.aws.lambda_runtime import ensure_runtime
 from local.component import Instance
 from local.config import (
-    ACCESS_KEY_ID,
     ACCOUNT_ID,
     AWS_PORT,
     REGION,
-    SECRET_ACCESS_KEY,
     LocalConfig,
 )
+from local.keys import KeysError
 from local.names import replace_json
 from local.processes import ProcessRecord, start_time
 
@@ -77,8 +76,6 @@ def _prepare_environment(config: LocalConfig) -> None:
             "MINISTACK_HOST": config.aws_address,
             "MINISTACK_ACCOUNT_ID": ACCOUNT_ID,
             "MINISTACK_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
             "AUTH": "true",
             "LAMBDA_EXECUTOR": "local",
             # Both would listen on every interface of the machine.
@@ -147,6 +144,7 @@ async def _serve(instance: Instance, components: list[Component]) -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config as ServerConfig
 
+    from local.aws.callers import Callers
     from local.aws.emulator import app
     from local.aws.faults import Faults
 
@@ -161,7 +159,7 @@ async def _serve(instance: Instance, components: list[Component]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, leave.set)
-    served: Any = Faults(app.app, config.faults_file)
+    served: Any = Callers(Faults(app.app, config.faults_file), config.aws_address, AWS_PORT)
     serving = asyncio.create_task(serve(served, server, shutdown_trigger=stop_serving.wait))
     serving.add_done_callback(lambda _: leave.set())
     started: list[Component] = []
@@ -215,7 +213,7 @@ def main(arguments: list[str]) -> int:
     config = LocalConfig(root=found.root.resolve(), block=found.block)
     try:
         run(config, [name for name in found.components.split(",") if name])
-    except HostError as error:
+    except (HostError, KeysError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from local.aws.emulator import cloudformation, iam, iam_actions, iam_evaluator, rds, tagging
+from local.aws.emulator import alb, cloudformation, iam, iam_actions, iam_evaluator, rds, tagging
 from local.config import ACCOUNT_ID, REGION
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def install() -> None:
     # Services whose tags a policy's `aws:ResourceTag` does not see otherwise.
     tagging.RESOURCE_TAG_COLLECTORS |= {
         "elasticfilesystem": tagging.collect_efs,
+        "elasticloadbalancing": alb.tags.items,
         "rds": rds.tags.items,
     }
 

@@ -20,7 +20,13 @@ from lifecycle.certificates import rds_root_certificate
 
 from local.aws.emulator import ecs, responses
 from local.aws.sessions import open_session
-from local.aws.strict import Strictness, capacity_missing, service_connect, task_roles
+from local.aws.strict import (
+    Strictness,
+    capacity_missing,
+    service_connect,
+    task_roles,
+    task_secrets,
+)
 from local.config import ACCOUNT_ID, REGION
 from local.fargate import registration, scheduling, service_revisions
 from local.fargate.health import parse_check
@@ -177,6 +183,7 @@ class Supervisor:
             elif task.status == "PROVISIONING":
                 if now - task.changed_at >= self._pace.provisioning:
                     task_roles.require(task.definition)
+                    task_secrets.require(task.definition)
                     service_revisions.resolve(service, task.deployment)
                     attach_interface(task)
                     task.record["connectivity"] = "CONNECTED"

@@ -47,9 +47,11 @@ _numbers = itertools.count(1)
 class Server:
     """A server for any number of connections, each answered with the same bytes."""
 
-    def __init__(self, address: str, reply: bytes, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, address: str, reply: bytes, tls: ssl.SSLContext | None, port: int = 0
+    ) -> None:
         self.address = address
-        self._listener = socket.create_server((self.address, 0))
+        self._listener = socket.create_server((self.address, port))
         self.port = self._listener.getsockname()[1]
         self.received: list[bytes] = []
         self._reply, self._tls = reply, tls
@@ -213,19 +215,31 @@ def test_credentials_do_not_leave_the_vpc_in_clear() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scheme", "address", "allowed"),
+    ("scheme", "address", "balancer", "allowed"),
     [
-        ("https", "192.0.2.1", True),
-        ("http", "10.0.7.9", True),
-        ("http", "10.1.0.1", False),
-        ("http", "192.0.2.1", False),
-        ("http", "127.0.0.1", True),
-        ("http", "fd00::5", True),
-        ("http", "2001:db8::1", False),
+        ("https", "192.0.2.1", True, True),
+        ("https", "192.0.2.1", False, False),
+        ("https", "10.0.7.9", False, True),
+        ("http", "10.0.7.9", False, True),
+        ("http", "10.0.7.9", True, True),
+        ("http", "10.1.0.1", True, False),
+        ("http", "192.0.2.1", False, False),
+        ("http", "192.0.2.1", True, False),
+        ("http", "127.0.0.1", False, True),
+        ("http", "fd00::5", False, True),
+        ("http", "2001:db8::1", True, False),
     ],
 )
-def test_where_credentials_may_travel(scheme: str, address: str, allowed: bool) -> None:
-    assert may_travel(scheme, address, ("10.0.0.0/16", "fd00::/64")) is allowed
+def test_where_credentials_may_travel(
+    scheme: str, address: str, balancer: bool, allowed: bool
+) -> None:
+    networks = ("10.0.0.0/16", "fd00::/64")
+    assert may_travel(scheme, address, networks, balancer=balancer) is allowed
+
+
+def test_credentials_do_not_go_to_a_domain_outside_of_the_vpc() -> None:
+    with pytest.raises(CredentialsWithheld, match="is not AWS's name of the load balancer"):
+        http_status("https://192.0.2.1/", credentials=SECRET, networks=("10.0.0.0/16",))
 
 
 def test_a_password_is_in_no_representation() -> None:
@@ -312,6 +326,47 @@ def test_a_path_is_verified_for_the_name_it_is_asked_by(
     with pytest.raises(CertificateRefused, match="Hostname mismatch"):
         paths.http(f"https://{BALANCER}:{server.port}/v2/topology", credentials=SECRET)
     assert len(server.received) == 1
+
+
+def test_credentials_go_to_the_load_balancer_whatever_owns_the_domain(
+    serve: Callable[..., Server],
+    certificate: Callable[[str], tuple[ssl.SSLContext, str]],
+    resolves: dict[str, str],
+) -> None:
+    """The domain's record points at a host with a good certificate, which is not the cluster's."""
+    context, trusted = certificate(DOMAIN)
+    names: list[str] = []
+    context.sni_callback = lambda _socket, name, _context: names.append(name)
+    ours = serve(OK, context)
+    theirs = Server(unused(), OK, context, port=ours.port)
+    resolves |= {DOMAIN: theirs.address, BALANCER: ours.address}
+    try:
+        seen = NetworkPaths(trusted).http(
+            f"https://{DOMAIN}:{ours.port}/v2/topology", credentials=SECRET, balancer=BALANCER
+        )
+    finally:
+        theirs.close()
+    assert (seen.ok, seen.host) == (True, DOMAIN)
+    assert theirs.received == []
+    (request,) = ours.received
+    assert b"Authorization: Basic " in request
+    assert f"Host: {DOMAIN}:{ours.port}\r\n".encode() in request
+    assert names == [DOMAIN]
+
+
+def test_a_load_balancer_with_a_certificate_of_another_name_gets_nothing(
+    serve: Callable[..., Server],
+    certificate: Callable[[str], tuple[ssl.SSLContext, str]],
+    resolves: dict[str, str],
+) -> None:
+    context, trusted = certificate("other.example.com")
+    server = serve(OK, context)
+    resolves[BALANCER] = server.address
+    with pytest.raises(CertificateRefused):
+        NetworkPaths(trusted).http(
+            f"https://{DOMAIN}:{server.port}/v2/topology", credentials=SECRET, balancer=BALANCER
+        )
+    assert server.received == []
 
 
 def test_grpc_is_verified_for_the_domain_at_the_balancers_address(

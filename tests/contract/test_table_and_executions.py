@@ -37,7 +37,7 @@ EXECUTION = f"{MACHINE.replace(':stateMachine:', ':execution:')}:demo.scale.k"
 def op(key: str, minutes: int = 0, cluster: str = "demo") -> Operation:
     name = f"{cluster}.scale.{key}"
     at = (NOW + timedelta(minutes=minutes)).isoformat(timespec="milliseconds")
-    return Operation(name, f"arn:e:{name}", cluster, "scale", at)
+    return Operation(name, f"arn:e:{name}", cluster, "scale", at, f"control-{cluster}")
 
 
 @pytest.fixture

@@ -107,16 +107,20 @@ def make_elsewhere(cloud: Scaling) -> None:
             "GrpcTargetGroupArn",
         )
     }
-    cloudformation.create_stack(
-        StackName=f"{CONTROL_STACK}-legacy",
+    adopt(cloud, "legacy", adoption)
+    deployed(cloud, f"{CONTROL_STACK}-legacy")
+
+
+def adopt(cloud: Scaling, name: str, adoption: dict[str, str]) -> None:
+    cloud.client("cloudformation").create_stack(
+        StackName=f"{CONTROL_STACK}-{name}",
         TemplateBody=(REPOSITORY / "stacks" / "adopted-cluster.yaml").read_text(),
-        Parameters=parameters(ControlStack=CONTROL_STACK, ClusterName="legacy", **adoption),
+        Parameters=parameters(ControlStack=CONTROL_STACK, ClusterName=name, **adoption),
         Tags=[
             {"Key": "camunda:control-plane", "Value": CONTROL_STACK},
-            {"Key": "camunda:cluster", "Value": "legacy"},
+            {"Key": "camunda:cluster", "Value": name},
         ],
     )
-    deployed(cloud, f"{CONTROL_STACK}-legacy")
 
 
 def allow(cloud: Scaling, ecs_cluster: str) -> None:
@@ -149,8 +153,37 @@ def test_without_being_allowed_to_nothing_is_touched(cloud: Scaling) -> None:
     assert count(cloud) == (3, 3)
 
 
-def test_planned_with_the_adoption_check_then_scaled_out_and_in(cloud: Scaling) -> None:
+def test_the_secret_of_another_cluster_is_not_read_until_it_is_tagged(cloud: Scaling) -> None:
     allow(cloud, FOREIGN)
+    arn = cloud.outputs(f"{CONTROL_STACK}-legacy")["AdminUserSecretArn"]
+    refused = cloud.outcome(cloud.begin(0, verb="plan", clusterName="legacy", scale={"count": 4}))
+    assert "has 'other' in the tag camunda:cluster" in refused["cause"], refused
+    command = f"aws secretsmanager tag-resource --secret-id {arn} --tags"
+    assert command in refused["cause"], refused
+    cloud.client("secretsmanager").tag_resource(
+        SecretId=arn, Tags=[{"Key": "camunda:cluster", "Value": "legacy"}]
+    )
+
+
+def test_one_stack_adopts_a_cluster(cloud: Scaling) -> None:
+    held = cloud.client("cloudformation").describe_stacks(StackName=f"{CONTROL_STACK}-legacy")
+    adoption = {
+        one["ParameterKey"]: one["ParameterValue"]
+        for one in held["Stacks"][0]["Parameters"]
+        if one["ParameterKey"] not in {"ControlStack", "ClusterName"}
+    }
+    adopt(cloud, "again", adoption)
+
+    def ended() -> bool:
+        found = cloud.client("cloudformation").describe_stacks(StackName=f"{CONTROL_STACK}-again")
+        return str(found["Stacks"][0]["StackStatus"]) == "ROLLBACK_COMPLETE"
+
+    assert eventually(ended, 60)
+    refused = cloud.scale(4, clusterName="again")
+    assert refused["error"] == "ClusterNotFound", refused
+
+
+def test_planned_with_the_adoption_check_then_scaled_out_and_in(cloud: Scaling) -> None:
     planned = cloud.outcome(cloud.begin(0, verb="plan", clusterName="legacy", scale={"count": 4}))
     assert "plan" in planned, planned
     assert planned["plan"]["status"] == "READY", planned

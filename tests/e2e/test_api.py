@@ -406,11 +406,11 @@ def deploy_with(deployed: Deployed, name: str, value: str) -> None:
 
 @pytest.fixture
 def second_person(deployed: Deployed) -> Iterator[None]:
-    deploy_with(deployed, "RequireSecondApprover", "true")
+    deploy_with(deployed, "SecondApproverFor", "provision,scale,teardown")
     try:
         yield
     finally:
-        deploy_with(deployed, "RequireSecondApprover", "false")
+        deploy_with(deployed, "SecondApproverFor", "")
 
 
 @pytest.mark.usefixtures("second_person")
@@ -430,17 +430,55 @@ def test_where_a_second_person_is_required_nobody_applies_alone(
 
     for key, body, said in (
         ("alone", wanted["provision"], "requested plan and apply in one step"),
-        ("mine", {"changeSet": plans["own"]}, "another person must apply it"),
+        ("mine", {"changeSet": plans["own"]}, "another principal must apply it"),
     ):
         refused = applied(key, body)
         assert (refused["status"], refused["error"]["name"]) == ("FAILED", "SecondApproverRequired")
         assert said in refused["error"]["cause"]
         assert people["administrator"][0] in refused["error"]["cause"]
+    in_the_console(deployed, "provision", {"clusterName": "demo", "changeSet": plans["other"]})
     ended = applied("theirs", {"changeSet": plans["other"]})
     assert ended["status"] == "SUCCEEDED", ended
     now = deployed.root.ask("POST", "/clusters/demo/plans", wanted, key="then")
     assert now.status == 202
     assert deployed.ended("demo.plan.then")["result"]["plan"]["status"] == "UNCHANGED"
+    for verb, path, request in (
+        ("scale", ("PUT", "/clusters/demo/brokers"), {"count": 4}),
+        ("teardown", ("DELETE", "/clusters/demo"), {"confirm": "demo"}),
+    ):
+        refused_here = administrator.ask(*path, request, key="unreviewed")
+        is_problem(refused_here, 403)
+        assert "the field approves is missing" in refused_here.document["detail"]
+        in_the_console(deployed, verb, {"clusterName": "demo", **request})
+    body = {"scale": {"count": 4}}
+    for name, person in (("four-own", administrator), ("four-other", planner)):
+        assert person.ask("POST", "/clusters/demo/plans", body, key=name).status == 202
+        assert deployed.ended(f"demo.plan.{name}")["status"] == "SUCCEEDED"
+
+    def scaled(name: str) -> Answer:
+        reviewed = {"count": 4, "approves": f"demo.plan.{name}"}
+        return administrator.ask("PUT", "/clusters/demo/brokers", reviewed, key=name)
+
+    is_problem(own := scaled("four-own"), 403)
+    assert "another principal must apply it" in own.document["detail"]
+    assert scaled("four-other").status == 202
+    assert deployed.ended("demo.scale.four-other")["status"] == "SUCCEEDED"
+
+
+def in_the_console(deployed: Deployed, machine: str, given: Any) -> None:
+    """Start an execution without the API: nobody is known to have started it."""
+    states, made = deployed.aws("stepfunctions"), deployed.endpoints
+    arn = states.start_execution(
+        stateMachineArn=f"arn:aws:states:{made['region']}:{made['accountId']}:stateMachine:"
+        f"{CONTROL_STACK}-{machine}",
+        name=f"console-{machine}",
+        input=json.dumps(given),
+    )["executionArn"]
+    assert eventually(
+        lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING", 60
+    )
+    found = states.describe_execution(executionArn=arn)
+    assert (found["status"], found["error"]) == ("FAILED", "SecondApproverRequired"), found
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:

@@ -147,7 +147,8 @@ def test_a_plan_tells_what_a_tag_names_and_is_refused_once_the_tag_was_moved(pla
     tasks = set(plans.client("ecs").list_tasks(cluster=STACK)["taskArns"])
     plan = plans.plan(OrchestrationImage=image)
     brokers, connectors = plan["images"]
-    assert (brokers["image"], brokers["digest"], brokers["missing"]) == (image, planned, False)
+    pinned = f"{image}@{planned}"
+    assert (brokers["image"], brokers["digest"], brokers["missing"]) == (pinned, planned, False)
     (running,) = brokers["running"]
     assert running["image"] == outputs["OrchestrationImage"]
     assert running["digest"].startswith("sha256:")

@@ -173,7 +173,7 @@ class Run:
 
     def is_locked(self) -> bool:
         items = [item for _, items in _items(self) for item in items]
-        return any(item.get("pk", {}).get("S") == "LOCK#demo" for item in items)
+        return any(item.get("pk", {}).get("S") == f"LOCK#{CONTROL_STACK}-demo" for item in items)
 
     def used(self, function: str, action: str) -> bool:
         return (action, True) in self.uses()[function]

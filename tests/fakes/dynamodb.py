@@ -26,16 +26,16 @@ class FakeTable:
 
     def take(self, lock: Lock, *, instead_of: Lock | None = None) -> Lock | None:
         """Take or extend a lock."""
-        held = self.locks.get(lock.cluster)
+        held = self.locks.get(lock.ecs_cluster)
         if held is None or held.owner == lock.owner or held == instead_of:
-            self.locks[lock.cluster] = lock
+            self.locks[lock.ecs_cluster] = lock
             return None
         return held
 
     def shorten(self, lock: Lock, expires_at: int) -> None:
         """Set an earlier end, if the lock is still the one that was read."""
-        if self.locks.get(lock.cluster) == lock:
-            self.locks[lock.cluster] = replace(lock, expires_at=expires_at)
+        if self.locks.get(lock.ecs_cluster) == lock:
+            self.locks[lock.ecs_cluster] = replace(lock, expires_at=expires_at)
 
     def note_scaling(self, cluster: str, note: ScalingNote) -> None:
         """Write what a scaling leaves."""
@@ -45,20 +45,20 @@ class FakeTable:
         """What the last scaling left."""
         return self.scalings.get(cluster)
 
-    def held(self, cluster: str) -> Lock | None:
-        """The lock of a cluster."""
-        return self.locks.get(cluster)
+    def held(self, ecs_cluster: str) -> Lock | None:
+        """The lock of an ECS cluster."""
+        return self.locks.get(ecs_cluster)
 
     def forget(self, cluster: str) -> None:
         """Remove what is known of a cluster's health."""
         self.health.pop(cluster, None)
 
-    def release(self, cluster: str, owner: str) -> bool:
+    def release(self, ecs_cluster: str, owner: str) -> bool:
         """Give the lock back if ``owner`` holds it."""
-        held = self.locks.get(cluster)
+        held = self.locks.get(ecs_cluster)
         if held is None or held.owner != owner:
             return False
-        del self.locks[cluster]
+        del self.locks[ecs_cluster]
         return True
 
     def claim(
@@ -88,6 +88,7 @@ class FakeTable:
             machine=operation.machine,
             execution_arn=operation.execution_arn,
             started_at=operation.started_at,
+            ecs_cluster=operation.ecs_cluster,
             caller=found.get("caller", ""),
             request_hash=found.get("requestHash", ""),
             step=found.get("step") or "",

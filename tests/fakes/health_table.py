@@ -44,9 +44,9 @@ class FakeHealth:
         if record is not None and record.undelivered == decided_at:
             self.documents[cluster] = as_document(replace(record, undelivered=None))
 
-    def holder(self, cluster: str) -> Lock | None:
-        """Who holds the cluster."""
-        return self.locks.get(cluster)
+    def holder(self, ecs_cluster: str) -> Lock | None:
+        """Who holds the ECS cluster."""
+        return self.locks.get(ecs_cluster)
 
     def scaling(self, cluster: str) -> ScalingNote | None:
         """What the last scaling of the cluster left."""

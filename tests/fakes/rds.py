@@ -1,4 +1,4 @@
-"""In-memory fake of RDS."""
+"""In-memory fakes of what is protected from deletion: Aurora and load balancers."""
 
 from __future__ import annotations
 
@@ -26,3 +26,14 @@ class FakeDatabases:
     def snapshots(self, identifier: str) -> Sequence[str]:
         """Names of the snapshots."""
         return self.taken.get(identifier, [])
+
+
+@dataclass
+class FakeBalancers:
+    """Load balancers that are protected, by ARN."""
+
+    protected: set[str] = field(default_factory=set)
+
+    def unprotect(self, arn: str) -> None:
+        """Turn deletion protection off."""
+        self.protected.discard(arn)

@@ -18,6 +18,8 @@ from lifecycle.rotation.ports import Account, Stages
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lifecycle.cluster.owned_secrets import Purpose
+
 KINDS = ("roles", "groups", "tenants")
 
 
@@ -48,8 +50,13 @@ class FakeSecretVersions:
         kept = self.kept[arn]
         return kept.values[kept.stages[stage]]
 
-    def stages(self, secret_arn: str) -> Stages:
+    def pending(self, arn: str) -> str:
+        """The id of the version that is AWSPENDING; empty without one."""
+        return self.kept[arn].stages.get("AWSPENDING", "")
+
+    def stages(self, secret_arn: str, *, cluster: str, purpose: Purpose) -> Stages:
         """Return which version has which stage; reads no value."""
+        del cluster, purpose
         kept = self.kept[secret_arn]
         current, pending = kept.stages["AWSCURRENT"], kept.stages.get("AWSPENDING", "")
         return Stages(

@@ -343,8 +343,8 @@ class Secret:
 
     content: Credentials
 
-    def credentials(self, secret_arn: str) -> Credentials:
-        del secret_arn
+    def credentials(self, secret_arn: str, cluster: str) -> Credentials:
+        del secret_arn, cluster
         return self.content
 
 
@@ -390,6 +390,7 @@ def seed_once(world: World, **changes: Any) -> dict[str, Any]:
         journal=ControlPlane().journal,
     )
     outputs = {
+        "ClusterName": "demo",
         "DatabaseEndpoint": target.endpoint,
         "DatabasePort": str(target.port),
         "DatabaseName": target.database,

@@ -6,14 +6,17 @@ import json
 import os
 import signal
 import socket
+import stat
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -306,3 +309,33 @@ def test_host_killed_leaves_nothing(tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((here.config.aws_address, 4566))
+
+
+@pytest.mark.parametrize(
+    ("headers", "path"),
+    [
+        ({"Host": "evil.example:4566"}, "/"),
+        ({"Origin": "https://evil.example"}, "/"),
+        ({}, "/_ministack/reset"),
+        ({}, "/_ministack/config"),
+    ],
+)
+def test_pages_of_browsers_and_routes_without_a_signature_are_refused(
+    sample: Sample, headers: dict[str, str], path: str
+) -> None:
+    url = urlsplit(sample.instance.config.aws_endpoint)
+    connection = HTTPConnection(url.hostname or "", url.port, timeout=10)
+    try:
+        connection.request("POST", path, body=b"{}", headers=headers)
+        answer = connection.getresponse()
+        assert (answer.status, "refused" in answer.read().decode()) == (403, True)
+    finally:
+        connection.close()
+    assert sample.instance.client("sts").get_caller_identity()["Arn"].endswith(":root")
+
+
+def test_only_their_user_reads_the_keys_and_the_endpoints(sample: Sample) -> None:
+    config = sample.instance.config
+    assert stat.S_IMODE(config.root.stat().st_mode) == 0o700
+    for file in (config.root / "keys.json", config.instance_file):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600

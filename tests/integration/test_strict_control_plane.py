@@ -20,13 +20,15 @@ from lifecycle.adapters.aws import autoscaling, secrets
 from lifecycle.adapters.aws.autoscaling import AwsScalableTargets
 from lifecycle.adapters.aws.secrets import SecretsManagerUsers, SecretsManagerVersions
 from lifecycle.camunda.credentials import Credentials
+from lifecycle.cluster.owned_secrets import Purpose
+from lifecycle.errors import SecretRefused
 from lifecycle.rotation.ports import Stages
 from lifecycle.services.autoscaling import ScalableTarget
 
 from local import instance
 from local.aws.strict import state_size
 from local.component import Instance
-from local.config import ACCESS_KEY_ID, ACCOUNT_ID, REGION, SECRET_ACCESS_KEY, LocalConfig
+from local.config import ACCOUNT_ID, REGION, LocalConfig
 from tests.support.blocks import block
 
 pytestmark = pytest.mark.integration
@@ -159,28 +161,42 @@ def test_a_secret_goes_through_its_stages(
     """The adapter of rotations on the embedded Secrets Manager."""
     api = here.client("secretsmanager")
     first = json.dumps({"username": "eve", "password": "first-password"})
-    arn = api.create_secret(Name=uuid.uuid4().hex, SecretString=first)["ARN"]
+    owner = {
+        "camunda:control-plane": "control",
+        "camunda:cluster": "demo",
+        "camunda:purpose": "camunda-user",
+    }
+    tags = [{"Key": key, "Value": value} for key, value in owner.items()]
+    arn = api.create_secret(Name=uuid.uuid4().hex, SecretString=first, Tags=tags)["ARN"]
     actions = ("DescribeSecret", "GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage")
     may = role(
         {"Action": [f"secretsmanager:{one}" for one in actions], "Resource": arn},
         {"Action": "secretsmanager:GetRandomPassword", "Resource": "*"},
     )
     monkeypatch.setattr(secrets, "client", lambda service, **_: may(service))
-    versions = SecretsManagerVersions()
-    former = versions.stages(arn).current
-    assert versions.stages(arn) == Stages(former)
+    versions = SecretsManagerVersions("control")
+
+    def stages() -> Stages:
+        return versions.stages(arn, cluster="demo", purpose=Purpose.CAMUNDA_USER)
+
+    with pytest.raises(SecretRefused, match="camunda:cluster"):
+        versions.stages(arn, cluster="other", purpose=Purpose.CAMUNDA_USER)
+    with pytest.raises(SecretRefused, match="camunda:purpose"):
+        versions.stages(arn, cluster="demo", purpose=Purpose.DATABASE_ADMIN)
+    former = stages().current
+    assert stages() == Stages(former)
     token = "a" * 64
     for _ in range(2):
         versions.create(arn, "eve-b", token)
-        assert versions.stages(arn) == Stages(former, pending=token)
+        assert stages() == Stages(former, pending=token)
         made = versions.read(arn, token)
     assert made.username == "eve-b"
     assert re.fullmatch("[A-Za-z0-9]{32}", made.password)
     versions.promote(arn, token, former)
-    assert versions.stages(arn) == Stages(token, previous=former)
+    assert stages() == Stages(token, previous=former)
     assert versions.read(arn, token) == made
     assert versions.read(arn, former) == Credentials("eve", "first-password")
-    assert SecretsManagerUsers().credentials(arn) == made
+    assert SecretsManagerUsers("control", Purpose.CAMUNDA_USER).credentials(arn, "demo") == made
     assert versions.unknown_password() != versions.unknown_password()
 
 
@@ -924,7 +940,7 @@ def keys(here: Instance) -> dict[str, Keys]:
     iam.put_role_policy(RoleName="known", **named)
     session = here.client("sts").assume_role(RoleArn=arn, RoleSessionName="session")["Credentials"]
     return {
-        "root": Keys(ACCESS_KEY_ID, SECRET_ACCESS_KEY),
+        "root": Keys(here.config.keys.access_key_id, here.config.keys.secret_access_key),
         "user": Keys(user["AccessKeyId"], user["SecretAccessKey"]),
         "session": Keys(
             session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"]
@@ -964,7 +980,7 @@ def test_a_request_that_was_signed_with_another_secret_is_refused(
 def test_a_key_that_nobody_issued_is_refused(here: Instance, key: str, service: str) -> None:
     call, unknown, _ = TOLD[service]
     with pytest.raises(ClientError) as refused:
-        getattr(signing(here, service, Keys(key, SECRET_ACCESS_KEY)), call)()
+        getattr(signing(here, service, Keys(key, here.config.keys.secret_access_key)), call)()
     assert refused.value.response["Error"]["Code"] == unknown
 
 

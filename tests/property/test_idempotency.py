@@ -234,7 +234,14 @@ class Requests(RuleBasedStateMachine):
             cluster = name.partition(".")[0]
             try:
                 self.api.world.journal.begin(
-                    Operation(name, arn, cluster, "provision", "2026-01-01T00:00:00Z")
+                    Operation(
+                        name,
+                        arn,
+                        cluster,
+                        "provision",
+                        "2026-01-01T00:00:00Z",
+                        f"control-{cluster}",
+                    )
                 )
                 self.begun.add(arn)
             except ClusterBusy:
@@ -245,7 +252,8 @@ class Requests(RuleBasedStateMachine):
     def all_end(self, status: str = "SUCCEEDED") -> None:
         for arn in self._running() & self.begun:
             self.api.world.executions.finish(arn, status)
-            self.api.world.table.release(arn.rpartition(":")[2].partition(".")[0], arn)
+            cluster = arn.rpartition(":")[2].partition(".")[0]
+            self.api.world.table.release(f"control-{cluster}", arn)
 
     @rule()
     def time_passes(self) -> None:

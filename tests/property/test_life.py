@@ -28,6 +28,7 @@ from lifecycle.provisioning.start_services import START_SECONDS, ServiceStarter
 
 from tests.fakes.s3 import FakeLeases
 from tests.property.test_scaling import Scale as Scaling
+from tests.support.beginning import begin_operation
 from tests.support.definitions import Function, execution_arn, load_handler
 from tests.support.interpreter import Execution
 from tests.support.rolling import VERIFIED, RollingWorld, restart_functions
@@ -128,7 +129,7 @@ class Restarting(Execution):
 def begins(machine: str, number: int, world: RollingWorld) -> tuple[Operation, dict[str, str]]:
     """The operation of an execution that starts now, and what the execution is to know of it."""
     name, now = f"demo.{machine}.{number}", world.clock.now().isoformat()
-    ours = Operation(name, execution_arn(machine, name), "demo", machine, now)
+    ours = Operation(name, execution_arn(machine, name), "demo", machine, now, "control-demo")
     return ours, {"name": name, "started_at": now}
 
 
@@ -162,12 +163,11 @@ def provision_functions(world: RollingWorld, execute: Callable[[], None]) -> dic
     return {
         "ValidateRequest": lambda _: {
             "cluster": "demo",
+            "ecsCluster": "control-demo",
             "verifyWithProcessInstances": False,
             "onStartFailure": "keep",
         },
-        "BeginOperation": load_handler(
-            "begin_operation", journal=lambda: world.journal, announcer=lambda: world.announcer
-        ),
+        "BeginOperation": begin_operation(world),
         "PreflightCluster": lambda _: {},
         "PlanStack": lambda _: {
             "status": "PLANNED",

@@ -98,7 +98,7 @@ class Scale(Execution):
     @property
     def holds(self) -> bool:
         """Whether the cluster is its own now."""
-        held = self.world.table.locks.get("demo")
+        held = self.world.table.locks.get("control-demo")
         return held is not None and held.owner == self.arn
 
     def step(self) -> None:

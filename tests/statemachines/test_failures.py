@@ -352,7 +352,7 @@ def test_a_redrive_while_another_operation_works_changes_nothing(
     assert "demo.provision.99" in result.cause
     assert {name.partition(".")[0] for name in watch.effects[before:]} <= RECORDS
     assert machine.world.stacks.stacks == stacks
-    assert machine.world.table.locks["demo"].operation_id == "demo.provision.99"
+    assert machine.world.table.locks["control-demo"].operation_id == "demo.provision.99"
 
 
 def test_a_redrive_after_another_operation_finished_the_work_finds_it_done(
@@ -460,7 +460,7 @@ def test_two_starts_at_the_same_instant(machine: Machine) -> None:
         number = f"demo.{machine.definition}.2"
         operation["id"] = number
         operation["executionArn"] = operation["executionArn"].rpartition(":")[0] + f":{number}"
-        machine.functions["BeginOperation"]({"operation": operation})
+        machine.functions["BeginOperation"]({**event, "operation": operation})
         return real(event)
 
     machine.functions["BeginOperation"] = outrun
@@ -481,7 +481,7 @@ def test_a_database_that_takes_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
     held: list[bool] = []
 
     def slow(world: World) -> None:
-        lock = world.table.locks["demo"]
+        lock = world.table.locks["control-demo"]
         held.append(lock.expires_at > world.clock.now().timestamp())
         if (world.clock.now() - begun).total_seconds() >= 3600:
             machine.all_goes_well(world)

@@ -25,6 +25,7 @@ from lifecycle.verification.process_instances import PATIENCE_SECONDS, WAIT_SECO
 
 from local.aws.strict.sleeping_functions import WAKING_SECONDS, Sleepers
 from tests.statemachines.engine import run
+from tests.support.beginning import begin_operation
 from tests.support.definitions import Function, Result, load_handler
 from tests.support.failures import Killed
 from tests.support.rolling import NEWEST, RollingWorld
@@ -81,9 +82,7 @@ class Provision:
                 stacks=lambda: world.stacks,
                 probe=lambda: world.probe,
             ),
-            "BeginOperation": load_handler(
-                "begin_operation", journal=lambda: world.journal, announcer=lambda: world.announcer
-            ),
+            "BeginOperation": begin_operation(world),
             "PreflightCluster": load_handler(
                 "preflight_cluster", preflight=lambda: world.preflight
             ),
@@ -395,7 +394,7 @@ def test_a_second_operation_is_refused_and_the_first_one_named(provision: Provis
     assert (result.status, result.error) == ("FAILED", "ClusterBusy")
     assert "demo.provision.7" in result.cause
     assert provision.world.stacks.stacks == {}
-    assert provision.world.table.locks["demo"].owner == operation(7).execution_arn
+    assert provision.world.table.locks["control-demo"].owner == operation(7).execution_arn
 
 
 def test_a_failed_resource_is_named_kept_and_continued_from(provision: Provision) -> None:

@@ -128,7 +128,7 @@ def test_authorizations_of_the_user_itself_are_a_refusal(machine: Rotation) -> N
     assert result.error == "RotationRefused"
     assert "2 authorizations of its own" in result.cause
     assert world.current(Secret.CONNECTORS) == before
-    assert world.secrets.stages(ARNS[Secret.CONNECTORS]).pending == ""
+    assert world.secrets.pending(ARNS[Secret.CONNECTORS]) == ""
     assert world.table.locks == {}
 
 
@@ -220,7 +220,7 @@ def test_a_change_that_is_never_exported_ends_with_both_values(machine: Rotation
     result = machine.run(secrets=["admin"])
     assert (result.status, result.error) == ("FAILED", "RotationFailed")
     assert world.current(Secret.ADMIN) == before
-    assert world.secrets.stages(ARNS[Secret.ADMIN]).pending
+    assert world.secrets.pending(ARNS[Secret.ADMIN])
     world.users.deaf = False
     again = machine.run(2, secrets=["admin"])
     assert again.status == "SUCCEEDED", again.cause

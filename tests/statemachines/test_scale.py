@@ -96,6 +96,14 @@ def scale(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Sc
     return Scale(monkeypatch, request.param)
 
 
+def test_nobody_scales_alone_under_the_rule_of_two(scale: Scale) -> None:
+    scale.world.two_people_for = frozenset({"scale"})
+    result = scale.run(4)
+    assert (result.status, result.error) == ("FAILED", "SecondApproverRequired")
+    assert "the field approves is missing" in result.cause
+    scale.settled(3)
+
+
 def test_out_and_in_again(scale: Scale) -> None:
     out = scale.run(4)
     assert out.status == "SUCCEEDED", out.cause
@@ -1070,6 +1078,6 @@ def test_an_aborted_operation_leaves_no_protection_behind(scale: Scale) -> None:
     }
     assert world.cleaner.clean_up(event)["result"] == "ABORTED"
     # It waits for a function that may still run.
-    lock = world.table.locks.pop("demo")
+    lock = world.table.locks.pop("control-demo")
     assert lock.expires_at <= world.clock.now().timestamp() + FUNCTION_SECONDS
     scale.settled(3)

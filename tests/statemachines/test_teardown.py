@@ -10,6 +10,7 @@ from lifecycle.cluster.names import tags
 from lifecycle.teardown.discovery import NamedService
 
 from tests.statemachines.engine import Control, run
+from tests.support.beginning import begin_operation
 from tests.support.definitions import Function, Result, load_handler
 from tests.support.world import CONTROL, OUTPUTS, World, operation
 
@@ -29,7 +30,10 @@ RESOURCES = {
     "DnsNamespace": "AWS::ServiceDiscovery::PrivateDnsNamespace",
     "BrokerDiscovery": "AWS::ServiceDiscovery::Service",
     "EcsCluster": "AWS::ECS::Cluster",
+    "WebLoadBalancer": "AWS::ElasticLoadBalancingV2::LoadBalancer",
+    "GrpcLoadBalancer": "AWS::ElasticLoadBalancingV2::LoadBalancer",
 }
+BALANCERS = {"webloadbalancer-1", "grpcloadbalancer-1"}
 TEMPLATE = """
 Parameters:
   Trial:
@@ -78,9 +82,7 @@ class Teardown:
             "PlanTeardown": load_handler(
                 "plan_teardown", teardown_planner=lambda: world.teardown_planner
             ),
-            "BeginOperation": load_handler(
-                "begin_operation", journal=lambda: world.journal, announcer=lambda: world.announcer
-            ),
+            "BeginOperation": begin_operation(world),
             "StopCluster": load_handler("stop_cluster", cluster_stopper=lambda: world.stopper),
             "EmptyBuckets": load_handler("empty_buckets", trial_emptier=lambda: world.emptier),
             "DeleteStack": load_handler("delete_stack", stack_deleter=lambda: world.deleter),
@@ -132,6 +134,7 @@ def standing(*, trial: bool = False) -> World:
     else:
         stacks.protect(STACK, "policy")
         world.databases.protect(DATABASE, on=True)
+        world.balancers.protected = set(BALANCERS)
     stacks.blocked = lambda: blocker(world)
     return world
 
@@ -144,6 +147,8 @@ def blocker(world: World) -> tuple[str, str] | None:
             return "ServiceConnectNamespace", f"Namespace {namespace} has associated services"
     if DATABASE in world.databases.protected:
         return "Database", "Cannot delete protected Cluster, please disable deletion protection"
+    if world.balancers.protected:
+        return "WebLoadBalancer", "cannot be deleted because deletion protection is enabled"
     if world.storage.objects.get("leases-1"):
         return "Leases", "The bucket you tried to delete is not empty"
     return None
@@ -269,6 +274,17 @@ def test_a_cluster_frozen_after_the_plan_stays_too(teardown: Teardown) -> None:
     assert world.table.locks == {}
 
 
+def test_nobody_removes_a_cluster_alone_under_the_rule_of_two(teardown: Teardown) -> None:
+    teardown.world.two_people_for = frozenset({"teardown"})
+    before = dict(teardown.world.stacks.stacks)
+    result = teardown.run()
+    assert (result.status, result.error) == ("FAILED", "SecondApproverRequired")
+    assert "the field approves is missing" in result.cause
+    assert teardown.world.stacks.stacks == before
+    assert teardown.world.table.locks == {}
+    assert teardown.run({**INPUT, "dryRun": True}, number=2).status == "SUCCEEDED"
+
+
 def test_a_running_operation_is_named_and_left_alone(teardown: Teardown) -> None:
     teardown.world.journal.begin(operation(7))
     result = teardown.run()
@@ -331,6 +347,7 @@ def test_what_never_became_a_cluster_goes_as_well(teardown: Teardown, status: st
     )
     world.services.services.clear()
     world.databases.protected.clear()
+    world.balancers.protected.clear()
     teardown.on_wait = lambda world: world.stacks.finish()
     assert teardown.run().status == "SUCCEEDED"
     assert is_gone(world)
@@ -443,6 +460,7 @@ def state() -> dict[str, str]:
         "startedAt": "2026-01-01T00:00:00Z",
         "machine": "teardown",
         "cluster": "demo",
+        "ecsCluster": "control-demo",
     }
 
 

@@ -18,10 +18,12 @@ from lifecycle.operation.arns import MachineArns
 from lifecycle.operation.read import OperationReader
 from lifecycle.operation.record import Execution
 from lifecycle.operation.start import OperationStarter
+from lifecycle.wiring.common import reviewed
 
 from tests.fakes.health_table import FakeHealth
 from tests.fakes.stepfunctions import FakeChecks
-from tests.support.world import CONTROL, World
+from tests.support.beginning import approver
+from tests.support.world import CONTROL, REGISTRIES, World
 from tools.generate_openapi import document
 
 if TYPE_CHECKING:
@@ -70,9 +72,17 @@ class ApiWorld:
                 control_stack=CONTROL,
                 declarations=cluster_parameters(),
                 probe=self.world.probe,
+                registries=REGISTRIES,
             ).by_verb(),
+            approve=self.approve,
             new_key=lambda: str(next(self.keys)),
         )
+
+    def approve(self, verb: str, request: Mapping[str, Any], caller: str) -> None:
+        """Refuse as the function does."""
+        review = reviewed(verb, {"cluster": request["clusterName"], **request})
+        if review is not None:
+            approver(self.world).refuse_request(verb, review, caller)
 
     @property
     def api(self) -> Api:
@@ -100,6 +110,7 @@ class ApiWorld:
         key: str | None = None,
         query: Mapping[str, str] | None = None,
         raw_body: str | None = None,
+        caller: str = CALLER,
         **path: str,
     ) -> Answer:
         """Send one request; ``resource`` is the route, ``path`` what stands for its variables."""
@@ -113,7 +124,7 @@ class ApiWorld:
             "isBase64Encoded": False,
             "requestContext": {
                 "requestId": "r-1",
-                "identity": {"userArn": CALLER},
+                "identity": {"userArn": caller},
                 "path": "/v1" + resource.replace("{name}", path.get("name", "")),
             },
         }
@@ -137,7 +148,7 @@ class ApiWorld:
         """End an execution as its machine would: the lock is freed."""
         arn = self.execution(operation_id).arn
         self.world.executions.finish(arn, status, **told)
-        self.world.table.release(operation_id.partition(".")[0], arn)
+        self.world.table.release(f"{CONTROL}-{operation_id.partition('.')[0]}", arn)
 
 
 def as_documented(method: str, resource: str, answer: Answer) -> None:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONTACT = "brokers.internal"
-_ACCESS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
 _numbers = itertools.count(1)
 
 
@@ -38,6 +37,15 @@ class Leases:
 
     def client(self) -> Any:
         return self._instance.client("s3")
+
+    @property
+    def access(self) -> dict[str, str]:
+        keys = self._instance.config.keys
+        return {
+            "AWS_ACCESS_KEY_ID": keys.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,
+            "AWS_REGION": REGION,
+        }
 
     def bucket(self) -> str:
         name = f"cluster-{next(_numbers)}"
@@ -75,7 +83,7 @@ class Brokers:
         self._children = Processes(directory / "processes.json")
         self.tasks: dict[int, Process] = {}
         self._environment = {
-            **_ACCESS,
+            **self._leases.access,
             "AWS_ENDPOINT_URL": leases.endpoint,
             "AWS_EC2_METADATA_DISABLED": "true",
             "PATH": os.environ["PATH"],

@@ -148,7 +148,7 @@ class Watch:
         elif self.after_the_end and name.partition(".")[0] in GUARDED:
             raise AssertionError(f"{name} after the end of the execution")
         elif self.guarded and name.partition(".")[0] in GUARDED:
-            lock = world.table.locks.get("demo")
+            lock = world.table.locks.get("control-demo")
             assert lock is not None, f"{name} without the cluster's lock"
             assert lock.owner == self.owner, f"{name} under {lock.owner}'s lock"
         if name in {"services.create", "services.update", "services.set_count"}:
@@ -220,7 +220,9 @@ def lose_lock(machine: Machine, watch: Watch) -> Callable[[], None]:
     def lose() -> None:
         watch.guarded = False  # the step that runs now could not know
         expires = int(machine.world.clock.now().timestamp()) + 900
-        machine.world.table.locks["demo"] = Lock("demo", FOREIGN, "demo.provision.99", expires)
+        machine.world.table.locks["control-demo"] = Lock(
+            "control-demo", FOREIGN, "demo.provision.99", expires
+        )
 
     return lose
 
@@ -331,7 +333,7 @@ def once(machine: Machine, watch: Watch, number: int, *, ended_as: str = "") -> 
 
 def _accounted_for(world: Any, name: str, arn: str, result: Result) -> None:
     """However it ended: lock free, result noted, what is true and what to do in the report."""
-    lock = world.table.locks.get("demo")
+    lock = world.table.locks.get("control-demo")
     if lock is not None and lock.owner == arn:
         assert result.status in {"ABORTED", "TIMED_OUT", "FAILED"}, (
             "the lock outlived its operation"

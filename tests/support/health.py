@@ -63,8 +63,8 @@ SEEDED = RoleFacts(
 class Users:
     """The admin's credentials, whatever the secret's name."""
 
-    def credentials(self, secret_arn: str) -> Credentials:
-        del secret_arn
+    def credentials(self, secret_arn: str, cluster: str) -> Credentials:
+        del secret_arn, cluster
         return ADMIN
 
 
@@ -173,8 +173,8 @@ class HealthWorld:
 
     def hold(self, machine: str, minutes: float = 15) -> None:
         """Let an operation hold the cluster."""
-        self.locks["demo"] = Lock(
-            "demo",
+        self.locks["control-demo"] = Lock(
+            f"{CONTROL}-demo",
             f"arn:aws:states:r:1:execution:{CONTROL}-{machine}:demo.{machine}.1",
             f"demo.{machine}.1",
             int((self.clock.at + timedelta(minutes=minutes)).timestamp()),

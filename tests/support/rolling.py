@@ -14,6 +14,7 @@ from lifecycle.provisioning.start_services import ServiceReader
 from lifecycle.restart.restart_services import ServiceRestarter
 
 from tests.fakes.ecs import FakeServices
+from tests.support.beginning import begin_operation
 from tests.support.definitions import Function, load_handler
 from tests.support.scaling import SETTINGS, ScalingWorld, Users
 from tests.support.world import CONTROL, DEFINITIONS, OUTPUTS, designs, operation
@@ -174,9 +175,7 @@ def restart_functions(
         "ValidateRestart": load_handler(
             "validate_restart", settings=lambda: SETTINGS, stacks=lambda: world.stacks
         ),
-        "BeginOperation": load_handler(
-            "begin_operation", journal=lambda: world.journal, announcer=lambda: world.announcer
-        ),
+        "BeginOperation": begin_operation(world),
         "ReadCluster": lambda _: dict(world.outputs),
         "RestartService": load_handler(
             "restart_service", service_restarter=lambda: world.restarter

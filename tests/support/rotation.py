@@ -126,10 +126,10 @@ class RotationWorld(RollingWorld):
 
     def rotated(self, secret: Secret) -> bool:
         """Whether a secret has a new value that is accepted, and the former one is refused."""
-        stages = self.secrets.stages(ARNS[secret])
+        stages = self.secrets.kept[ARNS[secret]].stages
         return bool(
-            stages.previous
-            and not stages.pending
+            "AWSPREVIOUS" in stages
+            and "AWSPENDING" not in stages
             and self.accepts(secret, self.current(secret))
             and not self.accepts(secret, self.former(secret))
         )

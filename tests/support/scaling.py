@@ -44,6 +44,7 @@ from tests.fakes.quotas import FakeFargateQuota
 from tests.fakes.s3 import FakeArtifacts
 from tests.fakes.service_design import FakeServiceDesigns
 from tests.fakes.stepfunctions import FakeExecutions
+from tests.support.beginning import begin_operation
 from tests.support.definitions import Function, load_handler
 from tests.support.world import CONTROL, OUTPUTS, TestClock
 
@@ -68,6 +69,7 @@ def scale_operation(number: int = 1) -> Operation:
         cluster="demo",
         machine="scale",
         started_at="2026-01-01T00:00:00+00:00",
+        ecs_cluster=f"{CONTROL}-demo",
     )
 
 
@@ -83,8 +85,8 @@ class OneStack:
 
 @dataclass
 class Users:
-    def credentials(self, secret_arn: str) -> Credentials:
-        assert secret_arn == OUTPUTS["AdminUserSecretArn"]
+    def credentials(self, secret_arn: str, cluster: str) -> Credentials:
+        assert (secret_arn, cluster) == (OUTPUTS["AdminUserSecretArn"], "demo")
         return ADMIN
 
 
@@ -197,6 +199,7 @@ class ScalingWorld:
         dialect: Dialect = "8.9",
         start_seconds: float = 1.0,
     ) -> None:
+        self.two_people_for: frozenset[str] = frozenset()
         self.clock = TestClock()
         self.table = FakeTable()
         self.executions = FakeExecutions(others_run=True)
@@ -351,9 +354,7 @@ def scale_functions(world: ScalingWorld) -> dict[str, Function]:
         "ValidateScaling": load_handler(
             "validate_scaling", settings=lambda: SETTINGS, stacks=lambda: world.stacks
         ),
-        "BeginOperation": load_handler(
-            "begin_operation", journal=lambda: world.journal, announcer=lambda: world.announcer
-        ),
+        "BeginOperation": begin_operation(world),
         "ObserveScaling": load_handler("observe_scaling", scale_observer=lambda: world.observer),
         "SetBrokerCount": load_handler("set_broker_count", count_setter=lambda: world.setter),
         "ProtectTasks": load_handler("protect_tasks", task_protector=lambda: world.protector),

@@ -25,6 +25,8 @@ from lifecycle.preflight.run import Preflight
 from lifecycle.provisioning.change_set import StackChanger
 from lifecycle.provisioning.start_services import ServiceReader, ServiceStarter, StartFollower
 from lifecycle.services.definition import NAMES, render
+from lifecycle.services.image_digests import Images
+from lifecycle.services.registries import Registries
 from lifecycle.teardown.steps import (
     ClusterStopper,
     StackDeleter,
@@ -47,11 +49,12 @@ from tests.fakes.management_simulation import SimulatedCluster
 from tests.fakes.prices import FakePrices
 from tests.fakes.probe import FakeProbe
 from tests.fakes.processes import FakeProcesses
-from tests.fakes.rds import FakeDatabases
+from tests.fakes.rds import FakeBalancers, FakeDatabases
 from tests.fakes.s3 import FakeArtifacts, FakeLeases
 from tests.fakes.scheduler import FakeSchedules
 from tests.fakes.stepfunctions import FakeExecutions
 from tests.fakes.storage import FakeStorage
+from tests.support.beginning import approver
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,8 +129,8 @@ PATHS = {
 class Admins:
     """Users whose secrets can be read."""
 
-    def credentials(self, secret_arn: str) -> Credentials:
-        del secret_arn
+    def credentials(self, secret_arn: str, cluster: str) -> Credentials:
+        del secret_arn, cluster
         return Credentials("admin", "password")
 
 
@@ -168,9 +171,12 @@ def operation(number: int = 1, cluster: str = "demo") -> Operation:
         cluster=cluster,
         machine="provision",
         started_at="2026-01-01T00:00:00+00:00",
+        ecs_cluster=f"{CONTROL}-{cluster}",
     )
 
 
+REGISTRIES = Registries.read("docker.io/camunda,registry.camunda.cloud,ecr", "123456789012")
+"""What the control stack allows by default."""
 TEMPLATE = b'{"Resources": {}}'
 """A cluster template in which nothing stands."""
 
@@ -179,6 +185,7 @@ TEMPLATE = b'{"Resources": {}}'
 class World:
     """Everything outside of the operations, in memory."""
 
+    two_people_for: frozenset[str] = frozenset()
     clock: TestClock = field(default_factory=TestClock)
     table: FakeTable = field(default_factory=FakeTable)
     executions: FakeExecutions = field(default_factory=lambda: FakeExecutions(others_run=True))
@@ -189,6 +196,7 @@ class World:
     leases: FakeLeases = field(default_factory=FakeLeases)
     events: FakeEvents = field(default_factory=FakeEvents)
     databases: FakeDatabases = field(default_factory=FakeDatabases)
+    balancers: FakeBalancers = field(default_factory=FakeBalancers)
     namespaces: FakeNamespaces = field(default_factory=FakeNamespaces)
     storage: FakeStorage = field(default_factory=FakeStorage)
     registry: FakeRegistry = field(default_factory=FakeRegistry)
@@ -247,6 +255,12 @@ class World:
             journal=self.journal,
             control_stack=CONTROL,
             declarations=cluster_parameters(),
+            images=Images(
+                self.registry,
+                "arn:aws:iam::123456789012:role/deployment",
+                "eu-central-1",
+                {name: str(one.get("default", "")) for name, one in cluster_parameters().items()},
+            ),
         )
 
     @property
@@ -257,6 +271,7 @@ class World:
             region="eu-central-1",
             control_stack=CONTROL,
             declarations=cluster_parameters(),
+            registries=REGISTRIES,
             probe=lambda: self.probe,
             clock=self.clock,
         )
@@ -281,7 +296,7 @@ class World:
 
     @property
     def adopter(self) -> PlanAdopter:
-        return PlanAdopter(planner=self.planner, journal=self.journal, require_second_approver=True)
+        return PlanAdopter(planner=self.planner, journal=self.journal, approver=approver(self))
 
     @property
     def discarder(self) -> Discarder:
@@ -373,6 +388,7 @@ class World:
         return StackDeleter(
             stacks=self.stacks,
             databases=self.databases,
+            balancers=self.balancers,
             health=self.table,
             journal=self.journal,
             control_stack=CONTROL,

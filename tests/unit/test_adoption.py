@@ -12,6 +12,7 @@ from lifecycle.adapters.aws.service_design import EcsServiceDesigns
 from lifecycle.camunda.topology import read_configuration, read_topology
 from lifecycle.cluster.checks import Check, Result
 from lifecycle.cluster.contract import ClusterOutputs
+from lifecycle.cluster.names import held_name
 from lifecycle.cluster.stack import Stack
 from lifecycle.cluster.stack_decisions import decide_on
 from lifecycle.errors import ScalingRefused, ServiceMissing, StackNotUsable
@@ -118,7 +119,10 @@ class TestPlan:
         assert world.stacks.stack is not None
         outputs = {**world.stacks.stack.outputs, "Adopted": "true"}
         world.stacks.stack = replace(
-            world.stacks.stack, outputs=ClusterOutputs(outputs), parameters={"BrokerCpu": "4096"}
+            world.stacks.stack,
+            outputs=ClusterOutputs(outputs),
+            exports={"EcsClusterName": held_name(outputs["EcsClusterName"])},
+            parameters={"BrokerCpu": "4096"},
         )
         return world
 

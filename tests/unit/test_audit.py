@@ -30,6 +30,7 @@ OPERATION = Operation(
     cluster="demo",
     machine="provision",
     started_at="2026-01-01T00:00:00.000Z",
+    ecs_cluster="control-demo",
 )
 
 
@@ -63,7 +64,7 @@ def begin(world: World, op: Operation = OPERATION) -> None:
     world.journal.step(op, "CloudFormation builds the infrastructure", "")
 
 
-REST = ("demo", "scale", "2026-01-01T00:00:00Z")
+REST = ("demo", "scale", "2026-01-01T00:00:00Z", "control-demo")
 
 
 def has_ended(world: World, op: Operation = OPERATION) -> None:
@@ -154,8 +155,8 @@ class TestEvents:
 
     def test_an_operation_that_lost_its_cluster_does_not_call_it_free(self, world: World) -> None:
         begin(world)
-        world.table.locks["demo"] = replace(
-            world.table.locks["demo"], owner="arn:other", operation_id="demo.scale.7"
+        world.table.locks["control-demo"] = replace(
+            world.table.locks["control-demo"], owner="arn:other", operation_id="demo.scale.7"
         )
         told = world.finisher.fail(
             OPERATION, request={}, error={"Error": "LockLost", "Cause": "no"}, outcome={}
@@ -205,7 +206,7 @@ class TestCleaner:
         status = event["detail"]["status"]
         assert answer == {"released": True, "cluster": "demo", "result": status}
         soon = world.clock.now().timestamp() + FUNCTION_SECONDS
-        assert world.table.locks["demo"].expires_at == soon
+        assert world.table.locks["control-demo"].expires_at == soon
         record = world.table.record(OPERATION)
         assert record["result"] == status
         report = json.loads(world.artifacts.objects[record["reportKey"]])
@@ -235,7 +236,7 @@ class TestCleaner:
         world.table.end(OPERATION, result="FAILED", report=Stored("key", "v1", "abc"), now=now)
         assert world.cleaner.clean_up(recorded("failed"))["released"]
         soon = world.clock.now().timestamp() + FUNCTION_SECONDS
-        assert world.table.locks["demo"].expires_at == soon
+        assert world.table.locks["control-demo"].expires_at == soon
 
     def test_a_letter_that_is_replayed_late_holds_nothing(self, world: World) -> None:
         scale = Operation("demo.scale.1", "arn:aws:states:x:1:execution:control-scale:1", *REST)
@@ -261,14 +262,14 @@ class TestCleaner:
     def test_somebody_elses_lock_stays(self, world: World, kind: str) -> None:
         has_ended(world, operation(2))
         assert not world.cleaner.clean_up(recorded(kind))["released"]
-        assert world.table.locks["demo"].owner == operation(2).execution_arn
+        assert world.table.locks["control-demo"].owner == operation(2).execution_arn
 
     def test_the_same_name_in_another_machine_is_another_operation(self, world: World) -> None:
         other = operation(1)
         assert other.operation_id == OPERATION.operation_id
         has_ended(world, other)
         assert not world.cleaner.clean_up(recorded("aborted"))["released"]
-        assert world.table.locks["demo"].owner == other.execution_arn
+        assert world.table.locks["control-demo"].owner == other.execution_arn
         assert "result" not in world.table.record(other)
 
     @pytest.mark.parametrize("kind", KINDS)
@@ -278,7 +279,7 @@ class TestCleaner:
         has_ended(world)
         world.executions.running.add(OPERATION.execution_arn)
         assert not world.cleaner.clean_up(recorded(kind))["released"]
-        assert "demo" in world.table.locks
+        assert "control-demo" in world.table.locks
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_an_event_that_comes_twice_and_late_does_nothing_to_the_next_operation(
@@ -291,7 +292,7 @@ class TestCleaner:
         told = len(world.events.sent)
         ended = dict(world.table.record(OPERATION))
         assert not world.cleaner.clean_up(recorded(kind))["released"]
-        assert world.table.locks["demo"].owner == operation(2).execution_arn
+        assert world.table.locks["control-demo"].owner == operation(2).execution_arn
         assert len(world.events.sent) == told
         assert world.table.record(OPERATION) == ended
 
@@ -303,7 +304,7 @@ class TestCleaner:
         world.executions.ended.add(OPERATION.execution_arn)
         assert world.cleaner.clean_up(recorded("timed_out"))["result"] == "TIMED_OUT"
         soon = world.clock.now().timestamp() + FUNCTION_SECONDS
-        assert world.table.locks["demo"].expires_at == soon
+        assert world.table.locks["control-demo"].expires_at == soon
 
     @pytest.mark.parametrize("text", ["", "no json", "[]", '{"clusterName": "BAD NAME"}', None])
     def test_an_input_that_names_no_cluster_is_no_crash(

@@ -27,8 +27,8 @@ SECRET = OUTPUTS["AdminUserSecretArn"]
 
 
 class Users:
-    def credentials(self, secret_arn: str) -> Credentials:
-        assert secret_arn == SECRET
+    def credentials(self, secret_arn: str, cluster: str) -> Credentials:
+        assert (secret_arn, cluster) == (SECRET, "demo")
         return Credentials("admin", "the password of before")
 
 

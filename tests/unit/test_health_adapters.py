@@ -136,19 +136,19 @@ def test_delivery_is_noted_for_the_announcement_it_was_about(records: Any) -> No
 
 def test_who_holds_a_cluster() -> None:
     health = table()
-    assert health.holder("demo") is None
+    assert health.holder("control-demo") is None
     boto3.client("dynamodb").put_item(
         TableName="table",
         Item={
-            "pk": {"S": "LOCK#demo"},
-            "cluster": {"S": "demo"},
+            "pk": {"S": "LOCK#control-demo"},
+            "ecsCluster": {"S": "control-demo"},
             "owner": {"S": "arn:x"},
             "renewedAt": {"N": "9"},
             "operationId": {"S": "demo.scale.1"},
             "expiresAt": {"N": "17"},
         },
     )
-    lock = health.holder("demo")
+    lock = health.holder("control-demo")
     assert lock is not None
     assert (lock.owner, lock.operation_id, lock.expires_at) == ("arn:x", "demo.scale.1", 17)
 

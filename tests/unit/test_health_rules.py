@@ -660,7 +660,13 @@ def test_a_stack_without_outputs_is_not_healthy(world: HealthWorld) -> None:
 
 
 def test_a_cluster_made_by_other_means_is_checked_by_what_it_has(world: HealthWorld) -> None:
-    told = {"ContractVersion", "EcsClusterName", "OrchestrationServiceName", "DiscoveryName"}
+    told = {
+        "ContractVersion",
+        "ClusterName",
+        "EcsClusterName",
+        "OrchestrationServiceName",
+        "DiscoveryName",
+    }
     told |= {"AdminUserSecretArn", "Brokers", "Connectors", "Partitions", "ReplicationFactor"}
     world.outputs = {name: value for name, value in world.outputs.items() if name in told}
     world.outputs["Adopted"] = "true"

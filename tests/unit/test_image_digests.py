@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -19,9 +20,12 @@ from lifecycle.services.image_digests import (
     image_lines,
     known,
     look_up,
+    pinned,
     read_private,
     references,
+    to_pin,
     warnings,
+    with_pinned,
 )
 
 if TYPE_CHECKING:
@@ -204,3 +208,61 @@ def test_any_other_failure_is_raised(api: Stubber) -> None:
         EcrRegistry().digest(IMAGE)
     error: Any = caught.value
     assert aws.error_code(error) == "ThrottlingException"
+
+
+# --- pinning -------------------------------------------------------------------------------------
+
+BROKERS, CONNECTORS = "OrchestrationImage", "ConnectorsImage"
+
+
+@pytest.mark.parametrize(
+    ("requested", "made", "expected"),
+    [
+        ({BROKERS}, True, {BROKERS}),
+        ({"LogRetentionDays"}, True, set()),
+        ({"LogRetentionDays"}, False, {BROKERS, CONNECTORS}),
+        ({"ImageRegistryPrefix"}, True, {BROKERS, CONNECTORS}),
+    ],
+)
+def test_what_is_pinned(requested: set[str], made: bool, expected: set[str]) -> None:
+    assert to_pin(requested, made=made) == expected
+
+
+@pytest.mark.parametrize(
+    ("image", "digest", "expected"),
+    [
+        (f"{HOST}/camunda:8.9.1", Digest(ONE), f"{HOST}/camunda:8.9.1@{ONE}"),
+        (f"{HOST}/camunda:8.9.1@{TWO}", Digest(TWO), f"{HOST}/camunda:8.9.1@{TWO}"),
+        (f"{HOST}/camunda:8.9.1", Digest(reason="denied"), f"{HOST}/camunda:8.9.1"),
+        (f"{HOST}/camunda:8.9.1", Digest(missing=True), f"{HOST}/camunda:8.9.1"),
+        (f"{HOST}/{'c' * 150}:8.9.1", Digest(ONE), f"{HOST}/{'c' * 150}:8.9.1"),
+    ],
+)
+def test_a_tag_gets_its_digest_where_that_is_known(
+    image: str, digest: Digest, expected: str
+) -> None:
+    parameters = {BROKERS: image, "Brokers": "3"}
+    connectors = DEFAULTS[CONNECTORS]
+    found = {image: digest, connectors: Digest(reason="not queried")}
+    result = pinned(parameters, found, named={BROKERS, CONNECTORS}, defaults=DEFAULTS)
+    assert result == {BROKERS: expected, "Brokers": "3"}
+    assert pinned(parameters, found, named=set(), defaults=DEFAULTS) == parameters
+
+
+def test_the_default_images_of_a_mirror_are_pinned() -> None:
+    """The digest is of the reference with its prefix, the parameter has none."""
+    parameters = {"ImageRegistryPrefix": HOST}
+    named = references({**DEFAULTS, **parameters})
+    found = {image: Digest(ONE) for image in named.values()}
+    result = pinned(parameters, found, named={BROKERS}, defaults=DEFAULTS)
+    assert result == {**parameters, BROKERS: f"{DEFAULTS[BROKERS]}@{ONE}"}
+
+
+def test_what_is_known_of_a_tag_is_known_of_the_pinned_reference() -> None:
+    assert with_pinned({"a:1": ONE, "b:1": ""}) == {"a:1": ONE, "b:1": "", f"a:1@{ONE}": ONE}
+
+
+@pytest.mark.parametrize("name", [BROKERS, CONNECTORS])
+def test_a_pinned_reference_is_an_allowed_value(name: str) -> None:
+    pattern = str(cluster_parameters()[name]["allowedPattern"])
+    assert re.fullmatch(pattern, f"{DEFAULTS[name]}@{ONE}")

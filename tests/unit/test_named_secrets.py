@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 REGION, ACCOUNT = "eu-central-1", "123456789012"
 MAIL = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:team/mail-AbCdEf"
 PARAMETER = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/team/host"
-OURS = SecretSeen(Seen.THERE, {"camunda:control-plane": "control"})
+TAGS = {"camunda:control-plane": "control", "camunda:purpose": "task"}
+OURS = SecretSeen(Seen.THERE, TAGS)
 
 
 def check(
@@ -28,7 +29,13 @@ def check(
 ) -> Check:
     named = secrets or (NamedSecret("LicenseKeySecretArn", MAIL),)
     return check_secrets(
-        named, seen, unread="no network", account=account, region=REGION, control_stack="control"
+        named,
+        seen,
+        unread="no network",
+        account=account,
+        region=REGION,
+        control_stack="control",
+        cluster="demo",
     )
 
 
@@ -68,8 +75,31 @@ def test_secrets_are_found_in_parameters_and_settings_without_their_keys() -> No
 def test_what_is_wrong_is_named_by_its_field(seen: SecretSeen, words: str) -> None:
     found = check({MAIL: seen})
     assert found.result is Result.FAIL
-    assert found.seen == f"LicenseKeySecretArn: {MAIL} {words}"
+    assert found.seen.startswith(f"LicenseKeySecretArn: {MAIL} {words}")
     assert "control" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("tags", "words"),
+    [
+        ({"camunda:purpose": "database-admin"}, "has 'database-admin' in the tag camunda:purpose"),
+        ({"camunda:purpose": "camunda-user"}, "allowed is 'registry'"),
+        ({"camunda:purpose": "task"}, "has 'task' in the tag camunda:purpose"),
+        ({}, "does not carry the tag camunda:purpose; allowed is the value 'registry'"),
+        ({"camunda:purpose": "registry", "camunda:cluster": "prod"}, "'prod' in the tag camunda:c"),
+    ],
+)
+def test_a_registry_gets_no_secret_of_another_purpose_or_cluster(
+    tags: dict[str, str], words: str
+) -> None:
+    registry = NamedSecret("RegistryCredentialsArn", MAIL)
+    seen = SecretSeen(Seen.THERE, {"camunda:control-plane": "control", **tags})
+    found = check({MAIL: seen}, registry)
+    assert found.result is Result.FAIL
+    assert words in found.seen
+    assert f"tag-resource --secret-id {MAIL} --tags" in found.seen
+    fine = SecretSeen(Seen.THERE, {**TAGS, "camunda:purpose": "registry"})
+    assert check({MAIL: fine}, registry).result is Result.PASS
 
 
 @pytest.mark.parametrize(
@@ -95,6 +125,6 @@ def test_what_cannot_be_read_is_a_warning_and_what_is_elsewhere_is_still_refused
 
 
 def test_all_that_are_there_pass_and_a_long_list_stays_short() -> None:
-    assert check({MAIL: OURS}).seen == "1 exist and have the tag"
+    assert check({MAIL: OURS}).seen == "1 exist and have the tags"
     many = [NamedSecret(f"s{n}", MAIL) for n in range(25)]
     assert "; and 5 more" in check({MAIL: SecretSeen(Seen.ABSENT)}, *many).seen

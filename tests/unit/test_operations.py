@@ -9,6 +9,7 @@ from lifecycle.cluster.checks import TargetHealth
 from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.names import change_set_name
 from lifecycle.cluster.planned_outputs import UNKNOWN
+from lifecycle.cluster.stack import ResourceChange
 from lifecycle.errors import (
     ChangeSetRefused,
     ClusterBusy,
@@ -53,7 +54,7 @@ class TestLock:
         world.journal.begin(operation())
         world.clock.pass_seconds(60)
         world.journal.begin(operation())
-        lock = world.table.locks["demo"]
+        lock = world.table.locks["control-demo"]
         assert lock.owner == operation().execution_arn
         assert lock.expires_at == int(world.clock.now().timestamp()) + LOCK_SECONDS
 
@@ -61,7 +62,7 @@ class TestLock:
         world.journal.begin(operation(1))
         with pytest.raises(ClusterBusy, match=r"demo\.provision\.1"):
             world.journal.begin(operation(2))
-        assert world.table.locks["demo"].owner == operation(1).execution_arn
+        assert world.table.locks["control-demo"].owner == operation(1).execution_arn
 
     def test_an_expired_lock_stays_while_its_owner_runs(self, world: World) -> None:
         world.journal.begin(operation(1))
@@ -82,10 +83,10 @@ class TestLock:
             30,
             "Start again in 30 seconds.",
         )
-        assert world.table.locks["demo"].owner == operation(1).execution_arn
+        assert world.table.locks["control-demo"].owner == operation(1).execution_arn
         world.clock.pass_seconds(30)
         world.journal.begin(operation(2))
-        assert world.table.locks["demo"].owner == operation(2).execution_arn
+        assert world.table.locks["control-demo"].owner == operation(2).execution_arn
 
     @pytest.mark.parametrize("locked", [True, False])
     def test_an_operation_that_ended_takes_nothing_and_does_nothing(
@@ -111,7 +112,7 @@ class TestLock:
         world.executions.ended.add(operation(1).execution_arn)
         world.clock.pass_seconds(20)
         world.journal.give_back(operation(1))
-        assert world.table.locks["demo"].expires_at == begun + FUNCTION_SECONDS
+        assert world.table.locks["control-demo"].expires_at == begun + FUNCTION_SECONDS
 
     def test_a_lock_that_is_somebody_elses_or_gone_is_not_given_back(self, world: World) -> None:
         world.journal.give_back(operation(1))
@@ -125,7 +126,9 @@ class TestLock:
         self, world: World
     ) -> None:
         now = int(world.clock.now().timestamp())
-        world.table.locks["demo"] = Lock("demo", "discard:plan-1", "discard:plan-1", now + 50, now)
+        world.table.locks["control-demo"] = Lock(
+            "control-demo", "discard:plan-1", "discard:plan-1", now + 50, now
+        )
         with pytest.raises(ClusterBusy):
             world.journal.begin(operation(1))
         world.clock.pass_seconds(FUNCTION_SECONDS)
@@ -145,7 +148,7 @@ class TestLock:
         self, world: World
     ) -> None:
         world.journal.step(operation(), "Step", "after a redrive")
-        assert world.table.locks["demo"].owner == operation().execution_arn
+        assert world.table.locks["control-demo"].owner == operation().execution_arn
 
     def test_the_timeline_holds_each_step_once(self, world: World) -> None:
         for detail in ("one", "two"):
@@ -250,6 +253,34 @@ class TestStack:
                 polls=0,
             )
         assert world.stacks.stacks["control-demo"].parameters["DatabaseName"] == "camunda"
+
+    def test_a_change_that_would_leave_a_protected_load_balancer_is_refused(
+        self, world: World
+    ) -> None:
+        settle(world)
+        stack = world.stacks.stacks["control-demo"]
+        protection = {"LoadBalancerDeletionProtection": "true"}
+        world.stacks.stacks["control-demo"] = replace(
+            stack, parameters={**stack.parameters, **protection}
+        )
+        kind = "AWS::ElasticLoadBalancingV2::LoadBalancer"
+        change = ResourceChange("Modify", "WebLoadBalancer", kind, "True")
+        world.stacks.changed_by = {"LoadBalancerScheme": [change]}
+        planned = world.plan(operation(2), {"LoadBalancerScheme": "internet-facing"})
+        with pytest.raises(ChangeSetRefused, match="WebLoadBalancer"):
+            world.changer.check_change_set(
+                operation(2), change_set=planned["changeSet"], creates=False, replace=[], polls=0
+            )
+
+    def test_a_requested_image_of_the_account_s_registry_is_pinned(self, world: World) -> None:
+        settle(world)
+        repository = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/camunda"
+        digest = f"sha256:{'1' * 64}"
+        world.registry.tags["camunda", "8.9.99"] = digest
+        requested = {"OrchestrationImage": f"{repository}:8.9.99"}
+        planned = world.plan(operation(2), requested)
+        made = world.stacks.change_sets[planned["changeSet"]].parameters
+        assert made["OrchestrationImage"] == f"{repository}:8.9.99@{digest}"
 
     def test_nothing_to_change_removes_the_change_set(self, world: World) -> None:
         settle(world)

@@ -4,15 +4,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from lifecycle.errors import PlanNotFound, PlanStale, SecondApproverRequired
+from lifecycle.errors import PlanNotFound, PlanStale
 from lifecycle.plans.fingerprint import (
     LIFETIME,
     Fingerprint,
     PlanDescription,
     differences,
-    may_apply,
     read_description,
-    refuse_same_person,
     refuse_stale,
 )
 
@@ -98,20 +96,3 @@ def test_a_plan_can_be_applied_for_a_day_and_no_longer() -> None:
 def test_a_plan_that_no_longer_holds_says_why() -> None:
     with pytest.raises(PlanStale, match="Changed since: one; two"):
         refuse_stale(MARK, MADE, ["one", "two"])
-
-
-@pytest.mark.parametrize(
-    ("author", "caller", "required", "allowed"),
-    [
-        ("arn:ann", "arn:ann", False, True),
-        ("arn:ann", "arn:ann", True, False),
-        ("arn:ann", "arn:bob", True, True),
-        ("", "arn:bob", True, False),
-        ("", "arn:bob", False, True),
-    ],
-)
-def test_who_may_apply_a_plan(author: str, caller: str, *, required: bool, allowed: bool) -> None:
-    assert (may_apply(author, caller, require_second_approver=required) == "") is allowed
-    if not allowed:
-        with pytest.raises(SecondApproverRequired):
-            refuse_same_person(author, caller, require_second_approver=required)

@@ -19,8 +19,9 @@ from lifecycle.errors import (
     SecondApproverRequired,
     StackNotUsable,
 )
+from lifecycle.operation.idempotency import digest
 from lifecycle.operation.model import Operation
-from lifecycle.operation.record import Stored
+from lifecycle.operation.record import Execution, Stored
 from lifecycle.plans.create import plan_keys
 from lifecycle.services.image_digests import Running
 
@@ -37,6 +38,18 @@ def planning(number: int = 1) -> Operation:
         operation_id=f"demo.plan.{number}",
         execution_arn=f"arn:execution:plan:{number}",
         machine="plan",
+    )
+
+
+ANN, BOB = (f"arn:aws:iam::123456789012:user/{name}" for name in ("ann", "bob"))
+
+
+def started(world: World, op: Operation, caller: str, *, text: str = "{}") -> None:
+    """An execution that runs; with a caller, one that the API started for it with ``{}``."""
+    if caller:
+        world.table.claim(op, caller=caller, request_hash=digest("{}"), now=world.clock.now())
+    world.executions.executions[op.execution_arn] = Execution(
+        op.execution_arn, "RUNNING", op.started_at, input=text
     )
 
 
@@ -139,7 +152,11 @@ class TestImages:
         living.services.running["orchestration-cluster"] = [Running("camunda:8.9.1", FIRST)]
         outline = make(living, OWN)
         brokers, connectors = outline["images"]
-        assert (brokers["image"], brokers["digest"]) == (f"{REPOSITORY}:8.9.99", SECOND)
+        pinned = f"{REPOSITORY}:8.9.99@{SECOND}"
+        assert (brokers["image"], brokers["digest"]) == (pinned, SECOND)
+        assert living.stacks.change_sets[outline["changeSet"]].parameters["OrchestrationImage"] == (
+            pinned
+        )
         assert brokers["running"] == [{"image": "camunda:8.9.1", "digest": FIRST, "reason": None}]
         assert connectors["digest"] is None
         assert "only private ones" in connectors["unknown"]
@@ -156,6 +173,17 @@ class TestImages:
             adopt(living, outline["changeSet"])
         living.registry.tags["camunda", "8.9.99"] = FIRST
         assert adopt(living, outline["changeSet"])["status"]
+
+    def test_an_image_that_was_not_requested_keeps_its_tag(self, living: World) -> None:
+        """A moved tag replaces no broker by surprise."""
+        stack = living.stacks.stacks[STACK]
+        present = {**stack.parameters, "OrchestrationImage": OWN["OrchestrationImage"]}
+        living.stacks.stacks[STACK] = replace(stack, parameters=present)
+        living.registry.tags["camunda", "8.9.99"] = FIRST
+        outline = make(living, LOGS)
+        made = living.stacks.change_sets[outline["changeSet"]].parameters
+        assert made["OrchestrationImage"] == OWN["OrchestrationImage"]
+        assert outline["images"][0]["digest"] == FIRST
 
     def test_an_image_that_is_not_there_is_a_warning(self, living: World) -> None:
         outline = make(living, OWN)
@@ -293,6 +321,21 @@ class TestMaking:
         living.stacks.changed_by = {"IamPath": [ResourceChange("Modify", name, kind, "True")]}
         with pytest.raises(ChangeSetRefused, match=name):
             make(living, {"IamPath": "/camunda/x/"}, named=(name,))
+
+    def test_a_protected_load_balancer_is_not_replaced(self, living: World) -> None:
+        living.stacks.stacks[STACK] = replace(
+            living.stacks.stacks[STACK],
+            parameters={
+                **living.stacks.stacks[STACK].parameters,
+                "LoadBalancerDeletionProtection": "true",
+            },
+        )
+        kind = "AWS::ElasticLoadBalancingV2::LoadBalancer"
+        change = ResourceChange("Modify", "WebLoadBalancer", kind, "True")
+        living.stacks.changed_by = {"LoadBalancerScheme": [change]}
+        asked = {"LoadBalancerScheme": "internet-facing"}
+        with pytest.raises(ChangeSetRefused, match="LoadBalancerDeletionProtection to false"):
+            make(living, asked)
 
     def test_a_service_that_differs_makes_a_plan_of_an_empty_change_set(
         self, living: World
@@ -579,38 +622,51 @@ class TestApplying:
             adopt(living, outline["changeSet"])
 
     @pytest.mark.parametrize(
-        ("author", "caller", "allowed"),
+        ("author", "caller", "refusal"),
         [
-            ("arn:ann", "arn:bob", True),
-            ("arn:ann", "arn:ann", False),
-            ("", "arn:bob", False),
-            ("arn:ann", "", True),
+            (ANN, BOB, ""),
+            (ANN, ANN, "another principal must apply it"),
+            ("", BOB, "made the plan is unknown"),
+            (ANN, "", "requests it is unknown"),
         ],
     )
     def test_a_second_person_applies(
-        self, living: World, author: str, caller: str, *, allowed: bool
+        self, living: World, author: str, caller: str, refusal: str
     ) -> None:
-        for op, who in ((planning(), author), (operation(2), caller)):
-            living.table.claim(op, caller=who, request_hash="", now=living.clock.now())
+        living.two_people_for = frozenset({"provision"})
+        started(living, planning(), author)
+        started(living, operation(2), caller)
         outline = make(living, LOGS)
-        if allowed:
+        if not refusal:
             assert adopt(living, outline["changeSet"])["status"] == "PLANNED"
         else:
-            with pytest.raises(SecondApproverRequired):
+            with pytest.raises(SecondApproverRequired, match=refusal):
                 adopt(living, outline["changeSet"])
 
-    @pytest.mark.parametrize(("caller", "allowed"), [("arn:ann", False), ("", True)])
-    def test_one_person_cannot_plan_and_apply_in_one_go(
-        self, world: World, caller: str, *, allowed: bool
+    def test_without_the_rule_anybody_applies(self, living: World) -> None:
+        outline = make(living, LOGS)
+        assert adopt(living, outline["changeSet"])["status"] == "PLANNED"
+
+    def test_an_execution_started_beside_the_request_is_not_the_caller_s(
+        self, living: World
     ) -> None:
-        world.table.claim(operation(), caller=caller, request_hash="", now=world.clock.now())
-        free = replace(world.adopter, require_second_approver=False)
-        free.refuse_alone(operation())
-        if allowed:
+        """The id is Bob's request's, and its input is not what Bob sent."""
+        living.two_people_for = frozenset({"provision"})
+        started(living, planning(), ANN)
+        started(living, operation(2), BOB, text='{"changeSet":"another"}')
+        outline = make(living, LOGS)
+        with pytest.raises(SecondApproverRequired, match="requests it is unknown"):
+            adopt(living, outline["changeSet"])
+
+    @pytest.mark.parametrize("caller", [ANN, ""])
+    def test_one_person_cannot_plan_and_apply_in_one_go(self, world: World, caller: str) -> None:
+        started(world, operation(), caller)
+        world.adopter.refuse_alone(operation())
+        world.two_people_for = frozenset({"scale", "teardown"})
+        world.adopter.refuse_alone(operation())
+        world.two_people_for = frozenset({"provision"})
+        with pytest.raises(SecondApproverRequired, match="in one step"):
             world.adopter.refuse_alone(operation())
-        else:
-            with pytest.raises(SecondApproverRequired, match="in one step"):
-                world.adopter.refuse_alone(operation())
 
     def execute(self, world: World, outline: dict[str, Any], named: list[str]) -> Any:
         token = world.changer.execute(operation(2), change_set=outline["changeSet"], replace=named)[
@@ -742,7 +798,7 @@ class TestDiscarding:
         make(world)
         world.journal.begin(operation(7))
         assert self.discard(world) == {"changeSet": True, "stack": False}
-        assert world.table.locks["demo"].owner == operation(7).execution_arn
+        assert world.table.locks["control-demo"].owner == operation(7).execution_arn
 
     def test_what_was_applied_stays(self, world: World) -> None:
         outline = make(world)

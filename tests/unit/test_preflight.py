@@ -471,7 +471,7 @@ class TestOperation:
     def test_the_report_has_every_check(self, world: World) -> None:
         report = world.preflight.check(REQUEST, planning=False)
         assert report["result"] == "PASS"
-        assert len(report["checks"]) == 22
+        assert len(report["checks"]) == 23
 
     def test_a_warning_does_not_end_it(self, world: World) -> None:
         world.account.found = replace(ROOMY, vcpu=None)
@@ -719,6 +719,40 @@ def test_the_certificate_is_issued_for_the_name(
     check = checks(facts, CertificateArn=CERTIFICATE, DomainName=domain)["HTTPS certificate"]
     assert check.result is result
     assert bool(check.remedy) == (result is not Result.PASS)
+
+
+@pytest.mark.parametrize(
+    ("names", "domain", "covered"),
+    [
+        (("*.example.com",), "camunda.example.com", True),
+        (("*.EXAMPLE.com",), "camunda.example.com", True),
+        (("camunda.example.com.",), "camunda.example.com", True),
+        (("*.example.com",), "example.com", False),
+        (("*.example.com",), "a.camunda.example.com", False),
+        (("*.com",), "example.com", False),
+        (("c*.example.com",), "camunda.example.com", False),
+        (("camunda.*.com",), "camunda.example.com", False),
+        (("camunda.example.com.evil.example",), "camunda.example.com", False),
+        ((), "camunda.example.com", False),
+    ],
+)
+def test_a_certificate_names_a_domain_as_rfc_6125_has_it(
+    names: tuple[str, ...], domain: str, covered: bool
+) -> None:
+    facts = replace(ROOMY, https_certificate=replace(ISSUED, names=names), now=NOW)
+    check = checks(facts, CertificateArn=CERTIFICATE, DomainName=domain)["HTTPS certificate"]
+    assert check.result is (Result.PASS if covered else Result.FAIL)
+
+
+@pytest.mark.parametrize(("before", "result"), [("", Result.FAIL), ("example.org", Result.WARN)])
+def test_a_new_domain_is_refused_where_the_present_certificate_does_not_name_it(
+    before: str, result: Result
+) -> None:
+    present = {**DEFAULTS, "CertificateArn": CERTIFICATE, "DomainName": before}
+    has = replace(LIVING, parameters=present)
+    facts = replace(ROOMY, https_certificate=ISSUED, now=NOW)
+    found = checks(facts, has, CertificateArn=CERTIFICATE, DomainName="example.org")
+    assert found["HTTPS certificate"].result is result
 
 
 def test_a_certificate_of_another_region_is_refused() -> None:

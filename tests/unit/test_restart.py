@@ -73,6 +73,9 @@ def test_every_wrong_field_is_named(raw: Any, fields: set[str]) -> None:
     assert {one["field"] for one in refused.value.problems} == fields
 
 
+NAMED = {"ClusterName": "demo", "EcsClusterName": f"{CONTROL}-demo"}
+
+
 def stack(**changes: Any) -> Stack:
     changes["tags"] = tags(CONTROL, "demo") | changes.get("tags", {})
     return replace(
@@ -80,7 +83,7 @@ def stack(**changes: Any) -> Stack:
             f"{CONTROL}-demo",
             "arn",
             "CREATE_COMPLETE",
-            outputs=ClusterOutputs({"ContractVersion": "2"}),
+            outputs=ClusterOutputs({**NAMED, "ContractVersion": "2"}),
         ),
         **changes,
     )
@@ -93,10 +96,10 @@ def stack(**changes: Any) -> Stack:
         (stack(outputs=ClusterOutputs()), ClusterNotFound),
         (stack(tags={"camunda:control-plane": "another"}), ClusterNotFound),
         (
-            stack(outputs=ClusterOutputs({"ContractVersion": "2", "Adopted": "true"})),
+            stack(outputs=ClusterOutputs({**NAMED, "ContractVersion": "2", "Adopted": "true"})),
             StackNotUsable,
         ),
-        (stack(outputs=ClusterOutputs({"ContractVersion": "1"})), StackNotUsable),
+        (stack(outputs=ClusterOutputs({**NAMED, "ContractVersion": "1"})), StackNotUsable),
         (stack(status="UPDATE_IN_PROGRESS"), StackNotUsable),
         (stack(tags={TAG_FROZEN: "true"}), ClusterFrozen),
     ],
@@ -112,7 +115,13 @@ def test_what_is_carried_on_names_the_stack() -> None:
         control_stack=CONTROL,
         stacks=OneStack(stack()),  # type: ignore[arg-type]
     )
-    expected = {"cluster": "demo", "stack": f"{CONTROL}-demo", "service": "brokers", "broker": 2}
+    expected = {
+        "cluster": "demo",
+        "stack": f"{CONTROL}-demo",
+        "ecsCluster": f"{CONTROL}-demo",
+        "service": "brokers",
+        "broker": 2,
+    }
     assert carried == expected
 
 

@@ -217,7 +217,7 @@ def test_a_cluster_that_is_not_there_or_not_ours_to_change_is_refused(world: Rot
         validated(world)
     world.stacks.stack = stack
     world.declare(Adopted="true")
-    with pytest.raises(StackNotUsable, match="another tool"):
+    with pytest.raises(StackNotUsable):
         validated(world)
 
 
@@ -238,7 +238,7 @@ def test_an_administrator_that_is_refused_ends_it_with_its_cause(world: Rotation
         world.rotator.rotate(
             operation(1), world.outputs, secrets=["connectors"], connectors_run=True, memory={}
         )
-    assert world.secrets.stages(ARNS[Secret.CONNECTORS]).pending == ""
+    assert world.secrets.pending(ARNS[Secret.CONNECTORS]) == ""
 
 
 def test_a_former_value_that_equals_the_present_one_is_no_former_one(world: RotationWorld) -> None:
@@ -250,4 +250,4 @@ def test_a_former_value_that_equals_the_present_one_is_no_former_one(world: Rota
         operation(1), world.outputs, secrets=["database"], connectors_run=True, memory={}
     )
     assert answer["status"] == "WAITING"
-    assert world.secrets.stages(ARNS[Secret.DATABASE]).pending
+    assert world.secrets.pending(ARNS[Secret.DATABASE])

@@ -36,6 +36,7 @@ pytestmark = pytest.mark.unit
 
 OUTPUTS = ClusterOutputs(
     {
+        "ClusterName": "demo",
         "DatabaseEndpoint": "demo.cluster-abc.eu-central-1.rds.amazonaws.com",
         "DatabasePort": "5432",
         "DatabaseName": "camunda",
@@ -135,8 +136,8 @@ ADMIN = Credentials("admin", "secret")
 
 
 class Secret:
-    def credentials(self, secret_arn: str) -> Credentials:
-        assert secret_arn == "arn:secret"
+    def credentials(self, secret_arn: str, cluster: str) -> Credentials:
+        assert (secret_arn, cluster) == ("arn:secret", "demo")
         return ADMIN
 
 
@@ -166,7 +167,7 @@ def test_changes_by_others_are_looked_at_again_but_not_for_ever(
 def test_it_says_where_it_is_and_keeps_the_lock() -> None:
     world = World()
     seeder(world, FakeDatabase(TARGET, ADMIN)).seed(operation(), OUTPUTS)
-    assert world.table.locks["demo"].owner == operation().execution_arn
+    assert world.table.locks["control-demo"].owner == operation().execution_arn
     record = world.table.records["provision", "demo.provision.1"]
     assert (record["step"], record["detail"]) == (
         "Database user is seeded",

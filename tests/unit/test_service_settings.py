@@ -65,19 +65,40 @@ class TestTemplate:
         roles = made(GIVEN)["Resources"]
         policies = roles["ConnectorsExecutionRole"]["Properties"]["Policies"]
         statements = policies[-1]["PolicyDocument"]["Statement"]
-        tag = {"StringEquals": {"aws:ResourceTag/camunda:control-plane": {"Ref": "ControlStack"}}}
+        tag = {
+            "StringEquals": {
+                "aws:ResourceTag/camunda:control-plane": {"Ref": "ControlStack"},
+                "aws:ResourceTag/camunda:purpose": "task",
+            }
+        }
+
+        def through(service: str) -> dict[str, Any]:
+            return {
+                "kms:ViaService": {"Fn::Sub": f"{service}.${{AWS::Region}}.${{AWS::URLSuffix}}"}
+            }
+
         assert [(s["Action"], s["Resource"], s["Condition"]) for s in statements] == [
             ("secretsmanager:GetSecretValue", [SECRET], tag),
             (
                 "kms:Decrypt",
                 "*",
-                {"StringEquals": {"kms:EncryptionContext:SecretARN": [SECRET]}},
+                {
+                    "StringEquals": {
+                        "kms:EncryptionContext:SecretARN": [SECRET],
+                        **through("secretsmanager"),
+                    }
+                },
             ),
             ("ssm:GetParameters", [PARAMETER], tag),
             (
                 "kms:Decrypt",
                 "*",
-                {"StringEquals": {"kms:EncryptionContext:PARAMETER_ARN": [PARAMETER]}},
+                {
+                    "StringEquals": {
+                        "kms:EncryptionContext:PARAMETER_ARN": [PARAMETER],
+                        **through("ssm"),
+                    }
+                },
             ),
         ]
 
@@ -317,12 +338,13 @@ class TestLivingCluster:
             "requested": {},
             "requested_tags": {},
             "requested_settings": settings,
+            "replace": (),
             "template": SHIPPED.read_bytes(),
             "database_ca": "PEM",
         }
         created = world.planner.create(op, **common)
         told = world.planner.render(
-            op, change_set=created["changeSet"], replace=(), preflight={}, polls=0, **common
+            op, change_set=created["changeSet"], preflight={}, polls=0, **common
         )
         outline: dict[str, Any] = told["plan"]
         return outline

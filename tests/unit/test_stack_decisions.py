@@ -18,6 +18,7 @@ from lifecycle.cluster.stack_decisions import (
     decide_on,
     keeps_what_worked,
     refuse_dangerous,
+    refuse_protected,
     refuse_unfinished,
     stack_parameters,
     stack_policy,
@@ -155,6 +156,34 @@ def test_what_brokers_stand_on_and_data_are_never_replaced_or_removed(
 ) -> None:
     with pytest.raises(ChangeSetRefused, match=r"Thing \("):
         refuse_dangerous([ResourceChange(action, "Thing", precious, replacement)])
+
+
+BALANCER = "AWS::ElasticLoadBalancingV2::LoadBalancer"
+
+
+@pytest.mark.parametrize(
+    ("change", "present", "refused"),
+    [
+        (ResourceChange("Modify", "Web", BALANCER, "True"), "true", True),
+        (ResourceChange("Modify", "Web", BALANCER, "Conditional"), "true", True),
+        (ResourceChange("Remove", "Web", BALANCER), "true", True),
+        (ResourceChange("Modify", "Web", BALANCER, "False"), "true", False),
+        (ResourceChange("Add", "Web", BALANCER), "true", False),
+        (ResourceChange("Modify", "Rule", "AWS::X::Y", "True"), "true", False),
+        (ResourceChange("Modify", "Web", BALANCER, "True"), "false", False),
+        (ResourceChange("Modify", "Web", BALANCER, "True"), "", False),
+    ],
+)
+def test_a_protected_load_balancer_is_not_replaced(
+    change: ResourceChange, present: str, refused: bool
+) -> None:
+    """CloudFormation would leave the old one behind, and complete."""
+    parameters = {"LoadBalancerDeletionProtection": present} if present else {}
+    if not refused:
+        refuse_protected([change], parameters)
+        return
+    with pytest.raises(ChangeSetRefused, match="Web, which LoadBalancerDeletionProtection true"):
+        refuse_protected([change], parameters)
 
 
 def test_harmless_changes_pass() -> None:

@@ -6,6 +6,7 @@ import boto3
 import pytest
 from lifecycle.adapters.aws import session as aws
 from lifecycle.adapters.aws.cloud_map import CloudMapNamespaces
+from lifecycle.adapters.aws.elbv2 import ElbBalancers
 from lifecycle.adapters.aws.rds import RdsDatabases
 from lifecycle.adapters.aws.retained_data import AwsStorage
 from lifecycle.cluster.stack import Stack, StackEvent, StackResource
@@ -219,6 +220,30 @@ class TestDatabases:
         assert not found["DeletionProtection"]
         rds.create_db_cluster_snapshot(DBClusterSnapshotIdentifier="s", DBClusterIdentifier="d")
         assert databases.snapshots("d") == ["s"]
+
+
+class TestBalancers:
+    @mock_aws
+    def test_protection_is_lifted_and_one_that_is_gone_is_no_error(self, region: str) -> None:
+        ec2 = boto3.client("ec2", region_name=region)
+        vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        subnets = [
+            ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{n}.0/24", AvailabilityZone=zone)
+            for n, zone in enumerate((f"{region}a", f"{region}b"))
+        ]
+        api = boto3.client("elbv2", region_name=region)
+        arn = api.create_load_balancer(
+            Name="web", Subnets=[subnet["Subnet"]["SubnetId"] for subnet in subnets]
+        )["LoadBalancers"][0]["LoadBalancerArn"]
+        key = "deletion_protection.enabled"
+        api.modify_load_balancer_attributes(
+            LoadBalancerArn=arn, Attributes=[{"Key": key, "Value": "true"}]
+        )
+        ElbBalancers().unprotect(arn)
+        found = api.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]
+        assert {"Key": key, "Value": "false"} in found
+        api.delete_load_balancer(LoadBalancerArn=arn)
+        ElbBalancers().unprotect(arn)
 
 
 class TestNamespaces:

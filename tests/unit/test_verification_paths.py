@@ -181,12 +181,15 @@ def test_every_path_is_asked_for_the_domain_and_only_rest_with_credentials() -> 
         networks=("10.0.0.0/8",),
     )
     told = prober.through_load_balancers(
-        ClusterOutputs({**OUTPUTS, "RestUrl": f"https://{DOMAIN}"})
+        ClusterOutputs(
+            {**OUTPUTS, "RestUrl": f"https://{DOMAIN}", "WebLoadBalancerDnsName": BALANCER}
+        )
     )
     assert paths.asked == {
         f"https://{DOMAIN}/v2/topology": {
             "credentials": Credentials("admin", "password"),
             "networks": ("10.0.0.0/8",),
+            "balancer": BALANCER,
         },
         f"https://{DOMAIN}/operate/login": {},
         f"https://{DOMAIN}/connectors/actuator/health/readiness": {},

@@ -201,7 +201,7 @@ class PlanStale(LifecycleError):
 
 
 class SecondApproverRequired(LifecycleError):
-    """The person who created a plan may not apply it."""
+    """The principal that planned a change may not apply it, or one of the two is unknown."""
 
     default_next_step = "Nothing was changed. Have a second person apply the plan."
 
@@ -258,6 +258,15 @@ class DatabaseConcurrentModification(DatabaseNotReady):
 
 class SecretUnreadable(LifecycleError):
     """A secret in Secrets Manager cannot be read or has unexpected content."""
+
+
+class SecretRefused(LifecycleError):
+    """A secret is not the cluster's, by its tags, and was not read."""
+
+    default_next_step = (
+        "Name a secret of this cluster, or let its owner tag it with the command in the cause; "
+        "then start the same operation again."
+    )
 
 
 class DatabaseRefused(LifecycleError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from lifecycle.cluster.contract import ClusterOutputs
+from lifecycle.cluster.names import held_name
 from lifecycle.cluster.stack import Stack
 from lifecycle.errors import (
     AwsRefused,
@@ -20,12 +21,13 @@ from lifecycle.errors import (
 from lifecycle.operation.model import FUNCTION_SECONDS
 
 from tests.support.api import ARNS, CALLER, ApiWorld
-from tests.support.world import CONTROL, OUTPUTS, operation
+from tests.support.world import CONTROL, OUTPUTS, World, operation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 START = ("PUT", "/clusters/{name}")
+ANN, BOB = (f"arn:aws:iam::123456789012:user/{name}" for name in ("ann", "bob"))
 PLAN: Mapping[str, Any] = {"provision": {"parameters": {}}}
 
 
@@ -40,7 +42,14 @@ def living(api: ApiWorld, name: str = "demo", tags: Mapping[str, str] | None = N
         f"{CONTROL}-{name}",
         f"arn:stack/{name}",
         "CREATE_COMPLETE",
-        outputs=ClusterOutputs({**OUTPUTS, "ClusterName": name, "RestUrl": "http://rest"}),
+        outputs=ClusterOutputs(
+            {
+                **OUTPUTS,
+                "ClusterName": name,
+                "EcsClusterName": f"{CONTROL}-{name}",
+                "RestUrl": "http://rest",
+            }
+        ),
         tags={"camunda:control-plane": CONTROL, "camunda:cluster": name, **(tags or {})},
     )
 
@@ -62,7 +71,7 @@ class TestStarting:
 
     def test_the_cluster_is_taken_for_the_execution_before_it_runs(self, api: ApiWorld) -> None:
         api.provision(key="k1")
-        lock = api.world.table.locks["demo"]
+        lock = api.world.table.locks["control-demo"]
         assert lock.owner == api.execution("demo.provision.k1").arn
         assert lock.operation_id == "demo.provision.k1"
 
@@ -97,7 +106,7 @@ class TestStarting:
         assert answer.status == 202
         assert answer.headers["location"] == "/v1/operations/demo.scale.k"
         assert api.execution("demo.scale.k").input == '{"clusterName":"demo","count":4}'
-        assert api.world.table.locks["demo"].operation_id == "demo.scale.k"
+        assert api.world.table.locks["control-demo"].operation_id == "demo.scale.k"
 
     def test_a_teardown_starts_with_the_name_typed_again(self, api: ApiWorld) -> None:
         living(api)
@@ -239,7 +248,7 @@ class TestStartFails:
         assert answer.status == 503
         assert answer.headers["retry-after"] == "5"
         assert "same Idempotency-Key" in answer.document["nextStep"]
-        assert api.world.table.locks["demo"].operation_id == "demo.provision.k1"
+        assert api.world.table.locks["control-demo"].operation_id == "demo.provision.k1"
         told = api.ask("GET", "/operations/{id}", id="demo.provision.k1").document
         assert told["status"] == "NOT_STARTED"
         assert "same Idempotency-Key" in told["error"]["nextStep"]
@@ -579,7 +588,7 @@ class TestOperations:
         self, api: ApiWorld
     ) -> None:
         op = operation()
-        api.world.journal.begin(type(op)("3f2a", "arn:e:3f2a", "demo", "provision", op.started_at))
+        api.world.journal.begin(replace(op, operation_id="3f2a", execution_arn="arn:e:3f2a"))
         told = api.ask("GET", "/operations/{id}", id="3f2a").document
         assert told["execution"] == "arn:e:3f2a"
 
@@ -708,7 +717,9 @@ class TestClusters:
         outputs = {**stacks[f"{CONTROL}-demo"].outputs, "Adopted": "true"}
         del outputs["ConnectorsServiceName"]
         stacks[f"{CONTROL}-demo"] = replace(
-            stacks[f"{CONTROL}-demo"], outputs=ClusterOutputs(outputs)
+            stacks[f"{CONTROL}-demo"],
+            outputs=ClusterOutputs(outputs),
+            exports={"EcsClusterName": held_name(outputs["EcsClusterName"])},
         )
         api.world.services.add("orchestration-cluster", desired=3)
         answer = api.ask("GET", "/clusters/{name}", name="demo")
@@ -757,3 +768,47 @@ class TestClusters:
 
     def test_a_name_outside_the_rule_is_refused(self, api: ApiWorld) -> None:
         assert api.ask("GET", "/clusters/{name}", name="No_Such").status == 400
+
+
+class TestTwoPeople:
+    """The rule of two people, from the request to the machine."""
+
+    @pytest.fixture
+    def world(self) -> ApiWorld:
+        found = ApiWorld(World(two_people_for=frozenset({"scale", "teardown"})))
+        living(found)
+        return found
+
+    def planned(self, world: ApiWorld, caller: str, body: Any, key: str) -> str:
+        """The id of an operation that this caller has started, and that ended well."""
+        verb, method, path = (
+            ("plan", "POST", "/clusters/{name}/plans")
+            if "scale" in body
+            else ("teardown", "DELETE", "/clusters/{name}")
+        )
+        started = world.ask(method, path, body, key=key, caller=caller, name="demo")
+        assert started.status == 202, started
+        world.world.executions.finish(ARNS.execution(verb, started.document["operationId"]))
+        return str(started.document["operationId"])
+
+    def test_another_principal_scales_what_was_planned(self, world: ApiWorld) -> None:
+        plan = self.planned(world, ANN, {"scale": {"count": 4}}, "one")
+        path, body = "/clusters/{name}/brokers", {"count": 4, "approves": plan}
+        alone = world.ask("PUT", path, body, key="a", caller=ANN, name="demo")
+        assert (alone.status, alone.document["error"]) == (403, "SecondApproverRequired")
+        unknown = world.ask("PUT", path, body, key="b", caller="", name="demo")
+        assert (unknown.status, unknown.document["error"]) == (403, "SecondApproverRequired")
+        missing = world.ask("PUT", path, {"count": 4}, key="c", caller=BOB, name="demo")
+        assert "the field approves is missing" in missing.document["detail"]
+        other = world.ask("PUT", path, {**body, "count": 5}, key="d", caller=BOB, name="demo")
+        assert "it planned another change" in other.document["detail"]
+        assert world.world.table.locks == {}
+        assert world.ask("PUT", path, body, key="e", caller=BOB, name="demo").status == 202
+
+    def test_another_principal_removes_what_was_listed(self, world: ApiWorld) -> None:
+        dry = self.planned(world, ANN, {"dryRun": True}, "one")
+        body = {"confirm": "demo", "approves": dry}
+        alone = world.ask("DELETE", "/clusters/{name}", body, key="a", caller=ANN, name="demo")
+        assert (alone.status, alone.document["error"]) == (403, "SecondApproverRequired")
+        both = world.ask("DELETE", "/clusters/{name}", body, key="b", caller=BOB, name="demo")
+        assert both.status == 202

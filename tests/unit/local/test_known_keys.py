@@ -14,13 +14,14 @@ from botocore.credentials import Credentials
 from local.aws.emulator import iam_evaluator, responses, sts
 from local.aws.strict import Strictness, known_keys
 from local.component import Instance
-from local.config import ACCESS_KEY_ID, ACCOUNT_ID, REGION, SECRET_ACCESS_KEY, LocalConfig
+from local.config import ACCOUNT_ID, REGION, LocalConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 SESSION = Credentials("ASIASESSION", "secret", "token")
+ACCESS_KEY_ID, SECRET_ACCESS_KEY = "AKIAROOT", "of root"
 URL = "https://dynamodb.eu-central-1.amazonaws.com/"
 
 

@@ -20,6 +20,8 @@ from local.aws.strict.retained_names import NAMED
 from local.aws.strict.retained_names import refusal as name_refusal
 from local.aws.strict.rollback_complete import refusal as change_set_refusal
 from local.aws.strict.task_roles import refusal as role_refusal
+from local.aws.strict.task_secrets import refusal as secret_refusal
+from local.aws.strict.unique_exports import refusal as export_refusal
 from tests.support.sam import translated
 
 
@@ -141,3 +143,40 @@ def test_services_are_listed_by_namespace_with_their_instances_counted() -> None
 def test_a_cloud_map_service_stays_while_instances_are_in_it() -> None:
     assert "registered instances" in service_refusal({"task": {}})
     assert not service_refusal({})
+
+
+def test_a_name_that_another_stack_exports_cannot_be_exported() -> None:
+    first, second = (
+        {"a": {"StackId": f"arn:aws:cloudformation:r:1:stack/{name}/id", "Name": "a"}}
+        for name in ("first", "second")
+    )
+    assert "already exported by stack first" in export_refusal(second, first)
+    assert not export_refusal(first, first)
+    assert not export_refusal(second, {})
+
+
+def test_a_task_whose_role_may_not_read_a_secret_does_not_start() -> None:
+    secret = "arn:aws:secretsmanager:r:1:secret:mail-a1b2c3"
+    definition = {
+        "executionRoleArn": "role",
+        "containerDefinitions": [
+            {
+                "secrets": [{"name": "A", "valueFrom": f"{secret}:password::"}],
+                "repositoryCredentials": {"credentialsParameter": f"{secret}-registry"},
+            }
+        ],
+    }
+    asked = []
+
+    def allows(*request: str) -> bool:
+        asked.append(request)
+        return not request[2].endswith("registry")
+
+    refused = secret_refusal(definition, allows)
+    assert "ResourceInitializationError" in refused
+    assert asked == [
+        ("role", "secretsmanager:GetSecretValue", secret),
+        ("role", "secretsmanager:GetSecretValue", f"{secret}-registry"),
+    ]
+    assert not secret_refusal(definition, lambda *_: True)
+    assert not secret_refusal({}, lambda *_: False)

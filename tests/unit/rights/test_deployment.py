@@ -194,6 +194,7 @@ def test_the_deployer_policy_names_known_actions() -> None:
 # Who takes a role that a resource of the control plane names.
 _TAKES = {
     "AWS::ApiGateway::Account": "apigateway.amazonaws.com",
+    "AWS::EC2::FlowLog": "vpc-flow-logs.amazonaws.com",
     "AWS::Lambda::Function": "lambda.amazonaws.com",
     "AWS::StepFunctions::StateMachine": "states.amazonaws.com",
 }
@@ -201,7 +202,8 @@ _TAKES = {
 
 def test_the_deployer_passes_roles_to_the_services_of_the_control_plane_only() -> None:
     (statement,) = [one for one in _deployer_statements() if one["Action"] == "iam:PassRole"]
-    types = {resource["Type"] for resource in resources(CONTROL).values()}
+    both = (CONTROL, NETWORK)
+    types = {resource["Type"] for path in both for resource in resources(path).values()}
     passed = sorted(service for kind, service in _TAKES.items() if kind in types)
     assert statement["Condition"]["StringEquals"]["iam:PassedToService"] == passed
 

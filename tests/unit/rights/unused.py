@@ -272,4 +272,9 @@ NEVER: Mapping[str, str] = {
 # Listed by one type's schema, of no use to that type here.
 NOT_FOR: Mapping[tuple[str, str], str] = {
     ("AWS::DynamoDB::Table", "iam:CreateServiceLinkedRole"): "only replicas and scaling have one",
+    ("AWS::EC2::FlowLog", "autoscaling:DescribeTags"): "the flow log is of a VPC, not of a group",
+    (
+        "AWS::EC2::FlowLog",
+        "iam:CreateServiceLinkedRole",
+    ): "only other destinations have one",
 }

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from local.proxy.rules import Request, choose
 from tests.unit.templates.resolver import Resolved, broken_rules, resolve
 
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b"
@@ -155,24 +158,77 @@ def test_load_balancers_are_internal_unless_asked() -> None:
         ]
 
 
-def rules_of(cluster: Resolved) -> list[tuple[int, str, str, str]]:
-    rules = cluster.of_type("AWS::ElasticLoadBalancingV2::ListenerRule").values()
-    return sorted(
-        (
-            rule["Priority"],
-            rule["Conditions"][0]["PathPatternConfig"]["Values"][0],
-            rule["Actions"][0]["TargetGroupArn"],
-            rule["ListenerArn"],
-        )
-        for rule in rules
-    )
-
-
-def test_connectors_are_asked_first() -> None:
-    assert rules_of(resolve("cluster")) == [
-        (50, "/connectors*", "ref(ConnectorsTargetGroup)", "ref(HttpListener)"),
-        (100, "/*", "ref(RestTargetGroup)", "ref(HttpListener)"),
+def rules_of(cluster: Resolved) -> list[dict[str, Any]]:
+    """Rules of the web load balancer in the form in which its API returns them, by priority."""
+    rules = [
+        {
+            "Priority": str(rule["Priority"]),
+            "Conditions": [
+                {"Field": one["Field"], "Values": one["PathPatternConfig"]["Values"]}
+                for one in rule["Conditions"]
+            ],
+            "Action": rule["Actions"][0],
+            "Listener": rule["ListenerArn"],
+        }
+        for rule in cluster.of_type("AWS::ElasticLoadBalancingV2::ListenerRule").values()
     ]
+    return sorted(rules, key=lambda rule: int(rule["Priority"]))
+
+
+def answered(path: str, cluster: Resolved) -> str:
+    """Target group that a request reaches, or the status that the balancer answers with."""
+    rule = choose(rules_of(cluster), Request("GET", "alb", path))
+    assert rule is not None
+    fixed = rule["Action"].get("FixedResponseConfig")
+    return str(fixed["StatusCode"] if fixed else rule["Action"]["TargetGroupArn"])
+
+
+EVERY_LISTENER: list[dict[str, Any]] = [{}, {**PUBLIC, "CertificateArn": CERTIFICATE}]
+
+
+@pytest.mark.parametrize("parameters", EVERY_LISTENER, ids=["internal", "public"])
+@pytest.mark.parametrize(
+    ("path", "reached"),
+    [
+        ("/connectors/", "ref(ConnectorsTargetGroup)"),
+        ("/connectors/inbound/order", "ref(ConnectorsTargetGroup)"),
+        ("/connectors/inbound/my-actuator", "ref(ConnectorsTargetGroup)"),
+        ("/connectors/inbound/%C3%A4", "ref(ConnectorsTargetGroup)"),
+        # Verification reads this path through the balancer.
+        ("/connectors/actuator/health/readiness", "ref(ConnectorsTargetGroup)"),
+        ("/connectors/actuator", "403"),
+        ("/connectors/actuator/", "403"),
+        ("/connectors/actuator/prometheus", "403"),
+        ("/connectors/actuator/health", "403"),
+        ("/connectors/actuator/health/readiness/", "403"),
+        ("/connectors/actuator/health/readiness/../../env", "403"),
+        # What Tomcat reads as the same path: https://tomcat.apache.org/tomcat-10.1-doc/config/http.html
+        ("/connectors//actuator/env", "403"),
+        ("/connectors/./actuator/env", "403"),
+        ("/connectors;a=b/actuator/env", "403"),
+        ("/connectors/inbound/../actuator/env", "403"),
+        ("/connectors/%61ctuator/env", "403"),
+        ("/connectors/actuat%6Fr/env", "403"),
+        ("/connectors/ac%74uator/env", "403"),
+        ("/v2/topology", "ref(RestTargetGroup)"),
+        ("/operate/%7E", "ref(RestTargetGroup)"),
+    ],
+)
+def test_what_a_request_reaches(path: str, reached: str, parameters: dict[str, Any]) -> None:
+    """The actuator of the connectors shows metrics and health in detail: not to the clients."""
+    assert answered(path, resolve("cluster", **parameters)) == reached
+
+
+def test_rules_keep_to_the_quotas_of_the_load_balancer() -> None:
+    """Three values in a condition, five values and five wildcards in a rule.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html
+    """
+    for rule in rules_of(resolve("cluster")):
+        values = [value for one in rule["Conditions"] for value in one["Values"]]
+        assert all(len(one["Values"]) <= 3 for one in rule["Conditions"])
+        assert len(values) <= 5
+        assert sum(value.count("*") + value.count("?") for value in values) <= 5
 
 
 def test_without_certificate_what_no_rule_matches_is_not_found() -> None:
@@ -190,7 +246,7 @@ def test_with_a_certificate_everything_is_encrypted() -> None:
         "Port": "443",
         "StatusCode": "HTTP_301",
     }
-    assert {listener for *_, listener in rules_of(cluster)} == {"ref(HttpsListener)"}
+    assert {rule["Listener"] for rule in rules_of(cluster)} == {"ref(HttpsListener)"}
     for name, protocol in (("HttpsListener", "HTTPS"), ("GrpcListener", "TLS")):
         listener = cluster.properties(name)
         assert listener["Protocol"] == protocol
@@ -296,8 +352,30 @@ def test_combinations_that_are_accepted(given: dict[str, str]) -> None:
     assert broken_rules("cluster", **given) == []
 
 
+def attributes(cluster: Resolved, name: str) -> dict[str, str]:
+    found = cluster.properties(name)["LoadBalancerAttributes"]
+    return {one["Key"]: one["Value"] for one in found}
+
+
+@pytest.mark.parametrize("name", sorted(BALANCERS))
+def test_load_balancers_are_protected_and_log_on_request(name: str) -> None:
+    kind = name.removesuffix("LoadBalancer").lower()
+    default = attributes(resolve("cluster"), name)
+    assert default["deletion_protection.enabled"] == "true"
+    assert not [key for key in default if key.startswith("access_logs")]
+    other = resolve(
+        "cluster", LoadBalancerDeletionProtection="false", LoadBalancerLogBucket="platform-logs"
+    )
+    found = attributes(other, name)
+    assert found["deletion_protection.enabled"] == "false"
+    assert {key: value for key, value in found.items() if key.startswith("access_logs")} == {
+        "access_logs.s3.enabled": "true",
+        "access_logs.s3.bucket": "platform-logs",
+        "access_logs.s3.prefix": f"control-demo/{kind}",
+    }
+
+
 @pytest.mark.parametrize(("brokers", "crosses"), [("1", "true"), ("2", "true"), ("3", "false")])
 def test_grpc_crosses_zones_where_some_have_no_broker(brokers: str, crosses: str) -> None:
     cluster = resolve("cluster", Brokers=brokers)
-    (attribute,) = cluster.properties("GrpcLoadBalancer")["LoadBalancerAttributes"]
-    assert attribute == {"Key": "load_balancing.cross_zone.enabled", "Value": crosses}
+    assert attributes(cluster, "GrpcLoadBalancer")["load_balancing.cross_zone.enabled"] == crosses

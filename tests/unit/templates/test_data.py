@@ -389,14 +389,72 @@ def test_brokers_log_in_as_the_one_database_user() -> None:
 def test_the_boundary_of_the_control_plane_covers_what_the_roles_ask_for() -> None:
     access = load_template(ROOT / "stacks" / "access.yaml")
     boundary = access["Resources"]["TaskBoundary"]["Properties"]
-    (statement,) = boundary["PolicyDocument"]["Statement"]
     asked = {
         action
         for role in resolve("cluster", **EVERYTHING).of_type("AWS::IAM::Role").values()
         for one in grants(role)
         for action in actions(one)
     }
-    assert asked <= set(statement["Action"])
+    granted = {action for one in boundary["PolicyDocument"]["Statement"] for action in actions(one)}
+    assert asked <= granted
+
+
+def test_no_role_of_a_cluster_reads_what_is_not_meant_for_tasks() -> None:
+    """Neither the administrator of a database nor a secret of another control plane."""
+    access = load_template(ROOT / "stacks" / "access.yaml")
+    boundary = access["Resources"]["TaskBoundary"]["Properties"]["PolicyDocument"]
+    for statement in boundary["Statement"]:
+        found = set(actions(statement))
+        assert not any("*" in one for one in found)
+        if found & {"secretsmanager:GetSecretValue", "ssm:GetParameters"}:
+            assert statement["Condition"] == {
+                "StringEquals": {"aws:ResourceTag/camunda:control-plane": {"Ref": "ControlStack"}},
+                "StringEqualsIfExists": {
+                    "aws:ResourceTag/camunda:purpose": ["camunda-user", "registry", "task"]
+                },
+            }
+        if "kms:Decrypt" in found:
+            assert found == {"kms:Decrypt"}
+            (services,) = statement["Condition"]["StringLike"].values()
+            assert [one["Fn::Sub"].split(".")[0] for one in services] == [
+                "secretsmanager",
+                "ssm",
+                "s3",
+            ]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "purpose"),
+    [("LicenseKeySecretArn", "task"), ("RegistryCredentialsArn", "registry")],
+)
+def test_a_named_secret_is_read_only_for_its_purpose(parameter: str, purpose: str) -> None:
+    arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:named-a1b2c3"
+    readers = [
+        one
+        for role in resolve("cluster", **{parameter: arn}).of_type("AWS::IAM::Role").values()
+        for one in grants(role)
+        if one["Resource"] == arn
+    ]
+    assert readers
+    for one in readers:
+        assert one["Condition"] == {
+            "StringEquals": {
+                "aws:ResourceTag/camunda:control-plane": "control",
+                "aws:ResourceTag/camunda:purpose": purpose,
+            }
+        }
+
+
+def test_each_secret_of_a_cluster_has_its_purpose() -> None:
+    found = {
+        name: {one["Key"]: one["Value"] for one in secret["Tags"]}["camunda:purpose"]
+        for name, secret in resolve("cluster").of_type("AWS::SecretsManager::Secret").items()
+    }
+    assert found == {
+        "DatabaseAdminSecret": "database-admin",
+        "AdminUserSecret": "camunda-user",
+        "ConnectorsUserSecret": "camunda-user",
+    }
 
 
 def test_every_wildcard_says_why() -> None:
@@ -404,3 +462,61 @@ def test_every_wildcard_says_why() -> None:
         for number, line in enumerate((STACKS / f"{name}.yaml").read_text().splitlines(), start=1):
             if re.search(r'Resource: "\*"|repository/\*"', line):
                 assert " # " in line, f"{name}.yaml:{number} has a wildcard without a reason"
+
+
+# --- sessions of ECS Exec ------------------------------------------------------------------------
+
+
+def test_sessions_are_logged_and_encrypted_under_the_cluster_s_own_key() -> None:
+    cluster = resolve("cluster", EnableExecuteCommand="true")
+    own = "att(SecretsKey.Arn)"
+    configuration = cluster.properties("EcsCluster")["Configuration"]["ExecuteCommandConfiguration"]
+    assert configuration == {
+        "KmsKeyId": own,
+        "Logging": "OVERRIDE",
+        "LogConfiguration": {
+            "CloudWatchLogGroupName": "ref(ExecuteCommandLogGroup)",
+            "CloudWatchEncryptionEnabled": True,
+        },
+    }
+    assert cluster.properties("ExecuteCommandLogGroup")["KmsKeyId"] == own
+    (logs,) = [
+        one
+        for one in cluster.properties("SecretsKey")["KeyPolicy"]["Statement"]
+        if "Service" in one["Principal"]
+    ]
+    assert logs["Principal"] == {"Service": "logs.eu-central-1.amazonaws.com"}
+    (group,) = logs["Condition"]["ArnLike"].values()
+    assert group.endswith(":log-group:control-demo-ExecuteCommandLogGroup-*")
+
+
+@pytest.mark.parametrize("role", ["OrchestrationTaskRole", "ConnectorsTaskRole"])
+@pytest.mark.parametrize(("given", "key"), [("", "att(SecretsKey.Arn)"), (KEY, KEY)])
+def test_tasks_may_decrypt_sessions_only_while_there_are_any(
+    role: str, given: str, key: str
+) -> None:
+    """https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html"""
+
+    def sessions(enabled: str) -> list[Any]:
+        found = resolve("cluster", EnableExecuteCommand=enabled, KmsKeyArn=given)
+        policies = found.properties(role).get("Policies", [])
+        statements = [one for each in policies for one in each["PolicyDocument"]["Statement"]]
+        return [one["Resource"] for one in statements if one.get("Sid") == "DecryptSessions"]
+
+    assert sessions("true") == [key]
+    assert sessions("false") == []
+
+
+def test_a_key_of_the_user_encrypts_sessions_but_not_their_log_group() -> None:
+    """Its policy need not allow CloudWatch Logs."""
+    cluster = resolve("cluster", KmsKeyArn=KEY)
+    configuration = cluster.properties("EcsCluster")["Configuration"]["ExecuteCommandConfiguration"]
+    assert configuration["KmsKeyId"] == KEY
+    assert configuration["LogConfiguration"]["CloudWatchEncryptionEnabled"] is False
+    assert "KmsKeyId" not in cluster.properties("ExecuteCommandLogGroup")
+
+
+@pytest.mark.parametrize(("asked", "status"), [("false", "DISABLED"), ("true", "ENABLED")])
+def test_files_are_backed_up_on_request(asked: str, status: str) -> None:
+    cluster = resolve("cluster", FileSystemBackup=asked)
+    assert cluster.properties("FileSystem")["BackupPolicy"] == {"Status": status}

@@ -150,6 +150,7 @@ def test_the_cluster_is_made_after_all_that_tasks_need_and_so_deleted_before() -
     waited = resolve("cluster").waits_for("EcsCluster")
     assert waited >= {
         "MountTarget1", "MountTarget2", "MountTarget3", "OrchestrationRule", "ConnectorsRule",
+        "ConnectorsReadinessRule", "ConnectorsActuatorRule", "ConnectorsEncodedRule",
         "HttpListener", "GrpcListener", "BrokersFromBrokers", "FileSystemFromBrokers",
         "DatabaseCluster", "DatabaseInstance1", "OrchestrationTaskRole", "ConnectorsTaskRole",
         "OrchestrationExecutionRole", "BrokerSecurityGroup", "ConnectorsSecurityGroup",
@@ -277,6 +278,9 @@ def test_environment_of_a_broker() -> None:
         "CAMUNDA_DATA_SECONDARYSTORAGE_RDBMS_DDLLOCKWAITTIMEOUT": "PT5M",
         "CAMUNDA_PERSISTENT_SESSIONS_ENABLED": "true",
         "SPRING_DATASOURCE_DRIVER_CLASS_NAME": "software.amazon.jdbc.Driver",
+        "CAMUNDA_SECURITY_AUTHENTICATION_METHOD": "basic",
+        "CAMUNDA_SECURITY_AUTHENTICATION_UNPROTECTEDAPI": "false",
+        "CAMUNDA_SECURITY_AUTHORIZATIONS_ENABLED": "true",
         "CAMUNDA_SECURITY_INITIALIZATION_USERS_0_USERNAME": "admin",
         "CAMUNDA_SECURITY_INITIALIZATION_USERS_0_NAME": "Admin User",
         "CAMUNDA_SECURITY_INITIALIZATION_USERS_0_EMAIL": "admin@example.com",
@@ -345,7 +349,10 @@ def test_a_licence_reaches_the_brokers_alone() -> None:
     assert set(readers) == {"OrchestrationExecutionRole"}
     (statement,) = readers.values()
     assert statement["Condition"] == {
-        "StringEquals": {"aws:ResourceTag/camunda:control-plane": "control"}
+        "StringEquals": {
+            "aws:ResourceTag/camunda:control-plane": "control",
+            "aws:ResourceTag/camunda:purpose": "task",
+        }
     }
 
 

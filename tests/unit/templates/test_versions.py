@@ -1,7 +1,7 @@
 """A new release of the shared code reaches every function, and so does a new value of a parameter.
 
 State machines call published versions. SAM publishes by a hash that sees which parameter is named
-and not its value; so a changed ``RequireSecondApprover`` would leave them with functions that do
+and not its value; so a changed ``SecondApproverFor`` would leave them with functions that do
 not know of it.
 """
 
@@ -92,7 +92,8 @@ def _version(function: str) -> dict[str, Any]:
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_version_is_replaced_when_a_value_of_its_function_changes(function: str) -> None:
     """No value less, or an old one stays in use; none more, or Lambda refuses the version."""
-    properties = _resources()[function]["Properties"]
+    # What is checked when code is deployed is not part of a version.
+    properties = {**_resources()[function]["Properties"], "CodeSigningConfigArn": None}
     described = _version(function)["Properties"]["Description"]
     assert _values(described) == _values(properties)
     group = "FunctionSecurityGroup"
@@ -106,11 +107,28 @@ def test_the_version_that_running_operations_call_is_kept(function: str) -> None
     assert version["UpdateReplacePolicy"] == "Retain"
 
 
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_description_of_a_version_is_never_too_long(function: str) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html"""
+    described = _version(function)["Properties"]["Description"]
+    text = described if isinstance(described, str) else described["Fn::Sub"]
+    text = text if isinstance(text, str) else text[0]
+    for name in _named(described):
+        declared = _source()["Parameters"].get(name, {})
+        longest = declared.get("MaxLength") or max(map(len, declared.get("AllowedValues", [""])))
+        if name == "SecondApproverFor":
+            longest = len("provision,provision,provision")
+        # Ids of AWS and names of our own resources; both are short.
+        text = text.replace(f"${{{name}}}", "x" * (longest or 36))
+    assert len(text) <= 256, text
+
+
 def test_second_person_bus_and_log_level_are_among_them() -> None:
     def described(function: str) -> set[str]:
         return _values(_version(function)["Properties"]["Description"])
 
-    assert "RequireSecondApprover" in described("PlanStack")
+    for function in ("BeginOperation", "PlanStack", "ServeApi"):
+        assert {"SecondApproverFor", "PersonalSessionRoles"} <= described(function)
     for function in ("BeginOperation", "FinishOperation", "CleanUpOperation", "JudgeHealth"):
         assert "EventBusName" in described(function)
     assert all("LogLevel" in described(function) for function in FUNCTIONS)

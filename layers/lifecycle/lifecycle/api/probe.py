@@ -82,7 +82,9 @@ class Prober:
             unavailable += isinstance(error, ManagementUnavailable)
             problems.append(f"the cluster configuration: {error.message.rstrip('.')}")
         try:
-            topology = query_topology(api, self.users, cluster.admin_user_secret)
+            topology = query_topology(
+                api, self.users, cluster.admin_user_secret, cluster.cluster_name
+            )
         except LifecycleError as error:
             unavailable += isinstance(error, ManagementUnavailable)
             problems.append(error.message.rstrip("."))
@@ -123,7 +125,9 @@ class Prober:
         except LifecycleError as error:
             problems.append(error.message)
         try:
-            topology = query_topology(api, self.users, cluster.admin_user_secret)
+            topology = query_topology(
+                api, self.users, cluster.admin_user_secret, cluster.cluster_name
+            )
         except LifecycleError as error:
             problems.append(error.message)
         return {
@@ -143,8 +147,10 @@ class Prober:
         The login page is Operate's, which responds to everyone: its address is one of the web
         application's own, for which its index page is served (camunda/camunda 8.9,
         ``OperateIndexController``, and ``WebSecurityConfig``: "webapps are accessible without any
-        authentication required"). Certificates have to be those of the host in ``RestUrl``, for
-        gRPC as well, whose load balancer has no other name than AWS's.
+        authentication required"). The credentials go to AWS's name of the load balancer, whatever
+        the domain name's record points at, which the login page shows. Certificates have to be
+        those of the host in ``RestUrl``, for gRPC as well, whose load balancer has no other name
+        than AWS's.
         """
         rest = cluster.rest_url
         host, _, port = cluster.grpc_endpoint.rpartition(":")
@@ -153,8 +159,10 @@ class Prober:
         def topology() -> PathSeen:
             return self.paths.http(
                 f"{rest}/v2/topology",
-                credentials=self.users.credentials(cluster.admin_user_secret),
+                credentials=self.users.credentials(cluster.admin_user_secret, cluster.cluster_name),
                 networks=self.networks,
+                # A domain name is the request's; the load balancer is the stack's.
+                balancer=cluster.get("WebLoadBalancerDnsName", ""),
             )
 
         questions: dict[str, Callable[[], PathSeen]] = {

@@ -15,6 +15,7 @@ RETRY_SECONDS: Final = 5
 
 STATUS: Final[Mapping[str, int]] = {
     "InvalidRequest": 400,
+    "SecondApproverRequired": 403,
     "ClusterNotFound": 404,
     "OperationNotFound": 404,
     "HealthUnavailable": 404,

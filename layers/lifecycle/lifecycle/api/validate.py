@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lifecycle.cluster.ports import Stacks
     from lifecycle.cluster.stack import Stack
     from lifecycle.operation.start import Validator
+    from lifecycle.services.registries import Registries
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class StartValidation:
     control_stack: str
     declarations: Mapping[str, Mapping[str, object]]
     probe: Probe
+    registries: Registries
 
     def by_verb(self) -> dict[str, Validator]:
         """Return the check of each machine's input, by the machine's verb."""
@@ -52,12 +54,13 @@ class StartValidation:
             "teardown": self._teardown,
         }
 
-    def _provision(self, raw: Mapping[str, object]) -> None:
+    def _provision(self, raw: Mapping[str, object]) -> str:
         request = validate_request(
             raw,
             control_stack=self.control_stack,
             declarations=self.declarations,
             stacks=self.stacks,
+            registries=self.registries,
         )
         name = stack_name(self.control_stack, request.cluster)
         stack = self.stacks.describe(name)
@@ -65,6 +68,7 @@ class StartValidation:
             refuse_if_frozen(name, stack.tags)
         if request.change_set:
             self._planned(request.change_set, name)
+        return name
 
     def _planned(self, change_set: str, stack: str) -> None:
         found = self.stacks.change_set(change_set, stack)
@@ -72,19 +76,22 @@ class StartValidation:
             raise PlanNotFound(f"There is no change set {change_set}: {found.reason}.")
         read_description(found.description)
 
-    def _plan(self, raw: Mapping[str, object]) -> None:
+    def _plan(self, raw: Mapping[str, object]) -> str:
         request = validate_plan(
             raw,
             control_stack=self.control_stack,
             declarations=self.declarations,
             stacks=self.stacks,
+            registries=self.registries,
         )
         if request.count:
             self._find(request.cluster)
+        return ""
 
-    def _scale(self, raw: Mapping[str, object]) -> None:
+    def _scale(self, raw: Mapping[str, object]) -> str:
         request = validate_scaling(raw, control_stack=self.control_stack, stacks=self.stacks)
         self._idle_brokers(self._find(request["cluster"]), request["count"])
+        return str(request["ecsCluster"])
 
     def _idle_brokers(self, stack: Stack, count: int) -> None:
         """Refuse to add more brokers than all hold a partition, by what there is now.
@@ -111,17 +118,21 @@ class StartValidation:
         if partitions is not None and brokers is not None and count > brokers:
             refuse_idle(count, partitions=partitions, factor=factor, version=version)
 
-    def _restart(self, raw: Mapping[str, object]) -> None:
-        validate_restart(raw, control_stack=self.control_stack, stacks=self.stacks)
+    def _restart(self, raw: Mapping[str, object]) -> str:
+        request = validate_restart(raw, control_stack=self.control_stack, stacks=self.stacks)
+        return str(request["ecsCluster"])
 
-    def _rotate(self, raw: Mapping[str, object]) -> None:
-        validate_rotation(raw, control_stack=self.control_stack, stacks=self.stacks)
+    def _rotate(self, raw: Mapping[str, object]) -> str:
+        request = validate_rotation(raw, control_stack=self.control_stack, stacks=self.stacks)
+        return str(request["ecsCluster"])
 
-    def _teardown(self, raw: Mapping[str, object]) -> None:
+    def _teardown(self, raw: Mapping[str, object]) -> str:
         request = read_teardown_request(raw)
         stack = self._find(request.cluster)
-        if not request.dry_run:
-            refuse_if_frozen(stack.name, stack.tags)
+        if request.dry_run:
+            return ""
+        refuse_if_frozen(stack.name, stack.tags)
+        return stack.name
 
     def _find(self, cluster: str) -> Stack:
         return find_stack(self.stacks, self.control_stack, cluster)

@@ -24,13 +24,16 @@ class Credentials:
         return f"Basic {base64.b64encode(pair).decode('ascii')}"
 
 
-def may_travel(scheme: str, address: str, networks: Sequence[str]) -> bool:
+def may_travel(
+    scheme: str, address: str, networks: Sequence[str], *, balancer: bool = False
+) -> bool:
     """Return whether credentials may be sent to ``address`` (an IP address).
 
-    Over verified TLS always; in clear only inside ``networks`` (CIDRs, those of the VPC) or on
-    the machine itself.
+    Inside ``networks`` (CIDRs, those of the VPC) or on the machine itself; and over verified TLS to
+    a load balancer by AWS's own name of it (``balancer``). A domain name proves nothing: whoever
+    names it may own it, with a certificate for it.
     """
-    if scheme == "https":
+    if scheme == "https" and balancer:
         return True
     target = ipaddress.ip_address(address)
     if target.is_loopback:

@@ -102,8 +102,12 @@ class ManagementApi(Protocol):
 class Users(Protocol):
     """Users of Camunda and the database's admin, each in a secret."""
 
-    def credentials(self, secret_arn: str) -> Credentials:
-        """Read a user's name and password. Raises ``SecretUnreadable``."""
+    def credentials(self, secret_arn: str, cluster: str) -> Credentials:
+        """Read name and password of a user of the cluster of that name.
+
+        Raises ``SecretRefused`` for a secret that is not the cluster's by its tags, and
+        ``SecretUnreadable``.
+        """
         ...
 
 
@@ -116,8 +120,13 @@ class Paths(Protocol):
         *,
         credentials: Credentials | None = None,
         networks: Sequence[str] = (),
+        balancer: str = "",
     ) -> PathSeen:
-        """Send ``GET`` and return whether the response is 200, with the result as text."""
+        """Send ``GET`` and return whether the response is 200, with the result as text.
+
+        ``balancer`` is AWS's name of the load balancer to which the request goes, by default the
+        URL's host. The certificate is that of the URL's host.
+        """
         ...
 
     def page(self, url: str) -> PathSeen:

@@ -11,14 +11,15 @@ if TYPE_CHECKING:
     from lifecycle.camunda.topology import Topology
 
 
-def query_topology(api: ManagementApi, users: Users, secret: str) -> Topology:
+def query_topology(api: ManagementApi, users: Users, secret: str, cluster: str) -> Topology:
     """Return the topology as the gateways see it.
 
-    ``secret`` is the ARN of an administrator's credentials. Raises ``CredentialsRefused`` with
-    the secret's name, and as ``ManagementApi.topology`` does.
+    ``secret`` is the ARN of the credentials of an administrator of ``cluster``. Raises
+    ``CredentialsRefused`` with the secret's name, and as ``Users.credentials`` and
+    ``ManagementApi.topology`` do.
     """
     try:
-        return api.topology(users.credentials(secret))
+        return api.topology(users.credentials(secret, cluster))
     except CredentialsRefused as error:
         raise CredentialsRefused(
             f"{error.message.rstrip('.')}; Camunda does not take name and password of the secret "

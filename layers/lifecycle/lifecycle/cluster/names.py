@@ -44,6 +44,16 @@ def stack_name(control_stack: str, cluster: str) -> str:
     return f"{control_stack}-{cluster}"
 
 
+def held_name(ecs_cluster: str) -> str:
+    """Name of the export by which an adoption holds an ECS cluster.
+
+    CloudFormation lets one stack of an account and region export a name, made of letters, digits,
+    hyphens and colons; names of ECS clusters have underscores too, and no colons.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/outputs-section-structure.html
+    """
+    return f"camunda-adopted-ecs-cluster:{ecs_cluster.replace('_', ':')}"
+
+
 def tags(control_stack: str, cluster: str) -> dict[str, str]:
     """Tags that everything of a cluster carries."""
     return {TAG_CONTROL_PLANE: control_stack, TAG_CLUSTER: cluster}

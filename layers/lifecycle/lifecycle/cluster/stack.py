@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 class Stack:
     """A CloudFormation stack as described by AWS. Times are ISO 8601 in UTC.
 
+    ``exports`` has the name under which an output is exported, by the output's name.
     ``changed_at`` is when it was last updated, or else created.
     """
 
@@ -31,6 +32,7 @@ class Stack:
     reason: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
     outputs: ClusterOutputs = field(default_factory=ClusterOutputs)
+    exports: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     termination_protected: bool = False
     changed_at: str = ""
@@ -97,6 +99,7 @@ class ChangeSet:
 
 # What services, their revisions and running tasks refer to. CloudFormation removes what it replaced
 # as soon as the stack is done, and the brokers that stand on it fail. No plan may.
+BALANCER: Final = "AWS::ElasticLoadBalancingV2::LoadBalancer"
 RUNNING_TYPES: Final = frozenset(
     {
         "AWS::EC2::SecurityGroup",
@@ -131,6 +134,14 @@ def is_ours(stack: Stack, control_stack: str, cluster: str) -> bool:
     """
     owner = (stack.tags.get(TAG_CONTROL_PLANE), stack.tags.get(TAG_CLUSTER))
     return owner == (control_stack, cluster)
+
+
+def ecs_cluster_of(stack: Stack) -> str:
+    """Name of the ECS cluster of a cluster's stack, which is the stack's own until it has outputs.
+
+    ``stacks/cluster.yaml`` names the ECS cluster after its stack; an adoption names another one.
+    """
+    return stack.outputs.get("EcsClusterName") or stack.name
 
 
 def refuse_foreign_services(stack: Stack) -> None:

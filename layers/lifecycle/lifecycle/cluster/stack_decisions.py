@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.cluster.stack import (
+    BALANCER,
     DATA_TYPES,
     PRECIOUS_TYPES,
     RUNNING_TYPES,
@@ -196,6 +197,37 @@ def dangers(changes: Sequence[ResourceChange], named: Collection[str] = ()) -> l
             or (change.resource_type in DATA_TYPES and change.logical_id not in named)
         )
     ]
+
+
+PROTECTED_BALANCERS: Final = "LoadBalancerDeletionProtection"
+
+
+def protected(changes: Sequence[ResourceChange], present: Mapping[str, str]) -> list[str]:
+    """Load balancers that a change would delete while they are protected from it.
+
+    CloudFormation deletes what it replaced after the update: with the protection on, it leaves the
+    old load balancer behind and completes. ``present`` are the stack's own parameters; a stack
+    from before the parameter has none, and no protection.
+    """
+    if present.get(PROTECTED_BALANCERS) != "true":
+        return []
+    return [
+        change.logical_id
+        for change in changes
+        if change.resource_type == BALANCER and (change.action == "Remove" or change.replaces)
+    ]
+
+
+def refuse_protected(changes: Sequence[ResourceChange], present: Mapping[str, str]) -> None:
+    """Raise ``ChangeSetRefused`` where protected load balancers would be replaced."""
+    held = protected(changes, present)
+    if held:
+        raise ChangeSetRefused(
+            f"The change would replace {', '.join(held)}, which {PROTECTED_BALANCERS} true "
+            "protects from deletion.",
+            next_step=f"Nothing was changed. First set {PROTECTED_BALANCERS} to false in a change "
+            "of its own, then start this one again.",
+        )
 
 
 def refuse_dangerous(changes: Sequence[ResourceChange], named: Collection[str] = ()) -> None:

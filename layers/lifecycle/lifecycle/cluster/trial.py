@@ -33,9 +33,11 @@ DEFAULTS: Final[Mapping[str, str]] = {
     "LogRetentionDays": "1",
 }
 # Protection would keep it from being removed; Container Insights makes a log group outside of the
-# stack, which would be left behind.
+# stack, and AWS Backup keeps its copies: both would be left behind.
 FIXED: Final[Mapping[str, str]] = {
     "DatabaseDeletionProtection": "false",
+    "LoadBalancerDeletionProtection": "false",
+    "FileSystemBackup": "false",
     "ContainerInsights": "disabled",
 }
 

@@ -56,7 +56,7 @@ class HealthProber:
         topologies: list[Topology] = []
 
         def topology() -> dict[str, Any]:
-            found = query_topology(api, self.users, cluster.admin_user_secret)
+            found = query_topology(api, self.users, cluster.admin_user_secret, cluster.cluster_name)
             topologies.append(found)
             return topology_payload(found)
 
@@ -74,7 +74,7 @@ class HealthProber:
             "gateways": lambda: query_gateways(
                 self.management(name),
                 topology,
-                lambda: self.users.credentials(cluster.admin_user_secret),
+                lambda: self.users.credentials(cluster.admin_user_secret, cluster.cluster_name),
             ),
             "leases": lambda: self.leases.read(cluster.node_id_bucket, _nodes(topology)),
             "backups": lambda: self._backups(self.management(name)),

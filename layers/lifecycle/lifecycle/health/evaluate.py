@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.contract import ClusterOutputs
+from lifecycle.cluster.names import stack_name
 from lifecycle.errors import AwsUnavailable
 from lifecycle.health.catalog import Severity, rank
 from lifecycle.health.facts import StackStatus, read_facts
@@ -57,7 +58,7 @@ class HealthJudge:
         seconds = round((self.clock.now() - began).total_seconds(), 3)
         for _ in range(_ATTEMPTS):
             before = self.records.find(cluster)
-            running, scaling = self._running(cluster), self.records.scaling(cluster)
+            running, scaling = self._running(subject), self.records.scaling(cluster)
             late = before is not None and before.checked_at >= at
             assessed = assess(
                 cluster,
@@ -78,9 +79,10 @@ class HealthJudge:
                 return {**report(assessed.record), "recorded": True}
         raise AwsUnavailable(f"Other checks of {cluster} kept writing at the same moment.")
 
-    def _running(self, cluster: str) -> Running | None:
+    def _running(self, subject: Mapping[str, Any]) -> Running | None:
         """Return the operation that holds the cluster; an expired lock explains nothing."""
-        lock = self.records.holder(cluster)
+        name = stack_name(self.control_stack, subject["cluster"])
+        lock = self.records.holder(subject["outputs"].get("EcsClusterName") or name)
         if lock is None or lock.expires_at <= self.clock.now().timestamp():
             return None
         # The owner's ARN ends in <control stack>-<machine>:<execution name>.

@@ -24,7 +24,7 @@ class ClusterLocator:
         """Return ``cluster``, ``at`` (when the check was due), ``began``, ``outputs``, ``stack``.
 
         ``began`` is when the execution started, ``scheduled`` whether a schedule started it.
-        Raises ``InvalidRequest`` and ``ClusterNotFound``.
+        Raises ``InvalidRequest``, ``ClusterNotFound`` and ``StackNotUsable``.
         """
         request = read_request(given)
         started = read_moment(began)

@@ -88,8 +88,8 @@ class HealthRecords(Protocol):
         """Record that the notification decided then was delivered; no-op for any other one."""
         ...
 
-    def holder(self, cluster: str) -> Lock | None:
-        """Return the owner of the cluster's lock; None for a cluster that is not locked."""
+    def holder(self, ecs_cluster: str) -> Lock | None:
+        """Return the lock of an ECS cluster; None for one that is not locked."""
         ...
 
     def scaling(self, cluster: str) -> ScalingNote | None:

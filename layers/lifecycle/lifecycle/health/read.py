@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.errors import ClusterNotFound, HealthUnavailable
+from lifecycle.errors import ClusterNotFound, Failure, HealthUnavailable, StackNotUsable
 from lifecycle.health.report import report
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class HealthReader:
     def fresh(self, cluster: str) -> dict[str, Any]:
         """Check now, which takes up to 25 seconds, and return the report.
 
-        Raises ``ClusterNotFound`` and ``HealthUnavailable``.
+        Raises ``ClusterNotFound``, ``StackNotUsable`` and ``HealthUnavailable``.
         """
         execution = self.checks.run(
             self.arns.machine("check_health"), json.dumps({"clusterName": cluster})
@@ -46,7 +46,10 @@ class HealthReader:
             return answer
         if execution.error == "ClusterNotFound":
             raise ClusterNotFound(f"There is no cluster {cluster!r}.")
+        found = Failure.read(execution.error or execution.status, execution.cause)
+        if found.name == "StackNotUsable":
+            raise StackNotUsable(found.cause, next_step=found.next_step)
         raise HealthUnavailable(
-            f"The check of {cluster} ended with {execution.error or execution.status}.",
+            f"The check of {cluster} ended with {found.name}.",
             next_step="Look at the log groups of check_health and its functions.",
         )

@@ -10,8 +10,10 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.cluster.find import find_cluster
 from lifecycle.cluster.names import is_cluster_name, stack_name
-from lifecycle.errors import ClusterBusy, ServiceMissing
+from lifecycle.cluster.stack import ecs_cluster_of
+from lifecycle.errors import ClusterBusy, ClusterNotFound, ServiceMissing, StackNotUsable
 from lifecycle.operation.model import Operation
 from lifecycle.services.protection import unprotect_all
 
@@ -49,14 +51,14 @@ class Cleaner:
             return {"released": False, "reason": "the event names no cluster"}
         if self.journal.executions.is_running(execution):
             return {"released": False, "reason": "the execution is running again"}
-        held = self.journal.locks.held(str(cluster))
+        operation, result = self._recorded(detail, execution, str(cluster))
+        held = self.journal.locks.held(operation.ecs_cluster)
         own = held is not None and held.owner == execution
-        operation, result = self._unfinished(detail, execution)
-        if operation is not None and _machine(detail) == "scale":
-            self._unprotect(operation, own=own)
-        if operation is not None:
+        if not result:
+            if operation.machine == "scale":
+                self._unprotect(operation, own=own)
             result = self._note_end(operation, detail, request)
-        self.journal.give_back(operation or _of(detail, str(cluster), execution))
+        self.journal.give_back(operation)
         return {"released": own, "cluster": cluster, "result": result}
 
     def _unprotect(self, operation: Operation, *, own: bool) -> None:
@@ -71,32 +73,37 @@ class Cleaner:
             except ClusterBusy:
                 return
         try:
-            name = stack_name(self.finisher.control_stack, operation.cluster)
-            stack = self.finisher.stacks.describe(name)
-            if stack is not None and "EcsClusterName" in stack.outputs:
-                with contextlib.suppress(ServiceMissing):
+            with contextlib.suppress(ServiceMissing, ClusterNotFound, StackNotUsable):
+                stack = find_cluster(
+                    self.finisher.stacks, self.finisher.control_stack, operation.cluster
+                )
+                if stack.outputs.ecs_cluster == operation.ecs_cluster:
                     unprotect_all(self.tasks, stack.outputs)
         finally:
             if not own:
                 self.journal.release(operation)
 
-    def _unfinished(
-        self, detail: Mapping[str, Any], execution: str
-    ) -> tuple[Operation | None, str]:
-        """Find the operation of an execution that did note its own end; else return why not."""
+    def _recorded(
+        self, detail: Mapping[str, Any], execution: str, cluster: str
+    ) -> tuple[Operation, str]:
+        """Find the operation of an execution, and its result: empty if it did not note its end."""
         record = self.journal.operations.find(str(detail.get("name", "")), _machine(detail))
         if record is None or record.execution_arn != execution:
-            return None, "it never started"
-        if record.result:
-            return None, record.result
-        operation = Operation(
-            operation_id=record.operation_id,
-            execution_arn=record.execution_arn,
-            cluster=record.cluster,
-            machine=record.machine,
-            started_at=record.started_at,
-        )
-        return operation, ""
+            stack = self.finisher.stacks.describe(stack_name(self.finisher.control_stack, cluster))
+            operation = Operation(
+                operation_id=str(detail.get("name", "")),
+                execution_arn=execution,
+                cluster=cluster,
+                machine=_machine(detail),
+                started_at="",
+                ecs_cluster=(
+                    stack_name(self.finisher.control_stack, cluster)
+                    if stack is None
+                    else ecs_cluster_of(stack)
+                ),
+            )
+            return operation, "it never started"
+        return record.operation, record.result
 
     def _note_end(
         self, operation: Operation, detail: Mapping[str, Any], request: Mapping[str, Any]
@@ -109,11 +116,6 @@ class Cleaner:
             cause=detail.get("cause") or "",
         )
         return str(report["result"])
-
-
-def _of(detail: Mapping[str, Any], cluster: str, execution: str) -> Operation:
-    """The operation of an execution that noted its end itself, or never began."""
-    return Operation(str(detail.get("name", "")), execution, cluster, _machine(detail), "")
 
 
 def _machine(detail: Mapping[str, Any]) -> str:

@@ -129,7 +129,7 @@ class Finisher:
 
     def _held_by_another(self, operation: Operation) -> str:
         try:
-            held = self.journal.locks.held(operation.cluster)
+            held = self.journal.locks.held(operation.ecs_cluster)
         except Exception as error:  # noqa: BLE001 - raised again unless it is known
             return f"possibly free ({_unread('its lock', error)})"
         if held is None or held.owner == operation.execution_arn:

@@ -52,7 +52,7 @@ class Journal:
         foreign = self.locks.take(self._lock(operation))
         if foreign is not None:
             raise LockLost(
-                f"The lock of cluster {operation.cluster} is now held by operation "
+                f"The lock of ECS cluster {operation.ecs_cluster} is now held by operation "
                 f"{foreign.operation_id}; this operation stopped before its step {step!r}."
             )
         self.operations.progress(operation, step=step, detail=detail, now=now)
@@ -71,7 +71,8 @@ class Journal:
 
     def release(self, operation: Operation) -> None:
         """Give the cluster back."""
-        self.locks.release(operation.cluster, operation.execution_arn)
+        if operation.ecs_cluster:
+            self.locks.release(operation.ecs_cluster, operation.execution_arn)
 
     def give_back(self, operation: Operation) -> None:
         """Free the cluster of an operation whose function may still run: not yet, but soon.
@@ -79,14 +80,17 @@ class Journal:
         The lock stays, and records when the cluster becomes free. One that was renewed, released or
         taken over meanwhile stays as it is.
         """
-        lock = self.locks.held(operation.cluster)
+        lock = self.locks.held(operation.ecs_cluster) if operation.ecs_cluster else None
         if lock is not None and lock.owner == operation.execution_arn:
             self.locks.shorten(lock, min(lock.expires_at, free_from(lock)))
 
     def _lock(self, operation: Operation) -> Lock:
+        if not operation.ecs_cluster:
+            message = f"Operation {operation.operation_id} names no ECS cluster to hold."
+            raise ValueError(message)
         now = epoch(self.clock.now())
         return Lock(
-            cluster=operation.cluster,
+            ecs_cluster=operation.ecs_cluster,
             owner=operation.execution_arn,
             operation_id=operation.operation_id,
             expires_at=now + LOCK_SECONDS,
@@ -120,7 +124,7 @@ def _acts(foreign: Lock, executions: Executions, now: int) -> bool:
 
 def _busy(foreign: Lock) -> ClusterBusy:
     return ClusterBusy(
-        f"Cluster {foreign.cluster} is held by operation {foreign.operation_id} "
+        f"ECS cluster {foreign.ecs_cluster} is held by operation {foreign.operation_id} "
         f"({foreign.owner}); nothing was changed.",
         operation_id=foreign.operation_id,
     )
@@ -128,8 +132,8 @@ def _busy(foreign: Lock) -> ClusterBusy:
 
 def _ended_just_now(foreign: Lock, seconds: int) -> ClusterBusy:
     return ClusterBusy(
-        f"Operation {foreign.operation_id} of cluster {foreign.cluster} has ended, but one of its "
-        "functions may still be running; nothing was changed.",
+        f"Operation {foreign.operation_id} of ECS cluster {foreign.ecs_cluster} has ended, but one "
+        "of its functions may still be running; nothing was changed.",
         next_step=f"Start again in {seconds} seconds.",
         operation_id=foreign.operation_id,
         seconds=seconds,

@@ -17,13 +17,17 @@ FUNCTION_SECONDS: Final = 110
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Identity of an operation; ``operation_id`` is the execution's name."""
+    """Identity of an operation; ``operation_id`` is the execution's name.
+
+    ``ecs_cluster`` is the name of the ECS cluster that it holds; empty for one that only reads.
+    """
 
     operation_id: str
     execution_arn: str
     cluster: str
     machine: str
     started_at: str
+    ecs_cluster: str = ""
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Operation:
@@ -34,18 +38,20 @@ class Operation:
             cluster=state["cluster"],
             machine=state["machine"],
             started_at=state["startedAt"],
+            ecs_cluster=state.get("ecsCluster", ""),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """Who holds a cluster, and until when (epoch seconds).
+    """Who holds an ECS cluster, and until when (epoch seconds).
 
+    The ECS cluster is what operations change: two names for it have one lock.
     ``renewed_at`` is when a function of the owner last began a step. ``expires_at`` is until when
     readers treat the owner as busy; an operation that needs the cluster checks the owner.
     """
 
-    cluster: str
+    ecs_cluster: str
     owner: str
     operation_id: str
     expires_at: int

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Locks(Protocol):
-    """One lock per cluster. An owner is the ARN of an execution."""
+    """One lock per ECS cluster, by its name. An owner is the ARN of an execution."""
 
     def take(self, lock: Lock, *, instead_of: Lock | None = None) -> Lock | None:
         """Take or extend a lock by one conditional write. Times are epoch seconds.
@@ -26,15 +26,15 @@ class Locks(Protocol):
         """
         ...
 
-    def held(self, cluster: str) -> Lock | None:
-        """The lock of a cluster, with its owner; None when it is free."""
+    def held(self, ecs_cluster: str) -> Lock | None:
+        """The lock of an ECS cluster, with its owner; None when it is free."""
         ...
 
     def shorten(self, lock: Lock, expires_at: int) -> None:
         """Let a lock expire earlier, if it is still the one that was read; else nothing."""
         ...
 
-    def release(self, cluster: str, owner: str) -> bool:
+    def release(self, ecs_cluster: str, owner: str) -> bool:
         """Give the lock back if ``owner`` holds it; returns whether it did."""
         ...
 
@@ -48,6 +48,10 @@ class Executions(Protocol):
 
     def has_ended(self, execution_arn: str) -> bool:
         """Return whether an execution is known to have ended; one that is not seen yet has not."""
+        ...
+
+    def describe(self, execution_arn: str) -> Execution | None:
+        """Describe an execution; None when there is none, or it is not seen yet."""
         ...
 
 

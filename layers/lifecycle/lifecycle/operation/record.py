@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from lifecycle.operation.model import Operation
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -32,7 +34,7 @@ class Record:
 
     ``caller`` is the principal that started it through the API and ``request_hash`` the hash of
     its request; a start from console or schedule leaves both empty. ``result`` and ``report`` are
-    written at the end.
+    written at the end. ``ecs_cluster`` is empty for an operation that only reads.
     """
 
     operation_id: str
@@ -48,6 +50,19 @@ class Record:
     result: str = ""
     report: Stored = Stored("")
     ended_at: str = ""
+    ecs_cluster: str = ""
+
+    @property
+    def operation(self) -> Operation:
+        """The operation that is recorded."""
+        return Operation(
+            operation_id=self.operation_id,
+            execution_arn=self.execution_arn,
+            cluster=self.cluster,
+            machine=self.machine,
+            started_at=self.started_at,
+            ecs_cluster=self.ecs_cluster,
+        )
 
 
 @dataclass(frozen=True, slots=True)

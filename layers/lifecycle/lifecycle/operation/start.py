@@ -7,8 +7,8 @@ busy cluster is refused here; the machine then finds its own lock. The machine d
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from lifecycle.errors import (
     IdempotencyKeyReused,
@@ -25,17 +25,18 @@ if TYPE_CHECKING:
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.ports import Machines, Records
 
-_ONLY_READING: Final = frozenset({"plan"})
-
-type Validator = Callable[[Mapping[str, object]], object]
+type Validator = Callable[[Mapping[str, object]], str]
+type Approval = Callable[[str, Mapping[str, object], str], None]
+"""Refuses a verb's request of a caller (ARN) that needs a second principal's review."""
 
 
 @dataclass(frozen=True, slots=True)
 class OperationStarter:
     """The use case and its ports.
 
-    ``validators`` check a machine's input, by verb; ``new_key`` makes a key for a request that
-    brings none.
+    ``validators`` check a machine's input, by verb, and return the name of the ECS cluster that the
+    operation has to hold, empty for one that only reads; ``new_key`` makes a key for a request that
+    brings none; ``approve`` refuses what nobody else has reviewed and has to be.
     """
 
     machines: Machines
@@ -44,6 +45,7 @@ class OperationStarter:
     arns: MachineArns
     validators: Mapping[str, Validator]
     new_key: Callable[[], str]
+    approve: Approval
 
     def start(
         self, verb: str, request: Mapping[str, object], *, key: str | None, caller: str
@@ -51,9 +53,9 @@ class OperationStarter:
         """Start the verb's machine with ``request`` as its input, or find that it was started.
 
         Returns the record and, for an operation that was there already, its execution. Raises
-        ``InvalidRequest``, ``ClusterBusy``, ``IdempotencyKeyReused``, ``MachineNotDeployed``,
-        ``AwsRefused`` (nothing was started) or ``StartOutcomeUnknown`` (the lock stays; requesting
-        again with the same key is safe).
+        ``InvalidRequest``, ``SecondApproverRequired``, ``ClusterBusy``, ``IdempotencyKeyReused``,
+        ``MachineNotDeployed``, ``AwsRefused`` (nothing was started) or ``StartOutcomeUnknown``
+        (the lock stays; requesting again with the same key is safe).
         """
         text = canonical(request)
         operation = self._operation(verb, str(request["clusterName"]), key or self.new_key())
@@ -61,10 +63,9 @@ class OperationStarter:
             there = self._there(operation, text)
             if there is not None:
                 return there
-        self.validators[verb](request)
-        # A read-only operation takes no lock, so nothing would free ours.
-        locks = verb not in _ONLY_READING and request.get("dryRun") is not True
-        return self._begin(operation, text, caller, locks=locks)
+        ecs_cluster = self.validators[verb](request)
+        self.approve(verb, request, caller)
+        return self._begin(replace(operation, ecs_cluster=ecs_cluster), text, caller)
 
     def _operation(self, verb: str, cluster: str, key: str) -> Operation:
         name = operation_id(cluster, verb, key)
@@ -88,9 +89,10 @@ class OperationStarter:
         return record or _as_record(operation), execution
 
     def _begin(
-        self, operation: Operation, text: str, caller: str, *, locks: bool
+        self, operation: Operation, text: str, caller: str
     ) -> tuple[Record, Execution | None]:
-        if locks:
+        # One that only reads takes no lock: nothing would free it.
+        if operation.ecs_cluster:
             self.journal.take(operation)
         try:
             there = self.records.claim(
@@ -144,6 +146,7 @@ def _as_record(operation: Operation, *, caller: str = "", request_hash: str = ""
         machine=operation.machine,
         execution_arn=operation.execution_arn,
         started_at=operation.started_at,
+        ecs_cluster=operation.ecs_cluster,
         caller=caller,
         request_hash=request_hash,
     )

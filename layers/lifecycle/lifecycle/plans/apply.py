@@ -18,7 +18,6 @@ from lifecycle.plans.fingerprint import (
     PlanDescription,
     differences,
     read_description,
-    refuse_same_person,
     refuse_stale,
 )
 from lifecycle.plans.report import change_line
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lifecycle.cluster.stack import ChangeSet, Stack
+    from lifecycle.operation.approval import SecondApprover
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
     from lifecycle.plans.create import Planner
@@ -43,7 +43,7 @@ class PlanAdopter:
 
     planner: Planner
     journal: Journal
-    require_second_approver: bool
+    approver: SecondApprover
 
     def adopt(
         self,
@@ -133,13 +133,12 @@ class PlanAdopter:
     def refuse_alone(self, operation: Operation) -> None:
         """Refuse to plan and apply in one go where a second person is required.
 
-        Raises ``SecondApproverRequired`` for an operation that was started through the API.
+        Raises ``SecondApproverRequired``.
         """
-        mine = self.journal.operations.find(operation.operation_id, operation.machine)
-        if self.require_second_approver and mine is not None and mine.caller:
+        if operation.machine in self.approver.machines:
+            caller = self.approver.caller(operation) or "An unknown principal"
             raise SecondApproverRequired(
-                f"{mine.caller} requested plan and apply in one step; a second approver is "
-                "required.",
+                f"{caller} requested plan and apply in one step; a second approver is required.",
                 next_step="Nothing was changed. Create a plan, and have another person apply it.",
             )
 
@@ -178,16 +177,9 @@ class PlanAdopter:
         return plan
 
     def _refuse_same_person(self, operation: Operation, mark: PlanDescription) -> None:
-        records = self.journal.operations
-        mine = records.find(operation.operation_id, operation.machine)
-        if mine is None or not mine.caller:
-            return  # started in the console, whose permissions decide who may
-        plans = records.find(mark.operation_id, "plan")
-        refuse_same_person(
-            plans.caller if plans else "",
-            mine.caller,
-            require_second_approver=self.require_second_approver,
-        )
+        if operation.machine in self.approver.machines:
+            author = self.journal.operations.find(mark.operation_id, "plan")
+            self.approver.refuse_same(self.approver.author(author), self.approver.caller(operation))
 
     def _refuse_unlike(
         self, mark: PlanDescription, planned: Fingerprint, present: Stack | None

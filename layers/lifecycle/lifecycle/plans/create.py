@@ -19,10 +19,12 @@ from lifecycle.cluster.planned_outputs import outputs_after
 from lifecycle.cluster.polling import next_wait
 from lifecycle.cluster.stack import present_parameters, present_tags
 from lifecycle.cluster.stack_decisions import (
+    PROTECTED_BALANCERS,
     StackAction,
     dangers,
     decide_on,
     machine_parameters,
+    protected,
     refuse_stuck,
     refuse_unfinished,
     stack_parameters,
@@ -37,7 +39,7 @@ from lifecycle.provisioning.change_set import present_settings, store_template
 from lifecycle.provisioning.change_set_owner import is_made_by, refuse_foreign
 from lifecycle.provisioning.template import effective_template, template_digest
 from lifecycle.services.definition import NAMES
-from lifecycle.services.image_digests import Digest, image_lines, known, look_up, references
+from lifecycle.services.image_digests import Images, image_lines, known, references, with_pinned
 from lifecycle.services.plan import refused_services, rendered, service_plan
 from lifecycle.services.settings import NOTHING, patched
 from lifecycle.services.startup import missing
@@ -172,6 +174,7 @@ class Planner:
                 database_ca=database_ca,
             ),
         )
+        parameters, found = self._images.pin(parameters, requested, made=made)
         services = self._live(stack)
         text = json.dumps(self.definitions, sort_keys=True)
         return Fingerprint(
@@ -187,7 +190,7 @@ class Planner:
             role=self.role,
             tags=self._tags(cluster, stack, requested_tags, parameters),
             replace=sorted(replace),
-            images=known(self._digests(parameters)),
+            images=known(found),
         )
 
     def _tags(
@@ -201,18 +204,9 @@ class Planner:
         ours = tags(self.control_stack, cluster) | trial_tags(parameters)
         return stack_tags(present_tags(stack), requested, ours)
 
-    def _digests(
-        self, parameters: Mapping[str, str], seen: Mapping[str, str] = _NOTHING_SEEN
-    ) -> dict[str, Digest]:
-        """What the images name now, by their references; ``seen`` is what is known already."""
-        # arn:aws:iam::123456789012:role/…: the deployment role is of this account.
-        account = self.role.split(":")[4]
-        return {
-            image: Digest(seen[image])
-            if seen.get(image)
-            else look_up(image, account=account, region=self.region, query=self.registry.digest)
-            for image in references(self.with_defaults(parameters)).values()
-        }
+    @property
+    def _images(self) -> Images:
+        return Images(self.registry, self.role, self.region, self.with_defaults({}))
 
     def with_defaults(self, parameters: Mapping[str, str]) -> dict[str, str]:
         """Parameters with the defaults of the cluster template."""
@@ -398,7 +392,7 @@ class Planner:
             prices=todays_prices(self.prices, self.clock, self.region, past, after),
             images=image_lines(
                 references(after),
-                self._digests(print_.parameters, print_.images),
+                self._images.digests(print_.parameters, with_pinned(print_.images)),
                 {
                     one.service.name: self.services.running_images(one.service)
                     for one in states
@@ -429,6 +423,12 @@ def _refusal(
         return (
             "It would affect stateful resources or resources that brokers depend on: "
             f"{'; '.join(dangerous)}."
+        )
+    held = protected(change_set.changes, present_parameters(present))
+    if held:
+        return (
+            f"It would replace {', '.join(held)}, which {PROTECTED_BALANCERS} true protects from "
+            f"deletion. First set {PROTECTED_BALANCERS} to false in a change of its own."
         )
     refused = refused_services(services)
     return f"It would need a different service: {'; '.join(refused)}." if refused else ""

@@ -46,7 +46,7 @@ class Discarder:
         if removed:
             self.stacks.delete_change_set(found.arn)
         owner = f"discard:{change_set}"
-        if not self._take(cluster, owner):
+        if not self._take(stack, owner):
             return {"changeSet": removed, "stack": False}
         try:
             present = self.stacks.describe(stack)
@@ -66,13 +66,13 @@ class Discarder:
                 # An execution that was killed may have left the policy open for its plan's data.
                 self.stacks.set_policy(stack, stack_policy())
         finally:
-            self.locks.release(cluster, owner)
+            self.locks.release(stack, owner)
         return {"changeSet": removed, "stack": shell}
 
-    def _take(self, cluster: str, owner: str) -> bool:
+    def _take(self, ecs_cluster: str, owner: str) -> bool:
         """Keep an operation from beginning on the stack while it is being deleted."""
         now = epoch(self.clock.now())
-        lock = Lock(cluster, owner, owner, now + FUNCTION_SECONDS, now)
+        lock = Lock(ecs_cluster, owner, owner, now + FUNCTION_SECONDS, now)
         try:
             acquire(lock, self.locks, self.executions, self.clock)
         except ClusterBusy:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.errors import PlanNotFound, PlanStale, SecondApproverRequired
+from lifecycle.errors import PlanNotFound, PlanStale
 from lifecycle.provisioning.change_set_owner import _DESCRIPTION
 from lifecycle.services.image_digests import differing
 
@@ -155,25 +155,3 @@ def refuse_stale(mark: PlanDescription, now: datetime, different: list[str]) -> 
         raise PlanStale(
             f"Plan {mark.operation_id} is stale. Changed since: {'; '.join(different)}."
         )
-
-
-def may_apply(plan_author: str, caller: str, *, require_second_approver: bool) -> str:
-    """Return why ``caller`` may not apply a plan; empty when it may.
-
-    Principals are ARNs as IAM gives them; an empty one is not known: a plan made in the console
-    has no author known to AWS.
-    """
-    if not require_second_approver:
-        return ""
-    if not plan_author:
-        return "the plan's author is unknown, so a second approver cannot be verified"
-    if plan_author == caller:
-        return f"{caller} created the plan; another person must apply it"
-    return ""
-
-
-def refuse_same_person(plan_author: str, caller: str, *, require_second_approver: bool) -> None:
-    """Raise ``SecondApproverRequired`` where ``may_apply`` gives a reason."""
-    reason = may_apply(plan_author, caller, require_second_approver=require_second_approver)
-    if reason:
-        raise SecondApproverRequired(f"This plan may not be applied: {reason}.")

@@ -216,6 +216,7 @@ class Need:
     domain_name: str = ""
     kms_key_arn: str = ""
     present_certificate_arn: str = ""
+    present_domain_name: str = ""
     present_kms_key_arn: str = ""
 
     @property
@@ -271,6 +272,7 @@ class Need:
             domain_name=parameters["DomainName"],
             kms_key_arn=parameters["KmsKeyArn"],
             present_certificate_arn=present.get("CertificateArn", ""),
+            present_domain_name=present.get("DomainName", ""),
             present_kms_key_arn=present.get("KmsKeyArn", ""),
         )
 
@@ -360,6 +362,7 @@ def check_all(
                 account=facts.account,
                 region=facts.region,
                 control_stack=control_stack,
+                cluster=cluster,
             )
         )
     return checks
@@ -681,7 +684,8 @@ def _listed(versions_: frozenset[str]) -> str:
 def _https_certificate(need: Need, facts: Facts) -> Check:
     """Load balancers take certificates of their own region that are issued and not over.
 
-    A cluster that has this certificate already keeps it: that is a warning.
+    A cluster that has this certificate already keeps it: that is a warning, unless its DomainName
+    changes.
     Sources: https://docs.aws.amazon.com/acm/latest/userguide/acm-regions.html,
     https://docs.aws.amazon.com/acm/latest/APIReference/API_CertificateDetail.html
     """
@@ -706,6 +710,8 @@ def _https_certificate(need: Need, facts: Facts) -> Check:
         return Check(name, bad, f"{arn} for {names} expired {found.ends:%Y-%m-%d}", remedy)
     if need.domain_name and not any(_covers(one, need.domain_name) for one in found.names):
         seen = f"{arn} is for {names}, not for {need.domain_name}"
+        if need.domain_name != need.present_domain_name:
+            bad = Result.FAIL
         return Check(name, bad, seen, "Specify a certificate for DomainName, or omit DomainName.")
     return Check(name, Result.PASS, f"for {names}, until {found.ends:%Y-%m-%d}")
 
@@ -713,12 +719,13 @@ def _https_certificate(need: Need, facts: Facts) -> Check:
 def _covers(certified: str, name: str) -> bool:
     """Return whether a certificate's name is this one; ``*`` stands for the first label alone.
 
-    https://docs.aws.amazon.com/acm/latest/userguide/acm-certificate-characteristics.html
+    RFC 6125, 6.4.3; https://docs.aws.amazon.com/acm/latest/userguide/acm-certificate-characteristics.html
     """
-    certified, name = certified.lower(), name.lower()
+    certified, name = certified.lower().rstrip("."), name.lower().rstrip(".")
     if not certified.startswith("*."):
-        return certified == name
-    return name.partition(".")[2] == certified[2:]
+        return certified == name and "*" not in certified
+    first, _, rest = name.partition(".")
+    return bool(first) and rest == certified[2:] and "." in rest
 
 
 def _kms_key(need: Need, facts: Facts) -> Check:

@@ -12,6 +12,7 @@ from lifecycle.cluster.stack import present_parameters
 from lifecycle.errors import InvalidRequest, LifecycleError, ProbeAsleep
 from lifecycle.preflight.checks import Need, check_all, check_partitions, refuse_failed
 from lifecycle.preflight.way_back import ACCEPT, read_backup
+from lifecycle.services.registries import check_registries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from lifecycle.cluster.stack import Stack
     from lifecycle.preflight.checks import Facts
     from lifecycle.preflight.ports import Account
+    from lifecycle.services.registries import Registries
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Preflight:
     region: str
     control_stack: str
     declarations: Mapping[str, Mapping[str, object]]
+    registries: Registries
     probe: Callable[[], Probe]
     clock: Clock
 
@@ -61,6 +64,7 @@ class Preflight:
             reviewed=planning or bool(request.get("changeSet")),
             accept_no_way_back=request.get(ACCEPT) is True,
         )
+        checks.append(check_registries(parameters, present_parameters(stack), self.registries))
         if unread := request.get("partitionsUnread"):
             checks.append(check_partitions(parameters, unread))
         refuse_failed(checks)

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.cluster.find import refuse_another, refuse_mistaken
 from lifecycle.cluster.freeze import refuse_if_frozen
 from lifecycle.cluster.names import change_set_name, stack_name, tags
 from lifecycle.cluster.polling import next_wait
@@ -24,6 +25,7 @@ from lifecycle.cluster.stack_decisions import (
     keeps_what_worked,
     machine_parameters,
     refuse_dangerous,
+    refuse_protected,
     refuse_unfinished,
     stack_parameters,
     stack_policy,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
     from lifecycle.operation.ports import Artifacts
+    from lifecycle.services.image_digests import Images
     from lifecycle.services.settings import Settings
 
 
@@ -80,6 +83,7 @@ class StackChanger:
     journal: Journal
     control_stack: str
     declarations: Mapping[str, Mapping[str, object]]
+    images: Images
 
     def plan(
         self,
@@ -116,6 +120,17 @@ class StackChanger:
             cluster=operation.cluster,
             database_ca=database_ca,
         )
+        made = found is not None and found.status != "REVIEW_IN_PROGRESS"
+        parameters, _ = self.images.pin(
+            stack_parameters(
+                declarations=self.declarations,
+                stack=found,
+                requested=requested,
+                by_machine=by_machine,
+            ),
+            requested,
+            made=made,
+        )
         trial = {**present_parameters(found), **requested}
         settings = patched(present_settings(self.stacks, found), requested_settings)
         url = store_template(self.artifacts, effective_template(template, trial, settings))
@@ -125,12 +140,7 @@ class StackChanger:
             name=change_set_name(operation.operation_id, _SETTLE),
             create=decision.action is StackAction.CREATE,
             template_url=url,
-            parameters=stack_parameters(
-                declarations=self.declarations,
-                stack=found,
-                requested=requested,
-                by_machine=by_machine,
-            ),
+            parameters=parameters,
             tags=stack_tags(
                 present_tags(found),
                 requested_tags,
@@ -198,6 +208,7 @@ class StackChanger:
             )
         if found.status == "READY" and not creates:
             refuse_dangerous(found.changes, replace)
+            refuse_protected(found.changes, present_parameters(self.stacks.describe(found.stack)))
         self.journal.step(operation, CHANGE_SET, f"{len(found.changes)} changes")
         return {"status": "READY", "changes": len(found.changes)}
 
@@ -287,7 +298,7 @@ class StackChanger:
         """Protect the stack, and read its outputs: the contract by which the cluster is known.
 
         A trial has no protection. Repeating is harmless. Raises ``StackFailed`` for a stack
-        without outputs, ``OperationEnded``.
+        without outputs, ``StackNotUsable``, ``OperationEnded``.
         """
         found = self.stacks.describe(stack)
         if found is None or not found.outputs.complete:
@@ -295,6 +306,8 @@ class StackChanger:
                 f"Stack {stack} has no outputs that describe a cluster.",
                 next_step="Start the operation again; if this repeats, check the stack.",
             )
+        refuse_mistaken(self.stacks, found, self.control_stack, operation.cluster)
+        refuse_another(found, operation.ecs_cluster)
         if not is_trial(found.parameters) and not found.termination_protected:
             self.journal.refuse_ended(operation, "it protected the stack")
             self.stacks.protect(stack, stack_policy())

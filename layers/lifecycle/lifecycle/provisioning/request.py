@@ -31,6 +31,7 @@ from lifecycle.cluster.validation import (
 from lifecycle.preflight.way_back import ACCEPT
 from lifecycle.services import images
 from lifecycle.services import settings as service_settings
+from lifecycle.services.registries import Registries, registry_problems
 from lifecycle.services.settings import NOTHING, Settings
 from lifecycle.verification.process_instances import OPTION
 
@@ -127,12 +128,15 @@ def read_provision_request(
     present: Mapping[str, str] | None = None,
     present_tags: Mapping[str, str] | None = None,
     present_settings: Settings = NOTHING,
+    *,
+    registries: Registries | None = None,
 ) -> ProvisionRequest:
     """Validate the input of the provision machine.
 
     ``declarations`` are the cluster template's parameters (``cluster/cluster_parameters.json``);
     ``present``, ``present_tags`` and ``present_settings`` hold the parameter values, the tags and
-    the settings of the cluster's stack when there is one already.
+    the settings of the cluster's stack when there is one already. ``registries`` None allows
+    images of every registry.
     Raises ``InvalidRequest`` that lists every problem.
     """
     if not isinstance(raw, Mapping):
@@ -167,7 +171,7 @@ def read_provision_request(
         settings: Mapping[str, Any] = {}
     else:
         parameters, wrong = _read_all_parameters(
-            raw.get("parameters", {}), "parameters", declarations, present or {}
+            raw.get("parameters", {}), "parameters", declarations, present or {}, registries
         )
         tags, wrong_tags = _read_tags(raw.get("tags", {}), "tags", present_tags or {})
         settings, wrong_settings = _read_settings(
@@ -194,6 +198,8 @@ def read_plan_request(
     present: Mapping[str, str] | None = None,
     present_tags: Mapping[str, str] | None = None,
     present_settings: Settings = NOTHING,
+    *,
+    registries: Registries | None = None,
 ) -> PlanRequest:
     """Validate the plan machine's input: ``{"clusterName", "provision": {…}}`` or ``"scale"``.
 
@@ -218,7 +224,11 @@ def read_plan_request(
     if isinstance(given, Mapping):
         problems += _unknown_fields(given, PLANNED_PROVISION_FIELDS, "provision.")
         parameters, wrong = _read_all_parameters(
-            given.get("parameters", {}), "provision.parameters", declarations, present or {}
+            given.get("parameters", {}),
+            "provision.parameters",
+            declarations,
+            present or {},
+            registries,
         )
         problems += wrong
         tags, wrong = _read_tags(given.get("tags", {}), "provision.tags", present_tags or {})
@@ -310,7 +320,11 @@ def _read_settings(
 
 
 def _read_all_parameters(
-    given: object, path: str, declarations: Declarations, present: Mapping[str, str]
+    given: object,
+    path: str,
+    declarations: Declarations,
+    present: Mapping[str, str],
+    registries: Registries | None,
 ) -> tuple[dict[str, str], list[Problem]]:
     """Check parameters by themselves, and if each is right, against each other."""
     if not isinstance(given, Mapping):
@@ -322,6 +336,10 @@ def _read_all_parameters(
         parameters = trial_parameters(parameters)
     if not problems:
         problems = _across(parameters, declarations, present)
+        if registries is not None:
+            defaults = {name: str(one.get("default", "")) for name, one in declarations.items()}
+            values = {**defaults, **present, **parameters}
+            problems += registry_problems(parameters, values, registries)
     prefix = path.removesuffix("parameters")
     return parameters, [replace(found, field=prefix + found.field) for found in problems]
 

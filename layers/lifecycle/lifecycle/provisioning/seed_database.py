@@ -39,12 +39,14 @@ class DatabaseSeeder:
 
         Returns the report. Raises ``DatabaseNotReady`` and ``DatabaseUnreachable`` (nothing is
         wrong yet: try again later), ``DatabaseAuthenticationFailed``, ``DatabaseTlsFailed``,
-        ``MissingRdsIam``, ``DatabaseRefused`` and ``SecretUnreadable``.
+        ``MissingRdsIam``, ``DatabaseRefused``, ``SecretRefused`` and ``SecretUnreadable``.
         """
         target = SeedTarget.from_outputs(cluster)
         self.journal.step(operation, DATABASE_USER, f"{target.user} in {target.endpoint}")
         database = self.database(target)
-        steps = _converge(target, database, self.users.credentials(target.admin_secret_arn))
+        steps = _converge(
+            target, database, self.users.credentials(target.admin_secret_arn, cluster.cluster_name)
+        )
         proof = database.prove(self.tokens.sign(target.endpoint, target.port, target.user))
         return SeedReport(target=target, steps=steps, proof=proof).as_dict()
 

@@ -21,6 +21,7 @@ from lifecycle.verification.process_instances import OPTION
 if TYPE_CHECKING:
     from lifecycle.cluster.ports import Stacks
     from lifecycle.cluster.stack import Stack
+    from lifecycle.services.registries import Registries
     from lifecycle.services.settings import Settings
 
 
@@ -30,9 +31,11 @@ def validate_request(
     control_stack: str,
     declarations: Mapping[str, Mapping[str, object]],
     stacks: Stacks,
+    registries: Registries,
 ) -> ProvisionRequest:
     """Validate a request against the template and, if there is one, the cluster's stack.
 
+    ``registries`` are those from which images may come.
     Raises ``InvalidRequest`` that names every wrong field.
     """
     present = _present(raw, control_stack, stacks)
@@ -42,6 +45,7 @@ def validate_request(
         present_parameters(present),
         present_tags(present),
         _settings(raw, present, stacks),
+        registries=registries,
     )
 
 
@@ -51,6 +55,7 @@ def validate_plan(
     control_stack: str,
     declarations: Mapping[str, Mapping[str, object]],
     stacks: Stacks,
+    registries: Registries,
 ) -> PlanRequest:
     """Validate a request for a plan in the same way. Raises ``InvalidRequest``."""
     present = _present(raw, control_stack, stacks)
@@ -61,6 +66,7 @@ def validate_plan(
         present_parameters(present),
         present_tags(present),
         _settings(planned, present, stacks),
+        registries=registries,
     )
 
 
@@ -79,9 +85,12 @@ def _settings(request: object, present: Stack | None, stacks: Stacks) -> Setting
 
 def as_state(request: ProvisionRequest, control_stack: str) -> dict[str, Any]:
     """Return the request as the state machine carries it."""
+    name = stack_name(control_stack, request.cluster)
     return {
         "cluster": request.cluster,
-        "stack": stack_name(control_stack, request.cluster),
+        "stack": name,
+        # An ECS cluster that is provisioned has its stack's name.
+        "ecsCluster": name,
         "parameters": dict(request.parameters),
         "tags": dict(request.tags),
         "settings": dict(request.settings),

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lifecycle.camunda.credentials import Credentials
+    from lifecycle.cluster.owned_secrets import Purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,12 @@ class Stages:
 class SecretVersions(Protocol):
     """Versions and stages of secrets; every value is a user's name and password."""
 
-    def stages(self, secret_arn: str) -> Stages:
-        """Return which version has which stage; reads no value."""
+    def stages(self, secret_arn: str, *, cluster: str, purpose: Purpose) -> Stages:
+        """Return which version has which stage; reads no value.
+
+        Raises ``SecretRefused`` for a secret whose tags name another cluster or purpose: before
+        that is known nothing of a secret is read or written.
+        """
         ...
 
     def read(self, secret_arn: str, version_id: str) -> Credentials:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from lifecycle.cluster.names import CLUSTER_NAME_RULE, is_cluster_name
+from lifecycle.cluster.owned_secrets import Purpose
 from lifecycle.cluster.validation import Problem, invalid
 
 ROTATION_FIELDS: Final = ("clusterName", "secrets")
@@ -26,6 +27,11 @@ OUTPUTS: Final[Mapping[Secret, str]] = {
     Secret.ADMIN: "AdminUserSecretArn",
     Secret.DATABASE: "DatabaseAdminSecretArn",
     Secret.CONNECTORS: "ConnectorsUserSecretArn",
+}
+PURPOSES: Final[Mapping[Secret, Purpose]] = {
+    Secret.ADMIN: Purpose.CAMUNDA_USER,
+    Secret.DATABASE: Purpose.DATABASE_ADMIN,
+    Secret.CONNECTORS: Purpose.CAMUNDA_USER,
 }
 _ALLOWED: Final = "a list of one or more of admin, connectors, database, each once"
 

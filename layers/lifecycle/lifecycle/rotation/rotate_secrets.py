@@ -28,7 +28,7 @@ from lifecycle.rotation.decisions import (
     decide_rotation,
     next_user,
 )
-from lifecycle.rotation.request import OUTPUTS, Secret
+from lifecycle.rotation.request import OUTPUTS, PURPOSES, Secret
 from lifecycle.times import epoch
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class SecretRotator:
         connectors_run: bool,
     ) -> _Seen:
         arn = cluster.required(OUTPUTS[secret])
-        stages = self.secrets.stages(arn)
+        stages = self._stages(cluster, secret)
         if stages.rotated:
             raise RotationRefused(
                 f"Secrets Manager rotates secret {secret} on a schedule of its own.",
@@ -274,8 +274,12 @@ class SecretRotator:
         self.camunda(cluster.discovery_name).set_password(self._admin(cluster), unknown)
 
     def _admin(self, cluster: ClusterOutputs) -> Credentials:
-        arn = cluster.admin_user_secret
-        return self.secrets.read(arn, self.secrets.stages(arn).current)
+        current = self._stages(cluster, Secret.ADMIN).current
+        return self.secrets.read(cluster.required(OUTPUTS[Secret.ADMIN]), current)
+
+    def _stages(self, cluster: ClusterOutputs, secret: Secret) -> Stages:
+        arn, purpose = cluster.required(OUTPUTS[secret]), PURPOSES[secret]
+        return self.secrets.stages(arn, cluster=cluster.cluster_name, purpose=purpose)
 
     # --- what follows ----------------------------------------------------------------------------
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 def validate_rotation(raw: object, *, control_stack: str, stacks: Stacks) -> dict[str, Any]:
     """Validate ``{"clusterName": "demo", "secrets": ["admin"]}``; change nothing.
 
-    Returns ``cluster``, ``stack`` and ``secrets`` as the state machine carries them. Raises
-    ``InvalidRequest`` that names every wrong field, ``ClusterNotFound``, ``ClusterFrozen``, and
-    ``StackNotUsable`` for a cluster that something else made, and for a stack that CloudFormation
+    Returns ``cluster``, ``stack``, ``ecsCluster`` and ``secrets`` as the state machine carries
+    them. Raises ``InvalidRequest`` that names every wrong field, ``ClusterNotFound``,
+    ``ClusterFrozen``, and ``StackNotUsable`` for a cluster that something else made, and for a stack that CloudFormation
     changes.
     """
     request = read_rotation_request(raw)
@@ -37,6 +37,7 @@ def validate_rotation(raw: object, *, control_stack: str, stacks: Stacks) -> dic
     return {
         "cluster": request.cluster,
         "stack": stack.name,
+        "ecsCluster": stack.outputs.ecs_cluster,
         "secrets": [str(one) for one in request.secrets],
     }
 

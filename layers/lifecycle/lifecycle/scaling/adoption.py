@@ -79,8 +79,9 @@ def _reachable(brokers: BrokersSeen) -> Check:
     problems = "; ".join(brokers.problems) or "no answer"
     remedy = (
         "The control stack must be in the cluster's VPC, the discovery name must resolve there, "
-        "and the admin secret must be JSON with username and password and carry the tag "
-        "camunda:control-plane."
+        "and the admin secret must be JSON with username and password and carry the tags "
+        "camunda:control-plane, camunda:cluster and camunda:purpose of this cluster (if it does "
+        "not, the command is above)."
     )
     return Check(name, Result.FAIL, problems, remedy)
 

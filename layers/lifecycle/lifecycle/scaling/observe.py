@@ -18,7 +18,7 @@ from lifecycle.camunda.topology import (
     topology_table,
 )
 from lifecycle.cluster.checks import BROKER_TARGET_GROUPS, overall
-from lifecycle.cluster.find import find_cluster
+from lifecycle.cluster.find import find_cluster, refuse_another
 from lifecycle.cluster.freeze import refuse_if_frozen
 from lifecycle.operation.scaling_note import AFTER, ScalingNote
 from lifecycle.operation.steps import OBSERVATION
@@ -60,7 +60,7 @@ class BrokerReader:
     control_stack: str
 
     def stack(self, cluster: str) -> Stack:
-        """Read the cluster's stack, whose outputs are its contract. Raises ``ClusterNotFound``."""
+        """Read the cluster's stack, whose outputs are its contract. Raises as ``find_cluster``."""
         return find_cluster(self.stacks, self.control_stack, cluster)
 
     def observe(
@@ -137,8 +137,8 @@ class ScaleObserver:
         sent, ``backup`` that of the backup it took (0 for none, -1 for one that Camunda did not
         take). Returns ``action`` with ``count``, ``tasks``, ``wait`` (seconds), ``reason``,
         ``memory`` and the stack's outputs as ``cluster``; with ``DONE`` also ``verification``.
-        Raises as ``scaling/decision.py`` and ``scaling/partitions.py`` do, ``ClusterNotFound`` and
-        ``ClusterFrozen``.
+        Raises as ``scaling/decision.py`` and ``scaling/partitions.py`` do, ``ClusterNotFound``,
+        ``ClusterFrozen`` and ``StackNotUsable``.
         """
         remembered = Memory.from_state(memory)
         if sent is not None:
@@ -146,6 +146,7 @@ class ScaleObserver:
         if backup:
             remembered = replace(remembered, backup=backup)
         stack = self.reader.stack(operation.cluster)
+        refuse_another(stack, operation.ecs_cluster)
         if not remembered.begun:
             # An operation that has begun is safer completed than left incomplete.
             refuse_if_frozen(stack.name, stack.tags)

@@ -17,6 +17,7 @@ from lifecycle.errors import (
     CredentialsRefused,
     LifecycleError,
     ManagementRefused,
+    SecretRefused,
 )
 from lifecycle.services.brokers import holders
 
@@ -62,11 +63,13 @@ class ScalingProber:
         }
         topology: Topology | None = None
         try:
-            topology = query_topology(api, self.users, cluster.admin_user_secret)
+            topology = query_topology(
+                api, self.users, cluster.admin_user_secret, cluster.cluster_name
+            )
             answer["topology"] = topology_payload(topology)
         except LifecycleError as error:
             answer["problems"].append(error.message.rstrip("."))
-            if isinstance(error, CredentialsRefused):
+            if isinstance(error, CredentialsRefused | SecretRefused):
                 answer["refused"] = error.message.rstrip(".")
         try:
             configuration = api.configuration()

@@ -8,21 +8,28 @@ from typing import TYPE_CHECKING, Final
 
 from lifecycle.cluster.names import CLUSTER_NAME_RULE, is_cluster_name
 from lifecycle.cluster.validation import Problem, invalid
+from lifecycle.operation import approval
+from lifecycle.operation.approval import Reviewed, read_approves
+from lifecycle.operation.idempotency import canonical
 from lifecycle.provisioning.request import read_goal
 
 if TYPE_CHECKING:
     from lifecycle.services.images import Version
 
-SCALE_FIELDS: Final = ("clusterName", "count", "partitions")
+SCALE_FIELDS: Final = ("clusterName", "count", "partitions", approval.FIELD)
 
 
 @dataclass(frozen=True, slots=True)
 class ScaleRequest:
-    """A scale request after validation: ``count`` brokers or so many partitions, the other 0."""
+    """A scale request after validation: ``count`` brokers or so many partitions, the other 0.
+
+    ``approves`` is the operation of the plan that another principal made; empty for none.
+    """
 
     cluster: str
     count: int
     partitions: int = 0
+    approves: str = ""
 
 
 def read_scale_request(raw: object) -> ScaleRequest:
@@ -37,7 +44,7 @@ def read_scale_request(raw: object) -> ScaleRequest:
         Problem(
             str(name) or "(empty name)",
             raw[name],
-            "nothing: the fields are clusterName, and count or partitions",
+            "nothing: the fields are clusterName, count or partitions, and approves",
         )
         for name in raw
         if name not in SCALE_FIELDS
@@ -45,10 +52,19 @@ def read_scale_request(raw: object) -> ScaleRequest:
     cluster = raw.get("clusterName")
     if not is_cluster_name(cluster):
         problems.append(Problem("clusterName", cluster, CLUSTER_NAME_RULE))
+    approves, unreadable = read_approves(raw)
     goal, wrong = read_goal(raw, "")
-    if problems or wrong:
-        raise invalid([*problems, *wrong])
-    return ScaleRequest(cluster=str(cluster), count=goal.count, partitions=goal.partitions)
+    if problems or wrong or unreadable:
+        raise invalid([*problems, *wrong, *unreadable])
+    return ScaleRequest(str(cluster), goal.count, goal.partitions, approves)
+
+
+def reviewed_scaling(cluster: str, count: int, partitions: int, approves: str) -> Reviewed:
+    """Return what has to be reviewed before brokers or partitions are scaled."""
+    goal = {"partitions": partitions} if partitions else {"count": count}
+    return Reviewed(
+        cluster, approves, "plan", (canonical({"clusterName": cluster, "scale": goal}),)
+    )
 
 
 def refuse_below(count: int, factor: int) -> None:

@@ -17,7 +17,7 @@ def validate_scaling(raw: object, *, control_stack: str, stacks: Stacks) -> dict
 
     Or ``{"clusterName": "demo", "partitions": 6}``: the other number is 0 then.
     Raises ``InvalidRequest`` that names every wrong field or a count below the replication factor,
-    ``ClusterNotFound``, ``ClusterFrozen``.
+    ``ClusterNotFound``, ``ClusterFrozen``, ``StackNotUsable``.
     """
     request = read_scale_request(raw)
     stack = find_cluster(stacks, control_stack, request.cluster)
@@ -26,6 +26,8 @@ def validate_scaling(raw: object, *, control_stack: str, stacks: Stacks) -> dict
     return {
         "cluster": request.cluster,
         "stack": stack.name,
+        "ecsCluster": stack.outputs.ecs_cluster,
         "count": request.count,
         "partitions": request.partitions,
+        "approves": request.approves,
     }

@@ -14,7 +14,9 @@ from lifecycle.services import images
 from lifecycle.services.definition import BROKERS, CONNECTORS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from lifecycle.services.ports import Registry
 
 # 123456789012.dkr.ecr.eu-central-1.amazonaws.com/team/camunda:8.9.16, or with the dual-stack host
 # 123456789012.dkr-ecr.eu-central-1.on.aws: https://docs.aws.amazon.com/general/latest/gr/ecr.html
@@ -24,8 +26,10 @@ _PRIVATE: Final = re.compile(
     r"(?P<repository>[^:@]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
 _PINNED: Final = re.compile(r".+@(sha256:[0-9a-f]{64})")
-_REGISTRY_PREFIX: Final = "ImageRegistryPrefix"
+PREFIX: Final = "ImageRegistryPrefix"
 _IMAGES: Final[Mapping[str, str]] = {BROKERS: images.BROKERS, CONNECTORS: images.CONNECTORS}
+# https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html (image)
+_LONGEST: Final = 255
 MISSING: Final = ""
 """Stands in a fingerprint for the digest of an image that its repository does not have."""
 
@@ -64,7 +68,7 @@ class Running:
 
 def references(parameters: Mapping[str, str]) -> dict[str, str]:
     """Reference of the image of each service, by the cluster's parameters with their defaults."""
-    prefix = parameters.get(_REGISTRY_PREFIX, "")
+    prefix = parameters.get(PREFIX, "")
     return {
         service: f"{prefix}/{parameters[name]}" if prefix else parameters[name]
         for service, name in _IMAGES.items()
@@ -106,6 +110,73 @@ def look_up(
     return Digest(reason=f"its registry is in {private.region} and is not queried")
 
 
+def pinned(
+    parameters: Mapping[str, str],
+    found: Mapping[str, Digest],
+    *,
+    named: Collection[str],
+    defaults: Mapping[str, str],
+) -> dict[str, str]:
+    """Return ``parameters`` with the digest behind each tag of an image in ``named``.
+
+    ECS runs ``repository:tag@sha256:…`` by the digest, and all tasks of a service by one digest
+    (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerImage.html); but each
+    deployment reads a plain tag again. What is not in ``named`` stays as it is, so that a tag that
+    was moved replaces no broker unless an image was requested. ``found`` are the digests by
+    reference; an image whose digest is not known, or too long for ECS with it, keeps its tag.
+    """
+    complete = {**defaults, **parameters}
+    result = dict(parameters)
+    for service, image in references(complete).items():
+        name = _IMAGES[service]
+        digest = found[image].digest
+        fits = len(f"{image}@{digest}") <= _LONGEST
+        if name in named and digest and "@" not in image and fits:
+            result[name] = f"{complete[name]}@{digest}"
+    return result
+
+
+def to_pin(requested: Collection[str], *, made: bool) -> set[str]:
+    """Return the images to pin: those requested, all with another registry or for a new cluster."""
+    if not made or PREFIX in requested:
+        return set(images.IMAGES)
+    return set(images.IMAGES) & set(requested)
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """The images of a cluster's parameters and what they name now.
+
+    ``role`` is any role of this account; ``defaults`` those of the cluster template.
+    """
+
+    registry: Registry
+    role: str
+    region: str
+    defaults: Mapping[str, str]
+
+    def digests(
+        self, parameters: Mapping[str, str], seen: Mapping[str, str] | None = None
+    ) -> dict[str, Digest]:
+        """What the images name now, by their references; ``seen`` is what is known already."""
+        # arn:aws:iam::123456789012:role/…: the deployment role is of this account.
+        account, known_already = self.role.split(":")[4], seen or {}
+        return {
+            image: Digest(known_already[image])
+            if known_already.get(image)
+            else look_up(image, account=account, region=self.region, query=self.registry.digest)
+            for image in references({**self.defaults, **parameters}).values()
+        }
+
+    def pin(
+        self, parameters: Mapping[str, str], requested: Collection[str], *, made: bool
+    ) -> tuple[dict[str, str], dict[str, Digest]]:
+        """Return the parameters with digests, and what was found, by reference with the tag."""
+        found = self.digests(parameters)
+        named = to_pin(requested, made=made)
+        return pinned(parameters, found, named=named, defaults=self.defaults), found
+
+
 def known(found: Mapping[str, Digest]) -> dict[str, str]:
     """Digests by reference, as a fingerprint holds them: ``MISSING`` where there is no image.
 
@@ -116,6 +187,12 @@ def known(found: Mapping[str, Digest]) -> dict[str, str]:
         for image, digest in found.items()
         if digest.digest or digest.missing
     }
+
+
+def with_pinned(digests: Mapping[str, str]) -> dict[str, str]:
+    """Add to digests by reference those of the same references with the digest in them."""
+    pins = {f"{image}@{digest}": digest for image, digest in digests.items() if digest}
+    return {**digests, **pins}
 
 
 def image_lines(

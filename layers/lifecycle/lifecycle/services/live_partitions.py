@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.cluster.names import is_cluster_name, stack_name
-from lifecycle.errors import LifecycleError, ProbeAsleep
+from lifecycle.cluster.find import find_stack
+from lifecycle.cluster.names import is_cluster_name
+from lifecycle.errors import ClusterNotFound, LifecycleError, ProbeAsleep
 from lifecycle.services.brokers import active_partitions, incomplete_change
 
 if TYPE_CHECKING:
@@ -59,14 +60,18 @@ def live_partitions(
     Nothing for a cluster that does not exist or is adopted, and for an input that is a reviewed
     plan or no provisioning. Where no broker reports it, the parameter keeps its value until the
     next operation: an update may be what makes brokers answer again.
-    Raises ``ProbeAsleep``: a function that is being woken knows in a minute.
+    Raises as ``find_stack`` does but for a cluster that does not exist, and ``ProbeAsleep``: a
+    function that is being woken knows in a minute.
     """
     if not isinstance(raw, Mapping) or not is_cluster_name(raw.get("clusterName")):
         return LivePartitions()
     if "changeSet" in raw or "scale" in raw:
         return LivePartitions()
-    stack = stacks.describe(stack_name(control_stack, raw["clusterName"]))
-    if stack is None or not stack.outputs.complete or stack.outputs.adopted:
+    try:
+        stack = find_stack(stacks, control_stack, raw["clusterName"])
+    except ClusterNotFound:
+        return LivePartitions()
+    if not stack.outputs.complete or stack.outputs.adopted:
         return LivePartitions()
     try:
         live = probe().query("partitions", stack.outputs)["partitions"]

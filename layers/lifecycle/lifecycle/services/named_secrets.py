@@ -1,7 +1,8 @@
 """Secrets that a cluster reads and does not create: named by ARN, in parameters and settings.
 
-Tasks may read a secret only if it carries the control plane's tag, and only when they start; so
-what is wrong with one would be seen minutes after the change, in a task that does not start.
+Tasks may read a secret only if its tags name the control plane and the purpose, and only when they
+start; so what is wrong with one would be seen minutes after the change, in a task that does not
+start.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.checks import Check, Result
 from lifecycle.cluster.names import TAG_CONTROL_PLANE
+from lifecycle.cluster.owned_secrets import Purpose, tag_command, wrong_tag
 from lifecycle.services.settings import SERVICES, without_key
 
 if TYPE_CHECKING:
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 
     from lifecycle.services.settings import Settings
 
-PARAMETERS: Final = ("LicenseKeySecretArn", "RegistryCredentialsArn")
+REGISTRY: Final = "RegistryCredentialsArn"
+PARAMETERS: Final = ("LicenseKeySecretArn", REGISTRY)
 NAME: Final = "named secrets"
 # Of a long list the first are enough to see what is wrong, and a cause has its limit.
 _SHOWN: Final = 20
@@ -36,6 +39,11 @@ class NamedSecret:
     def service(self) -> str:
         """``secretsmanager`` or ``ssm``."""
         return self.arn.split(":")[2]
+
+    @property
+    def purpose(self) -> Purpose:
+        """Where its value would go."""
+        return Purpose.REGISTRY if self.field == REGISTRY else Purpose.TASK
 
     @property
     def region(self) -> str:
@@ -89,24 +97,36 @@ def check_secrets(
     account: str | None,
     region: str,
     control_stack: str,
+    cluster: str,
 ) -> Check:
     """Hold every named secret against what AWS reports; ``seen`` is by ARN.
 
     What could not be read is a warning, with the reason in ``unread``; what is not there, is
-    elsewhere or lacks the tag fails.
+    elsewhere or lacks a tag fails.
     """
     wrong = [
         f"{one.field}: {one.arn} {why}"
         for one in secrets
-        if (why := _wrong(one, (seen or {}).get(one.arn), account, region, control_stack))
+        if (
+            why := _wrong(
+                one,
+                (seen or {}).get(one.arn),
+                account=account,
+                region=region,
+                control_stack=control_stack,
+                cluster=cluster,
+            )
+        )
     ]
     if wrong:
         return Check(
             NAME,
             Result.FAIL,
             _joined(wrong),
-            f"Specify secrets of this account and region that have the tag {TAG_CONTROL_PLANE} "
-            f"with the value {control_stack}.",
+            "Specify secrets of this account and region that have the tags "
+            f"{TAG_CONTROL_PLANE}={control_stack} and camunda:purpose=registry "
+            "(RegistryCredentialsArn) or camunda:purpose=task (all others), and no tag of another "
+            "cluster.",
         )
     if seen is None:
         return Check(
@@ -115,15 +135,17 @@ def check_secrets(
             f"{', '.join(one.field for one in secrets[:_SHOWN])} could not be read: {unread}",
             "Check manually, or grant PreflightCluster's role read access.",
         )
-    return Check(NAME, Result.PASS, f"{len(secrets)} exist and have the tag")
+    return Check(NAME, Result.PASS, f"{len(secrets)} exist and have the tags")
 
 
 def _wrong(
     secret: NamedSecret,
     seen: SecretSeen | None,
+    *,
     account: str | None,
     region: str,
     control_stack: str,
+    cluster: str,
 ) -> str:
     if secret.region != region:
         return f"is in region {secret.region}, not {region}"
@@ -133,11 +155,15 @@ def _wrong(
         return ""
     if seen.state is not Seen.THERE:
         return seen.state
-    tag = seen.tags.get(TAG_CONTROL_PLANE)
-    if tag != control_stack:
-        carried = "does not carry" if tag is None else f"has {tag!r} in"
-        return f"{carried} the tag {TAG_CONTROL_PLANE}"
-    return ""
+    wrong = wrong_tag(
+        seen.tags, control_stack=control_stack, cluster=cluster, purpose=secret.purpose
+    )
+    if not wrong or secret.service != "secretsmanager":
+        return wrong
+    command = tag_command(
+        secret.arn, control_stack=control_stack, cluster=cluster, purpose=secret.purpose
+    )
+    return f"{wrong}; if it is meant for that: {command}"
 
 
 def _joined(lines: Sequence[str]) -> str:

@@ -341,7 +341,8 @@ def container_of(template: Mapping[str, Any], service: Service) -> dict[str, Any
 
 
 def _reading(references: Sequence[str]) -> dict[str, Any]:
-    """Let an execution role read exactly these, and only if they carry the control plane's tag.
+    """Let an execution role read exactly these, and only if their tags name the control plane and
+    the purpose ``task``.
 
     GetSecretValue and GetParameters know aws:ResourceTag:
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecretsmanager.html
@@ -353,26 +354,36 @@ def _reading(references: Sequence[str]) -> dict[str, Any]:
     statements: list[dict[str, Any]] = []
     secrets = sorted({found[1] for one in references if (found := _SECRET.fullmatch(one))})
     parameters = [one for one in references if _PARAMETER.fullmatch(one)]
-    for sid, action, context, arns in (
-        ("Secrets", "secretsmanager:GetSecretValue", "SecretARN", secrets),
-        ("Parameters", "ssm:GetParameters", "PARAMETER_ARN", parameters),
+    for sid, via, action, context, arns in (
+        ("Secrets", "secretsmanager", "secretsmanager:GetSecretValue", "SecretARN", secrets),
+        ("Parameters", "ssm", "ssm:GetParameters", "PARAMETER_ARN", parameters),
     ):
         if arns:
-            tag = {"aws:ResourceTag/camunda:control-plane": {"Ref": "ControlStack"}}
+            tags = {
+                "aws:ResourceTag/camunda:control-plane": {"Ref": "ControlStack"},
+                "aws:ResourceTag/camunda:purpose": "task",
+            }
             statements += [
                 {
                     "Sid": f"Read{sid}OfSettings",
                     "Effect": "Allow",
                     "Action": action,
                     "Resource": arns,
-                    "Condition": {"StringEquals": tag},
+                    "Condition": {"StringEquals": tags},
                 },
                 {
                     "Sid": f"Decrypt{sid}OfSettings",
                     "Effect": "Allow",
                     "Action": "kms:Decrypt",
                     "Resource": "*",
-                    "Condition": {"StringEquals": {f"kms:EncryptionContext:{context}": arns}},
+                    "Condition": {
+                        "StringEquals": {
+                            f"kms:EncryptionContext:{context}": arns,
+                            "kms:ViaService": {
+                                "Fn::Sub": f"{via}.${{AWS::Region}}.${{AWS::URLSuffix}}"
+                            },
+                        }
+                    },
                 },
             ]
     return {

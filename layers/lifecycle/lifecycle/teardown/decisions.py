@@ -21,11 +21,14 @@ from lifecycle.cluster.prices import price_list
 from lifecycle.cluster.trial import is_trial
 from lifecycle.cluster.validation import Problem, invalid
 from lifecycle.errors import StackNotUsable
+from lifecycle.operation import approval
+from lifecycle.operation.approval import Reviewed, read_approves
+from lifecycle.operation.idempotency import canonical
 
 if TYPE_CHECKING:
     from lifecycle.cluster.stack import Stack, StackEvent, StackResource
 
-FIELDS: Final = ("clusterName", "confirm", "dryRun")
+FIELDS: Final = ("clusterName", "confirm", "dryRun", approval.FIELD)
 # A task gets 30 seconds to stop, its targets as long to drain; a protected one up to 15 minutes.
 STOP_SECONDS: Final = 30 * 60
 
@@ -36,6 +39,7 @@ class TeardownRequest:
 
     cluster: str
     dry_run: bool
+    approves: str = ""
 
 
 def read_teardown_request(raw: object) -> TeardownRequest:
@@ -62,9 +66,21 @@ def read_teardown_request(raw: object) -> TeardownRequest:
         problems.append(
             Problem("confirm", confirm, "the cluster's name again, exactly as in clusterName")
         )
-    if problems:
-        raise invalid(problems)
-    return TeardownRequest(cluster=str(cluster), dry_run=dry_run is True)
+    approves, unreadable = read_approves(raw)
+    if approves and dry_run is True:
+        unreadable = [
+            Problem(approval.FIELD, approves, "nothing with dryRun, which changes nothing")
+        ]
+    if problems or unreadable:
+        raise invalid([*problems, *unreadable])
+    return TeardownRequest(str(cluster), dry_run is True, approves)
+
+
+def reviewed_teardown(cluster: str, approves: str) -> Reviewed:
+    """Return what has to be reviewed before a cluster is removed: a dry run of it."""
+    dry = {"clusterName": cluster, "dryRun": True}
+    requests = (canonical(dry), canonical({**dry, "confirm": cluster}))
+    return Reviewed(cluster, approves, "teardown", requests)
 
 
 class StackState(StrEnum):
@@ -347,6 +363,7 @@ def absent_plan(stack: str, cluster: str) -> dict[str, Any]:
 
 _REMEDIES: Final[tuple[tuple[str, str], ...]] = (
     ("not empty", "empty the bucket, all versions too"),
+    ("deletion protection", "find out who enabled deletion protection again"),
     ("rotected", "find out who enabled deletion protection again"),
     ("has a dependent object", "remove what depends on it (a network interface, a rule)"),
     ("DependencyViolation", "remove what depends on it (a network interface, a rule)"),

@@ -38,6 +38,14 @@ class Databases(Protocol):
         ...
 
 
+class Balancers(Protocol):
+    """Load balancers, as far as their removal goes."""
+
+    def unprotect(self, arn: str) -> None:
+        """Turn deletion protection off; a load balancer that is gone is no error."""
+        ...
+
+
 class Storage(Protocol):
     """What holds data, whatever service it is of."""
 

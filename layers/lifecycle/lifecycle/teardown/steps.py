@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.cluster.freeze import refuse_if_frozen
 from lifecycle.cluster.names import change_set_name, stack_name
 from lifecycle.cluster.polling import Wait, next_wait
-from lifecycle.cluster.stack import progress_of
+from lifecycle.cluster.stack import BALANCER, progress_of
 from lifecycle.cluster.trial import is_trial
 from lifecycle.errors import NamespaceNotEmpty, StackNotDeleted, TasksStillRunning
 from lifecycle.operation.steps import BUCKETS_EMPTIED, SERVICES_STOP, STACK_DELETED
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
     from lifecycle.services.ports import Services, TargetGroups
-    from lifecycle.teardown.ports import Databases, Health, Namespaces, Storage
+    from lifecycle.teardown.ports import Balancers, Databases, Health, Namespaces, Storage
 
 _TARGET_GROUPS: Final = (
     "RestTargetGroupArn",
@@ -63,13 +63,21 @@ class TeardownPlanner:
     def plan(self, raw: object) -> dict[str, Any]:
         """Validate a request and list what is deleted and retained, with its cost.
 
-        Returns the request as the machine carries it (``cluster``, ``stack``, ``dryRun``) and the
-        ``plan``. Raises ``InvalidRequest``, ``ClusterFrozen``, ``StackNotUsable``.
+        Returns the request as the machine carries it (``cluster``, ``stack``, ``ecsCluster``,
+        ``dryRun``) and the ``plan``. Raises ``InvalidRequest``, ``ClusterFrozen``,
+        ``StackNotUsable``.
         """
         request = read_teardown_request(raw)
         name = stack_name(self.control_stack, request.cluster)
         stack = self.stacks.describe(name)
-        carried = {"cluster": request.cluster, "stack": name, "dryRun": request.dry_run}
+        carried = {
+            "cluster": request.cluster,
+            "stack": name,
+            # An ECS cluster that is provisioned has its stack's name.
+            "ecsCluster": name,
+            "dryRun": request.dry_run,
+            "approves": request.approves,
+        }
         if (
             stack is None
             or state_of(stack, self.control_stack, request.cluster) is StackState.ABSENT
@@ -243,6 +251,7 @@ class StackDeleter:
 
     stacks: Stacks
     databases: Databases
+    balancers: Balancers
     health: Health
     journal: Journal
     control_stack: str
@@ -297,10 +306,13 @@ class StackDeleter:
         }
 
     def _begin(self, stack: Stack, begun: Mapping[str, str]) -> None:
-        # Directly at RDS and only now: a stack that failed in between takes no update that could
-        # do it, and nothing else can come between this and the deletion.
+        # Directly at RDS and the load balancers, and only now: a stack that failed in between
+        # takes no update that could do it, and nothing else can come between this and the deletion.
         if begun["database"]:
             self.databases.protect(begun["database"], on=False)
+        for resource in self.stacks.contents(stack.stack_id):
+            if resource.resource_type == BALANCER and resource.physical_id:
+                self.balancers.unprotect(resource.physical_id)
         self.stacks.unprotect(stack.name)
         self.stacks.delete(stack.stack_id, begun["token"])
 

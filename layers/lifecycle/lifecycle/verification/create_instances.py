@@ -49,7 +49,7 @@ class InstanceProber:
         give_up = self.monotonic() + LOOK_SECONDS
         before = _afresh(read_instances(known))
         try:
-            credentials = self.users.credentials(cluster.admin_user_secret)
+            credentials = self.users.credentials(cluster.admin_user_secret, cluster.cluster_name)
             ready = self._deploy(before, cluster, credentials)
         except LifecycleError as error:
             return replace(before, problem=_words(error, cluster)).as_state()

@@ -6,7 +6,14 @@ import functools
 from typing import TYPE_CHECKING
 
 from lifecycle.settings import Settings
-from lifecycle.wiring.common import SystemClock, journal, settings
+from lifecycle.wiring.common import (
+    SystemClock,
+    journal,
+    registries,
+    reviewed,
+    second_approver,
+    settings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,12 +35,13 @@ def prober() -> Prober:
     from lifecycle.adapters.camunda.load_balancers import NetworkPaths
     from lifecycle.adapters.camunda.management import HttpManagement
     from lifecycle.api.probe import Prober
+    from lifecycle.cluster.owned_secrets import Purpose
 
     networks = (os.environ["VPC_CIDR"],)
     return Prober(
         management=lambda name: HttpManagement(name, networks=networks),
         paths=NetworkPaths(),
-        users=SecretsManagerUsers(),
+        users=SecretsManagerUsers(settings().control_stack, Purpose.CAMUNDA_USER),
         networks=networks,
     )
 
@@ -47,6 +55,7 @@ def instance_prober() -> InstanceProber:
     from lifecycle.adapters.camunda.http_client import Timeouts
     from lifecycle.adapters.camunda.management import HttpManagement
     from lifecycle.adapters.camunda.processes import HttpProcesses
+    from lifecycle.cluster.owned_secrets import Purpose
     from lifecycle.verification.create_instances import InstanceProber
 
     networks = (os.environ["VPC_CIDR"],)
@@ -56,7 +65,7 @@ def instance_prober() -> InstanceProber:
         processes=lambda name: HttpProcesses(
             name, networks=networks, timeouts=timeouts, budget_seconds=6.0
         ),
-        users=SecretsManagerUsers(),
+        users=SecretsManagerUsers(settings().control_stack, Purpose.CAMUNDA_USER),
         monotonic=time.monotonic,
     )
 
@@ -76,8 +85,16 @@ def operation_starter(function_arn: str, validators: Mapping[str, Validator]) ->
         journal=journal(),
         arns=MachineArns.beside(function_arn, settings().control_stack),
         validators=validators,
+        approve=approve,
         new_key=lambda: f"{SystemClock().now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
     )
+
+
+def approve(verb: str, request: Mapping[str, object], caller: str) -> None:
+    """Refuse a request that another principal has to review first, as its machine would."""
+    review = reviewed(verb, {"cluster": request["clusterName"], **request})
+    if review is not None:
+        second_approver().refuse_request(verb, review, caller)
 
 
 @functools.cache
@@ -115,6 +132,7 @@ def api(function_arn: str) -> Api:
                 control_stack=control_stack,
                 declarations=cluster_parameters(),
                 probe=probe,
+                registries=registries(),
             ).by_verb(),
         ),
         operations=operations,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,13 +11,18 @@ from typing import TYPE_CHECKING
 from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from lifecycle.camunda.ports import Probe
     from lifecycle.cluster.ports import Stacks
     from lifecycle.operation.announce import Announcer
+    from lifecycle.operation.approval import Reviewed, SecondApprover
     from lifecycle.operation.clean_up import Cleaner
     from lifecycle.operation.finish import Finisher
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.ports import Artifacts
+    from lifecycle.services.registries import Registries
 
 # Imports stay inside the functions: each Lambda function loads only what it uses.
 # ruff: noqa: PLC0415
@@ -43,6 +49,13 @@ def stacks() -> Stacks:
     return CloudFormationStacks(settings().deployment_role_arn)
 
 
+def registries() -> Registries:
+    """Registries from which clusters may run images."""
+    from lifecycle.services.registries import Registries
+
+    return Registries.read(os.environ["ALLOWED_IMAGE_REGISTRIES"], os.environ["ACCOUNT_ID"])
+
+
 def artifacts() -> Artifacts:
     """Artifact bucket."""
     from lifecycle.adapters.aws.s3 import S3Artifacts
@@ -67,6 +80,45 @@ def journal() -> Journal:
     return Journal(
         locks=table, operations=table, executions=StepFunctionsExecutions(), clock=SystemClock()
     )
+
+
+def second_approver() -> SecondApprover:
+    """The rule of two people, with the machines that the control stack names."""
+    import os
+
+    from lifecycle.adapters.aws.dynamodb import DynamoTable
+    from lifecycle.adapters.aws.stepfunctions import StepFunctionsExecutions
+    from lifecycle.operation.approval import SecondApprover
+
+    def names(variable: str) -> list[str]:
+        return [one for one in os.environ.get(variable, "").split(",") if one]
+
+    return SecondApprover(
+        operations=DynamoTable(settings().table_name),
+        executions=StepFunctionsExecutions(),
+        clock=SystemClock(),
+        machines=frozenset(names("SECOND_APPROVER_FOR")),
+        personal_sessions=tuple(names("PERSONAL_SESSION_ROLES")),
+    )
+
+
+def reviewed(machine: str, request: Mapping[str, Any]) -> Reviewed | None:
+    """What a machine's request names as reviewed; None for machines that check it themselves.
+
+    ``request`` is the one that the machine carries, or the one that was sent to the API.
+    """
+    cluster, approves = str(request["cluster"]), str(request.get("approves", ""))
+    match machine:
+        case "scale":
+            from lifecycle.scaling.request import reviewed_scaling
+
+            count, partitions = (int(request.get(n, 0)) for n in ("count", "partitions"))
+            return reviewed_scaling(cluster, count, partitions, approves)
+        case "teardown" if not request.get("dryRun", False):
+            from lifecycle.teardown.decisions import reviewed_teardown
+
+            return reviewed_teardown(cluster, approves)
+    return None
 
 
 def cluster_template() -> bytes:

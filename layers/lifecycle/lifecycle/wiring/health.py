@@ -49,6 +49,7 @@ def health_prober() -> HealthProber:
     from lifecycle.adapters.camunda.node_id_leases import S3Leases
     from lifecycle.adapters.postgres.database import PostgresDatabase
     from lifecycle.adapters.postgres.rds_tokens import RdsTokens
+    from lifecycle.cluster.owned_secrets import Purpose
     from lifecycle.health.collect_in_vpc import HealthProber
 
     networks = (os.environ["VPC_CIDR"],)
@@ -58,7 +59,7 @@ def health_prober() -> HealthProber:
         management=lambda name: HttpManagement(
             name, networks=networks, timeouts=timeouts, budget_seconds=4.5
         ),
-        users=SecretsManagerUsers(),
+        users=SecretsManagerUsers(settings().control_stack, Purpose.CAMUNDA_USER),
         database=lambda target: PostgresDatabase(target, connect_timeout=4),
         tokens=RdsTokens(),
         leases=S3Leases(),

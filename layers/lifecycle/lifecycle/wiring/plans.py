@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lifecycle.wiring.common import SystemClock, artifacts, journal, settings, stacks
+from lifecycle.wiring.common import (
+    SystemClock,
+    artifacts,
+    journal,
+    second_approver,
+    settings,
+    stacks,
+)
 from lifecycle.wiring.provisioning import service_definitions
 
 if TYPE_CHECKING:
@@ -57,15 +64,9 @@ def planner() -> Planner:
 
 def plan_adopter() -> PlanAdopter:
     """Taking up of a reviewed plan."""
-    import os
-
     from lifecycle.plans.apply import PlanAdopter
 
-    return PlanAdopter(
-        planner=planner(),
-        journal=journal(),
-        require_second_approver=os.environ.get("REQUIRE_SECOND_APPROVER") == "true",
-    )
+    return PlanAdopter(planner=planner(), journal=journal(), approver=second_approver())
 
 
 def discarder() -> Discarder:

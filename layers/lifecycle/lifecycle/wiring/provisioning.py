@@ -6,7 +6,15 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lifecycle.wiring.common import SystemClock, artifacts, journal, probe, settings, stacks
+from lifecycle.wiring.common import (
+    SystemClock,
+    artifacts,
+    journal,
+    probe,
+    registries,
+    settings,
+    stacks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +25,7 @@ if TYPE_CHECKING:
     from lifecycle.provisioning.seed_database import DatabaseSeeder
     from lifecycle.provisioning.start_services import ServiceReader, ServiceStarter, StartFollower
     from lifecycle.services.definition import Definition
+    from lifecycle.services.image_digests import Images
     from lifecycle.verification.verify import Verifier
 
 # Imports stay inside the functions: each Lambda function loads only what it uses.
@@ -34,6 +43,22 @@ def stack_changer() -> StackChanger:
         journal=journal(),
         control_stack=settings().control_stack,
         declarations=cluster_parameters(),
+        images=cluster_images(),
+    )
+
+
+def cluster_images() -> Images:
+    """What the images of a cluster's parameters name, in the account's own registry."""
+    from lifecycle.adapters.aws.ecr import EcrRegistry
+    from lifecycle.cluster.parameters import cluster_parameters
+    from lifecycle.services.image_digests import Images
+
+    declared = cluster_parameters()
+    return Images(
+        registry=EcrRegistry(),
+        role=settings().deployment_role_arn,
+        region=settings().region,
+        defaults={name: str(one.get("default", "")) for name, one in declared.items()},
     )
 
 
@@ -57,6 +82,7 @@ def preflight() -> Preflight:
         region=settings().region,
         control_stack=settings().control_stack,
         declarations=cluster_parameters(),
+        registries=registries(),
         probe=probe,
         clock=SystemClock(),
     )
@@ -67,11 +93,12 @@ def database_seeder() -> DatabaseSeeder:
     from lifecycle.adapters.aws.secrets import SecretsManagerUsers
     from lifecycle.adapters.postgres.database import PostgresDatabase
     from lifecycle.adapters.postgres.rds_tokens import RdsTokens
+    from lifecycle.cluster.owned_secrets import Purpose
     from lifecycle.provisioning.seed_database import DatabaseSeeder
 
     return DatabaseSeeder(
         database=PostgresDatabase,
-        users=SecretsManagerUsers(),
+        users=SecretsManagerUsers(settings().control_stack, Purpose.DATABASE_ADMIN),
         tokens=RdsTokens(),
         journal=journal(),
     )

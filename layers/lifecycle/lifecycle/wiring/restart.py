@@ -47,8 +47,9 @@ def retirement_handler(function_arn: str) -> RetirementHandler:
 
     tasks = EcsBrokerTasks()
 
-    def valid(raw: Mapping[str, object]) -> object:
-        return validate_restart(raw, control_stack=settings().control_stack, stacks=stacks())
+    def valid(raw: Mapping[str, object]) -> str:
+        request = validate_restart(raw, control_stack=settings().control_stack, stacks=stacks())
+        return str(request["ecsCluster"])
 
     return RetirementHandler(
         stacks=stacks(),

@@ -26,7 +26,7 @@ def secret_rotator() -> SecretRotator:
     networks = (os.environ["VPC_CIDR"],)
     timeouts = Timeouts(connect=2.0, read=5.0)
     return SecretRotator(
-        secrets=SecretsManagerVersions(),
+        secrets=SecretsManagerVersions(settings().control_stack),
         camunda=lambda name: HttpUsers(
             name, networks=networks, timeouts=timeouts, budget_seconds=10.0
         ),

@@ -95,10 +95,11 @@ def scaling_prober() -> ScalingProber:
 
     from lifecycle.adapters.aws.secrets import SecretsManagerUsers
     from lifecycle.adapters.camunda.management import HttpManagement
+    from lifecycle.cluster.owned_secrets import Purpose
     from lifecycle.scaling.probe import ScalingProber
 
     networks = (os.environ["VPC_CIDR"],)
     return ScalingProber(
         management=lambda name: HttpManagement(name, networks=networks),
-        users=SecretsManagerUsers(),
+        users=SecretsManagerUsers(settings().control_stack, Purpose.CAMUNDA_USER),
     )

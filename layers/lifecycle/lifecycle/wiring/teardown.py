@@ -59,12 +59,14 @@ def trial_emptier() -> TrialEmptier:
 def stack_deleter() -> StackDeleter:
     """Deletion of a cluster's stack."""
     from lifecycle.adapters.aws.dynamodb import DynamoTable
+    from lifecycle.adapters.aws.elbv2 import ElbBalancers
     from lifecycle.adapters.aws.rds import RdsDatabases
     from lifecycle.teardown.steps import StackDeleter
 
     return StackDeleter(
         stacks=stacks(),
         databases=RdsDatabases(),
+        balancers=ElbBalancers(),
         health=DynamoTable(settings().table_name),
         journal=journal(),
         control_stack=settings().control_stack,

@@ -270,6 +270,9 @@ def _stack(found: Mapping[str, Any]) -> Stack:
         outputs=ClusterOutputs(
             {o["OutputKey"]: o["OutputValue"] for o in found.get("Outputs", ())}
         ),
+        exports={
+            o["OutputKey"]: o["ExportName"] for o in found.get("Outputs", ()) if "ExportName" in o
+        },
         tags={t["Key"]: t["Value"] for t in found.get("Tags", ())},
         termination_protected=found.get("EnableTerminationProtection", False),
         changed_at=_iso(found.get("LastUpdatedTime") or found["CreationTime"]),

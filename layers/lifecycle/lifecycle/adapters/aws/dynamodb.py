@@ -1,6 +1,6 @@
-"""The control plane's table: the lock of each cluster and the record of each operation.
+"""The control plane's table: the lock of each ECS cluster and the record of each operation.
 
-One table, one key ``pk``: ``LOCK#<cluster>``, ``HEALTH#<cluster>``, ``SCALING#<cluster>``,
+One table, one key ``pk``: ``LOCK#<ECS cluster>``, ``HEALTH#<cluster>``, ``SCALING#<cluster>``,
 ``OPERATION#<machine>#<operation id>``, because two machines may have an execution of one name, and,
 so that policies can distinguish them, ``PLAN#<operation id>`` for those of the plan machine.
 """
@@ -57,8 +57,8 @@ class DynamoTable:
             self._api.put_item(
                 TableName=self._table,
                 Item={
-                    "pk": {"S": f"LOCK#{lock.cluster}"},
-                    "cluster": {"S": lock.cluster},
+                    "pk": {"S": f"LOCK#{lock.ecs_cluster}"},
+                    "ecsCluster": {"S": lock.ecs_cluster},
                     "owner": {"S": lock.owner},
                     "operationId": {"S": lock.operation_id},
                     "expiresAt": {"N": str(lock.expires_at)},
@@ -72,15 +72,15 @@ class DynamoTable:
             )
         except self._api.exceptions.ConditionalCheckFailedException as error:
             answer: dict[str, Any] = dict(error.response)
-            item = answer.get("Item") or self._item(f"LOCK#{lock.cluster}")
+            item = answer.get("Item") or self._item(f"LOCK#{lock.ecs_cluster}")
             if not item:  # freed between the write and the read
                 return self.take(lock)
             return read_lock(item)
         return None
 
-    def held(self, cluster: str) -> Lock | None:
-        """Return the lock of a cluster with its owner; None for a cluster that is not locked."""
-        item = self._item(f"LOCK#{cluster}")
+    def held(self, ecs_cluster: str) -> Lock | None:
+        """Return the lock of an ECS cluster with its owner; None for one that is not locked."""
+        item = self._item(f"LOCK#{ecs_cluster}")
         return read_lock(item) if item else None
 
     def shorten(self, lock: Lock, expires_at: int) -> None:
@@ -88,7 +88,7 @@ class DynamoTable:
         try:
             self._api.update_item(
                 TableName=self._table,
-                Key={"pk": {"S": f"LOCK#{lock.cluster}"}},
+                Key={"pk": {"S": f"LOCK#{lock.ecs_cluster}"}},
                 UpdateExpression="SET expiresAt = :until",
                 ConditionExpression="#owner = :owner AND expiresAt = :read",
                 ExpressionAttributeNames={"#owner": "owner"},
@@ -101,12 +101,12 @@ class DynamoTable:
         except self._api.exceptions.ConditionalCheckFailedException:
             return
 
-    def release(self, cluster: str, owner: str) -> bool:
+    def release(self, ecs_cluster: str, owner: str) -> bool:
         """Give the lock back if ``owner`` holds it."""
         try:
             self._api.delete_item(
                 TableName=self._table,
-                Key={"pk": {"S": f"LOCK#{cluster}"}},
+                Key={"pk": {"S": f"LOCK#{ecs_cluster}"}},
                 ConditionExpression="#owner = :me",
                 ExpressionAttributeNames={"#owner": "owner"},
                 ExpressionAttributeValues={":me": {"S": owner}},
@@ -276,7 +276,7 @@ def read_scaling(item: Mapping[str, Any]) -> ScalingNote:
 def read_lock(item: Mapping[str, Any]) -> Lock:
     """Read the item of a lock."""
     return Lock(
-        cluster=item["cluster"]["S"],
+        ecs_cluster=item["ecsCluster"]["S"],
         owner=item["owner"]["S"],
         operation_id=item["operationId"]["S"],
         expires_at=int(item["expiresAt"]["N"]),
@@ -300,6 +300,7 @@ def _operation_item(operation: Operation, now: datetime) -> dict[str, Any]:
         "machine": {"S": operation.machine},
         "executionArn": {"S": operation.execution_arn},
         "startedAt": {"S": operation.started_at},
+        "ecsCluster": {"S": operation.ecs_cluster},
         "timeline": {"L": []},
         "ttl": {"N": str(int((now + timedelta(days=_OPERATION_DAYS)).timestamp()))},
     }
@@ -323,6 +324,7 @@ def _record(item: Mapping[str, Any]) -> Record:
         result=text("result"),
         report=Stored(text("reportKey"), text("reportVersion"), text("reportSha256")),
         ended_at=text("endedAt"),
+        ecs_cluster=text("ecsCluster"),
     )
 
 

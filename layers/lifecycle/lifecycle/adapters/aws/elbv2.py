@@ -1,4 +1,4 @@
-"""Load-balancer target groups."""
+"""Load balancers and their target groups."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from lifecycle.cluster.checks import TargetHealth
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
 
 
 class ElbTargetGroups:
@@ -30,3 +32,25 @@ class ElbTargetGroups:
             )
             for found in answer["TargetHealthDescriptions"]
         ]
+
+
+class ElbBalancers:
+    """The ``Balancers`` port on Elastic Load Balancing."""
+
+    @property
+    def _api(self) -> ElasticLoadBalancingv2Client:
+        api: ElasticLoadBalancingv2Client = client("elbv2")
+        return api
+
+    def unprotect(self, arn: str) -> None:
+        """Turn deletion protection off.
+
+        Source: the API reference of ModifyLoadBalancerAttributes.
+        """
+        try:
+            self._api.modify_load_balancer_attributes(
+                LoadBalancerArn=arn,
+                Attributes=[{"Key": "deletion_protection.enabled", "Value": "false"}],
+            )
+        except self._api.exceptions.LoadBalancerNotFoundException:
+            return

@@ -94,9 +94,9 @@ class HealthTable:
             # A newer check wrote the record; the notification is delivered twice rather than never.
             return
 
-    def holder(self, cluster: str) -> Lock | None:
-        """Return the owner of the cluster's lock; None for a cluster that is not locked."""
-        item = self._item(f"LOCK#{cluster}")
+    def holder(self, ecs_cluster: str) -> Lock | None:
+        """Return the lock of an ECS cluster; None for one that is not locked."""
+        item = self._item(f"LOCK#{ecs_cluster}")
         return read_lock(item) if item else None
 
     def scaling(self, cluster: str) -> ScalingNote | None:

@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.adapters.aws.session import client
+from lifecycle.adapters.aws.session import client, error_code
 from lifecycle.camunda.credentials import Credentials
-from lifecycle.errors import SecretUnreadable
+from lifecycle.cluster.names import TAG_CONTROL_PLANE
+from lifecycle.cluster.owned_secrets import Purpose, tag_command, wrong_tag
+from lifecycle.errors import SecretRefused, SecretUnreadable
 from lifecycle.rotation.ports import Stages
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# The roles of the functions may describe only what carries the control plane's tag.
+_DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException"})
 
 
 class SecretsManagerUsers:
-    """The ``Users`` port on Secrets Manager."""
+    """The ``Users`` port on Secrets Manager, for the secrets of one purpose."""
 
-    def credentials(self, secret_arn: str, version_id: str = "") -> Credentials:
-        """Read a user: JSON with ``username`` and ``password``, of AWSCURRENT or of one version.
+    def __init__(self, control_stack: str, purpose: Purpose) -> None:
+        self._control_stack = control_stack
+        self._purpose = purpose
 
-        Raises ``SecretUnreadable``.
+    def credentials(self, secret_arn: str, cluster: str) -> Credentials:
+        """Read a user of a cluster: JSON with ``username`` and ``password``.
+
+        The tags are read first, without the value: a secret of another cluster, control plane or
+        purpose is not read. Raises ``SecretRefused`` or ``SecretUnreadable``.
         """
-        version: dict[str, Any] = {"VersionId": version_id} if version_id else {}
-        answer = client("secretsmanager").get_secret_value(SecretId=secret_arn, **version)
-        text = answer["SecretString"]
-        try:
-            content = json.loads(text)
-            return Credentials(str(content["username"]), str(content["password"]))
-        except (ValueError, KeyError, TypeError):
-            # Nothing of the text may be repeated, and json's error holds all of it.
-            raise SecretUnreadable(
-                f"The secret {secret_arn} is not JSON with username and password.",
-                next_step="Restore the secret's value, then start the same operation again.",
-            ) from None
+        api = client("secretsmanager")
+        _own(api, secret_arn, self._control_stack, cluster, self._purpose)
+        return _read(api, secret_arn)
 
 
 # What the template's GenerateSecretString asks for, and why: stacks/cluster.yaml, Secrets.
@@ -44,16 +48,18 @@ class SecretsManagerVersions:
     Stages: https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html
     """
 
-    def __init__(self) -> None:
-        self._users = SecretsManagerUsers()
+    def __init__(self, control_stack: str) -> None:
+        self._control_stack = control_stack
 
-    def stages(self, secret_arn: str) -> Stages:
-        """Return which version has which stage (``DescribeSecret``).
+    def stages(self, secret_arn: str, *, cluster: str, purpose: Purpose) -> Stages:
+        """Return which version has which stage (``DescribeSecret``), of a secret of this cluster.
 
+        Raises ``SecretRefused`` for a secret whose tags name another cluster or purpose.
         AWSPENDING beside AWSCURRENT on one version is a rotation that is over:
         https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_lambda-functions.html
         """
-        found = client("secretsmanager").describe_secret(SecretId=secret_arn)
+        api = client("secretsmanager")
+        found = _own(api, secret_arn, self._control_stack, cluster, purpose)
         by_stage = {
             stage: version
             for version, stages in found.get("VersionIdsToStages", {}).items()
@@ -69,7 +75,7 @@ class SecretsManagerVersions:
 
     def read(self, secret_arn: str, version_id: str) -> Credentials:
         """Read one version. Raises ``SecretUnreadable``."""
-        return self._users.credentials(secret_arn, version_id)
+        return _read(client("secretsmanager"), secret_arn, VersionId=version_id)
 
     def create(self, secret_arn: str, username: str, token: str) -> None:
         """Make a version with a new password as AWSPENDING.
@@ -107,3 +113,45 @@ class SecretsManagerVersions:
         """Return a new password by the rules of the template (``GetRandomPassword``)."""
         answer = client("secretsmanager").get_random_password(**PASSWORD_RULES)
         return str(answer["RandomPassword"])
+
+
+def _own(
+    api: Any, secret_arn: str, control_stack: str, cluster: str, purpose: Purpose
+) -> Mapping[str, Any]:
+    """Describe a secret of this cluster and purpose. Raises ``SecretRefused`` for any other."""
+    described: Mapping[str, Any] = {}
+    try:
+        described = api.describe_secret(SecretId=secret_arn)
+    except api.exceptions.ClientError as error:
+        if error_code(error) not in _DENIED:
+            raise
+        why = f"does not exist, or does not carry the tag {TAG_CONTROL_PLANE}"
+    else:
+        why = wrong_tag(
+            {tag["Key"]: tag["Value"] for tag in described.get("Tags", ())},
+            control_stack=control_stack,
+            cluster=cluster,
+            purpose=purpose,
+        )
+    if why:
+        command = tag_command(
+            secret_arn, control_stack=control_stack, cluster=cluster, purpose=purpose
+        )
+        raise SecretRefused(
+            f"The secret {secret_arn} was not read for cluster {cluster}: it {why}. "
+            f"If it is this cluster's: {command}"
+        )
+    return described
+
+
+def _read(api: Any, secret_arn: str, **version: str) -> Credentials:
+    text = api.get_secret_value(SecretId=secret_arn, **version)["SecretString"]
+    try:
+        content = json.loads(text)
+        return Credentials(str(content["username"]), str(content["password"]))
+    except (ValueError, KeyError, TypeError):
+        # Nothing of the text may be repeated, and json's error holds all of it.
+        raise SecretUnreadable(
+            f"The secret {secret_arn} is not JSON with username and password.",
+            next_step="Restore the secret's value, then start the same operation again.",
+        ) from None

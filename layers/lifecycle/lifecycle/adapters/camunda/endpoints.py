@@ -67,14 +67,18 @@ def http_status(
     *,
     credentials: Credentials | None = None,
     networks: Sequence[str] = (),
+    balancer: str = "",
     accept: str = "application/json",
     ca_file: str | None = None,
     timeouts: http_client.Timeouts = _PROBE_TIMEOUTS,
 ) -> HttpStatus:
     """``GET`` a URL, without following redirects; ``accept`` is the requested media type.
 
-    Certificates are verified against ``ca_file`` (default: the system's). ``credentials`` travel
-    over https, or in clear to an address inside ``networks`` (CIDRs of the VPC) and nowhere else.
+    Certificates are verified against ``ca_file`` (default: the system's). The request goes to
+    ``balancer``, AWS's own name of a load balancer, with the URL's host as server name (SNI), in
+    the certificate and as ``Host``; without it, to the URL's host. ``credentials`` travel over
+    https to that load balancer, or to an address inside ``networks`` (CIDRs of the VPC), and
+    nowhere else.
     Raises ``EndpointUnreachable``, ``HostUnresolved``, ``CertificateRefused`` or
     ``CredentialsWithheld``.
     """
@@ -93,10 +97,13 @@ def http_status(
         headers["Authorization"] = credentials.basic_authorization()
     request = http_client.Request("GET", path, headers=headers)
     failures: list[str] = []
-    for address in _addresses(host, port):
-        if credentials is not None and not may_travel(parts.scheme, address, networks):
+    for address in _addresses(balancer or host, port):
+        if credentials is not None and not may_travel(
+            parts.scheme, address, networks, balancer=bool(balancer)
+        ):
+            how = "is not AWS's name of the load balancer" if tls else f"{url} has no TLS"
             raise CredentialsWithheld(
-                f"{host} resolves to {address}, which is outside the VPC, and {url} has no TLS; "
+                f"{balancer or host} resolves to {address}, which is outside the VPC, and {how}; "
                 "the credentials of the Camunda user were not sent."
             )
         try:

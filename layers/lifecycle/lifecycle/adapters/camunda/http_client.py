@@ -127,6 +127,9 @@ def exchange(endpoint: Endpoint, request: Request, timeouts: Timeouts) -> Answer
     Raises ``NothingSent`` or ``NoAnswer``; ``ssl.SSLCertVerificationError`` as ``connect`` does.
     """
     connection = http.client.HTTPConnection(endpoint.host, endpoint.port)
+    if endpoint.tls is not None:
+        # No port in the Host header where it is that of https (RFC 9110, 7.2).
+        connection.default_port = http.client.HTTPS_PORT
     connection.sock = connect(endpoint, timeouts)
     until = certificate_until(connection.sock)
     where = f"{endpoint.address}:{endpoint.port}"

@@ -28,9 +28,19 @@ class NetworkPaths:
         *,
         credentials: Credentials | None = None,
         networks: Sequence[str] = (),
+        balancer: str = "",
     ) -> PathSeen:
-        """Send ``GET`` and return whether the response is 200, with the result as text."""
-        answer = http_status(url, credentials=credentials, networks=networks, ca_file=self._ca_file)
+        """Send ``GET`` and return whether the response is 200, with the result as text.
+
+        ``balancer`` as for ``http_status``.
+        """
+        answer = http_status(
+            url,
+            credentials=credentials,
+            networks=networks,
+            balancer=balancer,
+            ca_file=self._ca_file,
+        )
         seen = f"{url} answers {answer.status}"
         return _seen(answer.status == 200, seen, urlsplit(url).hostname, answer.certificate_until)
 

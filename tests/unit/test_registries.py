@@ -1,0 +1,138 @@
+"""From which registries images may come, and to which their credentials may be sent."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from lifecycle.cluster.checks import Result
+from lifecycle.cluster.parameters import cluster_parameters
+from lifecycle.errors import InvalidRequest
+from lifecycle.provisioning.request import read_plan_request, read_provision_request
+from lifecycle.services.registries import Registries, check_registries, normalized
+
+from tests.support.api import ApiWorld
+from tests.support.world import REGISTRIES
+from tools.generate_parameters import ROOT, load_template
+
+OURS = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
+THEIRS = OURS.replace("123456789012", "999999999999")
+DEFAULTS = {name: str(one.get("default", "")) for name, one in cluster_parameters().items()}
+SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:aurora-AbCdEf"
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ("camunda/camunda:8.9.22", "docker.io/camunda/camunda"),
+        ("docker.io/camunda/camunda", "docker.io/camunda/camunda"),
+        ("index.docker.io/camunda/camunda@sha256:" + "a" * 64, "docker.io/camunda/camunda"),
+        ("busybox", "docker.io/library/busybox"),
+        ("evil/camunda/camunda:8.9.22", "docker.io/evil/camunda/camunda"),
+        ("Registry.Camunda.Cloud/camunda:1", "registry.camunda.cloud/camunda"),
+        ("localhost/a:1", "localhost/a"),
+        ("localhost:5000/a/b:main@sha256:" + "a" * 64, "localhost:5000/a/b"),
+    ],
+)
+def test_a_reference_is_read_as_container_runtimes_read_it(image: str, name: str) -> None:
+    assert normalized(image) == name
+
+
+@pytest.mark.parametrize(
+    ("image", "allowed"),
+    [
+        ("camunda/camunda:8.9.22", True),
+        ("registry.camunda.cloud/camunda/camunda:8.9.22", True),
+        (f"{OURS}/hub/camunda/camunda:8.9.22", True),
+        (f"{THEIRS}/hub/camunda/camunda:8.9.22", False),
+        ("camunda-evil/camunda:8.9.22", False),
+        ("evil/camunda/camunda:8.9.22", False),
+        ("registry.camunda.cloud.evil.example/camunda:8.9.22", False),
+        ("registry.camunda.cloud:8443/camunda:8.9.22", False),
+        ("evil.example/docker.io/camunda/camunda:8.9.22", False),
+        ("localhost:5000/camunda/camunda", False),
+    ],
+)
+def test_an_image_is_below_an_allowed_host_and_path(image: str, allowed: bool) -> None:
+    assert REGISTRIES.allows(image) is allowed
+
+
+def test_ecr_is_allowed_only_where_it_is_listed() -> None:
+    image = f"{OURS}/camunda:8.9.22"
+    assert not Registries.read("docker.io/camunda", "123456789012").allows(image)
+    assert Registries.read(f"{OURS}/camunda", "1").allows(image)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "field", "given"),
+    [
+        ({"ImageRegistryPrefix": "evil.example"}, "ImageRegistryPrefix", "evil.example"),
+        ({"ImageRegistryPrefix": "evil"}, "ImageRegistryPrefix", "evil"),
+        (
+            {"ImageRegistryPrefix": "evil.example/hub", "RegistryCredentialsArn": SECRET},
+            "ImageRegistryPrefix",
+            "evil.example/hub",
+        ),
+        (
+            {"OrchestrationImage": "team/camunda:8.9.22"},
+            "OrchestrationImage",
+            "team/camunda:8.9.22",
+        ),
+        (
+            {"ConnectorsImage": f"{THEIRS}/c:8.9.14"},
+            "ConnectorsImage",
+            f"{THEIRS}/c:8.9.14",
+        ),
+    ],
+)
+def test_another_registry_is_refused_by_plan_and_provisioning_alike(
+    parameters: dict[str, str], field: str, given: str
+) -> None:
+    requests: list[tuple[Any, Any, str]] = [
+        (read_provision_request, {"parameters": parameters}, ""),
+        (read_plan_request, {"provision": {"parameters": parameters}}, "provision."),
+    ]
+    for read, request, path in requests:
+        with pytest.raises(InvalidRequest) as refused:
+            read({"clusterName": "demo", **request}, cluster_parameters(), registries=REGISTRIES)
+        (problem,) = refused.value.problems
+        assert problem["field"] == f"{path}parameters.{field}"
+        assert problem["given"] == json.dumps(given)
+        assert "docker.io/camunda, registry.camunda.cloud, ecr" in problem["allowed"]
+
+
+def test_the_api_refuses_before_anything_is_started() -> None:
+    api = ApiWorld()
+    answer = api.provision({"parameters": {"ImageRegistryPrefix": "evil.example"}}, key="k")
+    assert answer.status == 400
+    assert answer.document["errors"][0]["field"] == "parameters.ImageRegistryPrefix"
+    assert api.world.table.locks == {}
+    assert api.world.executions.executions == {}
+
+
+def test_credentials_are_not_sent_to_a_registry_that_a_cluster_still_has() -> None:
+    present = {**DEFAULTS, "ImageRegistryPrefix": "old.example"}
+
+    def ask(**parameters: Any) -> Any:
+        return read_provision_request(
+            {"clusterName": "demo", "parameters": parameters},
+            cluster_parameters(),
+            present,
+            registries=REGISTRIES,
+        )
+
+    assert ask(LogRetentionDays=60).parameters == {"LogRetentionDays": "60"}
+    with pytest.raises(InvalidRequest, match=r"old\.example"):
+        ask(RegistryCredentialsArn=SECRET)
+    assert check_registries(present, present, REGISTRIES).result is Result.WARN
+    changed = {**present, "RegistryCredentialsArn": SECRET}
+    assert check_registries(changed, present, REGISTRIES).result is Result.FAIL
+    assert check_registries(DEFAULTS, {}, REGISTRIES).result is Result.PASS
+
+
+def test_what_the_template_allows_by_default_is_what_it_deploys_by_default() -> None:
+    declared = load_template(ROOT / "template.yaml")["Parameters"]["AllowedImageRegistries"]
+    default = Registries.read(declared["Default"], "123456789012")
+    assert default == REGISTRIES
+    assert default.refused(DEFAULTS) == []
