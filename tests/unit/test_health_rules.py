@@ -350,7 +350,7 @@ def test_what_aws_says(
 def test_the_age_of_passwords_is_a_note_that_changes_no_verdict(
     world: HealthWorld, limit: str, days: int, noted: bool
 ) -> None:
-    world.outputs["PasswordAgeDays"] = limit
+    world.outputs["SecretAgeDays"] = limit
     # A check is five minutes after what is now.
     made = world.clock.now() - timedelta(days=days)
     world.cloud.made = {
@@ -359,9 +359,9 @@ def test_the_age_of_passwords_is_a_note_that_changes_no_verdict(
     }
     report = world.check()
     assert report["verdict"] == "HEALTHY"
-    assert ("PASSWORD_OLD" in codes(report, "INFO")) == noted
+    assert ("SECRET_OLD" in codes(report, "INFO")) == noted
     if noted:
-        (one,) = [one for one in report["findings"] if one["code"] == "PASSWORD_OLD"]
+        (one,) = [one for one in report["findings"] if one["code"] == "SECRET_OLD"]
         assert one["seen"] == (f"AdminUserSecretArn: {days} days, ConnectorsUserSecretArn: 0 days")
 
 

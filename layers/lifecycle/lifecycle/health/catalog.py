@@ -467,10 +467,10 @@ _NOTES: Final = (
         "None: it expires automatically; deployments wait until then.",
     ),
     Kind(
-        "PASSWORD_OLD",
+        "SECRET_OLD",
         Severity.INFO,
         "passwords were not rotated for long",
-        "every password is younger than PasswordAgeDays",
+        "every password is younger than SecretAgeDays",
         "Rotate them with the rotate machine; connectors and clients keep working.",
     ),
     Kind(

@@ -1011,15 +1011,15 @@ def _parts(facts: Facts, at: datetime) -> Iterator[Finding]:
 
 
 def _passwords(facts: Facts, at: datetime) -> Iterator[Finding]:
-    """Note the age of every password once one is older than the cluster's ``PasswordAgeDays``."""
-    limit = _number(facts.outputs, "PasswordAgeDays")
+    """Note the age of every password once one is older than the cluster's ``SecretAgeDays``."""
+    limit = _number(facts.outputs, "SecretAgeDays")
     ages = {
         one.name: (at - one.since).days
         for one in seen(facts.secrets) or ()
         if one.since is not None and not one.problem
     }
     if limit and any(days >= limit for days in ages.values()):
-        yield found("PASSWORD_OLD", listed([f"{name}: {ages[name]} days" for name in ages]))
+        yield found("SECRET_OLD", listed([f"{name}: {ages[name]} days" for name in ages]))
 
 
 def _number(outputs: Mapping[str, str], name: str) -> int:

@@ -20,8 +20,8 @@ def validate_rotation(raw: object, *, control_stack: str, stacks: Stacks) -> dic
 
     Returns ``cluster``, ``stack``, ``ecsCluster`` and ``secrets`` as the state machine carries
     them. Raises ``InvalidRequest`` that names every wrong field, ``ClusterNotFound``,
-    ``ClusterFrozen``, and ``StackNotUsable`` for a cluster that something else made, and for a stack that CloudFormation
-    changes.
+    ``ClusterFrozen``, and ``StackNotUsable`` for a cluster that something else made, and for a
+    stack that CloudFormation changes.
     """
     request = read_rotation_request(raw)
     stack = find_cluster(stacks, control_stack, request.cluster)
