@@ -14,7 +14,7 @@ LINT := $(call stamp,lint,local test lint)
 MUTATION := $(call stamp,mutation,local test mutation)
 PYTEST := $(PYTHON) -m pytest
 
-.PHONY: help demo up down status health scale plan test test-all coverage test-unit contract lint checkov format generate pictures lock licences build validate preflight acceptance bench mutation clean
+.PHONY: help demo up down status health scale plan test test-all coverage test-unit contract lint checkov format generate pictures lock licences build validate preflight close-group acceptance bench mutation clean
 
 help: ## Show this list
 	@printf '%s\n\n' 'Camunda 8 on Amazon ECS: provision, scale, watch, remove. Start with: make demo'
@@ -128,6 +128,9 @@ validate: $(LINT) ## Validate the templates as AWS does (sam validate --lint)
 
 preflight: $(LOCAL) ## On AWS: check what `sam deploy` needs before it creates anything
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.preflight $(if $(STACK),--stack $(STACK)) $(if $(NAT_GATEWAYS),--nat-gateways $(NAT_GATEWAYS)) $(if $(ZONES),--zones $(ZONES)) $(if $(API_LOG_ROLE),--api-log-role $(API_LOG_ROLE))
+
+close-group: $(LOCAL) ## On AWS: close the default security group of the created VPC: STACK=<control stack>
+	@$(PYTHON) -m tools.default_group --stack $(STACK)
 
 acceptance: $(LOCAL) ## Run all operations and report: on this machine, or STACK=<name> REGION=<region>
 	@$(PYTHON) -m acceptance $(ARGS)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.api.problems import STATUS
 from lifecycle.api.routes import ROUTES, Route
+from lifecycle.cluster.freeze import REASON_PATTERN
 from lifecycle.cluster.names import CLUSTER_NAME
 from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.cluster.tags import KEY_PATTERN, MOST, VALUE_PATTERN
@@ -206,6 +207,9 @@ BODIES: Mapping[str, Schema] = {
     },
     "scaleBrokers": closed({"count": BROKERS, FIELD: APPROVES}, FIELD),
     "scalePartitions": closed({"partitions": PARTITIONS, FIELD: APPROVES}, FIELD),
+    "freezeCluster": closed(
+        {"reason": {**TEXT, "minLength": 1, "maxLength": 200, "pattern": f"^{REASON_PATTERN}$"}}
+    ),
     "restartService": {
         "oneOf": [
             closed({"service": {"const": "brokers"}, "broker": BROKER}, "broker"),
@@ -232,6 +236,18 @@ BODIES: Mapping[str, Schema] = {
         ]
     },
 }
+FREEZE: Schema = closed(
+    {"reason": TEXT, "since": TEXT, "by": {**TEXT_OR_NULL, "description": "ARN of the principal"}},
+    type=["object", "null"],
+    description="The freeze in the table; null if there is none",
+)
+FREEZING: Schema = closed(
+    {
+        "frozen": {**TEXT_OR_NULL, "description": "Why it is frozen, also by a tag"},
+        "freeze": FREEZE,
+        "operationId": {**TEXT_OR_NULL, "description": "Operation that began before and goes on"},
+    }
+)
 HEAD: Mapping[str, Schema] = {
     "operationId": TEXT,
     "cluster": TEXT,
@@ -325,6 +341,8 @@ def schemas() -> dict[str, Schema]:
                 "cluster": CLUSTER,
                 "verdict": {"enum": [str(one) for one in Verdict]},
                 "checkedAt": TEXT,
+                "fresh": {"type": "boolean", "description": "Whether this request made the check"},
+                "ageSeconds": {"type": "integer", "minimum": 0, "description": "Age of the check"},
                 "since": {**TEXT, "description": "Time of the last change of the verdict"},
                 "consecutive": {"type": "integer", "minimum": 1},
                 "notified": {
@@ -357,6 +375,7 @@ def schemas() -> dict[str, Schema]:
         "Cluster": closed(
             {
                 **CLUSTER_LINE,
+                "freeze": FREEZE,
                 "statusReason": TEXT_OR_NULL,
                 "brokers": closed(
                     {
@@ -410,6 +429,8 @@ ANSWERS: Mapping[str, Schema] = {
     "listClusters": closed({"clusters": {"type": "array", "items": reference("ClusterLine")}}),
     "readCluster": reference("Cluster"),
     "readHealth": reference("Health"),
+    "freezeCluster": FREEZING,
+    "thawCluster": FREEZING,
     "listOperations": closed(
         {"operations": {"type": "array", "items": reference("OperationLine")}}
     ),
@@ -450,6 +471,7 @@ def _operation(route: Route) -> Schema:
         described["responses"]["202"]["headers"] = {
             "Location": {"description": "Path of the operation, with the stage", "schema": TEXT}
         }
+    if route.name in BODIES:
         described["requestBody"] = {
             "required": True,
             "content": {"application/json": {"schema": BODIES[route.name]}},

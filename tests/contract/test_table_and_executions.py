@@ -10,14 +10,17 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from lifecycle.adapters.aws import session as aws
+from lifecycle.adapters.aws.check_slots import DynamoSlots
 from lifecycle.adapters.aws.dynamodb import DynamoTable
 from lifecycle.adapters.aws.stepfunctions import StepFunctionsExecutions
+from lifecycle.cluster.freeze import Freeze
 from lifecycle.errors import AwsRefused, MachineNotDeployed, StartOutcomeUnknown
-from lifecycle.operation.model import Lock, Operation
+from lifecycle.operation.model import Acting, Lock, Operation
 from lifecycle.operation.record import Stored
 from lifecycle.operation.scaling_note import ScalingNote
 from moto import mock_aws
 
+from tests.fakes.check_slots import FakeSlots
 from tests.fakes.dynamodb import FakeTable
 from tests.fakes.stepfunctions import FakeExecutions
 from tools.generate_parameters import ROOT, load_template
@@ -67,6 +70,20 @@ def table(request: pytest.FixtureRequest) -> Any:
     return DynamoTable("table")
 
 
+@pytest.fixture(params=["memory", "dynamodb"])
+def slots(request: pytest.FixtureRequest) -> Any:
+    if request.param == "memory":
+        return FakeSlots()
+    request.getfixturevalue("cloud")
+    boto3.client("dynamodb").create_table(
+        TableName="table",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+    )
+    return DynamoSlots("table")
+
+
 @pytest.fixture(params=["memory", "stepfunctions"])
 def executions(request: pytest.FixtureRequest) -> Any:
     if request.param == "memory":
@@ -76,6 +93,20 @@ def executions(request: pytest.FixtureRequest) -> Any:
         name="control-scale", definition="{}", roleArn="arn:aws:iam::123456789012:role/machine"
     )
     return StepFunctionsExecutions()
+
+
+class TestFreezes:
+    def test_the_first_freeze_stands_until_it_is_lifted(self, table: Any) -> None:
+        first, second = Freeze("audit", "t1", "arn:ann"), Freeze("upgrade", "t2", "arn:bob")
+        assert table.frozen("control-demo") is None
+        assert table.freeze("control-demo", first) == first
+        assert table.freeze("control-demo", second) == first
+        assert table.frozen("control-demo") == first
+        assert table.frozen("control-other") is None
+        for _ in range(2):
+            table.thaw("control-demo")
+            assert table.frozen("control-demo") is None
+        assert table.freeze("control-demo", second) == second
 
 
 class TestRecords:
@@ -206,6 +237,42 @@ class TestLocks:
         table.shorten(foreign, 400)
         assert table.held("demo") is None
 
+    def test_functions_that_act_are_noted_side_by_side_until_each_returned(
+        self, table: Any
+    ) -> None:
+        first, second = Acting("one", 150), Acting("two", 160)
+        lock = Lock("demo", "arn:e", "demo.scale.a", 1000, 100, frozenset({first}))
+        assert table.take(lock) is None
+        again = dataclasses.replace(lock, acting=frozenset({second}))
+        assert table.take(again) is None
+        both = dataclasses.replace(lock, acting=frozenset({first, second}))
+        assert table.held("demo") == both
+        table.settle("demo", "arn:f", first)
+        assert table.held("demo") == both, "another owner's"
+        table.settle("demo", "arn:e", first)
+        table.settle("demo", "arn:e", first)
+        assert table.held("demo") == again
+        table.settle("demo", "arn:e", second)
+        assert table.held("demo") == dataclasses.replace(lock, acting=frozenset())
+
+    def test_a_lock_is_taken_over_or_freed_only_with_the_functions_that_were_read(
+        self, table: Any
+    ) -> None:
+        idle = Lock("demo", "arn:e", "demo.scale.a", 1000, 100)
+        acts = dataclasses.replace(idle, acting=frozenset({Acting("one", 150)}))
+        foreign = Lock("demo", "arn:f", "demo.scale.b", 2000, 300, frozenset({Acting("x", 310)}))
+        table.take(acts)
+        assert table.take(foreign, instead_of=idle) == acts, "a function began to act"
+        table.free(idle)
+        assert table.held("demo") == acts
+        assert table.take(foreign, instead_of=acts) is None
+        assert table.held("demo") == foreign
+        table.settle("demo", "arn:f", Acting("x", 310))
+        table.free(foreign)
+        assert table.held("demo") is not None, "a function has returned since"
+        table.free(dataclasses.replace(foreign, acting=frozenset()))
+        assert table.held("demo") is None
+
     def test_what_a_scaling_leaves_is_read_as_it_was_noted(self, table: Any) -> None:
         assert table.scaling("demo") is None
         note = ScalingNote("demo.scale.a", 3, NOW, NOW, frozenset({"t1", "t2"}))
@@ -253,3 +320,16 @@ class TestUncertainty:
         monkeypatch.setattr(aws.client("stepfunctions"), "start_execution", fail)
         with pytest.raises(raised):
             StepFunctionsExecutions().start(MACHINE, "demo.scale.k", "{}")
+
+
+class TestSlots:
+    def test_a_slot_has_one_holder_until_it_is_given_back_or_expires(self, slots: Any) -> None:
+        assert slots.take(0, "a", now=100, until=130)
+        assert not slots.take(0, "b", now=129, until=159)
+        assert slots.take(1, "b", now=129, until=159), "another slot"
+        assert slots.take(0, "c", now=130, until=160), "it has expired"
+        slots.give_back(0, "a")
+        assert not slots.take(0, "d", now=131, until=161), "the former holder frees nothing"
+        slots.give_back(0, "c")
+        slots.give_back(0, "c")
+        assert slots.take(0, "d", now=131, until=161)

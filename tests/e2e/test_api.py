@@ -34,6 +34,7 @@ OPERATE = [
     "PUT/clusters/*/brokers",
     "PUT/clusters/*/partitions",
     "POST/clusters/*/restart",
+    "PUT/clusters/*/freeze",
 ]
 ADMINISTER = [*OPERATE, "PUT/clusters/*", "POST/clusters/*/rotation", "DELETE/clusters/*"]
 POLICIES = {"viewer": READ, "planner": PLAN, "operator": OPERATE, "administrator": ADMINISTER}

@@ -65,7 +65,6 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
     ("*", "pricing:GetProducts"): "the emulator has no Price List API",
     ("*", "servicequotas:GetAWSDefaultServiceQuota"): "only where no quota was ever applied",
     ("CleanUpOperation", "dynamodb:DeleteItem"): "only after a scaling whose lock is gone",
-    ("CleanUpOperation", "dynamodb:PutItem"): "only after an aborted scaling",
     ("CleanUpOperation", "ecs:DescribeTasks"): "only after an aborted scaling",
     ("CleanUpOperation", "ecs:GetTaskProtection"): "only after an aborted scaling",
     ("CleanUpOperation", "ecs:ListTasks"): "only after an aborted scaling",
@@ -125,7 +124,6 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
         for action in (
             "cloudformation:DescribeStacks",
             "cloudformation:RollbackStack",
-            "dynamodb:PutItem",
             "dynamodb:UpdateItem",
         )
     },

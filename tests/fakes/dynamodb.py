@@ -11,7 +11,8 @@ from lifecycle.times import written
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from lifecycle.operation.model import Lock, Operation
+    from lifecycle.cluster.freeze import Freeze
+    from lifecycle.operation.model import Acting, Lock, Operation
     from lifecycle.operation.scaling_note import ScalingNote
 
 
@@ -23,14 +24,41 @@ class FakeTable:
     records: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     health: dict[str, dict[str, Any]] = field(default_factory=dict)
     scalings: dict[str, ScalingNote] = field(default_factory=dict)
+    freezes: dict[str, Freeze] = field(default_factory=dict)
 
     def take(self, lock: Lock, *, instead_of: Lock | None = None) -> Lock | None:
         """Take or extend a lock."""
         held = self.locks.get(lock.ecs_cluster)
-        if held is None or held.owner == lock.owner or held == instead_of:
-            self.locks[lock.ecs_cluster] = lock
-            return None
-        return held
+        if instead_of is None and held is not None and held.owner == lock.owner:
+            lock = replace(lock, acting=held.acting | lock.acting)
+        elif held != instead_of:
+            return held
+        self.locks[lock.ecs_cluster] = lock
+        return None
+
+    def settle(self, ecs_cluster: str, owner: str, acting: Acting) -> None:
+        """Note that a function acts no more."""
+        held = self.locks.get(ecs_cluster)
+        if held is not None and held.owner == owner:
+            self.locks[ecs_cluster] = replace(held, acting=held.acting - {acting})
+
+    def free(self, lock: Lock) -> None:
+        """Remove a lock, if owner and functions that act are still those that were read."""
+        held = self.locks.get(lock.ecs_cluster)
+        if held is not None and (held.owner, held.acting) == (lock.owner, lock.acting):
+            del self.locks[lock.ecs_cluster]
+
+    def frozen(self, ecs_cluster: str) -> Freeze | None:
+        """The freeze of an ECS cluster."""
+        return self.freezes.get(ecs_cluster)
+
+    def freeze(self, ecs_cluster: str, freeze: Freeze) -> Freeze:
+        """Freeze, unless it is frozen."""
+        return self.freezes.setdefault(ecs_cluster, freeze)
+
+    def thaw(self, ecs_cluster: str) -> None:
+        """Lift the freeze."""
+        self.freezes.pop(ecs_cluster, None)
 
     def shorten(self, lock: Lock, expires_at: int) -> None:
         """Set an earlier end, if the lock is still the one that was read."""

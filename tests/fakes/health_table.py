@@ -10,6 +10,7 @@ from lifecycle.health.verdict import as_document, read_document
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from lifecycle.cluster.freeze import Freeze
     from lifecycle.health.verdict import Record
     from lifecycle.operation.model import Lock
     from lifecycle.operation.scaling_note import ScalingNote
@@ -21,6 +22,7 @@ class FakeHealth:
 
     locks: dict[str, Lock]
     scalings: dict[str, ScalingNote] = field(default_factory=dict)
+    freezes: dict[str, Freeze] = field(default_factory=dict)
     documents: dict[str, str] = field(default_factory=dict)
 
     def find(self, cluster: str) -> Record | None:
@@ -43,6 +45,10 @@ class FakeHealth:
         record = self.find(cluster)
         if record is not None and record.undelivered == decided_at:
             self.documents[cluster] = as_document(replace(record, undelivered=None))
+
+    def frozen(self, ecs_cluster: str) -> Freeze | None:
+        """The freeze of the ECS cluster."""
+        return self.freezes.get(ecs_cluster)
 
     def holder(self, ecs_cluster: str) -> Lock | None:
         """Who holds the ECS cluster."""

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from lifecycle.api.routes import ROUTES
 from lifecycle.cluster.contract import ClusterOutputs
+from lifecycle.cluster.freeze import read_reason
 from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.cluster.stack import Stack
 from lifecycle.cluster.validation import MOST_PROBLEMS
@@ -34,6 +35,7 @@ pytestmark = pytest.mark.property
 
 LONGEST_ANSWER = 64 * 1024
 BODIES: dict[str, Any] = {
+    "freezeCluster": {"reason": "audit until Friday"},
     "provisionCluster": {"parameters": {"Brokers": 3}, "tags": {"team": "a"}, "settings": {}},
     "tearDownCluster": {"confirm": "demo", "dryRun": True},
     "scaleBrokers": {"count": 4},
@@ -136,7 +138,7 @@ def answered(api: ApiWorld, route: Any, **event: Any) -> dict[str, Any]:
     return answer
 
 
-STARTING = [route for route in ROUTES if route.verb]
+STARTING = [route for route in ROUTES if route.name in BODIES]
 
 
 @settings(max_examples=400, suppress_health_check=[HealthCheck.data_too_large])
@@ -193,6 +195,7 @@ READERS: dict[str, Callable[[object], object]] = {
     "restartService": read_restart_request,
     "rotateSecrets": read_rotation_request,
     "planChange": lambda raw: read_plan_request(raw, cluster_parameters()),
+    "freezeCluster": lambda raw: read_reason(raw) if isinstance(raw, dict) else None,
 }
 
 

@@ -14,7 +14,7 @@ from tests.statemachines.engine import Control, run
 from tests.statemachines.test_provision import NEXT_MINOR, Provision
 from tests.support.definitions import Function, Result, load_handler
 from tests.support.failures import Killed
-from tests.support.world import CONTROL, TEMPLATE, World
+from tests.support.world import CONTROL, REGISTRIES, TEMPLATE, World
 
 STACK = "control-demo"
 
@@ -44,6 +44,7 @@ class Plan:
         return {
             "ValidateRequest": load_handler(
                 "validate_request",
+                registries=lambda: REGISTRIES,
                 settings=lambda: settings,
                 stacks=lambda: world.stacks,
                 probe=lambda: world.probe,

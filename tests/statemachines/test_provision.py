@@ -29,7 +29,7 @@ from tests.support.beginning import begin_operation
 from tests.support.definitions import Function, Result, load_handler
 from tests.support.failures import Killed
 from tests.support.rolling import NEWEST, RollingWorld
-from tests.support.world import CONTROL, OUTPUTS, TEMPLATE, World, operation
+from tests.support.world import CONTROL, OUTPUTS, REGISTRIES, TEMPLATE, World, operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -78,6 +78,7 @@ class Provision:
         return {
             "ValidateRequest": load_handler(
                 "validate_request",
+                registries=lambda: REGISTRIES,
                 settings=lambda: settings,
                 stacks=lambda: world.stacks,
                 probe=lambda: world.probe,

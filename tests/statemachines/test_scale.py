@@ -16,6 +16,7 @@ from tests.fakes.management_simulation import Member
 from tests.statemachines.engine import Control, run
 from tests.support.definitions import Function, Result, load_handler
 from tests.support.scaling import SETTINGS, ScalingWorld, scale_functions, scale_operation
+from tests.support.world import REGISTRIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -661,6 +662,7 @@ class TestPlan:
         functions |= {
             "ValidateRequest": load_handler(
                 "validate_request",
+                registries=lambda: REGISTRIES,
                 settings=lambda: SETTINGS,
                 stacks=lambda: world.stacks,
                 probe=lambda: pytest.fail("a plan of scaling asks for no parameters"),

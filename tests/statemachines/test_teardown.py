@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lifecycle.cluster.contract import ClusterOutputs
+from lifecycle.cluster.freeze import Freeze
 from lifecycle.cluster.names import tags
 from lifecycle.teardown.discovery import NamedService
 
@@ -270,6 +271,16 @@ def test_a_cluster_frozen_after_the_plan_stays_too(teardown: Teardown) -> None:
     teardown.functions["BeginOperation"] = freeze
     result = teardown.run()
     assert result.error == "ClusterFrozen"
+    assert world.desired == {"orchestration-cluster": 3, "connectors": 1}
+    assert world.table.locks == {}
+
+
+def test_a_cluster_frozen_in_the_table_stays(teardown: Teardown) -> None:
+    world = teardown.world
+    world.table.freezes[STACK] = Freeze("audit until Friday", "2026-01-01T00:00:00Z", "arn:ann")
+    result = teardown.run()
+    assert (result.status, result.error) == ("FAILED", "ClusterFrozen")
+    assert "audit until Friday" in result.cause
     assert world.desired == {"orchestration-cluster": 3, "connectors": 1}
     assert world.table.locks == {}
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from jsonschema import Draft202012Validator
 from lifecycle.api.app import Api
 from lifecycle.api.clusters import ClusterReader
+from lifecycle.api.freezing import Freezer
 from lifecycle.api.validate import StartValidation
 from lifecycle.cluster.parameters import cluster_parameters
-from lifecycle.health.read import HealthReader
+from lifecycle.health.read import FreshLimits, HealthReader
 from lifecycle.observability import of_aws
 from lifecycle.operation.arns import MachineArns
 from lifecycle.operation.read import OperationReader
@@ -20,6 +21,7 @@ from lifecycle.operation.record import Execution
 from lifecycle.operation.start import OperationStarter
 from lifecycle.wiring.common import reviewed
 
+from tests.fakes.check_slots import FakeSlots
 from tests.fakes.health_table import FakeHealth
 from tests.fakes.stepfunctions import FakeChecks
 from tests.support.beginning import approver
@@ -44,9 +46,11 @@ class ApiWorld:
     keys: Any = field(default_factory=lambda: (f"generated-{n}" for n in itertools.count(1)))
 
     checks: FakeChecks = field(default_factory=FakeChecks)
+    slots: FakeSlots = field(default_factory=FakeSlots)
+    calls: Any = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
-        self.health = FakeHealth(self.world.table.locks)
+        self.health = FakeHealth(self.world.table.locks, freezes=self.world.table.freezes)
         for verb in ("provision", "scale", "restart", "rotate", "plan", "teardown"):
             self.world.executions.machines.add(ARNS.machine(verb))
         self.world.probe.answers["overview"] = {
@@ -94,10 +98,26 @@ class ApiWorld:
                 services=self.world.services,
                 probe=self.world.probe,
                 operations=self.operations,
+                freezes=self.world.table,
                 control_stack=CONTROL,
                 translate=of_aws,
             ),
-            health=HealthReader(records=self.health, checks=self.checks, arns=ARNS),
+            freezer=Freezer(
+                stacks=self.world.stacks,
+                freezes=self.world.table,
+                locks=self.world.table,
+                clock=self.world.clock,
+                control_stack=CONTROL,
+            ),
+            health=HealthReader(
+                records=self.health,
+                checks=self.checks,
+                slots=self.slots,
+                arns=ARNS,
+                clock=self.world.clock,
+                limits=FreshLimits(concurrent=2, seconds=30),
+                new_token=lambda: f"call-{next(self.calls)}",
+            ),
             translate=of_aws,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import itertools
 import json
 import traceback
 from collections.abc import Callable, Mapping
@@ -24,6 +25,9 @@ ACCOUNT = "123456789012"
 Function = Callable[[dict[str, Any]], Any]
 
 
+_REQUESTS = itertools.count(1)
+
+
 @dataclass(frozen=True)
 class Context:
     """What Lambda hands to a handler beside the event."""
@@ -31,7 +35,11 @@ class Context:
     function_name: str = "function"
     memory_limit_in_mb: int = 512
     invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:function"
-    aws_request_id: str = "request"
+    aws_request_id: str = field(default_factory=lambda: f"request-{next(_REQUESTS)}")
+
+    def get_remaining_time_in_millis(self) -> int:
+        """What is left of a minute that has just begun."""
+        return 60_000
 
 
 @dataclass

@@ -88,7 +88,7 @@ class HealthWorld:
     outputs: dict[str, str] = field(default_factory=lambda: dict(OUTPUTS))
     scheduled: bool = True
     stack: dict[str, str] = field(
-        default_factory=lambda: {"status": "UPDATE_COMPLETE", "reason": ""}
+        default_factory=lambda: {"status": "UPDATE_COMPLETE", "reason": "", "frozen": ""}
     )
 
     def __post_init__(self) -> None:

@@ -317,6 +317,7 @@ class ScalingWorld:
             reader=self.reader,
             artifacts=self.artifacts,
             operations=self.table,
+            freezes=self.table,
             clock=self.clock,
             region="eu-central-1",
             designs=self.designs,

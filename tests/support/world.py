@@ -267,6 +267,7 @@ class World:
     def preflight(self) -> Preflight:
         return Preflight(
             stacks=self.stacks,
+            freezes=self.table,
             account=self.account,
             region="eu-central-1",
             control_stack=CONTROL,

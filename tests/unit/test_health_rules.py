@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lifecycle.cluster.freeze import Freeze
 from lifecycle.errors import AwsUnavailable
 from lifecycle.health.catalog import KINDS
 from lifecycle.health.rules import EXPLAINED, _number
@@ -330,6 +331,18 @@ AWS: list[tuple[str, Callable[[HealthWorld], Any], str]] = [
     ),
     ("STACK_FAILED", lambda w: w.stack.update(status="UPDATE_ROLLBACK_FAILED"), "DEGRADED"),
 ]
+
+
+@pytest.mark.parametrize("where", ["tag", "table"])
+def test_a_frozen_cluster_is_healthy_and_says_so(world: HealthWorld, where: str) -> None:
+    if where == "tag":
+        world.stack["frozen"] = "audit until Friday"
+    else:
+        freeze = Freeze("audit until Friday", "2026-01-01T00:00:00Z")
+        world.records.freezes[world.outputs["EcsClusterName"]] = freeze
+    report = world.check()
+    assert (report["verdict"], codes(report)) == ("HEALTHY", {"CLUSTER_FROZEN"})
+    assert "audit until Friday" in report["text"]
 
 
 @pytest.mark.parametrize(

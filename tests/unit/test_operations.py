@@ -21,7 +21,7 @@ from lifecycle.errors import (
     StackNotUsable,
     StartFailed,
 )
-from lifecycle.operation.model import FUNCTION_SECONDS, LOCK_SECONDS, Lock
+from lifecycle.operation.model import FUNCTION_SECONDS, LOCK_SECONDS, Acting, Lock, free_from
 from lifecycle.provisioning.start_services import START_SECONDS, converge_connectors
 from lifecycle.services.definition import compare
 from lifecycle.services.startup import Deployment
@@ -133,6 +133,34 @@ class TestLock:
             world.journal.begin(operation(1))
         world.clock.pass_seconds(FUNCTION_SECONDS)
         world.journal.begin(operation(1))
+
+    def test_a_lock_without_a_function_that_acts_is_free_once_its_owner_ended(
+        self, world: World
+    ) -> None:
+        held = world.journal._lock(operation(1))
+        world.table.locks["control-demo"] = replace(held, acting=frozenset())
+        with pytest.raises(ClusterBusy):
+            world.journal.begin(operation(2))
+        world.executions.ended.add(operation(1).execution_arn)
+        world.journal.begin(operation(2))
+
+    def test_an_execution_that_is_not_known_may_be_about_to_start(self, world: World) -> None:
+        world.executions.others_run = False
+        held = world.journal._lock(operation(1))
+        world.table.locks["control-demo"] = replace(held, acting=frozenset())
+        with pytest.raises(ClusterBusy):
+            world.journal.begin(operation(2))
+        world.clock.pass_seconds(FUNCTION_SECONDS)
+        world.journal.begin(operation(2))
+
+    def test_what_is_no_execution_states_its_own_time(self, world: World) -> None:
+        """As DiscardPlan, whose function was killed in the middle."""
+        now = int(world.clock.now().timestamp())
+        for acting, expires, free in ((7, 500, 7), (0, 9, 9)):
+            left = Lock("control-demo", "discard:p", "discard:p", now + expires, now)
+            if acting:
+                left = replace(left, acting=frozenset({Acting("killed", now + acting)}))
+            assert free_from(left, ended=False) == now + free
 
     def test_an_operation_that_lost_its_lock_stops_before_it_changes_anything(
         self, world: World

@@ -120,7 +120,7 @@ def bring_to_life(world: World, number: int = 50) -> None:
     planned = world.plan(op)
     world.changer.execute(op, change_set=planned["changeSet"], replace=[])
     world.stacks.finish()
-    world.changer.outputs(operation(), STACK)
+    world.changer.outputs(op, STACK)
     world.services.add("orchestration-cluster", desired=3)
     world.services.add("connectors", desired=1)
     world.journal.release(op)

@@ -538,5 +538,11 @@ class RequestTooLarge(LifecycleError):
     default_next_step = "Nothing was changed. Send only the documented fields."
 
 
+class HealthCheckBusy(LifecycleError):
+    """As many health checks of callers run as may run at once."""
+
+    default_next_step = "Request the last check (without fresh=true), or repeat the request later."
+
+
 class HealthUnavailable(LifecycleError):
     """No health result: no check has run yet, or the last check did not complete."""

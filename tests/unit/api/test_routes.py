@@ -812,3 +812,78 @@ class TestTwoPeople:
         assert (alone.status, alone.document["error"]) == (403, "SecondApproverRequired")
         both = world.ask("DELETE", "/clusters/{name}", body, key="b", caller=BOB, name="demo")
         assert both.status == 202
+
+
+class TestFreezing:
+    ROUTE = "/clusters/{name}/freeze"
+    BODY: ClassVar = {"reason": "audit until Friday"}
+
+    def test_a_cluster_is_frozen_and_every_change_is_refused(self, api: ApiWorld) -> None:
+        living(api)
+        frozen = api.ask("PUT", self.ROUTE, self.BODY, name="demo", caller=ANN)
+        assert frozen.status == 200
+        assert frozen.document["frozen"] == "audit until Friday"
+        assert frozen.document["freeze"]["by"] == ANN
+        assert frozen.document["operationId"] is None
+        for method, route, body in (
+            ("PUT", "/clusters/{name}", {"parameters": {"LogRetentionDays": 90}}),
+            ("PUT", "/clusters/{name}/brokers", {"count": 4}),
+            ("PUT", "/clusters/{name}/partitions", {"partitions": 6}),
+            ("POST", "/clusters/{name}/restart", {"service": "connectors"}),
+            ("DELETE", "/clusters/{name}", {"confirm": "demo"}),
+        ):
+            refused = api.ask(method, route, body, name="demo", key="k")
+            assert (refused.status, refused.document["error"]) == (409, "ClusterFrozen"), route
+            assert "audit until Friday" in refused.document["detail"]
+        assert api.world.table.locks == {}
+        assert api.ask("POST", "/clusters/{name}/plans", PLAN, name="demo").status == 202
+
+    def test_list_and_cluster_show_it(self, api: ApiWorld) -> None:
+        living(api)
+        api.ask("PUT", self.ROUTE, self.BODY, name="demo", caller=ANN)
+        (line,) = api.ask("GET", "/clusters").document["clusters"]
+        assert line["frozen"] == "audit until Friday"
+        shown = api.ask("GET", "/clusters/{name}", name="demo").document
+        assert (shown["frozen"], shown["freeze"]["by"]) == ("audit until Friday", ANN)
+
+    def test_the_same_request_again_changes_nothing_and_another_reason_is_refused(
+        self, api: ApiWorld
+    ) -> None:
+        living(api)
+        first = api.ask("PUT", self.ROUTE, self.BODY, name="demo", caller=ANN)
+        api.world.clock.pass_seconds(60)
+        again = api.ask("PUT", self.ROUTE, self.BODY, name="demo", caller=BOB)
+        assert again.document == first.document
+        other = api.ask("PUT", self.ROUTE, {"reason": "upgrade"}, name="demo", caller=BOB)
+        assert (other.status, other.document["error"]) == (409, "ClusterFrozen")
+        assert "audit until Friday" in other.document["detail"]
+
+    def test_an_operation_that_runs_is_named(self, api: ApiWorld) -> None:
+        living(api)
+        api.world.journal.begin(operation(7))
+        frozen = api.ask("PUT", self.ROUTE, self.BODY, name="demo")
+        assert frozen.document["operationId"] == operation(7).operation_id
+
+    def test_the_freeze_is_lifted_and_a_tag_still_freezes(self, api: ApiWorld) -> None:
+        living(api, tags={"camunda:frozen": "by hand"})
+        api.ask("PUT", self.ROUTE, self.BODY, name="demo")
+        for _ in range(2):
+            thawed = api.ask("DELETE", self.ROUTE, name="demo")
+            assert thawed.status == 200
+            assert thawed.document == {"frozen": "by hand", "freeze": None, "operationId": None}
+        refused = api.ask("PUT", "/clusters/{name}/brokers", {"count": 4}, name="demo")
+        assert "camunda:frozen" in refused.document["detail"]
+
+    @pytest.mark.parametrize(
+        ("body", "field"), [({}, "reason"), ({"reason": "x", "until": "y"}, "until")]
+    )
+    def test_a_wrong_request_is_named(self, api: ApiWorld, body: Any, field: str) -> None:
+        living(api)
+        wrong = api.ask("PUT", self.ROUTE, body, name="demo")
+        assert [one["field"] for one in wrong.document["errors"]] == [field]
+        assert api.world.table.freezes == {}
+
+    def test_what_is_not_there_is_not_frozen(self, api: ApiWorld) -> None:
+        assert api.ask("PUT", self.ROUTE, self.BODY, name="demo").status == 404
+        assert api.ask("DELETE", self.ROUTE, name="demo").status == 404
+        assert api.world.table.freezes == {}

@@ -25,8 +25,8 @@ READING = ("Describe", "Get", "List", "Filter")
 ROUTES_OF = {
     "viewer": {"listClusters", "readCluster", "readHealth", "listOperations", "readOperation"},
     "planner": {"planChange"},
-    "operator": {"scaleBrokers", "scalePartitions", "restartService"},
-    "administrator": {"provisionCluster", "rotateSecrets", "tearDownCluster"},
+    "operator": {"scaleBrokers", "scalePartitions", "restartService", "freezeCluster"},
+    "administrator": {"provisionCluster", "rotateSecrets", "tearDownCluster", "thawCluster"},
 }
 MACHINES_OF = {
     "viewer": set[str](),

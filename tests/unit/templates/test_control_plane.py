@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.nested import CONTROL, expanded, flattened, templates
 from tests.support.sam import translated
-from tools.generate_parameters import load_template
+from tools.generate_parameters import ROOT, load_template
 
 # A reader has to find a resource in it.
 MOST_LINES = 2250
@@ -120,3 +120,36 @@ def test_what_holds_data_is_in_the_root() -> None:
             if resource.get("DeletionPolicy", "Delete") != "Delete"
         ]
         assert kept == [], path.name
+
+
+def test_each_route_that_starts_something_has_a_throttle_of_its_own() -> None:
+    resources = _template()["Resources"]
+    settings = {
+        (one["ResourcePath"], one["HttpMethod"]): one
+        for one in resources["Api"]["Properties"]["MethodSettings"]
+    }
+    most = settings.pop(("/*", "*"))
+    events = resources["ServeApi"]["Properties"]["Events"].values()
+    routes = {(one["Properties"]["Path"], one["Properties"]["Method"]) for one in events}
+    costly = {
+        ("/~1" + path.strip("/").replace("/", "~1"), method)
+        for path, method in routes
+        if method != "GET" or "{name}" in path
+    }
+    assert set(settings) == costly
+    for one in settings.values():
+        assert one["ThrottlingRateLimit"] < most["ThrottlingRateLimit"]
+        assert one["ThrottlingBurstLimit"] < most["ThrottlingBurstLimit"]
+        assert one["MetricsEnabled"] is True
+
+
+def test_no_concurrency_is_reserved_by_default() -> None:
+    """A new account has 10 concurrent executions, and none of them can be reserved."""
+    template = _template()
+    function = template["Resources"]["ServeApi"]["Properties"]
+    assert function["ReservedConcurrentExecutions"]["Fn::If"][0] == "ReservesApiConcurrency"
+    assert template["Parameters"]["ApiConcurrency"]["Default"] == 0
+
+
+def _template() -> dict[str, Any]:
+    return load_template(ROOT / "template.yaml")

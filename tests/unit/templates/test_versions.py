@@ -92,8 +92,12 @@ def _version(function: str) -> dict[str, Any]:
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_version_is_replaced_when_a_value_of_its_function_changes(function: str) -> None:
     """No value less, or an old one stays in use; none more, or Lambda refuses the version."""
+    properties = dict(_resources()[function]["Properties"])
     # What is checked when code is deployed is not part of a version.
-    properties = {**_resources()[function]["Properties"], "CodeSigningConfigArn": None}
+    properties.pop("CodeSigningConfigArn", None)
+    # It belongs to the function, not to a version.
+    # https://docs.aws.amazon.com/lambda/latest/api/API_PutFunctionConcurrency.html
+    properties.pop("ReservedConcurrentExecutions", None)
     described = _version(function)["Properties"]["Description"]
     assert _values(described) == _values(properties)
     group = "FunctionSecurityGroup"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lifecycle.api.clusters import ClusterReader
+    from lifecycle.api.freezing import Freezer
     from lifecycle.health.read import HealthReader
     from lifecycle.operation.read import OperationReader
     from lifecycle.operation.start import OperationStarter
@@ -46,6 +47,7 @@ class Api:
     starter: OperationStarter
     operations: OperationReader
     clusters: ClusterReader
+    freezer: Freezer
     health: HealthReader
     translate: Callable[[Exception], LifecycleError | None]
 
@@ -64,7 +66,7 @@ class Api:
                 logger.warning(known.message, extra={"error": type(known).__name__})
                 status, document = problem(known, request_id=request_id)
             seconds = known.seconds if isinstance(known, ClusterBusy) else 0
-            seconds = RETRY_SECONDS if status == 503 else seconds
+            seconds = RETRY_SECONDS if status in {429, 503} else seconds
             headers = {"Retry-After": str(seconds)} if seconds else {}
             return _response(status, document, content_type=CONTENT_TYPE, headers=headers)
 
@@ -84,6 +86,12 @@ class Api:
                 fresh = _flag(query.get("fresh"), "fresh")
                 document = self.health.fresh(cluster) if fresh else self.health.last(cluster)
                 return _response(200, document)
+            case "freezeCluster":
+                request, _ = _request(event)
+                return _response(200, self.freezer.freeze(request, _caller(context)))
+            case "thawCluster":
+                cluster = _cluster(path.get("name"), "name")
+                return _response(200, self.freezer.thaw(cluster, _caller(context)))
             case "listOperations":
                 cluster = _cluster(query.get("cluster"), "cluster")
                 found = self.operations.of_cluster(cluster)
@@ -100,7 +108,7 @@ class Api:
         foreign = _NOT_HERE.get(route.name)
         if foreign in request:
             raise invalid([Problem(str(foreign), request[foreign], _ELSEWHERE[foreign])])
-        caller = str((context.get("identity") or {}).get("userArn") or "")
+        caller = _caller(context)
         record, execution = self.starter.start(route.verb, request, key=key, caller=caller)
         document = (
             self.operations.started(record)
@@ -126,6 +134,11 @@ def _base(route: Route, event: Mapping[str, Any], context: Mapping[str, Any]) ->
         resource = resource.replace(f"{{{name}}}", str(value))
     path = str(context.get("path") or "")
     return path.removesuffix(resource) if path.endswith(resource) else ""
+
+
+def _caller(context: Mapping[str, Any]) -> str:
+    """ARN of the principal; empty where API Gateway gives none."""
+    return str((context.get("identity") or {}).get("userArn") or "")
 
 
 def _cluster(value: object, field: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lifecycle.cluster.find import find_stack
 from lifecycle.cluster.freeze import frozen_because
 from lifecycle.cluster.names import TAG_CLUSTER
+from lifecycle.cluster.stack import ecs_cluster_of
 from lifecycle.errors import LifecycleError
 
 if TYPE_CHECKING:
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
     from lifecycle.camunda.ports import Probe
     from lifecycle.cluster.contract import ClusterOutputs
+    from lifecycle.cluster.freeze import Freeze
     from lifecycle.cluster.ports import ClusterStacks
     from lifecycle.cluster.stack import Stack
+    from lifecycle.operation.ports import Freezes
     from lifecycle.operation.read import OperationReader
     from lifecycle.services.ports import Services
 
@@ -35,12 +38,14 @@ class ClusterReader:
     services: Services
     probe: Probe
     operations: OperationReader
+    freezes: Freezes
     control_stack: str
     translate: Callable[[Exception], LifecycleError | None]
 
     def all(self) -> list[dict[str, Any]]:
         """List the clusters by what CloudFormation knows of them."""
-        return [_head(stack) for stack in self.stacks.of_control_plane(self.control_stack)]
+        stacks = self.stacks.of_control_plane(self.control_stack)
+        return [_head(stack, self.freezes.frozen(ecs_cluster_of(stack))) for stack in stacks]
 
     def find(self, cluster: str) -> Stack:
         """Find a cluster's stack. Raises ``ClusterNotFound``."""
@@ -62,10 +67,12 @@ class ClusterReader:
             silent += [{"part": "brokers", "reason": text} for text in seen.get("problems", ())]
         else:
             silent.append({"part": "stack", "reason": "the stack has no outputs yet"})
+        freeze = self.freezes.frozen(ecs_cluster_of(stack))
         last = self._queried("operations", silent, lambda: self.operations.latest(cluster))
         members, topology = seen.get("members"), seen.get("topology")
         return {
-            **_head(stack),
+            **_head(stack, freeze),
+            "freeze": freeze.document() if freeze is not None else None,
             "statusReason": stack.reason or None,
             "brokers": {
                 **counts.get("brokers", {"declared": None, "running": None}),
@@ -112,12 +119,12 @@ def _joined(
     return sum(1 for one in members if one["state"] == "ACTIVE" and one["broker"] in alive)
 
 
-def _head(stack: Stack) -> dict[str, Any]:
+def _head(stack: Stack, freeze: Freeze | None) -> dict[str, Any]:
     return {
         "name": stack.tags.get(TAG_CLUSTER) or stack.outputs.get("ClusterName"),
         "stack": stack.name,
         "status": stack.status,
-        "frozen": frozen_because(stack.tags),
+        "frozen": frozen_because(stack.tags, freeze),
         "restUrl": stack.outputs.get("RestUrl"),
         "grpcEndpoint": stack.outputs.get("GrpcEndpoint"),
     }

@@ -26,6 +26,7 @@ STATUS: Final[Mapping[str, int]] = {
     "RequestTooLarge": 413,
     "UnsupportedMediaType": 415,
     "IdempotencyKeyReused": 422,
+    "HealthCheckBusy": 429,
     "MachineNotDeployed": 501,
     "AwsUnavailable": 503,
     "StartOutcomeUnknown": 503,

@@ -74,6 +74,13 @@ ROUTES: Final = (
         "Plan provisioning or scaling; changes nothing",
         "plan",
     ),
+    Route(
+        "PUT",
+        "/clusters/{name}/freeze",
+        "freezeCluster",
+        "Freeze a cluster: every change is rejected until the freeze is lifted",
+    ),
+    Route("DELETE", "/clusters/{name}/freeze", "thawCluster", "Lift the freeze of a cluster"),
     Route("GET", "/operations", "listOperations", "List the operations of a cluster"),
     Route("GET", "/operations/{id}", "readOperation", "Describe an operation"),
 )

@@ -488,6 +488,13 @@ _NOTES: Final = (
         "None: it completes automatically.",
     ),
     Kind(
+        "CLUSTER_FROZEN",
+        Severity.INFO,
+        "the cluster is frozen: every change is rejected",
+        "not frozen",
+        "Once the reason no longer applies, lift the freeze.",
+    ),
+    Kind(
         "NODE_ID_LEASES_NOT_IN_USE",
         Severity.INFO,
         "the brokers do not use node-id leases from the bucket",

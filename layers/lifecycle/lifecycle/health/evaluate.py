@@ -52,7 +52,7 @@ class HealthJudge:
         notification.
         """
         cluster, at = str(subject["cluster"]), read_moment(subject["at"])
-        stack = StackStatus(str(subject["stack"]["status"]), str(subject["stack"]["reason"]))
+        stack = self._stack(subject)
         facts = read_facts(ClusterOutputs(subject["outputs"]), stack, inside, outside)
         began = read_moment(subject["began"])
         seconds = round((self.clock.now() - began).total_seconds(), 3)
@@ -79,10 +79,22 @@ class HealthJudge:
                 return {**report(assessed.record), "recorded": True}
         raise AwsUnavailable(f"Other checks of {cluster} kept writing at the same moment.")
 
+    def _stack(self, subject: Mapping[str, Any]) -> StackStatus:
+        given = subject["stack"]
+        freeze = self.records.frozen(self._ecs_cluster(subject))
+        return StackStatus(
+            str(given["status"]),
+            str(given["reason"]),
+            freeze.reason if freeze is not None else str(given["frozen"]),
+        )
+
+    def _ecs_cluster(self, subject: Mapping[str, Any]) -> str:
+        name = stack_name(self.control_stack, subject["cluster"])
+        return str(subject["outputs"].get("EcsClusterName") or name)
+
     def _running(self, subject: Mapping[str, Any]) -> Running | None:
         """Return the operation that holds the cluster; an expired lock explains nothing."""
-        name = stack_name(self.control_stack, subject["cluster"])
-        lock = self.records.holder(subject["outputs"].get("EcsClusterName") or name)
+        lock = self.records.holder(self._ecs_cluster(subject))
         if lock is None or lock.expires_at <= self.clock.now().timestamp():
             return None
         # The owner's ARN ends in <control stack>-<machine>:<execution name>.

@@ -213,10 +213,11 @@ class LoginResult:
 
 @dataclass(frozen=True, slots=True)
 class StackStatus:
-    """The cluster's stack."""
+    """The cluster's stack; ``frozen`` is why the cluster is frozen, and empty if it is not."""
 
     status: str
     reason: str
+    frozen: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.cluster.find import find_stack
+from lifecycle.cluster.freeze import frozen_because
 from lifecycle.cluster.names import TAG_CLUSTER
 from lifecycle.health.verdict import read_moment, read_request, stamp
 
@@ -35,7 +36,11 @@ class ClusterLocator:
             "scheduled": request.scheduled_at is not None,
             "began": stamp(started),
             "outputs": dict(stack.outputs),
-            "stack": {"status": stack.status, "reason": stack.reason or ""},
+            "stack": {
+                "status": stack.status,
+                "reason": stack.reason or "",
+                "frozen": frozen_because(stack.tags) or "",
+            },
         }
 
     def all(self) -> list[str]:

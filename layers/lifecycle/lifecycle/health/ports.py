@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from lifecycle.cluster.freeze import Freeze
     from lifecycle.health.verdict import Record as HealthRecord
     from lifecycle.operation.model import Lock
     from lifecycle.operation.record import Execution
@@ -88,6 +89,10 @@ class HealthRecords(Protocol):
         """Record that the notification decided then was delivered; no-op for any other one."""
         ...
 
+    def frozen(self, ecs_cluster: str) -> Freeze | None:
+        """Return the freeze of an ECS cluster; None for one that is not frozen."""
+        ...
+
     def holder(self, ecs_cluster: str) -> Lock | None:
         """Return the lock of an ECS cluster; None for one that is not locked."""
         ...
@@ -110,4 +115,16 @@ class Checks(Protocol):
 
     def run(self, machine_arn: str, text: str) -> Execution:
         """Run an EXPRESS machine with a JSON text as its input, to its end."""
+        ...
+
+
+class Slots(Protocol):
+    """A few places, each of which one call has at a time."""
+
+    def take(self, number: int, token: str, *, now: int, until: int) -> bool:
+        """Take a place until then (epoch seconds); return whether it was free."""
+        ...
+
+    def give_back(self, number: int, token: str) -> None:
+        """Free a place that this call has; nothing where another has it."""
         ...

@@ -1,49 +1,103 @@
-"""Report on a cluster's health: the last check, or one made now."""
+"""The last check of a cluster, or one that is made now."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.errors import ClusterNotFound, Failure, HealthUnavailable, StackNotUsable
+from lifecycle.errors import (
+    ClusterNotFound,
+    Failure,
+    HealthCheckBusy,
+    HealthUnavailable,
+    StackNotUsable,
+)
 from lifecycle.health.report import report
+from lifecycle.times import epoch
 
 if TYPE_CHECKING:
-    from lifecycle.health.ports import Checks, HealthRecords
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from lifecycle.cluster.ports import Clock
+    from lifecycle.health.ports import Checks, HealthRecords, Slots
+    from lifecycle.health.verdict import Record
     from lifecycle.operation.arns import MachineArns
+
+# Longer than the machine runs, and than API Gateway waits: a slot that is not given back by then
+# belongs to a function that was killed.
+SLOT_SECONDS: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class FreshLimits:
+    """How many checks callers run at once, and how old a check is that still answers (seconds)."""
+
+    concurrent: int
+    seconds: int
 
 
 @dataclass(frozen=True, slots=True)
 class HealthReader:
-    """Reads health reports: the last one, or one of a new check."""
+    """The use case and its ports. ``new_token`` names a call."""
 
     records: HealthRecords
     checks: Checks
+    slots: Slots
     arns: MachineArns
+    clock: Clock
+    limits: FreshLimits
+    new_token: Callable[[], str]
 
     def last(self, cluster: str) -> dict[str, Any]:
-        """Return the report of the last check. Raises ``HealthUnavailable`` when there is none."""
+        """Return the report of the last check, with ``fresh`` false and its age in seconds.
+
+        Raises ``HealthUnavailable`` when there is none.
+        """
         record = self.records.find(cluster)
         if record is None:
             raise HealthUnavailable(
                 f"No check of a cluster {cluster!r} is written down.",
                 next_step="Check the name (GET /clusters), or check now: ?fresh=true.",
             )
-        return report(record)
+        return self._stored(record, self.clock.now())
 
     def fresh(self, cluster: str) -> dict[str, Any]:
-        """Check now, which takes up to 25 seconds, and return the report.
+        """Check now, which takes up to 25 seconds, and return the report; ``fresh`` is true.
 
-        Raises ``ClusterNotFound``, ``StackNotUsable`` and ``HealthUnavailable``.
+        A check that is younger than the limit answers instead, with ``fresh`` false. Raises
+        ``HealthCheckBusy`` while as many checks run as may, ``ClusterNotFound``,
+        ``StackNotUsable`` and ``HealthUnavailable``.
         """
+        now = self.clock.now()
+        record = self.records.find(cluster)
+        if record is not None and _age(record, now) < self.limits.seconds:
+            return self._stored(record, now)
+        token = self.new_token()
+        slot = self._slot(token, epoch(now))
+        try:
+            return self._check(cluster)
+        finally:
+            self.slots.give_back(slot, token)
+
+    def _slot(self, token: str, now: int) -> int:
+        for number in range(self.limits.concurrent):
+            if self.slots.take(number, token, now=now, until=now + SLOT_SECONDS):
+                return number
+        raise HealthCheckBusy(
+            f"{self.limits.concurrent} health checks of callers are running, as many as "
+            "FreshHealthChecks of the control stack allows; no further one was started."
+        )
+
+    def _check(self, cluster: str) -> dict[str, Any]:
         execution = self.checks.run(
             self.arns.machine("check_health"), json.dumps({"clusterName": cluster})
         )
         if execution.status == "SUCCEEDED":
             answer: dict[str, Any] = json.loads(execution.output)
             answer.pop("recorded", None)
-            return answer
+            return {**answer, "fresh": True, "ageSeconds": 0}
         if execution.error == "ClusterNotFound":
             raise ClusterNotFound(f"There is no cluster {cluster!r}.")
         found = Failure.read(execution.error or execution.status, execution.cause)
@@ -53,3 +107,11 @@ class HealthReader:
             f"The check of {cluster} ended with {found.name}.",
             next_step="Look at the log groups of check_health and its functions.",
         )
+
+    @staticmethod
+    def _stored(record: Record, now: datetime) -> dict[str, Any]:
+        return {**report(record), "fresh": False, "ageSeconds": _age(record, now)}
+
+
+def _age(record: Record, now: datetime) -> int:
+    return max(0, epoch(now) - epoch(record.checked_at))

@@ -457,6 +457,8 @@ def _stack(facts: Facts) -> Iterator[Finding]:
     elif status.endswith("FAILED") or status == "ROLLBACK_COMPLETE":
         reason = f": {facts.stack.reason}" if facts.stack.reason else ""
         yield found("STACK_FAILED", f"the stack is in {status}{reason}")
+    if facts.stack.frozen:
+        yield found("CLUSTER_FROZEN", f"frozen: {facts.stack.frozen}")
 
 
 # Brokers and partitions

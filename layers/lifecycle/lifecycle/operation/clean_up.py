@@ -64,14 +64,14 @@ class Cleaner:
     def _unprotect(self, operation: Operation, *, own: bool) -> None:
         """Leave no broker protected by an operation that is no more: it would block deployments.
 
-        Under the operation's own lock, so that the next one, which protects brokers for itself,
-        begins only afterwards. One that it has no more is taken for this, and released.
+        Under the operation's own lock, in which this function's deadline stands, so that the next
+        one, which protects brokers for itself, begins only afterwards. One that it has no more is
+        taken for this, and released.
         """
-        if not own:
-            try:
-                self.journal.take(operation)
-            except ClusterBusy:
-                return
+        try:
+            self.journal.take(operation)
+        except ClusterBusy:
+            return
         try:
             with contextlib.suppress(ServiceMissing, ClusterNotFound, StackNotUsable):
                 stack = find_cluster(

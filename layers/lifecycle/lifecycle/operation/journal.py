@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lifecycle.cluster.freeze import refuse_freeze
 from lifecycle.errors import ClusterBusy, LockLost, OperationEnded
-from lifecycle.operation.model import LOCK_SECONDS, Lock, free_from
+from lifecycle.observability import invocation
+from lifecycle.operation.model import FUNCTION_SECONDS, LOCK_SECONDS, Acting, Lock, free_from
 from lifecycle.times import epoch
 
 if TYPE_CHECKING:
@@ -27,7 +30,8 @@ class Journal:
     def begin(self, operation: Operation) -> None:
         """Take the cluster for the operation and write its record. Repeating it is harmless.
 
-        Raises ``ClusterBusy`` naming the operation that holds the cluster, ``OperationEnded``.
+        Raises ``ClusterBusy`` naming the operation that holds the cluster, ``ClusterFrozen``,
+        ``OperationEnded``.
         """
         self.refuse_ended(operation, "it began")
         self.take(operation)
@@ -36,9 +40,15 @@ class Journal:
     def take(self, operation: Operation) -> None:
         """Take the cluster. A lock is taken over if its owner ended and none of its functions acts.
 
-        Raises ``ClusterBusy`` naming the operation that holds the cluster.
+        The freeze is read with the lock held: whoever froze the cluster before has seen it free.
+        Raises ``ClusterBusy`` naming the operation that holds the cluster, ``ClusterFrozen``.
         """
         acquire(self._lock(operation), self.locks, self.executions, self.clock)
+        self._settles(operation)
+        freeze = self.locks.frozen(operation.ecs_cluster)
+        if freeze is not None:
+            self.release(operation)
+            refuse_freeze(operation.ecs_cluster, freeze)
 
     def step(self, operation: Operation, step: str, detail: str) -> None:
         """Renew the lock and note the progress, before something is changed.
@@ -47,15 +57,23 @@ class Journal:
         ``OperationEnded`` where the execution does not run any more: Lambda lets a function run
         on when its execution is stopped.
         """
-        self.refuse_ended(operation, f"its step {step!r}")
         now = self.clock.now()
+        self.hold(operation, f"its step {step!r}")
+        self.operations.progress(operation, step=step, detail=detail, now=now)
+
+    def hold(self, operation: Operation, before: str) -> None:
+        """Renew the lock and note in it by when this function has ended, before it acts.
+
+        Raises as ``step`` does; ``before``: before what it stopped.
+        """
+        self.refuse_ended(operation, before)
         foreign = self.locks.take(self._lock(operation))
         if foreign is not None:
             raise LockLost(
                 f"The lock of ECS cluster {operation.ecs_cluster} is now held by operation "
-                f"{foreign.operation_id}; this operation stopped before its step {step!r}."
+                f"{foreign.operation_id}; this operation stopped before {before}."
             )
-        self.operations.progress(operation, step=step, detail=detail, now=now)
+        self._settles(operation)
 
     def refuse_ended(self, operation: Operation, before: str) -> None:
         """Refuse to act for an execution that ended; ``before``: before what it stopped.
@@ -75,14 +93,25 @@ class Journal:
             self.locks.release(operation.ecs_cluster, operation.execution_arn)
 
     def give_back(self, operation: Operation) -> None:
-        """Free the cluster of an operation whose function may still run: not yet, but soon.
+        """Free the cluster of an operation that ended: at once, unless another function acts.
 
-        The lock stays, and records when the cluster becomes free. One that was renewed, released or
-        taken over meanwhile stays as it is.
+        Else the lock stays, and records when the cluster becomes free. One that was renewed,
+        released or taken over meanwhile stays as it is.
         """
-        lock = self.locks.held(operation.ecs_cluster) if operation.ecs_cluster else None
-        if lock is not None and lock.owner == operation.execution_arn:
-            self.locks.shorten(lock, min(lock.expires_at, free_from(lock)))
+        if not operation.ecs_cluster:
+            return
+        current = invocation()
+        if current is not None and current.until:
+            mine = Acting(current.token, current.until)
+            self.locks.settle(operation.ecs_cluster, operation.execution_arn, mine)
+        lock = self.locks.held(operation.ecs_cluster)
+        if lock is None or lock.owner != operation.execution_arn:
+            return
+        until = free_from(lock, ended=True)
+        if until <= epoch(self.clock.now()):
+            self.locks.free(lock)
+        else:
+            self.locks.shorten(lock, min(lock.expires_at, until))
 
     def _lock(self, operation: Operation) -> Lock:
         if not operation.ecs_cluster:
@@ -95,7 +124,32 @@ class Journal:
             operation_id=operation.operation_id,
             expires_at=now + LOCK_SECONDS,
             renewed_at=now,
+            acting=frozenset({acting(self.clock)}),
         )
+
+    def _settles(self, operation: Operation) -> None:
+        """Let the entry point of this function note that it acts no more."""
+        current = invocation()
+        if current is None:
+            return
+        one = acting(self.clock)
+        current.at_return[operation.ecs_cluster, operation.execution_arn] = lambda: (
+            self.locks.settle(operation.ecs_cluster, operation.execution_arn, one)
+        )
+
+
+def acting(clock: Clock) -> Acting:
+    """Return this invocation and its deadline: when Lambda ends it, whatever it does.
+
+    The same for the whole invocation. Outside of one, the longest time-out is assumed.
+    """
+    current = invocation()
+    now = epoch(clock.now())
+    if current is None:
+        return Acting("", now + FUNCTION_SECONDS)
+    if not current.until:
+        current.until = now + min(math.ceil(current.remaining()), FUNCTION_SECONDS) + 1
+    return Acting(current.token, current.until)
 
 
 def acquire(lock: Lock, locks: Locks, executions: Executions, clock: Clock) -> None:
@@ -106,20 +160,14 @@ def acquire(lock: Lock, locks: Locks, executions: Executions, clock: Clock) -> N
     now = epoch(clock.now())
     foreign = locks.take(lock)
     if foreign is not None:
-        if _acts(foreign, executions, now):
+        if foreign.is_of_execution and executions.is_running(foreign.owner):
             raise _busy(foreign)
-        if free_from(foreign) > now:
-            raise _ended_just_now(foreign, free_from(foreign) - now)
+        free = free_from(foreign, ended=executions.has_ended(foreign.owner))
+        if free > now:
+            raise _ended_just_now(foreign, free - now)
         foreign = locks.take(lock, instead_of=foreign)
     if foreign is not None:
         raise _busy(foreign)
-
-
-def _acts(foreign: Lock, executions: Executions, now: int) -> bool:
-    """Whether an owner may act; one that is no execution states how long it takes."""
-    if foreign.owner.startswith("arn:"):
-        return executions.is_running(foreign.owner)
-    return foreign.expires_at > now
 
 
 def _busy(foreign: Lock) -> ClusterBusy:

@@ -43,12 +43,24 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
+class Acting:
+    """A function that acts for the owner of a lock, and by when it has ended (epoch seconds).
+
+    ``token`` identifies its invocation; empty where none is known.
+    """
+
+    token: str
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
 class Lock:
     """Who holds an ECS cluster, and until when (epoch seconds).
 
     The ECS cluster is what operations change: two names for it have one lock.
     ``renewed_at`` is when a function of the owner last began a step. ``expires_at`` is until when
     readers treat the owner as busy; an operation that needs the cluster checks the owner.
+    ``acting`` are functions that have begun a step and have not returned.
     """
 
     ecs_cluster: str
@@ -56,12 +68,25 @@ class Lock:
     operation_id: str
     expires_at: int
     renewed_at: int = 0
+    acting: frozenset[Acting] = frozenset()
+
+    @property
+    def is_of_execution(self) -> bool:
+        """Whether the owner is an execution; else it is a function, which states its time."""
+        return self.owner.startswith("arn:")
 
 
-def free_from(lock: Lock) -> int:
-    """When the lock of an owner that has ended may be taken over (epoch seconds).
+def free_from(lock: Lock, *, ended: bool) -> int:
+    """When a lock whose owner does not run may be taken over (epoch seconds).
 
     Its execution may have been stopped while one of its functions ran. Lambda lets that one run to
-    its end, and only after its time-out it certainly does nothing more.
+    its end, and only at its deadline it certainly does nothing more. With ``ended`` the execution
+    is known to have ended: without a function that acts, the lock is free at once. Else it may be
+    about to start: then a function's longest time is added to the last sign of it.
     """
-    return lock.renewed_at + FUNCTION_SECONDS
+    until = max((one.until for one in lock.acting), default=0)
+    if ended:
+        return until
+    if not lock.is_of_execution:
+        return until or lock.expires_at
+    return max(until, lock.renewed_at + FUNCTION_SECONDS)

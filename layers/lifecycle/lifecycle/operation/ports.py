@@ -8,8 +8,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from lifecycle.cluster.freeze import Freeze
     from lifecycle.operation.events import Event
-    from lifecycle.operation.model import Lock, Operation
+    from lifecycle.operation.model import Acting, Lock, Operation
     from lifecycle.operation.record import Execution, Record, Stored
     from lifecycle.operation.scaling_note import ScalingNote
 
@@ -20,9 +21,9 @@ class Locks(Protocol):
     def take(self, lock: Lock, *, instead_of: Lock | None = None) -> Lock | None:
         """Take or extend a lock by one conditional write. Times are epoch seconds.
 
-        Succeeds when it is free or the same owner holds it; with ``instead_of``, when exactly that
-        lock (of an owner that ended) is still there. Returns None on success, else the lock that is
-        in the way.
+        Succeeds when it is free or the same owner holds it, whose functions that act stay noted;
+        with ``instead_of``, when exactly that lock (of an owner that ended) is still there. Returns
+        None on success, else the lock that is in the way.
         """
         ...
 
@@ -30,12 +31,40 @@ class Locks(Protocol):
         """The lock of an ECS cluster, with its owner; None when it is free."""
         ...
 
+    def settle(self, ecs_cluster: str, owner: str, acting: Acting) -> None:
+        """Note that a function acts no more; nothing where ``owner`` holds the lock no more."""
+        ...
+
+    def free(self, lock: Lock) -> None:
+        """Remove a lock, if its owner and its functions that act are still those that were read."""
+        ...
+
     def shorten(self, lock: Lock, expires_at: int) -> None:
         """Let a lock expire earlier, if it is still the one that was read; else nothing."""
         ...
 
+    def frozen(self, ecs_cluster: str) -> Freeze | None:
+        """The freeze of an ECS cluster; None when it is not frozen."""
+        ...
+
     def release(self, ecs_cluster: str, owner: str) -> bool:
         """Give the lock back if ``owner`` holds it; returns whether it did."""
+        ...
+
+
+class Freezes(Protocol):
+    """One freeze per ECS cluster."""
+
+    def frozen(self, ecs_cluster: str) -> Freeze | None:
+        """The freeze of an ECS cluster; None when it is not frozen."""
+        ...
+
+    def freeze(self, ecs_cluster: str, freeze: Freeze) -> Freeze:
+        """Freeze an ECS cluster; returns the freeze that stands, which an earlier one may be."""
+        ...
+
+    def thaw(self, ecs_cluster: str) -> None:
+        """Lift the freeze of an ECS cluster; one that is not frozen is no error."""
         ...
 
 

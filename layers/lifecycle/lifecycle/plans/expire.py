@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lifecycle.cluster.stack import is_running
 from lifecycle.cluster.stack_decisions import stack_policy
 from lifecycle.errors import ClusterBusy, PlanNotFound
-from lifecycle.operation.journal import acquire
+from lifecycle.operation.journal import acquire, acting
 from lifecycle.operation.model import FUNCTION_SECONDS, Lock
 from lifecycle.plans.fingerprint import read_description
 from lifecycle.provisioning.change_set_owner import is_made_by
@@ -72,7 +72,8 @@ class Discarder:
     def _take(self, ecs_cluster: str, owner: str) -> bool:
         """Keep an operation from beginning on the stack while it is being deleted."""
         now = epoch(self.clock.now())
-        lock = Lock(ecs_cluster, owner, owner, now + FUNCTION_SECONDS, now)
+        here = frozenset({acting(self.clock)})
+        lock = Lock(ecs_cluster, owner, owner, now + FUNCTION_SECONDS, now, here)
         try:
             acquire(lock, self.locks, self.executions, self.clock)
         except ClusterBusy:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from lifecycle.cluster.freeze import Freeze
     from lifecycle.preflight.key_policy import KeyPolicy
     from lifecycle.preflight.service_roles import ServiceRoles
     from lifecycle.preflight.way_back import Backup, Snapshot
@@ -287,6 +288,7 @@ def check_all(
     certificate: str,
     planning: bool,
     reviewed: bool,
+    freeze: Freeze | None = None,
     accept_no_way_back: bool = False,
 ) -> list[Check]:
     """Every check. ``certificate`` is empty when the RDS authorities cover the region.
@@ -299,7 +301,7 @@ def check_all(
         _identity(facts),
         _certificate(facts.region, certificate),
         _stack_state(stack, control_stack, cluster, planning=planning),
-        _frozen(stack, planning=planning),
+        _frozen(stack, freeze, planning=planning),
         _names(need, control_stack),
         _images(need),
         _upgrade(need),
@@ -432,17 +434,19 @@ def _stack_state(stack: Stack | None, control_stack: str, cluster: str, *, plann
     return Check(name, Result.WARN, decision.reason, "The operation waits for it.")
 
 
-def _frozen(stack: Stack | None, *, planning: bool) -> Check:
-    reason = frozen_because(stack.tags) if stack is not None else None
+def _frozen(stack: Stack | None, freeze: Freeze | None, *, planning: bool) -> Check:
+    """A freeze in the table is a warning: the operation's first step has read it with the lock."""
+    reason = frozen_because(stack.tags, freeze) if stack is not None else None
     if reason is None:
         return Check("freeze", Result.PASS, "the cluster is not frozen")
     return Check(
         "freeze",
-        Result.WARN if planning else Result.FAIL,
+        Result.WARN if planning or freeze is not None else Result.FAIL,
         f"the cluster is frozen: {reason}",
-        "A plan can be applied only after the tag is removed."
+        "A plan can be applied only after the freeze is lifted."
         if planning
-        else "Once the reason no longer applies, remove the tag camunda:frozen from the stack.",
+        else "Once the reason no longer applies, lift the freeze, or remove the tag camunda:frozen "
+        "from the stack.",
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lifecycle.certificates import rds_root_certificate
 from lifecycle.cluster.checks import overall
 from lifecycle.cluster.freeze import refuse_if_frozen
-from lifecycle.cluster.stack import present_parameters
+from lifecycle.cluster.stack import ecs_cluster_of, present_parameters
 from lifecycle.errors import InvalidRequest, LifecycleError, ProbeAsleep
 from lifecycle.preflight.checks import Need, check_all, check_partitions, refuse_failed
 from lifecycle.preflight.way_back import ACCEPT, read_backup
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lifecycle.camunda.ports import Probe
     from lifecycle.cluster.ports import Clock, Stacks
     from lifecycle.cluster.stack import Stack
+    from lifecycle.operation.ports import Freezes
     from lifecycle.preflight.checks import Facts
     from lifecycle.preflight.ports import Account
     from lifecycle.services.registries import Registries
@@ -30,6 +31,7 @@ class Preflight:
     """The use case and its ports. It changes nothing."""
 
     stacks: Stacks
+    freezes: Freezes
     account: Account
     region: str
     control_stack: str
@@ -46,6 +48,7 @@ class Preflight:
         a backup that cannot be queried yet is not a missing one.
         """
         stack = self.stacks.describe(request["stack"])
+        freeze = self.freezes.frozen(ecs_cluster_of(stack)) if stack is not None else None
         if stack is not None and not planning:
             refuse_if_frozen(stack.name, stack.tags)
         parameters = self._parameters(request, stack)
@@ -57,6 +60,7 @@ class Preflight:
             need,
             facts,
             stack=stack,
+            freeze=freeze,
             control_stack=self.control_stack,
             cluster=request["cluster"],
             certificate=self._certificate_problem(),

@@ -309,7 +309,7 @@ class StackChanger:
         refuse_mistaken(self.stacks, found, self.control_stack, operation.cluster)
         refuse_another(found, operation.ecs_cluster)
         if not is_trial(found.parameters) and not found.termination_protected:
-            self.journal.refuse_ended(operation, "it protected the stack")
+            self.journal.hold(operation, "it protected the stack")
             self.stacks.protect(stack, stack_policy())
         return dict(found.outputs)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.cluster.current_prices import todays_prices
-from lifecycle.cluster.freeze import refuse_if_frozen
+from lifecycle.cluster.freeze import refuse_freeze, refuse_if_frozen
+from lifecycle.cluster.stack import ecs_cluster_of
 from lifecycle.errors import ScalingRefused
 from lifecycle.scaling.adoption import adoption_checks
 from lifecycle.scaling.plan import plan_partitions, plan_scaling, plan_text, summary
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from lifecycle.cluster.ports import Clock, Prices
     from lifecycle.cluster.stack import Stack
     from lifecycle.operation.model import Operation
-    from lifecycle.operation.ports import Artifacts, Operations
+    from lifecycle.operation.ports import Artifacts, Freezes, Operations
     from lifecycle.scaling.decision import Observed
     from lifecycle.scaling.observe import BrokerReader
     from lifecycle.scaling.ports import ServiceDesigns
@@ -37,6 +38,7 @@ class ScalePlanner:
     prices: Prices
     artifacts: Artifacts
     operations: Operations
+    freezes: Freezes
     clock: Clock
     region: str
     function_group: str
@@ -52,6 +54,8 @@ class ScalePlanner:
         """
         stack = self.reader.stack(operation.cluster)
         refuse_if_frozen(stack.name, stack.tags)
+        ecs_cluster = ecs_cluster_of(stack)
+        refuse_freeze(ecs_cluster, self.freezes.frozen(ecs_cluster))
         now = self.clock.now()
         observed = self.reader.observe(
             stack,

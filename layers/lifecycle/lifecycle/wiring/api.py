@@ -100,6 +100,10 @@ def approve(verb: str, request: Mapping[str, object], caller: str) -> None:
 @functools.cache
 def api(function_arn: str) -> Api:
     """The REST API, in the function of that ARN."""
+    import os
+    import secrets
+
+    from lifecycle.adapters.aws.check_slots import DynamoSlots
     from lifecycle.adapters.aws.cloudformation import CloudFormationStacks
     from lifecycle.adapters.aws.dynamodb import DynamoTable
     from lifecycle.adapters.aws.ecs import EcsServices
@@ -108,9 +112,10 @@ def api(function_arn: str) -> Api:
     from lifecycle.adapters.aws.stepfunctions import StepFunctionsExecutions
     from lifecycle.api.app import Api
     from lifecycle.api.clusters import ClusterReader
+    from lifecycle.api.freezing import Freezer
     from lifecycle.api.validate import StartValidation
     from lifecycle.cluster.parameters import cluster_parameters
-    from lifecycle.health.read import HealthReader
+    from lifecycle.health.read import FreshLimits, HealthReader
     from lifecycle.observability import of_aws
     from lifecycle.operation.arns import MachineArns
     from lifecycle.operation.read import OperationReader
@@ -141,9 +146,28 @@ def api(function_arn: str) -> Api:
             services=EcsServices(),
             probe=probe,
             operations=operations,
+            freezes=table,
             control_stack=control_stack,
             translate=of_aws,
         ),
-        health=HealthReader(records=HealthTable(settings().table_name), checks=machines, arns=arns),
+        freezer=Freezer(
+            stacks=cloudformation,
+            freezes=table,
+            locks=table,
+            clock=SystemClock(),
+            control_stack=control_stack,
+        ),
+        health=HealthReader(
+            records=HealthTable(settings().table_name),
+            checks=machines,
+            slots=DynamoSlots(settings().table_name),
+            arns=arns,
+            clock=SystemClock(),
+            limits=FreshLimits(
+                concurrent=int(os.environ["FRESH_HEALTH_CHECKS"]),
+                seconds=int(os.environ["FRESH_HEALTH_SECONDS"]),
+            ),
+            new_token=lambda: secrets.token_hex(8),
+        ),
         translate=of_aws,
     )

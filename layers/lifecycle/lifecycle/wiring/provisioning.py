@@ -67,11 +67,13 @@ def preflight() -> Preflight:
     import os
 
     from lifecycle.adapters.aws.account import AwsAccount
+    from lifecycle.adapters.aws.dynamodb import DynamoTable
     from lifecycle.cluster.parameters import cluster_parameters
     from lifecycle.preflight.run import Preflight
 
     return Preflight(
         stacks=stacks(),
+        freezes=DynamoTable(settings().table_name),
         account=AwsAccount(
             region=settings().region,
             vpc=os.environ["VPC_ID"],

@@ -60,6 +60,7 @@ def scale_planner() -> ScalePlanner:
         network=os.environ["VPC_CIDR"],
         artifacts=artifacts(),
         operations=DynamoTable(settings().table_name),
+        freezes=DynamoTable(settings().table_name),
         clock=SystemClock(),
         region=settings().region,
     )

@@ -1,6 +1,7 @@
 """The control plane's table: the lock of each ECS cluster and the record of each operation.
 
-One table, one key ``pk``: ``LOCK#<ECS cluster>``, ``HEALTH#<cluster>``, ``SCALING#<cluster>``,
+One table, one key ``pk``: ``LOCK#<ECS cluster>``, ``FREEZE#<ECS cluster>``, ``HEALTH#<cluster>``,
+``SCALING#<cluster>``,
 ``OPERATION#<machine>#<operation id>``, because two machines may have an execution of one name, and,
 so that policies can distinguish them, ``PLAN#<operation id>`` for those of the plan machine.
 """
@@ -11,13 +12,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.adapters.aws.session import client
-from lifecycle.operation.model import Lock
+from lifecycle.cluster.freeze import Freeze
+from lifecycle.operation.model import Acting, Lock
 from lifecycle.operation.record import Record, Stored
 from lifecycle.operation.scaling_note import ScalingNote
 from lifecycle.times import epoch, written
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
@@ -33,7 +35,7 @@ _REPORT: Final = "reportKey, reportVersion, reportSha256"
 
 
 class DynamoTable:
-    """The ``Locks``, ``Operations`` and ``Records`` ports on DynamoDB."""
+    """The ``Locks``, ``Freezes``, ``Operations`` and ``Records`` ports on DynamoDB."""
 
     def __init__(self, table_name: str) -> None:
         self._table = table_name
@@ -44,29 +46,43 @@ class DynamoTable:
         return api
 
     def take(self, lock: Lock, *, instead_of: Lock | None = None) -> Lock | None:
-        """Take or extend a lock by one conditional write."""
-        condition = "attribute_not_exists(pk) OR #owner = :me"
-        values: dict[str, Any] = {":me": {"S": lock.owner}}
+        """Take or extend a lock by one conditional write.
+
+        The functions that act are a set of strings, to which each adds its own and from which it
+        removes it; DynamoDB removes a set with its last member.
+        """
+        whole = {
+            "owner": {"S": lock.owner},
+            "ecsCluster": {"S": lock.ecs_cluster},
+            "operationId": {"S": lock.operation_id},
+            "expiresAt": {"N": str(lock.expires_at)},
+            "renewedAt": {"N": str(lock.renewed_at)},
+            "ttl": {"N": str(lock.expires_at + _LOCK_KEPT_SECONDS)},
+        }
+        update = f"SET {', '.join(f'#{name} = :{name}' for name in whole)}"
+        names = {f"#{name}": name for name in whole}
+        values: dict[str, Any] = {f":{name}": value for name, value in whole.items()}
+        condition = "attribute_not_exists(pk) OR #owner = :owner"
         if instead_of is not None:
-            condition += " OR (#owner = :them AND expiresAt = :theirs)"
+            same, theirs = _same_acting(instead_of)
+            condition = f"#owner = :them AND #expiresAt = :theirs AND {same}"
             values |= {
+                **theirs,
                 ":them": {"S": instead_of.owner},
                 ":theirs": {"N": str(instead_of.expires_at)},
             }
+        if lock.acting:
+            update += ", acting = :acting" if instead_of is not None else " ADD acting :acting"
+            values[":acting"] = {"SS": _as_texts(lock.acting)}
+        elif instead_of is not None:
+            update += " REMOVE acting"
         try:
-            self._api.put_item(
+            self._api.update_item(
                 TableName=self._table,
-                Item={
-                    "pk": {"S": f"LOCK#{lock.ecs_cluster}"},
-                    "ecsCluster": {"S": lock.ecs_cluster},
-                    "owner": {"S": lock.owner},
-                    "operationId": {"S": lock.operation_id},
-                    "expiresAt": {"N": str(lock.expires_at)},
-                    "renewedAt": {"N": str(lock.renewed_at)},
-                    "ttl": {"N": str(lock.expires_at + _LOCK_KEPT_SECONDS)},
-                },
+                Key={"pk": {"S": f"LOCK#{lock.ecs_cluster}"}},
+                UpdateExpression=update,
                 ConditionExpression=condition,
-                ExpressionAttributeNames={"#owner": "owner"},
+                ExpressionAttributeNames=names,
                 ExpressionAttributeValues=values,
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
@@ -82,6 +98,37 @@ class DynamoTable:
         """Return the lock of an ECS cluster with its owner; None for one that is not locked."""
         item = self._item(f"LOCK#{ecs_cluster}")
         return read_lock(item) if item else None
+
+    def settle(self, ecs_cluster: str, owner: str, acting: Acting) -> None:
+        """Remove a function from those that act, if ``owner`` still holds the lock."""
+        try:
+            self._api.update_item(
+                TableName=self._table,
+                Key={"pk": {"S": f"LOCK#{ecs_cluster}"}},
+                UpdateExpression="DELETE acting :one",
+                ConditionExpression="#owner = :me",
+                ExpressionAttributeNames={"#owner": "owner"},
+                ExpressionAttributeValues={
+                    ":me": {"S": owner},
+                    ":one": {"SS": _as_texts([acting])},
+                },
+            )
+        except self._api.exceptions.ConditionalCheckFailedException:
+            return
+
+    def free(self, lock: Lock) -> None:
+        """Remove a lock, if its owner and its functions that act are still those that were read."""
+        same, values = _same_acting(lock)
+        try:
+            self._api.delete_item(
+                TableName=self._table,
+                Key={"pk": {"S": f"LOCK#{lock.ecs_cluster}"}},
+                ConditionExpression=f"#owner = :me AND {same}",
+                ExpressionAttributeNames={"#owner": "owner"},
+                ExpressionAttributeValues={":me": {"S": lock.owner}, **values},
+            )
+        except self._api.exceptions.ConditionalCheckFailedException:
+            return
 
     def shorten(self, lock: Lock, expires_at: int) -> None:
         """Set an earlier end, on condition that the lock was not renewed or taken since."""
@@ -114,6 +161,27 @@ class DynamoTable:
         except self._api.exceptions.ConditionalCheckFailedException:
             return False
         return True
+
+    def frozen(self, ecs_cluster: str) -> Freeze | None:
+        """Return the freeze of an ECS cluster."""
+        item = self._item(f"FREEZE#{ecs_cluster}")
+        return read_freeze(item) if item else None
+
+    def freeze(self, ecs_cluster: str, freeze: Freeze) -> Freeze:
+        """Write the ``FREEZE`` item of an ECS cluster, unless there is one."""
+        written = self._write_once(
+            {
+                "pk": {"S": f"FREEZE#{ecs_cluster}"},
+                "reason": {"S": freeze.reason},
+                "since": {"S": freeze.since},
+                "by": {"S": freeze.by},
+            }
+        )
+        return freeze if written else self.frozen(ecs_cluster) or freeze
+
+    def thaw(self, ecs_cluster: str) -> None:
+        """Remove the ``FREEZE`` item of an ECS cluster."""
+        self._api.delete_item(TableName=self._table, Key={"pk": {"S": f"FREEZE#{ecs_cluster}"}})
 
     def begin(self, operation: Operation, *, now: datetime) -> None:
         """Write the operation's item; writing it again changes nothing."""
@@ -273,6 +341,11 @@ def read_scaling(item: Mapping[str, Any]) -> ScalingNote:
     )
 
 
+def read_freeze(item: Mapping[str, Any]) -> Freeze:
+    """Read the ``FREEZE`` item of an ECS cluster."""
+    return Freeze(reason=item["reason"]["S"], since=item["since"]["S"], by=item["by"]["S"])
+
+
 def read_lock(item: Mapping[str, Any]) -> Lock:
     """Read the item of a lock."""
     return Lock(
@@ -281,7 +354,24 @@ def read_lock(item: Mapping[str, Any]) -> Lock:
         operation_id=item["operationId"]["S"],
         expires_at=int(item["expiresAt"]["N"]),
         renewed_at=int(item["renewedAt"]["N"]),
+        acting=frozenset(
+            Acting(token, int(until))
+            for until, _, token in (
+                one.partition(" ") for one in item.get("acting", {}).get("SS", ())
+            )
+        ),
     )
+
+
+def _as_texts(acting: Iterable[Acting]) -> list[str]:
+    return sorted(f"{one.until} {one.token}" for one in acting)
+
+
+def _same_acting(lock: Lock) -> tuple[str, dict[str, Any]]:
+    """Return the condition that the functions that act are those of a lock that was read."""
+    if not lock.acting:
+        return "attribute_not_exists(acting)", {}
+    return "acting = :read", {":read": {"SS": _as_texts(lock.acting)}}
 
 
 def _record_key(operation_id: str, machine: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.adapters.aws.dynamodb import read_lock, read_scaling
+from lifecycle.adapters.aws.dynamodb import read_freeze, read_lock, read_scaling
 from lifecycle.adapters.aws.session import client
 from lifecycle.health.verdict import as_document, read_document, stamp
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from lifecycle.cluster.freeze import Freeze
     from lifecycle.health.verdict import Record
     from lifecycle.operation.model import Lock
     from lifecycle.operation.scaling_note import ScalingNote
@@ -98,6 +99,11 @@ class HealthTable:
         """Return the lock of an ECS cluster; None for one that is not locked."""
         item = self._item(f"LOCK#{ecs_cluster}")
         return read_lock(item) if item else None
+
+    def frozen(self, ecs_cluster: str) -> Freeze | None:
+        """Return the freeze of an ECS cluster; None for one that is not frozen."""
+        item = self._item(f"FREEZE#{ecs_cluster}")
+        return read_freeze(item) if item else None
 
     def scaling(self, cluster: str) -> ScalingNote | None:
         """Return the note of the last scaling of the cluster."""
