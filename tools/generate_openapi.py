@@ -21,6 +21,7 @@ from lifecycle.operation.approval import FIELD, PATTERN
 from lifecycle.operation.idempotency import KEY
 from lifecycle.preflight.way_back import ACCEPT
 from lifecycle.provisioning.request import CHANGE_SET, ON_START_FAILURE
+from lifecycle.rotation.request import Secret
 from lifecycle.services.settings import KINDS as KINDS_OF_SETTINGS
 from lifecycle.services.settings import SERVICES
 from lifecycle.verification.process_instances import OPTION
@@ -215,6 +216,18 @@ BODIES: Mapping[str, Schema] = {
             closed({"service": {"const": "connectors"}}),
         ]
     },
+    "rotateSecrets": closed(
+        {
+            "secrets": {
+                "type": "array",
+                "items": {"enum": [str(one) for one in Secret]},
+                "minItems": 1,
+                "uniqueItems": True,
+                "description": "Default: all",
+            }
+        },
+        "secrets",
+    ),
     "planChange": {
         "oneOf": [
             closed({"scale": closed({"count": BROKERS})}),
@@ -238,7 +251,10 @@ FREEZING: Schema = closed(
 HEAD: Mapping[str, Schema] = {
     "operationId": TEXT,
     "cluster": TEXT,
-    "kind": {**TEXT, "description": "The state machine: provision, scale, restart, plan, teardown"},
+    "kind": {
+        **TEXT,
+        "description": "The state machine: provision, scale, restart, rotate, plan, teardown",
+    },
     "status": {
         "enum": [
             "RUNNING",
@@ -476,7 +492,7 @@ def document() -> Schema:
             "title": "camunda-ecs-lifecycle",
             "version": "1",
             "description": "Provision, scale, restart, watch and remove Camunda 8 clusters on "
-            f"Amazon ECS. Its errors and their status: "
+            "Amazon ECS, and rotate their passwords. Its errors and their status: "
             f"{json.dumps(dict(STATUS))}; any other is 500.",
         },
         "servers": [

@@ -38,6 +38,7 @@ ROOMS: Final = (
     "verification",
     "provisioning",
     "restart",
+    "rotation",
     "scaling",
     "teardown",
     "plans",

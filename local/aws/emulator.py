@@ -178,7 +178,12 @@ lambda_svc = Names(
 )
 rds = Names("ministack.services.rds", "ACTION_MAP", "clusters", "tags")
 s3 = Names("ministack.services.s3", "bucket_has_versions", "buckets", "get_object_data")
-secretsmanager = Names("ministack.services.secretsmanager")
+secretsmanager = Names(
+    "ministack.services.secretsmanager",
+    "put_secret_value",
+    "remove_stage_everywhere",
+    "resolve",
+)
 servicediscovery = Names(
     "ministack.services.servicediscovery",
     "create_service",

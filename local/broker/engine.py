@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 type Json = dict[str, Any]
 
 PARTITION_BITS = 51
+# A changed password counts for logins once it is exported.
+EXPORT_MS = 1000
 _TENANT = "<default>"
 
 
@@ -690,8 +692,27 @@ class Engine:
             )
         if known is None and not command.get("new"):
             raise _no_user("update", user["username"])
-        users[user["username"]] = {**(known or {}), **user}
-        return dict(users[user["username"]])
+        kept = {**(known or {}), **user}
+        if "password" in user and not command.get("initial"):
+            # Logins are held to what is exported.
+            kept["formerPassword"] = (known or {}).get("password")
+            kept["exportedAt"] = command["now"] + EXPORT_MS
+        users[user["username"]] = kept
+        return dict(kept)
+
+    def _do_add_member(self, command: Json) -> None:
+        username, role = command["username"], command["role"]
+        user = self.data["users"].get(username)
+        if user is None:
+            raise _no_user("add", username)
+        held = user.setdefault("roles", [])
+        if role in held:
+            raise Rejected(
+                "ALREADY_EXISTS",
+                f"Expected to add entity with ID '{username}' to role with ID '{role}', but the "
+                "entity is already assigned to this role.",
+            )
+        held.append(role)
 
     def _do_delete_user(self, command: Json) -> None:
         if self.data["users"].pop(command["username"], None) is None:

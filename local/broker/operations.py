@@ -34,6 +34,7 @@ _INTENTS = {
     "resolve_incident": "RESOLVE",
     "put_user": "CREATE",
     "delete_user": "DELETE",
+    "add_member": "ADD_ENTITY",
 }
 """Camunda's names of the commands, as they stand in the words of a rejection."""
 

@@ -126,11 +126,24 @@ class Rest:
     def secured(self, endpoint: Endpoint) -> Endpoint:
         """Let an endpoint answer users only."""
 
+        return self._for(endpoint, None)
+
+    def working(self, endpoint: Endpoint) -> Endpoint:
+        """Let an endpoint answer users that may work on processes: the connectors' among them."""
+        return self._for(endpoint, (users.CONNECTORS,))
+
+    def administered(self, endpoint: Endpoint) -> Endpoint:
+        """Let an endpoint answer administrators only."""
+        return self._for(endpoint, ())
+
+    def _for(self, endpoint: Endpoint, roles: tuple[str, ...] | None) -> Endpoint:
         async def answer(request: Request) -> Response:
             header = request.headers.get("authorization", "")
             user = await self._users.user_of(header)
             if user is None:
                 return _problem(request, 401, "An Authentication object was not found")
+            if roles is not None and not await self._users.may(user, *roles):
+                return _problem(request, 403, f"Unauthorized to perform {request.method} here")
             request.state.user = user
             return await endpoint(request)
 
@@ -167,9 +180,11 @@ class Rest:
                 "email": user.get("email"),
                 "authorizedComponents": ["*"],
                 "authorizedApplications": ["*"],
-                "tenants": [],
+                "tenants": [{"tenantId": _TENANT, "name": "Default", "description": None}]
+                if user.get("roles")
+                else [],
                 "groups": [],
-                "roles": [],
+                "roles": user.get("roles", []),
                 "salesPlanType": None,
                 "c8Links": {},
                 "canLogout": True,
@@ -464,6 +479,26 @@ class Rest:
             raise CommandRejected("NOT_FOUND", f"User {name} was not found")
         return JSONResponse(_without_password(known[name]))
 
+    async def assign_role(self, request: Request) -> Response:
+        """`PUT /v2/roles/{role}/users/{username}`."""
+        role, name = request.path_params["role"], request.path_params["username"]
+        if role not in users.ROLES:
+            raise CommandRejected("NOT_FOUND", f"Role with ID '{role}' was not found")
+        command = {"kind": "add_member", "role": role, "username": name}
+        await operations.send(self._gateway, 1, command)
+        return Response(status_code=204)
+
+    async def search_authorizations(self, request: Request) -> Response:
+        """`POST /v2/authorizations/search`: none is created here but those of the roles."""
+        await _body(request)
+        page = {
+            "totalItems": 0,
+            "hasMoreTotalItems": False,
+            "startCursor": None,
+            "endCursor": None,
+        }
+        return JSONResponse({"items": [], "page": page})
+
     async def search_users(self, _: Request) -> Response:
         """`POST /v2/users/search`."""
         found = [_without_password(one) for one in (await self._users.all()).values()]
@@ -494,26 +529,35 @@ def rest_app(
     api = Rest(gateway, known)
     secured = api.secured
 
-    def route(path: str, endpoint: Endpoint, *methods: str) -> Route:
-        return Route(f"/v2/{path}", secured(endpoint), methods=list(methods or ("POST",)))
+    def route(
+        path: str,
+        endpoint: Endpoint,
+        *methods: str,
+        access: Callable[[Endpoint], Endpoint] = api.working,
+    ) -> Route:
+        return Route(f"/v2/{path}", access(endpoint), methods=list(methods or ("POST",)))
 
     return Starlette(
         routes=[
             Route("/v2/status", api.open(api.status)),
             Route("/v2/license", api.open(api.license)),
             Route("/operate/login", api.open(api.page)),
-            route("topology", api.topology, "GET"),
+            route("topology", api.topology, "GET", access=secured),
             # Camunda's `TopologyController` still answers the older path.
             Route("/v1/topology", secured(api.topology)),
-            route("authentication/me", api.me, "GET"),
+            route("authentication/me", api.me, "GET", access=secured),
             route("deployments", api.deploy),
             route("process-instances", api.create_instance),
             route("process-instances/{key}/cancellation", api.cancel_instance),
             route("jobs/activation", api.activate),
             route("messages/{verb}", api.message),
-            route("users", api.create_user),
-            route("users/search", api.search_users),
-            route("users/{username}", api.one_user, "GET", "PUT", "DELETE"),
+            route("users", api.create_user, access=api.administered),
+            route("users/search", api.search_users, access=api.administered),
+            route(
+                "users/{username}", api.one_user, "GET", "PUT", "DELETE", access=api.administered
+            ),
+            route("roles/{role}/users/{username}", api.assign_role, "PUT", access=api.administered),
+            route("authorizations/search", api.search_authorizations, access=api.administered),
             route("{what}/search", api.search),
             route("jobs/{key}/{verb}", api.finish_job),
             route("jobs/{key}", api.update_job, "PATCH"),
@@ -583,4 +627,4 @@ def _key(request: Request) -> int:
 
 
 def _without_password(user: Json) -> Json:
-    return {name: value for name, value in user.items() if name != "password"}
+    return {name: user.get(name, "") for name in ("username", "name", "email")}

@@ -157,7 +157,7 @@ class TestRecords:
         assert table.find(UNNAMED, "plan") is None
 
     def test_executions_of_one_name_have_a_record_on_each_machine(self, table: Any) -> None:
-        machines = ("provision", "scale", "restart", "teardown", "plan")
+        machines = ("provision", "scale", "restart", "rotate", "teardown", "plan")
         for machine in machines:
             one = dataclasses.replace(op("k"), operation_id=UNNAMED, machine=machine)
             table.begin(one, now=NOW)

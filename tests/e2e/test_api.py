@@ -36,7 +36,7 @@ OPERATE = [
     "POST/clusters/*/restart",
     "PUT/clusters/*/freeze",
 ]
-ADMINISTER = [*OPERATE, "PUT/clusters/*", "DELETE/clusters/*"]
+ADMINISTER = [*OPERATE, "PUT/clusters/*", "POST/clusters/*/rotation", "DELETE/clusters/*"]
 POLICIES = {"viewer": READ, "planner": PLAN, "operator": OPERATE, "administrator": ADMINISTER}
 
 

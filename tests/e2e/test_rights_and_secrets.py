@@ -46,6 +46,7 @@ STORY: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("plan", {"clusterName": "demo", "scale": {"count": 4}}, ""),
     ("scale", {"clusterName": "demo", "count": 4}, ""),
     ("scale", {"clusterName": "demo", "count": 3}, ""),
+    ("rotate", {"clusterName": "demo"}, ""),
     ("teardown", {"clusterName": "demo", "dryRun": True}, ""),
 )
 SHORTEST_SECRET = 12
@@ -83,6 +84,17 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
     ("PreflightCluster", "ssm:ListTagsForResource"): "only for a parameter that is named",
     ("RollServices", "ecs:TagResource"): "only where tags and tasks change: test_provisioning",
     ("RollServices", "ecs:UntagResource"): "only where tags and tasks change: test_provisioning",
+    **{
+        ("RestartService", action): "only for brokers: test_work_goes_on"
+        for action in (
+            "ecs:DescribeTasks",
+            "ecs:GetTaskProtection",
+            "ecs:ListTasks",
+            "ecs:StopTask",
+            "ecs:UpdateTaskProtection",
+            "lambda:InvokeFunction",
+        )
+    },
     ("StartServices", "ecs:TagResource"): "only where tags change: test_provisioning",
     ("StartServices", "ecs:UntagResource"): "only where tags change: test_provisioning",
     ("StartServices", "ecs:UpdateService"): "only for what changes in place: test_provisioning",
@@ -279,6 +291,7 @@ def test_no_function_and_no_task_was_denied_anything(run: Run) -> None:
         ("provision", {"StopServices", "RollBackStack"}),
         ("plan", {"FailPlan"}),
         ("scale", set[str]()),
+        ("rotate", set[str]()),
         ("check_health", set[str]()),
     ],
 )
@@ -317,11 +330,16 @@ def test_every_reason_is_for_a_right_that_is_granted() -> None:
 
 
 def _stored(run: Run) -> dict[str, str]:
+    """Every value of every secret, also former ones, by ARN and version."""
     client = run.client("secretsmanager")
-    return {
-        secret["ARN"]: client.get_secret_value(SecretId=secret["ARN"])["SecretString"]
-        for secret in run.pages("secretsmanager", "list_secrets", "SecretList")
-    }
+    found = {}
+    for secret in run.pages("secretsmanager", "list_secrets", "SecretList"):
+        arn = secret["ARN"]
+        for version in client.list_secret_version_ids(SecretId=arn)["Versions"]:
+            given = {"SecretId": arn, "VersionId": version["VersionId"]}
+            value = client.get_secret_value(**given)["SecretString"]
+            found[f"{arn} {version['VersionStages']}"] = value
+    return found
 
 
 def _secrets(run: Run) -> dict[str, str]:
@@ -455,7 +473,7 @@ def test_no_secret_is_in(run: Run, source: str) -> None:
 def test_what_is_searched_for_is_there_to_be_found(run: Run) -> None:
     secrets = _secrets(run)
     stored = _stored(run)
-    assert len(stored) >= 3, "the admin of Aurora, two users of Camunda"
+    assert len(stored) >= 6, "the admin of Aurora, two users of Camunda; new and former values"
     assert len(run.credentials) >= 2 * 5, "several functions' keys and tokens were seen"
     assert min(map(len, secrets)) >= SHORTEST_SECRET, "a short one would be found by chance"
     for text in stored.values():

@@ -42,6 +42,7 @@ class FakeSight:
     status: str = "available"
     zones: dict[str, str] = field(default_factory=lambda: {"a": "available", "b": "available"})
     lost: dict[str, str] = field(default_factory=dict)
+    made: dict[str, str] = field(default_factory=dict)
     ends: str = "2027-01-01T00:00:00+00:00"
     errors: dict[str, Exception] = field(default_factory=dict)
 
@@ -96,7 +97,10 @@ class FakeSight:
     def secrets(self, arns: Mapping[str, str]) -> list[dict[str, Any]]:
         """Secrets."""
         self._fail("secrets")
-        return [{"name": name, "problem": self.lost.get(name, "")} for name in arns]
+        return [
+            {"name": name, "problem": self.lost.get(name, ""), "since": self.made.get(name)}
+            for name in arns
+        ]
 
     def certificate(self, arn: str) -> dict[str, Any]:
         """Certificate."""

@@ -39,8 +39,8 @@ class Client(requests.Session):
 
 
 @contextmanager
-def served(gateway: MemoryGateway) -> Iterator[Client]:
-    app = rest_app(gateway, Users(USERS, gateway))
+def served(gateway: MemoryGateway, more: dict[str, str] | None = None) -> Iterator[Client]:
+    app = rest_app(gateway, Users({**USERS, **(more or {})}, gateway))
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
@@ -192,12 +192,73 @@ def test_a_partition_without_a_leader_is_a_503(client: Client, gateway: MemoryGa
     assert client.post("/v2/jobs/activation", json=ACTIVATION).status_code == 503
 
 
+def exported(gateway: MemoryGateway, name: str) -> None:
+    """Let what was changed of a user be exported."""
+    gateway.engines[1].data["users"][name]["exportedAt"] = 0
+
+
+def test_a_changed_password_counts_once_it_is_exported_and_the_former_one_no_more(
+    client: Client, gateway: MemoryGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("local.broker.users._REMEMBERED_SECONDS", 0.0)
+
+    def accepted(password: str) -> bool:
+        answer = client.get("/v2/authentication/me", auth=("admin", password))
+        assert answer.status_code in {200, 401}
+        return answer.status_code == 200
+
+    assert client.put("/v2/users/admin", json={"password": "next"}).status_code == 200
+    assert (accepted("secret"), accepted("next")) == (True, False)
+    exported(gateway, "admin")
+    assert (accepted("secret"), accepted("next")) == (False, True)
+
+
+def test_a_broker_that_starts_changes_no_password_of_a_user_that_is_there(
+    client: Client, gateway: MemoryGateway
+) -> None:
+    assert client.put("/v2/users/admin", json={"password": "next"}).status_code == 200
+    exported(gateway, "admin")
+    with served(gateway) as started:
+        assert started.get("/v2/topology", auth=("admin", "secret")).status_code == 401
+        assert started.get("/v2/topology", auth=("admin", "next")).status_code == 200
+        assert started.delete("/v2/users/admin", auth=("admin", "next")).status_code == 204
+    with served(gateway) as again:
+        assert again.get("/v2/topology", auth=("admin", "secret")).status_code == 200
+
+
+def test_roles_decide_what_a_user_may_do(gateway: MemoryGateway) -> None:
+    roles = {
+        "CAMUNDA_SECURITY_INITIALIZATION_DEFAULTROLES_ADMIN_USERS_0": "admin",
+        "CAMUNDA_SECURITY_INITIALIZATION_DEFAULTROLES_CONNECTORS_USERS_0": "worker",
+        "CAMUNDA_SECURITY_INITIALIZATION_USERS_1_USERNAME": "worker",
+        "CAMUNDA_SECURITY_INITIALIZATION_USERS_1_PASSWORD": "works",
+    }
+    with served(gateway, roles) as client:
+        worker, other = ("worker", "works"), ("other", "one")
+        body = {"username": "other", "password": "one"}
+        assert client.post("/v2/users", json=body, auth=worker).status_code == 403
+        assert client.post("/v2/users", json=body).status_code == 201
+        exported(gateway, "other")
+        assert client.get("/v2/authentication/me", auth=other).json()["roles"] == []
+        activation = "/v2/jobs/activation"
+        assert client.post(activation, json=ACTIVATION, auth=other).status_code == 403
+        path = "/v2/roles/connectors/users/other"
+        assert client.put(path, auth=worker).status_code == 403
+        assert [client.put(path).status_code for _ in range(2)] == [204, 409]
+        assert client.put("/v2/roles/nobody/users/other").status_code == 404
+        assert client.put("/v2/roles/connectors/users/nobody").status_code == 404
+        assert client.post(activation, json=ACTIVATION, auth=other).status_code == 200
+        assert client.get("/v2/authentication/me", auth=other).json()["roles"] == ["connectors"]
+
+
 def test_users_are_made_changed_and_deleted(client: Client, gateway: MemoryGateway) -> None:
     body = {"username": "eve", "password": "one", "name": "Eve", "email": "eve@example.com"}
     made = client.post("/v2/users", json=body)
     assert (made.status_code, "password" in made.json()) == (201, False)
     assert client.post("/v2/users", json=body).status_code == 409
     assert "one" not in json.dumps(gateway.engines[1].data["users"])
+    assert client.get("/v2/authentication/me", auth=("eve", "one")).status_code == 401
+    exported(gateway, "eve")
     me = client.get("/v2/authentication/me", auth=("eve", "one")).json()
     assert (me["username"], me["displayName"]) == ("eve", "Eve")
     changed = client.put("/v2/users/eve", json={"name": "E", "email": "e@example.com"})

@@ -117,6 +117,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
         with brokers(home, BLOCK, leases, **one) as started:
             assert started.ask(0, "/v2/users", "POST", USER, port=8080)[0] == 201
             deploy(f"http://{started.address(0)}:8080")
+            assert eventually(lambda: logs_in(started.address(0)), 10)
             yield started
     finally:
         leases.close()
@@ -127,6 +128,13 @@ def connectors(cluster: Brokers) -> Iterator[StandIn]:
     with stand_in(cluster.directory, 50, cluster.address(0)) as started:
         assert eventually(started.ready, 10), started.log()
         yield started
+
+
+def logs_in(address: str) -> bool:
+    """Whether the user's password is exported, so that logins show it."""
+    login = (USER["username"], USER["password"])
+    me = requests.get(f"http://{address}:8080/v2/authentication/me", auth=login, timeout=5)
+    return me.status_code == 200
 
 
 def deploy(url: str) -> None:

@@ -570,6 +570,48 @@ def test_a_server_that_goes_away_in_the_middle_leaves_nothing_half_done(
     assert run(postgres)["role"] == "created"
 
 
+def test_the_admin_changes_its_own_password(postgres: PostgresWorld) -> None:
+    former = postgres.admin
+    database = PostgresDatabase(postgres.target)
+    following = replace(former, password="another-password-of-the-admin")
+    assert (database.accepts(former), database.accepts(following)) == (True, False)
+    database.set_password(former, following.password)
+    try:
+        assert (database.accepts(former), database.accepts(following)) == (False, True)
+        with pytest.raises(DatabaseAuthenticationFailed):
+            database.set_password(former, "not by the former one")
+        assert database.accepts(following)
+    finally:
+        database.set_password(following, former.password)
+    assert database.accepts(former)
+
+
+def test_the_server_never_sees_a_password_in_a_statement(postgres: PostgresWorld) -> None:
+    """Its log holds statements, where `log_statement` is `ddl`."""
+    sent: list[str] = []
+    real = psycopg.Connection.execute
+
+    def noted(self: Any, query: Any, *rest: Any, **more: Any) -> Any:
+        sent.append(query if isinstance(query, str) else query.as_string(self))
+        return real(self, query, *rest, **more)
+
+    database = PostgresDatabase(postgres.target)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(psycopg.Connection, "execute", noted)
+        database.set_password(postgres.admin, postgres.admin.password)
+    (statement,) = [one for one in sent if "ALTER ROLE" in one]
+    assert "SCRAM-SHA-256$" in statement
+    assert postgres.admin.password not in statement
+    assert database.accepts(postgres.admin)
+
+
+def test_a_server_that_cannot_be_asked_is_no_refusal(postgres: PostgresWorld) -> None:
+    with postgres.stopped(), pytest.raises(DatabaseNotReady):
+        PostgresDatabase(postgres.target).accepts(postgres.admin)
+    with postgres.untrusted(), pytest.raises(DatabaseTlsFailed):
+        PostgresDatabase(postgres.target).accepts(postgres.admin)
+
+
 def test_the_proof_leaves_no_table(postgres: PostgresWorld) -> None:
     run(postgres)
     with postgres.aurora.superuser() as connection:

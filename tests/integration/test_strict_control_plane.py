@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import urllib.error
 import urllib.request
@@ -15,8 +16,13 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from lifecycle.adapters.aws import autoscaling
+from lifecycle.adapters.aws import autoscaling, secrets
 from lifecycle.adapters.aws.autoscaling import AwsScalableTargets
+from lifecycle.adapters.aws.secrets import SecretsManagerUsers, SecretsManagerVersions
+from lifecycle.camunda.credentials import Credentials
+from lifecycle.cluster.owned_secrets import Purpose
+from lifecycle.errors import SecretRefused
+from lifecycle.rotation.ports import Stages
 from lifecycle.services.autoscaling import ScalableTarget
 
 from local import instance
@@ -146,6 +152,69 @@ def test_what_is_no_quota_is_told_so(here: Instance) -> None:
 
 
 COUNT: Final = {"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount"}
+
+
+def test_a_secret_goes_through_its_stages(
+    here: Instance, role: As, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The adapter of rotations on the embedded Secrets Manager."""
+    api = here.client("secretsmanager")
+    first = json.dumps({"username": "eve", "password": "first-password"})
+    owner = {
+        "camunda:control-plane": "control",
+        "camunda:cluster": "demo",
+        "camunda:purpose": "camunda-user",
+    }
+    tags = [{"Key": key, "Value": value} for key, value in owner.items()]
+    arn = api.create_secret(Name=uuid.uuid4().hex, SecretString=first, Tags=tags)["ARN"]
+    actions = ("DescribeSecret", "GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage")
+    may = role(
+        {"Action": [f"secretsmanager:{one}" for one in actions], "Resource": arn},
+        {"Action": "secretsmanager:GetRandomPassword", "Resource": "*"},
+    )
+    monkeypatch.setattr(secrets, "client", lambda service, **_: may(service))
+    versions = SecretsManagerVersions("control")
+
+    def stages() -> Stages:
+        return versions.stages(arn, cluster="demo", purpose=Purpose.CAMUNDA_USER)
+
+    with pytest.raises(SecretRefused, match="camunda:cluster"):
+        versions.stages(arn, cluster="other", purpose=Purpose.CAMUNDA_USER)
+    with pytest.raises(SecretRefused, match="camunda:purpose"):
+        versions.stages(arn, cluster="demo", purpose=Purpose.DATABASE_ADMIN)
+    former = stages().current
+    assert stages() == Stages(former)
+    token = "a" * 64
+    for _ in range(2):
+        versions.create(arn, "eve-b", token)
+        assert stages() == Stages(former, pending=token)
+        made = versions.read(arn, token)
+    assert made.username == "eve-b"
+    assert re.fullmatch("[A-Za-z0-9]{32}", made.password)
+    versions.promote(arn, token, former)
+    assert stages() == Stages(token, previous=former)
+    assert versions.read(arn, token) == made
+    assert versions.read(arn, former) == Credentials("eve", "first-password")
+    assert SecretsManagerUsers("control", Purpose.CAMUNDA_USER).credentials(arn, "demo") == made
+    assert versions.unknown_password() != versions.unknown_password()
+
+
+def test_a_version_of_a_secret_is_made_once(here: Instance) -> None:
+    api = here.client("secretsmanager")
+    arn = api.create_secret(Name=uuid.uuid4().hex, SecretString="one")["ARN"]
+    given = {"SecretId": arn, "ClientRequestToken": "b" * 32, "VersionStages": ["AWSPENDING"]}
+    for _ in range(2):
+        assert api.put_secret_value(**given, SecretString="two")["VersionId"] == "b" * 32
+    with pytest.raises(api.exceptions.ResourceExistsException):
+        api.put_secret_value(**given, SecretString="three")
+    pending = {"SecretId": arn, "VersionStage": "AWSPENDING"}
+    assert api.get_secret_value(**pending)["SecretString"] == "two"
+    other = {**given, "ClientRequestToken": "c" * 32}
+    api.put_secret_value(**other, SecretString="three")
+    assert api.get_secret_value(**pending)["SecretString"] == "three"
+    listed = api.list_secret_version_ids(SecretId=arn, IncludeDeprecated=True)["Versions"]
+    stages = {one["VersionId"]: one["VersionStages"] for one in listed}
+    assert stages["b" * 32] == []
 
 
 def test_scalable_targets_are_read_as_they_were_registered(

@@ -13,6 +13,7 @@ from lifecycle.cluster.tags import alike
 from lifecycle.errors import InvalidRequest
 from lifecycle.provisioning.request import read_parameters, read_provision_request
 from lifecycle.restart.request import read_restart_request
+from lifecycle.rotation.request import read_rotation_request
 from lifecycle.scaling.request import read_scale_request
 from lifecycle.teardown.decisions import read_teardown_request
 
@@ -55,6 +56,24 @@ def accepts(read: Any, raw: Any) -> bool:
 def test_restarting(body: dict[str, Any]) -> None:
     documented = Draft202012Validator(BODIES["restartService"]).is_valid(body)
     assert documented == accepts(read_restart_request, {"clusterName": "demo", **body})
+
+
+@example({"secrets": ["admin", "admin"]})
+@example({"secrets": []})
+@example({"secrets": ["database", "admin"]})
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "secrets": st.lists(st.sampled_from(["admin", "connectors", "database"]) | VALUES)
+            | VALUES,
+            "x": VALUES,
+        },
+    )
+)
+def test_rotating(body: dict[str, Any]) -> None:
+    documented = Draft202012Validator(BODIES["rotateSecrets"]).is_valid(body)
+    assert documented == accepts(read_rotation_request, {"clusterName": "demo", **body})
 
 
 @example({"count": 4})

@@ -24,6 +24,7 @@ from lifecycle.errors import InvalidRequest
 from lifecycle.operation.record import Execution
 from lifecycle.provisioning.request import read_plan_request, read_provision_request
 from lifecycle.restart.request import read_restart_request
+from lifecycle.rotation.request import read_rotation_request
 from lifecycle.scaling.request import read_scale_request
 from lifecycle.teardown.decisions import read_teardown_request
 
@@ -40,6 +41,7 @@ BODIES: dict[str, Any] = {
     "scaleBrokers": {"count": 4},
     "scalePartitions": {"partitions": 6},
     "restartService": {"service": "brokers", "broker": 1},
+    "rotateSecrets": {"secrets": ["admin", "connectors"]},
     "planChange": {"provision": {"parameters": {"Brokers": 3}, "replace": ["FileSystem"]}},
 }
 DEEP = "[" * 1500 + "]" * 1500
@@ -191,6 +193,7 @@ READERS: dict[str, Callable[[object], object]] = {
     "scaleBrokers": read_scale_request,
     "scalePartitions": read_scale_request,
     "restartService": read_restart_request,
+    "rotateSecrets": read_rotation_request,
     "planChange": lambda raw: read_plan_request(raw, cluster_parameters()),
     "freezeCluster": lambda raw: read_reason(raw) if isinstance(raw, dict) else None,
 }

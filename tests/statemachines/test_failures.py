@@ -7,12 +7,15 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lifecycle.rotation.request import Secret
 
 from tests.statemachines.engine import Control, run
 from tests.statemachines.test_plan import Plan
 from tests.statemachines.test_provision import INPUT, Provision
 from tests.statemachines.test_restart import FUNCTIONS as RESTART_FUNCTIONS
 from tests.statemachines.test_restart import Restart
+from tests.statemachines.test_rotate import FUNCTIONS as ROTATE_FUNCTIONS
+from tests.statemachines.test_rotate import Rotation
 from tests.statemachines.test_scale import FUNCTIONS as SCALE_FUNCTIONS
 from tests.statemachines.test_scale import Scale
 from tests.statemachines.test_teardown import STACK, Teardown, standing
@@ -153,6 +156,23 @@ class Restarting(Restart):
         return self.world.whole and kept == {0, 1} and self.world.table.locks == {}
 
 
+class Rotating(Rotation):
+    """The rotate machine, as the harness drives it: each secret, once in an operation at most."""
+
+    def run(self, number: int = 1) -> Result:  # type: ignore[override]
+        return super().run(number)
+
+    def reached(self) -> bool:
+        world = self.world
+        values = [len(kept.values) for kept in world.secrets.kept.values()]
+        return (
+            all(world.rotated(secret) for secret in Secret)
+            and all(2 <= number <= 3 for number in values)
+            and world.refused == []
+            and not [one for one in world.table.locks.values() if one.owner != FOREIGN]
+        )
+
+
 class Planning(Plan):
     """The plan machine, as the harness drives it: of a change of a cluster that stands."""
 
@@ -185,6 +205,7 @@ MACHINES: dict[str, Callable[[pytest.MonkeyPatch], Machine]] = {
     "scale out": lambda monkeypatch: Scaling(monkeypatch, 3, 4),
     "scale in": lambda monkeypatch: Scaling(monkeypatch, 4, 3),
     "restart": Restarting,
+    "rotate": Rotating,
     "plan": Planning,
 }
 CALLED: dict[str, tuple[str, ...]] = {
@@ -193,6 +214,7 @@ CALLED: dict[str, tuple[str, ...]] = {
     "scale out": tuple(name for name in SCALE_FUNCTIONS if name != "ProtectTasks"),
     "scale in": SCALE_FUNCTIONS,
     "restart": RESTART_FUNCTIONS,
+    "rotate": ROTATE_FUNCTIONS,
     "plan": PlanFunctions,
 }
 # Lock, record, report and events: what an operation tells of itself.
@@ -219,6 +241,7 @@ def test_every_function_of_the_machines_is_among_the_states(
         "scale out": {"ProtectTasks"},
         "scale in": set(),
         "restart": set(),
+        "rotate": set(),
         "plan": {"FailPlan", "PlanScale"},
     }
     for name, make in MACHINES.items():

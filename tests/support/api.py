@@ -51,7 +51,7 @@ class ApiWorld:
 
     def __post_init__(self) -> None:
         self.health = FakeHealth(self.world.table.locks, freezes=self.world.table.freezes)
-        for verb in ("provision", "scale", "restart", "plan", "teardown"):
+        for verb in ("provision", "scale", "restart", "rotate", "plan", "teardown"):
             self.world.executions.machines.add(ARNS.machine(verb))
         self.world.probe.answers["overview"] = {
             "members": None,

@@ -25,6 +25,7 @@ _PURPOSES = (
     "shared",
     "strict",
     "restore",
+    "users",
 )
 
 

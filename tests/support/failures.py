@@ -52,9 +52,17 @@ EFFECTS: Mapping[str, frozenset[str]] = {
     "schedules": frozenset({"once"}),
     "tasks": frozenset({"set_count", "protect", "unprotect"}),
     "management": frozenset({"scale_brokers"}),
+    "secrets": frozenset({"create", "promote"}),
+    "users": frozenset({"set_password", "add_member"}),
+    "admins": frozenset({"set_password"}),
 }
 # What only the holder of the cluster may touch.
-GUARDED = frozenset({"stacks", "services", "databases", "storage", "tasks", "management"})
+GUARDED = frozenset(
+    {
+        *("stacks", "services", "databases", "storage", "tasks", "management"),
+        *("secrets", "users", "admins"),
+    }
+)
 # What the machine that only plans may do: nothing of it changes a cluster.
 PLANNING = frozenset(
     {

@@ -90,7 +90,7 @@ def test_preflight_of_a_plan_shows_the_freeze_as_a_warning() -> None:
     checks = world.preflight.check(request, planning=True)["checks"]
     (freeze,) = [one for one in checks if one["name"] == "freeze"]
     assert freeze["result"] == "WARN"
-    assert "audit until Friday" in freeze["detail"]
+    assert "audit until Friday" in freeze["seen"]
 
 
 def test_a_frozen_cluster_is_not_planned_to_scale() -> None:

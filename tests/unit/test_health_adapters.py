@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 import pytest
+from lifecycle.adapters.aws import health_sources
 from lifecycle.adapters.aws import session as aws
 from lifecycle.adapters.aws.ecs_reader import read_stopped
 from lifecycle.adapters.aws.health_sources import AwsHealthSources
@@ -191,6 +192,30 @@ def test_a_secret_that_was_deleted_and_one_that_never_was() -> None:
     assert problems["There"] == ""
     assert problems["Gone"].startswith("it is scheduled for deletion since 20")
     assert problems["Never"] == "it does not exist"
+
+
+def test_a_secret_is_as_old_as_its_present_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a value that is pending, nor tags or stages, which move LastChangedDate."""
+    made = {month: datetime(2026, month, 1, tzinfo=UTC) for month in (1, 2, 3)}
+
+    class Api:
+        exceptions = boto3.client("secretsmanager").exceptions
+
+        def describe_secret(self, **_: object) -> dict[str, object]:
+            return {"CreatedDate": made[1], "LastChangedDate": datetime(2026, 9, 1, tzinfo=UTC)}
+
+        def list_secret_version_ids(self, **_: object) -> dict[str, object]:
+            stages = {1: ["AWSPREVIOUS"], 2: ["AWSCURRENT"], 3: ["AWSPENDING"]}
+            return {
+                "Versions": [
+                    {"VersionId": str(n), "VersionStages": stages[n], "CreatedDate": made[n]}
+                    for n in (3, 1, 2)
+                ]
+            }
+
+    monkeypatch.setattr(health_sources, "client", lambda *_, **__: Api())
+    (one,) = AwsHealthSources().secrets({"X": "arn"})
+    assert one == {"name": "X", "problem": "", "since": "2026-02-01T00:00:00.000Z"}
 
 
 def test_that_a_secret_is_there_is_asked_again_after_half_an_hour() -> None:

@@ -341,7 +341,8 @@ def test_a_frozen_cluster_is_healthy_and_says_so(world: HealthWorld, where: str)
         freeze = Freeze("audit until Friday", "2026-01-01T00:00:00Z")
         world.records.freezes[world.outputs["EcsClusterName"]] = freeze
     report = world.check()
-    assert (report["verdict"], codes(report)) == ("HEALTHY", {"CLUSTER_FROZEN"})
+    assert report["verdict"] == "HEALTHY"
+    assert [one["code"] for one in report["findings"]] == ["CLUSTER_FROZEN"]
     assert "audit until Friday" in report["text"]
 
 
@@ -354,6 +355,28 @@ def test_what_aws_says(
     breaks(world)
     report = world.check()
     assert (report["verdict"], codes(report)) == (verdict, {code})
+
+
+@pytest.mark.parametrize(
+    ("limit", "days", "noted"),
+    [("90", 89, False), ("90", 90, True), ("0", 900, False), ("", 900, False), ("1", 90, True)],
+)
+def test_the_age_of_passwords_is_a_note_that_changes_no_verdict(
+    world: HealthWorld, limit: str, days: int, noted: bool
+) -> None:
+    world.outputs["SecretAgeDays"] = limit
+    # A check is five minutes after what is now.
+    made = world.clock.now() - timedelta(days=days)
+    world.cloud.made = {
+        "AdminUserSecretArn": made.isoformat(),
+        "ConnectorsUserSecretArn": world.clock.now().isoformat(),
+    }
+    report = world.check()
+    assert report["verdict"] == "HEALTHY"
+    assert ("SECRET_OLD" in codes(report, "INFO")) == noted
+    if noted:
+        (one,) = [one for one in report["findings"] if one["code"] == "SECRET_OLD"]
+        assert one["seen"] == (f"AdminUserSecretArn: {days} days, ConnectorsUserSecretArn: 0 days")
 
 
 def test_connectors_that_scale_by_themselves_are_a_note(world: HealthWorld) -> None:

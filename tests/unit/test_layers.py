@@ -17,7 +17,7 @@ PACKAGE = ROOT / "layers" / "lifecycle" / "lifecycle"
 ROOMS = (
     *("errors", "times", "tables", "settings", "observability", "certificates"),
     *("camunda", "cluster", "services", "operation", "preflight", "verification"),
-    *("provisioning", "restart", "scaling", "teardown", "plans", "health"),
+    *("provisioning", "restart", "rotation", "scaling", "teardown", "plans", "health"),
     *("adapters", "api", "wiring"),
 )
 # What reaches outside of the process, or reads a clock: adapters and wiring only.

@@ -10,6 +10,7 @@ from lifecycle.cluster.polling import Wait
 from lifecycle.health import rules as health_rules
 from lifecycle.operation.model import FUNCTION_SECONDS, LOCK_SECONDS
 from lifecycle.provisioning import start_services
+from lifecycle.rotation import decisions as rotation
 from lifecycle.scaling import decision as scaling
 from lifecycle.scaling import partitions as scaling_partitions
 from lifecycle.services import rolling
@@ -24,6 +25,7 @@ MINUTE = 60
         (start_services.START_SECONDS, 30 * MINUTE),
         (rolling.BROKER_PATIENCE, 30 * MINUTE),
         (teardown.STOP_SECONDS, 30 * MINUTE),
+        (rotation.PATIENCE, 5 * MINUTE),
         (scaling.TASKS_PATIENCE, 10 * MINUTE),
         (scaling.CHANGE_PATIENCE, 15 * MINUTE),
         (scaling.SETTLE_PATIENCE, 15 * MINUTE),

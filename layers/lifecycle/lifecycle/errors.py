@@ -381,6 +381,36 @@ class RestartFailed(LifecycleError):
     )
 
 
+class RotationRefused(LifecycleError):
+    """A precondition of rotating a secret is not met; that secret was not changed."""
+
+    default_next_step = (
+        "Put the user's real password into the secret (AWSCURRENT), then start the same request "
+        "again."
+    )
+
+
+class RotationFailed(LifecycleError):
+    """A new password was not accepted, or another client changed the secret meanwhile.
+
+    The secret has both values: the one in use is AWSCURRENT, the new one AWSPENDING.
+    """
+
+    default_next_step = (
+        "Fix the cause listed, then start the same request again: it continues with the value "
+        "that is AWSPENDING and makes no other."
+    )
+
+
+class FormerPasswordAccepted(LifecycleError):
+    """The new password is in use, but the former one is still accepted: not rotated yet."""
+
+    default_next_step = (
+        "Treat the former password as valid. Check what is listed, then start the same request "
+        "again: it makes no new value, and ends when the former one is refused."
+    )
+
+
 class NoticeUnreadable(LifecycleError):
     """An AWS Health notice about Fargate task retirement has an undocumented shape."""
 

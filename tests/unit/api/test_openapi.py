@@ -66,6 +66,7 @@ def test_reading_and_changing_differ_by_method_or_path() -> None:
         "teardown",
         "scale",
         "restart",
+        "rotate",
         "plan",
     }
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # An answer of AWS, or of a broker, takes its time; the fastest look is not free.
 FUNCTION_SECONDS = 1
-MACHINES = ("plan", "provision", "scale", "restart", "teardown")
+MACHINES = ("plan", "provision", "scale", "restart", "rotate", "teardown")
 
 
 def history(kind: str, times: int) -> dict[str, Any]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # The check of health is over in 25 seconds and comes again; a side that it cannot see is unknown.
-MACHINES = ("plan", "provision", "scale", "restart", "teardown")
+MACHINES = ("plan", "provision", "scale", "restart", "rotate", "teardown")
 
 
 def test_the_first_call_wakes_and_the_calls_of_a_minute_fail() -> None:

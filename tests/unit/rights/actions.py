@@ -40,6 +40,8 @@ _BESIDE = {
     },
     # Every secret of a cluster is encrypted with the cluster's own key.
     ("secretsmanager", "GetSecretValue"): {"kms:Decrypt"},
+    # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
+    ("secretsmanager", "PutSecretValue"): {"kms:Decrypt", "kms:GenerateDataKey"},
     # The topic is encrypted with a key of the control plane.
     ("sns", "Publish"): {"kms:Decrypt", "kms:GenerateDataKey"},
     # The definition names tags.

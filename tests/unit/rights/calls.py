@@ -369,7 +369,8 @@ class _Walk:
         answer: Values = ()
         before = frozenset(self.found)
         for function in self.value(node.func, local, names):
-            if isinstance(function, ClientMethod) and "VersionId" in keywords:
+            of_a_version = isinstance(function, ClientMethod) and "VersionId" in keywords
+            if of_a_version and function.service == "s3":
                 # Another right: that for the object itself is not needed then.
                 self.found -= {(function.service, function.name)} - before
                 self.found.add((function.service, f"{function.name}{OF_A_VERSION}"))

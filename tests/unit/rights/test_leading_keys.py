@@ -89,7 +89,7 @@ def test_a_plans_functions_reach_neither_a_lock_nor_another_machines_record(
 ) -> None:
     lock = keys(lambda table: table.take(Lock("demo", "arn", name, 1)))
     others = lock.union(
-        *(recorded(name, one) for one in ("provision", "scale", "restart", "teardown"))
+        *(recorded(name, one) for one in ("provision", "scale", "restart", "rotate", "teardown"))
     )
     assert len(others) == 5
     assert allowed(function, others) == set()

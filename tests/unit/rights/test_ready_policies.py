@@ -28,13 +28,13 @@ ROUTES_OF = {
     "viewer": {"listClusters", "readCluster", "readHealth", "listOperations", "readOperation"},
     "planner": {"planChange"},
     "operator": {"scaleBrokers", "scalePartitions", "restartService", "freezeCluster"},
-    "administrator": {"provisionCluster", "tearDownCluster", "thawCluster"},
+    "administrator": {"provisionCluster", "rotateSecrets", "tearDownCluster", "thawCluster"},
 }
 MACHINES_OF = {
     "viewer": set[str](),
     "planner": {"plan"},
     "operator": {"scale", "restart", "check_health", "check_all_health"},
-    "administrator": {"provision", "teardown"},
+    "administrator": {"provision", "rotate", "teardown"},
 }
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 import pytest
 from botocore.validate import ParamValidator
+from lifecycle.adapters.aws.secrets import PASSWORD_RULES
 from lifecycle.cluster.planned_outputs import OF_PARAMETERS, OF_RESOURCES
 from lifecycle.services.definition import NAMES, placeholders, render
 
@@ -382,11 +383,22 @@ def test_passwords_come_from_secrets_only() -> None:
         "CAMUNDA_SECURITY_INITIALIZATION_USERS_1_PASSWORD": (
             "att(ConnectorsUserSecret.Id):password::"
         ),
+        # Two users take turns.
+        "CAMUNDA_CLIENT_AUTH_USERNAME": "att(ConnectorsUserSecret.Id):username::",
         "CAMUNDA_CLIENT_AUTH_PASSWORD": "att(ConnectorsUserSecret.Id):password::",
     }
     for definition in cluster.of_type("AWS::ECS::TaskDefinition").values():
         for one in definition["ContainerDefinitions"]:
             assert not any("resolve:" in text for text in strings(one["Environment"]))
+
+
+def test_a_rotation_makes_passwords_by_the_rules_of_the_template() -> None:
+    for secret in resolve("cluster").of_type("AWS::SecretsManager::Secret").values():
+        rules = dict(secret["GenerateSecretString"])
+        user = json.loads(rules.pop("SecretStringTemplate"))
+        assert list(user) == ["username"]
+        assert rules.pop("GenerateStringKey") == "password"
+        assert rules == PASSWORD_RULES
 
 
 def test_data_volume_is_mounted_with_iam_and_tls() -> None:
@@ -436,7 +448,6 @@ def test_connectors_task() -> None:
         "CAMUNDA_CLIENT_RESTADDRESS": "http://orchestration-cluster-rest:8080",
         "CAMUNDA_CLIENT_GRPCADDRESS": "http://orchestration-cluster-grpc:26500",
         "CAMUNDA_CLIENT_AUTH_METHOD": "basic",
-        "CAMUNDA_CLIENT_AUTH_USERNAME": "connectors",
     }
     check = one["HealthCheck"]["Command"][1]
     assert "http://localhost:8080/connectors/actuator/health/readiness" in check

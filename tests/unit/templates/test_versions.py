@@ -122,6 +122,8 @@ def test_the_description_of_a_version_is_never_too_long(function: str) -> None:
         longest = declared.get("MaxLength") or max(map(len, declared.get("AllowedValues", [""])))
         if declared.get("Type") == "Number":
             longest = len(str(declared["MaxValue"]))
+        if declared.get("Type") == "Number":
+            longest = len(str(declared["MaxValue"]))
         if name == "SecondApproverFor":
             longest = len("provision,provision,provision")
         # Ids of AWS and names of our own resources; both are short.

@@ -62,6 +62,13 @@ ROUTES: Final = (
     ),
     Route(
         "POST",
+        "/clusters/{name}/rotation",
+        "rotateSecrets",
+        "Rotate the passwords of Camunda's users and of Aurora's administrator",
+        "rotate",
+    ),
+    Route(
+        "POST",
         "/clusters/{name}/plans",
         "planChange",
         "Plan provisioning or scaling; changes nothing",

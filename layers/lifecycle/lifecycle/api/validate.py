@@ -17,6 +17,7 @@ from lifecycle.observability import of_aws
 from lifecycle.plans.fingerprint import read_description
 from lifecycle.provisioning.validate import validate_plan, validate_request
 from lifecycle.restart.validate_restart import validate_restart
+from lifecycle.rotation.validate_rotation import validate_rotation
 from lifecycle.scaling.request import refuse_idle
 from lifecycle.scaling.validate import validate_scaling
 from lifecycle.services.images import BROKERS, PARAMETER, versions
@@ -49,6 +50,7 @@ class StartValidation:
             "plan": self._plan,
             "scale": self._scale,
             "restart": self._restart,
+            "rotate": self._rotate,
             "teardown": self._teardown,
         }
 
@@ -118,6 +120,10 @@ class StartValidation:
 
     def _restart(self, raw: Mapping[str, object]) -> str:
         request = validate_restart(raw, control_stack=self.control_stack, stacks=self.stacks)
+        return str(request["ecsCluster"])
+
+    def _rotate(self, raw: Mapping[str, object]) -> str:
+        request = validate_rotation(raw, control_stack=self.control_stack, stacks=self.stacks)
         return str(request["ecsCluster"])
 
     def _teardown(self, raw: Mapping[str, object]) -> str:

@@ -467,6 +467,13 @@ _NOTES: Final = (
         "None: it expires automatically; deployments wait until then.",
     ),
     Kind(
+        "SECRET_OLD",
+        Severity.INFO,
+        "passwords were not rotated for long",
+        "every password is younger than SecretAgeDays",
+        "Rotate them with the rotate machine; connectors and clients keep working.",
+    ),
+    Kind(
         "DATABASE_BUSY",
         Severity.INFO,
         "Aurora is being modified and responds",

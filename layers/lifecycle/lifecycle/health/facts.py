@@ -167,10 +167,14 @@ class MountTarget:
 
 @dataclass(frozen=True, slots=True)
 class SecretStatus:
-    """A secret by the name of its output; ``problem`` is empty when it is there."""
+    """A secret by the name of its output; ``problem`` is empty when it is there.
+
+    ``since`` is when its present value was made, None where it is not there.
+    """
 
     name: str
     problem: str
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,7 +427,8 @@ def _files(value: object) -> tuple[MountTarget, ...]:
 
 def _secrets(value: object) -> tuple[SecretStatus, ...]:
     return tuple(
-        SecretStatus(text(one, "name"), text(one, "problem")) for one in objects(value, "secrets")
+        SecretStatus(text(one, "name"), text(one, "problem"), moment(one, "since"))
+        for one in objects(value, "secrets")
     )
 
 

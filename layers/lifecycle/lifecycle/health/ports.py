@@ -63,7 +63,10 @@ class HealthSources(Protocol):
         ...
 
     def secrets(self, arns: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
-        """Return whether secrets are there, by the names of their outputs; no value is read."""
+        """Return whether secrets are there, and since when they have their values (none is read).
+
+        By the names of their outputs.
+        """
         ...
 
     def certificate(self, arn: str) -> Mapping[str, Any]:

@@ -93,6 +93,8 @@ _BROKER_STARTS: Final = frozenset(
 )
 # Restarting the only broker interrupts the cluster, and nothing explains that away.
 _RESTARTING: Final = _BROKER_STARTS - {"VERSION_MIXED"}
+# Connectors are replaced.
+_ROTATING: Final = frozenset({"SERVICE_BELOW_DESIRED_COUNT", "TARGETS_UNHEALTHY"})
 _SCALING: Final = frozenset(
     {
         "BROKER_NOT_ACTIVE",
@@ -132,6 +134,7 @@ EXPLAINED: Final[Mapping[str, frozenset[str]]] = {
     "provision": _STARTING,
     "scale": _SCALING,
     "restart": _RESTARTING,
+    "rotate": _ROTATING,
     "teardown": frozenset(KINDS),
 }
 
@@ -999,6 +1002,7 @@ def _parts(facts: Facts, at: datetime) -> Iterator[Finding]:
     lost = [f"{one.name}: {one.problem}" for one in seen(facts.secrets) or () if one.problem]
     if lost:
         yield found("SECRET_MISSING", listed(lost))
+    yield from _passwords(facts, at)
     certificate = seen(facts.certificate)
     if certificate is not None:
         left = None if certificate.not_after is None else certificate.not_after - at
@@ -1006,6 +1010,18 @@ def _parts(facts: Facts, at: datetime) -> Iterator[Finding]:
             yield found("CERTIFICATE_EXPIRING", f"its status is {certificate.status}")
         elif left is not None and left < CERTIFICATE:
             yield found("CERTIFICATE_EXPIRING", f"{max(left.days, 0)} days left")
+
+
+def _passwords(facts: Facts, at: datetime) -> Iterator[Finding]:
+    """Note the age of every password once one is older than the cluster's ``SecretAgeDays``."""
+    limit = _number(facts.outputs, "SecretAgeDays")
+    ages = {
+        one.name: (at - one.since).days
+        for one in seen(facts.secrets) or ()
+        if one.since is not None and not one.problem
+    }
+    if limit and any(days >= limit for days in ages.values()):
+        yield found("SECRET_OLD", listed([f"{name}: {ages[name]} days" for name in ages]))
 
 
 def _number(outputs: Mapping[str, str], name: str) -> int:

@@ -14,6 +14,7 @@ SERVICES_START: Final = "Brokers and connectors start"
 BROKERS_REPLACED: Final = "Brokers are replaced"
 VERIFICATION: Final = "Verification"
 SERVICE_RESTARTED: Final = "Service is restarted"
+PASSWORDS_ROTATED: Final = "Passwords are rotated"
 OBSERVATION: Final = "Observation"
 TASKS_START: Final = "Tasks start"
 CLUSTER_CHANGE: Final = "Cluster change"
@@ -34,6 +35,7 @@ STEPS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "scale": (OBSERVATION, TASKS_START, CLUSTER_CHANGE, TASKS_STOP, VERIFICATION),
     "restart": (SERVICE_RESTARTED, VERIFICATION),
+    "rotate": (PASSWORDS_ROTATED, SERVICE_RESTARTED, VERIFICATION),
     "plan": (),
     "teardown": (SERVICES_STOP, BUCKETS_EMPTIED, STACK_DELETED),
 }

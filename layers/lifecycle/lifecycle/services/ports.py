@@ -23,6 +23,14 @@ class Registry(Protocol):
         ...
 
 
+class TaskSecrets(Protocol):
+    """Secrets that tasks of a revision get."""
+
+    def references(self, revision: str) -> frozenset[str]:
+        """Return the ``valueFrom`` of each secret in a revision's containers, by its ARN."""
+        ...
+
+
 class Services(Protocol):
     """ECS services of one ECS cluster."""
 

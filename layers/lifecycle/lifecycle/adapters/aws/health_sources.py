@@ -34,13 +34,14 @@ _SECRET_SECONDS: Final = 1800
 class AwsHealthSources:
     """The ``HealthSources`` port on ECS, ELB, RDS, EFS, Secrets Manager and Certificate Manager.
 
-    That a secret is there is remembered for half an hour: the request costs more than anything else
-    here. ``monotonic`` gives the seconds of a clock that never goes back.
+    That a secret is there, and since when it has its value, is remembered for half an hour: these
+    requests cost more than anything else here. ``monotonic`` gives the seconds of a clock that
+    never goes back.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._there: dict[str, float] = {}
+        self._there: dict[str, tuple[float, str | None]] = {}
         self._ecs = EcsReader(read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
         self._groups = ElbTargetGroups(read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
 
@@ -128,8 +129,11 @@ class AwsHealthSources:
         ]
 
     def secrets(self, arns: Mapping[str, str]) -> list[dict[str, Any]]:
-        """Return whether secrets are there, by the names of their outputs; no value is read."""
-        return [{"name": name, "problem": self._secret(arn)} for name, arn in arns.items()]
+        """Return whether secrets are there, and since when they have their values (none is read).
+
+        By the names of their outputs.
+        """
+        return [{"name": name, **self._secret(arn)} for name, arn in arns.items()]
 
     def certificate(self, arn: str) -> dict[str, Any]:
         """Return the status and expiry time of a certificate."""
@@ -137,14 +141,17 @@ class AwsHealthSources:
         found = api.describe_certificate(CertificateArn=arn)["Certificate"]
         return {"status": found["Status"], "notAfter": _iso(found.get("NotAfter"))}
 
-    def _secret(self, arn: str) -> str:
+    def _secret(self, arn: str) -> dict[str, Any]:
         now = self._monotonic()
-        if now - self._there.get(arn, -math.inf) < _SECRET_SECONDS:
-            return ""
+        at, since = self._there.get(arn, (-math.inf, None))
+        if now - at < _SECRET_SECONDS:
+            return {"problem": "", "since": since}
         problem = _secret_problem(arn)
-        if not problem:
-            self._there[arn] = now
-        return problem
+        if problem:
+            return {"problem": problem, "since": None}
+        since = _secret_since(arn)
+        self._there[arn] = now, since
+        return {"problem": "", "since": since}
 
 
 def _service(found: Any) -> dict[str, Any]:
@@ -180,6 +187,20 @@ def _secret_problem(arn: str) -> str:
         raise
     deleted = found.get("DeletedDate")
     return f"it is scheduled for deletion since {deleted:%Y-%m-%d}" if deleted else ""
+
+
+def _secret_since(arn: str) -> str | None:
+    """Return when the version was made that is AWSCURRENT.
+
+    LastChangedDate of a secret also moves with its tags and stages, LastRotatedDate only with
+    Secrets Manager's own rotation:
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DescribeSecret.html
+    """
+    api = client("secretsmanager", read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
+    for version in api.list_secret_version_ids(SecretId=arn).get("Versions", ()):
+        if "AWSCURRENT" in version.get("VersionStages", ()):
+            return _iso(version.get("CreatedDate"))
+    return None
 
 
 def _iso(at: datetime | None) -> str | None:

@@ -1,15 +1,20 @@
-"""Users of Camunda, from Secrets Manager. What is read here never leaves the function."""
+"""Users of Camunda and of Aurora, from Secrets Manager; their values never leave the function."""
 
 from __future__ import annotations
 
+import contextlib
 import json
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.adapters.aws.session import client, error_code
 from lifecycle.camunda.credentials import Credentials
 from lifecycle.cluster.names import TAG_CONTROL_PLANE
 from lifecycle.cluster.owned_secrets import Purpose, tag_command, wrong_tag
 from lifecycle.errors import SecretRefused, SecretUnreadable
+from lifecycle.rotation.ports import Stages
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # The roles of the functions may describe only what carries the control plane's tag.
 _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException"})
@@ -29,41 +34,124 @@ class SecretsManagerUsers:
         purpose is not read. Raises ``SecretRefused`` or ``SecretUnreadable``.
         """
         api = client("secretsmanager")
-        self._refuse_foreign(api, secret_arn, cluster)
-        text = api.get_secret_value(SecretId=secret_arn)["SecretString"]
-        try:
-            content = json.loads(text)
-            return Credentials(str(content["username"]), str(content["password"]))
-        except (ValueError, KeyError, TypeError):
-            # Nothing of the text may be repeated, and json's error holds all of it.
-            raise SecretUnreadable(
-                f"The secret {secret_arn} is not JSON with username and password.",
-                next_step="Restore the secret's value, then start the same operation again.",
-            ) from None
+        _own(api, secret_arn, self._control_stack, cluster, self._purpose)
+        return _read(api, secret_arn)
 
-    def _refuse_foreign(self, api: Any, secret_arn: str, cluster: str) -> None:
-        why = ""
-        try:
-            described = api.describe_secret(SecretId=secret_arn)
-        except api.exceptions.ClientError as error:
-            if error_code(error) not in _DENIED:
-                raise
-            why = f"does not exist, or does not carry the tag {TAG_CONTROL_PLANE}"
-        else:
-            why = wrong_tag(
-                {tag["Key"]: tag["Value"] for tag in described.get("Tags", ())},
-                control_stack=self._control_stack,
-                cluster=cluster,
-                purpose=self._purpose,
+
+# What the template's GenerateSecretString asks for, and why: stacks/cluster.yaml, Secrets.
+PASSWORD_RULES: Final = {"PasswordLength": 32, "ExcludePunctuation": True}
+
+
+class SecretsManagerVersions:
+    """The ``SecretVersions`` port on Secrets Manager.
+
+    Stages: https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html
+    """
+
+    def __init__(self, control_stack: str) -> None:
+        self._control_stack = control_stack
+
+    def stages(self, secret_arn: str, *, cluster: str, purpose: Purpose) -> Stages:
+        """Return which version has which stage (``DescribeSecret``), of a secret of this cluster.
+
+        Raises ``SecretRefused`` for a secret whose tags name another cluster or purpose.
+        AWSPENDING beside AWSCURRENT on one version is a rotation that is over:
+        https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_lambda-functions.html
+        """
+        api = client("secretsmanager")
+        found = _own(api, secret_arn, self._control_stack, cluster, purpose)
+        by_stage = {
+            stage: version
+            for version, stages in found.get("VersionIdsToStages", {}).items()
+            for stage in stages
+        }
+        current, pending = by_stage.get("AWSCURRENT", ""), by_stage.get("AWSPENDING", "")
+        return Stages(
+            current=current,
+            pending="" if pending == current else pending,
+            previous=by_stage.get("AWSPREVIOUS", ""),
+            rotated=bool(found.get("RotationEnabled")),
+        )
+
+    def read(self, secret_arn: str, version_id: str) -> Credentials:
+        """Read one version. Raises ``SecretUnreadable``."""
+        return _read(client("secretsmanager"), secret_arn, VersionId=version_id)
+
+    def create(self, secret_arn: str, username: str, token: str) -> None:
+        """Make a version with a new password as AWSPENDING.
+
+        ``ResourceExistsException`` means that this token made one before, with another password:
+        it stays. https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html
+        """
+        api = client("secretsmanager")
+        value = json.dumps({"username": username, "password": self.unknown_password()})
+        with contextlib.suppress(api.exceptions.ResourceExistsException):
+            api.put_secret_value(
+                SecretId=secret_arn,
+                ClientRequestToken=token,
+                SecretString=value,
+                VersionStages=["AWSPENDING"],
             )
-        if why:
-            command = tag_command(
-                secret_arn,
-                control_stack=self._control_stack,
-                cluster=cluster,
-                purpose=self._purpose,
-            )
-            raise SecretRefused(
-                f"The secret {secret_arn} was not read for cluster {cluster}: it {why}. "
-                f"If it is this cluster's: {command}"
-            )
+
+    def promote(self, secret_arn: str, version_id: str, former: str) -> None:
+        """Move AWSCURRENT; AWSPREVIOUS follows by itself, AWSPENDING is taken off.
+
+        https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecretVersionStage.html
+        """
+        api = client("secretsmanager")
+        api.update_secret_version_stage(
+            SecretId=secret_arn,
+            VersionStage="AWSCURRENT",
+            MoveToVersionId=version_id,
+            RemoveFromVersionId=former,
+        )
+        api.update_secret_version_stage(
+            SecretId=secret_arn, VersionStage="AWSPENDING", RemoveFromVersionId=version_id
+        )
+
+    def unknown_password(self) -> str:
+        """Return a new password by the rules of the template (``GetRandomPassword``)."""
+        answer = client("secretsmanager").get_random_password(**PASSWORD_RULES)
+        return str(answer["RandomPassword"])
+
+
+def _own(
+    api: Any, secret_arn: str, control_stack: str, cluster: str, purpose: Purpose
+) -> Mapping[str, Any]:
+    """Describe a secret of this cluster and purpose. Raises ``SecretRefused`` for any other."""
+    described: Mapping[str, Any] = {}
+    try:
+        described = api.describe_secret(SecretId=secret_arn)
+    except api.exceptions.ClientError as error:
+        if error_code(error) not in _DENIED:
+            raise
+        why = f"does not exist, or does not carry the tag {TAG_CONTROL_PLANE}"
+    else:
+        why = wrong_tag(
+            {tag["Key"]: tag["Value"] for tag in described.get("Tags", ())},
+            control_stack=control_stack,
+            cluster=cluster,
+            purpose=purpose,
+        )
+    if why:
+        command = tag_command(
+            secret_arn, control_stack=control_stack, cluster=cluster, purpose=purpose
+        )
+        raise SecretRefused(
+            f"The secret {secret_arn} was not read for cluster {cluster}: it {why}. "
+            f"If it is this cluster's: {command}"
+        )
+    return described
+
+
+def _read(api: Any, secret_arn: str, **version: str) -> Credentials:
+    text = api.get_secret_value(SecretId=secret_arn, **version)["SecretString"]
+    try:
+        content = json.loads(text)
+        return Credentials(str(content["username"]), str(content["password"]))
+    except (ValueError, KeyError, TypeError):
+        # Nothing of the text may be repeated, and json's error holds all of it.
+        raise SecretUnreadable(
+            f"The secret {secret_arn} is not JSON with username and password.",
+            next_step="Restore the secret's value, then start the same operation again.",
+        ) from None

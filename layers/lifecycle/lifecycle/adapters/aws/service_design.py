@@ -42,6 +42,19 @@ class EcsServiceDesigns:
         )
 
 
+class EcsTaskSecrets:
+    """The ``TaskSecrets`` port on ECS."""
+
+    def references(self, revision: str) -> frozenset[str]:
+        """Return the ``valueFrom`` of each secret in a revision's containers, by its ARN."""
+        found = client("ecs").describe_task_definition(taskDefinition=revision)
+        return frozenset(
+            str(entry["valueFrom"])
+            for container in found["taskDefinition"]["containerDefinitions"]
+            for entry in container.get("secrets", ())
+        )
+
+
 def _environment(definition: Any) -> dict[str, str]:
     """Variables of all containers; the first one that sets a variable counts."""
     found: dict[str, str] = {}

@@ -123,6 +123,36 @@ class PostgresDatabase:
         assert row is not None  # noqa: S101 - a SELECT without FROM has one row
         return tuple(name for name, held in zip(names, row, strict=True) if not held)
 
+    def accepts(self, login: Credentials) -> bool:
+        """Log in as an administrator; False only for a password that the server refuses."""
+        try:
+            with self._connection(login):
+                return True
+        except DatabaseAuthenticationFailed as error:
+            # 28P01 has this text and no other; without a connection libpq gives no SQLSTATE.
+            # https://github.com/postgres/postgres/blob/REL_18_STABLE/src/backend/libpq/auth.c
+            if "password authentication failed" not in error.message:
+                raise
+            return False
+
+    def set_password(self, login: Credentials, password: str) -> None:
+        """Change the password of the user that logs in.
+
+        With ``ALTER ROLE``, as AWS's own rotation functions do, for master users as well
+        (aws-samples/aws-secrets-manager-rotation-lambdas, SecretsManagerRDSPostgreSQLRotation*).
+        The server gets the SCRAM verifier and not the password, which its log would hold with
+        ``log_statement`` at ``ddl``: https://www.postgresql.org/docs/current/sql-alterrole.html
+        """
+        with self._connection(login) as connection:
+            verifier = connection.pgconn.encrypt_password(
+                password.encode(), login.username.encode(), b"scram-sha-256"
+            )
+            connection.execute(
+                sql.SQL("ALTER ROLE {user} WITH PASSWORD {verifier}").format(
+                    user=sql.Identifier(login.username), verifier=sql.Literal(verifier.decode())
+                )
+            )
+
     def schema_made(self, login: Credentials) -> bool:
         """Log in and return whether Camunda's schema is complete and its lock free.
 

@@ -1,0 +1,1 @@
+"""Rotation of the passwords of a cluster: Camunda's administrator, its connectors, Aurora's."""

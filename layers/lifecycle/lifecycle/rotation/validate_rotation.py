@@ -1,0 +1,69 @@
+"""Check a rotation request before anything is changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.cluster.find import find_cluster
+from lifecycle.cluster.freeze import refuse_if_frozen
+from lifecycle.cluster.stack import refuse_foreign_services
+from lifecycle.errors import RotationRefused, StackNotUsable
+from lifecycle.rotation.request import OUTPUTS, Secret, read_rotation_request
+
+if TYPE_CHECKING:
+    from lifecycle.cluster.ports import Stacks
+    from lifecycle.services.ports import Services, TaskSecrets
+
+
+def validate_rotation(raw: object, *, control_stack: str, stacks: Stacks) -> dict[str, Any]:
+    """Validate ``{"clusterName": "demo", "secrets": ["admin"]}``; change nothing.
+
+    Returns ``cluster``, ``stack``, ``ecsCluster`` and ``secrets`` as the state machine carries
+    them. Raises ``InvalidRequest`` that names every wrong field, ``ClusterNotFound``,
+    ``ClusterFrozen``, and ``StackNotUsable`` for a cluster that something else made, and for a
+    stack that CloudFormation changes.
+    """
+    request = read_rotation_request(raw)
+    stack = find_cluster(stacks, control_stack, request.cluster)
+    refuse_foreign_services(stack)
+    refuse_if_frozen(stack.name, stack.tags)
+    if stack.status.endswith("_IN_PROGRESS"):
+        raise StackNotUsable(
+            f"Stack {stack.name} is in {stack.status}.",
+            next_step="Wait until it has finished, then rotate.",
+        )
+    for secret in request.secrets:
+        stack.outputs.required(OUTPUTS[secret])
+    return {
+        "cluster": request.cluster,
+        "stack": stack.name,
+        "ecsCluster": stack.outputs.ecs_cluster,
+        "secrets": [str(one) for one in request.secrets],
+    }
+
+
+def prepare_rotation(
+    raw: object, *, control_stack: str, stacks: Stacks, services: Services, tasks: TaskSecrets
+) -> dict[str, Any]:
+    """Validate as ``validate_rotation`` does, and what a rotation of the connectors needs.
+
+    Returns the same, with ``connectorsRun``: whether their tasks have to be replaced. Raises
+    ``RotationRefused`` where a new task would not log in as the user in the secret: two users take
+    turns, and a revision of an earlier release names one of them.
+    """
+    found = validate_rotation(raw, control_stack=control_stack, stacks=stacks)
+    if Secret.CONNECTORS not in found["secrets"]:
+        return {**found, "connectorsRun": False}
+    outputs = find_cluster(stacks, control_stack, found["cluster"]).outputs
+    (connectors,) = services.describe(outputs.ecs_cluster, [outputs.connectors_service])
+    if not connectors.exists or not connectors.desired:
+        return {**found, "connectorsRun": False}
+    wanted = f"{outputs.required(OUTPUTS[Secret.CONNECTORS])}:username::"
+    if wanted not in tasks.references(connectors.revision):
+        raise RotationRefused(
+            f"The connectors run a revision ({connectors.revision.rsplit('/', 1)[-1]}) with a "
+            "fixed user name, so that new tasks would not log in as the user whose turn it is.",
+            next_step="Provision the cluster, which moves the connectors to a revision that takes "
+            "the name from the secret; then start the same request again.",
+        )
+    return {**found, "connectorsRun": True}
