@@ -16,6 +16,7 @@ from lifecycle.camunda.topology import (
     read_configuration,
 )
 from lifecycle.cluster.contract import ClusterOutputs
+from lifecycle.cluster.names import held_name
 from lifecycle.cluster.stack import Stack
 from lifecycle.cluster.validation import MOST_PARTITIONS
 from lifecycle.errors import (
@@ -360,7 +361,9 @@ class TestLivePartitions:
         stack = world.stacks.stack
         assert isinstance(stack, Stack)
         world.stacks.stack = replace(
-            stack, outputs=ClusterOutputs({**stack.outputs, "Adopted": "true"})
+            stack,
+            outputs=ClusterOutputs({**stack.outputs, "Adopted": "true"}),
+            exports={"EcsClusterName": held_name(stack.outputs.ecs_cluster)},
         )
         assert self.found(world, probe) == LivePartitions()
         assert probe.asked == []
