@@ -14,7 +14,7 @@ LINT := $(call stamp,lint,local test lint)
 MUTATION := $(call stamp,mutation,local test mutation)
 PYTEST := $(PYTHON) -m pytest
 
-.PHONY: help demo up down status health scale plan test test-all coverage test-unit contract lint checkov format generate pictures lock licences build validate preflight close-group acceptance bench mutation clean
+.PHONY: help demo up down status health scale plan test test-all coverage test-unit contract lint checkov policies format generate pictures lock licences build validate preflight close-group acceptance bench mutation clean
 
 help: ## Show this list
 	@printf '%s\n\n' 'Camunda 8 on Amazon ECS: provision, scale, watch, remove. Start with: make demo'
@@ -70,6 +70,7 @@ lint: $(LINT) ## Check style, types, templates, the words of the docs and licenc
 	@$(PYTHON) -m tools.prose
 	@$(PYTHON) -m tools.licences
 	@$(PYTHON) -m tools.notices --check
+	@$(MAKE) policies
 
 # Its pins clash with those of the embedded AWS: a separate virtual environment.
 CHECKOV_STAMP := .venv-checkov/.requirements-$(shell sha256sum requirements/checkov.txt | cut -c1-16)
@@ -81,6 +82,18 @@ $(CHECKOV_STAMP): $(LOCAL)
 	@$(PYTHON) -m venv .venv-checkov
 	@.venv/bin/uv pip install --quiet --python .venv-checkov/bin/python --require-hashes --requirement requirements/checkov.txt || \
 		.venv-checkov/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/checkov.txt
+	@touch $@
+
+# As above: its pins clash with others.
+POLICIES_STAMP := .venv-policies/.requirements-$(shell sha256sum requirements/policies.txt | cut -c1-16)
+policies: $(TEST) $(POLICIES_STAMP) ## Analyse the IAM policies (parliament, cloudsplaining); reasons in SECURITY.md
+	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.policies
+
+$(POLICIES_STAMP): $(LOCAL)
+	@rm -rf .venv-policies
+	@$(PYTHON) -m venv .venv-policies
+	@.venv/bin/uv pip install --quiet --python .venv-policies/bin/python --require-hashes --requirement requirements/policies.txt || \
+		.venv-policies/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/policies.txt
 	@touch $@
 
 format: $(LINT) ## Format the code and apply automatic fixes
@@ -110,6 +123,7 @@ lock: $(LOCAL) ## Update the pinned requirements, with hashes
 	@$(LOCK) -c requirements/local.txt -c requirements/test.txt -o requirements/lint.txt requirements/lint.in
 	@$(LOCK) -c requirements/local.txt -c requirements/test.txt -o requirements/mutation.txt requirements/mutation.in
 	@$(LOCK) -o requirements/checkov.txt requirements/checkov.in
+	@$(LOCK) -o requirements/policies.txt requirements/policies.in
 	@$(LOCK) -o requirements/sdk-8.9.txt requirements/sdk-8.9.in
 	@$(LOCK) -o requirements/sdk-8.10.txt requirements/sdk-8.10.in
 	@$(LOCK) -c requirements/local.txt -o requirements/lambda-runtime.txt requirements/lambda-runtime.in
@@ -144,7 +158,7 @@ mutation: $(MUTATION) ## Change the code at random and report which tests notice
 
 clean: ## Remove build results and installations; keeps the downloads in .cache
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi
-	@rm -rf .aws-sam .local .venv .venv-checkov .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	@rm -rf .aws-sam .local .venv .venv-checkov .venv-policies .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 $(LOCAL):
 	@./tools/bootstrap "$@" local

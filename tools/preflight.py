@@ -1,7 +1,7 @@
 """Check what `sam deploy` needs, before it creates anything. Changes nothing.
 
 make preflight                       # with the credentials and region of your shell
-make preflight NAT_GATEWAYS=1 STACK=camunda-lifecycle-dev
+make preflight NAT_GATEWAYS=1 STACK=camunda-dev
 make preflight ZONES=ap-northeast-1a,ap-northeast-1c,ap-northeast-1d    # ZoneA, ZoneB, ZoneC
 make preflight API_LOG_ROLE=present  # as ApiGatewayLogRole will be
 """
@@ -19,14 +19,22 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.cluster.names import CONTROL_STACK_RULE, control_stack_problem
+from lifecycle.cluster.names import (
+    ALIKE_RULE,
+    CONTROL_STACK_RULE,
+    alike,
+    control_stack_problem,
+    control_stacks,
+)
 from lifecycle.preflight.checks import FARGATE_ZONES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 POLICY = Path(__file__).parents[1] / "docs" / "deployer-policy.json"
-_POLICY_STACK = "camunda-lifecycle"  # how names of the policy's resources begin
+NETWORK = POLICY.with_name("deployer-network-policy.json")
+BOUNDARIES = POLICY.with_name("boundaries-policy.json")
+_POLICY_STACK = "camunda-lifecycle"  # the control stack of the policy's resources and tags
 _ZONES = 3
 # Service Quotas codes: https://docs.aws.amazon.com/general/latest/gr/vpc-service.html
 QUOTAS = {
@@ -188,6 +196,20 @@ def check_stack_name(name: str) -> Check:
     return Check("stack name", Result.FAIL, f"{name}: {problem}", f"Choose {CONTROL_STACK_RULE}.")
 
 
+def check_control_stacks(name: str, present: Iterable[str]) -> Check:
+    """No other control stack of account and region whose resources the policies would match."""
+    others = alike(name, present)
+    if others:
+        return Check(
+            "control stacks",
+            Result.FAIL,
+            f"{name} and {', '.join(others)} begin alike, so that policies of one match buckets "
+            "and logs of the other",
+            f"Choose {ALIKE_RULE}.",
+        )
+    return Check("control stacks", Result.PASS, f"no other control stack's name is like {name}")
+
+
 def check_stack(name: str, status: str | None) -> Check:
     """A stack that can be created or updated."""
     if status is None:
@@ -244,8 +266,11 @@ def questions(
     """
     asked = []
     for statement in policy["Statement"]:
+        if statement["Effect"] == "Deny":
+            continue
         actions = [one for one in _listed(statement["Action"]) if "*" not in one]
-        contexts = _contexts(statement.get("Condition", {}), stack, region)
+        conditions = statement.get("Condition", {})
+        contexts = _contexts(conditions, stack, partition, region, account)
         for pattern in _listed(statement["Resource"]):
             here = tuple(one for one in actions if pattern == "*" or _service(pattern) in one)
             resource = _resource(pattern, stack, partition, region, account)
@@ -272,7 +297,8 @@ def check_permissions(answers: Sequence[Answer]) -> Check:
             "permissions",
             Result.FAIL,
             f"not allowed: {_shortened(denied)}",
-            "Attach docs/deployer-policy.json to the deploying identity.",
+            "Attach docs/deployer-policy.json and docs/deployer-network-policy.json to the "
+            "deploying identity, and docs/boundaries-policy.json for the first deployment.",
         )
     unsure = [one for one in answers if not one.allowed]
     if unsure:
@@ -340,14 +366,19 @@ def principal(arn: str, iam: Any) -> str:
 
 
 def _contexts(
-    conditions: dict[str, dict[str, Any]], stack: str, region: str
+    conditions: dict[str, dict[str, Any]], stack: str, partition: str, region: str, account: str
 ) -> list[tuple[dict[str, Any], ...]]:
     """Condition keys under which a statement holds: a set of them for each value of each key."""
     entries: list[list[dict[str, Any]]] = [[_entry("aws:RequestedRegion", [region], several=False)]]
     for operator, keys in conditions.items():
         several = operator.startswith(("ForAnyValue:", "ForAllValues:"))
         for key, given in keys.items():
-            values = [_named(value, stack) for value in _listed(given)]
+            values = [
+                _resource(value, stack, partition, region, account)
+                if value.startswith("arn:")
+                else _named(value, stack)
+                for value in _listed(given)
+            ]
             entries.append(
                 [_entry(key, values, several=True)]
                 if several
@@ -377,7 +408,7 @@ def _resource(pattern: str, stack: str, partition: str, region: str, account: st
 
 def _named(pattern: str, stack: str) -> str:
     """Give one name that a pattern of the policy stands for in this deployment."""
-    return pattern.replace(f"{_POLICY_STACK}*", stack).replace("*", "preflight")
+    return pattern.replace(_POLICY_STACK, stack).replace("*", "preflight")
 
 
 def _service(arn: str) -> str:
@@ -490,14 +521,26 @@ def collect(
                 "Deploy with an identity that has only docs/deployer-policy.json.",
             )
         iam = make("iam")
-        asked = questions(
-            json.loads(POLICY.read_text(encoding="utf-8")),
-            stack=stack,
-            partition=arn.split(":")[1],
-            region=session.region_name,
-            account=caller["Account"],
-        )
+        # Boundaries are created with the stack, and changed by few releases.
+        policies = (POLICY, NETWORK, BOUNDARIES) if present == [None] else (POLICY, NETWORK)
+        asked = [
+            question
+            for policy in policies
+            for question in questions(
+                json.loads(policy.read_text(encoding="utf-8")),
+                stack=stack,
+                partition=arn.split(":")[1],
+                region=session.region_name,
+                account=caller["Account"],
+            )
+        ]
         return check_permissions(simulate(iam, principal(arn, iam), asked))
+
+    def named_alike() -> Check:
+        pages = make("cloudformation").get_paginator("list_exports").paginate()
+        found = [one for page in pages for one in page["Exports"]]
+        exports = ((one["Name"], one["ExportingStackId"]) for one in found)
+        return check_control_stacks(stack, control_stacks(exports))
 
     present: list[str | None] = []
 
@@ -506,6 +549,7 @@ def collect(
         return check_stack(stack, present[-1])
 
     checks.append(_attempt("control stack", control_stack, "Allow cloudformation:DescribeStacks."))
+    checks.append(_attempt("control stacks", named_alike, "Allow cloudformation:ListExports."))
     if present == [None]:  # an update makes none of these
         checks.append(
             _attempt(

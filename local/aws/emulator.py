@@ -51,6 +51,7 @@ iam_evaluator = Names(
     "ministack.core.iam_evaluator",
     "gather_role_policies",
     "is_root_key",
+    "names_condition_key",
     "permissions_boundary",
     "resolve_condition_key",
 )
@@ -220,4 +221,6 @@ stepfunctions = Names(
     "state_machines",
 )
 sts = Names("ministack.services.sts", "evict_expired_sessions", "sessions")
-tagging = Names("ministack.services.tagging", "RESOURCE_TAG_COLLECTORS", "collect_efs")
+tagging = Names(
+    "ministack.services.tagging", "RESOURCE_TAG_COLLECTORS", "collect_ecs", "collect_efs"
+)

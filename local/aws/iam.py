@@ -55,6 +55,7 @@ def install() -> None:
     iam_evaluator.resolve_condition_key = _keys_as_on_aws(iam_evaluator.resolve_condition_key)
     # Services whose tags a policy's `aws:ResourceTag` does not see otherwise.
     tagging.RESOURCE_TAG_COLLECTORS |= {
+        "ecs": tagging.collect_ecs,
         "elasticfilesystem": tagging.collect_efs,
         "elasticloadbalancing": alb.tags.items,
         "rds": rds.tags.items,
@@ -64,8 +65,9 @@ def install() -> None:
 def _as_on_aws(own: Any) -> Any:
     def extract(service: str, method: str, path: str, headers: Any, body: Any, *rest: Any) -> str:
         found: str = own(service, method, path, headers, body, *rest)
-        if service == "cloudformation" and found == "*":
-            return _stack_of_change_set(rest[0])
+        if service == "cloudformation":
+            stack = _stack_of_change_set(rest[0]) if found == "*" else found
+            return Resources.of([stack], _change_set_keys(rest[0]))
         if service == "elasticfilesystem" and found == "*":
             named = (rest[0].get("FileSystemId") or [""])[0]
             prefix = f"arn:aws:elasticfilesystem:{REGION}:{ACCOUNT_ID}:file-system/"
@@ -117,6 +119,19 @@ def _stack_of_change_set(parameters: dict[str, list[str]]) -> str:
     named = (parameters.get("ChangeSetName") or [""])[0]
     record = cloudformation.change_sets.get(named)
     return str(record["StackId"]) if record else "*"
+
+
+def _change_set_keys(parameters: dict[str, list[str]]) -> dict[str, str]:
+    """Condition keys of what a request gives CloudFormation to act with.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/control-access-with-iam.html
+    """
+    given = {
+        "cloudformation:RoleArn": "RoleARN",
+        "cloudformation:TemplateUrl": "TemplateURL",
+        "cloudformation:ChangeSetName": "ChangeSetName",
+    }
+    return {key: parameters[name][0] for key, name in given.items() if parameters.get(name)}
 
 
 def _in_its_group(found: str, body: Any, query: dict[str, list[str]]) -> str:

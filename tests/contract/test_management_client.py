@@ -344,3 +344,17 @@ def test_wrong_credentials_are_a_refusal(serve: Callable[..., Server]) -> None:
         client(rest.address).topology(Credentials("demo", "very-secret"))
 
     assert "very-secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.9", "169.254.169.254", "metadata.example", "x" * 9000])
+def test_what_a_broker_lists_as_a_host_is_queried_only_inside_the_vpc(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_client, "exchange", lambda *_: pytest.fail("it was queried"))
+    api = HttpManagement("brokers.local", networks=("10.0.0.0/16",))
+    assert api.readiness(host).state is ReadinessState.UNREACHABLE
+    with pytest.raises(ManagementUnavailable, match="is not an address inside the VPC") as refused:
+        api.partitions(host)
+    assert len(refused.value.message) < 400
+    with pytest.raises(CredentialsWithheld):
+        api.topology_of(host, Credentials("admin", "password"))

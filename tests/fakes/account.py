@@ -32,6 +32,7 @@ ROOMY: Final = Facts(
     service_roles=ServiceRoles(),
     retirement_days=7,
     autoscaled=(),
+    control_stacks=("camunda-lifecycle",),
 )
 
 

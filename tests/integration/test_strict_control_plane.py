@@ -58,10 +58,9 @@ type As = Callable[..., Callable[[str], Any]]
 @pytest.fixture
 def role(here: Instance) -> As:
     """Clients with the session of a role that has these statements."""
-    name = f"role-{uuid.uuid4().hex}"
 
     def make(*statements: dict[str, Any]) -> Callable[[str], Any]:
-        iam = here.client("iam")
+        iam, name = here.client("iam"), f"role-{uuid.uuid4().hex}"
         arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"][
             "Arn"
         ]
@@ -1114,3 +1113,65 @@ def test_a_service_makes_its_role_at_its_first_use_for_who_may_have_it_made(
     assert created() == "CREATE_COMPLETE"
     found = may_look.get_role(RoleName="AWSServiceRoleForECS")["Role"]
     assert found["Arn"] == f"{SLR}/AWSServiceRoleForECS"
+
+
+TAG: Final = "camunda:control-plane"
+
+
+def tagged(value: str) -> dict[str, Any]:
+    return {"StringEquals": {f"aws:ResourceTag/{TAG}": value}}
+
+
+def test_a_condition_on_tags_holds_for_stacks_and_services(here: Instance, role: As) -> None:
+    template = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
+    own, other = (f"plane-{uuid.uuid4().hex}" for _ in range(2))
+    ecs, cloudformation = here.client("ecs"), here.client("cloudformation")
+    for name in (own, other):
+        cloudformation.create_stack(
+            StackName=name, TemplateBody=template, Tags=[{"Key": TAG, "Value": name}]
+        )
+        cloudformation.get_waiter("stack_create_complete").wait(StackName=name)
+        ecs.create_cluster(clusterName=name, tags=[{"key": TAG, "value": name}])
+    absent = {"StringEqualsIfExists": {f"aws:ResourceTag/{TAG}": own}}
+    who = role(
+        {**ANYTHING, "Action": "cloudformation:SetStackPolicy", "Condition": tagged(own)},
+        {**ANYTHING, "Action": "cloudformation:DescribeStacks", "Condition": absent},
+        {**ANYTHING, "Action": "ecs:DescribeClusters", "Condition": tagged(own)},
+    )
+    stacks, clusters = who("cloudformation"), who("ecs")
+    policy = json.dumps({"Statement": []})
+    stacks.set_stack_policy(StackName=own, StackPolicyBody=policy)
+    assert clusters.describe_clusters(clusters=[own])["clusters"]
+    assert stacks.describe_stacks(StackName=own)["Stacks"]
+    with pytest.raises(ClientError, match="does not exist"):
+        stacks.describe_stacks(StackName="plane-that-is-not-there")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        stacks.set_stack_policy(StackName=other, StackPolicyBody=policy)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        stacks.describe_stacks(StackName=other)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        clusters.describe_clusters(clusters=[other])
+
+
+def test_a_change_set_needs_the_rights_that_it_implies(here: Instance, role: As) -> None:
+    template = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
+    at_creation = {"StringEquals": {"cloudformation:CreateAction": "CreateChangeSet"}}
+    creating = {**ANYTHING, "Action": "cloudformation:CreateChangeSet"}
+    tagging = {**ANYTHING, "Action": "cloudformation:TagResource", "Condition": at_creation}
+
+    def create(*statements: dict[str, Any], value: str = "own") -> None:
+        role(*statements)("cloudformation").create_change_set(
+            StackName=f"planned-{uuid.uuid4().hex}",
+            ChangeSetName="first",
+            ChangeSetType="CREATE",
+            TemplateBody=template,
+            Tags=[{"Key": TAG, "Value": value}],
+        )
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        create(creating)
+    create(creating, tagging)
+    requested = {"StringEquals": {f"aws:RequestTag/{TAG}": "own"}}
+    create({**creating, "Condition": requested}, tagging)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        create({**creating, "Condition": requested}, tagging, value="other")

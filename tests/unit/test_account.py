@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -41,7 +42,13 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(key, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    for unknown_to_moto in ("quota_value", "_engine_offered", "_class_offered", "_may_be_made"):
+    for unknown_to_moto in (
+        "quota_value",
+        "_engine_offered",
+        "_class_offered",
+        "_may_be_made",
+        "_control_stacks",
+    ):
         monkeypatch.setattr(reading, unknown_to_moto, denied)
     client.cache_clear()
     with mock_aws():
@@ -139,6 +146,23 @@ def test_an_ecs_cluster_of_that_name_is_seen(aws: Any) -> None:
     assert facts(aws, found).ecs_cluster_exists is False
     aws("ecs").create_cluster(clusterName="control-demo")
     assert facts(aws, found).ecs_cluster_exists is True
+
+
+def test_control_stacks_are_found_by_what_they_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an API in the shape of CloudFormation's: moto's needs packages that are not here."""
+    pages = [
+        {"Exports": [{"Name": export, "ExportingStackId": f"arn:aws:x:y:1:stack/{stack}/0f3a"}]}
+        for stack, export in (
+            ("control-2", "control-2-DeploymentRoleArn"),
+            ("payments", "payments-DeploymentRole"),
+            ("other", "named-DeploymentRoleArn"),
+            ("camunda-lifecycle", "camunda-lifecycle-DeploymentRoleArn"),
+        )
+    ]
+    paginator = SimpleNamespace(paginate=lambda: pages)
+    api = SimpleNamespace(get_paginator={"list_exports": paginator}.__getitem__)
+    monkeypatch.setattr(reading, "client", lambda *_, **__: api)
+    assert reading._control_stacks() == ["camunda-lifecycle", "control-2"]
 
 
 def test_what_cannot_be_read_hides_nothing_else(aws: Any) -> None:

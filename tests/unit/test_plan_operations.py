@@ -320,7 +320,7 @@ class TestMaking:
     ) -> None:
         living.stacks.changed_by = {"IamPath": [ResourceChange("Modify", name, kind, "True")]}
         with pytest.raises(ChangeSetRefused, match=name):
-            make(living, {"IamPath": "/camunda/x/"}, named=(name,))
+            make(living, {"IamPath": "/x/"}, named=(name,))
 
     def test_a_protected_load_balancer_is_not_replaced(self, living: World) -> None:
         living.stacks.stacks[STACK] = replace(

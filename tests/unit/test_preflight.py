@@ -96,7 +96,7 @@ ALL_ENDPOINTS = frozenset(NEEDED_ENDPOINTS)
 
 def test_an_account_with_room_passes_everything() -> None:
     assert {check.result for check in checks().values()} == {Result.PASS}
-    assert len(checks()) == 22
+    assert len(checks()) == 23
 
 
 @pytest.mark.parametrize(
@@ -112,6 +112,7 @@ def test_an_account_with_room_passes_everything() -> None:
         (replace(ROOMY, engine_offered=False), "database engine"),
         (replace(ROOMY, class_offered=False), "database instance class"),
         (replace(ROOMY, ecs_cluster_exists=True), "ECS cluster name"),
+        (replace(ROOMY, control_stacks=("control-dev",)), "control stacks"),
         (replace(ROOMY, bucket=Bucket(private=False, versioned=True)), "artifact bucket"),
         (replace(ROOMY, bucket=Bucket(private=True, versioned=False)), "artifact bucket"),
         (network(dns_support=False), "VPC DNS"),
@@ -143,7 +144,7 @@ def test_everything_that_fails_is_named_at_once() -> None:
     facts = replace(ROOMY, vcpu=Quota(6, 0), engine_offered=False)
     with pytest.raises(PreflightFailed) as caught:
         refuse_failed(list(checks(facts).values()))
-    assert "2 of 22 checks failed" in caught.value.message
+    assert "2 of 23 checks failed" in caught.value.message
     assert "Fargate vCPU" in caught.value.message
     assert "database engine" in caught.value.message
 
@@ -471,7 +472,7 @@ class TestOperation:
     def test_the_report_has_every_check(self, world: World) -> None:
         report = world.preflight.check(REQUEST, planning=False)
         assert report["result"] == "PASS"
-        assert len(report["checks"]) == 23
+        assert len(report["checks"]) == 24
 
     def test_a_warning_does_not_end_it(self, world: World) -> None:
         world.account.found = replace(ROOMY, vcpu=None)

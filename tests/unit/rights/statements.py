@@ -98,7 +98,8 @@ def of(logical_id: str, template: Path = CONTROL) -> list[Statement]:
     if template != CONTROL:
         return [one for one in statements(template) if one.owner == logical_id]
     resource = content()["Resources"][logical_id]
-    attached = resource["Properties"].get("Policies", []) if "Properties" in resource else []
+    properties = resource.get("Properties", {})
+    attached = [*properties.get("Policies", []), *properties.get("ManagedPolicyArns", [])]
     owners = [logical_id, *(one["Ref"] for one in attached if "Ref" in one)]
     return [one for owner in owners for one in _of_control_plane() if one.owner == owner]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.nested import CONTROL, templates
+from tests.support.planes import Plane, Resource, Role, arn, decide, plane, ready_policy
 from tests.unit.rights.actions import exists, standing_for
 from tests.unit.rights.schemas import has_property, needed, permissions, resources
 from tests.unit.rights.statements import of
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 CLUSTER = ROOT / "stacks" / "cluster.yaml"
 NETWORK = ROOT / "stacks" / "network.yaml"
 POLICY = ROOT / "docs" / "deployer-policy.json"
+OF_NETWORK = ROOT / "docs" / "deployer-network-policy.json"
+BOUNDARIES = ROOT / "docs" / "boundaries-policy.json"
 INLINE_LIMIT = 10_240
+MANAGED_LIMIT = 6_144
 
 # What no schema lists and the deployment role needs all the same, with the reason.
 BEYOND_CLUSTER = {
@@ -46,7 +50,7 @@ def _surplus(granted: set[str], wanted: set[str]) -> list[str]:
 
 
 def _granted_to_deployment() -> set[str]:
-    statements = [one for one in of("ClusterDeploymentRole") if one.is_of_a_role]
+    statements = [one for one in of("ClusterDeploymentRole") if one.is_of_a_role and one.allows]
     return {action for one in statements for action in one.actions}
 
 
@@ -70,9 +74,18 @@ def test_the_deployment_role_writes_nothing_by_wildcard() -> None:
 
 
 def test_the_deployment_role_fits() -> None:
-    """Inline policies of a role have 10,240 characters together, white space left out."""
-    statements = [one.content for one in of("ClusterDeploymentRole") if one.is_of_a_role]
-    assert len(json.dumps(statements, separators=(",", ":"))) < INLINE_LIMIT
+    """Inline policies of a role have 10,240 characters together, a managed policy 6,144.
+
+    White space left out, of a control stack with the longest name.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    """
+    longest = plane("c" * 32)
+    inline, *managed = [
+        len(json.dumps(one, separators=(",", ":")))
+        for one in longest.roles()["ClusterDeploymentRole"].documents
+    ]
+    assert inline < INLINE_LIMIT
+    assert [one for one in managed if one > MANAGED_LIMIT] == []
 
 
 @pytest.mark.parametrize(("kind", "name"), sorted(ONLY_FOR))
@@ -147,8 +160,9 @@ BEYOND_CONTROL = {
 
 
 def _deployer_statements() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(POLICY.read_text())["Statement"]
-    return found
+    return [
+        one for path in (POLICY, OF_NETWORK) for one in json.loads(path.read_text())["Statement"]
+    ]
 
 
 def _listed(value: Any) -> list[str]:
@@ -156,7 +170,10 @@ def _listed(value: Any) -> list[str]:
 
 
 def _granted_to_deployer() -> set[str]:
-    return {action for one in _deployer_statements() for action in _listed(one["Action"])}
+    """With the policy of the boundaries, which the first deployment needs beside it."""
+    allowed = [one for one in _deployer_statements() if one["Effect"] == "Allow"]
+    boundaries = json.loads(BOUNDARIES.read_text())["Statement"]
+    return {action for one in (*allowed, *boundaries) for action in _listed(one["Action"])}
 
 
 def _needed_by_deployer() -> dict[str, set[str]]:
@@ -183,8 +200,12 @@ def test_the_deployer_has_nothing_that_nothing_needs() -> None:
 
 
 def test_the_deployer_policy_fits_into_a_role() -> None:
-    text = json.dumps(json.loads(POLICY.read_text()), separators=(",", ":"))
-    assert len(text) < INLINE_LIMIT
+    inline, managed = (
+        len(json.dumps(json.loads(path.read_text()), separators=(",", ":")))
+        for path in (POLICY, OF_NETWORK)
+    )
+    assert inline < INLINE_LIMIT
+    assert managed < MANAGED_LIMIT
 
 
 def test_the_deployer_policy_names_known_actions() -> None:
@@ -211,7 +232,7 @@ def test_the_deployer_passes_roles_to_the_services_of_the_control_plane_only() -
 def test_the_deployer_reaches_only_what_is_ours() -> None:
     """A statement on everything says in its name why."""
     for statement in _deployer_statements():
-        if "*" in _listed(statement["Resource"]):
+        if statement["Effect"] == "Allow" and "*" in _listed(statement["Resource"]):
             assert statement["Sid"].endswith(("Permissions", "ByEc2", "ByTheirServices")), statement
 
 
@@ -236,7 +257,7 @@ def test_the_deployer_touches_no_key_but_ours() -> None:
         if not any(action.startswith("kms:") for action in actions):
             continue
         condition = statement.get("Condition", {})
-        keys = condition.get("StringLike", {})
+        keys = condition.get("StringEquals", {})
         assert any(key.startswith("aws:") and key.endswith(tag) for key in keys), statement
         # Who may give a foreign key our tag could then do everything to it.
         if "kms:TagResource" in actions:
@@ -246,16 +267,13 @@ def test_the_deployer_touches_no_key_but_ours() -> None:
 
 def test_no_statement_of_the_deployer_is_left_over() -> None:
     """What one statement allows under a condition, no other allows without it."""
-    found = [
-        (statement["Sid"], action, resource)
-        for statement in _deployer_statements()
-        for action in _listed(statement["Action"])
-        for resource in _listed(statement["Resource"])
-    ]
-    given: dict[tuple[str, str], list[str]] = {}
-    for sid, action, resource in found:
-        given.setdefault((action, resource), []).append(sid)
-    assert {key: sids for key, sids in given.items() if len(sids) > 1} == {}
+    given: dict[tuple[str, str], list[bool]] = {}
+    for statement in _deployer_statements():
+        for action in _listed(statement["Action"]):
+            for resource in _listed(statement.get("Resource", [])):
+                given.setdefault((action, resource), []).append("Condition" in statement)
+    several = {key: conditioned for key, conditioned in given.items() if len(conditioned) > 1}
+    assert [key for key, conditioned in several.items() if not all(conditioned)] == []
 
 
 def test_what_knows_no_resource_is_allowed_on_all() -> None:
@@ -266,3 +284,84 @@ def test_what_knows_no_resource_is_allowed_on_all() -> None:
         if "states:ValidateStateMachineDefinition" in _listed(one["Action"])
     ]
     assert statement["Resource"] == "*"
+
+
+# --- what the deployer could become ----------------------------------------------------------
+
+
+def _deployer() -> tuple[Plane, Role]:
+    own = plane("camunda-lifecycle")
+    return own, ready_policy("docs/deployer-policy.json", own.name)
+
+
+GRANTING = [
+    "iam:AttachRolePolicy",
+    "iam:CreateRole",
+    "iam:PutRolePermissionsBoundary",
+    "iam:PutRolePolicy",
+    "iam:UpdateAssumeRolePolicy",
+]
+
+
+@pytest.mark.parametrize("granting", GRANTING)
+def test_the_deployer_makes_no_role_without_one_of_our_boundaries(granting: str) -> None:
+    own, role = _deployer()
+    key = "iam:PermissionsBoundary"
+    administrator = "arn:aws:iam::aws:policy/AdministratorAccess"
+    for name, made in own.roles().items():
+        target = Resource(made.arn)
+        boundary = own.arn_of(own.boundary_of(name))
+        assert decide(role, granting, target, {key: boundary}) == "Allow", name
+        for given in (None, administrator, "arn:aws:iam::123456789012:policy/camunda/mine"):
+            assert decide(role, granting, target, {key: given}) != "Allow", name
+
+
+WIDENING = [
+    "iam:CreatePolicy",
+    "iam:CreatePolicyVersion",
+    "iam:DeletePolicy",
+    "iam:DeletePolicyVersion",
+    "iam:SetDefaultPolicyVersion",
+    "iam:DeleteRolePermissionsBoundary",
+]
+
+
+@pytest.mark.parametrize("widening", WIDENING)
+def test_the_deployer_neither_makes_nor_changes_a_boundary(widening: str) -> None:
+    own, role = _deployer()
+    boundaries = {own.arn_of(own.boundary_of(name)) for name in own.roles()}
+    assert len(boundaries) == 4
+    for one in (
+        *boundaries,
+        arn("iam", "policy/camunda-boundaries/camunda-lifecycle-x", region=""),
+    ):
+        assert decide(role, widening, Resource(one)) != "Allow"
+    owner = ready_policy("docs/boundaries-policy.json", own.name)
+    if widening in {"iam:CreatePolicy", "iam:CreatePolicyVersion"}:
+        assert all(decide(owner, widening, Resource(one)) == "Allow" for one in boundaries)
+
+
+@pytest.mark.parametrize("other", ["camunda-lifecycle-2", "camunda"])
+def test_the_deployer_reaches_no_other_control_plane(other: str) -> None:
+    _, role = _deployer()
+    victim = plane(other)
+    for resource in [*victim.own(), *victim.cluster()]:
+        for action in (
+            "kms:PutKeyPolicy",
+            "lambda:UpdateFunctionCode",
+            "dynamodb:DeleteTable",
+            "ec2:AuthorizeSecurityGroupIngress",
+            "states:UpdateStateMachine",
+            "cloudformation:UpdateStack",
+            "kms:ScheduleKeyDeletion",
+            "sqs:SetQueueAttributes",
+            "sns:SetTopicAttributes",
+        ):
+            assert decide(role, action, resource) != "Allow", (action, resource.arn)
+
+
+def test_the_deployer_reaches_no_stack_of_a_cluster() -> None:
+    own, role = _deployer()
+    stack = Resource(arn("cloudformation", "stack/camunda-lifecycle-demo/0f3a"), own.tags)
+    for action in ("UpdateStack", "CreateChangeSet", "DeleteStack", "ExecuteChangeSet"):
+        assert decide(role, f"cloudformation:{action}", stack) != "Allow"

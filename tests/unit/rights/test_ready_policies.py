@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from lifecycle.api.routes import ROUTES
 
 from tests.e2e.test_api import POLICIES
+from tests.support.planes import Resource, Role, arn, decide, plane, ready_policy
 from tests.unit.rights.actions import exists, resource_types
 from tests.unit.rights.statements import content
 from tools.generate_parameters import ROOT
@@ -154,6 +156,44 @@ def test_a_policy_fits_into_a_managed_policy(role: str) -> None:
     assert len(text) < MANAGED_LIMIT
 
 
-def test_there_are_these_four() -> None:
+def test_there_are_these_four_and_a_denial() -> None:
     found = {path.stem for path in (ROOT / "docs" / "policies").glob("*.json")}
-    assert found == set(ROLES)
+    assert found == {*ROLES, "only-planners"}
+
+
+CHANGING = ["UpdateStack", "CreateChangeSet", "ExecuteChangeSet", "SetStackPolicy", "DeleteStack"]
+
+
+def _with_denial(role: Role) -> Role:
+    """A role to which the denial is attached, beside what it has."""
+    denial = ready_policy("docs/policies/only-planners.json", STACK).documents
+    return replace(role, documents=[*role.documents, *denial])
+
+
+def _administrator() -> Role:
+    everything = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    return _with_denial(Role("administrator", "arn:aws:iam::123456789012:role/a", {}, [everything]))
+
+
+@pytest.mark.parametrize("changing", CHANGING)
+def test_with_the_denial_only_the_control_plane_changes_stacks_of_clusters(changing: str) -> None:
+    own = plane(STACK)
+    stack = Resource(
+        arn("cloudformation", f"stack/{STACK}-demo/0f3a"), {**own.tags, "camunda:cluster": "demo"}
+    )
+    one = f"cloudformation:{changing}"
+    assert decide(_administrator(), one, stack) == "Deny"
+    functions = [_with_denial(role) for role in own.roles().values()]
+    assert not [role.name for role in functions if decide(role, one, stack) == "Deny"]
+    nested = Resource(arn("cloudformation", f"stack/{STACK}-Access-1A2B/0f3a"), own.tags)
+    for other in (nested, Resource(arn("cloudformation", f"stack/{STACK}/0f3a"), own.tags)):
+        assert decide(_administrator(), one, other) == "Allow", "sam deploy goes on"
+
+
+def test_with_the_denial_nobody_else_creates_such_a_stack_or_passes_its_role() -> None:
+    new = Resource(arn("cloudformation", f"stack/{STACK}-demo/*"))
+    tags = {"aws:RequestTag/camunda:cluster": "demo"}
+    assert decide(_administrator(), "cloudformation:CreateStack", new, tags) == "Deny"
+    assert decide(_administrator(), "cloudformation:CreateChangeSet", new, tags) == "Deny"
+    role = Resource("arn:aws:iam::123456789012:role/camunda/camunda-lifecycle-Access-1A-Role-2B")
+    assert decide(_administrator(), "iam:PassRole", role) == "Deny"

@@ -146,7 +146,7 @@ def test_buckets_are_private_and_take_nothing_in_clear(bucket: str) -> None:
     block = cluster.properties(bucket)["PublicAccessBlockConfiguration"]
     assert len(block) == 4
     assert all(block.values())
-    (statement,) = cluster.properties(f"{bucket}Policy")["PolicyDocument"]["Statement"]
+    statement, _ = cluster.properties(f"{bucket}Policy")["PolicyDocument"]["Statement"]
     assert statement["Effect"] == "Deny"
     assert statement["Action"] == "s3:*"
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
@@ -337,7 +337,7 @@ def test_roles_live_below_the_path_and_behind_the_boundary() -> None:
             "ConnectorsExecutionRole", "ConnectorsTaskRole",
         }  # fmt: skip
         for role in roles.values():
-            assert role["Path"] == "/camunda/"
+            assert role["Path"] == "/camunda/control/"
             assert role["PermissionsBoundary"] == boundary
             (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
             assert trust["Principal"] == {"Service": "ecs-tasks.amazonaws.com"}

@@ -120,6 +120,8 @@ def test_the_description_of_a_version_is_never_too_long(function: str) -> None:
     for name in _named(described):
         declared = _source()["Parameters"].get(name, {})
         longest = declared.get("MaxLength") or max(map(len, declared.get("AllowedValues", [""])))
+        if declared.get("Type") == "Number":
+            longest = len(str(declared["MaxValue"]))
         if name == "SecondApproverFor":
             longest = len("provision,provision,provision")
         # Ids of AWS and names of our own resources; both are short.

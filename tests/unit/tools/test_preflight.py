@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,9 @@ from moto import mock_aws
 from local.aws.emulator import iam_evaluator
 from local.aws.strict.quota_values import ASKED_WITH, quota
 from tools import preflight
+from tools.generate_parameters import ROOT
 from tools.preflight import (
+    NETWORK,
     POLICY,
     QUOTAS,
     Answer,
@@ -23,6 +26,7 @@ from tools.preflight import (
     Result,
     Zone,
     check_api_log_role,
+    check_control_stacks,
     check_permissions,
     check_quota,
     check_stack,
@@ -129,18 +133,21 @@ class TestCollected:
 
     account: dict[str, Any] | ClientError
     stacks: list[dict[str, Any]]
+    others: tuple[str, ...]
 
     @pytest.fixture(autouse=True)
     def _aws(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.setenv(key, "testing")
         monkeypatch.setenv("AWS_REGION", TOKYO)
-        self.account, self.stacks = {"throttleSettings": {}}, []
+        self.account, self.stacks, self.others = {"throttleSettings": {}}, [], ()
         monkeypatch.setattr(preflight, "simulate", lambda *_: [])
         own: Any = boto3.session.Session.client
         stubs = {
             "apigateway": SimpleNamespace(get_account=self.get_account),
-            "cloudformation": SimpleNamespace(describe_stacks=self.describe_stacks),
+            "cloudformation": SimpleNamespace(
+                describe_stacks=self.describe_stacks, get_paginator=self.get_paginator
+            ),
         }
         monkeypatch.setattr(
             boto3.session.Session,
@@ -154,6 +161,16 @@ class TestCollected:
         if isinstance(self.account, ClientError):
             raise self.account
         return self.account
+
+    def get_paginator(self, operation: str) -> Any:
+        assert operation == "list_exports"
+        pages = [{"Exports": [self._export(name)]} for name in ("camunda-lifecycle", *self.others)]
+        return SimpleNamespace(paginate=lambda: pages)
+
+    @staticmethod
+    def _export(stack: str) -> dict[str, str]:
+        arn = f"arn:aws:cloudformation:{TOKYO}:123456789012:stack/{stack}/0f3a"
+        return {"Name": f"{stack}-DeploymentRoleArn", "ExportingStackId": arn}
 
     def describe_stacks(self, StackName: str) -> dict[str, Any]:  # noqa: N803 - as boto3 has it
         if not self.stacks:
@@ -191,6 +208,13 @@ class TestCollected:
         check = self.found()["API Gateway's log role"]
         assert check.result is Result.WARN
         assert "ApiGatewayLogRole=present" in check.remedy
+
+    def test_a_control_stack_whose_name_begins_alike_is_found_by_its_export(self) -> None:
+        assert self.found()["control stacks"].result is Result.PASS
+        self.others = ("payments", "camunda-lifecycle-dev")
+        check = self.found()["control stacks"]
+        assert check.result is Result.FAIL
+        assert "camunda-lifecycle-dev" in check.seen
 
     def test_an_update_makes_none_of_these(self) -> None:
         self.stacks = [{"StackStatus": "CREATE_COMPLETE"}]
@@ -278,6 +302,44 @@ def test_the_control_stack_has_a_name_that_policies_match(name: str, result: Res
     assert name in check.seen
 
 
+@pytest.mark.parametrize(
+    ("name", "present", "result"),
+    [
+        ("camunda-lifecycle", ["camunda-lifecycle"], Result.PASS),
+        ("camunda-dev", ["camunda-lifecycle", "camunda-de", "camunda-develop"], Result.PASS),
+        ("camunda-lifecycle", ["camunda-lifecycle-2"], Result.FAIL),
+        ("camunda-lifecycle-2", ["camunda-lifecycle"], Result.FAIL),
+        ("camunda", ["payments", "camunda-lifecycle-2"], Result.FAIL),
+    ],
+)
+def test_names_of_control_stacks_do_not_begin_alike(
+    name: str, present: list[str], result: Result
+) -> None:
+    check = check_control_stacks(name, present)
+    assert check.result is result
+    if result is Result.FAIL:
+        assert all(one in check.seen for one in present if one != "payments")
+        assert check.remedy
+
+
+def test_the_names_of_samconfig_do_not_begin_alike() -> None:
+    with (ROOT / "samconfig.toml").open("rb") as file:
+        environments = tomllib.load(file)
+    names = [
+        one["global"]["parameters"]["stack_name"]
+        for one in environments.values()
+        if isinstance(one, dict)
+    ]
+    assert len(names) == 3
+    for name in names:
+        assert check_stack_name(name).result is Result.PASS
+        assert check_control_stacks(name, names).result is Result.PASS
+    for one in environments.values():
+        if isinstance(one, dict):
+            tag = f"camunda:control-plane={one['global']['parameters']['stack_name']}"
+            assert one["deploy"]["parameters"]["tags"] == tag
+
+
 def test_the_name_is_checked_before_anything_is_asked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -288,9 +350,17 @@ def test_the_name_is_checked_before_anything_is_asked(
     assert "FAIL  stack name  Camunda" in capsys.readouterr().out
 
 
-def asked_for(stack: str = "camunda-lifecycle-dev") -> list[Question]:
+def deployer(old: str = "", new: str = "") -> dict[str, Any]:
+    """Statements of both policies of the deployer, after a replacement in their text."""
+    texts = [one.read_text() for one in (POLICY, NETWORK)]
+    read = [json.loads(text.replace(old, new) if old else text) for text in texts]
+    statements = [one for policy in read for one in policy["Statement"]]
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def asked_for(stack: str = "camunda-lifecycle") -> list[Question]:
     return questions(
-        json.loads(POLICY.read_text()),
+        deployer(),
         stack=stack,
         partition="aws",
         region="eu-central-1",
@@ -341,18 +411,18 @@ class Simulator:
         }
 
 
-def permissions(policy: dict[str, Any], stack: str = "camunda-lifecycle-dev") -> Check:
+def permissions(policy: dict[str, Any], stack: str = "camunda-lifecycle") -> Check:
     return check_permissions(simulate(Simulator(policy), "arn", asked_for(stack)))
 
 
 def policy_without(sid: str) -> dict[str, Any]:
-    policy: dict[str, Any] = json.loads(POLICY.read_text())
+    policy = deployer()
     policy["Statement"] = [one for one in policy["Statement"] if one.get("Sid") != sid]
     return policy
 
 
 def test_the_policy_that_is_asked_for_is_enough() -> None:
-    assert permissions(json.loads(POLICY.read_text())) == Check(
+    assert permissions(deployer()) == Check(
         "permissions", Result.PASS, "docs/deployer-policy.json, on its resources"
     )
 
@@ -361,9 +431,11 @@ def test_the_policy_that_is_asked_for_is_enough() -> None:
     ("sid", "action"),
     [
         ("RolesPassedToTheirServices", "iam:PassRole"),
-        ("FunctionsAndLayers", "lambda:CreateFunction"),
-        ("KeyIdsAreChosenByTheirServices", "kms:CreateKey"),
-        ("NetworkIdsAreChosenByEc2", "ec2:CreateVpc"),
+        ("Functions", "lambda:CreateFunction"),
+        ("KeyIdsByTheirServices", "kms:CreateKey"),
+        ("CreationIdsByEc2", "ec2:CreateVpc"),
+        ("OwnNetworkIdsByEc2", "ec2:DeleteVpc"),
+        ("RolesWithinOurBoundaries", "iam:CreateRole"),
     ],
 )
 def test_a_statement_that_is_missing_is_told(sid: str, action: str) -> None:
@@ -378,19 +450,21 @@ def test_a_statement_that_is_missing_is_told(sid: str, action: str) -> None:
     assert check.remedy
 
 
-def test_a_right_on_other_names_is_none() -> None:
-    assert permissions(json.loads(POLICY.read_text()), "other").result is Result.FAIL
+@pytest.mark.parametrize("stack", ["other", "camunda-lifecycle-dev"])
+def test_the_policy_is_of_one_name_and_serves_another_when_that_is_put_in(stack: str) -> None:
+    assert permissions(deployer(), stack).result is Result.FAIL
+    assert permissions(deployer("camunda-lifecycle", stack), stack).result is Result.PASS
 
 
 def test_a_right_in_another_region_is_none() -> None:
-    policy = json.loads(POLICY.read_text().replace(":lambda:*:", ":lambda:us-east-1:"))
+    policy = deployer(":lambda:*:", ":lambda:us-east-1:")
     check = permissions(policy)
     assert check.result is Result.FAIL
     assert "lambda:" in check.seen
 
 
 def test_a_role_is_passed_to_each_service_that_is_named() -> None:
-    policy = json.loads(POLICY.read_text().replace('"states.amazonaws.com"', '"x.amazonaws.com"'))
+    policy = deployer('"states.amazonaws.com"', '"x.amazonaws.com"')
     check = permissions(policy)
     assert check.result is Result.FAIL
     assert "iam:PassRole" in check.seen

@@ -35,7 +35,15 @@ def may_travel(
     """
     if scheme == "https" and balancer:
         return True
-    target = ipaddress.ip_address(address)
+    return is_inside(address, networks)
+
+
+def is_inside(address: str, networks: Sequence[str]) -> bool:
+    """Return whether ``address`` is an IP address inside ``networks`` or of the machine itself."""
+    try:
+        target = ipaddress.ip_address(address)
+    except ValueError:
+        return False
     if target.is_loopback:
         return True
     return any(target in ipaddress.ip_network(network) for network in networks)

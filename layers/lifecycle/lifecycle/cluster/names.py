@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 CLUSTER_NAME: Final = re.compile(r"[a-z][a-z0-9-]{1,18}")
 CLUSTER_NAME_RULE: Final = (
@@ -15,6 +18,11 @@ CONTROL_STACK_RULE: Final = (
     "2 to 32 characters: lower-case letters, digits and hyphens, starting with a letter"
 )
 _DIGEST: Final = 12
+OF_CONTROL_STACKS: Final = "-DeploymentRoleArn"
+"""How an export of every control stack ends, after its name; no other stack has one."""
+ALIKE_RULE: Final = (
+    "a name that does not begin with the other's and a hyphen, nor the other way round"
+)
 TAG_CONTROL_PLANE: Final = "camunda:control-plane"
 TAG_CLUSTER: Final = "camunda:cluster"
 
@@ -36,6 +44,31 @@ def control_stack_problem(name: str) -> str:
     return (
         f"the control stack is called {name}; CloudFormation lower-cases or cuts the names that it "
         "makes of that, so that policies would not match them"
+    )
+
+
+def alike(control_stack: str, others: Iterable[str]) -> list[str]:
+    """Control stacks whose resources a pattern ``<control stack>-*`` of the other one matches.
+
+    Buckets and log streams have no tags that IAM sees, so that policies name them by that pattern.
+    """
+    return sorted(
+        other
+        for other in set(others)
+        if other.startswith(f"{control_stack}-") or control_stack.startswith(f"{other}-")
+    )
+
+
+def control_stacks(exports: Iterable[tuple[str, str]]) -> list[str]:
+    """Control stacks of an account and region, by the exports of all stacks.
+
+    ``exports`` are names with the ARN of the stack that exports each.
+    """
+    return sorted(
+        name.removesuffix(OF_CONTROL_STACKS)
+        for name, stack in exports
+        if name.endswith(OF_CONTROL_STACKS)
+        and stack.split("/")[1:2] == [name.removesuffix(OF_CONTROL_STACKS)]
     )
 
 

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.checks import Check, Result
 from lifecycle.cluster.freeze import frozen_because
-from lifecycle.cluster.names import CONTROL_STACK_RULE, control_stack_problem
+from lifecycle.cluster.names import (
+    ALIKE_RULE,
+    CONTROL_STACK_RULE,
+    alike,
+    control_stack_problem,
+)
 from lifecycle.cluster.stack import Stack, present_parameters
 from lifecycle.cluster.stack_decisions import StackAction, decide_on
 from lifecycle.errors import LifecycleError, PreflightFailed
@@ -152,8 +157,9 @@ class Facts:
 
     ``live`` and ``engine`` are None for a cluster that is created, too. ``retirement_days`` is how
     long Fargate waits before it retires tasks, ``autoscaled`` are the scalable targets that are
-    services of a living cluster. ``secrets`` are by ARN. ``backup`` and ``snapshot``
-    are read only before a step to another minor version, ``now`` is when.
+    services of a living cluster. ``secrets`` are by ARN. ``control_stacks`` are the names of all
+    control stacks of account and region. ``backup`` and ``snapshot`` are read only before a step to
+    another minor version, ``now`` is when.
     """
 
     account: str | None = None
@@ -177,6 +183,7 @@ class Facts:
     kms_key: Key | None = None
     kms_key_policy: KeyPolicy | None = None
     service_roles: ServiceRoles | None = None
+    control_stacks: tuple[str, ...] | None = None
     backup: Backup | None = None
     snapshot: Snapshot | None = None
     now: datetime | None = None
@@ -329,6 +336,7 @@ def check_all(
             _quota("Network Load Balancers", "network_balancers", 1, facts),
             _quota("Aurora clusters", "database_clusters", 1, facts),
             _ecs_cluster(need, facts, stack),
+            _control_stacks(facts, control_stack),
             _service_roles(facts),
         ]
     checks += [
@@ -471,6 +479,22 @@ def _names(need: Need, control_stack: str) -> Check:
             "Choose a shorter cluster name, or deploy the control stack under a shorter name.",
         )
     return Check("names", Result.PASS, f"{need.stack} has {length} of {_DNS_LABEL} characters")
+
+
+def _control_stacks(facts: Facts, control_stack: str) -> Check:
+    name = "control stacks"
+    if facts.control_stacks is None:
+        return _unread(name, facts, "control_stacks")
+    others = alike(control_stack, facts.control_stacks)
+    if others:
+        return Check(
+            name,
+            Result.FAIL,
+            f"{control_stack} and {', '.join(others)} begin alike, so that policies of one match"
+            " buckets and logs of the other",
+            f"Deploy one of them under another name, {ALIKE_RULE}.",
+        )
+    return Check(name, Result.PASS, f"no other control stack's name is like {control_stack}")
 
 
 def _images(need: Need) -> Check:

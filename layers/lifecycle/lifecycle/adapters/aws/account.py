@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lifecycle.adapters.aws.autoscaling import AwsScalableTargets
 from lifecycle.adapters.aws.service_quotas import FARGATE_VCPU, quota_value
 from lifecycle.adapters.aws.session import client, error_code
+from lifecycle.cluster.names import control_stacks
 from lifecycle.errors import LifecycleError
 from lifecycle.observability import of_aws
 from lifecycle.preflight.checks import (
@@ -124,6 +125,7 @@ class AwsAccount:
                 ),
                 "ecs_cluster_exists": lambda: _ecs_cluster_exists(need.stack),
                 "service_roles": lambda: _service_roles(self._deployment_role),
+                "control_stacks": lambda: tuple(_control_stacks()),
             }
         if need.certificate_arn.split(":")[3:4] == [self._region]:
             readers["https_certificate"] = lambda: _certificate(need.certificate_arn)
@@ -463,6 +465,13 @@ def _may_be_made(deployment_role: str, service: str) -> bool | None:
         return None if result is None else True
     organization = result.get("OrganizationsDecisionDetail", {}).get("AllowedByOrganizations", True)
     return None if not organization or result.get("MissingContextValues") else False
+
+
+def _control_stacks() -> list[str]:
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ListExports.html
+    pages = client("cloudformation", attempts=3).get_paginator("list_exports").paginate()
+    exports = ((one["Name"], one["ExportingStackId"]) for page in pages for one in page["Exports"])
+    return control_stacks(exports)
 
 
 def _ecs_cluster_exists(name: str) -> bool:

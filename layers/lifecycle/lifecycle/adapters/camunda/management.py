@@ -17,7 +17,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from lifecycle.adapters.camunda import http_client
-from lifecycle.camunda.credentials import Credentials, may_travel
+from lifecycle.camunda.credentials import Credentials, is_inside, may_travel
 from lifecycle.camunda.partitions import (
     BackupStatus,
     PartitionStatus,
@@ -316,11 +316,14 @@ class HttpManagement:
         if credentials is not None:
             if not may_travel("http", address, self._networks):
                 raise CredentialsWithheld(
-                    f"{self._name} resolves to {address}, which is outside the VPC; the "
+                    f"{self._name} resolves to {address[:80]}, which is outside the VPC; the "
                     "credentials of the Camunda user were not sent there in clear."
                 )
             headers = {**request.headers, "Authorization": credentials.basic_authorization()}
             request = http_client.Request(request.method, request.path, request.body, headers)
+        elif self._networks and not is_inside(address, self._networks):
+            # What a broker lists as another one's host may be anything.
+            raise http_client.NothingSent(f"{address[:80]} is not an address inside the VPC")
         return http_client.exchange(
             http_client.Endpoint(address, port, self._name), request, self._timeouts
         )
