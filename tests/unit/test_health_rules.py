@@ -342,7 +342,7 @@ def test_a_frozen_cluster_is_healthy_and_says_so(world: HealthWorld, where: str)
         world.records.freezes[world.outputs["EcsClusterName"]] = freeze
     report = world.check()
     assert report["verdict"] == "HEALTHY"
-    assert [one["code"] for one in report["findings"]] == ["CLUSTER_FROZEN"]
+    assert "CLUSTER_FROZEN" in [one["code"] for one in report["findings"]]
     assert "audit until Friday" in report["text"]
 
 

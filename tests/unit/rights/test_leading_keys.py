@@ -91,7 +91,7 @@ def test_a_plans_functions_reach_neither_a_lock_nor_another_machines_record(
     others = lock.union(
         *(recorded(name, one) for one in ("provision", "scale", "restart", "rotate", "teardown"))
     )
-    assert len(others) == 5
+    assert len(others) == 6
     assert allowed(function, others) == set()
 
 
