@@ -28,7 +28,8 @@ POLICIES = sorted(
 )
 ENOUGH_FOR_A_REASON = 20
 # On resources that have no tag of ours, wherever they stand.
-OF_OTHERS = {"kms:decrypt": "the key of a cluster may be one of the organisation (KmsKeyArn)"}
+_KEY = "the key of a cluster may be one of the organisation (KmsKeyArn)"
+OF_OTHERS = {"kms:decrypt": _KEY, "kms:generatedatakey": _KEY}
 
 
 @dataclass(frozen=True)
