@@ -53,7 +53,10 @@ class Fingerprint:
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Fingerprint:
         """Read what ``asdict`` wrote."""
-        return cls(**{name: found[name] for name in cls.__slots__})
+        return cls(
+            **{name: found[name] for name in cls.__slots__ if name != "replace"},
+            replace=tuple(found["replace"]),
+        )
 
 
 def differences(planned: Fingerprint, now: Fingerprint) -> list[str]:
