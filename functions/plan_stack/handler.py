@@ -29,13 +29,13 @@ def handler(event: Event, _context: LambdaContext) -> Event:
             database_ca=database_ca,
             polls=event["polls"],
         )
-    plan_adopter().refuse_alone(operation)
     return stack_changer().plan(
         operation,
         stack=request["stack"],
         requested=request["parameters"],
         requested_tags=request["tags"],
         requested_settings=request["settings"],
+        approve=lambda: plan_adopter().refuse_alone(operation),
         template=cluster_template(),
         database_ca=database_ca,
         polls=event["polls"],

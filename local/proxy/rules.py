@@ -39,6 +39,16 @@ def applies(rule: Rule, request: Request) -> bool:
     return all(_holds(condition, request) for condition in rule["Conditions"])
 
 
+def refuse_patterns(values: Iterable[str]) -> None:
+    """Raise ``ValueError`` for a pattern with a character that the load balancer does not take.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_RuleCondition.html
+    """
+    for value in values:
+        if not re.fullmatch(r"[A-Za-z0-9_\-.$/~\"'@:+&*?]{1,128}", value):
+            raise ValueError(f"Condition value {value!r} contains a character that is not valid")
+
+
 def _priority(rule: Rule) -> tuple[int, int]:
     return (1, 0) if rule["Priority"] == "default" else (0, int(rule["Priority"]))
 
@@ -47,6 +57,7 @@ def _holds(condition: Mapping[str, Any], request: Request) -> bool:
     values = condition.get("Values") or []
     match condition["Field"]:
         case "path-pattern":
+            refuse_patterns(values)
             # Case-sensitive; `*` also spans slashes.
             return any(_like(request.path, pattern) for pattern in values)
         case "host-header":

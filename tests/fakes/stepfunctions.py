@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from lifecycle.errors import LifecycleError, MachineNotDeployed, StartOutcomeUnknown
+from lifecycle.errors import AwsRefused, LifecycleError, MachineNotDeployed, StartOutcomeUnknown
 from lifecycle.operation.record import Execution
 
 _AT = "2026-01-01T00:00:00.000+00:00"
@@ -39,6 +39,7 @@ class FakeExecutions:
 
     def has_ended(self, execution_arn: str) -> bool:
         """Tell whether an execution is known to have ended."""
+        _refuse_other_arns(execution_arn)
         found = self.describe(execution_arn)
         return execution_arn in self.ended or (found is not None and not found.is_running)
 
@@ -62,6 +63,7 @@ class FakeExecutions:
 
     def describe(self, execution_arn: str) -> Execution | None:
         """Describe an execution."""
+        _refuse_other_arns(execution_arn)
         return self.executions.get(execution_arn)
 
     def finish(
@@ -82,6 +84,12 @@ class FakeExecutions:
             error=error,
             cause=cause,
         )
+
+
+def _refuse_other_arns(execution_arn: str) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html"""
+    if not execution_arn.startswith("arn:"):
+        raise AwsRefused(f"InvalidArn: Invalid Arn: '{execution_arn}'")
 
 
 @dataclass

@@ -312,6 +312,20 @@ def test_a_foreign_stack_of_that_name_is_left_alone(teardown: Teardown) -> None:
     assert teardown.world.desired["orchestration-cluster"] == 3
 
 
+def test_a_stack_that_names_another_cluster_stops_nothing_of_it(teardown: Teardown) -> None:
+    """Outputs are what the author of a stack wrote; without a contract, too."""
+    stack = teardown.world.stacks.stacks[STACK]
+    for outputs in (
+        {**stack.outputs, "EcsClusterName": "control-other"},
+        {"ClusterName": "other", "EcsClusterName": "control-other", "DatabaseClusterId": "other"},
+    ):
+        teardown.world.stacks.stacks[STACK] = replace(stack, outputs=ClusterOutputs(outputs))
+        result = teardown.run()
+        assert (result.status, result.error) == ("FAILED", "StackNotUsable")
+    assert teardown.world.desired == {"orchestration-cluster": 3, "connectors": 1}
+    assert teardown.world.databases.protected == {DATABASE}
+
+
 def test_an_adopted_cluster_is_left_alone(teardown: Teardown) -> None:
     stack = teardown.world.stacks.stacks[STACK]
     teardown.world.stacks.stacks[STACK] = replace(

@@ -59,6 +59,18 @@ VICTIM = stack("demo")
         (replace(adoption("mine", "legacy"), exports={"EcsClusterName": "x"}), "not export it"),
         (stack("mine", EcsClusterName="control-demo"), "allowed is 'control-mine'"),
         (stack("mine", ClusterName="demo"), "allowed is 'mine'"),
+        # Without a contract: to a health check, or to a teardown, each output counts.
+        (
+            replace(
+                VICTIM,
+                name="control-mine",
+                tags=tags(CONTROL, "mine"),
+                outputs=ClusterOutputs(
+                    {k: v for k, v in VICTIM.outputs.items() if k != "ContractVersion"}
+                ),
+            ),
+            "allowed is 'mine'",
+        ),
     ],
 )
 def test_a_stack_that_describes_another_one_s_cluster_is_refused(mine: Stack, why: str) -> None:
@@ -134,6 +146,7 @@ def test_a_look_ends_where_the_stack_names_another_ecs_cluster_meanwhile() -> No
 # nothing is done to the cluster that they describe.
 READ_ELSEWHERE = {
     "cluster/find.py": "the one place",
+    "api/freezing.py": "that there is none: a freeze outlives its stack",
     "api/validate.py": "provisioning: the freeze of the stack with that name",
     "operation/clean_up.py": "the key of a lock, by which only its owner releases it",
     "operation/finish.py": "what a report shows",

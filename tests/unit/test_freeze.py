@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from lifecycle.cluster.freeze import Freeze, frozen_because, read_reason, refuse_if_frozen
 from lifecycle.errors import ClusterBusy, ClusterFrozen, InvalidRequest, ScalingRefused
+from lifecycle.operation.model import Acting, Lock
 
 from tests.support.scaling import ScalingWorld, scale_operation
 from tests.support.world import World, operation
@@ -71,6 +72,50 @@ def test_an_operation_that_has_begun_goes_on_and_its_repetition_does_not_begin()
         world.journal.begin(operation(2))
     with pytest.raises(ClusterFrozen):
         world.journal.begin(operation())
+
+
+def test_an_operation_that_had_ended_does_not_go_on_in_a_frozen_cluster() -> None:
+    """A redrive: its lock is free, so that the step begins anew."""
+    world = World()
+    world.journal.begin(operation())
+    world.journal.release(operation())
+    world.table.freezes["control-demo"] = FREEZE
+    with pytest.raises(ClusterFrozen):
+        world.journal.step(operation(), "step", "detail")
+    assert world.table.locks == {}
+
+
+def test_a_frozen_cluster_stays_locked_while_a_function_of_the_operation_acts() -> None:
+    world = World()
+    world.journal.begin(operation())
+    lock = world.table.locks["control-demo"]
+    other = Acting("another invocation", int(world.clock.now().timestamp()) + 60)
+    world.table.locks["control-demo"] = replace(lock, acting=lock.acting | {other})
+    world.table.freezes["control-demo"] = FREEZE
+    with pytest.raises(ClusterFrozen):
+        world.journal.take(operation())
+    assert other in world.table.locks["control-demo"].acting
+    world.journal.end(operation())
+    assert other in world.table.locks["control-demo"].acting
+
+
+def test_what_an_aborted_operation_left_is_cleaned_up_in_a_frozen_cluster() -> None:
+    world = World()
+    world.journal.begin(operation())
+    world.table.freezes["control-demo"] = FREEZE
+    world.journal.occupy(operation())
+    assert world.table.locks["control-demo"].owner == operation().execution_arn
+
+
+def test_a_lock_of_no_execution_is_taken_over() -> None:
+    """Step Functions returns InvalidArn for its owner."""
+    world = World()
+    now = int(world.clock.now().timestamp())
+    world.table.locks["control-demo"] = Lock("control-demo", "discard:plan-x", "x", now + 100, now)
+    with pytest.raises(ClusterBusy):
+        world.journal.begin(operation())
+    world.clock.pass_seconds(101)
+    world.journal.begin(operation())
 
 
 def test_another_cluster_is_not_frozen() -> None:

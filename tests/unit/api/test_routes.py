@@ -883,6 +883,14 @@ class TestFreezing:
         assert [one["field"] for one in wrong.document["errors"]] == [field]
         assert api.world.table.freezes == {}
 
+    def test_a_freeze_that_outlived_its_stack_is_lifted(self, api: ApiWorld) -> None:
+        living(api)
+        api.ask("PUT", self.ROUTE, self.BODY, name="demo")
+        del api.world.stacks.stacks["control-demo"]
+        assert api.provision(key="k").document["error"] == "ClusterFrozen"
+        assert api.ask("DELETE", self.ROUTE, name="demo").status == 200
+        assert api.provision(key="k").status == 202
+
     def test_what_is_not_there_is_not_frozen(self, api: ApiWorld) -> None:
         assert api.ask("PUT", self.ROUTE, self.BODY, name="demo").status == 404
         assert api.ask("DELETE", self.ROUTE, name="demo").status == 404

@@ -53,9 +53,10 @@ def test_every_condition_of_a_rule_must_hold() -> None:
     assert choose([both], Request("GET", "example.com", "/ab")) is None
 
 
-def test_brackets_are_plain_characters_in_a_pattern() -> None:
-    assert choose([rule("1", "x", "/a[b]*")], Request("GET", "h", "/ab")) is None
-    assert choose([rule("1", "x", "/a[b]*")], Request("GET", "h", "/a[b]c")) is not None
+@pytest.mark.parametrize("pattern", ["/a[b]*", "/a%6*", "/a b"])
+def test_a_pattern_takes_only_the_characters_that_the_load_balancer_takes(pattern: str) -> None:
+    with pytest.raises(ValueError, match="contains a character that is not valid"):
+        choose([rule("1", "x", pattern)], Request("GET", "h", "/ab"))
 
 
 def test_an_unknown_condition_is_not_ignored() -> None:

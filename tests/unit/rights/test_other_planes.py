@@ -224,6 +224,15 @@ def test_a_key_of_others_in_use_never_gets_our_tag() -> None:
     assert decide(role, "kms:TagResource", key, keys) == "Allow", "a new key"
 
 
+def test_the_policy_of_a_key_of_others_in_use_is_never_changed() -> None:
+    _, role = _deployment()
+    key, action = Resource(arn("kms", "key/9")), "kms:PutKeyPolicy"
+    assert decide(role, action, key, {"kms:ResourceAliases": ["alias/payments"]}) != "Allow"
+    assert decide(role, action, key, {}) == "Allow", "a new key"
+    other = Resource(key.arn, {TAG: "camunda-lifecycle-2"})
+    assert decide(role, action, other, {}) != "Allow"
+
+
 @pytest.mark.parametrize(
     ("tagging", "key", "created"),
     [
@@ -283,7 +292,6 @@ def test_a_function_never_takes_our_tags_from_a_service_nor_gives_another_value(
 
 
 UNTAGGED = [
-    ("kms:PutKeyPolicy", arn("kms", "key/9")),
     ("kms:ScheduleKeyDeletion", arn("kms", "key/9")),
     ("rds:ModifyDBCluster", arn("rds", "cluster:payments")),
     ("rds:ModifyDBInstance", arn("rds", "db:payments")),

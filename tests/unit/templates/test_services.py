@@ -150,7 +150,7 @@ def test_the_cluster_is_made_after_all_that_tasks_need_and_so_deleted_before() -
     waited = resolve("cluster").waits_for("EcsCluster")
     assert waited >= {
         "MountTarget1", "MountTarget2", "MountTarget3", "OrchestrationRule", "ConnectorsRule",
-        "ConnectorsReadinessRule", "ConnectorsActuatorRule", "ConnectorsEncodedRule",
+        "ConnectorsReadinessRule", "ConnectorsActuatorRule",
         "HttpListener", "GrpcListener", "BrokersFromBrokers", "FileSystemFromBrokers",
         "DatabaseCluster", "DatabaseInstance1", "OrchestrationTaskRole", "ConnectorsTaskRole",
         "OrchestrationExecutionRole", "BrokerSecurityGroup", "ConnectorsSecurityGroup",
@@ -285,10 +285,8 @@ def test_environment_of_a_broker() -> None:
         "CAMUNDA_SECURITY_INITIALIZATION_USERS_0_NAME": "Admin User",
         "CAMUNDA_SECURITY_INITIALIZATION_USERS_0_EMAIL": "admin@example.com",
         "CAMUNDA_SECURITY_INITIALIZATION_DEFAULTROLES_ADMIN_USERS_0": "admin",
-        "CAMUNDA_SECURITY_INITIALIZATION_USERS_1_USERNAME": "connectors",
         "CAMUNDA_SECURITY_INITIALIZATION_USERS_1_NAME": "Connectors User",
         "CAMUNDA_SECURITY_INITIALIZATION_USERS_1_EMAIL": "connectors@example.com",
-        "CAMUNDA_SECURITY_INITIALIZATION_DEFAULTROLES_CONNECTORS_USERS_0": "connectors",
         "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_STORE": "S3",
         "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_S3_BUCKETNAME": "ref(BackupBucket)",
         "CAMUNDA_DATA_PRIMARYSTORAGE_BACKUP_S3_REGION": "eu-central-1",
@@ -383,7 +381,13 @@ def test_passwords_come_from_secrets_only() -> None:
         "CAMUNDA_SECURITY_INITIALIZATION_USERS_1_PASSWORD": (
             "att(ConnectorsUserSecret.Id):password::"
         ),
-        # Two users take turns.
+        # Two users take turns; new data begins with the one that the secret has.
+        "CAMUNDA_SECURITY_INITIALIZATION_USERS_1_USERNAME": (
+            "att(ConnectorsUserSecret.Id):username::"
+        ),
+        "CAMUNDA_SECURITY_INITIALIZATION_DEFAULTROLES_CONNECTORS_USERS_0": (
+            "att(ConnectorsUserSecret.Id):username::"
+        ),
         "CAMUNDA_CLIENT_AUTH_USERNAME": "att(ConnectorsUserSecret.Id):username::",
         "CAMUNDA_CLIENT_AUTH_PASSWORD": "att(ConnectorsUserSecret.Id):password::",
     }
@@ -444,6 +448,8 @@ def test_connectors_task() -> None:
     one = container(cluster, "ConnectorsTaskDefinition", "connectors")
     assert environment(one) == {
         "SERVER_SERVLET_CONTEXT_PATH": "/connectors",
+        "MANAGEMENT_ENDPOINTS_WEB_EXPOSURE_INCLUDE": "health",
+        "MANAGEMENT_ENDPOINT_HEALTH_SHOWDETAILS": "never",
         "CAMUNDA_CLIENT_MODE": "self-managed",
         "CAMUNDA_CLIENT_RESTADDRESS": "http://orchestration-cluster-rest:8080",
         "CAMUNDA_CLIENT_GRPCADDRESS": "http://orchestration-cluster-grpc:26500",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.cluster.find import find_stack
 from lifecycle.cluster.freeze import Freeze, frozen_because, read_reason, refuse_freeze
+from lifecycle.cluster.names import stack_name
 from lifecycle.cluster.stack import ecs_cluster_of
 from lifecycle.observability import logger
 from lifecycle.times import epoch, written
@@ -49,9 +50,16 @@ class Freezer:
     def thaw(self, cluster: str, caller: str) -> dict[str, Any]:
         """Lift the freeze; one that is not there is no error. A tag on the stack stays.
 
+        A freeze outlives its stack, and is lifted without it, too: else it would keep a new cluster
+        of that name from being provisioned.
         Returns as ``freeze`` does: ``frozen`` is the tag's reason where a tag freezes, too.
-        Raises ``ClusterNotFound``.
+        Raises ``ClusterNotFound`` where there is neither.
         """
+        name = stack_name(self.control_stack, cluster)
+        if self.stacks.describe(name) is None and self.freezes.frozen(name) is not None:
+            self.freezes.thaw(name)
+            logger.info("Freeze lifted", extra={"stack": name, "caller": caller})
+            return {"frozen": None, "freeze": None, "operationId": None}
         stack = self._find({"clusterName": cluster})
         self.freezes.thaw(ecs_cluster_of(stack))
         logger.info("Freeze lifted", extra={"stack": stack.name, "caller": caller})

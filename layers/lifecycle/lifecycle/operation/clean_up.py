@@ -69,7 +69,7 @@ class Cleaner:
         taken for this, and released.
         """
         try:
-            self.journal.take(operation)
+            self.journal.occupy(operation)
         except ClusterBusy:
             return
         try:

@@ -38,17 +38,24 @@ class Journal:
         self.operations.begin(operation, now=self.clock.now())
 
     def take(self, operation: Operation) -> None:
-        """Take the cluster. A lock is taken over if its owner ended and none of its functions acts.
+        """Take the cluster for what begins. Raises as ``occupy`` does, and ``ClusterFrozen``.
 
-        The freeze is read with the lock held: whoever froze the cluster before has seen it free.
-        Raises ``ClusterBusy`` naming the operation that holds the cluster, ``ClusterFrozen``.
+        The freeze is read with the lock held: who froze the cluster before has seen it free.
+        """
+        self.occupy(operation)
+        freeze = self.locks.frozen(operation.ecs_cluster)
+        if freeze is not None:
+            self.end(operation)
+            refuse_freeze(operation.ecs_cluster, freeze)
+
+    def occupy(self, operation: Operation) -> None:
+        """Take the cluster, frozen or not, to clean up what an operation has left.
+
+        A lock is taken over if its owner ended and none of its functions acts.
+        Raises ``ClusterBusy`` naming the operation that holds the cluster.
         """
         acquire(self._lock(operation), self.locks, self.executions, self.clock)
         self._settles(operation)
-        freeze = self.locks.frozen(operation.ecs_cluster)
-        if freeze is not None:
-            self.release(operation)
-            refuse_freeze(operation.ecs_cluster, freeze)
 
     def step(self, operation: Operation, step: str, detail: str) -> None:
         """Renew the lock and note the progress, before something is changed.
@@ -64,9 +71,14 @@ class Journal:
     def hold(self, operation: Operation, before: str) -> None:
         """Renew the lock and note in it by when this function has ended, before it acts.
 
-        Raises as ``step`` does; ``before``: before what it stopped.
+        Raises as ``step`` does, and ``ClusterFrozen`` for a frozen cluster that it no longer holds;
+        ``before``: before what it stopped.
         """
         self.refuse_ended(operation, before)
+        held = self.locks.held(operation.ecs_cluster)
+        if held is None or held.owner != operation.execution_arn:
+            # It has lost the cluster, or goes on after its end (a redrive): as if it began.
+            refuse_freeze(operation.ecs_cluster, self.locks.frozen(operation.ecs_cluster))
         foreign = self.locks.take(self._lock(operation))
         if foreign is not None:
             raise LockLost(
@@ -91,6 +103,19 @@ class Journal:
         """Give the cluster back."""
         if operation.ecs_cluster:
             self.locks.release(operation.ecs_cluster, operation.execution_arn)
+
+    def end(self, operation: Operation) -> None:
+        """Give the cluster back at the end of an operation, unless another function still acts.
+
+        That is an attempt whose response was lost: Lambda lets it run on beside the next one.
+        """
+        lock = self.locks.held(operation.ecs_cluster) if operation.ecs_cluster else None
+        current = invocation()
+        own = {"", current.token if current is not None else ""}
+        if lock is not None and any(one.token not in own for one in lock.acting):
+            self.give_back(operation)
+        else:
+            self.release(operation)
 
     def give_back(self, operation: Operation) -> None:
         """Free the cluster of an operation that ended: at once, unless another function acts.
@@ -162,7 +187,9 @@ def acquire(lock: Lock, locks: Locks, executions: Executions, clock: Clock) -> N
     if foreign is not None:
         if foreign.is_of_execution and executions.is_running(foreign.owner):
             raise _busy(foreign)
-        free = free_from(foreign, ended=executions.has_ended(foreign.owner))
+        # Of what is no execution, Step Functions returns InvalidArn.
+        ended = foreign.is_of_execution and executions.has_ended(foreign.owner)
+        free = free_from(foreign, ended=ended)
         if free > now:
             raise _ended_just_now(foreign, free - now)
         foreign = locks.take(lock, instead_of=foreign)

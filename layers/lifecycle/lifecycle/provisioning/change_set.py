@@ -40,7 +40,7 @@ from lifecycle.provisioning.template import effective_template
 from lifecycle.services.settings import NOTHING, patched, settings_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lifecycle.cluster.ports import Stacks
     from lifecycle.cluster.stack import ChangeSet, Stack
@@ -96,8 +96,12 @@ class StackChanger:
         database_ca: str,
         polls: int,
         requested_settings: Mapping[str, Any] = NOTHING,
+        approve: Callable[[], None] = lambda: None,
     ) -> dict[str, Any]:
         """Request the change set from CloudFormation.
+
+        ``approve`` refuses what nobody has reviewed; to return to the state before a failed update
+        needs no review.
 
         Returns ``status`` ``PLANNED`` with ``changeSet``, ``BUSY`` with ``wait`` (seconds) while
         CloudFormation works on the stack, or ``STUCK`` where an update that failed has to be
@@ -113,6 +117,7 @@ class StackChanger:
         if decision.action is StackAction.ROLL_BACK:
             self.journal.step(operation, CHANGE_SET, decision.reason)
             return {"status": "STUCK"}
+        approve()
         if found is not None:
             refuse_if_frozen(stack, found.tags)
         by_machine = machine_parameters(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.cluster.find import refuse_mistaken
 from lifecycle.cluster.freeze import refuse_if_frozen
 from lifecycle.cluster.names import change_set_name, stack_name
 from lifecycle.cluster.polling import Wait, next_wait
@@ -85,6 +86,8 @@ class TeardownPlanner:
             return {**carried, "plan": absent_plan(name, request.cluster)}
         refuse_if_frozen(name, stack.tags)
         refuse_adopted(stack)
+        if stack.outputs:
+            refuse_mistaken(self.stacks, stack, self.control_stack, request.cluster)
         contents = self.stacks.contents(name)
         policies = deletion_policies(self.stacks.template(name))
         retained = [one for one in contents if policies.get(one.logical_id, "Delete") != "Delete"]
@@ -146,7 +149,7 @@ class ClusterStopper:
         return {"status": "WAITING", "since": since, "wait": seconds}
 
     def _services(self, stack: Stack) -> list[str]:
-        ecs_cluster = stack.outputs.get("EcsClusterName", stack.name)
+        ecs_cluster = stack.name
         waiting = []
         for service in reversed(self.services.describe(ecs_cluster, NAMES)):
             if service.status == "ACTIVE" and service.desired > 0:
@@ -161,7 +164,7 @@ class ClusterStopper:
 
         A service that ECS deletes is DRAINING for a while; then its name is free.
         """
-        ecs_cluster = stack.outputs.get("EcsClusterName", stack.name)
+        ecs_cluster = stack.name
         there = [one for one in self.services.describe(ecs_cluster, NAMES) if one.exists]
         for service in there:
             if service.status == "ACTIVE":
@@ -302,13 +305,15 @@ class StackDeleter:
         return {
             "stackId": stack.stack_id,
             "token": change_set_name(operation.operation_id, "teardown"),
+            # Of one that is gone already, to list its snapshots; only the stack's own is changed.
             "database": (*databases, stack.outputs.get("DatabaseClusterId", ""))[0],
+            "ownsDatabase": "true" if databases else "",
         }
 
     def _begin(self, stack: Stack, begun: Mapping[str, str]) -> None:
         # Directly at RDS and the load balancers, and only now: a stack that failed in between
         # takes no update that could do it, and nothing else can come between this and the deletion.
-        if begun["database"]:
+        if begun["database"] and begun.get("ownsDatabase"):
             self.databases.protect(begun["database"], on=False)
         for resource in self.stacks.contents(stack.stack_id):
             if resource.resource_type == BALANCER and resource.physical_id:

@@ -99,15 +99,18 @@ class SecretsManagerVersions:
         https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecretVersionStage.html
         """
         api = client("secretsmanager")
-        api.update_secret_version_stage(
-            SecretId=secret_arn,
-            VersionStage="AWSCURRENT",
-            MoveToVersionId=version_id,
-            RemoveFromVersionId=former,
-        )
-        api.update_secret_version_stage(
-            SecretId=secret_arn, VersionStage="AWSPENDING", RemoveFromVersionId=version_id
-        )
+        stages = api.describe_secret(SecretId=secret_arn)["VersionIdsToStages"].get(version_id, ())
+        if "AWSCURRENT" not in stages:  # else an earlier attempt did it, and its answer was lost
+            api.update_secret_version_stage(
+                SecretId=secret_arn,
+                VersionStage="AWSCURRENT",
+                MoveToVersionId=version_id,
+                RemoveFromVersionId=former,
+            )
+        if "AWSPENDING" in stages:
+            api.update_secret_version_stage(
+                SecretId=secret_arn, VersionStage="AWSPENDING", RemoveFromVersionId=version_id
+            )
 
     def unknown_password(self) -> str:
         """Return a new password by the rules of the template (``GetRandomPassword``)."""
