@@ -181,7 +181,7 @@ class Finisher:
         )
         self.journal.operations.end(operation, result=ended["result"], report=stored, now=now)
         if release:
-            self.journal.end(operation)
+            self.journal.release(operation)
         return report
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lifecycle.cluster.freeze import refuse_freeze
@@ -43,10 +43,31 @@ class Journal:
         The freeze is read with the lock held: who froze the cluster before has seen it free.
         """
         self.occupy(operation)
+        self._refuse_frozen(operation)
+
+    def reserve(self, operation: Operation) -> None:
+        """Take the cluster for an execution that is about to start; raises as ``take`` does.
+
+        The function that does so changes nothing in the cluster, so that no deadline of it stands
+        in the lock.
+        """
+        lock = replace(self._lock(operation), acting=frozenset())
+        acquire(lock, self.locks, self.executions, self.clock)
+        self._refuse_frozen(operation)
+
+    def _refuse_frozen(self, operation: Operation) -> None:
+        """Give a frozen cluster back, unless another function of the operation still acts."""
         freeze = self.locks.frozen(operation.ecs_cluster)
-        if freeze is not None:
-            self.end(operation)
-            refuse_freeze(operation.ecs_cluster, freeze)
+        if freeze is None:
+            return
+        lock = self.locks.held(operation.ecs_cluster)
+        current = invocation()
+        own = {"", current.token if current is not None else ""}
+        if lock is not None and any(one.token not in own for one in lock.acting):
+            self.give_back(operation)
+        else:
+            self.release(operation)
+        refuse_freeze(operation.ecs_cluster, freeze)
 
     def occupy(self, operation: Operation) -> None:
         """Take the cluster, frozen or not, to clean up what an operation has left.
@@ -103,19 +124,6 @@ class Journal:
         """Give the cluster back."""
         if operation.ecs_cluster:
             self.locks.release(operation.ecs_cluster, operation.execution_arn)
-
-    def end(self, operation: Operation) -> None:
-        """Give the cluster back at the end of an operation, unless another function still acts.
-
-        That is an attempt whose response was lost: Lambda lets it run on beside the next one.
-        """
-        lock = self.locks.held(operation.ecs_cluster) if operation.ecs_cluster else None
-        current = invocation()
-        own = {"", current.token if current is not None else ""}
-        if lock is not None and any(one.token not in own for one in lock.acting):
-            self.give_back(operation)
-        else:
-            self.release(operation)
 
     def give_back(self, operation: Operation) -> None:
         """Free the cluster of an operation that ended: at once, unless another function acts.

@@ -93,7 +93,7 @@ class OperationStarter:
     ) -> tuple[Record, Execution | None]:
         # One that only reads takes no lock: nothing would free it.
         if operation.ecs_cluster:
-            self.journal.take(operation)
+            self.journal.reserve(operation)
         try:
             there = self.records.claim(
                 operation, caller=caller, request_hash=digest(text), now=self.journal.clock.now()
