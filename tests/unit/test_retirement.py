@@ -209,7 +209,7 @@ class World:
                 "CREATE_COMPLETE",
                 tags=tags(CONTROL, "demo"),
                 parameters=parameters,
-                outputs=ClusterOutputs({"EcsClusterName": STACK}),
+                outputs=ClusterOutputs({"ClusterName": "demo", "EcsClusterName": STACK}),
             )
         )
 
@@ -444,9 +444,12 @@ def test_people_are_told_how_it_ended(status: str, subject: str) -> None:
 def test_subjects_are_such_as_sns_takes() -> None:
     world = World()
     name = "a" * 19
-    world.stacks.stack = replace(
-        world.stacks.stack, name=f"{CONTROL}-{name}", tags=tags(CONTROL, name)
-    )  # type: ignore[type-var]
+    world.stacks.stack = replace(  # type: ignore[type-var]
+        world.stacks.stack,
+        name=f"{CONTROL}-{name}",
+        tags=tags(CONTROL, name),
+        outputs=ClusterOutputs({"ClusterName": name, "EcsClusterName": f"{CONTROL}-{name}"}),
+    )
     world.announce({**NOTICE, "resources": [f"{CONTROL}-{name}|connectors"]})
     world.handler.ended({"detail": {"name": f"{name}.restart.retirement-c-1", "status": "FAILED"}})
     assert all(len(one) < 100 and one.isascii() for one in world.subjects)
