@@ -330,7 +330,10 @@ def test_settings_reach_the_tasks_and_what_is_not_named_later_stays(cloud: Cloud
     secret = cloud.client("secretsmanager").create_secret(
         Name="team/mail",
         SecretString="for the connectors alone",
-        Tags=[{"Key": "camunda:control-plane", "Value": CONTROL_STACK}],
+        Tags=[
+            {"Key": "camunda:control-plane", "Value": CONTROL_STACK},
+            {"Key": "camunda:purpose", "Value": "task"},
+        ],
     )["ARN"]
 
     def provision(settings: dict[str, Any]) -> None:

@@ -64,6 +64,7 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
     ("*", "kms:GenerateDataKey"): "the emulator's SNS does not ask KMS",
     ("*", "pricing:GetProducts"): "the emulator has no Price List API",
     ("*", "servicequotas:GetAWSDefaultServiceQuota"): "only where no quota was ever applied",
+    ("BeginOperation", "dynamodb:DeleteItem"): "only for a cluster that is frozen",
     ("CleanUpOperation", "dynamodb:DeleteItem"): "only after a scaling whose lock is gone",
     ("CleanUpOperation", "ecs:DescribeTasks"): "only after an aborted scaling",
     ("CleanUpOperation", "ecs:GetTaskProtection"): "only after an aborted scaling",
