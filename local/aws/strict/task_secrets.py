@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from local.aws.emulator import tagging
 from local.aws.iam import role_allows
 from local.aws.strict import Rule
 from local.fargate.programs import CannotStartError
@@ -14,8 +15,15 @@ if TYPE_CHECKING:
 
 def require(definition: Mapping[str, Any]) -> None:
     """Raise ``CannotStartError`` if the execution role may not read a secret of the definition."""
-    if refused := refusal(definition, role_allows):
+    if refused := refusal(definition, _allows):
         raise CannotStartError(refused)
+
+
+def _allows(role: str, action: str, arn: str) -> bool:
+    """Whether a role may read a secret or parameter, by its tags, too, as they are now."""
+    tags = tagging.resource_tags(arn) or {}
+    keys = {f"aws:ResourceTag/{name}": value for name, value in tags.items()}
+    return role_allows(role, action, arn, keys)
 
 
 def refusal(definition: Mapping[str, Any], allows: Callable[[str, str, str], bool]) -> str:
