@@ -69,19 +69,24 @@ def role(here: Instance) -> As:
             "Statement": [{"Effect": "Allow"} | s for s in statements],
         }
         iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(policy))
-        session = here.client("sts").assume_role(RoleArn=arn, RoleSessionName="session")
-        keys = session["Credentials"]
-        return lambda service: boto3.client(  # type: ignore[call-overload]
-            service,
-            endpoint_url=here.config.aws_endpoint,
-            region_name=REGION,
-            aws_access_key_id=keys["AccessKeyId"],
-            aws_secret_access_key=keys["SecretAccessKey"],
-            aws_session_token=keys["SessionToken"],
-            config=Config(retries={"total_max_attempts": 1}),
-        )
+        return session_of(here, arn)
 
     return make
+
+
+def session_of(here: Instance, arn: str) -> Callable[[str], Any]:
+    """Clients with a session of a role."""
+    session = here.client("sts").assume_role(RoleArn=arn, RoleSessionName="session")
+    keys = session["Credentials"]
+    return lambda service: boto3.client(  # type: ignore[call-overload]
+        service,
+        endpoint_url=here.config.aws_endpoint,
+        region_name=REGION,
+        aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+        aws_session_token=keys["SessionToken"],
+        config=Config(retries={"total_max_attempts": 1}),
+    )
 
 
 def quotas(service: str) -> str:
@@ -567,6 +572,49 @@ def test_a_stack_makes_roles_only_as_its_own_role_may(
             break
         time.sleep(0.1)
     assert found == status
+
+
+def test_a_role_of_a_stack_may_only_what_its_boundary_allows_too(here: Instance) -> None:
+    statement = {"Effect": "Allow", "Resource": "*"}
+    wide = {"Version": "2012-10-17", "Statement": {**statement, "Action": ["s3:*", "sqs:*"]}}
+    narrow = {"Version": "2012-10-17", "Statement": {**statement, "Action": "s3:ListAllMyBuckets"}}
+    boundary = here.client("iam").create_policy(
+        PolicyName=f"boundary-{uuid.uuid4().hex}", PolicyDocument=json.dumps(narrow)
+    )["Policy"]["Arn"]
+    name = f"made-{uuid.uuid4().hex}"
+    properties = {
+        "RoleName": name,
+        "AssumeRolePolicyDocument": TRUST,
+        "Policies": [{"PolicyName": "wide", "PolicyDocument": wide}],
+    }
+    api = here.client("cloudformation")
+
+    def deployed(verb: str, **more: Any) -> None:
+        made = {"Made": {"Type": "AWS::IAM::Role", "Properties": {**properties, **more}}}
+        getattr(api, f"{verb}_stack")(
+            StackName=name,
+            TemplateBody=json.dumps({"Resources": made}),
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+        )
+        api.get_waiter(f"stack_{verb}_complete").wait(
+            StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 20}
+        )
+
+    def may(service: str, call: str) -> bool:
+        clients = session_of(here, f"arn:aws:iam::{ACCOUNT_ID}:role/{name}")
+        try:
+            getattr(clients(service), call)()
+        except ClientError as error:
+            if error.response["Error"]["Code"].startswith("AccessDenied"):
+                return False
+            raise
+        return True
+
+    deployed("create", PermissionsBoundary=boundary)
+    assert may("s3", "list_buckets")
+    assert not may("sqs", "list_queues")
+    deployed("update")
+    assert may("sqs", "list_queues")
 
 
 @pytest.mark.parametrize(
