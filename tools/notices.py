@@ -216,17 +216,18 @@ def bill(layer: str, packages: Sequence[Package]) -> str:
     bom.metadata.component = main
     direct = []
     for package in packages:
+        purl = PackageURL("pypi", None, package.name, package.version)
         component = Component(
             name=package.name,
             version=package.version,
             type=ComponentType.LIBRARY,
             bom_ref=f"{package.name}=={package.version}",
-            purl=PackageURL("pypi", None, package.name, package.version),
+            purl=purl,
             licenses=[licences.make_from_string(package.licence)],
             external_references=[
                 ExternalReference(
                     type=ExternalReferenceType.DISTRIBUTION,
-                    url=XsUri(f"https://pypi.org/project/{package.name}/{package.version}/"),
+                    url=XsUri(purl.to_string()),
                     hashes=[
                         HashType(alg=HashAlgorithm.SHA_256, content=value)
                         for value in package.hashes

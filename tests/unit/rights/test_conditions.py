@@ -144,10 +144,11 @@ def _overlap(one: str, other: str) -> bool:
     )
 
 
-@pytest.mark.parametrize("grant", [*WRITTEN, *READY], ids=lambda one: one.where)
+# A denial whose key is absent denies nothing, by intent.
+@pytest.mark.parametrize(
+    "grant", [one for one in [*WRITTEN, *READY] if one.allows], ids=lambda one: one.where
+)
 def test_each_key_is_supported_by_each_action(grant: Grant) -> None:
-    if not grant.allows:
-        pytest.skip("a denial with an absent key denies nothing, by intent")
     for name in grant.actions:
         known = action(name)
         for operator, key in grant.keys:
@@ -162,15 +163,15 @@ def _others(grant: Grant, everything: list[Grant]) -> list[Grant]:
 
 
 @pytest.mark.parametrize(
-    "grant", [one for one in [*WRITTEN, *READY] if one.needs_our_tag], ids=lambda one: one.where
+    "grant",
+    [one for one in [*WRITTEN, *READY] if one.allows and one.needs_our_tag],
+    ids=lambda one: one.where,
 )
 def test_what_cannot_have_our_tag_is_allowed_without_it(grant: Grant) -> None:
     """IAM authorises an action on every required type, and each must be allowed.
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
     """
-    if not grant.allows:
-        pytest.skip("denials need to match nothing")
     for name in grant.actions:
         known = action(name)
         if RESOURCE_TAG in known.keys:

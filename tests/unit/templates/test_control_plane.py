@@ -153,3 +153,10 @@ def test_no_concurrency_is_reserved_by_default() -> None:
 
 def _template() -> dict[str, Any]:
     return load_template(ROOT / "template.yaml")
+
+
+def test_readme_names_every_parameter_of_the_control_plane() -> None:
+    text = (ROOT / "README.md").read_text()
+    table = text.split("### Parameters of `sam deploy`")[1].split("\n\nCustom tags")[0]
+    named = set(re.findall(r"`([A-Z][A-Za-z]+)`", table))
+    assert set(load_template(CONTROL)["Parameters"]) - named == set()

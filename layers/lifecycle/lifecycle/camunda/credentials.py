@@ -30,8 +30,8 @@ def may_travel(
     """Return whether credentials may be sent to ``address`` (an IP address).
 
     Inside ``networks`` (CIDRs, those of the VPC) or on the machine itself; and over verified TLS to
-    a load balancer by AWS's own name of it (``balancer``). A domain name proves nothing: whoever
-    names it may own it, with a certificate for it.
+    a load balancer by AWS's own name of it (``balancer``). A domain name proves nothing: the
+    principal that names it may own it, with a certificate for it.
     """
     if scheme == "https" and balancer:
         return True

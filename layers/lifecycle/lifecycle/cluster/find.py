@@ -22,7 +22,7 @@ def find_stack(stacks: Stacks | ClusterStacks, control_stack: str, cluster: str)
     stack = stacks.describe(stack_name(control_stack, cluster))
     if stack is None or not is_ours(stack, control_stack, cluster):
         raise ClusterNotFound(f"There is no cluster {cluster} in {control_stack}.")
-    # Outputs without a contract identify a cluster as well, to whoever reads one of them.
+    # Outputs without a contract identify a cluster as well, to a function that reads one of them.
     if stack.outputs:
         refuse_mistaken(stacks, stack, control_stack, cluster)
     return stack

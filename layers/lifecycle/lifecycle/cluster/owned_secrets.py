@@ -1,7 +1,7 @@
 """Whose a secret is and what it is for, by its tags: decided before its value is read.
 
 A stack may name any secret of the account, above all one that describes a cluster that another
-tool made. The tags are set by whoever may change the secret itself.
+tool made. A principal that may change the secret sets its tags.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 It protects against a single set of credentials, and against a single person with one identity. It
 does not protect against two people who agree, nor against a person with two identities, nor against
-whoever may change the control stack.
+a principal that may change the control stack.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _UNKNOWN: Final = (
 def principal_of(arn: str, personal_sessions: Sequence[str]) -> str:
     """Return the principal behind a caller's ARN; empty where it is not known.
 
-    A session of a role is the role, because whoever may assume it chooses the session's name. For
+    A session of a role is the role, because the principal that assumes it names the session. For
     roles whose name matches a pattern of ``personal_sessions`` it is the session: an identity
     provider sets its name, or the trust policy binds it (``sts:RoleSessionName``). The name of a
     federated user is chosen by its creator, so that the principal is not known.
@@ -179,7 +179,7 @@ class SecondApprover:
     def _started_by(self, record: Record) -> str:
         """Return the principal of a record whose execution has the input that was recorded.
 
-        An execution that somebody started in the console under the id of a recorded request, with
+        An execution that was started in the console under the id of a recorded request, with
         another input, is not that request.
         """
         execution = self.executions.describe(record.execution_arn)

@@ -36,7 +36,7 @@ class OperationStarter:
 
     ``validators`` check a machine's input, by verb, and return the name of the ECS cluster that the
     operation has to hold, empty for one that only reads; ``new_key`` makes a key for a request that
-    brings none; ``approve`` refuses what nobody else has reviewed and has to be.
+    brings none; ``approve`` rejects a request that needs a review and has none.
     """
 
     machines: Machines

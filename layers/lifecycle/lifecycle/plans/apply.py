@@ -148,8 +148,8 @@ class PlanAdopter:
         """Read the plan that was reviewed, and refuse a change set that is not what it shows.
 
         The plan machine's record names the version of the report and the digest of its bytes. Only
-        the functions write records, so that a report or a change set that somebody else put in the
-        place of the reviewed one is not applied.
+        the functions write records, so that a report or a change set that replaced the reviewed
+        one is not applied.
         """
         key = plan_keys(cluster, change_set.name)[0]
         record = self.planner.operations.find(mark.operation_id, "plan")

@@ -100,8 +100,8 @@ class StackChanger:
     ) -> dict[str, Any]:
         """Request the change set from CloudFormation.
 
-        ``approve`` refuses what nobody has reviewed; to return to the state before a failed update
-        needs no review.
+        ``approve`` rejects what needs a review and has none. A rollback to the state before a
+        failed update needs no review.
 
         Returns ``status`` ``PLANNED`` with ``changeSet``, ``BUSY`` with ``wait`` (seconds) while
         CloudFormation works on the stack, or ``STUCK`` where an update that failed has to be

@@ -9,7 +9,7 @@ Camunda's administrator and Aurora's change their own password. The connectors d
 one password for a user, so that running connectors would be refused from the change until they are
 replaced. Their two users take turns. The next one gets the new password and all that the present
 one may do, the connectors are replaced by tasks that log in as it, and only then the former user
-gets a password that nobody has. AWS calls this the alternating users strategy:
+gets a random password that is not stored. AWS calls this the alternating users strategy:
 https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotation-strategy.html
 """
 
@@ -125,7 +125,8 @@ def decide_rotation(observed: RotationObserved) -> RotationDecision:
     former = observed.previous
     if former is not None and former.accepted:
         if observed.secret is Secret.CONNECTORS and not observed.retired:
-            return decision(RotationAction.RETIRE, "the former user gets a password nobody has")
+            reason = "the former user gets a random password that is not stored"
+            return decision(RotationAction.RETIRE, reason)
         return decision(RotationAction.WAIT, f"{where} still accepts the former value")
     return decision(RotationAction.DONE, f"{where} refuses the former value")
 

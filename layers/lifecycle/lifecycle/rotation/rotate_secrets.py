@@ -265,7 +265,7 @@ class SecretRotator:
                 raise
 
     def _retire(self, cluster: ClusterOutputs, former: Credentials) -> None:
-        """Give a user a password that nobody has.
+        """Give a user a random password that is not stored.
 
         It is not deleted: a broker that starts makes the user of its environment where there is
         none, with the password of its environment.

@@ -13,7 +13,7 @@ from lifecycle.adapters.aws.session import client
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-# The item is removed some time after nobody needs it: TTL deletes within days.
+# TTL deletes the item within days of its last use.
 _KEPT_SECONDS: Final = 3600
 
 
