@@ -160,7 +160,7 @@ def test_an_older_check_changes_nothing(world: HealthWorld) -> None:
     assert world.records.documents == before
 
 
-def test_a_change_that_could_not_be_published_is_published_by_the_next_check(
+def test_a_change_that_could_not_be_published_is_published_later(
     world: HealthWorld,
 ) -> None:
     pause(world)
@@ -184,8 +184,8 @@ def test_what_is_on_the_phone(world: HealthWorld) -> None:
         "What: cluster demo is DEGRADED. It was HEALTHY.",
         "- exporting is paused: partition 1, 2, 3.",
         (
-            "  Do: Once the cause of the pause (usually a backup) has ended, resume it as described "
-            "in the runbook; the log grows while exporting is paused."
+            "  Do: Once the cause of the pause (usually a backup) has ended, resume it as "
+            "described in the runbook; the log grows while exporting is paused."
         ),
         "  Runbook: docs/runbook.md#exporting_paused",
         "Notes without effect on the verdict: 1.",
