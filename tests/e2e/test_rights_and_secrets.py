@@ -83,6 +83,8 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
     ("PreflightCluster", "rds:DescribeDBClusterSnapshots"): "only before such a step",
     ("PreflightCluster", "secretsmanager:DescribeSecret"): "only for a secret that is named",
     ("PreflightCluster", "ssm:ListTagsForResource"): "only for a parameter that is named",
+    ("SendMessage", "states:DescribeExecution"): "only for an operation that runs for long",
+    ("SendMessage", "states:ListExecutions"): "every five minutes",
     ("RollServices", "ecs:TagResource"): "only where tags and tasks change: test_provisioning",
     ("RollServices", "ecs:UntagResource"): "only where tags and tasks change: test_provisioning",
     **{

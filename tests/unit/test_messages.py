@@ -24,6 +24,7 @@ from lifecycle.operation.arns import MachineArns
 from moto import mock_aws
 
 from tests.support.world import CONTROL, TestClock
+from tools.generate_parameters import ROOT
 
 PLACE = Place(
     CONTROL,
@@ -231,6 +232,9 @@ def test_a_failed_operation_is_a_message_with_everything_one_needs(world: World)
 def test_every_end_but_success_is_told(world: World, result: str) -> None:
     world.sender.occurred(ended(result=result, error=result))
     assert len(world.recipients.mails) == 2
+    entry = "an-execution-that-was-aborted-or-timed-out"
+    assert (f"#{entry}" in world.recipients.mails[0][2]) == (result in {"TIMED_OUT", "ABORTED"})
+    assert f"/runbook/#{entry}" in (ROOT / "docs" / "addresses.txt").read_text().splitlines()
 
 
 @pytest.mark.parametrize(

@@ -40,12 +40,15 @@ LONG: Final[Mapping[str, timedelta]] = {
 }
 """By machine: after this time a message says once that an execution still runs."""
 
+_CUT_SHORT: Final = frozenset({"TIMED_OUT", "ABORTED"})
 _ENDS: Final = {
     "FAILED": "failed",
     "PARTIAL": "is partly done: the infrastructure is complete, the services are not",
     "TIMED_OUT": "timed out",
     "ABORTED": "was aborted",
 }
+# Heading of the runbook, for an end that has no error of this package.
+_UNFINISHED: Final = "an-execution-that-was-aborted-or-timed-out"
 _REPEAT: Final = (
     "Read the report, then start the same operation again; it resumes where it stopped."
 )
@@ -90,14 +93,14 @@ def ended(
     if result not in _ENDS or not machine or not name or not cluster or at is None:
         return None
     error = _name(detail, "error")
-    known = _is_error(error)
+    entry = error if _is_error(error) else _UNFINISHED if result in _CUT_SHORT else ""
     shown = f" ({error})" if error and error != result else ""
     first = f"{cluster}: {machine} {_ENDS[result].partition(':')[0]}{shown}"
     lines = [
         f"What: {machine} of cluster {cluster} {_ENDS[result]}{shown}.",
         f"Since: {written(at)} (started {_text(detail, 'startedAt')}).",
         f"Do: {_next_step(error)}",
-        *_operation_links(place, name, _execution(resources), error if known else ""),
+        *_operation_links(place, name, _execution(resources), entry),
     ]
     key = f"ended/{machine}/{name}/{result}"
     return _message(place, key, at, lines, cluster=cluster, first=first, apart=REPEATED)
