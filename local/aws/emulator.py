@@ -87,7 +87,10 @@ cloudformation = Names(
     "ministack.services.cloudformation", "change_sets", "exports", "stack_events", "stacks"
 )
 cloudformation_api = Names(
-    "ministack.services.cloudformation.handlers", "ACTION_HANDLERS", "resolve_stack"
+    "ministack.services.cloudformation.handlers",
+    "ACTION_HANDLERS",
+    "imported_export_names",
+    "resolve_stack",
 )
 changesets = Names(
     "ministack.services.cloudformation.changesets",
