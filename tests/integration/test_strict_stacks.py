@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -160,3 +161,69 @@ def test_what_is_imported_neither_changes_nor_goes(here: Instance) -> None:
     assert delete(here, "importer") == {}
     assert delete(here, "exporter") == {}
     assert exports(here) == {}
+
+
+# --- the role of a stack ------------------------------------------------------------------------
+
+
+def deployer(here: Instance, *statements: dict[str, Any]) -> str:
+    """A new role for CloudFormation with these statements; gives its ARN."""
+    trust = {"Service": "cloudformation.amazonaws.com"}
+    document = {"Effect": "Allow", "Principal": trust, "Action": "sts:AssumeRole"}
+    api, name = here.client("iam"), f"deployer-{uuid.uuid4().hex}"
+    role = api.create_role(
+        RoleName=name,
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": document}),
+    )
+    allowed = [{"Effect": "Allow", **one} for one in statements]
+    policy = {"Version": "2012-10-17", "Statement": allowed}
+    api.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(policy))
+    return str(role["Role"]["Arn"])
+
+
+OURS = {"StringEquals": {"aws:ResourceTag/owner": "us"}}
+MAKES_OURS = {
+    "Action": ["secretsmanager:CreateSecret", "secretsmanager:TagResource"],
+    "Resource": "*",
+    "Condition": {"StringEquals": {"aws:RequestTag/owner": "us"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("owner", "condition", "made", "gone"),
+    [
+        ("us", OURS, "CREATE_COMPLETE", True),
+        ("us", None, "CREATE_COMPLETE", False),
+        ("them", OURS, "ROLLBACK_COMPLETE", True),
+    ],
+)
+@pytest.mark.parametrize("reviewed", [False, True])
+def test_a_stack_makes_and_deletes_only_what_its_role_may(
+    here: Instance, owner: str, condition: Any, made: str, gone: bool, *, reviewed: bool
+) -> None:
+    deletes = {"Action": "secretsmanager:DeleteSecret", "Resource": "*", "Condition": condition}
+    role = deployer(here, MAKES_OURS, *([deletes] if condition else []))
+    secret = {"Type": "AWS::SecretsManager::Secret", "Properties": {"SecretString": "text"}}
+    api, name = here.client("cloudformation"), f"stack-{uuid.uuid4().hex}"
+    request = {
+        "StackName": name,
+        "TemplateBody": json.dumps({"Resources": {"Secret": secret}}),
+        "Tags": [{"Key": "owner", "Value": owner}],
+        "RoleARN": role,
+    }
+    if reviewed:
+        arn = api.create_change_set(**request, ChangeSetName="made", ChangeSetType="CREATE")["Id"]
+        api.get_waiter("change_set_create_complete").wait(
+            ChangeSetName=arn, WaiterConfig={"Delay": 1, "MaxAttempts": 20}
+        )
+        api.execute_change_set(ChangeSetName=arn)
+    else:
+        api.create_stack(**request)
+    assert settled(here, name)["StackStatus"] == made
+    if made == "ROLLBACK_COMPLETE":
+        assert "perform: secretsmanager:CreateSecret" in reasons(here, name)
+    left = delete(here, name)
+    assert (left == {}) == gone
+    if not gone:
+        assert left["StackStatus"] == "DELETE_FAILED"
+        assert "perform: secretsmanager:DeleteSecret" in reasons(here, name)
