@@ -90,6 +90,21 @@ def test_all_three_get_a_new_value_and_the_former_ones_are_refused(machine: Rota
     assert world.table.locks == {}
 
 
+def test_a_dry_run_changes_nothing(machine: Rotation) -> None:
+    result = machine.run(secrets=["admin"], dryRun=True)
+    assert result.status == "SUCCEEDED", result.cause
+    assert result.calls == ["ValidateRotation"]
+    assert (result.output["dryRun"], result.output["secrets"]) == (True, ["admin"])
+    assert [len(kept.values) for kept in machine.world.secrets.kept.values()] == [1, 1, 1]
+
+
+def test_a_second_principal_is_required_where_the_rule_says_so(machine: Rotation) -> None:
+    machine.world.two_people_for = frozenset({"rotate"})
+    result = machine.run(secrets=["admin"])
+    assert (result.status, result.error) == ("FAILED", "SecondApproverRequired")
+    assert machine.world.table.locks == {}
+
+
 def test_no_connector_ever_runs_with_a_refused_password(machine: Rotation) -> None:
     for number in (1, 2, 3):
         assert machine.run(number, secrets=["connectors"]).status == "SUCCEEDED"

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 def validate_rotation(raw: object, *, control_stack: str, stacks: Stacks) -> dict[str, Any]:
     """Validate ``{"clusterName": "demo", "secrets": ["admin"]}``; change nothing.
 
-    Returns ``cluster``, ``stack``, ``ecsCluster`` and ``secrets`` as the state machine carries
-    them. Raises ``InvalidRequest`` that names every wrong field, ``ClusterNotFound``,
-    ``ClusterFrozen``, and ``StackNotUsable`` for a cluster that something else made, and for a
-    stack that CloudFormation changes.
+    Returns ``cluster``, ``stack``, ``ecsCluster``, ``secrets``, ``dryRun`` and ``approves`` as the
+    state machine carries them. Raises ``InvalidRequest`` that names every wrong field,
+    ``ClusterNotFound``, ``ClusterFrozen``, and ``StackNotUsable`` for a cluster that something else
+    made, and for a stack that CloudFormation changes.
     """
     request = read_rotation_request(raw)
     stack = find_cluster(stacks, control_stack, request.cluster)
@@ -39,6 +39,8 @@ def validate_rotation(raw: object, *, control_stack: str, stacks: Stacks) -> dic
         "stack": stack.name,
         "ecsCluster": stack.outputs.ecs_cluster,
         "secrets": [str(one) for one in request.secrets],
+        "dryRun": request.dry_run,
+        "approves": request.approves,
     }
 
 
