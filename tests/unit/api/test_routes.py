@@ -23,7 +23,7 @@ from lifecycle.health.verdict import Counts
 from lifecycle.operation.model import FUNCTION_SECONDS
 from lifecycle.operation.record import Stored
 
-from tests.support.api import ARNS, CALLER, ApiWorld
+from tests.support.api import ARNS, CALLER, ApiWorld, returned
 from tests.support.world import CONTROL, OUTPUTS, World, operation
 from tests.unit.test_health_adapters import RECORD
 
@@ -538,10 +538,11 @@ class TestOperations:
 
     def test_the_result_is_what_the_execution_returned(self, api: ApiWorld) -> None:
         api.provision(key="k1")
-        api.finish("demo.provision.k1", output='{"outputs": {"RestUrl": "http://x"}}')
+        result = {**returned("demo.provision.k1"), "outputs": {"RestUrl": "http://x"}}
+        api.finish("demo.provision.k1", output=json.dumps(result))
         told = api.ask("GET", "/operations/{id}", id="demo.provision.k1").document
         assert told["status"] == "SUCCEEDED"
-        assert told["result"] == {"outputs": {"RestUrl": "http://x"}}
+        assert told["result"] == result
         assert told["error"] is None
         assert told["progress"]["done"] == told["progress"]["planned"]
         assert told["endedAt"]
