@@ -280,7 +280,7 @@ def test_who_died_while_sending_is_followed_by_the_next_attempt(world: World) ->
 
 
 def test_a_failed_plan_is_told_and_one_that_succeeded_is_not(world: World) -> None:
-    given = {"clusterName": "demo"}
+    given = {"clusterName": "demo", "provision": {}}
     world.sender.occurred(executed("plan", "SUCCEEDED", given))
     assert world.subjects == []
     world.sender.occurred(executed("plan", "FAILED", given, error="InvalidRequest", cause="secret"))
@@ -291,10 +291,12 @@ def test_a_failed_plan_is_told_and_one_that_succeeded_is_not(world: World) -> No
 @pytest.mark.parametrize(
     ("machine", "given", "approved", "told"),
     [
-        ("plan", {"clusterName": "demo"}, {"provision"}, "provision"),
-        ("plan", {"clusterName": "demo"}, {"scale"}, ""),
-        ("plan", {"clusterName": "demo", "count": 4}, {"scale"}, "scale"),
-        ("plan", {"clusterName": "demo", "partitions": 4}, {"scale"}, "scale"),
+        ("plan", {"clusterName": "demo", "provision": {}}, {"provision"}, "provision"),
+        ("plan", {"clusterName": "demo", "provision": {}}, {"scale"}, ""),
+        ("plan", {"clusterName": "demo", "scale": {"count": 4}}, {"scale"}, "scale"),
+        ("plan", {"clusterName": "demo", "teardown": {}}, {"teardown"}, "teardown"),
+        ("restart", {"clusterName": "demo", "dryRun": True}, {"restart"}, "restart"),
+        ("rotate", {"clusterName": "demo", "dryRun": True}, {"rotate"}, "rotate"),
         ("teardown", {"clusterName": "demo", "dryRun": True}, {"teardown"}, "teardown"),
         ("teardown", {"clusterName": "demo"}, {"teardown"}, ""),
     ],

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from lifecycle.messages.ports import Chat, RunningExecutions, Sent, Topics
     from lifecycle.operation.arns import MachineArns
 
+_PLANNED: Final = ("provision", "scale", "teardown")
+_DRY: Final = ("restart", "rotate", "teardown")
 _TOPIC: Final = "topic"
 _CLUSTER: Final = "cluster"
 _CHAT: Final = "chat"
@@ -105,9 +107,10 @@ class Sender:
         if machine == self.arns.machine("plan"):
             if detail.get("status") != "SUCCEEDED":
                 return compose.plan_failed(detail, self.place)
-            planned = "scale" if {"count", "partitions"} & given.keys() else "provision"
-        elif machine == self.arns.machine("teardown"):
-            planned = "teardown" if given.get("dryRun") is True else ""
+            planned = next((one for one in _PLANNED if one in given), "")
+        elif given.get("dryRun") is True:
+            # A dry run of these is what a second principal reviews.
+            planned = next((one for one in _DRY if machine == self.arns.machine(one)), "")
         if planned not in self.approved or detail.get("status") != "SUCCEEDED":
             return None
         return compose.awaits_approval(detail, planned, self.place)
