@@ -311,6 +311,14 @@ def test_a_plan_that_waits_for_a_second_principal_is_told(
     assert world.subjects == ([("", first), ("demo", first)] if told else [])
 
 
+def test_a_plan_that_changes_nothing_waits_for_nobody(world: World) -> None:
+    world.approved = frozenset({"provision"})
+    given = {"clusterName": "demo", "provision": {}}
+    output = json.dumps({"plan": {"status": "UNCHANGED"}})
+    world.sender.occurred(executed("plan", "SUCCEEDED", given, output=output))
+    assert world.subjects == []
+
+
 def test_a_long_operation_is_told_once(world: World) -> None:
     world.executions.found[ARNS.machine("scale")] = [
         (ARNS.execution("scale", "by-hand"), "by-hand", AT - timedelta(minutes=119)),

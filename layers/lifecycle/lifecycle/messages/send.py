@@ -113,6 +113,9 @@ class Sender:
             planned = next((one for one in _DRY if machine == self.arns.machine(one)), "")
         if planned not in self.approved or detail.get("status") != "SUCCEEDED":
             return None
+        plan = compose.read_input(detail.get("output")).get("plan")
+        if isinstance(plan, Mapping) and plan.get("status") == "UNCHANGED":
+            return None  # there is nothing to apply
         return compose.awaits_approval(detail, planned, self.place)
 
     def _test(self, time: str) -> Message:
