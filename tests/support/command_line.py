@@ -205,6 +205,7 @@ class FakeApi:
     faults: list[Any] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     release: str | None = None
+    etag: str | None = None
     looks: int = 0
 
     def open(self, sent: Any, timeout: float) -> Any:
@@ -237,6 +238,8 @@ class FakeApi:
         headers["Content-Type"] = "application/problem+json" if status >= 400 else kind
         if self.release:
             headers["X-Camunda-Ecs-Version"] = self.release
+        if self.etag and sent.get_method() == "GET":
+            headers["ETag"] = self.etag
         for name, value in more.items():
             headers[name] = value
         body = io.BytesIO(text.encode())

@@ -176,9 +176,10 @@ class Api:
         if self.opener is None:
             # The variable that AWS's own tools read for a proxy's certificate authority.
             context = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE") or None)
-            self.opener = urllib.request.build_opener(
-                _NoRedirect(), urllib.request.HTTPSHandler(context=context)
-            )
+            handlers: list[Any] = [_NoRedirect(), urllib.request.HTTPSHandler(context=context)]
+            if self.target.url.startswith("http://"):  # of this machine: no proxy reaches it
+                handlers.append(urllib.request.ProxyHandler({}))
+            self.opener = urllib.request.build_opener(*handlers)
         return self.opener
 
     def _read(self, status: int, found: Any) -> Answer:

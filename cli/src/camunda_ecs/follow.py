@@ -26,8 +26,6 @@ def start(
     method: str,
     path: str,
     body: Any,
-    *,
-    match: str | None = None,
 ) -> dict[str, Any]:
     """Start an operation with the key of this invocation and return it. Raises ``Stop``.
 
@@ -41,7 +39,7 @@ def start(
         f"If it does not exist, nothing was started. Repeat the command with --key {session.key}.",
     )
     try:
-        answer = session.api.send(method, path, body, key=session.key, match=match)
+        answer = session.api.send(method, path, body, key=session.key, match=session.match)
     except Lost as lost:
         raise Stop(str(lost), *again, code=Code.UNKNOWN) from lost
     except KeyboardInterrupt as error:

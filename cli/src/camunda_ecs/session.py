@@ -68,6 +68,8 @@ class Session:
     yes: bool = False
     wait: bool = True
     given_key: str | None = None
+    # ETag of the cluster as it was when the change was confirmed.
+    match: str | None = None
     out: Console = field(init=False)
     err: Console = field(init=False)
 
@@ -182,6 +184,8 @@ class Session:
         if self.yes:
             return
         self.need_terminal("--yes")
+        if operation is None:
+            self._look()
         if not typer.confirm("Go on?", err=True):
             raise Stop("Nothing was started.")
 
@@ -191,12 +195,20 @@ class Session:
         self.note(what, style="bold")
         if given is None:
             self.need_terminal(f"--confirm {self.cluster}")
+            self._look()
             given = typer.prompt("Type the cluster's name to remove it", err=True)
         if given != self.cluster:
             raise usage(
                 f"--confirm: given {given}; allowed: {self.cluster}, the name of the cluster. "
                 "Nothing was started."
             )
+
+    def _look(self) -> None:
+        """Show the cluster as it is, and hold the change to that: If-Match is its ETag."""
+        answer = self.answered("GET", self.path)
+        if answer.is_good:
+            self.match = answer.headers.get("etag")
+            self.note(f"now: {show.state(answer.document)}")
 
     def show_target(self, cluster: str | None) -> None:
         """Write the target of a change to stderr."""

@@ -113,6 +113,12 @@ def cluster(found: Mapping[str, Any]) -> Iterator[Table | Text]:
         yield Text(f"{plain(one['part'])} did not respond: {plain(one['reason'])}", style="yellow")
 
 
+def state(found: Mapping[str, Any]) -> str:
+    """Return what a cluster is at present, on one line."""
+    frozen = f"frozen: {found['frozen']}" if found.get("frozen") else "not frozen"
+    return plain(f"stack {found['status']}, brokers {_counted(found['brokers'])}, {frozen}")
+
+
 def broker_line(row: Mapping[str, Any]) -> str:
     """Return a broker of the topology with its partitions on one line."""
     held = row.get("partitions") or {}

@@ -290,16 +290,42 @@ def test_on_a_terminal_a_change_is_confirmed(shell: Shell) -> None:
     shell.on_terminal = True
     shell.api.life = [operation(**DONE)]
     refused = shell.run("scale", "--brokers", "4", typed="n\n")
-    assert (refused.exit_code, shell.api.requests) == (1, [])
+    assert (refused.exit_code, shell.api.sent("PUT")) == (1, [])
     assert "Nothing was started" in refused.stderr
     assert shell.run("scale", "--brokers", "4", typed="y\n").exit_code == 0
     assert len(shell.api.sent("PUT")) == 1
 
 
+def test_what_is_confirmed_is_the_cluster_as_it_was_shown(shell: Shell) -> None:
+    shell.on_terminal = True
+    shell.api.etag = '"one"'
+    shell.api.life = [operation(**DONE)]
+    ended = shell.run("scale", "--brokers", "4", typed="y\n")
+    assert "now: stack UPDATE_COMPLETE, brokers 3 declared, 3 running, 3 joined" in ended.stderr
+    assert shell.api.sent("PUT")[0].headers["if-match"] == '"one"'
+    status, document = problem(412, "ClusterChanged")
+    shell.api.faults = [(200, {}, shell.api.cluster), (status, {}, document)]
+    changed = shell.run("scale", "--brokers", "4", typed="y\n")
+    assert changed.exit_code == 1
+    assert "ClusterChanged" in changed.stderr
+
+
+def test_on_a_terminal_a_bar_moves_and_nothing_of_it_stays(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    shell.api.life = [operation(progress=at("Change", "1 of 2")), operation(**DONE, result=SCALED)]
+    ended = shell.run("scale", "--brokers", "4", "--yes")
+    assert ended.exit_code == 0, ended.output
+    assert "\x1b[" in ended.stdout, "a terminal"
+    assert "1 of 2" in ended.stdout
+    assert "demo: 3 → 4 brokers" in ended.stdout
+
+
 def test_a_confirmation_that_is_interrupted_starts_nothing(shell: Shell) -> None:
     shell.on_terminal = True
     ended = shell.run("scale", "--brokers", "4", typed="")
-    assert (ended.exit_code, shell.api.requests) == (130, [])
+    assert (ended.exit_code, shell.api.sent("PUT")) == (130, [])
 
 
 @pytest.mark.parametrize(("typed", "code"), [("demo\n", 0), ("dmeo\n", 2), ("y\n", 2)])
