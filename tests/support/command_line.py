@@ -30,16 +30,6 @@ URL = "https://abc123.execute-api.eu-central-1.amazonaws.com/v1"
 KEY = "0123456789ab"
 DOCUMENT: dict[str, Any] = json.loads((REPOSITORY / "docs" / "openapi.json").read_text())
 # overlay begin
-_ID = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
-_OP = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Operation"}}}}
-for _name in ("cancel", "resume"):
-    DOCUMENT["paths"].setdefault(
-        f"/operations/{{id}}/{_name}", {"post": {"parameters": _ID, "responses": {"202": _OP}}}
-    )
-_PLAN = {"content": {"application/json": {"schema": {"type": "object"}}}}
-DOCUMENT["paths"].setdefault(
-    "/plans/{id}", {"get": {"parameters": _ID, "responses": {"200": _PLAN}}}
-)
 _SCHEMA = DOCUMENT["paths"]["/clusters/{name}/plans"]["post"]["requestBody"]["content"]
 _SCHEMA = _SCHEMA["application/json"]["schema"]["oneOf"]
 if not any("teardown" in one["properties"] for one in _SCHEMA):
@@ -60,9 +50,15 @@ SIGNED = re.compile(
 )
 
 
+def filled(name: str, document: dict[str, Any]) -> dict[str, Any]:
+    """A document of a schema, in which null stands for what is not given and may be null."""
+    required = DOCUMENT["components"]["schemas"][name]["required"]
+    return {**dict.fromkeys(required), **document}
+
+
 def operation(identifier: str = f"demo.scale.{KEY}", **more: Any) -> dict[str, Any]:
     cluster, kind, _ = identifier.split(".")
-    return {
+    given = {
         "operationId": identifier,
         "cluster": cluster,
         "kind": kind,
@@ -74,9 +70,9 @@ def operation(identifier: str = f"demo.scale.{KEY}", **more: Any) -> dict[str, A
         "progress": {"done": 1, "planned": 3, "step": None, "detail": None, "timeline": []},
         "result": None,
         "error": None,
-        "reportKey": None,
         **more,
     }
+    return filled("Operation", given)
 
 
 def at(step: str, detail: str, done: int = 1) -> dict[str, Any]:

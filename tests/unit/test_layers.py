@@ -16,6 +16,7 @@ PACKAGE = ROOT / "layers" / "lifecycle" / "lifecycle"
 # Bottom up: each room may use those before it, and itself.
 ROOMS = (
     *("errors", "times", "tables", "settings", "observability", "certificates"),
+    "version",
     *("camunda", "cluster", "services", "operation", "preflight", "verification"),
     *("provisioning", "restart", "rotation", "scaling", "teardown", "plans", "health"),
     *("adapters", "api", "wiring"),
