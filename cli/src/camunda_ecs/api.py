@@ -183,8 +183,12 @@ class Api:
         return self.opener
 
     def _read(self, status: int, found: Any) -> Answer:
-        text = found.read(_SIZE_LIMIT).decode("utf-8", errors="replace")
+        body = found.read(_SIZE_LIMIT)
         headers = {name.lower(): value for name, value in found.headers.items()}
+        if len(body) < int(headers.get("content-length") or 0):
+            # http.client gives what came before the connection broke.
+            raise http.client.IncompleteRead(body)
+        text = body.decode("utf-8", errors="replace")
         document = None
         if "json" in headers.get("content-type", "application/json"):
             try:

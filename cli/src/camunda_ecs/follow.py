@@ -46,7 +46,12 @@ def start(
         raise Stop("Interrupted.", *again, code=Code.INTERRUPTED) from error
     if answer.status >= 500 and _uncertain(answer):
         raise Stop(*show.problem(answer, method, path), *again, code=Code.UNKNOWN)
-    return operation(session.checked(answer, method, path), method, path)
+    try:
+        return operation(session.checked(answer, method, path), method, path)
+    except Stop as stop:
+        # Accepted, but what came back is not readable.
+        more = again if stop.code is Code.UNKNOWN else ()
+        raise Stop(*stop.lines, *more, code=stop.code) from stop
 
 
 def _uncertain(answer: Answer) -> bool:

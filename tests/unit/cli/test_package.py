@@ -116,5 +116,9 @@ def test_the_requirements_of_the_wheel_are_pinned_for_this_repository() -> None:
     assert [name for name in names if f"\n{name}==" not in pinned] == []
 
 
+def test_the_package_has_the_licence_of_the_repository() -> None:
+    assert (ROOT / "cli" / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+
+
 def test_the_rights_are_data_of_the_package() -> None:
     assert set(json.loads(generate_cli.RIGHTS.read_text())) == set(ORDER)
