@@ -109,7 +109,7 @@ generate: $(TEST) ## Regenerate files derived from the templates, the API routes
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_openapi
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_health
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_scaling
-	@$(PYTHON) -m tools.generate_cli
+	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_cli
 	@$(PYTHON) -m tools.generate_definitions
 	@$(PYTHON) -m tools.generate_strict
 

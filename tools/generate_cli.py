@@ -1,8 +1,8 @@
 """Write what is derived from the command line and for it.
 
-``cli/src/camunda_ecs/rights.json`` is the API's part of the ready policies, ``docs/cli.md`` the
-reference of the commands, ``cli/camunda-ecs.1`` their manual page. Run by ``make generate``; a test
-refuses drift.
+``cli/src/camunda_ecs/__init__.py`` gets the release, and ``rights.json`` beside it the API's part of
+the ready policies; ``docs/cli.md`` the reference of the commands, ``cli/camunda-ecs.1`` their manual
+page. Run by ``make generate``; a test refuses drift.
 """
 
 from __future__ import annotations
@@ -14,20 +14,26 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 import typer.main
-from camunda_ecs import __version__
 from camunda_ecs.app import EXIT_CODES, app
 from camunda_ecs.rights import ORDER
+from lifecycle import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+VERSION: Final = ROOT / "cli" / "src" / "camunda_ecs" / "__init__.py"
 RIGHTS: Final = ROOT / "cli" / "src" / "camunda_ecs" / "rights.json"
 PAGE: Final = ROOT / "docs" / "cli.md"
 MANUAL: Final = ROOT / "cli" / "camunda-ecs.1"
 BEGIN: Final = "<!-- commands -->"
 END: Final = "<!-- end -->"
 _RESOURCE: Final = re.compile(r"arn:aws[a-z-]*:execute-api:[^:]*:[^:]*:[^/]+/[^/]+/(.+)")
+
+
+def version(text: str) -> str:
+    """Return the command line's ``__init__.py`` with the release in it."""
+    return re.sub(r'(?m)^__version__ = ".*"$', f'__version__ = "{__version__}"', text)
 
 
 def rights() -> str:
@@ -142,6 +148,7 @@ def _roff(text: str) -> str:
 
 def main() -> None:
     """Write the files."""
+    VERSION.write_text(version(VERSION.read_text()))
     RIGHTS.write_text(rights())
     PAGE.write_text(page(PAGE.read_text()))
     MANUAL.write_text(manual())

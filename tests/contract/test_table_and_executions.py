@@ -10,8 +10,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from lifecycle.adapters.aws import session as aws
-from lifecycle.adapters.aws.check_slots import DynamoSlots
 from lifecycle.adapters.aws.dynamodb import DynamoTable
+from lifecycle.adapters.aws.slots import DynamoSlots
 from lifecycle.adapters.aws.stepfunctions import StepFunctionsExecutions
 from lifecycle.cluster.freeze import Freeze
 from lifecycle.errors import AwsRefused, MachineNotDeployed, StartOutcomeUnknown
@@ -20,8 +20,8 @@ from lifecycle.operation.record import Stored
 from lifecycle.operation.scaling_note import ScalingNote
 from moto import mock_aws
 
-from tests.fakes.check_slots import FakeSlots
 from tests.fakes.dynamodb import FakeTable
+from tests.fakes.slots import FakeSlots
 from tests.fakes.stepfunctions import FakeExecutions
 from tools.generate_parameters import ROOT, load_template
 
@@ -81,7 +81,7 @@ def slots(request: pytest.FixtureRequest) -> Any:
         AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
     )
-    return DynamoSlots("table")
+    return DynamoSlots("table", "CHECK")
 
 
 @pytest.fixture(params=["memory", "stepfunctions"])

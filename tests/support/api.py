@@ -13,7 +13,8 @@ from lifecycle.api.clusters import ClusterReader
 from lifecycle.api.freezing import Freezer
 from lifecycle.api.validate import StartValidation
 from lifecycle.cluster.parameters import cluster_parameters
-from lifecycle.health.read import FreshLimits, HealthReader
+from lifecycle.cluster.slots import Limiter
+from lifecycle.health.read import HealthReader
 from lifecycle.observability import of_aws
 from lifecycle.operation.arns import MachineArns
 from lifecycle.operation.cancel import OperationCanceller
@@ -25,8 +26,8 @@ from lifecycle.plans.approve import ProvisionApproval
 from lifecycle.plans.read import PlanReader
 from lifecycle.wiring.common import reviewed
 
-from tests.fakes.check_slots import FakeSlots
 from tests.fakes.health_table import FakeHealth
+from tests.fakes.slots import FakeSlots
 from tests.fakes.stepfunctions import FakeChecks
 from tests.support.beginning import approver
 from tests.support.world import CONTROL, REGISTRIES, World
@@ -51,6 +52,7 @@ class ApiWorld:
 
     checks: FakeChecks = field(default_factory=FakeChecks)
     slots: FakeSlots = field(default_factory=FakeSlots)
+    reads: FakeSlots = field(default_factory=FakeSlots)
     calls: Any = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
@@ -100,6 +102,15 @@ class ApiWorld:
                 request, caller
             )
 
+    def limiter(self, slots: FakeSlots) -> Limiter:
+        """Two calls at once."""
+        return Limiter(
+            slots=slots,
+            clock=self.world.clock,
+            new_token=lambda: f"call-{next(self.calls)}",
+            most=2,
+        )
+
     @property
     def api(self) -> Api:
         return Api(
@@ -109,6 +120,7 @@ class ApiWorld:
                 stacks=self.world.stacks,
                 services=self.world.services,
                 probe=self.world.probe,
+                limiter=self.limiter(self.reads),
                 operations=self.operations,
                 freezes=self.world.table,
                 control_stack=CONTROL,
@@ -124,11 +136,10 @@ class ApiWorld:
             health=HealthReader(
                 records=self.health,
                 checks=self.checks,
-                slots=self.slots,
+                limiter=self.limiter(self.slots),
                 arns=ARNS,
                 clock=self.world.clock,
-                limits=FreshLimits(concurrent=2, seconds=30),
-                new_token=lambda: f"call-{next(self.calls)}",
+                seconds=30,
             ),
             canceller=OperationCanceller(
                 operations=self.operations,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,7 +17,7 @@ from lifecycle.operation.announce import Announcer
 from lifecycle.operation.clean_up import Cleaner
 from lifecycle.operation.finish import Finisher
 from lifecycle.operation.journal import Journal
-from lifecycle.operation.model import Operation
+from lifecycle.operation.model import FUNCTION_SECONDS, Acting, Operation
 from lifecycle.plans.apply import PlanAdopter
 from lifecycle.plans.create import Planner
 from lifecycle.plans.expire import Discarder
@@ -173,6 +173,15 @@ def operation(number: int = 1, cluster: str = "demo") -> Operation:
         started_at="2026-01-01T00:00:00+00:00",
         ecs_cluster=f"{CONTROL}-{cluster}",
     )
+
+
+def also_acts(world: World, one: Operation) -> int:
+    """Write another function of the operation into its lock; gives its deadline."""
+    until = int(world.clock.now().timestamp()) + FUNCTION_SECONDS
+    held = world.table.locks[one.ecs_cluster]
+    acting = held.acting | {Acting("lost", until)}
+    world.table.locks[one.ecs_cluster] = replace(held, acting=acting)
+    return until
 
 
 REGISTRIES = Registries.read("docker.io/camunda,registry.camunda.cloud,ecr", "123456789012")

@@ -17,7 +17,7 @@ from lifecycle.operation.model import FUNCTION_SECONDS, Operation
 from lifecycle.operation.record import Stored
 from moto.events.models import EventPattern
 
-from tests.support.world import OUTPUTS, World, operation
+from tests.support.world import OUTPUTS, World, also_acts, operation
 from tools.generate_parameters import ROOT, load_template
 
 SCHEMA = json.loads((ROOT / "docs" / "events.schema.json").read_text())
@@ -68,8 +68,9 @@ REST = ("demo", "scale", "2026-01-01T00:00:00Z", "control-demo")
 
 
 def has_ended(world: World, op: Operation = OPERATION) -> None:
-    """Let an operation begin, and its execution end without a word."""
+    """Let an operation begin, and its execution end while a function of it acts."""
     begin(world, op)
+    also_acts(world, op)
     world.executions.ended.add(op.execution_arn)
 
 
@@ -151,6 +152,9 @@ class TestEvents:
         told = world.finisher.fail(OPERATION, request={}, error=error, outcome={})
         assert "the cluster is possibly free (its lock could not be read" in told["cause"]
         assert world.table.record(OPERATION)["result"] == "FAILED"
+        monkeypatch.undo()
+        world.executions.ended.add(OPERATION.execution_arn)
+        world.cleaner.clean_up(recorded("failed"))
         assert world.table.locks == {}
 
     def test_an_operation_that_lost_its_cluster_does_not_call_it_free(self, world: World) -> None:
@@ -221,10 +225,11 @@ class TestCleaner:
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_what_ended_by_itself_is_not_ended_again(self, world: World, kind: str) -> None:
-        has_ended(world)
+        begin(world)
         world.finisher.fail(
             OPERATION, request={}, error={"Error": "StackFailed", "Cause": "why"}, outcome={}
         )
+        world.executions.ended.add(OPERATION.execution_arn)
         told = len(world.events.sent)
         answer = world.cleaner.clean_up(recorded(kind))
         assert (answer["released"], answer["result"]) == (False, "FAILED")
@@ -301,6 +306,7 @@ class TestCleaner:
         world.cleaner.clean_up(recorded("aborted"))
         world.executions.ended.discard(OPERATION.execution_arn)
         world.journal.step(OPERATION, "Verification", "redriven")
+        also_acts(world, OPERATION)
         world.executions.ended.add(OPERATION.execution_arn)
         assert world.cleaner.clean_up(recorded("timed_out"))["result"] == "TIMED_OUT"
         soon = world.clock.now().timestamp() + FUNCTION_SECONDS

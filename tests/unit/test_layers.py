@@ -16,7 +16,6 @@ PACKAGE = ROOT / "layers" / "lifecycle" / "lifecycle"
 # Bottom up: each room may use those before it, and itself.
 ROOMS = (
     *("errors", "times", "tables", "settings", "observability", "certificates"),
-    "version",
     *("camunda", "cluster", "services", "operation", "preflight", "verification"),
     *("provisioning", "restart", "rotation", "scaling", "teardown", "plans", "health"),
     *("adapters", "api", "wiring"),
@@ -48,7 +47,7 @@ def imported(path: Path) -> Iterator[str]:
 @pytest.mark.parametrize("path", MODULES, ids=named)
 def test_imports_point_downwards_only(path: Path) -> None:
     mine = room(named(path))
-    ours = [one.removeprefix("lifecycle.") for one in imported(path) if one.startswith("lifecycle")]
+    ours = [one.removeprefix("lifecycle.") for one in imported(path) if one.startswith("lifecycle.")]
     assert [one for one in ours if room(one) > mine] == []
 
 

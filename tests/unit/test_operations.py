@@ -30,7 +30,7 @@ from lifecycle.services.stops import StoppedTask
 from lifecycle.verification.process_instances import PATIENCE_SECONDS, WAIT_SECONDS
 
 from tests.fakes.probe import FakeProbe
-from tests.support.world import OUTPUTS, PATHS, UNFORMED, World, designs, operation
+from tests.support.world import OUTPUTS, PATHS, UNFORMED, World, also_acts, designs, operation
 
 
 @pytest.fixture
@@ -108,11 +108,11 @@ class TestLock:
         self, world: World
     ) -> None:
         world.journal.begin(operation(1))
-        begun = int(world.clock.now().timestamp())
+        until = also_acts(world, operation(1))
         world.executions.ended.add(operation(1).execution_arn)
         world.clock.pass_seconds(20)
         world.journal.give_back(operation(1))
-        assert world.table.locks["control-demo"].expires_at == begun + FUNCTION_SECONDS
+        assert world.table.locks["control-demo"].expires_at == until
 
     def test_a_lock_that_is_somebody_elses_or_gone_is_not_given_back(self, world: World) -> None:
         world.journal.give_back(operation(1))
@@ -810,6 +810,27 @@ class TestFinish:
         assert "Stack control-demo is in CREATE_COMPLETE" in cause["currentState"]
         assert "there is no service orchestration-cluster" in cause["currentState"]
         assert world.table.locks == {}
+
+    @pytest.mark.parametrize("error", ["", "VerificationFailed", "States.Timeout"])
+    def test_an_attempt_without_a_response_keeps_the_cluster_until_its_deadline(
+        self, world: World, error: str
+    ) -> None:
+        """Its state was retried and passed; what came later ended the operation."""
+        world.journal.begin(operation())
+        until = also_acts(world, operation())
+        if error:
+            result = world.finisher.fail(
+                operation(), request=self.REQUEST, error={"Error": error}, outcome={}
+            )
+            assert "the cluster is free within two minutes" in result["cause"]
+        else:
+            world.finisher.succeed(operation(), request=self.REQUEST, outcome={})
+        world.executions.ended.add(operation().execution_arn)
+        assert world.table.locks["control-demo"].expires_at == until
+        with pytest.raises(ClusterBusy, match="one of its functions may still be running"):
+            world.journal.begin(operation(2))
+        world.clock.pass_seconds(FUNCTION_SECONDS)
+        world.journal.begin(operation(2))
 
     @pytest.mark.parametrize("cause", ["", "plain words", "[1]", None])
     def test_any_cause_is_told_as_it_is(self, world: World, cause: str | None) -> None:

@@ -695,6 +695,28 @@ class TestClusters:
         assert told["brokers"]["joined"] is None
         assert told["unreachable"][-1] == {"part": "brokers", "reason": "no answer"}
 
+    def test_only_a_few_requests_query_brokers_at_once(self, api: ApiWorld) -> None:
+        living(api)
+        api.world.services.add("orchestration-cluster", desired=3)
+        queries: list[object] = []
+
+        def overview(cluster: object) -> dict[str, list[str]]:
+            queries.append(cluster)
+            return {"members": [], "topology": [], "problems": []}
+
+        api.world.probe.answers["overview"] = overview
+        now = int(api.world.clock.now().timestamp())
+        api.reads.taken = {0: ("another", now + 30), 1: ("a third", now + 30)}
+        told = api.ask("GET", "/clusters/{name}", name="demo").document
+        assert [one["part"] for one in told["unreachable"]] == ["brokers"]
+        assert told["unreachable"][0]["reason"].startswith("2 requests query brokers now")
+        assert (told["topology"], told["brokers"]["joined"]) == (None, None)
+        assert queries == []
+        del api.reads.taken[1]
+        told = api.ask("GET", "/clusters/{name}", name="demo").document
+        assert (told["unreachable"], len(queries)) == ([], 1)
+        assert set(api.reads.taken) == {0}, "its own was given back"
+
     @pytest.mark.parametrize(
         "error", [ProbeFailed("the probe timed out"), ProbeAsleep("it is not connected yet")]
     )

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import lifecycle
 import pytest
 from camunda_ecs import __version__
 from camunda_ecs.app import app
@@ -26,8 +27,7 @@ ALLOWED = {"botocore", "camunda_ecs", "rich", "typer", "yaml", *sys.stdlib_modul
 
 
 def test_the_version_is_the_release() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert __version__ == project["version"]
+    assert __version__ == lifecycle.__version__
     shown = CliRunner().invoke(app, ["--version"])
     assert (shown.exit_code, shown.stdout) == (0, f"camunda-ecs {__version__}\n")
 
@@ -44,6 +44,9 @@ def test_it_imports_what_its_wheel_requires_and_nothing_of_the_layers(path: Path
 
 
 def test_the_reference_the_manual_page_and_the_rights_are_those_of_the_code() -> None:
+    text = generate_cli.VERSION.read_text()
+    assert generate_cli.version(text) == text, "run `make generate`"
+    assert generate_cli.version('__version__ = "0.0.1"') == f'__version__ = "{__version__}"'
     text = generate_cli.PAGE.read_text()
     assert generate_cli.page(text) == text, "run `make generate`"
     assert generate_cli.MANUAL.read_text() == generate_cli.manual(), "run `make generate`"

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle import __version__
 from lifecycle.api.accept import chosen
 from lifecycle.api.problems import CONTENT_TYPE, RETRY_SECONDS, problem, unexpected
 from lifecycle.api.routes import ROUTES, Route
@@ -19,7 +20,6 @@ from lifecycle.operation.idempotency import KEY_RULE, is_key
 from lifecycle.operation.read import just_started
 from lifecycle.operation.record import RUNNING
 from lifecycle.plans.read import as_page, as_text
-from lifecycle.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -286,7 +286,7 @@ def _response(
         "headers": {
             "Content-Type": content_type,
             "Cache-Control": "no-store",
-            VERSION_HEADER: VERSION,
+            VERSION_HEADER: __version__,
             **(headers or {}),
         },
         "body": document if isinstance(document, str) else json.dumps(document),

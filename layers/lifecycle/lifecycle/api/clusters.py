@@ -6,7 +6,7 @@ What cannot be reached is named beside what can; one silent part never hides the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.find import find_stack
 from lifecycle.cluster.freeze import frozen_because
@@ -21,22 +21,29 @@ if TYPE_CHECKING:
     from lifecycle.cluster.contract import ClusterOutputs
     from lifecycle.cluster.freeze import Freeze
     from lifecycle.cluster.ports import ClusterStacks
+    from lifecycle.cluster.slots import Limiter
     from lifecycle.cluster.stack import Stack
     from lifecycle.operation.ports import Freezes
     from lifecycle.operation.read import OperationReader
     from lifecycle.services.ports import Services
+
+# A query invokes the probe, which is given 15 seconds: callers that only may read use no more of
+# the account's concurrent executions than twice this.
+BROKER_READS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterReader:
     """The use case and its ports.
 
-    ``translate`` makes one of our errors of one that an AWS client raised, None of any other.
+    ``limiter``: how many of its calls query brokers at once. ``translate`` makes one of our errors
+    of one that an AWS client raised, None of any other.
     """
 
     stacks: ClusterStacks
     services: Services
     probe: Probe
+    limiter: Limiter
     operations: OperationReader
     freezes: Freezes
     control_stack: str
@@ -60,10 +67,7 @@ class ClusterReader:
         seen: Mapping[str, Any] = {}
         if outputs.complete:
             counts = self._queried("services", silent, lambda: self._counts(outputs)) or {}
-            seen = (
-                self._queried("brokers", silent, lambda: self.probe.query("overview", outputs))
-                or {}
-            )
+            seen = self._queried("brokers", silent, lambda: self._seen(outputs)) or {}
             silent += [{"part": "brokers", "reason": text} for text in seen.get("problems", ())]
         else:
             silent.append({"part": "stack", "reason": "the stack has no outputs yet"})
@@ -85,6 +89,13 @@ class ClusterReader:
             "lastOperation": last,
             "unreachable": silent,
         }
+
+    def _seen(self, outputs: ClusterOutputs) -> Mapping[str, Any]:
+        with self.limiter.slot() as free:
+            if not free:
+                reason = f"{self.limiter.most} requests query brokers now; repeat it later"
+                return {"problems": [reason]}
+            return self.probe.query("overview", outputs)
 
     def _counts(self, outputs: ClusterOutputs) -> dict[str, Any]:
         found = self.services.describe(outputs.ecs_cluster, outputs.service_names)

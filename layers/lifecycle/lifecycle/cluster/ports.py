@@ -19,6 +19,18 @@ class Clock(Protocol):
         ...
 
 
+class Slots(Protocol):
+    """A few places, each of which one call has at a time."""
+
+    def take(self, number: int, token: str, *, now: int, until: int) -> bool:
+        """Take a place until then (epoch seconds); return whether it was free."""
+        ...
+
+    def give_back(self, number: int, token: str) -> None:
+        """Free a place that this call has; nothing where another has it."""
+        ...
+
+
 class Stacks(Protocol):
     """CloudFormation, for one cluster's stack."""
 

@@ -116,15 +116,3 @@ class Checks(Protocol):
     def run(self, machine_arn: str, text: str) -> Execution:
         """Run an EXPRESS machine with a JSON text as its input, to its end."""
         ...
-
-
-class Slots(Protocol):
-    """A few places, each of which one call has at a time."""
-
-    def take(self, number: int, token: str, *, now: int, until: int) -> bool:
-        """Take a place until then (epoch seconds); return whether it was free."""
-        ...
-
-    def give_back(self, number: int, token: str) -> None:
-        """Free a place that this call has; nothing where another has it."""
-        ...

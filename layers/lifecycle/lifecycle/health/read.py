@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from lifecycle.errors import (
     ClusterNotFound,
@@ -17,38 +17,29 @@ from lifecycle.health.report import report
 from lifecycle.times import epoch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
 
     from lifecycle.cluster.ports import Clock
-    from lifecycle.health.ports import Checks, HealthRecords, Slots
+    from lifecycle.cluster.slots import Limiter
+    from lifecycle.health.ports import Checks, HealthRecords
     from lifecycle.health.verdict import Record
     from lifecycle.operation.arns import MachineArns
-
-# Longer than the machine runs, and than API Gateway waits: a slot that is not given back by then
-# belongs to a function that was killed.
-SLOT_SECONDS: Final = 30
-
-
-@dataclass(frozen=True, slots=True)
-class FreshLimits:
-    """How many checks callers run at once, and how old a check is that still answers (seconds)."""
-
-    concurrent: int
-    seconds: int
 
 
 @dataclass(frozen=True, slots=True)
 class HealthReader:
-    """The use case and its ports. ``new_token`` names a call."""
+    """The use case and its ports.
+
+    ``limiter``: how many checks callers run at once; ``seconds``: how old a check is that still
+    answers.
+    """
 
     records: HealthRecords
     checks: Checks
-    slots: Slots
+    limiter: Limiter
     arns: MachineArns
     clock: Clock
-    limits: FreshLimits
-    new_token: Callable[[], str]
+    seconds: int
 
     def last(self, cluster: str) -> dict[str, Any]:
         """Return the report of the last check, with ``fresh`` false and its age in seconds.
@@ -72,23 +63,15 @@ class HealthReader:
         """
         now = self.clock.now()
         record = self.records.find(cluster)
-        if record is not None and _age(record, now) < self.limits.seconds:
+        if record is not None and _age(record, now) < self.seconds:
             return self._stored(record, now)
-        token = self.new_token()
-        slot = self._slot(token, epoch(now))
-        try:
+        with self.limiter.slot() as free:
+            if not free:
+                raise HealthCheckBusy(
+                    f"{self.limiter.most} health checks of callers are running, as many as "
+                    "FreshHealthChecks of the control stack allows; no further one was started."
+                )
             return self._check(cluster)
-        finally:
-            self.slots.give_back(slot, token)
-
-    def _slot(self, token: str, now: int) -> int:
-        for number in range(self.limits.concurrent):
-            if self.slots.take(number, token, now=now, until=now + SLOT_SECONDS):
-                return number
-        raise HealthCheckBusy(
-            f"{self.limits.concurrent} health checks of callers are running, as many as "
-            "FreshHealthChecks of the control stack allows; no further one was started."
-        )
 
     def _check(self, cluster: str) -> dict[str, Any]:
         execution = self.checks.run(

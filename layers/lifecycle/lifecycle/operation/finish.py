@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle import __version__
 from lifecycle.cluster.names import stack_name
 from lifecycle.errors import Failure, LifecycleError
 from lifecycle.observability import of_aws
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     from lifecycle.operation.ports import Artifacts
     from lifecycle.services.ports import Services
 
-# Errors after which a function may run on that no state waits for any more.
-# https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
-_LOST: Final = frozenset(
-    {"Lambda.ClientExecutionTimeoutException", "Lambda.SdkClientException", "States.Timeout"}
-)
 _SOON: Final = "free within two minutes"
 _REPEAT: Final = "Start the same operation again; it resumes where it stopped."
 _UNFINISHED: Final[Mapping[str, str]] = {
@@ -53,7 +49,9 @@ class Finisher:
 
         ``outcome`` is what the machine has to report beside the result, under names of its own.
         """
-        return self._end(operation, request, {"result": "SUCCEEDED", **outcome})
+        report = self._end(operation, request, {"result": "SUCCEEDED", **outcome})
+        self.journal.give_back(operation)
+        return report
 
     def fail(
         self,
@@ -71,14 +69,15 @@ class Finisher:
         the services are not. Returns ``error`` and ``cause`` for the Fail state.
         """
         failure = Failure.caught(error)
-        lost = failure.name in _LOST
-        free = self._held_by_another(operation) or (_SOON if lost else "free")
-        failure = self._complete(operation, failure, free=free)
+        failure = self._complete(operation, failure)
         result = "PARTIAL" if partial else "FAILED"
         ended = {"result": result, "error": failure.name, **failure.document(), **outcome}
-        self._end(operation, request, ended, release=not lost)
-        if lost:
+        self._end(operation, request, ended)
+        try:
             self.journal.give_back(operation)
+        except Exception as lock:  # noqa: BLE001 - raised again unless it is known
+            # The event of the failed execution has the lock given back again.
+            _unread("its lock", lock)
         return {"error": failure.name, "cause": failure.to_cause()}
 
     def close(
@@ -92,24 +91,24 @@ class Finisher:
     ) -> dict[str, Any]:
         """End an operation whose execution could not do so itself; ``status`` as AWS names it.
 
-        Returns the report. The cluster stays locked: the caller frees it.
+        Returns the report. The cluster stays locked: the caller gives it back.
         """
         steps = self.journal.operations.timeline(operation)
         where = f" during {steps[-1]['step']!r}" if steps else ""
         found = Failure.read(error or status, cause)
         reason = f": {found.cause}" if found.cause else "."
         failure = Failure(error or status, f"{_UNFINISHED[status]}{where}{reason}", found.next_step)
-        complete = self._complete(operation, failure, free=_SOON)
+        complete = self._complete(operation, failure)
         ended = {"result": status, "error": complete.name, **complete.document()}
-        return self._end(operation, request, ended, release=False)
+        return self._end(operation, request, ended)
 
-    def _complete(self, operation: Operation, failure: Failure, *, free: str) -> Failure:
+    def _complete(self, operation: Operation, failure: Failure) -> Failure:
         # An error that is not ours (a killed function, a timeout) has no next step.
         return replace(
             failure,
             next_step=failure.next_step or _REPEAT,
             current_state=f"{self._current_state(operation.cluster)}; "
-            f"the cluster is {free} for the next operation.",
+            f"the cluster is {self._availability(operation)} for the next operation.",
         )
 
     def _current_state(self, cluster: str) -> str:
@@ -127,13 +126,14 @@ class Finisher:
             facts += self._counts(stack.outputs.ecs_cluster, names)
         return "; ".join(facts)
 
-    def _held_by_another(self, operation: Operation) -> str:
+    def _availability(self, operation: Operation) -> str:
         try:
             held = self.journal.locks.held(operation.ecs_cluster)
+            soon = self.journal.others_act(operation)
         except Exception as error:  # noqa: BLE001 - raised again unless it is known
             return f"possibly free ({_unread('its lock', error)})"
         if held is None or held.owner == operation.execution_arn:
-            return ""
+            return _SOON if soon else "free"
         return f"held by operation {held.operation_id}, not free"
 
     def _counts(self, ecs_cluster: str, names: Sequence[str]) -> list[str]:
@@ -153,8 +153,6 @@ class Finisher:
         operation: Operation,
         request: Mapping[str, Any],
         ended: dict[str, Any],
-        *,
-        release: bool = True,
     ) -> dict[str, Any]:
         now = self.journal.clock.now()
         ended_at = written(now)
@@ -165,6 +163,7 @@ class Finisher:
             **ended,
             "reportKey": key,
             "machine": operation.machine,
+            "release": __version__,
             "startedAt": operation.started_at,
             "endedAt": ended_at,
             "timeline": self.journal.operations.timeline(operation),
@@ -180,8 +179,6 @@ class Finisher:
             ended_at=ended_at,
         )
         self.journal.operations.end(operation, result=ended["result"], report=stored, now=now)
-        if release:
-            self.journal.release(operation)
         return report
 
 

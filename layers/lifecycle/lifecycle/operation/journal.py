@@ -57,18 +57,11 @@ class Journal:
         self._refuse_frozen(operation)
 
     def _refuse_frozen(self, operation: Operation) -> None:
-        """Give a frozen cluster back, unless another function of the operation still acts."""
+        """Give a frozen cluster back."""
         freeze = self.locks.frozen(operation.ecs_cluster)
-        if freeze is None:
-            return
-        lock = self.locks.held(operation.ecs_cluster)
-        current = invocation()
-        own = {"", current.token if current is not None else ""}
-        if lock is not None and any(one.token not in own for one in lock.acting):
+        if freeze is not None:
             self.give_back(operation)
-        else:
-            self.release(operation)
-        refuse_freeze(operation.ecs_cluster, freeze)
+            refuse_freeze(operation.ecs_cluster, freeze)
 
     def occupy(self, operation: Operation) -> None:
         """Take the cluster, frozen or not, to clean up what an operation has left.
@@ -148,17 +141,18 @@ class Journal:
             self.locks.release(operation.ecs_cluster, operation.execution_arn)
 
     def give_back(self, operation: Operation) -> None:
-        """Free the cluster of an operation that ended: at once, unless another function acts.
+        """Free the cluster of an operation that ends: at once, unless another function acts.
 
-        Else the lock stays, and records when the cluster becomes free. One that was renewed,
+        Another function is an attempt whose response never came: Lambda may run it on although no
+        state waits for it any more, whatever the operation did since.
+        https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+        Then the lock stays, and records when the cluster becomes free. One that was renewed,
         released or taken over meanwhile stays as it is.
         """
         if not operation.ecs_cluster:
             return
-        current = invocation()
-        if current is not None and current.until:
-            mine = Acting(current.token, current.until)
-            self.locks.settle(operation.ecs_cluster, operation.execution_arn, mine)
+        for one in self._acting(operation, own=True):
+            self.locks.settle(operation.ecs_cluster, operation.execution_arn, one)
         lock = self.locks.held(operation.ecs_cluster)
         if lock is None or lock.owner != operation.execution_arn:
             return
@@ -167,6 +161,20 @@ class Journal:
             self.locks.free(lock)
         else:
             self.locks.shorten(lock, min(lock.expires_at, until))
+
+    def others_act(self, operation: Operation) -> bool:
+        """Return whether another function of the operation may still act."""
+        now = epoch(self.clock.now())
+        return any(one.until > now for one in self._acting(operation, own=False))
+
+    def _acting(self, operation: Operation, *, own: bool) -> list[Acting]:
+        """Return the functions in the operation's lock: of this invocation, or the others."""
+        lock = self.locks.held(operation.ecs_cluster)
+        if lock is None or lock.owner != operation.execution_arn:
+            return []
+        current = invocation()
+        token = current.token if current is not None else ""
+        return [one for one in lock.acting if (one.token == token) is own]
 
     def _lock(self, operation: Operation) -> Lock:
         if not operation.ecs_cluster:

@@ -118,19 +118,20 @@ def api(function_arn: str) -> Api:
     import os
     import secrets
 
-    from lifecycle.adapters.aws.check_slots import DynamoSlots
     from lifecycle.adapters.aws.cloudformation import CloudFormationStacks
     from lifecycle.adapters.aws.dynamodb import DynamoTable
     from lifecycle.adapters.aws.ecs import EcsServices
     from lifecycle.adapters.aws.health_table import HealthTable
     from lifecycle.adapters.aws.lambda_probe import LambdaProbe
+    from lifecycle.adapters.aws.slots import DynamoSlots
     from lifecycle.adapters.aws.stepfunctions import StepFunctionsExecutions
     from lifecycle.api.app import Api
-    from lifecycle.api.clusters import ClusterReader
+    from lifecycle.api.clusters import BROKER_READS, ClusterReader
     from lifecycle.api.freezing import Freezer
     from lifecycle.api.validate import StartValidation
     from lifecycle.cluster.parameters import cluster_parameters
-    from lifecycle.health.read import FreshLimits, HealthReader
+    from lifecycle.cluster.slots import Limiter
+    from lifecycle.health.read import HealthReader
     from lifecycle.observability import of_aws
     from lifecycle.operation.arns import MachineArns
     from lifecycle.operation.cancel import OperationCanceller
@@ -143,6 +144,15 @@ def api(function_arn: str) -> Api:
     machines, table = StepFunctionsExecutions(), DynamoTable(settings().table_name)
     cloudformation = CloudFormationStacks(settings().deployment_role_arn)
     operations = OperationReader(machines=machines, records=table, arns=arns)
+
+    def limiter(kind: str, most: int) -> Limiter:
+        return Limiter(
+            slots=DynamoSlots(settings().table_name, kind),
+            clock=SystemClock(),
+            new_token=lambda: secrets.token_hex(8),
+            most=most,
+        )
+
     # API Gateway answers for us after 29 s; what is known by then must be returned.
     probe = LambdaProbe(
         Settings.from_env(None, "PROBE_FUNCTION").probe_function, read_timeout=15, attempts=1
@@ -163,6 +173,7 @@ def api(function_arn: str) -> Api:
             stacks=cloudformation,
             services=EcsServices(),
             probe=probe,
+            limiter=limiter("READ", BROKER_READS),
             operations=operations,
             freezes=table,
             control_stack=control_stack,
@@ -178,14 +189,10 @@ def api(function_arn: str) -> Api:
         health=HealthReader(
             records=HealthTable(settings().table_name),
             checks=machines,
-            slots=DynamoSlots(settings().table_name),
+            limiter=limiter("CHECK", int(os.environ["FRESH_HEALTH_CHECKS"])),
             arns=arns,
             clock=SystemClock(),
-            limits=FreshLimits(
-                concurrent=int(os.environ["FRESH_HEALTH_CHECKS"]),
-                seconds=int(os.environ["FRESH_HEALTH_SECONDS"]),
-            ),
-            new_token=lambda: secrets.token_hex(8),
+            seconds=int(os.environ["FRESH_HEALTH_SECONDS"]),
         ),
         canceller=OperationCanceller(
             operations=operations, machines=machines, records=table, clock=SystemClock()

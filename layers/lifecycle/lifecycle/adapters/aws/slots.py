@@ -1,6 +1,6 @@
-"""How many health checks callers of the API run at once: items in the control plane's table.
+"""How many calls of one kind run at once: items in the control plane's table.
 
-Key ``CHECK#<number>``. A slot is taken by one conditional write until a time, so that one which
+Key ``<kind>#<number>``. A slot is taken by one conditional write until a time, so that one which
 was never given back expires.
 """
 
@@ -20,8 +20,9 @@ _KEPT_SECONDS: Final = 3600
 class DynamoSlots:
     """The ``Slots`` port on DynamoDB."""
 
-    def __init__(self, table_name: str) -> None:
+    def __init__(self, table_name: str, kind: str) -> None:
         self._table = table_name
+        self._kind = kind
 
     @property
     def _api(self) -> DynamoDBClient:
@@ -34,7 +35,7 @@ class DynamoSlots:
             self._api.put_item(
                 TableName=self._table,
                 Item={
-                    "pk": {"S": f"CHECK#{number}"},
+                    "pk": {"S": f"{self._kind}#{number}"},
                     "token": {"S": token},
                     "expiresAt": {"N": str(until)},
                     "ttl": {"N": str(until + _KEPT_SECONDS)},
@@ -51,7 +52,7 @@ class DynamoSlots:
         try:
             self._api.delete_item(
                 TableName=self._table,
-                Key={"pk": {"S": f"CHECK#{number}"}},
+                Key={"pk": {"S": f"{self._kind}#{number}"}},
                 ConditionExpression="#token = :token",
                 ExpressionAttributeNames={"#token": "token"},
                 ExpressionAttributeValues={":token": {"S": token}},

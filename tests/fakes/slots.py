@@ -1,4 +1,4 @@
-"""In-memory fake of the slots of callers' health checks."""
+"""In-memory fake of the slots of calls that are limited."""
 
 from __future__ import annotations
 
