@@ -97,10 +97,13 @@ def test_clusters_health_and_operations_are_read(people: dict[str, Person], clou
 
 
 def test_another_cluster_is_none_of_those_here(people: dict[str, Person]) -> None:
-    for words in (["show"], ["health"], ["health", "--fresh"], ["scale", "--brokers", "4", "-y"]):
-        ended = people["administrator"].run(*words, "--cluster", "two")
+    person = people["administrator"]
+    for words in (["show"], ["health", "--fresh"], ["scale", "--brokers", "4", "-y"]):
+        ended = person.run(*words, "--cluster", "two")
         assert (ended.exit_code, ended.stdout) == (1, ""), ended.output
         assert "ClusterNotFound" in ended.stderr
+    unchecked = person.run("health", "--cluster", "two")
+    assert (unchecked.exit_code, unchecked.stdout) == (5, "")
 
 
 def test_a_plan_is_read_and_applied(
@@ -177,6 +180,7 @@ def test_a_support_bundle_has_no_secret_of_the_cluster(
 
 # What each command comes to for those who may: on a frozen cluster no change is begun.
 FROZEN = "ClusterFrozen"
+ENDED = "demo.scale.cli-four"
 COMMANDS: list[tuple[list[str], str, str]] = [
     (["clusters"], "viewer", ""),
     (["show"], "viewer", ""),
@@ -188,6 +192,8 @@ COMMANDS: list[tuple[list[str], str, str]] = [
     (["scale", "--partitions", "4", "--yes"], "operator", FROZEN),
     (["restart", "connectors", "--yes"], "operator", FROZEN),
     (["freeze", "--reason", "cli", "--yes"], "operator", ""),
+    (["cancel", ENDED, "--yes"], "operator", "OperationNotCancellable"),
+    (["resume", ENDED, "--yes"], "operator", "OperationNotResumable"),
     (["rotate", "--yes"], "administrator", FROZEN),
     (["provision", "-", "--yes"], "administrator", FROZEN),
     (["teardown", "--confirm", "demo"], "administrator", FROZEN),

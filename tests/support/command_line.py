@@ -245,8 +245,7 @@ class FakeApi:
 
     def _answer(self, request: Request) -> tuple[int, Any]:
         route, described = found_route(request)
-        having = right(request.method, request.path)[1]
-        if having and self.policy not in having:
+        if self.policy not in right(request.method, request.path)[1]:
             detail = "User is not authorized to perform: execute-api:Invoke"
             forbidden = {"type": "about:blank", "title": "Forbidden", "detail": detail}
             return 403, {**forbidden, "status": 403, "requestId": "r-403"}

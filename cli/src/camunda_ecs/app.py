@@ -272,7 +272,7 @@ def plan(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]",
+            metavar="FILE",
             help="Input of provisioning, JSON or YAML, as in events/; - reads stdin.",
             show_default=False,
         ),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from camunda_ecs.rights import right
 from lifecycle.health.catalog import Verdict
 
 from tests.support.command_line import (
@@ -814,6 +815,10 @@ EVERY = [
     (["scale", "--partitions", "4", "--yes"], "operator"),
     (["restart", "brokers", "--yes"], "operator"),
     (["freeze", "--reason", "audit", "--yes"], "operator"),
+    (["cancel", "demo.scale.x", "--yes"], "operator"),
+    (["resume", "demo.restart.x", "--yes"], "operator"),
+    (["cancel", "demo.teardown.x", "--yes"], "administrator"),
+    (["resume", "demo.provision.x", "--yes"], "administrator"),
     (["thaw", "--yes"], "administrator"),
     (["rotate", "--yes"], "administrator"),
     (["provision", "FILE", "--yes"], "administrator"),
@@ -837,7 +842,8 @@ def test_each_command_under_each_ready_policy(
     assert ended.exit_code == 1
     refused = shell.api.requests[-1]
     assert f"request: {refused.method} {refused.path}" in ended.stderr
-    assert f"right: execute-api:Invoke on …/{refused.method}/clusters/*" in ended.stderr
+    pattern = right(refused.method, refused.path)[0]
+    assert f"right: execute-api:Invoke on …/{pattern}" in ended.stderr
     having = ", ".join(ROLES[ROLES.index(least) :])
     assert f"ready policies that have it: {having} (docs/policies)" in ended.stderr
 

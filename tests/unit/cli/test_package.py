@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -67,6 +68,24 @@ def test_every_command_has_help_with_its_target(name: str) -> None:
     assert shown.exit_code == 0
     assert "--api-url" in shown.stdout
     assert "--output" in shown.stdout
+
+
+DOCUMENTS = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "cli" / "README.md"]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_in_documents_exist_with_their_options(path: Path) -> None:
+    text = path.read_text().partition(generate_cli.BEGIN)[0]
+    # Up to the end of the line, of inline code, of a pipe or of a comment.
+    found = re.findall(r"(?<![\w/-])camunda-ecs ([^`\n|#;]+)", text)
+    for words in (line.split() for line in found if line[0] not in "{$"):
+        if words[0].startswith("--"):
+            assert words[0] in {"--help", "--version", "--install-completion"}, words
+            continue
+        assert words[0] in COMMANDS, words
+        known = {name for one in COMMANDS[words[0]].params for name in one.opts}
+        used = {word.partition("=")[0] for word in words if word.startswith("-") and word != "-"}
+        assert used <= known | {"--help"}, words
 
 
 def test_completion_is_typers_own() -> None:
