@@ -549,10 +549,9 @@ def resume(session: Session, operation: Identifier) -> IntEnum:
 def _sent_once(session: Session, path: str, operation: str) -> dict[str, Any]:
     """Send a request without a key, again only if it was certainly not carried out."""
     see = f"It is not known whether that happened. See it: {session.command('report', operation)}"
+    session.hint = (see,)
     try:
         answer = session.answered("POST", path, repeatable=False)
-    except KeyboardInterrupt as error:
-        raise Stop("Interrupted.", see, code=Code.INTERRUPTED) from error
     except Stop as stop:
         raise Stop(*stop.lines, see, code=stop.code) from stop
     return follow.operation(session.checked(answer, "POST", path), "POST", path)

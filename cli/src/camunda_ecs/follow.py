@@ -38,12 +38,11 @@ def start(
         f"It is not known whether {expected} was started. See it: {see}",
         f"If it does not exist, nothing was started. Repeat the command with --key {session.key}.",
     )
+    session.hint = again
     try:
         answer = session.api.send(method, path, body, key=session.key, match=session.match)
     except Lost as lost:
         raise Stop(str(lost), *again, code=Code.UNKNOWN) from lost
-    except KeyboardInterrupt as error:
-        raise Stop("Interrupted.", *again, code=Code.INTERRUPTED) from error
     if answer.status >= 500 and _uncertain(answer):
         raise Stop(*show.problem(answer, method, path), *again, code=Code.UNKNOWN)
     try:
@@ -69,6 +68,7 @@ def operation(answer: Answer, method: str, path: str) -> dict[str, Any]:
 
 def run(session: Session, begun: dict[str, Any]) -> Code:
     """Show an operation's id, follow it unless that is not wanted, and show its end."""
+    session.hint = (goes_on(session, begun),)
     session.tell(Text(show.plain(begun["operationId"]), style="bold"))
     if not session.wait:
         session.emit(begun, [])
@@ -93,20 +93,26 @@ def code_of(session: Session, ended: Mapping[str, Any]) -> Code:
     return Code.DONE if ended["status"] == "SUCCEEDED" else Code.FAILED
 
 
+def goes_on(session: Session, begun: Mapping[str, Any]) -> str:
+    """Return that an operation goes on, and the command that follows it."""
+    identifier = begun["operationId"]
+    return f"{identifier} goes on. Follow it: {session.command('follow', identifier)}"
+
+
 def until_end(session: Session, begun: dict[str, Any]) -> dict[str, Any]:
     """Show progress until the operation ends, and return it then. Raises ``Stop``.
 
     Ctrl-C, and a connection that stays lost, end the following and not the operation.
     """
-    identifier = begun["operationId"]
-    path = operation_path(identifier)
-    goes_on = f"{identifier} goes on. Follow it: {session.command('follow', identifier)}"
+    path = operation_path(begun["operationId"])
+    hint = goes_on(session, begun)
+    session.hint = (hint,)
     warned = False
 
     def note(reason: str) -> None:
         nonlocal warned
         if not warned:
-            session.note(goes_on, style="yellow")
+            session.note(hint, style="yellow")
         warned = True
         session.note(reason)
 
@@ -121,11 +127,10 @@ def until_end(session: Session, begun: dict[str, Any]) -> dict[str, Any]:
                 pause = answer.retry_after or POLL_SECONDS
                 shown(found)
     except Lost as lost:
-        raise Stop(str(lost), goes_on, code=Code.UNKNOWN) from lost
-    except KeyboardInterrupt as error:
-        raise Stop("Stopped following.", goes_on, code=Code.INTERRUPTED) from error
+        raise Stop(str(lost), hint, code=Code.UNKNOWN) from lost
     except Stop as stop:
-        raise Stop(*stop.lines, goes_on, code=stop.code) from stop
+        raise Stop(*stop.lines, hint, code=stop.code) from stop
+    session.hint = ()
     return found
 
 

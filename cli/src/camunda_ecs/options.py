@@ -165,6 +165,7 @@ def _run(session: Session, act: Callable[[], IntEnum | None]) -> None:
             session.err.print(Text(show.plain(line)), soft_wrap=True)
         code = stop.code
     except (KeyboardInterrupt, typer.Abort):
-        session.note("Interrupted.", style="bold yellow")
+        for line in ("Interrupted.", *session.hint):
+            session.note(line, style="bold yellow")
         code = Code.INTERRUPTED
     raise typer.Exit(int(code))

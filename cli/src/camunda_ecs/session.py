@@ -68,6 +68,8 @@ class Session:
     yes: bool = False
     wait: bool = True
     given_key: str | None = None
+    # What an interruption leaves behind and how to see it; empty while nothing was sent.
+    hint: tuple[str, ...] = ()
     # ETag of the cluster as it was when the change was confirmed.
     match: str | None = None
     out: Console = field(init=False)

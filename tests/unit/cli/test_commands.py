@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from camunda_ecs import follow
 from camunda_ecs.rights import right
 from lifecycle.health.catalog import Verdict
 
@@ -233,6 +234,16 @@ def test_an_outcome_that_stays_unknown_shows_the_key_and_how_to_look(shell: Shel
     assert f"camunda-ecs follow demo.scale.{KEY}" in ended.stderr
     assert f"--key {KEY}" in ended.stderr
     assert sum(shell.slept) <= 60
+
+
+def test_interrupted_as_soon_as_the_id_is_out_it_goes_on(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C may arrive anywhere: here between the first line and the first look."""
+    monkeypatch.setattr(follow, "until_end", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    ended = shell.run("scale", "--brokers", "4", "--yes")
+    assert ended.exit_code == 130
+    assert f"demo.scale.{KEY} goes on. Follow it: camunda-ecs follow" in ended.stderr
 
 
 def test_interrupted_before_an_answer_the_outcome_is_unknown(shell: Shell) -> None:
