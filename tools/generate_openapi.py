@@ -9,7 +9,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.api.app import PLAN_TYPES, VERSION_HEADER
+from lifecycle.api.app import PLAN_TYPES, STATUSES, VERSION_HEADER
+from lifecycle.api.etag import HEADER
+from lifecycle.api.paging import DEFAULT as LINES
+from lifecycle.api.paging import MOST as MOST_LINES
 from lifecycle.api.problems import STATUS
 from lifecycle.api.routes import ROUTES, Route
 from lifecycle.cluster.freeze import REASON_PATTERN
@@ -20,6 +23,7 @@ from lifecycle.cluster.validation import MOST_BROKERS, MOST_PARTITIONS
 from lifecycle.health.catalog import KINDS, Severity, Verdict
 from lifecycle.operation.approval import FIELD, PATTERN
 from lifecycle.operation.idempotency import KEY
+from lifecycle.operation.steps import STEPS
 from lifecycle.preflight.way_back import ACCEPT
 from lifecycle.provisioning.request import CHANGE_SET, ON_START_FAILURE
 from lifecycle.rotation.request import Secret
@@ -257,15 +261,7 @@ HEAD: Mapping[str, Schema] = {
         "description": "The state machine: provision, scale, restart, rotate, plan, teardown",
     },
     "status": {
-        "enum": [
-            "RUNNING",
-            "SUCCEEDED",
-            "FAILED",
-            "TIMED_OUT",
-            "ABORTED",
-            "PENDING_REDRIVE",
-            "NOT_STARTED",
-        ],
+        "enum": list(STATUSES),
         "description": "As in Step Functions; NOT_STARTED: recorded, but never ran",
     },
     "startedAt": TEXT_OR_NULL,
@@ -343,7 +339,32 @@ def schemas() -> dict[str, Schema]:
                 "resumedBy": {**TEXT_OR_NULL, "description": "ARN of who resumed it last"},
             }
         ),
-        "ClusterLine": closed(CLUSTER_LINE),
+        "ClusterLine": closed(
+            {
+                **CLUSTER_LINE,
+                "verdict": {
+                    "enum": [*(str(one) for one in Verdict), None],
+                    "description": "Of the last health check; null if there was none",
+                },
+                "checkedAt": {**TEXT_OR_NULL, "description": "Time of the last health check"},
+                "brokers": closed(
+                    {
+                        "declared": {**COUNT, "description": "Desired count at the last check"},
+                        "joined": {**COUNT, "description": "Active at the last check"},
+                    }
+                ),
+                "version": {**TEXT_OR_NULL, "description": "Camunda's version of the brokers"},
+                "operation": closed(
+                    {"operationId": TEXT, "execution": TEXT},
+                    type=["object", "null"],
+                    description="The operation that holds the cluster",
+                ),
+                "monthlyCost": {
+                    **TEXT_OR_NULL,
+                    "description": "Fixed cost per month in USD, with the counts of the last check",
+                },
+            }
+        ),
         "Health": closed(
             {
                 "cluster": CLUSTER,
@@ -433,6 +454,10 @@ def schemas() -> dict[str, Schema]:
     }
 
 
+NEXT: Schema = {
+    **TEXT_OR_NULL,
+    "description": "Parameter next of the following page; null on the last one",
+}
 WAIT: Schema = {
     "description": "Seconds until another look is worth while; only while the operation runs",
     "schema": {"type": "integer"},
@@ -441,13 +466,15 @@ VERSION: Mapping[str, Schema] = {
     VERSION_HEADER: {"description": "Release of the control plane", "schema": TEXT}
 }
 ANSWERS: Mapping[str, Schema] = {
-    "listClusters": closed({"clusters": {"type": "array", "items": reference("ClusterLine")}}),
+    "listClusters": closed(
+        {"clusters": {"type": "array", "items": reference("ClusterLine")}, "next": NEXT}
+    ),
     "readCluster": reference("Cluster"),
     "readHealth": reference("Health"),
     "freezeCluster": FREEZING,
     "thawCluster": FREEZING,
     "listOperations": closed(
-        {"operations": {"type": "array", "items": reference("OperationLine")}}
+        {"operations": {"type": "array", "items": reference("OperationLine")}, "next": NEXT}
     ),
     "readOperation": reference("Operation"),
     "readPlan": {
@@ -464,6 +491,40 @@ ANSWERS: Mapping[str, Schema] = {
 }
 # Routes that answer 202 with the operation.
 ACCEPTED = frozenset({"cancelOperation", "resumeOperation"}) | {r.name for r in ROUTES if r.verb}
+
+
+def _parameters(route: Route) -> list[Schema]:
+    given: list[Schema] = []
+    if "{name}" in route.resource:
+        given.append({"name": "name", "in": "path", "required": True, "schema": CLUSTER})
+    if "{id}" in route.resource:
+        given.append({"name": "id", "in": "path", "required": True, "schema": TEXT})
+    if route.name == "readHealth":
+        flag = {"type": "string", "enum": ["true", "false"], "default": "false"}
+        asked = {"name": "fresh", "in": "query", "schema": flag}
+        given.append({**asked, "description": "true runs a check now, which takes up to 25 s"})
+    if route.name == "listOperations":
+        given += [
+            {"name": "cluster", "in": "query", "schema": CLUSTER},
+            {"name": "verb", "in": "query", "schema": {"type": "string", "enum": list(STEPS)}},
+            {"name": "status", "in": "query", "schema": {"type": "string", "enum": list(STATUSES)}},
+        ]
+    if route.name in {"listClusters", "listOperations"}:
+        most = {"type": "integer", "minimum": 1, "maximum": MOST_LINES, "default": LINES}
+        given += [
+            {"name": "limit", "in": "query", "schema": most, "description": "Lines of a page"},
+            {"name": "next", "in": "query", "schema": TEXT, "description": "Of the page before"},
+        ]
+    if route.verb:
+        key = {"type": "string", "pattern": f'^({KEY.pattern}|"{KEY.pattern}")$'}
+        about = "Names the operation; bare or in quotes. It is known for 90 days"
+        given.append(
+            {"name": "Idempotency-Key", "in": "header", "schema": key, "description": about}
+        )
+    if route.method != "GET" and "{name}" in route.resource:
+        about = "ETag of the cluster as it was read; 412 ClusterChanged if it is not so any more"
+        given.append({"name": HEADER, "in": "header", "schema": TEXT, "description": about})
+    return given
 
 
 def _operation(route: Route) -> Schema:
@@ -486,20 +547,11 @@ def _operation(route: Route) -> Schema:
     if route.name == "readPlan":
         content = described["responses"]["200"]["content"]
         content |= {kind: {"schema": TEXT} for kind in PLAN_TYPES[1:]}
-    given = []
-    if "{name}" in route.resource:
-        given.append({"name": "name", "in": "path", "required": True, "schema": CLUSTER})
-    if "{id}" in route.resource:
-        given.append({"name": "id", "in": "path", "required": True, "schema": TEXT})
-    if route.name == "readHealth":
-        flag = {"type": "string", "enum": ["true", "false"], "default": "false"}
-        asked = {"name": "fresh", "in": "query", "schema": flag}
-        given.append({**asked, "description": "true runs a check now, which takes up to 25 s"})
-    if route.name == "listOperations":
-        given.append({"name": "cluster", "in": "query", "required": True, "schema": CLUSTER})
-    if route.verb:
-        key = {"type": "string", "pattern": f"^{KEY.pattern}$"}
-        given.append({"name": "Idempotency-Key", "in": "header", "schema": key})
+    if route.name == "readCluster":
+        described["responses"]["200"]["headers"]["ETag"] = {
+            "description": "For If-Match; absent while a part cannot be read",
+            "schema": TEXT,
+        }
     if route.name in ACCEPTED:
         described["responses"]["202"]["headers"] |= {
             "Location": {"description": "Path of the operation, with the stage", "schema": TEXT},
@@ -512,6 +564,7 @@ def _operation(route: Route) -> Schema:
             "required": True,
             "content": {"application/json": {"schema": BODIES[route.name]}},
         }
+    given = _parameters(route)
     if given:
         described["parameters"] = given
     return described

@@ -36,13 +36,6 @@ if not any("teardown" in one["properties"] for one in _SCHEMA):
     _SCHEMA.append(
         {"type": "object", "required": ["teardown"], "properties": {"teardown": {"type": "object"}}}
     )
-_LIST = DOCUMENT["paths"]["/operations"]["get"]["parameters"]
-if len(_LIST) == 1:
-    _LIST[0]["required"] = False
-    _LIST += [
-        {"name": name, "in": "query", "schema": {"type": "string"}}
-        for name in ("verb", "status", "next")
-    ]
 # overlay end
 SIGNED = re.compile(
     r"AWS4-HMAC-SHA256 Credential=\S+/eu-central-1/execute-api/aws4_request, SignedHeaders=\S+, "
@@ -150,6 +143,12 @@ LINE = {
     "frozen": None,
     "restUrl": None,
     "grpcEndpoint": None,
+    "verdict": "DEGRADED",
+    "checkedAt": "2026-01-01T00:05:00.000Z",
+    "brokers": {"declared": 4, "joined": 3},
+    "version": "8.9.1",
+    "operation": {"operationId": "demo.scale.x", "execution": "arn:aws:states:…"},
+    "monthlyCost": "703.00",
 }
 PLAN: dict[str, Any] = {
     "status": "READY",
@@ -261,10 +260,10 @@ class FakeApi:
 
     def _usual(self, route: str, request: Request) -> tuple[int, Any]:
         usual: dict[str, Callable[[], tuple[int, Any]]] = {
-            "GET /clusters": lambda: (200, {"clusters": [LINE]}),
+            "GET /clusters": lambda: (200, {"clusters": [LINE], "next": None}),
             "GET /clusters/{name}": lambda: (200, self.cluster),
             "GET /clusters/{name}/health": lambda: (200, self.health),
-            "GET /operations": lambda: (200, {"operations": [self._line()]}),
+            "GET /operations": lambda: (200, {"operations": [self.line()], "next": None}),
             "GET /operations/{id}": lambda: (200, self._look()),
             "PUT /clusters/{name}/freeze": lambda: (200, self._freeze("audit")),
             "DELETE /clusters/{name}/freeze": lambda: (200, self._freeze(None)),
@@ -291,7 +290,7 @@ class FakeApi:
     def _plan(self, request: Request) -> Any:
         return PLAN_TEXT if request.headers["accept"].startswith("text/plain") else self.plan
 
-    def _line(self) -> dict[str, Any]:
+    def line(self) -> dict[str, Any]:
         whole = self.life[-1] if self.life else operation()
         return {name: whole[name] for name in LINE_OF_OPERATION}
 

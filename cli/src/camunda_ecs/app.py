@@ -23,6 +23,7 @@ from camunda_ecs.session import (
     operation_path,
 )
 
+_PAGE: Final = 100  # the most operations that the API returns at once
 EXIT_CODES: Final = (
     "Exit codes: 0 done or healthy, 1 refused or failed, 2 wrong usage (nothing was sent), "
     "3 degraded, 4 down, 5 unknown, 130 interrupted."
@@ -170,7 +171,10 @@ def operations(
 ) -> None:
     """List operations, newest first: of one cluster, or of all."""
     wanted = only_given(
-        cluster=session.cluster if session.named_cluster else None, verb=verb, status=status
+        cluster=session.cluster if session.named_cluster else None,
+        verb=verb,
+        status=status,
+        limit=min(limit, _PAGE),
     )
     found: list[Any] = []
     for page in _pages(session, "/operations", wanted):

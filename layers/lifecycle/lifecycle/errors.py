@@ -194,6 +194,15 @@ class PlanNotFound(LifecycleError):
     default_next_step = "Nothing was changed. Create a new plan and apply its change set."
 
 
+class ClusterChanged(LifecycleError):
+    """A cluster is not any more as the caller of a request has read it; nothing was changed."""
+
+    default_next_step = (
+        "Nothing was changed. Read the cluster again (GET /clusters/{name}), and send the request "
+        "with its new ETag if it is still what is wanted."
+    )
+
+
 class PlanNotFinished(LifecycleError):
     """A plan is still being made, or its operation ended without one."""
 

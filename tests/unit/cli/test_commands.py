@@ -472,12 +472,14 @@ def test_no_cluster_is_assumed(shell: Shell, words: list[str]) -> None:
 # ------------------------------------------------------------------------------------- reading
 
 
-def test_clusters_are_listed_over_all_pages(shell: Shell) -> None:
-    shell.api.answers["GET /clusters"] = (200, {"clusters": [LINE]})
+def test_clusters_are_listed_with_verdict_and_operation(shell: Shell) -> None:
     ended = shell.run("clusters", cluster=None)
     assert ended.exit_code == 0, ended.output
-    assert ended.stdout.splitlines()[1].split()[0] == "demo"
-    shell.api.answers["GET /clusters"] = (200, {"clusters": []})
+    assert ended.stdout.splitlines()[1].split() == [
+        *("demo", "DEGRADED", "2026-01-01T00:05:00.000Z", "UPDATE_COMPLETE"),
+        *("3", "of", "4", "8.9.1", "demo.scale.x", "-", "703.00"),
+    ]
+    shell.api.answers["GET /clusters"] = (200, {"clusters": [], "next": None})
     assert shell.run("clusters").stdout == "There is no cluster.\n"
 
 
@@ -564,8 +566,26 @@ def test_reading_that_is_interrupted_ends_at_once(shell: Shell) -> None:
 def test_operations_are_listed_and_filtered(shell: Shell) -> None:
     ended = shell.run("operations", "--verb", "scale", "--status", "FAILED")
     assert ended.exit_code == 0, ended.output
-    assert shell.api.requests[0].query == {"cluster": "demo", "verb": "scale", "status": "FAILED"}
+    wanted = {"cluster": "demo", "verb": "scale", "status": "FAILED", "limit": "50"}
+    assert shell.api.requests[0].query == wanted
     assert ended.stdout.splitlines()[1].split()[:2] == [f"demo.scale.{KEY}", "RUNNING"]
+
+
+def test_operations_of_all_clusters_are_listed_up_to_the_limit(shell: Shell) -> None:
+    page = {"operations": [shell.api.line()] * 100, "next": "more"}
+    shell.api.faults = [(200, {}, page), (200, {}, page)]
+    found = shell.run("operations", "--limit", "150", "-o", "json", cluster=None)
+    assert len(json.loads(found.stdout)["operations"]) == 150
+    assert [one.query for one in shell.api.requests] == [
+        {"limit": "100"},
+        {"limit": "100", "next": "more"},
+    ]
+
+
+def test_a_status_that_does_not_exist_is_refused_with_those_that_do(shell: Shell) -> None:
+    ended = shell.run("operations", "--status", "failed")
+    assert ended.exit_code == 1
+    assert "status: given failed; allowed: " in ended.stderr
 
 
 def test_a_report_shows_steps_and_the_error(shell: Shell) -> None:

@@ -125,8 +125,8 @@ def test_no_role_reads_changes_or_deletes_what_another_control_plane_has(
     assert sorted(found) == []
 
 
-# Of these IAM knows no tags, so that a boundary lets a role reach them by name, if the deployer gives
-# it policies for them (SECURITY.md, The deployer). The present policies do not.
+# Of these IAM knows no tags, so that a boundary lets a role reach them by name, if the deployer
+# gives it policies for them (SECURITY.md, The deployer). The present policies do not.
 WITHOUT_TAGS = (":dashboard/", ":alias/", ":schedule/", ":log-stream:", ":execution:")
 
 
