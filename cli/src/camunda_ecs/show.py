@@ -62,22 +62,13 @@ def fields(rows: Mapping[str, object]) -> Table:
 def clusters(lines: Sequence[Mapping[str, Any]]) -> Table:
     """Return the clusters of a control plane, one a line."""
     table = _table(
-        "cluster",
-        "verdict",
-        "checked",
-        "stack",
-        "brokers",
-        "version",
-        "operation",
-        "frozen",
-        "USD/month",
+        *("cluster", "verdict", "stack", "brokers", "version", "operation", "frozen", "USD/month")
     )
     for one in lines:
         brokers = one.get("brokers") or {}
         table.add_row(
             plain(one.get("name")),
             _styled(one.get("verdict")),
-            plain(one.get("checkedAt")),
             plain(one.get("status")),
             f"{plain(brokers.get('joined'))} of {plain(brokers.get('declared'))}",
             plain(one.get("version")),
