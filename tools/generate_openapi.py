@@ -238,6 +238,7 @@ BODIES: Mapping[str, Schema] = {
             closed({"scale": closed({"count": BROKERS})}),
             closed({"scale": closed({"partitions": PARTITIONS})}),
             closed({"provision": PLANNED}),
+            closed({"teardown": closed({})}),
         ]
     },
 }

@@ -180,6 +180,52 @@ class TestPlans:
         assert (answer.status, answer.document["error"]) == (406, "NotAcceptable")
 
 
+class TestPlanOfATeardown:
+    def test_it_starts_the_plan_machine(self, api: ApiWorld) -> None:
+        answer = api.ask("POST", "/clusters/{name}/plans", {"teardown": {}}, key="t", name="demo")
+        assert (answer.status, answer.document["kind"]) == (202, "plan")
+        assert api.execution("demo.plan.t").input == '{"clusterName":"demo","teardown":{}}'
+
+    @pytest.mark.parametrize(
+        ("body", "field"),
+        [
+            ({"teardown": {"confirm": "demo"}}, "teardown"),
+            ({"teardown": None}, "teardown"),
+            ({"teardown": {}, "scale": {"count": 4}}, "(input)"),
+        ],
+    )
+    def test_it_takes_no_fields(self, api: ApiWorld, body: Any, field: str) -> None:
+        answer = api.ask("POST", "/clusters/{name}/plans", body, name="demo")
+        assert (answer.status, answer.document["errors"][0]["field"]) == (400, field)
+
+    @pytest.mark.parametrize("body", [{"teardown": {}}, {"scale": {"partitions": 6}}])
+    def test_of_an_unknown_cluster_it_is_404(self, api: ApiWorld, body: Any) -> None:
+        answer = api.ask("POST", "/clusters/{name}/plans", body, name="none")
+        assert (answer.status, answer.document["error"]) == (404, "ClusterNotFound")
+
+    def test_it_counts_as_the_review_by_another_principal(self, api: ApiWorld) -> None:
+        ann, bob = (f"arn:aws:iam::123456789012:user/{name}" for name in ("ann", "bob"))
+        api.world.two_people_for = frozenset({"teardown"})
+        plans = "/clusters/{name}/plans"
+        api.ask("POST", plans, {"teardown": {}}, key="t", name="demo", caller=ann)
+        body = {"confirm": "demo", "approves": "demo.plan.t"}
+        early = api.ask("DELETE", "/clusters/{name}", body, name="demo", caller=bob)
+        assert (early.status, early.document["error"]) == (403, "SecondApproverRequired")
+        api.finish("demo.plan.t")
+        own = api.ask("DELETE", "/clusters/{name}", body, name="demo", caller=ann)
+        assert own.status == 403
+        assert api.ask("DELETE", "/clusters/{name}", body, name="demo", caller=bob).status == 202
+
+    def test_the_plan_of_a_scaling_is_no_review_of_a_teardown(self, api: ApiWorld) -> None:
+        ann, bob = (f"arn:aws:iam::123456789012:user/{name}" for name in ("ann", "bob"))
+        api.world.two_people_for = frozenset({"teardown"})
+        plans = "/clusters/{name}/plans"
+        api.ask("POST", plans, {"scale": {"count": 4}}, key="t", name="demo", caller=ann)
+        api.finish("demo.plan.t")
+        body = {"confirm": "demo", "approves": "demo.plan.t"}
+        assert api.ask("DELETE", "/clusters/{name}", body, name="demo", caller=bob).status == 403
+
+
 @pytest.mark.parametrize(
     ("accept", "kind"),
     [
