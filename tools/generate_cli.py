@@ -1,8 +1,8 @@
 """Write what is derived from the command line and for it.
 
-``cli/src/camunda_ecs/__init__.py`` gets the release, and ``rights.json`` beside it the API's part of
-the ready policies; ``docs/cli.md`` the reference of the commands, ``cli/camunda-ecs.1`` their manual
-page. Run by ``make generate``; a test refuses drift.
+``cli/src/camunda_ecs/__init__.py`` gets the release, and ``rights.json`` beside it the API's part
+of the ready policies; ``docs/cli.md`` the reference of the commands, ``cli/camunda-ecs.1`` their
+manual page. Run by ``make generate``; a test refuses drift.
 """
 
 from __future__ import annotations
