@@ -124,6 +124,19 @@ def test_a_plan_is_read_and_applied(
     assert cloud.retention() == days
 
 
+def test_a_removal_is_planned_without_the_right_to_remove(people: dict[str, Person]) -> None:
+    planned = people["planner"].run("plan", "--teardown")
+    assert planned.exit_code == 0, planned.output
+    assert "demo" in planned.stdout
+    plan = planned.stderr.split("camunda-ecs apply ")[1].split()[0]
+    document = people["planner"].data("plan", "--teardown")
+    assert (document["kind"], document["apply"]["confirm"]) == ("teardown", "demo")
+    # Typed wrongly, nothing is removed.
+    wrong = people["administrator"].run("apply", plan, "--confirm", "dmeo")
+    assert wrong.exit_code == 2, wrong.output
+    assert people["viewer"].data("show")["brokers"]["running"] >= 3
+
+
 def test_scaling_goes_on_when_who_follows_it_stops(people: dict[str, Person], cloud: Cloud) -> None:
     cloud.given(3)
     operator = people["operator"]
@@ -188,6 +201,7 @@ COMMANDS: list[tuple[list[str], str, str]] = [
     (["operations"], "viewer", ""),
     (["open"], "viewer", ""),
     (["plan", "--brokers", "4", "--no-wait"], "planner", ""),
+    (["plan", "--teardown", "--no-wait"], "planner", ""),
     (["scale", "--brokers", "5", "--yes"], "operator", FROZEN),
     (["scale", "--partitions", "4", "--yes"], "operator", FROZEN),
     (["restart", "connectors", "--yes"], "operator", FROZEN),
