@@ -82,9 +82,13 @@ Approves = Annotated[
     str | None,
     typer.Option(
         "--approves",
-        help="Id of the plan of this change that another principal made.",
+        help="Id of the plan or dry run of this change that another principal made.",
         show_default=False,
     ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Only check the request, for a review by another principal."),
 ]
 Confirm = Annotated[
     str | None,
@@ -467,13 +471,17 @@ def restart(
     broker: Annotated[
         int | None, typer.Option("--broker", help="Only the broker of this id.", show_default=False)
     ] = None,
+    dry_run: DryRun = False,
+    approves: Approves = None,
 ) -> IntEnum:
     """Restart the brokers one at a time, one of them, or the connectors."""
     if broker is not None and service is not Service.BROKERS:
         raise usage(f"--broker: given {broker} for {service.value}; allowed: for brokers only")
     what = service.value if broker is None else f"broker {broker}"
-    session.confirm(f"Restart the {what} of cluster {session.cluster}")
-    body = {"service": service.value, **only_given(broker=broker)}
+    reviewed = _reviewed(
+        session, f"Restart the {what} of cluster {session.cluster}", dry_run, approves
+    )
+    body = {"service": service.value, **only_given(broker=broker), **reviewed}
     begun = follow.start(session, "restart", "POST", f"{session.path}/restart", body)
     return follow.run(session, begun)
 
@@ -485,14 +493,29 @@ def rotate(
         list[Secret] | None,
         typer.Option("--secret", help="Only this password; may be repeated.", show_default=False),
     ] = None,
+    dry_run: DryRun = False,
+    approves: Approves = None,
 ) -> IntEnum:
     """Give Camunda's administrator, the connectors and the database new passwords."""
     names = sorted({one.value for one in secret or ()})
     what = ", ".join(names) or "all"
-    session.confirm(f"Rotate the passwords of cluster {session.cluster}: {what}")
-    body = {"secrets": names} if names else {}
+    purpose = f"Rotate the passwords of cluster {session.cluster}: {what}"
+    reviewed = _reviewed(session, purpose, dry_run, approves)
+    body = {**({"secrets": names} if names else {}), **reviewed}
     begun = follow.start(session, "rotate", "POST", f"{session.path}/rotation", body)
     return follow.run(session, begun)
+
+
+def _reviewed(session: Session, what: str, dry_run: bool, approves: str | None) -> dict[str, Any]:
+    """Have a change confirmed unless it is a dry run; return the fields that its review needs."""
+    if dry_run and approves is not None:
+        raise usage(f"--approves: given {approves} for a dry run; allowed: for the change itself")
+    if dry_run:
+        session.show_target(session.cluster)
+        session.note(f"{what} (dry run)", style="bold")
+        return {"dryRun": True}
+    session.confirm(what)
+    return dict(only_given(approves=approves))
 
 
 @command(app, "teardown", cluster=True, starts=True, keyed=True)

@@ -80,6 +80,13 @@ CHANGES: list[tuple[list[str], str, str, str, Any]] = [
         "/clusters/demo/restart",
         {"service": "connectors"},
     ),
+    (
+        ["restart", "brokers", "--approves", "demo.restart.dry"],
+        "restart",
+        "POST",
+        "/clusters/demo/restart",
+        {"service": "brokers", "approves": "demo.restart.dry"},
+    ),
     (["rotate"], "rotate", "POST", "/clusters/demo/rotation", {}),
     (
         ["rotate", "--secret", "database", "--secret", "admin"],
@@ -767,6 +774,25 @@ def test_options_of_provisioning_are_refused_for_another_plan(shell: Shell) -> N
         "acceptNoWayBack": True,
         "onStartFailure": "keep",
     }
+
+
+@pytest.mark.parametrize(
+    ("words", "body"),
+    [
+        (["restart", "connectors"], {"service": "connectors", "dryRun": True}),
+        (["rotate", "--secret", "admin"], {"secrets": ["admin"], "dryRun": True}),
+    ],
+)
+def test_a_dry_run_needs_no_confirmation_and_approves_nothing(
+    shell: Shell, words: list[str], body: Any
+) -> None:
+    shell.api.life = [operation(f"demo.{words[0]}.{KEY}", **DONE)]
+    assert shell.run(*words, "--dry-run").exit_code == 0
+    assert [one.body for one in shell.api.sent("POST")] == [body]
+    refused = shell.run(*words, "--dry-run", "--approves", "demo.restart.x")
+    assert refused.exit_code == 2
+    assert "--approves: given demo.restart.x for a dry run" in refused.stderr
+    assert len(shell.api.sent("POST")) == 1
 
 
 # ------------------------------------------------------------------------------ freeze, cancel
