@@ -23,7 +23,7 @@ from lifecycle.health.verdict import Counts
 from lifecycle.operation.model import FUNCTION_SECONDS
 from lifecycle.operation.record import Stored
 
-from tests.support.api import ARNS, CALLER, ApiWorld
+from tests.support.api import ARNS, CALLER, ApiWorld, returned
 from tests.support.world import CONTROL, OUTPUTS, World, operation
 from tests.unit.test_health_adapters import RECORD
 
@@ -540,10 +540,11 @@ class TestOperations:
 
     def test_the_result_is_what_the_execution_returned(self, api: ApiWorld) -> None:
         api.provision(key="k1")
-        api.finish("demo.provision.k1", output='{"outputs": {"RestUrl": "http://x"}}')
+        result = {**returned("demo.provision.k1"), "outputs": {"RestUrl": "http://x"}}
+        api.finish("demo.provision.k1", output=json.dumps(result))
         told = api.ask("GET", "/operations/{id}", id="demo.provision.k1").document
         assert told["status"] == "SUCCEEDED"
-        assert told["result"] == {"outputs": {"RestUrl": "http://x"}}
+        assert told["result"] == result
         assert told["error"] is None
         assert told["progress"]["done"] == told["progress"]["planned"]
         assert told["endedAt"]
@@ -911,7 +912,8 @@ class TestTwoPeople:
 
     @pytest.fixture
     def world(self) -> ApiWorld:
-        found = ApiWorld(World(two_people_for=frozenset({"scale", "teardown"})))
+        machines = frozenset({"scale", "teardown", "restart", "rotate"})
+        found = ApiWorld(World(two_people_for=machines))
         living(found)
         return found
 
@@ -940,6 +942,31 @@ class TestTwoPeople:
         assert "it planned another change" in other.document["detail"]
         assert world.world.table.locks == {}
         assert world.ask("PUT", path, body, key="e", caller=BOB, name="demo").status == 202
+
+    @pytest.mark.parametrize(
+        ("verb", "path", "body"),
+        [
+            ("restart", "/clusters/{name}/restart", {"service": "brokers", "broker": 1}),
+            ("rotate", "/clusters/{name}/rotation", {"secrets": ["admin"]}),
+        ],
+    )
+    def test_another_principal_starts_what_had_a_dry_run(
+        self, world: ApiWorld, verb: str, path: str, body: dict[str, Any]
+    ) -> None:
+        dry = {**body, "dryRun": True}
+        started = world.ask("POST", path, dry, key="one", caller=ANN, name="demo")
+        assert started.status == 202, started
+        assert world.world.table.locks == {}
+        review = str(started.document["operationId"])
+        world.world.executions.finish(ARNS.execution(verb, review))
+        missing = world.ask("POST", path, body, key="a", caller=BOB, name="demo")
+        assert (missing.status, missing.document["error"]) == (403, "SecondApproverRequired")
+        assert "make a dry run" in missing.document["nextStep"]
+        approved = {**body, "approves": review}
+        alone = world.ask("POST", path, approved, key="b", caller=ANN, name="demo")
+        assert (alone.status, alone.document["error"]) == (403, "SecondApproverRequired")
+        both = world.ask("POST", path, approved, key="c", caller=BOB, name="demo")
+        assert both.status == 202
 
     def test_another_principal_removes_what_was_listed(self, world: ApiWorld) -> None:
         dry = self.planned(world, ANN, {"dryRun": True}, "one")
