@@ -67,7 +67,10 @@ def at(step: str, detail: str, done: int = 1) -> dict[str, Any]:
 
 
 SCALED: dict[str, Any] = {
+    "operationId": f"demo.scale.{KEY}",
     "cluster": "demo",
+    "result": "SUCCEEDED",
+    "machine": "scale",
     "verification": {
         "unit": "brokers",
         "brokers": {"before": 3, "after": 4},

@@ -698,7 +698,7 @@ def test_a_plan_that_is_interrupted_can_be_followed(shell: Shell) -> None:
     assert f"camunda-ecs follow demo.plan.{KEY}" in ended.stderr
 
 
-CHANGE_SET = "arn:aws:cloudformation:eu-central-1:1:changeSet/plan-demo/1"
+CHANGE_SET = "arn:aws:cloudformation:eu-central-1:123456789012:changeSet/plan-demo/1"
 APPLIED: list[tuple[Any, str, str, str, Any]] = [
     ({"changeSet": CHANGE_SET}, "provision", "PUT", "/clusters/demo", {"changeSet": CHANGE_SET}),
     (

@@ -39,7 +39,14 @@ SECRETS: dict[str, Any] = {
     "sesame12345": {"Authorization": "sesame12345"},
     "wJalrXUtnFEMI": {"cause": "signed with wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"},
 }
-ALL = list(SECRETS.values())
+# As a result of an operation has them, beside the fields of that kind.
+ALL = {
+    "operationId": "demo.plan.p1",
+    "cluster": "demo",
+    "result": "SUCCEEDED",
+    "plan": {"status": "READY", "kind": "scale"},
+    "all": list(SECRETS.values()),
+}
 
 
 @pytest.fixture(autouse=True)
