@@ -193,7 +193,7 @@ def test_a_support_bundle_has_no_secret_of_the_cluster(
 
 # What each command comes to for those who may: on a frozen cluster no change is begun.
 FROZEN = "ClusterFrozen"
-ENDED = "demo.scale.cli-four"
+ENDED = "demo.scale.cli-rights"
 COMMANDS: list[tuple[list[str], str, str]] = [
     (["clusters"], "viewer", ""),
     (["show"], "viewer", ""),
@@ -216,6 +216,9 @@ COMMANDS: list[tuple[list[str], str, str]] = [
 
 def test_each_command_under_each_ready_policy(people: dict[str, Person]) -> None:
     administrator = people["administrator"]
+    now = str(administrator.data("show")["brokers"]["declared"])
+    ended = administrator.run("scale", "--brokers", now, "--yes", "--key", "cli-rights")
+    assert ended.exit_code == 0, ended.output
     assert administrator.run("freeze", "--reason", "cli", "--yes").exit_code == 0
     try:
         for role, person in people.items():
