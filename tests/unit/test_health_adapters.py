@@ -14,11 +14,12 @@ from lifecycle.adapters.aws import session as aws
 from lifecycle.adapters.aws.ecs_reader import read_stopped
 from lifecycle.adapters.aws.health_sources import AwsHealthSources
 from lifecycle.adapters.aws.health_table import HealthTable
-from lifecycle.adapters.aws.metrics import UNITS, EmbeddedMetrics
+from lifecycle.adapters.aws.metrics import EmbeddedMetrics
 from lifecycle.adapters.aws.sns import SnsMessages
 from lifecycle.adapters.camunda.node_id_leases import S3Leases
 from lifecycle.errors import InvalidResponse
 from lifecycle.health.catalog import Verdict
+from lifecycle.health.measure import UNITS
 from lifecycle.health.rules import Memory
 from lifecycle.health.verdict import Record, as_document
 from lifecycle.services.stops import Cause

@@ -7,7 +7,8 @@ import re
 from typing import Any
 
 import pytest
-from lifecycle.adapters.aws.metrics import DIMENSION, NAMESPACE, UNITS
+from lifecycle.adapters.aws.metrics import DIMENSION, NAMESPACE
+from lifecycle.health.measure import BASIC
 from lifecycle.provisioning.request import read_parameters
 
 from tests.support.nested import flattened
@@ -89,7 +90,7 @@ def test_alarms_look_at_the_metrics_that_are_emitted() -> None:
         assert (alarm["Namespace"], alarm["MetricName"]) == (NAMESPACE, "Verdict")
         (dimension,) = alarm["Dimensions"]
         assert dimension == {"Name": DIMENSION, "Value": "control-demo"}
-    assert len(UNITS) <= 4
+    assert len(BASIC) <= 4
 
 
 def test_missing_checks_are_an_alarm_and_not_a_verdict() -> None:
@@ -202,5 +203,5 @@ def test_an_adopted_cluster_has_the_same_parameters_of_checks() -> None:
     ours, theirs = template("cluster")["Parameters"], template("adopted-cluster")["Parameters"]
     named = {name for name in theirs if name.startswith("Health")}
     assert named == {name for name in ours if name.startswith("Health")} - {"HealthDashboard"}
-    for name in named:
+    for name in {*named, "DetailedMetrics"}:
         assert theirs[name] == ours[name], name

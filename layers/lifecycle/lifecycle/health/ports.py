@@ -55,7 +55,7 @@ class HealthSources(Protocol):
         ...
 
     def database(self, cluster: str) -> Mapping[str, Any]:
-        """Return the status of an Aurora cluster."""
+        """Return the status of an Aurora cluster, and until when it can be restored."""
         ...
 
     def mounts(self, file_system: str) -> Sequence[Mapping[str, Any]]:

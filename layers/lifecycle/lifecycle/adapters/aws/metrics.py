@@ -9,17 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
+from lifecycle.health.measure import UNITS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 NAMESPACE: Final = "CamundaLifecycle"
 DIMENSION: Final = "Cluster"
-UNITS: Final[Mapping[str, str]] = {
-    "Verdict": "None",
-    "Findings": "Count",
-    "UnknownSources": "Count",
-    "CheckSeconds": "Seconds",
-}
 
 
 class EmbeddedMetrics:
