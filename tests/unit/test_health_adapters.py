@@ -258,13 +258,13 @@ def test_how_a_task_stopped_is_read() -> None:
 def test_metrics_are_one_line_in_the_embedded_format(capsys: pytest.CaptureFixture[str]) -> None:
     values = dict.fromkeys(UNITS, 1.0)
     now = datetime.now(UTC).timestamp()
-    EmbeddedMetrics(lambda: now).emit("control-demo", values)
+    EmbeddedMetrics(lambda: now, "control").emit("control-demo", values)
     (text,) = capsys.readouterr().out.splitlines()
     line = json.loads(text)
     assert line["_aws"]["Timestamp"] == int(now * 1000)
     (directive,) = line["_aws"]["CloudWatchMetrics"]
-    assert directive["Dimensions"] == [["Cluster"]]
-    assert line["Cluster"] == "control-demo"
+    assert directive["Dimensions"] == [["ControlPlane", "Cluster"]]
+    assert (line["ControlPlane"], line["Cluster"]) == ("control", "control-demo")
     assert {one["Name"]: one["Unit"] for one in directive["Metrics"]} == dict(UNITS)
     assert {name: line[name] for name in values} == {key: [1.0] for key in values}
 
