@@ -11,6 +11,7 @@ from lifecycle.errors import ManagementUnavailable
 from lifecycle.health.measure import BASIC, DETAILED, UNITS
 from lifecycle.health.verdict import as_document, read_document
 
+from benchmarks.health import METRICS
 from tests.support.health import HealthWorld
 
 type Sides = Callable[[dict[str, Any], dict[str, Any]], None]
@@ -226,3 +227,4 @@ def test_a_broker_that_does_not_answer_is_a_problem_of_its_own(
 
 def test_the_number_of_metrics_does_not_grow_with_the_cluster() -> None:
     assert (len(BASIC), len(DETAILED)) == (4, 11)
+    assert len(UNITS) == METRICS
