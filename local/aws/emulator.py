@@ -123,6 +123,7 @@ stacks = Names(
     "resolve_stack_outputs",
     "runs_on_worker_thread",
 )
+cloudwatch = Names("ministack.services.cloudwatch")
 cloudwatch_logs = Names(
     "ministack.services.cloudwatch_logs", "create_log_stream", "log_groups", "put_log_events"
 )
