@@ -125,6 +125,27 @@ def test_no_role_reads_changes_or_deletes_what_another_control_plane_has(
     assert sorted(found) == []
 
 
+# Of these IAM knows no tags, so that a boundary lets a role reach them by name, if the deployer gives
+# it policies for them (SECURITY.md, The deployer). The present policies do not.
+WITHOUT_TAGS = (":dashboard/", ":alias/", ":schedule/", ":log-stream:", ":execution:")
+
+
+@pytest.mark.parametrize("boundary", ["FunctionBoundary", "MachineBoundary", "DeploymentBoundary"])
+def test_no_boundary_lets_a_role_reach_another_control_plane(boundary: str) -> None:
+    """Whatever policies the deployer gives it."""
+    attacker, victim = plane("camunda-lifecycle"), plane("camunda-lifecycle-2")
+    most = attacker.policy(boundary)
+    path = "role/camunda/any"
+    role = Role(boundary, arn("iam", path, region=""), attacker.tags, [most], most)
+    resources = [*victim.cluster(), *victim.own(), *victim.audit_trail()]
+    found = {
+        (one, resource)
+        for one, resource in allowed(attacker, role, resources)
+        if one not in HARMLESS and not any(kind in resource for kind in WITHOUT_TAGS)
+    }
+    assert sorted(found) == []
+
+
 @pytest.mark.parametrize("name", ["camunda-lifecycle", "c2"])
 def test_no_role_deletes_or_changes_its_own_audit_trail(name: str) -> None:
     own = plane(name)
