@@ -343,7 +343,9 @@ class TestRefusals:
         answer = api.ask("PUT", "/clusters/{name}/brokers", {"count": 6}, name="demo")
         assert answer.status == 202
 
-    @pytest.mark.parametrize("change_set", ["plan-1", "arn:aws:cloudformation:r:a:changeSet/x/1"])
+    @pytest.mark.parametrize(
+        "change_set", ["plan-1", "arn:aws:cloudformation:eu-central-1:123456789012:changeSet/x/1"]
+    )
     def test_a_change_set_that_is_not_there_is_refused(
         self, api: ApiWorld, change_set: str
     ) -> None:
