@@ -15,6 +15,7 @@ from lifecycle.adapters.aws.slots import DynamoSlots
 from lifecycle.adapters.aws.stepfunctions import StepFunctionsExecutions
 from lifecycle.cluster.freeze import Freeze
 from lifecycle.errors import AwsRefused, MachineNotDeployed, StartOutcomeUnknown
+from lifecycle.operation.cursor import Cursor
 from lifecycle.operation.model import Acting, Lock, Operation
 from lifecycle.operation.record import Stored
 from lifecycle.operation.scaling_note import ScalingNote
@@ -130,6 +131,63 @@ class TestRecords:
         assert (found.result, found.report) == ("SUCCEEDED", Stored("key", "v1", "abc"))
         table.progress(op("k"), step="Three", detail="redriven", now=NOW)
         assert table.find("demo.scale.k", "scale").report == Stored("")
+
+    def test_pages_of_one_cluster_and_of_all_go_on_after_the_last(self, table: Any) -> None:
+        for minutes, (key, cluster) in enumerate([("a", "demo"), ("b", "other"), ("c", "demo")]):
+            table.begin(op(key, minutes, cluster), now=NOW)
+        table.take(Lock("control-demo", "arn:me", "id", 1))
+
+        def walk(cluster: str) -> list[list[str]]:
+            pages, after = [], None
+            while True:
+                found, more = table.page(cluster, 1, after)
+                pages += [[one.operation_id for one in found]] if found else []
+                if not more:
+                    return pages
+                last = found[-1]
+                after = Cursor(last.started_at, last.cluster, last.machine, last.operation_id)
+
+        assert walk("") == [["demo.scale.c"], ["other.scale.b"], ["demo.scale.a"]]
+        assert walk("demo") == [["demo.scale.c"], ["demo.scale.a"]]
+        assert walk("none") == []
+
+    def test_a_change_and_a_cancellation_exclude_each_other(self, table: Any) -> None:
+        first, second = op("first"), op("second")
+        for one in (first, second):
+            table.begin(one, now=NOW)
+            table.watch_changes(one)
+        later = NOW + timedelta(seconds=5)
+        assert table.begin_change(first, now=NOW)
+        assert table.begin_change(first, now=later)
+        kept = table.cancel(first, by="ada", now=later)
+        assert (kept.changed_at, kept.cancelled_at) == ("2026-01-01T00:00:00.000Z", "")
+        cancelled = table.cancel(second, by="ada", now=NOW)
+        assert (cancelled.cancelled_by, cancelled.changed_at) == ("ada", "")
+        again = table.cancel(second, by="bob", now=later)
+        assert (again.cancelled_by, again.cancelled_at) == ("ada", "2026-01-01T00:00:00.000Z")
+        assert not table.begin_change(second, now=later)
+        assert table.find("demo.scale.second", "scale").changed_at == ""
+
+    def test_what_marks_no_changes_or_has_ended_is_not_cancelled(self, table: Any) -> None:
+        silent, ended = op("silent"), op("ended")
+        table.begin(silent, now=NOW)
+        assert table.cancel(silent, by="ada", now=NOW).cancelled_at == ""
+        assert table.cancel(op("none"), by="ada", now=NOW) is None
+        table.begin(ended, now=NOW)
+        table.watch_changes(ended)
+        table.end(ended, result="FAILED", report=Stored("key"), now=NOW)
+        assert table.cancel(ended, by="ada", now=NOW).cancelled_at == ""
+
+    def test_what_goes_on_after_its_end_has_none_unless_it_ended_again(self, table: Any) -> None:
+        table.begin(op("k"), now=NOW)
+        table.end(op("k"), result="ABORTED", report=Stored("key"), now=NOW)
+        before = table.find("demo.scale.k", "scale")
+        table.resume(before, by="ada", now=NOW)
+        resumed = table.find("demo.scale.k", "scale")
+        assert (resumed.result, resumed.ended_at, resumed.resumed_by) == ("", "", "ada")
+        table.end(op("k"), result="FAILED", report=Stored("key"), now=NOW + timedelta(seconds=9))
+        table.resume(before, by="bob", now=NOW)
+        assert table.find("demo.scale.k", "scale").result == "FAILED"
 
     def test_a_record_without_a_caller_has_none(self, table: Any) -> None:
         table.begin(op("k"), now=NOW)

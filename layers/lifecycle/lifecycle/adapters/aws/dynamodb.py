@@ -8,6 +8,7 @@ so that policies can distinguish them, ``PLAN#<operation id>`` for those of the 
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from lifecycle.operation.cursor import Cursor
     from lifecycle.operation.model import Operation
 
 _OPERATION_DAYS: Final = 90
@@ -31,6 +33,8 @@ _LOCK_KEPT_SECONDS: Final = 24 * 3600
 # The count that a stopped scaling left stays until it is corrected.
 _NOTE_KEPT_SECONDS: Final = 30 * 24 * 3600
 _PLAN: Final = "plan"
+# Every operation has it, so that an index lists them all.
+_LIST: Final = "OPERATION"
 _REPORT: Final = "reportKey, reportVersion, reportSha256"
 
 
@@ -216,16 +220,93 @@ class DynamoTable:
 
     def of_cluster(self, cluster: str, limit: int) -> list[Record]:
         """Records of a cluster, newest first."""
+        return self.page(cluster, limit, None)[0]
+
+    def page(self, cluster: str, limit: int, after: Cursor | None) -> tuple[list[Record], bool]:
+        """Records of a cluster or of all, newest first, from an index each."""
+        index, name, value = (
+            ("by-cluster", "cluster", cluster) if cluster else ("by-start", "list", _LIST)
+        )
+        start: dict[str, Any] = {}
+        if after is not None:
+            key = {
+                "pk": {"S": _record_key(after.operation_id, after.machine)},
+                name: {"S": after.cluster if cluster else _LIST},
+                "startedAt": {"S": after.started_at},
+            }
+            start = {"ExclusiveStartKey": key}
         found = self._api.query(
             TableName=self._table,
-            IndexName="by-cluster",
-            KeyConditionExpression="#cluster = :cluster",
-            ExpressionAttributeNames={"#cluster": "cluster"},
-            ExpressionAttributeValues={":cluster": {"S": cluster}},
+            IndexName=index,
+            KeyConditionExpression="#name = :value",
+            ExpressionAttributeNames={"#name": name},
+            ExpressionAttributeValues={":value": {"S": value}},
             ScanIndexForward=False,
             Limit=limit,
+            **start,
         )
-        return [_record(item) for item in found["Items"]]
+        return [_record(item) for item in found["Items"]], "LastEvaluatedKey" in found
+
+    def watch_changes(self, operation: Operation) -> None:
+        """Mark the record as one whose first change will be noted."""
+        self._api.update_item(
+            TableName=self._table,
+            Key=_key(operation),
+            UpdateExpression="SET marksChanges = :yes",
+            ExpressionAttributeValues={":yes": {"BOOL": True}},
+        )
+
+    def begin_change(self, operation: Operation, *, now: datetime) -> bool:
+        """Note the time of the first change, on condition that the operation is not cancelled."""
+        try:
+            self._api.update_item(
+                TableName=self._table,
+                Key=_key(operation),
+                UpdateExpression="SET changedAt = if_not_exists(changedAt, :now)",
+                ConditionExpression="attribute_not_exists(cancelledAt)",
+                ExpressionAttributeValues={":now": {"S": written(now)}},
+            )
+        except self._api.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def cancel(self, operation: Operation, *, by: str, now: datetime) -> Record | None:
+        """Note the cancellation, on condition that no change was noted; returns the record."""
+        with contextlib.suppress(self._api.exceptions.ConditionalCheckFailedException):
+            self._api.update_item(
+                TableName=self._table,
+                Key=_key(operation),
+                UpdateExpression="SET cancelledAt = if_not_exists(cancelledAt, :now), "
+                "cancelledBy = if_not_exists(cancelledBy, :by)",
+                ConditionExpression="marksChanges = :yes AND attribute_not_exists(changedAt) "
+                "AND attribute_not_exists(#result)",
+                ExpressionAttributeNames={"#result": "result"},
+                ExpressionAttributeValues={
+                    ":now": {"S": written(now)},
+                    ":by": {"S": by},
+                    ":yes": {"BOOL": True},
+                },
+            )
+        return self.find(operation.operation_id, operation.machine)
+
+    def resume(self, record: Record, *, by: str, now: datetime) -> None:
+        """Remove the end that was read from the record, and note who let it go on."""
+        try:
+            self._api.update_item(
+                TableName=self._table,
+                Key=_key(record.operation),
+                UpdateExpression="SET resumedBy = :by, resumedAt = :now "
+                f"REMOVE #result, {_REPORT}, endedAt",
+                ConditionExpression="endedAt = :ended",
+                ExpressionAttributeNames={"#result": "result"},
+                ExpressionAttributeValues={
+                    ":by": {"S": by},
+                    ":now": {"S": written(now)},
+                    ":ended": {"S": record.ended_at},
+                },
+            )
+        except self._api.exceptions.ConditionalCheckFailedException:
+            return
 
     def progress(self, operation: Operation, *, step: str, detail: str, now: datetime) -> None:
         """Record the current step of the operation; a new step also goes onto the timeline.
@@ -391,6 +472,7 @@ def _operation_item(operation: Operation, now: datetime) -> dict[str, Any]:
         "executionArn": {"S": operation.execution_arn},
         "startedAt": {"S": operation.started_at},
         "ecsCluster": {"S": operation.ecs_cluster},
+        "list": {"S": _LIST},
         "timeline": {"L": []},
         "ttl": {"N": str(int((now + timedelta(days=_OPERATION_DAYS)).timestamp()))},
     }
@@ -415,6 +497,11 @@ def _record(item: Mapping[str, Any]) -> Record:
         report=Stored(text("reportKey"), text("reportVersion"), text("reportSha256")),
         ended_at=text("endedAt"),
         ecs_cluster=text("ecsCluster"),
+        marks_changes=bool(item.get("marksChanges", {}).get("BOOL", False)),
+        changed_at=text("changedAt"),
+        cancelled_at=text("cancelledAt"),
+        cancelled_by=text("cancelledBy"),
+        resumed_by=text("resumedBy"),
     )
 
 
