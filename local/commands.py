@@ -24,6 +24,7 @@ from local.config import (
     REGION,
     REPOSITORY,
 )
+from local.messages import CHAT_URL
 from local.work import Work
 
 if TYPE_CHECKING:
@@ -147,7 +148,20 @@ class Commands:
         with self.screen.phase("sam build"):
             built = deploy.build(self.instance, REPOSITORY / "template.yaml", BUILD)
         with self.screen.phase("sam deploy") as phase, self._stack_progress(phase):
-            deploy.deploy(self.instance, built, CONTROL_STACK, {})
+            deploy.deploy(self.instance, built, CONTROL_STACK, self._recipients())
+
+    def _recipients(self) -> dict[str, str]:
+        """Parameters of mail and chat; the secret of the webhook is made if it is missing."""
+        api, name = self.instance.client("secretsmanager"), "chat-webhook"
+        tags = {"camunda:control-plane": CONTROL_STACK, "camunda:purpose": "chat"}
+        with contextlib.suppress(api.exceptions.ResourceExistsException):
+            api.create_secret(
+                Name=name,
+                SecretString=CHAT_URL,
+                Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+            )
+        arn = api.describe_secret(SecretId=name)["ARN"]
+        return {"NotificationEmail": "operators@example.com", "ChatWebhookSecretArn": arn}
 
     @contextlib.contextmanager
     def _stack_progress(self, phase: Any) -> Iterator[None]:
@@ -284,6 +298,7 @@ class Commands:
             for key, value in config.client_environment().items()
             if key == "AWS_ENDPOINT_URL" or key.endswith("REGION") or "KEY" in key
         )
+        self.screen.say(f"Mail and chat: {self.instance.config.messages}")
         self.screen.say(f"To use the aws CLI or boto3: export {exports}")
         if api := endpoints.describe(self.instance)["api"]:
             signed = f"--aws-sigv4 aws:amz:{REGION}:execute-api"

@@ -52,6 +52,16 @@ class LocalConfig:
         """PEM of the local authority that signed the database's certificate."""
         return self.root / "postgres" / "ca.pem"
 
+    @property
+    def messages(self) -> Path:
+        """Mails and posts to the chat, one file each."""
+        return self.root / "messages"
+
+    @property
+    def outbound_file(self) -> Path:
+        """Environment of functions outside the VPC: the way to the chat; see `messages`."""
+        return self.root / "outbound.json"
+
     def load_balancer_address(self, index: int) -> str:
         """Address of the load balancer number `index`, from 0."""
         return _address(self.block, 0, 4 + index)

@@ -166,7 +166,9 @@ ecs = Names(
     "tasks",
     "update_service",
 )
-eventbridge = Names("ministack.services.eventbridge", "dispatch_to_lambda", "invoke_target")
+eventbridge = Names(
+    "ministack.services.eventbridge", "dispatch_to_lambda", "invoke_target", "put_events"
+)
 iam = Names("ministack.services.iam", "IAM_HANDLERS", "roles", "xml")
 lambda_svc = Names(
     "ministack.services.lambda_svc",
@@ -199,6 +201,7 @@ servicediscovery = Names(
     "register_instance",
     "services",
 )
+sns = Names("ministack.services.sns", "deliver_to_lambda", "fanout", "topic_by_arn_any_scope")
 sqs = Names("ministack.services.sqs", "act_send_message", "queue_by_arn")
 ssm = Names("ministack.services.ssm", "list_tags_for_resource")
 stepfunctions = Names(

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 MINISTACK_VERSION = "1.5.33"
 # In the order they start; each is `local.<name>` with a function `component`.
-COMPONENTS = ("postgres", "fargate", "proxy", "endpoints")
+COMPONENTS = ("messages", "postgres", "fargate", "proxy", "endpoints")
 
 logger = logging.getLogger("local.aws")
 
@@ -118,6 +118,7 @@ def _extended_emulator(instance: Instance) -> LambdaPool:
         cloudformation,
         functions,
         iam,
+        notifications,
         schedules,
         stepfunctions,
         strict,
@@ -137,6 +138,7 @@ def _extended_emulator(instance: Instance) -> LambdaPool:
     )
     functions.install(pool)
     strict.install(instance)
+    notifications.install(instance.config.messages)
     return pool
 
 

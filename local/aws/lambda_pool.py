@@ -320,6 +320,8 @@ class _Worker:
             "HOME": str(self._home),
             "TMPDIR": str(self._home / "tmp"),
         }
+        if not function.in_vpc and config.outbound_file.exists():
+            here |= json.loads(config.outbound_file.read_text())
         if function.in_vpc:
             # libpq resolves names itself, past the hook.
             here["PGHOSTADDR"] = config.database_address

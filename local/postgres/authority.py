@@ -1,4 +1,4 @@
-"""The certificate authority of the local databases: what Amazon RDS's roots are on AWS.
+"""A local certificate authority: for the databases what Amazon RDS's roots are on AWS.
 
 Its key never leaves this process; a new instance has a new authority.
 """
@@ -20,6 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _VALIDITY = timedelta(days=365)
+_SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 class Authority:
@@ -27,11 +38,15 @@ class Authority:
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
+        # RFC 5280 wants identifiers of keys, and Python verifies that (VERIFY_X509_STRICT).
+        self._identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
         # Unique, so that a client with another instance's root reports "unknown", not "forged".
         self._name = _name(f"Local database root CA {uuid.uuid4().hex[:8]}")
         self._certificate = (
             _certificate(self._name, self._name, self._key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_SIGNS, critical=True)
+            .add_extension(self._identifier, critical=False)
             .sign(self._key, hashes.SHA256())
         )
 
@@ -49,6 +64,10 @@ class Authority:
             _certificate(_name("Local database"), self._name, key.public_key())
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(alternatives, critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._identifier),
+                critical=False,
+            )
             .sign(self._key, hashes.SHA256())
         )
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -11,10 +11,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class FakeEvents:
-    """Events that were sent, oldest first."""
+    """Events that were sent, oldest first; while ``failing``, none is."""
 
     sent: list[Event] = field(default_factory=list)
+    failing: bool = False
 
-    def send(self, event: Event) -> None:
+    def send(self, event: Event) -> bool:
         """Send an event."""
+        if self.failing:
+            return False
         self.sent.append(event)
+        return True

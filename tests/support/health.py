@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from lifecycle.health.collect_aws import HealthObserver
 from lifecycle.health.collect_in_vpc import HealthProber
 from lifecycle.health.evaluate import HealthJudge
 from lifecycle.health.verdict import stamp
+from lifecycle.messages import compose
+from lifecycle.messages.place import Place
 from lifecycle.operation.model import Lock
 from lifecycle.operation.scaling_note import ScalingNote
 from lifecycle.provisioning.seed import RoleFacts, SeedTarget
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _SEEN = object()
+PLACE = Place(CONTROL, "aws", "123456789012", "eu-central-1", "https://api.example/v1")
 ADMIN = Credentials("admin", "admin-password")
 OUTPUTS = ClusterOutputs(
     {
@@ -83,7 +87,6 @@ class HealthWorld:
     leases: FakeLeases = field(default_factory=FakeLeases)
     locks: dict[str, Lock] = field(default_factory=dict)
     scalings: dict[str, ScalingNote] = field(default_factory=dict)
-    messages: FakeMessages = field(default_factory=FakeMessages)
     events: FakeEvents = field(default_factory=FakeEvents)
     metrics: FakeMetrics = field(default_factory=FakeMetrics)
     outputs: dict[str, str] = field(default_factory=lambda: dict(OUTPUTS))
@@ -132,11 +135,17 @@ class HealthWorld:
         return HealthJudge(
             records=self.records,
             events=self.events,
-            messages=self.messages,
             metrics=self.metrics,
             clock=self.clock,
             control_stack=CONTROL,
         )
+
+    @property
+    def messages(self) -> FakeMessages:
+        """The messages on the events that were published."""
+        details = [json.loads(json.dumps(one.detail)) for one in self.events.sent]
+        found = [compose.health(detail, PLACE) for detail in details]
+        return FakeMessages([(one.subject, one.text) for one in found if one is not None])
 
     def subject(self) -> dict[str, Any]:
         now = stamp(self.clock.now())

@@ -290,7 +290,7 @@ class Plane:
                 arn("elasticloadbalancing", "targetgroup/other/0a1b"),
                 arn("servicediscovery", "namespace/ns-0a1b"),
                 arn("servicediscovery", "service/srv-0a1b"),
-                arn("cloudwatch", f"alarm:{stack}-VerdictAlarm-{_SUFFIX}"),
+                arn("cloudwatch", f"alarm:{stack}-NoChecksAlarm-{_SUFFIX}"),
                 *(self.role_of_task(template, role) for role in _ROLES_OF_TASKS),
             )
         ]

@@ -18,6 +18,7 @@ ROOMS = (
     *("errors", "times", "tables", "settings", "observability", "certificates"),
     *("camunda", "cluster", "services", "operation", "preflight", "verification"),
     *("provisioning", "restart", "rotation", "scaling", "teardown", "plans", "health"),
+    "messages",
     *("adapters", "api", "wiring"),
 )
 # What reaches outside of the process, or reads a clock: adapters and wiring only.

@@ -582,3 +582,17 @@ class HealthCheckBusy(LifecycleError):
 
 class HealthUnavailable(LifecycleError):
     """No health result: no check has run yet, or the last check did not complete."""
+
+
+class ChatRefused(LifecycleError):
+    """The webhook of the chat cannot be used: its URL is not allowed, or the chat rejects posts."""
+
+    default_next_step = (
+        "Put the URL of a webhook of Slack or Teams into the secret ChatWebhookSecretArn, alone."
+    )
+
+
+class ChatUnavailable(LifecycleError):
+    """The chat did not take a message; Lambda retries it twice."""
+
+    default_next_step = "Check the channel and its webhook; mail has the message all the same."

@@ -35,6 +35,7 @@ EXPORTS = {
     "control-HealthScheduleRoleArn": f"arn:aws:iam::{ACCOUNT}:role/camunda/health-schedule",
     "control-HealthDeadLettersArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:health",
     "control-TopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:topic",
+    "control-TopicKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/topic",
     "control-BoundaryArn": f"arn:aws:iam::{ACCOUNT}:policy/camunda/boundary",
 }
 MACHINE = {

@@ -26,9 +26,10 @@ def test_it_makes_nothing_but_the_schedule_of_its_checks_and_their_alarms() -> N
     resources = resolve("adopted-cluster", **REQUIRED).resources
     assert {name: one["Type"] for name, one in resources.items()} == {
         "HealthCheckSchedule": "AWS::Scheduler::Schedule",
-        "VerdictAlarm": "AWS::CloudWatch::Alarm",
         "NoChecksAlarm": "AWS::CloudWatch::Alarm",
     }
+    named = resolve("adopted-cluster", **REQUIRED, NotificationEmail="team@example.com").resources
+    assert set(named) - set(resources) == {"MessageTopic"}
 
 
 def test_its_outputs_are_the_contracts() -> None:

@@ -251,7 +251,7 @@ def test_thresholds_of_alarms_are_drawn(connections: str) -> None:
     alarms = resolve("cluster", **given).of_type("AWS::CloudWatch::Alarm")
     for name, alarm in alarms.items():
         # Of how many checks there were nothing is drawn, and a verdict above 0 is degraded.
-        if name in {"NoChecksAlarm", "VerdictAlarm"}:
+        if name == "NoChecksAlarm":
             continue
         drawn = annotated(body, alarm["Namespace"], alarm["MetricName"])
         assert float(alarm["Threshold"]) in drawn, name

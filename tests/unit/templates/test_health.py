@@ -18,7 +18,7 @@ from tools.generate_parameters import declarations
 CONTROL = flattened()["Resources"]
 DECLARED = declarations(template("cluster"))
 FUNCTIONS = ("LocateCluster", "ProbeHealth", "ObserveHealth", "JudgeHealth")
-OURS = ("VerdictAlarm", "NoChecksAlarm")
+OURS = ("NoChecksAlarm",)
 AWS_OWN = ("DatabaseConnectionsHighAlarm", "DatabaseStorageAlarm", "FilesThrottledAlarm")
 
 
@@ -94,11 +94,10 @@ def test_alarms_look_at_the_metrics_that_are_emitted() -> None:
 
 def test_missing_checks_are_an_alarm_and_not_a_verdict() -> None:
     cluster = resolve("cluster")
-    silent, verdict = cluster.properties("NoChecksAlarm"), cluster.properties("VerdictAlarm")
+    silent = cluster.properties("NoChecksAlarm")
     assert silent["TreatMissingData"] == "breaching"
     assert (silent["Statistic"], silent["Threshold"]) == ("SampleCount", 1)
     assert silent["ComparisonOperator"] == "LessThanThreshold"
-    assert verdict["TreatMissingData"] == "ignore"
 
 
 def test_all_alarms_of_a_cluster_tell_people_when_they_begin_and_end() -> None:
@@ -111,6 +110,21 @@ def test_all_alarms_of_a_cluster_tell_people_when_they_begin_and_end() -> None:
         assert ":topic" in str(alarm["AlarmActions"]), name
         assert alarm["ActionsEnabled"] is True, name
         assert alarm["AlarmDescription"].startswith("control-demo: "), name
+
+
+@pytest.mark.parametrize("stack", ["cluster", "adopted-cluster"])
+def test_a_cluster_may_have_an_address_of_its_own(stack: str) -> None:
+    """The function finds the topic by its name; the alarms of the cluster publish to it, too."""
+    given = {**REQUIRED, "ClusterName": "demo"} if stack != "cluster" else {}
+    assert not resolve(stack, **given).of_type("AWS::SNS::Topic")
+    named = resolve(stack, **given, NotificationEmail="team@example.com")
+    (topic,) = named.of_type("AWS::SNS::Topic").values()
+    assert topic["TopicName"] == "control_demo-messages"
+    assert topic["Subscription"] == [{"Protocol": "email", "Endpoint": "team@example.com"}]
+    assert topic["KmsMasterKeyId"]
+    for name, alarm in named.of_type("AWS::CloudWatch::Alarm").items():
+        assert len(alarm["AlarmActions"]) == len(alarm["OKActions"]) == 2, name
+    assert named.outputs["NotifyFrom"] == "degraded"
 
 
 def test_a_pause_pauses_the_alarms_too() -> None:
@@ -148,6 +162,7 @@ def alarm_on(namespace: str, metric: str, of: str) -> Any:
         ("AWS/States", "ExecutionsTimedOut", "CheckAllHealth"),
         ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "HealthDeadLetters"),
         ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "CleanUpDeadLetters"),
+        ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "MessageDeadLetters"),
         *(("AWS/Lambda", metric, name) for name in FUNCTIONS for metric in ("Errors", "Throttles")),
     ],
 )
@@ -189,7 +204,9 @@ def test_an_adopted_cluster_has_the_same_schedule_and_alarms(name: str, paused: 
 
 def test_an_adopted_cluster_has_the_same_parameters_of_checks() -> None:
     ours, theirs = template("cluster")["Parameters"], template("adopted-cluster")["Parameters"]
-    named = {name for name in theirs if name.startswith("Health")}
-    assert named == {name for name in ours if name.startswith("Health")} - {"HealthDashboard"}
+    messages = {"NotificationEmail", "NotifyFrom"}
+    named = {name for name in theirs if name.startswith("Health")} | messages
+    of_ours = {name for name in ours if name.startswith("Health")} | messages
+    assert named == of_ours - {"HealthDashboard"}
     for name in {*named, "DetailedMetrics"}:
         assert theirs[name] == ours[name], name

@@ -8,6 +8,7 @@ not know of it.
 from __future__ import annotations
 
 import functools
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,8 @@ def _values(node: Any) -> set[str]:
     return set(_named(node)) & set(_source()["Parameters"])
 
 
+# Invoked as they are, not by a version.
+LATEST = {"SendMessage": "no operation depends on it"}
 FUNCTIONS = sorted(versions(_resources()))
 
 
@@ -89,7 +92,15 @@ def _version(function: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+def test_what_is_invoked_without_a_version_is_named_by_no_version() -> None:
+    for function in LATEST:
+        text = json.dumps(_source())
+        assert f'"{function}.Version"' not in text
+        assert f'"{function}.Alias"' not in text
+        assert f'["{function}", "Arn"]' in text
+
+
+@pytest.mark.parametrize("function", [one for one in FUNCTIONS if one not in LATEST])
 def test_a_version_is_replaced_when_a_value_of_its_function_changes(function: str) -> None:
     """No value less, or an old one stays in use; none more, or Lambda refuses the version."""
     properties = dict(_resources()[function]["Properties"])

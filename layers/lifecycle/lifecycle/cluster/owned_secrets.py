@@ -28,6 +28,8 @@ class Purpose(StrEnum):
     """Anything else that a request hands to the tasks of a cluster, such as a license key."""
     REGISTRY = "registry"
     """Credentials of an image registry, which ECS sends to the registry that a request names."""
+    CHAT = "chat"
+    """URL of a webhook: to the chat that it names, of the control plane and never of a cluster."""
 
 
 # A secret of these belongs to one cluster; of the others, several clusters may share one.
@@ -44,7 +46,7 @@ def wrong_tag(
     use it.
     """
     needed = _tags(control_stack, cluster, purpose)
-    if purpose not in _OF_ONE_CLUSTER and TAG_CLUSTER not in tags:
+    if purpose is Purpose.CHAT or (purpose not in _OF_ONE_CLUSTER and TAG_CLUSTER not in tags):
         del needed[TAG_CLUSTER]
     for key, value in needed.items():
         if key not in tags:

@@ -1,4 +1,4 @@
-"""Evaluate a health check: verdict, record, metrics and notification.
+"""Evaluate a health check: verdict, record, metrics and the event of a change.
 
 The record is written on condition that no newer one exists, and only the check that wrote it
 notifies. So a check that is delivered twice, or two at the same time, notify once.
@@ -14,7 +14,7 @@ from lifecycle.cluster.names import stack_name
 from lifecycle.errors import AwsUnavailable
 from lifecycle.health.facts import StackStatus, read_facts
 from lifecycle.health.measure import measurements
-from lifecycle.health.report import message, report, subject
+from lifecycle.health.report import report
 from lifecycle.health.rules import Running
 from lifecycle.health.verdict import assess, read_moment
 from lifecycle.operation import events
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lifecycle.cluster.ports import Clock
     from lifecycle.health.ports import HealthRecords, Metrics
     from lifecycle.health.verdict import Notification, Record
-    from lifecycle.operation.ports import Events, Messages
+    from lifecycle.operation.ports import Events
 
 _ATTEMPTS: Final = 5
 
@@ -37,7 +37,6 @@ class HealthJudge:
 
     records: HealthRecords
     events: Events
-    messages: Messages
     metrics: Metrics
     clock: Clock
     control_stack: str
@@ -77,7 +76,7 @@ class HealthJudge:
                     measurements(assessed.record, facts, before),
                 )
                 if assessed.notification is not None:
-                    self._notify(assessed.record, assessed.notification, at)
+                    self._notify(assessed.record, assessed.notification, subject, at)
                 return {**report(assessed.record), "recorded": True}
         raise AwsUnavailable(f"Other checks of {cluster} kept writing at the same moment.")
 
@@ -103,16 +102,17 @@ class HealthJudge:
         machine = lock.owner.split(":")[-2].removeprefix(f"{self.control_stack}-")
         return Running(machine, lock.operation_id)
 
-    def _notify(self, record: Record, notification: Notification, at: datetime) -> None:
-        self.events.send(
-            events.health_changed(
-                report(record),
-                before=str(notification.before),
-                now=str(notification.now),
-                control_stack=self.control_stack,
-            )
+    def _notify(
+        self, record: Record, notification: Notification, subject: Mapping[str, Any], at: datetime
+    ) -> None:
+        """Publish the change; the next check publishes one that could not be published."""
+        event = events.health_changed(
+            report(record),
+            before=str(notification.before),
+            now=str(notification.now),
+            control_stack=self.control_stack,
+            # A cluster from before the parameter has no such output.
+            notify_from=str(subject["outputs"].get("NotifyFrom", "degraded")),
         )
-        self.messages.publish(
-            subject(record, notification), message(record, notification, self.control_stack)
-        )
-        self.records.delivered(record.cluster, at)
+        if self.events.send(event):
+            self.records.delivered(record.cluster, at)

@@ -55,16 +55,23 @@ def ended(
 
 
 def health_changed(
-    report: Mapping[str, object], *, before: str, now: str, control_stack: str
+    report: Mapping[str, object], *, before: str, now: str, control_stack: str, notify_from: str
 ) -> Event:
-    """Describe a change of the notified verdict on a cluster; ``report`` is the check's report."""
+    """Describe a change of the notified verdict on a cluster; ``report`` is the check's report.
+
+    ``changedAt`` identifies the change: an event that is sent again has a later check's findings.
+    ``notify_from`` is the parameter ``NotifyFrom`` of the cluster.
+    """
     detail = {
         "version": "1",
         "controlStack": control_stack,
         "cluster": report["cluster"],
         "verdict": now,
         "previous": before,
+        "changedAt": report["notifiedAt"],
         "checkedAt": report["checkedAt"],
+        "since": report["since"],
+        "notifyFrom": notify_from,
         "findings": report["findings"],
     }
     return Event(HEALTH_CHANGED, detail, ())

@@ -207,8 +207,8 @@ class Operations(Protocol):
 class Events(Protocol):
     """An event bus."""
 
-    def send(self, event: Event) -> None:
-        """Send an event. Never raises: what goes wrong is logged."""
+    def send(self, event: Event) -> bool:
+        """Send an event; returns whether it was sent. Never raises: what goes wrong is logged."""
         ...
 
 

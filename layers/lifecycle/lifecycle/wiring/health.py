@@ -67,20 +67,17 @@ def health_prober() -> HealthProber:
 
 
 def health_judge() -> HealthJudge:
-    """The verdict of a health check, and its notifications."""
-    import os
+    """The verdict of a health check, and the events of its changes."""
     import time
 
     from lifecycle.adapters.aws.eventbridge import EventBridgeEvents
     from lifecycle.adapters.aws.health_table import HealthTable
     from lifecycle.adapters.aws.metrics import EmbeddedMetrics
-    from lifecycle.adapters.aws.sns import SnsMessages
     from lifecycle.health.evaluate import HealthJudge
 
     return HealthJudge(
         records=HealthTable(settings().table_name),
         events=EventBridgeEvents(Settings.from_env(None, "EVENT_BUS").event_bus),
-        messages=SnsMessages(os.environ["TOPIC_ARN"]),
         metrics=EmbeddedMetrics(time.time, settings().control_stack),
         clock=SystemClock(),
         control_stack=settings().control_stack,

@@ -1,7 +1,7 @@
 """The control plane's table: the lock of each ECS cluster and the record of each operation.
 
 One table, one key ``pk``: ``LOCK#<ECS cluster>``, ``FREEZE#<ECS cluster>``, ``HEALTH#<cluster>``,
-``SCALING#<cluster>``,
+``SCALING#<cluster>``, ``MESSAGE#<channel>#<key>``,
 ``OPERATION#<machine>#<operation id>``, because two machines may have an execution of one name, and,
 so that policies can distinguish them, ``PLAN#<operation id>`` for those of the plan machine.
 """

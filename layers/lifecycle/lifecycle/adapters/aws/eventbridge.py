@@ -19,8 +19,8 @@ class EventBridgeEvents:
     def __init__(self, bus: str) -> None:
         self._bus = bus
 
-    def send(self, event: Event) -> None:
-        """Send an event; what goes wrong is logged."""
+    def send(self, event: Event) -> bool:
+        """Send an event; what goes wrong is logged. Returns whether it was sent."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - see aws.py
 
         try:
@@ -37,7 +37,7 @@ class EventBridgeEvents:
             )
         except (BotoCoreError, ClientError):
             logger.exception("Event not sent", extra={"detail_type": event.detail_type})
-            return
+            return False
         if answer["FailedEntryCount"]:
             refused = answer["Entries"][0]
             logger.error(
@@ -48,3 +48,5 @@ class EventBridgeEvents:
                     "reason": refused.get("ErrorMessage"),
                 },
             )
+            return False
+        return True

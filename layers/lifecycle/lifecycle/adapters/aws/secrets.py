@@ -38,6 +38,30 @@ class SecretsManagerUsers:
         return _read(api, secret_arn)
 
 
+class SecretsManagerWebhook:
+    """The URL of a webhook, in a secret of the control plane."""
+
+    def __init__(self, control_stack: str, secret_arn: str) -> None:
+        self._control_stack = control_stack
+        self._secret_arn = secret_arn
+
+    def url(self) -> str:
+        """Read the URL: the whole text of the secret.
+
+        The tags are read first, without the value. Raises ``SecretRefused`` and
+        ``SecretUnreadable``.
+        """
+        api = client("secretsmanager")
+        _own(api, self._secret_arn, self._control_stack, "", Purpose.CHAT)
+        text = api.get_secret_value(SecretId=self._secret_arn).get("SecretString")
+        if not isinstance(text, str):
+            raise SecretUnreadable(
+                f"The secret {self._secret_arn} has no text.",
+                next_step="Put the URL of the webhook into it, alone.",
+            )
+        return text.strip()
+
+
 # What the template's GenerateSecretString asks for, and why: stacks/cluster.yaml, Secrets.
 PASSWORD_RULES: Final = {"PasswordLength": 32, "ExcludePunctuation": True}
 
@@ -157,9 +181,12 @@ def _own(
         command = tag_command(
             secret_arn, control_stack=control_stack, cluster=cluster, purpose=purpose
         )
+        whom, whose = f"cluster {cluster}", "this cluster's"
+        if not cluster:
+            whom, whose = f"control plane {control_stack}", "this control plane's"
         raise SecretRefused(
-            f"The secret {secret_arn} was not read for cluster {cluster}: it {why}. "
-            f"If it is this cluster's: {command}"
+            f"The secret {secret_arn} was not read for {whom}: it {why}. "
+            f"If it is {whose}: {command}"
         )
     return described
 

@@ -159,6 +159,30 @@ class StepFunctionsExecutions:
         )
 
 
+class StepFunctionsRunning:
+    """The ``RunningExecutions`` port on Step Functions."""
+
+    def running(self, machine_arn: str) -> list[tuple[str, str, datetime]]:
+        """Return ARN, name and start of each running execution of a machine.
+
+        https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html
+        """
+        pages = client("stepfunctions").get_paginator("list_executions")
+        return [
+            (str(one["executionArn"]), str(one["name"]), one["startDate"])
+            for page in pages.paginate(stateMachineArn=machine_arn, statusFilter="RUNNING")
+            for one in page["executions"]
+        ]
+
+    def given(self, execution_arn: str) -> str:
+        """Return the input of an execution; empty for one that is gone."""
+        api = client("stepfunctions")
+        try:
+            return str(api.describe_execution(executionArn=execution_arn).get("input", ""))
+        except api.exceptions.ExecutionDoesNotExist:
+            return ""
+
+
 def _uncertain(name: str, reason: str) -> StartOutcomeUnknown:
     return StartOutcomeUnknown(
         f"Whether execution {name} was started is not known: {reason}", operation_id=name

@@ -1,0 +1,62 @@
+"""Ports of this room: topics, a chat, running executions, and what was sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from lifecycle.messages.compose import Message
+
+
+class Topics(Protocol):
+    """SNS topics: the control plane's, and one per cluster with an address of its own."""
+
+    def publish(self, subject: str, text: str) -> None:
+        """Publish to the control plane's topic; the subject has at most 99 ASCII characters."""
+        ...
+
+    def publish_to_cluster(self, cluster: str, subject: str, text: str) -> None:
+        """Publish to the topic of a cluster; nothing for a cluster that has none."""
+        ...
+
+
+class Chat(Protocol):
+    """A channel behind an incoming webhook."""
+
+    def post(self, title: str, text: str) -> None:
+        """Post a text. Raises ``ChatRefused``, ``ChatUnavailable`` or ``SecretRefused``."""
+        ...
+
+
+class Sent(Protocol):
+    """What was sent, by channel."""
+
+    def claim(self, channel: str, message: Message, now: datetime) -> bool:
+        """Claim a message for a channel by one conditional write; False for what was sent.
+
+        Also False while another call holds the claim, which expires after a minute.
+        """
+        ...
+
+    def sent(self, channel: str, message: Message) -> None:
+        """Record that a claimed message was sent."""
+        ...
+
+    def release(self, channel: str, message: Message) -> None:
+        """Give a claim back: the message was not sent."""
+        ...
+
+
+class RunningExecutions(Protocol):
+    """Executions that run."""
+
+    def running(self, machine_arn: str) -> Sequence[tuple[str, str, datetime]]:
+        """Return ARN, name and start of each running execution of a machine."""
+        ...
+
+    def given(self, execution_arn: str) -> str:
+        """Return the input of an execution, JSON; empty for one that is gone."""
+        ...
