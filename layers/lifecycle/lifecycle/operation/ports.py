@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lifecycle.cluster.freeze import Freeze
     from lifecycle.operation.events import Event
     from lifecycle.operation.model import Acting, Lock, Operation
-    from lifecycle.operation.record import Execution, Record, Stored
+    from lifecycle.operation.record import Execution, Record, Stage, Stored
     from lifecycle.operation.scaling_note import ScalingNote
 
 
@@ -141,6 +141,21 @@ class Operations(Protocol):
 
     def timeline(self, operation: Operation) -> Sequence[Mapping[str, str]]:
         """Steps so far with the time each began, oldest first."""
+        ...
+
+    def note_topology(
+        self,
+        operation: Operation,
+        stage: Stage,
+        brokers: Sequence[Mapping[str, Any]],
+        *,
+        now: datetime,
+    ) -> None:
+        """Leave what was seen of the brokers, for the report; ``before`` keeps the first."""
+        ...
+
+    def topologies(self, operation: Operation) -> Mapping[Stage, Mapping[str, Any]]:
+        """What was left of the brokers by stage: ``at`` (ISO 8601) and ``brokers``."""
         ...
 
     def note_scaling(self, cluster: str, note: ScalingNote) -> None:

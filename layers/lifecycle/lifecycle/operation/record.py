@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from lifecycle.operation.model import Operation
 
@@ -13,6 +13,14 @@ if TYPE_CHECKING:
 
 # https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
 RUNNING: Final = frozenset({"RUNNING", "PENDING_REDRIVE"})
+
+
+# When brokers were seen: at the first look, while Camunda changed the cluster, at the last look.
+type Stage = Literal["before", "during", "after"]
+STAGES: Final[tuple[Stage, ...]] = ("before", "during", "after")
+# So many things that steps waited for are noted of an operation; each is cut to so many characters.
+MOST_WAITS: Final = 50
+LONGEST_WAIT: Final = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +42,8 @@ class Record:
 
     ``caller`` is the principal that started it through the API and ``request_hash`` the hash of
     its request; a start from console or schedule leaves both empty. ``result`` and ``report`` are
-    written at the end. ``ecs_cluster`` is empty for an operation that only reads.
+    written at the end. ``ecs_cluster`` is empty for an operation that only reads. ``waits`` are
+    what steps waited for (``step``, ``detail``, ``at``), oldest first.
     """
 
     operation_id: str
@@ -47,6 +56,7 @@ class Record:
     step: str = ""
     detail: str = ""
     timeline: Sequence[Mapping[str, str]] = ()
+    waits: Sequence[Mapping[str, str]] = ()
     result: str = ""
     report: Stored = Stored("")
     ended_at: str = ""
