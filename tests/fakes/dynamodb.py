@@ -76,10 +76,11 @@ class FakeTable:
         brokers: Sequence[Mapping[str, Any]],
         *,
         now: datetime,
+        keep: bool,
     ) -> None:
         """Leave what was seen of the brokers."""
         kept = self.seen.setdefault(_key(operation), {})
-        if stage != "before" or stage not in kept:
+        if not keep or stage not in kept:
             kept[stage] = json.loads(json.dumps({"at": written(now), "brokers": brokers}))
 
     def topologies(self, operation: Operation) -> dict[Stage, Mapping[str, Any]]:

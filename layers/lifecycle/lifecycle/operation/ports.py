@@ -150,8 +150,9 @@ class Operations(Protocol):
         brokers: Sequence[Mapping[str, Any]],
         *,
         now: datetime,
+        keep: bool,
     ) -> None:
-        """Leave what was seen of the brokers, for the report; ``before`` keeps the first."""
+        """Leave for the report what was seen of the brokers, with ``keep`` only the first."""
         ...
 
     def topologies(self, operation: Operation) -> Mapping[Stage, Mapping[str, Any]]:

@@ -87,6 +87,7 @@ h1 .chip{font-size:1rem;vertical-align:.15em;margin-left:.25rem}
 .info{color:var(--info);background:var(--info-ground)}
 .note{border-left:4px solid;border-radius:4px;padding:.6rem .9rem;margin:.75rem 0}
 .note p,.note ul{max-width:none}
+.note ul{padding-left:1.2rem}
 .note a{color:inherit}
 .tiles{display:flex;flex-wrap:wrap;gap:.6rem;list-style:none;padding:0;margin:1rem 0;max-width:none}
 .tiles li{flex:1 1 9rem;background:var(--panel);border:1px solid var(--line);border-radius:6px;
@@ -108,18 +109,21 @@ border-width:4px}
 .unseen{color:var(--muted);border-color:var(--line);border-style:dotted}
 .legend{list-style:none;padding:0;display:flex;flex-wrap:wrap;gap:.3rem 1.2rem;max-width:none}
 .legend .cell{display:inline-block;margin-right:.4rem}
-.lapse{width:38%;min-width:7rem}
+.lapse{width:34%;min-width:7rem}
+.time{white-space:nowrap;font-variant-numeric:tabular-nums}
 .lapse svg{display:block;width:100%;height:1.1rem;margin-top:.2rem}
 .track{fill:var(--panel);stroke:var(--line)}
 .bar{fill:var(--link)}
 .bar.stopped{fill:var(--bad)}
-.waits{margin:.2rem 0 0;padding-left:1.1rem;font-size:.875rem;color:var(--muted)}
+.waits{margin:.2rem 0 0;padding-left:1.1rem;font-size:.875rem;font-weight:400;color:var(--muted)}
 details{margin:.6rem 0}
 summary{cursor:pointer;color:var(--link)}
 .hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);
 white-space:nowrap}
-@media (max-width:40rem){dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.5rem}
-h1{font-size:1.3rem}.lapse{width:auto}}
+@media (max-width:40rem){dl{grid-template-columns:minmax(5.5rem,28%) 1fr}
+h1{font-size:1.3rem}.lapse{display:none}
+.grid th,.grid td{padding:.2rem .1rem;font-size:.8125rem}.grid tbody th{padding-right:.35rem}
+.cell{min-width:2.2rem}.wide{min-width:36rem}}
 @media print{a{color:inherit}.scroll{overflow:visible}}
 """
 )

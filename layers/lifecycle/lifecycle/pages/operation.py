@@ -131,7 +131,6 @@ def _figures(report: Mapping[str, Any]) -> Html:
         ("partitions", counts("partitions")),
         ("steps of Camunda's change", text(change, "operations") if change.get("id") else ""),
         ("checks passed", f"{passed} of {len(found)}" if found else ""),
-        ("duration", lasted(report.get("startedAt"), report.get("endedAt"))),
     )
 
 

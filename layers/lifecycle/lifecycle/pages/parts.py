@@ -85,6 +85,7 @@ def table(
         tag("caption", label, class_="hidden"),
         tag("thead", tag("tr", head)),
         tag("tbody", lines),
+        class_="wide" if len(heads) - ("lapse" in kinds.values()) > 3 else None,
     )
     return scrolled(label, inner)
 

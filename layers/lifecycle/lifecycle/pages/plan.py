@@ -146,7 +146,7 @@ def _head(plan: Mapping[str, Any]) -> Html:
     fingerprint = text(part(plan, "fingerprint"), "sha256")
     return facts(
         ("Plan", code(text(plan, "operationId")) if text(plan, "operationId") else None),
-        ("Cluster", _joined_by(", ", text(plan, "stack"), text(plan, "region"))),
+        ("Stack", _joined_by(", ", text(plan, "stack"), text(plan, "region"))),
         ("Created", f"{at(plan.get('madeAt'))} by {author}" if plan.get("madeAt") else None),
         (
             "Can be applied until",
@@ -237,7 +237,7 @@ def _services(plan: Mapping[str, Any]) -> Html:
         found = parts(one, "differences")
         lines += [
             tag("h3", text(one, "service"), " ", chip(action)),
-            paragraph(f"{_SERVICES.get(action, action)}{tasks}."),
+            paragraph(f"It {_SERVICES.get(action, action)}{tasks}."),
             table(
                 f"Differences of {text(one, 'service')}",
                 ("Property", "Before", "After", ""),

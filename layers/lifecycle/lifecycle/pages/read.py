@@ -66,11 +66,17 @@ def lasted(since: object, until: object) -> str:
         return ""
     whole = round(found)
     if whole < 1:
-        return "less than a second"
+        return "under 1 s"
     hours, rest = divmod(whole, 3600)
     minutes, left = divmod(rest, 60)
     named = [(hours, "h"), (minutes, "min"), (left, "s")]
     return " ".join(f"{number} {unit}" for number, unit in named if number)
+
+
+def clock(value: object, first: object) -> str:
+    """Return a moment as a time of day where it is of the same day (UTC) as the first."""
+    day, _, time = at(value).partition(" ")
+    return time.removesuffix(" UTC") if time and at(first).startswith(f"{day} ") else at(value)
 
 
 def at(value: object) -> str:

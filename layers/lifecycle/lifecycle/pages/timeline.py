@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.pages.markup import Html, joined, tag
 from lifecycle.pages.parts import table
-from lifecycle.pages.read import at, lasted, parts, seconds, text
+from lifecycle.pages.read import clock, lasted, parts, seconds, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,13 +34,13 @@ def timeline(report: Mapping[str, Any]) -> Html:
         [
             (
                 joined((one.step, _waits(one))),
-                at(one.since),
+                clock(one.since, whole[0]),
                 lasted(one.since, one.until) or "not known",
                 _bar(one, *whole),
             )
             for one in lapses
         ],
-        kinds={3: "lapse"},
+        kinds={1: "time", 3: "lapse"},
     )
 
 

@@ -27,7 +27,7 @@ from lifecycle.scaling.decision import Action, Decision, Memory, Observed, decid
 from lifecycle.scaling.partitions import decide_partitions
 from lifecycle.scaling.plan import cost_of
 from lifecycle.scaling.preconditions import ScalingContext
-from lifecycle.scaling.sight import topology_rows
+from lifecycle.scaling.sight import on_the_move, topology_rows
 from lifecycle.services.brokers import (
     BackupsOfPartitions,
     BrokersSeen,
@@ -199,9 +199,11 @@ class ScaleObserver:
             return
         changing = brokers.configuration is not None and brokers.configuration.pending_change
         stage: Stage = "before" if first else "during" if changing else "after"
+        # Of the looks during the change, one that shows something on the move is worth more.
+        keep = first or (stage == "during" and not on_the_move(brokers))
         try:
             self.journal.operations.note_topology(
-                operation, stage, rows, now=self.journal.clock.now()
+                operation, stage, rows, now=self.journal.clock.now(), keep=keep
             )
         except Exception as error:
             known = of_aws(error)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.camunda.topology import MemberState, ReplicaState
+
 if TYPE_CHECKING:
     from lifecycle.camunda.topology import BrokerId
     from lifecycle.services.brokers import BrokersSeen
@@ -31,3 +33,13 @@ def topology_rows(brokers: BrokersSeen) -> list[dict[str, Any]]:
             known = found["partitions"].setdefault(str(seen.id), {})
             known |= {"role": seen.role.value, "health": seen.health.value}
     return list(rows.values())
+
+
+def on_the_move(brokers: BrokersSeen) -> bool:
+    """Return whether a broker or a replica is in a state in which it comes or goes."""
+    members = brokers.configuration.members if brokers.configuration is not None else ()
+    return any(
+        member.state not in {MemberState.ACTIVE, MemberState.LEFT}
+        or any(replica.state is not ReplicaState.ACTIVE for replica in member.partitions)
+        for member in members
+    )

@@ -311,13 +311,14 @@ class DynamoTable:
         brokers: Sequence[Mapping[str, Any]],
         *,
         now: datetime,
+        keep: bool,
     ) -> None:
-        """Write a stage of the ``TOPOLOGY`` item of an operation; ``before`` keeps the first.
+        """Write a stage of the ``TOPOLOGY`` item of an operation, with ``keep`` only the first.
 
         An item of its own, without a cluster: the index of operations has none of it.
         """
         seen = json.dumps({"at": written(now), "brokers": brokers}, separators=(",", ":"))
-        value = "if_not_exists(#stage, :seen)" if stage == "before" else ":seen"
+        value = "if_not_exists(#stage, :seen)" if keep else ":seen"
         self._api.update_item(
             TableName=self._table,
             Key={"pk": {"S": _topology_key(operation)}},
