@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
+from lifecycle import __version__
 from lifecycle.errors import AwsRefused, AwsUnavailable, Failure, LifecycleError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def invocation() -> Invocation | None:
 
 type Handler = Callable[[Event, LambdaContext], Event]
 
-logger = Logger(service="camunda-ecs-lifecycle", use_rfc3339=True)
+logger = Logger(service="camunda-ecs-lifecycle", use_rfc3339=True, release=__version__)
 
 
 def _correlation(event: Mapping[str, Any]) -> dict[str, str]:

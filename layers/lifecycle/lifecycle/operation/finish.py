@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle import __version__
 from lifecycle.cluster.names import stack_name
 from lifecycle.errors import Failure, LifecycleError
 from lifecycle.observability import of_aws
@@ -167,6 +168,7 @@ class Finisher:
             **ended,
             "reportKey": key,
             "machine": operation.machine,
+            "release": __version__,
             "startedAt": operation.started_at,
             "endedAt": ended_at,
             "timeline": list(timeline),

@@ -6,6 +6,8 @@ import functools
 import threading
 from typing import Any
 
+from lifecycle import __version__
+
 _MAKING = threading.Lock()
 
 
@@ -31,7 +33,7 @@ def client(
                 retries={"mode": "standard", "max_attempts": attempts},
                 connect_timeout=5,
                 read_timeout=read_timeout,
-                user_agent_extra="camunda-ecs-lifecycle",
+                user_agent_extra=f"camunda-ecs-lifecycle/{__version__}",
             ),
         )
 
