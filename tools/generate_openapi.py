@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.api.app import PLAN_TYPES, VERSION_HEADER
 from lifecycle.api.problems import STATUS
 from lifecycle.api.routes import ROUTES, Route
 from lifecycle.cluster.freeze import REASON_PATTERN
@@ -333,6 +334,13 @@ def schemas() -> dict[str, Schema]:
                 "result": {"description": "What the execution returned"},
                 "error": error,
                 "reportKey": {**TEXT_OR_NULL, "description": "Its report in the artifact bucket"},
+                "changedAt": {
+                    **TEXT_OR_NULL,
+                    "description": "Time of its first change; null before, and not known for "
+                    "operations of an earlier version",
+                },
+                "cancelledBy": {**TEXT_OR_NULL, "description": "ARN of who cancelled it"},
+                "resumedBy": {**TEXT_OR_NULL, "description": "ARN of who resumed it last"},
             }
         ),
         "ClusterLine": closed(CLUSTER_LINE),
@@ -425,6 +433,13 @@ def schemas() -> dict[str, Schema]:
     }
 
 
+WAIT: Schema = {
+    "description": "Seconds until another look is worth while; only while the operation runs",
+    "schema": {"type": "integer"},
+}
+VERSION: Mapping[str, Schema] = {
+    VERSION_HEADER: {"description": "Release of the control plane", "schema": TEXT}
+}
 ANSWERS: Mapping[str, Schema] = {
     "listClusters": closed({"clusters": {"type": "array", "items": reference("ClusterLine")}}),
     "readCluster": reference("Cluster"),
@@ -435,7 +450,20 @@ ANSWERS: Mapping[str, Schema] = {
         {"operations": {"type": "array", "items": reference("OperationLine")}}
     ),
     "readOperation": reference("Operation"),
+    "readPlan": {
+        "type": "object",
+        "description": "The plan as it was stored: docs/plans.md",
+        "properties": {
+            "operationId": TEXT,
+            "kind": {"enum": ["create", "continue", "update", "scale", "teardown"]},
+            "cluster": TEXT,
+            "status": {"enum": ["READY", "UNCHANGED", "REFUSED"]},
+        },
+        "required": ["operationId", "kind", "cluster", "status"],
+    },
 }
+# Routes that answer 202 with the operation.
+ACCEPTED = frozenset({"cancelOperation", "resumeOperation"}) | {r.name for r in ROUTES if r.verb}
 
 
 def _operation(route: Route) -> Schema:
@@ -444,8 +472,9 @@ def _operation(route: Route) -> Schema:
         "operationId": route.name,
         "summary": route.summary,
         "responses": {
-            "202" if route.verb else "200": {
-                "description": "Accepted" if route.verb else "OK",
+            "202" if route.name in ACCEPTED else "200": {
+                "description": "Accepted" if route.name in ACCEPTED else "OK",
+                "headers": dict(VERSION),
                 "content": {"application/json": {"schema": answer}},
             },
             "default": {
@@ -454,6 +483,9 @@ def _operation(route: Route) -> Schema:
             },
         },
     }
+    if route.name == "readPlan":
+        content = described["responses"]["200"]["content"]
+        content |= {kind: {"schema": TEXT} for kind in PLAN_TYPES[1:]}
     given = []
     if "{name}" in route.resource:
         given.append({"name": "name", "in": "path", "required": True, "schema": CLUSTER})
@@ -468,9 +500,13 @@ def _operation(route: Route) -> Schema:
     if route.verb:
         key = {"type": "string", "pattern": f"^{KEY.pattern}$"}
         given.append({"name": "Idempotency-Key", "in": "header", "schema": key})
-        described["responses"]["202"]["headers"] = {
-            "Location": {"description": "Path of the operation, with the stage", "schema": TEXT}
+    if route.name in ACCEPTED:
+        described["responses"]["202"]["headers"] |= {
+            "Location": {"description": "Path of the operation, with the stage", "schema": TEXT},
+            "Retry-After": WAIT,
         }
+    if route.name == "readOperation":
+        described["responses"]["200"]["headers"] |= {"Retry-After": WAIT}
     if route.name in BODIES:
         described["requestBody"] = {
             "required": True,

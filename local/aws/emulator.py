@@ -213,6 +213,8 @@ stepfunctions = Names(
     "execute_wait",
     "executions",
     "fail_execution",
+    "fail_state_error",
+    "finalize_response",
     "invoke_resource",
     "resolve_state_machine_arn",
     "run_distributed_map",

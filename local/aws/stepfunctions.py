@@ -7,12 +7,14 @@ import json
 import threading
 from typing import Any
 
+from local.aws import redrive
 from local.aws.emulator import responses
 from local.aws.emulator import stepfunctions as engine
 
 
 def install() -> None:
     """Replace the functions that the engine looks up by name."""
+    redrive.install()
     engine.start_execution = _idempotent(engine.start_execution)
     engine.run_execution = _with_timeout(engine.run_execution)
     engine.fail_execution = _only_while_running(engine.fail_execution)

@@ -131,6 +131,44 @@ class TestRecords:
         table.progress(op("k"), step="Three", detail="redriven", now=NOW)
         assert table.find("demo.scale.k", "scale").report == Stored("")
 
+    def test_a_change_and_a_cancellation_exclude_each_other(self, table: Any) -> None:
+        first, second = op("first"), op("second")
+        for one in (first, second):
+            table.begin(one, now=NOW)
+            table.watch_changes(one)
+        later = NOW + timedelta(seconds=5)
+        assert table.begin_change(first, now=NOW)
+        assert table.begin_change(first, now=later)
+        kept = table.cancel(first, by="ada", now=later)
+        assert (kept.changed_at, kept.cancelled_at) == ("2026-01-01T00:00:00.000Z", "")
+        cancelled = table.cancel(second, by="ada", now=NOW)
+        assert (cancelled.cancelled_by, cancelled.changed_at) == ("ada", "")
+        again = table.cancel(second, by="bob", now=later)
+        assert (again.cancelled_by, again.cancelled_at) == ("ada", "2026-01-01T00:00:00.000Z")
+        assert not table.begin_change(second, now=later)
+        assert table.find("demo.scale.second", "scale").changed_at == ""
+
+    def test_what_marks_no_changes_or_has_ended_is_not_cancelled(self, table: Any) -> None:
+        silent, ended = op("silent"), op("ended")
+        table.begin(silent, now=NOW)
+        assert table.cancel(silent, by="ada", now=NOW).cancelled_at == ""
+        assert table.cancel(op("none"), by="ada", now=NOW) is None
+        table.begin(ended, now=NOW)
+        table.watch_changes(ended)
+        table.end(ended, result="FAILED", report=Stored("key"), now=NOW)
+        assert table.cancel(ended, by="ada", now=NOW).cancelled_at == ""
+
+    def test_what_goes_on_after_its_end_has_none_unless_it_ended_again(self, table: Any) -> None:
+        table.begin(op("k"), now=NOW)
+        table.end(op("k"), result="ABORTED", report=Stored("key"), now=NOW)
+        before = table.find("demo.scale.k", "scale")
+        table.resume(before, by="ada", now=NOW)
+        resumed = table.find("demo.scale.k", "scale")
+        assert (resumed.result, resumed.ended_at, resumed.resumed_by) == ("", "", "ada")
+        table.end(op("k"), result="FAILED", report=Stored("key"), now=NOW + timedelta(seconds=9))
+        table.resume(before, by="bob", now=NOW)
+        assert table.find("demo.scale.k", "scale").result == "FAILED"
+
     def test_a_record_without_a_caller_has_none(self, table: Any) -> None:
         table.begin(op("k"), now=NOW)
         found = table.find("demo.scale.k", "scale")

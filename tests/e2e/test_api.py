@@ -35,8 +35,18 @@ OPERATE = [
     "PUT/clusters/*/partitions",
     "POST/clusters/*/restart",
     "PUT/clusters/*/freeze",
+    "POST/operations/*.scale.*/cancel",
+    "POST/operations/*.scale.*/resume",
+    "POST/operations/*.restart.*/cancel",
+    "POST/operations/*.restart.*/resume",
 ]
-ADMINISTER = [*OPERATE, "PUT/clusters/*", "POST/clusters/*/rotation", "DELETE/clusters/*"]
+ADMINISTER = [
+    *OPERATE,
+    "PUT/clusters/*",
+    "POST/clusters/*/rotation",
+    "DELETE/clusters/*",
+    "POST/operations/*",
+]
 POLICIES = {"viewer": READ, "planner": PLAN, "operator": OPERATE, "administrator": ADMINISTER}
 
 
@@ -287,6 +297,57 @@ def test_an_aborted_operation_says_so_and_leaves_the_cluster_free(deployed: Depl
 
     assert eventually(free, FREE_AGAIN)
     assert deployed.ended("demo.scale.go-on")["status"] == "SUCCEEDED"
+
+
+def test_a_stopped_operation_goes_on_when_it_is_resumed(
+    deployed: Deployed, people: dict[str, tuple[str, Client]]
+) -> None:
+    arn, operator = people["operator"]
+    started = operator.ask("PUT", "/clusters/demo/brokers", {"count": 4}, key="stop-again")
+    deployed.aws("stepfunctions").stop_execution(executionArn=started.document["execution"])
+    path = "/operations/demo.scale.stop-again/resume"
+
+    def resumed() -> bool:
+        answer = operator.ask("POST", path)
+        assert answer.status in {202, 409}, answer
+        return answer.status == 202
+
+    assert eventually(resumed, FREE_AGAIN)
+    is_problem(operator.ask("POST", path), 409)
+    ended = deployed.ended("demo.scale.stop-again")
+    assert (ended["status"], ended["resumedBy"]) == ("SUCCEEDED", arn)
+    back = operator.ask("PUT", "/clusters/demo/brokers", {"count": 3}, key="after-resume")
+    assert back.status == 202
+    assert deployed.ended("demo.scale.after-resume")["status"] == "SUCCEEDED"
+    is_problem(operator.ask("POST", "/operations/demo.scale.after-resume/resume"), 409)
+    is_problem(operator.ask("POST", "/operations/demo.scale.after-resume/cancel"), 409)
+
+
+def test_an_operation_is_cancelled_before_its_first_change(
+    deployed: Deployed, cloud: Cloud, people: dict[str, tuple[str, Client]]
+) -> None:
+    wanted = {"parameters": {"LogRetentionDays": other_retention(cloud)}}
+    assert deployed.root.ask("PUT", "/clusters/demo", wanted, key="cancel").status == 202
+    path = "/operations/demo.provision.cancel/cancel"
+    assert people["operator"][1].ask("POST", path).status == 403
+
+    def cancelled() -> bool:
+        answer = deployed.root.ask("POST", path)
+        assert answer.status in {202, 409}, answer
+        return answer.status == 202
+
+    assert eventually(cancelled, 20)
+    ended = deployed.ended("demo.provision.cancel")
+    assert (ended["status"], ended["changedAt"]) == ("ABORTED", None)
+    assert ended["error"]["currentState"] == "Nothing in the cluster was changed."
+
+    def free() -> bool:
+        answer = deployed.root.ask("PUT", "/clusters/demo/brokers", {"count": 3}, key="uncancelled")
+        return answer.status == 202
+
+    assert eventually(free, FREE_AGAIN)
+    assert deployed.ended("demo.scale.uncancelled")["status"] == "SUCCEEDED"
+    is_problem(deployed.root.ask("POST", "/operations/demo.provision.cancel/resume"), 409)
 
 
 def test_applying_parameters_in_one_go(

@@ -148,7 +148,40 @@ class FakeTable:
             result=found.get("result", ""),
             report=found.get("report", Stored("")),
             ended_at=found.get("endedAt", ""),
+            marks_changes=found.get("marksChanges", False),
+            changed_at=found.get("changedAt", ""),
+            cancelled_at=found.get("cancelledAt", ""),
+            cancelled_by=found.get("cancelledBy", ""),
+            resumed_by=found.get("resumedBy", ""),
         )
+
+    def watch_changes(self, operation: Operation) -> None:
+        """Mark the record as one whose first change will be noted."""
+        self.record(operation)["marksChanges"] = True
+
+    def begin_change(self, operation: Operation, *, now: datetime) -> bool:
+        """Note the first change, unless the operation is cancelled."""
+        record = self.record(operation)
+        if "cancelledAt" in record:
+            return False
+        record.setdefault("changedAt", written(now))
+        return True
+
+    def cancel(self, operation: Operation, *, by: str, now: datetime) -> Record | None:
+        """Note the cancellation, unless a change was noted."""
+        record = self.records.get(_key(operation))
+        if record and record.get("marksChanges") and not {"changedAt", "result"} & record.keys():
+            record.setdefault("cancelledAt", written(now))
+            record.setdefault("cancelledBy", by)
+        return self.find(operation.operation_id, operation.machine)
+
+    def resume(self, record: Record, *, by: str, now: datetime) -> None:
+        """Remove the end that was read."""
+        there = self.records[record.machine, record.operation_id]
+        if there.get("endedAt", "") == record.ended_at:
+            there.update(resumedBy=by, resumedAt=written(now))
+            for ended in ("result", "report", "reportKey", "endedAt"):
+                there.pop(ended, None)
 
     def of_cluster(self, cluster: str, limit: int) -> list[Record]:
         """Records of a cluster, newest first."""

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from lifecycle.errors import AwsRefused, LifecycleError, MachineNotDeployed, StartOutcomeUnknown
+from lifecycle.errors import (
+    AwsRefused,
+    LifecycleError,
+    MachineNotDeployed,
+    OperationNotResumable,
+    StartOutcomeUnknown,
+)
 from lifecycle.operation.record import Execution
 
 _AT = "2026-01-01T00:00:00.000+00:00"
@@ -28,6 +34,10 @@ class FakeExecutions:
     failing: LifecycleError | None = None
     lost_answer: bool = False
     others_run: bool = False
+    # Executions that end in a Fail state, and those that Step Functions does not redrive any more.
+    in_fail_state: set[str] = field(default_factory=set)
+    too_old: set[str] = field(default_factory=set)
+    redriven: list[str] = field(default_factory=list)
 
     def is_running(self, execution_arn: str) -> bool:
         """Tell whether an execution runs."""
@@ -60,6 +70,25 @@ class FakeExecutions:
         if failing is not None:
             raise failing
         return started
+
+    def stop(self, execution_arn: str, *, error: str, cause: str) -> None:
+        """Stop an execution that runs."""
+        if self.executions[execution_arn].is_running:
+            self.finish(execution_arn, "ABORTED", error=error, cause=cause)
+
+    def redrive(self, execution_arn: str) -> None:
+        """Let an execution go on."""
+        found = self.executions[execution_arn]
+        if found.is_running or found.status == "SUCCEEDED" or execution_arn in self.too_old:
+            raise OperationNotResumable(f"Step Functions does not redrive it: {found.status}")
+        self.redriven.append(execution_arn)
+        self.executions[execution_arn] = replace(
+            found, status="RUNNING", ended_at="", error="", cause=""
+        )
+
+    def ended_in_fail_state(self, execution_arn: str) -> bool:
+        """Whether it ended in a Fail state."""
+        return execution_arn in self.in_fail_state
 
     def describe(self, execution_arn: str) -> Execution | None:
         """Describe an execution."""

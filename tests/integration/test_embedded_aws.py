@@ -275,6 +275,32 @@ def test_abort_reaches_the_cleaner_and_stays_aborted(sample: Sample) -> None:
     assert states.describe_execution(executionArn=arn)["status"] == "ABORTED"
 
 
+def test_a_stopped_execution_goes_on_from_the_state_in_which_it_was_stopped(
+    sample: Sample,
+) -> None:
+    states = sample.instance.client("stepfunctions")
+    arn = states.start_execution(
+        stateMachineArn=sample.outputs["Machine"], input=json.dumps({"sleep": 1})
+    )["executionArn"]
+
+    def status() -> str:
+        return str(states.describe_execution(executionArn=arn)["status"])
+
+    with pytest.raises(states.exceptions.ExecutionNotRedrivable, match="RUNNING"):
+        states.redrive_execution(executionArn=arn)
+    time.sleep(0.5)
+    states.stop_execution(executionArn=arn)
+    states.redrive_execution(executionArn=arn, clientToken="once")
+    states.redrive_execution(executionArn=arn, clientToken="once")
+    assert eventually(lambda: status() == "SUCCEEDED")
+    events = [e["type"] for e in states.get_execution_history(executionArn=arn)["events"]]
+    assert events.count("ExecutionRedriven") == 1
+    assert events.count("TaskStateEntered") == 2, "the task that was stopped runs again"
+    assert events.count("ExecutionSucceeded") == 1, "the former run does nothing more"
+    with pytest.raises(states.exceptions.ExecutionNotRedrivable, match="SUCCEEDED"):
+        states.redrive_execution(executionArn=arn)
+
+
 def test_second_instance_on_the_same_block_is_told_why(sample: Sample, tmp_path: Path) -> None:
     other = Instance.of(LocalConfig(tmp_path, BLOCK))
     with pytest.raises(instance.InstanceError, match=r"\.0\.1:4566 is in use"):

@@ -194,6 +194,12 @@ class PlanNotFound(LifecycleError):
     default_next_step = "Nothing was changed. Create a new plan and apply its change set."
 
 
+class PlanNotFinished(LifecycleError):
+    """A plan is still being made, or its operation ended without one."""
+
+    default_next_step = "Read the operation: GET /operations/{id} shows its status and its error."
+
+
 class PlanStale(LifecycleError):
     """The plan is over a day old, or something it depends on has changed."""
 
@@ -496,6 +502,21 @@ class OperationNotFound(LifecycleError):
     default_next_step = "List the cluster's operations (GET /operations?cluster=…)."
 
 
+class OperationNotCancellable(LifecycleError):
+    """An operation has begun to change its cluster, has ended, or it is not known; it goes on."""
+
+    default_next_step = "Nothing was stopped. Follow the operation (GET /operations/{id})."
+
+
+class OperationNotResumable(LifecycleError):
+    """An operation that ended cannot go on from where it stopped; nothing was started."""
+
+    default_next_step = (
+        "Nothing was started. Send the same request with a new Idempotency-Key: it reads the "
+        "present state and continues from there."
+    )
+
+
 class IdempotencyKeyReused(LifecycleError):
     """The key was already used for a different request; nothing was changed."""
 
@@ -530,6 +551,12 @@ class UnsupportedMediaType(LifecycleError):
     default_next_step = (
         "Nothing was changed. Send JSON in UTF-8 with the header Content-Type: application/json."
     )
+
+
+class NotAcceptable(LifecycleError):
+    """None of the media types that a request accepts is one in which the answer exists."""
+
+    default_next_step = "Send another Accept header, or none for JSON."
 
 
 class RequestTooLarge(LifecycleError):

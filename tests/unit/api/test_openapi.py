@@ -14,6 +14,7 @@ from tests.support.sam import translated
 from tools.generate_openapi import TARGET, document, render, schemas
 from tools.generate_parameters import ROOT, load_template
 
+ACTIONS = {"freezeCluster", "thawCluster", "cancelOperation", "resumeOperation"}
 GATEWAY_VARIABLE = re.compile(r"\$context\.error\.messageString")
 
 
@@ -57,7 +58,7 @@ def test_the_template_has_exactly_these_routes(template: dict[str, Any]) -> None
 
 def test_reading_and_changing_differ_by_method_or_path() -> None:
     """So that IAM on the API's resources is the permission model."""
-    changes = {route.name for route in ROUTES if route.verb} | {"freezeCluster", "thawCluster"}
+    changes = {route.name for route in ROUTES if route.verb} | ACTIONS
     assert {route.name for route in ROUTES if route.method != "GET"} == changes
     changing = [(route.method, route.resource) for route in ROUTES if route.name in changes]
     assert len(set(changing)) == len(changing)

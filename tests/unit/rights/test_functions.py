@@ -22,6 +22,7 @@ UNSEEN = {
     ("PreflightCluster", "elasticloadbalancing:DescribeAccountLimits"): "Service Quotas asks it",
     ("PreflightCluster", "rds:DescribeAccountAttributes"): "Service Quotas asks it",
     ("PlanStack", "s3:ListBucket"): "without it S3 answers for a missing object: forbidden",
+    ("ServeApi", "s3:ListBucket"): "without it S3 answers for a missing object: forbidden",
     ("ProbeHealth", "s3:ListBucket"): "without it S3 answers for a missing object: forbidden",
     ("FollowStart", "iam:PassRole"): "CreateService with a task definition passes its roles",
     ("RollServices", "iam:PassRole"): "UpdateService with a task definition passes its roles",
@@ -227,7 +228,7 @@ def test_who_reads_a_plan_that_may_be_missing_may_list_its_bucket() -> None:
         if "/plans/*" in str(function["Policies"])
         and "s3:GetObjectVersion" in str(function["Policies"])
     }
-    assert readers == {"PlanStack"}
+    assert readers == {"PlanStack", "ServeApi"}
     assert all("s3:ListBucket" in str(_functions()[name]["Policies"]) for name in readers)
 
 

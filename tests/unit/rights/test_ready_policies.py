@@ -25,9 +25,11 @@ LISTS = {"cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "logs:DescribeLog
 READING = ("Describe", "Get", "List", "Filter")
 
 ROUTES_OF = {
-    "viewer": {"listClusters", "readCluster", "readHealth", "listOperations", "readOperation"},
+    "viewer": {"listClusters", "readCluster", "readHealth", "listOperations", "readOperation"}
+    | {"readPlan"},
     "planner": {"planChange"},
-    "operator": {"scaleBrokers", "scalePartitions", "restartService", "freezeCluster"},
+    "operator": {"scaleBrokers", "scalePartitions", "restartService", "freezeCluster"}
+    | {"cancelOperation", "resumeOperation"},
     "administrator": {"provisionCluster", "rotateSecrets", "tearDownCluster", "thawCluster"},
 }
 MACHINES_OF = {
@@ -120,6 +122,19 @@ def test_what_is_enforced_on_the_embedded_aws_is_what_the_files_say(role: str) -
 def test_the_administrator_reaches_every_route_and_machine() -> None:
     assert _opened_routes("administrator") == {route.name for route in ROUTES}
     assert _started_machines("administrator") == _machines()
+
+
+@pytest.mark.parametrize("action", ["cancel", "resume"])
+def test_an_operator_cancels_and_resumes_what_an_operator_starts(action: str) -> None:
+    granted = [one for verb, one in _grants("operator") if verb == "execute-api:Invoke"]
+
+    def may(operation_id: str) -> bool:
+        path = f"POST/operations/{operation_id}/{action}"
+        return any(fnmatchcase(path, one.partition(":API_ID/*/")[2]) for one in granted)
+
+    assert may("demo.scale.k")
+    assert may("demo.restart.k")
+    assert not any(may(f"demo.{verb}.k") for verb in ("provision", "rotate", "teardown", "plan"))
 
 
 @pytest.mark.parametrize(("less", "more"), [ROLES[0:2], ROLES[1:3], ROLES[2:4]])

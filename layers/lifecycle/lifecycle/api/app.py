@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle import __version__
+from lifecycle.api.accept import chosen
 from lifecycle.api.problems import CONTENT_TYPE, RETRY_SECONDS, problem, unexpected
 from lifecycle.api.routes import ROUTES, Route
 from lifecycle.api.strict_json import NotJson, parse
@@ -15,6 +17,9 @@ from lifecycle.cluster.validation import Problem, invalid
 from lifecycle.errors import ClusterBusy, LifecycleError, RequestTooLarge, UnsupportedMediaType
 from lifecycle.observability import logger
 from lifecycle.operation.idempotency import KEY_RULE, is_key
+from lifecycle.operation.read import just_started
+from lifecycle.operation.record import RUNNING
+from lifecycle.plans.read import as_page, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,12 +27,18 @@ if TYPE_CHECKING:
     from lifecycle.api.clusters import ClusterReader
     from lifecycle.api.freezing import Freezer
     from lifecycle.health.read import HealthReader
+    from lifecycle.operation.cancel import OperationCanceller
     from lifecycle.operation.read import OperationReader
+    from lifecycle.operation.record import Execution, Record
+    from lifecycle.operation.resume import OperationResumer
     from lifecycle.operation.start import OperationStarter
+    from lifecycle.plans.read import PlanReader
 
 # Far more than the largest provision request with every parameter; Lambda itself takes 6 MB.
 JSON_TYPE: Final = "application/json"
 MAX_BODY_BYTES: Final = 64 * 1024
+PLAN_TYPES: Final = (JSON_TYPE, "text/plain", "text/html")
+VERSION_HEADER: Final = "X-Camunda-Ecs-Version"
 # The machine takes either; rights rest on the path.
 _NOT_HERE: Final = {"scaleBrokers": "partitions", "scalePartitions": "count"}
 _ELSEWHERE: Final = {
@@ -49,6 +60,9 @@ class Api:
     clusters: ClusterReader
     freezer: Freezer
     health: HealthReader
+    canceller: OperationCanceller
+    resumer: OperationResumer
+    plans: PlanReader
     translate: Callable[[Exception], LifecycleError | None]
 
     def answer(self, event: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,8 +112,53 @@ class Api:
                 if not found:  # what a cluster that is gone did is still reported
                     self.clusters.find(cluster)
                 return _response(200, {"operations": found})
+            case "readPlan":
+                return self._plan(str(path.get("id")), _headers(event).get("accept"))
+            case "cancelOperation" | "resumeOperation":
+                return self._act(route, event, context)
             case _:
-                return _response(200, self.operations.read(str(path.get("id"))))
+                document = self.operations.read(str(path.get("id")))
+                return _response(200, document, headers=_retry(document))
+
+    def _plan(self, operation_id: str, accept: str | None) -> dict[str, Any]:
+        kind = chosen(accept, PLAN_TYPES)
+        plan = self.plans.read(operation_id)
+        match kind:
+            case "text/plain":
+                return _response(200, as_text(plan), content_type=f"{kind}; charset=utf-8")
+            case "text/html":
+                return _response(200, as_page(plan), content_type=f"{kind}; charset=utf-8")
+            case _:
+                return _response(200, plan)
+
+    def _act(
+        self, route: Route, event: Mapping[str, Any], context: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Cancel or resume an operation. It takes no body: an empty object at most."""
+        body, wrong = _body(event, _headers(event).get("content-type"))
+        if wrong or body != {}:
+            raise invalid([Problem("(body)", body, wrong or "nothing, or an empty JSON object")])
+        operation_id = str((event.get("pathParameters") or {}).get("id"))
+        caller = _caller(context)
+        case = self.canceller.cancel if route.name == "cancelOperation" else self.resumer.resume
+        record, execution = case(operation_id, caller)
+        logger.info(
+            "Operation cancelled" if route.name == "cancelOperation" else "Operation resumed",
+            extra={"operation_id": record.operation_id, "caller": caller, "verb": record.machine},
+        )
+        return self._accepted(route, event, context, record, execution)
+
+    def _accepted(
+        self,
+        route: Route,
+        event: Mapping[str, Any],
+        context: Mapping[str, Any],
+        record: Record,
+        execution: Execution | None,
+    ) -> dict[str, Any]:
+        document = self.operations.report(record, execution)
+        there = f"{_base(route, event, context)}/operations/{record.operation_id}"
+        return _response(202, document, headers={"Location": there, **_retry(document)})
 
     def _start(
         self, route: Route, event: Mapping[str, Any], context: Mapping[str, Any]
@@ -110,17 +169,17 @@ class Api:
             raise invalid([Problem(str(foreign), request[foreign], _ELSEWHERE[foreign])])
         caller = _caller(context)
         record, execution = self.starter.start(route.verb, request, key=key, caller=caller)
-        document = (
-            self.operations.started(record)
-            if execution is None
-            else self.operations.report(record, execution)
-        )
         logger.info(
             "Operation accepted",
             extra={"operation_id": record.operation_id, "caller": caller, "verb": route.verb},
         )
-        there = f"{_base(route, event, context)}/operations/{record.operation_id}"
-        return _response(202, document, headers={"Location": there})
+        started = execution or just_started(record)
+        return self._accepted(route, event, context, record, started)
+
+
+def _retry(operation: Mapping[str, Any]) -> dict[str, str]:
+    """After how many seconds a running operation is worth another look."""
+    return {"Retry-After": str(RETRY_SECONDS)} if operation["status"] in RUNNING else {}
 
 
 def _base(route: Route, event: Mapping[str, Any], context: Mapping[str, Any]) -> str:
@@ -134,6 +193,11 @@ def _base(route: Route, event: Mapping[str, Any], context: Mapping[str, Any]) ->
         resource = resource.replace(f"{{{name}}}", str(value))
     path = str(context.get("path") or "")
     return path.removesuffix(resource) if path.endswith(resource) else ""
+
+
+def _headers(event: Mapping[str, Any]) -> dict[str, str]:
+    """Headers by their name in lower case."""
+    return {name.lower(): value for name, value in (event.get("headers") or {}).items()}
 
 
 def _caller(context: Mapping[str, Any]) -> str:
@@ -156,7 +220,7 @@ def _flag(value: object, field: str) -> bool:
 def _request(event: Mapping[str, Any]) -> tuple[dict[str, object], str | None]:
     """Read the machine's input and the idempotency key; every wrong part is named at once."""
     name = (event.get("pathParameters") or {}).get("name")
-    headers = {header.lower(): value for header, value in (event.get("headers") or {}).items()}
+    headers = _headers(event)
     key = headers.get("idempotency-key")
     problems = []
     body, wrong = _body(event, headers.get("content-type"))
@@ -212,7 +276,7 @@ def _is_json(content_type: str | None) -> bool:
 
 def _response(
     status: int,
-    document: Mapping[str, Any],
+    document: Mapping[str, Any] | str,
     *,
     content_type: str = "application/json",
     headers: Mapping[str, str] | None = None,
@@ -222,7 +286,8 @@ def _response(
         "headers": {
             "Content-Type": content_type,
             "Cache-Control": "no-store",
+            VERSION_HEADER: __version__,
             **(headers or {}),
         },
-        "body": json.dumps(document),
+        "body": document if isinstance(document, str) else json.dumps(document),
     }

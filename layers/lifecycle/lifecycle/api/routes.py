@@ -81,6 +81,19 @@ ROUTES: Final = (
         "Freeze a cluster: every change is rejected until the freeze is lifted",
     ),
     Route("DELETE", "/clusters/{name}/freeze", "thawCluster", "Lift the freeze of a cluster"),
-    Route("GET", "/operations", "listOperations", "List the operations of a cluster"),
+    Route("GET", "/operations", "listOperations", "List operations, newest first"),
     Route("GET", "/operations/{id}", "readOperation", "Describe an operation"),
+    Route(
+        "POST",
+        "/operations/{id}/cancel",
+        "cancelOperation",
+        "Stop an operation that has not changed anything yet",
+    ),
+    Route(
+        "POST",
+        "/operations/{id}/resume",
+        "resumeOperation",
+        "Let an operation go on that was stopped or timed out",
+    ),
+    Route("GET", "/plans/{id}", "readPlan", "Read a plan as JSON, text or page"),
 )

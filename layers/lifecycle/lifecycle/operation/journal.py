@@ -36,6 +36,7 @@ class Journal:
         self.refuse_ended(operation, "it began")
         self.take(operation)
         self.operations.begin(operation, now=self.clock.now())
+        self.operations.watch_changes(operation)
 
     def take(self, operation: Operation) -> None:
         """Take the cluster for what begins. Raises as ``occupy`` does, and ``ClusterFrozen``.
@@ -71,16 +72,37 @@ class Journal:
         acquire(self._lock(operation), self.locks, self.executions, self.clock)
         self._settles(operation)
 
-    def step(self, operation: Operation, step: str, detail: str) -> None:
-        """Renew the lock and note the progress, before something is changed.
+    def look(self, operation: Operation, step: str, detail: str) -> None:
+        """Renew the lock and note the progress, where only something is read; raises as ``step``.
 
-        Absent lock: taken. Own lock: extended. Raises ``LockLost`` for another owner's, and
-        ``OperationEnded`` where the execution does not run any more: Lambda lets a function run
-        on when its execution is stopped.
+        An operation that has done no more can be cancelled.
         """
         now = self.clock.now()
         self.hold(operation, f"its step {step!r}")
         self.operations.progress(operation, step=step, detail=detail, now=now)
+
+    def step(self, operation: Operation, step: str, detail: str) -> None:
+        """Renew the lock and note the progress, before something is changed.
+
+        Absent lock: taken. Own lock: extended. Raises ``LockLost`` for another owner's, and
+        ``OperationEnded`` where the execution does not run any more (Lambda lets a function run
+        on when its execution is stopped) and where the operation was cancelled.
+        """
+        now = self.clock.now()
+        self.hold(operation, f"its step {step!r}")
+        self.change(operation, f"its step {step!r}")
+        self.operations.progress(operation, step=step, detail=detail, now=now)
+
+    def change(self, operation: Operation, before: str) -> None:
+        """Note that something is changed from now on; ``before``: before what.
+
+        Raises ``OperationEnded`` where the operation was cancelled.
+        """
+        if not self.operations.begin_change(operation, now=self.clock.now()):
+            raise OperationEnded(
+                f"Operation {operation.operation_id} was cancelled before its first change; "
+                f"the function stopped before {before}."
+            )
 
     def hold(self, operation: Operation, before: str) -> None:
         """Renew the lock and note in it by when this function has ended, before it acts.

@@ -101,6 +101,22 @@ class Machines(Protocol):
         """Describe an execution; None when there is none, or no longer after 90 days."""
         ...
 
+    def stop(self, execution_arn: str, *, error: str, cause: str) -> None:
+        """Stop an execution, with an error's name and a cause; one that ended stays as it is."""
+        ...
+
+    def redrive(self, execution_arn: str) -> None:
+        """Let an execution that did not succeed go on from the state in which it ended.
+
+        Raises ``OperationNotResumable`` with the reason of Step Functions; then nothing was
+        started.
+        """
+        ...
+
+    def ended_in_fail_state(self, execution_arn: str) -> bool:
+        """Whether a failed execution ended in a Fail state, which a redrive would only repeat."""
+        ...
+
 
 class Records(Protocol):
     """Records of operations: start them and report on them."""
@@ -119,6 +135,19 @@ class Records(Protocol):
         """Read the record of a machine's operation; None when it never began."""
         ...
 
+    def cancel(self, operation: Operation, *, by: str, now: datetime) -> Record | None:
+        """Cancel an operation that marks its changes, has made none and has not ended.
+
+        Returns the record as it then stands: cancelled, or with what is in the way. The first
+        cancellation stands. One of this and of ``Operations.begin_change`` comes first, and keeps
+        the other from succeeding.
+        """
+        ...
+
+    def resume(self, record: Record, *, by: str, now: datetime) -> None:
+        """Note that an operation goes on after its end, unless it has ended once more by then."""
+        ...
+
     def of_cluster(self, cluster: str, limit: int) -> Sequence[Record]:
         """Records of a cluster, newest first; they may lag by a moment."""
         ...
@@ -129,6 +158,17 @@ class Operations(Protocol):
 
     def begin(self, operation: Operation, *, now: datetime) -> None:
         """Write the operation's item; writing it again changes nothing."""
+        ...
+
+    def watch_changes(self, operation: Operation) -> None:
+        """Note that the functions of the operation mark its first change before they make it."""
+        ...
+
+    def begin_change(self, operation: Operation, *, now: datetime) -> bool:
+        """Note that the operation changes something from now on; the first time stands.
+
+        False where the operation was cancelled: then nothing may be changed.
+        """
         ...
 
     def progress(self, operation: Operation, *, step: str, detail: str, now: datetime) -> None:

@@ -28,7 +28,11 @@ class OperationReader:
     arns: MachineArns
 
     def read(self, operation_id: str) -> dict[str, Any]:
-        """Report on one operation. Raises ``OperationNotFound``.
+        """Report on one operation. Raises ``OperationNotFound``."""
+        return self.report(*self.find(operation_id))
+
+    def find(self, operation_id: str) -> tuple[Record, Execution | None]:
+        """Find an operation and its execution. Raises ``OperationNotFound``.
 
         Two machines may have an execution of one name, given in the console: the machine that the
         id names goes first, then the operation that began last.
@@ -47,7 +51,7 @@ class OperationReader:
             if execution is None or parts is None:
                 raise _unknown(operation_id)
             record = Record(operation_id, parts[0], parts[1], arn, execution.started_at)
-        return self.report(record, execution)
+        return record, execution
 
     def _record(self, operation_id: str, named: str) -> Record | None:
         if named in STEPS and (record := self.records.find(operation_id, named)):
@@ -78,16 +82,20 @@ class OperationReader:
             "result": result_of(execution) if execution and status == "SUCCEEDED" else None,
             "error": failure(status, execution),
             "reportKey": record.report.key or None,
+            "changedAt": record.changed_at or None,
+            "cancelledBy": record.cancelled_by or None,
+            "resumedBy": record.resumed_by or None,
         }
-
-    def started(self, record: Record) -> dict[str, Any]:
-        """Return an operation that has just been started."""
-        return self.report(record, Execution(record.execution_arn, "RUNNING", record.started_at))
 
     def _line(self, record: Record) -> dict[str, Any]:
         # The record of an ended operation has its result; only the others are looked up.
         execution = None if record.result else self.machines.describe(record.execution_arn)
         return _head(record, status_of(record, execution), execution)
+
+
+def just_started(record: Record) -> Execution:
+    """Return the execution of an operation that has just been started."""
+    return Execution(record.execution_arn, "RUNNING", record.started_at)
 
 
 def _head(record: Record, status: str, execution: Execution | None) -> dict[str, Any]:

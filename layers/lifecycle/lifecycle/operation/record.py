@@ -42,8 +42,12 @@ class Record:
 
     ``caller`` is the principal that started it through the API and ``request_hash`` the hash of
     its request; a start from console or schedule leaves both empty. ``result`` and ``report`` are
-    written at the end. ``ecs_cluster`` is empty for an operation that only reads. ``waits`` are
-    what steps waited for (``step``, ``detail``, ``at``), oldest first.
+    written at the end. ``ecs_cluster`` is empty for an operation that only reads.
+
+    ``marks_changes``: its functions note the first change before they make it, in ``changed_at``;
+    without it nothing is known of changes. ``cancelled_by`` is the principal that cancelled it
+    before its first change, ``resumed_by`` the one that last let it go on after its end.
+    ``waits`` are what steps waited for (``step``, ``detail``, ``at``), oldest first.
     """
 
     operation_id: str
@@ -61,6 +65,11 @@ class Record:
     report: Stored = Stored("")
     ended_at: str = ""
     ecs_cluster: str = ""
+    marks_changes: bool = False
+    changed_at: str = ""
+    cancelled_at: str = ""
+    cancelled_by: str = ""
+    resumed_by: str = ""
 
     @property
     def operation(self) -> Operation:

@@ -63,7 +63,7 @@ class PlanAdopter:
         plan of this cluster, ``PlanStale`` naming what differs, ``SecondApproverRequired``,
         ``ClusterFrozen`` and ``StackNotUsable``.
         """
-        self.journal.step(operation, CHANGE_SET, "checking the plan against the current state")
+        self.journal.look(operation, CHANGE_SET, "checking the plan against the current state")
         found = self.planner.stacks.change_set(change_set, stack)
         if found.status == "GONE":
             raise PlanNotFound(f"There is no change set {change_set}: {found.reason}.")

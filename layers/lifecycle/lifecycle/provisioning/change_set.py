@@ -108,14 +108,14 @@ class StackChanger:
         rolled back first.
         Raises ``StackNotUsable``, ``ChangeSetRefused``, ``ClusterFrozen``.
         """
-        self.journal.step(operation, CHANGE_SET, "reading the stack")
+        self.journal.look(operation, CHANGE_SET, "reading the stack")
         found = self.stacks.describe(stack)
         decision = decide_on(found, self.control_stack, operation.cluster)
         if decision.action is StackAction.WAIT:
-            self.journal.step(operation, CHANGE_SET, decision.reason)
+            self.journal.look(operation, CHANGE_SET, decision.reason)
             return {"status": "BUSY", "wait": next_wait(polls, near_end=False)}
         if decision.action is StackAction.ROLL_BACK:
-            self.journal.step(operation, CHANGE_SET, decision.reason)
+            self.journal.look(operation, CHANGE_SET, decision.reason)
             return {"status": "STUCK"}
         approve()
         if found is not None:
@@ -203,7 +203,7 @@ class StackChanger:
         if not creates and found.status != "GONE":
             refuse_unfinished(self.stacks.describe(found.stack), found)
         if found.status == "EMPTY":
-            self.journal.step(operation, CHANGE_SET, _NOTHING)
+            self.journal.look(operation, CHANGE_SET, _NOTHING)
             self.stacks.delete_change_set(change_set)
             return {"status": "UNCHANGED"}
         if found.status in {"FAILED", "GONE"}:
@@ -214,7 +214,7 @@ class StackChanger:
         if found.status == "READY" and not creates:
             refuse_dangerous(found.changes, replace)
             refuse_protected(found.changes, present_parameters(self.stacks.describe(found.stack)))
-        self.journal.step(operation, CHANGE_SET, f"{len(found.changes)} changes")
+        self.journal.look(operation, CHANGE_SET, f"{len(found.changes)} changes")
         return {"status": "READY", "changes": len(found.changes)}
 
     def _change_set(self, operation: Operation, change_set: str) -> ChangeSet:
@@ -315,6 +315,7 @@ class StackChanger:
         refuse_another(found, operation.ecs_cluster)
         if not is_trial(found.parameters) and not found.termination_protected:
             self.journal.hold(operation, "it protected the stack")
+            self.journal.change(operation, "it protected the stack")
             self.stacks.protect(stack, stack_policy())
         return dict(found.outputs)
 

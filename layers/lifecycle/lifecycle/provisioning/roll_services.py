@@ -108,7 +108,7 @@ class BrokerReplacer:
         )
         begun = bool(memory.get("begun"))
         decision = decide_roll(observed, fresh=not begun)
-        self.journal.step(operation, step, decision.reason)
+        self.journal.look(operation, step, decision.reason)
         if decision.action is RollAction.DONE:
             return {"status": "ROLLED", "since": now.isoformat(timespec="seconds")}
         wait = Wait.at(decision.moved, observed.now, Wait.read(memory.get("waited")))
@@ -129,6 +129,8 @@ class BrokerReplacer:
                 "continues on its own once as many tasks as now are healthy.",
             )
         former = str(memory.get("former", ""))
+        if not waits:
+            self.journal.change(operation, "it changed the brokers")
         if decision.action is RollAction.MOVE:
             former = _primary(observed.service) if restart else ""
             move()

@@ -98,7 +98,7 @@ class ServiceRestarter:
                 break
         else:
             return {"status": "RESTARTED"}
-        self.journal.step(operation, SERVICE_RESTARTED, reason)
+        self.journal.look(operation, SERVICE_RESTARTED, reason)
         now = epoch(self.journal.clock.now())
         wait = Wait.at("targets", now, Wait.read(memory.get("served")))
         if wait.lasted(BROKER_PATIENCE, now):
@@ -144,8 +144,9 @@ class ServiceRestarter:
                 stopped=str(memory.get("stopped", "")),
             )
         )
-        self.journal.step(operation, SERVICE_RESTARTED, decision.reason)
+        self.journal.look(operation, SERVICE_RESTARTED, decision.reason)
         if decision.action is RestartAction.STOP:
+            self.journal.change(operation, f"it stopped task {decision.task}")
             reason = f"Restarted by {operation.operation_id}"
             self.tasks.stop(cluster.ecs_cluster, decision.task, reason)
             memory = {**memory, "stopped": decision.task}
@@ -160,8 +161,9 @@ class ServiceRestarter:
     ) -> dict[str, Any]:
         former = str(memory.get("former", ""))
         decision = decide_connectors_restart(connectors, begun_at(operation), former)
-        self.journal.step(operation, SERVICE_RESTARTED, decision.reason)
+        self.journal.look(operation, SERVICE_RESTARTED, decision.reason)
         if decision.action is RestartAction.DEPLOY:
+            self.journal.change(operation, "it deployed the connectors")
             self.services.update(cluster.ecs_cluster, connectors.name, {}, redeploy=True)
             before = connectors.primary
             memory = {**memory, "former": before.deployment_id if before is not None else ""}

@@ -170,7 +170,7 @@ class ScaleObserver:
             decision = decide_partitions(observed, partitions, remembered)
         else:
             decision = decide(observed, requested, remembered)
-        self.journal.step(operation, decision.phase or OBSERVATION, decision.reason)
+        self.journal.look(operation, decision.phase or OBSERVATION, decision.reason)
         if not partitions:
             self._note(operation, observed, requested)
         answer: dict[str, Any] = {

@@ -120,7 +120,7 @@ class ClusterStopper:
         """
         now = self.journal.clock.now()
         since = since or now.isoformat(timespec="seconds")
-        self.journal.step(operation, SERVICES_STOP, "reading the stack")
+        self.journal.look(operation, SERVICES_STOP, "reading the stack")
         found = self.stacks.describe(stack)
         state = state_of(found, self.control_stack, operation.cluster)
         if found is None or state is StackState.ABSENT:
@@ -128,11 +128,12 @@ class ClusterStopper:
         if polls == 0:
             refuse_if_frozen(stack, found.tags)
         if state is StackState.BUSY:
-            self.journal.step(
+            self.journal.look(
                 operation, SERVICES_STOP, f"CloudFormation is still busy ({found.status})"
             )
             wait = next_wait(polls, near_end=False)
             return {"status": "WAITING", "since": since, "wait": wait}
+        self.journal.change(operation, "it set the counts to zero")
         waiting = self._services(found) + self._targets(found)
         waiting = waiting or self._delete_services(found)
         registered = [] if waiting else self._empty_namespaces(found)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lifecycle.settings import Settings
 from lifecycle.wiring.common import (
     SystemClock,
+    artifacts,
     journal,
     registries,
     reviewed,
@@ -97,6 +98,20 @@ def approve(verb: str, request: Mapping[str, object], caller: str) -> None:
         second_approver().refuse_request(verb, review, caller)
 
 
+def approve_again(verb: str, request: Mapping[str, object], caller: str) -> None:
+    """Refuse to let go on what a principal could not have started."""
+    approve(verb, request, caller)
+    if verb == "provision":
+        from lifecycle.adapters.aws.cloudformation import CloudFormationStacks
+        from lifecycle.plans.approve import ProvisionApproval
+
+        ProvisionApproval(
+            CloudFormationStacks(settings().deployment_role_arn),
+            second_approver(),
+            settings().control_stack,
+        ).refuse_request(request, caller)
+
+
 @functools.cache
 def api(function_arn: str) -> Api:
     """The REST API, in the function of that ARN."""
@@ -119,7 +134,10 @@ def api(function_arn: str) -> Api:
     from lifecycle.health.read import HealthReader
     from lifecycle.observability import of_aws
     from lifecycle.operation.arns import MachineArns
+    from lifecycle.operation.cancel import OperationCanceller
     from lifecycle.operation.read import OperationReader
+    from lifecycle.operation.resume import OperationResumer
+    from lifecycle.plans.read import PlanReader
 
     control_stack = settings().control_stack
     arns = MachineArns.beside(function_arn, control_stack)
@@ -176,5 +194,18 @@ def api(function_arn: str) -> Api:
             clock=SystemClock(),
             seconds=int(os.environ["FRESH_HEALTH_SECONDS"]),
         ),
+        canceller=OperationCanceller(
+            operations=operations, machines=machines, records=table, clock=SystemClock()
+        ),
+        resumer=OperationResumer(
+            operations=operations,
+            machines=machines,
+            records=table,
+            journal=journal(),
+            stacks=cloudformation,
+            control_stack=control_stack,
+            approve=approve_again,
+        ),
+        plans=PlanReader(operations=operations, artifacts=artifacts()),
         translate=of_aws,
     )

@@ -8,6 +8,7 @@ so that policies can distinguish them, ``PLAN#<operation id>`` for those of the 
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -229,6 +230,67 @@ class DynamoTable:
             Limit=limit,
         )
         return [_record(item) for item in found["Items"]]
+
+    def watch_changes(self, operation: Operation) -> None:
+        """Mark the record as one whose first change will be noted."""
+        self._api.update_item(
+            TableName=self._table,
+            Key=_key(operation),
+            UpdateExpression="SET marksChanges = :yes",
+            ExpressionAttributeValues={":yes": {"BOOL": True}},
+        )
+
+    def begin_change(self, operation: Operation, *, now: datetime) -> bool:
+        """Note the time of the first change, on condition that the operation is not cancelled."""
+        try:
+            self._api.update_item(
+                TableName=self._table,
+                Key=_key(operation),
+                UpdateExpression="SET changedAt = if_not_exists(changedAt, :now)",
+                ConditionExpression="attribute_not_exists(cancelledAt)",
+                ExpressionAttributeValues={":now": {"S": written(now)}},
+            )
+        except self._api.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def cancel(self, operation: Operation, *, by: str, now: datetime) -> Record | None:
+        """Note the cancellation, on condition that no change was noted; returns the record."""
+        with contextlib.suppress(self._api.exceptions.ConditionalCheckFailedException):
+            self._api.update_item(
+                TableName=self._table,
+                Key=_key(operation),
+                UpdateExpression="SET cancelledAt = if_not_exists(cancelledAt, :now), "
+                "cancelledBy = if_not_exists(cancelledBy, :by)",
+                ConditionExpression="marksChanges = :yes AND attribute_not_exists(changedAt) "
+                "AND attribute_not_exists(#result)",
+                ExpressionAttributeNames={"#result": "result"},
+                ExpressionAttributeValues={
+                    ":now": {"S": written(now)},
+                    ":by": {"S": by},
+                    ":yes": {"BOOL": True},
+                },
+            )
+        return self.find(operation.operation_id, operation.machine)
+
+    def resume(self, record: Record, *, by: str, now: datetime) -> None:
+        """Remove the end that was read from the record, and note who let it go on."""
+        try:
+            self._api.update_item(
+                TableName=self._table,
+                Key=_key(record.operation),
+                UpdateExpression="SET resumedBy = :by, resumedAt = :now "
+                f"REMOVE #result, {_REPORT}, endedAt",
+                ConditionExpression="endedAt = :ended",
+                ExpressionAttributeNames={"#result": "result"},
+                ExpressionAttributeValues={
+                    ":by": {"S": by},
+                    ":now": {"S": written(now)},
+                    ":ended": {"S": record.ended_at},
+                },
+            )
+        except self._api.exceptions.ConditionalCheckFailedException:
+            return
 
     def progress(self, operation: Operation, *, step: str, detail: str, now: datetime) -> None:
         """Record the current step of the operation and what it waits for.
@@ -471,6 +533,11 @@ def _record(item: Mapping[str, Any]) -> Record:
         report=Stored(text("reportKey"), text("reportVersion"), text("reportSha256")),
         ended_at=text("endedAt"),
         ecs_cluster=text("ecsCluster"),
+        marks_changes=bool(item.get("marksChanges", {}).get("BOOL", False)),
+        changed_at=text("changedAt"),
+        cancelled_at=text("cancelledAt"),
+        cancelled_by=text("cancelledBy"),
+        resumed_by=text("resumedBy"),
     )
 
 

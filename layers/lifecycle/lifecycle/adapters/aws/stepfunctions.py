@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.adapters.aws.session import client, error_code, error_message
-from lifecycle.errors import AwsRefused, MachineNotDeployed, StartOutcomeUnknown
+from lifecycle.errors import (
+    AwsRefused,
+    MachineNotDeployed,
+    OperationNotResumable,
+    StartOutcomeUnknown,
+)
 from lifecycle.operation.record import Execution
 from lifecycle.times import written
 
@@ -95,6 +100,46 @@ class StepFunctionsExecutions:
             error=str(found.get("error", "")),
             cause=str(found.get("cause", "")),
         )
+
+    def stop(self, execution_arn: str, *, error: str, cause: str) -> None:
+        """Stop an execution; one that ended meanwhile stays as it is.
+
+        https://docs.aws.amazon.com/step-functions/latest/apireference/API_StopExecution.html
+        """
+        try:
+            self._api.stop_execution(executionArn=execution_arn, error=error, cause=cause)
+        except self._api.exceptions.ValidationException:
+            found = self.describe(execution_arn)
+            if found is None or found.is_running:
+                raise
+
+    def redrive(self, execution_arn: str) -> None:
+        """Redrive an execution: within 14 days of its end, at most 1,000 times.
+
+        The client sends a token of its own, so that its own retry redrives once.
+        https://docs.aws.amazon.com/step-functions/latest/apireference/API_RedriveExecution.html
+        """
+        exceptions = self._api.exceptions
+        try:
+            self._api.redrive_execution(executionArn=execution_arn)
+        except (
+            exceptions.ExecutionNotRedrivable,
+            exceptions.ExecutionLimitExceeded,
+            exceptions.ExecutionDoesNotExist,
+        ) as error:
+            raise OperationNotResumable(
+                f"Step Functions does not redrive it: {error_message(error)}"
+            ) from error
+
+    def ended_in_fail_state(self, execution_arn: str) -> bool:
+        """Whether the state before the end was a Fail state, by the last two events.
+
+        https://docs.aws.amazon.com/step-functions/latest/apireference/API_GetExecutionHistory.html
+        """
+        found = self._api.get_execution_history(
+            executionArn=execution_arn, reverseOrder=True, maxResults=2, includeExecutionData=False
+        )
+        return any(event["type"] == "FailStateEntered" for event in found["events"])
 
     def describe(self, execution_arn: str) -> Execution | None:
         """Describe an execution; None when there is none."""
