@@ -182,7 +182,11 @@ class Finisher:
             "request": dict(request),
             "operation": asdict(operation),
         }
-        full["pageKey"] = keep_page(self.artifacts, key, operation_page, full)
+        page = keep_page(self.artifacts, key, operation_page, full)
+        full |= {
+            "pageKey": page.key if page is not None else None,
+            "pageVersion": page.version if page is not None else None,
+        }
         stored = self.artifacts.put(key, json.dumps(full, indent=2).encode(), "application/json")
         # Published before it is recorded: after a crash it is rather published twice.
         self.announcer.ended(

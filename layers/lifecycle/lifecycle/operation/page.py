@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lifecycle.operation.ports import Artifacts
+    from lifecycle.operation.record import Stored
 
 HTML_TYPE: Final = "text/html; charset=utf-8"
 
@@ -26,8 +27,8 @@ def keep_page(
     report_key: str,
     render: Callable[[Mapping[str, Any]], str],
     report: Mapping[str, Any],
-) -> str | None:
-    """Store the page of a report; returns its key, None where it could not be stored.
+) -> Stored | None:
+    """Store the page of a report; returns which version that is, None where it was not stored.
 
     Where it cannot be rendered, a page that states so and names the report takes its place. What
     went wrong is logged; nothing is raised.
@@ -39,11 +40,10 @@ def keep_page(
         logger.exception("The page could not be rendered", extra={"report_key": report_key})
         page = _substitute(report_key)
     try:
-        artifacts.put(key, page.encode(errors="replace"), HTML_TYPE)
+        return artifacts.put(key, page.encode(errors="replace"), HTML_TYPE)
     except Exception:  # noqa: BLE001 - the report counts
         logger.exception("The page could not be stored", extra={"report_key": report_key})
         return None
-    return key
 
 
 def _substitute(report_key: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from lifecycle.cluster.freeze import Freeze
     from lifecycle.operation.events import Event
@@ -233,6 +233,10 @@ class Artifacts(Protocol):
 
     def url(self, stored: Stored) -> str:
         """Address of a version of an object as CloudFormation takes it for a template."""
+        ...
+
+    def link(self, stored: Stored, lasts: timedelta) -> str:
+        """Link that reads a version of an object for so long, without any other permission."""
         ...
 
 
