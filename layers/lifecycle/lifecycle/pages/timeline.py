@@ -47,7 +47,6 @@ def timeline(report: Mapping[str, Any]) -> Html:
 def _lapses(report: Mapping[str, Any]) -> list[_Lapse]:
     entries = parts(report, "timeline")
     end = text(report, "endedAt")
-    ends = [*(text(one, "at") for one in entries[1:]), end]
     ok = text(report, "result") == "SUCCEEDED"
     return [
         _Lapse(
@@ -57,15 +56,22 @@ def _lapses(report: Mapping[str, Any]) -> list[_Lapse]:
             waits=parts(entry, "waits"),
             ended=ok or n < len(entries) - 1,
         )
-        for n, (entry, until) in enumerate(zip(entries, ends, strict=True))
+        for n, (entry, until) in enumerate(_until_next(entries, end))
     ]
+
+
+def _until_next(
+    entries: Sequence[Mapping[str, Any]], end: str
+) -> list[tuple[Mapping[str, Any], str]]:
+    """Return entries with the moment of the next one, the last with the end."""
+    ends = [*(text(one, "at") for one in entries[1:]), end]
+    return list(zip(entries, ends, strict=False))
 
 
 def _waits(lapse: _Lapse) -> Html:
     """What was waited for: each until the next one, the last until the step ended."""
-    ends = [*(text(one, "at") for one in lapse.waits[1:]), lapse.until]
     lines = []
-    for wait, until in zip(lapse.waits, ends, strict=True):
+    for wait, until in _until_next(lapse.waits, lapse.until):
         duration = lasted(text(wait, "at"), until)
         lines.append(tag("li", text(wait, "detail"), f" ({duration})" if duration else None))
     return tag("ul", lines, class_="waits") if lines else Html("")
