@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from typing import Any, ClassVar
 
 import pytest
-from lifecycle.operation import page as pages
+from lifecycle.observability import logger
 from lifecycle.operation.page import keep_page
 from lifecycle.operation.progress import with_waits
 from lifecycle.pages.grid import Cell, of_placement, of_topology
@@ -369,7 +369,7 @@ class TestKeeping:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         logged: list[str] = []
-        monkeypatch.setattr(pages.logger, "exception", lambda text, **_: logged.append(text))
+        monkeypatch.setattr(logger, "exception", lambda text, **_: logged.append(text))
 
         def broken(report: object) -> str:
             raise ZeroDivisionError(str(report))
@@ -386,7 +386,7 @@ class TestKeeping:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         logged: list[str] = []
-        monkeypatch.setattr(pages.logger, "exception", lambda text, **_: logged.append(text))
+        monkeypatch.setattr(logger, "exception", lambda text, **_: logged.append(text))
         artifacts = FakeArtifacts()
         monkeypatch.setattr(artifacts, "put", lambda *_: 1 / 0)
         assert keep_page(artifacts, self.KEY, operation_page, REPORT) is None

@@ -108,7 +108,7 @@ border-style:dashed}
 border-width:4px}
 .unseen{color:var(--muted);border-color:var(--line);border-style:dotted}
 .legend{list-style:none;padding:0;display:flex;flex-wrap:wrap;gap:.3rem 1.2rem;max-width:none}
-.legend .cell{display:inline-block;margin-right:.4rem}
+.legend .cell{display:inline-block;margin-right:.4rem;text-align:center}
 .lapse{width:34%;min-width:7rem}
 .time{white-space:nowrap;font-variant-numeric:tabular-nums}
 .lapse svg{display:block;width:100%;height:1.1rem;margin-top:.2rem}

@@ -76,7 +76,7 @@ def plan_page(plan: Mapping[str, Any]) -> str:
             section("Consequences", _consequences(plan)),
             section("Apply", _apply(plan)) if status == "READY" else None,
         ),
-        footer=_footer(plan),
+        footer=_FOOTER,
     )
 
 
@@ -137,7 +137,7 @@ def _teardown_page(plan: Mapping[str, Any]) -> str:
         title,
         header=(tag("h1", title), _head(plan)),
         main=section("What goes and what stays", going_and_staying(plan)),
-        footer=_footer(plan),
+        footer=_FOOTER,
     )
 
 
@@ -146,7 +146,8 @@ def _head(plan: Mapping[str, Any]) -> Html:
     fingerprint = text(part(plan, "fingerprint"), "sha256")
     return facts(
         ("Plan", code(text(plan, "operationId")) if text(plan, "operationId") else None),
-        ("Stack", _joined_by(", ", text(plan, "stack"), text(plan, "region"))),
+        ("Stack", text(plan, "stack")),
+        ("Region", text(plan, "region")),
         ("Created", f"{at(plan.get('madeAt'))} by {author}" if plan.get("madeAt") else None),
         (
             "Can be applied until",
@@ -156,19 +157,18 @@ def _head(plan: Mapping[str, Any]) -> Html:
     )
 
 
-def _joined_by(separator: str, *words: str) -> str:
-    return separator.join(filter(None, words))
-
-
 def _decision(plan: Mapping[str, Any]) -> Html:
     status, refusal = text(plan, "status"), text(plan, "refusal")
+    told = _STATUS.get(status, status or "Its state is not known.")
+    if status == "READY" and text(plan, "kind") == "scale":
+        told = "Camunda accepts it in a dry run; everything is checked again when it is applied."
     tone = {"READY": "good", "REFUSED": "bad"}.get(status, "info")
     words = [one for one in refusal.split("; ") if one]
     return joined(
         (
             note(
                 tone,
-                paragraph(tag("strong", _STATUS.get(status, status or "Its state is not known."))),
+                paragraph(tag("strong", told)),
                 bullets(words) if len(words) > 1 else paragraph(refusal),
             ),
             [note("warn", paragraph(shown(one))) for one in values(plan, "warnings")],
@@ -404,9 +404,6 @@ def _apply(plan: Mapping[str, Any]) -> Html:
     )
 
 
-def _footer(plan: Mapping[str, Any]) -> Html:
-    region = text(plan, "region")
-    return paragraph(
-        "All times are UTC. This page is a rendering of the plan in JSON, which counts.",
-        f" Region {region}." if region else None,
-    )
+_FOOTER: Final = paragraph(
+    "All times are UTC. This page is a rendering of the plan in JSON, which counts."
+)

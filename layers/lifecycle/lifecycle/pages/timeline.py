@@ -40,7 +40,7 @@ def timeline(report: Mapping[str, Any]) -> Html:
             )
             for one in lapses
         ],
-        kinds={1: "time", 3: "lapse"},
+        kinds={1: "time", 2: "time", 3: "lapse"},
     )
 
 
