@@ -14,7 +14,7 @@ LINT := $(call stamp,lint,local test lint)
 MUTATION := $(call stamp,mutation,local test mutation)
 PYTEST := $(PYTHON) -m pytest
 
-.PHONY: help demo up down status health scale plan test test-all coverage test-unit contract lint checkov policies format generate pictures lock licences build validate preflight close-group acceptance bench mutation clean
+.PHONY: help demo up down status health scale plan test test-all coverage test-unit contract lint checkov policies format generate site pictures lock licences build validate preflight close-group acceptance bench mutation clean
 
 help: ## Show this list
 	@printf '%s\n\n' 'Camunda 8 on Amazon ECS: provision, scale, watch, remove. Start with: make demo'
@@ -107,6 +107,19 @@ generate: $(TEST) ## Regenerate files derived from the templates, the API routes
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_scaling
 	@$(PYTHON) -m tools.generate_definitions
 	@$(PYTHON) -m tools.generate_strict
+	@$(PYTHON) -m tools.site --addresses
+
+# As checkov: a generator that nothing else needs.
+SITE_STAMP := .venv-site/.requirements-$(shell sha256sum requirements/site.txt | cut -c1-16)
+site: $(SITE_STAMP) ## Build the documents as a site in .cache/site (Zensical)
+	@$(PYTHON) -m tools.site --zensical .venv-site/bin/zensical
+
+$(SITE_STAMP): $(LOCAL)
+	@rm -rf .venv-site
+	@$(PYTHON) -m venv .venv-site
+	@.venv/bin/uv pip install --quiet --python .venv-site/bin/python --require-hashes --requirement requirements/site.txt || \
+		.venv-site/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/site.txt
+	@touch $@
 
 pictures: $(LINT) ## Render the pictures of the docs from docs/pictures/*.d2; needs Go 1.24
 	@$(PYTHON) -m tools.pictures
@@ -124,6 +137,7 @@ lock: $(LOCAL) ## Update the pinned requirements, with hashes
 	@$(LOCK) -c requirements/local.txt -c requirements/test.txt -o requirements/mutation.txt requirements/mutation.in
 	@$(LOCK) -o requirements/checkov.txt requirements/checkov.in
 	@$(LOCK) -o requirements/policies.txt requirements/policies.in
+	@$(LOCK) -o requirements/site.txt requirements/site.in
 	@$(LOCK) -o requirements/sdk-8.9.txt requirements/sdk-8.9.in
 	@$(LOCK) -o requirements/sdk-8.10.txt requirements/sdk-8.10.in
 	@$(LOCK) -c requirements/local.txt -o requirements/lambda-runtime.txt requirements/lambda-runtime.in
@@ -158,7 +172,7 @@ mutation: $(MUTATION) ## Change the code at random and report which tests notice
 
 clean: ## Remove build results and installations; keeps the downloads in .cache
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi
-	@rm -rf .aws-sam .local .venv .venv-checkov .venv-policies .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	@rm -rf .aws-sam .local .venv .venv-checkov .venv-policies .venv-site .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 $(LOCAL):
 	@./tools/bootstrap "$@" local

@@ -86,8 +86,8 @@ class Cloud:
 
     def requests(self) -> Counter[str]:
         """Requests of all functions until now, by action."""
-        lines = self._audit.read_text().splitlines()
-        return Counter(json.loads(line)["action"] for line in lines)
+        lines = map(json.loads, self._audit.read_text().splitlines())
+        return Counter(line["action"] for line in lines if line["session"])
 
     def invoke(self, logical_id: str, payload: Any) -> tuple[float, Any]:
         """Seconds of one invocation as its caller sees them, which is more than is billed."""

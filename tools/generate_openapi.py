@@ -18,7 +18,7 @@ from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.cluster.tags import KEY_PATTERN, MOST, VALUE_PATTERN
 from lifecycle.cluster.validation import MOST_BROKERS, MOST_PARTITIONS
 from lifecycle.health.catalog import KINDS, Severity, Verdict
-from lifecycle.operation.approval import FIELD, PATTERN
+from lifecycle.operation.approval import DRY_RUN, FIELD, PATTERN
 from lifecycle.operation.idempotency import KEY
 from lifecycle.preflight.way_back import ACCEPT
 from lifecycle.provisioning.request import CHANGE_SET, ON_START_FAILURE
@@ -187,6 +187,18 @@ APPROVES: Schema = {
     "pattern": f"^(?:{PATTERN})$",
     "description": "Operation of the plan or dry run of this change that another principal made",
 }
+# A request that may name its review, and a dry run, which is one.
+REVIEWS: tuple[tuple[Schema, tuple[str, ...]], ...] = (
+    ({DRY_RUN: {"const": False}, FIELD: APPROVES}, (DRY_RUN, FIELD)),
+    ({DRY_RUN: {"const": True}}, ()),
+)
+SECRETS: Schema = {
+    "type": "array",
+    "items": {"enum": [str(one) for one in Secret]},
+    "minItems": 1,
+    "uniqueItems": True,
+    "description": "Default: all",
+}
 CONFIRM: Schema = {**CLUSTER, "description": "The cluster's name, repeated"}
 BODIES: Mapping[str, Schema] = {
     "provisionCluster": {
@@ -213,22 +225,17 @@ BODIES: Mapping[str, Schema] = {
     ),
     "restartService": {
         "oneOf": [
-            closed({"service": {"const": "brokers"}, "broker": BROKER}, "broker"),
-            closed({"service": {"const": "connectors"}}),
+            closed({"service": {"const": service}, **extra, **review}, *extra, *optional)
+            for service, extra in (("brokers", {"broker": BROKER}), ("connectors", {}))
+            for review, optional in REVIEWS
         ]
     },
-    "rotateSecrets": closed(
-        {
-            "secrets": {
-                "type": "array",
-                "items": {"enum": [str(one) for one in Secret]},
-                "minItems": 1,
-                "uniqueItems": True,
-                "description": "Default: all",
-            }
-        },
-        "secrets",
-    ),
+    "rotateSecrets": {
+        "oneOf": [
+            closed({"secrets": SECRETS, **review}, "secrets", *optional)
+            for review, optional in REVIEWS
+        ]
+    },
     "planChange": {
         "oneOf": [
             closed({"scale": closed({"count": BROKERS})}),

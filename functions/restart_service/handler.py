@@ -22,4 +22,5 @@ def handler(event: Event, _context: LambdaContext) -> Event:
         service=request["service"],
         broker=request["broker"],
         memory=event["memory"],
+        required=request.get("required", True),
     )

@@ -20,6 +20,5 @@ def handler(event: Event, _context: LambdaContext) -> Event:
         Operation.from_state(event["operation"]),
         ClusterOutputs(event["cluster"]),
         secrets=request["secrets"],
-        connectors_run=request["connectorsRun"],
         memory=event["memory"],
     )

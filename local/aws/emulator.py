@@ -87,14 +87,15 @@ cloudformation = Names(
     "ministack.services.cloudformation", "change_sets", "exports", "stack_events", "stacks"
 )
 cloudformation_api = Names(
-    "ministack.services.cloudformation.handlers", "ACTION_HANDLERS", "resolve_stack"
+    "ministack.services.cloudformation.handlers",
+    "ACTION_HANDLERS",
+    "imported_export_names",
+    "resolve_stack",
 )
 changesets = Names(
     "ministack.services.cloudformation.changesets",
-    "create_change_set",
     "deploy_stack_async",
     "evaluate_conditions",
-    "execute_change_set",
     "find_change_set",
     "resolve_props_for_diff",
 )
@@ -119,9 +120,11 @@ provisioners = Names(
 stacks = Names(
     "ministack.services.cloudformation.stacks",
     "custom_named_replacement_error",
+    "delete_resource",
     "deploy_stack_async",
     "resolve_stack_outputs",
     "runs_on_worker_thread",
+    "update_resource",
 )
 cloudwatch_logs = Names(
     "ministack.services.cloudwatch_logs", "create_log_stream", "log_groups", "put_log_events"

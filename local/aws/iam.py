@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from local.aws import audit
 from local.aws.emulator import alb, cloudformation, iam, iam_actions, iam_evaluator, rds, tagging
 from local.config import ACCOUNT_ID, REGION
 
@@ -225,6 +226,15 @@ def role_allows(
 
     `keys` are the condition keys that the request itself brings.
     """
+    allowed = would_allow(role_arn, action, resource, keys)
+    audit.note(role_arn.rpartition("/")[2], action, allowed=allowed)
+    return allowed
+
+
+def would_allow(
+    role_arn: str, action: str, resource: str, keys: Mapping[str, str] | None = None
+) -> bool:
+    """Tell the same without a use of the right: what the policy simulator answers."""
     name = role_arn.rpartition("/")[2]
     context = iam_evaluator.EvalContext(
         principal_arn=f"arn:aws:sts::{ACCOUNT_ID}:assumed-role/{name}/session",

@@ -24,6 +24,48 @@ EXPORT_MS = 1000
 _TENANT = "<default>"
 
 
+_BUILT_IN = {
+    "role": ("admin", "connectors", "readonly-admin", "rpa"),
+    "group": (),
+    "tenant": (_TENANT,),
+}
+"""What Camunda creates itself (`IdentitySetupInitializer`)."""
+_NO_ROLE = "Expected to update role with ID '{}', but a role with this ID does not exist."
+_NO_GROUP = "Expected to update group with ID '{}', but a group with this ID does not exist."
+_ABSENT = {
+    "role": {"add": _NO_ROLE, "remove": _NO_ROLE},
+    "group": {"add": _NO_GROUP, "remove": _NO_GROUP},
+    "tenant": {
+        "add": "Expected to add entity to tenant with ID '{}', but no tenant with this ID exists.",
+        "remove": "Expected to remove entity from tenant '{}', but no tenant with this ID exists.",
+    },
+}
+_MEMBER = {
+    "role": "Expected to add entity with ID '{}' to role with ID '{}', but the entity is already "
+    "assigned to this role.",
+    "group": "Expected to add entity with ID '{}' to group with ID '{}', but the entity is already "
+    "assigned to this group.",
+    "tenant": "Expected to add user with ID '{}' to tenant with ID '{}', but the user is already "
+    "assigned to the tenant.",
+}
+_NO_MEMBER = {
+    "role": "Expected to remove entity with ID '{}' from role with ID '{}', but the entity is not "
+    "assigned to this role.",
+    "group": "Expected to remove entity with ID '{}' from group with ID '{}', but the entity is "
+    "not assigned to this group.",
+    "tenant": "Expected to remove user with ID '{}' from tenant with ID '{}', but the user is not "
+    "assigned to this tenant.",
+}
+MEMBERSHIPS = ("roles", "groups", "tenants")
+
+
+def memberships(user: Json, now: int) -> Json:
+    """Give a user's own memberships by kind, as they are exported at a time (ms)."""
+    if now < user.get("membershipsAt", 0):
+        return dict(user["formerMemberships"])
+    return {kind: list(user.get(kind, ())) for kind in MEMBERSHIPS}
+
+
 class Rejected(Exception):
     """The command is rejected: Camunda's rejection type, and why."""
 
@@ -118,7 +160,7 @@ class Engine:
         """
         kind = command["kind"]
         if (
-            kind in {"list_users", "get_user"}
+            kind in {"list_users", "get_user", "list_authorizations"}
             or (kind == "activate_jobs" and not self.has_jobs(command["type"]))
             or (kind == "take_result" and str(command["key"]) not in self.data["results"])
         ):
@@ -700,19 +742,74 @@ class Engine:
         users[user["username"]] = kept
         return dict(kept)
 
+    def _do_put_entity(self, command: Json) -> Json:
+        """Create a role, group or tenant (`Role-`, `Group-`, `TenantCreateProcessor`)."""
+        kind, name = command["entity"], command["id"]
+        known = self.data.setdefault(f"{kind}s", {})
+        if name in known:
+            raise Rejected(
+                "ALREADY_EXISTS",
+                f"Expected to create {kind} with ID '{name}', but a {kind} with this ID already "
+                "exists",
+            )
+        known[name] = {"id": name, "name": command["name"], "description": command["description"]}
+        return dict(known[name])
+
     def _do_add_member(self, command: Json) -> None:
-        username, role = command["username"], command["role"]
+        """`RoleAddEntityProcessor`, `GroupAddEntityProcessor`, `TenantAddEntityProcessor`."""
+        username, kind, name = command["username"], command["entity"], command["id"]
+        if not self._is_known(command):
+            raise Rejected("NOT_FOUND", _ABSENT[kind]["add"].format(name))
         user = self.data["users"].get(username)
         if user is None:
             raise _no_user("add", username)
-        held = user.setdefault("roles", [])
-        if role in held:
+        if name in user.get(f"{kind}s", []):
+            raise Rejected("ALREADY_EXISTS", _MEMBER[kind].format(username, name))
+        self._belong(user, command["now"])
+        user.setdefault(f"{kind}s", []).append(name)
+
+    def _do_remove_member(self, command: Json) -> None:
+        """`RoleRemoveEntityProcessor`, `GroupRemoveEntityProcessor`, `TenantRemoveEntityProcessor`.
+
+        What is no member is NOT_FOUND, as an absent role is.
+        """
+        username, kind, name = command["username"], command["entity"], command["id"]
+        if not self._is_known(command):
+            raise Rejected("NOT_FOUND", _ABSENT[kind]["remove"].format(name))
+        user = self.data["users"].get(username, {})
+        if name not in user.get(f"{kind}s", []):
+            raise Rejected("NOT_FOUND", _NO_MEMBER[kind].format(username, name))
+        self._belong(user, command["now"])
+        user[f"{kind}s"].remove(name)
+
+    def _is_known(self, command: Json) -> bool:
+        kind, name = command["entity"], command["id"]
+        return name in _BUILT_IN[kind] or name in self.data.get(f"{kind}s", {})
+
+    @staticmethod
+    def _belong(user: Json, now: int) -> None:
+        """Let the memberships until now be shown until a change of them is exported."""
+        shown = memberships(user, now)
+        user["formerMemberships"], user["membershipsAt"] = shown, now + EXPORT_MS
+
+    def _do_create_authorization(self, command: Json) -> Json:
+        """`AuthorizationCreateProcessor`; nothing here is decided by it."""
+        key = self._key()
+        one = {**command["authorization"], "authorizationKey": str(key)}
+        self.data.setdefault("authorizations", {})[str(key)] = one
+        return dict(one)
+
+    def _do_delete_authorization(self, command: Json) -> None:
+        key = str(command["key"])
+        if self.data.get("authorizations", {}).pop(key, None) is None:
             raise Rejected(
-                "ALREADY_EXISTS",
-                f"Expected to add entity with ID '{username}' to role with ID '{role}', but the "
-                "entity is already assigned to this role.",
+                "NOT_FOUND",
+                f"Expected to delete authorization with key {key}, but an authorization with this "
+                "key does not exist",
             )
-        held.append(role)
+
+    def _do_list_authorizations(self, _: Json) -> Json:
+        return {"authorizations": list(self.data.get("authorizations", {}).values())}
 
     def _do_delete_user(self, command: Json) -> None:
         if self.data["users"].pop(command["username"], None) is None:

@@ -35,6 +35,10 @@ _INTENTS = {
     "put_user": "CREATE",
     "delete_user": "DELETE",
     "add_member": "ADD_ENTITY",
+    "remove_member": "REMOVE_ENTITY",
+    "put_entity": "CREATE",
+    "create_authorization": "CREATE",
+    "delete_authorization": "DELETE",
 }
 """Camunda's names of the commands, as they stand in the words of a rejection."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -18,6 +19,7 @@ from starlette.routing import Route
 
 from local.broker import operations, users
 from local.broker.configuration import Refusal
+from local.broker.engine import memberships
 from local.broker.gateway_port import OutcomeUnknown, PartitionUnavailable, StorageUnavailable
 from local.broker.operations import CommandRejected
 
@@ -65,6 +67,16 @@ _KNOWN = re.compile(
     r")(/.*)?"
 )
 _NEWER_PATHS = ("backups", "exporting", "mode", "restore")
+_ENTITIES = {"roles": "role", "groups": "group", "tenants": "tenant"}
+_OWNERS = ("USER", "CLIENT", "ROLE", "GROUP", "MAPPING_RULE")
+_AUTHORIZATION = (
+    "ownerId",
+    "ownerType",
+    "resourceType",
+    "resourceId",
+    "resourcePropertyName",
+    "permissionTypes",
+)
 _SEARCHED = ("process-instances", "process-definitions", "jobs", "incidents", "variables")
 # Fields that clients require in every item, null where there is no value.
 _ITEMS: dict[str, Json] = {
@@ -173,6 +185,9 @@ class Rest:
     async def me(self, request: Request) -> Response:
         """`GET /v2/authentication/me`."""
         user = (await self._users.all()).get(request.state.user, {})
+        held = memberships(user, int(time.time() * 1000))
+        # Members of a role are members of the default tenant (`IdentitySetupInitializer`).
+        tenants = [*([_TENANT] if held["roles"] else []), *held["tenants"]]
         return JSONResponse(
             {
                 "username": request.state.user,
@@ -180,11 +195,16 @@ class Rest:
                 "email": user.get("email"),
                 "authorizedComponents": ["*"],
                 "authorizedApplications": ["*"],
-                "tenants": [{"tenantId": _TENANT, "name": "Default", "description": None}]
-                if user.get("roles")
-                else [],
-                "groups": [],
-                "roles": user.get("roles", []),
+                "tenants": [
+                    {
+                        "tenantId": one,
+                        "name": "Default" if one == _TENANT else one,
+                        "description": None,
+                    }
+                    for one in dict.fromkeys(tenants)
+                ],
+                "groups": held["groups"],
+                "roles": held["roles"],
                 "salesPlanType": None,
                 "c8Links": {},
                 "canLogout": True,
@@ -479,25 +499,93 @@ class Rest:
             raise CommandRejected("NOT_FOUND", f"User {name} was not found")
         return JSONResponse(_without_password(known[name]))
 
-    async def assign_role(self, request: Request) -> Response:
-        """`PUT /v2/roles/{role}/users/{username}`."""
-        role, name = request.path_params["role"], request.path_params["username"]
-        if role not in users.ROLES:
-            raise CommandRejected("NOT_FOUND", f"Role with ID '{role}' was not found")
-        command = {"kind": "add_member", "role": role, "username": name}
+    async def member(self, request: Request) -> Response:
+        """`PUT` and `DELETE /v2/{roles|groups|tenants}/{id}/users/{username}`: 204 without a body.
+
+        409 for what is a member already, 404 for what is none and for what is not there
+        (`roles.yaml`, `groups.yaml`, `tenants.yaml` of the API's document).
+        """
+        entity = _ENTITIES.get(request.path_params["kind"])
+        if entity is None:
+            return await self.not_performed(request)
+        name, username = request.path_params["id"], request.path_params["username"]
+        _check_id(f"{entity}Id", name, tenant=entity == "tenant")
+        _check_id("username", username)
+        command = {"kind": "add_member", "entity": entity, "id": name, "username": username}
+        if request.method == "DELETE":
+            command["kind"] = "remove_member"
+        await operations.send(self._gateway, 1, command)
+        return Response(status_code=204)
+
+    def creation(self, entity: str) -> Endpoint:
+        """Give `POST /v2/roles`, `/v2/groups` or `/v2/tenants`: 201, 409 for one that is there."""
+
+        async def create(request: Request) -> Response:
+            body, field = await _body(request), f"{entity}Id"
+            for given in (field, "name"):
+                if not body.get(given):
+                    raise CommandRejected("INVALID_ARGUMENT", f"No {given} provided")
+            _check_id(field, body[field])
+            command = {
+                "kind": "put_entity",
+                "entity": entity,
+                "id": body[field],
+                "name": body["name"],
+                "description": body.get("description") or "",
+            }
+            made = await operations.send(self._gateway, 1, command)
+            shown = {field: made["id"], "name": made["name"], "description": made["description"]}
+            return JSONResponse(shown, 201)
+
+        return create
+
+    async def create_authorization(self, request: Request) -> Response:
+        """`POST /v2/authorizations`: it is kept and found; roles alone decide here."""
+        body = await _body(request)
+        for field in ("ownerId", "ownerType", "resourceType", "permissionTypes"):
+            if not body.get(field):
+                raise CommandRejected("INVALID_ARGUMENT", f"No {field} provided")
+        if body["ownerType"] not in _OWNERS:
+            raise CommandRejected("INVALID_ARGUMENT", f"Unexpected value {body['ownerType']!r}")
+        if bool(body.get("resourceId")) == bool(body.get("resourcePropertyName")):
+            raise CommandRejected(
+                "INVALID_ARGUMENT",
+                "Exactly one of [resourceId, resourcePropertyName] is required",
+            )
+        one = {field: body.get(field) for field in _AUTHORIZATION}
+        command = {"kind": "create_authorization", "authorization": one}
+        made = await operations.send(self._gateway, 1, command)
+        return JSONResponse({"authorizationKey": made["authorizationKey"]}, 201)
+
+    async def delete_authorization(self, request: Request) -> Response:
+        """`DELETE /v2/authorizations/{key}`."""
+        command = {"kind": "delete_authorization", "key": _key(request)}
         await operations.send(self._gateway, 1, command)
         return Response(status_code=204)
 
     async def search_authorizations(self, request: Request) -> Response:
-        """`POST /v2/authorizations/search`: none is created here but those of the roles."""
-        await _body(request)
+        """`POST /v2/authorizations/search`: those of the API, by owner, not those of the roles."""
+        query = await _body(request)
+        wanted = query.get("filter") or {}
+        unknown = sorted(set(wanted) - {"ownerId", "ownerType"})
+        if unknown:
+            raise HTTPException(501, f"The local broker does not filter by {', '.join(unknown)}")
+        if wanted.get("ownerType", "USER") not in _OWNERS:
+            raise CommandRejected("INVALID_ARGUMENT", f"Unexpected value {wanted['ownerType']!r}")
+        result = await operations.send(self._gateway, 1, {"kind": "list_authorizations"})
+        found = [
+            one
+            for one in result["authorizations"]
+            if all(one[field] == value for field, value in wanted.items())
+        ]
+        limit = int((query.get("page") or {}).get("limit", 100))
         page = {
-            "totalItems": 0,
+            "totalItems": len(found),
             "hasMoreTotalItems": False,
             "startCursor": None,
             "endCursor": None,
         }
-        return JSONResponse({"items": [], "page": page})
+        return JSONResponse({"items": found[:limit], "page": page})
 
     async def search_users(self, _: Request) -> Response:
         """`POST /v2/users/search`."""
@@ -556,8 +644,22 @@ def rest_app(
             route(
                 "users/{username}", api.one_user, "GET", "PUT", "DELETE", access=api.administered
             ),
-            route("roles/{role}/users/{username}", api.assign_role, "PUT", access=api.administered),
+            *(
+                route(f"{kind}", api.creation(entity), access=api.administered)
+                for kind, entity in _ENTITIES.items()
+            ),
+            route(
+                "{kind}/{id}/users/{username}",
+                api.member,
+                "PUT",
+                "DELETE",
+                access=api.administered,
+            ),
+            route("authorizations", api.create_authorization, access=api.administered),
             route("authorizations/search", api.search_authorizations, access=api.administered),
+            route(
+                "authorizations/{key}", api.delete_authorization, "DELETE", access=api.administered
+            ),
             route("{what}/search", api.search),
             route("jobs/{key}/{verb}", api.finish_job),
             route("jobs/{key}", api.update_job, "PATCH"),
@@ -624,6 +726,17 @@ def _key(request: Request) -> int:
     if not text.isdecimal():
         raise CommandRejected("INVALID_ARGUMENT", f"The key {text} is not a number")
     return int(text)
+
+
+def _check_id(field: str, given: object, *, tenant: bool = False) -> None:
+    """Refuse an id that Camunda's `IdentifierValidator` refuses."""
+    if isinstance(given, str) and (
+        re.fullmatch(r"[a-zA-Z0-9_~@.+-]{1,256}", given) or (tenant and given == _TENANT)
+    ):
+        return
+    raise CommandRejected(
+        "INVALID_ARGUMENT", f"The provided {field} contains illegal characters: {given}"
+    )
 
 
 def _without_password(user: Json) -> Json:

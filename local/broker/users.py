@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 type Json = dict[str, Any]
 
 ADMIN, CONNECTORS = "admin", "connectors"
-ROLES = (ADMIN, CONNECTORS, "readonly-admin", "rpa")
 
 _NAMED = re.compile(r"CAMUNDA_SECURITY_INITIALIZATION_USERS_(\d+)_USERNAME")
 _MEMBER = re.compile(r"CAMUNDA_SECURITY_INITIALIZATION_DEFAULTROLES_([A-Z]+)_USERS_\d+")

@@ -6,9 +6,10 @@ import itertools
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
+import requests
 import uvicorn
 from lifecycle.adapters.camunda.http_client import Timeouts
 from lifecycle.adapters.camunda.management import REST_PORT
@@ -18,6 +19,7 @@ from lifecycle.errors import (
     CredentialsRefused,
     CredentialsWithheld,
     LifecycleError,
+    ManagementRefused,
     ManagementUnavailable,
 )
 
@@ -51,6 +53,15 @@ class Subject(Protocol):
     def export(self) -> None:
         """Let what was changed be exported."""
 
+    def create(self, kind: str, name: str) -> None:
+        """Create a role, group or tenant."""
+
+    def authorize(self, username: str) -> None:
+        """Give a user an authorization of its own."""
+
+    def held(self, kind: str) -> frozenset[str]:
+        """Memberships of one kind of the connectors' user, as its login shows them."""
+
 
 class Fake:
     def __init__(self) -> None:
@@ -62,6 +73,15 @@ class Fake:
 
     def export(self) -> None:
         self.time += 10
+
+    def create(self, kind: str, name: str) -> None:
+        self.memory.known[kind].add(name)
+
+    def authorize(self, username: str) -> None:
+        self.memory.own[username] = 1
+
+    def held(self, kind: str) -> frozenset[str]:
+        return held(self.api, kind)
 
 
 class Broker:
@@ -88,14 +108,44 @@ class Broker:
 
     def export(self) -> None:
         for user in self.gateway.engines[1].data["users"].values():
-            user["exportedAt"] = 0
+            user["exportedAt"] = user["membershipsAt"] = 0
         # What was verified a moment ago is remembered for half a second.
         time.sleep(0.6)
+
+    def create(self, kind: str, name: str) -> None:
+        self.post(kind, {f"{kind.removesuffix('s')}Id": name, "name": name})
+
+    def authorize(self, username: str) -> None:
+        self.post(
+            "authorizations",
+            {
+                "ownerId": username,
+                "ownerType": "USER",
+                "resourceType": "PROCESS_DEFINITION",
+                "resourceId": "*",
+                "permissionTypes": ["READ_PROCESS_DEFINITION"],
+            },
+        )
+
+    def post(self, path: str, body: dict[str, Any]) -> None:
+        login = (ADMIN.username, ADMIN.password)
+        url = f"http://{self.address}:{REST_PORT}/v2/{path}"
+        answer = requests.post(url, json=body, auth=login, timeout=5)
+        assert answer.status_code == 201, answer.text
+
+    def held(self, kind: str) -> frozenset[str]:
+        return held(self.api, kind)
 
     def close(self) -> None:
         self._server.should_exit = True
         self._thread.join()
         self._listener.close()
+
+
+def held(api: CamundaUsers, kind: str) -> frozenset[str]:
+    account = api.account(WORKER)
+    assert account is not None
+    return account.memberships[kind]
 
 
 @pytest.fixture
@@ -140,10 +190,59 @@ def test_a_user_that_is_not_there_is_made_and_becomes_a_member(subject: Subject)
     assert made.memberships["roles"] == frozenset()
     for _ in range(2):
         subject.api.add_member(ADMIN, "roles", "connectors", "connectors-b")
+    subject.export()
     made = subject.api.account(following)
     assert made is not None
     assert made.memberships["roles"] == {"connectors"}
     assert subject.api.own_authorizations(ADMIN, "connectors-b") == 0
+
+
+@pytest.mark.parametrize("kind", ["roles", "groups", "tenants"])
+def test_a_user_becomes_a_member_and_stops_being_one(subject: Subject, kind: str) -> None:
+    subject.create(kind, "north")
+    for _ in range(2):
+        subject.api.add_member(ADMIN, kind, "north", "connectors")
+    subject.export()
+    assert subject.held(kind) >= {"north"}
+    for _ in range(2):
+        subject.api.remove_member(ADMIN, kind, "north", "connectors")
+    subject.export()
+    assert "north" not in subject.held(kind)
+
+
+@pytest.mark.parametrize("kind", ["roles", "groups", "tenants"])
+def test_what_is_not_there_any_more_changes_nothing(subject: Subject, kind: str) -> None:
+    subject.api.add_member(ADMIN, kind, "nowhere", "connectors")
+    subject.api.remove_member(ADMIN, kind, "nowhere", "connectors")
+    subject.export()
+    assert "nowhere" not in subject.held(kind)
+
+
+def test_a_membership_is_shown_when_it_is_exported(subject: Subject) -> None:
+    subject.create("groups", "workers")
+    subject.api.add_member(ADMIN, "groups", "workers", "connectors")
+    assert subject.held("groups") == frozenset()
+    subject.export()
+    assert subject.held("groups") == {"workers"}
+
+
+def test_members_of_a_role_are_members_of_the_default_tenant(subject: Subject) -> None:
+    assert subject.held("tenants") == {"<default>"}
+    subject.api.remove_member(ADMIN, "tenants", "<default>", "connectors")
+    subject.export()
+    assert subject.held("tenants") == {"<default>"}, "it is the role's"
+
+
+def test_authorizations_of_a_user_are_counted(subject: Subject) -> None:
+    subject.authorize("connectors")
+    assert subject.api.own_authorizations(ADMIN, "connectors") == 1
+    assert subject.api.own_authorizations(ADMIN, "admin") == 0
+
+
+def test_what_a_broker_does_not_perform_is_refused_and_not_passing(broker: Broker) -> None:
+    """HTTP 501: another request of the same kind gets the same answer."""
+    with pytest.raises(ManagementRefused, match="HTTP 501"):
+        broker.client(broker.address, f"{_BLOCK}.0.250").add_member(ADMIN, "clock", "x", "y")
 
 
 def test_only_an_administrator_changes_others(subject: Subject) -> None:

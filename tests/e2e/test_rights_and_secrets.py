@@ -12,6 +12,8 @@ import time
 import uuid
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -22,10 +24,11 @@ from local.component import Instance
 from local.config import CONTROL_STACK, REPOSITORY, LocalConfig
 from local.instance import leftovers
 from tests.support.blocks import block
-from tests.unit.rights.statements import of
+from tests.unit.rights.statements import content, of
+from tests.unit.rights.test_machines import LOGGING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
 BLOCK = block("rights")
 REQUEST = json.loads((REPOSITORY / "events" / "provision-local.json").read_text())
@@ -135,8 +138,130 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
     },
 }
 
-
-_TASK_ROLE = rf"{CONTROL_STACK}-demo-(\w+)TaskRole-\w+"
+# State machines that the run does not start.
+NEVER_STARTED: Mapping[str, str] = {
+    "CheckAllHealth": "starts CheckHealth for each cluster: test_health",
+    "Restart": "restarts brokers: test_work_goes_on",
+}
+NOT_SEEN_OF_SCHEDULES: Mapping[tuple[str, str], str] = {
+    ("MaintenanceSchedulerRole", "lambda:InvokeFunction"): "only before Fargate retires a task",
+    ("PlanSchedulerRole", "lambda:InvokeFunction"): "only once a plan has expired",
+    **{
+        (role, "sqs:SendMessage"): "the emulator's Scheduler delivers, or drops what is refused"
+        for role in ("HealthScheduleRole", "MaintenanceSchedulerRole", "PlanSchedulerRole")
+    },
+}
+# What CloudFormation only reads: here it reads its own state.
+READING = ("Describe", "Get", "List")
+NOT_SEEN_OF_DEPLOYMENT: Mapping[str, set[str]] = {
+    "only when a resource goes: tests/unit/local/test_deployment_of_a_cluster.py": {
+        "cloudwatch:DeleteAlarms",
+        "cloudwatch:DeleteDashboards",
+        "ec2:DeleteManagedPrefixList",
+        "ec2:DeleteSecurityGroup",
+        "ec2:RevokeSecurityGroupEgress",
+        "ec2:RevokeSecurityGroupIngress",
+        "ecs:DeleteCluster",
+        "ecs:DeregisterTaskDefinition",
+        "elasticfilesystem:DeleteAccessPoint",
+        "elasticfilesystem:DeleteFileSystem",
+        "elasticfilesystem:DeleteFileSystemPolicy",
+        "elasticfilesystem:DeleteMountTarget",
+        "elasticloadbalancing:DeleteListener",
+        "elasticloadbalancing:DeleteLoadBalancer",
+        "elasticloadbalancing:DeleteRule",
+        "elasticloadbalancing:DeleteTargetGroup",
+        "iam:DeleteRole",
+        "iam:DeleteRolePolicy",
+        "kms:DeleteAlias",
+        "kms:ScheduleKeyDeletion",
+        "logs:DeleteLogGroup",
+        "logs:DeleteRetentionPolicy",
+        "logs:DisassociateKmsKey",
+        "rds:CreateDBClusterSnapshot",
+        "rds:DeleteDBCluster",
+        "rds:DeleteDBClusterParameterGroup",
+        "rds:DeleteDBInstance",
+        "rds:DeleteDBSubnetGroup",
+        "s3:DeleteBucket",
+        "s3:DeleteBucketPolicy",
+        "scheduler:DeleteSchedule",
+        "secretsmanager:DeleteSecret",
+        "servicediscovery:DeleteNamespace",
+        "servicediscovery:DeleteService",
+    },
+    "only when what it is for changes in place, which the run does not": {
+        "cloudwatch:PutDashboard",
+        "ec2:ModifyManagedPrefixList",
+        "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
+        "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
+        "ecs:UpdateCluster",
+        "ecs:UpdateClusterSettings",
+        "elasticfilesystem:ModifyMountTargetSecurityGroups",
+        "elasticfilesystem:PutLifecycleConfiguration",
+        "elasticfilesystem:UpdateFileSystem",
+        "elasticloadbalancing:ModifyListener",
+        "elasticloadbalancing:ModifyListenerAttributes",
+        "elasticloadbalancing:ModifyRule",
+        "elasticloadbalancing:ModifyTargetGroup",
+        "elasticloadbalancing:SetIpAddressType",
+        "elasticloadbalancing:SetRulePriorities",
+        "elasticloadbalancing:SetSecurityGroups",
+        "elasticloadbalancing:SetSubnets",
+        "iam:PutRolePermissionsBoundary",
+        "iam:UpdateAssumeRolePolicy",
+        "iam:UpdateRole",
+        "iam:UpdateRoleDescription",
+        "kms:DisableKey",
+        "kms:DisableKeyRotation",
+        "kms:EnableKey",
+        "kms:PutKeyPolicy",
+        "kms:UpdateAlias",
+        "kms:UpdateKeyDescription",
+        "rds:ModifyDBCluster",
+        "rds:ModifyDBInstance",
+        "rds:ModifyDBSubnetGroup",
+        "rds:RebootDBInstance",
+        "rds:ResetDBClusterParameterGroup",
+        "scheduler:UpdateSchedule",
+        "secretsmanager:UpdateSecret",
+        "servicediscovery:UpdateHttpNamespace",
+        "servicediscovery:UpdatePrivateDnsNamespace",
+        "servicediscovery:UpdateService",
+    },
+    "only with managedPolicyArns in the settings of a request": {
+        "iam:AttachRolePolicy",
+        "iam:DetachRolePolicy",
+    },
+    "only when tags go, and of buckets with ABAC": {
+        "cloudwatch:UntagResource",
+        "ec2:DeleteTags",
+        "ecs:UntagResource",
+        "elasticfilesystem:DeleteTags",
+        "elasticfilesystem:UntagResource",
+        "elasticloadbalancing:RemoveTags",
+        "iam:UntagRole",
+        "kms:UntagResource",
+        "logs:UntagResource",
+        "rds:RemoveTagsFromResource",
+        "s3:TagResource",
+        "s3:UntagResource",
+        "secretsmanager:UntagResource",
+        "servicediscovery:UntagResource",
+    },
+    "EFS, Cloud Map, KMS and services with a key act for their caller: not attributed": {
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:ModifyNetworkInterfaceAttribute",
+        "kms:CreateGrant",
+        "kms:Decrypt",
+        "kms:GenerateDataKey",
+        "kms:GenerateDataKeyWithoutPlaintext",
+        "route53:ChangeResourceRecordSets",
+        "route53:CreateHostedZone",
+        "route53:DeleteHostedZone",
+    },
+}
 
 
 @dataclass
@@ -146,6 +271,7 @@ class Run:
     instance: Instance
     credentials: set[str]
     outputs: list[str] = field(default_factory=list)
+    roles: dict[str, str] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
         return self.instance.client(service)
@@ -180,28 +306,54 @@ class Run:
         return any(item.get("pk", {}).get("S") == f"LOCK#{CONTROL_STACK}-demo" for item in items)
 
     def used(self, function: str, action: str) -> bool:
-        return (action, True) in self.uses()[function]
+        return (action, True) in self.uses()[f"{function}Role"]
 
     def uses(self) -> dict[str, set[tuple[str, bool]]]:
-        """What each function's role asked for and whether it was allowed."""
-        return self._uses_of(rf"{CONTROL_STACK}-(\w+)Role-\w+", other=_TASK_ROLE)
-
-    def uses_of_tasks(self) -> dict[str, set[tuple[str, bool]]]:
-        """The same for the roles of the cluster's tasks."""
-        return self._uses_of(_TASK_ROLE, other=rf"{CONTROL_STACK}-\w+Role-\w+")
-
-    def _uses_of(self, pattern: str, *, other: str) -> dict[str, set[tuple[str, bool]]]:
+        """What each role asked for and whether it was allowed, by the role's logical id."""
         found: dict[str, set[tuple[str, bool]]] = defaultdict(set)
         for line in self.instance.config.authorisation_log.read_text().splitlines():
             entry = json.loads(line)
-            if role := re.fullmatch(pattern, entry["role"]):
-                found[role.group(1)].add((entry["action"], entry["allowed"]))
-            else:
-                assert re.fullmatch(other, entry["role"]), entry
+            role = entry["role"]
+            if role not in self.roles:
+                self.roles |= self._roles()
+            found[self.roles[role]].add((entry["action"], entry["allowed"]))
         return found
 
+    def uses_of(self, logical_ids: Collection[str]) -> dict[str, set[str]]:
+        """Actions that were allowed, by the name without `Role` that these roles have."""
+        return {
+            role.removesuffix("Role"): {action for action, allowed in uses if allowed}
+            for role, uses in self.uses().items()
+            if role in logical_ids
+        }
 
-def _until(condition: Callable[[], bool], what: str) -> None:
+    def _roles(self) -> dict[str, str]:
+        """Logical ids of all roles of the control plane's stacks and the cluster's, by name."""
+        return {
+            resource["PhysicalResourceId"]: resource["LogicalResourceId"]
+            for stack in self.pages("cloudformation", "describe_stacks", "Stacks")
+            for resource in self.pages(
+                "cloudformation",
+                "list_stack_resources",
+                "StackResourceSummaries",
+                StackName=stack["StackName"],
+            )
+            if resource["ResourceType"] == "AWS::IAM::Role"
+        }
+
+    def let_a_health_check_be_due(self) -> None:
+        """Change the cluster's schedule to a moment from now."""
+        api = self.client("scheduler")
+        (found,) = api.list_schedules(GroupName="default")["Schedules"]
+        schedule = api.get_schedule(Name=found["Name"])
+        at = datetime.now(UTC) + timedelta(seconds=1)
+        api.update_schedule(
+            **{name: schedule[name] for name in ("Name", "FlexibleTimeWindow", "Target")},
+            ScheduleExpression=f"at({at:%Y-%m-%dT%H:%M:%S})",
+        )
+
+
+def _until(condition: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + SECONDS
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain for {what}"
@@ -266,6 +418,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         _until(lambda: it.used("CleanUpOperation", last), "the cleaner to tell the end")
         it.start("check_health", {"clusterName": "demo"})
         _until(lambda: it.used("JudgeHealth", "dynamodb:PutItem"), "a verdict")
+        it.let_a_health_check_be_due()
+        _until(partial(it.uses_of, {"HealthScheduleRole"}), "the schedule to start it")
         yield it
     finally:
         over.set()
@@ -277,14 +431,36 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 # --- rights -----------------------------------------------------------------------------------
 
 
-def test_no_function_and_no_task_was_denied_anything(run: Run) -> None:
-    tasks = run.uses_of_tasks()
-    assert ("s3:PutObject", True) in tasks["Orchestration"], "its lease of a node id"
+def _of_type(kind: str) -> set[str]:
+    resources = content()["Resources"]
+    return {name for name, resource in resources.items() if resource["Type"] == kind}
+
+
+def _roles_of(kind: str) -> set[str]:
+    """Logical ids of the roles that SAM makes for functions or for state machines."""
+    return {f"{name}Role" for name in _of_type(kind)}
+
+
+FUNCTION = "AWS::Serverless::Function"
+MACHINE = "AWS::Serverless::StateMachine"
+SCHEDULES = {"HealthScheduleRole", "MaintenanceSchedulerRole", "PlanSchedulerRole"}
+DEPLOYMENT = "ClusterDeploymentRole"
+
+
+def _granted(logical_id: str) -> set[str]:
+    """Without its trust policy and without denials."""
+    statements = [one for one in of(logical_id) if one.allows and one.is_of_a_role]
+    return {action for one in statements for action in one.actions}
+
+
+def test_nobody_was_denied_anything(run: Run) -> None:
+    uses = run.uses()
+    assert ("s3:PutObject", True) in uses["OrchestrationTaskRole"], "its lease of a node id"
     denied = {
-        role: sorted(action for action, allowed in uses if not allowed)
-        for role, uses in (*run.uses().items(), *tasks.items())
+        role: sorted(action for action, allowed in asked if not allowed)
+        for role, asked in uses.items()
     }
-    assert {function: actions for function, actions in denied.items() if actions} == {}
+    assert {role: actions for role, actions in denied.items() if actions} == {}
     logs = [path.read_text() for path in (run.instance.config.logs / "lambda").glob("*.log")]
     assert logs
     assert [line for text in logs for line in text.splitlines() if "AccessDenied" in line] == []
@@ -305,17 +481,15 @@ def test_the_functions_of_a_machine_ran(run: Run, machine: str, never: set[str])
     definition = (REPOSITORY / "statemachines" / f"{machine}.asl.yaml").read_text()
     named = set(re.findall(r"FunctionName: \$\{(\w+)\}", definition))
     assert named
-    assert named - set(run.uses()) <= never
+    assert named - set(run.uses_of(_roles_of(FUNCTION))) <= never
 
 
 def test_each_right_of_a_function_was_used_or_says_why_not(run: Run) -> None:
     unused = {}
-    for function, uses in run.uses().items():
-        granted = {action for one in of(function) for action in one.actions}
-        used = {action for action, _ in uses}
+    for function, used in run.uses_of(_roles_of(FUNCTION)).items():
         left = {
             action
-            for action in granted - used
+            for action in _granted(function) - used
             if not {("*", action), (function, action)} & NOT_SEEN.keys()
         }
         if left:
@@ -323,13 +497,52 @@ def test_each_right_of_a_function_was_used_or_says_why_not(run: Run) -> None:
     assert unused == {}
 
 
+def test_each_right_of_a_machine_was_used_or_says_why_not(run: Run) -> None:
+    """Step Functions here calls functions and other machines, and delivers no logs."""
+    used = run.uses_of(_roles_of(MACHINE))
+    assert _of_type(MACHINE) - used.keys() == NEVER_STARTED.keys()
+    unused = {name: sorted(_granted(name) - one - LOGGING) for name, one in used.items()}
+    assert {name: actions for name, actions in unused.items() if actions} == {}
+
+
+def test_each_right_of_a_schedule_was_used_or_says_why_not(run: Run) -> None:
+    used = {f"{name}Role": one for name, one in run.uses_of(SCHEDULES).items()}
+    unused = {
+        (role, action) for role in SCHEDULES for action in _granted(role) - used.get(role, set())
+    }
+    assert unused == NOT_SEEN_OF_SCHEDULES.keys()
+
+
+def test_each_right_of_the_deployment_role_was_used_or_says_why_not(run: Run) -> None:
+    """CloudFormation here acts on its own state; `local.aws.resource_rights` is what is attributed.
+
+    That is what creates, tags, changes and deletes a resource, with the ARN and the tags on which
+    AWS authorises it. Not attributed: what CloudFormation only reads; what KMS, EFS, Cloud Map and
+    RDS do with the rights of their caller; a deletion that the emulator's handler does itself while
+    it replaces a resource. `tests/unit/rights` derives these from the schemas of the types.
+    """
+    (used,) = run.uses_of({DEPLOYMENT}).values()
+    reasons = {action: why for why, actions in NOT_SEEN_OF_DEPLOYMENT.items() for action in actions}
+    left = {
+        action
+        for action in _granted(DEPLOYMENT) - used
+        if not action.partition(":")[2].startswith(READING)
+    }
+    assert sorted(left - reasons.keys()) == []
+    assert sorted(used - _granted(DEPLOYMENT)) == []
+
+
 def test_every_reason_is_for_a_right_that_is_granted() -> None:
     stale = {
         (function, action)
         for function, action in NOT_SEEN
-        if function != "*" and action not in {a for one in of(function) for a in one.actions}
+        if function != "*" and action not in _granted(function)
     }
     assert stale == set()
+    reasons = [action for actions in NOT_SEEN_OF_DEPLOYMENT.values() for action in actions]
+    assert len(reasons) == len(set(reasons))
+    assert set(reasons) - _granted(DEPLOYMENT) == set()
+    assert {action for machine in _of_type(MACHINE) for action in _granted(machine)} >= LOGGING
 
 
 # --- secrets ----------------------------------------------------------------------------------
@@ -467,8 +680,9 @@ def test_no_secret_is_in(run: Run, source: str) -> None:
     secrets = _secrets(run)
     leaks = {}
     searched = 0
-    for where, content in SOURCES[source](run):
-        text = content if isinstance(content, str) else json.dumps(content, default=str)
+    for where, found_there in SOURCES[source](run):
+        is_text = isinstance(found_there, str)
+        text = found_there if is_text else json.dumps(found_there, default=str)
         searched += len(text)
         if found := _found_in(text, secrets):
             leaks[where] = sorted(found)

@@ -9,7 +9,7 @@ from lifecycle.cluster.checks import TargetHealth
 from lifecycle.errors import ServiceDraining
 from lifecycle.services.definition import BROKERS, EFFECTS, Effect, configuration_for
 from lifecycle.services.image_digests import Running
-from lifecycle.services.startup import Deployment, Service, missing
+from lifecycle.services.startup import Deployment, LivingTask, Service, missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +35,8 @@ class FakeServices:
     now: Callable[[], int] = lambda: 0
     tasks: FakeBrokerTasks | None = None
     deployed: int = 1
+    leaving: dict[str, list[LivingTask]] = field(default_factory=dict)
+    """Tasks of former deployments, by service: ECS lists their deployment no more, and they run."""
     running: dict[str, list[Running]] = field(default_factory=dict)
     """Images by service; what is not here is unknown."""
 
@@ -124,8 +126,13 @@ class FakeServices:
         )
         deploys = any(EFFECTS[key] is Effect.DEPLOYS for key in differing)
         if deploys or redeploy:
+            if self.tasks is None or name != self.tasks.name:
+                self.leaving[name] = list(self.living_tasks(ecs_cluster, name))
             service = replace(
-                service, pending=service.desired, deployments=(self._deployment(definition),)
+                service,
+                running=0,
+                pending=service.desired,
+                deployments=(self._deployment(definition),),
             )
         self.services[name] = service
         if self.tasks is not None and name == self.tasks.name:
@@ -171,8 +178,13 @@ class FakeServices:
         )
 
     def settle(self, name: str) -> None:
-        """Let every desired task run."""
+        """Let every desired task run, and those of former deployments stop, and then be gone."""
         service = self.services[name]
+        self.leaving[name] = [
+            replace(one, status="STOPPING")
+            for one in self.leaving.get(name, ())
+            if one.status == "RUNNING"
+        ]
         self.services[name] = replace(
             service,
             running=service.desired,
@@ -188,6 +200,15 @@ class FakeServices:
         """Tasks that stopped."""
         del ecs_cluster
         return [task for task in self.stopped.get(name, []) if task.stopped_at >= since]
+
+    def living_tasks(self, ecs_cluster: str, name: str) -> Sequence[LivingTask]:
+        """Tasks whose containers may run, those of the newest deployment first."""
+        del ecs_cluster
+        service = self.services[name]
+        primary = service.primary
+        own = primary.deployment_id if primary is not None else ""
+        young = [LivingTask(f"{own}-{n}", own, "RUNNING") for n in range(service.running)]
+        return [*young, *self.leaving.get(name, ())]
 
     def last_log_lines(self, log_group: str, task_id: str, limit: int) -> Sequence[str]:
         """Last lines of a task."""

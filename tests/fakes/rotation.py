@@ -37,6 +37,9 @@ class FakeSecretVersions:
     """Secrets Manager."""
 
     kept: dict[str, Kept] = field(default_factory=dict)
+    stale: int = 0
+    """How many looks after a change still show the stages from before it."""
+    _before: dict[str, tuple[int, dict[str, str]]] = field(default_factory=dict)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def add(self, arn: str, username: str) -> Credentials:
@@ -58,13 +61,23 @@ class FakeSecretVersions:
         """Return which version has which stage; reads no value."""
         del cluster, purpose
         kept = self.kept[secret_arn]
-        current, pending = kept.stages["AWSCURRENT"], kept.stages.get("AWSPENDING", "")
+        left, shown = self._before.get(secret_arn, (0, {}))
+        self._before[secret_arn] = left - 1, shown
+        if left <= 0:
+            shown = kept.stages
+        current, pending = shown["AWSCURRENT"], shown.get("AWSPENDING", "")
         return Stages(
             current=current,
             pending="" if pending == current else pending,
-            previous=kept.stages.get("AWSPREVIOUS", ""),
+            previous=shown.get("AWSPREVIOUS", ""),
             rotated=kept.rotated,
         )
+
+    def _changes(self, secret_arn: str) -> dict[str, str]:
+        """The stages, of which looks go on to show a copy."""
+        stages = self.kept[secret_arn].stages
+        self._before[secret_arn] = self.stale, dict(stages)
+        return stages
 
     def read(self, secret_arn: str, version_id: str) -> Credentials:
         """Read one version."""
@@ -75,12 +88,13 @@ class FakeSecretVersions:
         kept = self.kept[secret_arn]
         if token not in kept.values:
             kept.values[token] = Credentials(username, self.unknown_password())
-            kept.stages["AWSPENDING"] = token
+            self._changes(secret_arn)["AWSPENDING"] = token
 
     def promote(self, secret_arn: str, version_id: str, former: str) -> None:
-        """Move AWSCURRENT."""
-        stages = self.kept[secret_arn].stages
-        assert stages["AWSCURRENT"] == former
+        """Move AWSCURRENT; from where it is not, AWS moves nothing."""
+        if self.kept[secret_arn].stages["AWSCURRENT"] != former:
+            return
+        stages = self._changes(secret_arn)
         stages |= {"AWSCURRENT": version_id, "AWSPREVIOUS": former}
         stages.pop("AWSPENDING", None)
 
@@ -99,6 +113,9 @@ class User:
     memberships: dict[str, set[str]] = field(
         default_factory=lambda: {kind: set() for kind in KINDS}
     )
+    former: dict[str, set[str]] = field(default_factory=dict)
+    member_at: float = 0.0
+    """Until then ``former`` are the memberships that a login shows."""
 
 
 @dataclass
@@ -110,6 +127,17 @@ class FakeCamundaUsers:
     users: dict[str, User] = field(default_factory=dict)
     own: dict[str, int] = field(default_factory=dict)
     running: bool = True
+    known: dict[str, set[str]] = field(
+        default_factory=lambda: {
+            "roles": {"admin", "connectors"},
+            "groups": set(),
+            "tenants": {"<default>"},
+        }
+    )
+    brought: dict[tuple[str, str], dict[str, set[str]]] = field(default_factory=dict)
+    """What members of a group or role are members of by it, beside every role's default tenant."""
+    unsupported: bool = False
+    """Whether memberships are answered with HTTP 501."""
     deaf: bool = False
     """Whether changes are accepted and never exported."""
 
@@ -132,8 +160,20 @@ class FakeCamundaUsers:
         self._answer()
         if not self.accepts(login):
             return None
-        held = self.users[login.username].memberships
+        held = self._shown(self.users[login.username])
         return Account(login.username, {kind: frozenset(names) for kind, names in held.items()})
+
+    def _shown(self, user: User) -> dict[str, set[str]]:
+        """Memberships as a login shows them: with those that groups and roles bring along."""
+        own = user.former if self.now() < user.member_at else user.memberships
+        shown = {kind: set(own[kind]) for kind in KINDS}
+        for kind in ("groups", "roles"):
+            for name in shown[kind].copy():
+                for brought, names in self.brought.get((kind, name), {}).items():
+                    shown[brought] |= names
+        if shown["roles"]:
+            shown["tenants"].add("<default>")
+        return shown
 
     def set_password(self, login: Credentials, user: Credentials) -> None:
         """Give a user a password, and make it where there is none."""
@@ -143,9 +183,29 @@ class FakeCamundaUsers:
             known.password, known.shown_at = user.password, self.now() + self.lag
 
     def add_member(self, login: Credentials, kind: str, name: str, username: str) -> None:
-        """Make a user a member."""
+        """Make a user a member; of what is not there it becomes none."""
+        self._change(login, kind, name, username, add=True)
+
+    def remove_member(self, login: Credentials, kind: str, name: str, username: str) -> None:
+        """Remove a user from what it is a member of itself."""
+        self._change(login, kind, name, username, add=False)
+
+    def _change(
+        self, login: Credentials, kind: str, name: str, username: str, *, add: bool
+    ) -> None:
         self._administrator(login)
-        self.users[username].memberships[kind].add(name)
+        if self.unsupported:
+            raise ManagementRefused("10.0.0.10 answered HTTP 501: not performed.")
+        user = self.users[username]
+        if name not in self.known[kind] or (name in user.memberships[kind]) is add:
+            return
+        shown = user.former if self.now() < user.member_at else user.memberships
+        user.former = {one: set(names) for one, names in shown.items()}
+        user.member_at = self.now() + self.lag
+        if add:
+            user.memberships[kind].add(name)
+        else:
+            user.memberships[kind].remove(name)
 
     def own_authorizations(self, login: Credentials, username: str) -> int:
         """Return how many authorizations a user has itself."""

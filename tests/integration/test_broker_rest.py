@@ -194,7 +194,8 @@ def test_a_partition_without_a_leader_is_a_503(client: Client, gateway: MemoryGa
 
 def exported(gateway: MemoryGateway, name: str) -> None:
     """Let what was changed of a user be exported."""
-    gateway.engines[1].data["users"][name]["exportedAt"] = 0
+    user = gateway.engines[1].data["users"][name]
+    user["exportedAt"] = user["membershipsAt"] = 0
 
 
 def test_a_changed_password_counts_once_it_is_exported_and_the_former_one_no_more(
@@ -248,6 +249,8 @@ def test_roles_decide_what_a_user_may_do(gateway: MemoryGateway) -> None:
         assert client.put("/v2/roles/nobody/users/other").status_code == 404
         assert client.put("/v2/roles/connectors/users/nobody").status_code == 404
         assert client.post(activation, json=ACTIVATION, auth=other).status_code == 200
+        assert client.get("/v2/authentication/me", auth=other).json()["roles"] == []
+        exported(gateway, "other")
         assert client.get("/v2/authentication/me", auth=other).json()["roles"] == ["connectors"]
 
 

@@ -1146,6 +1146,13 @@ def test_a_service_makes_its_role_at_its_first_use_for_who_may_have_it_made(
     may_look = role({"Action": "iam:GetRole", "Resource": f"{SLR}/*"})("iam")
     with pytest.raises(ClientError, match="AccessDenied"):
         may_look.get_role(RoleName="AWSServiceRoleForECS")
+    makes = {**ANYTHING, "Action": "ecs:CreateCluster", "Resource": "*"}
+
+    def allow_deployment(*statements: dict[str, Any]) -> None:
+        document = {"Version": "2012-10-17", "Statement": statements}
+        iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(document))
+
+    allow_deployment(makes)
     assert created() == "ROLLBACK_COMPLETE"
     policy = {
         **ANYTHING,
@@ -1153,11 +1160,7 @@ def test_a_service_makes_its_role_at_its_first_use_for_who_may_have_it_made(
         "Resource": f"{SLR}/AWSServiceRoleForECS",
         "Condition": {"StringEquals": {"iam:AWSServiceName": "ecs.amazonaws.com"}},
     }
-    iam.put_role_policy(
-        RoleName=name,
-        PolicyName="own",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [policy]}),
-    )
+    allow_deployment(makes, policy)
     assert created() == "CREATE_COMPLETE"
     found = may_look.get_role(RoleName="AWSServiceRoleForECS")["Role"]
     assert found["Arn"] == f"{SLR}/AWSServiceRoleForECS"

@@ -79,6 +79,15 @@ def test_all_brokers_in_turn(machine: Restart) -> None:
     assert machine.world.table.locks == {}
 
 
+def test_a_dry_run_changes_nothing(machine: Restart) -> None:
+    result = machine.run(service="brokers", broker=1, dryRun=True)
+    assert result.status == "SUCCEEDED", result.cause
+    assert result.calls == ["ValidateRestart"]
+    assert (result.output["dryRun"], result.output["broker"]) == (True, 1)
+    assert machine.world.tasks.deployed == 1
+    assert machine.world.table.locks == {}
+
+
 def test_one_broker(machine: Restart) -> None:
     result = machine.run(broker=1)
     assert result.status == "SUCCEEDED", result.cause

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ from lifecycle.errors import AwsUnavailable
 from lifecycle.rotation.request import Secret
 
 from tests.statemachines.engine import Control, run
+from tests.support.failures import once, stop, tamper
 from tests.support.rolling import VERIFIED
 from tests.support.rotation import ARNS, RotationWorld, rotate_functions
 
@@ -32,6 +34,10 @@ class Rotation:
         self.control = Control()
         self.verification: dict[str, Any] = dict(VERIFIED)
         self.functions = rotate_functions(self.world, lambda: self.verification)
+
+    def reached(self) -> bool:
+        """Whether every secret has another value, and the former one is refused."""
+        return all(self.world.rotated(secret) for secret in Secret)
 
     def run(self, number: int = 1, **asked: Any) -> Result:
         at = self.world.clock.now()
@@ -84,6 +90,21 @@ def test_all_three_get_a_new_value_and_the_former_ones_are_refused(machine: Rota
     assert world.table.locks == {}
 
 
+def test_a_dry_run_changes_nothing(machine: Rotation) -> None:
+    result = machine.run(secrets=["admin"], dryRun=True)
+    assert result.status == "SUCCEEDED", result.cause
+    assert result.calls == ["ValidateRotation"]
+    assert (result.output["dryRun"], result.output["secrets"]) == (True, ["admin"])
+    assert [len(kept.values) for kept in machine.world.secrets.kept.values()] == [1, 1, 1]
+
+
+def test_a_second_principal_is_required_where_the_rule_says_so(machine: Rotation) -> None:
+    machine.world.two_people_for = frozenset({"rotate"})
+    result = machine.run(secrets=["admin"])
+    assert (result.status, result.error) == ("FAILED", "SecondApproverRequired")
+    assert machine.world.table.locks == {}
+
+
 def test_no_connector_ever_runs_with_a_refused_password(machine: Rotation) -> None:
     for number in (1, 2, 3):
         assert machine.run(number, secrets=["connectors"]).status == "SUCCEEDED"
@@ -110,6 +131,8 @@ def test_one_alone(machine: Rotation, secret: Secret) -> None:
 
 def test_the_next_user_may_do_what_the_present_one_may(machine: Rotation) -> None:
     users = machine.world.users
+    users.known["groups"].add("workers")
+    users.known["tenants"].add("north")
     users.users["connectors"].memberships["groups"].add("workers")
     users.users["connectors"].memberships["tenants"].add("north")
     assert machine.run(secrets=["connectors"]).status == "SUCCEEDED"
@@ -126,18 +149,175 @@ def test_authorizations_of_the_user_itself_are_a_refusal(machine: Rotation) -> N
     before = world.current(Secret.CONNECTORS)
     result = machine.run(secrets=["connectors"])
     assert result.error == "RotationRefused"
-    assert "2 authorizations of its own" in result.cause
+    assert "authorizations of a user itself: 2 of connectors" in result.cause
     assert world.current(Secret.CONNECTORS) == before
     assert world.secrets.pending(ARNS[Secret.CONNECTORS]) == ""
     assert world.table.locks == {}
+
+
+def test_authorizations_of_the_next_user_itself_are_a_refusal(machine: Rotation) -> None:
+    world = machine.world
+    world.users.own["connectors-b"] = 1
+    result = machine.run(secrets=["connectors"])
+    assert result.error == "RotationRefused"
+    assert "1 of connectors-b" in result.cause
+    assert world.secrets.pending(ARNS[Secret.CONNECTORS]) == ""
+
+
+def test_rights_that_were_taken_do_not_come_back_with_the_other_user(machine: Rotation) -> None:
+    users = machine.world.users
+    users.known["groups"] |= {"workers", "auditors"}
+    users.known["roles"] |= {"reader", "writer"}
+    first = users.users["connectors"].memberships
+    first["groups"] |= {"workers"}
+    first["roles"] |= {"writer"}
+    assert machine.run(secrets=["connectors"]).status == "SUCCEEDED"
+    second = users.users["connectors-b"].memberships
+    assert second == {"roles": {"connectors", "writer"}, "groups": {"workers"}, "tenants": set()}
+    second["groups"].clear()
+    second["roles"].remove("writer")
+    second["roles"].add("reader")
+    machine.world.pass_seconds(60)
+    assert machine.run(2, secrets=["connectors"]).status == "SUCCEEDED"
+    assert machine.world.current(Secret.CONNECTORS).username == "connectors"
+    assert first == {"roles": {"connectors", "reader"}, "groups": set(), "tenants": set()}
+
+
+def test_what_a_group_brings_along_is_not_given_to_the_user(machine: Rotation) -> None:
+    """Else it would stay when the group loses it."""
+    users = machine.world.users
+    users.known["groups"] |= {"workers"}
+    users.known["roles"] |= {"writer"}
+    users.brought["groups", "workers"] = {"roles": {"writer"}}
+    users.users["connectors"].memberships["groups"].add("workers")
+    assert machine.run(secrets=["connectors"]).status == "SUCCEEDED"
+    second = users.users["connectors-b"].memberships
+    assert second == {"roles": {"connectors"}, "groups": {"workers"}, "tenants": set()}
+
+
+def test_rights_taken_while_the_new_user_is_in_use_already_stay_taken(machine: Rotation) -> None:
+    """An interrupted rotation goes on after the move of AWSCURRENT."""
+    world, real = machine.world, machine.functions["RestartService"]
+
+    def stopped(_: dict[str, Any]) -> Any:
+        machine.functions["RestartService"] = real
+        raise ValueError("stopped here")
+
+    machine.functions["RestartService"] = stopped
+    assert machine.run(secrets=["connectors"]).status == "FAILED"
+    assert world.current(Secret.CONNECTORS).username == "connectors-b"
+    world.users.users["connectors-b"].memberships["roles"].clear()
+    assert machine.run(2, secrets=["connectors"]).status == "SUCCEEDED"
+    assert world.users.users["connectors-b"].memberships["roles"] == set()
+
+
+def test_what_camunda_does_not_support_ends_it_at_once(machine: Rotation) -> None:
+    world = machine.world
+    world.users.unsupported = True
+    before, began = world.current(Secret.CONNECTORS), world.clock.now()
+    result = machine.run(secrets=["connectors"])
+    assert (result.status, result.error) == ("FAILED", "RotationFailed")
+    assert "HTTP 501" in result.cause
+    assert world.secrets.pending(ARNS[Secret.CONNECTORS]) in result.cause
+    assert (world.clock.now() - began).total_seconds() < 60
+    assert world.current(Secret.CONNECTORS) == before
+    world.users.unsupported = False
+    assert machine.run(2, secrets=["connectors"]).status == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("looks", [1, 3])
+def test_stages_from_before_a_change_are_waited_out(machine: Rotation, looks: int) -> None:
+    """DescribeSecret is eventually consistent."""
+    world = machine.world
+    world.secrets.stale = looks
+    result = machine.run()
+    assert result.status == "SUCCEEDED", result.cause
+    assert all(world.rotated(secret) for secret in Secret)
+    assert [len(kept.values) for kept in world.secrets.kept.values()] == [2, 2, 2]
+    assert world.refused == []
+
+
+def test_stages_that_another_client_moved_end_it_after_minutes(machine: Rotation) -> None:
+    world, real = machine.world, machine.functions["RotateSecrets"]
+    stages = world.secrets.kept[ARNS[Secret.DATABASE]].stages
+
+    def moved(event: dict[str, Any]) -> Any:
+        answer = real(event)
+        stages.pop("AWSPENDING", None)
+        return answer
+
+    machine.functions["RotateSecrets"] = moved
+    result = machine.run(secrets=["database"])
+    assert (result.status, result.error) == ("FAILED", "RotationFailed")
+    assert "another client moved its stages" in result.cause
 
 
 def test_without_connectors_nothing_is_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Rotation(monkeypatch, connectors=0)
     result = machine.run()
     assert result.status == "SUCCEEDED", result.cause
-    assert "RestartService" not in result.calls
+    assert machine.world.services.deployed == 1
     assert machine.world.rotated(Secret.CONNECTORS)
+
+
+@pytest.mark.parametrize("function", ["BeginOperation", "RotateSecrets"])
+@pytest.mark.parametrize(("before", "after"), [(0, 2), (2, 0)])
+def test_connectors_count_as_they_are_when_it_is_their_turn(
+    monkeypatch: pytest.MonkeyPatch, function: str, before: int, after: int
+) -> None:
+    machine = Rotation(monkeypatch, connectors=before)
+    world, real = machine.world, machine.functions[function]
+
+    def changed(event: dict[str, Any]) -> Any:
+        machine.functions[function] = real
+        world.services.set_count("", "connectors", after)
+        world.services.settle("connectors")
+        return real(event)
+
+    machine.functions[function] = changed
+    result = machine.run(secrets=["connectors"])
+    assert result.status == "SUCCEEDED", result.cause
+    assert world.services.deployed == (2 if after else 1)
+    assert world.rotated(Secret.CONNECTORS)
+    assert world.refused == []
+
+
+def test_a_revision_that_came_before_the_lock_was_held_is_refused(machine: Rotation) -> None:
+    world, real = machine.world, machine.functions["BeginOperation"]
+
+    def changed(event: dict[str, Any]) -> Any:
+        world.task_secrets.names = frozenset()
+        return real(event)
+
+    machine.functions["BeginOperation"] = changed
+    result = machine.run()
+    assert (result.status, result.error) == ("FAILED", "RotationRefused")
+    assert "fixed user name" in result.cause
+    assert [len(kept.values) for kept in world.secrets.kept.values()] == [1, 1, 1]
+    assert world.table.locks == {}
+
+
+def test_a_former_connector_that_stops_slowly_is_waited_for(machine: Rotation) -> None:
+    """ECS lists its deployment no more."""
+    world = machine.world
+    (task,) = world.services.living_tasks("", "connectors")
+    slow, real, looks = replace(task, status="DEACTIVATING"), machine.functions["RestartService"], 0
+
+    def lingering(event: dict[str, Any]) -> Any:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            return real(event)
+        former = [slow] if looks < 12 else []
+        world.services.leaving["connectors"] = former
+        (connectors,) = world.services.describe("", ["connectors"])
+        assert len(connectors.deployments) == 1
+        return real(event)
+
+    machine.functions["RestartService"] = lingering
+    assert machine.run(secrets=["connectors"]).status == "SUCCEEDED"
+    assert looks >= 12
+    assert world.refused == []
 
 
 def test_connectors_with_a_fixed_user_are_refused(machine: Rotation) -> None:
@@ -225,6 +405,74 @@ def test_a_change_that_is_never_exported_ends_with_both_values(machine: Rotation
     again = machine.run(2, secrets=["admin"])
     assert again.status == "SUCCEEDED", again.cause
     assert len(world.secrets.kept[ARNS[Secret.ADMIN]].values) == 2
+
+
+def named(machine: Rotation, text: str) -> bool:
+    """Whether a text has the administrator's secret, its version, the stage and the request."""
+    arn = ARNS[Secret.ADMIN]
+    parts = (
+        f"version {machine.world.secrets.pending(arn)} (AWSPENDING) of {arn}",
+        '{"clusterName": "demo", "secrets": ["admin"]}',
+    )
+    return all(part in text for part in parts)
+
+
+def test_an_end_between_the_change_and_the_move_of_the_stage_names_both(machine: Rotation) -> None:
+    machine.world.users.deaf = True
+    result = machine.run(secrets=["admin"])
+    cause = json.loads(result.cause)
+    assert named(machine, cause["cause"]), cause
+    assert '{"clusterName": "demo", "secrets": ["admin"]}' in cause["nextStep"]
+
+
+@pytest.mark.parametrize("error", [ValueError("a defect"), AwsUnavailable("throttled")])
+def test_an_error_in_between_names_both_too(machine: Rotation, error: Exception) -> None:
+    real, calls = machine.functions["RotateSecrets"], 0
+
+    def failing(event: dict[str, Any]) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > 2:
+            raise error
+        return real(event)
+
+    machine.functions["RotateSecrets"] = failing
+    result = machine.run(secrets=["admin"])
+    assert result.status == "FAILED"
+    assert named(machine, json.loads(result.cause)["currentState"]), result.cause
+
+
+def test_a_stop_in_between_names_both_in_the_report(machine: Rotation) -> None:
+    watch = tamper(machine)
+    real, calls = machine.functions["RotateSecrets"], 0
+
+    def stopped(event: dict[str, Any]) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            stop(machine)
+        return real(event)
+
+    machine.functions["RotateSecrets"] = stopped
+    result = once(machine, watch, 1)
+    assert result.status == "ABORTED"
+    (report,) = machine.world.artifacts.objects.values()
+    assert named(machine, json.loads(report)["currentState"]), report
+
+
+def test_another_secret_names_the_administrators_that_was_left(machine: Rotation) -> None:
+    world = machine.world
+    world.secrets.create(ARNS[Secret.ADMIN], "admin", "left")
+    world.users.users["admin"].password = world.secrets.value(
+        ARNS[Secret.ADMIN], "AWSPENDING"
+    ).password
+    result = machine.run(secrets=["connectors"])
+    assert (result.status, result.error) == ("FAILED", "CredentialsRefused")
+    cause = json.loads(result.cause)
+    assert f"{ARNS[Secret.ADMIN]} (AWSCURRENT)" in cause["cause"]
+    assert "version left (AWSPENDING)" in cause["cause"]
+    assert '{"clusterName": "demo", "secrets": ["admin"]}' in cause["nextStep"]
+    assert machine.run(2).status == "SUCCEEDED"
 
 
 def test_brokers_that_do_not_answer_are_waited_for_and_then_named(machine: Rotation) -> None:

@@ -23,6 +23,7 @@ _PURPOSES = (
     "rights",
     "seed",
     "shared",
+    "stacks",
     "strict",
     "restore",
     "users",

@@ -53,7 +53,7 @@ EFFECTS: Mapping[str, frozenset[str]] = {
     "tasks": frozenset({"set_count", "protect", "unprotect"}),
     "management": frozenset({"scale_brokers"}),
     "secrets": frozenset({"create", "promote"}),
-    "users": frozenset({"set_password", "add_member"}),
+    "users": frozenset({"set_password", "add_member", "remove_member"}),
     "admins": frozenset({"set_password"}),
 }
 # What only the holder of the cluster may touch.

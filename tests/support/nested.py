@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +43,13 @@ def in_root(node: Any, stack: str) -> Any:
 
     A parameter becomes what the root gives for it.
     """
+    return _replaced(node, _given(stack))
+
+
+@functools.cache
+def _given(stack: str) -> Mapping[str, Any]:
     given = load_template(CONTROL)["Resources"][stack]["Properties"]["Parameters"]
-    return _replaced(node, {name: _long(value) for name, value in given.items()})
+    return {name: _long(value) for name, value in given.items()}
 
 
 def flattened() -> dict[str, Any]:

@@ -303,6 +303,7 @@ class Plane:
             *(arn("kms", alias) for alias in aliases),
         ]
         found += [Resource(self._named(one)) for one in named]
+        found += [Resource(one) for one in self.without_tags()]
         for bucket in ("NodeIdBucket", "BackupBucket"):
             name = f"arn:aws:s3:::{stack}-{bucket.lower()}-{_SUFFIX.lower()}"
             policy = json.dumps(template.properties(f"{bucket}Policy")["PolicyDocument"])
@@ -311,6 +312,15 @@ class Plane:
             )
             found += [Resource(one, policy=guarded) for one in (name, f"{name}/0.json")]
         return found
+
+    def without_tags(self) -> list[str]:
+        """What no template tags: of a kind without tags, or made by a service for us."""
+        return [
+            arn("rds-db", "dbuser:cluster-A1B2/camunda"),
+            arn("route53", "hostedzone/Z0A1B", region="", account=""),
+            arn("ec2", "network-interface/eni-0a1b"),
+            arn("servicediscovery", "service/srv-of-ecs"),
+        ]
 
     def _named(self, text: str) -> str:
         """A name of the resolved cluster template, of this control plane instead of ``control``."""

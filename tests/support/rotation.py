@@ -88,16 +88,12 @@ class RotationWorld(RollingWorld):
         (connectors,) = self.services.describe("", ["connectors"])
         if not connectors.desired:
             return
-        now = {one.deployment_id for one in connectors.deployments}
+        living = {one.deployment for one in self.services.living_tasks("", "connectors")}
+        now = living | {one.deployment_id for one in connectors.deployments}
         for new in now - self.held.keys():
             self.held[new] = self.secrets.value(ARNS[Secret.CONNECTORS])
-        for deployment in list(self.held):
-            former_stopped = any(
-                one.deployment_id != deployment and one.rollout_state == "COMPLETED"
-                for one in connectors.deployments
-            )
-            if deployment not in now and former_stopped:
-                del self.held[deployment]
+        for deployment in self.held.keys() - now:
+            del self.held[deployment]
         for deployment, login in self.held.items():
             if not self.users.accepts(login):
                 self.refused.append(f"{deployment} as {login.username}")

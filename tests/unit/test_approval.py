@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from lifecycle.errors import AwsUnavailable, InvalidRequest, SecondApproverRequired
-from lifecycle.operation.approval import Reviewed, principal_of, why_refused
+from lifecycle.operation.approval import OF_AWS, Reviewed, principal_of, why_refused
 from lifecycle.operation.idempotency import canonical, digest
 from lifecycle.operation.model import Operation
 from lifecycle.operation.record import Execution
+from lifecycle.restart.request import read_restart_request, reviewed_restart
+from lifecycle.rotation.request import read_rotation_request, reviewed_rotation
 from lifecycle.scaling.request import read_scale_request, reviewed_scaling
 from lifecycle.teardown.decisions import read_teardown_request, reviewed_teardown
 
@@ -176,6 +178,72 @@ def test_a_removal_is_reviewed_by_a_dry_run_of_it(world: World, request_: dict[s
             ask(world, reviewed, machine="teardown")
 
 
+REVIEWS = {
+    "scale": (SCALE, "plan exactly this change"),
+    "teardown": (reviewed_teardown("demo", ""), "make a dry run"),
+    "restart": (reviewed_restart("demo", "brokers", None, ""), "make a dry run"),
+    "rotate": (reviewed_rotation("demo", ["admin"], ""), "make a dry run"),
+}
+
+
+@pytest.mark.parametrize("machine", list(REVIEWS))
+def test_a_refusal_names_how_it_is_reviewed(world: World, machine: str) -> None:
+    world.two_people_for = frozenset(REVIEWS)
+    reviewed, how = REVIEWS[machine]
+    for named in ("", "demo.plan.9"):
+        with pytest.raises(SecondApproverRequired) as caught:
+            ask(world, replace(reviewed, operation_id=named), machine=machine)
+        assert how in caught.value.next_step
+        assert "in the field approves" in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("dry", "service", "broker", "same"),
+    [
+        ({"service": "brokers"}, "brokers", None, True),
+        ({"service": "brokers", "broker": 2}, "brokers", 2, True),
+        ({"service": "brokers", "broker": 2}, "brokers", 1, False),
+        ({"service": "brokers", "broker": 2}, "brokers", None, False),
+        ({"service": "connectors"}, "brokers", None, False),
+    ],
+)
+def test_a_restart_is_reviewed_by_a_dry_run_of_it(
+    world: World, dry: dict[str, Any], service: str, broker: int | None, *, same: bool
+) -> None:
+    world.two_people_for = frozenset({"restart"})
+    name = "demo.restart.1"
+    reviewed_by(world, ANN, {"clusterName": "demo", **dry, "dryRun": True}, name=name)
+    reviewed = reviewed_restart("demo", service, broker, name)
+    if same:
+        ask(world, reviewed, machine="restart")
+    else:
+        with pytest.raises(SecondApproverRequired, match="planned another change"):
+            ask(world, reviewed, machine="restart")
+
+
+@pytest.mark.parametrize(
+    ("dry", "secrets", "same"),
+    [
+        ({}, ["admin", "database", "connectors"], True),
+        ({"secrets": ["connectors", "admin"]}, ["admin", "connectors"], True),
+        ({}, ["admin"], False),
+        ({"secrets": ["admin"]}, ["admin", "database", "connectors"], False),
+    ],
+)
+def test_a_rotation_is_reviewed_by_a_dry_run_of_it(
+    world: World, dry: dict[str, Any], secrets: list[str], *, same: bool
+) -> None:
+    world.two_people_for = frozenset({"rotate"})
+    name = "demo.rotate.1"
+    reviewed_by(world, ANN, {"clusterName": "demo", **dry, "dryRun": True}, name=name)
+    reviewed = reviewed_rotation("demo", secrets, name)
+    if same:
+        ask(world, reviewed, machine="rotate")
+    else:
+        with pytest.raises(SecondApproverRequired, match="planned another change"):
+            ask(world, reviewed, machine="rotate")
+
+
 def test_without_the_rule_a_named_review_is_still_held_to(world: World) -> None:
     world.two_people_for = frozenset()
     ask(world, replace(SCALE, operation_id=""), caller="")
@@ -206,6 +274,25 @@ class TestInTheMachine:
             approver(world).refuse_unreviewed(self.running(world, caller, given), SCALE)
         assert "Start it through the API" in caught.value.next_step
 
+    @pytest.mark.parametrize(
+        ("given", "named", "refused"),
+        [("{}", "restart", False), ('{"other": 1}', "restart", True), ("{}", "rotate", True)],
+    )
+    def test_a_restart_for_a_notice_of_aws_needs_no_review(
+        self, world: World, given: str, named: str, *, refused: bool
+    ) -> None:
+        world.two_people_for = frozenset({"restart", "rotate"})
+        one = op(f"demo.{named}.1")
+        world.table.claim(one, caller=OF_AWS, request_hash=digest("{}"), now=world.clock.now())
+        world.executions.executions[one.execution_arn] = Execution(
+            one.execution_arn, "RUNNING", one.started_at, input=given
+        )
+        if not refused:
+            approver(world).refuse_unreviewed(one, REVIEWS[named][0])
+            return
+        with pytest.raises(SecondApproverRequired):
+            approver(world).refuse_unreviewed(one, REVIEWS[named][0])
+
     def test_an_execution_that_is_not_seen_yet_is_read_again(self, world: World) -> None:
         reviewed_by(world, ANN)
         one = self.running(world, BOB)
@@ -219,6 +306,8 @@ def test_what_is_approved_is_an_operation_id(given: object) -> None:
     for read, request_ in (
         (read_scale_request, {"clusterName": "demo", "count": 4}),
         (read_teardown_request, {"clusterName": "demo", "confirm": "demo"}),
+        (read_restart_request, {"clusterName": "demo", "service": "brokers"}),
+        (read_rotation_request, {"clusterName": "demo"}),
     ):
         with pytest.raises(InvalidRequest, match="approves"):
             read({**request_, "approves": given})
@@ -226,5 +315,14 @@ def test_what_is_approved_is_an_operation_id(given: object) -> None:
 
 
 def test_a_dry_run_approves_nothing() -> None:
-    with pytest.raises(InvalidRequest, match="approves"):
-        read_teardown_request({"clusterName": "demo", "dryRun": True, "approves": "demo.plan.1"})
+    for read, more in (
+        (read_teardown_request, {}),
+        (read_restart_request, {"service": "brokers"}),
+        (read_rotation_request, {}),
+    ):
+        given = {"clusterName": "demo", "dryRun": True, **more}
+        assert read(given).dry_run
+        with pytest.raises(InvalidRequest, match="approves"):
+            read({**given, "approves": "demo.plan.1"})
+        with pytest.raises(InvalidRequest, match="dryRun"):
+            read({**given, "dryRun": "yes"})

@@ -212,3 +212,28 @@ def test_a_service_knows_its_current_revisions(api: Stubber) -> None:
     )
     (service,) = EcsServices().describe("control-demo", ["orchestration-cluster"])
     assert service.service_revisions == (REVISION,)
+
+
+def test_tasks_that_stop_count_until_their_containers_have_stopped(api: Stubber) -> None:
+    """ListTasks gives them under the desired status STOPPED, whatever their last status is."""
+    statuses = {
+        "RUNNING": ["PENDING", "RUNNING", "DEACTIVATING"],
+        "STOPPED": ["DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED", "DELETED"],
+    }
+    for desired, listed in statuses.items():
+        arns = [f"arn:aws:ecs:eu-central-1:1:task/demo/{desired}-{one}" for one in listed]
+        asked = {"cluster": "demo", "serviceName": "connectors", "desiredStatus": desired}
+        api.add_response("list_tasks", {"taskArns": arns}, asked)
+        tasks = [
+            {"taskArn": arn, "lastStatus": one, "startedBy": f"ecs-svc/{desired}"}
+            for arn, one in zip(arns, listed, strict=True)
+        ]
+        api.add_response("describe_tasks", {"tasks": tasks}, {"cluster": "demo", "tasks": arns})
+    found = EcsServices().living_tasks("demo", "connectors")
+    assert [(one.deployment, one.status) for one in found] == [
+        ("ecs-svc/RUNNING", "PENDING"),
+        ("ecs-svc/RUNNING", "RUNNING"),
+        ("ecs-svc/RUNNING", "DEACTIVATING"),
+        ("ecs-svc/STOPPED", "DEACTIVATING"),
+        ("ecs-svc/STOPPED", "STOPPING"),
+    ]

@@ -30,7 +30,7 @@ from lifecycle.restart.request import RestartedService, RestartRequest, read_res
 from lifecycle.restart.validate_restart import validate_restart
 from lifecycle.services.brokers import BrokerService, BrokerTask
 from lifecycle.services.rolling import LOOKS, PATIENCE_BEFORE, RollAction, RollObserved, decide_roll
-from lifecycle.services.startup import Deployment, Service, missing
+from lifecycle.services.startup import Deployment, LivingTask, Service, missing
 
 from tests.support.rolling import RollingWorld
 from tests.support.scaling import OneStack
@@ -336,28 +336,57 @@ def connectors(**deployment: Any) -> Service:
     return Service("connectors", "ACTIVE", 2, 2, 0, (primary,))
 
 
+OLD, NEW = (
+    tuple(LivingTask(f"{deployment}-{n}", deployment, "RUNNING") for n in range(2))
+    for deployment in ("c", "d")
+)
+
+
 def test_connectors_are_deployed_once_and_followed_to_the_end() -> None:
-    assert decide_connectors_restart(connectors(), NOW).action is RestartAction.DEPLOY
+    assert decide_connectors_restart(connectors(), NOW, tasks=OLD).action is RestartAction.DEPLOY
     going = connectors(created_at=NOW, rollout_state="IN_PROGRESS", running=1)
-    assert decide_connectors_restart(going, NOW).action is RestartAction.WAIT
+    assert decide_connectors_restart(going, NOW, tasks=OLD).action is RestartAction.WAIT
     done = connectors(created_at=NOW)
-    assert decide_connectors_restart(done, NOW).action is RestartAction.DONE
+    assert decide_connectors_restart(done, NOW, tasks=NEW).action is RestartAction.DONE
     draining = replace(
         done, deployments=(*done.deployments, replace(done.deployments[0], status="ACTIVE"))
     )
-    assert decide_connectors_restart(draining, NOW).action is RestartAction.WAIT
+    assert decide_connectors_restart(draining, NOW, tasks=NEW).action is RestartAction.WAIT
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "DEACTIVATING", "STOPPING", "PENDING"])
+def test_the_tasks_show_that_no_former_connector_is_left(status: str) -> None:
+    """Whatever ECS lists of deployments."""
+    tasks = (*NEW, replace(OLD[0], status=status))
+    decision = decide_connectors_restart(connectors(created_at=NOW), NOW, tasks=tasks)
+    assert decision.action is RestartAction.WAIT
+    assert decision.reason == f"task c-0 of a former deployment is {status}"
+
+
+@pytest.mark.parametrize("tasks", [(), NEW[:1], (NEW[0], replace(NEW[1], status="PENDING"))])
+def test_new_connectors_that_are_not_listed_yet_are_waited_for(tasks: Any) -> None:
+    decision = decide_connectors_restart(connectors(created_at=NOW), NOW, tasks=tasks)
+    assert decision.action is RestartAction.WAIT
+
+
+@pytest.mark.parametrize("service", [missing("connectors"), replace(connectors(), desired=0)])
+def test_where_none_is_required_the_last_connector_has_to_stop(service: Service) -> None:
+    decision = decide_connectors_restart(service, NOW, tasks=OLD[:1], required=False)
+    assert decision.action is RestartAction.WAIT
+    decision = decide_connectors_restart(service, NOW, tasks=(), required=False)
+    assert decision.action is RestartAction.DONE
 
 
 def test_connectors_that_ecs_gives_up_end_it_with_its_reason() -> None:
     failed = connectors(created_at=NOW, rollout_state="FAILED", rollout_reason="tasks failed.")
     with pytest.raises(RestartFailed, match=r"tasks failed\. 2 of 2 tasks run"):
-        decide_connectors_restart(failed, NOW)
+        decide_connectors_restart(failed, NOW, tasks=())
 
 
 @pytest.mark.parametrize("service", [missing("connectors"), replace(connectors(), desired=0)])
 def test_connectors_that_are_not_to_run_are_refused(service: Service) -> None:
     with pytest.raises(RestartRefused, match="nothing to restart"):
-        decide_connectors_restart(service, NOW)
+        decide_connectors_restart(service, NOW, tasks=())
 
 
 def test_restarting_connectors_leaves_the_brokers_alone() -> None:
@@ -372,7 +401,7 @@ def test_restarting_connectors_leaves_the_brokers_alone() -> None:
 
 
 def test_a_look_at_the_state_before_is_neither_done_nor_done_again() -> None:
-    stale = decide_connectors_restart(connectors(), NOW, former="d")
+    stale = decide_connectors_restart(connectors(), NOW, former="d", tasks=())
     assert stale.action is RestartAction.WAIT
     task_is_still_shown = decide_broker_restart(observed(stopped="t2"))
     assert task_is_still_shown.action is RestartAction.WAIT

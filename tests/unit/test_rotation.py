@@ -11,7 +11,6 @@ from lifecycle.errors import (
     ClusterNotFound,
     CredentialsRefused,
     InvalidRequest,
-    RotationFailed,
     RotationRefused,
     StackNotUsable,
 )
@@ -113,9 +112,33 @@ def test_the_next_user_gets_what_it_lacks_before_it_is_used() -> None:
         lacking=("roles connectors", "groups workers"),
     )
     decision = decide_rotation(observed)
-    assert decision.action is RotationAction.GRANT
-    assert "roles connectors, groups workers" in decision.reason
+    assert decision.action is RotationAction.ALIGN
+    assert "gets what it lacks: roles connectors, groups workers" in decision.reason
     assert decide_rotation(replace(observed, lacking=())).action is RotationAction.PROMOTE
+
+
+def test_the_next_user_loses_what_the_present_one_does_not_have() -> None:
+    observed = seen(
+        Secret.CONNECTORS,
+        pending=pending(accepted=GOOD),
+        target=NEXT,
+        surplus=("roles admin",),
+    )
+    decision = decide_rotation(observed)
+    assert decision.action is RotationAction.ALIGN
+    assert "loses what the present one does not have: roles admin" in decision.reason
+    assert decide_rotation(replace(observed, surplus=())).action is RotationAction.PROMOTE
+
+
+def test_the_next_user_is_not_used_while_the_rights_of_the_present_one_are_unknown() -> None:
+    observed = seen(
+        Secret.CONNECTORS,
+        current=Version(NOW, BAD),
+        pending=pending(accepted=GOOD),
+        target=NEXT,
+    )
+    with pytest.raises(RotationRefused, match="memberships of the present user"):
+        decide_rotation(observed)
 
 
 def test_connectors_are_replaced_before_their_former_user_loses_its_password() -> None:
@@ -142,17 +165,21 @@ def test_it_is_done_when_the_former_value_is_refused(secret: Secret) -> None:
 
 
 @EVERY
-def test_stages_that_somebody_else_moved_end_it(secret: Secret) -> None:
-    with pytest.raises(RotationFailed, match="another client moved"):
-        decide_rotation(seen(secret, target="elsewhere"))
+def test_a_version_that_no_stage_shows_is_waited_for_and_named(secret: Secret) -> None:
+    decision = decide_rotation(seen(secret, target="elsewhere"))
+    assert decision.action is RotationAction.WAIT
+    assert "version elsewhere neither as AWSPENDING nor as AWSCURRENT" in decision.reason
+    assert not decision.in_use
 
 
-def test_authorizations_of_the_connectors_user_itself_are_a_refusal() -> None:
-    with pytest.raises(RotationRefused, match="2 authorizations of its own"):
-        decide_rotation(seen(Secret.CONNECTORS, own=2))
-    # What is pending was begun when there was none.
-    observed = seen(Secret.CONNECTORS, own=2, pending=pending(accepted=BAD))
+def test_authorizations_of_one_of_the_connectors_users_itself_are_a_refusal() -> None:
+    with pytest.raises(RotationRefused, match=r"of a user itself: 2 of connectors\."):
+        decide_rotation(seen(Secret.CONNECTORS, own=("2 of connectors",)))
+    # What is pending was begun when there was none; it is not used while there is one.
+    observed = seen(Secret.CONNECTORS, own=("1 of connectors-b",), pending=pending(accepted=BAD))
     assert decide_rotation(observed).action is RotationAction.APPLY
+    with pytest.raises(RotationRefused, match=r"1 of connectors-b"):
+        decide_rotation(replace(observed, pending=pending(accepted=GOOD)))
 
 
 def test_two_users_take_turns() -> None:
@@ -234,10 +261,8 @@ def test_an_administrator_that_is_refused_ends_it_with_its_cause(world: Rotation
     """The secret of the administrator is not that of Camunda any more."""
     world.users.users["admin"].password = world.users.users["admin"].shown = "changed by hand"
     world.table.begin(operation(1), now=world.clock.now())
-    with pytest.raises(CredentialsRefused):
-        world.rotator.rotate(
-            operation(1), world.outputs, secrets=["connectors"], connectors_run=True, memory={}
-        )
+    with pytest.raises(CredentialsRefused, match=ARNS[Secret.ADMIN]):
+        world.rotator.rotate(operation(1), world.outputs, secrets=["connectors"], memory={})
     assert world.secrets.pending(ARNS[Secret.CONNECTORS]) == ""
 
 
@@ -246,8 +271,6 @@ def test_a_former_value_that_equals_the_present_one_is_no_former_one(world: Rota
     kept.values["again"] = kept.values["first"]
     kept.stages |= {"AWSCURRENT": "again", "AWSPREVIOUS": "first"}
     world.table.begin(operation(1), now=world.clock.now())
-    answer = world.rotator.rotate(
-        operation(1), world.outputs, secrets=["database"], connectors_run=True, memory={}
-    )
+    answer = world.rotator.rotate(operation(1), world.outputs, secrets=["database"], memory={})
     assert answer["status"] == "WAITING"
     assert world.secrets.pending(ARNS[Secret.DATABASE])

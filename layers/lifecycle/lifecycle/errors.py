@@ -295,7 +295,7 @@ class ManagementUnavailable(LifecycleError):
 
 
 class ManagementRefused(LifecycleError):
-    """The management API rejected the request (HTTP 4xx)."""
+    """The management API rejected the request (HTTP 4xx), or does not support it (HTTP 501)."""
 
     default_next_step = (
         "Nothing was changed. Fix the request as described in Camunda's error message."

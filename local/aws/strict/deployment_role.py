@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from local.aws.emulator import cloudformation_api, provisioners
+from local.aws import resource_rights
+from local.aws.emulator import cloudformation, cloudformation_api, iam, provisioners, stacks
 from local.aws.iam import role_allows, role_trusts
+from local.aws.resource_rights import KINDS, Right, given_tags
 from local.aws.strict import Rule, service_linked_roles
 from local.config import ACCOUNT_ID
 
@@ -15,13 +17,7 @@ if TYPE_CHECKING:
     from local.aws.strict import Strictness
 
 _NAMING: Final = ("CreateStack", "UpdateStack", "CreateChangeSet", "DeleteStack")
-_TYPES: Final = (
-    *("AWS::IAM::Role", "AWS::ECS::TaskDefinition", "AWS::Scheduler::Schedule"),
-    *service_linked_roles.FIRST_USES,
-)
-
-type Right = tuple[str, str, Mapping[str, str]]
-"""An action, the resource it is authorised on, and the condition keys of the request."""
+_ROLE: Final = "AWS::IAM::Role"
 
 
 class NotAuthorizedError(Exception):
@@ -34,9 +30,11 @@ def install(_strictness: Strictness) -> None:
     actions = cloudformation_api.ACTION_HANDLERS
     for action in _NAMING:
         actions[action] = _remembering(actions[action], roles)
-    for kind in _TYPES:
+    for kind in (_ROLE, *KINDS):
         handler = provisioners.RESOURCE_HANDLERS[kind]
-        handler["create"] = _asking(handler["create"], kind, roles)
+        handler["create"] = _creating(handler["create"], kind, roles)
+    stacks.update_resource = _updating(stacks.update_resource, roles)
+    stacks.delete_resource = _deleting(stacks.delete_resource, roles)
 
 
 def _remembering(own: Any, roles: dict[str, str]) -> Any:
@@ -53,14 +51,87 @@ def _remembering(own: Any, roles: dict[str, str]) -> Any:
     return act
 
 
-def _asking(own: Any, kind: str, roles: Mapping[str, str]) -> Any:
+def _creating(own: Any, kind: str, roles: Mapping[str, str]) -> Any:
     def create(logical_id: str, properties: Mapping[str, Any], stack: str) -> Any:
-        role = roles.get(stack)
-        for right in rights(kind, properties) if role else ():
-            _refuse(str(role), *right)
+        if role := roles.get(stack):
+            for right in rights(kind, properties):
+                _refuse(role, *right)
+            if kind in KINDS:
+                tags = _tags_of(stack)
+                for right in resource_rights.of_creation(kind, logical_id, properties, stack, tags):
+                    _refuse(role, *right)
         return own(logical_id, properties, stack)
 
     return create
+
+
+def _updating(own: Any, roles: Mapping[str, str]) -> Any:
+    """A replacement is a creation, and later a deletion."""
+
+    def update(kind: str, physical_id: str, before: Any, after: Any, stack: str, *more: Any) -> Any:
+        role = roles.get(stack)
+        if role and before != after and not provisioners.replacing_change(kind, before, after):
+            if kind == _ROLE:
+                found = of_role_update(physical_id, before, after)
+            elif kind in KINDS:
+                tags = _tags_of(stack)
+                found = resource_rights.of_update(kind, physical_id, before, after, tags)
+            else:
+                found = iter(())
+            for right in found:
+                _refuse(role, *right)
+        return own(kind, physical_id, before, after, stack, *more)
+
+    return update
+
+
+def _deleting(own: Any, roles: Mapping[str, str]) -> Any:
+    def delete(kind: str, physical_id: str, properties: Any, stack: str, *more: Any) -> Any:
+        if role := roles.get(stack):
+            if kind == _ROLE:
+                found = of_role_deletion(physical_id, properties)
+            elif kind in KINDS:
+                tags = _tags_of(stack)
+                found = resource_rights.of_deletion(kind, physical_id, properties, tags)
+            else:
+                found = iter(())
+            for right in found:
+                _refuse(role, *right)
+        return own(kind, physical_id, properties, stack, *more)
+
+    return delete
+
+
+def _tags_of(stack: str) -> dict[str, str]:
+    return given_tags(cloudformation.stacks.get(stack) or {})
+
+
+def _boundary(properties: Mapping[str, Any]) -> dict[str, str]:
+    boundary = properties.get("PermissionsBoundary")
+    return {"iam:PermissionsBoundary": str(boundary)} if boundary else {}
+
+
+def of_role_update(
+    name: str, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> Iterator[Right]:
+    """What a change of a role in place needs."""
+    arn, keys = str((iam.roles.get(name) or {}).get("Arn", name)), _boundary(before)
+    if before.get("Policies") != after.get("Policies"):
+        yield "iam:PutRolePolicy", arn, keys
+    if before.get("PermissionsBoundary") != after.get("PermissionsBoundary"):
+        new = _boundary(after)
+        verb = "Put" if new else "Delete"
+        yield f"iam:{verb}RolePermissionsBoundary", arn, new or keys
+    if given_tags(before) != given_tags(after):
+        yield "iam:TagRole", arn, {}
+
+
+def of_role_deletion(name: str, properties: Mapping[str, Any]) -> Iterator[Right]:
+    """What the deletion of a role needs."""
+    arn = str((iam.roles.get(name) or {}).get("Arn", name))
+    if properties.get("Policies"):
+        yield "iam:DeleteRolePolicy", arn, _boundary(properties)
+    yield "iam:DeleteRole", arn, {}
 
 
 def rights(kind: str, properties: Mapping[str, Any]) -> Iterator[Right]:
@@ -71,20 +142,21 @@ def rights(kind: str, properties: Mapping[str, Any]) -> Iterator[Right]:
     if kind in service_linked_roles.FIRST_USES:
         if first := service_linked_roles.right(kind):
             yield first
-    elif kind == "AWS::IAM::Role":
+    elif kind == _ROLE:
         # A generated name: the evaluated policies name the path.
         name = properties.get("RoleName", "generated")
         arn = f"arn:aws:iam::{ACCOUNT_ID}:role{properties.get('Path', '/')}{name}"
-        boundary = properties.get("PermissionsBoundary")
-        keys = {"iam:PermissionsBoundary": str(boundary)} if boundary else {}
+        keys = _boundary(properties)
         yield "iam:CreateRole", arn, keys
         if properties.get("Policies"):
             yield "iam:PutRolePolicy", arn, keys
+        if given_tags(properties):
+            yield "iam:TagRole", arn, {}
     elif kind == "AWS::ECS::TaskDefinition":
         for name in ("ExecutionRoleArn", "TaskRoleArn"):
             if properties.get(name):
                 yield _passing(properties[name], "ecs-tasks")
-    else:
+    elif kind == "AWS::Scheduler::Schedule":
         yield _passing(properties["Target"]["RoleArn"], "scheduler")
 
 
@@ -105,8 +177,9 @@ def _refuse(role: str, action: str, resource: str, keys: Mapping[str, str]) -> N
 RULE: Final = Rule(
     name="deployment-role",
     does="CloudFormation acts on a stack with the permissions of the stack's role, if it has one."
-    " Checked here: the roles it creates, with path and boundary, the service-linked roles, and the"
-    " roles it passes. A test over the resource types' schemas covers all other permissions.",
+    " Checked here: what creates, tags, changes and deletes a resource, by ARN and tags; the"
+    " roles it creates, with path and boundary, the service-linked roles, and the roles it passes."
+    " A test over the resource types' schemas covers what CloudFormation only reads.",
     source="https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-servicerole.html",
     caught="nothing yet.",
     install=install,

@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Any, Final
 
 from local.aws.emulator import iam
-from local.aws.iam import role_allows
+from local.aws.iam import would_allow
 from local.aws.strict import Rule
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _value(parameters: Parameters, name: str) -> str:
 
 
 def _result(role: str, action: str, resource: str, keys: Mapping[str, str]) -> str:
-    decision = "allowed" if role_allows(role, action, resource, keys) else "implicitDeny"
+    decision = "allowed" if would_allow(role, action, resource, keys) else "implicitDeny"
     return (
         f"<member><EvalActionName>{action}</EvalActionName>"
         f"<EvalResourceName>{resource}</EvalResourceName>"

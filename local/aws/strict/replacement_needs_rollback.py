@@ -42,9 +42,8 @@ def install(_strictness: Strictness) -> None:
     refused = _refused(provisioners.custom_named_replacement_error)
     stacks.custom_named_replacement_error = refused
     provisioners.custom_named_replacement_error = refused
-    changesets.execute_change_set = _only_from_settled(changesets.execute_change_set)
     actions = cloudformation_api.ACTION_HANDLERS
-    actions["ExecuteChangeSet"] = changesets.execute_change_set
+    actions["ExecuteChangeSet"] = _only_from_settled(actions["ExecuteChangeSet"])
     actions["RollbackStack"] = _to_a_stable_state(actions["RollbackStack"])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from local.aws.emulator import changesets, cloudformation, cloudformation_api, helpers
+from local.aws.emulator import cloudformation, cloudformation_api, helpers
 from local.aws.strict import Rule
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 def install(_strictness: Strictness) -> None:
     """Check the stack before a change set is created for it."""
-    changesets.create_change_set = _only_for_living(changesets.create_change_set)
-    cloudformation_api.ACTION_HANDLERS["CreateChangeSet"] = changesets.create_change_set
+    actions = cloudformation_api.ACTION_HANDLERS
+    actions["CreateChangeSet"] = _only_for_living(actions["CreateChangeSet"])
 
 
 def _only_for_living(own: Any) -> Any:

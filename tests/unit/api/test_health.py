@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
+from lifecycle.cluster.slots import SLOT_SECONDS
 from lifecycle.operation.record import Execution
 
 from tests.support.api import ARNS, ApiWorld
@@ -126,6 +128,20 @@ def test_a_slot_of_a_function_that_was_killed_expires(api: ApiWorld) -> None:
     api.world.clock.pass_seconds(1)
     assert fresh(api).status == 501
     assert set(api.slots.taken) == {1}, "only its own was given back"
+
+
+def test_a_check_whose_response_was_lost_keeps_its_slot(api: ApiWorld) -> None:
+    """The machine runs on, so that another check would be one too many."""
+
+    def run(_machine: str, _text: str) -> Execution:
+        raise ReadTimeoutError(endpoint_url="states")
+
+    api.checks.run = run  # type: ignore[method-assign,assignment]
+    assert fresh(api).status == 503
+    assert set(api.slots.taken) == {0}
+    api.world.clock.pass_seconds(SLOT_SECONDS)
+    assert fresh(api).status == 503
+    assert set(api.slots.taken) == {0}, "taken anew"
 
 
 def test_a_check_that_fails_gives_its_slot_back(api: ApiWorld) -> None:

@@ -345,7 +345,9 @@ class TestRefusals:
         answer = api.ask("PUT", "/clusters/{name}/brokers", {"count": 6}, name="demo")
         assert answer.status == 202
 
-    @pytest.mark.parametrize("change_set", ["plan-1", "arn:aws:cloudformation:r:a:changeSet/x/1"])
+    @pytest.mark.parametrize(
+        "change_set", ["plan-1", "arn:aws:cloudformation:eu-central-1:123456789012:changeSet/x/1"]
+    )
     def test_a_change_set_that_is_not_there_is_refused(
         self, api: ApiWorld, change_set: str
     ) -> None:
@@ -799,7 +801,8 @@ class TestTwoPeople:
 
     @pytest.fixture
     def world(self) -> ApiWorld:
-        found = ApiWorld(World(two_people_for=frozenset({"scale", "teardown"})))
+        machines = frozenset({"scale", "teardown", "restart", "rotate"})
+        found = ApiWorld(World(two_people_for=machines))
         living(found)
         return found
 
@@ -828,6 +831,31 @@ class TestTwoPeople:
         assert "it planned another change" in other.document["detail"]
         assert world.world.table.locks == {}
         assert world.ask("PUT", path, body, key="e", caller=BOB, name="demo").status == 202
+
+    @pytest.mark.parametrize(
+        ("verb", "path", "body"),
+        [
+            ("restart", "/clusters/{name}/restart", {"service": "brokers", "broker": 1}),
+            ("rotate", "/clusters/{name}/rotation", {"secrets": ["admin"]}),
+        ],
+    )
+    def test_another_principal_starts_what_had_a_dry_run(
+        self, world: ApiWorld, verb: str, path: str, body: dict[str, Any]
+    ) -> None:
+        dry = {**body, "dryRun": True}
+        started = world.ask("POST", path, dry, key="one", caller=ANN, name="demo")
+        assert started.status == 202, started
+        assert world.world.table.locks == {}
+        review = str(started.document["operationId"])
+        world.world.executions.finish(ARNS.execution(verb, review))
+        missing = world.ask("POST", path, body, key="a", caller=BOB, name="demo")
+        assert (missing.status, missing.document["error"]) == (403, "SecondApproverRequired")
+        assert "make a dry run" in missing.document["nextStep"]
+        approved = {**body, "approves": review}
+        alone = world.ask("POST", path, approved, key="b", caller=ANN, name="demo")
+        assert (alone.status, alone.document["error"]) == (403, "SecondApproverRequired")
+        both = world.ask("POST", path, approved, key="c", caller=BOB, name="demo")
+        assert both.status == 202
 
     def test_another_principal_removes_what_was_listed(self, world: ApiWorld) -> None:
         dry = self.planned(world, ANN, {"dryRun": True}, "one")

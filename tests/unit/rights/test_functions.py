@@ -241,5 +241,10 @@ def test_nobody_but_the_functions_that_may_write_artifacts_can() -> None:
         name for name in _functions() if any("s3:PutObject" in one.actions for one in of(name))
     }
     assert {role["Fn::GetAtt"][0] for role in spared} == {f"{name}Role" for name in writers}
-    assert set(denials["NobodyDeletes"]["Action"]) == {"s3:DeleteObject", "s3:DeleteObjectVersion"}
+    assert set(denials["NobodyDeletesOrReplicates"]["Action"]) == {
+        "s3:DeleteObject",
+        "s3:DeleteObjectVersion",
+        "s3:ReplicateDelete",
+        "s3:ReplicateObject",
+    }
     assert all(one["Effect"] == "Deny" and one["Principal"] == "*" for one in policy["Statement"])

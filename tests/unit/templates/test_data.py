@@ -408,9 +408,9 @@ def test_no_role_of_a_cluster_reads_what_is_not_meant_for_tasks() -> None:
         assert not any("*" in one for one in found)
         if found & {"secretsmanager:GetSecretValue", "ssm:GetParameters"}:
             assert statement["Condition"] == {
-                "StringEquals": {"aws:ResourceTag/camunda:control-plane": {"Ref": "ControlStack"}},
-                "StringEqualsIfExists": {
-                    "aws:ResourceTag/camunda:purpose": ["camunda-user", "registry", "task"]
+                "StringEquals": {
+                    "aws:ResourceTag/camunda:control-plane": {"Ref": "ControlStack"},
+                    "aws:ResourceTag/camunda:purpose": ["camunda-user", "registry", "task"],
                 },
             }
         if "kms:Decrypt" in found:

@@ -120,11 +120,11 @@ class StartValidation:
 
     def _restart(self, raw: Mapping[str, object]) -> str:
         request = validate_restart(raw, control_stack=self.control_stack, stacks=self.stacks)
-        return str(request["ecsCluster"])
+        return "" if request["dryRun"] else str(request["ecsCluster"])
 
     def _rotate(self, raw: Mapping[str, object]) -> str:
         request = validate_rotation(raw, control_stack=self.control_stack, stacks=self.stacks)
-        return str(request["ecsCluster"])
+        return "" if request["dryRun"] else str(request["ecsCluster"])
 
     def _teardown(self, raw: Mapping[str, object]) -> str:
         request = read_teardown_request(raw)

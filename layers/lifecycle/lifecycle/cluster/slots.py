@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from lifecycle.errors import LifecycleError
 from lifecycle.times import epoch
 
 if TYPE_CHECKING:
@@ -13,9 +14,9 @@ if TYPE_CHECKING:
 
     from lifecycle.cluster.ports import Clock, Slots
 
-# Longer than API Gateway waits for any function: a slot that is not given back by then belongs to
-# a function that was killed.
-SLOT_SECONDS: Final = 30
+# Longer than the probe and the machine of a health check run: a slot that is not given back by then
+# belongs to calls that have ended.
+SLOT_SECONDS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +30,23 @@ class Limiter:
 
     @contextlib.contextmanager
     def slot(self) -> Iterator[bool]:
-        """Take a slot for the block and give it back after it; false where none is free."""
+        """Take a slot for the block and give it back after it; false where none is free.
+
+        After an error of a client (a read that timed out) the slot is kept until it expires: what
+        was called may run on.
+        """
         token = self.new_token()
         taken = self._take(token)
         try:
             yield taken is not None
-        finally:
-            if taken is not None:
-                self.slots.give_back(taken, token)
+        except LifecycleError:
+            self._give_back(taken, token)
+            raise
+        self._give_back(taken, token)
+
+    def _give_back(self, taken: int | None, token: str) -> None:
+        if taken is not None:
+            self.slots.give_back(taken, token)
 
     def _take(self, token: str) -> int | None:
         now = epoch(self.clock.now())

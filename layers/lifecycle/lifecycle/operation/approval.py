@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 FIELD: Final = "approves"
 """Field of a request that names the reviewed operation of another principal."""
+DRY_RUN: Final = "dryRun"
+OF_AWS: Final = "a notice of AWS Health"
+"""Caller of the restarts before AWS retires tasks, in the records; callers of the API are ARNs."""
 PATTERN: Final = rf"[A-Za-z0-9_.-]{{1,{LONGEST_NAME}}}"
 LIFETIME: Final = timedelta(days=1)
 _UNKNOWN: Final = (
@@ -79,6 +82,20 @@ def read_approves(raw: Mapping[str, object]) -> tuple[str, list[Problem]]:
     return str(given), []
 
 
+def read_review(raw: Mapping[str, object]) -> tuple[bool, str, list[Problem]]:
+    """Read ``dryRun`` and what the request approves; a dry run changes and approves nothing.
+
+    Returns both, and what is wrong with them.
+    """
+    dry_run = raw.get(DRY_RUN, False)
+    approves, problems = read_approves(raw)
+    if not isinstance(dry_run, bool):
+        problems.append(Problem(DRY_RUN, dry_run, "true or false"))
+    if approves and dry_run is True:
+        problems.append(Problem(FIELD, approves, "nothing with dryRun, which changes nothing"))
+    return dry_run is True, approves, problems
+
+
 @dataclass(frozen=True, slots=True)
 class Reviewed:
     """What a request names as reviewed, and what that must have been.
@@ -91,6 +108,13 @@ class Reviewed:
     operation_id: str
     machine: str
     requests: Collection[str]
+
+    @property
+    def how(self) -> str:
+        """How another principal reviews it."""
+        if self.machine == "plan":
+            return "plan exactly this change, and name the operation of its plan"
+        return f'make a dry run of exactly this request ("{DRY_RUN}": true), and name its operation'
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +155,11 @@ class SecondApprover:
     def refuse_unreviewed(self, operation: Operation, reviewed: Reviewed) -> None:
         """Refuse a running operation of a machine under the rule unless it was reviewed.
 
-        Raises ``SecondApproverRequired``.
+        A restart before AWS retires tasks needs no review: AWS would replace them without regard to
+        partitions. Raises ``SecondApproverRequired``.
         """
+        if operation.machine == "restart" and self._is_of_aws(operation):
+            return
         if operation.machine in self.machines or reviewed.operation_id:
             self._refuse(reviewed, self.caller(operation))
 
@@ -145,13 +172,23 @@ class SecondApprover:
         if machine in self.machines or reviewed.operation_id:
             self._refuse(reviewed, principal_of(caller_arn, self.personal_sessions))
 
+    def _is_of_aws(self, operation: Operation) -> bool:
+        """Whether the handling of retirements recorded an operation with the input that it has."""
+        record = self.operations.find(operation.operation_id, operation.machine)
+        if record is None or record.caller != OF_AWS:
+            return False
+        execution = self.executions.describe(record.execution_arn)
+        if execution is None:
+            raise AwsUnavailable("Step Functions does not show this execution yet.")
+        return digest(execution.input) == record.request_hash
+
     def _refuse(self, reviewed: Reviewed, caller: str) -> None:
         if not reviewed.operation_id:
             raise SecondApproverRequired(
                 f"{caller or 'An unknown principal'} requested a change that needs a second "
                 f"principal, and the field {FIELD} is missing.",
-                next_step="Nothing was changed. Have another principal plan exactly this change, "
-                f"and name the operation of its plan in the field {FIELD}.",
+                next_step=f"Nothing was changed. Have another principal {reviewed.how} in the "
+                f"field {FIELD}.",
             )
         record = self.operations.find(reviewed.operation_id, reviewed.machine)
         self._refuse_other(reviewed, record)
@@ -173,7 +210,8 @@ class SecondApprover:
             raise SecondApproverRequired(
                 f"Operation {reviewed.operation_id}, named in the field {FIELD}, is no review of "
                 f"this change: {wrong}.",
-                next_step="Nothing was changed. Have another principal plan exactly this change.",
+                next_step=f"Nothing was changed. Have another principal {reviewed.how} in the "
+                f"field {FIELD}.",
             )
 
     def _started_by(self, record: Record) -> str:

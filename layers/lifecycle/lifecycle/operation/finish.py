@@ -110,9 +110,19 @@ class Finisher:
         return replace(
             failure,
             next_step=failure.next_step or _REPEAT,
-            current_state=f"{self._current_state(operation.cluster)}; "
+            current_state=f"{self._current_state(operation.cluster)}; {self._last_step(operation)}"
             f"the cluster is {self._availability(operation)} for the next operation.",
         )
+
+    def _last_step(self, operation: Operation) -> str:
+        """Return the step that was recorded last, with what it was about; empty without one."""
+        try:
+            found = self.journal.operations.find(operation.operation_id, operation.machine)
+        except Exception as error:  # noqa: BLE001 - raised again unless it is known
+            return f"{_unread('its record', error)}; "
+        if found is None or not found.detail:
+            return ""
+        return f"last step {found.step!r}: {found.detail.rstrip('.')}; "
 
     def _current_state(self, cluster: str) -> str:
         """Describe what can be read now; an end is reported whatever cannot be read."""

@@ -135,7 +135,7 @@ class OperationStarter:
         """Another request with this key was faster: its end has freed the lock, so must ours."""
         execution = self.machines.describe(operation.execution_arn)
         if execution is not None and not execution.is_running:
-            self.journal.release(operation)
+            self.journal.give_back(operation)
         return execution
 
 

@@ -54,7 +54,9 @@ PLAN_FIELDS: Final = ("clusterName", "provision", "scale")
 PLANNED_PROVISION_FIELDS: Final = ("parameters", "tags", "settings", "replace")
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ExecuteChangeSet.html
 CHANGE_SET: Final = re.compile(
-    r"[a-zA-Z][-a-zA-Z0-9]{0,127}|arn:aws[a-z-]*:cloudformation:[-a-zA-Z0-9:/]{1,1500}"
+    r"[a-zA-Z][-a-zA-Z0-9]{0,127}"
+    r"|arn:aws[a-z-]*:cloudformation:[-a-z0-9]{1,40}:[0-9]{12}"
+    r":changeSet/[a-zA-Z][-a-zA-Z0-9]{0,127}/[-a-zA-Z0-9]{1,64}"
 )
 _TOO_LARGE: Final = 10**18
 _LOGICAL_ID: Final = re.compile(r"[A-Za-z0-9]{1,255}")

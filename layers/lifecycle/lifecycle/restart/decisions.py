@@ -11,10 +11,10 @@ from lifecycle.services.rolling import LOOKS
 from lifecycle.services.startup import has_failed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from lifecycle.services.brokers import BrokerService, BrokerTask
-    from lifecycle.services.startup import Service
+    from lifecycle.services.startup import LivingTask, Service
 
 
 class RestartAction(StrEnum):
@@ -128,18 +128,25 @@ def _task_of(observed: BrokerRestartObserved) -> BrokerTask | None:
     return None
 
 
-def decide_connectors_restart(service: Service, since: int, former: str = "") -> RestartDecision:
+def decide_connectors_restart(
+    service: Service,
+    since: int,
+    former: str = "",
+    *,
+    tasks: Sequence[LivingTask],
+    required: bool = True,
+) -> RestartDecision:
     """Decide the next action towards all connectors being of a deployment of this operation.
 
     ``since`` (epoch seconds) is when it began, ``former`` the id of the deployment that it began
-    another one after, empty before. They hold nothing, so ECS replaces them automatically.
-    Raises ``RestartRefused`` where none is to run and ``RestartFailed`` with ECS's reason.
+    another one after, empty before; ``tasks`` are those whose containers may run. They hold
+    nothing, so ECS replaces them automatically; it is done when the tasks themselves show that none
+    of another deployment is left. Where none is to run, that is refused as ``required``, or else
+    done when the last one has stopped. Raises ``RestartRefused`` and ``RestartFailed`` with ECS's
+    reason.
     """
     if not service.exists or service.desired == 0:
-        raise RestartRefused(
-            "This cluster has no connectors, so there is nothing to restart.",
-            next_step="Provision with Connectors of at least 1.",
-        )
+        return _without_connectors(tasks, required=required)
     primary = service.primary
     if primary is not None and primary.deployment_id == former:
         reason = "ECS does not show the new deployment yet"
@@ -153,13 +160,36 @@ def decide_connectors_restart(service: Service, since: int, former: str = "") ->
             f"{service.desired} tasks run.",
         )
     if (
-        primary.rollout_state == "COMPLETED"
-        and service.running >= service.desired
-        and len(service.deployments) == 1
+        primary.rollout_state != "COMPLETED"
+        or service.running < service.desired
+        or len(service.deployments) > 1
     ):
-        return RestartDecision(RestartAction.DONE, "every connector is a new task", gone=True)
-    new = f"{primary.running} of {service.desired} connectors are new tasks"
-    return RestartDecision(RestartAction.WAIT, new, gone=True)
+        new = f"{primary.running} of {service.desired} connectors are new tasks"
+        return RestartDecision(RestartAction.WAIT, new, gone=True)
+    left = [task for task in tasks if task.deployment != primary.deployment_id]
+    if left:
+        return RestartDecision(RestartAction.WAIT, _living(left), gone=True)
+    seen = sum(task.status == "RUNNING" for task in tasks)
+    if seen < service.desired:
+        few = f"ECS lists {seen} of {service.desired} new tasks as RUNNING"
+        return RestartDecision(RestartAction.WAIT, few, gone=True)
+    return RestartDecision(RestartAction.DONE, "every connector is a new task", gone=True)
+
+
+def _without_connectors(tasks: Sequence[LivingTask], *, required: bool) -> RestartDecision:
+    if required:
+        raise RestartRefused(
+            "This cluster has no connectors, so there is nothing to restart.",
+            next_step="Provision with Connectors of at least 1.",
+        )
+    if tasks:
+        return RestartDecision(RestartAction.WAIT, _living(tasks), gone=True)
+    return RestartDecision(RestartAction.DONE, "no connectors run", gone=True)
+
+
+def _living(tasks: Sequence[LivingTask]) -> str:
+    more = f" (and {len(tasks) - 1} more)" if len(tasks) > 1 else ""
+    return f"task {tasks[0].task_id} of a former deployment is {tasks[0].status}{more}"
 
 
 def _numbers(desired: int) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.find import find_stack
 from lifecycle.errors import ClusterNotFound, LifecycleError, ServiceMissing
+from lifecycle.operation.approval import OF_AWS
 from lifecycle.restart.request import RestartedService
 from lifecycle.restart.retirement import (
     AT_ONCE,
@@ -144,7 +145,7 @@ class RetirementHandler:
         key = f"{_KEY}-{service[:1]}-{payload['notice']}-{payload['attempt']}"
         request = {"clusterName": cluster, "service": service}
         try:
-            record, _ = self.starter.start("restart", request, key=key, caller="")
+            record, _ = self.starter.start("restart", request, key=key, caller=OF_AWS)
         except LifecycleError as error:
             return self._put_off(stack, payload, error)
         return {"result": "STARTED", "operationId": record.operation_id}

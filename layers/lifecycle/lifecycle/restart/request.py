@@ -9,8 +9,11 @@ from typing import Final
 
 from lifecycle.cluster.names import CLUSTER_NAME_RULE, is_cluster_name
 from lifecycle.cluster.validation import MOST_BROKERS, Problem, invalid, read_number
+from lifecycle.operation import approval
+from lifecycle.operation.approval import Reviewed, read_review
+from lifecycle.operation.idempotency import canonical
 
-RESTART_FIELDS: Final = ("clusterName", "service", "broker")
+RESTART_FIELDS: Final = ("clusterName", "service", "broker", approval.DRY_RUN, approval.FIELD)
 
 
 class RestartedService(StrEnum):
@@ -27,13 +30,15 @@ class RestartRequest:
     cluster: str
     service: RestartedService
     broker: int | None = None
+    dry_run: bool = False
+    approves: str = ""
 
 
 def read_restart_request(raw: object) -> RestartRequest:
     """Validate the input of the restart machine: ``{"clusterName": "demo", "service": "brokers"}``.
 
-    With ``"broker": 2`` only that broker is restarted. Raises ``InvalidRequest`` that lists every
-    problem.
+    With ``"broker": 2`` only that broker is restarted, with ``"dryRun": true`` nothing. Raises
+    ``InvalidRequest`` that lists every problem.
     """
     if not isinstance(raw, Mapping):
         raise invalid([Problem("(input)", raw, "a JSON object with clusterName and service")])
@@ -41,7 +46,7 @@ def read_restart_request(raw: object) -> RestartRequest:
         Problem(
             str(name) or "(empty name)",
             raw[name],
-            "nothing: the fields are clusterName, service, broker",
+            f"nothing: the fields are {', '.join(RESTART_FIELDS)}",
         )
         for name in raw
         if name not in RESTART_FIELDS
@@ -58,6 +63,15 @@ def read_restart_request(raw: object) -> RestartRequest:
     elif "broker" in raw:
         broker, wrong = read_number(raw["broker"], "broker", MOST_BROKERS - 1, least=0)
         problems += wrong
+    dry_run, approves, wrong = read_review(raw)
+    problems += wrong
     if problems:
         raise invalid(problems)
-    return RestartRequest(str(cluster), RestartedService(str(service)), broker)
+    return RestartRequest(str(cluster), RestartedService(str(service)), broker, dry_run, approves)
+
+
+def reviewed_restart(cluster: str, service: str, broker: int | None, approves: str) -> Reviewed:
+    """Return what has to be reviewed before a restart: a dry run of it."""
+    dry = {"clusterName": cluster, "service": service, approval.DRY_RUN: True}
+    one = {} if broker is None else {"broker": broker}
+    return Reviewed(cluster, approves, "restart", (canonical({**dry, **one}),))

@@ -52,9 +52,11 @@ class ServiceRestarter:
         service: str,
         broker: int | None,
         memory: Mapping[str, Any],
+        required: bool = True,
     ) -> dict[str, Any]:
         """Take the next step; nothing but tasks is changed, whatever else differs.
 
+        ``required`` false accepts that no connectors are to run: what is left of them has to stop.
         ``memory`` is what the last look returned, empty at first. Returns ``status`` ``RESTARTED``
         or ``WAITING`` with ``wait`` (seconds) and ``memory``. Raises ``RestartRefused`` (nothing
         was changed), ``RestartFailed`` and ``RollingUpdateFailed``.
@@ -62,7 +64,9 @@ class ServiceRestarter:
         names = (cluster.orchestration_service, cluster.connectors_service)
         brokers, connectors = self.services.describe(cluster.ecs_cluster, names)
         if service == RestartedService.CONNECTORS:
-            answer = self._connectors(operation, cluster, connectors, memory)
+            answer = self._connectors(operation, cluster, connectors, memory, required)
+            if connectors.desired == 0:
+                return answer
             groups, count = {"connectors": "ConnectorsTargetGroupArn"}, connectors.desired
         else:
             if brokers.desired == 0:
@@ -158,9 +162,17 @@ class ServiceRestarter:
         cluster: ClusterOutputs,
         connectors: Service,
         memory: Mapping[str, Any],
+        required: bool,
     ) -> dict[str, Any]:
         former = str(memory.get("former", ""))
-        decision = decide_connectors_restart(connectors, begun_at(operation), former)
+        tasks = (
+            self.services.living_tasks(cluster.ecs_cluster, connectors.name)
+            if connectors.exists
+            else ()
+        )
+        decision = decide_connectors_restart(
+            connectors, begun_at(operation), former, tasks=tasks, required=required
+        )
         self.journal.look(operation, SERVICE_RESTARTED, decision.reason)
         if decision.action is RestartAction.DEPLOY:
             self.journal.change(operation, "it deployed the connectors")

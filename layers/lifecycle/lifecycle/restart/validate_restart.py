@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def validate_restart(raw: object, *, control_stack: str, stacks: Stacks) -> dict[str, Any]:
     """Validate ``{"clusterName": "demo", "service": "brokers", "broker": 2}``; change nothing.
 
-    Returns ``cluster``, ``stack``, ``ecsCluster``, ``service`` and ``broker`` (null for all) as the
-    state machine carries them. Raises ``InvalidRequest`` that names every wrong field,
-    ``ClusterNotFound``, ``ClusterFrozen``, and ``StackNotUsable`` for a cluster that something else
-    made, and for a stack that CloudFormation changes.
+    Returns ``cluster``, ``stack``, ``ecsCluster``, ``service``, ``broker`` (null for all),
+    ``dryRun`` and ``approves`` as the state machine carries them. Raises ``InvalidRequest`` that
+    names every wrong field, ``ClusterNotFound``, ``ClusterFrozen``, and ``StackNotUsable`` for a
+    cluster that something else made, and for a stack that CloudFormation changes.
     """
     request = read_restart_request(raw)
     stack = find_cluster(stacks, control_stack, request.cluster)
@@ -37,4 +37,6 @@ def validate_restart(raw: object, *, control_stack: str, stacks: Stacks) -> dict
         "ecsCluster": stack.outputs.ecs_cluster,
         "service": str(request.service),
         "broker": request.broker,
+        "dryRun": request.dry_run,
+        "approves": request.approves,
     }

@@ -7,9 +7,10 @@ that it made, and no second one is made beside it.
 
 Camunda's administrator and Aurora's change their own password. The connectors do not: Camunda has
 one password for a user, so that running connectors would be refused from the change until they are
-replaced. Their two users take turns. The next one gets the new password and all that the present
-one may do, the connectors are replaced by tasks that log in as it, and only then the former user
-gets a random password that is not stored. AWS calls this the alternating users strategy:
+replaced. Their two users take turns. The next one gets the new password and the memberships of the
+present one, no more and no fewer, the connectors are replaced by tasks that log in as it, and only
+then the former user gets a random password that is not stored. AWS calls this the alternating users
+strategy:
 https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotation-strategy.html
 """
 
@@ -19,7 +20,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from lifecycle.errors import RotationFailed, RotationRefused
+from lifecycle.errors import RotationRefused
 from lifecycle.rotation.request import Secret
 
 # Seconds without progress. Camunda exports a change of a user before a login can show it.
@@ -37,7 +38,7 @@ class RotationAction(StrEnum):
 
     CREATE = "CREATE"
     APPLY = "APPLY"
-    GRANT = "GRANT"
+    ALIGN = "ALIGN"
     PROMOTE = "PROMOTE"
     RESTART = "RESTART"
     RETIRE = "RETIRE"
@@ -60,8 +61,9 @@ class RotationObserved:
     ``current``, ``pending`` and ``previous`` are the versions with these stages; a former value
     that equals the present one is no former one. ``target`` is the id of the version that this
     operation rotates to, empty before it is chosen; ``applied``, ``restarted`` and ``retired`` are
-    what it has done for this secret. ``lacking`` are the memberships that the next user of the
-    connectors lacks, ``own`` is the number of authorizations that the present one has of its own.
+    what it has done for this secret. Of the connectors, until the next user is in use: ``lacking``
+    are the memberships that the next user lacks, ``surplus`` those that only it has, ``own`` the
+    users with authorizations of their own ("2 of connectors").
     """
 
     secret: Secret
@@ -73,7 +75,8 @@ class RotationObserved:
     restarted: bool = False
     retired: bool = False
     lacking: tuple[str, ...] = ()
-    own: int = 0
+    surplus: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +103,18 @@ def next_user(username: str) -> str:
 def decide_rotation(observed: RotationObserved) -> RotationDecision:
     """Decide the next action towards the target being the only value that is accepted.
 
-    Raises ``RotationRefused`` (this secret was not changed) and ``RotationFailed``.
+    Raises ``RotationRefused``: what is in use (AWSCURRENT) was not changed.
     """
     if not observed.target:
         return _begin(observed)
     target = _target(observed)
+    if target is None:
+        # DescribeSecret is eventually consistent: right after a change it may show what was before.
+        reason = (
+            f"Secrets Manager shows version {observed.target} neither as AWSPENDING nor as "
+            "AWSCURRENT: not yet, or another client moved its stages"
+        )
+        return RotationDecision(RotationAction.WAIT, reason, observed.target)
     where = _SYSTEM[observed.secret]
 
     def decision(action: RotationAction, reason: str) -> RotationDecision:
@@ -115,9 +125,10 @@ def decide_rotation(observed: RotationObserved) -> RotationDecision:
         if observed.applied:
             return decision(RotationAction.WAIT, f"{where} does not accept the new value yet")
         return decision(RotationAction.APPLY, f"{where} gets the new value")
-    if observed.lacking:
-        missing = ", ".join(observed.lacking[:3])
-        return decision(RotationAction.GRANT, f"the next user gets what it lacks: {missing}")
+    if observed.secret is Secret.CONNECTORS and target is observed.pending:
+        _refuse_unequal(observed)
+    if observed.lacking or observed.surplus:
+        return decision(RotationAction.ALIGN, _alignment(observed))
     if target is observed.pending:
         return decision(RotationAction.PROMOTE, f"{where} accepts the new value")
     if not observed.restarted:
@@ -143,24 +154,51 @@ def _begin(observed: RotationObserved) -> RotationDecision:
             f"{where} refuses the value that secret {observed.secret} has now (AWSCURRENT), so "
             "nothing can be changed with it."
         )
-    if observed.own:
-        raise RotationRefused(
-            f"The user of the connectors has {observed.own} authorizations of its own, which the "
-            "user that takes turns with it would lack.",
-            next_step="Give them to the role connectors, or to a group or role of that user, "
-            "delete those of the user, then start the same request again.",
-        )
+    _refuse_own(observed)
     return RotationDecision(RotationAction.CREATE, "a new value is made as AWSPENDING", "")
 
 
-def _target(observed: RotationObserved) -> Version:
+def _alignment(observed: RotationObserved) -> str:
+    changes = []
+    if observed.lacking:
+        changes.append(f"gets what it lacks: {_few(observed.lacking)}")
+    if observed.surplus:
+        changes.append(f"loses what the present one does not have: {_few(observed.surplus)}")
+    return f"the next user {', and '.join(changes)}"
+
+
+def _few(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def _refuse_unequal(observed: RotationObserved) -> None:
+    """Refuse to use the next user where it cannot be known to have the present one's rights."""
+    if not observed.current.accepted:
+        raise RotationRefused(
+            "Camunda refuses the value that secret connectors has now (AWSCURRENT), so the "
+            "memberships of the present user, which the next one has to have, are not known."
+        )
+    _refuse_own(observed)
+
+
+def _refuse_own(observed: RotationObserved) -> None:
+    """Refuse two users of whom one has authorizations: they are of the user and not transferred."""
+    if observed.own:
+        raise RotationRefused(
+            "The users of the connectors take turns and need the same rights, but there are "
+            f"authorizations of a user itself: {', '.join(observed.own)}.",
+            next_step="Give them to the role connectors, or to a group or role of the user, "
+            "delete those of the user, then start the same request again.",
+        )
+
+
+def _target(observed: RotationObserved) -> Version | None:
+    """Return the version that is rotated to; None where no stage shows it."""
     known = [one for one in (observed.pending, observed.current) if one is not None]
     target = next((one for one in known if one.version_id == observed.target), None)
     if target is None:
-        raise RotationFailed(
-            f"The version that secret {observed.secret} was rotated to is neither AWSPENDING nor "
-            "AWSCURRENT any more: another client moved its stages."
-        )
+        return None
     if observed.previous is not None:
         known.append(observed.previous)
     # The connectors' users are changed by the administrator, the others by themselves.

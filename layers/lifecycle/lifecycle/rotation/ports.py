@@ -31,13 +31,17 @@ class SecretVersions(Protocol):
     def stages(self, secret_arn: str, *, cluster: str, purpose: Purpose) -> Stages:
         """Return which version has which stage; reads no value.
 
-        Raises ``SecretRefused`` for a secret whose tags name another cluster or purpose: before
-        that is known nothing of a secret is read or written.
+        Right after a change it may be what was before. Raises ``SecretRefused`` for a secret whose
+        tags name another cluster or purpose: before that is known nothing of a secret is read or
+        written.
         """
         ...
 
     def read(self, secret_arn: str, version_id: str) -> Credentials:
-        """Read one version. Raises ``SecretUnreadable``."""
+        """Read one version.
+
+        Raises ``SecretUnreadable``, and ``AwsUnavailable`` for a version that is not found yet.
+        """
         ...
 
     def create(self, secret_arn: str, username: str, token: str) -> None:
@@ -48,7 +52,10 @@ class SecretVersions(Protocol):
         ...
 
     def promote(self, secret_arn: str, version_id: str, former: str) -> None:
-        """Move AWSCURRENT from version ``former``, which becomes AWSPREVIOUS, to a version."""
+        """Move AWSCURRENT from version ``former``, which becomes AWSPREVIOUS, to a version.
+
+        Moves nothing where ``former`` is not AWSCURRENT any more.
+        """
         ...
 
     def unknown_password(self) -> str:
@@ -58,7 +65,10 @@ class SecretVersions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whom Camunda takes a user for: memberships by kind (``roles``, ``groups``, ``tenants``)."""
+    """Whom Camunda takes a user for: memberships by kind (``roles``, ``groups``, ``tenants``).
+
+    With those that a group or a role brings along, as Camunda shows them.
+    """
 
     username: str
     memberships: Mapping[str, frozenset[str]]
@@ -80,7 +90,14 @@ class CamundaUsers(Protocol):
         ...
 
     def add_member(self, login: Credentials, kind: str, name: str, username: str) -> None:
-        """Make a user a member of a role, group or tenant (``kind`` in the plural)."""
+        """Make a user a member of a role, group or tenant (``kind`` in the plural).
+
+        One that is gone meanwhile is no error: the next login shows who is a member of what.
+        """
+        ...
+
+    def remove_member(self, login: Credentials, kind: str, name: str, username: str) -> None:
+        """Remove a user from a role, group or tenant; one that is no member itself stays so."""
         ...
 
     def own_authorizations(self, login: Credentials, username: str) -> int:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import permutations
 from typing import Final
 
 from lifecycle.cluster.names import CLUSTER_NAME_RULE, is_cluster_name
 from lifecycle.cluster.owned_secrets import Purpose
 from lifecycle.cluster.validation import Problem, invalid
+from lifecycle.operation import approval
+from lifecycle.operation.approval import Reviewed, read_review
+from lifecycle.operation.idempotency import canonical
 
-ROTATION_FIELDS: Final = ("clusterName", "secrets")
+ROTATION_FIELDS: Final = ("clusterName", "secrets", approval.DRY_RUN, approval.FIELD)
 
 
 class Secret(StrEnum):
@@ -42,12 +46,15 @@ class RotationRequest:
 
     cluster: str
     secrets: tuple[Secret, ...]
+    dry_run: bool = False
+    approves: str = ""
 
 
 def read_rotation_request(raw: object) -> RotationRequest:
     """Validate the input: ``{"clusterName": "demo", "secrets": ["admin"]}``.
 
-    Without ``secrets`` all are rotated. Raises ``InvalidRequest`` that lists every problem.
+    Without ``secrets`` all are rotated, with ``"dryRun": true`` none. Raises ``InvalidRequest``
+    that lists every problem.
     """
     if not isinstance(raw, Mapping):
         raise invalid([Problem("(input)", raw, "a JSON object with clusterName")])
@@ -55,7 +62,7 @@ def read_rotation_request(raw: object) -> RotationRequest:
         Problem(
             str(name) or "(empty name)",
             raw[name],
-            "nothing: the fields are clusterName, secrets",
+            f"nothing: the fields are {', '.join(ROTATION_FIELDS)}",
         )
         for name in raw
         if name not in ROTATION_FIELDS
@@ -66,9 +73,22 @@ def read_rotation_request(raw: object) -> RotationRequest:
     given = raw.get("secrets", list(Secret))
     if not _is_selection(given):
         problems.append(Problem("secrets", given, _ALLOWED))
+    dry_run, approves, wrong = read_review(raw)
+    problems += wrong
     if problems:
         raise invalid(problems)
-    return RotationRequest(str(cluster), tuple(one for one in Secret if one in given))
+    secrets = tuple(one for one in Secret if one in given)
+    return RotationRequest(str(cluster), secrets, dry_run, approves)
+
+
+def reviewed_rotation(cluster: str, secrets: Iterable[str], approves: str) -> Reviewed:
+    """Return what has to be reviewed before a rotation: a dry run of the same secrets."""
+    dry = {"clusterName": cluster, approval.DRY_RUN: True}
+    named = set(secrets)
+    requests = [canonical({**dry, "secrets": list(one)}) for one in permutations(sorted(named))]
+    if named == set(Secret):
+        requests.append(canonical(dry))
+    return Reviewed(cluster, approves, "rotate", requests)
 
 
 def _is_selection(given: object) -> bool:

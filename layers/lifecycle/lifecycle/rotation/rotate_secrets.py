@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.camunda.credentials import Credentials
 from lifecycle.cluster.polling import Wait, next_wait
 from lifecycle.errors import (
+    ChangeInProgress,
     CredentialsRefused,
     DatabaseNotReady,
     DatabaseUnreachable,
     FormerPasswordAccepted,
+    InvalidResponse,
+    ManagementRefused,
     ManagementUnavailable,
     RotationFailed,
     RotationRefused,
@@ -47,8 +51,26 @@ if TYPE_CHECKING:
 
 # Neither is answered for good while brokers or the database change roles.
 _PASSING: Final = (ManagementUnavailable, DatabaseNotReady, DatabaseUnreachable)
+# Answers that another attempt does not change: an error, an unsupported request, an unknown shape.
+_DEFINITE: Final = (ManagementRefused, ChangeInProgress, InvalidResponse)
+# Memberships that bring others along come first: groups are in roles, roles and groups in tenants.
+_KINDS: Final = ("groups", "roles", "tenants")
+_REPEATED: Final = frozenset({RotationAction.WAIT, RotationAction.ALIGN, RotationAction.PROMOTE})
 # What a look leaves for the next one, beside the wait: ids and facts, never a value.
 _KEPT: Final = ("target", "continued", "applied", "restarted", "retired")
+
+
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """What the next user of the connectors lacks, and what only it has, of one kind."""
+
+    kind: str = ""
+    lacking: tuple[str, ...] = ()
+    surplus: tuple[str, ...] = ()
+
+    def named(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return memberships with their kind, as messages show them."""
+        return tuple(f"{self.kind} {name}" for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +79,7 @@ class _Seen:
 
     observed: RotationObserved
     values: Mapping[str, Credentials]
-    lacking: Mapping[str, frozenset[str]]
+    difference: _Difference
 
     def accepted(self) -> Credentials | None:
         """Return a value that is accepted, the newest one first."""
@@ -83,15 +105,15 @@ class SecretRotator:
         cluster: ClusterOutputs,
         *,
         secrets: Iterable[str],
-        connectors_run: bool,
         memory: Mapping[str, Any],
     ) -> dict[str, Any]:
         """Take the next step of rotating ``secrets``; a value that exists is never replaced.
 
         ``memory`` is what the last look returned, empty at first; after ``RESTART`` the machine
-        has replaced the connectors. Returns ``status`` ``ROTATED``, ``RESTART``, or ``WAITING``
-        with ``wait`` (seconds), each with ``memory`` and ``rotations`` (what is done, by secret).
-        Raises ``RotationRefused`` (that secret was not changed), ``RotationFailed`` and
+        has replaced the connectors that run. Returns ``status`` ``ROTATED``, ``RESTART``, or
+        ``WAITING`` with ``wait`` (seconds), each with ``memory`` and ``rotations`` (what is done,
+        by secret). Raises ``RotationRefused`` (the value in use was not changed),
+        ``CredentialsRefused`` for the administrator's, ``RotationFailed`` and
         ``FormerPasswordAccepted``.
         """
         rotations = list(memory.get("rotations", ()))
@@ -103,16 +125,22 @@ class SecretRotator:
         kept = dict(memory.get("kept") or {})
         if memory.get("asked"):
             kept["restarted"] = True
+        place = _Place(operation, secret, cluster.required(OUTPUTS[secret]))
         try:
-            seen = self._look(operation, cluster, secret, kept, connectors_run=connectors_run)
+            seen = self._look(operation, cluster, secret, kept)
             decision = decide_rotation(seen.observed)
-            self.journal.step(operation, PASSWORDS_ROTATED, f"{secret}: {decision.reason}")
+            detail = place.described(decision, seen.observed)
+            self.journal.step(operation, PASSWORDS_ROTATED, f"{secret}: {detail}")
             kept |= self._act(operation, cluster, seen, decision, kept)
         except _PASSING as error:
             target = str(kept.get("target", ""))
             decision = RotationDecision(RotationAction.WAIT, error.message.rstrip("."), target)
             self.journal.step(operation, PASSWORDS_ROTATED, f"{secret}: {decision.reason}")
-        return self._followed(secret, decision, kept, memory, rotations)
+        except CredentialsRefused as error:
+            raise self._administrator_refused(operation, cluster, secret, error) from error
+        except _DEFINITE as error:
+            raise place.failed(f"ended: {error.message}", kept) from error
+        return self._followed(place, decision, kept, memory, rotations)
 
     # --- the look --------------------------------------------------------------------------------
 
@@ -122,8 +150,6 @@ class SecretRotator:
         cluster: ClusterOutputs,
         secret: Secret,
         kept: Mapping[str, Any],
-        *,
-        connectors_run: bool,
     ) -> _Seen:
         arn = cluster.required(OUTPUTS[secret])
         stages = self._stages(cluster, secret)
@@ -147,7 +173,7 @@ class SecretRotator:
             return Version(name, accepted[name]) if name in values else None
 
         target = str(kept.get("target", ""))
-        lacking = _lacking(secret, stages, accounts)
+        difference = _difference(secret, stages, accounts)
         return _Seen(
             RotationObserved(
                 secret=secret,
@@ -156,17 +182,14 @@ class SecretRotator:
                 previous=version(stages.previous),
                 target=target,
                 applied=bool(kept.get("applied")),
-                restarted=bool(kept.get("restarted"))
-                or secret is not Secret.CONNECTORS
-                or not connectors_run,
+                restarted=bool(kept.get("restarted")) or secret is not Secret.CONNECTORS,
                 retired=bool(kept.get("retired")),
-                lacking=tuple(
-                    f"{kind} {name}" for kind, names in lacking.items() for name in sorted(names)
-                ),
+                lacking=difference.named(difference.lacking),
+                surplus=difference.named(difference.surplus),
                 own=self._own(cluster, secret, stages, values, target),
             ),
             values,
-            lacking,
+            difference,
         )
 
     def _values(self, arn: str, stages: Stages) -> dict[str, Credentials]:
@@ -189,11 +212,15 @@ class SecretRotator:
         stages: Stages,
         values: Mapping[str, Credentials],
         target: str,
-    ) -> int:
-        if secret is not Secret.CONNECTORS or target or stages.pending in values:
-            return 0
-        users = self.camunda(cluster.discovery_name)
-        return users.own_authorizations(self._admin(cluster), values[stages.current].username)
+    ) -> tuple[str, ...]:
+        """Return which of the two users has authorizations itself, until the next one is in use."""
+        if secret is not Secret.CONNECTORS or target == stages.current:
+            return ()
+        present = values[stages.current].username
+        following = values[stages.pending].username if stages.pending else next_user(present)
+        users, admin = self.camunda(cluster.discovery_name), self._admin(cluster)
+        found = {name: users.own_authorizations(admin, name) for name in (present, following)}
+        return tuple(f"{number} of {name}" for name, number in found.items() if number)
 
     # --- the step --------------------------------------------------------------------------------
 
@@ -226,13 +253,8 @@ class SecretRotator:
             case RotationAction.APPLY:
                 self._apply(cluster, seen, decision.target)
                 known["applied"] = True
-            case RotationAction.GRANT:
-                username = seen.values[decision.target].username
-                for kind, names in seen.lacking.items():
-                    for name in sorted(names):
-                        self.camunda(cluster.discovery_name).add_member(
-                            self._admin(cluster), kind, name, username
-                        )
+            case RotationAction.ALIGN:
+                self._align(cluster, seen.values[decision.target].username, seen.difference)
             case RotationAction.PROMOTE:
                 self.secrets.promote(arn, decision.target, observed.current.version_id)
             case RotationAction.RETIRE:
@@ -264,6 +286,13 @@ class SecretRotator:
             if users.account(value) is None:
                 raise
 
+    def _align(self, cluster: ClusterOutputs, username: str, difference: _Difference) -> None:
+        users, admin = self.camunda(cluster.discovery_name), self._admin(cluster)
+        for name in difference.lacking:
+            users.add_member(admin, difference.kind, name, username)
+        for name in difference.surplus:
+            users.remove_member(admin, difference.kind, name, username)
+
     def _retire(self, cluster: ClusterOutputs, former: Credentials) -> None:
         """Give a user a random password that is not stored.
 
@@ -277,6 +306,32 @@ class SecretRotator:
         current = self._stages(cluster, Secret.ADMIN).current
         return self.secrets.read(cluster.required(OUTPUTS[Secret.ADMIN]), current)
 
+    def _administrator_refused(
+        self,
+        operation: Operation,
+        cluster: ClusterOutputs,
+        secret: Secret,
+        error: CredentialsRefused,
+    ) -> CredentialsRefused:
+        """Name the secret of the administrator that was refused, and how to go on from there."""
+        arn = cluster.required(OUTPUTS[Secret.ADMIN])
+        pending = self._stages(cluster, Secret.ADMIN).pending
+        again = _request(operation, secret)
+        if not pending:
+            return CredentialsRefused(
+                f"{error.message} The administrator is that of secret {arn} (AWSCURRENT).",
+                next_step="Put the administrator's real password into that secret, then start "
+                f"{again}.",
+            )
+        return CredentialsRefused(
+            f"{error.message} The administrator is that of secret {arn} (AWSCURRENT); a rotation "
+            f"of it did not end, and Camunda may have its version {pending} (AWSPENDING) already.",
+            next_step=f"Start {_request(operation, Secret.ADMIN)}, which goes on with that "
+            f"version, then {again}."
+            if secret is not Secret.ADMIN
+            else f"Start {again}: it goes on with that version.",
+        )
+
     def _stages(self, cluster: ClusterOutputs, secret: Secret) -> Stages:
         arn, purpose = cluster.required(OUTPUTS[secret]), PURPOSES[secret]
         return self.secrets.stages(arn, cluster=cluster.cluster_name, purpose=purpose)
@@ -285,13 +340,14 @@ class SecretRotator:
 
     def _followed(
         self,
-        secret: Secret,
+        place: _Place,
         decision: RotationDecision,
         kept: Mapping[str, Any],
         memory: Mapping[str, Any],
         rotations: list[dict[str, Any]],
     ) -> dict[str, Any]:
         """Return what the machine carries on; end what makes no progress."""
+        secret = place.secret
         if decision.action is RotationAction.DONE:
             rotations = [*rotations, _report(secret, decision, kept)]
             begins = {"rotations": rotations}
@@ -304,10 +360,11 @@ class SecretRotator:
             carried["asked"] = True
             return {"status": "RESTART", "rotations": rotations, "memory": carried}
         now = epoch(self.journal.clock.now())
-        waits = decision.action in {RotationAction.WAIT, RotationAction.GRANT}
-        wait = Wait.at(f"{secret} {waits}", now, Wait.read(memory.get("waited")))
+        # The others are taken once; these again, until the next look shows what they did.
+        waits = decision.action in _REPEATED
+        wait = Wait.at(f"{secret} {decision.action}", now, Wait.read(memory.get("waited")))
         if waits and wait.lasted(PATIENCE, now):
-            raise _gave_up(secret, decision, kept)
+            raise place.gave_up(decision, kept)
         carried["waited"] = wait.as_state()
         # A login shows a change as soon as it is exported, which takes about a second.
         seconds = 1 if not waits or wait.looks < 5 else next_wait(wait.looks - 4, near_end=False)
@@ -322,21 +379,27 @@ def _token(operation: Operation, secret: Secret) -> str:
     return hashlib.sha256(f"{operation.execution_arn} {secret}".encode()).hexdigest()
 
 
-def _lacking(
+def _difference(
     secret: Secret, stages: Stages, accounts: Mapping[str, Account | None]
-) -> dict[str, frozenset[str]]:
-    """Return the memberships that the next user of the connectors lacks, by kind."""
-    names = (stages.pending, stages.current)
-    if stages.pending not in accounts:
-        names = (stages.current, stages.previous)
-    following, present = (accounts.get(name) for name in names)
+) -> _Difference:
+    """Compare the next user of the connectors, until it is in use, with the present one.
+
+    One kind at a time, because Camunda shows a user's memberships with those that its groups and
+    roles bring along: a role of a group stays the group's, and leaves with it.
+    """
+    following, present = accounts.get(stages.pending), accounts.get(stages.current)
     if secret is not Secret.CONNECTORS or following is None or present is None:
-        return {}
-    missing = {
-        kind: held - following.memberships.get(kind, frozenset())
-        for kind, held in present.memberships.items()
-    }
-    return {kind: names for kind, names in missing.items() if names}
+        return _Difference()
+    for kind in _KINDS:
+        wanted, there = (one.memberships.get(kind, frozenset()) for one in (present, following))
+        if wanted != there:
+            return _Difference(kind, tuple(sorted(wanted - there)), tuple(sorted(there - wanted)))
+    return _Difference()
+
+
+def _request(operation: Operation, secret: Secret) -> str:
+    """Return the input that rotates one secret."""
+    return json.dumps({"clusterName": operation.cluster, "secrets": [str(secret)]})
 
 
 def _report(secret: Secret, decision: RotationDecision, kept: Mapping[str, Any]) -> dict[str, Any]:
@@ -348,10 +411,51 @@ def _report(secret: Secret, decision: RotationDecision, kept: Mapping[str, Any])
     }
 
 
-def _gave_up(
-    secret: Secret, decision: RotationDecision, kept: Mapping[str, Any]
-) -> RotationFailed | FormerPasswordAccepted:
-    lasted = f"for {PATIENCE // 60} minutes: {decision.reason}."
-    if decision.in_use:
-        return FormerPasswordAccepted(f"Secret {secret} has its new value, but {lasted}")
-    return RotationFailed(f"Rotating secret {secret} made no progress {lasted}")
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an operation stands with one secret, for those who have to go on from there."""
+
+    operation: Operation
+    secret: Secret
+    arn: str
+
+    def described(self, decision: RotationDecision, observed: RotationObserved) -> str:
+        """Return the step for the timeline, which is what remains if the execution is stopped.
+
+        From the change of the administrator's own password until the new value is AWSCURRENT, the
+        secret's present value is no login any more.
+        """
+        target = observed.pending.version_id if observed.pending is not None else ""
+        open_ended = self.secret is not Secret.CONNECTORS and target == decision.target != ""
+        return decision.reason + (f"; {self._going_on(target)}" if open_ended else "")
+
+    def failed(self, why: str, kept: Mapping[str, Any]) -> RotationFailed:
+        """Return the error of a secret that was not rotated."""
+        target = str(kept.get("target", ""))
+        if not target:
+            return RotationFailed(
+                f"Rotating secret {self.secret} {why}",
+                next_step=f"Nothing of secret {self.arn} was changed. Fix the cause, then start "
+                f"{_request(self.operation, self.secret)}.",
+            )
+        return RotationFailed(
+            f"Rotating secret {self.secret} {why} {self._going_on(target)}.",
+            next_step=f"Fix the cause, then start {_request(self.operation, self.secret)}: it goes "
+            f"on with version {target} and makes no other. Leave the stages of {self.arn} as they "
+            "are until then.",
+        )
+
+    def gave_up(
+        self, decision: RotationDecision, kept: Mapping[str, Any]
+    ) -> RotationFailed | FormerPasswordAccepted:
+        """Return the error of a secret without progress."""
+        lasted = f"for {PATIENCE // 60} minutes: {decision.reason}."
+        if decision.in_use:
+            return FormerPasswordAccepted(f"Secret {self.secret} has its new value, but {lasted}")
+        return self.failed(f"made no progress {lasted}", kept)
+
+    def _going_on(self, target: str) -> str:
+        return (
+            f"The new value is version {target} (AWSPENDING) of {self.arn}; if it stops here, "
+            f"start {_request(self.operation, self.secret)}, which goes on with it"
+        )

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 def validate_rotation(raw: object, *, control_stack: str, stacks: Stacks) -> dict[str, Any]:
     """Validate ``{"clusterName": "demo", "secrets": ["admin"]}``; change nothing.
 
-    Returns ``cluster``, ``stack``, ``ecsCluster`` and ``secrets`` as the state machine carries
-    them. Raises ``InvalidRequest`` that names every wrong field, ``ClusterNotFound``,
-    ``ClusterFrozen``, and ``StackNotUsable`` for a cluster that something else made, and for a
-    stack that CloudFormation changes.
+    Returns ``cluster``, ``stack``, ``ecsCluster``, ``secrets``, ``dryRun`` and ``approves`` as the
+    state machine carries them. Raises ``InvalidRequest`` that names every wrong field,
+    ``ClusterNotFound``, ``ClusterFrozen``, and ``StackNotUsable`` for a cluster that something else
+    made, and for a stack that CloudFormation changes.
     """
     request = read_rotation_request(raw)
     stack = find_cluster(stacks, control_stack, request.cluster)
@@ -39,6 +39,8 @@ def validate_rotation(raw: object, *, control_stack: str, stacks: Stacks) -> dic
         "stack": stack.name,
         "ecsCluster": stack.outputs.ecs_cluster,
         "secrets": [str(one) for one in request.secrets],
+        "dryRun": request.dry_run,
+        "approves": request.approves,
     }
 
 
@@ -47,23 +49,23 @@ def prepare_rotation(
 ) -> dict[str, Any]:
     """Validate as ``validate_rotation`` does, and what a rotation of the connectors needs.
 
-    Returns the same, with ``connectorsRun``: whether their tasks have to be replaced. Raises
+    The machine calls it before it holds the cluster and again when it does. Raises
     ``RotationRefused`` where a new task would not log in as the user in the secret: two users take
     turns, and a revision of an earlier release names one of them.
     """
     found = validate_rotation(raw, control_stack=control_stack, stacks=stacks)
     if Secret.CONNECTORS not in found["secrets"]:
-        return {**found, "connectorsRun": False}
+        return found
     outputs = find_cluster(stacks, control_stack, found["cluster"]).outputs
     (connectors,) = services.describe(outputs.ecs_cluster, [outputs.connectors_service])
-    if not connectors.exists or not connectors.desired:
-        return {**found, "connectorsRun": False}
+    if not connectors.exists:
+        return found
     wanted = f"{outputs.required(OUTPUTS[Secret.CONNECTORS])}:username::"
     if wanted not in tasks.references(connectors.revision):
         raise RotationRefused(
-            f"The connectors run a revision ({connectors.revision.rsplit('/', 1)[-1]}) with a "
+            f"The connectors have a revision ({connectors.revision.rsplit('/', 1)[-1]}) with a "
             "fixed user name, so that new tasks would not log in as the user whose turn it is.",
             next_step="Provision the cluster, which moves the connectors to a revision that takes "
             "the name from the secret; then start the same request again.",
         )
-    return {**found, "connectorsRun": True}
+    return found

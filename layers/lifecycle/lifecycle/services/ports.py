@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lifecycle.services.autoscaling import ScalableTarget
     from lifecycle.services.brokers import BrokerService
     from lifecycle.services.image_digests import Digest, PrivateImage, Running
-    from lifecycle.services.startup import Service
+    from lifecycle.services.startup import LivingTask, Service
     from lifecycle.services.stops import StoppedTask
 
 
@@ -69,6 +69,10 @@ class Services(Protocol):
 
     def stopped_tasks(self, ecs_cluster: str, name: str, since: str) -> Sequence[StoppedTask]:
         """Tasks of a service that stopped after ``since`` (ISO 8601, UTC). ECS keeps them ~1 h."""
+        ...
+
+    def living_tasks(self, ecs_cluster: str, name: str) -> Sequence[LivingTask]:
+        """Tasks of a service whose containers may run, with those that ECS stops right now."""
         ...
 
     def last_log_lines(self, log_group: str, task_id: str, limit: int) -> Sequence[str]:

@@ -62,6 +62,22 @@ class Service:
         return next((one for one in self.deployments if one.status == "PRIMARY"), None)
 
 
+@dataclass(frozen=True, slots=True)
+class LivingTask:
+    """A task of a service whose containers may run.
+
+    ``deployment`` is the id of the deployment that started it, ``status`` its ``lastStatus``.
+    """
+
+    task_id: str
+    deployment: str
+    status: str
+
+
+# The containers of a task that is DEPROVISIONING have stopped.
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-lifecycle-explanation.html
+ENDED: Final = frozenset({"DEPROVISIONING", "STOPPED", "DELETED"})
+
 MISSING: Final = "MISSING"
 
 

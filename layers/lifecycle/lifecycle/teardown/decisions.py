@@ -22,7 +22,7 @@ from lifecycle.cluster.trial import is_trial
 from lifecycle.cluster.validation import Problem, invalid
 from lifecycle.errors import StackNotUsable
 from lifecycle.operation import approval
-from lifecycle.operation.approval import Reviewed, read_approves
+from lifecycle.operation.approval import Reviewed, read_review
 from lifecycle.operation.idempotency import canonical
 
 if TYPE_CHECKING:
@@ -55,25 +55,19 @@ def read_teardown_request(raw: object) -> TeardownRequest:
         for name in raw
         if name not in FIELDS
     ]
-    cluster, dry_run = raw.get("clusterName"), raw.get("dryRun", False)
+    cluster = raw.get("clusterName")
     if not is_cluster_name(cluster):
         problems.append(Problem("clusterName", cluster, CLUSTER_NAME_RULE))
-    if not isinstance(dry_run, bool):
-        problems.append(Problem("dryRun", dry_run, "true or false"))
     confirm = raw.get("confirm")
-    needed = dry_run is not True or "confirm" in raw
+    needed = raw.get(approval.DRY_RUN) is not True or "confirm" in raw
     if needed and (confirm != cluster or not isinstance(confirm, str)):
         problems.append(
             Problem("confirm", confirm, "the cluster's name again, exactly as in clusterName")
         )
-    approves, unreadable = read_approves(raw)
-    if approves and dry_run is True:
-        unreadable = [
-            Problem(approval.FIELD, approves, "nothing with dryRun, which changes nothing")
-        ]
+    dry_run, approves, unreadable = read_review(raw)
     if problems or unreadable:
         raise invalid([*problems, *unreadable])
-    return TeardownRequest(str(cluster), dry_run is True, approves)
+    return TeardownRequest(str(cluster), dry_run, approves)
 
 
 def reviewed_teardown(cluster: str, approves: str) -> Reviewed:

@@ -114,7 +114,19 @@ def reviewed(machine: str, request: Mapping[str, Any]) -> Reviewed | None:
 
             count, partitions = (int(request.get(n, 0)) for n in ("count", "partitions"))
             return reviewed_scaling(cluster, count, partitions, approves)
-        case "teardown" if not request.get("dryRun", False):
+        case _ if request.get("dryRun", False):
+            return None
+        case "restart":
+            from lifecycle.restart.request import reviewed_restart
+
+            broker = request.get("broker")
+            one = None if broker is None else int(broker)
+            return reviewed_restart(cluster, str(request["service"]), one, approves)
+        case "rotate":
+            from lifecycle.rotation.request import Secret, reviewed_rotation
+
+            return reviewed_rotation(cluster, request.get("secrets", list(Secret)), approves)
+        case "teardown":
             from lifecycle.teardown.decisions import reviewed_teardown
 
             return reviewed_teardown(cluster, approves)

@@ -122,8 +122,8 @@ class CloudFormationStacks:
             except self._api.exceptions.ChangeSetNotFoundException:
                 return ChangeSet(name, "GONE", "it was removed, or another one was executed")
             except self._api.exceptions.ClientError as error:
-                # The stack itself does not exist: no change set of it does.
-                if error_code(error) == "ValidationError" and "not exist" in error_message(error):
+                # The stack itself does not exist, or none can have such a name: no change set does.
+                if error_code(error) == "ValidationError":
                     return ChangeSet(name, "GONE", error_message(error))
                 raise
             changes += [

@@ -6,11 +6,17 @@ import contextlib
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.adapters.aws.ecs_reader import EcsReader, described, read_deployments, read_stopped
+from lifecycle.adapters.aws.ecs_reader import (
+    EcsReader,
+    described,
+    read_deployments,
+    read_stopped,
+    task_id,
+)
 from lifecycle.adapters.aws.session import client, error_code, error_message
 from lifecycle.errors import AwsUnavailable, ServiceDraining
 from lifecycle.services.image_digests import Running
-from lifecycle.services.startup import Service, missing
+from lifecycle.services.startup import ENDED, LivingTask, Service, missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -157,6 +163,22 @@ class EcsServices:
             read_stopped(task)
             for task in self._reader.tasks(ecs_cluster, name, "STOPPED")
             if "stoppedAt" in task and task["stoppedAt"] >= start
+        ]
+
+    def living_tasks(self, ecs_cluster: str, name: str) -> Sequence[LivingTask]:
+        """Return the tasks of a service whose containers may run.
+
+        ListTasks gives those that stop under the desired status STOPPED. It is called last, so that
+        a task whose desired status changes in between is in one of the lists.
+        https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ListTasks.html
+        """
+        running = self._reader.tasks(ecs_cluster, name, "RUNNING")
+        stopping = self._reader.tasks(ecs_cluster, name, "STOPPED")
+        by_id = {task_id(one["taskArn"]): one for one in (*running, *stopping)}
+        return [
+            LivingTask(task, one.get("startedBy", ""), one["lastStatus"])
+            for task, one in by_id.items()
+            if one["lastStatus"] not in ENDED
         ]
 
     def last_log_lines(self, log_group: str, task_id: str, limit: int) -> Sequence[str]:

@@ -10,7 +10,7 @@ from lifecycle.adapters.aws.session import client, error_code
 from lifecycle.camunda.credentials import Credentials
 from lifecycle.cluster.names import TAG_CONTROL_PLANE
 from lifecycle.cluster.owned_secrets import Purpose, tag_command, wrong_tag
-from lifecycle.errors import SecretRefused, SecretUnreadable
+from lifecycle.errors import AwsUnavailable, SecretRefused, SecretUnreadable
 from lifecycle.rotation.ports import Stages
 
 if TYPE_CHECKING:
@@ -74,8 +74,18 @@ class SecretsManagerVersions:
         )
 
     def read(self, secret_arn: str, version_id: str) -> Credentials:
-        """Read one version. Raises ``SecretUnreadable``."""
-        return _read(client("secretsmanager"), secret_arn, VersionId=version_id)
+        """Read one version.
+
+        Raises ``SecretUnreadable``, and ``AwsUnavailable`` for a version that is described and not
+        found: what Secrets Manager shows right after a change may be from before it.
+        """
+        api = client("secretsmanager")
+        try:
+            return _read(api, secret_arn, VersionId=version_id)
+        except api.exceptions.ResourceNotFoundException as error:
+            raise AwsUnavailable(
+                f"Secrets Manager does not find version {version_id} of {secret_arn} yet."
+            ) from error
 
     def create(self, secret_arn: str, username: str, token: str) -> None:
         """Make a version with a new password as AWSPENDING.
@@ -96,21 +106,28 @@ class SecretsManagerVersions:
     def promote(self, secret_arn: str, version_id: str, former: str) -> None:
         """Move AWSCURRENT; AWSPREVIOUS follows by itself, AWSPENDING is taken off.
 
+        ``InvalidParameterException`` or ``ResourceNotFoundException``: stage or version is not
+        where DescribeSecret showed it, because that may be from before a change. Then nothing is
+        moved, and the next look decides.
+
         https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecretVersionStage.html
         """
         api = client("secretsmanager")
         stages = api.describe_secret(SecretId=secret_arn)["VersionIdsToStages"].get(version_id, ())
-        if "AWSCURRENT" not in stages:  # else an earlier attempt did it, and its answer was lost
-            api.update_secret_version_stage(
-                SecretId=secret_arn,
-                VersionStage="AWSCURRENT",
-                MoveToVersionId=version_id,
-                RemoveFromVersionId=former,
-            )
-        if "AWSPENDING" in stages:
-            api.update_secret_version_stage(
-                SecretId=secret_arn, VersionStage="AWSPENDING", RemoveFromVersionId=version_id
-            )
+        with contextlib.suppress(
+            api.exceptions.InvalidParameterException, api.exceptions.ResourceNotFoundException
+        ):
+            if "AWSCURRENT" not in stages:  # else an earlier attempt did it, its answer was lost
+                api.update_secret_version_stage(
+                    SecretId=secret_arn,
+                    VersionStage="AWSCURRENT",
+                    MoveToVersionId=version_id,
+                    RemoveFromVersionId=former,
+                )
+            if "AWSPENDING" in stages:
+                api.update_secret_version_stage(
+                    SecretId=secret_arn, VersionStage="AWSPENDING", RemoveFromVersionId=version_id
+                )
 
     def unknown_password(self) -> str:
         """Return a new password by the rules of the template (``GetRandomPassword``)."""

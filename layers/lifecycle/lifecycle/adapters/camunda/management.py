@@ -6,7 +6,8 @@ management API has no authentication; REST takes the credentials of a Camunda us
 
 What an HTTP status means follows Camunda's ``ClusterEndpoint`` (8.6 to 8.10): 400 and 404 are
 permanent, 409 is another change under way, 502 and 504 mean that the coordinator (broker 0)
-was not reached, which for a write leaves open what happened.
+was not reached, which for a write leaves open what happened. 501 is definite: that
+broker does not support the request, and it did nothing (RFC 9110, 15.6.2).
 """
 
 from __future__ import annotations
@@ -240,7 +241,7 @@ class HttpManagement:
                 continue
             except http_client.NoAnswer as error:
                 raise ManagementOutcomeUnknown(f"{what}: {error}.") from error
-            if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            if _is_passing(answer.status):
                 raise ManagementOutcomeUnknown(f"{what}: {_said(address, answer)}.")
             _refuse(address, answer)
             try:
@@ -260,7 +261,7 @@ class HttpManagement:
         *,
         accept: Collection[int] = (),
     ) -> http_client.Answer:
-        """Try one address after the other until one answers with less than 500.
+        """Try one address after the other until one answers definitely.
 
         Raises for what is not a success, but for the statuses that the caller can ``accept``.
         """
@@ -271,7 +272,7 @@ class HttpManagement:
             except (http_client.NothingSent, http_client.NoAnswer) as error:
                 tried.append(str(error))
                 continue
-            if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            if _is_passing(answer.status):
                 tried.append(_said(address, answer))
                 continue
             if answer.status not in accept:
@@ -292,7 +293,7 @@ class HttpManagement:
             answer = self._exchange(address, port, request, credentials)
         except (http_client.NothingSent, http_client.NoAnswer) as error:
             raise ManagementUnavailable(f"{error}.") from error
-        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if _is_passing(answer.status):
             raise ManagementUnavailable(f"{_said(address, answer)}.")
         if answer.status not in accept:
             _refuse(address, answer)
@@ -359,13 +360,18 @@ def read_json(answer: http_client.Answer) -> object:
         raise InvalidResponse(f"The answer (HTTP {answer.status}) is not JSON.") from error
 
 
+def _is_passing(status: int) -> bool:
+    """Return whether a status shows trouble of one broker: any above 500 but "not implemented"."""
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED
+
+
 def _refuse(address: str, answer: http_client.Answer) -> None:
-    """Raise for a definite answer (below 500) that is not a success."""
+    """Raise for a definite answer (below 500, or 501) that is not a success."""
     if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         raise CredentialsRefused(f"{_said(address, answer)}.")
     if answer.status == HTTPStatus.CONFLICT:
         raise ChangeInProgress(f"{_said(address, answer)}.")
-    if HTTPStatus.BAD_REQUEST <= answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+    if answer.status >= HTTPStatus.BAD_REQUEST:
         raise ManagementRefused(f"{_said(address, answer)}.")
     if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
         raise InvalidResponse(f"{_said(address, answer)}; no such answer is documented.")

@@ -56,9 +56,19 @@ class HttpUsers(HttpManagement):
             self._send("POST", "/users", body, login, exists)
 
     def add_member(self, login: Credentials, kind: str, name: str, username: str) -> None:
-        """Add a user (``PUT /v2/{kind}/{name}/users/{username}``); 409: it is one already."""
-        path = f"/{kind}/{_quoted(name)}/users/{_quoted(username)}"
-        self._send("PUT", path, None, login, HTTPStatus.CONFLICT)
+        """Add a user (``PUT /v2/{kind}/{name}/users/{username}``).
+
+        409: it is one already. 404: there is no such role, group or tenant (any more).
+        """
+        path = _membership(kind, name, username)
+        self._send("PUT", path, None, login, HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND)
+
+    def remove_member(self, login: Credentials, kind: str, name: str, username: str) -> None:
+        """Remove a user (``DELETE /v2/{kind}/{name}/users/{username}``).
+
+        404: it is no member itself, or there is no such role, group or tenant (any more).
+        """
+        self._send("DELETE", _membership(kind, name, username), None, login, HTTPStatus.NOT_FOUND)
 
     def own_authorizations(self, login: Credentials, username: str) -> int:
         """Count the authorizations whose owner is a user (``POST /v2/authorizations/search``)."""
@@ -92,6 +102,10 @@ def _names(me: Mapping[str, object], kind: str) -> list[str]:
             raise InvalidResponse(f"{kind} has an entry without a name; no such answer is known.")
         found.append(name)
     return found
+
+
+def _membership(kind: str, name: str, username: str) -> str:
+    return f"/{kind}/{_quoted(name)}/users/{_quoted(username)}"
 
 
 def _quoted(part: str) -> str:
