@@ -66,6 +66,7 @@ lint: $(LINT) ## Check style, types, templates, the words of the docs and licenc
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
+	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.check_openapi
 	@.venv/bin/cfn-lint template.yaml 'stacks/*.yaml'
 	@$(PYTHON) -m tools.prose
 	@$(PYTHON) -m tools.licences

@@ -6,10 +6,14 @@ Run by ``make generate``; a test refuses drift, another holds every answer of th
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.api.app import PLAN_TYPES, VERSION_HEADER
+from lifecycle.api.app import PLAN_TYPES, STATUSES, VERSION_HEADER
+from lifecycle.api.etag import HEADER
+from lifecycle.api.paging import DEFAULT as LINES
+from lifecycle.api.paging import MOST as MOST_LINES
 from lifecycle.api.problems import STATUS
 from lifecycle.api.routes import ROUTES, Route
 from lifecycle.cluster.freeze import REASON_PATTERN
@@ -20,12 +24,15 @@ from lifecycle.cluster.validation import MOST_BROKERS, MOST_PARTITIONS
 from lifecycle.health.catalog import KINDS, Severity, Verdict
 from lifecycle.operation.approval import DRY_RUN, FIELD, PATTERN
 from lifecycle.operation.idempotency import KEY
+from lifecycle.operation.steps import STEPS
 from lifecycle.preflight.way_back import ACCEPT
 from lifecycle.provisioning.request import CHANGE_SET, ON_START_FAILURE
 from lifecycle.rotation.request import Secret
 from lifecycle.services.settings import KINDS as KINDS_OF_SETTINGS
 from lifecycle.services.settings import SERVICES
 from lifecycle.verification.process_instances import OPTION
+
+from tools.openapi_texts import TAGS, TEXTS, Text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +59,13 @@ def closed(properties: Mapping[str, Schema], *optional: str, **more: Any) -> Sch
         "additionalProperties": False,
         **more,
     }
+
+
+def opened(properties: Mapping[str, Schema], *optional: str, **more: Any) -> Schema:
+    """An object of a response, in which a later release may have more fields."""
+    found = closed(properties, *optional)
+    del found["additionalProperties"]
+    return found | more
 
 
 def reference(name: str) -> Schema:
@@ -109,8 +123,12 @@ def _parameter(declared: Mapping[str, Any]) -> Schema:
         schema["default"] = declared["default"]
     allowed = declared.get("allowedValues")
     if allowed in (["true", "false"], ["false", "true"]):
+        if "default" in declared:
+            schema["default"] = declared["default"] == "true"
         return schema | {"enum": [True, False, "true", "false"]}
     if declared["type"] == "Number":
+        if "default" in declared:
+            schema["default"] = int(declared["default"])
         limits = {"minimum": declared.get("min"), "maximum": declared.get("max")}
         schema["type"] = "integer"
         schema |= {key: int(limit) for key, limit in limits.items() if limit is not None}
@@ -241,15 +259,16 @@ BODIES: Mapping[str, Schema] = {
             closed({"scale": closed({"count": BROKERS})}),
             closed({"scale": closed({"partitions": PARTITIONS})}),
             closed({"provision": PLANNED}),
+            closed({"teardown": closed({})}),
         ]
     },
 }
-FREEZE: Schema = closed(
+FREEZE: Schema = opened(
     {"reason": TEXT, "since": TEXT, "by": {**TEXT_OR_NULL, "description": "ARN of the principal"}},
     type=["object", "null"],
     description="The freeze in the table; null if there is none",
 )
-FREEZING: Schema = closed(
+FREEZING: Schema = opened(
     {
         "frozen": {**TEXT_OR_NULL, "description": "Why it is frozen, also by a tag"},
         "freeze": FREEZE,
@@ -264,15 +283,7 @@ HEAD: Mapping[str, Schema] = {
         "description": "The state machine: provision, scale, restart, rotate, plan, teardown",
     },
     "status": {
-        "enum": [
-            "RUNNING",
-            "SUCCEEDED",
-            "FAILED",
-            "TIMED_OUT",
-            "ABORTED",
-            "PENDING_REDRIVE",
-            "NOT_STARTED",
-        ],
+        "enum": list(STATUSES),
         "description": "As in Step Functions; NOT_STARTED: recorded, but never ran",
     },
     "startedAt": TEXT_OR_NULL,
@@ -297,10 +308,67 @@ CLUSTER_LINE: Mapping[str, Schema] = {
 }
 
 
+def _result(machine: str, fields: Mapping[str, Schema]) -> Schema:
+    """What the execution of a changing machine returns: the head of its report."""
+    head: Mapping[str, Schema] = {
+        "operationId": TEXT,
+        "cluster": TEXT,
+        "result": {"const": "SUCCEEDED"},
+        "machine": {"const": machine},
+        "reportKey": TEXT,
+        "startedAt": TEXT,
+        "endedAt": TEXT,
+    }
+    required = ("operationId", "cluster", "result", "machine")
+    optional = [name for name in (*head, *fields) if name not in required]
+    return opened({**head, **fields}, *optional, additionalProperties=True)
+
+
+def results() -> dict[str, Schema]:
+    """Schemas of what operations return, by name."""
+    outputs: Schema = {
+        "type": "object",
+        "description": "Outputs of the cluster's stack: docs/contracts.md",
+        "additionalProperties": TEXT,
+    }
+    some: Schema = {"type": ["object", "null"], "additionalProperties": True}
+    verified: Mapping[str, Schema] = {
+        "outputs": outputs,
+        "verification": {**some, "description": "What was verified at the end, and how"},
+    }
+    removal = opened(
+        {
+            "stack": TEXT,
+            "goes": {"type": "object", "additionalProperties": {"type": "integer"}},
+            "kept": {"type": "array", "items": some},
+            "monthlyCost": TEXT,
+            "currency": TEXT,
+            "text": TEXT,
+        },
+        additionalProperties=True,
+    )
+    plan = opened(
+        {"status": TEXT, "kind": TEXT, "planKey": TEXT, "textKey": TEXT},
+        *("planKey", "textKey"),
+        additionalProperties=True,
+    )
+    made = {"operationId": TEXT, "cluster": TEXT, "result": {"const": "SUCCEEDED"}, "plan": plan}
+    rotations = {"rotations": {"type": "array", "items": some}}
+    return {
+        "ProvisionResult": _result("provision", {**verified, "preflight": some}),
+        "ScaleResult": _result("scale", verified),
+        "RestartResult": _result("restart", verified),
+        "RotateResult": _result("rotate", {**verified, **rotations}),
+        "TeardownResult": _result("teardown", {"plan": removal}),
+        "TeardownPreview": removal,
+        "PlanResult": opened(made, additionalProperties=True),
+    }
+
+
 def schemas() -> dict[str, Schema]:
     """Every named schema of the document."""
-    step = closed({"step": TEXT, "at": TEXT})
-    progress = closed(
+    step = opened({"step": TEXT, "at": TEXT})
+    progress = opened(
         {
             "done": {"type": "integer", "minimum": 0},
             "planned": {**COUNT, "description": "null if not known in advance"},
@@ -309,7 +377,7 @@ def schemas() -> dict[str, Schema]:
             "timeline": {"type": "array", "items": step},
         }
     )
-    error = closed(
+    error = opened(
         {
             "name": {**TEXT, "description": "Error name; the runbook has an entry for each"},
             "cause": TEXT,
@@ -318,8 +386,8 @@ def schemas() -> dict[str, Schema]:
         },
         type=["object", "null"],
     )
-    member = closed({"broker": {"type": ["integer", "string"]}, "state": TEXT})
-    pending = closed(
+    member = opened({"broker": {"type": ["integer", "string"]}, "state": TEXT})
+    pending = opened(
         {
             "id": {"type": "integer"},
             "done": {"type": "integer"},
@@ -328,17 +396,22 @@ def schemas() -> dict[str, Schema]:
         },
         type=["object", "null"],
     )
-    wrong = closed({"field": TEXT, "given": TEXT, "allowed": TEXT})
+    wrong = opened({"field": TEXT, "given": TEXT, "allowed": TEXT})
     return {
         "ClusterParameters": parameters(),
         "ClusterTags": tags(),
+        **results(),
         "ServiceSettings": service_settings(),
-        "OperationLine": closed(HEAD),
-        "Operation": closed(
+        "OperationLine": opened(HEAD),
+        "Operation": opened(
             {
                 **HEAD,
                 "progress": progress,
-                "result": {"description": "What the execution returned"},
+                "result": {
+                    "description": "Of an operation that succeeded, by its kind; of a "
+                    "teardown's dry run its plan",
+                    "anyOf": [*(reference(name) for name in results()), {"type": "null"}],
+                },
                 "error": error,
                 "reportKey": {**TEXT_OR_NULL, "description": "Its report in the artifact bucket"},
                 "changedAt": {
@@ -350,8 +423,33 @@ def schemas() -> dict[str, Schema]:
                 "resumedBy": {**TEXT_OR_NULL, "description": "ARN of who resumed it last"},
             }
         ),
-        "ClusterLine": closed(CLUSTER_LINE),
-        "Health": closed(
+        "ClusterLine": opened(
+            {
+                **CLUSTER_LINE,
+                "verdict": {
+                    "enum": [*(str(one) for one in Verdict), None],
+                    "description": "Of the last health check; null if there was none",
+                },
+                "checkedAt": {**TEXT_OR_NULL, "description": "Time of the last health check"},
+                "brokers": opened(
+                    {
+                        "declared": {**COUNT, "description": "Desired count at the last check"},
+                        "joined": {**COUNT, "description": "Active at the last check"},
+                    }
+                ),
+                "version": {**TEXT_OR_NULL, "description": "Camunda's version of the brokers"},
+                "operation": opened(
+                    {"operationId": TEXT, "execution": TEXT},
+                    type=["object", "null"],
+                    description="The operation that holds the cluster",
+                ),
+                "monthlyCost": {
+                    **TEXT_OR_NULL,
+                    "description": "Fixed cost per month in USD, with the counts of the last check",
+                },
+            }
+        ),
+        "Health": opened(
             {
                 "cluster": CLUSTER,
                 "verdict": {"enum": [str(one) for one in Verdict]},
@@ -370,7 +468,7 @@ def schemas() -> dict[str, Schema]:
                 "text": {**TEXT, "description": "The report as text, worst first"},
             }
         ),
-        "Finding": closed(
+        "Finding": opened(
             {
                 "code": {"enum": sorted(KINDS)},
                 "severity": {"enum": [str(one) for one in Severity]},
@@ -387,12 +485,12 @@ def schemas() -> dict[str, Schema]:
             "explainedBy",
             "transient",
         ),
-        "Cluster": closed(
+        "Cluster": opened(
             {
                 **CLUSTER_LINE,
                 "freeze": FREEZE,
                 "statusReason": TEXT_OR_NULL,
-                "brokers": closed(
+                "brokers": opened(
                     {
                         **SERVICE,
                         "joined": {
@@ -401,7 +499,7 @@ def schemas() -> dict[str, Schema]:
                         },
                     }
                 ),
-                "connectors": closed(SERVICE),
+                "connectors": opened(SERVICE),
                 "members": {"type": ["array", "null"], "items": member},
                 "topology": {"type": ["array", "null"], "items": {"type": "object"}},
                 "pendingChange": pending,
@@ -411,7 +509,7 @@ def schemas() -> dict[str, Schema]:
                 },
                 "unreachable": {
                     "type": "array",
-                    "items": closed({"part": TEXT, "reason": TEXT}),
+                    "items": opened({"part": TEXT, "reason": TEXT}),
                     "description": "Parts that did not respond; their values are null",
                 },
             }
@@ -435,11 +533,14 @@ def schemas() -> dict[str, Schema]:
                 "errors": {"type": "array", "items": wrong},
             },
             "required": ["type", "title", "requestId"],
-            "additionalProperties": False,
         },
     }
 
 
+NEXT: Schema = {
+    **TEXT_OR_NULL,
+    "description": "Parameter next of the following page; null on the last one",
+}
 WAIT: Schema = {
     "description": "Seconds until another look is worth while; only while the operation runs",
     "schema": {"type": "integer"},
@@ -448,16 +549,18 @@ VERSION: Mapping[str, Schema] = {
     VERSION_HEADER: {"description": "Release of the control plane", "schema": TEXT}
 }
 ANSWERS: Mapping[str, Schema] = {
-    "listClusters": closed({"clusters": {"type": "array", "items": reference("ClusterLine")}}),
+    "listClusters": opened(
+        {"clusters": {"type": "array", "items": reference("ClusterLine")}, "next": NEXT}
+    ),
     "readCluster": reference("Cluster"),
     "readHealth": reference("Health"),
     "freezeCluster": FREEZING,
     "thawCluster": FREEZING,
-    "listOperations": closed(
-        {"operations": {"type": "array", "items": reference("OperationLine")}}
+    "listOperations": opened(
+        {"operations": {"type": "array", "items": reference("OperationLine")}, "next": NEXT}
     ),
     "readOperation": reference("Operation"),
-    "readReport": closed(
+    "readReport": opened(
         {
             "operationId": TEXT,
             "reportUrl": {**TEXT, "description": "Presigned link to the report in JSON"},
@@ -478,33 +581,15 @@ ANSWERS: Mapping[str, Schema] = {
             "status": {"enum": ["READY", "UNCHANGED", "REFUSED"]},
         },
         "required": ["operationId", "kind", "cluster", "status"],
+        "additionalProperties": True,
     },
 }
 # Routes that answer 202 with the operation.
 ACCEPTED = frozenset({"cancelOperation", "resumeOperation"}) | {r.name for r in ROUTES if r.verb}
 
 
-def _operation(route: Route) -> Schema:
-    answer = ANSWERS.get(route.name, reference("Operation"))
-    described: Schema = {
-        "operationId": route.name,
-        "summary": route.summary,
-        "responses": {
-            "202" if route.name in ACCEPTED else "200": {
-                "description": "Accepted" if route.name in ACCEPTED else "OK",
-                "headers": dict(VERSION),
-                "content": {"application/json": {"schema": answer}},
-            },
-            "default": {
-                "description": "A problem document; see docs/api.md for which error means what",
-                "content": {"application/problem+json": {"schema": reference("Problem")}},
-            },
-        },
-    }
-    if route.name == "readPlan":
-        content = described["responses"]["200"]["content"]
-        content |= {kind: {"schema": TEXT} for kind in PLAN_TYPES[1:]}
-    given = []
+def _parameters(route: Route) -> list[Schema]:
+    given: list[Schema] = []
     if "{name}" in route.resource:
         given.append({"name": "name", "in": "path", "required": True, "schema": CLUSTER})
     if "{id}" in route.resource:
@@ -514,22 +599,80 @@ def _operation(route: Route) -> Schema:
         asked = {"name": "fresh", "in": "query", "schema": flag}
         given.append({**asked, "description": "true runs a check now, which takes up to 25 s"})
     if route.name == "listOperations":
-        given.append({"name": "cluster", "in": "query", "required": True, "schema": CLUSTER})
+        given += [
+            {"name": "cluster", "in": "query", "schema": CLUSTER},
+            {"name": "verb", "in": "query", "schema": {"type": "string", "enum": list(STEPS)}},
+            {"name": "status", "in": "query", "schema": {"type": "string", "enum": list(STATUSES)}},
+        ]
+    if route.name in {"listClusters", "listOperations"}:
+        most = {"type": "integer", "minimum": 1, "maximum": MOST_LINES, "default": LINES}
+        given += [
+            {"name": "limit", "in": "query", "schema": most, "description": "Lines of a page"},
+            {"name": "next", "in": "query", "schema": TEXT, "description": "Of the page before"},
+        ]
     if route.verb:
-        key = {"type": "string", "pattern": f"^{KEY.pattern}$"}
-        given.append({"name": "Idempotency-Key", "in": "header", "schema": key})
+        key = {"type": "string", "pattern": f'^({KEY.pattern}|"{KEY.pattern}")$'}
+        about = "Names the operation; bare or in quotes. It is known for 90 days"
+        given.append(
+            {"name": "Idempotency-Key", "in": "header", "schema": key, "description": about}
+        )
+    if route.method != "GET" and "{name}" in route.resource:
+        about = "ETag of the cluster as it was read; 412 ClusterChanged if it is not so any more"
+        given.append({"name": HEADER, "in": "header", "schema": TEXT, "description": about})
+    return given
+
+
+def _responses(route: Route, text: Text) -> Schema:
+    """Return the answers of a route by status; those of API Gateway have the same form."""
+    status = "202" if route.name in ACCEPTED else "200"
+    answer = ANSWERS.get(route.name, reference("Operation"))
+    content = {"application/json": {"schema": answer, "example": dict(text.answer)}}
+    if route.name == "readPlan":
+        content |= {kind: {"schema": TEXT} for kind in PLAN_TYPES[1:]}
+    headers = dict(VERSION)
+    if route.name == "readCluster":
+        headers["ETag"] = {
+            "description": "For If-Match; absent while a part cannot be read",
+            "schema": TEXT,
+        }
     if route.name in ACCEPTED:
-        described["responses"]["202"]["headers"] |= {
-            "Location": {"description": "Path of the operation, with the stage", "schema": TEXT},
-            "Retry-After": WAIT,
-        }
-    if route.name == "readOperation":
-        described["responses"]["200"]["headers"] |= {"Retry-After": WAIT}
+        where = "Path of the operation, with the stage"
+        headers["Location"] = {"description": where, "schema": TEXT}
+    if route.name in ACCEPTED or route.name == "readOperation":
+        headers["Retry-After"] = WAIT
+    described = "Accepted" if route.name in ACCEPTED else "OK"
+    found: Schema = {status: {"description": described, "headers": headers, "content": content}}
+    names: dict[int, list[str]] = {400: ["InvalidRequest"], 403: [], 429: []}
+    for error in text.errors:
+        names.setdefault(STATUS[error], []).append(error)
+    for code in sorted(names):
+        found[str(code)] = _problem(code, names[code])
+    found["default"] = {**_problem(500, []), "description": "Any other error (docs/api.md)"}
+    return found
+
+
+def _problem(status: int, errors: list[str]) -> Schema:
+    what = HTTPStatus(status).phrase
+    named = f"{what}: {', '.join(errors)}" if errors else f"{what}: from API Gateway"
+    content = {"application/problem+json": {"schema": reference("Problem")}}
+    return {"description": named, "content": content}
+
+
+def _operation(route: Route) -> Schema:
+    text = TEXTS[route.name]
+    described: Schema = {
+        "operationId": route.name,
+        "summary": route.summary,
+        "description": text.description,
+        "tags": [text.tag],
+        "responses": _responses(route, text),
+    }
     if route.name in BODIES:
-        described["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": BODIES[route.name]}},
-        }
+        content: Schema = {"schema": BODIES[route.name]}
+        if text.body is not None:
+            content["example"] = dict(text.body)
+        described["requestBody"] = {"required": True, "content": {"application/json": content}}
+    given = _parameters(route)
     if given:
         described["parameters"] = given
     return described
@@ -546,9 +689,11 @@ def document() -> Schema:
             "title": "camunda-ecs-lifecycle",
             "version": "1",
             "description": "Provision, scale, restart, watch and remove Camunda 8 clusters on "
-            "Amazon ECS, and rotate their passwords. Its errors and their status: "
-            f"{json.dumps(dict(STATUS))}; any other is 500.",
+            "Amazon ECS, and rotate their passwords. Every error is a problem document; "
+            "docs/api.md has all of them.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "servers": [
             {
                 "url": "https://{api}.execute-api.{region}.amazonaws.com/v1",

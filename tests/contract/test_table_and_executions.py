@@ -15,6 +15,7 @@ from lifecycle.adapters.aws.slots import DynamoSlots
 from lifecycle.adapters.aws.stepfunctions import StepFunctionsExecutions
 from lifecycle.cluster.freeze import Freeze
 from lifecycle.errors import AwsRefused, MachineNotDeployed, StartOutcomeUnknown
+from lifecycle.operation.cursor import Cursor
 from lifecycle.operation.model import Acting, Lock, Operation
 from lifecycle.operation.record import LONGEST_WAIT, MOST_WAITS, Stored
 from lifecycle.operation.scaling_note import ScalingNote
@@ -175,6 +176,25 @@ class TestRecords:
         assert table.topologies(op("other")) == {}
         # It is no operation: the list of a cluster's operations has none of it.
         assert list(table.of_cluster("demo", 10)) == []
+
+    def test_pages_of_one_cluster_and_of_all_go_on_after_the_last(self, table: Any) -> None:
+        for minutes, (key, cluster) in enumerate([("a", "demo"), ("b", "other"), ("c", "demo")]):
+            table.begin(op(key, minutes, cluster), now=NOW)
+        table.take(Lock("control-demo", "arn:me", "id", 1))
+
+        def walk(cluster: str) -> list[list[str]]:
+            pages, after = [], None
+            while True:
+                found, more = table.page(cluster, 1, after)
+                pages += [[one.operation_id for one in found]] if found else []
+                if not more:
+                    return pages
+                last = found[-1]
+                after = Cursor(last.started_at, last.cluster, last.machine, last.operation_id)
+
+        assert walk("") == [["demo.scale.c"], ["other.scale.b"], ["demo.scale.a"]]
+        assert walk("demo") == [["demo.scale.c"], ["demo.scale.a"]]
+        assert walk("none") == []
 
     def test_a_change_and_a_cancellation_exclude_each_other(self, table: Any) -> None:
         first, second = op("first"), op("second")

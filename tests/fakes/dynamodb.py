@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from lifecycle.cluster.freeze import Freeze
+    from lifecycle.operation.cursor import Cursor
     from lifecycle.operation.model import Acting, Lock, Operation
     from lifecycle.operation.record import Stage
     from lifecycle.operation.scaling_note import ScalingNote
@@ -185,9 +186,17 @@ class FakeTable:
 
     def of_cluster(self, cluster: str, limit: int) -> list[Record]:
         """Records of a cluster, newest first."""
+        return self.page(cluster, limit, None)[0]
+
+    def page(self, cluster: str, limit: int, after: Cursor | None) -> tuple[list[Record], bool]:
+        """Records after another one, newest first."""
         found = [record for machine, name in self.records if (record := self.find(name, machine))]
-        mine = [record for record in found if record.cluster == cluster]
-        return sorted(mine, key=lambda record: record.started_at, reverse=True)[:limit]
+        mine = [record for record in found if cluster in {"", record.cluster}]
+        mine.sort(key=lambda one: (one.started_at, one.machine, one.operation_id), reverse=True)
+        if after is not None:
+            last = (after.started_at, after.machine, after.operation_id)
+            mine = [o for o in mine if (o.started_at, o.machine, o.operation_id) < last]
+        return mine[:limit], len(mine) > limit
 
     def begin(self, operation: Operation, *, now: datetime) -> None:
         """Write the operation's item once."""

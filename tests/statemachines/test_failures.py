@@ -242,7 +242,7 @@ def test_every_function_of_the_machines_is_among_the_states(
         "scale in": set(),
         "restart": set(),
         "rotate": set(),
-        "plan": {"FailPlan", "PlanScale"},
+        "plan": {"FailPlan", "PlanScale", "PlanTeardown"},
     }
     for name, make in MACHINES.items():
         assert set(make(monkeypatch).functions) - others[name] == set(CALLED[name])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from lifecycle.cluster.names import change_set_name
 from lifecycle.errors import AwsUnavailable
+from lifecycle.plans.read import as_text
 from lifecycle.preflight.checks import Quota
 from lifecycle.settings import Settings
 
@@ -56,6 +57,9 @@ class Plan:
             "RenderPlan": load_handler("render_plan", **known),
             "FailPlan": load_handler("fail_plan", planner=lambda: world.planner),
             "PlanScale": lambda _: pytest.fail("scaling was not asked for"),
+            "PlanTeardown": load_handler(
+                "plan_teardown", teardown_plan_writer=lambda: world.teardown_plan_writer
+            ),
         }
 
     def run(self, number: int = 1, **provision: Any) -> Result:
@@ -119,6 +123,32 @@ def test_an_update_is_planned_applied_and_touches_no_count(
     assert result.status == "SUCCEEDED", result.cause
     assert plan.world.desired["orchestration-cluster"] == 5
     assert plan.world.stacks.stacks[STACK].parameters["LogRetentionDays"] == "90"
+
+
+def test_a_teardown_is_planned_with_all_that_goes_and_stays(
+    plan: Plan, provision: Provision
+) -> None:
+    provision.run()
+    before = plan.world.stacks.stacks[STACK]
+    result = plan.run_input({"clusterName": "demo", "teardown": {}}, number=7)
+    assert result.status == "SUCCEEDED", result.cause
+    outline = result.output["plan"]
+    assert (outline["kind"], outline["status"]) == ("teardown", "READY")
+    assert outline["apply"] == {"clusterName": "demo", "confirm": "demo"}
+    record = plan.world.table.find("demo.plan.7", "plan")
+    assert record is not None
+    assert (record.result, record.report.key) == ("SUCCEEDED", outline["planKey"])
+    stored = json.loads(plan.world.artifacts.objects[outline["planKey"]])
+    assert len(stored["kept"]) == outline["kept"]
+    assert as_text(stored).startswith("Plan demo.plan.7\n")
+    assert "resources are deleted" in as_text(stored)
+    assert plan.world.stacks.stacks[STACK] == before
+    assert plan.world.table.locks == {}
+
+
+def test_of_no_cluster_there_is_no_plan_of_a_teardown(plan: Plan) -> None:
+    result = plan.run_input({"clusterName": "demo", "teardown": {}}, number=7)
+    assert (result.status, result.error) == ("FAILED", "ClusterNotFound")
 
 
 def test_named_data_is_replaced_by_exactly_this_execution(plan: Plan, provision: Provision) -> None:

@@ -690,7 +690,8 @@ class TestPlan:
     def run(self, scale: Scale, count: Any, number: int = 1, unit: str = "count") -> Result:
         world = scale.world
         functions: dict[str, Function] = dict.fromkeys(
-            ("PreflightCluster", "CreatePlan", "RenderPlan"), lambda _: pytest.fail("not for this")
+            ("PreflightCluster", "CreatePlan", "RenderPlan", "PlanTeardown"),
+            lambda _: pytest.fail("not for this"),
         )
         functions |= {
             "ValidateRequest": load_handler(

@@ -27,6 +27,7 @@ from lifecycle.provisioning.start_services import ServiceReader, ServiceStarter,
 from lifecycle.services.definition import NAMES, render
 from lifecycle.services.image_digests import Images
 from lifecycle.services.registries import Registries
+from lifecycle.teardown.create_plan import TeardownPlanWriter
 from lifecycle.teardown.steps import (
     ClusterStopper,
     StackDeleter,
@@ -371,6 +372,15 @@ class World:
             storage=self.storage,
             control_stack=CONTROL,
             region="eu-central-1",
+        )
+
+    @property
+    def teardown_plan_writer(self) -> TeardownPlanWriter:
+        return TeardownPlanWriter(
+            planner=self.teardown_planner,
+            artifacts=self.artifacts,
+            operations=self.table,
+            clock=self.clock,
         )
 
     @property

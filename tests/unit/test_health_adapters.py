@@ -20,7 +20,7 @@ from lifecycle.adapters.camunda.node_id_leases import S3Leases
 from lifecycle.errors import InvalidResponse
 from lifecycle.health.catalog import Verdict
 from lifecycle.health.rules import Memory
-from lifecycle.health.verdict import Record, as_document
+from lifecycle.health.verdict import Counts, Record, as_document
 from lifecycle.services.stops import Cause
 from moto import mock_aws
 
@@ -46,6 +46,7 @@ RECORD = Record(
     undelivered=AT,
     memory=Memory(first_at=AT, change=(7, 2), change_since=AT, exported={1: (5, AT)}),
     seconds=0.5,
+    counts=Counts(brokers=3, joined=2, connectors=None),
 )
 
 # The record as it was stored before its keys were renamed.

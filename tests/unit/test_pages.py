@@ -91,6 +91,9 @@ FAILED = {
 }
 TEARDOWN = {
     "operationId": "demo.plan.t",
+    "kind": "teardown",
+    "status": "READY",
+    "apply": {"clusterName": "demo", "confirm": "demo"},
     "cluster": "demo",
     "stack": "control-demo",
     "stackStatus": "CREATE_COMPLETE",
@@ -333,6 +336,17 @@ def test_a_plan_of_scaling_names_the_call_that_applies_it() -> None:
     assert 'PUT /clusters/demo/brokers\n{"count": 4}' in text
     assert '"approves": "demo.plan.k"' in text
     assert "Apply" not in Document(plan_page({**SCALING, "status": "REFUSED"})).text
+
+
+def test_a_plan_of_a_teardown_names_what_stays_and_the_call() -> None:
+    text = Document(plan_page(TEARDOWN)).text
+    for one in (
+        "aws efs delete-file-system --file-system-id fs-1",
+        "at least 1.00 USD a month at the current size; unknown for Files",
+        'DELETE /clusters/demo\n{"confirm": "demo"}',
+        '"approves": "demo.plan.t"',
+    ):
+        assert one in text
 
 
 def test_replacements_of_data_stand_first_and_loud() -> None:

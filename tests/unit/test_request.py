@@ -30,8 +30,10 @@ def test_every_provision_event_that_is_shipped_is_accepted(event: Path) -> None:
 def test_every_plan_event_that_is_shipped_is_accepted(event: Path) -> None:
     raw = json.loads(event.read_text())
     request = read_plan_request(raw, cluster_parameters())
-    assert set(request.parameters) == set(raw["provision"]["parameters"])
-    assert set(request.replace) == set(raw["provision"].get("replace", []))
+    planned = raw.get("provision", {})
+    assert set(request.parameters) == set(planned.get("parameters", {}))
+    assert set(request.replace) == set(planned.get("replace", []))
+    assert request.teardown is ("teardown" in raw)
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,15 @@ class ReportNotFound(LifecycleError):
     default_next_step = "Read the operation: GET /operations/{id} shows its status and its error."
 
 
+class ClusterChanged(LifecycleError):
+    """A cluster is not any more as the caller of a request has read it; nothing was changed."""
+
+    default_next_step = (
+        "Nothing was changed. Read the cluster again (GET /clusters/{name}), and send the request "
+        "with its new ETag if it is still what is wanted."
+    )
+
+
 class PlanNotFinished(LifecycleError):
     """A plan is still being made, or its operation ended without one."""
 

@@ -342,9 +342,8 @@ class TestResuming:
 
 
 def test_every_answer_names_the_release(api: ApiWorld) -> None:
-    assert api.ask("GET", "/clusters").headers["x-camunda-ecs-version"] == __version__
-    unknown = api.ask("GET", "/operations/{id}", id="x")
-    assert unknown.headers["x-camunda-ecs-version"] == __version__
+    for answer in (api.ask("GET", "/clusters"), api.ask("GET", "/operations/{id}", id="x")):
+        assert answer.headers["x-camunda-ecs-version"] == __version__
 
 
 def test_a_running_operation_says_when_to_look_again(api: ApiWorld) -> None:

@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from lifecycle.api.routes import ROUTES
+from lifecycle.api.problems import STATUS
+from lifecycle.api.routes import ROUTES, Route
+from openapi_spec_validator import validate
 
+from tests.support.api import shut
 from tests.support.sam import translated
-from tools.generate_openapi import TARGET, document, render, schemas
+from tools.generate_openapi import TARGET, document, render, results, schemas
 from tools.generate_parameters import ROOT, load_template
+from tools.openapi_texts import TEXTS
 
 ACTIONS = {"freezeCluster", "thawCluster", "cancelOperation", "resumeOperation"}
 GATEWAY_VARIABLE = re.compile(r"\$context\.error\.messageString")
@@ -41,6 +45,46 @@ def test_the_document_is_up_to_date() -> None:
 @pytest.mark.parametrize("name", sorted(schemas()))
 def test_every_schema_is_one(name: str) -> None:
     Draft202012Validator.check_schema(schemas()[name])
+
+
+def test_the_document_is_valid() -> None:
+    """https://spec.openapis.org/oas/v3.1.0"""
+    validate(document())
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda one: one.name)
+def test_a_route_has_a_tag_a_description_examples_and_its_refusals(route: Route) -> None:
+    described = document()["paths"][route.resource][route.method.lower()]
+    tags = {tag["name"] for tag in document()["tags"]}
+    assert set(described["tags"]) <= tags
+    assert described["description"] != described["summary"]
+    assert {"400", "403", "429", "default"} <= set(described["responses"])
+    (status,) = [one for one in described["responses"] if one.startswith("2")]
+    content = described["responses"][status]["content"]["application/json"]
+    components = {"components": document()["components"]}
+    Draft202012Validator(shut({**content["schema"], **components})).validate(content["example"])
+    if "requestBody" in described:
+        body = described["requestBody"]["content"]["application/json"]
+        Draft202012Validator({**body["schema"], **components}).validate(body["example"])
+
+
+def test_the_errors_of_the_routes_are_those_that_the_api_returns() -> None:
+    named = {error for text in TEXTS.values() for error in text.errors}
+    general = {"InvalidRequest", "MachineNotDeployed", "AwsUnavailable", "StartOutcomeUnknown"}
+    assert named | general == set(STATUS)
+
+
+def test_responses_may_grow_and_requests_are_closed() -> None:
+    names = ("Operation", "Cluster", "Problem", *results())
+    text = json.dumps({name: schemas()[name] for name in names})
+    assert '"additionalProperties": false' not in text
+    assert schemas()["ClusterParameters"]["additionalProperties"] is False
+
+
+def test_no_default_has_another_type_than_its_parameter() -> None:
+    for name, declared in schemas()["ClusterParameters"]["properties"].items():
+        if "default" in declared:
+            assert Draft202012Validator(declared).is_valid(declared["default"]), name
 
 
 def test_every_reference_leads_somewhere() -> None:

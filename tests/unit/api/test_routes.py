@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.names import held_name
+from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.cluster.stack import Stack
 from lifecycle.errors import (
     AwsRefused,
@@ -18,10 +19,13 @@ from lifecycle.errors import (
     ProbeFailed,
     StartOutcomeUnknown,
 )
+from lifecycle.health.verdict import Counts
 from lifecycle.operation.model import FUNCTION_SECONDS
+from lifecycle.operation.record import Stored
 
-from tests.support.api import ARNS, CALLER, ApiWorld
+from tests.support.api import ARNS, CALLER, ApiWorld, returned
 from tests.support.world import CONTROL, OUTPUTS, World, operation
+from tests.unit.test_health_adapters import RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -536,10 +540,11 @@ class TestOperations:
 
     def test_the_result_is_what_the_execution_returned(self, api: ApiWorld) -> None:
         api.provision(key="k1")
-        api.finish("demo.provision.k1", output='{"outputs": {"RestUrl": "http://x"}}')
+        result = {**returned("demo.provision.k1"), "outputs": {"RestUrl": "http://x"}}
+        api.finish("demo.provision.k1", output=json.dumps(result))
         told = api.ask("GET", "/operations/{id}", id="demo.provision.k1").document
         assert told["status"] == "SUCCEEDED"
-        assert told["result"] == {"outputs": {"RestUrl": "http://x"}}
+        assert told["result"] == result
         assert told["error"] is None
         assert told["progress"]["done"] == told["progress"]["planned"]
         assert told["endedAt"]
@@ -619,20 +624,126 @@ class TestOperations:
         assert (answer.status, answer.document["error"]) == (404, "ClusterNotFound")
         living(api)
         answer = api.ask("GET", "/operations", query={"cluster": "demo"})
-        assert (answer.status, answer.document) == (200, {"operations": []})
+        assert (answer.status, answer.document) == (200, {"operations": [], "next": None})
 
-    def test_the_list_needs_a_cluster(self, api: ApiWorld) -> None:
-        answer = api.ask("GET", "/operations")
-        assert answer.document["errors"][0]["field"] == "cluster"
+    def test_without_a_cluster_all_are_listed(self, api: ApiWorld) -> None:
+        api.ask("POST", "/clusters/{name}/plans", PLAN, key="p", name="other")
+        api.world.clock.pass_seconds(60)
+        api.provision(key="one")
+        listed = api.ask("GET", "/operations").document["operations"]
+        assert [one["operationId"] for one in listed] == ["demo.provision.one", "other.plan.p"]
+
+    def test_a_list_is_read_page_by_page_and_filtered(self, api: ApiWorld) -> None:
+        for number in range(5):
+            api.provision(key=f"p{number}")
+            api.finish(f"demo.provision.p{number}", "FAILED" if number % 2 else "SUCCEEDED")
+            api.world.clock.pass_seconds(60)
+            api.ask("POST", "/clusters/{name}/plans", PLAN, key=f"q{number}", name="demo")
+            api.world.clock.pass_seconds(60)
+
+        def pages(**query: str) -> list[list[str]]:
+            found, token = [], None
+            while True:
+                asked = {**query, **({"next": token} if token else {})}
+                page = api.ask("GET", "/operations", query=asked).document
+                found.append([one["operationId"] for one in page["operations"]])
+                token = page["next"]
+                if token is None:
+                    return found
+
+        every = pages(limit="3")
+        assert [len(page) for page in every] == [3, 3, 3, 1]
+        assert [one for page in every for one in page] == pages()[0]
+        assert pages(verb="provision", status="FAILED", cluster="demo", limit="1") == [
+            ["demo.provision.p3"],
+            ["demo.provision.p1"],
+            [],
+        ]
+        assert pages(status="RUNNING", limit="5") == [
+            [f"demo.plan.q{n}" for n in (4, 3, 2, 1, 0)],
+            [],
+        ]
+
+    @pytest.mark.parametrize(
+        ("query", "field"),
+        [
+            ({"limit": "0"}, "limit"),
+            ({"limit": "101"}, "limit"),
+            ({"limit": "ten"}, "limit"),
+            ({"limit": "\u0663"}, "limit"),
+            ({"next": "x"}, "next"),
+            ({"next": "WyJhIl0"}, "next"),
+            ({"next": "é"}, "next"),
+            ({"verb": "delete"}, "verb"),
+            ({"status": "running"}, "status"),
+            ({"cluster": "A!"}, "cluster"),
+            ({"clusters": "demo"}, "clusters"),
+        ],
+    )
+    def test_a_parameter_that_is_none_is_named(
+        self, api: ApiWorld, query: dict[str, str], field: str
+    ) -> None:
+        answer = api.ask("GET", "/operations", query=query)
+        assert (answer.status, answer.document["errors"][0]["field"]) == (400, field)
+
+    def test_a_token_of_another_clusters_list_is_refused(self, api: ApiWorld) -> None:
+        for name in ("demo", "other"):
+            for key in ("p", "q"):
+                api.ask("POST", "/clusters/{name}/plans", PLAN, key=key, name=name)
+                api.world.clock.pass_seconds(60)
+        query = {"cluster": "demo", "limit": "1"}
+        token = api.ask("GET", "/operations", query=query).document["next"]
+        answer = api.ask("GET", "/operations", query={"cluster": "other", "next": token})
+        assert (answer.status, answer.document["errors"][0]["field"]) == (400, "next")
+
+    def test_an_operation_that_did_a_part_of_its_work_is_failed_in_the_list_too(
+        self, api: ApiWorld
+    ) -> None:
+        api.provision(key="k")
+        api.finish("demo.provision.k", "FAILED")
+        operation = api.world.table.records["provision", "demo.provision.k"]["operation"]
+        now = api.world.clock.now()
+        api.world.table.end(operation, result="PARTIAL", report=Stored("key"), now=now)
+        (line,) = api.ask("GET", "/operations").document["operations"]
+        assert line["status"] == "FAILED"
 
 
 class TestClusters:
+    def test_the_list_has_what_the_last_check_and_the_lock_show(self, api: ApiWorld) -> None:
+        living(api)
+        stack = api.world.stacks.stacks[f"{CONTROL}-demo"]
+        sizes = {name: str(d.get("default", "")) for name, d in cluster_parameters().items()}
+        api.world.stacks.stacks[stack.name] = replace(stack, parameters=sizes)
+        # No broker is queried for a list.
+        api.world.probe.answers.clear()
+        (line,) = api.ask("GET", "/clusters").document["clusters"]
+        assert (line["verdict"], line["checkedAt"], line["monthlyCost"]) == (None, None, None)
+        assert line["brokers"] == {"declared": None, "joined": None}
+        check = replace(RECORD, checked_at=api.world.clock.now(), counts=Counts(3, 2, 1))
+        assert api.health.write(check, None)
+        api.ask("PUT", "/clusters/{name}/brokers", {"count": 4}, key="k", name="demo")
+        (line,) = api.ask("GET", "/clusters").document["clusters"]
+        assert line["brokers"] == {"declared": 3, "joined": 2}
+        assert line["checkedAt"] == "2026-01-01T00:00:00.000Z"
+        assert line["verdict"] == str(check.verdict)
+        assert line["version"] == "8.9.16"
+        assert line["operation"]["operationId"] == "demo.scale.k"
+        assert float(line["monthlyCost"]) > 100
+        api.finish("demo.scale.k")
+        (line,) = api.ask("GET", "/clusters").document["clusters"]
+        assert line["operation"] is None
+
     def test_the_list_holds_this_control_planes_clusters(self, api: ApiWorld) -> None:
         living(api, "beta")
         living(api, "alpha")
         api.world.stacks.stacks["foreign"] = Stack("foreign", "arn", "CREATE_COMPLETE")
         listed = api.ask("GET", "/clusters").document["clusters"]
         assert [one["name"] for one in listed] == ["alpha", "beta"]
+        first = api.ask("GET", "/clusters", query={"limit": "1"}).document
+        assert [one["name"] for one in first["clusters"]] == ["alpha"]
+        query = {"limit": "1", "next": first["next"]}
+        second = api.ask("GET", "/clusters", query=query).document
+        assert ([one["name"] for one in second["clusters"]], second["next"]) == (["beta"], None)
         assert listed[0]["status"] == "CREATE_COMPLETE"
 
     def test_the_latest_operation_is_the_one_that_runs_not_a_plan(self, api: ApiWorld) -> None:

@@ -22,7 +22,7 @@ KEY = "dynamodb:LeadingKeys"
 OF_AN_ITEM = {
     f"dynamodb:{one}Item" for one in ("Get", "Put", "Update", "Delete", "BatchGet", "BatchWrite")
 }
-OF_PLANS = ("RenderPlan", "FailPlan", "PlanScale")
+OF_PLANS = ("RenderPlan", "FailPlan", "PlanScale", "PlanTeardown")
 # As the API names executions, and as the console does.
 NAMES = ("demo.plan.k", "6f1f6f3a-4d3e-4b5e-9c55-0d7d3c1f2a10")
 

@@ -9,6 +9,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle import __version__
 from lifecycle.api.accept import chosen
+from lifecycle.api.etag import HEADER, read_match, refuse_other
+from lifecycle.api.paging import (
+    cursor_token,
+    read_cursor,
+    read_limit,
+    read_one_of,
+    read_token,
+    refuse_others,
+    token,
+)
 from lifecycle.api.problems import CONTENT_TYPE, RETRY_SECONDS, problem, unexpected
 from lifecycle.api.routes import ROUTES, Route
 from lifecycle.api.strict_json import NotJson, parse
@@ -16,9 +26,10 @@ from lifecycle.cluster.names import CLUSTER_NAME_RULE, is_cluster_name
 from lifecycle.cluster.validation import Problem, invalid
 from lifecycle.errors import ClusterBusy, LifecycleError, RequestTooLarge, UnsupportedMediaType
 from lifecycle.observability import logger
-from lifecycle.operation.idempotency import KEY_RULE, is_key
-from lifecycle.operation.read import just_started
+from lifecycle.operation.idempotency import KEY_RULE, is_key, unquoted
+from lifecycle.operation.read import Wanted, just_started
 from lifecycle.operation.record import RUNNING
+from lifecycle.operation.steps import STEPS
 from lifecycle.pages.plan import plan_page
 from lifecycle.plans.read import as_text
 
@@ -39,6 +50,18 @@ if TYPE_CHECKING:
 # Far more than the largest provision request with every parameter; Lambda itself takes 6 MB.
 JSON_TYPE: Final = "application/json"
 MAX_BODY_BYTES: Final = 64 * 1024
+CLUSTERS_QUERY: Final = ("limit", "next")
+OPERATIONS_QUERY: Final = ("cluster", "verb", "status", "limit", "next")
+STATUSES: Final = (
+    "RUNNING",
+    "SUCCEEDED",
+    "FAILED",
+    "TIMED_OUT",
+    "ABORTED",
+    "PENDING_REDRIVE",
+    "NOT_STARTED",
+)
+"""Of an operation: those of Step Functions, and one that was recorded but never ran."""
 PLAN_TYPES: Final = (JSON_TYPE, "text/plain", "text/html")
 VERSION_HEADER: Final = "X-Camunda-Ecs-Version"
 # The machine takes either; rights rest on the path.
@@ -95,9 +118,9 @@ class Api:
             return self._start(route, event, context)
         match route.name:
             case "listClusters":
-                return _response(200, {"clusters": self.clusters.all()})
+                return self._clusters(query)
             case "readCluster":
-                return _response(200, self.clusters.read(_cluster(path.get("name"), "name")))
+                return self._read(_cluster(path.get("name"), "name"))
             case "readHealth":
                 cluster = _cluster(path.get("name"), "name")
                 fresh = _flag(query.get("fresh"), "fresh")
@@ -105,16 +128,14 @@ class Api:
                 return _response(200, document)
             case "freezeCluster":
                 request, _ = _request(event)
+                self._condition(event)()
                 return _response(200, self.freezer.freeze(request, _caller(context)))
             case "thawCluster":
                 cluster = _cluster(path.get("name"), "name")
+                self._condition(event)()
                 return _response(200, self.freezer.thaw(cluster, _caller(context)))
             case "listOperations":
-                cluster = _cluster(query.get("cluster"), "cluster")
-                found = self.operations.of_cluster(cluster)
-                if not found:  # what a cluster that is gone did is still reported
-                    self.clusters.find(cluster)
-                return _response(200, {"operations": found})
+                return self._operations(query)
             case "readPlan":
                 return self._plan(str(path.get("id")), _headers(event).get("accept"))
             case "readReport":
@@ -124,6 +145,39 @@ class Api:
             case _:
                 document = self.operations.read(str(path.get("id")))
                 return _response(200, document, headers=_retry(document))
+
+    def _read(self, cluster: str) -> dict[str, Any]:
+        # The tag first: what changes meanwhile is then refused rather than overlooked.
+        tag = self.clusters.tag(cluster)
+        return _response(
+            200, self.clusters.read(cluster), headers={"ETag": tag} if tag is not None else {}
+        )
+
+    def _condition(self, event: Mapping[str, Any]) -> Callable[[], None]:
+        """Return the check of If-Match; it raises ``ClusterChanged``."""
+        tags = read_match(_headers(event).get(HEADER.lower()))
+        if tags is None:
+            return lambda: None
+        cluster = str((event.get("pathParameters") or {}).get("name"))
+        return lambda: refuse_other(cluster, tags, self.clusters.parts(cluster))
+
+    def _clusters(self, query: Mapping[str, str]) -> dict[str, Any]:
+        refuse_others(query, CLUSTERS_QUERY)
+        after = read_token(query.get("next"), 1)
+        lines, more = self.clusters.page(read_limit(query), after[0] if after else "")
+        return _response(200, {"clusters": lines, "next": token(more) if more else None})
+
+    def _operations(self, query: Mapping[str, str]) -> dict[str, Any]:
+        refuse_others(query, OPERATIONS_QUERY)
+        cluster = _cluster(query["cluster"], "cluster") if "cluster" in query else ""
+        which = Wanted(
+            cluster, read_one_of(query, "verb", STEPS), read_one_of(query, "status", STATUSES)
+        )
+        after = read_cursor(query.get("next"), cluster)
+        lines, more = self.operations.page(which, limit=read_limit(query), after=after)
+        if cluster and not lines and not self.operations.of_cluster(cluster, 1):
+            self.clusters.find(cluster)  # what a cluster that is gone did is still reported
+        return _response(200, {"operations": lines, "next": cursor_token(more)})
 
     def _plan(self, operation_id: str, accept: str | None) -> dict[str, Any]:
         kind = chosen(accept, PLAN_TYPES)
@@ -140,7 +194,11 @@ class Api:
         self, route: Route, event: Mapping[str, Any], context: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Cancel or resume an operation. It takes no body: an empty object at most."""
-        body, wrong = _body(event, _headers(event).get("content-type"))
+        headers = _headers(event)
+        body, wrong = _body(event, headers.get("content-type"))
+        if HEADER.lower() in headers:
+            given = headers[HEADER.lower()]
+            raise invalid([Problem(HEADER, given, "nothing: it is for requests on a cluster")])
         if wrong or body != {}:
             raise invalid([Problem("(body)", body, wrong or "nothing, or an empty JSON object")])
         operation_id = str((event.get("pathParameters") or {}).get("id"))
@@ -173,7 +231,9 @@ class Api:
         if foreign in request:
             raise invalid([Problem(str(foreign), request[foreign], _ELSEWHERE[foreign])])
         caller = _caller(context)
-        record, execution = self.starter.start(route.verb, request, key=key, caller=caller)
+        record, execution = self.starter.start(
+            route.verb, request, key=key, caller=caller, condition=self._condition(event)
+        )
         logger.info(
             "Operation accepted",
             extra={"operation_id": record.operation_id, "caller": caller, "verb": route.verb},
@@ -227,6 +287,7 @@ def _request(event: Mapping[str, Any]) -> tuple[dict[str, object], str | None]:
     name = (event.get("pathParameters") or {}).get("name")
     headers = _headers(event)
     key = headers.get("idempotency-key")
+    key = unquoted(key.strip()) if key is not None else None
     problems = []
     body, wrong = _body(event, headers.get("content-type"))
     if not is_cluster_name(name):

@@ -28,6 +28,7 @@ STATUS: Final[Mapping[str, int]] = {
     "OperationNotResumable": 409,
     "PlanNotFinished": 409,
     "StackNotUsable": 409,
+    "ClusterChanged": 412,
     "RequestTooLarge": 413,
     "UnsupportedMediaType": 415,
     "IdempotencyKeyReused": 422,

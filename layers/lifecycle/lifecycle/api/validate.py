@@ -84,7 +84,7 @@ class StartValidation:
             stacks=self.stacks,
             registries=self.registries,
         )
-        if request.count:
+        if request.count or request.partitions or request.teardown:
             self._find(request.cluster)
         return ""
 

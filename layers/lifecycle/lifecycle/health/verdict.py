@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.camunda.json_reader import integer, items, mapping, moment, text
+from lifecycle.camunda.topology import MemberState
 from lifecycle.cluster.names import CLUSTER_NAME_RULE, is_cluster_name
 from lifecycle.cluster.validation import Problem, invalid
 from lifecycle.errors import InvalidResponse
 from lifecycle.health.catalog import KINDS, VERDICT_OF, Severity, Verdict, rank
+from lifecycle.health.facts import seen
 from lifecycle.health.rules import (
     Finding,
     Memory,
@@ -44,6 +46,18 @@ FLAP_WINDOW: Final = timedelta(hours=1)
 APART: Final = timedelta(minutes=1)
 # A notification that was decided and not delivered by then is delivered by the next check.
 REDELIVER: Final = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Desired counts of the services, and brokers that joined; None where a source was silent."""
+
+    brokers: int | None
+    joined: int | None
+    connectors: int | None
+
+
+NOT_COUNTED: Final = Counts(None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +86,7 @@ class Record:
     seconds: float = 0.0
     counted_at: datetime | None = None
     shown: tuple[Verdict, ...] = ()
+    counts: Counts = NOT_COUNTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +213,25 @@ def assess(
         seconds=seconds,
         counted_at=at if counts or before is None else before.counted_at,
         shown=shown,
+        counts=count(facts),
     )
     return Assessment(record, notification)
+
+
+def count(facts: Facts) -> Counts:
+    """Count what a check saw. A broker has joined if it is active and in the topology."""
+    services = seen(facts.services)
+    configuration, topology = seen(facts.configuration), seen(facts.topology)
+    joined = None
+    if configuration is not None and topology is not None:
+        alive = {one.node_id for one in topology.brokers}
+        active = [one.id for one in configuration.members if one.state is MemberState.ACTIVE]
+        joined = sum(1 for one in active if one in alive)
+    return Counts(
+        brokers=services.brokers.desired if services is not None else None,
+        joined=joined,
+        connectors=services.connectors.desired if services is not None else None,
+    )
 
 
 def _long_ago(before: Record | None, at: datetime) -> bool:
@@ -272,6 +304,7 @@ def as_document(record: Record) -> str:
             "undelivered": _stamp(record.undelivered),
             "seconds": record.seconds,
             "countedAt": _stamp(record.counted_at),
+            "counts": asdict(record.counts),
             "memory": {
                 "firstAt": stamp(memory.first_at),
                 "change": list(memory.change) if memory.change else None,
@@ -303,6 +336,15 @@ def read_document(document: str) -> Record | None:
         return _record(mapping(json.loads(document), "the record"))
     except (ValueError, InvalidResponse):
         return None
+
+
+def _counts(found: Mapping[str, object]) -> Counts:
+    """Read counts; what an earlier version wrote has none."""
+
+    def number(name: str) -> int | None:
+        return integer(found, name) if found.get(name) is not None else None
+
+    return Counts(number("brokers"), number("joined"), number("connectors"))
 
 
 def _record(found: Mapping[str, object]) -> Record:
@@ -349,6 +391,7 @@ def _record(found: Mapping[str, object]) -> Record:
             },
         ),
         seconds=_seconds(found.get("seconds")),
+        counts=_counts(mapping(found.get("counts") or {}, "counts")),
         counted_at=moment(found, "countedAt"),
         shown=tuple(Verdict(str(one)) for one in items(found.get("shown", confirmed), "shown")),
     )

@@ -20,7 +20,7 @@ LONGEST_NAME: Final = 80
 """Characters of an execution's name, which an operation's id is."""
 # Execution names have at most 80 characters: 19 of the cluster, 9 of the verb, 2 dots, the key.
 KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
-KEY_RULE: Final = "1 to 40 characters: letters, digits, hyphens and underscores"
+KEY_RULE: Final = "1 to 40 characters: letters, digits, hyphens and underscores, bare or in quotes"
 
 
 class Known(StrEnum):
@@ -34,6 +34,15 @@ class Known(StrEnum):
 def is_key(value: object) -> bool:
     """Return whether ``value`` may be an idempotency key."""
     return isinstance(value, str) and KEY.fullmatch(value) is not None
+
+
+def unquoted(value: str) -> str:
+    """Return a key without the quotes that a structured header has around a string.
+
+    https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
+    """
+    quoted = len(value) >= 2 and value[0] == value[-1] == '"'
+    return value[1:-1] if quoted else value
 
 
 def operation_id(cluster: str, verb: str, key: str) -> str:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from lifecycle.cluster.freeze import Freeze
+    from lifecycle.operation.cursor import Cursor
     from lifecycle.operation.events import Event
     from lifecycle.operation.model import Acting, Lock, Operation
     from lifecycle.operation.record import Execution, Record, Stage, Stored
@@ -150,6 +151,13 @@ class Records(Protocol):
 
     def of_cluster(self, cluster: str, limit: int) -> Sequence[Record]:
         """Records of a cluster, newest first; they may lag by a moment."""
+        ...
+
+    def page(self, cluster: str, limit: int, after: Cursor | None) -> tuple[Sequence[Record], bool]:
+        """Up to so many records after another one, newest first, and whether there may be more.
+
+        ``cluster`` is empty for those of all clusters. They may lag by a moment.
+        """
         ...
 
 

@@ -70,7 +70,9 @@ def status_of(record: Record | None, execution: Execution | None) -> str:
     """Status as Step Functions names it; ``NOT_STARTED`` for what is written down but never ran."""
     if execution is not None:
         return execution.status
-    return (record.result if record else "") or "NOT_STARTED"
+    result = record.result if record else ""
+    # An operation that did a part of its work has failed, as its execution shows.
+    return "FAILED" if result == "PARTIAL" else result or "NOT_STARTED"
 
 
 def result_of(execution: Execution) -> Any:

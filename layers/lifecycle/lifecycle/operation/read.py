@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.errors import OperationNotFound
+from lifecycle.operation.cursor import Cursor
 from lifecycle.operation.idempotency import LONGEST_NAME, split_operation_id
 from lifecycle.operation.progress import failure, progress, result_of, status_of
 from lifecycle.operation.record import RUNNING, Execution, Record
@@ -16,7 +17,17 @@ if TYPE_CHECKING:
     from lifecycle.operation.ports import Machines, Records
 
 LISTED: Final = 50
+_READ_AT_ONCE: Final = 500
 _LOOKED_AT: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which operations to list; an empty field asks for all."""
+
+    cluster: str = ""
+    verb: str = ""
+    status: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +73,33 @@ class OperationReader:
     def of_cluster(self, cluster: str, limit: int = LISTED) -> list[dict[str, Any]]:
         """List a cluster's operations, newest first, without steps and results."""
         return [self._line(record) for record in self.records.of_cluster(cluster, limit)]
+
+    def page(
+        self, which: Wanted, *, limit: int, after: Cursor | None
+    ) -> tuple[list[dict[str, Any]], Cursor | None]:
+        """List operations, newest first, and where the list goes on; None at its end.
+
+        At most ``_READ_AT_ONCE`` records are read, so that a page of a rare kind may be short and
+        yet go on.
+        """
+        lines: list[dict[str, Any]] = []
+        read = 0
+        while read < _READ_AT_ONCE:
+            records, more = self.records.page(which.cluster, LISTED, after)
+            for number, record in enumerate(records, start=1):
+                after = Cursor(
+                    record.started_at, record.cluster, record.machine, record.operation_id
+                )
+                if which.verb in {"", record.machine}:
+                    line = self._line(record)
+                    if which.status in {"", line["status"]}:
+                        lines.append(line)
+                if len(lines) == limit:
+                    return lines, after if more or number < len(records) else None
+            if not more:
+                return lines, None
+            read += len(records)
+        return lines, after
 
     def latest(self, cluster: str) -> dict[str, Any] | None:
         """Return the operation that runs, or else the newest one that may have changed something.

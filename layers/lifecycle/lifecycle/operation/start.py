@@ -48,9 +48,18 @@ class OperationStarter:
     approve: Approval
 
     def start(
-        self, verb: str, request: Mapping[str, object], *, key: str | None, caller: str
+        self,
+        verb: str,
+        request: Mapping[str, object],
+        *,
+        key: str | None,
+        caller: str,
+        condition: Callable[[], None] = lambda: None,
     ) -> tuple[Record, Execution | None]:
         """Start the verb's machine with ``request`` as its input, or find that it was started.
+
+        ``condition`` raises what keeps a new operation from being started; it is called with the
+        cluster's lock.
 
         Returns the record and, for an operation that was there already, its execution. Raises
         ``InvalidRequest``, ``SecondApproverRequired``, ``ClusterBusy``, ``IdempotencyKeyReused``,
@@ -65,7 +74,8 @@ class OperationStarter:
                 return there
         ecs_cluster = self.validators[verb](request)
         self.approve(verb, request, caller)
-        return self._begin(replace(operation, ecs_cluster=ecs_cluster), text, caller)
+        operation = replace(operation, ecs_cluster=ecs_cluster)
+        return self._begin(operation, text, caller, condition)
 
     def _operation(self, verb: str, cluster: str, key: str) -> Operation:
         name = operation_id(cluster, verb, key)
@@ -89,12 +99,13 @@ class OperationStarter:
         return record or _as_record(operation), execution
 
     def _begin(
-        self, operation: Operation, text: str, caller: str
+        self, operation: Operation, text: str, caller: str, condition: Callable[[], None]
     ) -> tuple[Record, Execution | None]:
         # One that only reads takes no lock: nothing would free it.
         if operation.ecs_cluster:
             self.journal.reserve(operation)
         try:
+            condition()
             there = self.records.claim(
                 operation, caller=caller, request_hash=digest(text), now=self.journal.clock.now()
             )

@@ -132,11 +132,14 @@ def _retention(plan: Mapping[str, Any]) -> str:
 
 def _teardown_page(plan: Mapping[str, Any]) -> str:
     name = text(plan, "cluster") or text(plan, "stack")
-    title = f"Plan to remove {name}"
+    title, status = f"Plan to remove {name}", text(plan, "status")
     return document(
-        title,
-        header=(tag("h1", title), _head(plan)),
-        main=section("What goes and what stays", going_and_staying(plan)),
+        f"{title}: {status}" if status else title,
+        header=(tag("h1", f"{title} ", chip(status) if status else None), _head(plan)),
+        main=(
+            section("What goes and what stays", going_and_staying(plan)),
+            section("Apply", _apply(plan)) if status == "READY" else None,
+        ),
         footer=_FOOTER,
     )
 
@@ -379,13 +382,14 @@ def _apply(plan: Mapping[str, Any]) -> Html:
     given = part(plan, "apply")
     cluster = text(given, "clusterName") or text(plan, "cluster")
     body = {name: value for name, value in given.items() if name != "clusterName"}
-    scaling = text(plan, "kind") == "scale"
-    path = f"/{text(plan, 'unit') or 'brokers'}" if scaling else ""
-    machine = "ScaleMachine" if scaling else "ProvisionMachine"
+    kind = text(plan, "kind")
+    path = f"/{text(plan, 'unit') or 'brokers'}" if kind == "scale" else ""
+    machine = {"scale": "ScaleMachine", "teardown": "TeardownMachine"}.get(kind, "ProvisionMachine")
+    method = "DELETE" if kind == "teardown" else "PUT"
     return joined(
         (
             paragraph("With the API:"),
-            command(f"PUT /clusters/{cluster}{path}\n{as_json(body)}"),
+            command(f"{method} /clusters/{cluster}{path}\n{as_json(body)}"),
             paragraph(
                 "Or start the machine in the output ", code(machine), " of the control stack:"
             ),
@@ -398,7 +402,7 @@ def _apply(plan: Mapping[str, Any]) -> Html:
                 code(f'"approves": {as_json(text(plan, "operationId"))}'),
                 ".",
             )
-            if scaling
+            if kind in {"scale", "teardown"}
             else None,
         )
     )

@@ -62,4 +62,4 @@ def as_text(plan: Mapping[str, Any]) -> str:
     """Return a plan of any kind as text that ends with a newline."""
     if plan["kind"] == "scale":
         return scaling_text(plan)
-    return plan_text(plan)
+    return str(plan["text"]) if plan["kind"] == "teardown" else plan_text(plan)

@@ -50,7 +50,8 @@ PROVISION_FIELDS: Final = (
 )
 # A request has one of these: a body that was lost on the way must not make a cluster of defaults.
 _ASKED: Final = ("parameters", "tags", "settings", "changeSet")
-PLAN_FIELDS: Final = ("clusterName", "provision", "scale")
+_PLANNED: Final = ("provision", "scale", "teardown")
+PLAN_FIELDS: Final = ("clusterName", *_PLANNED)
 PLANNED_PROVISION_FIELDS: Final = ("parameters", "tags", "settings", "replace")
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ExecuteChangeSet.html
 CHANGE_SET: Final = re.compile(
@@ -100,7 +101,7 @@ class ProvisionRequest:
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
-    """A request for a plan of provisioning, or of scaling, after validation.
+    """A request for a plan of provisioning, of scaling or of a teardown, after validation.
 
     ``replace`` are logical ids of what holds data and may be replaced or removed by this plan.
     ``count`` is the number of brokers to scale to, ``partitions`` that of partitions; both are 0
@@ -112,6 +113,7 @@ class PlanRequest:
     replace: tuple[str, ...]
     count: int = 0
     partitions: int = 0
+    teardown: bool = False
     tags: Mapping[str, str | None] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -203,7 +205,7 @@ def read_plan_request(
     *,
     registries: Registries | None = None,
 ) -> PlanRequest:
-    """Validate the plan machine's input: ``{"clusterName", "provision": {…}}`` or ``"scale"``.
+    """Validate the plan machine's input: ``clusterName`` and one of the three that it plans.
 
     Raises ``InvalidRequest`` that lists every problem.
     """
@@ -213,9 +215,12 @@ def read_plan_request(
     cluster = raw.get("clusterName")
     if not is_cluster_name(cluster):
         problems.append(Problem("clusterName", cluster, CLUSTER_NAME_RULE))
-    if ("provision" in raw) == ("scale" in raw):
-        both = ", ".join(name for name in ("provision", "scale") if name in raw)
-        problems.append(Problem("(input)", both or None, "exactly one of provision and scale"))
+    planned = [name for name in _PLANNED if name in raw]
+    if len(planned) != 1:
+        rule = "exactly one of provision, scale and teardown"
+        problems.append(Problem("(input)", ", ".join(planned) or None, rule))
+    if raw.get("teardown", {}) != {}:
+        problems.append(Problem("teardown", raw["teardown"], "an empty JSON object"))
     goal, wrong = _read_scale(raw["scale"]) if "scale" in raw else (ScaleGoal(), [])
     problems += wrong
     given = raw.get("provision", {})
@@ -251,6 +256,7 @@ def read_plan_request(
         replace=named,
         count=goal.count,
         partitions=goal.partitions,
+        teardown="teardown" in raw,
         tags=tags,
         settings=settings,
     )

@@ -112,4 +112,5 @@ def plan_as_state(request: PlanRequest, control_stack: str) -> dict[str, Any]:
         "replace": list(request.replace),
         "count": request.count,
         "partitions": request.partitions,
+        "teardown": request.teardown,
     }

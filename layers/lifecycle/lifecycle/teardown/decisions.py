@@ -23,7 +23,7 @@ from lifecycle.cluster.validation import Problem, invalid
 from lifecycle.errors import StackNotUsable
 from lifecycle.operation import approval
 from lifecycle.operation.approval import Reviewed, read_review
-from lifecycle.operation.idempotency import canonical
+from lifecycle.operation.idempotency import canonical, split_operation_id
 
 if TYPE_CHECKING:
     from lifecycle.cluster.stack import Stack, StackEvent, StackResource
@@ -71,7 +71,11 @@ def read_teardown_request(raw: object) -> TeardownRequest:
 
 
 def reviewed_teardown(cluster: str, approves: str) -> Reviewed:
-    """Return what has to be reviewed before a cluster is removed: a dry run of it."""
+    """Return what has to be reviewed before a cluster is removed: a plan or a dry run of it."""
+    parts = split_operation_id(approves)
+    if parts is not None and parts[1] == "plan":
+        planned = canonical({"clusterName": cluster, "teardown": {}})
+        return Reviewed(cluster, approves, "plan", (planned,))
     dry = {"clusterName": cluster, "dryRun": True}
     requests = (canonical(dry), canonical({**dry, "confirm": cluster}))
     return Reviewed(cluster, approves, "teardown", requests)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lifecycle.wiring.common import journal, settings, stacks
+from lifecycle.wiring.common import SystemClock, artifacts, journal, settings, stacks
 
 if TYPE_CHECKING:
+    from lifecycle.teardown.create_plan import TeardownPlanWriter
     from lifecycle.teardown.steps import ClusterStopper, StackDeleter, TeardownPlanner, TrialEmptier
 
 # Imports stay inside the functions: each Lambda function loads only what it uses.
@@ -23,6 +24,19 @@ def teardown_planner() -> TeardownPlanner:
         storage=AwsStorage(),
         control_stack=settings().control_stack,
         region=settings().region,
+    )
+
+
+def teardown_plan_writer() -> TeardownPlanWriter:
+    """Plans of teardowns."""
+    from lifecycle.adapters.aws.dynamodb import DynamoTable
+    from lifecycle.teardown.create_plan import TeardownPlanWriter
+
+    return TeardownPlanWriter(
+        planner=teardown_planner(),
+        artifacts=artifacts(),
+        operations=DynamoTable(settings().table_name),
+        clock=SystemClock(),
     )
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
+    from lifecycle.operation.cursor import Cursor
     from lifecycle.operation.model import Operation
     from lifecycle.operation.record import Stage
 
@@ -35,6 +36,8 @@ _LOCK_KEPT_SECONDS: Final = 24 * 3600
 # The count that a stopped scaling left stays until it is corrected.
 _NOTE_KEPT_SECONDS: Final = 30 * 24 * 3600
 _PLAN: Final = "plan"
+# Every operation has it, so that an index lists them all.
+_LIST: Final = "OPERATION"
 _REPORT: Final = "reportKey, reportVersion, reportSha256"
 
 
@@ -220,16 +223,32 @@ class DynamoTable:
 
     def of_cluster(self, cluster: str, limit: int) -> list[Record]:
         """Records of a cluster, newest first."""
+        return self.page(cluster, limit, None)[0]
+
+    def page(self, cluster: str, limit: int, after: Cursor | None) -> tuple[list[Record], bool]:
+        """Records of a cluster or of all, newest first, from an index each."""
+        index, name, value = (
+            ("by-cluster", "cluster", cluster) if cluster else ("by-start", "list", _LIST)
+        )
+        start: dict[str, Any] = {}
+        if after is not None:
+            key = {
+                "pk": {"S": _record_key(after.operation_id, after.machine)},
+                name: {"S": after.cluster if cluster else _LIST},
+                "startedAt": {"S": after.started_at},
+            }
+            start = {"ExclusiveStartKey": key}
         found = self._api.query(
             TableName=self._table,
-            IndexName="by-cluster",
-            KeyConditionExpression="#cluster = :cluster",
-            ExpressionAttributeNames={"#cluster": "cluster"},
-            ExpressionAttributeValues={":cluster": {"S": cluster}},
+            IndexName=index,
+            KeyConditionExpression="#name = :value",
+            ExpressionAttributeNames={"#name": name},
+            ExpressionAttributeValues={":value": {"S": value}},
             ScanIndexForward=False,
             Limit=limit,
+            **start,
         )
-        return [_record(item) for item in found["Items"]]
+        return [_record(item) for item in found["Items"]], "LastEvaluatedKey" in found
 
     def watch_changes(self, operation: Operation) -> None:
         """Mark the record as one whose first change will be noted."""
@@ -497,6 +516,7 @@ def _operation_item(operation: Operation, now: datetime) -> dict[str, Any]:
         "executionArn": {"S": operation.execution_arn},
         "startedAt": {"S": operation.started_at},
         "ecsCluster": {"S": operation.ecs_cluster},
+        "list": {"S": _LIST},
         "timeline": {"L": []},
         "ttl": _operation_ttl(now),
     }
