@@ -211,7 +211,7 @@ TEXTS: Final[Mapping[str, Text]] = {
     ),
     "readReport": Text(
         "Operations",
-        "Presigned links to the report of an ended operation and to its page, valid for minutes and "
+        "Presigned links to the report of an ended operation and to its page, valid for minutes, "
         "from the networks of the API only. Who has a link needs no other permission.",
         {
             "operationId": "demo.scale.four",
