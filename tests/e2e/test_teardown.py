@@ -83,7 +83,7 @@ def clusters(instance: Instance) -> Clusters:
 def test_the_control_plane_stays_while_a_cluster_lives(clusters: Clusters) -> None:
     clusters.given_standing()
     cloudformation = clusters.client("cloudformation")
-    with pytest.raises(ClientError, match=f"imported by stack {CONTROL_STACK}-"):
+    with pytest.raises(ClientError, match=f"in use by {CONTROL_STACK}-"):
         cloudformation.delete_stack(StackName=CONTROL_STACK)
     stack = cloudformation.describe_stacks(StackName=CONTROL_STACK)["Stacks"][0]
     assert stack["StackStatus"].endswith("_COMPLETE")

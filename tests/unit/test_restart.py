@@ -121,6 +121,8 @@ def test_what_is_carried_on_names_the_stack() -> None:
         "ecsCluster": f"{CONTROL}-demo",
         "service": "brokers",
         "broker": 2,
+        "dryRun": False,
+        "approves": "",
     }
     assert carried == expected
 
