@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import urllib.error
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -258,24 +256,6 @@ def test_scaling_through_the_api(
     told = deployed.root.ask("GET", "/clusters/demo").document
     assert told["brokers"] == {"declared": 4, "running": 4, "joined": 4}
     assert told["lastOperation"]["operationId"] == "demo.scale.four"
-
-
-def test_the_page_of_an_operation_is_read_by_its_link_alone(deployed: Deployed) -> None:
-    known = deployed.root.ask("GET", "/operations?cluster=demo").document["operations"]
-    ended = next(
-        one for one in known if one["status"] == "SUCCEEDED" and one["kind"] == "provision"
-    )
-    answer = deployed.root.ask("GET", f"/operations/{ended['operationId']}/report")
-    assert answer.status == 200, answer.document
-    links = answer.document
-    for name, kind in (("pageUrl", "text/html"), ("reportUrl", "application/json")):
-        assert "X-Amz-Expires=300" in links[name]
-        with urllib.request.urlopen(links[name], timeout=30) as found:
-            assert found.headers.get_content_type() == kind
-            body = found.read().decode()
-        assert ended["operationId"] in body
-    with pytest.raises(urllib.error.HTTPError):
-        urllib.request.urlopen(links["pageUrl"].partition("?")[0], timeout=30)
 
 
 def test_the_same_request_many_times_at_once_is_one_operation(deployed: Deployed) -> None:
