@@ -565,6 +565,17 @@ ANSWERS: Mapping[str, Schema] = {
         {"operations": {"type": "array", "items": reference("OperationLine")}, "next": NEXT}
     ),
     "readOperation": reference("Operation"),
+    "readReport": opened(
+        {
+            "operationId": TEXT,
+            "reportUrl": {**TEXT, "description": "Presigned link to the report in JSON"},
+            "pageUrl": {
+                **TEXT_OR_NULL,
+                "description": "Presigned link to its page; null where there is none",
+            },
+            "expiresAt": {**TEXT, "description": "When both links end, at the latest"},
+        }
+    ),
     "readPlan": {
         "type": "object",
         "description": "The plan as it was stored: docs/plans.md",

@@ -300,7 +300,12 @@ class ScalingWorld:
 
     @property
     def observer(self) -> ScaleObserver:
-        return ScaleObserver(reader=self.reader, targets=self.targets, journal=self.journal)
+        return ScaleObserver(
+            reader=self.reader,
+            targets=self.targets,
+            journal=self.journal,
+            region=SETTINGS.region,
+        )
 
     @property
     def setter(self) -> CountSetter:
