@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
 # One stamp per set of requirements, named by their hash: rebuilt only when they change.
-stamp = .venv/.$(1)-$(shell cat $(patsubst %,requirements/%.txt,lock $(2)) | sha256sum | cut -c1-16)
+stamp = .venv/.$(1)-$(shell cat $(patsubst %,requirements/%.txt,lock $(2)) cli/pyproject.toml | sha256sum | cut -c1-16)
 LOCAL := $(call stamp,local,local)
 TEST := $(call stamp,test,local test)
 LINT := $(call stamp,lint,local test lint)
@@ -33,14 +33,18 @@ down: $(LOCAL) ## Stop what `make up` started
 status: $(LOCAL) ## Show what runs on this machine
 	@$(PYTHON) -m local status
 
+# Make turns every exit code into 2: scripts call .venv/bin/camunda-ecs.
+CLI := .venv/bin/camunda-ecs
+NAMED := $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+GOAL := $(if $(N),--brokers $(N)) $(if $(PARTITIONS),--partitions $(PARTITIONS))
 health: $(LOCAL) ## Check a cluster now and print the report, worst first
-	@$(PYTHON) -m tools.health $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+	@$(CLI) health --fresh $(NAMED)
 
 scale: $(LOCAL) ## Scale a cluster: make scale N=4 (brokers) or PARTITIONS=6
-	@$(PYTHON) -m tools.scale scale $(N) $(if $(PARTITIONS),--partitions $(PARTITIONS)) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+	@$(CLI) scale $(GOAL) $(NAMED)
 
 plan: $(LOCAL) ## Preview a scale operation (dry run): make plan N=4 or PARTITIONS=6
-	@$(PYTHON) -m tools.scale plan $(N) $(if $(PARTITIONS),--partitions $(PARTITIONS)) $(if $(CLUSTER),--cluster $(CLUSTER)) $(ARGS)
+	@$(CLI) plan $(GOAL) $(NAMED)
 
 # Tests without processes use every CPU. The others run two modules in parallel, each on its own
 # addresses, the longest first.
@@ -106,6 +110,7 @@ generate: $(TEST) ## Regenerate files derived from the templates, the API routes
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_openapi
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_health
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_scaling
+	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_cli
 	@$(PYTHON) -m tools.generate_definitions
 	@$(PYTHON) -m tools.generate_strict
 	@$(PYTHON) -m tools.site --addresses

@@ -361,6 +361,11 @@ def results() -> dict[str, Schema]:
         "RotateResult": _result("rotate", {**verified, **rotations}),
         "TeardownResult": _result("teardown", {"plan": removal}),
         "TeardownPreview": removal,
+        "CheckedRequest": opened(
+            {"cluster": TEXT, "dryRun": {"const": True}},
+            description="A dry run of a restart or a rotation: the request as it was validated",
+            additionalProperties=True,
+        ),
         "PlanResult": opened(made, additionalProperties=True),
     }
 
@@ -409,7 +414,7 @@ def schemas() -> dict[str, Schema]:
                 "progress": progress,
                 "result": {
                     "description": "Of an operation that succeeded, by its kind; of a "
-                    "teardown's dry run its plan",
+                    "dry run what it found",
                     "anyOf": [*(reference(name) for name in results()), {"type": "null"}],
                 },
                 "error": error,
@@ -560,6 +565,17 @@ ANSWERS: Mapping[str, Schema] = {
         {"operations": {"type": "array", "items": reference("OperationLine")}, "next": NEXT}
     ),
     "readOperation": reference("Operation"),
+    "readReport": opened(
+        {
+            "operationId": TEXT,
+            "reportUrl": {**TEXT, "description": "Presigned link to the report in JSON"},
+            "pageUrl": {
+                **TEXT_OR_NULL,
+                "description": "Presigned link to its page; null where there is none",
+            },
+            "expiresAt": {**TEXT, "description": "When both links end, at the latest"},
+        }
+    ),
     "readPlan": {
         "type": "object",
         "description": "The plan as it was stored: docs/plans.md",

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local.config import CONTROL_STACK
-from tools.health import check
+from local.progress import explain
 from tools.target import ENDPOINTS, clients, subscribe
 
 if TYPE_CHECKING:
@@ -156,9 +156,17 @@ def main() -> None:
 
     began = time.time()
     with _listening(client("sqs"), client("sns"), physical("Topic")) as messages:
-        bad = _story(
-            found["brokers"][0]["management"], client("stepfunctions"), found["clusterName"]
-        )
+        states = client("stepfunctions")
+        machine = found["stateMachines"]["check_health"]
+
+        def check() -> dict[str, Any]:
+            asked = json.dumps({"clusterName": found["clusterName"]})
+            answer = states.start_sync_execution(stateMachineArn=machine, input=asked)
+            if answer["status"] != "SUCCEEDED":
+                raise LookupError(explain(answer))
+            return dict(json.loads(answer["output"]))
+
+        bad = _story(found["brokers"][0]["management"], check)
         told = messages()
     verdicts: dict[str, list[Point]] = defaultdict(list)
     seconds: dict[str, list[Point]] = defaultdict(list)
@@ -182,16 +190,16 @@ def main() -> None:
     )
 
 
-def _story(management: str, states: Any, cluster: str) -> dict[str, Any]:
+def _story(management: str, check: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Healthy, exporting paused, healthy again; returns the last report of the bad phase."""
 
     def several() -> dict[str, Any]:
         for _ in range(_CHECKS):
-            report = check(states, CONTROL_STACK, cluster)
+            report = check()
             time.sleep(_BETWEEN)
         # The notified verdict of an unstable cluster recovers only after six good checks.
         while report["notified"] != report["verdict"]:
-            report = check(states, CONTROL_STACK, cluster)
+            report = check()
             time.sleep(_BETWEEN)
         return report
 

@@ -209,6 +209,18 @@ TEXTS: Final[Mapping[str, Text]] = {
         _OPERATION,
         ("OperationNotFound",),
     ),
+    "readReport": Text(
+        "Operations",
+        "Presigned links to the report of an ended operation and to its page, valid for minutes, "
+        "from the networks of the API only. Who has a link needs no other permission.",
+        {
+            "operationId": "demo.scale.four",
+            "reportUrl": "https://artifacts.s3.eu-central-1.amazonaws.com/operations/demo/scale/…",
+            "pageUrl": "https://artifacts.s3.eu-central-1.amazonaws.com/operations/demo/scale/…",
+            "expiresAt": "2026-11-23T10:05:00.000Z",
+        },
+        ("OperationNotFound", "ReportNotFound"),
+    ),
     "cancelOperation": Text(
         "Operations",
         "Stop an operation that has not changed anything yet; any other goes on.",

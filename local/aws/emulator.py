@@ -126,6 +126,7 @@ stacks = Names(
     "runs_on_worker_thread",
     "update_resource",
 )
+cloudwatch = Names("ministack.services.cloudwatch")
 cloudwatch_logs = Names(
     "ministack.services.cloudwatch_logs", "create_log_stream", "log_groups", "put_log_events"
 )

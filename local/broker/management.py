@@ -229,9 +229,12 @@ class Management:
         """`GET /actuator/flowControl`: no limits are set here."""
         return JSONResponse({str(one): {} for one in self._broker.replicas})
 
-    async def prometheus(self, _: Request) -> Response:
-        """`GET /actuator/prometheus`."""
-        return PlainTextResponse(metrics.exposition(self._broker))
+    async def prometheus(self, request: Request) -> Response:
+        """`GET /actuator/prometheus[?includedNames=…]`, a list with commas or the name repeated."""
+        given = request.query_params.getlist("includedNames")
+        names = {name for one in given for name in one.split(",")} if given else None
+        text = metrics.exposition(self._broker, names)
+        return PlainTextResponse(text, media_type="text/plain;version=0.0.4")
 
     async def upgrade_readiness(self, request: Request) -> Response:
         """`GET /actuator/upgradeReadiness`, from 8.10 on."""

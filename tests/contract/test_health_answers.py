@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
+from lifecycle.camunda.meters import NAMES, read_exposition
 from lifecycle.errors import ManagementUnavailable
 
 if TYPE_CHECKING:
@@ -68,6 +69,25 @@ def test_a_backup_of_each_partition_is_told(quiet_live: Live) -> None:
 def test_an_address_without_a_broker_is_unavailable(quiet_live: Live) -> None:
     with pytest.raises(ManagementUnavailable):
         quiet_live.api.partitions(quiet_live.address(200))
+
+
+def test_each_broker_shows_its_load(quiet_live: Live) -> None:
+    for broker in quiet_live.api.topology().brokers:
+        address = quiet_live.address(int(broker.node_id))
+        led = {one.id for one in broker.partitions if one.role == "leader"}
+        found = read_exposition(quiet_live.api.meters(address), address, led)
+        assert (found.problem, found.dropped) == ("", 0)
+        assert (found.limit_used, found.backlog) == ((0, 0) if led else (None, None))
+
+
+def test_only_the_metrics_asked_for_are_shown(quiet_live: Live) -> None:
+    shown = quiet_live.api.meters(quiet_live.address(0))
+    assert {line.split()[2] for line in shown.splitlines() if line.startswith("# TYPE")} <= {*NAMES}
+
+
+def test_the_metrics_of_an_address_without_a_broker_are_unavailable(quiet_live: Live) -> None:
+    with pytest.raises(ManagementUnavailable):
+        quiet_live.api.meters(quiet_live.address(200))
 
 
 def test_a_broker_tells_its_upgrade_readiness_from_8_10_on(quiet_live: Live) -> None:

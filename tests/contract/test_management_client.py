@@ -358,3 +358,28 @@ def test_what_a_broker_lists_as_a_host_is_queried_only_inside_the_vpc(
     assert len(refused.value.message) < 400
     with pytest.raises(CredentialsWithheld):
         api.topology_of(host, Credentials("admin", "password"))
+
+
+def test_metrics_are_asked_for_by_both_names_of_a_counter(serve: Callable[..., Server]) -> None:
+    server = serve(http(200, "x 1"))
+    assert client(server.address).meters(server.address) == "x 1"
+    line = server.received[0].split(b"\r\n")[0].decode()
+    names = line.split("=")[1].split()[0].split(",")
+    assert {"zeebe_dropped_request_count", "zeebe_dropped_request_count_total"} <= {*names}
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (http(200, "#" * (1024 * 1024 + 1)), ManagementUnavailable),
+        (http(404, "{}"), ManagementRefused),
+        (http(500, "{}"), ManagementUnavailable),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n\xff\xfe", InvalidResponse),
+    ],
+)
+def test_metrics_that_cannot_be_used(
+    serve: Callable[..., Server], reply: bytes, error: type[Exception]
+) -> None:
+    server = serve(reply)
+    with pytest.raises(error):
+        client(server.address).meters(server.address)

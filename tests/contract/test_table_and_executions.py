@@ -17,8 +17,9 @@ from lifecycle.cluster.freeze import Freeze
 from lifecycle.errors import AwsRefused, MachineNotDeployed, StartOutcomeUnknown
 from lifecycle.operation.cursor import Cursor
 from lifecycle.operation.model import Acting, Lock, Operation
-from lifecycle.operation.record import Stored
+from lifecycle.operation.record import LONGEST_WAIT, MOST_WAITS, Stored
 from lifecycle.operation.scaling_note import ScalingNote
+from lifecycle.times import written
 from moto import mock_aws
 
 from tests.fakes.dynamodb import FakeTable
@@ -131,6 +132,50 @@ class TestRecords:
         assert (found.result, found.report) == ("SUCCEEDED", Stored("key", "v1", "abc"))
         table.progress(op("k"), step="Three", detail="redriven", now=NOW)
         assert table.find("demo.scale.k", "scale").report == Stored("")
+
+    def test_what_steps_wait_for_is_kept_once_and_in_order(self, table: Any) -> None:
+        table.begin(op("k"), now=NOW)
+        at = NOW
+        for step, detail in (("One", "a"), ("One", "a"), ("One", "b"), ("Two", "b"), ("One", "b")):
+            table.progress(op("k"), step=step, detail=detail, now=at)
+            at += timedelta(seconds=1)
+        found = table.find("demo.scale.k", "scale")
+        assert [(one["step"], one["detail"]) for one in found.waits] == [
+            ("One", "a"),
+            ("One", "b"),
+            ("Two", "b"),
+            ("One", "b"),
+        ]
+        assert [one["at"] for one in found.waits] == [
+            written(NOW + timedelta(seconds=n)) for n in (0, 2, 3, 4)
+        ]
+        assert [entry["step"] for entry in found.timeline] == ["One", "Two", "One"]
+        assert set(found.timeline[0]) == {"step", "at"}
+
+    def test_of_very_many_waits_the_first_are_kept_and_steps_go_on(self, table: Any) -> None:
+        table.begin(op("k"), now=NOW)
+        for n in range(MOST_WAITS + 5):
+            table.progress(op("k"), step="One", detail=f"{n} " + "x" * 999, now=NOW)
+        table.progress(op("k"), step="Two", detail="last", now=NOW)
+        found = table.find("demo.scale.k", "scale")
+        assert len(found.waits) == MOST_WAITS
+        assert {len(one["detail"]) for one in found.waits} == {LONGEST_WAIT}
+        assert [entry["step"] for entry in found.timeline] == ["One", "Two"]
+        assert (found.step, found.detail) == ("Two", "last")
+
+    def test_what_was_seen_of_brokers_is_kept_by_stage(self, table: Any) -> None:
+        assert table.topologies(op("k")) == {}
+        first, second = [{"broker": 0, "partitions": {}}], [{"broker": 1, "partitions": {}}]
+        for brokers in (first, second):
+            table.note_topology(op("k"), "before", brokers, now=NOW, keep=True)
+            table.note_topology(op("k"), "after", brokers, now=NOW, keep=False)
+        assert table.topologies(op("k")) == {
+            "before": {"at": written(NOW), "brokers": first},
+            "after": {"at": written(NOW), "brokers": second},
+        }
+        assert table.topologies(op("other")) == {}
+        # It is no operation: the list of a cluster's operations has none of it.
+        assert list(table.of_cluster("demo", 10)) == []
 
     def test_pages_of_one_cluster_and_of_all_go_on_after_the_last(self, table: Any) -> None:
         for minutes, (key, cluster) in enumerate([("a", "demo"), ("b", "other"), ("c", "demo")]):

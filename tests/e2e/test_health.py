@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from lifecycle.health.measure import UNITS
 
 from local.config import CONTROL_STACK
 from tests.support.cloud import eventually
@@ -452,12 +453,24 @@ def test_metrics_are_a_line_of_the_log(cluster: Cluster) -> None:
         messages = [event["message"] for page in pages for event in page["events"]]
         return [json.loads(text) for text in messages if text.startswith('{"_aws"')]
 
-    assert eventually(lambda: bool(lines()), 20)
-    line = lines()[-1]
+    def newest() -> dict[str, Any]:
+        return max(lines(), key=lambda line: line["_aws"]["Timestamp"], default={})
+
+    # Two checks: what was dropped is what was dropped since the one before.
+    cluster.look()
+    began = time.time()
+    cluster.look()
+    assert eventually(lambda: newest().get("_aws", {}).get("Timestamp", 0) >= began * 1000, 20)
+    line = newest()
     (directive,) = line["_aws"]["CloudWatchMetrics"]
-    assert directive["Dimensions"] == [["Cluster"]]
-    assert line["Cluster"] == STACK
-    assert {one["Name"] for one in directive["Metrics"]} <= set(line)
+    assert directive["Dimensions"] == [["ControlPlane", "Cluster"]]
+    assert (line["ControlPlane"], line["Cluster"]) == (CONTROL_STACK, STACK)
+    measured = {one["Name"] for one in directive["Metrics"]}
+    assert measured <= set(line)
+    # The emulated RDS has no time to which it could be restored; a backup there may be or not.
+    assert set(UNITS) - measured <= {"BrokerBackupAge", "DatabaseBackupAge"}
+    assert line["BrokersJoined"] == line["BrokersExpected"]
+    assert line["RequestLimitUsed"] == line["RequestsDropped"] == [0.0]
 
 
 def test_the_schedule_fires_by_itself(cluster: Cluster) -> None:

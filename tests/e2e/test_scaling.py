@@ -9,15 +9,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from local.config import CONTROL_STACK, REPOSITORY
+from local.config import CONTROL_STACK
 from tests.support.cloud import FREE_AGAIN, Cloud, eventually
 
 if TYPE_CHECKING:
@@ -142,32 +140,6 @@ def test_a_broker_without_partitions_is_refused_by_name(cloud: Scaling) -> None:
     assert refused["error"] == "ScalingRefused", refused
     assert "every broker gets a partition: broker 5 would hold none" in refused["cause"]
     cloud.settled(3)
-
-
-def test_the_commands_for_people(cloud: Scaling) -> None:
-    def make(verb: str, count: int) -> subprocess.CompletedProcess[str]:
-        endpoints = str(cloud.instance.config.endpoints_file)
-        return subprocess.run(  # noqa: S603
-            [sys.executable, "-m", "tools.scale", verb, str(count), "--endpoints", endpoints],
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    cloud.given(3)
-    told = make("plan", 4)
-    assert told.returncode == 0, told.stdout + told.stderr
-    assert "from 3 to 4 brokers: READY" in told.stdout
-    assert "Plan demo.plan." in told.stdout
-    done = make("scale", 3)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Verification" in done.stdout
-    assert "demo: 3 → 3 brokers" in done.stdout
-    refused = make("scale", 2)
-    assert refused.returncode == 1
-    assert "at least 3, the replication factor" in refused.stdout
 
 
 def test_two_at_the_same_instant_are_one(cloud: Scaling) -> None:

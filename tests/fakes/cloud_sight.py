@@ -40,6 +40,7 @@ class FakeSight:
     scaled: list[dict[str, Any]] = field(default_factory=list)
     groups: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     status: str = "available"
+    restorable: str | None = None
     zones: dict[str, str] = field(default_factory=lambda: {"a": "available", "b": "available"})
     lost: dict[str, str] = field(default_factory=dict)
     made: dict[str, str] = field(default_factory=dict)
@@ -86,7 +87,7 @@ class FakeSight:
         """Status of the database."""
         del cluster
         self._fail("database")
-        return {"status": self.status}
+        return {"status": self.status, "restorable": self.restorable}
 
     def mounts(self, file_system: str) -> list[dict[str, Any]]:
         """Mount targets."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.operation.record import Record, Stored
+from lifecycle.operation.record import LONGEST_WAIT, MOST_WAITS, Record, Stored
 from lifecycle.times import written
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from lifecycle.cluster.freeze import Freeze
     from lifecycle.operation.cursor import Cursor
     from lifecycle.operation.model import Acting, Lock, Operation
+    from lifecycle.operation.record import Stage
     from lifecycle.operation.scaling_note import ScalingNote
 
 
@@ -26,6 +29,7 @@ class FakeTable:
     health: dict[str, dict[str, Any]] = field(default_factory=dict)
     scalings: dict[str, ScalingNote] = field(default_factory=dict)
     freezes: dict[str, Freeze] = field(default_factory=dict)
+    seen: dict[tuple[str, str], dict[Stage, Mapping[str, Any]]] = field(default_factory=dict)
 
     def take(self, lock: Lock, *, instead_of: Lock | None = None) -> Lock | None:
         """Take or extend a lock."""
@@ -65,6 +69,24 @@ class FakeTable:
         """Set an earlier end, if the lock is still the one that was read."""
         if self.locks.get(lock.ecs_cluster) == lock:
             self.locks[lock.ecs_cluster] = replace(lock, expires_at=expires_at)
+
+    def note_topology(
+        self,
+        operation: Operation,
+        stage: Stage,
+        brokers: Sequence[Mapping[str, Any]],
+        *,
+        now: datetime,
+        keep: bool,
+    ) -> None:
+        """Leave what was seen of the brokers."""
+        kept = self.seen.setdefault(_key(operation), {})
+        if not keep or stage not in kept:
+            kept[stage] = json.loads(json.dumps({"at": written(now), "brokers": brokers}))
+
+    def topologies(self, operation: Operation) -> dict[Stage, Mapping[str, Any]]:
+        """What was left of the brokers."""
+        return dict(self.seen.get(_key(operation), {}))
 
     def note_scaling(self, cluster: str, note: ScalingNote) -> None:
         """Write what a scaling leaves."""
@@ -123,6 +145,7 @@ class FakeTable:
             step=found.get("step") or "",
             detail=found.get("detail", ""),
             timeline=list(found["timeline"]),
+            waits=list(found["waits"]),
             result=found.get("result", ""),
             report=found.get("report", Stored("")),
             ended_at=found.get("endedAt", ""),
@@ -182,7 +205,7 @@ class FakeTable:
 
     def record(self, operation: Operation) -> dict[str, Any]:
         """The item of an operation, as it is kept; made where there is none."""
-        new = {"operation": operation, "timeline": [], "step": None}
+        new = {"operation": operation, "timeline": [], "waits": [], "step": None}
         return self.records.setdefault(_key(operation), new)
 
     def progress(self, operation: Operation, *, step: str, detail: str, now: datetime) -> None:
@@ -190,6 +213,10 @@ class FakeTable:
         record = self.record(operation)
         if record["step"] != step:
             record["timeline"].append({"step": step, "at": written(now)})
+        new = (record["step"], record.get("detail")) != (step, detail)
+        if new and len(record["waits"]) < MOST_WAITS:
+            wait = {"step": step, "detail": detail[:LONGEST_WAIT], "at": written(now)}
+            record["waits"].append(wait)
         record.update(step=step, detail=detail)
         for ended in ("result", "report", "reportKey", "endedAt"):
             record.pop(ended, None)

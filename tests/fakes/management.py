@@ -33,12 +33,21 @@ if TYPE_CHECKING:
     from lifecycle.camunda.credentials import Credentials
 
 
+def exposition(metrics: dict[str, dict[int, int]]) -> str:
+    """Write metrics by partition in Prometheus' text format."""
+    lines = [f"# TYPE {name} untyped" for name in metrics]
+    for name, values in metrics.items():
+        lines += [f'{name}{{partition="{one}"}} {value:.1f}' for one, value in values.items()]
+    return "\n".join([*lines, ""])
+
+
 class InMemoryManagement:
     """A cluster whose brokers are started and stopped, and whose time passes, by command.
 
     ``credentials`` are those that the topology asks for; ``None`` asks for none. ``taken`` are the
     backups by id: when each was begun and how many partitions it holds; ``backup_seconds`` is what
-    one takes, ``None`` where backups are not configured.
+    one takes, ``None`` where backups are not configured. ``dropped`` are the requests that a broker
+    dropped, by address, ``in_flight`` those that a partition has, ``behind`` its backlog.
     """
 
     def __init__(
@@ -56,6 +65,9 @@ class InMemoryManagement:
         self._addresses: dict[int, str] = {}
         self.backup_seconds: float | None = 5.0
         self.unready: dict[str, tuple[str, ...]] = {}
+        self.dropped: dict[str, int] = {}
+        self.in_flight: dict[int, int] = {}
+        self.behind: dict[int, int] = {}
         self.views: dict[str, dict[str, Any] | Exception] = {}
         self.taken: dict[int, tuple[float, int]] = {1: (now - 3600, cluster.partitions)}
         for node in running:
@@ -132,6 +144,31 @@ class InMemoryManagement:
             if self._addresses[node] == address:
                 return read_partitions(self._cluster.partition_states(node))
         raise ManagementUnavailable(f"{address}: Connection refused.")
+
+    def meters(self, address: str) -> str:
+        """Expose what one broker measures, a leader of its requests, too."""
+        for node in self._serving():
+            if self._addresses[node] == address:
+                return exposition(self._of_partitions(node, address))
+        raise ManagementUnavailable(f"{address}: Connection refused.")
+
+    def _of_partitions(self, node: int, address: str) -> dict[str, dict[int, int]]:
+        done = self._cluster.processed
+        held = {one["partitionId"]: one["role"] for one in self._cluster.seen_partitions(node)}
+        led = [number for number, role in held.items() if role == "leader"]
+        return {
+            "zeebe_dropped_request_count_total": {
+                one: self.dropped.get(address, 0) if one == min(held) else 0 for one in held
+            },
+            "zeebe_backpressure_inflight_requests_count": {
+                one: self.in_flight.get(one, 0) for one in led
+            },
+            "zeebe_backpressure_requests_limit": dict.fromkeys(led, 100),
+            "zeebe_log_appender_last_appended_position": {
+                one: done + self.behind.get(one, 0) for one in held
+            },
+            "zeebe_stream_processor_last_processed_position": dict.fromkeys(held, done),
+        }
 
     def upgrade_readiness(self, address: str) -> tuple[str, ...]:
         """Read what one broker has not ended for the next minor version."""

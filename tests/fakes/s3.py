@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from lifecycle.operation.record import Stored
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 
 @dataclass
@@ -31,6 +35,10 @@ class FakeArtifacts:
         """Address of a version of an object."""
         address = f"https://artifacts.s3.eu-central-1.amazonaws.com/{stored.key}"
         return f"{address}?versionId={stored.version}"
+
+    def link(self, stored: Stored, lasts: timedelta) -> str:
+        """Link that reads a version for so long."""
+        return f"{self.url(stored)}&X-Amz-Expires={int(lasts.total_seconds())}"
 
 
 @dataclass

@@ -639,6 +639,39 @@ def test_the_report_tells_the_timeline(scale: Scale) -> None:
     assert "a password" not in json.dumps(report)
 
 
+def test_the_report_and_its_page_show_the_brokers_before_during_and_after(scale: Scale) -> None:
+    result = scale.run(4)
+    report = json.loads(scale.world.artifacts.objects[result.output["reportKey"]])
+    stages = {
+        stage: [one["broker"] for one in seen["brokers"]]
+        for stage, seen in report["topologies"].items()
+    }
+    assert stages == {"before": [0, 1, 2], "during": [0, 1, 2, 3], "after": [0, 1, 2, 3]}
+    during = report["topologies"]["during"]["brokers"]
+    states = {one["state"] for row in during for one in row["partitions"].values()}
+    assert states - {"ACTIVE"} or {row["state"] for row in during} - {"ACTIVE"}
+    assert report["topologies"]["before"]["at"] < report["topologies"]["after"]["at"]
+    cost = report["verification"]["cost"]
+    assert float(cost["before"]["total"]) < float(cost["after"]["total"])
+    page = scale.world.artifacts.objects[report["pageKey"]].decode()
+    assert "Before, " in page
+    assert "broker 3" in page.lower()
+    # It is in the bucket only: a state machine's state is small.
+    assert "topologies" not in result.output
+    assert len(json.dumps(result.output)) < 32 * 1024
+
+
+def test_a_failed_scaling_shows_what_was_seen_before(scale: Scale) -> None:
+    scale.world.management.lost = ["before"] * 20
+    assert scale.run(4).status == "FAILED"
+    key = next(one for one in scale.world.artifacts.objects if one.endswith(".1.json"))
+    report = json.loads(scale.world.artifacts.objects[key])
+    assert [one["broker"] for one in report["topologies"]["before"]["brokers"]] == [0, 1, 2]
+    assert b"ManagementUnavailable" in scale.world.artifacts.objects[report["pageKey"]] or (
+        report["error"].encode() in scale.world.artifacts.objects[report["pageKey"]]
+    )
+
+
 def test_ambiguous_answers_again_and_again_end_in_words(scale: Scale) -> None:
     scale.world.management.lost = ["before"] * 20
     result = scale.run(4)

@@ -20,6 +20,7 @@ from lifecycle.operation.arns import MachineArns
 from lifecycle.operation.cancel import OperationCanceller
 from lifecycle.operation.read import OperationReader
 from lifecycle.operation.record import Execution
+from lifecycle.operation.report_links import ReportLinker
 from lifecycle.operation.resume import OperationResumer
 from lifecycle.operation.start import OperationStarter
 from lifecycle.plans.approve import ProvisionApproval
@@ -160,6 +161,11 @@ class ApiWorld:
                 approve=self.approve_again,
             ),
             plans=PlanReader(operations=self.operations, artifacts=self.world.artifacts),
+            reports=ReportLinker(
+                operations=self.operations,
+                artifacts=self.world.artifacts,
+                clock=self.world.clock,
+            ),
             translate=of_aws,
         )
 

@@ -44,6 +44,7 @@ OUTPUTS = ClusterOutputs(
         **ALL_OUTPUTS,
         "DiscoveryName": "brokers.local",
         "ContinuousBackup": "true",
+        "DetailedMetrics": "true",
         "FileSystemId": "fs-1",
         "DatabaseClusterId": "aurora",
         "DatabaseEndpoint": "db.example",

@@ -116,6 +116,9 @@ class FlakyManagement:
     def partitions(self, address: str) -> tuple[PartitionStatus, ...]:
         return self.inner.partitions(address)
 
+    def meters(self, address: str) -> str:
+        return self.inner.meters(address)
+
     def upgrade_readiness(self, address: str) -> tuple[str, ...]:
         return self.inner.upgrade_readiness(address)
 
@@ -297,7 +300,12 @@ class ScalingWorld:
 
     @property
     def observer(self) -> ScaleObserver:
-        return ScaleObserver(reader=self.reader, targets=self.targets, journal=self.journal)
+        return ScaleObserver(
+            reader=self.reader,
+            targets=self.targets,
+            journal=self.journal,
+            region=SETTINGS.region,
+        )
 
     @property
     def setter(self) -> CountSetter:

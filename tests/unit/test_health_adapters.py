@@ -14,11 +14,12 @@ from lifecycle.adapters.aws import session as aws
 from lifecycle.adapters.aws.ecs_reader import read_stopped
 from lifecycle.adapters.aws.health_sources import AwsHealthSources
 from lifecycle.adapters.aws.health_table import HealthTable
-from lifecycle.adapters.aws.metrics import UNITS, EmbeddedMetrics
+from lifecycle.adapters.aws.metrics import EmbeddedMetrics
 from lifecycle.adapters.aws.sns import SnsMessages
 from lifecycle.adapters.camunda.node_id_leases import S3Leases
 from lifecycle.errors import InvalidResponse
 from lifecycle.health.catalog import Verdict
+from lifecycle.health.measure import UNITS
 from lifecycle.health.rules import Memory
 from lifecycle.health.verdict import Counts, Record, as_document
 from lifecycle.services.stops import Cause
@@ -258,13 +259,13 @@ def test_how_a_task_stopped_is_read() -> None:
 def test_metrics_are_one_line_in_the_embedded_format(capsys: pytest.CaptureFixture[str]) -> None:
     values = dict.fromkeys(UNITS, 1.0)
     now = datetime.now(UTC).timestamp()
-    EmbeddedMetrics(lambda: now).emit("control-demo", values)
+    EmbeddedMetrics(lambda: now, "control").emit("control-demo", values)
     (text,) = capsys.readouterr().out.splitlines()
     line = json.loads(text)
     assert line["_aws"]["Timestamp"] == int(now * 1000)
     (directive,) = line["_aws"]["CloudWatchMetrics"]
-    assert directive["Dimensions"] == [["Cluster"]]
-    assert line["Cluster"] == "control-demo"
+    assert directive["Dimensions"] == [["ControlPlane", "Cluster"]]
+    assert (line["ControlPlane"], line["Cluster"]) == ("control", "control-demo")
     assert {one["Name"]: one["Unit"] for one in directive["Metrics"]} == dict(UNITS)
     assert {name: line[name] for name in values} == {key: [1.0] for key in values}
 

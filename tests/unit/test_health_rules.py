@@ -46,6 +46,20 @@ def test_a_cluster_that_is_well_is_healthy(world: HealthWorld) -> None:
     assert codes(report, "INFO") == {"NODE_ID_LEASES_NOT_IN_USE"}
 
 
+def test_a_check_counts_the_brokers_that_joined_and_those_that_are_wanted(
+    world: HealthWorld,
+) -> None:
+    world.check()
+    record = world.records.find("demo")
+    assert record is not None
+    assert (record.counts.brokers, record.counts.joined) == (3, 3)
+    kill(world, 2)
+    world.check()
+    record = world.records.find("demo")
+    assert record is not None
+    assert (record.counts.brokers, record.counts.joined) == (3, 2)
+
+
 def test_a_dead_broker_that_the_configuration_calls_active(world: HealthWorld) -> None:
     kill(world, 2)
     assert str(world.management.configuration().members[2].state) == "ACTIVE"

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "layers" / "lifecycle" / "lifecycle"
 # Bottom up: each room may use those before it, and itself.
 ROOMS = (
     *("errors", "times", "tables", "settings", "observability", "certificates"),
-    *("camunda", "cluster", "services", "operation", "preflight", "verification"),
+    *("pages", "camunda", "cluster", "services", "operation", "preflight", "verification"),
     *("provisioning", "restart", "rotation", "scaling", "teardown", "plans", "health"),
     "messages",
     *("adapters", "api", "wiring"),
@@ -55,7 +55,7 @@ def test_imports_point_downwards_only(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in MODULES if ROOMS.index("camunda") <= room(named(path)) < room("adapters")],
+    [path for path in MODULES if ROOMS.index("pages") <= room(named(path)) < room("adapters")],
     ids=named,
 )
 def test_rooms_below_the_adapters_reach_nothing_outside_and_read_no_clock(path: Path) -> None:

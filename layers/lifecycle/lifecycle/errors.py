@@ -194,6 +194,12 @@ class PlanNotFound(LifecycleError):
     default_next_step = "Nothing was changed. Create a new plan and apply its change set."
 
 
+class ReportNotFound(LifecycleError):
+    """There is no report of an operation: it runs, reports elsewhere, or the report is gone."""
+
+    default_next_step = "Read the operation: GET /operations/{id} shows its status and its error."
+
+
 class ClusterChanged(LifecycleError):
     """A cluster is not any more as the caller of a request has read it; nothing was changed."""
 

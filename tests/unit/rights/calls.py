@@ -30,6 +30,7 @@ PACKAGE = ROOT / "layers" / "lifecycle" / "lifecycle"
 NOT_OPERATIONS = {"exceptions", "meta"}
 
 OF_A_VERSION = " of a version"
+PRESIGN = "generate_presigned_url"
 Operation = tuple[str, str]
 """A boto3 service and the method called: ``("ecs", "update_service")``.
 
@@ -343,7 +344,7 @@ class _Walk:
         if isinstance(owner, Client):
             if name in NOT_OPERATIONS:
                 return ()
-            if name not in {"get_paginator", "get_waiter"}:
+            if name not in {"get_paginator", "get_waiter", PRESIGN}:
                 self.found.add((owner.service, name))
             return (ClientMethod(owner.service, name),)
         if isinstance(owner, Made):
@@ -389,6 +390,11 @@ class _Walk:
             if function.name == "get_paginator":
                 # Unknown where the name is a parameter; then the callers' walks know it.
                 self.found.update((function.service, name) for name in arguments[0])
+            elif function.name == PRESIGN:
+                # Who follows the link has the rights of who signed it.
+                of_a_version = any("VersionId" in table.entries for table in keywords["Params"])
+                ending = OF_A_VERSION if of_a_version else ""
+                self.found.update((function.service, f"{name}{ending}") for name in arguments[0])
             elif function.name == "get_waiter":
                 raise NotImplementedError(f"which operation does waiter {arguments[0]} call?")
             return ()

@@ -28,7 +28,7 @@ READING = ("Describe", "Get", "List", "Filter")
 
 ROUTES_OF = {
     "viewer": {"listClusters", "readCluster", "readHealth", "listOperations", "readOperation"}
-    | {"readPlan"},
+    | {"readPlan", "readReport"},
     "planner": {"planChange"},
     "operator": {"scaleBrokers", "scalePartitions", "restartService", "freezeCluster"}
     | {"cancelOperation", "resumeOperation"},

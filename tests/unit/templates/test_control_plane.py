@@ -134,7 +134,8 @@ def test_each_route_that_starts_something_has_a_throttle_of_its_own() -> None:
     costly = {
         ("/~1" + path.strip("/").replace("/", "~1"), method)
         for path, method in routes
-        if method != "GET" or "{name}" in path
+        # Of the others that read, only the links to a report read the bucket and sign.
+        if method != "GET" or "{name}" in path or path.endswith("/report")
     }
     assert set(settings) == costly
     for one in settings.values():

@@ -14,7 +14,7 @@ from tools import pictures
 pytestmark = pytest.mark.unit
 
 DOCS = (*pictures.ROOT.glob("*.md"), *(pictures.ROOT / "docs").glob("*.md"))
-SHOWN = re.compile(r"!\[([^\]]*)\]\(([^)]+[.]svg)\)")
+SHOWN = re.compile(r"!\[([^\]]*)\]\(([^)]+[.](?:svg|png))\)")
 
 
 @pytest.mark.parametrize("source", pictures.sources(), ids=lambda path: path.stem)
@@ -40,7 +40,9 @@ def test_the_docs_show_all_of_them_with_a_description() -> None:
     for doc in DOCS:
         for described, target in SHOWN.findall(doc.read_text()):
             shown[(doc.parent / target).resolve()] = described
-    assert set(shown) == {path.with_suffix(".svg") for path in pictures.sources()}
+    drawn = {path.with_suffix(".svg") for path in pictures.sources()}
+    taken = set(pictures.PICTURES.glob("*.png"))
+    assert set(shown) == drawn | taken
     assert all(len(described) > 20 for described in shown.values())
 
 

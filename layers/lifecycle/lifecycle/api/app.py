@@ -30,7 +30,8 @@ from lifecycle.operation.idempotency import KEY_RULE, is_key, unquoted
 from lifecycle.operation.read import Wanted, just_started
 from lifecycle.operation.record import RUNNING
 from lifecycle.operation.steps import STEPS
-from lifecycle.plans.read import as_page, as_text
+from lifecycle.pages.plan import plan_page
+from lifecycle.plans.read import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from lifecycle.operation.cancel import OperationCanceller
     from lifecycle.operation.read import OperationReader
     from lifecycle.operation.record import Execution, Record
+    from lifecycle.operation.report_links import ReportLinker
     from lifecycle.operation.resume import OperationResumer
     from lifecycle.operation.start import OperationStarter
     from lifecycle.plans.read import PlanReader
@@ -86,6 +88,7 @@ class Api:
     canceller: OperationCanceller
     resumer: OperationResumer
     plans: PlanReader
+    reports: ReportLinker
     translate: Callable[[Exception], LifecycleError | None]
 
     def answer(self, event: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,6 +138,8 @@ class Api:
                 return self._operations(query)
             case "readPlan":
                 return self._plan(str(path.get("id")), _headers(event).get("accept"))
+            case "readReport":
+                return _response(200, self.reports.links(str(path.get("id"))))
             case "cancelOperation" | "resumeOperation":
                 return self._act(route, event, context)
             case _:
@@ -181,7 +186,7 @@ class Api:
             case "text/plain":
                 return _response(200, as_text(plan), content_type=f"{kind}; charset=utf-8")
             case "text/html":
-                return _response(200, as_page(plan), content_type=f"{kind}; charset=utf-8")
+                return _response(200, plan_page(plan), content_type=f"{kind}; charset=utf-8")
             case _:
                 return _response(200, plan)
 

@@ -20,6 +20,7 @@ STATUS: Final[Mapping[str, int]] = {
     "OperationNotFound": 404,
     "HealthUnavailable": 404,
     "PlanNotFound": 404,
+    "ReportNotFound": 404,
     "NotAcceptable": 406,
     "ClusterBusy": 409,
     "ClusterFrozen": 409,

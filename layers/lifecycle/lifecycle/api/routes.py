@@ -84,6 +84,12 @@ ROUTES: Final = (
     Route("GET", "/operations", "listOperations", "List operations, newest first"),
     Route("GET", "/operations/{id}", "readOperation", "Describe an operation"),
     Route(
+        "GET",
+        "/operations/{id}/report",
+        "readReport",
+        "Return links to the report and the page of an ended operation",
+    ),
+    Route(
         "POST",
         "/operations/{id}/cancel",
         "cancelOperation",

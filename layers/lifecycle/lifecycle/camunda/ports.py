@@ -56,6 +56,10 @@ class ManagementApi(Protocol):
         """Return what the broker at an address reports of its own partitions."""
         ...
 
+    def meters(self, address: str) -> str:
+        """Return what the broker at an address measures, in Prometheus' text format."""
+        ...
+
     def upgrade_readiness(self, address: str) -> tuple[str, ...]:
         """Return what one broker lacks for the next minor version, or that it reports nothing."""
         ...

@@ -9,9 +9,10 @@ from lifecycle.camunda.fan_out import SourceResults, query_all
 from lifecycle.camunda.payloads import configuration_payload, topology_payload
 from lifecycle.camunda.read_brokers import query_brokers
 from lifecycle.camunda.read_gateways import query_gateways
+from lifecycle.camunda.read_meters import query_meters
 from lifecycle.camunda.read_topology import query_topology
 from lifecycle.errors import LifecycleError
-from lifecycle.health.facts import INSIDE, sources
+from lifecycle.health.facts import INSIDE, MEASURED, sources
 from lifecycle.provisioning.seed import SeedTarget
 from lifecycle.tables import packed
 from lifecycle.times import written
@@ -46,7 +47,8 @@ class HealthProber:
         ``cluster`` are the outputs of its stack, which determine its sources. ``answers`` are
         packed (``tables.py``).
         """
-        results = self._query(sources(INSIDE, cluster), cluster).as_dict()
+        names = (*sources(INSIDE, cluster), *sources(MEASURED, cluster))
+        results = self._query(names, cluster).as_dict()
         return {**results, "answers": packed(results["answers"])}
 
     def _query(self, names: Sequence[str], cluster: ClusterOutputs) -> SourceResults:
@@ -76,6 +78,7 @@ class HealthProber:
                 topology,
                 lambda: self.users.credentials(cluster.admin_user_secret, cluster.cluster_name),
             ),
+            "meters": lambda: query_meters(self.management(name), topology),
             "leases": lambda: self.leases.read(cluster.node_id_bucket, _nodes(topology)),
             "backups": lambda: self._backups(self.management(name)),
             "login": lambda: self._login(cluster),

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.names import stack_name
 from lifecycle.errors import AwsUnavailable
-from lifecycle.health.catalog import Severity, rank
 from lifecycle.health.facts import StackStatus, read_facts
+from lifecycle.health.measure import measurements
 from lifecycle.health.report import report
 from lifecycle.health.rules import Running
 from lifecycle.health.verdict import assess, read_moment
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from lifecycle.cluster.ports import Clock
-    from lifecycle.health.facts import Facts
     from lifecycle.health.ports import HealthRecords, Metrics
     from lifecycle.health.verdict import Notification, Record
     from lifecycle.operation.ports import Events
@@ -72,7 +71,10 @@ class HealthJudge:
             if late:
                 return {**report(assessed.record), "recorded": False}
             if self.records.write(assessed.record, before):
-                self._measure(assessed.record, facts)
+                self.metrics.emit(
+                    f"{self.control_stack}-{cluster}",
+                    measurements(assessed.record, facts, before),
+                )
                 if assessed.notification is not None:
                     self._notify(assessed.record, assessed.notification, subject, at)
                 return {**report(assessed.record), "recorded": True}
@@ -99,18 +101,6 @@ class HealthJudge:
         # The owner's ARN ends in <control stack>-<machine>:<execution name>.
         machine = lock.owner.split(":")[-2].removeprefix(f"{self.control_stack}-")
         return Running(machine, lock.operation_id)
-
-    def _measure(self, record: Record, facts: Facts) -> None:
-        grave = [one for one in record.findings if one["severity"] != Severity.INFO]
-        self.metrics.emit(
-            f"{self.control_stack}-{record.cluster}",
-            {
-                "Verdict": rank(record.notified),
-                "Findings": len(grave),
-                "UnknownSources": len(facts.unknown) if facts.ready else 1,
-                "CheckSeconds": record.seconds,
-            },
-        )
 
     def _notify(
         self, record: Record, notification: Notification, subject: Mapping[str, Any], at: datetime

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from lifecycle.camunda.gateways import read_gateways
 from lifecycle.camunda.json_reader import flag, integer, items, mapping, moment, objects, text
+from lifecycle.camunda.meters import read_meters
 from lifecycle.camunda.partitions import BackupStatus, BrokerStatus, read_brokers
 from lifecycle.camunda.topology import read_configuration, read_topology
 from lifecycle.cluster.checks import TargetHealth
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from lifecycle.camunda.gateways import Gateways
+    from lifecycle.camunda.meters import BrokerMeters
     from lifecycle.camunda.topology import ClusterConfiguration, Topology
     from lifecycle.cluster.contract import ClusterOutputs
 
@@ -51,8 +53,10 @@ OUTSIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "secrets": ("AdminUserSecretArn",),
     "certificate": ("CertificateArn",),
 }
+# What is measured and decides nothing: unknown, it has no data point, and no finding either.
+MEASURED: Final[Mapping[str, tuple[str, ...]]] = {"meters": ("DiscoveryName", "DetailedMetrics")}
 # Outputs that switch a part on only by their value.
-_OFF: Final = {"ContinuousBackup": "false"}
+_OFF: Final = {"ContinuousBackup": "false", "DetailedMetrics": "false"}
 
 
 def sources(table: Mapping[str, tuple[str, ...]], outputs: ClusterOutputs) -> tuple[str, ...]:
@@ -158,6 +162,17 @@ class AutoscalingTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class DatabaseStatus:
+    """Aurora's status, and the last moment to which its backups can restore it; None if unknown.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DBCluster.html
+    """
+
+    status: str
+    restorable: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class MountTarget:
     """An EFS mount target: its availability zone and state."""
 
@@ -241,10 +256,11 @@ class Facts:
     rest: Answer[tuple[TargetHealth, ...]]
     grpc: Answer[tuple[TargetHealth, ...]]
     connectors: Answer[tuple[TargetHealth, ...]]
-    database: Answer[str]
+    database: Answer[DatabaseStatus]
     files: Answer[tuple[MountTarget, ...]]
     secrets: Answer[tuple[SecretStatus, ...]]
     certificate: Answer[CertificateStatus]
+    meters: Answer[tuple[BrokerMeters, ...]]
 
     @property
     def ready(self) -> bool:
@@ -270,7 +286,7 @@ def read_facts(
     outputs: ClusterOutputs, stack: StackStatus, inside: object, outside: object
 ) -> Facts:
     """Read the results of both functions; never raises, whatever they are."""
-    has = {*sources(INSIDE, outputs), *sources(OUTSIDE, outputs)}
+    has = {name for table in (INSIDE, OUTSIDE, MEASURED) for name in sources(table, outputs)}
 
     def answer[T](side: object, name: str, read: Callable[[object], T]) -> Answer[T]:
         return _answer(side, name, read) if name in has else None
@@ -297,6 +313,7 @@ def read_facts(
         files=answer(outside, "files", _files),
         secrets=answer(outside, "secrets", _secrets),
         certificate=answer(outside, "certificate", _certificate),
+        meters=answer(inside, "meters", read_meters),
     )
 
 
@@ -415,8 +432,9 @@ def _targets(value: object) -> tuple[TargetHealth, ...]:
     )
 
 
-def _database(value: object) -> str:
-    return text(mapping(value, "the database"), "status")
+def _database(value: object) -> DatabaseStatus:
+    one = mapping(value, "the database")
+    return DatabaseStatus(text(one, "status"), moment(one, "restorable"))
 
 
 def _files(value: object) -> tuple[MountTarget, ...]:

@@ -55,7 +55,7 @@ class HealthSources(Protocol):
         ...
 
     def database(self, cluster: str) -> Mapping[str, Any]:
-        """Return the status of an Aurora cluster."""
+        """Return the status of an Aurora cluster, and until when it can be restored."""
         ...
 
     def mounts(self, file_system: str) -> Sequence[Mapping[str, Any]]:
@@ -103,7 +103,7 @@ class HealthRecords(Protocol):
 
 
 class Metrics(Protocol):
-    """Metrics with one dimension, the stack of a cluster."""
+    """Metrics of clusters; their dimensions are the control stack and the stack of the cluster."""
 
     def emit(self, cluster_stack: str, values: Mapping[str, float]) -> None:
         """Measure values of one cluster, now."""

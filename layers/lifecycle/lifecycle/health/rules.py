@@ -32,7 +32,12 @@ if TYPE_CHECKING:
 
     from lifecycle.camunda.gateways import Gateways
     from lifecycle.camunda.partitions import BrokerStatus, PartitionStatus
-    from lifecycle.camunda.topology import BrokerId, ClusterConfiguration, Topology
+    from lifecycle.camunda.topology import (
+        BrokerId,
+        ClusterConfiguration,
+        SeenPartition,
+        Topology,
+    )
     from lifecycle.cluster.checks import TargetHealth
     from lifecycle.cluster.contract import ClusterOutputs
     from lifecycle.health.facts import ServiceStatus
@@ -167,7 +172,8 @@ class Memory:
     something was processed. ``missing`` are the brokers that are not whole, by id;
     ``topology_at`` is when the topology was last seen; ``lost`` is by id when a broker was missed
     that nothing had taken away. ``differs`` is since when gateways return different values, or
-    one of them nothing, by what that is.
+    one of them nothing, by what that is. ``dropped`` are the requests that each broker had dropped
+    since its start, by address.
     """
 
     first_at: datetime
@@ -178,6 +184,7 @@ class Memory:
     topology_at: datetime | None = None
     lost: Mapping[str, tuple[datetime, ...]] = field(default_factory=dict)
     differs: Mapping[str, datetime] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +246,18 @@ def remember(
         memory = replace(memory, change=change, change_since=since if change else None)
     brokers = seen(facts.exporting)
     if brokers is not None:
-        memory = replace(memory, exported=_exported(_leading(brokers), at, memory.exported or {}))
+        memory = replace(memory, exported=_exported(leading(brokers), at, memory.exported or {}))
+    meters = seen(facts.meters)
+    if meters is not None:
+        # Of one that was not read, what it had: the next difference is that of both intervals.
+        had = memory.dropped
+        counts = {
+            one.address: had.get(one.address) if one.dropped is None else one.dropped
+            for one in meters
+        }
+        memory = replace(
+            memory, dropped={name: count for name, count in counts.items() if count is not None}
+        )
     return memory
 
 
@@ -563,20 +581,28 @@ def _removed(facts: Facts) -> set[str]:
     return {broker.host for broker in topology.brokers if broker.node_id not in members}
 
 
+def active_members(facts: Facts) -> list[BrokerId] | None:
+    """Return the active members that no change removes; None where they are unknown."""
+    configuration = seen(facts.configuration)
+    if configuration is None:
+        return None
+    leaving = _leaving(configuration)
+    return [
+        member.id
+        for member in configuration.members
+        if member.state is MemberState.ACTIVE and member.id not in leaving
+    ]
+
+
 def _missing(facts: Facts) -> list[BrokerId]:
     """Return active members that are not in the topology; by the count if members are unknown."""
     topology = seen(facts.topology)
     if topology is None:
         return []
     alive = {one.node_id for one in topology.brokers}
-    configuration = seen(facts.configuration)
-    if configuration is not None:
-        leaving = _leaving(configuration)
-        return [
-            member.id
-            for member in configuration.members
-            if member.state is MemberState.ACTIVE and member.id not in alive | leaving
-        ]
+    members = active_members(facts)
+    if members is not None:
+        return [node for node in members if node not in alive]
     size = topology.cluster_size or 0
     return [node for node in range(size) if node not in alive]
 
@@ -608,7 +634,7 @@ def _members(
     if configuration is not None:
         if configuration.unsupported:
             yield found("TOPOLOGY_UNSUPPORTED", configuration.unsupported)
-        halves = incomplete_change(configuration, _factor(facts))
+        halves = incomplete_change(configuration, copies_wanted(facts))
         if halves:
             yield found("BROKER_NOT_ACTIVE", f"{listed(halves)}, and no change is under way")
         wanted = _wanted(facts)
@@ -629,30 +655,18 @@ def _partitions(facts: Facts) -> Iterator[Finding]:
     topology = seen(facts.topology)
     if topology is None:
         return
-    factor, count = _factor(facts), _partition_count(facts)
+    factor, count = copies_wanted(facts), partition_count(facts)
     for name, number in (("partitions", count), ("replicas", factor)):
         if not number:
             yield found("SOURCE_UNAVAILABLE", f"the number of {name} is unknown", "topology")
-    leaderless: list[int] = []
+    leaderless = leaderless_partitions(topology, count)
     doubled: list[str] = []
-    thin: list[str] = []
     sick: list[str] = []
     for partition in range(1, count + 1):
-        replicas = [
-            (broker.node_id, one)
-            for broker in topology.brokers
-            for one in broker.partitions
-            if one.id == partition
-        ]
+        replicas = _replicas(topology, partition)
         leaders = [node for node, one in replicas if one.role is Role.LEADER]
-        # One whose health is unknown may well lead: it is not good, and not gone either.
-        lead = [one.health for _, one in replicas if one.role is Role.LEADER]
-        if not {Health.HEALTHY, Health.UNKNOWN}.intersection(lead):
-            leaderless.append(partition)
         if len(leaders) > 1:
             doubled.append(f"{partition} (brokers {listed(leaders)})")
-        if len(replicas) < factor:
-            thin.append(f"{partition} ({len(replicas)} of {factor})")
         sick += [
             f"{partition} on broker {node} ({one})"
             for node, one in replicas
@@ -664,21 +678,53 @@ def _partitions(facts: Facts) -> Iterator[Finding]:
         )
     if doubled:
         yield found("PARTITION_WITH_TWO_LEADERS", f"partition {listed(doubled)}")
+    thin = under_replicated(topology, count, factor)
     if thin:
-        yield found("PARTITION_UNDER_REPLICATED", f"partition {listed(thin)}")
+        lines = [f"{partition} ({copies} of {factor})" for partition, copies in thin.items()]
+        yield found("PARTITION_UNDER_REPLICATED", f"partition {listed(lines)}")
     if sick:
         yield found("PARTITION_UNHEALTHY", f"partition {listed(sick)}")
     yield from _spread(topology, count)
 
 
-def _factor(facts: Facts) -> int:
+def _replicas(topology: Topology, partition: int) -> list[tuple[BrokerId, SeenPartition]]:
+    return [
+        (broker.node_id, one)
+        for broker in topology.brokers
+        for one in broker.partitions
+        if one.id == partition
+    ]
+
+
+def leaderless_partitions(topology: Topology, count: int) -> list[int]:
+    """Return the partitions ``1 … count`` without a healthy leader.
+
+    One whose health is unknown may well lead: it is not good, and not gone either.
+    """
+    return [
+        partition
+        for partition in range(1, count + 1)
+        if not any(
+            one.role is Role.LEADER and one.health in {Health.HEALTHY, Health.UNKNOWN}
+            for _, one in _replicas(topology, partition)
+        )
+    ]
+
+
+def under_replicated(topology: Topology, count: int, factor: int) -> dict[int, int]:
+    """Return the partitions ``1 … count`` with fewer than ``factor`` replicas, and how many."""
+    found_copies = {one: len(_replicas(topology, one)) for one in range(1, count + 1)}
+    return {one: copies for one, copies in found_copies.items() if copies < factor}
+
+
+def copies_wanted(facts: Facts) -> int:
     """Return the number of copies of each partition: the stack's, or a larger one; 0: unknown."""
     topology = seen(facts.topology)
     live = (topology.replication_factor or 0) if topology is not None else 0
     return max(_number(facts.outputs, "ReplicationFactor"), live)
 
 
-def _partition_count(facts: Facts) -> int:
+def partition_count(facts: Facts) -> int:
     """Return the number of partitions: more than the stack's where some were added; 0: unknown."""
     topology = seen(facts.topology)
     live = (topology.partitions_count or 0) if topology is not None else 0
@@ -727,7 +773,8 @@ def _change(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
         yield found("CHANGE_PENDING", text)
 
 
-def _leading(brokers: Sequence[BrokerStatus]) -> list[PartitionStatus]:
+def leading(brokers: Sequence[BrokerStatus]) -> list[PartitionStatus]:
+    """Return the partitions that brokers report to lead."""
     return [one for broker in brokers for one in broker.partitions if one.role == "LEADER"]
 
 
@@ -735,11 +782,11 @@ def _exporting(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
     brokers = seen(facts.exporting)
     if brokers is None:
         return
-    leading = _leading(brokers)
-    paused = sorted({one.partition for one in leading if one.phase in _PAUSED})
+    leaders = leading(brokers)
+    paused = sorted({one.partition for one in leaders if one.phase in _PAUSED})
     if paused:
         yield found("EXPORTING_PAUSED", f"partition {listed(paused)}")
-    others = {one.partition: one.phase for one in leading if one.phase not in {*_PAUSED, _GOOD}}
+    others = {one.partition: one.phase for one in leaders if one.phase not in {*_PAUSED, _GOOD}}
     stopped = [f"{number} ({phase})" for number, phase in sorted(others.items()) if phase]
     if stopped:
         yield found("EXPORTING_STOPPED", f"partition {listed(stopped)}")
@@ -748,7 +795,7 @@ def _exporting(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
         text = f"no leader reports the exporter phase of partition {listed(unreported)}"
         yield found("SOURCE_UNAVAILABLE", text, "exporting")
     # What a broker leads that does not respond is known from its silence.
-    lost = sorted(_led(facts) - {one.partition for one in leading})
+    lost = sorted(_led(facts) - {one.partition for one in leaders})
     if lost and not any(one.problem for one in brokers):
         text = f"no broker reports that it leads and exports partition {listed(lost)}"
         yield found("SOURCE_UNAVAILABLE", text, "exporting")
@@ -925,7 +972,8 @@ def _behind(name: str, services: ServicesStatus | None, outputs: ClusterOutputs)
 
 
 def _database(facts: Facts) -> Iterator[Finding]:
-    status, login = seen(facts.database), seen(facts.login)
+    database, login = seen(facts.database), seen(facts.login)
+    status = database.status if database is not None else None
     serving = status is None or status in _SERVING
     if login is None:
         if not serving:
@@ -982,7 +1030,7 @@ def _backups(facts: Facts, at: datetime, memory: Memory) -> Iterator[Finding]:
     # A cluster that is watched for less than that need not have one yet.
     oldest = at - BACKUP
     late = []
-    for partition in range(1, _partition_count(facts) + 1):
+    for partition in range(1, partition_count(facts) + 1):
         last = backups.latest.get(partition)
         if (last or memory.first_at) < oldest:
             hours = f"{int((at - last).total_seconds() // 3600)} hours old" if last else "none"

@@ -322,6 +322,7 @@ def as_document(record: Record) -> str:
                     name: [stamp(one) for one in times] for name, times in memory.lost.items()
                 },
                 "differs": {name: stamp(since) for name, since in memory.differs.items()},
+                "dropped": dict(memory.dropped),
             },
         }
     )
@@ -388,6 +389,10 @@ def _record(found: Mapping[str, object]) -> Record:
             differs={
                 name: read_moment(str(since))
                 for name, since in mapping(memory.get("differs") or {}, "differs").items()
+            },
+            dropped={
+                name: integer({"dropped": value}, "dropped")
+                for name, value in mapping(memory.get("dropped") or {}, "dropped").items()
             },
         ),
         seconds=_seconds(found.get("seconds")),

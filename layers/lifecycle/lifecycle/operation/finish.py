@@ -10,6 +10,9 @@ from lifecycle import __version__
 from lifecycle.cluster.names import stack_name
 from lifecycle.errors import Failure, LifecycleError
 from lifecycle.observability import of_aws
+from lifecycle.operation.page import keep_page
+from lifecycle.operation.progress import with_waits
+from lifecycle.pages.operation import operation_page
 from lifecycle.times import written
 
 if TYPE_CHECKING:
@@ -167,6 +170,8 @@ class Finisher:
         now = self.journal.clock.now()
         ended_at = written(now)
         key = f"operations/{operation.cluster}/{operation.machine}/{operation.operation_id}.json"
+        record = self.journal.operations.find(operation.operation_id, operation.machine)
+        timeline, waits = (record.timeline, record.waits) if record else ((), ())
         report = {
             "operationId": operation.operation_id,
             "cluster": operation.cluster,
@@ -176,9 +181,22 @@ class Finisher:
             "release": __version__,
             "startedAt": operation.started_at,
             "endedAt": ended_at,
-            "timeline": self.journal.operations.timeline(operation),
+            "timeline": list(timeline),
         }
-        full = {**report, "request": dict(request), "operation": asdict(operation)}
+        # The bucket holds what would be too much for a state machine's state.
+        full: dict[str, Any] = {
+            **report,
+            "timeline": with_waits(timeline, waits),
+            "topologies": self.journal.operations.topologies(operation),
+            "startedBy": (record.caller if record else "") or None,
+            "request": dict(request),
+            "operation": asdict(operation),
+        }
+        page = keep_page(self.artifacts, key, operation_page, full)
+        full |= {
+            "pageKey": page.key if page is not None else None,
+            "pageVersion": page.version if page is not None else None,
+        }
         stored = self.artifacts.put(key, json.dumps(full, indent=2).encode(), "application/json")
         # Published before it is recorded: after a crash it is rather published twice.
         self.announcer.ended(

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from lifecycle.cluster.freeze import Freeze
     from lifecycle.operation.cursor import Cursor
     from lifecycle.operation.events import Event
     from lifecycle.operation.model import Acting, Lock, Operation
-    from lifecycle.operation.record import Execution, Record, Stored
+    from lifecycle.operation.record import Execution, Record, Stage, Stored
     from lifecycle.operation.scaling_note import ScalingNote
 
 
@@ -191,6 +191,22 @@ class Operations(Protocol):
         """Steps so far with the time each began, oldest first."""
         ...
 
+    def note_topology(
+        self,
+        operation: Operation,
+        stage: Stage,
+        brokers: Sequence[Mapping[str, Any]],
+        *,
+        now: datetime,
+        keep: bool,
+    ) -> None:
+        """Leave for the report what was seen of the brokers, with ``keep`` only the first."""
+        ...
+
+    def topologies(self, operation: Operation) -> Mapping[Stage, Mapping[str, Any]]:
+        """What was left of the brokers by stage: ``at`` (ISO 8601) and ``brokers``."""
+        ...
+
     def note_scaling(self, cluster: str, note: ScalingNote) -> None:
         """Leave what a scaling does, for health checks; the last one replaces that before."""
         ...
@@ -225,6 +241,10 @@ class Artifacts(Protocol):
 
     def url(self, stored: Stored) -> str:
         """Address of a version of an object as CloudFormation takes it for a template."""
+        ...
+
+    def link(self, stored: Stored, lasts: timedelta) -> str:
+        """Link that reads a version of an object for so long, without any other permission."""
         ...
 
 

@@ -10,7 +10,7 @@ from lifecycle.errors import Failure
 from lifecycle.operation.steps import STEPS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from lifecycle.operation.record import Execution, Record
 
@@ -45,6 +45,25 @@ def progress(record: Record | None, machine: str, status: str) -> dict[str, Any]
         "detail": (record.detail if record else "") or None,
         "timeline": timeline,
     }
+
+
+def with_waits(
+    timeline: Sequence[Mapping[str, str]], waits: Sequence[Mapping[str, str]]
+) -> list[dict[str, Any]]:
+    """Return the timeline, each step with what it waited for (``waits``: ``detail``, ``at``).
+
+    A wait belongs to the last entry of its step that began before it.
+    """
+    entries: list[dict[str, Any]] = [{**entry, "waits": []} for entry in timeline]
+    for wait in waits:
+        began = [
+            entry
+            for entry in entries
+            if entry["step"] == wait["step"] and entry["at"] <= wait["at"]
+        ]
+        if began and wait["detail"]:
+            began[-1]["waits"].append({"detail": wait["detail"], "at": wait["at"]})
+    return entries
 
 
 def status_of(record: Record | None, execution: Execution | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from lifecycle.operation.model import Operation
 
@@ -13,6 +13,14 @@ if TYPE_CHECKING:
 
 # https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
 RUNNING: Final = frozenset({"RUNNING", "PENDING_REDRIVE"})
+
+
+# When brokers were seen: at the first look, while Camunda changed the cluster, at the last look.
+type Stage = Literal["before", "during", "after"]
+STAGES: Final[tuple[Stage, ...]] = ("before", "during", "after")
+# So many things that steps waited for are noted of an operation; each is cut to so many characters.
+MOST_WAITS: Final = 50
+LONGEST_WAIT: Final = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,7 @@ class Record:
     ``marks_changes``: its functions note the first change before they make it, in ``changed_at``;
     without it nothing is known of changes. ``cancelled_by`` is the principal that cancelled it
     before its first change, ``resumed_by`` the one that last let it go on after its end.
+    ``waits`` are what steps waited for (``step``, ``detail``, ``at``), oldest first.
     """
 
     operation_id: str
@@ -51,6 +60,7 @@ class Record:
     step: str = ""
     detail: str = ""
     timeline: Sequence[Mapping[str, str]] = ()
+    waits: Sequence[Mapping[str, str]] = ()
     result: str = ""
     report: Stored = Stored("")
     ended_at: str = ""

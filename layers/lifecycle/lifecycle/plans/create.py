@@ -32,6 +32,8 @@ from lifecycle.cluster.stack_decisions import (
 from lifecycle.cluster.tags import stack_tags, tag_changes
 from lifecycle.cluster.trial import tags as trial_tags
 from lifecycle.errors import ChangeSetRefused, ClusterBusy, PlanStale
+from lifecycle.operation.page import keep_page
+from lifecycle.pages.plan import plan_page
 from lifecycle.plans.fingerprint import Fingerprint, PlanDescription, read_description
 from lifecycle.plans.report import PlanInput, render, summary
 from lifecycle.plans.text import plan_text
@@ -312,6 +314,7 @@ class Planner:
         )
         key, text_key = plan_keys(operation.cluster, found.name)
         stored = self.artifacts.put(key, json.dumps(plan, indent=2).encode(), "application/json")
+        keep_page(self.artifacts, key, plan_page, plan)
         self.artifacts.put(text_key, plan_text(plan).encode(), "text/plain; charset=utf-8")
         if situation.refusal:
             raise ChangeSetRefused(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -64,12 +63,3 @@ def as_text(plan: Mapping[str, Any]) -> str:
     if plan["kind"] == "scale":
         return scaling_text(plan)
     return str(plan["text"]) if plan["kind"] == "teardown" else plan_text(plan)
-
-
-def as_page(plan: Mapping[str, Any]) -> str:
-    """Return a plan as an HTML page: its text."""
-    title = html.escape(f"Plan {plan['operationId']}")
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}</title>'
-        f"</head>\n<body><pre>{html.escape(as_text(plan))}</pre></body>\n</html>\n"
-    )

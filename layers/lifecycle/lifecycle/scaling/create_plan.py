@@ -10,6 +10,8 @@ from lifecycle.cluster.current_prices import todays_prices
 from lifecycle.cluster.freeze import refuse_freeze, refuse_if_frozen
 from lifecycle.cluster.stack import ecs_cluster_of
 from lifecycle.errors import ScalingRefused
+from lifecycle.operation.page import keep_page
+from lifecycle.pages.plan import plan_page
 from lifecycle.scaling.adoption import adoption_checks
 from lifecycle.scaling.plan import plan_partitions, plan_scaling, plan_text, summary
 from lifecycle.times import epoch, written
@@ -84,6 +86,7 @@ class ScalePlanner:
         key = f"plans/{operation.cluster}/{operation.operation_id}.json"
         text_key = key.removesuffix(".json") + ".txt"
         stored = self.artifacts.put(key, json.dumps(plan, indent=2).encode(), "application/json")
+        keep_page(self.artifacts, key, plan_page, plan)
         self.artifacts.put(text_key, plan_text(plan).encode(), "text/plain; charset=utf-8")
         if plan["refusal"]:
             raise ScalingRefused(

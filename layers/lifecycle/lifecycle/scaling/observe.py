@@ -20,11 +20,14 @@ from lifecycle.camunda.topology import (
 from lifecycle.cluster.checks import BROKER_TARGET_GROUPS, overall
 from lifecycle.cluster.find import find_cluster, refuse_another
 from lifecycle.cluster.freeze import refuse_if_frozen
+from lifecycle.observability import logger, of_aws
 from lifecycle.operation.scaling_note import AFTER, ScalingNote
 from lifecycle.operation.steps import OBSERVATION
 from lifecycle.scaling.decision import Action, Decision, Memory, Observed, decide
 from lifecycle.scaling.partitions import decide_partitions
+from lifecycle.scaling.plan import cost_of
 from lifecycle.scaling.preconditions import ScalingContext
+from lifecycle.scaling.sight import on_the_move, topology_rows
 from lifecycle.services.brokers import (
     BackupsOfPartitions,
     BrokersSeen,
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from lifecycle.cluster.stack import Stack
     from lifecycle.operation.journal import Journal
     from lifecycle.operation.model import Operation
+    from lifecycle.operation.record import Stage
     from lifecycle.scaling.ports import FargateQuota
     from lifecycle.services.ports import BrokerTasks, ScalableTargets, TargetGroups
 
@@ -115,11 +119,12 @@ class BrokerReader:
 
 @dataclass(frozen=True, slots=True)
 class ScaleObserver:
-    """Look at everything and decide the next action."""
+    """Look at everything and decide the next action. ``region`` is that of the prices."""
 
     reader: BrokerReader
     targets: TargetGroups
     journal: Journal
+    region: str
 
     def look(
         self,
@@ -159,6 +164,7 @@ class ScaleObserver:
             partitions=partitions,
             backup=max(0, remembered.backup),
         )
+        self._note_topology(operation, observed.brokers, first=remembered.before < 0)
         observed = replace(observed, targets=self._targets(stack.outputs))
         if partitions:
             decision = decide_partitions(observed, partitions, remembered)
@@ -177,8 +183,33 @@ class ScaleObserver:
             "cluster": dict(stack.outputs),
         }
         if decision.action is Action.DONE:
-            answer["verification"] = _verification(observed, requested, partitions, decision)
+            before = decision.memory.before
+            answer["verification"] = {
+                **_verification(observed, requested, partitions, decision),
+                "cost": cost_of(
+                    stack.parameters, before, before if partitions else requested, self.region
+                ),
+            }
         return answer
+
+    def _note_topology(self, operation: Operation, brokers: BrokersSeen, *, first: bool) -> None:
+        """Leave for the report what this look saw; a note that fails stops no scaling."""
+        rows = topology_rows(brokers)
+        if not rows:
+            return
+        changing = brokers.configuration is not None and brokers.configuration.pending_change
+        stage: Stage = "before" if first else "during" if changing else "after"
+        # Of the looks during the change, one that shows something on the move is worth more.
+        keep = first or (stage == "during" and not on_the_move(brokers))
+        try:
+            self.journal.operations.note_topology(
+                operation, stage, rows, now=self.journal.clock.now(), keep=keep
+            )
+        except Exception as error:
+            known = of_aws(error)
+            if known is None:
+                raise
+            logger.warning("The topology was not noted", extra={"error": known.message})
 
     def _note(self, operation: Operation, observed: Observed, requested: int) -> None:
         """Leave for health checks which brokers stay, before any leaves."""

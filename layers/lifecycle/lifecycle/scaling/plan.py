@@ -64,7 +64,7 @@ def plan_scaling(
         "from": case.brokers if case is not None else None,
         "to": requested,
         "next": None if refused or case is None else _steps(case),
-        "cost": _cost(parameters, desired, requested, region, prices),
+        "cost": cost_of(parameters, desired, requested, region, prices),
         "backup": BACKUP,
         "stop": "Before the change is submitted to Camunda: stop the execution, then request the "
         "current number. After that Camunda's change continues on its own; let it "
@@ -108,7 +108,7 @@ def plan_partitions(
         "from": case.active if case is not None else None,
         "to": requested,
         "next": None if refused or case is None else _partition_steps(case),
-        "cost": _cost(parameters, desired, desired, region, prices),
+        "cost": cost_of(parameters, desired, desired, region, prices),
         "backup": PARTITION_BACKUP,
         "stop": "Before the change is submitted to Camunda: stop the execution. After that "
         "Camunda's change continues on its own; let it complete.",
@@ -327,13 +327,14 @@ def _moves(
     return moves
 
 
-def _cost(
+def cost_of(
     parameters: Mapping[str, str],
     before: int,
     after: int,
     region: str,
-    prices: Mapping[str, Any] | None,
+    prices: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
+    """Return the monthly cost with so many brokers before and after, and what it leaves out."""
     try:
         sizes = [
             Size.of(parameters, brokers=count, connectors=int(parameters["Connectors"]))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.errors import ClusterNotFound
+from lifecycle.operation.page import keep_page
+from lifecycle.pages.plan import plan_page
 from lifecycle.teardown.decisions import StackState
 from lifecycle.times import written
 
@@ -61,6 +63,7 @@ class TeardownPlanWriter:
         key = f"plans/{operation.cluster}/{operation.operation_id}.json"
         text_key = key.removesuffix(".json") + ".txt"
         stored = self.artifacts.put(key, json.dumps(plan, indent=2).encode(), "application/json")
+        keep_page(self.artifacts, key, plan_page, plan)
         self.artifacts.put(text_key, str(plan["text"]).encode(), "text/plain; charset=utf-8")
         self.operations.begin(operation, now=now)
         self.operations.end(operation, result="SUCCEEDED", report=stored, now=now)

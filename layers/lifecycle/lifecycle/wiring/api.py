@@ -136,6 +136,7 @@ def api(function_arn: str) -> Api:
     from lifecycle.operation.arns import MachineArns
     from lifecycle.operation.cancel import OperationCanceller
     from lifecycle.operation.read import OperationReader
+    from lifecycle.operation.report_links import ReportLinker
     from lifecycle.operation.resume import OperationResumer
     from lifecycle.plans.read import PlanReader
 
@@ -210,5 +211,6 @@ def api(function_arn: str) -> Api:
             approve=approve_again,
         ),
         plans=PlanReader(operations=operations, artifacts=artifacts()),
+        reports=ReportLinker(operations=operations, artifacts=artifacts(), clock=SystemClock()),
         translate=of_aws,
     )

@@ -78,7 +78,7 @@ def health_judge() -> HealthJudge:
     return HealthJudge(
         records=HealthTable(settings().table_name),
         events=EventBridgeEvents(Settings.from_env(None, "EVENT_BUS").event_bus),
-        metrics=EmbeddedMetrics(time.time),
+        metrics=EmbeddedMetrics(time.time, settings().control_stack),
         clock=SystemClock(),
         control_stack=settings().control_stack,
     )

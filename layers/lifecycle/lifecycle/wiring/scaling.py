@@ -40,7 +40,12 @@ def scale_observer() -> ScaleObserver:
     from lifecycle.adapters.aws.elbv2 import ElbTargetGroups
     from lifecycle.scaling.observe import ScaleObserver
 
-    return ScaleObserver(reader=broker_reader(), targets=ElbTargetGroups(), journal=journal())
+    return ScaleObserver(
+        reader=broker_reader(),
+        targets=ElbTargetGroups(),
+        journal=journal(),
+        region=settings().region,
+    )
 
 
 def scale_planner() -> ScalePlanner:

@@ -1,7 +1,7 @@
 """The control plane's table: the lock of each ECS cluster and the record of each operation.
 
 One table, one key ``pk``: ``LOCK#<ECS cluster>``, ``FREEZE#<ECS cluster>``, ``HEALTH#<cluster>``,
-``SCALING#<cluster>``, ``MESSAGE#<channel>#<key>``,
+``SCALING#<cluster>``, ``MESSAGE#<channel>#<key>``, ``TOPOLOGY#<machine>#<operation id>``,
 ``OPERATION#<machine>#<operation id>``, because two machines may have an execution of one name, and,
 so that policies can distinguish them, ``PLAN#<operation id>`` for those of the plan machine.
 """
@@ -9,23 +9,26 @@ so that policies can distinguish them, ``PLAN#<operation id>`` for those of the 
 from __future__ import annotations
 
 import contextlib
+import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.adapters.aws.session import client
 from lifecycle.cluster.freeze import Freeze
 from lifecycle.operation.model import Acting, Lock
-from lifecycle.operation.record import Record, Stored
+from lifecycle.operation.record import LONGEST_WAIT, MOST_WAITS, STAGES, Record, Stored
 from lifecycle.operation.scaling_note import ScalingNote
 from lifecycle.times import epoch, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
     from lifecycle.operation.cursor import Cursor
     from lifecycle.operation.model import Operation
+    from lifecycle.operation.record import Stage
 
 _OPERATION_DAYS: Final = 90
 # A lock that was never taken over, because its cluster is gone, expires automatically.
@@ -309,40 +312,53 @@ class DynamoTable:
             return
 
     def progress(self, operation: Operation, *, step: str, detail: str, now: datetime) -> None:
-        """Record the current step of the operation; a new step also goes onto the timeline.
+        """Record the current step of the operation and what it waits for.
 
-        An operation that goes on after its end was noted (a redrive) has no result any more.
+        A new step also goes onto the timeline, and with anything new to wait for onto ``waits``, as
+        long as few are there. Most calls repeat the last one, so that is tried first. An operation
+        that goes on after its end was noted (a redrive) has no result any more.
         """
-        key = _key(operation)
         at = written(now)
-        names = {"#step": "step", "#result": "result"}
         values: dict[str, Any] = {
             ":step": {"S": step},
             ":detail": {"S": detail},
             ":at": {"S": at},
         }
-        update = "SET #step = :step, detail = :detail, progressAt = :at"
+        entry = {":entry": {"L": [{"M": {"step": {"S": step}, "at": {"S": at}}}]}}
+        wait = {"step": {"S": step}, "detail": {"S": detail[:LONGEST_WAIT]}, "at": {"S": at}}
+        waited = {":wait": {"L": [{"M": wait}]}, ":none": {"L": []}}
+        most = {":most": {"N": str(MOST_WAITS)}}
+        waits = ", waits = list_append(if_not_exists(waits, :none), :wait)"
+        few = "(attribute_not_exists(waits) OR size(waits) < :most)"
+        same, new = "#step = :step", "(attribute_not_exists(#step) OR #step <> :step)"
+        stepped = ", timeline = list_append(timeline, :entry)"
+        for more, condition, extra in (
+            ("", f"{same} AND detail = :detail", {}),
+            (f"{stepped}{waits}", f"{new} AND {few}", entry | waited | most),
+            (waits, f"{same} AND {few}", waited | most),
+            (stepped, new, entry),
+        ):
+            if self._progressed(operation, more, condition, values | extra):
+                return
+        self._progressed(operation, "", same, values)
+
+    def _progressed(
+        self, operation: Operation, more: str, condition: str, values: Mapping[str, Any]
+    ) -> bool:
+        """Write the current step with ``more``; returns whether the condition held."""
         try:
             self._api.update_item(
                 TableName=self._table,
-                Key=key,
-                UpdateExpression=f"{update}, timeline = list_append(timeline, :entry)"
-                f" REMOVE #result, {_REPORT}, endedAt",
-                ConditionExpression="attribute_not_exists(#step) OR #step <> :step",
-                ExpressionAttributeNames=names,
-                ExpressionAttributeValues={
-                    **values,
-                    ":entry": {"L": [{"M": {"step": {"S": step}, "at": {"S": at}}}]},
-                },
+                Key=_key(operation),
+                UpdateExpression="SET #step = :step, detail = :detail, progressAt = :at"
+                f"{more} REMOVE #result, {_REPORT}, endedAt",
+                ConditionExpression=condition,
+                ExpressionAttributeNames={"#step": "step", "#result": "result"},
+                ExpressionAttributeValues=dict(values),
             )
         except self._api.exceptions.ConditionalCheckFailedException:
-            self._api.update_item(
-                TableName=self._table,
-                Key=key,
-                UpdateExpression=f"{update} REMOVE #result, {_REPORT}, endedAt",
-                ExpressionAttributeNames=names,
-                ExpressionAttributeValues=values,
-            )
+            return False
+        return True
 
     def timeline(self, operation: Operation) -> list[dict[str, str]]:
         """Return the steps so far with the time each began, oldest first."""
@@ -368,6 +384,34 @@ class DynamoTable:
                 **{f":{name}": value for name, value in whole.items()},
             },
         )
+
+    def note_topology(
+        self,
+        operation: Operation,
+        stage: Stage,
+        brokers: Sequence[Mapping[str, Any]],
+        *,
+        now: datetime,
+        keep: bool,
+    ) -> None:
+        """Write a stage of the ``TOPOLOGY`` item of an operation, with ``keep`` only the first.
+
+        An item of its own, without a cluster: the index of operations has none of it.
+        """
+        seen = json.dumps({"at": written(now), "brokers": brokers}, separators=(",", ":"))
+        value = "if_not_exists(#stage, :seen)" if keep else ":seen"
+        self._api.update_item(
+            TableName=self._table,
+            Key={"pk": {"S": _topology_key(operation)}},
+            UpdateExpression=f"SET #stage = {value}, #ttl = :ttl",
+            ExpressionAttributeNames={"#stage": stage, "#ttl": "ttl"},
+            ExpressionAttributeValues={":seen": {"S": seen}, ":ttl": _operation_ttl(now)},
+        )
+
+    def topologies(self, operation: Operation) -> dict[Stage, Mapping[str, Any]]:
+        """Return what was left of the brokers, by stage."""
+        item = self._item(_topology_key(operation))
+        return {stage: json.loads(item[stage]["S"]) for stage in STAGES if stage in item}
 
     def note_scaling(self, cluster: str, note: ScalingNote) -> None:
         """Write the ``SCALING`` item of a cluster."""
@@ -474,8 +518,16 @@ def _operation_item(operation: Operation, now: datetime) -> dict[str, Any]:
         "ecsCluster": {"S": operation.ecs_cluster},
         "list": {"S": _LIST},
         "timeline": {"L": []},
-        "ttl": {"N": str(int((now + timedelta(days=_OPERATION_DAYS)).timestamp()))},
+        "ttl": _operation_ttl(now),
     }
+
+
+def _operation_ttl(now: datetime) -> AttributeValueTypeDef:
+    return {"N": str(epoch(now + timedelta(days=_OPERATION_DAYS)))}
+
+
+def _topology_key(operation: Operation) -> str:
+    return f"TOPOLOGY#{operation.machine}#{operation.operation_id}"
 
 
 def _record(item: Mapping[str, Any]) -> Record:
@@ -493,6 +545,10 @@ def _record(item: Mapping[str, Any]) -> Record:
         step=text("step"),
         detail=text("detail"),
         timeline=_timeline(item),
+        waits=[
+            {name: value["S"] for name, value in one["M"].items()}
+            for one in item.get("waits", {}).get("L", [])
+        ],
         result=text("result"),
         report=Stored(text("reportKey"), text("reportVersion"), text("reportSha256")),
         ended_at=text("endedAt"),

@@ -108,13 +108,20 @@ class AwsHealthSources:
         ]
 
     def database(self, cluster: str) -> dict[str, Any]:
-        """Return the status of an Aurora cluster; ``absent`` when there is none."""
+        """Return the status of an Aurora cluster; ``absent`` when there is none.
+
+        ``restorable`` is the last moment to which it can be restored, about five minutes ago while
+        its continuous backups work; None where RDS returns none.
+        https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Aurora.Managing.Backups.html
+        """
         api = client("rds", read_timeout=_READ_SECONDS, attempts=_ATTEMPTS)
         try:
             answer = api.describe_db_clusters(DBClusterIdentifier=cluster)
         except api.exceptions.DBClusterNotFoundFault:
             return {"status": "absent"}
-        return {"status": answer["DBClusters"][0]["Status"]}
+        found = answer["DBClusters"][0]
+        until = found.get("LatestRestorableTime")
+        return {"status": found["Status"], "restorable": written(until) if until else None}
 
     def mounts(self, file_system: str) -> list[dict[str, Any]]:
         """Return the mount targets of a file system."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from lifecycle.adapters.aws.session import client, error_code
 from lifecycle.operation.record import Stored
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 _ABSENT: Final = frozenset({"NoSuchKey", "NoSuchVersion", "InvalidArgument"})
 
@@ -54,6 +57,25 @@ class S3Artifacts:
         address = f"https://{self._bucket}.s3.{self._region}.amazonaws.com/{stored.key}"
         version = quote(stored.version, safe="")
         return f"{address}?versionId={version}" if version else address
+
+    def link(self, stored: Stored, lasts: timedelta) -> str:
+        """Presign a request for a version of an object; it is neither cached nor sent on.
+
+        The link ends earlier where the function's own credentials do. It is of the bucket's Region,
+        because the global address redirects for other Regions, to where the signature is not valid.
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/ShareObjectPreSignedURL.html
+        """
+        url: str = client("s3", presigns=True).generate_presigned_url(
+            "get_object",
+            Params={
+                "Bucket": self._bucket,
+                "Key": stored.key,
+                "VersionId": stored.version,
+                "ResponseCacheControl": "private, no-store",
+            },
+            ExpiresIn=int(lasts.total_seconds()),
+        )
+        return url
 
 
 class S3NodeIdLeases:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle.adapters.camunda import http_client
 from lifecycle.camunda.credentials import Credentials, is_inside, may_travel
+from lifecycle.camunda.meters import NAMES
 from lifecycle.camunda.partitions import (
     BackupStatus,
     PartitionStatus,
@@ -57,6 +58,9 @@ MANAGEMENT_PORT = 9600
 REST_PORT = 8080
 _CLUSTER = "/actuator/cluster"
 _BACKUPS = "/actuator/backupRuntime"
+_METERS = "/actuator/prometheus?includedNames=" + ",".join(
+    dict.fromkeys([*NAMES, *(name.removesuffix("_total") for name in NAMES)])
+)
 _ACCEPT = {"Accept": "application/json"}
 _CONTENT = {"Content-Type": "application/json"}
 _LONGEST_MESSAGE = 300
@@ -136,6 +140,23 @@ class HttpManagement:
         """
         request = http_client.Request("GET", "/actuator/partitions", headers=_ACCEPT)
         return read_partitions(read_json(self._ask_one(address, MANAGEMENT_PORT, request)))
+
+    def meters(self, address: str) -> str:
+        """Return ``meters.NAMES`` of one broker in Prometheus' text format, at most 1 MiB.
+
+        Spring returns only the names in ``includedNames``; of a counter it compares the name
+        without ``_total`` (prometheus/client_java: ``MultiCollector.collect``). A version that
+        ignores them returns everything, which is several hundred kilobytes with many partitions.
+        https://docs.spring.io/spring-boot/api/rest/actuator/prometheus.html
+
+        Raises ``ManagementUnavailable``, ``ManagementRefused`` or ``InvalidResponse``.
+        """
+        request = http_client.Request("GET", _METERS, headers={"Accept": "text/plain"})
+        body = self._ask_one(address, MANAGEMENT_PORT, request).body
+        try:
+            return body.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidResponse("The metrics are not UTF-8.") from error
 
     def upgrade_readiness(self, address: str) -> tuple[str, ...]:
         """Read ``GET /actuator/upgradeReadiness`` of one broker: what is not done.

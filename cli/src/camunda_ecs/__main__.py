@@ -1,0 +1,5 @@
+"""``python -m camunda_ecs``."""
+
+from camunda_ecs.app import main
+
+main()

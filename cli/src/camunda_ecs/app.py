@@ -1,0 +1,635 @@
+"""The commands of ``camunda-ecs``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from enum import IntEnum, StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+import yaml
+from rich.text import Text
+
+from camunda_ecs import __version__, bundle, follow, show
+from camunda_ecs.api import segment
+from camunda_ecs.ends import Code, Stop, usage
+from camunda_ecs.options import command
+from camunda_ecs.session import (
+    Session,
+    only_given,
+    operation_id,
+    operation_path,
+)
+
+_PAGE: Final = 100  # the most operations that the API returns at once
+EXIT_CODES: Final = (
+    "Exit codes: 0 done or healthy, 1 refused or failed, 2 wrong usage (nothing was sent), "
+    "3 degraded, 4 down, 5 unknown, 130 interrupted."
+)
+# Camunda 8.9 and later serve each web application below the load balancer's root.
+# https://docs.camunda.io/docs/8.9/apis-tools/migration-manuals/saas-orchestration-architecture/
+WEB: Final = ("operate", "tasklist", "admin")
+
+app = typer.Typer(
+    name="camunda-ecs",
+    help="Provision, scale, restart, watch and remove Camunda 8 clusters on Amazon ECS, through "
+    "the REST API of their control plane.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    # A traceback with local variables could show credentials.
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class Service(StrEnum):
+    """Services that can be restarted."""
+
+    BROKERS = "brokers"
+    CONNECTORS = "connectors"
+
+
+class Secret(StrEnum):
+    """Passwords that can be rotated."""
+
+    ADMIN = "admin"
+    CONNECTORS = "connectors"
+    DATABASE = "database"
+
+
+class OnStartFailure(StrEnum):
+    """What becomes of brokers that do not start."""
+
+    STOP = "stop"
+    KEEP = "keep"
+
+
+Identifier = Annotated[
+    str, typer.Argument(metavar="OPERATION", help="Id of the operation.", show_default=False)
+]
+Brokers = Annotated[
+    int | None, typer.Option("--brokers", help="Number of brokers.", show_default=False)
+]
+Partitions = Annotated[
+    int | None,
+    typer.Option(
+        "--partitions", help="Number of partitions; never fewer than now.", show_default=False
+    ),
+]
+Approves = Annotated[
+    str | None,
+    typer.Option(
+        "--approves",
+        help="Id of the plan or dry run of this change that another principal made.",
+        show_default=False,
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Only check the request, for a review by another principal."),
+]
+Confirm = Annotated[
+    str | None,
+    typer.Option(
+        "--confirm",
+        help="The cluster's name, in place of typing it on the terminal.",
+        show_default=False,
+    ),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"camunda-ecs {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the release."),
+    ] = False,
+) -> None:
+    """Provision, scale, restart, watch and remove Camunda 8 clusters on Amazon ECS."""
+
+
+# ------------------------------------------------------------------------------------- reading
+
+
+@command(app, "clusters")
+def clusters(session: Session) -> None:
+    """List the clusters of the control plane."""
+    found: list[Any] = []
+    for page in _pages(session, "/clusters", {}):
+        found += page["clusters"]
+    lines = [show.clusters(found)] if found else [Text("There is no cluster.")]
+    session.emit({"clusters": found}, lines)
+
+
+@command(app, "show", cluster=True)
+def show_cluster(session: Session) -> None:
+    """Show a cluster: brokers, topology, pending change, last operation."""
+    found = session.read(session.path).document
+    session.emit(found, show.cluster(found))
+
+
+@command(app, "health", cluster=True)
+def health(
+    session: Session,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Run a check now, which takes up to 25 seconds.")
+    ] = False,
+) -> IntEnum:
+    """Show the last health check, worst finding first, or run one now.
+
+    The exit code is the verdict: 0 healthy, 3 degraded, 4 down, 5 no verdict (yet).
+    """
+    path = f"{session.path}/health"
+    answer = session.answered("GET", path, query={"fresh": "true"} if fresh else None)
+    if answer.status == 404 and (answer.document or {}).get("error") == "HealthUnavailable":
+        raise Stop(*show.problem(answer, "GET", path), code=Code.UNKNOWN)
+    if answer.status == 429 or answer.status >= 500:
+        raise Stop(*show.problem(answer, "GET", path), code=Code.UNKNOWN)
+    report = session.checked(answer, "GET", path).document
+    session.emit(report, show.health(report))
+    return show.VERDICTS.get(report["verdict"], Code.UNKNOWN)
+
+
+@command(app, "operations", cluster=True)
+def operations(
+    session: Session,
+    verb: Annotated[
+        str | None,
+        typer.Option("--verb", help="Only this kind, such as scale.", show_default=False),
+    ] = None,
+    status: Annotated[
+        str | None,
+        typer.Option("--status", help="Only this status, such as FAILED.", show_default=False),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=1000, help="The most that is listed.")
+    ] = 50,
+) -> None:
+    """List operations, newest first: of one cluster, or of all."""
+    wanted = only_given(
+        cluster=session.cluster if session.named_cluster else None,
+        verb=verb,
+        status=status,
+        limit=min(limit, _PAGE),
+    )
+    found: list[Any] = []
+    for page in _pages(session, "/operations", wanted):
+        found += page["operations"]
+        if len(found) >= limit:
+            break
+    found = found[:limit]
+    lines = [show.operations(found)] if found else [Text("There is no such operation.")]
+    session.emit({"operations": found}, lines)
+
+
+@command(app, "follow")
+def follow_operation(session: Session, operation: Identifier) -> IntEnum:
+    """Follow an operation to its end. Ctrl-C ends the following, not the operation."""
+    path = operation_path(operation)
+    found = follow.operation(session.read(path), "GET", path)
+    return follow.run(session, found)
+
+
+@command(app, "report")
+def report(session: Session, operation: Identifier) -> IntEnum | None:
+    """Show an operation: who started it, its steps, its checks or its error.
+
+    The exit code is 1 if it failed.
+    """
+    path = operation_path(operation)
+    found = follow.operation(session.read(path), "GET", path)
+    session.emit(found, show.operation(found))
+    return Code.FAILED if found["status"] in {"FAILED", "TIMED_OUT", "ABORTED"} else None
+
+
+@command(app, "open", cluster=True)
+def open_web(
+    session: Session,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open Operate in the browser.")
+    ] = True,
+) -> None:
+    """Show the URLs of the web applications, how they are reached, and open Operate."""
+    found = session.read(session.path).document
+    url = found.get("restUrl")
+    local = session.target.local
+    if local is not None and local.get("clusterName") == session.cluster and local.get("alb"):
+        url = local["alb"]
+    if not url:
+        raise Stop(
+            f"Cluster {session.cluster} has no URL yet: its stack is {found['status']}.",
+            "  next step: provision it to its end, then open it again.",
+        )
+    base = str(url).rstrip("/")
+    urls = {name: f"{base}/{name}" for name in WEB}
+    host = base.partition("://")[2]
+    internal = host.startswith("internal-")
+    reach = (
+        "The load balancer is internal: its address is reachable from the VPC only, through a VPN, "
+        "a peering, or a port forwarding of Systems Manager."
+        if internal
+        else "With a domain name the load balancer may be internal, too: then its address is "
+        "reachable from the VPC only."
+    )
+    user = (
+        "User and password: in the secret that the output AdminUserSecretArn of stack "
+        f"{found['stack']} names."
+    )
+    session.emit(
+        {**urls, "internal": internal, "how": reach},
+        [show.fields(urls), Text(reach), Text(user)],
+    )
+    if browser and not session.is_data and session.world.on_terminal():
+        session.world.browse(urls["operate"])
+
+
+@command(app, "support-bundle", cluster=True)
+def support_bundle(
+    session: Session,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The zip to write.", show_default=False)
+    ] = None,
+) -> None:
+    """Write a zip of cluster, health, operations, plans and versions, without secrets."""
+    at = bundle.now()
+    path = bundle.destination(out, session.cluster, at)
+    found = bundle.collect(session)
+    bundle.write(session, found, path, at)
+    for name, reason in found.missing.items():
+        session.note(f"Not in the bundle: {name}: {reason}", style="yellow")
+    session.emit(
+        {"file": str(path), "files": sorted(found.files)},
+        [Text(f"{path}: {len(found.files)} files. Read them before you pass them on.")],
+    )
+
+
+# ------------------------------------------------------------------------------------- planning
+
+
+@command(app, "plan", cluster=True, starts=True, keyed=True)
+def plan(
+    session: Session,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE",
+            help="Input of provisioning, JSON or YAML, as in events/; - reads stdin.",
+            show_default=False,
+        ),
+    ] = None,
+    brokers: Brokers = None,
+    partitions: Partitions = None,
+    teardown: Annotated[bool, typer.Option("--teardown", help="Plan the removal.")] = False,
+) -> IntEnum:
+    """Plan a change and show it; changes nothing.
+
+    Give one of: a file, --brokers, --partitions, --teardown. `camunda-ecs apply` applies the plan.
+    """
+    given = {
+        "FILE": file,
+        "--brokers": brokers,
+        "--partitions": partitions,
+        "--teardown": teardown or None,
+    }
+    named = [name for name, value in given.items() if value is not None]
+    if len(named) != 1:
+        raise usage(f"plan: given {_listed(named)}; allowed: one of {', '.join(given)}")
+    if file is not None:
+        read = _read(session, file)
+        kinds = {"provision", "scale", "teardown"} & read.keys()
+        body = dict(read) if kinds else {"provision": dict(read)}
+    elif teardown:
+        body = {"teardown": {}}
+    else:
+        body = {"scale": only_given(count=brokers, partitions=partitions)}
+    session.show_target(session.cluster)
+    begun = follow.start(session, "plan", "POST", f"{session.path}/plans", body)
+    if not session.wait:
+        return follow.run(session, begun)
+    session.note(begun["operationId"], style="bold")
+    ended = follow.until_end(session, begun)
+    if ended["status"] != "SUCCEEDED":
+        session.emit(ended, show.end(ended))
+        return follow.code_of(session, ended)
+    _show_plan(session, ended["operationId"], document=session.is_data)
+    session.note(f"Apply it: {session.command('apply', ended['operationId'])}")
+    return Code.DONE
+
+
+@command(app, "apply", cluster=True, confirmed=True, starts=True, keyed=True)
+def apply(
+    session: Session,
+    plan_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="PLAN", help="Id of the operation that made the plan.", show_default=False
+        ),
+    ],
+    on_start_failure: Annotated[
+        OnStartFailure | None,
+        typer.Option(
+            "--on-start-failure",
+            help="If brokers do not start: stop them (default), or keep them for inspection.",
+            show_default=False,
+        ),
+    ] = None,
+    accept_no_way_back: Annotated[
+        bool,
+        typer.Option(
+            "--accept-no-way-back",
+            help="Upgrade to another minor version without a recent backup and snapshot.",
+        ),
+    ] = False,
+    confirm: Confirm = None,
+) -> IntEnum:
+    """Apply a reviewed plan: exactly that, or the differences since then are listed.
+
+    The plan of a removal is confirmed with the cluster's name, typed again.
+    """
+    path = f"/plans/{segment(operation_id(plan_id))}"
+    document = session.read(path).document
+    cluster = str(document["cluster"])
+    if session.named_cluster not in {None, cluster}:
+        raise usage(
+            f"--cluster: given {session.named_cluster}; allowed: {cluster}, the cluster of the plan"
+        )
+    session.named_cluster = cluster
+    if document["status"] != "READY":
+        raise Stop(
+            f"The plan is {document['status']}: {document.get('refusal') or 'it changes nothing'}. "
+            "Nothing was started."
+        )
+    extra = only_given(
+        onStartFailure=on_start_failure.value if on_start_failure else None,
+        acceptNoWayBack=accept_no_way_back or None,
+    )
+    verb, method, to, body = _applied(session, document["apply"], plan_id)
+    if extra and verb != "provision":
+        raise usage(
+            f"--on-start-failure, --accept-no-way-back: given for a plan to {verb}; allowed: for a "
+            "plan of provisioning"
+        )
+    _show_plan(session, plan_id, document=False)
+    if verb == "teardown":
+        session.confirm_name(f"Remove cluster {cluster}, as planned by {plan_id}", confirm)
+    else:
+        session.confirm(f"Apply plan {plan_id} to cluster {cluster}")
+    return follow.run(session, follow.start(session, verb, method, to, {**body, **extra}))
+
+
+def _applied(
+    session: Session, given: Mapping[str, Any], plan_id: str
+) -> tuple[str, str, str, dict[str, Any]]:
+    """Return verb, method, path and body of the request that applies a plan."""
+    if "changeSet" in given:
+        return "provision", "PUT", session.path, {"changeSet": given["changeSet"]}
+    if "count" in given:
+        body = {"count": given["count"], "approves": plan_id}
+        return "scale", "PUT", f"{session.path}/brokers", body
+    if "partitions" in given:
+        body = {"partitions": given["partitions"], "approves": plan_id}
+        return "scale", "PUT", f"{session.path}/partitions", body
+    if "confirm" in given:
+        return (
+            "teardown",
+            "DELETE",
+            session.path,
+            {"confirm": session.cluster, "approves": plan_id},
+        )
+    raise Stop(f"The plan {plan_id} has nothing that this command can apply.")
+
+
+def _show_plan(session: Session, plan_id: str, *, document: bool) -> None:
+    """Write a plan: as data when that is wanted, else its text."""
+    path = f"/plans/{segment(plan_id)}"
+    if document:
+        session.emit(session.read(path).document, [])
+        return
+    text = session.read(path, accept="text/plain").text
+    session.tell(*(Text(show.plain(line)) for line in text.splitlines()))
+
+
+# ------------------------------------------------------------------------------------- changing
+
+
+@command(app, "provision", cluster=True, confirmed=True, starts=True, keyed=True)
+def provision(
+    session: Session,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="Input of provisioning, JSON or YAML, as in events/; - reads stdin.",
+            show_default=False,
+        ),
+    ],
+) -> IntEnum:
+    """Create or change a cluster, without a plan to review."""
+    body = _read(session, file)
+    session.confirm(f"Provision cluster {session.cluster} with {file}, without a reviewed plan")
+    return follow.run(session, follow.start(session, "provision", "PUT", session.path, body))
+
+
+@command(app, "scale", cluster=True, confirmed=True, starts=True, keyed=True)
+def scale(
+    session: Session,
+    brokers: Brokers = None,
+    partitions: Partitions = None,
+    approves: Approves = None,
+) -> IntEnum:
+    """Scale the brokers to a number, or add partitions up to a number.
+
+    Give one of --brokers and --partitions. Partitions cannot be removed again.
+    """
+    if (brokers is None) == (partitions is None):
+        given = "none" if brokers is None else "both"
+        raise usage(f"scale: given {given}; allowed: one of --brokers, --partitions")
+    goal = only_given(count=brokers, partitions=partitions)
+    if brokers is not None:
+        path, what = "brokers", f"{brokers} brokers"
+    else:
+        path = "partitions"
+        what = f"{partitions} partitions, which cannot be undone"
+    session.confirm(f"Scale cluster {session.cluster} to {what}")
+    body = {**goal, **only_given(approves=approves)}
+    begun = follow.start(session, "scale", "PUT", f"{session.path}/{path}", body)
+    return follow.run(session, begun)
+
+
+@command(app, "restart", cluster=True, confirmed=True, starts=True, keyed=True)
+def restart(
+    session: Session,
+    service: Annotated[Service, typer.Argument(help="What is restarted.", show_default=False)],
+    broker: Annotated[
+        int | None, typer.Option("--broker", help="Only the broker of this id.", show_default=False)
+    ] = None,
+    dry_run: DryRun = False,
+    approves: Approves = None,
+) -> IntEnum:
+    """Restart the brokers one at a time, one of them, or the connectors."""
+    if broker is not None and service is not Service.BROKERS:
+        raise usage(f"--broker: given {broker} for {service.value}; allowed: for brokers only")
+    what = service.value if broker is None else f"broker {broker}"
+    reviewed = _reviewed(
+        session, f"Restart the {what} of cluster {session.cluster}", dry_run, approves
+    )
+    body = {"service": service.value, **only_given(broker=broker), **reviewed}
+    begun = follow.start(session, "restart", "POST", f"{session.path}/restart", body)
+    return follow.run(session, begun)
+
+
+@command(app, "rotate", cluster=True, confirmed=True, starts=True, keyed=True)
+def rotate(
+    session: Session,
+    secret: Annotated[
+        list[Secret] | None,
+        typer.Option("--secret", help="Only this password; may be repeated.", show_default=False),
+    ] = None,
+    dry_run: DryRun = False,
+    approves: Approves = None,
+) -> IntEnum:
+    """Give Camunda's administrator, the connectors and the database new passwords."""
+    names = sorted({one.value for one in secret or ()})
+    what = ", ".join(names) or "all"
+    purpose = f"Rotate the passwords of cluster {session.cluster}: {what}"
+    reviewed = _reviewed(session, purpose, dry_run, approves)
+    body = {**({"secrets": names} if names else {}), **reviewed}
+    begun = follow.start(session, "rotate", "POST", f"{session.path}/rotation", body)
+    return follow.run(session, begun)
+
+
+def _reviewed(session: Session, what: str, dry_run: bool, approves: str | None) -> dict[str, Any]:
+    """Have a change confirmed unless it is a dry run; return the fields that its review needs."""
+    if dry_run and approves is not None:
+        raise usage(f"--approves: given {approves} for a dry run; allowed: for the change itself")
+    if dry_run:
+        session.show_target(session.cluster)
+        session.note(f"{what} (dry run)", style="bold")
+        return {"dryRun": True}
+    session.confirm(what)
+    return dict(only_given(approves=approves))
+
+
+@command(app, "teardown", cluster=True, starts=True, keyed=True)
+def teardown(session: Session, confirm: Confirm = None, approves: Approves = None) -> IntEnum:
+    """Remove a cluster. `camunda-ecs plan --teardown` shows before what goes and what stays.
+
+    The cluster's name is typed again, or given with --confirm.
+    """
+    session.confirm_name(f"Remove cluster {session.cluster}", confirm)
+    body = {"confirm": session.cluster, **only_given(approves=approves)}
+    return follow.run(session, follow.start(session, "teardown", "DELETE", session.path, body))
+
+
+@command(app, "freeze", cluster=True, confirmed=True)
+def freeze(
+    session: Session,
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why, for all who are refused.", show_default=False)
+    ],
+) -> None:
+    """Freeze a cluster: every change is rejected until the freeze is lifted."""
+    session.confirm(f"Freeze cluster {session.cluster}: {reason}")
+    _freeze(session, "PUT", {"reason": reason})
+
+
+@command(app, "thaw", cluster=True, confirmed=True)
+def thaw(session: Session) -> None:
+    """Lift the freeze of a cluster."""
+    session.confirm(f"Lift the freeze of cluster {session.cluster}")
+    _freeze(session, "DELETE", None)
+
+
+def _freeze(session: Session, method: str, body: Any) -> None:
+    path = f"{session.path}/freeze"
+    found = session.checked(session.answered(method, path, body), method, path).document
+    rows = {"cluster": session.cluster, "frozen": show.plain(found["frozen"], "no")}
+    session.emit(found, [show.fields(rows)])
+
+
+@command(app, "cancel", confirmed=True)
+def cancel(session: Session, operation: Identifier) -> IntEnum:
+    """Stop an operation that has not changed anything yet."""
+    path = f"{operation_path(operation)}/cancel"
+    session.confirm(f"Cancel operation {operation}", operation=operation)
+    found = _sent_once(session, path, operation)
+    session.emit(found, show.operation(found))
+    return Code.DONE
+
+
+@command(app, "resume", confirmed=True, starts=True)
+def resume(session: Session, operation: Identifier) -> IntEnum:
+    """Resume an operation that failed, timed out or was stopped, where it ended."""
+    path = f"{operation_path(operation)}/resume"
+    session.confirm(f"Resume operation {operation}", operation=operation)
+    return follow.run(session, _sent_once(session, path, operation))
+
+
+def _sent_once(session: Session, path: str, operation: str) -> dict[str, Any]:
+    """Send a request without a key, again only if it was certainly not carried out."""
+    see = f"It is not known whether that happened. See it: {session.command('report', operation)}"
+    session.hint = (see,)
+    try:
+        answer = session.answered("POST", path, repeatable=False)
+    except Stop as stop:
+        raise Stop(*stop.lines, see, code=stop.code) from stop
+    return follow.operation(session.checked(answer, "POST", path), "POST", path)
+
+
+# ------------------------------------------------------------------------------------- helpers
+
+
+def _pages(session: Session, path: str, query: Mapping[str, Any]) -> Any:
+    """Give each page of a list."""
+    token = None
+    while True:
+        page = session.read(path, query={**query, "next": token}).document
+        yield page
+        token = page.get("next")
+        if not token:
+            return
+
+
+def _read(session: Session, file: Path) -> dict[str, Any]:
+    """Read an input of provisioning; the cluster it names is the one of the command.
+
+    Raises ``Stop`` (usage) for what is no mapping, or names another cluster.
+    """
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise usage(f"FILE: given {file}, which cannot be read: {error}") from error
+    try:
+        # JSON is YAML, too.
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise usage(f"FILE: given {file}, which is neither JSON nor YAML: {error}") from error
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        raise usage(f"FILE: given {file}; allowed: a mapping, as in events/provision-default.json")
+    body = dict(found)
+    named = body.pop("clusterName", None)
+    if named is not None:
+        if session.named_cluster not in {None, named}:
+            raise usage(
+                f"--cluster: given {session.named_cluster}; allowed: {named}, the clusterName in "
+                f"{file}"
+            )
+        session.named_cluster = str(named)
+    return body
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

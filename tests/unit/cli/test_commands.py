@@ -1,0 +1,921 @@
+"""Each command of `camunda-ecs`: used rightly, wrongly, and interrupted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from camunda_ecs import follow
+from camunda_ecs.rights import right
+from lifecycle.health.catalog import Verdict
+
+from tests.support.command_line import (
+    ERROR,
+    HEALTH,
+    KEY,
+    LINE,
+    PLAN,
+    SCALED,
+    URL,
+    FakeApi,
+    Shell,
+    at,
+    busy,
+    cut_off,
+    gone,
+    operation,
+    problem,
+)
+
+DONE = {"status": "SUCCEEDED", "endedAt": "2026-01-01T00:01:00.000Z"}
+FAILED: dict[str, Any] = {**DONE, "status": "FAILED", "error": ERROR}
+
+
+@pytest.fixture
+def api() -> FakeApi:
+    return FakeApi()
+
+
+@pytest.fixture
+def shell(api: FakeApi) -> Shell:
+    return Shell(api)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "production.yaml"
+    path.write_text("clusterName: demo\nparameters: {LogRetentionDays: 90}\n")
+    return str(path)
+
+
+# Each change: the words, verb, method, path and body of its request.
+CHANGES: list[tuple[list[str], str, str, str, Any]] = [
+    (["scale", "--brokers", "4"], "scale", "PUT", "/clusters/demo/brokers", {"count": 4}),
+    (
+        ["scale", "--partitions", "6", "--approves", "demo.plan.p1"],
+        "scale",
+        "PUT",
+        "/clusters/demo/partitions",
+        {"partitions": 6, "approves": "demo.plan.p1"},
+    ),
+    (
+        ["restart", "brokers", "--broker", "2"],
+        "restart",
+        "POST",
+        "/clusters/demo/restart",
+        {"service": "brokers", "broker": 2},
+    ),
+    (
+        ["restart", "connectors"],
+        "restart",
+        "POST",
+        "/clusters/demo/restart",
+        {"service": "connectors"},
+    ),
+    (
+        ["restart", "brokers", "--approves", "demo.restart.dry"],
+        "restart",
+        "POST",
+        "/clusters/demo/restart",
+        {"service": "brokers", "approves": "demo.restart.dry"},
+    ),
+    (["rotate"], "rotate", "POST", "/clusters/demo/rotation", {}),
+    (
+        ["rotate", "--secret", "database", "--secret", "admin"],
+        "rotate",
+        "POST",
+        "/clusters/demo/rotation",
+        {"secrets": ["admin", "database"]},
+    ),
+    (
+        ["provision", "FILE"],
+        "provision",
+        "PUT",
+        "/clusters/demo",
+        {"parameters": {"LogRetentionDays": 90}},
+    ),
+    (
+        ["teardown", "--confirm", "demo"],
+        "teardown",
+        "DELETE",
+        "/clusters/demo",
+        {"confirm": "demo"},
+    ),
+]
+NAMES = [" ".join(words) for words, *_ in CHANGES]
+
+
+def words_of(words: list[str], file: str) -> list[str]:
+    named = [file if word == "FILE" else word for word in words]
+    return named if words[0] == "teardown" else [*named, "--yes"]
+
+
+@pytest.mark.parametrize(("words", "verb", "method", "path", "body"), CHANGES, ids=NAMES)
+def test_a_change_is_started_once_and_followed_to_its_end(  # noqa: PLR0917 - one row of a table
+    shell: Shell, file: str, words: list[str], verb: str, method: str, path: str, body: Any
+) -> None:
+    identifier = f"demo.{verb}.{KEY}"
+    shell.api.life = [
+        operation(identifier, progress=at("Validation", "reading the cluster")),
+        operation(identifier, progress=at("Change", "1 of 2", 2)),
+        operation(identifier, progress=at("Change", "1 of 2", 2)),
+        operation(identifier, **DONE),
+    ]
+    ended = shell.run(*words_of(words, file))
+    assert ended.exit_code == 0, ended.output
+    (sent,) = shell.api.sent(method)
+    assert (sent.path, sent.body, sent.headers["idempotency-key"]) == (path, body, KEY)
+    lines = ended.stdout.splitlines()
+    assert lines[0] == identifier, "the id comes first"
+    assert [line.rpartition("   ")[2].strip() for line in lines[1:3]] == [
+        "reading the cluster",
+        "1 of 2",
+    ]
+    assert lines[3] == f"demo: {verb} succeeded"
+    assert f"API {URL}, region eu-central-1, credentials of env, cluster demo" in ended.stderr
+
+
+@pytest.mark.parametrize(("words", "verb", "method", "path", "body"), CHANGES, ids=NAMES)
+def test_a_change_is_refused_without_a_terminal_and_without_a_word_for_it(  # noqa: PLR0917
+    shell: Shell, file: str, words: list[str], verb: str, method: str, path: str, body: Any
+) -> None:
+    del verb, path, body
+    named = [one for one in words_of(words, file) if one not in {"--yes", "--confirm"}]
+    named = named[:-1] if words[0] == "teardown" else named
+    ended = shell.run(*named)
+    assert ended.exit_code == 2
+    assert "Nothing was started" in ended.stderr
+    assert shell.api.sent(method) == []
+
+
+@pytest.mark.parametrize(("words", "verb", "method", "path", "body"), CHANGES, ids=NAMES)
+def test_who_stops_following_reads_that_it_goes_on_and_how_to_follow_it(  # noqa: PLR0917
+    shell: Shell, file: str, words: list[str], verb: str, method: str, path: str, body: Any
+) -> None:
+    del method, path, body
+    identifier = f"demo.{verb}.{KEY}"
+    shell.api.life = [operation(identifier)]
+    shell.interrupted_at = 2
+    ended = shell.run(*words_of(words, file), "--api-url", URL)
+    assert ended.exit_code == 130
+    assert f"{identifier} goes on. Follow it: camunda-ecs follow {identifier}" in ended.stderr
+    assert f"--api-url {URL}" in ended.stderr
+
+
+@pytest.mark.parametrize(("words", "verb", "method", "path", "body"), CHANGES, ids=NAMES)
+def test_a_change_that_fails_shows_the_next_step(  # noqa: PLR0917
+    shell: Shell, file: str, words: list[str], verb: str, method: str, path: str, body: Any
+) -> None:
+    del method, path, body
+    shell.api.life = [operation(f"demo.{verb}.{KEY}", **FAILED)]
+    ended = shell.run(*words_of(words, file))
+    assert ended.exit_code == 1
+    assert "ScalingRefused: broker 5 would hold no partition" in ended.stdout
+    assert "next step: Request fewer brokers." in ended.stdout
+
+
+@pytest.mark.parametrize(("words", "verb", "method", "path", "body"), CHANGES, ids=NAMES)
+def test_a_refusal_names_field_given_allowed_and_next_step(  # noqa: PLR0917
+    shell: Shell, file: str, words: list[str], verb: str, method: str, path: str, body: Any
+) -> None:
+    del verb, body
+    wrong = {"field": "count", "given": "99", "allowed": "1 to 30"}
+    status, document = problem(400, "InvalidRequest", errors=[wrong])
+    shell.api.faults = [(status, {}, document)]
+    ended = shell.run(*words_of(words, file))
+    assert ended.exit_code == 1
+    assert "InvalidRequest: InvalidRequest happened" in ended.stderr
+    assert "count: given 99; allowed: 1 to 30" in ended.stderr
+    assert "next step: Mend InvalidRequest." in ended.stderr
+    assert [one.path for one in shell.api.sent(method)] == [path]
+
+
+# ---------------------------------------------------------------------------- lost connections
+
+
+@pytest.mark.parametrize(
+    "fault", [gone(), cut_off(), TimeoutError("timed out"), busy(504), busy(502), busy(503)]
+)
+def test_a_request_without_an_answer_is_sent_again_with_the_same_key(
+    shell: Shell, fault: Any
+) -> None:
+    shell.api.life = [operation(**DONE)]
+    shell.api.faults = [fault, fault]
+    ended = shell.run("scale", "--brokers", "4", "--yes")
+    assert ended.exit_code == 0, ended.output
+    sent = shell.api.sent("PUT")
+    assert len(sent) == 3
+    assert {one.headers["idempotency-key"] for one in sent} == {KEY}
+    assert shell.slept[:2] == [1.0, 2.0], "it waits longer each time"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_is_honoured(shell: Shell, status: int) -> None:
+    shell.api.life = [operation(**DONE)]
+    shell.api.faults = [busy(status, Retry_After="7")]
+    assert shell.run("scale", "--brokers", "4", "--yes").exit_code == 0
+    assert shell.slept[0] == 7.0
+
+
+def test_retry_after_of_a_running_operation_is_the_pause_between_looks(shell: Shell) -> None:
+    running = operation()
+    shell.api.life = [operation(**DONE)]
+    accepted: Any = (202, {"Retry-After": "5"}, running)
+    shell.api.faults = [accepted, (200, {"Retry-After": "9"}, running)]
+    assert shell.run("scale", "--brokers", "4", "--yes").exit_code == 0
+    assert shell.slept[1] == 9.0
+
+
+def test_an_outcome_that_stays_unknown_shows_the_key_and_how_to_look(shell: Shell) -> None:
+    shell.api.faults = [gone()] * 100
+    ended = shell.run("scale", "--brokers", "4", "--yes")
+    assert ended.exit_code == 5
+    assert f"camunda-ecs follow demo.scale.{KEY}" in ended.stderr
+    assert f"--key {KEY}" in ended.stderr
+    assert sum(shell.slept) <= 60
+
+
+def test_interrupted_as_soon_as_the_id_is_out_it_goes_on(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C may arrive anywhere: here between the first line and the first look."""
+    monkeypatch.setattr(follow, "until_end", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    ended = shell.run("scale", "--brokers", "4", "--yes")
+    assert ended.exit_code == 130
+    assert f"demo.scale.{KEY} goes on. Follow it: camunda-ecs follow" in ended.stderr
+
+
+def test_interrupted_before_an_answer_the_outcome_is_unknown(shell: Shell) -> None:
+    shell.api.faults = [KeyboardInterrupt()]
+    ended = shell.run("scale", "--brokers", "4", "--yes")
+    assert ended.exit_code == 130
+    assert f"--key {KEY}" in ended.stderr
+
+
+def test_a_connection_lost_while_following_is_taken_up_again(shell: Shell) -> None:
+    shell.api.life = [operation(progress=at("Change", "1 of 2")), operation(**DONE)]
+    shell.api.faults = [(202, {}, operation()), gone(), busy(500), cut_off()]
+    ended = shell.run("scale", "--brokers", "4", "--yes")
+    assert ended.exit_code == 0, ended.output
+    assert f"demo.scale.{KEY} goes on. Follow it: camunda-ecs follow" in ended.stderr
+    assert len(shell.api.sent("PUT")) == 1
+
+
+def test_a_connection_that_stays_lost_ends_the_following_only(shell: Shell) -> None:
+    shell.api.faults = [(202, {}, operation()), *[gone()] * 1000]
+    ended = shell.run("scale", "--brokers", "4", "--yes")
+    assert ended.exit_code == 5
+    assert "Connection refused" in ended.stderr
+    assert f"camunda-ecs follow demo.scale.{KEY}" in ended.stderr
+    assert 200 < sum(shell.slept) <= 310
+
+
+def test_what_aws_refused_is_not_sent_again(shell: Shell) -> None:
+    status, document = problem(500, "AwsRefused")
+    shell.api.faults = [(status, {}, document)]
+    ended = shell.run("scale", "--brokers", "4", "--yes")
+    assert (ended.exit_code, len(shell.api.requests)) == (1, 1)
+    assert "AwsRefused" in ended.stderr
+
+
+@pytest.mark.parametrize("status", ["TIMED_OUT", "ABORTED"])
+def test_an_operation_that_ended_without_an_error_is_a_failure(shell: Shell, status: str) -> None:
+    shell.api.life = [operation(**{**DONE, "status": status})]
+    ended = shell.run("scale", "--brokers", "4", "--yes")
+    assert ended.exit_code == 1
+    assert status in ended.stderr
+
+
+def test_an_operation_that_may_not_have_started_is_unknown(shell: Shell) -> None:
+    shell.api.life = [operation(status="NOT_STARTED")]
+    ended = shell.run("follow", f"demo.scale.{KEY}")
+    assert ended.exit_code == 5
+    assert "--key" in ended.stderr
+
+
+# ---------------------------------------------------------------------------- confirmation, keys
+
+
+def test_on_a_terminal_a_change_is_confirmed(shell: Shell) -> None:
+    shell.on_terminal = True
+    shell.api.life = [operation(**DONE)]
+    refused = shell.run("scale", "--brokers", "4", typed="n\n")
+    assert (refused.exit_code, shell.api.sent("PUT")) == (1, [])
+    assert "Nothing was started" in refused.stderr
+    assert shell.run("scale", "--brokers", "4", typed="y\n").exit_code == 0
+    assert len(shell.api.sent("PUT")) == 1
+
+
+def test_what_is_confirmed_is_the_cluster_as_it_was_shown(shell: Shell) -> None:
+    shell.on_terminal = True
+    shell.api.etag = '"one"'
+    shell.api.life = [operation(**DONE)]
+    ended = shell.run("scale", "--brokers", "4", typed="y\n")
+    assert "now: stack UPDATE_COMPLETE, brokers 3 declared, 3 running, 3 joined" in ended.stderr
+    assert shell.api.sent("PUT")[0].headers["if-match"] == '"one"'
+    status, document = problem(412, "ClusterChanged")
+    shell.api.faults = [(200, {}, shell.api.cluster), (status, {}, document)]
+    changed = shell.run("scale", "--brokers", "4", typed="y\n")
+    assert changed.exit_code == 1
+    assert "ClusterChanged" in changed.stderr
+
+
+def test_on_a_terminal_a_bar_moves_and_nothing_of_it_stays(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    shell.api.life = [operation(progress=at("Change", "1 of 2")), operation(**DONE, result=SCALED)]
+    ended = shell.run("scale", "--brokers", "4", "--yes")
+    assert ended.exit_code == 0, ended.output
+    assert "\x1b[" in ended.stdout, "a terminal"
+    assert "1 of 2" in ended.stdout
+    assert "demo: 3 → 4 brokers" in ended.stdout
+
+
+def test_a_confirmation_that_is_interrupted_starts_nothing(shell: Shell) -> None:
+    shell.on_terminal = True
+    ended = shell.run("scale", "--brokers", "4", typed="")
+    assert (ended.exit_code, shell.api.sent("PUT")) == (130, [])
+
+
+@pytest.mark.parametrize(("typed", "code"), [("demo\n", 0), ("dmeo\n", 2), ("y\n", 2)])
+def test_a_removal_needs_the_name_typed_again(shell: Shell, typed: str, code: int) -> None:
+    shell.on_terminal = True
+    shell.api.life = [operation(f"demo.teardown.{KEY}", **DONE)]
+    ended = shell.run("teardown", typed=typed)
+    assert ended.exit_code == code, ended.output
+    assert len(shell.api.sent("DELETE")) == (1 if code == 0 else 0)
+
+
+def test_a_removal_with_another_name_is_refused(shell: Shell) -> None:
+    ended = shell.run("teardown", "--confirm", "production")
+    assert (ended.exit_code, shell.api.requests) == (2, [])
+    assert "--confirm: given production; allowed: demo" in ended.stderr
+
+
+def test_a_key_is_sent_as_given_and_names_the_operation(shell: Shell) -> None:
+    shell.api.life = [operation("demo.scale.monday", **DONE)]
+    ended = shell.run("scale", "--brokers", "4", "--yes", "--key", "monday")
+    assert ended.stdout.splitlines()[0] == "demo.scale.monday"
+    assert shell.api.sent("PUT")[0].headers["idempotency-key"] == "monday"
+
+
+def test_no_wait_ends_with_the_start(shell: Shell) -> None:
+    ended = shell.run("scale", "--brokers", "4", "--yes", "--no-wait")
+    assert (ended.exit_code, ended.stdout) == (0, f"demo.scale.{KEY}\n")
+    assert f"camunda-ecs follow demo.scale.{KEY}" in ended.stderr
+    assert len(shell.api.requests) == 1
+
+
+def test_the_end_of_a_scaling_shows_checks_and_brokers(shell: Shell) -> None:
+    shell.api.life = [operation(**DONE, result=SCALED)]
+    lines = shell.run("scale", "--brokers", "4", "--yes").stdout.splitlines()
+    assert lines[1] == "demo: 3 → 4 brokers"
+    assert "WARN notes: a survivor" in lines
+    assert lines[-2:] == [
+        "      broker 0 (10.0.0.1): 1 leader",
+        "      broker 3 (10.0.0.4): no partition",
+    ]
+
+
+@pytest.mark.parametrize("words", [["--brokers", "4"], ["--brokers", "4", "--no-wait"]])
+@pytest.mark.parametrize("form", ["json", "yaml"])
+def test_stdout_is_data_when_that_is_wanted(shell: Shell, form: str, words: list[str]) -> None:
+    shell.api.life = [operation(progress=at("Change", "1 of 2")), operation(**DONE, result=SCALED)]
+    ended = shell.run("scale", *words, "--yes", "-o", form)
+    found = json.loads(ended.stdout) if form == "json" else yaml.safe_load(ended.stdout)
+    assert found["operationId"] == f"demo.scale.{KEY}"
+    assert f"demo.scale.{KEY}" in ended.stderr
+
+
+# ------------------------------------------------------------------------------------- usage
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["scale", "--yes"], "scale: given none; allowed: one of --brokers, --partitions"),
+        (["scale", "--brokers", "4", "--partitions", "6", "--yes"], "scale: given both"),
+        (["scale", "--brokers", "four"], "--brokers"),
+        (["scale", "--brokers", "4", "--yes", "--key", "a b"], "--key: given a b; allowed: 1 to"),
+        (["scale", "--brokers", "4", "--yes", "--cluster", "Demo"], "--cluster: given Demo"),
+        (["restart", "connectors", "--broker", "1", "--yes"], "--broker: given 1 for connectors"),
+        (["restart", "database", "--yes"], "database"),
+        (["rotate", "--secret", "root", "--yes"], "root"),
+        (["freeze", "--yes"], "--reason"),
+        (["plan"], "plan: given none; allowed: one of FILE, --brokers, --partitions, --teardown"),
+        (["plan", "--teardown", "--brokers", "4"], "plan: given --brokers, --teardown"),
+        (["plan", "nowhere.yaml"], "FILE: given nowhere.yaml, which cannot be read"),
+        (["provision", "nowhere.yaml", "--yes"], "FILE: given nowhere.yaml"),
+        (["report", "../secrets"], "operation: given ../secrets"),
+        (["cancel", "demo.scale/x", "--yes"], "operation: given demo.scale/x"),
+        (["resume", "", "--yes"], "operation: given"),
+        (["apply", "a/b", "--yes"], "operation: given a/b"),
+        (["operations", "--limit", "0"], "--limit"),
+        (["clusters", "-o", "xml"], "xml"),
+        (["show", "--region", "us-east-1"], "--region: given us-east-1; allowed: eu-central-1"),
+        (["support-bundle", "--out", "nowhere/x.zip"], "--out: given nowhere/x.zip"),
+        (["open", "--cluster", "x"], "--cluster: given x"),
+        (["health", "--frsh"], "--frsh"),
+        (["nothing"], "nothing"),
+        (["thaw"], "confirmed on a terminal, or with --yes"),
+    ],
+)
+def test_wrong_usage_is_refused_before_anything_is_sent(
+    shell: Shell, words: list[str], told: str
+) -> None:
+    ended = shell.run(*words)
+    assert ended.exit_code == 2, ended.output
+    assert told in ended.stderr
+    assert shell.api.requests == []
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "a: [", "4: x", "", "just words"])
+def test_an_input_that_is_no_mapping_is_refused(shell: Shell, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "input.yaml"
+    path.write_text(text)
+    ended = shell.run("provision", str(path), "--yes")
+    assert (ended.exit_code, shell.api.requests) == (2, [])
+    assert f"FILE: given {path}" in ended.stderr
+
+
+def test_an_input_of_another_cluster_is_refused(shell: Shell, file: str) -> None:
+    ended = shell.run("provision", file, "--yes", "--cluster", "two")
+    assert (ended.exit_code, shell.api.requests) == (2, [])
+    assert "--cluster: given two; allowed: demo" in ended.stderr
+
+
+def test_the_cluster_of_an_input_is_used_when_none_is_named(shell: Shell, file: str) -> None:
+    shell.api.life = [operation(f"demo.provision.{KEY}", **DONE)]
+    ended = shell.run("provision", file, "--yes", cluster=None)
+    assert ended.exit_code == 0, ended.output
+    assert shell.api.sent("PUT")[0].path == "/clusters/demo"
+
+
+def test_an_input_is_read_from_stdin(shell: Shell) -> None:
+    shell.api.life = [operation(f"demo.provision.{KEY}", **DONE)]
+    ended = shell.run("provision", "-", "--yes", typed='{"parameters": {"Connectors": 2}}')
+    assert ended.exit_code == 0, ended.output
+    assert shell.api.sent("PUT")[0].body == {"parameters": {"Connectors": 2}}
+
+
+@pytest.mark.parametrize(
+    "words", [["show"], ["health"], ["scale", "--brokers", "4", "--yes"], ["open"], ["thaw", "-y"]]
+)
+def test_no_cluster_is_assumed(shell: Shell, words: list[str]) -> None:
+    ended = shell.run(*words, cluster=None)
+    assert (ended.exit_code, shell.api.requests) == (2, [])
+    assert "No cluster is named" in ended.stderr
+
+
+# ------------------------------------------------------------------------------------- reading
+
+
+def test_clusters_are_listed_with_verdict_and_operation(shell: Shell) -> None:
+    ended = shell.run("clusters", cluster=None)
+    assert ended.exit_code == 0, ended.output
+    assert ended.stdout.splitlines()[1].split() == [
+        *("demo", "DEGRADED", "UPDATE_COMPLETE"),
+        *("3", "of", "4", "8.9.1", "demo.scale.x", "-", "703.00"),
+    ]
+    shell.api.answers["GET /clusters"] = (200, {"clusters": [], "next": None})
+    assert shell.run("clusters").stdout == "There is no cluster.\n"
+
+
+def test_a_list_of_two_pages_is_read_to_its_end(shell: Shell) -> None:
+    two = {**LINE, "name": "two"}
+    shell.api.faults = [
+        (200, {}, {"clusters": [LINE], "next": "a+b/c="}),
+        (200, {}, {"clusters": [two], "next": None}),
+    ]
+    ended = shell.run("clusters", "-o", "json")
+    assert [one["name"] for one in json.loads(ended.stdout)["clusters"]] == ["demo", "two"]
+    assert [one.query for one in shell.api.requests] == [{}, {"next": "a+b/c="}]
+
+
+def test_a_cluster_is_shown(shell: Shell) -> None:
+    ended = shell.run("show")
+    assert ended.exit_code == 0, ended.output
+    words = [" ".join(line.split()) for line in ended.stdout.splitlines()]
+    assert "brokers 3 declared, 3 running, 3 joined" in words
+    assert "pending change 1 of 6, next PARTITION_JOIN" in words
+    assert "broker 0 (10.0.0.1): 1 leader" in words
+    assert "metrics did not respond: timed out" in words
+
+
+def test_a_cluster_that_does_not_exist_is_none_other(shell: Shell) -> None:
+    shell.api.answers["GET /clusters/{name}"] = problem(404, "ClusterNotFound")
+    ended = shell.run("show", "--cluster", "two")
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert shell.api.requests[0].path == "/clusters/two"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"), [("HEALTHY", 0), ("DEGRADED", 3), ("DOWN", 4), ("PROVISIONING", 5)]
+)
+def test_the_verdict_is_the_exit_code(shell: Shell, verdict: str, code: int) -> None:
+    shell.api.health["verdict"] = verdict
+    assert shell.run("health").exit_code == code
+
+
+def test_every_verdict_has_an_exit_code() -> None:
+    assert set(Verdict) == {"HEALTHY", "DEGRADED", "DOWN", "PROVISIONING"}
+
+
+def test_the_report_is_printed_worst_first(shell: Shell) -> None:
+    printed = shell.run("health").stdout.splitlines()
+    assert printed[0].startswith("demo is DOWN   checked 2026-01-01T00:05:00.000Z, 20 s ago")
+    firsts = [line.split()[0] for line in printed[1:] if not line.startswith(" ")]
+    assert firsts == ["DOWN", "INFO"]
+    assert any("docs/runbook.md#database_down" in line for line in printed)
+    assert any("explained by: scale runs" in line for line in printed)
+
+
+def test_a_fresh_check_is_requested_as_such(shell: Shell) -> None:
+    shell.api.health = {**HEALTH, "fresh": True}
+    assert "s ago" not in shell.run("health", "--fresh").stdout
+    assert shell.api.requests[0].query == {"fresh": "true"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (problem(404, "HealthUnavailable"), 5),
+        (problem(404, "ClusterNotFound"), 1),
+        (problem(500, "AwsRefused"), 5),
+    ],
+)
+def test_no_verdict_is_no_good_verdict(shell: Shell, answer: Any, code: int) -> None:
+    shell.api.answers["GET /clusters/{name}/health"] = answer
+    ended = shell.run("health")
+    assert (ended.exit_code, ended.stdout) == (code, "")
+
+
+def test_a_health_that_cannot_be_read_is_unknown(shell: Shell) -> None:
+    shell.api.faults = [gone()] * 100
+    assert shell.run("health").exit_code == 5
+
+
+def test_reading_that_is_interrupted_ends_at_once(shell: Shell) -> None:
+    for words in (["show"], ["health"], ["clusters"], ["operations"], ["report", "demo.scale.x"]):
+        shell.api.faults = [KeyboardInterrupt()]
+        assert shell.run(*words).exit_code == 130
+
+
+def test_operations_are_listed_and_filtered(shell: Shell) -> None:
+    ended = shell.run("operations", "--verb", "scale", "--status", "FAILED")
+    assert ended.exit_code == 0, ended.output
+    wanted = {"cluster": "demo", "verb": "scale", "status": "FAILED", "limit": "50"}
+    assert shell.api.requests[0].query == wanted
+    assert ended.stdout.splitlines()[1].split()[:2] == [f"demo.scale.{KEY}", "RUNNING"]
+
+
+def test_operations_of_all_clusters_are_listed_up_to_the_limit(shell: Shell) -> None:
+    page = {"operations": [shell.api.line()] * 100, "next": "more"}
+    shell.api.faults = [(200, {}, page), (200, {}, page)]
+    found = shell.run("operations", "--limit", "150", "-o", "json", cluster=None)
+    assert len(json.loads(found.stdout)["operations"]) == 150
+    assert [one.query for one in shell.api.requests] == [
+        {"limit": "100"},
+        {"limit": "100", "next": "more"},
+    ]
+
+
+def test_a_status_that_does_not_exist_is_refused_with_those_that_do(shell: Shell) -> None:
+    ended = shell.run("operations", "--status", "failed")
+    assert ended.exit_code == 1
+    assert "status: given failed; allowed: " in ended.stderr
+
+
+def test_a_report_shows_steps_and_the_error(shell: Shell) -> None:
+    progress = at("Verification", "waiting")
+    shell.api.life = [operation(**FAILED, progress=progress)]
+    ended = shell.run("report", f"demo.scale.{KEY}")
+    assert ended.exit_code == 1
+    assert "2026-01-01T00:00:01.000Z  Verification" in ended.stdout
+    assert "next step: Request fewer brokers." in ended.stdout
+    shell.api.life = [operation(**DONE, result=SCALED)]
+    assert shell.run("report", f"demo.scale.{KEY}").exit_code == 0
+
+
+def test_an_operation_is_followed(shell: Shell) -> None:
+    shell.api.life = [operation(), operation(**DONE)]
+    ended = shell.run("follow", f"demo.scale.{KEY}", cluster=None)
+    assert ended.exit_code == 0, ended.output
+    assert ended.stdout.splitlines()[-1] == "demo: scale succeeded"
+
+
+def test_an_operation_that_does_not_exist_cannot_be_followed(shell: Shell) -> None:
+    shell.api.answers["GET /operations/{id}"] = problem(404, "OperationNotFound")
+    ended = shell.run("follow", f"demo.scale.{KEY}")
+    assert ended.exit_code == 1
+    assert "OperationNotFound" in ended.stderr
+
+
+def test_open_shows_urls_and_how_they_are_reached(shell: Shell) -> None:
+    shell.on_terminal = True
+    ended = shell.run("open")
+    assert ended.exit_code == 0, ended.output
+    assert "http://internal-web.eu-central-1.elb.amazonaws.com/operate" in ended.stdout
+    assert "reachable from the VPC only" in ended.stdout
+    assert shell.opened == ["http://internal-web.eu-central-1.elb.amazonaws.com/operate"]
+    shell.run("open", "--no-browser")
+    shell.on_terminal = False
+    shell.run("open")
+    assert len(shell.opened) == 1
+
+
+def test_a_cluster_without_a_url_cannot_be_opened(shell: Shell) -> None:
+    shell.api.cluster["restUrl"] = None
+    ended = shell.run("open")
+    assert ended.exit_code == 1
+    assert "has no URL yet: its stack is UPDATE_COMPLETE" in ended.stderr
+
+
+def test_text_of_others_does_not_control_the_terminal(shell: Shell) -> None:
+    shell.api.cluster["frozen"] = "audit\x1b]0;owned\x07 [bold]until Friday[/bold]"
+    shown = shell.run("show").stdout
+    assert "\x1b" not in shown
+    assert "[bold]until Friday[/bold]" in shown
+
+
+def test_another_release_of_the_api_is_noted(shell: Shell) -> None:
+    shell.api.release = "9.9.9"
+    assert "The API is of release 9.9.9, this command of" in shell.run("show").stderr
+
+
+# ------------------------------------------------------------------------------------- planning
+
+PLANS: list[tuple[list[str], Any]] = [
+    (["--brokers", "4"], {"scale": {"count": 4}}),
+    (["--partitions", "6"], {"scale": {"partitions": 6}}),
+    (["--teardown"], {"teardown": {}}),
+    (["FILE"], {"provision": {"parameters": {"LogRetentionDays": 90}}}),
+]
+
+
+@pytest.mark.parametrize(("words", "body"), PLANS, ids=lambda one: str(one)[:20])
+def test_a_plan_is_made_and_shown(shell: Shell, file: str, words: list[str], body: Any) -> None:
+    shell.api.life = [operation(f"demo.plan.{KEY}"), operation(f"demo.plan.{KEY}", **DONE)]
+    ended = shell.run("plan", *(file if word == "FILE" else word for word in words))
+    assert ended.exit_code == 0, ended.output
+    (sent,) = shell.api.sent("POST")
+    assert (sent.path, sent.body) == ("/clusters/demo/plans", body)
+    assert "from 3 to 4 brokers: READY" in ended.stdout
+    assert f"camunda-ecs apply demo.plan.{KEY}" in ended.stderr
+    assert shell.api.requests[-1].path == f"/plans/demo.plan.{KEY}"
+
+
+def test_a_plan_in_the_form_of_the_machine_is_sent_as_it_is(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text('{"clusterName": "demo", "provision": {"replace": ["FileSystem"]}}')
+    shell.api.life = [operation(f"demo.plan.{KEY}", **DONE)]
+    ended = shell.run("plan", str(path), "-o", "json")
+    assert shell.api.sent("POST")[0].body == {"provision": {"replace": ["FileSystem"]}}
+    assert json.loads(ended.stdout) == PLAN
+
+
+def test_a_plan_that_fails_shows_why(shell: Shell) -> None:
+    shell.api.life = [operation(f"demo.plan.{KEY}", **FAILED)]
+    ended = shell.run("plan", "--brokers", "9")
+    assert ended.exit_code == 1
+    assert "broker 5 would hold no partition" in ended.stdout
+
+
+def test_a_plan_that_is_interrupted_can_be_followed(shell: Shell) -> None:
+    shell.api.life = [operation(f"demo.plan.{KEY}")]
+    shell.interrupted_at = 1
+    ended = shell.run("plan", "--brokers", "4")
+    assert ended.exit_code == 130
+    assert f"camunda-ecs follow demo.plan.{KEY}" in ended.stderr
+
+
+CHANGE_SET = "arn:aws:cloudformation:eu-central-1:123456789012:changeSet/plan-demo/1"
+APPLIED: list[tuple[Any, str, str, str, Any]] = [
+    ({"changeSet": CHANGE_SET}, "provision", "PUT", "/clusters/demo", {"changeSet": CHANGE_SET}),
+    (
+        {"count": 4},
+        "scale",
+        "PUT",
+        "/clusters/demo/brokers",
+        {"count": 4, "approves": "demo.plan.p1"},
+    ),
+    (
+        {"partitions": 6},
+        "scale",
+        "PUT",
+        "/clusters/demo/partitions",
+        {"partitions": 6, "approves": "demo.plan.p1"},
+    ),
+    (
+        {"confirm": "demo"},
+        "teardown",
+        "DELETE",
+        "/clusters/demo",
+        {"confirm": "demo", "approves": "demo.plan.p1"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "verb", "method", "path", "body"), APPLIED)
+def test_a_plan_is_shown_and_applied_as_it_is(  # noqa: PLR0917 - one row of a table
+    shell: Shell, given: Any, verb: str, method: str, path: str, body: Any
+) -> None:
+    shell.api.plan["apply"] = {"clusterName": "demo", **given}
+    shell.api.life = [operation(f"demo.{verb}.{KEY}", **DONE)]
+    word = ["--confirm", "demo"] if verb == "teardown" else ["--yes"]
+    ended = shell.run("apply", "demo.plan.p1", *word, cluster=None)
+    assert ended.exit_code == 0, ended.output
+    assert "from 3 to 4 brokers: READY" in ended.stdout
+    (sent,) = shell.api.sent(method)
+    assert (sent.path, sent.body) == (path, body)
+
+
+@pytest.mark.parametrize("status", ["REFUSED", "UNCHANGED"])
+def test_a_plan_that_cannot_be_applied_is_not(shell: Shell, status: str) -> None:
+    shell.api.plan["status"] = status
+    ended = shell.run("apply", "demo.plan.p1", "--yes")
+    assert ended.exit_code == 1
+    assert f"The plan is {status}" in ended.stderr
+    assert shell.api.sent("PUT") == []
+
+
+def test_a_plan_of_another_cluster_is_refused(shell: Shell) -> None:
+    ended = shell.run("apply", "demo.plan.p1", "--yes", "--cluster", "two")
+    assert ended.exit_code == 2
+    assert "--cluster: given two; allowed: demo, the cluster of the plan" in ended.stderr
+    assert shell.api.sent("PUT") == []
+
+
+def test_options_of_provisioning_are_refused_for_another_plan(shell: Shell) -> None:
+    ended = shell.run("apply", "demo.plan.p1", "--yes", "--accept-no-way-back")
+    assert ended.exit_code == 2
+    assert shell.api.sent("PUT") == []
+    shell.api.plan["apply"] = {"clusterName": "demo", "changeSet": CHANGE_SET}
+    shell.api.life = [operation(f"demo.provision.{KEY}", **DONE)]
+    shell.run(
+        "apply",
+        "demo.plan.p1",
+        "--yes",
+        "--accept-no-way-back",
+        "--on-start-failure",
+        "keep",
+    )
+    assert shell.api.sent("PUT")[0].body == {
+        "changeSet": CHANGE_SET,
+        "acceptNoWayBack": True,
+        "onStartFailure": "keep",
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "body"),
+    [
+        (["restart", "connectors"], {"service": "connectors", "dryRun": True}),
+        (["rotate", "--secret", "admin"], {"secrets": ["admin"], "dryRun": True}),
+    ],
+)
+def test_a_dry_run_needs_no_confirmation_and_approves_nothing(
+    shell: Shell, words: list[str], body: Any
+) -> None:
+    shell.api.life = [operation(f"demo.{words[0]}.{KEY}", **DONE)]
+    assert shell.run(*words, "--dry-run").exit_code == 0
+    assert [one.body for one in shell.api.sent("POST")] == [body]
+    refused = shell.run(*words, "--dry-run", "--approves", "demo.restart.x")
+    assert refused.exit_code == 2
+    assert "--approves: given demo.restart.x for a dry run" in refused.stderr
+    assert len(shell.api.sent("POST")) == 1
+
+
+# ------------------------------------------------------------------------------ freeze, cancel
+
+
+def test_a_cluster_is_frozen_and_thawed(shell: Shell) -> None:
+    assert shell.run("freeze", "--reason", "audit", "--yes").exit_code == 0
+    (sent,) = shell.api.sent("PUT")
+    assert (sent.path, sent.body) == ("/clusters/demo/freeze", {"reason": "audit"})
+    assert shell.run("thaw", "--yes").exit_code == 0
+    assert shell.api.sent("DELETE")[0].path == "/clusters/demo/freeze"
+
+
+def test_a_freeze_with_another_reason_is_refused(shell: Shell) -> None:
+    shell.api.answers["PUT /clusters/{name}/freeze"] = problem(409, "ClusterFrozen")
+    ended = shell.run("freeze", "--reason", "audit", "--yes")
+    assert ended.exit_code == 1
+    assert "ClusterFrozen" in ended.stderr
+
+
+@pytest.mark.parametrize("verb", ["cancel", "resume"])
+def test_an_operation_is_cancelled_or_resumed(shell: Shell, verb: str) -> None:
+    shell.api.life = [operation("demo.scale.x", **DONE)]
+    ended = shell.run(verb, "demo.scale.x", "--yes", cluster=None)
+    assert ended.exit_code == 0, ended.output
+    assert shell.api.sent("POST")[0].path == f"/operations/demo.scale.x/{verb}"
+    assert "cluster demo" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("verb", "error"),
+    [("cancel", "OperationNotCancellable"), ("resume", "OperationNotResumable")],
+)
+def test_an_operation_that_cannot_be_is_not(shell: Shell, verb: str, error: str) -> None:
+    shell.api.answers[f"POST /operations/{{id}}/{verb}"] = problem(409, error)
+    ended = shell.run(verb, "demo.scale.x", "--yes")
+    assert ended.exit_code == 1
+    assert f"next step: Mend {error}." in ended.stderr
+
+
+@pytest.mark.parametrize("verb", ["cancel", "resume"])
+def test_what_has_no_key_is_sent_again_only_if_it_was_not_carried_out(
+    shell: Shell, verb: str
+) -> None:
+    shell.api.life = [operation("demo.scale.x", **DONE)]
+    shell.api.faults = [busy(503)]
+    assert shell.run(verb, "demo.scale.x", "--yes").exit_code == 0
+    assert len(shell.api.sent("POST")) == 2
+    shell.api.requests.clear()
+    shell.api.faults = [cut_off()]
+    ended = shell.run(verb, "demo.scale.x", "--yes")
+    assert (ended.exit_code, len(shell.api.sent("POST"))) == (5, 1)
+    assert "camunda-ecs report demo.scale.x" in ended.stderr
+
+
+@pytest.mark.parametrize("verb", ["cancel", "resume"])
+def test_a_cancel_that_is_interrupted_shows_where_to_look(shell: Shell, verb: str) -> None:
+    shell.api.faults = [KeyboardInterrupt()]
+    ended = shell.run(verb, "demo.scale.x", "--yes")
+    assert ended.exit_code == 130
+    assert "camunda-ecs report demo.scale.x" in ended.stderr
+
+
+# ------------------------------------------------------------------------------------- rights
+
+EVERY = [
+    (["clusters"], "viewer"),
+    (["show"], "viewer"),
+    (["health", "--fresh"], "viewer"),
+    (["operations"], "viewer"),
+    (["follow", "demo.scale.x"], "viewer"),
+    (["report", "demo.scale.x"], "viewer"),
+    (["open"], "viewer"),
+    (["support-bundle"], "viewer"),
+    (["plan", "--teardown"], "planner"),
+    (["scale", "--brokers", "4", "--yes"], "operator"),
+    (["scale", "--partitions", "4", "--yes"], "operator"),
+    (["restart", "brokers", "--yes"], "operator"),
+    (["freeze", "--reason", "audit", "--yes"], "operator"),
+    (["cancel", "demo.scale.x", "--yes"], "operator"),
+    (["resume", "demo.restart.x", "--yes"], "operator"),
+    (["cancel", "demo.teardown.x", "--yes"], "administrator"),
+    (["resume", "demo.provision.x", "--yes"], "administrator"),
+    (["thaw", "--yes"], "administrator"),
+    (["rotate", "--yes"], "administrator"),
+    (["provision", "FILE", "--yes"], "administrator"),
+    (["teardown", "--confirm", "demo"], "administrator"),
+]
+ROLES = ["viewer", "planner", "operator", "administrator"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(("words", "least"), EVERY, ids=lambda one: str(one)[:40])
+def test_each_command_under_each_ready_policy(
+    shell: Shell, file: str, role: str, words: list[str], least: str
+) -> None:
+    shell.api.policy = role
+    shell.api.health["verdict"] = "HEALTHY"
+    shell.api.life = [operation("demo.scale.x", **DONE)]
+    ended = shell.run(*(file if word == "FILE" else word for word in words))
+    if ROLES.index(role) >= ROLES.index(least):
+        assert ended.exit_code == 0, ended.output
+        return
+    assert ended.exit_code == 1
+    refused = shell.api.requests[-1]
+    assert f"request: {refused.method} {refused.path}" in ended.stderr
+    pattern = right(refused.method, refused.path)[0]
+    assert f"right: execute-api:Invoke on …/{pattern}" in ended.stderr
+    having = ", ".join(ROLES[ROLES.index(least) :])
+    assert f"ready policies that have it: {having} (docs/policies)" in ended.stderr
+
+
+def test_a_right_that_is_missing_for_another_reason_is_not_blamed_on_policies(
+    shell: Shell,
+) -> None:
+    shell.api.answers["PUT /clusters/{name}/brokers"] = problem(403, "SecondApproverRequired")
+    ended = shell.run("scale", "--brokers", "4", "--yes")
+    assert "ready policies" not in ended.stderr
+    assert "next step: Mend SecondApproverRequired." in ended.stderr
+
+
+def test_an_answer_that_is_no_operation_is_not_taken_for_one(shell: Shell) -> None:
+    shell.api.faults = [(200, {}, "<html>a proxy's page</html>")]
+    ended = shell.run("scale", "--brokers", "4", "--yes")
+    assert ended.exit_code == 5
+    assert f"--key {KEY}" in ended.stderr
