@@ -85,6 +85,16 @@ KINDS: Final[Mapping[str, Kind]] = {
         name="DashboardName",
         named=True,
     ),
+    "AWS::SNS::Topic": Kind(
+        arn=_arn("sns", "{}"),
+        create="sns:CreateTopic",
+        update="sns:SetTopicAttributes",
+        delete="sns:DeleteTopic",
+        tag="sns:TagResource",
+        name="TopicName",
+        named=True,
+        by_property={"Subscription": "sns:Subscribe"},
+    ),
     "AWS::EC2::PrefixList": Kind(
         arn=_arn("ec2", "prefix-list/{}"),
         create="ec2:CreateManagedPrefixList",

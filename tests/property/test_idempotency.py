@@ -25,7 +25,7 @@ from lifecycle.operation.idempotency import (
 )
 from lifecycle.operation.model import LOCK_SECONDS, Operation
 
-from tests.support.api import ARNS, ApiWorld
+from tests.support.api import ARNS, ApiWorld, returned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -251,8 +251,10 @@ class Requests(RuleBasedStateMachine):
     @rule(status=st.sampled_from(["SUCCEEDED", "FAILED", "ABORTED"]))
     def all_end(self, status: str = "SUCCEEDED") -> None:
         for arn in self._running() & self.begun:
-            self.api.world.executions.finish(arn, status)
-            cluster = arn.rpartition(":")[2].partition(".")[0]
+            name = arn.rpartition(":")[2]
+            told = {"output": json.dumps(returned(name))} if status == "SUCCEEDED" else {}
+            self.api.world.executions.finish(arn, status, **told)
+            cluster = name.partition(".")[0]
             self.api.world.table.release(f"control-{cluster}", arn)
 
     @rule()

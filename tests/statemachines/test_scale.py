@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from lifecycle.errors import AwsUnavailable, ManagementOutcomeUnknown, ManagementRefused
-from lifecycle.operation.model import FUNCTION_SECONDS
+from lifecycle.operation.model import FUNCTION_SECONDS, Acting
 from lifecycle.services.startup import Deployment
 
 from tests.fakes.management_simulation import Member
@@ -1102,6 +1102,9 @@ def test_an_aborted_operation_leaves_no_protection_behind(scale: Scale) -> None:
     world.journal.begin(operation)
     assert world.stacks.stack is not None
     world.protector.protect(operation, world.stacks.stack.outputs, task_ids=list(world.tasks.tasks))
+    held = world.table.locks["control-demo"]
+    until = int(world.clock.now().timestamp()) + FUNCTION_SECONDS
+    world.table.locks["control-demo"] = replace(held, acting=frozenset({Acting("lost", until)}))
     world.executions.ended.add(operation.execution_arn)
     event = {
         "detail": {

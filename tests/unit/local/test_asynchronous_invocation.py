@@ -55,11 +55,15 @@ def test_an_event_is_left_with_lambda_and_its_tries(monkeypatch: pytest.MonkeyPa
     assert record["event_invoke_config"] == OF_ALIAS
 
 
+# Each leaves work undone when it fails for good. Messages that were not sent have their own queue.
+WORK = ("CleanUpOperation", "DiscardPlan", "HandleRetirement")
+
+
 def unattended() -> set[str]:
     """Functions that EventBridge invokes by a rule, or Scheduler by its role."""
     resources = translated()
     by_rule = {
-        target["Arn"]["Ref"].removesuffix("Aliaslive")
+        (target["Arn"].get("Ref") or target["Arn"]["Fn::GetAtt"][0]).removesuffix("Aliaslive")
         for resource in resources.values()
         if resource["Type"] == "AWS::Events::Rule"
         for target in resource["Properties"]["Targets"]
@@ -73,11 +77,11 @@ def unattended() -> set[str]:
     return by_rule | by_schedule
 
 
-def test_three_functions_are_invoked_while_nobody_waits() -> None:
-    assert unattended() == {"CleanUpOperation", "DiscardPlan", "HandleRetirement"}
+def test_four_functions_are_invoked_while_nobody_waits() -> None:
+    assert unattended() == {*WORK, "SendMessage"}
 
 
-@pytest.mark.parametrize("function", sorted(unattended()))
+@pytest.mark.parametrize("function", WORK)
 def test_what_fails_three_times_goes_to_the_dead_letters(function: str) -> None:
     resources = translated()
     queue = {"Fn::GetAtt": ["CleanUpDeadLetters", "Arn"]}
@@ -90,6 +94,12 @@ def test_what_fails_three_times_goes_to_the_dead_letters(function: str) -> None:
         if statement["Action"] == "sqs:SendMessage"
     ]
     assert granted == [queue]
+
+
+def test_a_message_that_was_not_sent_is_a_dead_letter_of_its_own() -> None:
+    queue = {"Fn::GetAtt": ["MessageDeadLetters", "Arn"]}
+    properties = translated()["SendMessage"]["Properties"]
+    assert properties["DeadLetterConfig"] == {"TargetArn": queue}
 
 
 def test_the_alarm_of_the_dead_letters_fires_with_the_first_one() -> None:
