@@ -140,6 +140,22 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
     },
 }
 
+# Functions that the run does not invoke; each is invoked under its own rights by another run.
+NEVER_RAN: Mapping[str, str] = {
+    "CleanUpOperation": "only for an execution that could not end itself: test_bad_moments",
+    "DeleteStack": "only for a removal: test_teardown",
+    "DiscardPlan": "only when a plan expires: test_plans",
+    "EmptyBuckets": "only for the removal of a trial: test_teardown",
+    "FailPlan": "only for a plan that fails: test_plans",
+    "HandleRetirement": "only before AWS retires tasks: test_work_goes_on",
+    "ListClusters": "only to check all clusters: test_health",
+    "RollBackStack": "only for a stack in UPDATE_FAILED: test_bad_moments",
+    "SendMessage": "needs a recipient: test_messages",
+    "ServeApi": "only for requests to the API: test_api",
+    "StopCluster": "only for a removal: test_teardown",
+    "StopServices": "only for a start that fails: test_provisioning",
+    "ValidateRestart": "only for a restart: test_api",
+}
 # State machines that the run does not start.
 NEVER_STARTED: Mapping[str, str] = {
     "CheckAllHealth": "starts CheckHealth for each cluster: test_health",
@@ -484,6 +500,11 @@ def test_the_functions_of_a_machine_ran(run: Run, machine: str, never: set[str])
     named = set(re.findall(r"FunctionName: \$\{(\w+)\}", definition))
     assert named
     assert named - set(run.uses_of(_roles_of(FUNCTION))) <= never
+
+
+def test_each_function_ran_or_says_where_it_runs(run: Run) -> None:
+    """Else its rights were looked at nowhere in what follows."""
+    assert _of_type(FUNCTION) - run.uses_of(_roles_of(FUNCTION)).keys() == NEVER_RAN.keys()
 
 
 def test_each_right_of_a_function_was_used_or_says_why_not(run: Run) -> None:
