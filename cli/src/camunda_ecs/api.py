@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -21,7 +21,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError
 
 from camunda_ecs import __version__
-from camunda_ecs.ends import usage
+from camunda_ecs.ends import Code, Stop, usage
 from camunda_ecs.target import Target
 
 # API Gateway answers within 29 seconds or with 504.
@@ -30,10 +30,11 @@ TIMEOUT_SECONDS: Final = 35
 PATIENCE_SECONDS: Final = 60.0
 _LONGEST_WAIT: Final = 15.0
 _SIZE_LIMIT: Final = 32 * 1024 * 1024
-# Requests of these statuses were not carried out, so that any may be sent again.
-_NOT_STARTED: Final = frozenset({429, 503})
-# After these, the request may have been carried out.
-_UNCERTAIN: Final = frozenset({500, 502, 504})
+# API Gateway and the function reject with it before anything is done: any request may be repeated.
+_THROTTLED: Final = 429
+# After these, the request may have been carried out: 503 also comes when AWS could not be reached
+# for a later step (docs/api.md, AwsUnavailable).
+_UNCERTAIN: Final = frozenset({500, 502, 503, 504})
 RELEASE: Final = "x-camunda-ecs-version"
 
 
@@ -43,12 +44,17 @@ class Lost(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """A response; ``document`` is its JSON, or None for another content type."""
+    """A response; ``document`` is its JSON, or None for another content type.
+
+    ``is_doubtful``: an earlier attempt of the same request, which may have been carried out, came
+    before this response.
+    """
 
     status: int
     headers: Mapping[str, str]
     document: Any
     text: str
+    is_doubtful: bool = False
 
     @property
     def is_good(self) -> bool:
@@ -106,8 +112,9 @@ class Api:
         """Send a request until it has an answer, and return that, also for an error status.
 
         It is sent again after a lost connection, 429 and 5xx for ``patience`` seconds, waiting as
-        ``Retry-After`` has it. A request that is not ``repeatable`` is sent again only when the
-        answer shows that it was not carried out. Raises ``Lost``.
+        ``Retry-After`` has it. A request that is not ``repeatable`` is sent again only after 429,
+        which shows that it was not carried out. Raises ``Lost``, and ``Stop`` where it cannot be
+        sent: as usage, or as unknown after an attempt that may have been carried out.
         """
         given = {name: str(value) for name, value in (query or {}).items() if value is not None}
         url = self.target.url + path + (f"?{urlencode(given, quote_via=quote)}" if given else "")
@@ -122,13 +129,16 @@ class Api:
             headers["If-Match"] = match
         until = self.clock() + patience
         attempt = 0
+        is_doubtful = False
         while True:
-            answer, reason = self._once(method, url, data, headers)
-            again = (
-                repeatable
-                if answer is None or answer.status in _UNCERTAIN
-                else answer.status in _NOT_STARTED
-            )
+            try:
+                answer, reason = self._once(method, url, data, headers)
+            except Stop as stop:
+                if is_doubtful:
+                    raise Stop(*stop.lines, code=Code.UNKNOWN) from stop
+                raise
+            is_uncertain = answer is None or answer.status in _UNCERTAIN
+            again = repeatable if answer is None or is_uncertain else answer.status == _THROTTLED
             if answer is not None and answer.status == 500 and "error" in (answer.document or {}):
                 again = False  # AWS refused it; the same request has the same end
             wait = min(_LONGEST_WAIT, 2.0**attempt)
@@ -137,7 +147,8 @@ class Api:
             if not again or self.clock() + wait > until:
                 if answer is None:
                     raise Lost(reason)
-                return answer
+                return replace(answer, is_doubtful=is_doubtful)
+            is_doubtful = is_doubtful or is_uncertain
             self.note(f"{reason}; sending the same request again in {wait:.0f} s")
             self.sleep(wait)
             attempt += 1

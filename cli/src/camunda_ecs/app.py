@@ -550,7 +550,16 @@ def thaw(session: Session) -> None:
 
 def _freeze(session: Session, method: str, body: Any) -> None:
     path = f"{session.path}/freeze"
-    found = session.checked(session.answered(method, path, body), method, path).document
+    see = session.command("show", "--cluster", session.cluster)
+    found = follow.settled(
+        session,
+        method,
+        path,
+        body,
+        unknown=(f"It is not known whether that happened. See it: {see}",),
+        read=lambda answer: answer.document,
+        match=session.match,
+    )
     rows = {"cluster": session.cluster, "frozen": show.plain(found["frozen"], "no")}
     session.emit(found, [show.fields(rows)])
 
@@ -567,7 +576,7 @@ def cancel(session: Session, operation: Identifier) -> IntEnum:
 
 @command(app, "resume", confirmed=True, starts=True)
 def resume(session: Session, operation: Identifier) -> IntEnum:
-    """Resume an operation that failed, timed out or was stopped, where it ended."""
+    """Let an operation that was aborted or timed out continue where it stopped."""
     path = f"{operation_path(operation)}/resume"
     session.confirm(f"Resume operation {operation}", operation=operation)
     return follow.run(session, _sent_once(session, path, operation))
@@ -576,12 +585,7 @@ def resume(session: Session, operation: Identifier) -> IntEnum:
 def _sent_once(session: Session, path: str, operation: str) -> dict[str, Any]:
     """Send a request without a key, again only if it was certainly not carried out."""
     see = f"It is not known whether that happened. See it: {session.command('report', operation)}"
-    session.hint = (see,)
-    try:
-        answer = session.answered("POST", path, repeatable=False)
-    except Stop as stop:
-        raise Stop(*stop.lines, see, code=stop.code) from stop
-    return follow.operation(session.checked(answer, "POST", path), "POST", path)
+    return follow.changed(session, "POST", path, unknown=(see,), repeatable=False)
 
 
 # ------------------------------------------------------------------------------------- helpers

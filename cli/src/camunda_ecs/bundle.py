@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from camunda_ecs import __version__, redact, show
 from camunda_ecs.api import segment
-from camunda_ecs.ends import Stop, usage
+from camunda_ecs.ends import Code, Stop, usage
 from camunda_ecs.session import Session
 
 OPERATIONS: Final = 20
@@ -38,16 +38,29 @@ class Bundle:
 def collect(session: Session) -> Bundle:
     """Read all that the API returns of the cluster. What cannot be read is listed instead.
 
+    A lost connection, and credentials that expire, cost only what is read then.
+
     Raises ``Stop`` if nothing could be read.
     """
     frozen = session.target.credentials.get_frozen_credentials()
     bundle = Bundle(tuple(one for one in (frozen.secret_key, frozen.token) if one))
+    codes: list[Code] = []  # how each reading ended
 
     def read(name: str, path: str, **options: Any) -> Any:
-        answer = session.answered("GET", path, **options)
+        # An API that stays out of reach is waited for once, and then tried once for each document.
+        if codes[-1:] == [Code.UNKNOWN]:
+            options = {**options, "patience": 0.0}
+        try:
+            answer = session.answered("GET", path, **options)
+        except Stop as stop:
+            bundle.missing[name] = "\n".join(stop.lines)
+            codes.append(stop.code)
+            return None
         if not answer.is_good:
             bundle.missing[name] = "\n".join(show.problem(answer, "GET", path))
+            codes.append(Code.FAILED)
             return None
+        codes.append(Code.DONE)
         if answer.document is None:
             bundle.files[name] = redact.text(answer.text, secrets=bundle.secrets)
         else:
@@ -65,7 +78,7 @@ def collect(session: Session) -> Bundle:
             read(f"plans/{name}.json", f"/plans/{name}")
             read(f"plans/{name}.txt", f"/plans/{name}", accept="text/plain")
     if not bundle.files:
-        raise Stop("Nothing of the cluster could be read.", *bundle.missing.values())
+        raise Stop("Nothing of the cluster could be read.", *bundle.missing.values(), code=codes[0])
     return bundle
 
 

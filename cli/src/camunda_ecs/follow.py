@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
@@ -18,6 +18,8 @@ POLL_SECONDS: Final = 2.0
 # For how long the API may be out of reach while an operation is followed.
 PATIENCE_SECONDS: Final = 300.0
 _GOES_ON: Final = {"RUNNING", "PENDING_REDRIVE"}
+
+T = TypeVar("T")
 
 
 def start(
@@ -38,24 +40,69 @@ def start(
         f"It is not known whether {expected} was started. See it: {see}",
         f"If it does not exist, nothing was started. Repeat the command with --key {session.key}.",
     )
-    session.hint = again
+    return changed(session, method, path, body, unknown=again, key=session.key, match=session.match)
+
+
+def changed(
+    session: Session,
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    unknown: tuple[str, ...],
+    **options: Any,
+) -> dict[str, Any]:
+    """Send a request that starts, resumes or cancels an operation, and return the operation.
+
+    ``options`` are those of ``Api.send``. Raises as ``settled`` does.
+    """
+
+    def read(answer: Answer) -> dict[str, Any]:
+        return operation(answer, method, path)
+
+    return settled(session, method, path, body, unknown=unknown, read=read, **options)
+
+
+def settled(
+    session: Session,
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    unknown: tuple[str, ...],
+    read: Callable[[Answer], T],
+    **options: Any,
+) -> T:
+    """Send a request that changes something, and return what ``read`` makes of a good answer.
+
+    Raises ``Stop``: a refusal only where nothing can have been changed, by no attempt of the
+    request; else unknown, with the lines of ``unknown``, which are also the hint of an
+    interruption.
+    """
+    session.hint = unknown
+    is_open = False
     try:
-        answer = session.api.send(method, path, body, key=session.key, match=session.match)
-    except Lost as lost:
-        raise Stop(str(lost), *again, code=Code.UNKNOWN) from lost
-    if answer.status >= 500 and _uncertain(answer):
-        raise Stop(*show.problem(answer, method, path), *again, code=Code.UNKNOWN)
-    try:
-        return operation(session.checked(answer, method, path), method, path)
+        answer = session.answered(method, path, body, **options)
+        is_open = not answer.is_good and _may_have_acted(answer, keyed="key" in options)
+        return read(session.checked(answer, method, path))
     except Stop as stop:
-        # Accepted, but what came back is not readable.
-        more = again if stop.code is Code.UNKNOWN else ()
-        raise Stop(*stop.lines, *more, code=stop.code) from stop
+        if is_open or stop.code is Code.UNKNOWN:
+            raise Stop(*stop.lines, *unknown, code=Code.UNKNOWN) from stop
+        raise
 
 
-def _uncertain(answer: Answer) -> bool:
+def _may_have_acted(answer: Answer, *, keyed: bool) -> bool:
+    """Whether an error still leaves open that the request was carried out.
+
+    A start ends with an error of its own name only when nothing was started, but for two. What has
+    no key acts first and records it afterwards, so that each error but 501 may come after it.
+    """
+    if answer.is_doubtful:
+        return True
+    if answer.status < 500 or answer.status == 501:
+        return False
     found = answer.document if isinstance(answer.document, Mapping) else {}
-    return found.get("error") in {None, "StartOutcomeUnknown", "AwsUnavailable"}
+    return not keyed or found.get("error") in {None, "StartOutcomeUnknown", "AwsUnavailable"}
 
 
 def operation(answer: Answer, method: str, path: str) -> dict[str, Any]:
@@ -100,9 +147,10 @@ def goes_on(session: Session, begun: Mapping[str, Any]) -> str:
 
 
 def until_end(session: Session, begun: dict[str, Any]) -> dict[str, Any]:
-    """Show progress until the operation ends, and return it then. Raises ``Stop``.
+    """Show progress until the operation ends, and return it then. Raises ``Stop`` (unknown).
 
-    Ctrl-C, and a connection that stays lost, end the following and not the operation.
+    Ctrl-C, a connection that stays lost, and credentials that expire end the following and not the
+    operation, whose outcome is then not known.
     """
     path = operation_path(begun["operationId"])
     hint = goes_on(session, begun)
@@ -129,7 +177,7 @@ def until_end(session: Session, begun: dict[str, Any]) -> dict[str, Any]:
     except Lost as lost:
         raise Stop(str(lost), hint, code=Code.UNKNOWN) from lost
     except Stop as stop:
-        raise Stop(*stop.lines, hint, code=stop.code) from stop
+        raise Stop(*stop.lines, hint, code=Code.UNKNOWN) from stop
     session.hint = ()
     return found
 

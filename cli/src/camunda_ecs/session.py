@@ -161,7 +161,7 @@ class Session:
         return self.checked(self.answered("GET", path, **options), "GET", path)
 
     def answered(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
-        """Send a request that changes nothing. Raises ``Stop`` if there is no answer."""
+        """Send a request. Raises ``Stop`` (unknown) if there is no answer."""
         try:
             return self.api.send(method, path, body, **options)
         except Lost as lost:

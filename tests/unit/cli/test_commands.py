@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from botocore.credentials import Credentials
+from botocore.exceptions import UnauthorizedSSOTokenError
 from camunda_ecs import follow
 from camunda_ecs.rights import right
 from lifecycle.health.catalog import Verdict
 
 from tests.support.command_line import (
+    DOCUMENT,
     ERROR,
     HEALTH,
     KEY,
@@ -299,6 +303,119 @@ def test_an_operation_that_may_not_have_started_is_unknown(shell: Shell) -> None
     ended = shell.run("follow", f"demo.scale.{KEY}")
     assert ended.exit_code == 5
     assert "--key" in ended.stderr
+
+
+# ------------------------------------------------------------------ outcomes that are not known
+
+EXPIRED: Any = (403, {}, {"message": "The security token included in the request is expired"})
+ACCEPTED: Any = (202, {}, operation())
+AWS_UNAVAILABLE: Any = (503, {}, problem(503, "AwsUnavailable")[1])
+AWS_REFUSED: Any = (500, {}, problem(500, "AwsRefused")[1])
+THROTTLED = busy(429, Retry_After="15")
+
+
+@pytest.fixture
+def expire(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Let the credentials expire after a number of requests, as those of SSO do."""
+    usual = Credentials.get_frozen_credentials
+
+    def after(count: int) -> None:
+        def frozen(self: Credentials) -> Any:
+            if len(api.requests) >= count:
+                raise UnauthorizedSSOTokenError
+            return usual(self)
+
+        monkeypatch.setattr(Credentials, "get_frozen_credentials", frozen)
+
+    return after
+
+
+@pytest.mark.parametrize("fault", [EXPIRED, busy(503), problem(404, "OperationNotFound")])
+def test_following_that_ends_early_leaves_the_outcome_unknown(shell: Shell, fault: Any) -> None:
+    status, *_, document = fault
+    shell.api.faults = [ACCEPTED, *[(status, {}, document)] * 1000]
+    ended = shell.run("scale", "--brokers", "4", "--yes")
+    assert ended.exit_code == 5, ended.output
+    assert f"demo.scale.{KEY} goes on. Follow it: camunda-ecs follow" in ended.stderr
+
+
+def test_credentials_that_expire_while_following_leave_the_outcome_unknown(
+    shell: Shell, expire: Callable[[int], None]
+) -> None:
+    expire(2)
+    shell.api.life = [operation()]
+    ended = shell.run("scale", "--brokers", "4", "--yes")
+    assert ended.exit_code == 5, ended.output
+    assert "The AWS credentials cannot be used" in ended.stderr
+    assert f"demo.scale.{KEY} goes on. Follow it: camunda-ecs follow" in ended.stderr
+
+
+@pytest.mark.parametrize("first", [busy(504), AWS_UNAVAILABLE, cut_off()])
+@pytest.mark.parametrize(
+    "later", [THROTTLED, EXPIRED, AWS_REFUSED, (409, {}, problem(409, "ClusterBusy")[1])]
+)
+def test_a_refusal_after_an_attempt_without_an_outcome_is_no_refusal(
+    shell: Shell, first: Any, later: Any
+) -> None:
+    shell.api.faults = [first, *[later] * 100]
+    ended = shell.run("scale", "--brokers", "4", "--yes")
+    assert ended.exit_code == 5, ended.output
+    assert f"Repeat the command with --key {KEY}" in ended.stderr
+
+
+def test_credentials_that_expire_after_an_attempt_leave_the_outcome_unknown(
+    shell: Shell, expire: Callable[[int], None]
+) -> None:
+    expire(1)
+    shell.api.faults = [busy(504)]
+    ended = shell.run("scale", "--brokers", "4", "--yes")
+    assert ended.exit_code == 5, ended.output
+    assert f"Repeat the command with --key {KEY}" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["scale", "--brokers", "4"], ["resume", "demo.scale.x"], ["thaw"]]
+)
+def test_credentials_that_cannot_be_used_at_all_are_wrong_usage(
+    shell: Shell, expire: Callable[[int], None], words: list[str]
+) -> None:
+    expire(0)
+    ended = shell.run(*words, "--yes")
+    assert (ended.exit_code, shell.api.requests) == (2, [])
+    assert "not known" not in ended.stderr
+
+
+@pytest.mark.parametrize("words", [["scale", "--brokers", "4"], ["resume", "demo.scale.x"]])
+def test_throttled_until_patience_ends_is_a_refusal(shell: Shell, words: list[str]) -> None:
+    shell.api.faults = [THROTTLED] * 100
+    ended = shell.run(*words, "--yes")
+    assert ended.exit_code == 1, ended.output
+    assert len(shell.api.requests) > 1
+    assert "not known" not in ended.stderr
+
+
+@pytest.mark.parametrize("verb", ["cancel", "resume"])
+@pytest.mark.parametrize("fault", [busy(504), busy(500), busy(503), AWS_UNAVAILABLE, AWS_REFUSED])
+def test_an_error_that_may_come_after_the_act_is_not_repeated_and_unknown(
+    shell: Shell, verb: str, fault: Any
+) -> None:
+    shell.api.faults = [fault]
+    ended = shell.run(verb, "demo.scale.x", "--yes")
+    assert (ended.exit_code, len(shell.api.sent("POST"))) == (5, 1), ended.output
+    assert "It is not known whether that happened" in ended.stderr
+    assert "camunda-ecs report demo.scale.x" in ended.stderr
+
+
+@pytest.mark.parametrize("words", [["freeze", "--reason", "audit"], ["thaw"]])
+@pytest.mark.parametrize("later", [(412, {}, problem(412, "ClusterChanged")[1]), busy(504)])
+def test_a_freeze_whose_first_attempt_has_no_outcome_is_unknown(
+    shell: Shell, words: list[str], later: Any
+) -> None:
+    """The first attempt itself changes the ETag, so that the second one is then refused."""
+    shell.api.faults = [busy(504), *[later] * 100]
+    ended = shell.run(*words, "--yes")
+    assert ended.exit_code == 5, ended.output
+    assert "camunda-ecs show --cluster demo" in ended.stderr
 
 
 # ---------------------------------------------------------------------------- confirmation, keys
@@ -806,6 +923,21 @@ def test_a_cluster_is_frozen_and_thawed(shell: Shell) -> None:
     assert shell.api.sent("DELETE")[0].path == "/clusters/demo/freeze"
 
 
+@pytest.mark.parametrize(
+    ("words", "method"), [(["freeze", "--reason", "audit"], "PUT"), (["thaw"], "DELETE")]
+)
+def test_a_freeze_that_is_confirmed_is_of_the_cluster_as_it_was_shown(
+    shell: Shell, words: list[str], method: str
+) -> None:
+    shell.on_terminal = True
+    shell.api.etag = '"one"'
+    ended = shell.run(*words, typed="y\n")
+    assert ended.exit_code == 0, ended.output
+    assert "now: stack UPDATE_COMPLETE" in ended.stderr
+    (sent,) = shell.api.sent(method)
+    assert sent.headers["if-match"] == '"one"'
+
+
 def test_a_freeze_with_another_reason_is_refused(shell: Shell) -> None:
     shell.api.answers["PUT /clusters/{name}/freeze"] = problem(409, "ClusterFrozen")
     ended = shell.run("freeze", "--reason", "audit", "--yes")
@@ -820,6 +952,14 @@ def test_an_operation_is_cancelled_or_resumed(shell: Shell, verb: str) -> None:
     assert ended.exit_code == 0, ended.output
     assert shell.api.sent("POST")[0].path == f"/operations/demo.scale.x/{verb}"
     assert "cluster demo" in ended.stderr
+
+
+def test_resume_promises_what_the_route_does(shell: Shell) -> None:
+    """An operation that came to its Fail state is refused, so that "failed" promises too much."""
+    route = DOCUMENT["paths"]["/operations/{id}/resume"]["post"]["description"]
+    assert "aborted or timed out" in route
+    shown = " ".join(shell.run("resume", "--help").output.split())
+    assert "Let an operation that was aborted or timed out continue where it stopped" in shown
 
 
 @pytest.mark.parametrize(
@@ -838,7 +978,7 @@ def test_what_has_no_key_is_sent_again_only_if_it_was_not_carried_out(
     shell: Shell, verb: str
 ) -> None:
     shell.api.life = [operation("demo.scale.x", **DONE)]
-    shell.api.faults = [busy(503)]
+    shell.api.faults = [busy(429)]
     assert shell.run(verb, "demo.scale.x", "--yes").exit_code == 0
     assert len(shell.api.sent("POST")) == 2
     shell.api.requests.clear()

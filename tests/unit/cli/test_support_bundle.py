@@ -13,7 +13,7 @@ from camunda_ecs.redact import REMOVED, redacted
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.command_line import FakeApi, Shell, gone, operation, problem
+from tests.support.command_line import CLUSTER, FakeApi, Shell, gone, operation, problem
 
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:admin-AbCdEf"
 PRESIGNED = (
@@ -39,6 +39,39 @@ SECRETS: dict[str, Any] = {
     "sesame12345": {"Authorization": "sesame12345"},
     "wJalrXUtnFEMI": {"cause": "signed with wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"},
 }
+# What no product hides for its users: values under usual names, of variables and of differences.
+USUAL: dict[str, Any] = {
+    "hunter-a1": {"SMTP_PASS": "hunter-a1", "PG_PWD": "s", "MY_JWT": "j"},
+    "hunter-a2": {"MY_JWT": "hunter-a2"},
+    "hunter-a3": {"PG_PWD": "hunter-a3", "DB_PW": 1},
+    "hunter-a4": {"jdbc.dsn": "hunter-a4"},
+    "hunter-a5": {"smtpPass": "hunter-a5"},
+    "hunter-a6": {"CARD_PIN": ["hunter-a6"], "SMTP_AUTH": "x"},
+    "hunter-b1": {"brokers": {"environment": {"FOO": "hunter-b1"}}},
+    "hunter-b2": {"environment": [{"name": "FOO", "value": "hunter-b2"}]},
+    "hunter-b3": {"environment": ["FOO=hunter-b3"]},
+    "hunter-b4": {"environment": {"name": "hunter-b4", "PORT": "1"}},
+    "hunter-c1": {"name": "brokers.environment.DB_PASSWORD", "from": "a", "to": "hunter-c1"},
+    "hunter-c2": {"name": "brokers.environment.FOO", "from": "hunter-c2", "to": None},
+    "hunter-c3": {"name": "SMTP_PASS", "value": "hunter-c3"},
+    "hunter-c4": {"key": "db:password", "value": "hunter-c4"},
+    "hunter-c5": {
+        "property": "environment",
+        "from": [],
+        "to": [{"name": "A", "value": "hunter-c5"}],
+    },
+    "hunter-c6": {"field": "brokers.environment.FOO", "given": "hunter-c6", "allowed": "x"},
+    "hunter-d1": "DB_PASSWORD: hunter2 → hunter-d1",
+    "hunter-d2": "changed: DB_PASSWORD: hunter-d2 hunter → x",
+    "hunter-d3": "  brokers.environment.FOO: 'a b' -> 'c hunter-d3'",
+    "hunter-d4": "  brokers.environment.FOO:\n    'a b' ->\n    'c\n    hunter-d4'\n  next: 1",
+    "hunter-d5": f"X_PASSWORD: {ARN} → hunter-d5",
+    "hunter-d6": "SMTP_PASS=hunter-d6; PORT=3",
+    "hunter-d7": '{"SMTP_PASS": "hunter-d7"}',
+    "hunter-d8": json.dumps({"cause": json.dumps({"DB_PASSWORD": "hunter-d8"})}),
+    "hunter-d9": "SMTP_PASS: none -> hunter-d9",
+}
+SECRETS |= USUAL
 # As a result of an operation has them, beside the fields of that kind.
 ALL = {
     "operationId": "demo.plan.p1",
@@ -94,8 +127,32 @@ def test_what_helps_stays() -> None:
         "cause": f"AccessDenied: {ARN} may not be read",
         "secrets": {"SECRET_MAIL": ARN},
         "operationId": "demo.rotate.monday",
+        "changes": [
+            {"name": "brokers.secrets.X_PASSWORD", "from": None, "to": ARN},
+            {"name": "brokers.javaToolOptions", "from": "-Xmx1g", "to": "-Xmx2g"},
+            {"name": "environment", "value": "production"},
+            {"property": "desiredCount", "from": 3, "to": 4},
+        ],
+        "environment": "production",
+        "authMode": "basic",
+        "checks": [{"name": "placement", "result": "PASS", "seen": "desired count 3 → 4"}],
+        "text": f"  brokers.secrets.X_PASSWORD: none -> '{ARN}'\n  desired count 3 → 4",
     }
     assert redacted(document) == document
+
+
+def test_names_of_variables_stay() -> None:
+    found = redacted(
+        {"environment": [{"name": "FOO", "value": "bar"}, {"name": "X", "value": None}]}
+    )
+    assert found == {
+        "environment": [{"name": "FOO", "value": REMOVED}, {"name": "X", "value": None}]
+    }
+    text = "  brokers.environment.FOO: 'a' -> 'b'\n  brokers.javaToolOptions: none -> '-Xmx2g'"
+    assert redacted(text) == (
+        f"  brokers.environment.FOO: {REMOVED} -> {REMOVED}\n"
+        "  brokers.javaToolOptions: none -> '-Xmx2g'"
+    )
 
 
 @given(
@@ -128,6 +185,32 @@ def test_what_cannot_be_read_is_listed() -> None:
     files = made(Shell(api))
     assert "HealthUnavailable" in json.loads(files["missing.json"])["health.json"]
     assert "cluster.json" in files
+
+
+@pytest.mark.parametrize("lost", ["health.json", "operations.json"])
+def test_a_connection_that_is_lost_costs_what_was_being_read(lost: str) -> None:
+    api = FakeApi(life=[operation(status="SUCCEEDED")])
+    usual = api.open
+
+    def open_(sent: Any, timeout: float) -> Any:
+        if sent.full_url.partition("?")[0].endswith(lost.removesuffix(".json")):
+            api.faults = [gone()]
+        return usual(sent, timeout)
+
+    api.open = open_  # type: ignore[method-assign]
+    shell = Shell(api)
+    files = made(shell)
+    assert "Connection refused" in json.loads(files["missing.json"])[lost]
+    assert {"cluster.json", "versions.json"} <= set(files)
+    assert lost not in files
+
+
+def test_an_api_out_of_reach_is_waited_for_once() -> None:
+    api = FakeApi(faults=[(200, {}, CLUSTER), *[gone()] * 1000])
+    shell = Shell(api)
+    files = made(shell)
+    assert set(json.loads(files["missing.json"])) == {"health.json", "operations.json"}
+    assert sum(shell.slept) <= 60
 
 
 def test_nothing_at_all_is_no_bundle() -> None:
