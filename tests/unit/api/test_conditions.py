@@ -12,9 +12,8 @@ from lifecycle.cluster.freeze import Freeze
 from lifecycle.errors import AwsUnavailable, NotAcceptable, StartOutcomeUnknown
 from lifecycle.operation.record import Stored
 
-from tests.support.api import ApiWorld
+from tests.support.api import ApiWorld, living
 from tests.support.world import CONTROL
-from tests.unit.api.test_routes import living
 
 if TYPE_CHECKING:
     from tests.support.api import Answer
