@@ -111,7 +111,9 @@ class SecretRotator:
         """Take the next step of rotating ``secrets``; a value that exists is never replaced.
 
         ``memory`` is what the last look returned, empty at first; after ``RESTART`` the machine
-        has replaced the connectors that run. Returns ``status`` ``ROTATED``, ``RESTART``, or
+        has replaced the connectors that run by those of a deployment that is not older than
+        ``asked`` of its ``memory`` (epoch seconds): the new value was AWSCURRENT by then, which an
+        older one's tasks may have started without. Returns ``status`` ``ROTATED``, ``RESTART``, or
         ``WAITING`` with ``wait`` (seconds), each with ``memory`` and ``rotations`` (what is done,
         by secret). Raises ``RotationRefused`` (the value in use was not changed),
         ``CredentialsRefused`` for the administrator's, ``RotationFailed`` and
@@ -363,10 +365,10 @@ class SecretRotator:
             "rotations": rotations,
             "kept": {name: kept[name] for name in _KEPT if name in kept},
         }
-        if decision.action is RotationAction.RESTART:
-            carried["asked"] = True
-            return {"status": "RESTART", "rotations": rotations, "memory": carried}
         now = epoch(self.journal.clock.now())
+        if decision.action is RotationAction.RESTART:
+            carried["asked"] = now
+            return {"status": "RESTART", "rotations": rotations, "memory": carried}
         # The others are taken once; these again, until the next look shows what they did.
         waits = decision.action in _REPEATED
         wait = Wait.at(f"{secret} {decision.action}", now, Wait.read(memory.get("waited")))
