@@ -380,6 +380,29 @@ def test_a_value_that_is_pending_is_used(machine: Rotation, secret: Secret) -> N
     assert (done["version"], done["continued"]) == ("earlier", True)
 
 
+@pytest.mark.parametrize(
+    ("secret", "stage"),
+    [*((one, "AWSPENDING") for one in Secret), (Secret.CONNECTORS, "AWSCURRENT")],
+)
+def test_a_version_that_names_another_user_is_refused(
+    machine: Rotation, secret: Secret, stage: str
+) -> None:
+    """Who may write one secret does not become the user of another one."""
+    world = machine.world
+    before = {name: world.current(name) for name in Secret}
+    world.secrets.create(ARNS[secret], "app" if secret is Secret.ADMIN else "admin", "planted")
+    if stage == "AWSCURRENT":
+        held = world.secrets.kept[ARNS[secret]].stages["AWSCURRENT"]
+        world.secrets.promote(ARNS[secret], "planted", held)
+        before[secret] = world.current(secret)
+    result = machine.run(secrets=[str(secret)])
+    assert (result.status, result.error) == ("FAILED", "RotationRefused")
+    assert f"{stage} of secret {secret} names the user" in result.cause
+    assert {name: world.current(name) for name in Secret} == before
+    assert world.users.accepts(before[Secret.ADMIN])
+    assert world.table.locks == {}
+
+
 def test_a_former_value_that_stays_accepted_is_not_a_rotation(machine: Rotation) -> None:
     world = machine.world
 

@@ -31,6 +31,7 @@ from lifecycle.rotation.decisions import (
     Version,
     decide_rotation,
     next_user,
+    refuse_foreign_user,
 )
 from lifecycle.rotation.request import OUTPUTS, PURPOSES, Secret
 from lifecycle.times import epoch
@@ -159,6 +160,12 @@ class SecretRotator:
                 next_step="Turn that off (CancelRotateSecret), then start the same request again.",
             )
         values = self._values(arn, stages)
+        refuse_foreign_user(
+            secret,
+            values[stages.current].username,
+            _user(values, stages.pending, stages),
+            _user(values, stages.previous, stages),
+        )
         accepted: dict[str, bool]
         accounts: dict[str, Account | None] = {}
         if secret is Secret.DATABASE:
@@ -377,6 +384,11 @@ def _token(operation: Operation, secret: Secret) -> str:
     https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html
     """
     return hashlib.sha256(f"{operation.execution_arn} {secret}".encode()).hexdigest()
+
+
+def _user(values: Mapping[str, Credentials], version: str, stages: Stages) -> str | None:
+    """Return the user of a version beside the current one; None where there is none."""
+    return None if version == stages.current or version not in values else values[version].username
 
 
 def _difference(
