@@ -208,7 +208,7 @@ class Finisher:
             report_key=key,
             ended_at=ended_at,
         )
-        # Work that is done does not fail for its event. Other ends are messages to people: the retry
+        # Work that is done does not fail for its event. Other ends are messages to people: a retry
         # of the state or of the event repeats the end, which is recorded once it is published.
         if not published and ended["result"] != "SUCCEEDED":
             self.journal.give_back(operation)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 # Longer than the function's time-out, shorter than Lambda waits before it repeats an event:
 # https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 CLAIMED: Final = timedelta(seconds=50)
-# Longer than any event is delivered late, and than an operation's record is kept. What is compared by
-# value has no end: after it, the same value would be sent again.
+# Longer than any event is delivered late, and than an operation's record is kept. What is compared
+# by value has no end: after it, the same value would be sent again.
 _KEPT: Final = timedelta(days=90)
 
 
