@@ -14,7 +14,7 @@ LINT := $(call stamp,lint,local test lint)
 MUTATION := $(call stamp,mutation,local test mutation)
 PYTEST := $(PYTHON) -m pytest
 
-.PHONY: help demo up down status health scale plan test test-all coverage test-unit contract lint checkov policies format generate site pictures lock licences build validate preflight close-group acceptance bench mutation clean
+.PHONY: help demo up down status health scale plan test test-all coverage test-unit contract lint checkov policies client spectral format generate site pictures lock licences build validate preflight close-group acceptance bench mutation clean
 
 help: ## Show this list
 	@printf '%s\n\n' 'Camunda 8 on Amazon ECS: provision, scale, watch, remove. Start with: make demo'
@@ -46,11 +46,14 @@ scale: $(LOCAL) ## Scale a cluster: make scale N=4 (brokers) or PARTITIONS=6
 plan: $(LOCAL) ## Preview a scale operation (dry run): make plan N=4 or PARTITIONS=6
 	@$(CLI) plan $(GOAL) $(NAMED)
 
+# The generator of client code, for one test: its pins clash with those of SAM's command line.
+CLIENT_STAMP := .venv-client/.requirements-$(shell sha256sum requirements/client.txt | cut -c1-16)
+
 # Tests without processes use every CPU. The others run two modules in parallel, each on its own
 # addresses, the longest first.
 SHORT := tests/unit tests/property tests/statemachines
 WHOLE := tests/e2e tests/integration tests/contract
-test: $(TEST) ## Run the tests, PostgreSQL and the embedded AWS included
+test: $(TEST) $(CLIENT_STAMP) ## Run the tests, PostgreSQL and the embedded AWS included
 	@$(PYTEST) -n auto $(SHORT) $(ARGS)
 	@$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder $(WHOLE) $(ARGS)
 
@@ -101,6 +104,21 @@ $(POLICIES_STAMP): $(LOCAL)
 		.venv-policies/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/policies.txt
 	@touch $@
 
+client: $(TEST) $(CLIENT_STAMP) ## Generate client code from docs/openapi.json and use it; also in make test
+	@$(PYTEST) tests/integration/test_client_code.py $(ARGS)
+
+$(CLIENT_STAMP): $(LOCAL)
+	@rm -rf .venv-client
+	@$(PYTHON) -m venv .venv-client
+	@.venv/bin/uv pip install --quiet --python .venv-client/bin/python --require-hashes --requirement requirements/client.txt || \
+		.venv-client/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/client.txt
+	@touch $@
+
+# Exact, as the requirements are.
+SPECTRAL := @stoplight/spectral-cli@6.16.3
+spectral: ## Check docs/openapi.json against the rules of .spectral.yaml; needs Node 18
+	@npx --yes $(SPECTRAL) lint --ruleset .spectral.yaml --fail-severity warn docs/openapi.json
+
 format: $(LINT) ## Format the code and apply automatic fixes
 	@.venv/bin/ruff check --fix
 	@.venv/bin/ruff format
@@ -143,6 +161,7 @@ lock: $(LOCAL) ## Update the pinned requirements, with hashes
 	@$(LOCK) -c requirements/local.txt -c requirements/test.txt -o requirements/mutation.txt requirements/mutation.in
 	@$(LOCK) -o requirements/checkov.txt requirements/checkov.in
 	@$(LOCK) -o requirements/policies.txt requirements/policies.in
+	@$(LOCK) -o requirements/client.txt requirements/client.in
 	@$(LOCK) -o requirements/site.txt requirements/site.in
 	@$(LOCK) -o requirements/sdk-8.9.txt requirements/sdk-8.9.in
 	@$(LOCK) -o requirements/sdk-8.10.txt requirements/sdk-8.10.in
@@ -178,7 +197,7 @@ mutation: $(MUTATION) ## Change the code at random and report which tests notice
 
 clean: ## Remove build results and installations; keeps the downloads in .cache
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi
-	@rm -rf .aws-sam .local .venv .venv-checkov .venv-policies .venv-site .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	@rm -rf .aws-sam .local .venv .venv-checkov .venv-client .venv-policies .venv-site .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 $(LOCAL):
 	@./tools/bootstrap "$@" local

@@ -1,8 +1,9 @@
 """Write what is derived from the command line and for it.
 
 ``cli/src/camunda_ecs/__init__.py`` gets the release, and ``rights.json`` beside it the API's part
-of the ready policies; ``docs/cli.md`` the reference of the commands, ``cli/camunda-ecs.1`` their
-manual page. Run by ``make generate``; a test refuses drift.
+of the ready policies, ``sizes.json`` what parameters may be, ``prices.py`` and ``prices.json`` are
+copies of the layer's; ``docs/cli.md`` gets the reference of the commands, ``cli/camunda-ecs.1``
+their manual page. Run by ``make generate``; a test refuses drift.
 """
 
 from __future__ import annotations
@@ -15,8 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 import typer.main
 from camunda_ecs.app import EXIT_CODES, app
+from camunda_ecs.cost import OPTIONS
 from camunda_ecs.rights import ORDER
 from lifecycle import __version__
+from lifecycle.cluster.parameters import cluster_parameters
+from lifecycle.provisioning.request import FARGATE_MEMORY, allowed_of, sizes_of
+
+from tools.generate_parameters import load_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +30,8 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parent.parent
 VERSION: Final = ROOT / "cli" / "src" / "camunda_ecs" / "__init__.py"
 RIGHTS: Final = ROOT / "cli" / "src" / "camunda_ecs" / "rights.json"
+SIZES: Final = RIGHTS.with_name("sizes.json")
+_PRICES: Final = ROOT / "layers" / "lifecycle" / "lifecycle" / "cluster"
 PAGE: Final = ROOT / "docs" / "cli.md"
 MANUAL: Final = ROOT / "cli" / "camunda-ecs.1"
 BEGIN: Final = "<!-- commands -->"
@@ -51,6 +59,49 @@ def rights() -> str:
             match[1] for resource in resources if (match := _RESOURCE.fullmatch(resource))
         )
     return json.dumps(found, indent=2) + "\n"
+
+
+def prices() -> dict[Path, str]:
+    """Return the copies of the formula and of the prices, by path."""
+    mark = "# Copied from layers/lifecycle/lifecycle/cluster by `make generate`: change it there.\n"
+    return {
+        SIZES.with_name("prices.py"): mark + (_PRICES / "prices.py").read_text(),
+        SIZES.with_name("prices.json"): (_PRICES / "prices.json").read_text(),
+    }
+
+
+def sizes() -> str:
+    """Return the parameters that decide what is paid for, as JSON: default and what is allowed.
+
+    Texts are those of the API's refusals. ``memory`` has Fargate's sizes in MiB by CPU units.
+    """
+    declared = {
+        **cluster_parameters(),
+        "NatGateways": load_template(ROOT / "template.yaml")["Parameters"]["NatGateways"],
+    }
+    # The template of the control plane is read as CloudFormation writes it.
+    network = declared["NatGateways"]
+    declared["NatGateways"] = {
+        "type": "Number",
+        "default": str(network["Default"]),
+        "allowedValues": [str(value) for value in network["AllowedValues"]],
+    }
+    found = {
+        name: {
+            **{
+                key: declared[name][key]
+                for key in ("type", "default", "min", "max", "allowedValues", "allowedPattern")
+                if key in declared[name]
+            },
+            "allowed": allowed_of(declared[name]),
+        }
+        for name in OPTIONS
+    }
+    memory = {
+        str(cpu): {"sizes": list(sizes), "allowed": f"{sizes_of(sizes)} MiB"}
+        for cpu, sizes in FARGATE_MEMORY.items()
+    }
+    return json.dumps({"parameters": found, "memory": memory}, indent=2) + "\n"
 
 
 def reference() -> str:
@@ -150,6 +201,9 @@ def main() -> None:
     """Write the files."""
     VERSION.write_text(version(VERSION.read_text()))
     RIGHTS.write_text(rights())
+    SIZES.write_text(sizes())
+    for path, text in prices().items():
+        path.write_text(text)
     PAGE.write_text(page(PAGE.read_text()))
     MANUAL.write_text(manual())
 

@@ -35,7 +35,7 @@ from lifecycle.verification.process_instances import OPTION
 from tools.openapi_texts import TAGS, TEXTS, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "openapi.json"
 
@@ -71,6 +71,16 @@ def opened(properties: Mapping[str, Schema], *optional: str, **more: Any) -> Sch
 def reference(name: str) -> Schema:
     """A reference to one of the document's schemas."""
     return {"$ref": f"#/components/schemas/{name}"}
+
+
+def one_of(values: Iterable[str]) -> Schema:
+    """One of these texts."""
+    return {"type": "string", "enum": [str(one) for one in values]}
+
+
+def always(value: str | bool) -> Schema:
+    """A field with one value; generators of clients need its type beside it."""
+    return {"type": "boolean" if isinstance(value, bool) else "string", "const": value}
 
 
 def parameters() -> Schema:
@@ -116,19 +126,17 @@ def service_settings() -> Schema:
 
 
 def _parameter(declared: Mapping[str, Any]) -> Schema:
-    schema: Schema = {}
-    if declared.get("description"):
-        schema["description"] = declared["description"]
-    if "default" in declared:
-        schema["default"] = declared["default"]
+    # No `default`: omitted means the present value of an existing cluster, and generated clients
+    # send defaults as if the caller had given them.
+    about = [declared.get("description", "")]
+    if declared.get("default"):
+        about.append(f"A new cluster has {declared['default']} by default.")
+    schema: Schema = {"description": " ".join(filter(None, about))}
     allowed = declared.get("allowedValues")
     if allowed in (["true", "false"], ["false", "true"]):
-        if "default" in declared:
-            schema["default"] = declared["default"] == "true"
-        return schema | {"enum": [True, False, "true", "false"]}
+        # Not one enum: generators of clients take values of one type each.
+        return schema | {"anyOf": [{"type": "boolean"}, one_of(allowed)]}
     if declared["type"] == "Number":
-        if "default" in declared:
-            schema["default"] = int(declared["default"])
         limits = {"minimum": declared.get("min"), "maximum": declared.get("max")}
         schema["type"] = "integer"
         schema |= {key: int(limit) for key, limit in limits.items() if limit is not None}
@@ -160,7 +168,7 @@ PROVISION: Schema = closed(
         "parameters": reference("ClusterParameters"),
         "tags": reference("ClusterTags"),
         "settings": reference("ServiceSettings"),
-        "onStartFailure": {"enum": list(ON_START_FAILURE), "default": ON_START_FAILURE[0]},
+        "onStartFailure": {**one_of(ON_START_FAILURE), "default": ON_START_FAILURE[0]},
         ACCEPT: NO_WAY_BACK,
         OPTION: WITH_INSTANCES,
     },
@@ -178,7 +186,7 @@ APPLY: Schema = closed(
             "pattern": f"^(?:{CHANGE_SET.pattern})$",
             "description": "Name or ARN of the change set of a plan",
         },
-        "onStartFailure": {"enum": list(ON_START_FAILURE), "default": ON_START_FAILURE[0]},
+        "onStartFailure": {**one_of(ON_START_FAILURE), "default": ON_START_FAILURE[0]},
         ACCEPT: NO_WAY_BACK,
     },
     "onStartFailure",
@@ -205,14 +213,14 @@ APPROVES: Schema = {
     "pattern": f"^(?:{PATTERN})$",
     "description": "Operation of the plan or dry run of this change that another principal made",
 }
-# A request that may name its review, and a dry run, which is one.
-REVIEWS: tuple[tuple[Schema, tuple[str, ...]], ...] = (
-    ({DRY_RUN: {"const": False}, FIELD: APPROVES}, (DRY_RUN, FIELD)),
-    ({DRY_RUN: {"const": True}}, ()),
+# A request that may name its review, and a dry run, which is one, by the end of their titles.
+REVIEWS: tuple[tuple[str, Schema, tuple[str, ...]], ...] = (
+    ("", {DRY_RUN: always(False), FIELD: APPROVES}, (DRY_RUN, FIELD)),
+    ("DryRun", {DRY_RUN: always(True)}, ()),
 )
 SECRETS: Schema = {
     "type": "array",
-    "items": {"enum": [str(one) for one in Secret]},
+    "items": one_of(Secret),
     "minItems": 1,
     "uniqueItems": True,
     "description": "Default: all",
@@ -220,20 +228,22 @@ SECRETS: Schema = {
 CONFIRM: Schema = {**CLUSTER, "description": "The cluster's name, repeated"}
 BODIES: Mapping[str, Schema] = {
     "provisionCluster": {
-        "oneOf": [
-            APPLY,
-            {
-                **PROVISION,
-                "anyOf": [{"required": [name]} for name in ("parameters", "tags", "settings")],
-            },
+        "anyOf": [
+            {"title": "ApplyPlan", **APPLY},
+            *(
+                {"title": f"Provision{name.capitalize()}", **PROVISION, "required": [name]}
+                for name in ("parameters", "tags", "settings")
+            ),
         ]
     },
     "tearDownCluster": {
         "oneOf": [
             closed(
-                {"confirm": CONFIRM, "dryRun": {"const": False}, FIELD: APPROVES}, "dryRun", FIELD
+                {"confirm": CONFIRM, "dryRun": always(False), FIELD: APPROVES},
+                *("dryRun", FIELD),
+                title="Teardown",
             ),
-            closed({"confirm": CONFIRM, "dryRun": {"const": True}}, "confirm"),
+            closed({"confirm": CONFIRM, "dryRun": always(True)}, "confirm", title="TeardownDryRun"),
         ]
     },
     "scaleBrokers": closed({"count": BROKERS, FIELD: APPROVES}, FIELD),
@@ -243,23 +253,27 @@ BODIES: Mapping[str, Schema] = {
     ),
     "restartService": {
         "oneOf": [
-            closed({"service": {"const": service}, **extra, **review}, *extra, *optional)
+            closed(
+                {"service": always(service), **extra, **review},
+                *(*extra, *optional),
+                title=f"Restart{service.capitalize()}{end}",
+            )
             for service, extra in (("brokers", {"broker": BROKER}), ("connectors", {}))
-            for review, optional in REVIEWS
+            for end, review, optional in REVIEWS
         ]
     },
     "rotateSecrets": {
         "oneOf": [
-            closed({"secrets": SECRETS, **review}, "secrets", *optional)
-            for review, optional in REVIEWS
+            closed({"secrets": SECRETS, **review}, "secrets", *optional, title=f"Rotation{end}")
+            for end, review, optional in REVIEWS
         ]
     },
     "planChange": {
         "oneOf": [
-            closed({"scale": closed({"count": BROKERS})}),
-            closed({"scale": closed({"partitions": PARTITIONS})}),
-            closed({"provision": PLANNED}),
-            closed({"teardown": closed({})}),
+            closed({"scale": closed({"count": BROKERS})}, title="PlanBrokers"),
+            closed({"scale": closed({"partitions": PARTITIONS})}, title="PlanPartitions"),
+            closed({"provision": PLANNED}, title="PlanProvision"),
+            closed({"teardown": closed({})}, title="PlanTeardown"),
         ]
     },
 }
@@ -283,7 +297,7 @@ HEAD: Mapping[str, Schema] = {
         "description": "The state machine: provision, scale, restart, rotate, plan, teardown",
     },
     "status": {
-        "enum": list(STATUSES),
+        **one_of(STATUSES),
         "description": "As in Step Functions; NOT_STARTED: recorded, but never ran",
     },
     "startedAt": TEXT_OR_NULL,
@@ -313,8 +327,8 @@ def _result(machine: str, fields: Mapping[str, Schema]) -> Schema:
     head: Mapping[str, Schema] = {
         "operationId": TEXT,
         "cluster": TEXT,
-        "result": {"const": "SUCCEEDED"},
-        "machine": {"const": machine},
+        "result": always("SUCCEEDED"),
+        "machine": always(machine),
         "reportKey": TEXT,
         "startedAt": TEXT,
         "endedAt": TEXT,
@@ -352,7 +366,7 @@ def results() -> dict[str, Schema]:
         *("planKey", "textKey"),
         additionalProperties=True,
     )
-    made = {"operationId": TEXT, "cluster": TEXT, "result": {"const": "SUCCEEDED"}, "plan": plan}
+    made = {"operationId": TEXT, "cluster": TEXT, "result": always("SUCCEEDED"), "plan": plan}
     rotations = {"rotations": {"type": "array", "items": some}}
     return {
         "ProvisionResult": _result("provision", {**verified, "preflight": some}),
@@ -362,7 +376,7 @@ def results() -> dict[str, Schema]:
         "TeardownResult": _result("teardown", {"plan": removal}),
         "TeardownPreview": removal,
         "CheckedRequest": opened(
-            {"cluster": TEXT, "dryRun": {"const": True}},
+            {"cluster": TEXT, "dryRun": always(True)},
             description="A dry run of a restart or a rotation: the request as it was validated",
             additionalProperties=True,
         ),
@@ -432,6 +446,7 @@ def schemas() -> dict[str, Schema]:
             {
                 **CLUSTER_LINE,
                 "verdict": {
+                    "type": ["string", "null"],
                     "enum": [*(str(one) for one in Verdict), None],
                     "description": "Of the last health check; null if there was none",
                 },
@@ -457,14 +472,14 @@ def schemas() -> dict[str, Schema]:
         "Health": opened(
             {
                 "cluster": CLUSTER,
-                "verdict": {"enum": [str(one) for one in Verdict]},
+                "verdict": one_of(Verdict),
                 "checkedAt": TEXT,
                 "fresh": {"type": "boolean", "description": "Whether this request made the check"},
                 "ageSeconds": {"type": "integer", "minimum": 0, "description": "Age of the check"},
                 "since": {**TEXT, "description": "Time of the last change of the verdict"},
                 "consecutive": {"type": "integer", "minimum": 1},
                 "notified": {
-                    "enum": [str(one) for one in Verdict],
+                    **one_of(Verdict),
                     "description": "Verdict last notified of; changes only after several checks",
                 },
                 "notifiedAt": TEXT_OR_NULL,
@@ -475,8 +490,8 @@ def schemas() -> dict[str, Schema]:
         ),
         "Finding": opened(
             {
-                "code": {"enum": sorted(KINDS)},
-                "severity": {"enum": [str(one) for one in Severity]},
+                "code": one_of(sorted(KINDS)),
+                "severity": one_of(Severity),
                 "title": TEXT,
                 "seen": TEXT,
                 "expected": TEXT,
@@ -581,9 +596,9 @@ ANSWERS: Mapping[str, Schema] = {
         "description": "The plan as it was stored: docs/plans.md",
         "properties": {
             "operationId": TEXT,
-            "kind": {"enum": ["create", "continue", "update", "scale", "teardown"]},
+            "kind": one_of(("create", "continue", "update", "scale", "teardown")),
             "cluster": TEXT,
-            "status": {"enum": ["READY", "UNCHANGED", "REFUSED"]},
+            "status": one_of(("READY", "UNCHANGED", "REFUSED")),
         },
         "required": ["operationId", "kind", "cluster", "status"],
         "additionalProperties": True,
@@ -596,18 +611,26 @@ ACCEPTED = frozenset({"cancelOperation", "resumeOperation"}) | {r.name for r in 
 def _parameters(route: Route) -> list[Schema]:
     given: list[Schema] = []
     if "{name}" in route.resource:
-        given.append({"name": "name", "in": "path", "required": True, "schema": CLUSTER})
+        about = "Name of the cluster"
+        named = {"name": "name", "in": "path", "required": True, "schema": CLUSTER}
+        given.append({**named, "description": about})
     if "{id}" in route.resource:
-        given.append({"name": "id", "in": "path", "required": True, "schema": TEXT})
+        about = "Id of the operation: <cluster>.<verb>.<key>"
+        named = {"name": "id", "in": "path", "required": True, "schema": TEXT}
+        given.append({**named, "description": about})
     if route.name == "readHealth":
-        flag = {"type": "string", "enum": ["true", "false"], "default": "false"}
+        flag = {**one_of(("true", "false")), "default": "false"}
         asked = {"name": "fresh", "in": "query", "schema": flag}
         given.append({**asked, "description": "true runs a check now, which takes up to 25 s"})
     if route.name == "listOperations":
+        wanted = (
+            ("cluster", CLUSTER, "Operations of this cluster"),
+            ("verb", one_of(STEPS), "Operations of this kind"),
+            ("status", one_of(STATUSES), "Operations with this status"),
+        )
         given += [
-            {"name": "cluster", "in": "query", "schema": CLUSTER},
-            {"name": "verb", "in": "query", "schema": {"type": "string", "enum": list(STEPS)}},
-            {"name": "status", "in": "query", "schema": {"type": "string", "enum": list(STATUSES)}},
+            {"name": name, "in": "query", "schema": schema, "description": about}
+            for name, schema, about in wanted
         ]
     if route.name in {"listClusters", "listOperations"}:
         most = {"type": "integer", "minimum": 1, "maximum": MOST_LINES, "default": LINES}

@@ -20,5 +20,6 @@ def handler(event: Event, _context: LambdaContext) -> Event:
         ClusterOutputs(event["cluster"]),
         since=event["since"],
         polls=event["polls"],
+        waited=event["waited"],
         schema=event["schema"],
     )

@@ -23,4 +23,5 @@ def handler(event: Event, _context: LambdaContext) -> Event:
         broker=request["broker"],
         memory=event["memory"],
         required=request.get("required", True),
+        since=request.get("since"),
     )

@@ -17,6 +17,6 @@ def handler(event: Event, _context: LambdaContext) -> Event:
     return cluster_stopper().stop(
         Operation.from_state(event["operation"]),
         stack=event["request"]["stack"],
-        since=event["since"],
+        waited=event["waited"],
         polls=event["polls"],
     )

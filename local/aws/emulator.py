@@ -223,6 +223,7 @@ stepfunctions = Names(
     "fail_state_error",
     "finalize_response",
     "invoke_resource",
+    "list_executions",
     "resolve_state_machine_arn",
     "run_distributed_map",
     "run_execution",

@@ -1,4 +1,4 @@
-"""RedriveExecution, which the emulator's Step Functions lacks.
+"""RedriveExecution, and its date in ListExecutions, which the emulator's Step Functions lacks.
 
 An execution of a standard machine that failed, was aborted or timed out goes on from the state in
 which it ended, with that state's input and the variables that it had when it was entered; the
@@ -35,6 +35,7 @@ def install() -> None:
     engine.run_execution = _redriving(engine.run_execution)
     engine.handle_request = _with_redrive(engine.handle_request)
     engine.start_execution = _with_definition(engine.start_execution)
+    engine.list_executions = _with_dates(engine.list_executions)
 
 
 def refusal(execution: dict[str, Any], machine: dict[str, Any] | None, now: datetime) -> str:
@@ -100,11 +101,30 @@ def _run(arn: str) -> None:
 
 def _with_redrive(own: Any) -> Any:
     async def handle(method: str, path: str, headers: Any, body: Any, query: Any) -> Any:
-        if headers.get("x-amz-target", "").rpartition(".")[2] != "RedriveExecution":
-            return await own(method, path, headers, body, query)
-        return engine.finalize_response(redrive(json.loads(body or "{}")))
+        action = headers.get("x-amz-target", "").rpartition(".")[2]
+        if action == "RedriveExecution":
+            return engine.finalize_response(redrive(json.loads(body or "{}")))
+        return await own(method, path, headers, body, query)
 
     return handle
+
+
+def _with_dates(own: Any) -> Any:
+    """Each redriven execution is listed with the date of its last redrive, and its first start.
+
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_ExecutionListItem.html
+    """
+
+    def listed(data: dict[str, Any]) -> Any:
+        status, headers, body = own(data)
+        answer = json.loads(body)
+        for one in answer.get("executions", []):
+            execution = engine.executions.get(one["executionArn"]) or {}
+            if execution.get("redriveDate"):
+                one["redriveDate"] = execution["redriveDate"]
+        return status, headers, json.dumps(answer).encode()
+
+    return listed
 
 
 def _with_definition(own: Any) -> Any:

@@ -232,7 +232,8 @@ class TestRecords:
         assert (resumed.result, resumed.ended_at, resumed.resumed_by) == ("", "", "ada")
         table.end(op("k"), result="FAILED", report=Stored("key"), now=NOW + timedelta(seconds=9))
         table.resume(before, by="bob", now=NOW)
-        assert table.find("demo.scale.k", "scale").result == "FAILED"
+        found = table.find("demo.scale.k", "scale")
+        assert (found.result, found.resumed_by) == ("FAILED", "bob"), "who let it go on is noted"
 
     def test_a_record_without_a_caller_has_none(self, table: Any) -> None:
         table.begin(op("k"), now=NOW)

@@ -177,10 +177,10 @@ class FakeTable:
         return self.find(operation.operation_id, operation.machine)
 
     def resume(self, record: Record, *, by: str, now: datetime) -> None:
-        """Remove the end that was read."""
+        """Note who let it go on, and remove the end that was read."""
         there = self.records[record.machine, record.operation_id]
+        there.update(resumedBy=by, resumedAt=written(now))
         if there.get("endedAt", "") == record.ended_at:
-            there.update(resumedBy=by, resumedAt=written(now))
             for ended in ("result", "report", "reportKey", "endedAt"):
                 there.pop(ended, None)
 

@@ -299,6 +299,10 @@ def test_a_stopped_execution_goes_on_from_the_state_in_which_it_was_stopped(
     assert events.count("ExecutionSucceeded") == 1, "the former run does nothing more"
     with pytest.raises(states.exceptions.ExecutionNotRedrivable, match="SUCCEEDED"):
         states.redrive_execution(executionArn=arn)
+    listed = states.list_executions(stateMachineArn=sample.outputs["Machine"])["executions"]
+    (one,) = [each for each in listed if each["executionArn"] == arn]
+    assert one["redriveDate"] >= one["startDate"]
+    assert all("redriveDate" not in each for each in listed if each is not one)
 
 
 def test_second_instance_on_the_same_block_is_told_why(sample: Sample, tmp_path: Path) -> None:

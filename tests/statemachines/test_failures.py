@@ -7,7 +7,10 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lifecycle.provisioning.start_services import START_SECONDS
 from lifecycle.rotation.request import Secret
+from lifecycle.scaling.decision import TASKS_PATIENCE
+from lifecycle.teardown.decisions import STOP_SECONDS
 
 from tests.statemachines.engine import Control, run
 from tests.statemachines.test_plan import Plan
@@ -335,6 +338,62 @@ def test_a_stopped_execution_is_redriven_from_that_state(
     assert machine.reached()
     record = machine.world.table.records[machine.definition, f"demo.{machine.definition}.1"]
     assert record["result"] == "SUCCEEDED"
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "seconds"),
+    [
+        ("provision", "FollowStart", START_SECONDS),
+        ("teardown", "StopCluster", STOP_SECONDS),
+        ("scale out", "ObserveScaling", TASKS_PATIENCE),
+    ],
+)
+@pytest.mark.parametrize("recovers", [True, False])
+def test_a_pause_is_no_part_of_a_wait(
+    monkeypatch: pytest.MonkeyPatch, name: str, function: str, seconds: int, recovers: bool
+) -> None:
+    """Stopped shortly before its patience ends and redriven an hour later, it waits as at first."""
+    machine: Any = MACHINES[name](monkeypatch)
+    watch = tamper(machine)
+    world, real, well = machine.world, machine.functions[function], machine.on_wait
+    began: list[float] = []
+
+    def now() -> float:
+        return float(world.clock.now().timestamp())
+
+    def stuck(*_: Any) -> None:
+        if name == "scale out":
+            world.tasks.refusal = "no capacity"
+        else:
+            world.stacks.finish()
+
+    def stopping(event: dict[str, Any]) -> Any:
+        answer = real(event)
+        began.append(now())
+        if now() - began[0] >= seconds - 60:
+            stop(machine)
+        return answer
+
+    def recovering(*given: Any) -> None:
+        if recovers and now() - resumed > seconds / 2:
+            if name == "scale out":
+                world.tasks.refusal = ""
+            well(*given)
+
+    stuck()
+    machine.on_wait, machine.functions[function] = stuck, stopping
+    assert once(machine, watch, 1).status == "ABORTED"
+    machine.on_wait, machine.functions[function] = recovering, real
+    world.clock.pass_seconds(3600)
+    resumed = now()
+    result = redriven(machine, watch)
+    assert result.calls[0] == function
+    if recovers:
+        assert result.status == "SUCCEEDED", result.cause
+        assert machine.reached()
+    else:
+        assert result.status == "FAILED"
+        assert seconds <= now() - resumed < seconds + 120
 
 
 @pytest.mark.parametrize("function", ["ExecuteChangeSet", "FollowStack", "StartServices"])

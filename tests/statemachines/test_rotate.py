@@ -12,11 +12,13 @@ from lifecycle.errors import AwsUnavailable
 from lifecycle.rotation.request import Secret
 
 from tests.statemachines.engine import Control, run
-from tests.support.failures import once, stop, tamper
+from tests.support.failures import kill, once, redriven, stop, tamper
 from tests.support.rolling import VERIFIED
 from tests.support.rotation import ARNS, RotationWorld, rotate_functions
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from tests.support.definitions import Function, Result
 
 FUNCTIONS = tuple(rotate_functions(RotationWorld()))
@@ -32,6 +34,7 @@ class Rotation:
         self.world = RotationWorld(connectors=connectors)
         self.monkeypatch = monkeypatch
         self.control = Control()
+        self.began: dict[int, datetime] = {}
         self.verification: dict[str, Any] = dict(VERIFIED)
         self.functions = rotate_functions(self.world, lambda: self.verification)
 
@@ -40,7 +43,8 @@ class Rotation:
         return all(self.world.rotated(secret) for secret in Secret)
 
     def run(self, number: int = 1, **asked: Any) -> Result:
-        at = self.world.clock.now()
+        # A redrive keeps the start of its execution.
+        at = self.began.setdefault(number, self.world.clock.now())
 
         def started(name: str) -> Function:
             def called(event: dict[str, Any]) -> Any:
@@ -320,6 +324,62 @@ def test_a_former_connector_that_stops_slowly_is_waited_for(machine: Rotation) -
     assert world.refused == []
 
 
+def deploy_before_promotion(machine: Rotation) -> None:
+    """Let somebody deploy the connectors in the last moment with the former value."""
+    world: Any = machine.world
+    real = world.secrets.promote
+
+    def promoted(*given: Any) -> None:
+        world.secrets.promote = real
+        world.services.update("", "connectors", {}, redeploy=True)
+        world.services.settle("connectors")
+        world.look_at_connectors()
+        real(*given)
+
+    world.secrets.promote = promoted
+
+
+def test_a_deployment_from_before_the_move_of_the_stage_is_no_restart(machine: Rotation) -> None:
+    """Its tasks log in as the former user, though it is younger than the operation."""
+    deploy_before_promotion(machine)
+    result = machine.run(secrets=["connectors"])
+    assert result.status == "SUCCEEDED", result.cause
+    assert machine.world.refused == []
+    assert machine.world.services.deployed == 1 + 1 + 1
+    assert machine.world.rotated(Secret.CONNECTORS)
+
+
+def test_nor_is_one_that_was_made_while_the_operation_was_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class ConnectorsOnly(Rotation):
+        def run(self, number: int = 1, **asked: Any) -> Result:
+            return super().run(number, **{"secrets": ["connectors"], **asked})
+
+    machine = ConnectorsOnly(monkeypatch)
+    world: Any = machine.world
+    services, real = world.services, world.secrets.promote
+
+    def stopped(*_: Any) -> None:
+        world.secrets.promote = real
+        stop(machine)
+        kill()
+
+    world.secrets.promote = stopped
+    watch = tamper(machine)
+    assert once(machine, watch, 1).status == "ABORTED"
+    assert world.current(Secret.CONNECTORS).username == "connectors"
+    world.pass_seconds(600)
+    services.update("", "connectors", {}, redeploy=True)
+    world.pass_seconds(600)
+    result = redriven(machine, watch)
+    assert result.status == "SUCCEEDED", result.cause
+    assert world.current(Secret.CONNECTORS).username == "connectors-b"
+    assert world.refused == []
+    assert world.services.deployed == 1 + 1 + 1
+    assert watch.broken == []
+
+
 def test_connectors_with_a_fixed_user_are_refused(machine: Rotation) -> None:
     machine.world.task_secrets.names = frozenset()
     result = machine.run()
@@ -365,6 +425,7 @@ def test_a_step_whose_answer_is_lost_makes_no_second_value(
     assert all(machine.world.rotated(secret) for secret in Secret)
     assert [len(kept.values) for kept in machine.world.secrets.kept.values()] == [2, 2, 2]
     assert machine.world.refused == []
+    assert machine.world.services.deployed == 1 + 1
 
 
 @EVERY
@@ -378,6 +439,29 @@ def test_a_value_that_is_pending_is_used(machine: Rotation, secret: Secret) -> N
     assert machine.world.rotated(secret)
     (done,) = result.output["rotations"]
     assert (done["version"], done["continued"]) == ("earlier", True)
+
+
+@pytest.mark.parametrize(
+    ("secret", "stage"),
+    [*((one, "AWSPENDING") for one in Secret), (Secret.CONNECTORS, "AWSCURRENT")],
+)
+def test_a_version_that_names_another_user_is_refused(
+    machine: Rotation, secret: Secret, stage: str
+) -> None:
+    """Who may write one secret does not become the user of another one."""
+    world = machine.world
+    before = {name: world.current(name) for name in Secret}
+    world.secrets.create(ARNS[secret], "app" if secret is Secret.ADMIN else "admin", "planted")
+    if stage == "AWSCURRENT":
+        held = world.secrets.kept[ARNS[secret]].stages["AWSCURRENT"]
+        world.secrets.promote(ARNS[secret], "planted", held)
+        before[secret] = world.current(secret)
+    result = machine.run(secrets=[str(secret)])
+    assert (result.status, result.error) == ("FAILED", "RotationRefused")
+    assert f"{stage} of secret {secret} names the user" in result.cause
+    assert {name: world.current(name) for name in Secret} == before
+    assert world.users.accepts(before[Secret.ADMIN])
+    assert world.table.locks == {}
 
 
 def test_a_former_value_that_stays_accepted_is_not_a_rotation(machine: Rotation) -> None:

@@ -12,8 +12,10 @@ from lifecycle.api.app import Api
 from lifecycle.api.clusters import ClusterReader
 from lifecycle.api.freezing import Freezer
 from lifecycle.api.validate import StartValidation
+from lifecycle.cluster.contract import ClusterOutputs
 from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.cluster.slots import Limiter
+from lifecycle.cluster.stack import Stack
 from lifecycle.health.read import HealthReader
 from lifecycle.observability import of_aws
 from lifecycle.operation.arns import MachineArns
@@ -31,7 +33,7 @@ from tests.fakes.health_table import FakeHealth
 from tests.fakes.slots import FakeSlots
 from tests.fakes.stepfunctions import FakeChecks
 from tests.support.beginning import approver
-from tests.support.world import CONTROL, REGISTRIES, World
+from tests.support.world import CONTROL, OUTPUTS, REGISTRIES, World
 from tools.generate_openapi import document
 
 if TYPE_CHECKING:
@@ -180,9 +182,13 @@ class ApiWorld:
         raw_body: str | None = None,
         caller: str = CALLER,
         headers: Mapping[str, str] | None = None,
+        at: str | None = None,
         **path: str,
     ) -> Answer:
-        """Send one request; ``resource`` is the route, ``path`` what stands for its variables."""
+        """Send one request; ``resource`` is the route, ``path`` what stands for its variables.
+
+        ``at`` is the path of the URL, by default that behind the stage.
+        """
         event = {
             "httpMethod": method,
             "resource": resource,
@@ -194,7 +200,7 @@ class ApiWorld:
             "requestContext": {
                 "requestId": "r-1",
                 "identity": {"userArn": caller},
-                "path": "/v1" + resource.format(**path),
+                "path": at or "/v1" + resource.format(**path),
             },
         }
         answer = self.api.answer(event)
@@ -221,6 +227,24 @@ class ApiWorld:
             told.setdefault("output", json.dumps(returned(operation_id)))
         self.world.executions.finish(arn, status, **told)
         self.world.table.release(f"{CONTROL}-{operation_id.partition('.')[0]}", arn)
+
+
+def living(api: ApiWorld, name: str = "demo", tags: Mapping[str, str] | None = None) -> None:
+    """Let a cluster's stack be there."""
+    api.world.stacks.stacks[f"{CONTROL}-{name}"] = Stack(
+        f"{CONTROL}-{name}",
+        f"arn:stack/{name}",
+        "CREATE_COMPLETE",
+        outputs=ClusterOutputs(
+            {
+                **OUTPUTS,
+                "ClusterName": name,
+                "EcsClusterName": f"{CONTROL}-{name}",
+                "RestUrl": "http://rest",
+            }
+        ),
+        tags={"camunda:control-plane": CONTROL, "camunda:cluster": name, **(tags or {})},
+    )
 
 
 def returned(operation_id: str) -> dict[str, Any]:

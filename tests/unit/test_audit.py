@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from jsonschema import Draft202012Validator, FormatChecker
 from lifecycle.adapters.aws.eventbridge import EventBridgeEvents
 from lifecycle.cluster.stack import Stack
+from lifecycle.errors import AwsUnavailable
 from lifecycle.operation import events
 from lifecycle.operation.model import FUNCTION_SECONDS, Operation
 from lifecycle.operation.record import Stored
@@ -197,6 +198,67 @@ class TestEvents:
         for api in (Refusing(), Unreachable()):
             monkeypatch.setattr("lifecycle.adapters.aws.eventbridge.client", lambda _, api=api: api)
             EventBridgeEvents("default").send(event)
+
+
+class TestUnpublishedEnds:
+    """PutEvents fails: a bad end is repeated until it is published, and no cluster waits for it."""
+
+    def test_a_failure_is_repeated_until_it_is_published(self, world: World) -> None:
+        begin(world)
+        error = {"Error": "StackFailed", "Cause": "no"}
+        world.events.failing = True
+        with pytest.raises(AwsUnavailable):
+            world.finisher.fail(OPERATION, request={}, error=error, outcome={})
+        assert "result" not in world.table.record(OPERATION)
+        assert world.table.locks == {}
+        world.events.failing = False
+        answer = world.finisher.fail(OPERATION, request={}, error=error, outcome={})
+        assert answer["error"] == "StackFailed"
+        assert world.events.sent[-1].detail["result"] == "FAILED"
+        assert world.table.record(OPERATION)["result"] == "FAILED"
+
+    def test_the_repetition_leaves_the_next_operation_alone(self, world: World) -> None:
+        begin(world)
+        error = {"Error": "StackFailed", "Cause": "no"}
+        world.events.failing = True
+        with pytest.raises(AwsUnavailable):
+            world.finisher.fail(OPERATION, request={}, error=error, outcome={})
+        begin(world, operation(2))
+        with pytest.raises(AwsUnavailable):
+            world.finisher.fail(OPERATION, request={}, error=error, outcome={})
+        world.events.failing = False
+        world.finisher.fail(OPERATION, request={}, error=error, outcome={})
+        assert world.table.locks["control-demo"].owner == operation(2).execution_arn
+
+    def test_after_the_last_attempt_the_clean_up_ends_it(self, world: World) -> None:
+        begin(world)
+        world.events.failing = True
+        with pytest.raises(AwsUnavailable):
+            world.finisher.fail(OPERATION, request={}, error={"Error": "StackFailed"}, outcome={})
+        world.executions.ended.add(OPERATION.execution_arn)
+        with pytest.raises(AwsUnavailable):
+            world.cleaner.clean_up(recorded("failed"))
+        assert world.table.locks == {}
+        world.events.failing = False
+        assert world.cleaner.clean_up(recorded("failed"))["result"] == "FAILED"
+        assert world.events.sent[-1].detail["result"] == "FAILED"
+        assert world.table.record(OPERATION)["result"] == "FAILED"
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_the_clean_up_frees_the_cluster_at_once(self, world: World, kind: str) -> None:
+        has_ended(world)
+        world.events.failing = True
+        with pytest.raises(AwsUnavailable):
+            world.cleaner.clean_up(recorded(kind))
+        soon = world.clock.now().timestamp() + FUNCTION_SECONDS
+        assert world.table.locks["control-demo"].expires_at == soon
+
+    def test_work_that_is_done_has_succeeded(self, world: World) -> None:
+        begin(world)
+        world.events.failing = True
+        assert world.finisher.succeed(OPERATION, request={}, outcome={})["result"] == "SUCCEEDED"
+        assert world.table.record(OPERATION)["result"] == "SUCCEEDED"
+        assert world.table.locks == {}
 
 
 class TestCleaner:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 import pytest
+from botocore.stub import Stubber
 from lifecycle.adapters.aws import session as aws
 from lifecycle.adapters.aws.sent_messages import CLAIMED, SentMessages
 from lifecycle.adapters.aws.sns import SnsTopics
+from lifecycle.adapters.aws.stepfunctions import StepFunctionsRunning
 from lifecycle.cluster.owned_secrets import Purpose, wrong_tag
-from lifecycle.errors import ChatRefused, ChatUnavailable
+from lifecycle.errors import AwsUnavailable, ChatRefused, ChatUnavailable
 from lifecycle.messages import compose
 from lifecycle.messages.chat import Kind, body_for, kind_of, notification
 from lifecycle.messages.compose import Message
 from lifecycle.messages.place import Place
+from lifecycle.messages.ports import Claim
 from lifecycle.messages.send import Sender
 from lifecycle.operation.arns import MachineArns
 from moto import mock_aws
@@ -70,7 +73,7 @@ class FakeSent:
 
     items: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
-    def claim(self, channel: str, message: Message, now: datetime) -> bool:
+    def claim(self, channel: str, message: Message, now: datetime) -> Claim:
         item = self.items.setdefault((channel, message.key), {})
         if "about" in item:
             new = (
@@ -79,16 +82,18 @@ class FakeSent:
                 else item["about"] < message.about - message.apart
             )
             if not new:
-                return False
-        if item.get("until", now) > now:
-            return False
+                return Claim.NOT_NEEDED
+        if "until" in item and item["until"] >= now:
+            return Claim.HELD
+        if message.after_another_state and item.get("state", message.state) == message.state:
+            return Claim.NOT_NEEDED
         item["until"] = now + CLAIMED
-        return True
+        return Claim.CLAIMED
 
     def sent(self, channel: str, message: Message) -> None:
         item = self.items[channel, message.key]
         item.pop("until")
-        item |= {"about": message.about, "value": message.value}
+        item |= {"about": message.about, "value": message.value, "state": message.state}
 
     def release(self, channel: str, message: Message) -> None:
         self.items[channel, message.key].pop("until")
@@ -273,8 +278,10 @@ def test_a_channel_that_failed_alone_is_repeated(world: World) -> None:
 def test_who_died_while_sending_is_followed_by_the_next_attempt(world: World) -> None:
     message = compose.ended(ended()["detail"], [ARN], PLACE)
     assert message is not None
-    assert world.sent.claim("topic", message, world.clock.now())
-    assert world.sender.occurred(ended()) == {"sent": ["cluster"]}
+    assert world.sent.claim("topic", message, world.clock.now()) is Claim.CLAIMED
+    with pytest.raises(AwsUnavailable):
+        world.sender.occurred(ended())
+    assert [to for to, _ in world.subjects] == ["demo"]
     world.clock.at += CLAIMED + timedelta(seconds=1)
     assert world.sender.occurred(ended()) == {"sent": ["topic"]}
 
@@ -283,9 +290,24 @@ def test_a_failed_plan_is_told_and_one_that_succeeded_is_not(world: World) -> No
     given = {"clusterName": "demo", "provision": {}}
     world.sender.occurred(executed("plan", "SUCCEEDED", given))
     assert world.subjects == []
-    world.sender.occurred(executed("plan", "FAILED", given, error="InvalidRequest", cause="secret"))
-    assert ("", "demo: plan failed (InvalidRequest)") in world.subjects
+    world.sender.occurred(executed("plan", "FAILED", given, error="StackNotUsable", cause="secret"))
+    assert ("", "demo: plan failed (StackNotUsable)") in world.subjects
     assert "secret" not in json.dumps(world.recipients.mails)
+
+
+def test_a_rejected_request_for_a_plan_is_reported_to_its_sender_only(world: World) -> None:
+    given = {"clusterName": "demo", "provision": {}}
+    world.sender.occurred(executed("plan", "FAILED", given, error="InvalidRequest", cause="no"))
+    assert world.subjects == []
+
+
+def test_after_a_cancellation_there_is_nothing_to_do(world: World) -> None:
+    world.sender.occurred(ended(result="ABORTED", error="OperationCancelled"))
+    _, subject, text = world.recipients.mails[0]
+    assert subject == "demo: provision was cancelled"
+    assert "What: provision of cluster demo was cancelled before its first change." in text
+    assert "Do: Nothing." in text
+    assert "Runbook: https://docs.example/runbook.md" in text.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -333,6 +355,38 @@ def test_a_long_operation_is_told_once(world: World) -> None:
     assert world.subjects == [("", first), ("demo", first)]
 
 
+def test_one_broken_topic_does_not_silence_what_runs_elsewhere(world: World) -> None:
+    world.recipients.failing_cluster = ChatUnavailable("503")
+    for machine in ("provision", "scale"):
+        name = f"demo.{machine}.1"
+        begun = AT - timedelta(hours=3)
+        world.executions.found[ARNS.machine(machine)] = [
+            (ARNS.execution(machine, name), name, begun)
+        ]
+    with pytest.raises(ChatUnavailable):
+        world.sender.long_running()
+    assert [subject for _, subject in world.subjects] == [
+        "demo: provision runs for more than 60 minutes",
+        "demo: scale runs for more than 120 minutes",
+    ]
+
+
+@pytest.mark.parametrize("machine", compose.LONG)
+def test_what_runs_for_long_is_not_stopped_half_way(world: World, machine: str) -> None:
+    name = f"demo.{machine}.1"
+    world.executions.found[ARNS.machine(machine)] = [
+        (ARNS.execution(machine, name), name, AT - timedelta(hours=3))
+    ]
+    world.sender.long_running()
+    (advice,) = [
+        line for line in world.recipients.mails[0][2].splitlines() if line.startswith("Do: ")
+    ]
+    assert "Let it end" in advice
+    assert "stopped" not in advice
+    # A plan has no first change, and POST …/cancel refuses it.
+    assert ("/cancel" in advice) == (machine != "plan")
+
+
 # --- health ---------------------------------------------------------------------------------------
 
 
@@ -363,6 +417,37 @@ def test_a_cluster_may_be_told_of_only_when_it_is_down(
 ) -> None:
     world.sender.occurred(changed(now, before, notifyFrom="down"))
     assert bool(world.subjects) == told
+
+
+def test_who_was_told_that_a_cluster_is_down_is_told_that_it_is_healthy(world: World) -> None:
+    steps = [
+        ("DEGRADED", "HEALTHY"),
+        ("HEALTHY", "DEGRADED"),
+        ("DOWN", "HEALTHY"),
+        ("DEGRADED", "DOWN"),
+        ("HEALTHY", "DEGRADED"),
+        ("DEGRADED", "HEALTHY"),
+        ("HEALTHY", "DEGRADED"),
+    ]
+    for minute, (now, before) in enumerate(steps):
+        at = f"2026-01-01T12:0{minute}:00.000Z"
+        world.sender.occurred(changed(now, before, at, notifyFrom="down"))
+    assert [subject for to, subject in world.subjects if not to] == [
+        "demo is DOWN",
+        "demo is DEGRADED",
+        "demo is HEALTHY again (it was DEGRADED)",
+    ]
+
+
+def test_a_change_during_another_ones_sending_is_repeated(world: World) -> None:
+    first = compose.health(changed("DOWN", "HEALTHY")["detail"], PLACE)
+    assert first is not None
+    assert world.sent.claim("topic", first, world.clock.now()) is Claim.CLAIMED
+    later = changed("HEALTHY", "DOWN", "2026-01-01T12:00:30.000Z")
+    with pytest.raises(AwsUnavailable):
+        world.sender.occurred(later)
+    world.sent.sent("topic", first)
+    assert world.sender.occurred(later) == {"sent": ["topic"]}
 
 
 def test_a_state_that_cannot_be_read_is_called_unknown(world: World) -> None:
@@ -537,24 +622,71 @@ def test_what_was_sent_is_remembered(kind: str) -> None:
         at = AT + timedelta(minutes=minutes)
         return Message("key", at, "demo", "subject", "text", timedelta(minutes=apart), value)
 
-    assert sent.claim("topic", message(0), AT)
-    assert not sent.claim("topic", message(0), AT)
-    assert sent.claim("cluster", message(0), AT)
-    assert sent.claim("topic", message(0), AT + CLAIMED + timedelta(seconds=1))
+    claimed, held, not_needed = Claim.CLAIMED, Claim.HELD, Claim.NOT_NEEDED
+    assert sent.claim("topic", message(0), AT) is claimed
+    assert sent.claim("topic", message(0), AT) is held
+    assert sent.claim("topic", message(1), AT + CLAIMED) is held
+    assert sent.claim("cluster", message(0), AT) is claimed
+    assert sent.claim("topic", message(0), AT + CLAIMED + timedelta(seconds=1)) is claimed
     sent.release("topic", message(0))
-    assert sent.claim("topic", message(0), AT)
+    assert sent.claim("topic", message(0), AT) is claimed
     sent.sent("topic", message(0))
     later = AT + timedelta(hours=1)
-    assert not sent.claim("topic", message(0), later)
-    assert not sent.claim("topic", message(-1), later)
-    assert not sent.claim("topic", message(9, apart=10), later)
-    assert sent.claim("topic", message(11, apart=10), later)
+    assert sent.claim("topic", message(0), later) is not_needed
+    assert sent.claim("topic", message(-1), later) is not_needed
+    assert sent.claim("topic", message(9, apart=10), later) is not_needed
+    assert sent.claim("topic", message(11, apart=10), later) is claimed
+    assert sent.claim("topic", message(0), later) is not_needed
+    assert sent.claim("topic", message(12, apart=10), later) is held
     # By value: another one than the last.
     for number, (value, new) in enumerate([("a", True), ("a", False), ("b", True), ("a", True)]):
         moment = later + timedelta(hours=number)
-        assert sent.claim("test", message(0, value), moment) is new
+        assert sent.claim("test", message(0, value), moment) is (claimed if new else not_needed)
         if new:
+            assert sent.claim("test", message(0, "other"), moment) is held
             sent.sent("test", message(0, value))
+    if kind == "table":
+        # The last value is compared whenever the next one comes; the other items end.
+        items = boto3.client("dynamodb").scan(TableName="table")["Items"]
+        assert {item["pk"]["S"] for item in items if "ttl" not in item} == {"MESSAGE#test#key"}
+    # By state: only after another one was sent.
+    for minute, (state, after, outcome) in enumerate(
+        [
+            ("HEALTHY", True, not_needed),
+            ("DOWN", False, claimed),
+            ("HEALTHY", True, claimed),
+            ("HEALTHY", True, not_needed),
+        ]
+    ):
+        one = replace(message(minute), state=state, after_another_state=after)
+        assert sent.claim("health", one, later) is outcome
+        if outcome is claimed:
+            assert sent.claim("health", replace(one, about=later), later) is held
+            sent.sent("health", one)
+
+
+@pytest.mark.usefixtures("cloud")
+def test_a_redriven_execution_runs_since_its_redrive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ListExecutions lists it: the first start stays.
+
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_ExecutionListItem.html
+    """
+    api = boto3.client("stepfunctions", region_name="eu-central-1")
+    monkeypatch.setattr("lifecycle.adapters.aws.stepfunctions.client", lambda _: api)
+    common = {"stateMachineArn": ARNS.machine("scale"), "status": "RUNNING", "startDate": AT}
+    redriven = AT + timedelta(hours=5)
+    items = [
+        {**common, "executionArn": f"{ARN}1", "name": "1"},
+        {**common, "executionArn": f"{ARN}2", "name": "2", "redriveDate": redriven},
+    ]
+    with Stubber(api) as stub:
+        stub.add_response(
+            "list_executions",
+            {"executions": items},
+            {"stateMachineArn": ARNS.machine("scale"), "statusFilter": "RUNNING"},
+        )
+        found = StepFunctionsRunning().running(ARNS.machine("scale"))
+    assert [(name, at) for _, name, at in found] == [("1", AT), ("2", redriven)]
 
 
 @pytest.mark.usefixtures("cloud")

@@ -577,8 +577,15 @@ class TestStart:
         (deployment,) = world.services.services["orchestration-cluster"].deployments
         assert deployment.rollout_state == "IN_PROGRESS"
 
-    def follow(self, world: World, since: str = "2026-01-01T00:00:00+00:00") -> dict[str, Any]:
-        return world.follower.follow(operation(), OUTPUTS, since=since, polls=1)
+    def follow(
+        self,
+        world: World,
+        since: str = "2026-01-01T00:00:00+00:00",
+        waited: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        return world.follower.follow(
+            operation(), OUTPUTS, since=since, polls=1, waited=waited or {}
+        )
 
     def test_it_waits_for_tasks_then_for_the_cluster_then_for_connectors(
         self, world: World
@@ -642,9 +649,14 @@ class TestStart:
         self, world: World
     ) -> None:
         world.starter.start(operation(), OUTPUTS)
-        world.clock.pass_seconds(START_SECONDS + 1)
+        since = world.clock.now().isoformat()
+        waited: dict[str, Any] = {}
+        for _ in range(START_SECONDS // 60 - 1):
+            world.clock.pass_seconds(60)
+            waited = self.follow(world, since, waited)["waited"]
+        world.clock.pass_seconds(60)
         with pytest.raises(StartFailed, match="0 of 3 tasks run"):
-            self.follow(world)
+            self.follow(world, since, waited)
 
 
 class TestVerification:
@@ -717,6 +729,16 @@ class TestVerification:
         assert report["result"] == "PASS"
         (check,) = [one for one in report["checks"] if one["name"] == "process instances"]
         assert "3 partitions" in check["seen"]
+
+    def test_a_pause_is_no_wait_for_the_instances(self, world: World) -> None:
+        self.up(world)
+        world.processes.paused = {2}
+        known: dict[str, Any] = {}
+        for _ in range(2):
+            told = world.verifier.look_at_instances(operation(), OUTPUTS, known, wanted=True)
+            assert told["wait"] == WAIT_SECONDS
+            known = json.loads(json.dumps(told["instances"]))
+            world.clock.pass_seconds(3600)
 
     def test_a_paused_exporter_fails_the_verification(self, world: World) -> None:
         self.up(world)

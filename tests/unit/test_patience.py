@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from lifecycle.cluster.polling import Wait
+import yaml
+from lifecycle.cluster.polling import LONGEST, LONGEST_BETWEEN_LOOKS, Wait
 from lifecycle.health import rules as health_rules
 from lifecycle.operation.model import FUNCTION_SECONDS, LOCK_SECONDS
 from lifecycle.provisioning import start_services
@@ -15,6 +17,12 @@ from lifecycle.scaling import decision as scaling
 from lifecycle.scaling import partitions as scaling_partitions
 from lifecycle.services import rolling
 from lifecycle.teardown import decisions as teardown
+from lifecycle.verification.process_instances import WAIT_SECONDS
+
+from tools.generate_parameters import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MINUTE = 60
 
@@ -36,6 +44,8 @@ MINUTE = 60
         (scaling.FRESH_PATIENCE, 2 * MINUTE),
         (scaling.ANSWER_PATIENCE, MINUTE),
         (scaling.GOSSIP_PATIENCE, 20),
+        # A pause ends every wait, however long it is.
+        (LONGEST_BETWEEN_LOOKS, 5 * MINUTE),
         # A lock outlives every function of its owner.
         (LOCK_SECONDS, 15 * MINUTE),
         (FUNCTION_SECONDS, 110),
@@ -73,10 +83,51 @@ def test_a_roll_looks_again_at_once_after_an_action_and_less_often_while_it_wait
 
 def test_a_wait_starts_anew_when_its_mark_changes_and_counts_looks_otherwise() -> None:
     first = Wait.at("a", 100, None)
-    assert first == Wait("a", since=100, looks=1)
+    assert first == Wait("a", since=100, looks=1, seen=100)
     second = Wait.at("a", 160, first)
-    assert second == Wait("a", since=100, looks=2)
-    assert Wait.at("b", 160, second) == Wait("b", since=160, looks=1)
+    assert second == Wait("a", since=100, looks=2, seen=160)
+    assert Wait.at("b", 160, second) == Wait("b", since=160, looks=1, seen=160)
+
+
+def test_a_wait_starts_anew_after_a_pause_and_where_the_last_look_is_not_known() -> None:
+    """A redrive keeps the variables: what was waited for before the stop says nothing of now."""
+    before = Wait("a", since=100, looks=9, seen=400)
+    longest = 400 + LONGEST_BETWEEN_LOOKS
+    assert Wait.at("a", longest, before) == Wait("a", since=100, looks=10, seen=longest)
+    anew = Wait.at("a", longest + 1, before)
+    assert anew == Wait("a", since=longest + 1, looks=1, seen=longest + 1)
+    assert not anew.lasted(1, now=longest + 1)
+    kept = {"mark": "a", "since": 100, "looks": 9}
+    assert Wait.at("a", 4000, Wait.read(kept)) == Wait("a", since=4000, looks=1, seen=4000)
+
+
+def between_waits(
+    states: dict[str, Any], name: str, passed: frozenset[str] = frozenset()
+) -> Iterator[int]:
+    """Yield the seconds that the tasks on each way from a state to a next wait may take."""
+    state = states[name]
+    if state["Type"] == "Wait":
+        yield 0
+    # StartServices begins: what waits after it has not been waiting before.
+    elif name not in {*passed, "StartServices"}:
+        ways = [state, *state.get("Choices", ())]
+        for following in {way[key] for way in ways for key in ("Next", "Default") if key in way}:
+            for seconds in between_waits(states, following, passed | {name}):
+                yield state.get("TimeoutSeconds", 0) + seconds
+
+
+@pytest.mark.parametrize("machine", ["provision", "restart", "rotate", "scale", "teardown", "plan"])
+def test_no_wait_between_two_looks_is_taken_for_a_pause(machine: str) -> None:
+    path = ROOT / "statemachines" / f"{machine}.asl.yaml"
+    states = yaml.safe_load(path.read_text())["States"]
+    waits = [state for state in states.values() if state["Type"] == "Wait"]
+    assert waits
+    longest = max(LONGEST, WAIT_SECONDS, scaling.next_look(99))
+    for state in waits:
+        assert state["Seconds"] == "{% $wait %}"
+        functions = max(between_waits(states, state["Next"]))
+        assert functions > 0
+        assert longest + functions < LONGEST_BETWEEN_LOOKS
 
 
 def test_a_wait_has_lasted_from_its_last_second_on() -> None:
@@ -86,7 +137,7 @@ def test_a_wait_has_lasted_from_its_last_second_on() -> None:
 
 
 def test_a_wait_is_carried_through_json() -> None:
-    wait = Wait("a", since=100, looks=3)
+    wait = Wait("a", since=100, looks=3, seen=130)
     assert Wait.read(json.loads(json.dumps(wait.as_state()))) == wait
     assert Wait.read(None) is None
     assert Wait.read({}) is None

@@ -10,8 +10,9 @@ import pytest
 from botocore.exceptions import ClientError
 from lifecycle.adapters.aws import pricing as reading
 from lifecycle.adapters.aws.pricing import PriceListApi, read_prices
+from lifecycle.cluster.current_prices import with_live
 from lifecycle.cluster.parameters import cluster_parameters
-from lifecycle.cluster.prices import Size, monthly_cost, price_list, with_live
+from lifecycle.cluster.prices import Size, monthly_cost, price_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -15,7 +15,7 @@ FILES = sorted(
     [*(REPOSITORY / "requirements").glob("*.txt"), *REPOSITORY.glob("layers/*/requirements.txt")]
 )
 # Installed together into one environment, or into the environments of what is tested with it.
-ALONE = {"checkov.txt", "policies.txt", "site.txt", "sdk-8.9.txt", "sdk-8.10.txt"}
+ALONE = {"checkov.txt", "client.txt", "policies.txt", "site.txt", "sdk-8.9.txt", "sdk-8.10.txt"}
 TOGETHER = [path for path in FILES if path.name not in ALONE]
 PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[.*\])?==([^ ;\\]+)", re.MULTILINE)
 # Camunda's distribution is under its vendor's own terms: nothing here fetches, installs or runs it.

@@ -12,7 +12,7 @@ import typer
 import yaml
 from rich.text import Text
 
-from camunda_ecs import __version__, bundle, follow, show
+from camunda_ecs import __version__, bundle, cost, follow, show
 from camunda_ecs.api import segment
 from camunda_ecs.ends import Code, Stop, usage
 from camunda_ecs.options import command
@@ -57,6 +57,13 @@ class Secret(StrEnum):
     ADMIN = "admin"
     CONNECTORS = "connectors"
     DATABASE = "database"
+
+
+class Architecture(StrEnum):
+    """Processors of all tasks."""
+
+    X86_64 = "X86_64"
+    ARM64 = "ARM64"
 
 
 class OnStartFailure(StrEnum):
@@ -415,6 +422,82 @@ def _show_plan(session: Session, plan_id: str, *, document: bool) -> None:
         return
     text = session.read(path, accept="text/plain").text
     session.tell(*(Text(show.plain(line)) for line in text.splitlines()))
+
+
+@command(app, "cost", target=False)
+def cost_of(
+    session: Session,
+    *,
+    brokers: Annotated[int, typer.Option("--brokers", help="Number of brokers.")] = 3,
+    broker_cpu: Annotated[
+        int, typer.Option("--broker-cpu", help="CPU units of a broker, 1024 for each vCPU.")
+    ] = 4096,
+    broker_memory: Annotated[
+        int, typer.Option("--broker-memory", help="Memory of a broker in MiB.")
+    ] = 8192,
+    connectors: Annotated[int, typer.Option("--connectors", help="Connectors tasks.")] = 1,
+    connectors_cpu: Annotated[
+        int, typer.Option("--connectors-cpu", help="CPU units of a connectors task.")
+    ] = 2048,
+    connectors_memory: Annotated[
+        int, typer.Option("--connectors-memory", help="Memory of a connectors task in MiB.")
+    ] = 4096,
+    architecture: Annotated[
+        Architecture, typer.Option("--architecture", help="Processors of all tasks.")
+    ] = Architecture.X86_64,
+    database_class: Annotated[
+        str, typer.Option("--database-class", help="Class of the Aurora instances.")
+    ] = "db.t3.medium",
+    database_instances: Annotated[
+        int, typer.Option("--database-instances", help="Aurora instances: a writer and readers.")
+    ] = 1,
+    public: Annotated[
+        bool, typer.Option("--public", help="Load balancers are internet-facing.")
+    ] = False,
+    own_key: Annotated[
+        bool, typer.Option("--own-key", help="KmsKeyArn names a key of yours: none is created.")
+    ] = False,
+    detailed_metrics: Annotated[
+        bool,
+        typer.Option(
+            "--detailed-metrics/--no-detailed-metrics", help="Metrics that DetailedMetrics adds."
+        ),
+    ] = True,
+    nat_gateways: Annotated[
+        int,
+        typer.Option(
+            "--nat-gateways", help="NAT gateways of the control plane; 0 in a VPC of your own."
+        ),
+    ] = 3,
+    region: Annotated[
+        str, typer.Option("--region", envvar="AWS_REGION", help="AWS region of the prices.")
+    ] = "eu-central-1",
+) -> IntEnum:
+    """Show what a control plane and a cluster cost per month before usage; nothing is sent.
+
+    Needs neither account nor network: the prices are a dated list. The exit code is 5 if it lacks
+    one; then there is no total.
+    """
+    given = {
+        "Brokers": brokers,
+        "BrokerCpu": broker_cpu,
+        "BrokerMemory": broker_memory,
+        "Connectors": connectors,
+        "ConnectorsCpu": connectors_cpu,
+        "ConnectorsMemory": connectors_memory,
+        "CpuArchitecture": architecture.value,
+        "DatabaseInstanceClass": database_class,
+        "DatabaseInstances": database_instances,
+        "LoadBalancerScheme": "internet-facing" if public else "internal",
+        "DetailedMetrics": str(detailed_metrics).lower(),
+        "NatGateways": nat_gateways,
+    }
+    full = cost.parameters({name: str(value) for name, value in given.items()})
+    found = cost.estimate(full, region, own_key=own_key)
+    session.emit(found, show.cost(found))
+    if region not in cost.regions():
+        session.note(f"--region: given {region}; prices are known of {_listed(cost.regions())}")
+    return Code.UNKNOWN if found["total"] is None else Code.DONE
 
 
 # ------------------------------------------------------------------------------------- changing

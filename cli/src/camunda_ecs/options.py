@@ -91,6 +91,7 @@ def command(
     app: typer.Typer,
     name: str,
     *,
+    target: bool = True,
     cluster: bool = False,
     confirmed: bool = False,
     starts: bool = False,
@@ -99,10 +100,11 @@ def command(
     """Register a command with the options that it shares with others.
 
     The function gets a ``Session`` first, then its own parameters, and returns the exit code.
-    ``cluster``: it works on one cluster; ``confirmed``: it asks before it acts; ``starts``: it
-    follows an operation; ``keyed``: that operation has an Idempotency-Key.
+    ``target``: it sends requests; ``cluster``: it works on one cluster; ``confirmed``: it asks
+    before it acts; ``starts``: it follows an operation; ``keyed``: that operation has an
+    Idempotency-Key.
     """
-    shared: dict[str, Any] = dict(_TARGET)
+    shared: dict[str, Any] = dict(_TARGET) if target else {}
     if cluster:
         shared["cluster"] = Cluster
     if confirmed:
@@ -118,9 +120,9 @@ def command(
             options = {one: given.pop(one) for one in shared}
             session = Session(
                 world=ctx.obj if isinstance(ctx.obj, World) else World(),
-                api_url=options["api_url"],
-                profile=options["profile"],
-                region=options["region"],
+                api_url=options.get("api_url"),
+                profile=options.get("profile"),
+                region=options.get("region"),
                 output=options["output"],
                 named_cluster=options.get("cluster"),
                 yes=options.get("yes", False),

@@ -225,6 +225,32 @@ def headline(found: Mapping[str, Any]) -> str:
     return done
 
 
+_COSTS: Final = {
+    "controlPlane": "control plane",
+    "cluster": "cluster",
+    "monitoring": "monitoring of the cluster",
+}
+
+
+def cost(found: Mapping[str, Any]) -> Iterator[Table | Text]:
+    """Show what is paid per month: each part, the total or what it lacks, and what usage adds."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("of")
+    table.add_column("part")
+    table.add_column(f"{found['currency']}/month", justify="right")
+    for name, title in _COSTS.items():
+        for part, amount in found[name]["items"].items():
+            table.add_row(title, part, amount)
+    total = "not known" if found["total"] is None else found["total"]
+    table.add_row("total", f"before usage, in {plain(found['region'])}", total, style="bold")
+    yield table
+    for one in found["missing"]:
+        yield Text(plain(one), style="bold red")
+    if found["asOf"]:
+        yield Text(f"List prices of {found['asOf']}, not those of today.", style="dim")
+    yield Text(f"Usage adds: {found['notIncluded']}.", style="dim")
+
+
 def problem(answer: Answer, method: str, path: str) -> list[str]:
     """Return a refusal as lines: what, each field, what to do next, and the missing right."""
     found = answer.document if isinstance(answer.document, Mapping) else {}

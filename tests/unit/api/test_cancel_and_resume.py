@@ -13,7 +13,7 @@ from lifecycle.cluster.freeze import Freeze
 from lifecycle.cluster.stack import Stack
 from lifecycle.errors import OperationEnded, OperationNotResumable
 from lifecycle.operation.model import FUNCTION_SECONDS, Acting
-from lifecycle.operation.record import Stored
+from lifecycle.operation.record import Execution, Stored
 
 from tests.support.api import CALLER, ApiWorld
 from tests.support.world import CONTROL, OUTPUTS
@@ -315,9 +315,49 @@ class TestResuming:
                 api.world.executions.redrive(arn)
                 raise OperationNotResumable("Step Functions does not redrive it: RUNNING")
 
+            def describe(self, arn: str) -> Execution | None:
+                """What Step Functions returns is eventually consistent."""
+                found = api.world.executions.describe(arn)
+                return replace(found, status="ABORTED") if found is not None else None
+
         api.between = Faster
+        api.world.journal.reserve(operation)
         assert resume(api).status == 409
         assert api.world.table.locks[ECS_CLUSTER].owner == operation.execution_arn
+
+    def test_what_is_read_from_before_the_redrive_is_not_answered(self, api: ApiWorld) -> None:
+        stopped(api)
+
+        class Behind:
+            """Descriptions are from before the redrive."""
+
+            def __init__(self, own: object) -> None:
+                self.own = own
+
+            def __getattr__(self, name: str) -> object:
+                return getattr(self.own, name)
+
+            def describe(self, arn: str) -> Execution | None:
+                found = api.world.executions.describe(arn)
+                return replace(found, status="ABORTED") if found is not None else None
+
+        api.between = Behind
+        answer = resume(api)
+        assert (answer.status, answer.document["status"]) == (202, "RUNNING")
+        assert "retry-after" in answer.headers
+
+    def test_one_that_ended_later_has_changed_the_cluster_since(self, api: ApiWorld) -> None:
+        """Although it was claimed earlier: its start had no answer then."""
+        earlier = scaling(api, "earlier")
+        api.world.table.release(ECS_CLUSTER, earlier.execution_arn)
+        api.finish("demo.scale.earlier", "ABORTED")
+        stopped(api)
+        later = api.world.clock.now() + timedelta(hours=1)
+        api.world.table.end(earlier, result="SUCCEEDED", report=Stored("key"), now=later)
+        api.world.table.release(ECS_CLUSTER, api.execution(ID).arn)
+        answer = resume(api)
+        assert (answer.status, answer.document["error"]) == (409, "OperationNotResumable")
+        assert "demo.scale.earlier" in answer.document["detail"]
 
     def test_after_fourteen_days_step_functions_refuses(self, api: ApiWorld) -> None:
         operation = stopped(api)
@@ -338,7 +378,7 @@ class TestResuming:
         api.world.table.resume(before, by=BOB, now=later)
         after = api.world.table.find(ID, "scale")
         assert after is not None
-        assert after.result == "FAILED"
+        assert (after.result, after.resumed_by) == ("FAILED", BOB)
 
 
 def test_every_answer_names_the_release(api: ApiWorld) -> None:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from lifecycle.api.accept import chosen
 from lifecycle.cluster.freeze import Freeze
-from lifecycle.errors import NotAcceptable
+from lifecycle.errors import AwsUnavailable, NotAcceptable, StartOutcomeUnknown
 from lifecycle.operation.record import Stored
 
-from tests.support.api import ApiWorld
+from tests.support.api import ApiWorld, living
 from tests.support.world import CONTROL
-from tests.unit.api.test_routes import living
 
 if TYPE_CHECKING:
     from tests.support.api import Answer
@@ -69,6 +68,25 @@ class TestIfMatch:
         before = tag(api)
         scale(api, before, "one")
         assert scale(api, before, "one").status == 202
+
+    def test_the_same_request_again_starts_what_may_not_have_started(self, api: ApiWorld) -> None:
+        """Its own record, claimed by the first attempt, is no change by another."""
+        before = tag(api)
+        api.world.executions.failing = StartOutcomeUnknown("no answer")
+        assert scale(api, before, "one").status == 503
+        answer = scale(api, before, "one")
+        assert (answer.status, answer.document["operationId"]) == (202, "demo.scale.one")
+        assert api.world.table.find("demo.scale.one", "scale") is not None
+        assert api.world.table.locks[ECS_CLUSTER].operation_id == "demo.scale.one"
+
+    def test_a_repetition_that_fails_leaves_what_the_first_one_claimed(self, api: ApiWorld) -> None:
+        before = tag(api)
+        api.world.executions.failing = StartOutcomeUnknown("no answer")
+        assert scale(api, before, "one").status == 503
+        api.world.executions.failing = AwsUnavailable("no")
+        assert scale(api, before, "one").status == 503
+        assert api.world.table.find("demo.scale.one", "scale") is not None
+        assert api.world.table.locks[ECS_CLUSTER].operation_id == "demo.scale.one"
 
     def test_a_freeze_and_an_update_of_the_stack_change_it(self, api: ApiWorld) -> None:
         before = tag(api)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from jsonschema import Draft202012Validator
 from lifecycle.api.problems import STATUS
 from lifecycle.api.routes import ROUTES, Route
+from lifecycle.cluster.parameters import cluster_parameters
 from openapi_spec_validator import validate
 
 from tests.support.api import shut
 from tests.support.sam import translated
-from tools.generate_openapi import TARGET, document, render, results, schemas
+from tools.generate_openapi import BODIES, TARGET, document, render, results, schemas
 from tools.generate_parameters import ROOT, load_template
 from tools.openapi_texts import TEXTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ACTIONS = {"freezeCluster", "thawCluster", "cancelOperation", "resumeOperation"}
 GATEWAY_VARIABLE = re.compile(r"\$context\.error\.messageString")
@@ -81,10 +85,41 @@ def test_responses_may_grow_and_requests_are_closed() -> None:
     assert schemas()["ClusterParameters"]["additionalProperties"] is False
 
 
-def test_no_default_has_another_type_than_its_parameter() -> None:
-    for name, declared in schemas()["ClusterParameters"]["properties"].items():
-        if "default" in declared:
-            assert Draft202012Validator(declared).is_valid(declared["default"]), name
+def test_a_client_sends_no_parameter_that_its_caller_did_not_give() -> None:
+    """Generated clients send a ``default``; an omitted parameter keeps its present value."""
+    declared = cluster_parameters()
+    for name, schema in schemas()["ClusterParameters"]["properties"].items():
+        assert "default" not in schema, name
+        assert str(declared[name].get("default", "")) in schema["description"], name
+
+
+def test_each_value_of_an_enum_or_constant_has_the_type_beside_it() -> None:
+    """Generators of clients need it: they read neither values of several types nor of none."""
+    kinds = {"string": str, "integer": int, "boolean": bool, "null": type(None)}
+    for one in nested(document()):
+        if "const" in one or isinstance(one.get("enum"), list):
+            given = one["type"] if isinstance(one["type"], list) else [one["type"]]
+            values = one.get("enum", [one.get("const")])
+            assert {type(value) for value in values} == {kinds[kind] for kind in given}, one
+
+
+def test_every_alternative_of_a_body_has_a_title_of_its_own() -> None:
+    titles = [
+        one.get("title")
+        for body in BODIES.values()
+        for one in (*body.get("oneOf", ()), *body.get("anyOf", ()))
+    ]
+    assert None not in titles
+    assert len(set(titles)) == len(titles) > 10
+
+
+def nested(value: Any) -> Iterator[dict[str, Any]]:
+    """Every object in a document."""
+    if isinstance(value, dict):
+        yield value
+    for one in value.values() if isinstance(value, dict) else value:
+        if isinstance(one, dict | list):
+            yield from nested(one)
 
 
 def test_every_reference_leads_somewhere() -> None:

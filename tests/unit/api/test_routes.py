@@ -23,8 +23,8 @@ from lifecycle.health.verdict import Counts
 from lifecycle.operation.model import FUNCTION_SECONDS
 from lifecycle.operation.record import Stored
 
-from tests.support.api import ARNS, CALLER, ApiWorld, returned
-from tests.support.world import CONTROL, OUTPUTS, World, operation
+from tests.support.api import ARNS, CALLER, ApiWorld, living, returned
+from tests.support.world import CONTROL, World, operation
 from tests.unit.test_health_adapters import RECORD
 
 if TYPE_CHECKING:
@@ -32,30 +32,13 @@ if TYPE_CHECKING:
 
 START = ("PUT", "/clusters/{name}")
 ANN, BOB = (f"arn:aws:iam::123456789012:user/{name}" for name in ("ann", "bob"))
+BODY: Mapping[str, Any] = {"parameters": {}}
 PLAN: Mapping[str, Any] = {"provision": {"parameters": {}}}
 
 
 @pytest.fixture
 def api() -> ApiWorld:
     return ApiWorld()
-
-
-def living(api: ApiWorld, name: str = "demo", tags: Mapping[str, str] | None = None) -> None:
-    """Let a cluster's stack be there."""
-    api.world.stacks.stacks[f"{CONTROL}-{name}"] = Stack(
-        f"{CONTROL}-{name}",
-        f"arn:stack/{name}",
-        "CREATE_COMPLETE",
-        outputs=ClusterOutputs(
-            {
-                **OUTPUTS,
-                "ClusterName": name,
-                "EcsClusterName": f"{CONTROL}-{name}",
-                "RestUrl": "http://rest",
-            }
-        ),
-        tags={"camunda:control-plane": CONTROL, "camunda:cluster": name, **(tags or {})},
-    )
 
 
 class TestStarting:
@@ -67,6 +50,26 @@ class TestStarting:
         assert answer.document["status"] == "RUNNING"
         assert answer.document["startedBy"] == CALLER
         assert answer.document["progress"]["done"] == 0
+
+    @pytest.mark.parametrize("base", ["/v1", "/camunda", "/ops/clusters", ""])
+    @pytest.mark.parametrize("name", ["demo", "%64emo", "demo/"])
+    def test_its_location_leads_back_into_the_api(
+        self, api: ApiWorld, base: str, name: str
+    ) -> None:
+        """Behind a stage, or a base path of a custom domain, which may have several segments."""
+        answer = api.ask(
+            "PUT", "/clusters/{name}", BODY, key="k1", at=f"{base}/clusters/{name}", name="demo"
+        )
+        location = answer.headers["location"]
+        assert location == f"{base}/operations/demo.provision.k1"
+        operation_id = location.removeprefix(f"{base}/operations/")
+        read = api.ask("GET", "/operations/{id}", at=location, id=operation_id)
+        assert (read.status, read.document) == (200, answer.document)
+        api.world.journal.begin(api.world.table.records["provision", operation_id]["operation"])
+        cancelled = api.ask(
+            "POST", "/operations/{id}/cancel", at=f"{location}/cancel", id=operation_id
+        )
+        assert (cancelled.status, cancelled.headers["location"]) == (202, location)
 
     def test_the_machine_gets_the_validated_body_and_nothing_else(self, api: ApiWorld) -> None:
         api.provision({"parameters": {"Brokers": 5.0}}, key="k1")

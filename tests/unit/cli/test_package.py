@@ -44,7 +44,7 @@ def test_it_imports_what_its_wheel_requires_and_nothing_of_the_layers(path: Path
     assert found <= ALLOWED
 
 
-def test_the_reference_the_manual_page_and_the_rights_are_those_of_the_code() -> None:
+def test_what_is_generated_is_that_of_the_code() -> None:
     text = generate_cli.VERSION.read_text()
     assert generate_cli.version(text) == text, "run `make generate`"
     assert generate_cli.version('__version__ = "0.0.1"') == f'__version__ = "{__version__}"'
@@ -52,6 +52,9 @@ def test_the_reference_the_manual_page_and_the_rights_are_those_of_the_code() ->
     assert generate_cli.page(text) == text, "run `make generate`"
     assert generate_cli.MANUAL.read_text() == generate_cli.manual(), "run `make generate`"
     assert generate_cli.RIGHTS.read_text() == generate_cli.rights(), "run `make generate`"
+    assert generate_cli.SIZES.read_text() == generate_cli.sizes(), "run `make generate`"
+    for path, text in generate_cli.prices().items():
+        assert path.read_text() == text, "change it in the layer and run `make generate`"
 
 
 def test_the_reference_and_the_manual_page_have_every_command() -> None:
@@ -66,7 +69,8 @@ def test_the_reference_and_the_manual_page_have_every_command() -> None:
 def test_every_command_has_help_with_its_target(name: str) -> None:
     shown = CliRunner().invoke(app, [name, "--help"])
     assert shown.exit_code == 0
-    assert "--api-url" in shown.stdout
+    # This one sends nothing.
+    assert ("--api-url" in shown.stdout) == (name != "cost")
     assert "--output" in shown.stdout
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.authorization import action as documented
 from tests.support.nested import CONTROL, templates
 from tests.support.planes import Plane, Resource, Role, arn, decide, plane, ready_policy
 from tests.unit.rights.actions import exists, standing_for
@@ -14,6 +15,7 @@ from tests.unit.rights.schemas import has_property, needed, permissions, resourc
 from tests.unit.rights.statements import of
 from tests.unit.rights.unused import NEVER, ONLY_FOR
 from tools.generate_parameters import ROOT, load_template
+from tools.policies import documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -279,14 +281,49 @@ def test_no_statement_of_the_deployer_is_left_over() -> None:
     assert [key for key, conditioned in several.items() if not all(conditioned)] == []
 
 
-def test_what_knows_no_resource_is_allowed_on_all() -> None:
-    # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsstepfunctions.html
-    (statement,) = [
-        one
-        for one in _deployer_statements()
-        if "states:ValidateStateMachineDefinition" in _listed(one["Action"])
-    ]
-    assert statement["Resource"] == "*"
+# Authorised on resources that the reference does not list, with what shows it.
+BEYOND_TYPES = {
+    # CloudWatch Logs names the log groups of the Region in its denials.
+    ("PlanTeardownRole", "logs:DescribeLogGroups"),
+}
+
+
+def _allowed_on_all(statements: Iterable[Any]) -> set[str]:
+    return {
+        action
+        for one in statements
+        if one["Effect"] == "Allow" and "*" in _listed(one.get("Resource", []))
+        for action in _listed(one.get("Action", []))
+    }
+
+
+def test_what_the_deployer_needs_without_a_resource_is_allowed_on_all() -> None:
+    """On an ARN, an action without resource types is never allowed.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+    """
+    open_ones = _allowed_on_all(_deployer_statements())
+    wanted = set(_needed_by_deployer()) | BY_THE_CLI | set(BEYOND_CONTROL)
+    untyped = {one for one in wanted if not documented(one).types}
+    assert "sns:Unsubscribe" in untyped
+    assert sorted(one for one in untyped if not _covered(one, open_ones)) == []
+
+
+def test_no_policy_names_an_action_without_a_resource_for_some_resources() -> None:
+    """Patterns of reading actions also stand for such actions, and are left out."""
+    useless = []
+    for name, document in documents().items():
+        statements = _listed(document["Statement"])
+        open_ones = _allowed_on_all(statements)
+        useless += [
+            (name, named)
+            for one in statements
+            if one["Effect"] == "Allow"
+            for named in _listed(one.get("Action", []))
+            if "*" not in named and not documented(named).types and named not in open_ones
+        ]
+    assert sorted(set(useless) - BEYOND_TYPES) == []
+    assert set(useless) >= BEYOND_TYPES
 
 
 # --- what the deployer could become ----------------------------------------------------------

@@ -220,7 +220,7 @@ class Api:
         execution: Execution | None,
     ) -> dict[str, Any]:
         document = self.operations.report(record, execution)
-        there = f"{_base(route, event, context)}/operations/{record.operation_id}"
+        there = f"{_base(route, context)}/operations/{record.operation_id}"
         return _response(202, document, headers={"Location": there, **_retry(document)})
 
     def _start(
@@ -247,17 +247,15 @@ def _retry(operation: Mapping[str, Any]) -> dict[str, str]:
     return {"Retry-After": str(RETRY_SECONDS)} if operation["status"] in RUNNING else {}
 
 
-def _base(route: Route, event: Mapping[str, Any], context: Mapping[str, Any]) -> str:
+def _base(route: Route, context: Mapping[str, Any]) -> str:
     """The path in front of the routes: the stage, or the base path of a custom domain.
 
     ``requestContext.path`` is the path of the request with it:
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html
     """
-    resource = route.resource
-    for name, value in (event.get("pathParameters") or {}).items():
-        resource = resource.replace(f"{{{name}}}", str(value))
-    path = str(context.get("path") or "")
-    return path.removesuffix(resource) if path.endswith(resource) else ""
+    path = str(context.get("path") or "").rstrip("/")
+    # By segments: the path has names as the client encoded them.
+    return path.rsplit("/", route.resource.count("/"))[0]
 
 
 def _headers(event: Mapping[str, Any]) -> dict[str, str]:

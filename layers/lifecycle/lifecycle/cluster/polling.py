@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 SHORTEST: Final = 5
 LONGEST: Final = 30
+# A longer time between two looks is no wait: the execution was stopped and redriven in between, and
+# a redrive keeps the variables (https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html).
+# Longer than the longest wait and the functions until the next look take together.
+LONGEST_BETWEEN_LOOKS: Final = 5 * 60
 
 
 def next_wait(polls: int, *, near_end: bool) -> int:
@@ -32,19 +36,26 @@ class Wait:
     """How long something has not moved.
 
     ``mark`` identifies its state, ``since`` (epoch seconds) is when that state was first seen,
-    ``looks`` in how many looks. The state machine carries it from look to look.
+    ``looks`` in how many looks, ``seen`` (epoch seconds) is when it was last seen, 0 where that is
+    not known. The state machine carries it from look to look.
     """
 
     mark: str | int
     since: int
     looks: int = 1
+    seen: int = 0
 
     @classmethod
     def at(cls, mark: str | int, now: int, before: Wait | None) -> Wait:
-        """Return the wait after one more look; it starts anew where the mark changed."""
-        if before is None or before.mark != mark:
-            return cls(mark, now)
-        return cls(mark, before.since, before.looks + 1)
+        """Return the wait after one more look at ``now``, in epoch seconds.
+
+        It starts anew where the mark changed, and after a pause: nothing was looked at during
+        ``LONGEST_BETWEEN_LOOKS``, or it is not known when the last look was.
+        """
+        paused = before is not None and now - before.seen > LONGEST_BETWEEN_LOOKS
+        if before is None or before.mark != mark or paused:
+            return cls(mark, now, seen=now)
+        return cls(mark, before.since, before.looks + 1, now)
 
     @classmethod
     def read(cls, state: Mapping[str, Any] | None) -> Wait | None:

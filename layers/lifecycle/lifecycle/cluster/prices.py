@@ -2,7 +2,8 @@
 
 Prices are those that AWS's Price List API gave just now, else those of ``prices.json``, a dated
 list of the regions that were looked up. Anything else is "no price for" it, and a sum that lacks a
-part is no sum.
+part is no sum. ``make generate`` copies this module and the list into the command line: it imports
+the standard library only.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -18,21 +19,6 @@ from typing import Any, Final
 # Each broker renews its lease every third of 15 seconds.
 _LEASE_WRITES_PER_HOUR: Final = 3600 // 5
 _ZONES: Final = 3
-# What a cluster's fixed cost is made of.
-PRICED: Final = frozenset(
-    {
-        "fargateVcpuHour",
-        "fargateGbHour",
-        "auroraInstanceHour",
-        "applicationLoadBalancerHour",
-        "networkLoadBalancerHour",
-        "publicAddressHour",
-        "keyMonth",
-        "secretMonth",
-        "hostedZoneMonth",
-        "bucketWrite",
-    }
-)
 NOT_INCLUDED: Final = (
     "storage, I/O and backups of Aurora; EFS; logs and metrics; load-balancer capacity units; data "
     "transfer; NAT gateways of the network, which clusters share"
@@ -102,61 +88,52 @@ def price_list() -> Mapping[str, Any]:
     return found
 
 
-def with_live(live: Mapping[str, Any], region: str, *, today: str) -> Mapping[str, Any]:
-    """Put prices that AWS gave today (ISO date) over those of the list.
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """Adds up parts by the prices of a region; what has no price is named in its cost."""
 
-    ``live`` is shaped like a region of the list, and may lack anything. What is taken from the list
-    nevertheless is named beside its date in ``asOf``.
-    """
-    listed = price_list()
-    if not live:
-        return listed
-    # Route 53's prices are the same everywhere.
-    anywhere = listed["regions"]["us-east-1"]
-    known = listed["regions"].get(region) or {
-        name: anywhere[name] for name in ("asOf", "hostedZoneMonth")
-    }
-    merged: dict[str, Any] = {}
-    kept: list[str] = []
-    for name in [*known, *(name for name in live if name not in known)]:
-        if name == "asOf":
-            continue
-        if isinstance(live.get(name, known.get(name)), Mapping):
-            merged[name] = {**known.get(name, {}), **live.get(name, {})}
+    region: str
+    prices: Mapping[str, Any] = field(default_factory=price_list)
+    _items: dict[str, Decimal] = field(default_factory=dict)
+    _missing: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def hours(self) -> Decimal:
+        """Hours of a month."""
+        return Decimal(self.prices["hoursPerMonth"])
+
+    def price(self, name: str, kind: str = "") -> Decimal | None:
+        """Price of one unit, of a kind where there are several; None where none is known."""
+        found = self.prices["regions"].get(self.region, {}).get(name)
+        found = found.get(kind) if isinstance(found, Mapping) else found
+        return None if found is None else Decimal(found)
+
+    def add(self, name: str, amount: Decimal | None, what: str) -> None:
+        """Add a part; without an amount, ``what`` is what has no price."""
+        if amount is None:
+            self._missing[f"no price for {what} in {self.region}"] = None
         else:
-            merged[name] = live.get(name, known.get(name))
-        if name in PRICED and name not in live:
-            kept.append(name)
-    merged["asOf"] = f"{today}, Price List API"
-    if kept:
-        merged["asOf"] += f"; {', '.join(kept)} of {known.get('asOf')}"
-    return {**listed, "regions": {**listed["regions"], region: merged}}
+            self._items[name] = amount.quantize(Decimal("0.01"), ROUND_HALF_UP)
+
+    def cost(self) -> Cost:
+        """Return the cost of what was added."""
+        known, currency = self.prices["regions"].get(self.region), self.prices["currency"]
+        if known is None:
+            return Cost(None, {}, (f"no price for {self.region}",), "", currency)
+        total = None if self._missing else sum(self._items.values(), Decimal(0))
+        return Cost(total, dict(self._items), tuple(self._missing), known["asOf"], currency)
+
+
+def times(quantity: Decimal | int, *prices: Decimal | None) -> Decimal | None:
+    """Multiply the sum of prices; None if one of them is not known."""
+    given = [one for one in prices if one is not None]
+    return quantity * sum(given, Decimal(0)) if len(given) == len(prices) else None
 
 
 def monthly_cost(size: Size, region: str, prices: Mapping[str, Any] | None = None) -> Cost:
     """Fixed cost of a cluster per month. ``prices`` default to the list that is shipped."""
-    listed = price_list() if prices is None else prices
-    known = listed["regions"].get(region)
-    if known is None:
-        return Cost(None, {}, (f"no price for {region}",), "", listed["currency"])
-    hours = Decimal(listed["hoursPerMonth"])
-    items: dict[str, Decimal] = {}
-    missing: list[str] = []
-
-    def add(name: str, amount: Decimal | None, what: str) -> None:
-        if amount is None:
-            missing.append(f"no price for {what} in {region}")
-        else:
-            items[name] = amount.quantize(Decimal("0.01"), ROUND_HALF_UP)
-
-    def price(name: str, kind: str = "") -> Decimal | None:
-        found = known.get(name)
-        found = found.get(kind) if isinstance(found, Mapping) else found
-        return None if found is None else Decimal(found)
-
-    def times(quantity: Decimal | int, *prices: Decimal | None) -> Decimal | None:
-        given = [one for one in prices if one is not None]
-        return quantity * sum(given, Decimal(0)) if len(given) == len(prices) else None
+    bill = Bill(region, price_list() if prices is None else prices)
+    price, hours = bill.price, bill.hours
 
     def fargate(count: int, cpu: int, memory: int) -> Decimal | None:
         vcpu = price("fargateVcpuHour", size.architecture)
@@ -167,20 +144,20 @@ def monthly_cost(size: Size, region: str, prices: Mapping[str, Any] | None = Non
         return each * count * hours
 
     tasks = f"Fargate {size.architecture}"
-    add("brokers", fargate(size.brokers, size.broker_cpu, size.broker_memory), tasks)
-    add("connectors", fargate(size.connectors, size.connectors_cpu, size.connectors_memory), tasks)
+    bill.add("brokers", fargate(size.brokers, size.broker_cpu, size.broker_memory), tasks)
+    connectors = fargate(size.connectors, size.connectors_cpu, size.connectors_memory)
+    bill.add("connectors", connectors, tasks)
     instance = price("auroraInstanceHour", size.instance_class)
-    add("database instances", times(size.instances * hours, instance), size.instance_class)
+    bill.add("database instances", times(size.instances * hours, instance), size.instance_class)
     balancers = price("applicationLoadBalancerHour"), price("networkLoadBalancerHour")
-    add("load balancers", times(hours, *balancers), "load balancers")
+    bill.add("load balancers", times(hours, *balancers), "load balancers")
     if size.public:
         addresses = times(2 * _ZONES * hours, price("publicAddressHour"))
-        add("public addresses", addresses, "public addresses")
+        bill.add("public addresses", addresses, "public addresses")
     held = [price("hostedZoneMonth"), times(3, price("secretMonth"))]
     if size.own_keys:
         held.append(times(3, price("keyMonth")))
-    add("keys, secrets, private DNS", times(1, *held), "keys and secrets")
+    bill.add("keys, secrets, private DNS", times(1, *held), "keys and secrets")
     writes = size.brokers * _LEASE_WRITES_PER_HOUR
-    add("broker-id leases in S3", times(writes * hours, price("bucketWrite")), "S3 requests")
-    total = None if missing else sum(items.values(), Decimal(0))
-    return Cost(total, items, tuple(dict.fromkeys(missing)), known["asOf"], listed["currency"])
+    bill.add("broker-id leases in S3", times(writes * hours, price("bucketWrite")), "S3 requests")
+    return bill.cost()

@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import lifecycle.errors as known_errors
 from lifecycle.cluster.names import is_cluster_name
-from lifecycle.errors import LifecycleError
+from lifecycle.errors import InvalidRequest, LifecycleError
 from lifecycle.health.catalog import KINDS, Severity, Verdict, rank
+from lifecycle.operation.cancel import CANCELLED
 from lifecycle.times import written
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ LONG: Final[Mapping[str, timedelta]] = {
     "rotate": timedelta(minutes=60),
     "teardown": timedelta(minutes=60),
 }
-"""By machine: after this time a message says once that an execution still runs."""
+"""By machine: after this time without an end, counted from the start or the last redrive, a message
+is sent once."""
 
 _CUT_SHORT: Final = frozenset({"TIMED_OUT", "ABORTED"})
 _ENDS: Final = {
@@ -57,8 +59,12 @@ _APPROVE: Final = (
     "(docs/plans.md, two people)"
 )
 _FOLLOW: Final = (
-    "Read in the report which step it is in and what it waits for. An execution may be stopped at "
-    "any state; the same input then resumes."
+    "Read in the report which step it is in and what it waits for. Let it end; before its first "
+    "change it can be cancelled (POST /operations/{id}/cancel, camunda-ecs cancel)."
+)
+_FOLLOW_PLAN: Final = (
+    "Read in the report which step it is in and what it waits for. Let it end; a plan changes "
+    "nothing."
 )
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 _ARN: Final = re.compile(
@@ -73,6 +79,8 @@ class Message:
     ``key`` and ``about`` (when what it is about occurred) identify it: a message with the same key
     is another one if it is about something more than ``apart`` later. With ``value`` it is another
     one if the value of the last one was different. ``cluster`` is empty for one of all clusters.
+    ``state`` is what the message reports its object to be in. With ``after_another_state`` it is
+    only for a recipient whose last message with the key reported another state.
     """
 
     key: str
@@ -82,6 +90,8 @@ class Message:
     text: str
     apart: timedelta = timedelta()
     value: str = ""
+    state: str = ""
+    after_another_state: bool = False
 
 
 def ended(
@@ -93,6 +103,8 @@ def ended(
     if result not in _ENDS or not machine or not name or not cluster or at is None:
         return None
     error = _name(detail, "error")
+    if result == "ABORTED" and error == CANCELLED:
+        return _cancelled(detail, resources, place, at)
     entry = error if _is_error(error) else _UNFINISHED if result in _CUT_SHORT else ""
     shown = f" ({error})" if error and error != result else ""
     first = f"{cluster}: {machine} {_ENDS[result].partition(':')[0]}{shown}"
@@ -106,10 +118,26 @@ def ended(
     return _message(place, key, at, lines, cluster=cluster, first=first, apart=REPEATED)
 
 
-def plan_failed(detail: Mapping[str, object], place: Place) -> Message | None:
-    """Compose the message on a plan whose execution did not succeed.
+def _cancelled(
+    detail: Mapping[str, object], resources: Sequence[object], place: Place, at: datetime
+) -> Message:
+    cluster, machine, name = (_name(detail, one) for one in ("cluster", "machine", "operationId"))
+    first = f"{cluster}: {machine} was cancelled"
+    lines = [
+        f"What: {machine} of cluster {cluster} was cancelled before its first change.",
+        f"Since: {written(at)} (started {_text(detail, 'startedAt')}).",
+        "Do: Nothing. In the cluster, nothing was changed.",
+        *_operation_links(place, name, _execution(resources), ""),
+    ]
+    key = f"ended/{machine}/{name}/ABORTED"
+    return _message(place, key, at, lines, cluster=cluster, first=first, apart=REPEATED)
 
-    ``detail`` is that of Step Functions' *Execution Status Change*.
+
+def plan_failed(detail: Mapping[str, object], place: Place) -> Message | None:
+    """Compose the message on a plan whose execution did not succeed; None for a rejected request.
+
+    A rejected request is answered to its sender, and the API has no operation of it. ``detail`` is
+    that of Step Functions' *Execution Status Change*.
     """
     found = _of_execution(detail)
     status = _name(detail, "status")
@@ -117,6 +145,8 @@ def plan_failed(detail: Mapping[str, object], place: Place) -> Message | None:
         return None
     cluster, name, arn, at = found
     error = _name(detail, "error")
+    if error == InvalidRequest.__name__:
+        return None
     shown = f" ({error})" if error else ""
     lines = [
         f"What: a plan of cluster {cluster} {_ENDS[status]}{shown}. Nothing was changed.",
@@ -152,14 +182,17 @@ def awaits_approval(detail: Mapping[str, object], machine: str, place: Place) ->
 def still_running(
     place: Place, machine: str, *, name: str, arn: str, cluster: str, started: datetime
 ) -> Message | None:
-    """Compose the message on an execution that runs longer than its machine's time."""
+    """Compose the message on an execution that runs longer than its machine's time.
+
+    ``started`` is its start or its last redrive.
+    """
     minutes = int(LONG[machine].total_seconds() // 60)
     if not _NAME.fullmatch(name) or not is_cluster_name(cluster):
         return None
     lines = [
         f"What: {machine} of cluster {cluster} runs for more than {minutes} minutes.",
         f"Since: {written(started)}.",
-        f"Do: {_FOLLOW}",
+        f"Do: {_FOLLOW_PLAN if machine == 'plan' else _FOLLOW}",
         *_operation_links(place, name, arn, ""),
     ]
     first = f"{cluster}: {machine} runs for more than {minutes} minutes"
@@ -171,13 +204,15 @@ def health(detail: Mapping[str, object], place: Place) -> Message | None:
     """Compose the message on *Cluster Health Changed*; None below the cluster's ``NotifyFrom``.
 
     A change counts as its worse side: a cluster that is no longer DOWN is news for who wants DOWN.
+    HEALTHY is also news for who received another verdict last.
     """
     cluster, at = _cluster(detail), _moment(detail, "changedAt") or _moment(detail, "checkedAt")
     now, before = _verdict(detail, "verdict"), _verdict(detail, "previous")
     if not cluster or at is None or now is None or before is None:
         return None
     least = NOTIFY_FROM.get(_name(detail, "notifyFrom"), Verdict.DEGRADED)
-    if max(rank(now), rank(before)) < rank(least):
+    below = max(rank(now), rank(before)) < rank(least)
+    if below and now is not Verdict.HEALTHY:
         return None
     found = _findings(detail)
     matter = sorted((one for one in found if _matters(one)), key=_order)
@@ -206,7 +241,8 @@ def health(detail: Mapping[str, object], place: Place) -> Message | None:
     ]
     if not matter:
         lines.append(f"Runbook: {place.runbook()}")
-    return _message(place, f"health/{cluster}", at, lines, cluster=cluster, first=first)
+    message = _message(place, f"health/{cluster}", at, lines, cluster=cluster, first=first)
+    return replace(message, state=str(now), after_another_state=below)
 
 
 def test(at: datetime, channels: str, fingerprint: str, place: Place) -> Message:

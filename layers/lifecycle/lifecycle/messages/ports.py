@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -31,14 +32,21 @@ class Chat(Protocol):
         ...
 
 
+class Claim(Enum):
+    """Outcome of claiming a message for a channel."""
+
+    CLAIMED = auto()
+    NOT_NEEDED = auto()
+    """It was sent, a newer one was, or the channel has no use for it."""
+    HELD = auto()
+    """Another call sends a message with that key at this moment, maybe another message."""
+
+
 class Sent(Protocol):
     """What was sent, by channel."""
 
-    def claim(self, channel: str, message: Message, now: datetime) -> bool:
-        """Claim a message for a channel by one conditional write; False for what was sent.
-
-        Also False while another call holds the claim, which expires after a minute.
-        """
+    def claim(self, channel: str, message: Message, now: datetime) -> Claim:
+        """Claim a message for a channel by one conditional write; expires after a minute."""
         ...
 
     def sent(self, channel: str, message: Message) -> None:
@@ -54,7 +62,7 @@ class RunningExecutions(Protocol):
     """Executions that run."""
 
     def running(self, machine_arn: str) -> Sequence[tuple[str, str, datetime]]:
-        """Return ARN, name and start of each running execution of a machine."""
+        """Return ARN, name and start, or last redrive, of each running execution of a machine."""
         ...
 
     def given(self, execution_arn: str) -> str:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.errors import AwsUnavailable
 from lifecycle.messages import compose
 from lifecycle.messages.chat import notification
+from lifecycle.messages.ports import Claim
 from lifecycle.operation import events
 
 if TYPE_CHECKING:
@@ -57,18 +59,27 @@ class Sender:
         return {"sent": self._send(message) if message is not None else []}
 
     def long_running(self) -> dict[str, Any]:
-        """Send a message on each operation that runs longer than its machine's time."""
+        """Send a message on each operation that runs longer than its machine's time.
+
+        Raises the first error once all the others have been sent.
+        """
         sent: list[str] = []
+        failed: Exception | None = None
         for machine, limit in compose.LONG.items():
             for arn, name, started in self.executions.running(self.arns.machine(machine)):
                 if self.clock.now() - started < limit:
                     continue
-                cluster = compose.cluster_of(name, self.executions.given(arn))
-                message = compose.still_running(
-                    self.place, machine, name=name, arn=arn, cluster=cluster, started=started
-                )
-                if message is not None:
-                    sent += self._send(message)
+                try:
+                    cluster = compose.cluster_of(name, self.executions.given(arn))
+                    message = compose.still_running(
+                        self.place, machine, name=name, arn=arn, cluster=cluster, started=started
+                    )
+                    if message is not None:
+                        sent += self._send(message)
+                except Exception as error:  # noqa: BLE001 - raised below
+                    failed = failed or error
+        if failed is not None:
+            raise failed
         return {"sent": sent}
 
     def delivered(self, event: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,7 +161,11 @@ class Sender:
     def _once(
         self, channel: str, message: Message, publish: Callable[[Message], None]
     ) -> list[str]:
-        if not self.sent.claim(channel, message, self.clock.now()):
+        claim = self.sent.claim(channel, message, self.clock.now())
+        if claim is Claim.HELD:
+            # Maybe with another message of that key: Lambda repeats the event once the claim ended.
+            raise AwsUnavailable(f"Another invocation sends {message.key} to the {channel}.")
+        if claim is Claim.NOT_NEEDED:
             return []
         try:
             publish(message)

@@ -30,9 +30,12 @@ class Announcer:
 
     def ended(
         self, operation: Operation, *, result: str, error: str, report_key: str, ended_at: str
-    ) -> None:
-        """Publish how an operation ended. Repeated if the end itself has to be repeated."""
-        self.events.send(
+    ) -> bool:
+        """Publish how an operation ended; return whether EventBridge took the event.
+
+        Repeated if the end itself has to be repeated.
+        """
+        return self.events.send(
             events.ended(
                 operation,
                 control_stack=self.control_stack,

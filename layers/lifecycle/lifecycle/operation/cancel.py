@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from lifecycle.operation.read import OperationReader
     from lifecycle.operation.record import Execution, Record
 
-_ERROR: Final = "OperationCancelled"
+CANCELLED: Final = "OperationCancelled"
+"""Error of an execution that was stopped by a cancellation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,9 @@ class OperationCanceller:
             raise _refused(there or record)
         self.machines.stop(
             record.execution_arn,
-            error=_ERROR,
+            error=CANCELLED,
             cause=Failure(
-                _ERROR,
+                CANCELLED,
                 f"Cancelled by {there.cancelled_by or 'an unknown principal'} before anything in "
                 "the cluster was changed.",
                 "None, if it was cancelled on purpose; otherwise send the request again with a "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle import __version__
 from lifecycle.cluster.names import stack_name
-from lifecycle.errors import Failure, LifecycleError
+from lifecycle.errors import AwsUnavailable, Failure, LifecycleError
 from lifecycle.observability import of_aws
 from lifecycle.operation.page import keep_page
 from lifecycle.operation.progress import with_waits
@@ -69,7 +69,8 @@ class Finisher:
 
         ``error`` is what Step Functions caught: ``Error`` and ``Cause``; ``outcome`` is what the
         machine has to report all the same; ``partial`` shows that the infrastructure is done and
-        the services are not. Returns ``error`` and ``cause`` for the Fail state.
+        the services are not. Returns ``error`` and ``cause`` for the Fail state. Raises
+        ``AwsUnavailable`` when the end could not be published; the cluster is free all the same.
         """
         failure = Failure.caught(error)
         failure = self._complete(operation, failure)
@@ -94,7 +95,8 @@ class Finisher:
     ) -> dict[str, Any]:
         """End an operation whose execution could not do so itself; ``status`` as AWS names it.
 
-        Returns the report. The cluster stays locked: the caller gives it back.
+        Returns the report. The cluster stays locked: the caller gives it back. Raises
+        ``AwsUnavailable`` when the end could not be published; then the cluster is given back.
         """
         steps = self.journal.operations.timeline(operation)
         where = f" during {steps[-1]['step']!r}" if steps else ""
@@ -199,13 +201,18 @@ class Finisher:
         }
         stored = self.artifacts.put(key, json.dumps(full, indent=2).encode(), "application/json")
         # Published before it is recorded: after a crash it is rather published twice.
-        self.announcer.ended(
+        published = self.announcer.ended(
             operation,
             result=ended["result"],
             error=ended.get("error", ""),
             report_key=key,
             ended_at=ended_at,
         )
+        # Work that is done does not fail for its event. Other ends are messages to people: a retry
+        # of the state or of the event repeats the end, which is recorded once it is published.
+        if not published and ended["result"] != "SUCCEEDED":
+            self.journal.give_back(operation)
+            raise AwsUnavailable("EventBridge did not take the event on the operation's end.")
         self.journal.operations.end(operation, result=ended["result"], report=stored, now=now)
         return report
 

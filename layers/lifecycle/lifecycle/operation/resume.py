@@ -55,22 +55,27 @@ class OperationResumer:
         self._refuse_frozen_by_tag(record)
         self.approve(record.machine, _input(record, execution), caller)
         self._refuse_acting(record)
+        before = self.journal.locks.held(record.ecs_cluster)
+        held = before is not None and before.owner == record.execution_arn
         self.journal.reserve(record.operation)
         try:
             self._refuse_superseded(record)
             self.machines.redrive(record.execution_arn)
         except OperationNotResumable:
-            there = self.machines.describe(record.execution_arn)
-            # Another request may have been faster: then the lock is that of what runs.
-            if there is None or not there.is_running:
-                self.journal.release(record.operation)
+            # Another request may have been faster, which what is read here may not show yet: then
+            # the lock is that of what runs. That of an ended execution is taken over at once.
+            if not held:
+                self.journal.give_back(record.operation)
             raise
         self.records.resume(record, by=caller, now=self.journal.clock.now())
         record = replace(
             self.records.find(operation_id, record.machine) or record, resumed_by=caller
         )
-        running = replace(execution, status="RUNNING", ended_at="", error="", cause="")
-        return record, self.machines.describe(record.execution_arn) or running
+        there = self.machines.describe(record.execution_arn)
+        if there is not None and there.is_running:
+            return record, there
+        # What is read right after the redrive may be from before it: eventually consistent.
+        return record, replace(execution, status="RUNNING", ended_at="", error="", cause="")
 
     def _ended(self, record: Record, execution: Execution | None) -> Execution:
         """Return the execution of an operation that may go on; refuse any other."""
@@ -130,7 +135,12 @@ class OperationResumer:
         It is read with the lock held, so that none begins afterwards.
         """
         found = self.records.of_cluster(record.cluster, _LOOKED_AT)
-        since = [one for one in found if one.started_at >= record.started_at]
+        # An earlier one that began to run, or was redriven, after this one's end has a later end.
+        since = [
+            one
+            for one in found
+            if one.started_at >= record.started_at or one.ended_at > record.ended_at
+        ]
         later = [
             one.operation_id
             for one in since

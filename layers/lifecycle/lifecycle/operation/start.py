@@ -104,13 +104,14 @@ class OperationStarter:
         # One that only reads takes no lock: nothing would free it.
         if operation.ecs_cluster:
             self.journal.reserve(operation)
+        repeated = self._meet(operation, text, condition)
         try:
-            condition()
             there = self.records.claim(
                 operation, caller=caller, request_hash=digest(text), now=self.journal.clock.now()
             )
         except Exception:
-            self._withdraw(operation, text)
+            if not repeated:
+                self._withdraw(operation, text)
             raise
         if there is not None and there.request_hash != digest(text):
             self._release_if_ended(operation)
@@ -126,7 +127,9 @@ class OperationStarter:
                 raise
             return record, execution
         except LifecycleError:
-            self._withdraw(operation, text)
+            # What another request with this key has claimed is about to start, or is free soon.
+            if there is None:
+                self._withdraw(operation, text)
             raise
         if started:
             return record, None
@@ -135,6 +138,27 @@ class OperationStarter:
         if compare(text, recorded=None, execution_input=given) is Known.OTHER:
             raise _reused(operation)
         return record, execution
+
+    def _meet(self, operation: Operation, text: str, condition: Callable[[], None]) -> bool:
+        """Call the condition of a new operation; return whether the request is a repeated one.
+
+        A repeated request has met it: its own record is a change of the cluster by now.
+        """
+        if self._is_claimed(operation, text):
+            return True
+        try:
+            condition()
+        except Exception:
+            if self._is_claimed(operation, text):  # meanwhile, by another request with this key
+                return True
+            if self.machines.describe(operation.execution_arn) is None:
+                self.journal.release(operation)
+            raise
+        return False
+
+    def _is_claimed(self, operation: Operation, text: str) -> bool:
+        record = self.records.find(operation.operation_id, operation.machine)
+        return record is not None and record.request_hash == digest(text)
 
     def _withdraw(self, operation: Operation, text: str) -> None:
         """Leave nothing behind, unless another request with this key got further than ours."""

@@ -369,7 +369,7 @@ def read_parameters(
             problems.append(Problem(field, value, "nothing: the machine sets this parameter"))
         else:
             text = _as_cloudformation(value)
-            allowed = _allowed(declared)
+            allowed = allowed_of(declared)
             if text is None or not _fits(text, declared):
                 problems.append(Problem(field, value, allowed))
             else:
@@ -430,7 +430,8 @@ def _fits(text: str, declared: Mapping[str, object]) -> bool:
     return all(re.fullmatch(pattern, item.strip()) is not None for item in items)
 
 
-def _allowed(declared: Mapping[str, object]) -> str:
+def allowed_of(declared: Mapping[str, object]) -> str:
+    """Return what a parameter may be, as a refusal names it."""
     values = declared.get("allowedValues")
     if isinstance(values, list):
         return "one of " + ", ".join(str(value) for value in values)
@@ -489,7 +490,7 @@ def _across(
                 Problem(
                     f"parameters.{memory}",
                     int(value(memory)),
-                    f"what Fargate supports with {cpu} {value(cpu)}: {_sizes(sizes)} MiB",
+                    f"what Fargate supports with {cpu} {value(cpu)}: {sizes_of(sizes)} MiB",
                 )
             )
     if value("LoadBalancerScheme") == "internet-facing":
@@ -652,7 +653,8 @@ def _as_a_trial(parameters: Mapping[str, str], present: Mapping[str, str]) -> li
     return problems
 
 
-def _sizes(sizes: range | tuple[int, ...]) -> str:
+def sizes_of(sizes: range | tuple[int, ...]) -> str:
+    """Return sizes of memory in MiB, as a refusal names them."""
     if isinstance(sizes, range):
         return f"{sizes[0]} to {sizes[-1]} in steps of {sizes.step}"
     return ", ".join(map(str, sizes))

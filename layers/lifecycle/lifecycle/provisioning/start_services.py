@@ -197,15 +197,17 @@ class StartFollower:
         *,
         since: str,
         polls: int,
+        waited: Mapping[str, Any] | None = None,
         schema: bool = False,
     ) -> dict[str, Any]:
         """Report how far the start is, and create the connectors when the brokers' names are there.
 
-        ``schema``: the first broker of a new cluster runs alone until the database's schema is
-        made. Returns ``status`` ``STARTED`` with the ``topology``, ``SCHEMA`` when the first
-        broker runs and the schema is to be looked at, or ``WAITING``, with ``wait`` (seconds), and
-        ``scaledUp`` (services that were created). Raises ``StartFailed`` with ECS's reason, the
-        stop code and the last log lines.
+        ``since`` (ISO 8601) is from when stopped tasks count, ``waited`` what the last look
+        returned as such, empty at first. ``schema``: the first broker of a new cluster runs alone
+        until the database's schema is made. Returns ``status`` ``STARTED`` with the ``topology``,
+        ``SCHEMA`` when the first broker runs and the schema is to be looked at, or ``WAITING``,
+        both with ``wait`` (seconds) and ``waited``; each with ``scaledUp`` (services that were
+        created). Raises ``StartFailed`` with ECS's reason, the stop code and the last log lines.
         """
         brokers, connectors = self.reader.read(cluster)
         seen: Mapping[str, Any] = {}
@@ -221,20 +223,33 @@ class StartFollower:
                 self._connectors_wait(cluster, connectors.service),
             ),
         ]
-        self._refuse_failed(decisions, since)
+        now, begun = epoch(self.journal.clock.now()), epoch(datetime.fromisoformat(since))
+        before = Wait.read(waited) or Wait(SERVICES_START, begun, looks=0, seen=begun)
+        lasting = Wait.at(SERVICES_START, now, before)
+        self._refuse_failed(decisions, lasting, now)
         waiting = [d.reason for d in decisions if d.state is StartState.WAITING]
         self.journal.step(operation, SERVICES_START, "; ".join(waiting) or "all started")
         # A few seconds decide here, and a start takes minutes, not hours.
         wait = next_wait(min(polls, 3), near_end=False)
         if schema:
             status = "SCHEMA" if decisions[0].state is StartState.STARTED else "WAITING"
-            return {"status": status, "wait": wait, "scaledUp": []}
+            return {
+                "status": status,
+                "wait": wait,
+                "waited": lasting.as_state(),
+                "scaledUp": [],
+            }
         scaled_up = self._connectors(brokers.service, connectors)
         if waiting or scaled_up:
-            return {"status": "WAITING", "wait": wait, "scaledUp": scaled_up}
+            return {
+                "status": "WAITING",
+                "wait": wait,
+                "waited": lasting.as_state(),
+                "scaledUp": scaled_up,
+            }
         return {"status": "STARTED", "topology": seen.get("topology", []), "scaledUp": []}
 
-    def _refuse_failed(self, decisions: Sequence[StartDecision], since: str) -> None:
+    def _refuse_failed(self, decisions: Sequence[StartDecision], lasting: Wait, now: int) -> None:
         for decision in decisions:
             if decision.state is StartState.FAILED:
                 raise StartFailed(
@@ -243,8 +258,7 @@ class StartFollower:
                     "operation again; it resumes where it stopped.",
                 )
         waiting = [d.reason for d in decisions if d.state is StartState.WAITING]
-        wait = Wait(SERVICES_START, epoch(datetime.fromisoformat(since)))
-        if waiting and wait.lasted(START_SECONDS, epoch(self.journal.clock.now())):
+        if waiting and lasting.lasted(START_SECONDS, now):
             raise StartFailed(
                 f"The start took longer than {START_SECONDS // 60} minutes; still waiting for: "
                 + "; ".join(waiting),

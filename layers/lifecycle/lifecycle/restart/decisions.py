@@ -136,14 +136,14 @@ def decide_connectors_restart(
     tasks: Sequence[LivingTask],
     required: bool = True,
 ) -> RestartDecision:
-    """Decide the next action towards all connectors being of a deployment of this operation.
+    """Decide the next action towards all connectors being of a deployment that counts as restart.
 
-    ``since`` (epoch seconds) is when it began, ``former`` the id of the deployment that it began
-    another one after, empty before; ``tasks`` are those whose containers may run. They hold
-    nothing, so ECS replaces them automatically; it is done when the tasks themselves show that none
-    of another deployment is left. Where none is to run, that is refused as ``required``, or else
-    done when the last one has stopped. Raises ``RestartRefused`` and ``RestartFailed`` with ECS's
-    reason.
+    ``since`` (epoch seconds) is from when one counts, ``former`` the id of the deployment that this
+    operation began another one after, empty before; ``tasks`` are those whose containers may run.
+    They hold nothing, so ECS replaces them automatically; it is done when the tasks themselves show
+    that none of another deployment is left. Where none is to run, that is refused as ``required``,
+    or else done when the last one has stopped. Raises ``RestartRefused`` and ``RestartFailed`` with
+    ECS's reason.
     """
     if not service.exists or service.desired == 0:
         return _without_connectors(tasks, required=required)

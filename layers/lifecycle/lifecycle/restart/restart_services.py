@@ -53,10 +53,13 @@ class ServiceRestarter:
         broker: int | None,
         memory: Mapping[str, Any],
         required: bool = True,
+        since: int | None = None,
     ) -> dict[str, Any]:
         """Take the next step; nothing but tasks is changed, whatever else differs.
 
         ``required`` false accepts that no connectors are to run: what is left of them has to stop.
+        ``since`` (epoch seconds) is from when a deployment of the connectors counts as the restart,
+        None for the begin of the operation.
         ``memory`` is what the last look returned, empty at first. Returns ``status`` ``RESTARTED``
         or ``WAITING`` with ``wait`` (seconds) and ``memory``. Raises ``RestartRefused`` (nothing
         was changed), ``RestartFailed`` and ``RollingUpdateFailed``.
@@ -64,7 +67,10 @@ class ServiceRestarter:
         names = (cluster.orchestration_service, cluster.connectors_service)
         brokers, connectors = self.services.describe(cluster.ecs_cluster, names)
         if service == RestartedService.CONNECTORS:
-            answer = self._connectors(operation, cluster, connectors, memory, required)
+            counts = begun_at(operation) if since is None else since
+            answer = self._connectors(
+                operation, cluster, connectors, memory, required=required, since=counts
+            )
             if connectors.desired == 0:
                 return answer
             groups, count = {"connectors": "ConnectorsTargetGroupArn"}, connectors.desired
@@ -162,7 +168,9 @@ class ServiceRestarter:
         cluster: ClusterOutputs,
         connectors: Service,
         memory: Mapping[str, Any],
+        *,
         required: bool,
+        since: int,
     ) -> dict[str, Any]:
         former = str(memory.get("former", ""))
         tasks = (
@@ -171,7 +179,7 @@ class ServiceRestarter:
             else ()
         )
         decision = decide_connectors_restart(
-            connectors, begun_at(operation), former, tasks=tasks, required=required
+            connectors, since, former, tasks=tasks, required=required
         )
         self.journal.look(operation, SERVICE_RESTARTED, decision.reason)
         if decision.action is RestartAction.DEPLOY:

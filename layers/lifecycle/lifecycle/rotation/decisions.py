@@ -93,11 +93,41 @@ class RotationDecision:
     in_use: bool = False
 
 
+# As the cluster's template makes it.
+CONNECTORS_USER: Final = "connectors"
+
+
 def next_user(username: str) -> str:
     """Return the user of the connectors whose turn is next, without end: two take turns."""
     if username.endswith(_SECOND):
         return username.removesuffix(_SECOND)
     return username + _SECOND
+
+
+def refuse_foreign_user(
+    secret: Secret, current: str, pending: str | None, previous: str | None
+) -> None:
+    """Refuse a secret whose versions name another user than this one's (user names, None: absent).
+
+    The administrator sets the password of the user that a version names: a name that was put there
+    would make its writer that user. Raises ``RotationRefused``.
+    """
+    if secret is Secret.CONNECTORS:
+        ours = (CONNECTORS_USER, next_user(CONNECTORS_USER))
+        wanted = {"AWSCURRENT": ours, "AWSPENDING": (next_user(current),), "AWSPREVIOUS": ours}
+    else:
+        wanted = {"AWSPENDING": (current,)}
+    named = {"AWSCURRENT": current, "AWSPENDING": pending, "AWSPREVIOUS": previous}
+    for stage, allowed in wanted.items():
+        user = named[stage]
+        if user is not None and user not in allowed:
+            raise RotationRefused(
+                f"{stage} of secret {secret} names the user {user!r}; allowed is "
+                f"{' or '.join(allowed)}. Nobody's password was changed.",
+                next_step="Find out who wrote that version (CloudTrail, PutSecretValue). Remove "
+                f"its stage {stage} or put the right value there, then start the same request "
+                "again.",
+            )
 
 
 def decide_rotation(observed: RotationObserved) -> RotationDecision:

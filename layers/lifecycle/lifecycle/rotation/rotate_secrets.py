@@ -31,6 +31,7 @@ from lifecycle.rotation.decisions import (
     Version,
     decide_rotation,
     next_user,
+    refuse_foreign_user,
 )
 from lifecycle.rotation.request import OUTPUTS, PURPOSES, Secret
 from lifecycle.times import epoch
@@ -110,7 +111,9 @@ class SecretRotator:
         """Take the next step of rotating ``secrets``; a value that exists is never replaced.
 
         ``memory`` is what the last look returned, empty at first; after ``RESTART`` the machine
-        has replaced the connectors that run. Returns ``status`` ``ROTATED``, ``RESTART``, or
+        has replaced the connectors that run by those of a deployment that is not older than
+        ``asked`` of its ``memory`` (epoch seconds): the new value was AWSCURRENT by then, which an
+        older one's tasks may have started without. Returns ``status`` ``ROTATED``, ``RESTART``, or
         ``WAITING`` with ``wait`` (seconds), each with ``memory`` and ``rotations`` (what is done,
         by secret). Raises ``RotationRefused`` (the value in use was not changed),
         ``CredentialsRefused`` for the administrator's, ``RotationFailed`` and
@@ -159,6 +162,12 @@ class SecretRotator:
                 next_step="Turn that off (CancelRotateSecret), then start the same request again.",
             )
         values = self._values(arn, stages)
+        refuse_foreign_user(
+            secret,
+            values[stages.current].username,
+            _user(values, stages.pending, stages),
+            _user(values, stages.previous, stages),
+        )
         accepted: dict[str, bool]
         accounts: dict[str, Account | None] = {}
         if secret is Secret.DATABASE:
@@ -356,10 +365,10 @@ class SecretRotator:
             "rotations": rotations,
             "kept": {name: kept[name] for name in _KEPT if name in kept},
         }
-        if decision.action is RotationAction.RESTART:
-            carried["asked"] = True
-            return {"status": "RESTART", "rotations": rotations, "memory": carried}
         now = epoch(self.journal.clock.now())
+        if decision.action is RotationAction.RESTART:
+            carried["asked"] = now
+            return {"status": "RESTART", "rotations": rotations, "memory": carried}
         # The others are taken once; these again, until the next look shows what they did.
         waits = decision.action in _REPEATED
         wait = Wait.at(f"{secret} {decision.action}", now, Wait.read(memory.get("waited")))
@@ -377,6 +386,11 @@ def _token(operation: Operation, secret: Secret) -> str:
     https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html
     """
     return hashlib.sha256(f"{operation.execution_arn} {secret}".encode()).hexdigest()
+
+
+def _user(values: Mapping[str, Credentials], version: str, stages: Stages) -> str | None:
+    """Return the user of a version beside the current one; None where there is none."""
+    return None if version == stages.current or version not in values else values[version].username
 
 
 def _difference(

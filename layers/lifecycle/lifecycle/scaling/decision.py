@@ -576,17 +576,18 @@ class Decider:
     ) -> Decision:
         stage = f"{action}: {reason}"
         now = self.observed.now
-        looks = Wait.at(stage, now, self.memory.waited).looks
+        wait = Wait.at(stage, now, self.memory.waited)
+        looks = wait.looks
         if looks > _MOST_REPEATS:
             raise StabilizationTimeout(
                 f"No effect after {_MOST_REPEATS} attempts: {reason}.",
                 next_step=f"Check the events of service {self.observed.service.name}. {AGAIN}",
             )
-        memory = replace(self.memory, begun=True, waited=Wait(stage, now, looks))
+        memory = replace(self.memory, begun=True, waited=replace(wait, since=now))
         # Protection is there at once; only if it is not, a moment is given.
         at_once = action in (Action.PROTECT, Action.UNPROTECT) and looks == 1
-        wait = 0 if at_once else next_look(looks)
-        return Decision(action, reason, memory, count=count, tasks=tasks, wait=wait)
+        seconds = 0 if at_once else next_look(looks)
+        return Decision(action, reason, memory, count=count, tasks=tasks, wait=seconds)
 
     def _wait(self, stage: str, reason: str, patience: int, error: LifecycleError) -> Decision:
         now = self.observed.now

@@ -7,7 +7,6 @@ before; so repeating any of them is harmless.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.find import refuse_mistaken
@@ -111,20 +110,22 @@ class ClusterStopper:
     journal: Journal
     control_stack: str
 
-    def stop(self, operation: Operation, *, stack: str, since: str, polls: int) -> dict[str, Any]:
+    def stop(
+        self, operation: Operation, *, stack: str, waited: Mapping[str, Any], polls: int
+    ) -> dict[str, Any]:
         """Set the counts to zero, delete the services, then what they left in Cloud Map.
 
-        ``since`` is when the operation began to wait (ISO 8601), empty at first. Returns it beside
-        ``status`` ``STOPPED`` when all of it is gone, or ``WAITING`` with ``wait`` (seconds).
+        ``waited`` is what the last look returned as such, empty at first. Returns ``status``
+        ``STOPPED`` when all of it is gone, or ``WAITING`` with ``wait`` (seconds) and ``waited``.
         Raises ``ClusterFrozen``, ``StackNotUsable``, ``TasksStillRunning``, ``NamespaceNotEmpty``.
         """
-        now = self.journal.clock.now()
-        since = since or now.isoformat(timespec="seconds")
+        now = epoch(self.journal.clock.now())
+        lasting = Wait.at(SERVICES_STOP, now, Wait.read(waited))
         self.journal.look(operation, SERVICES_STOP, "reading the stack")
         found = self.stacks.describe(stack)
         state = state_of(found, self.control_stack, operation.cluster)
         if found is None or state is StackState.ABSENT:
-            return {"status": "STOPPED", "since": since}
+            return {"status": "STOPPED"}
         if polls == 0:
             refuse_if_frozen(stack, found.tags)
         if state is StackState.BUSY:
@@ -132,7 +133,7 @@ class ClusterStopper:
                 operation, SERVICES_STOP, f"CloudFormation is still busy ({found.status})"
             )
             wait = next_wait(polls, near_end=False)
-            return {"status": "WAITING", "since": since, "wait": wait}
+            return {"status": "WAITING", "waited": lasting.as_state(), "wait": wait}
         self.journal.change(operation, "it set the counts to zero")
         waiting = self._services(found) + self._targets(found)
         waiting = waiting or self._delete_services(found)
@@ -140,14 +141,13 @@ class ClusterStopper:
         if not waiting and not registered:
             done = "no task runs, no service remains, and Cloud Map is empty"
             self.journal.step(operation, SERVICES_STOP, done)
-            return {"status": "STOPPED", "since": since}
-        waited = Wait(SERVICES_STOP, epoch(datetime.fromisoformat(since)))
-        if waited.lasted(STOP_SECONDS, epoch(now)):
+            return {"status": "STOPPED"}
+        if lasting.lasted(STOP_SECONDS, now):
             raise _overdue(waiting, registered)
         waiting = waiting or registered
         self.journal.step(operation, SERVICES_STOP, "; ".join(waiting))
         seconds = next_wait(min(polls, 3), near_end=False)
-        return {"status": "WAITING", "since": since, "wait": seconds}
+        return {"status": "WAITING", "waited": lasting.as_state(), "wait": seconds}
 
     def _services(self, stack: Stack) -> list[str]:
         ecs_cluster = stack.name

@@ -61,7 +61,7 @@ class Verifier:
         if not wanted:
             return {"instances": {"skipped": True}}
         now = self._now()
-        wait = Wait.read(known.get("waited")) or Wait(VERIFICATION, now)
+        wait = Wait.at(VERIFICATION, now, Wait.read(known.get("waited")))
         self.journal.step(operation, VERIFICATION, "a process instance on each partition")
         seen = self.probe.query("instances", cluster, known=known.get("seen", {}))
         answer: dict[str, Any] = {"instances": {"waited": wait.as_state(), "seen": seen}}

@@ -293,23 +293,28 @@ class DynamoTable:
         return self.find(operation.operation_id, operation.machine)
 
     def resume(self, record: Record, *, by: str, now: datetime) -> None:
-        """Remove the end that was read from the record, and note who let it go on."""
+        """Note who let it go on, and remove the end that was read from the record.
+
+        Its first function may have removed that end already; an end of its own stays.
+        """
+        key, noted = _key(record.operation), "SET resumedBy = :by, resumedAt = :now"
+        values = {":by": {"S": by}, ":now": {"S": written(now)}}
         try:
             self._api.update_item(
                 TableName=self._table,
-                Key=_key(record.operation),
-                UpdateExpression="SET resumedBy = :by, resumedAt = :now "
-                f"REMOVE #result, {_REPORT}, endedAt",
+                Key=key,
+                UpdateExpression=f"{noted} REMOVE #result, {_REPORT}, endedAt",
                 ConditionExpression="endedAt = :ended",
                 ExpressionAttributeNames={"#result": "result"},
-                ExpressionAttributeValues={
-                    ":by": {"S": by},
-                    ":now": {"S": written(now)},
-                    ":ended": {"S": record.ended_at},
-                },
+                ExpressionAttributeValues=values | {":ended": {"S": record.ended_at}},
             )
         except self._api.exceptions.ConditionalCheckFailedException:
-            return
+            self._api.update_item(
+                TableName=self._table,
+                Key=key,
+                UpdateExpression=noted,
+                ExpressionAttributeValues=values,
+            )
 
     def progress(self, operation: Operation, *, step: str, detail: str, now: datetime) -> None:
         """Record the current step of the operation and what it waits for.

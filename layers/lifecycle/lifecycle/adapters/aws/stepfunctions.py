@@ -163,13 +163,14 @@ class StepFunctionsRunning:
     """The ``RunningExecutions`` port on Step Functions."""
 
     def running(self, machine_arn: str) -> list[tuple[str, str, datetime]]:
-        """Return ARN, name and start of each running execution of a machine.
+        """Return ARN, name and start, or last redrive, of each running execution of a machine.
 
+        A redriven execution keeps its first ``startDate``.
         https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html
         """
         pages = client("stepfunctions").get_paginator("list_executions")
         return [
-            (str(one["executionArn"]), str(one["name"]), one["startDate"])
+            (str(one["executionArn"]), str(one["name"]), one.get("redriveDate", one["startDate"]))
             for page in pages.paginate(stateMachineArn=machine_arn, statusFilter="RUNNING")
             for one in page["executions"]
         ]
