@@ -311,9 +311,9 @@ def test_what_the_deployer_needs_without_a_resource_is_allowed_on_all() -> None:
 
 def test_no_policy_names_an_action_without_a_resource_for_some_resources() -> None:
     """Patterns of reading actions also stand for such actions, and are left out."""
-    useless = []
+    useless: list[tuple[str, str]] = []
     for name, document in documents().items():
-        statements = _listed(document["Statement"])
+        statements: list[Any] = _listed(document["Statement"])
         open_ones = _allowed_on_all(statements)
         useless += [
             (name, named)
