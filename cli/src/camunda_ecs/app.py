@@ -206,14 +206,32 @@ def follow_operation(session: Session, operation: Identifier) -> IntEnum:
 
 
 @command(app, "report")
-def report(session: Session, operation: Identifier) -> IntEnum | None:
+def report(
+    session: Session,
+    operation: Identifier,
+    page: Annotated[
+        bool,
+        typer.Option(
+            "--open", help="Open its page in the browser; without a terminal, show its link."
+        ),
+    ] = False,
+) -> IntEnum | None:
     """Show an operation: who started it, its steps, its checks or its error.
 
     The exit code is 1 if it failed.
     """
     path = operation_path(operation)
     found = follow.operation(session.read(path), "GET", path)
-    session.emit(found, show.operation(found))
+    if page:
+        links = session.read(f"{path}/report").document
+        url = str(links["pageUrl"] or links["reportUrl"])
+        if not session.is_data and session.world.on_terminal():
+            session.world.browse(url)
+            session.emit(links, [Text(f"Opened; the link ends at {links['expiresAt']}.")])
+        else:
+            session.emit(links, [Text(url)])
+    else:
+        session.emit(found, show.operation(found))
     return Code.FAILED if found["status"] in {"FAILED", "TIMED_OUT", "ABORTED"} else None
 
 

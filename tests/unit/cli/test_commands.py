@@ -723,6 +723,35 @@ def test_a_report_shows_steps_and_the_error(shell: Shell) -> None:
     assert shell.run("report", f"demo.scale.{KEY}").exit_code == 0
 
 
+LINKS = {
+    "operationId": f"demo.scale.{KEY}",
+    "reportUrl": "https://artifacts/report.json?X-Amz-Signature=1",
+    "pageUrl": "https://artifacts/report.html?X-Amz-Signature=2",
+    "expiresAt": "2026-01-01T00:05:00.000Z",
+}
+
+
+def test_the_page_of_a_report_is_opened_or_its_link_is_shown(shell: Shell) -> None:
+    shell.api.life = [operation(**DONE, result=SCALED)]
+    shell.api.answers["GET /operations/{id}/report"] = (200, LINKS)
+    ended = shell.run("report", f"demo.scale.{KEY}", "--open")
+    assert (ended.exit_code, ended.stdout.split()) == (0, [LINKS["pageUrl"]])
+    assert shell.opened == []
+    shell.on_terminal = True
+    ended = shell.run("report", f"demo.scale.{KEY}", "--open")
+    assert "the link ends at 2026-01-01T00:05:00.000Z" in ended.stdout
+    assert "Signature" not in ended.output, "the link lets its holder read the report"
+    assert shell.opened == [LINKS["pageUrl"]]
+
+
+def test_a_report_without_a_page_is_opened_as_it_is(shell: Shell) -> None:
+    shell.api.life = [operation(**FAILED)]
+    shell.api.answers["GET /operations/{id}/report"] = (200, {**LINKS, "pageUrl": None})
+    ended = shell.run("report", f"demo.scale.{KEY}", "--open", "-o", "json")
+    assert ended.exit_code == 1
+    assert json.loads(ended.stdout)["reportUrl"] == LINKS["reportUrl"]
+
+
 def test_an_operation_is_followed(shell: Shell) -> None:
     shell.api.life = [operation(), operation(**DONE)]
     ended = shell.run("follow", f"demo.scale.{KEY}", cluster=None)
