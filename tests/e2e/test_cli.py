@@ -147,6 +147,8 @@ def test_scaling_goes_on_when_who_follows_it_stops(people: dict[str, Person], cl
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Whoever started the tests may have told their children to ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "demo.scale.cli-four\n"
