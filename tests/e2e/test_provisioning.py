@@ -271,7 +271,8 @@ def test_no_secret_is_in_what_an_operation_leaves_behind(cloud: Cloud) -> None:
     values = set()
     for found in secrets.list_secrets()["SecretList"]:
         text = secrets.get_secret_value(SecretId=found["ARN"])["SecretString"]
-        values.add(json.loads(text)["password"])
+        # The webhook of the chat is a URL and nothing else.
+        values.add(json.loads(text)["password"] if text.startswith("{") else text)
     assert values
     ended = cloud.ended(cloud.start(REQUEST))
     history = cloud.client("stepfunctions").get_execution_history(
