@@ -47,6 +47,7 @@ STORY: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("plan", {"clusterName": "demo", "provision": {"parameters": CHANGE["parameters"]}}, ""),
     ("provision", CHANGE, ""),
     ("plan", {"clusterName": "demo", "scale": {"count": 4}}, ""),
+    ("plan", {"clusterName": "demo", "teardown": {}}, ""),
     ("scale", {"clusterName": "demo", "count": 4}, ""),
     ("scale", {"clusterName": "demo", "count": 3}, ""),
     ("rotate", {"clusterName": "demo"}, ""),
@@ -108,7 +109,6 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
     ("FollowStart", "logs:GetLogEvents"): "only after a task stopped",
     ("JudgeHealth", "dynamodb:UpdateItem"): "only when the verdict changes",
     ("JudgeHealth", "events:PutEvents"): "only when the verdict changes",
-    ("JudgeHealth", "sns:Publish"): "only when the verdict changes",
     ("ObserveHealth", "acm:DescribeCertificate"): "only with a certificate",
     ("PlanScale", "ec2:DescribeSecurityGroupRules"): "only for an adopted cluster",
     ("PlanScale", "ecs:DescribeTaskDefinition"): "only for an adopted cluster",
@@ -142,7 +142,6 @@ NOT_SEEN: Mapping[tuple[str, str], str] = {
 
 # Functions that the run does not invoke; each is invoked under its own rights by another run.
 NEVER_RAN: Mapping[str, str] = {
-    "CleanUpOperation": "only for an execution that could not end itself: test_bad_moments",
     "DeleteStack": "only for a removal: test_teardown",
     "DiscardPlan": "only when a plan expires: test_plans",
     "EmptyBuckets": "only for the removal of a trial: test_teardown",
@@ -150,7 +149,6 @@ NEVER_RAN: Mapping[str, str] = {
     "HandleRetirement": "only before AWS retires tasks: test_work_goes_on",
     "ListClusters": "only to check all clusters: test_health",
     "RollBackStack": "only for a stack in UPDATE_FAILED: test_bad_moments",
-    "SendMessage": "needs a recipient: test_messages",
     "ServeApi": "only for requests to the API: test_api",
     "StopCluster": "only for a removal: test_teardown",
     "StopServices": "only for a start that fails: test_provisioning",
@@ -207,6 +205,15 @@ NOT_SEEN_OF_DEPLOYMENT: Mapping[str, set[str]] = {
         "secretsmanager:DeleteSecret",
         "servicediscovery:DeleteNamespace",
         "servicediscovery:DeleteService",
+    },
+    "only for a cluster with an address of its own (NotificationEmail)": {
+        "sns:CreateTopic",
+        "sns:DeleteTopic",
+        "sns:SetTopicAttributes",
+        "sns:Subscribe",
+        "sns:TagResource",
+        "sns:Unsubscribe",
+        "sns:UntagResource",
     },
     "only when what it is for changes in place, which the run does not": {
         "cloudwatch:PutDashboard",
