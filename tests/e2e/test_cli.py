@@ -147,7 +147,7 @@ def test_scaling_goes_on_when_who_follows_it_stops(people: dict[str, Person], cl
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # Whoever started the tests may have told their children to ignore Ctrl-C.
+        # The shell that started the tests may have SIGINT ignored, which processes inherit.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as process:
         assert process.stdout is not None

@@ -150,7 +150,7 @@ def test_what_is_imported_neither_changes_nor_goes(here: Instance) -> None:
     assert refused in reasons(here, "exporter")
     assert exports(here)["Used"] == "a"
 
-    # What nobody imports does both.
+    # An export without an importer does both.
     done = deploy(here, "update", "exporter", exporting(Used="a", Free="other"))
     assert done["StackStatus"] == "UPDATE_COMPLETE"
     assert exports(here) == {"Used": "a", "Free": "other"}

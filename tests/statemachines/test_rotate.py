@@ -325,7 +325,7 @@ def test_a_former_connector_that_stops_slowly_is_waited_for(machine: Rotation) -
 
 
 def deploy_before_promotion(machine: Rotation) -> None:
-    """Let somebody deploy the connectors in the last moment with the former value."""
+    """Deploy the connectors in the last moment with the former value."""
     world: Any = machine.world
     real = world.secrets.promote
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,17 @@ def imported(path: Path) -> Iterator[str]:
             yield node.module
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
+
+
+def test_the_table_of_rooms_names_every_room_in_their_order() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    table = text.partition("| room | holds |")[2].partition("\n\n")[0]
+    named_rooms = re.findall(r"`([a-z]+)(?:/[a-z]*)?`", table)
+    assert list(dict.fromkeys(named_rooms)) == list(ROOMS)
+    adapters = {
+        one.name for one in (PACKAGE / "adapters").iterdir() if (one / "__init__.py").exists()
+    }
+    assert set(re.findall(r"`adapters/([a-z]+)`", table)) == adapters
 
 
 @pytest.mark.parametrize("path", MODULES, ids=named)

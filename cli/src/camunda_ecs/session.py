@@ -217,7 +217,7 @@ class Session:
         self.note(self.target.line(cluster))
 
     def need_terminal(self, option: str) -> None:
-        """Refuse to ask where nobody can answer."""
+        """Refuse a change that no terminal confirms."""
         if not self.world.on_terminal():
             raise usage(
                 f"A change is confirmed on a terminal, or with {option}. Nothing was started."

@@ -60,7 +60,7 @@ def resume(api: ApiWorld, operation_id: str = ID, caller: str = CALLER) -> Answe
 
 
 def stopped(api: ApiWorld, status: str = "ABORTED") -> Operation:
-    """A scaling that was stopped half-way, and its clean-up."""
+    """A scaling that was stopped after its first change, and its clean-up."""
     operation = scaling(api)
     api.world.journal.step(operation, "Tasks start", "3 → 4")
     api.finish(ID, status, error="States.Timeout" if status == "TIMED_OUT" else "")

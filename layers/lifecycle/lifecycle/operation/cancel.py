@@ -2,7 +2,7 @@
 
 The first change and the cancellation are two conditional writes on one item, so that exactly one
 of them succeeds: a cancelled operation changes nothing, and one that has begun to change something
-is never stopped half-way.
+is never interrupted.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _refused(record: Record) -> OperationNotCancellable:
         done = ", ".join(dict.fromkeys([*steps, record.step or "its first step"]))
         return OperationNotCancellable(
             f"Operation {name} changes cluster {record.cluster} since {record.changed_at}: {done}. "
-            "It is not stopped half-way.",
+            "It is not interrupted between its first change and its end.",
             next_step="Nothing was stopped. Let it end; then start the operation that leads back.",
         )
     if record.result:

@@ -123,7 +123,7 @@ def refuse_foreign_user(
         if user is not None and user not in allowed:
             raise RotationRefused(
                 f"{stage} of secret {secret} names the user {user!r}; allowed is "
-                f"{' or '.join(allowed)}. Nobody's password was changed.",
+                f"{' or '.join(allowed)}. No password was changed.",
                 next_step="Find out who wrote that version (CloudTrail, PutSecretValue). Remove "
                 f"its stage {stage} or put the right value there, then start the same request "
                 "again.",
