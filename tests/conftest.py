@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "project"))
 # An instance keeps a warm environment of most functions, at 60 MB each: cold starts cost the
 # processors that brokers and tests share.
 os.environ.setdefault("LAMBDA_MAX_WORKERS", "32")
+
+# `make test ARGS=…` hands its variables to every make below it: what a test runs gets none of them.
+for given in re.findall(r"(?:^|\s)(\w+)=", os.environ.pop("MAKEFLAGS", "")):
+    os.environ.pop(given, None)
+for inherited in ("MFLAGS", "MAKEOVERRIDES", "MAKELEVEL"):
+    os.environ.pop(inherited, None)
 
 ROOT = Path(__file__).parent
 LAYERS = {
