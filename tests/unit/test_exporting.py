@@ -24,9 +24,35 @@ def answer(processed: Any, exported: Any, **others: Any) -> list[dict[str, Any]]
 @pytest.mark.parametrize(
     ("processed", "exported"), [(0, 0), (7, 7), (7, 9), (None, None), (-1, -1)]
 )
-def test_what_is_idle_or_exported_follows_without_notes(processed: Any, exported: Any) -> None:
+def test_what_is_idle_or_exported_follows(processed: Any, exported: Any) -> None:
     judged = judge_exporting(TOPOLOGY, answer(processed, exported), {})
-    assert (judged.problems, judged.notes) == ((), {})
+    assert (judged.problems, judged.notes) == ((), {"1": ["10.0.0.1", None]})
+
+
+def test_a_few_records_after_everything_was_exported_are_no_problem() -> None:
+    notes = judge_exporting(TOPOLOGY, answer(100, 100), {}).notes
+    for processed, exported in [(110, 100), (120, 112), (120, 120), (131, 130), (140, 131)]:
+        judged = judge_exporting(TOPOLOGY, answer(processed, exported), notes)
+        assert judged.problems == ()
+        notes = judged.notes
+
+
+def test_one_that_stops_after_everything_was_exported_is_found_at_the_third_check() -> None:
+    notes = judge_exporting(TOPOLOGY, answer(100, 100), {}).notes
+    second = judge_exporting(TOPOLOGY, answer(110, 100), notes)
+    assert second.problems == ()
+    assert second.notes == {"1": ["10.0.0.1", 110]}
+    third = judge_exporting(TOPOLOGY, answer(120, 109), second.notes)
+    assert third.problems == ("partition 1 exported up to 109, and processed up to 120",)
+
+
+def test_another_leader_does_not_inherit_that_everything_was_exported() -> None:
+    assert judge_exporting(TOPOLOGY, answer(100, 60), {"1": ["10.0.0.9", None]}).problems
+
+
+def test_an_exporter_without_a_position_is_a_problem_though_nothing_was_left_before() -> None:
+    notes = judge_exporting(TOPOLOGY, answer(-1, -1), {}).notes
+    assert judge_exporting(TOPOLOGY, answer(5, -1), notes).problems
 
 
 def test_one_that_is_behind_follows_when_it_reaches_what_was_noted() -> None:

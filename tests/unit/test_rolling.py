@@ -136,6 +136,20 @@ def test_brokers_under_load_are_replaced_though_the_exporter_is_always_a_little_
     assert world.tasks.replaced == [2, 1, 0]
 
 
+def test_brokers_are_replaced_though_the_exporter_has_exported_everything_now_and_then() -> None:
+    world = RollingWorld()
+    memory: Mapping[str, Any] = {}
+    for number in range(60):
+        world.cluster.processed = 100 + 20 * number
+        world.cluster.lags = dict.fromkeys((1, 2, 3), 5 * (number % 2))
+        answer = world.look(memory)
+        if answer["status"] == "ROLLED":
+            break
+        memory = answer["memory"]
+        world.pass_seconds(answer["wait"])
+    assert world.tasks.replaced == [2, 1, 0]
+
+
 @pytest.mark.parametrize(
     ("phase", "lag", "why"),
     [

@@ -5,7 +5,7 @@ the only place of what was processed. So a leader's exported position has to fol
 one before another broker is replaced. Positions are those of ``GET /actuator/partitions``
 (https://docs.camunda.io/docs/self-managed/components/orchestration-cluster/zeebe/operations/management-api/).
 Under load the exporter is always a little behind: it follows when it reaches what was processed at
-an earlier check.
+an earlier check, or had exported everything at the check before.
 """
 
 from __future__ import annotations
@@ -21,14 +21,17 @@ if TYPE_CHECKING:
     from lifecycle.camunda.partitions import BrokerStatus, PartitionStatus
 
 type Notes = Mapping[str, Sequence[Any]]
-"""By partition, as the state machine carries it: the leader's address and a processed position."""
+"""By partition, as the state machine carries it: the leader's address, and a processed position.
+
+The position is None for a leader that had exported everything it had processed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
     """What lacks for every leader to have exported (empty: nothing), and notes for the next check.
 
-    A note is the processed position that a leader had not exported when it was first seen behind.
+    A note is the processed position that a leader had not exported when it was first seen behind,
+    or that nothing was left to export: one that stops then is found at the check after the next.
     """
 
     problems: tuple[str, ...]
@@ -63,12 +66,13 @@ def judge_exporting(
         elif led.phase != "EXPORTING":
             phase = led.phase or "not known"
             problems.append(f"exporting of partition {partition} is {phase}, not EXPORTING")
-        elif led.exported < led.processed:
-            key = str(partition)
-            note = notes.get(key, ())
-            same = len(note) == 2 and note[0] == address
-            kept[key] = [address, int(note[1]) if same else led.processed]
-            if led.exported < kept[key][1]:
+        elif led.exported >= led.processed:
+            kept[str(partition)] = [address, None]
+        else:
+            note = notes.get(str(partition), ())
+            before = note[1] if len(note) == 2 and note[0] == address else led.processed
+            kept[str(partition)] = [address, led.processed if before is None else int(before)]
+            if led.exported < 0 or (before is not None and led.exported < int(before)):
                 problems.append(_behind(led))
     return Exported(tuple(problems), kept)
 
