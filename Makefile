@@ -49,11 +49,14 @@ plan: $(LOCAL) ## Preview a scale operation (dry run): make plan N=4 or PARTITIO
 # The generator of client code, for one test: its pins clash with those of SAM's command line.
 CLIENT_STAMP := .venv-client/.requirements-$(shell sha256sum requirements/client.txt | cut -c1-16)
 
+# Chromium for the tests of the console; CHROMIUM=/path uses another one.
+BROWSER := $(if $(CHROMIUM),,.browser/.lock-$(shell sha256sum requirements/browser/package-lock.json | cut -c1-16))
+
 # Tests without processes use every CPU. The others run two modules in parallel, each on its own
 # addresses, the longest first.
 SHORT := tests/unit tests/property tests/statemachines
 WHOLE := tests/e2e tests/integration tests/contract
-test: $(TEST) $(CLIENT_STAMP) ## Run the tests, PostgreSQL and the embedded AWS included
+test: $(TEST) $(CLIENT_STAMP) $(BROWSER) ## Run the tests, PostgreSQL and the embedded AWS included
 	@$(PYTEST) -n auto $(SHORT) $(ARGS)
 	@$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder $(WHOLE) $(ARGS)
 
@@ -103,6 +106,9 @@ $(POLICIES_STAMP): $(LOCAL)
 	@.venv/bin/uv pip install --quiet --python .venv-policies/bin/python --require-hashes --requirement requirements/policies.txt || \
 		.venv-policies/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/policies.txt
 	@touch $@
+
+$(BROWSER): $(LOCAL)
+	@$(PYTHON) -m tools.browser
 
 client: $(TEST) $(CLIENT_STAMP) ## Generate client code from docs/openapi.json and use it; also in make test
 	@$(PYTEST) tests/integration/test_client_code.py $(ARGS)
@@ -197,7 +203,7 @@ mutation: $(MUTATION) ## Change the code at random and report which tests notice
 
 clean: ## Remove build results and installations; keeps the downloads in .cache
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m local down; fi
-	@rm -rf .aws-sam .local .venv .venv-checkov .venv-client .venv-policies .venv-site .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	@rm -rf .aws-sam .browser .local .venv .venv-checkov .venv-client .venv-policies .venv-site .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 
 $(LOCAL):
 	@./tools/bootstrap "$@" local

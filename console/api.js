@@ -1,0 +1,84 @@
+// A client of the REST API. Each request is signed for the API's own host and sent to this origin
+// under the same path: what serves the console forwards it with the API's Host.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+import { AwsV4Signer } from "./vendor/aws4fetch.js";
+
+// API Gateway responds within 29 seconds or not at all (docs/api.md).
+const PATIENCE = 35_000;
+
+/** No usable response: the outcome of a change is not known. */
+export class Unreachable extends Error {}
+
+/** The API's problem document (RFC 9457), with the request that it answers. */
+export class Refused extends Error {
+  constructor(status, problem, request, retryAfter) {
+    super(problem.detail || problem.title || `HTTP ${status}`);
+    Object.assign(this, { status, problem, request, retryAfter });
+  }
+}
+
+/** Path of an API resource from its segments: ["clusters", "demo"] is /clusters/demo. */
+export const pathOf = (segments) => segments.map((one) => `/${encodeURIComponent(one)}`).join("");
+
+/** Query string of what is given, encoded as it is signed. */
+export function queryOf(query = {}) {
+  const pairs = Object.entries(query).filter(([, value]) => value !== "" && value != null);
+  const text = pairs.map((pair) => pair.map(encodeURIComponent).join("=")).join("&");
+  return text && `?${text}`;
+}
+
+/** Id of the operation that a 202 leads to: the last segment of Location, under any base path. */
+export const operationOf = ({ location, body }) =>
+  location ? decodeURIComponent(location.split("/").at(-1)) : body.operationId;
+
+export class Api {
+  /** credentials() resolves to {accessKeyId, secretAccessKey, sessionToken}. */
+  constructor(config, credentials) {
+    Object.assign(this, { config, credentials });
+  }
+
+  get(segments, query, accept) {
+    return this.ask({ method: "GET", path: segments, query, headers: accept ? { Accept: accept } : {} });
+  }
+
+  /** Resolves to {status, body, etag, retryAfter, location, release}; throws Refused or Unreachable. */
+  async ask({ method, path, query, headers = {}, text }) {
+    const { api, region } = this.config;
+    const target = `${api.base}${pathOf(path)}${queryOf(query)}`;
+    const sent = text === undefined ? headers : { ...headers, "Content-Type": "application/json" };
+    const signer = new AwsV4Signer({
+      ...(await this.credentials()),
+      method, region, service: "execute-api", url: `https://${api.host}${target}`, headers: sent, body: text,
+    });
+    const signed = await signer.sign();
+    let response, content;
+    try {
+      const signal = AbortSignal.timeout(PATIENCE);
+      response = await fetch(target, {
+        method, headers: signed.headers, body: text, signal, cache: "no-store", redirect: "error",
+      });
+      content = await response.text();
+    } catch (problem) {
+      throw new Unreachable(`The API did not respond (${problem.message}).`);
+    }
+    const header = (name) => response.headers.get(name);
+    const body = (header("content-type") || "").includes("json") ? parsed(content) : content;
+    const retryAfter = Number(header("retry-after")) || null;
+    if (response.ok && body !== undefined) {
+      return {
+        status: response.status, body, retryAfter, etag: header("etag"), location: header("location"),
+        release: header("x-camunda-ecs-version"),
+      };
+    }
+    const problem = body && typeof body === "object" ? body : { title: `HTTP ${response.status}` };
+    throw new Refused(response.status, problem, { method, path: pathOf(path) }, retryAfter);
+  }
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
