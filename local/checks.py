@@ -6,7 +6,7 @@ import platform
 import shutil
 from typing import TYPE_CHECKING
 
-from local.config import AWS_PORT, LocalConfig
+from local.config import AWS_PORT, CONSOLE_PORT, LocalConfig
 from local.names import bindable_port
 from local.postgres.distribution import NoPostgresError, distribution
 from local.processes import listeners
@@ -70,6 +70,7 @@ def _disk(config: LocalConfig) -> list[str]:
 def _ports(config: LocalConfig) -> list[str]:
     wanted: Sequence[tuple[str, int]] = (
         (config.aws_address, AWS_PORT),
+        (config.console_address, CONSOLE_PORT),
         (config.database_address, 5432),
         (config.load_balancer_address(0), 80),
         (config.load_balancer_address(1), 26500),

@@ -126,7 +126,8 @@ class Commands:
             return
         found = endpoints.describe(self.instance)
         self.screen.say(f"Running (pid {host.pid}) in {self.instance.config.root}")
-        self.screen.say(_pairs("Endpoints", {key: found[key] for key in ("aws", "alb", "grpc")}))
+        shown = ("console", "aws", "alb", "grpc")
+        self.screen.say(_pairs("Endpoints", {key: found[key] for key in shown}))
         self._show_topology()
 
     # --- steps ---------------------------------------------------------------------------------
@@ -257,7 +258,8 @@ class Commands:
         self.screen.say(_pairs("Outputs of the cluster stack", result["outputs"]))
         self._show_topology()
         self.screen.say(_checks(result["verification"]))
-        here = {"REST": found["alb"], "gRPC": found["grpc"], "AWS": found["aws"]}
+        here = {"console": found["console"]}
+        here |= {"REST": found["alb"], "gRPC": found["grpc"], "AWS": found["aws"]}
         here |= {f"broker {one['nodeId']}": one["management"] for one in found["brokers"]}
         self.screen.say(_pairs("On this machine", here))
 
@@ -298,6 +300,7 @@ class Commands:
             for key, value in config.client_environment().items()
             if key == "AWS_ENDPOINT_URL" or key.endswith("REGION") or "KEY" in key
         )
+        self.screen.say(f"Console, in a browser of this machine: {config.console_url}")
         self.screen.say(f"Mail and chat: {self.instance.config.messages}")
         self.screen.say(f"To use the aws CLI or boto3: export {exports}")
         if api := endpoints.describe(self.instance)["api"]:

@@ -16,6 +16,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 REGION = "eu-central-1"
 ACCOUNT_ID = "000000000000"
 AWS_PORT = 4566
+CONSOLE_PORT = 8000
 CONTROL_STACK = "camunda-lifecycle"
 DEFAULT_BLOCK = "127.41"
 
@@ -36,6 +37,16 @@ class LocalConfig:
     def aws_endpoint(self) -> str:
         """URL of the emulator, for `AWS_ENDPOINT_URL`."""
         return f"http://{self.aws_address}:{AWS_PORT}"
+
+    @property
+    def console_address(self) -> str:
+        """Address of the console; its own, so that the page shares its origin with nothing."""
+        return f"{self.block}.0.2"
+
+    @property
+    def console_url(self) -> str:
+        """Origin of the console."""
+        return f"http://{self.console_address}:{CONSOLE_PORT}"
 
     @property
     def keys(self) -> RootKeys:

@@ -75,6 +75,7 @@ def describe(instance: Instance) -> dict[str, Any]:
     """Current content of `endpoints.json`; null for what does not exist yet."""
     config = instance.config
     outputs = cluster_outputs(instance)
+    api = _api(instance)
     return {
         "aws": config.aws_endpoint,
         "region": REGION,
@@ -82,7 +83,8 @@ def describe(instance: Instance) -> dict[str, Any]:
         "accessKeyId": config.keys.access_key_id,
         "secretAccessKey": config.keys.secret_access_key,
         "clusterName": outputs.get("ClusterName"),
-        "api": _api(instance),
+        "api": api,
+        "console": config.console_url if api else None,
         "alb": _reachable_url(instance, outputs.get("RestUrl")),
         "grpc": _reachable_address(instance, outputs.get("GrpcEndpoint")),
         "stateMachines": _state_machines(instance),

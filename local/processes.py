@@ -213,6 +213,25 @@ def listeners() -> list[Listener]:
     return found
 
 
+def connecting_user(client: tuple[str, int], server: tuple[str, int]) -> int | None:
+    """Return the user id whose socket is the client's end of a connection on this machine.
+
+    From the kernel's own tables; None if the client's end is not on this machine.
+    https://docs.kernel.org/networking/proc_net_tcp.html
+    """
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if (_endpoint(fields[1]), _endpoint(fields[2])) == (client, server):
+                return int(fields[7])
+    return None
+
+
+def _endpoint(text: str) -> tuple[str, int]:
+    host, _, port = text.partition(":")
+    return _unpacked_address(host).removeprefix("::ffff:"), int(port, 16)
+
+
 def _unpacked_address(text: str) -> str:
     words = [bytes.fromhex(text[start : start + 8])[::-1] for start in range(0, len(text), 8)]
     return str(ipaddress.ip_address(b"".join(words)))

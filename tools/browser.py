@@ -27,7 +27,8 @@ LOCK: Final = ROOT / "requirements" / "browser" / "package-lock.json"
 FOLDER: Final = ROOT / ".browser"
 _PACKAGE: Final = "node_modules/@sparticuz/chromium/bin"
 _UNPACK: Final = (
-    "const {createReadStream} = require('node:fs'), {createBrotliDecompress} = require('node:zlib');"
+    "const {createReadStream} = require('node:fs');"
+    "const {createBrotliDecompress} = require('node:zlib');"
     "createReadStream(process.argv[1]).pipe(createBrotliDecompress()).pipe(process.stdout)"
 )
 _FONTS: Final = """\
@@ -80,8 +81,9 @@ def install(folder: Path = FOLDER) -> None:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         raise NoBrowserError(
-            "The tests of the console need Chromium, which npm installs: install Node.js 20 or later"
-            " (nodejs and npm in most distributions), or set CHROMIUM to the path of a Chromium."
+            "The tests of the console need Chromium, which npm installs: install Node.js 20 or"
+            " later (nodejs and npm in most distributions), or set CHROMIUM to the path of a"
+            " Chromium."
         )
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()

@@ -1,7 +1,8 @@
 """Check the licence of every package in the lock files against ``requirements/licences.toml``.
 
 ``make lint`` checks and needs no network; ``make licences`` reads the packages' metadata from the
-package index with pip and writes ``requirements/licences.json``. An unknown licence fails.
+package index with pip and writes ``requirements/licences.json``. An unknown licence fails. The lock
+file of npm and the record of what the console brings name the licences themselves.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ LOCKS: Final = ("requirements/*.txt", "layers/*/requirements.txt")
 SHIPPED: Final = "layers"
 POLICY: Final = ROOT / "requirements" / "licences.toml"
 RECORD: Final = ROOT / "requirements" / "licences.json"
+NPM: Final = ROOT / "requirements" / "browser" / "package-lock.json"
+VENDORED: Final = ROOT / "console" / "vendor" / "vendor.json"
 
 _PIN: Final = re.compile(r"^([A-Za-z0-9._-]+)(?:\[.*\])?==([^ ;\\]+)", re.MULTILINE)
 _LICENSING: Final = get_spdx_licensing()
@@ -144,6 +147,30 @@ def problems(
     return wrong
 
 
+def named_by_npm(lock: Mapping[str, Any]) -> dict[str, str]:
+    """Return the licence of each ``name==version`` in npm's lock file, empty where it names none.
+
+    https://docs.npmjs.com/cli/v11/configuring-npm/package-lock-json
+    """
+    return {
+        f"{path.rpartition('node_modules/')[2]}=={one['version']}": spdx(one.get("license", ""))
+        for path, one in lock["packages"].items()
+        if path
+    }
+
+
+def named_problems(
+    path: str, part: str, named: Mapping[str, str], policy: Mapping[str, Any]
+) -> list[str]:
+    """Return the packages whose licence, as a file at ``path`` names it, is not accepted."""
+    return [
+        f"{path}: {pin}: licence {licence or 'unknown'}; allowed are those of [{part}] in"
+        " requirements/licences.toml"
+        for pin, licence in sorted(named.items())
+        if not is_allowed(licence, policy[part]["allowed"])
+    ]
+
+
 def read_index(wanted: Sequence[str]) -> dict[str, str]:
     """Read the metadata of ``name==version`` from the package index; nothing is installed.
 
@@ -182,6 +209,8 @@ def main(update: bool) -> int:
         record |= read_index(sorted(used - record.keys()))
         RECORD.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
     wrong = problems(locked, policy, record)
+    npm = named_by_npm(json.loads(NPM.read_text()))
+    wrong += named_problems(str(NPM.relative_to(ROOT)), "tools", npm, policy)
     for problem in wrong:
         print(problem)
     return int(bool(wrong))

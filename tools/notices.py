@@ -1,7 +1,8 @@
 """Write ``THIRD_PARTY_NOTICES.md`` and the bills of materials of what is deployed.
 
 From the lock files of the layers: every package with its version, its hashes and its licence, and
-the shared objects that their wheels bring. ``sbom/<layer>.cdx.json`` is CycloneDX 1.6
+the shared objects that their wheels bring; from ``console/vendor``, what the console brings.
+``sbom/<layer>.cdx.json`` and ``sbom/console.cdx.json`` are CycloneDX 1.6
 (https://cyclonedx.org/docs/1.6/json/), without serial number and time, so that the same locks give
 the same bytes. ``make licences`` writes; ``make lint`` compares (``--check``).
 """
@@ -35,7 +36,7 @@ from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
-from tools.licences import POLICY, RECORD, ROOT, allowed, is_allowed, licence_of, pins
+from tools.licences import POLICY, RECORD, ROOT, VENDORED, allowed, is_allowed, licence_of, pins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -52,8 +53,8 @@ _HEAD: Final = """\
 # Third-party notices
 
 What is deployed with the control plane and is not its own work. Written by `make licences` from the
-lock files of the layers; `sbom/` has the same as CycloneDX, with hashes. Pass this file on with a
-built layer.
+lock files of the layers and from `console/vendor/vendor.json`; `sbom/` has the same as CycloneDX,
+with hashes. Pass this file on with a built layer, and with the console.
 
 Functions, templates and definitions are the project's own, under the licence in `LICENSE`. The
 images of Camunda are not part of the project: ECS pulls them from the registry that a cluster
@@ -98,6 +99,7 @@ class Package:
     hashes: tuple[str, ...]
     texts: tuple[str, ...]
     libraries: tuple[Library, ...]
+    kind: str = "pypi"
 
 
 def locked_hashes(text: str) -> dict[str, tuple[str, ...]]:
@@ -206,6 +208,28 @@ def read(layer: str) -> list[Package]:
     return packages
 
 
+def vendored() -> list[Package]:
+    """Read what the console brings. Raises LookupError for a licence that is not allowed."""
+    policy = tomllib.loads(POLICY.read_text())
+    found = [
+        Package(
+            one["name"],
+            one["version"],
+            one["licence"],
+            one["url"],
+            (one["sha256"],),
+            (VENDORED.with_name(one["text"]).read_text().strip(),),
+            (),
+            "npm",
+        )
+        for one in json.loads(VENDORED.read_text())
+    ]
+    for package in found:
+        if not is_allowed(package.licence, allowed(package.name, "shipped", policy)):
+            raise LookupError(f"{package.name}: licence {package.licence} is not allowed")
+    return found
+
+
 def bill(layer: str, packages: Sequence[Package]) -> str:
     """Return the bill of materials of a layer as CycloneDX 1.6 in JSON."""
     licences = LicenseFactory()
@@ -216,7 +240,7 @@ def bill(layer: str, packages: Sequence[Package]) -> str:
     bom.metadata.component = main
     direct = []
     for package in packages:
-        purl = PackageURL("pypi", None, package.name, package.version)
+        purl = PackageURL(package.kind, None, package.name, package.version)
         component = Component(
             name=package.name,
             version=package.version,
@@ -269,7 +293,7 @@ def _rows(packages: Iterable[Package]) -> list[str]:
     ]
 
 
-def notices(layers: Mapping[str, Sequence[Package]]) -> str:
+def notices(layers: Mapping[str, Sequence[Package]], console: Sequence[Package]) -> str:
     """Return the text of the notices: lists by layer, how the LGPL is met, texts of licences."""
     lines = [_HEAD]
     inside: dict[str, Library] = {}
@@ -293,6 +317,8 @@ def notices(layers: Mapping[str, Sequence[Package]]) -> str:
                     f"| [{library.name}]({library.url}) | {library.version or 'not stated'} | "
                     f"{library.licence} | {files} |"
                 )
+    lines += ["", "## Console", "", "Files in `console/vendor`, as published.", ""]
+    lines += ["| package | version | licence |", "|---|---|---|", *_rows(console)]
     lines += [
         _TERMS,
         "## Copyright of the libraries",
@@ -303,7 +329,7 @@ def notices(layers: Mapping[str, Sequence[Package]]) -> str:
         "",
         "## Texts",
     ]
-    for packages in layers.values():
+    for packages in (*layers.values(), console):
         for package in packages:
             for text in package.texts:
                 lines += ["", f"### {package.name}", "", "```text", text, "```"]
@@ -318,7 +344,9 @@ def render() -> dict[Path, str]:
     """Return the contents of every file that is written, by its path."""
     layers = {layer: read(layer) for layer in LAYERS}
     files = {BILLS / f"{layer}.cdx.json": bill(layer, found) for layer, found in layers.items()}
-    return files | {NOTICES: notices(layers)}
+    console = vendored()
+    files[BILLS / "console.cdx.json"] = bill("console", console)
+    return files | {NOTICES: notices(layers, console)}
 
 
 def main(check: bool) -> int:

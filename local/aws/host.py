@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 MINISTACK_VERSION = "1.5.33"
 # In the order they start; each is `local.<name>` with a function `component`.
-COMPONENTS = ("messages", "postgres", "fargate", "proxy", "endpoints")
+COMPONENTS = ("messages", "postgres", "fargate", "proxy", "endpoints", "web_console")
 
 logger = logging.getLogger("local.aws")
 

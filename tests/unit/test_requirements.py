@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections import defaultdict
@@ -41,6 +42,18 @@ def test_each_pin_has_hashes_and_no_index_is_named(path: Path) -> None:
     assert unhashed == []
     assert "://" not in text
     assert pins(path)
+
+
+def test_what_npm_installs_has_exact_versions_hashes_and_no_registry() -> None:
+    folder = REPOSITORY / "requirements" / "browser"
+    wanted = json.loads((folder / "package.json").read_text())["dependencies"]
+    text = (folder / "package-lock.json").read_text()
+    lock = json.loads(text)["packages"]
+    assert "://" not in text
+    assert lock.pop("")["dependencies"] == wanted
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in wanted.values())
+    assert [path for path, one in lock.items() if not one["integrity"].startswith("sha512-")] == []
+    assert [path for path, one in lock.items() if "resolved" in one] == []
 
 
 def test_what_is_installed_together_has_one_version() -> None:

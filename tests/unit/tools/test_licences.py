@@ -140,6 +140,41 @@ def test_a_bill_names_every_locked_package_of_its_layer(layer: str) -> None:
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(path.read_text()) is None
 
 
+def test_the_console_has_a_bill_and_accepted_licences() -> None:
+    listed = json.loads(licences.VENDORED.read_text())
+    document = json.loads((notices.BILLS / "console.cdx.json").read_text())
+    assert {(one["name"], one["version"], one["purl"]) for one in document["components"]} == {
+        (one["name"], one["version"], f"pkg:npm/{one['name']}@{one['version']}") for one in listed
+    }
+    text = notices.NOTICES.read_text()
+    for one in listed:
+        assert f"| [{one['name']}]({one['url']}) | {one['version']} | {one['licence']} |" in text
+        assert f"### {one['name']}\n" in text
+    assert notices.vendored()
+
+
+def test_what_the_console_brings_has_to_be_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = json.loads(licences.VENDORED.read_text())[:1]
+    listed[0]["licence"] = "AGPL-3.0-only"
+    (tmp_path / "vendor.json").write_text(json.dumps(listed))
+    (tmp_path / listed[0]["text"]).write_text("text")
+    monkeypatch.setattr(notices, "VENDORED", tmp_path / "vendor.json")
+    with pytest.raises(LookupError, match=r"licence AGPL-3\.0-only is not allowed"):
+        notices.vendored()
+
+
+def test_what_npm_installs_has_an_accepted_licence() -> None:
+    found = licences.named_by_npm(json.loads(licences.NPM.read_text()))
+    assert found["@sparticuz/chromium==153.0.0"] == "MIT"
+    assert licences.named_problems("lock", "tools", found, POLICY) == []
+    for licence in ("AGPL-3.0-only", "", "SEE LICENSE IN EULA.txt"):
+        lock = {"packages": {"": {}, "node_modules/new": {"version": "1.0", "license": licence}}}
+        (problem,) = licences.named_problems("lock", "tools", licences.named_by_npm(lock), POLICY)
+        assert problem.startswith("lock: new==1.0: licence ")
+
+
 def test_every_layer_with_requirements_has_a_bill() -> None:
     assert {path.parent.name for path in licences.ROOT.glob("layers/*/requirements.txt")} == set(
         notices.LAYERS
