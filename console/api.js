@@ -70,7 +70,8 @@ export class Api {
         release: header("x-camunda-ecs-version"),
       };
     }
-    const problem = body && typeof body === "object" ? body : { title: `HTTP ${response.status}` };
+    const plain = (header("content-type") || "").startsWith("text/plain") ? content.slice(0, 300) : "";
+    const problem = body && typeof body === "object" ? body : { title: `HTTP ${response.status}`, detail: plain };
     throw new Refused(response.status, problem, { method, path: pathOf(path) }, retryAfter);
   }
 }

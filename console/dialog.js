@@ -31,7 +31,7 @@ export function confirm({ api, action, etag, done, navigate }) {
     draw();
   }
 
-  const unsure = () => error && (!error.status || [503, 504].includes(error.status));
+  const unsure = () => error && (!error.status || error.status >= 500);
   const lines = Object.entries({ ...request.headers, ...(request.text === undefined ? {} : { "Content-Type": "application/json" }) });
   const shown = [`${request.method} ${api.config.api.base}${pathOf(request.path)}`, ...lines.map((pair) => pair.join(": "))].join("\n");
 

@@ -239,16 +239,18 @@ class _Handler(BaseHTTPRequestHandler):
 class ConsoleServer:
     """The component; see ``local.component.Component``."""
 
-    def __init__(self, console: Console, address: str, port: int) -> None:
-        """Bind ``address:port``. Raises OSError if it is in use."""
+    def __init__(
+        self, address: str, port: int, api: Callable[[], str | None], keys: RootKeys
+    ) -> None:
+        """Bind ``address:port``, any free one for 0. Raises OSError if it is in use."""
 
         class Handler(_Handler):
             pass
 
-        Handler.console = console
         self._server = ThreadingHTTPServer((address, port), Handler)
         self._server.daemon_threads = True
-        self.port = self._server.server_port
+        self.origin = f"http://{address}:{self._server.server_port}"
+        Handler.console = Console(self.origin, api, keys)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
         )
@@ -275,5 +277,4 @@ def component(instance: Instance) -> Component:
             return None
         return str(found) if found else None
 
-    console = Console(config.console_url, api, config.keys)
-    return ConsoleServer(console, config.console_address, CONSOLE_PORT)
+    return ConsoleServer(config.console_address, CONSOLE_PORT, api, config.keys)
