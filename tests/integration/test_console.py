@@ -459,8 +459,9 @@ def test_every_action_is_a_route_of_the_api_with_its_headers_and_its_body(bench:
           const a = await import("/actions.js");
           const review = { operationId: "demo.plan.x", kind: "scale", unit: "brokers" };
           const plan = { ...review, apply: { clusterName: "demo", count: 4 } };
-          const more = { ...review, unit: "partitions", apply: { clusterName: "demo", partitions: 6 } };
-          const removal = { ...review, kind: "teardown", apply: { clusterName: "demo", confirm: "demo" } };
+          const clusterName = "demo";
+          const more = { ...review, unit: "partitions", apply: { clusterName, partitions: 6 } };
+          const removal = { ...review, kind: "teardown", apply: { clusterName, confirm: "demo" } };
           const update = { kind: "update", changes: [{ action: "replace" }] };
           const all = [
             a.scaleBrokers("demo", 4), a.scalePartitions("demo", 6),

@@ -86,7 +86,8 @@ def reached_by_keyboard(page: Page, most: int = 200) -> list[str]:
     for _ in range(most):
         page.keyboard.press("Tab")
         stop = page.evaluate(
-            "() => { const one = document.activeElement; if (!one || one === document.body) return '';"
+            "() => { const one = document.activeElement;"
+            " if (!one || one === document.body) return '';"
             " one.dataset.reached = '1'; return one.outerHTML.slice(0, 120); }"
         )
         if not stop:
