@@ -335,7 +335,9 @@ def test_a_plan_of_scaling_names_the_call_that_applies_it() -> None:
     text = Document(plan_page(SCALING)).text
     assert 'PUT /clusters/demo/brokers\n{"count": 4}' in text
     assert '"approves": "demo.plan.k"' in text
-    assert "Apply" not in Document(plan_page({**SCALING, "status": "REFUSED"})).text
+    assert "To undo" in text
+    refused = Document(plan_page({**SCALING, "status": "REFUSED"})).text
+    assert not [words for words in ("Apply", "To stop", "To undo") if words in refused]
 
 
 def test_a_plan_of_a_teardown_names_what_stays_and_the_call() -> None:
