@@ -332,11 +332,12 @@ def test_brokers_and_partitions_stand_in_the_order_of_their_numbers() -> None:
 
 
 def test_a_plan_of_scaling_names_the_call_that_applies_it() -> None:
-    text = Document(plan_page(SCALING)).text
+    ways = {"stop": "Stop the execution.", "undo": "Scale back."}
+    text = Document(plan_page({**SCALING, **ways})).text
     assert 'PUT /clusters/demo/brokers\n{"count": 4}' in text
     assert '"approves": "demo.plan.k"' in text
     assert "To undo" in text
-    refused = Document(plan_page({**SCALING, "status": "REFUSED"})).text
+    refused = Document(plan_page({**SCALING, **ways, "status": "REFUSED"})).text
     assert not [words for words in ("Apply", "To stop", "To undo") if words in refused]
 
 

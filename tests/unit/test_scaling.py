@@ -120,9 +120,7 @@ def test_a_quota_that_cannot_be_read_is_a_warning(world: ScalingWorld) -> None:
     assert plan["cost"]["after"]["total"] is None
 
 
-@pytest.mark.parametrize(
-    ("requested", "status"), [(2, "REFUSED"), (3, "UNCHANGED"), (4, "READY")]
-)
+@pytest.mark.parametrize(("requested", "status"), [(2, "REFUSED"), (3, "UNCHANGED"), (4, "READY")])
 def test_only_a_plan_that_can_be_applied_says_how_to_stop_and_undo_it(
     world: ScalingWorld, requested: int, status: str
 ) -> None:
