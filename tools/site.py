@@ -41,7 +41,7 @@ _FENCE: Final = re.compile(r"^\s*(```|~~~)")
 _CHAPTERS: Final[Mapping[str, Sequence[str]]] = {
     "Begin": ("index", "concepts", "terraform", "adoption", "support", "costs", "faq"),
     "Operate": ("plans", "scaling", "restarts", "rotation", "teardown", "health", "runbook"),
-    "Reach it": ("cli", "api", "events", "messages", "pipelines", "accounts"),
+    "Reach it": ("console", "cli", "api", "events", "messages", "pipelines", "accounts"),
     "Run the control plane": ("network", "security", "upgrading", "changelog", "acceptance"),
     "Understand": ("architecture", "contracts", "verified", "local-broker", "strict-rules"),
 }
