@@ -17,13 +17,17 @@ export class Refused extends Error {
   }
 }
 
+// What RFC 3986 reserves and encodeURIComponent leaves is encoded in the canonical request of SigV4.
+const encoded = (text) =>
+  encodeURIComponent(text).replace(/[!'()*]/g, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`);
+
 /** Path of an API resource from its segments: ["clusters", "demo"] is /clusters/demo. */
-export const pathOf = (segments) => segments.map((one) => `/${encodeURIComponent(one)}`).join("");
+export const pathOf = (segments) => segments.map((one) => `/${encoded(one)}`).join("");
 
 /** Query string of what is given, encoded as it is signed. */
 export function queryOf(query = {}) {
   const pairs = Object.entries(query).filter(([, value]) => value !== "" && value != null);
-  const text = pairs.map((pair) => pair.map(encodeURIComponent).join("=")).join("&");
+  const text = pairs.map((pair) => pair.map(encoded).join("=")).join("&");
   return text && `?${text}`;
 }
 
