@@ -33,9 +33,11 @@ function open() {
     view = make({ api, navigate, say, change }, decoded(route[1]), query);
   }
   // once(): one reading that a person requests, beside what is followed.
-  context = { extra: null, once };
+  context = { extra: null, once, stale: false };
   for (const [name, [read, wait]] of Object.entries(view.sources || {})) sources[name] = follow(read, wait, draw);
   document.title = `${view.title} – Camunda on ECS`;
+  // Fields of another view keep nothing of what was typed into this one.
+  render(nothing, main);
   draw();
   if (entered) main.querySelector("h1")?.focus();
   entered = true;
@@ -76,6 +78,8 @@ function draw() {
   const out = Object.values(sources).find((one) => one.error instanceof SignedOut)?.error;
   if (out) return welcome(out.message);
   render(view.draw(sources, context), main);
+  const stale = Object.values(sources).some((one) => one.stale && one.at);
+  if (stale !== context.stale) say((context.stale = stale) ? "What is shown is not current." : "What is shown is current again.");
   drawHead();
 }
 
