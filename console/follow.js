@@ -5,8 +5,8 @@ const MOST = 60;
 // Seconds beyond the next read after which an answer is stale: a slow response is waited for.
 const GRACE = 15;
 
-/** Seconds until another attempt after so many failures in a row; the API's own wish counts more. */
-export const patience = (failures, retryAfter) => retryAfter || Math.min(MOST, 2 ** failures);
+/** Seconds until another attempt after so many failures in a row, never sooner than Retry-After. */
+export const patience = (failures, retryAfter) => Math.max(retryAfter || 0, Math.min(MOST, 2 ** failures));
 
 /**
  * read() resolves to an answer; wait(answer) gives the seconds until the next read, or null when it

@@ -109,7 +109,7 @@ function changes(name, body, change, disabled) {
   ${part("Rotate passwords", form("Rotate passwords", ["admin", "connectors", "database"].map((one) => html`<label class="check"><input type="checkbox" name=${one}> ${one}</label>`), {
     Rotate: (given) => change(actions.rotate(name, Object.keys(given))),
   }, { disabled }))}
-  ${part(body.frozen ? "Lift the freeze" : "Freeze", body.freeze ? form("Lift the freeze", [], { "Lift the freeze": () => change(actions.thaw(name)) }, { disabled }) : form("Freeze", [field("Reason", "reason")], {
+  ${part(body.freeze ? "Lift the freeze" : "Freeze", body.freeze ? form("Lift the freeze", [], { "Lift the freeze": () => change(actions.thaw(name)) }, { disabled }) : form("Freeze", [field("Reason", "reason")], {
     Freeze: ({ reason }) => change(actions.freeze(name, reason)),
   }, { disabled }))}
   ${part("Tear down", form("Tear the cluster down", [], {
