@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -149,6 +150,14 @@ def test_up_is_driven_by_boto3_alone_and_survives_its_shell(machine: Machine) ->
         check=False,
     )
     assert found["accountId"] in whoever.stdout, whoever.stderr
+    assert f"Console, in a browser of this machine: {found['console']}" in output
+    with urllib.request.urlopen(found["console"]) as page:
+        assert b"<title>Camunda on ECS</title>" in page.read()
+    with urllib.request.urlopen(f"{found['console']}/config.json") as configuration:
+        api = json.load(configuration)["api"]
+    assert f"http://{api['host']}{api['base']}" == found["api"]
+    assert found["console"] in machine.run("status")[1]
+
     said = re.search(r"with curl: (curl .+)", output)
     assert said is not None
     asked = subprocess.run(  # noqa: S603
