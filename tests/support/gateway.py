@@ -44,7 +44,10 @@ class Upstream:
     url: str = ""
     requests: list[Request] = field(default_factory=list)
     instead: dict[tuple[str, str], tuple[int, dict[str, str], Any]] = field(default_factory=dict)
-    """By method and path: status, headers, and a document, or None for no response at all."""
+    """By method and path: status, headers, and a document, or None for no response at all.
+
+    As text/plain, a document is what it has as ``text``.
+    """
 
     def problem(self, method: str, path: str, status: int, **document: Any) -> None:
         """Return a problem document instead."""
@@ -86,8 +89,10 @@ class Gateway(BaseHTTPRequestHandler):
             if document is None:
                 self.close_connection = True
                 return None
-            content = {"Content-Type": "application/json"} | named
-            return self.reply(status, content, json.dumps(document).encode())
+            kind, text = "application/json", json.dumps(document)
+            if headers.get("accept") == "text/plain":
+                kind, text = "text/plain; charset=utf-8", str(document.get("text", ""))
+            return self.reply(status, {"Content-Type": kind} | named, text.encode())
         resource, path = found_route(self.command, below)
         query = dict(parse_qsl(url.query))
         answer = self.server.api.ask(
