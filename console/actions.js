@@ -32,7 +32,7 @@ export const tearDown = (name, approves) =>
   change(`Tear ${name} down`, "DELETE", cluster(name), { confirm: name, ...approves }, { typed: name, note: "The cluster is removed." });
 
 export const provision = (name, body, dangerous) =>
-  change(`Apply the plan to ${name}`, "PUT", cluster(name), body, dangerous ? { typed: name, note: "The plan replaces or removes resources." } : {});
+  change(`Apply the plan to ${name}`, "PUT", cluster(name), body, dangerous ? { typed: name, note: "The plan replaces or removes what holds data or runs brokers." } : {});
 
 const operation = (title, id, verb) =>
   change(title, "POST", ["operations", id, verb], undefined, { keyed: false, matched: false });
@@ -45,8 +45,8 @@ export function apply(found, review) {
   const approves = review ? { approves: found.operationId } : {};
   if (found.kind === "teardown") return tearDown(clusterName, approves);
   if (found.kind !== "scale") {
-    const dangerous = (found.changes || []).some((one) => ["remove", "replace", "may replace"].includes(one.action));
-    return provision(clusterName, body, dangerous);
+    const gone = (one) => ["remove", "replace", "may replace"].includes(one.action) && (one.holdsData || one.runsBrokers);
+    return provision(clusterName, body, (found.changes || []).some(gone));
   }
   return found.unit === "partitions"
     ? { ...scalePartitions(clusterName, body.partitions), body: { ...body, ...approves } }

@@ -37,7 +37,7 @@ export function problem(error) {
 /** When a source was read, and that it is stale, with the reason; nothing before the first answer. */
 export function reading(source, what) {
   const { at, stale, error, next } = source;
-  const time = at ? new Date(at).toLocaleTimeString() : "";
+  const time = at ? `${new Date(at).toISOString().slice(11, 19)} UTC` : "";
   if (!stale) return html`<p class="muted">Read at ${time}${next === null ? "" : `, again every ${Math.round(next)} s`}.</p>`;
   if (!at && !error) return html`<p class="muted">Reading ${what} …</p>`;
   const old = at ? `Not current: what is shown is of ${time}, ${ago(Date.now() - at)} ago.` : `${what} could not be read: its state is unknown.`;
