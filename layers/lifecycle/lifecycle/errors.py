@@ -164,10 +164,10 @@ class LockLost(LifecycleError):
 
 
 class ClusterFrozen(LifecycleError):
-    """The cluster's stack carries the tag that forbids changes."""
+    """A freeze in the table, or the tag on the cluster's stack, forbids changes."""
 
     default_next_step = (
-        "Nothing was changed. Find out who set the tag, remove it, then start again."
+        "Nothing was changed. Once the reason no longer applies, lift the freeze, then start again."
     )
 
 
@@ -601,4 +601,6 @@ class ChatRefused(LifecycleError):
 class ChatUnavailable(LifecycleError):
     """The chat did not take a message; Lambda retries it twice."""
 
-    default_next_step = "Check the channel and its webhook; mail has the message all the same."
+    default_next_step = (
+        "Check the channel and its webhook. With NotificationEmail, mail has the message."
+    )

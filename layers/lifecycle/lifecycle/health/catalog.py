@@ -81,7 +81,7 @@ _DOWN: Final = (
         Severity.DOWN,
         "an ECS service is missing",
         "the services in the stack's outputs exist",
-        "Run drift detection on the stack and restore the service.",
+        "Provision again, also without parameters: that creates the service.",
     ),
     Kind(
         "DATABASE_DOWN",
@@ -178,7 +178,7 @@ _DEGRADED: Final = (
         Severity.DEGRADED,
         "a cluster change makes no progress",
         "a change in progress completes its steps",
-        "Start the broker it waits for (the task count must cover it). Never cancel it.",
+        "Start the scaling again: it starts the broker that the change waits for. Never cancel it.",
     ),
     Kind(
         "CHANGE_FAILED",
@@ -244,7 +244,7 @@ _DEGRADED: Final = (
         Severity.DEGRADED,
         "no connectors task runs",
         "the connectors service runs the stack's number of tasks",
-        "Restore the connectors' desired count, or provision with Connectors 0 if intended.",
+        "Provision again, which restores their count; with Connectors 0 if intended.",
     ),
     Kind(
         "DEPLOYMENT_FAILED",
