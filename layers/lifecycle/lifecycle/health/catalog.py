@@ -463,7 +463,7 @@ _NOTES: Final = (
         "TASK_PROTECTED",
         Severity.INFO,
         "tasks are protected from scale-in",
-        "protection only while scaling in",
+        "protection only while an operation stops other tasks",
         "None: it expires automatically; deployments wait until then.",
     ),
     Kind(
@@ -471,7 +471,8 @@ _NOTES: Final = (
         Severity.INFO,
         "passwords were not rotated for long",
         "every password is younger than SecretAgeDays",
-        "Rotate them with the rotate machine; connectors and clients keep working.",
+        "Rotate them with the rotate machine; connectors keep working, clients that log in as the "
+        "administrator need its new password.",
     ),
     Kind(
         "DATABASE_BUSY",
