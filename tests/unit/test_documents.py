@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from datetime import timedelta
@@ -23,19 +24,25 @@ from lifecycle.api.problems import STATUS
 from lifecycle.cluster import slots
 from lifecycle.cluster.parameters import cluster_parameters
 from lifecycle.cluster.prices import Size, monthly_cost
+from lifecycle.errors import InvalidRequest
 from lifecycle.health import verdict
 from lifecycle.messages.compose import LONG, REPEATED
 from lifecycle.operation.model import FUNCTION_SECONDS, LOCK_SECONDS
 from lifecycle.preflight import way_back
+from lifecycle.provisioning.request import read_plan_request, read_provision_request
 from lifecycle.restart import handle_retirement, retirement
+from lifecycle.restart.request import read_restart_request
+from lifecycle.rotation.request import read_rotation_request
 from lifecycle.scaling.preconditions import PRECONDITIONS
+from lifecycle.scaling.request import read_scale_request
+from lifecycle.teardown.decisions import read_teardown_request
 from lifecycle.verification.process_instances import PATIENCE_SECONDS
 
 from tests.unit.test_runbook import literals
 from tools.generate_parameters import load_template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), *map(ROOT.joinpath, ("SECURITY.md", "README.md"))]
@@ -153,6 +160,40 @@ def test_names_in_code_exist() -> None:
             if name not in words | ELSEWHERE and name not in blocks:
                 lost.add((page.name, name))
     assert lost == set()
+
+
+READERS: tuple[Callable[[object], object], ...] = (
+    lambda raw: read_provision_request(raw, cluster_parameters()),
+    lambda raw: read_plan_request(raw, cluster_parameters()),
+    read_scale_request,
+    read_restart_request,
+    read_rotation_request,
+    read_teardown_request,
+)
+
+
+def requests() -> list[tuple[str, str]]:
+    """Return the requests of machines in the documents: objects of at most three levels."""
+    inner = r"\{[^{}`]*\}"
+    middle = rf"\{{(?:[^{{}}`]|{inner})*\}}"
+    found = []
+    for page in PAGES:
+        text = page.read_text().replace('-…"', '-1"')  # the name of a change set
+        for one in re.findall(rf"\{{(?:[^{{}}`]|{middle})*\}}", text):
+            if '"clusterName": "' in one and "…" not in one:
+                found.append((page.name, one))
+    return found
+
+
+@pytest.mark.parametrize(("page", "text"), requests())
+def test_requests_are_taken_by_a_machine(page: str, text: str) -> None:
+    refusals = []
+    for read in READERS:
+        try:
+            read(json.loads(text))
+        except InvalidRequest as error:
+            refusals.append(error.message)
+    assert len(refusals) < len(READERS), f"{page}: {refusals}"
 
 
 def test_the_api_has_each_error_with_its_status() -> None:
