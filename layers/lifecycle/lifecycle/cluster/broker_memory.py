@@ -25,14 +25,14 @@ FRACTION: Final = "0.1"
 """What clusters have whose stack is older than the parameter."""
 
 
-COLLECTOR: Final = "PrometheusWorkspaceArn"
+WORKSPACE: Final = "PrometheusWorkspaceArn"
 """With this parameter, a collector of metrics has a part of the memory of each broker's task."""
 COLLECTOR_MIB: Final = 256
 
 
 def of_task(parameters: Mapping[str, str]) -> int:
     """Memory in MiB of a broker's task that the broker itself does not have."""
-    return COLLECTOR_MIB if parameters.get(COLLECTOR) else 0
+    return COLLECTOR_MIB if parameters.get(WORKSPACE) else 0
 
 
 def rocksdb_mib(memory_mib: int, fraction: str) -> int:

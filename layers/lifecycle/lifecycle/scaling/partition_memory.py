@@ -37,9 +37,9 @@ def does_not_fit(parameters: Mapping[str, str], partitions: int, *, fraction: bo
     given = parameters.get("RocksDbMemoryFraction") or (FRACTION if fraction else "")
     if given:
         return too_little(partitions, mib, given)
-    if partitions * EACH_MIB <= int(memory) * _MOST_FOR_PARTITIONS:
+    if partitions * EACH_MIB <= mib * _MOST_FOR_PARTITIONS:
         return ""
     return (
         f"RocksDB takes {EACH_MIB} MiB for each of {partitions} partitions, more than half of "
-        f"{memory} MiB"
+        f"{mib} MiB"
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from lifecycle.cluster.broker_memory import COLLECTOR as WORKSPACE
+from lifecycle.cluster.broker_memory import WORKSPACE
 from lifecycle.cluster.checks import Check, Result
 from lifecycle.cluster.validation import Problem
 from lifecycle.services import images
@@ -20,14 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CREDENTIALS: Final = "RegistryCredentialsArn"
-COLLECTOR: Final = "CollectorImage"
 PARAMETERS: Final = (
     PREFIX,
     images.BROKERS,
     images.CONNECTORS,
     CREDENTIALS,
     WORKSPACE,
-    COLLECTOR,
+    images.COLLECTOR,
 )
 NAME: Final = "image registries"
 _ECR: Final = "ecr"
@@ -73,9 +72,9 @@ class Registries:
             [(PREFIX, prefix)] if prefix and outside else [(name, values[name]) for name in outside]
         )
         # A whole reference, without the prefix, of what runs only with a workspace.
-        collector = values.get(COLLECTOR, "")
+        collector = values.get(images.COLLECTOR, "")
         if values.get(WORKSPACE) and not self.allows(collector):
-            refused.append((COLLECTOR, collector))
+            refused.append((images.COLLECTOR, collector))
         return refused
 
     @property
@@ -150,7 +149,7 @@ def check_registries(
     if not refused:
         return Check(NAME, Result.PASS, "every image is from an allowed registry")
     # A stack from before the workspace has neither, and its collector counts with a workspace only.
-    compared = [name for name in PARAMETERS if name != COLLECTOR or values.get(WORKSPACE)]
+    compared = [name for name in PARAMETERS if name != images.COLLECTOR or values.get(WORKSPACE)]
     kept = all(values.get(name, "") == present.get(name, "") for name in compared)
     return Check(
         NAME,
