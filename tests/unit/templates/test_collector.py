@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lifecycle.cluster.broker_memory import COLLECTOR_MIB
 
 from local.collector.configuration import read
 from tests.unit.templates.resolver import Resolved, resolve, template
@@ -77,9 +78,12 @@ def test_all_containers_fit_into_the_task(cpu: str, memory: str) -> None:
     cluster = measured(BrokerCpu=cpu, BrokerMemory=memory)
     task = cluster.properties("OrchestrationTaskDefinition")
     both = broker(cluster), collector(cluster)
-    assert sum(one["Cpu"] for one in both) == int(task["Cpu"])
-    assert sum(one["Memory"] for one in both) == int(task["Memory"])
-    assert collector(cluster)["Memory"] == 256
+    # "must be lower than the task-level value": API_ContainerDefinition, of both.
+    assert sum(one["Cpu"] for one in both) < int(task["Cpu"])
+    assert sum(one["Memory"] for one in both) < int(task["Memory"])
+    assert int(task["Memory"]) - broker(cluster)["Memory"] == COLLECTOR_MIB
+    # The broker gets what is fought for.
+    assert broker(cluster)["Cpu"] >= 30 * collector(cluster)["Cpu"]
 
 
 def test_it_writes_to_its_workspace_and_nowhere_else() -> None:
