@@ -39,15 +39,16 @@ _KEYS: Final[dict[str, Any]] = {
     },
     "processors": {
         "memory_limiter": {"check_interval": None, "limit_mib": None, "spike_limit_mib": None},
-        "resourcedetection": {"detectors": None, "timeout": None},
+        "resource_detection": {"detectors": None, "timeout": None},
         "resource": {
             "attributes": [{"key": None, "pattern": None, "from_attribute": None, "action": None}]
         },
     },
     "exporters": {
-        "prometheusremotewrite": {
+        "prometheus_remote_write": {
             "endpoint": None,
             "auth": {"authenticator": None},
+            "remote_write_queue": {"enabled": None, "queue_size": None},
             "resource_to_telemetry_conversion": {
                 "enabled": None,
                 "exclude_service_attributes": None,
@@ -107,10 +108,10 @@ def read(text: str, environment: Mapping[str, str]) -> Configuration:
     (scrape,) = document["receivers"]["prometheus"]["config"]["scrape_configs"]
     (static,) = scrape["static_configs"]
     (target,) = static["targets"]
-    exporter = document["exporters"]["prometheusremotewrite"]
+    exporter = document["exporters"]["prometheus_remote_write"]
     signing = document["extensions"]["sigv4auth"]
     if urlsplit(exporter["endpoint"]).scheme != "https":
-        raise ConfigurationError("exporters.prometheusremotewrite.endpoint: requires TLS")
+        raise ConfigurationError("exporters.prometheus_remote_write.endpoint: requires TLS")
     conversion = exporter.get("resource_to_telemetry_conversion", {})
     in_use = {name: document["processors"].get(name, {}) for name in pipeline}
     return Configuration(
@@ -120,7 +121,7 @@ def read(text: str, environment: Mapping[str, str]) -> Configuration:
         interval=_seconds(scrape, "scrape_interval"),
         timeout=_seconds(scrape, "scrape_timeout"),
         labels=static.get("labels", {}),
-        detectors=tuple(in_use.get("resourcedetection", {}).get("detectors", ())),
+        detectors=tuple(in_use.get("resource_detection", {}).get("detectors", ())),
         actions=tuple(in_use.get("resource", {}).get("attributes", ())),
         converts=bool(conversion.get("enabled")),
         keeps_service=not conversion.get("exclude_service_attributes"),
@@ -145,7 +146,7 @@ def _pipeline(document: Mapping[str, Any]) -> list[str]:
         for name in names:
             if name not in document.get(section, {}):
                 raise ConfigurationError(f"service: {section} has no {name}")
-    authenticator = document["exporters"]["prometheusremotewrite"]["auth"]["authenticator"]
+    authenticator = document["exporters"]["prometheus_remote_write"]["auth"]["authenticator"]
     if authenticator not in named["extensions"]:
         raise ConfigurationError(f"failed to resolve authenticator {authenticator}")
     processors: list[str] = named.get("processors", [])

@@ -46,7 +46,8 @@ def attributes(configuration: Configuration, task: str) -> dict[str, str]:
     found = {
         "service.name": configuration.job,
         "service.instance.id": configuration.target,
-        "server.address": host,
+        # A host such as this one is not discernible, and left out.
+        **({} if host in {"localhost", "127.0.0.1", "0.0.0.0"} else {"server.address": host}),  # noqa: S104
         "server.port": port,
         "url.scheme": "http",
         **detected(configuration.detectors, task),

@@ -60,7 +60,7 @@ def test_labels_are_those_of_the_variables_of_camunda_s_board() -> None:
 
 
 def test_without_the_detector_there_is_no_pod() -> None:
-    plain = configuration(processors__resourcedetection={"detectors": []})
+    plain = configuration(processors__resource_detection={"detectors": []})
     (one, *_) = series(plain, TASK, SCRAPE)
     assert "pod" not in one["labels"]
 
@@ -75,10 +75,10 @@ def test_what_is_not_deleted_from_the_resource_becomes_a_label() -> None:
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"exporters__prometheusremotewrite__endpont": "x"}, "prometheusremotewrite.endpont"),
+        ({"exporters__prometheus_remote_write__endpont": "x"}, "prometheus_remote_write.endpont"),
         ({"exporters__awsprometheusremotewrite": {}}, "awsprometheusremotewrite"),
-        ({"exporters__prometheusremotewrite__endpoint": "http://aps"}, "requires TLS"),
-        ({"exporters__prometheusremotewrite__auth__authenticator": "basicauth"}, "basicauth"),
+        ({"exporters__prometheus_remote_write__endpoint": "http://aps"}, "requires TLS"),
+        ({"exporters__prometheus_remote_write__auth__authenticator": "basicauth"}, "basicauth"),
         ({"service__extensions": []}, "sigv4auth"),
         ({"service__pipelines__metrics__processors": ["batch"]}, "processors has no batch"),
         ({"receivers__prometheus__config": {"scrape_configs": [{"target": "x"}]}}, "target"),
