@@ -467,6 +467,13 @@ _NOTES: Final = (
         "None: it expires automatically; deployments wait until then.",
     ),
     Kind(
+        "COLLECTOR_STOPPED",
+        Severity.INFO,
+        "a broker's metrics are not collected",
+        "with a PrometheusWorkspaceArn, a collector runs beside each broker",
+        "Check the last log lines of the collector; restart the broker to start it again.",
+    ),
+    Kind(
         "SECRET_OLD",
         Severity.INFO,
         "passwords were not rotated for long",
