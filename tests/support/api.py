@@ -169,6 +169,7 @@ class ApiWorld:
                 clock=self.world.clock,
             ),
             translate=of_aws,
+            control_stack=CONTROL,
         )
 
     def ask(
@@ -183,11 +184,13 @@ class ApiWorld:
         caller: str = CALLER,
         headers: Mapping[str, str] | None = None,
         at: str | None = None,
+        identity: Mapping[str, Any] | None = None,
         **path: str,
     ) -> Answer:
         """Send one request; ``resource`` is the route, ``path`` what stands for its variables.
 
-        ``at`` is the path of the URL, by default that behind the stage.
+        ``at`` is the path of the URL, by default that behind the stage; ``identity`` what API
+        Gateway says of the caller, by default its ARN.
         """
         event = {
             "httpMethod": method,
@@ -199,7 +202,7 @@ class ApiWorld:
             "isBase64Encoded": False,
             "requestContext": {
                 "requestId": "r-1",
-                "identity": {"userArn": caller},
+                "identity": dict(identity or {"userArn": caller}),
                 "path": at or "/v1" + resource.format(**path),
             },
         }
