@@ -53,6 +53,9 @@ class ApiWorld:
     between: Callable[[Any], Any] = lambda fake: fake
     keys: Any = field(default_factory=lambda: (f"generated-{n}" for n in itertools.count(1)))
 
+    # What API Gateway says of callers, if not their ARN alone.
+    identity: dict[str, Any] | None = None
+
     checks: FakeChecks = field(default_factory=FakeChecks)
     slots: FakeSlots = field(default_factory=FakeSlots)
     reads: FakeSlots = field(default_factory=FakeSlots)
@@ -184,13 +187,11 @@ class ApiWorld:
         caller: str = CALLER,
         headers: Mapping[str, str] | None = None,
         at: str | None = None,
-        identity: Mapping[str, Any] | None = None,
         **path: str,
     ) -> Answer:
         """Send one request; ``resource`` is the route, ``path`` what stands for its variables.
 
-        ``at`` is the path of the URL, by default that behind the stage; ``identity`` what API
-        Gateway says of the caller, by default its ARN.
+        ``at`` is the path of the URL, by default that behind the stage.
         """
         event = {
             "httpMethod": method,
@@ -202,7 +203,7 @@ class ApiWorld:
             "isBase64Encoded": False,
             "requestContext": {
                 "requestId": "r-1",
-                "identity": dict(identity or {"userArn": caller}),
+                "identity": self.identity or {"userArn": caller},
                 "path": at or "/v1" + resource.format(**path),
             },
         }

@@ -8,7 +8,8 @@ import pytest
 from lifecycle.api.callers import caller_of
 from lifecycle.operation.approval import principal_of, why_refused
 
-from tests.support.api import CONTROL, ApiWorld, living
+from tests.support.api import ApiWorld, living
+from tests.support.world import CONTROL
 
 ACCOUNT = "123456789012"
 POOL = "cognito-idp.eu-central-1.amazonaws.com/eu-central-1_AbCd12345"
@@ -97,11 +98,8 @@ def test_without_an_identity_the_caller_is_unknown() -> None:
 
 
 def test_what_a_user_of_the_console_starts_names_that_user() -> None:
-    api = ApiWorld()
+    api = ApiWorld(identity=signed_in(ADA, "operator"))
     living(api)
-    body = {"count": 4}
-    answer = api.ask(
-        "PUT", "/clusters/{name}/brokers", body, identity=signed_in(ADA, "operator"), name="demo"
-    )
+    answer = api.ask("PUT", "/clusters/{name}/brokers", {"count": 4}, name="demo")
     assert answer.status == 202
     assert answer.document["startedBy"] == f"{POOL}:CognitoSignIn:{ADA}"
