@@ -1,0 +1,56 @@
+"""The bucket behind a distribution."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Final
+
+from lifecycle.adapters.aws.session import client, error_code
+from lifecycle.errors import AwsRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lifecycle.console.files import File
+
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+_AT_ONCE: Final = 1000
+
+
+class S3Website:
+    """The ``Website`` port on S3, for buckets without versions."""
+
+    def keys(self, bucket: str) -> list[str]:
+        """List the keys of all objects; a bucket that does not exist has none."""
+        api = client("s3")
+        try:
+            pages = api.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+            return [one["Key"] for page in pages for one in page.get("Contents", ())]
+        except api.exceptions.ClientError as error:
+            if error_code(error) == "NoSuchBucket":
+                return []
+            raise
+
+    def put(self, bucket: str, file: File) -> None:
+        """Write an object with its headers."""
+        client("s3").put_object(
+            Bucket=bucket,
+            Key=file.key,
+            Body=file.body,
+            ContentType=file.content_type,
+            CacheControl=file.cache_control,
+        )
+
+    def remove(self, bucket: str, keys: Sequence[str]) -> None:
+        """Delete objects. Raises ``AwsRefused`` where S3 deletes one of them not."""
+        for some in itertools.batched(keys, _AT_ONCE, strict=False):
+            answer = client("s3").delete_objects(
+                Bucket=bucket,
+                Delete={"Objects": [{"Key": key} for key in some], "Quiet": True},
+            )
+            if errors := answer.get("Errors"):
+                first = errors[0]
+                raise AwsRefused(
+                    f"{len(errors)} objects of {bucket} were not deleted, the first of them "
+                    f"{first.get('Key')}: {first.get('Code')}."
+                )
