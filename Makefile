@@ -110,6 +110,7 @@ generate: $(TEST) ## Regenerate files derived from the templates, the API routes
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_health
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_scaling
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_cli
+	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_console
 	@$(PYTHON) -m tools.generate_definitions
 	@$(PYTHON) -m tools.generate_strict
 	@$(PYTHON) -m tools.site --addresses
