@@ -137,7 +137,8 @@ class Plane:
             case "AWS::IAM::ManagedPolicy":
                 return arn("iam", f"policy{path}{generated}", region="")
             case "AWS::S3::Bucket":
-                return f"arn:aws:s3:::{generated.lower()}"
+                named = self._value(properties.get("BucketName", generated))
+                return f"arn:aws:s3:::{named.lower()}"
             case "AWS::DynamoDB::Table":
                 return arn("dynamodb", f"table/{generated}")
             case "AWS::Logs::LogGroup":

@@ -22,7 +22,7 @@ class Website(Protocol):
         ...
 
     def remove(self, bucket: str, keys: Sequence[str]) -> None:
-        """Delete objects. Raises ``AwsRefused`` where S3 deletes one of them not."""
+        """Delete objects."""
         ...
 
 

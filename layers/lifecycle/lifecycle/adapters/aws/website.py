@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from lifecycle.adapters.aws.session import client, error_code
-from lifecycle.errors import AwsRefused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lifecycle.console.files import File
-
-# https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
-_AT_ONCE: Final = 1000
 
 
 class S3Website:
@@ -42,15 +37,6 @@ class S3Website:
         )
 
     def remove(self, bucket: str, keys: Sequence[str]) -> None:
-        """Delete objects. Raises ``AwsRefused`` where S3 deletes one of them not."""
-        for some in itertools.batched(keys, _AT_ONCE, strict=False):
-            answer = client("s3").delete_objects(
-                Bucket=bucket,
-                Delete={"Objects": [{"Key": key} for key in some], "Quiet": True},
-            )
-            if errors := answer.get("Errors"):
-                first = errors[0]
-                raise AwsRefused(
-                    f"{len(errors)} objects of {bucket} were not deleted, the first of them "
-                    f"{first.get('Key')}: {first.get('Code')}."
-                )
+        """Delete objects, which are few: only a release writes them."""
+        for key in keys:
+            client("s3").delete_object(Bucket=bucket, Key=key)
