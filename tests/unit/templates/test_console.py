@@ -336,7 +336,10 @@ def test_credentials_are_only_for_users_of_this_pool_and_by_their_group() -> Non
         "ServerSideTokenCheck": True,
     }
     attached = made.properties("RolesOfGroups")
-    assert "Roles" not in attached, "a user without a group gets no role"
+    assert attached["Roles"] == {"authenticated": "att(NobodyRole.Arn)"}
+    nobody = made.properties("NobodyRole")
+    assert not {"Policies", "ManagedPolicyArns"} & set(nobody)
+    assert not is_console_role(nobody["RoleName"], "control")
     (mapping,) = attached["RoleMappings"].values()
     assert mapping == {
         "IdentityProvider": "cognito-idp.eu-central-1.amazonaws.com/"
