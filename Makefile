@@ -116,6 +116,7 @@ generate: $(TEST) ## Regenerate files derived from the templates, the API routes
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_health
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_scaling
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_cli
+	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_console
 	@$(PYTHON) -m tools.generate_definitions
 	@$(PYTHON) -m tools.generate_strict
 	@$(PYTHON) -m tools.site --addresses
@@ -158,7 +159,7 @@ validate: $(LINT) ## Validate the templates as AWS does (sam validate --lint)
 	@.venv/bin/sam validate --lint --region eu-central-1
 
 preflight: $(LOCAL) ## On AWS: check what `sam deploy` needs before it creates anything
-	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.preflight $(if $(STACK),--stack $(STACK)) $(if $(NAT_GATEWAYS),--nat-gateways $(NAT_GATEWAYS)) $(if $(ZONES),--zones $(ZONES)) $(if $(API_LOG_ROLE),--api-log-role $(API_LOG_ROLE))
+	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.preflight $(if $(STACK),--stack $(STACK)) $(if $(NAT_GATEWAYS),--nat-gateways $(NAT_GATEWAYS)) $(if $(ZONES),--zones $(ZONES)) $(if $(API_LOG_ROLE),--api-log-role $(API_LOG_ROLE)) $(if $(CONSOLE),--console $(CONSOLE))
 
 close-group: $(LOCAL) ## On AWS: close the default security group of the created VPC: STACK=<control stack>
 	@$(PYTHON) -m tools.default_group --stack $(STACK)
