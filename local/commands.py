@@ -142,7 +142,6 @@ class Commands:
         values = {
             **self.instance.config.client_environment(),
             "CAMUNDA_ECS_API_URL": found["api"],
-            "CAMUNDA_ECS_CLUSTER": found["clusterName"],
         }
         print("unset AWS_PROFILE AWS_SESSION_TOKEN")
         for name, value in values.items():

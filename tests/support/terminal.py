@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# What a command leaves for the next one: its variables and its directory.
-_KEEP = 'trap \'env -0 >"$__LEFT/environment"; pwd >"$__LEFT/directory"\' EXIT\n'
+# What a command leaves for the next one: its variables, its functions and its directory.
+_KEEP = """\
+trap 'env -0 >"$__LEFT/environment"; declare -f >"$__LEFT/functions"; pwd >"$__LEFT/directory"' EXIT
+if [ -f "$__LEFT/functions" ]; then . "$__LEFT/functions"; fi
+"""
 _OWN = frozenset({"__LEFT", "_", "SHLVL", "PWD", "OLDPWD"})
 
 
@@ -28,7 +31,7 @@ class Ended:
 
 
 class Terminal:
-    """A directory and an environment that commands find and change; ``files`` is for itself."""
+    """A directory and exported variables that commands find and change; ``files`` is its own."""
 
     def __init__(self, files: Path, directory: Path, environment: Mapping[str, str]) -> None:
         self._files = files

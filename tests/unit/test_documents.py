@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -10,6 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from camunda_ecs.app import app
 from camunda_ecs.session import World
+from lifecycle.cluster.parameters import cluster_parameters
+from lifecycle.errors import InvalidRequest
+from lifecycle.provisioning.request import read_plan_request, read_provision_request
+from lifecycle.restart.request import read_restart_request
+from lifecycle.rotation.request import read_rotation_request
+from lifecycle.scaling.request import read_scale_request
+from lifecycle.teardown.decisions import read_teardown_request
 from typer.testing import CliRunner
 
 from local.config import REPOSITORY
@@ -29,7 +37,7 @@ from tests.support.documents import (
 from tests.support.terminal import Terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PAGES = [
     REPOSITORY / "README.md",
@@ -136,6 +144,8 @@ def test_a_terminal_keeps_variables_and_directory_and_ends_at_an_error(tmp_path:
     assert (failed.code, failed.output) == (1, "")
     assert terminal.run("false | true").code == 1
     assert terminal.environment["A"] == "b\nc"
+    assert terminal.run('f() { echo "<$1>"; }').code == 0
+    assert terminal.run("f 1").output == "<1>\n"
 
 
 def test_a_command_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
@@ -183,8 +193,47 @@ def test_inputs_exist(path: Path) -> None:
     assert [name for name in named if not (REPOSITORY / name).is_file()] == []
 
 
+READERS: list[Callable[[Any], object]] = [
+    lambda raw: read_provision_request(raw, cluster_parameters()),
+    lambda raw: read_plan_request(raw, cluster_parameters()),
+    read_scale_request,
+    read_teardown_request,
+    read_restart_request,
+    read_rotation_request,
+]
+
+
+@EVERY_PAGE
+def test_inputs_of_the_machines_in_blocks_are_accepted(path: Path) -> None:
+    """By the validation of one machine, which would list every wrong field."""
+    for block in blocks(path):
+        if block.language != "json" or "clusterName" not in block.text:
+            continue
+        text = block.text.replace(":…:", ":eu-central-1:123456789012:").replace(ANYTHING, "")
+        while text.strip():
+            raw, end = json.JSONDecoder().raw_decode(text.lstrip())
+            text = text.lstrip()[end:]
+            assert "" in refusals(raw), f"{block}: {min(refusals(raw), key=len)}"
+
+
+def refusals(raw: Any) -> list[str]:
+    """What the machines refuse of an input, each its own; nothing for one that accepts it."""
+    found = []
+    for reader in READERS:
+        try:
+            reader(raw)
+        except InvalidRequest as refusal:
+            found.append(str(refusal.problems))
+        else:
+            found.append("")
+    return found
+
+
 class Sent(Exception):
     """A command line was complete: the command began to send a request."""
+
+
+CLUSTER = {"CAMUNDA_ECS_CLUSTER": "demo"}
 
 
 class Nowhere:
@@ -201,7 +250,6 @@ def test_commands_are_complete(path: Path, tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "events").symlink_to(REPOSITORY / "events")
     environment = {
         "CAMUNDA_ECS_API_URL": URL,
-        "CAMUNDA_ECS_CLUSTER": "demo",
         "AWS_ACCESS_KEY_ID": "AKIA",
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_CONFIG_FILE": "config",
@@ -216,5 +264,7 @@ def test_commands_are_complete(path: Path, tmp_path: Path, monkeypatch: pytest.M
             if word.endswith((".json", ".yaml")) and not Path(word).exists():
                 Path(word).parent.mkdir(exist_ok=True)
                 Path(word).write_text("parameters: {}\n")
-        ended = CliRunner().invoke(app, words, env=environment, obj=world, input="y\n")
+        # Inputs of ours name the cluster; a document may name it in its text only.
+        named = {} if any(word.startswith("events/") for word in words) else CLUSTER
+        ended = CliRunner().invoke(app, words, env={**environment, **named}, obj=world, input="y\n")
         assert ended.exit_code != 2, f"{words}: {ended.output}"
