@@ -13,6 +13,8 @@ TEST := $(call stamp,test,local test)
 LINT := $(call stamp,lint,local test lint)
 MUTATION := $(call stamp,mutation,local test mutation)
 PYTEST := $(PYTHON) -m pytest
+# Tools with virtual environments of their own: their pins clash with others, or nothing else needs them.
+apart = .venv-$(1)/.requirements-$(shell sha256sum requirements/$(1).txt | cut -c1-16)
 
 .PHONY: help demo up down status env health scale plan test test-all coverage test-unit contract lint checkov policies client spectral format generate site pictures lock licences build validate preflight close-group acceptance bench mutation clean
 
@@ -50,14 +52,11 @@ scale: $(LOCAL) ## Scale a cluster: make scale N=4 (brokers) or PARTITIONS=6
 plan: $(LOCAL) ## Preview a scale operation (dry run): make plan N=4 or PARTITIONS=6
 	@$(CLI) plan $(GOAL) $(NAMED)
 
-# The generator of client code, for one test: its pins clash with those of SAM's command line.
-CLIENT_STAMP := .venv-client/.requirements-$(shell sha256sum requirements/client.txt | cut -c1-16)
-
 # Tests without processes use every CPU. The others run two modules in parallel, each on its own
 # addresses, the longest first.
 SHORT := tests/unit tests/property tests/statemachines
 WHOLE := tests/e2e tests/integration tests/contract
-test: $(TEST) $(CLIENT_STAMP) ## Run the tests, PostgreSQL and the embedded AWS included
+test: $(TEST) $(call apart,client) ## Run the tests, PostgreSQL and the embedded AWS included
 	@$(PYTEST) -n auto $(SHORT) $(ARGS)
 	@$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder $(WHOLE) $(ARGS)
 
@@ -84,39 +83,21 @@ lint: $(LINT) ## Check style, types, templates, the words of the docs and licenc
 	@$(PYTHON) -m tools.notices --check
 	@$(MAKE) policies
 
-# Its pins clash with those of the embedded AWS: a separate virtual environment.
-CHECKOV_STAMP := .venv-checkov/.requirements-$(shell sha256sum requirements/checkov.txt | cut -c1-16)
-checkov: $(CHECKOV_STAMP) ## Check the templates against security rules; exceptions in .checkov.yaml
+checkov: $(call apart,checkov) ## Check the templates against security rules; exceptions in .checkov.yaml
 	@.venv-checkov/bin/checkov --config-file .checkov.yaml -f template.yaml stacks/*.yaml
 
-$(CHECKOV_STAMP): $(LOCAL)
-	@rm -rf .venv-checkov
-	@$(PYTHON) -m venv .venv-checkov
-	@.venv/bin/uv pip install --quiet --python .venv-checkov/bin/python --require-hashes --requirement requirements/checkov.txt || \
-		.venv-checkov/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/checkov.txt
-	@touch $@
-
-# As above: its pins clash with others.
-POLICIES_STAMP := .venv-policies/.requirements-$(shell sha256sum requirements/policies.txt | cut -c1-16)
-policies: $(TEST) $(POLICIES_STAMP) ## Analyse the IAM policies (parliament, cloudsplaining); reasons in SECURITY.md
+policies: $(TEST) $(call apart,policies) ## Analyse the IAM policies (parliament, cloudsplaining); reasons in SECURITY.md
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.policies
 
-$(POLICIES_STAMP): $(LOCAL)
-	@rm -rf .venv-policies
-	@$(PYTHON) -m venv .venv-policies
-	@.venv/bin/uv pip install --quiet --python .venv-policies/bin/python --require-hashes --requirement requirements/policies.txt || \
-		.venv-policies/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/policies.txt
+$(foreach name,checkov policies client site,$(call apart,$(name))): $(LOCAL)
+	@rm -rf $(@D)
+	@$(PYTHON) -m venv $(@D)
+	@.venv/bin/uv pip install --quiet --python $(@D)/bin/python --require-hashes --requirement requirements/$(@D:.venv-%=%).txt || \
+		$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/$(@D:.venv-%=%).txt
 	@touch $@
 
-client: $(TEST) $(CLIENT_STAMP) ## Generate client code from docs/openapi.json and use it; also in make test
+client: $(TEST) $(call apart,client) ## Generate client code from docs/openapi.json and use it; also in make test
 	@$(PYTEST) tests/integration/test_client_code.py $(ARGS)
-
-$(CLIENT_STAMP): $(LOCAL)
-	@rm -rf .venv-client
-	@$(PYTHON) -m venv .venv-client
-	@.venv/bin/uv pip install --quiet --python .venv-client/bin/python --require-hashes --requirement requirements/client.txt || \
-		.venv-client/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/client.txt
-	@touch $@
 
 # Exact, as the requirements are.
 SPECTRAL := @stoplight/spectral-cli@6.16.3
@@ -137,17 +118,8 @@ generate: $(TEST) ## Regenerate files derived from the templates, the API routes
 	@$(PYTHON) -m tools.generate_strict
 	@$(PYTHON) -m tools.site --addresses
 
-# As checkov: a generator that nothing else needs.
-SITE_STAMP := .venv-site/.requirements-$(shell sha256sum requirements/site.txt | cut -c1-16)
-site: $(SITE_STAMP) ## Build the documents as a site in .cache/site (Zensical)
+site: $(call apart,site) ## Build the documents as a site in .cache/site (Zensical)
 	@$(PYTHON) -m tools.site --zensical .venv-site/bin/zensical
-
-$(SITE_STAMP): $(LOCAL)
-	@rm -rf .venv-site
-	@$(PYTHON) -m venv .venv-site
-	@.venv/bin/uv pip install --quiet --python .venv-site/bin/python --require-hashes --requirement requirements/site.txt || \
-		.venv-site/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/site.txt
-	@touch $@
 
 pictures: $(LINT) ## Render the pictures of the docs from docs/pictures/*.d2; needs Go 1.24
 	@$(PYTHON) -m tools.pictures

@@ -177,6 +177,8 @@ def test_a_support_bundle_has_no_secret_of_the_cluster(
     people: dict[str, Person], cloud: Cloud, tmp_path: Path
 ) -> None:
     path = tmp_path / "bundle.zip"
+    planned = people["planner"].run("plan", "--brokers", "4")
+    assert planned.exit_code == 0, planned.output
     ended = people["viewer"].run("support-bundle", "--out", str(path))
     assert ended.exit_code == 0, ended.output
     with zipfile.ZipFile(path) as archive:

@@ -639,6 +639,17 @@ class TestStart:
         assert "exit code 1" in caught.value.message
         assert "UnknownHostException" in caught.value.message
 
+    def test_stops_from_before_a_pause_are_not_of_the_start_that_is_continued(
+        self, world: World
+    ) -> None:
+        since = world.clock.now().isoformat()
+        world.starter.start(operation(), OUTPUTS)
+        waited = self.follow(world, since)["waited"]
+        world.clock.pass_seconds(30 * 60)
+        self.die(world)
+        assert world.services.stopped["orchestration-cluster"][-1].stopped_at > since
+        assert self.follow(world, since, waited)["status"] == "WAITING"
+
     def test_only_what_this_operation_raised_goes_back(self, world: World) -> None:
         world.services.add("connectors", desired=1)
         started = world.starter.start(operation(), OUTPUTS)

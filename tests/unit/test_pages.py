@@ -332,10 +332,13 @@ def test_brokers_and_partitions_stand_in_the_order_of_their_numbers() -> None:
 
 
 def test_a_plan_of_scaling_names_the_call_that_applies_it() -> None:
-    text = Document(plan_page(SCALING)).text
+    ways = {"stop": "Stop the execution.", "undo": "Scale back."}
+    text = Document(plan_page({**SCALING, **ways})).text
     assert 'PUT /clusters/demo/brokers\n{"count": 4}' in text
     assert '"approves": "demo.plan.k"' in text
-    assert "Apply" not in Document(plan_page({**SCALING, "status": "REFUSED"})).text
+    assert "To undo" in text
+    refused = Document(plan_page({**SCALING, **ways, "status": "REFUSED"})).text
+    assert not [words for words in ("Apply", "To stop", "To undo") if words in refused]
 
 
 def test_a_plan_of_a_teardown_names_what_stays_and_the_call() -> None:

@@ -28,7 +28,7 @@ from lifecycle.errors import (
 )
 from lifecycle.scaling.count import refuse_to_lower
 from lifecycle.scaling.decision import Action, Memory, Observed, decide, next_look
-from lifecycle.scaling.plan import plan_scaling
+from lifecycle.scaling.plan import plan_scaling, plan_text
 from lifecycle.scaling.preconditions import preconditions
 from lifecycle.scaling.request import read_scale_request
 from lifecycle.services.autoscaling import ScalableTarget
@@ -111,8 +111,6 @@ def test_brokers_that_cannot_be_asked_at_all_end_a_fresh_request_after_a_minute(
 def test_a_quota_that_cannot_be_read_is_a_warning(world: ScalingWorld) -> None:
     world.quota.limit = None
     assert decide(observed(world), 4, Memory()).action is Action.SET_COUNT
-    from lifecycle.scaling.plan import plan_scaling
-
     plan = plan_scaling(
         observed(world), cluster="demo", requested=4, region="eu-central-1", parameters={}
     )
@@ -120,6 +118,19 @@ def test_a_quota_that_cannot_be_read_is_a_warning(world: ScalingWorld) -> None:
     assert quota["result"] == Result.WARN
     assert plan["status"] == "READY"
     assert plan["cost"]["after"]["total"] is None
+
+
+@pytest.mark.parametrize(("requested", "status"), [(2, "REFUSED"), (3, "UNCHANGED"), (4, "READY")])
+def test_only_a_plan_that_can_be_applied_says_how_to_stop_and_undo_it(
+    world: ScalingWorld, requested: int, status: str
+) -> None:
+    plan = plan_scaling(
+        observed(world), cluster="demo", requested=requested, region="eu-central-1", parameters={}
+    )
+    assert plan["status"] == status
+    made = {"operationId": "demo.plan.x", "madeAt": "2026-01-01T00:00:00.000Z", "author": None}
+    text = plan_text({**plan, **made})
+    assert [words in text for words in ("To stop:", "To undo:")] == [status == "READY"] * 2
 
 
 def test_the_same_step_without_effect_is_not_repeated_for_ever(world: ScalingWorld) -> None:

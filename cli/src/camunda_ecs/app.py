@@ -344,8 +344,13 @@ def plan(
     if ended["status"] != "SUCCEEDED":
         session.emit(ended, show.end(ended))
         return follow.code_of(session, ended)
-    _show_plan(session, ended["operationId"], document=session.is_data)
-    session.note(f"Apply it: {session.command('apply', ended['operationId'])}")
+    plan_id = ended["operationId"]
+    try:
+        _show_plan(session, plan_id, document=session.is_data)
+    except Stop as stop:
+        made = f"The plan is made. Show it: {session.command('report', plan_id, '--open')}"
+        raise Stop(*stop.lines, made, code=Code.UNKNOWN) from stop
+    session.note(f"Apply it: {session.command('apply', plan_id)}")
     return Code.DONE
 
 

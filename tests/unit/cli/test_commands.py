@@ -836,6 +836,17 @@ def test_a_plan_that_fails_shows_why(shell: Shell) -> None:
     assert "broker 5 would hold no partition" in ended.stdout
 
 
+def test_a_plan_that_is_made_and_cannot_be_read_is_neither_done_nor_failed(shell: Shell) -> None:
+    shell.api.life = [operation(f"demo.plan.{KEY}", **DONE)]
+    shell.api.answers["GET /plans/{id}"] = problem(503, "AwsUnavailable")
+    ended = shell.run("plan", "--brokers", "4")
+    assert ended.exit_code == 5, ended.output
+    assert "AwsUnavailable" in ended.stderr
+    shown = f"The plan is made. Show it: camunda-ecs report demo.plan.{KEY} --open"
+    assert shown in ended.stderr
+    assert "Apply it" not in ended.output
+
+
 def test_a_plan_that_is_interrupted_can_be_followed(shell: Shell) -> None:
     shell.api.life = [operation(f"demo.plan.{KEY}")]
     shell.interrupted_at = 1

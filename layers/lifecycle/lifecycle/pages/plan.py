@@ -370,11 +370,12 @@ def _checks(plan: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _consequences(plan: Mapping[str, Any]) -> Html:
+    applies = text(plan, "status") == "READY"
     return facts(
         ("Restore", text(plan, "restore")),
         ("Backup", text(plan, "backup")),
-        ("To stop", text(plan, "stop")),
-        ("To undo", text(plan, "undo")),
+        ("To stop", text(plan, "stop") if applies else ""),
+        ("To undo", text(plan, "undo") if applies else ""),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cluster.checks import BROKER_TARGET_GROUPS
@@ -203,29 +203,31 @@ class StartFollower:
         """Report how far the start is, and create the connectors when the brokers' names are there.
 
         ``since`` (ISO 8601) is from when stopped tasks count, ``waited`` what the last look
-        returned as such, empty at first. ``schema``: the first broker of a new cluster runs alone
-        until the database's schema is made. Returns ``status`` ``STARTED`` with the ``topology``,
-        ``SCHEMA`` when the first broker runs and the schema is to be looked at, or ``WAITING``,
-        both with ``wait`` (seconds) and ``waited``; each with ``scaledUp`` (services that were
-        created). Raises ``StartFailed`` with ECS's reason, the stop code and the last log lines.
+        returned as such, empty at first; after a pause of the execution both start anew.
+        ``schema``: the first broker of a new cluster runs alone until the database's schema is
+        made. Returns ``status`` ``STARTED`` with the ``topology``, ``SCHEMA`` when the first broker
+        runs and the schema is to be looked at, or ``WAITING``, both with ``wait`` (seconds) and
+        ``waited``; each with ``scaledUp`` (services that were created). Raises ``StartFailed`` with
+        ECS's reason, the stop code and the last log lines.
         """
         brokers, connectors = self.reader.read(cluster)
         seen: Mapping[str, Any] = {}
         if brokers.service.running and not schema:
             seen = self.probe.query("brokers", cluster, expected=brokers.service.desired)
         unready = "" if schema else _unformed(seen) or self._brokers_wait(cluster, brokers.service)
-        decisions = [
-            self._decide(cluster, brokers.service, since, unready),
-            self._decide(
-                cluster,
-                connectors.service,
-                since,
-                self._connectors_wait(cluster, connectors.service),
-            ),
-        ]
         now, begun = epoch(self.journal.clock.now()), epoch(datetime.fromisoformat(since))
         before = Wait.read(waited) or Wait(SERVICES_START, begun, looks=0, seen=begun)
         lasting = Wait.at(SERVICES_START, now, before)
+        counted = datetime.fromtimestamp(lasting.since, UTC).isoformat()
+        decisions = [
+            self._decide(cluster, brokers.service, counted, unready),
+            self._decide(
+                cluster,
+                connectors.service,
+                counted,
+                self._connectors_wait(cluster, connectors.service),
+            ),
+        ]
         self._refuse_failed(decisions, lasting, now)
         waiting = [d.reason for d in decisions if d.state is StartState.WAITING]
         self.journal.step(operation, SERVICES_START, "; ".join(waiting) or "all started")

@@ -186,9 +186,9 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         f"Not included: {cost['notIncluded']}.",
         "",
         f"Backup: {plan['backup']}",
-        f"To stop: {plan['stop']}",
-        f"To undo: {plan['undo']}",
     ]
+    if plan["status"] == "READY":
+        lines += [f"To stop: {plan['stop']}", f"To undo: {plan['undo']}"]
     return "\n".join(lines) + "\n"
 
 
