@@ -71,7 +71,9 @@ def test_everything_is_executed_or_listed() -> None:
     )
     assert [str(one) for one in others(TOUR)] == []
     assert {one.language for one in [*README, *TOUR]} <= {"bash", "text", "json"}
-    written = {one_line(command) for use in [*uses(README), *uses(TOUR)] for command in use.commands}
+    written = {
+        one_line(command) for use in [*uses(README), *uses(TOUR)] for command in use.commands
+    }
     assert {*ELSEWHERE, *REFUSED, *TYPED, CLONE} <= written
 
 
@@ -215,7 +217,7 @@ def test_readme_on_this_machine(home: Home) -> None:
             left = [one for one in use.commands if one_line(one) not in {CLONE, *ELSEWHERE}]
             follow(terminal, Use(use.block, tuple(left), use.shown), {})
     finally:
-        (home.directory / "readme.txt").write_text(terminal.transcript())
+        terminal.save()
         down = terminal.run("make down")
         assert "Nothing is left running." in down.output, down.output
         assert host.leftovers(instance) == []
@@ -226,17 +228,31 @@ def account(tmp_path: Path) -> Iterator[Instance]:
     """An account in which nothing was deployed."""
     instance = Instance.of(LocalConfig(tmp_path / "account", BLOCK))
     ensure_runtime(instance.config)
-    host.start(instance)
     try:
+        host.start(instance)
         yield instance
     finally:
         host.stop(instance)
         assert host.leftovers(instance) == []
 
 
+def person(account: Instance) -> dict[str, str]:
+    """Variables of an administrator: a user, not the root of the account."""
+    iam = account.client("iam")
+    iam.create_user(UserName="ada")
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": everything})
+    iam.put_user_policy(UserName="ada", PolicyName="everything", PolicyDocument=document)
+    key = iam.create_access_key(UserName="ada")["AccessKey"]
+    return {
+        **account.config.client_environment(),
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+    }
+
+
 def test_tour(home: Home, account: Instance) -> None:
-    credentials = account.config.client_environment()
-    terminal = home.terminal("tour", home.clone, **credentials)
+    terminal = home.terminal("tour", home.clone, **person(account))
     placeholders: dict[str, str] = {}
     try:
         for use in uses(TOUR):
@@ -253,4 +269,4 @@ def test_tour(home: Home, account: Instance) -> None:
                 if one_line(command) in REFUSED:
                     execute(terminal, command, placeholders)
     finally:
-        (home.directory / "tour.txt").write_text(terminal.transcript())
+        terminal.save()

@@ -144,8 +144,10 @@ def is_complete(command: str) -> bool:
     """Whether bash would execute it, rather than wait for another line."""
     if command.endswith("\\"):
         return False
+    # What the reader fills in is one word.
+    filled = re.sub(r"<[a-z][a-z -]*>", "filled", command)
     read = subprocess.run(  # noqa: S603 - -n reads and executes nothing
-        ["bash", "-n", "-c", command],  # noqa: S607
+        ["bash", "-n", "-c", filled],  # noqa: S607
         capture_output=True,
         text=True,
         check=False,

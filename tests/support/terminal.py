@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,3 +77,8 @@ class Terminal:
     def transcript(self) -> str:
         """Return what the terminal has shown so far."""
         return "\n".join(f"$ {one.command}\n{one.output}" for one in self.ended)
+
+    def save(self) -> None:
+        """Write what it has shown to ``transcript.json`` of its files, for the one who compares."""
+        ended = [asdict(one) for one in self.ended]
+        (self._files / "transcript.json").write_text(json.dumps(ended, indent=1))

@@ -70,9 +70,11 @@ def test_blocks_are_found_with_their_place(tmp_path: Path) -> None:
 
 def test_a_script_is_split_into_its_commands() -> None:
     script = (
-        "# first\nmake up    # starts\n\ncurl -d '{\n}' \\\n  url\nfor a in b; do\n  echo\ndone\n"
+        "# first\ngit clone <this one>\nmake up    # starts\n\n"
+        "curl -d '{\n}' \\\n  url\nfor a in b; do\n  echo\ndone\n"
     )
     assert list(commands(script)) == [
+        "git clone <this one>",
         "make up    # starts",
         "curl -d '{\n}' \\\n  url",
         "for a in b; do\n  echo\ndone",
