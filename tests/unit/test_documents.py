@@ -8,7 +8,10 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import botocore.session
 import pytest
+from botocore import xform_name
+from botocore.exceptions import UnknownServiceError
 from camunda_ecs.app import app
 from camunda_ecs.session import World
 from lifecycle.cluster.parameters import cluster_parameters
@@ -270,3 +273,49 @@ def test_commands_are_complete(path: Path, tmp_path: Path, monkeypatch: pytest.M
         named = {} if any(word.startswith("events/") for word in words) else CLUSTER
         ended = CliRunner().invoke(app, words, env={**environment, **named}, obj=world, input="y\n")
         assert ended.exit_code != 2, f"{words}: {ended.output}"
+
+
+# Options of the aws command itself: https://docs.aws.amazon.com/cli/latest/reference/
+GLOBAL = frozenset(
+    {"output", "query", "region", "profile", "endpoint-url", "no-paginate", "max-items"}
+    | {"cli-binary-format", "cli-input-json"}
+)
+# Commands that are no operations of a service.
+CUSTOM = {
+    ("cloudformation", "deploy"): {
+        *("template-file", "stack-name", "parameter-overrides", "capabilities", "tags"),
+    },
+    ("lambda", "invoke"): {*("function-name", "payload", "qualifier", "invocation-type")},
+    ("s3", "cp"): {"recursive"},
+    ("sso", "login"): set(),
+}
+
+
+def aws_options(service: str, operation: str) -> set[str] | None:
+    """Options of an operation, as the aws command derives them from botocore's model."""
+    if (service, operation) in CUSTOM:
+        return set(CUSTOM[service, operation])
+    try:
+        model = botocore.session.get_session().get_service_model(service.removesuffix("api"))
+    except UnknownServiceError:
+        return None
+    found = {xform_name(name, "-"): name for name in model.operation_names}
+    if operation not in found:
+        return None
+    shape = model.operation_model(found[operation]).input_shape
+    members = shape.members if shape else {}
+    names = {xform_name(name, "-"): member.type_name for name, member in members.items()}
+    return {*names, *(f"no-{name}" for name, kind in names.items() if kind == "boolean")}
+
+
+@EVERY_PAGE
+def test_commands_of_aws_exist_with_their_options(path: Path) -> None:
+    text = re.sub(r"\\\n\s*", " ", path.read_text())
+    wrong = []
+    for found in re.findall(r"(?:^|[`($;|] ?)aws ([a-z0-9-]+ [a-z0-9-]+[^`\n|;]*)", text, re.M):
+        service, operation, *words = (word.rstrip("),.") for word in found.split())
+        known = aws_options(service, operation)
+        used = {word[2:].partition("=")[0] for word in words if word[:2] == "--"}
+        if known is None or used - known - GLOBAL:
+            wrong.append((service, operation, used - (known or set()) - GLOBAL))
+    assert wrong == []
