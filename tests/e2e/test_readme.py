@@ -35,6 +35,8 @@ pytestmark = pytest.mark.e2e
 BLOCK = block("readme")
 README = blocks(REPOSITORY / "README.md")
 TOUR = blocks(REPOSITORY / "docs" / "tour.md")
+# Calls of the API with curl, of the cluster that README scales.
+CALLS = [one for one in blocks(REPOSITORY / "docs" / "api.md") if one.heading == "The REST API"]
 ON_AWS = "Deploy it to AWS"
 CLONE = "git clone <this repository> && cd camunda-ecs-lifecycle"
 
@@ -216,6 +218,9 @@ def test_readme_on_this_machine(home: Home) -> None:
                 continue
             left = [one for one in use.commands if one_line(one) not in {CLONE, *ELSEWHERE}]
             follow(terminal, Use(use.block, tuple(left), use.shown), {})
+        assert CALLS
+        for use in uses(CALLS):
+            follow(terminal, use, {})
     finally:
         terminal.save()
         down = terminal.run("make down")
