@@ -55,7 +55,7 @@ ELSEWHERE = {
 # Commands that end with another exit code than 0 here, with what they show.
 REFUSED = {
     "camunda-ecs plan --brokers 2": (1, "ScalingRefused"),
-    # It creates nothing without a terminal that confirms it.
+    # For an account, as long as the tools are pointed to this machine, it begins nothing.
     "make acceptance STACK=camunda-lifecycle-try REGION=eu-central-1": (2, "Nothing was created."),
 }
 # What a person types, by the command that prompts for it.

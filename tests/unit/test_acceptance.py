@@ -396,3 +396,15 @@ def test_it_imports_nothing_of_what_it_judges() -> None:
         assert "from lifecycle" not in text, path
         assert "from local" not in text, path
         assert "import local" not in text, path
+
+
+def test_a_run_that_could_not_begin_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.41.0.1:4566")
+    given = ["--stack", "camunda-lifecycle-try", "--region", "eu-central-1"]
+    assert main([*given, "--state", str(tmp_path)]) == 1
+    shown = capsys.readouterr().out
+    assert "AWS_ENDPOINT_URL points to this machine" in shown
+    assert "Nothing was created." in shown
+    assert "still exist" not in shown

@@ -285,6 +285,7 @@ CUSTOM = {
     ("cloudformation", "deploy"): {
         *("template-file", "stack-name", "parameter-overrides", "capabilities", "tags"),
     },
+    ("cloudformation", "wait"): {"stack-name"},
     ("lambda", "invoke"): {*("function-name", "payload", "qualifier", "invocation-type")},
     ("s3", "cp"): {"recursive"},
     ("sso", "login"): set(),
