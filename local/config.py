@@ -119,6 +119,11 @@ class LocalConfig:
         return self.root / "sleeping.json"
 
     @property
+    def metrics_file(self) -> Path:
+        """What collectors wrote last, by workspace and pod; see `aws/prometheus.py`."""
+        return self.root / "metrics.json"
+
+    @property
     def authorisation_log(self) -> Path:
         """Which rights the functions' roles used, and what was denied; see `aws/audit.py`."""
         return self.logs / "authorisation.jsonl"

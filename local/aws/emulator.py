@@ -44,7 +44,9 @@ class Names:
         setattr(importlib.import_module(self.module), self._real(name), value)
 
 
-app = Names("ministack.app", "enforce_execute_api")
+app = Names(
+    "ministack.app", "dispatch_service_request", "enforce_data_plane", "enforce_execute_api"
+)
 
 iam_actions = Names("ministack.core.iam_actions")
 iam_evaluator = Names(

@@ -119,6 +119,7 @@ def _extended_emulator(instance: Instance) -> LambdaPool:
         functions,
         iam,
         notifications,
+        prometheus,
         schedules,
         stepfunctions,
         strict,
@@ -139,6 +140,7 @@ def _extended_emulator(instance: Instance) -> LambdaPool:
     functions.install(pool)
     strict.install(instance)
     notifications.install(instance.config.messages)
+    prometheus.install(instance.config.metrics_file)
     return pool
 
 

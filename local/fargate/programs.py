@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 ORCHESTRATION_IMAGES = {"camunda"}
 CONNECTORS_IMAGES = {"connectors-bundle", "connectors"}
+COLLECTOR_IMAGES = {"aws-otel-collector"}
+_KNOWN = ORCHESTRATION_IMAGES | CONNECTORS_IMAGES | COLLECTOR_IMAGES
 RESTORE = "/usr/local/camunda/bin/restore"
 """Restore application of the orchestration image."""
 SERVICE_CONNECT_VARIABLE = "SERVICE_CONNECT_FILE"
@@ -43,7 +45,7 @@ class ContainerStart:
     """Docker labels; `camunda.version` is the version of an image whose tag is not one."""
     address: str
     memory: int
-    """Memory of the task, in MiB."""
+    """Memory that the container may take, in MiB: its own limit, or the task's memory."""
     credentials: Mapping[str, str]
     """Session of the task's role and the endpoint of the AWS that it belongs to."""
     names_file: Path
@@ -53,6 +55,8 @@ class ContainerStart:
     volumes: Mapping[str, Path]
     """Directory of each mount point, by its path inside the container."""
     service_connect_file: Path
+    task: str = ""
+    """ARN of the task, which its metadata endpoint gives on AWS."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +84,13 @@ def launch(start: ContainerStart) -> Launch:
         return _broker(start)
     if name in CONNECTORS_IMAGES:
         return _module("local.connectors", ["--address", start.address], start)
+    if name in COLLECTOR_IMAGES:
+        arguments = ["--address", start.address, "--task", start.task]
+        module = _module("local.collector", arguments, start)
+        return Launch(module.command, module.environment | dict(start.credentials))
     raise CannotStartError(
         f"CannotPullContainerError: pull image manifest: {start.image}: not found. On this "
-        f"machine only {', '.join(sorted(ORCHESTRATION_IMAGES | CONNECTORS_IMAGES))} have "
+        f"machine only {', '.join(sorted(_KNOWN))} have "
         "a stand-in."
     )
 

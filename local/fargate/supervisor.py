@@ -79,6 +79,8 @@ class Pace:
     """Upper limit of the interval of a container health check."""
     stop_timeout: float = 20.0
     """Upper limit of a container's stop timeout. Brokers that ignore SIGTERM were seen."""
+    restart_attempt: float = 2.0
+    """Upper limit of the time that a container has to run before it is restarted in place."""
 
 
 class Supervisor:
@@ -238,12 +240,15 @@ class Supervisor:
                 environment=self._environment(container),
                 labels=container.definition.get("dockerLabels") or {},
                 address=task.address,
-                memory=int(task.definition.get("memory") or 0),
+                memory=int(
+                    container.definition.get("memory") or task.definition.get("memory") or 0
+                ),
                 credentials=self._credentials(task),
                 names_file=self._instance.config.names_file,
                 home=task.directory,
                 volumes=volumes,
                 service_connect_file=names,
+                task=task.arn,
             )
         )
         replace_json(names, service_connect.seen(task.connect, task.deployed, self._endpoints()))
@@ -370,6 +375,9 @@ class Supervisor:
             code = container.ended()
             if code is None or container.record["lastStatus"] == "STOPPED":
                 continue
+            if task.live and self._restarts(container, code):
+                self._restart(task, container)
+                continue
             self._note_exit(container, code)
             if container.essential and task.live:
                 self.stop_task(
@@ -383,6 +391,25 @@ class Supervisor:
                     f"Container {container.name} exited with code {code}; another container "
                     "depends on its success"
                 )
+
+    def _restarts(self, container: Container, code: int) -> bool:
+        """Whether a container is restarted in place instead of being stopped.
+
+        Only one that ran for the period of its policy is; one that ends earlier stays stopped.
+        https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerRestartPolicy.html
+        """
+        policy = container.definition.get("restartPolicy") or {}
+        if not policy.get("enabled") or code in (policy.get("ignoredExitCodes") or ()):
+            return False
+        period = min(float(policy.get("restartAttemptPeriod", 300)), self._pace.restart_attempt)
+        return self._clock() - container.started_at >= period
+
+    def _restart(self, task: Task, container: Container) -> None:
+        if container.process:
+            self._helpers.submit(container.process.stop)
+        container.started_at = self._clock()
+        _say(container, "restarted in place")
+        self._spawn(task, container)
 
     def _note_exit(self, container: Container, code: int) -> None:
         container.record["lastStatus"] = "STOPPED"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from lifecycle.errors import InvalidRequest
 
-from local.config import CONTROL_STACK
+from local.config import ACCOUNT_ID, CONTROL_STACK, REGION
 from tests.support.cloud import FREE_AGAIN, REQUEST, Cloud, eventually
 from tests.support.phone import physical
 
@@ -125,8 +125,11 @@ def test_a_database_that_is_stopped_is_waited_for(cloud: Cloud) -> None:
 
 
 def test_a_broker_that_dies_while_starting_is_replaced(cloud: Cloud) -> None:
-    request = {"clusterName": "second", "parameters": {"Connectors": 0}}
-    execution = cloud.start(request)
+    workspace = "ws-0123abcd-45ef-67ab-89cd-0123456789ab"
+    # Each broker has a collector of metrics beside it.
+    measured = f"arn:aws:aps:{REGION}:{ACCOUNT_ID}:workspace/{workspace}"
+    parameters = {"Connectors": 0, "PrometheusWorkspaceArn": measured}
+    execution = cloud.start({"clusterName": "second", "parameters": parameters})
     ecs = cloud.client("ecs")
     cluster = f"{CONTROL_STACK}-second"
 
@@ -142,6 +145,23 @@ def test_a_broker_that_dies_while_starting_is_replaced(cloud: Cloud) -> None:
     assert ended["status"] == "SUCCEEDED", ended
     assert cloud.counts("second")["orchestration-cluster"] == (3, 3)
     assert cloud.healthy()
+
+    def collected() -> dict[str, set[tuple[str, str]]]:
+        """Names and partitions of the series of each task that runs, by its id."""
+        found = json.loads(cloud.instance.config.metrics_file.read_text())[workspace]
+        return {
+            task.rpartition("/")[2]: {
+                (one["labels"]["__name__"], one["labels"]["partition"])
+                for one in found.get(task.rpartition("/")[2], [])
+                if (one["labels"]["cluster"], one["labels"]["namespace"])
+                == (CONTROL_STACK, "second")
+            }
+            for task in tasks()
+        }
+
+    roles = {("atomix_role", str(partition)) for partition in (1, 2, 3)}
+    assert eventually(lambda: all(roles <= series for series in collected().values()), 30)
+    assert len(collected()) == 3
     cloud.run("teardown", {"clusterName": "second", "confirm": "second"})
 
 

@@ -25,6 +25,13 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.path.startswith("/sick"):
             self.reply(503, {})
+        elif self.path == "/actuator/prometheus":
+            text = '# TYPE zeebe_health gauge\nzeebe_health{partition="1"} 1.0\n'
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode())
         elif self.path.startswith("/empty"):
             self.send_response(204)
             self.end_headers()

@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
+from local.aws.shapes import api_parameters
 from local.config import ACCOUNT_ID, REGION
 from tests.integration.fargate_world import LOG_GROUP, World, address, eventually, hosted
 from tests.support.blocks import block
+from tests.unit.templates.resolver import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -332,6 +334,99 @@ def test_a_container_starts_after_the_success_of_another(world: World, name: str
                 ]
             )[0]
             assert "before exited with code 5" in stopped["stoppedReason"]
+
+
+WORKSPACE = "ws-0123abcd-45ef-67ab-89cd-0123456789ab"
+
+
+def collector() -> dict[str, Any]:
+    """The container of the cluster's template, in the shape of the API."""
+    arn = f"arn:aws:aps:{REGION}:{ACCOUNT_ID}:workspace/{WORKSPACE}"
+    made = resolve("cluster", PrometheusWorkspaceArn=arn).properties("OrchestrationTaskDefinition")
+    (found,) = [one for one in made["ContainerDefinitions"] if one["Name"] == "collector"]
+    kept = {name: value for name, value in found.items() if name != "LogConfiguration"}
+    return dict(
+        api_parameters("ecs", "RegisterTaskDefinition", {"ContainerDefinitions": [kept]})[
+            "containerDefinitions"
+        ][0]
+    )
+
+
+def test_a_collector_writes_what_its_broker_shows_and_takes_nothing_with_it(
+    world: World, name: str
+) -> None:
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"},
+                       "Action": "sts:AssumeRole"}],
+    }  # fmt: skip
+    iam = world.client("iam")
+    role = iam.create_role(RoleName=name[:60], AssumeRolePolicyDocument=json.dumps(trust))["Role"]
+
+    def allow(workspace: str) -> None:
+        arn = f"arn:aws:aps:{REGION}:{ACCOUNT_ID}:workspace/{workspace}"
+        statement = {"Effect": "Allow", "Action": "aps:RemoteWrite", "Resource": arn}
+        iam.put_role_policy(
+            RoleName=name[:60],
+            PolicyName="metrics",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+        )
+
+    def written(pod: str) -> list[dict[str, Any]]:
+        file = world.instance.config.metrics_file
+        found = json.loads(file.read_text()) if file.exists() else {}
+        return list(found.get(WORKSPACE, {}).get(pod, []))
+
+    allow(WORKSPACE.replace("0123", "9999"))
+    # A task whose collector comes first in the list is a broker's as well.
+    broker = world.ecs.describe_task_definition(taskDefinition=world.define("plain"))[
+        "taskDefinition"
+    ]["containerDefinitions"][0]
+    world.ecs.register_task_definition(
+        family="measured",
+        networkMode="awsvpc",
+        taskRoleArn=role["Arn"],
+        containerDefinitions=[collector(), broker],
+    )
+    world.create(name, "measured", 1)
+    (task,) = world.running(name, 1)
+    pod = task["taskArn"].rsplit("/", 1)[-1]
+    log = Path(world.known()[task["taskArn"]]["log"]) / "collector.log"
+    # Not to another workspace than the role's.
+    eventually(lambda: log.exists() and "403" in log.read_text())
+    assert written(pod) == []
+    allow(WORKSPACE)
+    (one,) = eventually(lambda: written(pod))
+    assert one == {
+        "labels": {
+            "__name__": "zeebe_health", "partition": "1", "cluster": "control",
+            "namespace": "demo", "pod": pod, "job": "orchestration-cluster",
+            "instance": "localhost:9600",
+        },
+        "value": "1.0",
+    }  # fmt: skip
+
+    def container() -> dict[str, Any]:
+        (found,) = world.tasks(name)
+        assert found["taskArn"] == task["taskArn"], "the broker's task was replaced"
+        (own,) = [one for one in found["containers"] if one["name"] == "collector"]
+        return dict(own)
+
+    def pid() -> int:
+        return int(world.known()[task["taskArn"]]["pids"].get("collector", 0))
+
+    # One that ran for the period of its restart policy is restarted in place. It did: between its
+    # first request and the one that was allowed it waited as long as the period is here.
+    first = pid()
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: pid() not in {0, first})
+    assert container()["lastStatus"] == "RUNNING"
+    # One that ends at once stays stopped, and its broker runs.
+    os.kill(pid(), signal.SIGKILL)
+    eventually(lambda: container()["lastStatus"] == "STOPPED")
+    assert container()["exitCode"] == 137
+    assert ask(task)["address"] == address(task)
+    assert world.rollout(name) == "COMPLETED"
 
 
 def test_scale_in_stops_what_is_least_convenient_and_spares_the_protected(

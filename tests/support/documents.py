@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Final
 
 from markdown_it import MarkdownIt
@@ -26,6 +26,8 @@ _VARIES: Final = re.compile(
     r"|(?P<number>\d{3,})"
     r"|(?P<anything>…)"
 )
+# A line of the progress of an operation: seconds since its start, the step, a detail.
+_STEP: Final = re.compile(r"^ *\d+\.\d s  ")
 _ANY_OF: Final = {
     "time": r"[\dT:.Z+-]+",
     "uuid": r"[0-9a-f-]{36}",
@@ -164,16 +166,28 @@ def unlike(shown: str, output: str) -> str:
     """Return what of the shown output the real one does not have; empty if it is all there.
 
     Spaces and line ends count alike. ``…`` stands for anything, on a line of its own or within
-    one. Times, ids, decimal numbers and numbers of three digits or more may be others.
+    one. Times, ids, decimal numbers and numbers of three digits or more may be others. Which
+    steps of an operation a command shows depends on when it polls: of some in a row, one is enough.
     """
     real = " ".join(output.split())
-    lines = [line for line in shown.splitlines() if line.strip()]
+    lines: list[str] = []
+    for is_step, group in groupby(filter(str.strip, shown.splitlines()), _is_step):
+        these = list(group)
+        if is_step:
+            names = [_STEP.sub("", line).partition("  ")[0] for line in these]
+            if not any(name in real for name in names):
+                return f"none of these steps is in the output: {names}"
+        lines += [ANYTHING] if is_step else these
     if _pattern("\n".join(lines)).fullmatch(real):
         return ""
     for number in range(1, len(lines) + 1):
         if not _pattern("\n".join([*lines[:number], ANYTHING])).fullmatch(real):
             return f"not in the output after the lines before it: {lines[number - 1]!r}"
     return "the output goes on after the last line that is shown"
+
+
+def _is_step(line: str) -> bool:
+    return _STEP.match(line) is not None
 
 
 def _pattern(shown: str) -> re.Pattern[str]:

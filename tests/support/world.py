@@ -185,7 +185,11 @@ def also_acts(world: World, one: Operation) -> int:
     return until
 
 
-REGISTRIES = Registries.read("docker.io/camunda,registry.camunda.cloud,ecr", "123456789012")
+REGISTRIES = Registries.read(
+    "docker.io/camunda,registry.camunda.cloud,public.ecr.aws/aws-observability,ecr",
+    "123456789012",
+    "eu-central-1",
+)
 """What the control stack allows by default."""
 TEMPLATE = b'{"Resources": {}}'
 """A cluster template in which nothing stands."""

@@ -1,322 +1,322 @@
-"""What the documents command exists: commands of ours, targets of make, files of events/."""
+"""Claims of the documents that repeat what the code, the templates or AWS's models have."""
 
 from __future__ import annotations
 
 import json
 import re
 import shlex
+from datetime import timedelta
+from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
 import pytest
+import typer.main
+import yaml
 from botocore import xform_name
-from botocore.exceptions import UnknownServiceError
 from camunda_ecs.app import app
-from camunda_ecs.session import World
+from lifecycle.api import paging
+from lifecycle.api.app import MAX_BODY_BYTES
+from lifecycle.api.clusters import BROKER_READS
+from lifecycle.api.problems import STATUS
+from lifecycle.cluster import slots
 from lifecycle.cluster.parameters import cluster_parameters
+from lifecycle.cluster.prices import Size, monthly_cost
 from lifecycle.errors import InvalidRequest
+from lifecycle.health import verdict
+from lifecycle.messages.compose import LONG, REPEATED
+from lifecycle.operation.model import FUNCTION_SECONDS, LOCK_SECONDS
+from lifecycle.preflight import way_back
 from lifecycle.provisioning.request import read_plan_request, read_provision_request
+from lifecycle.restart import handle_retirement, retirement
 from lifecycle.restart.request import read_restart_request
 from lifecycle.rotation.request import read_rotation_request
+from lifecycle.scaling.preconditions import PRECONDITIONS
 from lifecycle.scaling.request import read_scale_request
 from lifecycle.teardown.decisions import read_teardown_request
-from typer.testing import CliRunner
+from lifecycle.verification.process_instances import PATIENCE_SECONDS
 
-from local.config import REPOSITORY
-from tests.support.command_line import URL
-from tests.support.documents import (
-    ANYTHING,
-    SHELL,
-    Block,
-    blocks,
-    commands,
-    is_transcript,
-    one_line,
-    others,
-    unlike,
-    uses,
-)
-from tests.support.terminal import Terminal
+from tests.unit.test_runbook import literals
+from tools.generate_parameters import load_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PAGES = [
-    REPOSITORY / "README.md",
-    *(REPOSITORY / name for name in ("CONTRIBUTING.md", "SECURITY.md", "cli/README.md")),
-    *sorted((REPOSITORY / "docs").glob("*.md")),
-]
-TARGETS = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
-EVERY_PAGE = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+ROOT = Path(__file__).parents[2]
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), *map(ROOT.joinpath, ("SECURITY.md", "README.md"))]
+LAYER = ROOT / "layers" / "lifecycle" / "lifecycle"
+# Commands of the AWS CLI without an operation of the same name.
+CUSTOM = {
+    ("cloudformation", "deploy"),
+    ("cloudformation", "wait"),
+    ("s3", "cp"),
+    ("sso", "login"),
+}
+SERVICES = {"elbv2": "elbv2", "stepfunctions": "stepfunctions", "s3api": "s3", "logs": "logs"}
+GLOBAL = {"query", "output", "region", "profile", "cli-binary-format"}
 
 
-def written(tmp_path: Path, text: str) -> list[Block]:
-    path = tmp_path / "page.md"
-    path.write_text(text)
-    return blocks(path)
+def code(text: str) -> Iterator[str]:
+    """Yield commands: lines of code blocks, with what they continue, and code in the text.
+
+    The output of a command within another one is replaced by X.
+    """
+    lines = []
+    for block in re.findall(r"```[a-z]*\n(.*?)```", text, re.DOTALL):
+        lines += re.sub(r"\\\n\s*", " ", block).splitlines()
+    plain = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    lines += [re.sub(r"\s+", " ", one) for one in re.findall(r"`([^`]+)`", plain)]
+    for line in lines:
+        rest = line
+        while inner := re.search(r"\$\(([^()]*)\)", rest):
+            yield inner[1]
+            rest = rest.replace(inner[0], "X")
+        yield rest
 
 
-# What a reader executes
-
-
-def test_blocks_are_found_with_their_place(tmp_path: Path) -> None:
-    text = "# One\n\n```bash\nls\n```\n\n- item\n\n  ```json\n  {}\n  ```\n\n~~~text\n```\n~~~\n"
-    found = written(tmp_path, text)
-    assert [(one.line, one.language, one.text) for one in found] == [
-        (3, "bash", "ls\n"),
-        (9, "json", "{}\n"),
-        (13, "text", "```\n"),
-    ]
-    assert {one.heading for one in found} == {"One"}
-
-
-def test_a_script_is_split_into_its_commands() -> None:
-    script = (
-        "# first\ngit clone <this one>\nmake up    # starts\n\n"
-        "curl -d '{\n}' \\\n  url\nfor a in b; do\n  echo\ndone\n"
-    )
-    assert list(commands(script)) == [
-        "git clone <this one>",
-        "make up    # starts",
-        "curl -d '{\n}' \\\n  url",
-        "for a in b; do\n  echo\ndone",
-    ]
-    with pytest.raises(ValueError, match="not a complete command"):
-        list(commands("echo 'open\n"))
-
-
-def test_a_transcript_and_the_output_below_a_script_are_compared(tmp_path: Path) -> None:
-    text = (
-        "# A\n```text\n+--+\n```\n```bash\nmake a\nmake b\n```\nThen:\n```text\nbuilt\n```\n"
-        "# B\n```bash\nmake c\n```\n```text\n$ one \\\n  two\nout\n$ three\n```\n"
-    )
-    found = written(tmp_path, text)
-    assert [(one.commands, one.shown) for one in uses(found)] == [
-        (("make a", "make b"), "built\n"),
-        (("make c",), None),
-        (("one \\\n  two",), "out"),
-        (("three",), ""),
-    ]
-    assert [one.line for one in others(found)] == [2]
-
-
-@pytest.mark.parametrize(
-    ("shown", "output"),
-    [
-        ("3 brokers", "3   brokers\n"),
-        ("demo.scale.5d1f0a93c2b7", "demo.scale.0123456789ab"),
-        ("   2.1 s  Tasks start", "  13.0 s  Tasks start"),
-        ("703.00 USD (prices of 2025-07)", "1,704.12 USD (prices of 2026-01)"),
-        ("account 123456789012", "account 000000000000"),
-        ("PASS …\nend", "PASS a\nPASS b\nend"),
-        ("…\nend", "end"),
-        ("begin\n…", "begin\nmore"),
-        ("begin\n…\nend", "begin\nend"),
-        ("checked 2026-01-01T00:00:00.000Z", "checked 2027-12-31T23:59:59.123Z"),
-    ],
-)
-def test_what_varies_is_not_compared(shown: str, output: str) -> None:
-    assert unlike(shown, output) == ""
-
-
-@pytest.mark.parametrize(
-    ("shown", "output", "reason"),
-    [
-        ("from 3 to 4 brokers", "from 3 to 5 brokers", "from 3 to 4"),
-        ("one\ntwo", "one\nthree", "'two'"),
-        ("one", "one\ntwo", "goes on"),
-        ("PASS\n…\nend", "PASS\nFAIL", "'end'"),
-        ("a\nb", "b\na", "'a'"),
-    ],
-)
-def test_what_differs_is_named(shown: str, output: str, reason: str) -> None:
-    assert reason in unlike(shown, output)
-
-
-def test_a_command_is_the_same_without_its_comment_and_its_line_ends() -> None:
-    assert one_line("make a \\\n   B=1   # why") == "make a B=1"
-
-
-def test_a_terminal_keeps_variables_and_directory_and_ends_at_an_error(tmp_path: Path) -> None:
-    terminal = Terminal(tmp_path / "own", tmp_path, {"PATH": "/usr/bin:/bin"})
-    assert terminal.run("mkdir sub && cd sub\nexport A='b\nc'").code == 0
-    assert terminal.directory == tmp_path / "sub"
-    assert terminal.run('echo "$A"; read -r line; echo "$line" >&2', typed="y\n").output == (
-        "b\nc\ny\n"
-    )
-    failed = terminal.run("false\necho never")
-    assert (failed.code, failed.output) == (1, "")
-    assert terminal.run("false | true").code == 1
-    assert terminal.environment["A"] == "b\nc"
-    assert terminal.run('f() { echo "<$1>"; }').code == 0
-    assert terminal.run("f 1").output == "<1>\n"
-
-
-def test_a_command_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
-    terminal = Terminal(tmp_path / "own", tmp_path, {"PATH": "/usr/bin:/bin"})
-    ended = terminal.run("tail -f /dev/null | cat", seconds=0.2)
-    assert ended.code != 0
-    assert "not ended after 0 s" in ended.output
-
-
-# What documents name exists
-
-
-def lines(path: Path) -> Iterator[list[str]]:
-    """The words of each command line of ours in a block, up to a pipe or the command's end."""
-    for block in blocks(path):
-        if block.language not in {*SHELL, "yaml"} and not is_transcript(block):
-            continue
-        text = block.text.replace("\\\n", " ")
-        for found in re.findall(r"(?<![\w-])camunda-ecs ([^`\n|#;&>)]+)", text):
-            words = shlex.split(found)
-            # Shapes are `camunda-ecs {a,b}` and those of the generated reference.
-            if words[0].startswith("{") or "[OPTIONS]" in words:
-                continue
-            filled = (re.sub(r"\$\{\{.*?\}\}", "abc", word).rstrip(ANYTHING) for word in words)
-            yield [URL if "://" in word else word for word in filled if word]
-
-
-@EVERY_PAGE
-def test_targets_of_make_exist(path: Path) -> None:
-    text = path.read_text()
-    code = [block.text for block in blocks(path)] + re.findall(r"`([^`\n]+)`", text)
-    named = {
-        word
-        for part in code
-        for words in re.findall(r"(?:^|[\s&(])make ([a-z][^#&|;\n]*)", part)
-        for word in words.split()
-        if re.fullmatch(r"[a-z][a-z-]+", word)
-    }
-    assert named <= TARGETS
-
-
-@EVERY_PAGE
-def test_inputs_exist(path: Path) -> None:
-    named = re.findall(r"events/[\w.-]+\.(?:json|yaml)", path.read_text())
-    assert [name for name in named if not (REPOSITORY / name).is_file()] == []
-
-
-READERS: list[Callable[[Any], object]] = [
-    lambda raw: read_provision_request(raw, cluster_parameters()),
-    lambda raw: read_plan_request(raw, cluster_parameters()),
-    read_scale_request,
-    read_teardown_request,
-    read_restart_request,
-    read_rotation_request,
-]
-
-
-@EVERY_PAGE
-def test_inputs_of_the_machines_in_blocks_are_accepted(path: Path) -> None:
-    """By the validation of one machine, which would list every wrong field."""
-    for block in blocks(path):
-        if block.language != "json" or "clusterName" not in block.text:
-            continue
-        text = block.text.replace(":…:", ":eu-central-1:123456789012:").replace(ANYTHING, "")
-        while text.strip():
-            raw, end = json.JSONDecoder().raw_decode(text.lstrip())
-            text = text.lstrip()[end:]
-            assert "" in refusals(raw), f"{block}: {min(refusals(raw), key=len)}"
-
-
-def refusals(raw: Any) -> list[str]:
-    """What the machines refuse of an input, each its own; nothing for one that accepts it."""
+def commands(program: str) -> list[tuple[str, list[str]]]:
+    """Return the words of every command of a program, with the page that has it."""
     found = []
-    for reader in READERS:
-        try:
-            reader(raw)
-        except InvalidRequest as refusal:
-            found.append(str(refusal.problems))
-        else:
-            found.append("")
+    for page in PAGES:
+        for line in code(page.read_text()):
+            for start in re.finditer(rf"(?<![\w./-]){program} [a-z]", line):
+                text = re.split(r"[|)#]|&&", line[start.start() :])[0]
+                try:
+                    words = shlex.split(text)
+                except ValueError:
+                    words = text.split()
+                found.append((page.name, words[1:]))
     return found
 
 
-class Sent(Exception):
-    """A command line was complete: the command began to send a request."""
-
-
-CLUSTER = {"CAMUNDA_ECS_CLUSTER": "demo"}
-
-
-class Nowhere:
-    """Stands in for the network."""
-
-    def open(self, *_: Any, **__: Any) -> Any:
-        raise Sent
-
-
-@EVERY_PAGE
-def test_commands_are_complete(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They get as far as the network, or end without it: exit code 2 is wrong usage."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "events").symlink_to(REPOSITORY / "events")
-    environment = {
-        "CAMUNDA_ECS_API_URL": URL,
-        "AWS_ACCESS_KEY_ID": "AKIA",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_CONFIG_FILE": "config",
+@cache
+def operations(service: str) -> dict[str, Any]:
+    model = botocore.session.get_session().get_service_model(SERVICES.get(service, service))
+    return {
+        xform_name(name, "-"): model.operation_model(name).input_shape
+        for name in model.operation_names
     }
-    Path("config").write_text(
-        "[profile production]\naws_access_key_id = AKIA\naws_secret_access_key = s\n"
-    )
-    world = World(on_terminal=lambda: True, opener=Nowhere(), browse=lambda _: True)
-    for words in lines(path):
-        for word in words:
-            # An input that the reader writes.
-            if word.endswith((".json", ".yaml")) and not Path(word).exists():
-                Path(word).parent.mkdir(exist_ok=True)
-                Path(word).write_text("parameters: {}\n")
-        # Inputs of ours name the cluster; a document may name it in its text only.
-        named = {} if any(word.startswith("events/") for word in words) else CLUSTER
-        ended = CliRunner().invoke(app, words, env={**environment, **named}, obj=world, input="y\n")
-        assert ended.exit_code != 2, f"{words}: {ended.output}"
 
 
-# Options of the aws command itself: https://docs.aws.amazon.com/cli/latest/reference/
-GLOBAL = frozenset(
-    {"output", "query", "region", "profile", "endpoint-url", "no-paginate", "max-items"}
-    | {"cli-binary-format", "cli-input-json"}
-)
-# Commands that are no operations of a service.
-CUSTOM = {
-    ("cloudformation", "deploy"): {
-        *("template-file", "stack-name", "parameter-overrides", "capabilities", "tags"),
-    },
-    ("cloudformation", "wait"): {"stack-name"},
-    ("lambda", "invoke"): {*("function-name", "payload", "qualifier", "invocation-type")},
-    ("s3", "cp"): {"recursive"},
-    ("sso", "login"): set(),
+def options(words: list[str]) -> list[str]:
+    return [word.removeprefix("--") for word in words if word.startswith("--")]
+
+
+AWS = [one for one in commands("aws") if tuple(one[1][:2]) not in CUSTOM and len(one[1]) > 1]
+
+
+@pytest.mark.parametrize(("page", "words"), AWS, ids=[f"{p}: {' '.join(w[:2])}" for p, w in AWS])
+def test_commands_of_aws_exist(page: str, words: list[str]) -> None:
+    service, command, *rest = words
+    shape = operations(service).get(command)
+    assert command in operations(service), page
+    known = {xform_name(name, "-") for name in (shape.members if shape is not None else ())}
+    known |= {f"no-{name}" for name in known}
+    assert set(options(rest)) <= known | GLOBAL, page
+
+
+OURS = [one for one in commands("camunda-ecs") if one[1]]
+
+
+@pytest.mark.parametrize(("page", "words"), OURS, ids=[f"{p}: {' '.join(w)}" for p, w in OURS])
+def test_commands_of_the_command_line_exist(page: str, words: list[str]) -> None:
+    group: Any = typer.main.get_command(app)
+    assert words[0] in group.commands, page
+    known = {name for one in group.commands[words[0]].params for name in one.opts}
+    known |= {name for one in group.commands[words[0]].params for name in one.secondary_opts}
+    assert {f"--{name}" for name in options(words)} <= known | {"--help"}, page
+
+
+def test_targets_of_make_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    made = {(page, words[0]) for page, words in commands("make")}
+    assert len(made) > 20
+    assert {one for one in made if one[1] not in targets} == set()
+
+
+# Of AWS's API, in no code of ours.
+ELSEWHERE = {
+    "GetFederationToken",
+    "GetStackPolicy",
+    "ListNamespaces",
+    "PendingConfirmation",
+    "RotateSecret",
+    "StateReasonCode",
 }
+OF_CODE = ("*.py", "*.yaml", "*.yml", "*.json", "*.toml", "Makefile")
+PLACES = ("layers", "functions", "stacks", "statemachines", "services", "local", "tools", "cli")
 
 
-def aws_options(service: str, operation: str) -> set[str] | None:
-    """Options of an operation, as the aws command derives them from botocore's model."""
-    if (service, operation) in CUSTOM:
-        return set(CUSTOM[service, operation])
-    try:
-        model = botocore.session.get_session().get_service_model(service.removesuffix("api"))
-    except UnknownServiceError:
-        return None
-    found = {xform_name(name, "-"): name for name in model.operation_names}
-    if operation not in found:
-        return None
-    shape = model.operation_model(found[operation]).input_shape
-    members = shape.members if shape else {}
-    names = {xform_name(name, "-"): member.type_name for name, member in members.items()}
-    return {*names, *(f"no-{name}" for name, kind in names.items() if kind == "boolean")}
+def test_names_in_code_exist() -> None:
+    there = "\n".join(
+        path.read_text()
+        for place in (*PLACES, "acceptance", "events", "docs/policies")
+        for kind in OF_CODE
+        for path in (ROOT / place).rglob(kind)
+    )
+    there += (ROOT / "template.yaml").read_text() + (ROOT / "Makefile").read_text()
+    words = set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", there))
+    lost = set()
+    for page in PAGES:
+        text = page.read_text()
+        blocks = " ".join(re.findall(r"```.*?```", text, re.DOTALL))
+        for name in re.findall(r"`([A-Za-z]+(?:_[A-Za-z]+)+|[A-Z][a-z]+[A-Z]\w+)`", text):
+            if name not in words | ELSEWHERE and name not in blocks:
+                lost.add((page.name, name))
+    assert lost == set()
 
 
-@EVERY_PAGE
-def test_commands_of_aws_exist_with_their_options(path: Path) -> None:
-    text = re.sub(r"\\\n\s*", " ", path.read_text())
-    wrong = []
-    for found in re.findall(r"(?:^|[`($;|] ?)aws ([a-z0-9-]+ [a-z0-9-]+[^`\n|;]*)", text, re.M):
-        service, operation, *words = (word.rstrip("),.") for word in found.split())
-        known = aws_options(service, operation)
-        used = {word[2:].partition("=")[0] for word in words if word[:2] == "--"}
-        if known is None or used - known - GLOBAL:
-            wrong.append((service, operation, used - (known or set()) - GLOBAL))
-    assert wrong == []
+READERS: tuple[Callable[[object], object], ...] = (
+    lambda raw: read_provision_request(raw, cluster_parameters()),
+    lambda raw: read_plan_request(raw, cluster_parameters()),
+    read_scale_request,
+    read_restart_request,
+    read_rotation_request,
+    read_teardown_request,
+)
+
+
+def requests() -> list[tuple[str, str]]:
+    """Return the requests of machines in the documents: objects of at most three levels."""
+    inner = r"\{[^{}`]*\}"
+    middle = rf"\{{(?:[^{{}}`]|{inner})*\}}"
+    found = []
+    for page in PAGES:
+        text = page.read_text().replace('-…"', '-1"')  # the name of a change set
+        for one in re.findall(rf"\{{(?:[^{{}}`]|{middle})*\}}", text):
+            if '"clusterName": "' in one and "…" not in one:
+                found.append((page.name, one))
+    return found
+
+
+@pytest.mark.parametrize(("page", "text"), requests())
+def test_requests_are_taken_by_a_machine(page: str, text: str) -> None:
+    refusals = []
+    for read in READERS:
+        try:
+            read(json.loads(text))
+        except InvalidRequest as error:
+            refusals.append(error.message)
+    assert len(refusals) < len(READERS), f"{page}: {refusals}"
+
+
+def test_the_api_has_each_error_with_its_status() -> None:
+    rows = re.findall(r"^\| (\d{3}) \| ([^|]+) \|", (ROOT / "docs" / "api.md").read_text(), re.M)
+    listed = {name: int(status) for status, names in rows for name in re.findall(r"`(\w+)`", names)}
+    # What has no status of its own is 500; of these a route raises one.
+    assert listed == {**STATUS, "AwsRefused": 500}
+
+
+def test_each_precondition_is_checked() -> None:
+    stated = {name for one in PRECONDITIONS for name in (one.name, one.demand, one.remedy)}
+    used: list[str] = []
+    for path in [*(LAYER / "scaling").glob("*.py"), LAYER / "services" / "autoscaling.py"]:
+        texts = literals(path)
+        if path.stem == "preconditions":  # The table itself is no use of it.
+            for one in stated & set(texts):
+                texts.remove(one)
+        used += texts
+    assert {one.name for one in PRECONDITIONS} - set(used) == set()
+
+
+DEFAULTS = {name: str(one.get("default", "")) for name, one in cluster_parameters().items()}
+
+
+@pytest.mark.parametrize(("column", "region"), [(1, "us-east-1"), (2, "eu-central-1")])
+def test_costs_are_those_of_the_price_list(column: int, region: str) -> None:
+    table = re.findall(
+        r"^\| (.+?) \| (\S+) \| (\S+) \|$", (ROOT / "docs" / "costs.md").read_text(), re.M
+    )
+    listed = {row[0]: row[column].strip("*") for row in table}
+    cost = monthly_cost(Size.of(DEFAULTS, brokers=3, connectors=1), region)
+    rows = {
+        "3 brokers, 4 vCPU / 8 GiB, Fargate x86_64": "brokers",
+        "1 connectors task, 2 vCPU / 4 GiB": "connectors",
+        "Aurora PostgreSQL, one db.t3.medium": "database instances",
+        "ALB and NLB, before capacity units": "load balancers",
+        "3 keys, 3 secrets, private DNS zone": "keys, secrets, private DNS",
+        "S3 lease writes (one every 5 s per broker)": "broker-id leases in S3",
+    }
+    for row, item in rows.items():
+        assert listed[row] == f"{cost.items[item]:.0f}", row
+    assert cost.total is not None
+    watched = cost.total + Decimal("0.40") + Decimal("4.50")
+    assert listed["**default cluster, before usage**"] == f"{watched:.0f}"
+
+
+def minutes(time: float | timedelta) -> str:
+    seconds = time.total_seconds() if isinstance(time, timedelta) else time
+    return "a minute" if seconds == 60 else f"{round(seconds / 60)} minutes"
+
+
+def pauses(policy: str) -> float:
+    """The seconds between all attempts of a retrier."""
+    one = yaml.safe_load((ROOT / "statemachines" / "retries.yaml").read_text())["retriers"][policy]
+    wait, longest = float(one["IntervalSeconds"]), float(one.get("MaxDelaySeconds", 1e9))
+    rate, attempts = float(one["BackoffRate"]), int(one["MaxAttempts"])
+    return sum(min(wait * rate**number, longest) for number in range(attempts))
+
+
+NUMBERS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
+
+
+@pytest.mark.parametrize(
+    ("page", "claim"),
+    [
+        ("runbook.md", f"renew its lock ({minutes(LOCK_SECONDS)} without a step"),
+        ("runbook.md", f"({FUNCTION_SECONDS + 1} at most, from the longest time-out"),
+        ("runbook.md", f"kept is free after {minutes(slots.SLOT_SECONDS)}"),
+        ("runbook.md", f"waits for about {minutes(pauses('database'))} automatically"),
+        ("runbook.md", f"The machine waits for about {minutes(pauses('draining'))}"),
+        ("runbook.md", f"Machines retry for {NUMBERS[round(pauses('asleep') / 60)]} minutes"),
+        (
+            "runbook.md",
+            f"repeats the login for about {NUMBERS[round(pauses('grants') / 60)]} minutes",
+        ),
+        ("runbook.md", f"an instance, but {PATIENCE_SECONDS} s later it was not in"),
+        ("runbook.md", f"from the last {way_back.FRESH.total_seconds() / 3600:.0f} hours"),
+        ("plans.md", f"neither older than {way_back.FRESH.total_seconds() / 3600:.0f} hours"),
+        ("api.md", f"At most {BROKER_READS} requests query brokers at once"),
+        ("api.md", f"`limit` (1 to {paging.MOST}, default {paging.DEFAULT})"),
+        ("api.md", f"a body of more than {MAX_BODY_BYTES // 1024} KiB"),
+        ("messages.md", f"`plan` {minutes(LONG['plan'])}, `provision`, `rotate` and"),
+        ("messages.md", f"`teardown` {LONG['teardown'].total_seconds() / 60:.0f}, `restart`"),
+        ("messages.md", f"`restart` {LONG['restart'].total_seconds() / 60:.0f}, `scale`"),
+        ("messages.md", f"`scale` {LONG['scale'].total_seconds() / 60:.0f} |"),
+        ("messages.md", "more than ten minutes later" if timedelta(minutes=10) == REPEATED else ""),
+        ("health.md", f"to worse after {NUMBERS[verdict.CONFIRMATIONS]} consecutive worse checks"),
+        ("health.md", f"after {NUMBERS[verdict.CALM]}, if the notified verdict"),
+        ("health.md", f"changed {NUMBERS[verdict.FLAPS]} times within the hour"),
+        (
+            "restarts.md",
+            f"at least {NUMBERS[retirement.ENOUGH // timedelta(hours=1)]} hours before the date",
+        ),
+        (
+            "restarts.md",
+            f"{NUMBERS[retirement.LEAD // timedelta(hours=1)]} hours before the date",
+        ),
+        (
+            "restarts.md",
+            "connectors half an hour after"
+            if timedelta(minutes=30) == handle_retirement.PUT_OFF
+            else "",
+        ),
+    ],
+)
+def test_times_and_limits_are_those_of_the_code(page: str, claim: str) -> None:
+    text = re.sub(r"\s+", " ", (ROOT / "docs" / page).read_text())
+    assert claim
+    assert claim in text
+
+
+def test_defaults_of_hardening_are_those_of_the_templates() -> None:
+    control = load_template(ROOT / "template.yaml")["Parameters"]
+    own = {name: str(one.get("Default", "")) for name, one in control.items()}
+    table = (ROOT / "SECURITY.md").read_text().split("## Hardening")[1].split("Notes:")[0]
+    given = re.findall(r"`([A-Z]\w+)` \((`[^`]+`|none|own keys)", table)
+    assert len(given) == 10
+    for name, value in given:
+        default = {**own, **DEFAULTS}[name]
+        assert default == ("" if value in {"none", "own keys"} else value.strip("`")), name

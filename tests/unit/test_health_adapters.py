@@ -256,6 +256,62 @@ def test_how_a_task_stopped_is_read() -> None:
     assert read.containers == ("orchestration-cluster, exit code 137, OutOfMemoryError",)
 
 
+@pytest.mark.parametrize(
+    ("code", "cause", "containers"),
+    [
+        # It stopped of its own, and its collector had ended for want of memory long before.
+        ("EssentialContainerExited", Cause.EXITED, ("orchestration-cluster, exit code 1",)),
+        # It never ran: whatever container has the reason.
+        (
+            "TaskFailedToStart",
+            Cause.IMAGE,
+            (
+                "collector, exit code 137, CannotPullContainerError",
+                "orchestration-cluster, exit code 1",
+            ),
+        ),
+    ],
+)  # fmt: skip
+def test_a_collector_explains_no_broker_s_end(
+    code: str, cause: Cause, containers: tuple[str, ...]
+) -> None:
+    reason = "OutOfMemoryError" if cause is Cause.EXITED else "CannotPullContainerError"
+    read = read_stopped(
+        {
+            "taskArn": "arn:aws:ecs:eu-west-1:1:task/demo/abc",
+            "stoppedAt": datetime(2026, 1, 1, tzinfo=UTC),
+            "stopCode": code,
+            "stoppedReason": "",
+            "containers": [
+                {"name": "collector", "exitCode": 137, "reason": reason},
+                {"name": "orchestration-cluster", "exitCode": 1},
+            ],
+        }
+    )
+    assert read.cause is cause
+    assert read.containers == containers
+
+
+def test_a_collector_s_state_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def task(*containers: tuple[str, str]) -> dict[str, Any]:
+        listed = [{"name": name, "lastStatus": status} for name, status in containers]
+        return {
+            "taskArn": "arn:aws:ecs:eu-west-1:1:task/demo/abc",
+            "lastStatus": "RUNNING",
+            "containers": listed,
+        }
+
+    tasks = [
+        task(("collector", "STOPPED"), ("orchestration-cluster", "RUNNING")),
+        task(("orchestration-cluster", "RUNNING"), ("collector", "RUNNING")),
+        task(("database-ca", "STOPPED"), ("orchestration-cluster", "RUNNING")),
+    ]
+    sources = AwsHealthSources()
+    monkeypatch.setattr(type(sources._ecs), "tasks", lambda *_: tasks)
+    found = [one["collector"] for one in sources.tasks("demo", "orchestration-cluster")]
+    assert found == ["STOPPED", "RUNNING", ""]
+
+
 def test_metrics_are_one_line_in_the_embedded_format(capsys: pytest.CaptureFixture[str]) -> None:
     values = dict.fromkeys(UNITS, 1.0)
     now = datetime.now(UTC).timestamp()

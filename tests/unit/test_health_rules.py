@@ -521,6 +521,19 @@ def test_a_crash_loop_is_not_excused_as_a_start(world: HealthWorld) -> None:
     assert len(world.messages.sent) == 1
 
 
+def test_a_collector_that_stopped_is_a_note(world: HealthWorld) -> None:
+    world.cloud.running[1]["collector"] = "STOPPED"
+    report = world.check()
+    assert report["verdict"] == "HEALTHY"
+    (found,) = [one for one in report["findings"] if one["code"] == "COLLECTOR_STOPPED"]
+    assert found["seen"] == f"task {world.cloud.running[1]['task'][:8]}"
+    for running in (
+        {"collector": "RUNNING"}, {"collector": ""}, {"collector": "STOPPED", "status": "PENDING"}
+    ):  # fmt: skip
+        world.cloud.running[1].update(running)
+        assert "COLLECTOR_STOPPED" not in codes(world.check(), "INFO")
+
+
 def test_protection_that_was_left_is_a_note(world: HealthWorld) -> None:
     world.cloud.held.append({"task": "task-0", "until": ago(world, -10)})
     assert "TASK_PROTECTED" in codes(world.check(), "INFO")

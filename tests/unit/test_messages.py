@@ -275,6 +275,20 @@ def test_a_channel_that_failed_alone_is_repeated(world: World) -> None:
     assert [to for to, _ in world.subjects] == ["", "demo"]
 
 
+# Raised before the first change of an operation, and after it: an operation that applied a plan
+# ends with PlanStale where the services would become other ones than planned.
+@pytest.mark.parametrize(
+    "error",
+    ["PlanStale", "ManagementRefused", "CredentialsRefused", "ChangeInProgress", "ClusterFrozen"],
+)
+def test_an_operation_that_may_have_changed_something_is_not_said_to_have_changed_nothing(
+    error: str,
+) -> None:
+    message = compose.ended(ended(error=error)["detail"], [ARN], PLACE)
+    assert message is not None
+    assert "Nothing was changed" not in message.text
+
+
 def test_who_died_while_sending_is_followed_by_the_next_attempt(world: World) -> None:
     message = compose.ended(ended()["detail"], [ARN], PLACE)
     assert message is not None

@@ -269,6 +269,18 @@ class TestMemory:
             # A stack that sets the part has it on every version.
             assert (does_not_fit(parameters, partitions, fraction=False) == "") is fits
 
+    @pytest.mark.parametrize("fraction", [True, False])
+    def test_a_collector_leaves_a_broker_less(self, fraction: bool) -> None:
+        parameters = {
+            "BrokerMemory": "4096", "RocksDbMemoryFraction": "0.1", "PrometheusWorkspaceArn": "arn"
+        }  # fmt: skip
+        assert does_not_fit(parameters, 12, fraction=fraction) == ""
+        assert "0.1 of 3904 MiB" in does_not_fit(
+            {**parameters, "BrokerMemory": "4160"}, 13, fraction=fraction
+        )
+        without = {**parameters, "BrokerMemory": "4160", "PrometheusWorkspaceArn": ""}
+        assert does_not_fit(without, 13, fraction=fraction) == ""
+
     @pytest.mark.parametrize("parameters", [{}, {"BrokerMemory": ""}])
     def test_unknown_memory_holds_nothing(self, parameters: dict[str, str]) -> None:
         assert "unknown" in does_not_fit(parameters, 1, fraction=True)

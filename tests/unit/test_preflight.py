@@ -186,6 +186,25 @@ def test_no_way_out_is_well_with_endpoints_and_mirrored_images() -> None:
     assert mirrored["way out of the private subnets"].result is Result.PASS
 
 
+def test_a_collector_needs_its_endpoint_and_an_image_that_can_be_pulled() -> None:
+    mirror = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
+    given: dict[str, Any] = {
+        "ImageRegistryPrefix": mirror,
+        "PrometheusWorkspaceArn": "arn:aws:aps:…",
+    }
+    mirrored = {**given, "CollectorImage": f"{mirror}/collector:v0.49.0"}
+    name = "way out of the private subnets"
+    without = checks(network(subnets=CLOSED, endpoints=ALL_ENDPOINTS), **mirrored)[name]
+    assert without.result is Result.FAIL
+    assert "no endpoints for aps-workspaces" in without.seen
+    facts = network(subnets=CLOSED, endpoints=ALL_ENDPOINTS | {"aps-workspaces"})
+    assert checks(facts, **mirrored)[name].result is Result.PASS
+    public = checks(facts, **given)[name]
+    assert public.result is Result.FAIL
+    assert "cannot be pulled from public.ecr.aws" in public.seen
+    assert "CollectorImage" in public.remedy
+
+
 def test_an_internet_gateway_takes_nothing_from_tasks_without_a_public_address() -> None:
     assert ROOMY.network is not None
     three = ROOMY.network.subnets

@@ -19,6 +19,9 @@ from tools.generate_parameters import ROOT, load_template
 OURS = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
 THEIRS = OURS.replace("123456789012", "999999999999")
 DEFAULTS = {name: str(one.get("default", "")) for name, one in cluster_parameters().items()}
+WORKSPACE = (
+    "arn:aws:aps:eu-central-1:123456789012:workspace/ws-0123abcd-45ef-67ab-89cd-0123456789ab"
+)
 SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:aurora-AbCdEf"
 
 
@@ -60,8 +63,8 @@ def test_an_image_is_below_an_allowed_host_and_path(image: str, allowed: bool) -
 
 def test_ecr_is_allowed_only_where_it_is_listed() -> None:
     image = f"{OURS}/camunda:8.9.22"
-    assert not Registries.read("docker.io/camunda", "123456789012").allows(image)
-    assert Registries.read(f"{OURS}/camunda", "1").allows(image)
+    assert not Registries.read("docker.io/camunda", "123456789012", "eu-central-1").allows(image)
+    assert Registries.read(f"{OURS}/camunda", "1", "eu-central-1").allows(image)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +102,7 @@ def test_another_registry_is_refused_by_plan_and_provisioning_alike(
         (problem,) = refused.value.problems
         assert problem["field"] == f"{path}parameters.{field}"
         assert problem["given"] == json.dumps(given)
-        assert "docker.io/camunda, registry.camunda.cloud, ecr" in problem["allowed"]
+        assert "docker.io/camunda, registry.camunda.cloud, public.ecr.aws/" in problem["allowed"]
 
 
 def test_the_api_refuses_before_anything_is_started() -> None:
@@ -133,6 +136,64 @@ def test_credentials_are_not_sent_to_a_registry_that_a_cluster_still_has() -> No
 
 def test_what_the_template_allows_by_default_is_what_it_deploys_by_default() -> None:
     declared = load_template(ROOT / "template.yaml")["Parameters"]["AllowedImageRegistries"]
-    default = Registries.read(declared["Default"], "123456789012")
+    default = Registries.read(declared["Default"], "123456789012", "eu-central-1")
     assert default == REGISTRIES
     assert default.refused(DEFAULTS) == []
+
+
+# --- the collector's image, and the workspace that it writes to -----------------------------------
+
+
+def problems_of(
+    parameters: dict[str, str], present: dict[str, str] | None = None
+) -> list[tuple[str, str]]:
+    raw = {"clusterName": "demo", "parameters": parameters}
+    try:
+        read_provision_request(raw, cluster_parameters(), present, registries=REGISTRIES)
+    except InvalidRequest as refused:
+        return [(one["field"], one["allowed"]) for one in refused.problems]
+    return []
+
+
+def test_the_collector_s_image_counts_once_there_is_a_workspace() -> None:
+    image = {"CollectorImage": "ghcr.io/evil/collector:v1.0.0"}
+    assert problems_of(image) == []
+    ((field, allowed),) = problems_of({**image, "PrometheusWorkspaceArn": WORKSPACE})
+    assert field == "parameters.CollectorImage"
+    assert "public.ecr.aws/aws-observability" in allowed
+    assert problems_of({"PrometheusWorkspaceArn": WORKSPACE}) == []
+    ours = {"CollectorImage": f"{OURS}/public/aws-otel-collector:v0.49.0"}
+    assert problems_of({**ours, "PrometheusWorkspaceArn": WORKSPACE}) == []
+
+
+def test_the_registry_s_prefix_is_not_put_before_the_collector_s_image() -> None:
+    given = {"ImageRegistryPrefix": f"{OURS}/hub", "PrometheusWorkspaceArn": WORKSPACE}
+    assert problems_of(given) == []
+
+
+def test_an_update_of_a_cluster_whose_collector_is_of_another_registry_by_now() -> None:
+    present = {
+        **DEFAULTS,
+        "PrometheusWorkspaceArn": WORKSPACE,
+        "CollectorImage": "old.example/collector:v1.0.0",
+    }
+    assert problems_of({"LogRetentionDays": "60"}, present) == []
+    assert check_registries(present, present, REGISTRIES).result is Result.WARN
+    before = {**present, "PrometheusWorkspaceArn": ""}
+    assert check_registries(present, before, REGISTRIES).result is Result.FAIL
+
+
+def test_a_stack_from_before_the_workspace_keeps_its_registry() -> None:
+    values = {**DEFAULTS, "ImageRegistryPrefix": "old.example"}
+    new = {"PrometheusWorkspaceArn", "CollectorImage"}
+    present = {name: value for name, value in values.items() if name not in new}
+    assert check_registries(values, present, REGISTRIES).result is Result.WARN
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("eu-central-1", "eu-west-1"), ("123456789012", "999999999999")]
+)
+def test_a_workspace_elsewhere_is_refused(old: str, new: str) -> None:
+    ((field, allowed),) = problems_of({"PrometheusWorkspaceArn": WORKSPACE.replace(old, new)})
+    assert field == "parameters.PrometheusWorkspaceArn"
+    assert "eu-central-1 of account 123456789012" in allowed

@@ -294,6 +294,9 @@ def test_anything_that_is_no_request_is_refused(raw: object) -> None:
     assert problems_of(raw)
 
 
+WORKSPACE = (
+    "arn:aws:aps:eu-central-1:123456789012:workspace/ws-0123abcd-45ef-67ab-89cd-0123456789ab"
+)
 OURS = {"OrchestrationImage": "team/camunda:42", "ConnectorsImage": "team/connectors:42"}
 NEWER = {"OrchestrationImage": "c/camunda:8.10.1", "ConnectorsImage": "c/connectors:8.10.0"}
 
@@ -309,6 +312,8 @@ NEWER = {"OrchestrationImage": "c/camunda:8.10.1", "ConnectorsImage": "c/connect
         ({"OrchestrationImage": "c:8.10.1"}, "ConnectorsImage", "brokers' minor, 8.10.1"),
         ({"OrchestrationImage": "c:8.10.1"}, "ConnectorsImage", "OrchestrationImage: c:8.10.1"),
         ({"Partitions": 26}, "Partitions", "a BrokerMemory of 8320 or more"),
+        ({"Partitions": 25, "PrometheusWorkspaceArn": WORKSPACE}, "Partitions",
+         "a BrokerMemory of 8256 or more"),
         (
             {"RocksDbMemoryFraction": 0.01},
             "RocksDbMemoryFraction",
@@ -352,6 +357,16 @@ def test_memory_is_held_against_the_partitions_that_a_cluster_has() -> None:
     smaller = {"BrokerCpu": "2048", "BrokerMemory": "4096"}
     found = problems_of({"clusterName": "demo", "parameters": smaller}, present)
     assert set(found) == {"parameters.BrokerMemory"}
+
+
+def test_a_collector_needs_memory_that_partitions_may_not_leave() -> None:
+    present = {"Brokers": "3", "ReplicationFactor": "3", "Partitions": "25"}
+    raw = {"clusterName": "demo", "parameters": {"PrometheusWorkspaceArn": WORKSPACE}}
+    (found,) = problems_of(raw, present).items()
+    assert found[0] == "parameters.PrometheusWorkspaceArn"
+    assert "no PrometheusWorkspaceArn (256 MiB for its collector)" in found[1]["allowed"]
+    assert "0.1 of 7936 MiB, which holds 24 partitions" in found[1]["allowed"]
+    read_provision_request(raw, cluster_parameters(), {**present, "Partitions": "24"})
 
 
 def test_a_living_cluster_keeps_the_brokers_it_was_made_with() -> None:

@@ -76,6 +76,11 @@ def test_no_remedy_sends_people_where_they_cannot_go() -> None:
     assert [where for where, text in advice() if CLOSED.search(text)] == []
 
 
+def test_no_remedy_expects_services_in_the_stack() -> None:
+    """The stack does not hold them, so that drift detection shows nothing of them."""
+    assert [where for where, text in advice() if "drift" in text.lower()] == []
+
+
 def test_advice_is_looked_at() -> None:
     found = dict(advice())
     assert len(found) > 150

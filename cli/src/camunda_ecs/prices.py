@@ -21,8 +21,9 @@ from typing import Any, Final
 _LEASE_WRITES_PER_HOUR: Final = 3600 // 5
 _ZONES: Final = 3
 NOT_INCLUDED: Final = (
-    "storage, I/O and backups of Aurora; EFS; logs and metrics; load-balancer capacity units; data "
-    "transfer; NAT gateways of the network, which clusters share"
+    "storage, I/O and backups of Aurora; EFS; logs and metrics, in Amazon Managed Service for "
+    "Prometheus, too; load-balancer capacity units; data transfer; NAT gateways of the network, "
+    "which clusters share"
 )
 
 

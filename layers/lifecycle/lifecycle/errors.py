@@ -164,11 +164,9 @@ class LockLost(LifecycleError):
 
 
 class ClusterFrozen(LifecycleError):
-    """The cluster's stack carries the tag that forbids changes."""
+    """A freeze in the table, or the tag on the cluster's stack, forbids changes."""
 
-    default_next_step = (
-        "Nothing was changed. Find out who set the tag, remove it, then start again."
-    )
+    default_next_step = "Once the reason no longer applies, lift the freeze, then start again."
 
 
 class StackNotUsable(LifecycleError):
@@ -218,7 +216,7 @@ class PlanNotFinished(LifecycleError):
 class PlanStale(LifecycleError):
     """The plan is over a day old, or something it depends on has changed."""
 
-    default_next_step = "Nothing was changed. Create a new plan, review it and apply it."
+    default_next_step = "Create a new plan, review it and apply it."
 
 
 class SecondApproverRequired(LifecycleError):
@@ -306,24 +304,21 @@ class ManagementUnavailable(LifecycleError):
 class ManagementRefused(LifecycleError):
     """The management API rejected the request (HTTP 4xx), or does not support it (HTTP 501)."""
 
-    default_next_step = (
-        "Nothing was changed. Fix the request as described in Camunda's error message."
-    )
+    default_next_step = "Fix the request as described in Camunda's error message."
 
 
 class CredentialsRefused(ManagementRefused):
     """Camunda rejects the user name and password (HTTP 401 or 403)."""
 
     default_next_step = (
-        "Nothing was changed. Put the current name and password of an administrator into the "
-        "secret named."
+        "Put the current name and password of an administrator into the secret named."
     )
 
 
 class ChangeInProgress(LifecycleError):
     """Camunda rejects a change because another one is in progress (HTTP 409)."""
 
-    default_next_step = "Nothing was changed. Wait until that change has ended; never cancel it."
+    default_next_step = "Wait until that change has ended; never cancel it."
 
 
 class ManagementOutcomeUnknown(LifecycleError):
@@ -601,4 +596,6 @@ class ChatRefused(LifecycleError):
 class ChatUnavailable(LifecycleError):
     """The chat did not take a message; Lambda retries it twice."""
 
-    default_next_step = "Check the channel and its webhook; mail has the message all the same."
+    default_next_step = (
+        "Check the channel and its webhook. With NotificationEmail, mail has the message."
+    )

@@ -62,6 +62,20 @@ def test_a_broker_gets_its_environment_as_it_is_but_for_the_mounts(tmp_path: Pat
     assert launched.environment["AWS_ACCESS_KEY_ID"] == "of the task"
 
 
+def test_a_collector_has_the_session_of_the_task_and_what_its_metadata_endpoint_shows(
+    tmp_path: Path,
+) -> None:
+    image = "public.ecr.aws/aws-observability/aws-otel-collector:v0.49.0"
+    arn = "arn:aws:ecs:eu-central-1:123456789012:task/control-demo/0123"
+    launched = launch(
+        start(tmp_path, image=image, task=arn, environment={"AOT_CONFIG_CONTENT": "x"})
+    )
+    text = " ".join(launched.command)
+    assert f"-m local.collector --address 127.41.1.10 --task {arn}" in text
+    assert launched.environment["AOT_CONFIG_CONTENT"] == "x"
+    assert launched.environment["AWS_ACCESS_KEY_ID"] == "of the task"
+
+
 @pytest.mark.parametrize("image", ["camunda/camunda:8.9.16@sha256:abc", "camunda/camunda:8.9.16"])
 def test_the_version_is_the_tag_of_the_image(tmp_path: Path, image: str) -> None:
     command = launch(start(tmp_path, image=image)).command

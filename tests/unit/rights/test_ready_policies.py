@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -109,6 +110,21 @@ def test_a_role_opens_its_routes(role: str) -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_starts_its_machines(role: str) -> None:
     assert _started_machines(role) == _up_to(MACHINES_OF, role)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_table_of_policies_names_its_machines(role: str) -> None:
+    row = re.search(rf"^\| \[{role}\]\(.+", (ROOT / "SECURITY.md").read_text(), re.MULTILINE)
+    assert row is not None
+    _, _, _, machines, others, _ = row[0].split("|")
+    assert set(re.findall(r"`(\w+)`", machines)) == MACHINES_OF[role]
+    stopped = {
+        resource.split(f":{STACK}-")[1].partition(":")[0]
+        for action, resource in _grants(role)
+        if action == "states:StopExecution"
+    }
+    if role == "operator":  # that of the administrator is "these", the planner has none
+        assert set(re.findall(r"`(\w+)`", others)) == stopped
 
 
 @pytest.mark.parametrize("role", ROLES)

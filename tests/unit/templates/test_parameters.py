@@ -12,6 +12,7 @@ from tests.unit.templates.resolver import STACKS, resolve, template
 from tools.generate_parameters import ROOT, TARGET, declarations, render
 
 DECLARED = declarations(template("cluster"))
+WORKSPACE_ID = "ws-0123abcd-45ef-67ab-89cd-0123456789ab"
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b"
 CONTRACT = (ROOT / "docs" / "contracts.md").read_text()
 
@@ -94,6 +95,12 @@ REFUSED = [
     ("DatabaseEngineVersion", "14.9"),
     ("CertificateArn", "arn:aws:iam::123456789012:server-certificate/x"),
     ("KmsKeyArn", "alias/aws/s3"),
+    ("PrometheusWorkspaceArn", WORKSPACE_ID),
+    ("PrometheusWorkspaceArn", "arn:aws:aps:eu-central-1:123456789012:workspace/demo"),
+    ("CollectorImage", ""),
+    ("CollectorImage", "aws-observability/aws-otel-collector:v0.49.0"),
+    ("CollectorImage", "public.ecr.aws/aws-observability/aws-otel-collector"),
+    ("CollectorImage", "public.ecr.aws/aws-observability/aws-otel-collector:latest"),
     ("IamPath", ""),
     ("IamPath", "/team-a"),
     ("IamPath", "team-a/"),
@@ -108,6 +115,12 @@ ACCEPTED = [
     ("OrchestrationImage", "team/camunda-custom:8.9.20@sha256:" + "a" * 64),
     ("OrchestrationImage", "registry.example.com:5000/a/b/camunda:main-42"),
     ("OrchestrationImage", "123456789012.dkr.ecr.eu-central-1.amazonaws.com/camunda"),
+    (
+        "PrometheusWorkspaceArn",
+        f"arn:aws-us-gov:aps:us-gov-west-1:123456789012:workspace/{WORKSPACE_ID}",
+    ),
+    ("CollectorImage", "localhost:5000/aws-otel-collector:0.50.1@sha256:" + "a" * 64),
+    ("CollectorImage", "mirror.example.com/a/collector@sha256:" + "a" * 64),
     ("CamundaVersion", "8.10.3"),
     ("RocksDbMemoryFraction", "0.25"),
     ("RocksDbMemoryFraction", "0.5"),

@@ -1,6 +1,7 @@
 """Whether a broker's memory holds its partitions.
 
-RocksDB gets a fraction of the memory of the task, shared by all partitions; a broker with less than
+RocksDB gets a fraction of the memory of the container, shared by all partitions: that of the task,
+or what a collector of metrics beside the broker leaves of it; a broker with less than
 32 MiB for each refuses to start, on every version, so also right after a version step. 8.9 counts
 the partitions of the cluster (``CAMUNDA_CLUSTER_PARTITIONCOUNT``), the newest source those that the
 broker holds. The cluster's are counted here: that bound holds on both, and at every number of
@@ -14,15 +15,28 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LEAST_MIB: Final = 32
 FRACTION: Final = "0.1"
 """What clusters have whose stack is older than the parameter."""
 
 
+WORKSPACE: Final = "PrometheusWorkspaceArn"
+"""With this parameter, a collector of metrics has a part of the memory of each broker's task."""
+COLLECTOR_MIB: Final = 256
+
+
+def of_task(parameters: Mapping[str, str]) -> int:
+    """Memory in MiB of a broker's task that the broker itself does not have."""
+    return COLLECTOR_MIB if parameters.get(WORKSPACE) else 0
+
+
 def rocksdb_mib(memory_mib: int, fraction: str) -> int:
-    """Return the whole MiB that RocksDB gets of a task's memory (MiB); ``fraction`` as "0.1"."""
+    """Return the whole MiB that RocksDB gets of a broker's memory (MiB); ``fraction`` as "0.1"."""
     return math.floor(memory_mib * Fraction(fraction))
 
 

@@ -81,7 +81,7 @@ _DOWN: Final = (
         Severity.DOWN,
         "an ECS service is missing",
         "the services in the stack's outputs exist",
-        "Run drift detection on the stack and restore the service.",
+        "Provision again, also without parameters: that creates the service.",
     ),
     Kind(
         "DATABASE_DOWN",
@@ -178,7 +178,7 @@ _DEGRADED: Final = (
         Severity.DEGRADED,
         "a cluster change makes no progress",
         "a change in progress completes its steps",
-        "Start the broker it waits for (the task count must cover it). Never cancel it.",
+        "Start the scaling again: it starts the broker that the change waits for. Never cancel it.",
     ),
     Kind(
         "CHANGE_FAILED",
@@ -244,7 +244,7 @@ _DEGRADED: Final = (
         Severity.DEGRADED,
         "no connectors task runs",
         "the connectors service runs the stack's number of tasks",
-        "Restore the connectors' desired count, or provision with Connectors 0 if intended.",
+        "Provision again, which restores their count; with Connectors 0 if intended.",
     ),
     Kind(
         "DEPLOYMENT_FAILED",
@@ -463,15 +463,23 @@ _NOTES: Final = (
         "TASK_PROTECTED",
         Severity.INFO,
         "tasks are protected from scale-in",
-        "protection only while scaling in",
+        "protection only while an operation stops other tasks",
         "None: it expires automatically; deployments wait until then.",
+    ),
+    Kind(
+        "COLLECTOR_STOPPED",
+        Severity.INFO,
+        "a broker's metrics are not collected",
+        "with a PrometheusWorkspaceArn, a collector runs beside each broker",
+        "Check the last log lines of the collector; restart the broker to start it again.",
     ),
     Kind(
         "SECRET_OLD",
         Severity.INFO,
         "passwords were not rotated for long",
         "every password is younger than SecretAgeDays",
-        "Rotate them with the rotate machine; connectors and clients keep working.",
+        "Rotate them with the rotate machine; connectors keep working, clients that log in as the "
+        "administrator need its new password.",
     ),
     Kind(
         "DATABASE_BUSY",

@@ -124,7 +124,8 @@ class TaskStatus:
     """A task of the brokers' service that ECS starts or runs.
 
     ``health`` is what ECS makes of its container's health check, such as ``HEALTHY``
-    (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html).
+    (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html). ``collector`` is the
+    status of the container that collects its metrics, empty without one.
     """
 
     task_id: str
@@ -132,6 +133,7 @@ class TaskStatus:
     status: str
     started_at: datetime | None
     health: str = ""
+    collector: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,6 +397,7 @@ def _tasks(value: object) -> tuple[TaskStatus, ...]:
             status=text(one, "status"),
             started_at=moment(one, "startedAt"),
             health=str(one.get("health") or ""),
+            collector=str(one.get("collector") or ""),
         )
         for one in objects(value, "tasks")
     )

@@ -459,6 +459,7 @@ def _cluster(
     yield from _stops(facts, at, scaling, memory)
     yield from _autoscaling(facts)
     yield from _protection(facts, at)
+    yield from _collectors(facts)
     yield from _load_balancers(facts)
     yield from _database(facts)
     yield from _leases(facts, at)
@@ -941,6 +942,17 @@ def _protection(facts: Facts, at: datetime) -> Iterator[Finding]:
             last = max(one.until for one in tasks)
             names = listed([one.task_id[:8] for one in tasks])
             yield found(code, f"task {names}, until {last:%Y-%m-%d %H:%M} UTC")
+
+
+def _collectors(facts: Facts) -> Iterator[Finding]:
+    """ECS restarts a collector that ran for a minute, so that a stopped one stays stopped."""
+    stopped = [
+        task.task_id[:8]
+        for task in seen(facts.tasks) or ()
+        if task.status == "RUNNING" and task.collector == "STOPPED"
+    ]
+    if stopped:
+        yield found("COLLECTOR_STOPPED", f"task {listed(stopped)}")
 
 
 def _load_balancers(facts: Facts) -> Iterator[Finding]:

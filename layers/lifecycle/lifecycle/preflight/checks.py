@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.cluster.broker_memory import WORKSPACE
 from lifecycle.cluster.checks import Check, Result
 from lifecycle.cluster.freeze import frozen_because
 from lifecycle.cluster.names import (
@@ -26,7 +27,15 @@ from lifecycle.preflight.service_roles import check_service_roles
 from lifecycle.preflight.way_back import ACCEPT, REPORTS_READINESS, lacking
 from lifecycle.services.autoscaling import acting, check_brokers
 from lifecycle.services.definition import BROKERS, CONNECTORS
-from lifecycle.services.images import IMAGES, Version, Versions, is_pre_release, shown, versions
+from lifecycle.services.images import (
+    COLLECTOR,
+    IMAGES,
+    Version,
+    Versions,
+    is_pre_release,
+    shown,
+    versions,
+)
 from lifecycle.services.named_secrets import (
     NamedSecret,
     SecretSeen,
@@ -52,6 +61,10 @@ NEEDED_ENDPOINTS: Final = (
     *("dynamodb", "ecr.api", "ecr.dkr", "logs", "s3", "secretsmanager"),
     "states",
 )
+# What the collector of a broker's metrics needs beside that.
+# https://docs.aws.amazon.com/prometheus/latest/userguide/AMP-and-interface-VPC.html
+_OF_COLLECTORS: Final = ("aps-workspaces",)
+_PUBLIC: Final = "public.ecr.aws"
 # Ids of what a route of a private subnet can lead out through. Tasks and functions have no public
 # address, so an internet gateway takes nothing of theirs; a peering does not pass on what is for
 # the internet, an egress-only gateway is for IPv6, a carrier gateway needs an address of its own.
@@ -226,6 +239,8 @@ class Need:
     present_certificate_arn: str = ""
     present_domain_name: str = ""
     present_kms_key_arn: str = ""
+    collector: str = ""
+    """Image of the collector beside each broker; empty without one."""
 
     @property
     def crosses_minor(self) -> bool:
@@ -279,6 +294,7 @@ class Need:
             certificate_arn=parameters["CertificateArn"],
             domain_name=parameters["DomainName"],
             kms_key_arn=parameters["KmsKeyArn"],
+            collector=parameters[COLLECTOR] if parameters[WORKSPACE] else "",
             present_certificate_arn=present.get("CertificateArn", ""),
             present_domain_name=present.get("DomainName", ""),
             present_kms_key_arn=present.get("KmsKeyArn", ""),
@@ -857,14 +873,20 @@ def _way_out(need: Need, network: Network) -> Check:
             ),
         ]
     )
-    missing = [endpoint for endpoint in NEEDED_ENDPOINTS if endpoint not in network.endpoints]
+    needed = (*NEEDED_ENDPOINTS, *(_OF_COLLECTORS if need.collector else ()))
+    missing = [endpoint for endpoint in needed if endpoint not in network.endpoints]
+    mirrors = "ImageRegistryPrefix, CollectorImage" if need.collector else "ImageRegistryPrefix"
     remedy = (
         "Deploy the control stack with NatGateways 1 or 3, or add the endpoints of "
-        "docs/network.md to the VPC and mirror the images (ImageRegistryPrefix)."
+        f"docs/network.md to the VPC and mirror the images ({mirrors})."
     )
+    hubs = [
+        *(["Docker Hub"] if need.docker_hub else []),
+        *([_PUBLIC] if need.collector.startswith(f"{_PUBLIC}/") else []),
+    ]
     unused = network.unused_endpoints
     by_zone = [one for one in missing if unused.get(one) == NO_PRIVATE_DNS]
-    if missing and missing == by_zone and not need.docker_hub:
+    if missing and missing == by_zone and not hubs:
         return Check(
             name,
             Result.WARN,
@@ -875,10 +897,9 @@ def _way_out(need: Need, network: Network) -> Check:
     if missing:
         listed = [f"{one} ({unused[one]})" if one in unused else one for one in missing]
         return Check(name, Result.FAIL, f"{seen}, and no endpoints for {', '.join(listed)}", remedy)
-    if need.docker_hub:
-        return Check(
-            name, Result.FAIL, (f"{seen}, so images cannot be pulled from Docker Hub"), remedy
-        )
+    if hubs:
+        text = f"{seen}, so images cannot be pulled from {' and '.join(hubs)}"
+        return Check(name, Result.FAIL, text, remedy)
     return Check(name, Result.PASS, "by VPC endpoints")
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from lifecycle.cluster import backups, maintenance_window
 from lifecycle.cluster import tags as tag_rules
-from lifecycle.cluster.broker_memory import least_memory, too_little
+from lifecycle.cluster.broker_memory import WORKSPACE, least_memory, of_task, too_little
 from lifecycle.cluster.names import CLUSTER_NAME_RULE, is_cluster_name
 from lifecycle.cluster.parameters import cluster_environment
 from lifecycle.cluster.trial import FIXED, is_trial, trial_parameters
@@ -587,18 +587,19 @@ def _idle_brokers(value: Callable[[str], str]) -> list[Problem]:
 def _memory(parameters: Mapping[str, str], value: Callable[[str], str]) -> list[Problem]:
     partitions, memory = int(value("Partitions")), int(value("BrokerMemory"))
     fraction = value("RocksDbMemoryFraction")
-    if not (why := too_little(partitions, memory, fraction)):
+    beside = of_task({WORKSPACE: value(WORKSPACE)})
+    if not (why := too_little(partitions, memory - beside, fraction)):
         return []
-    named = next(
-        (n for n in ("Partitions", "RocksDbMemoryFraction", "BrokerMemory") if n in parameters),
-        "BrokerMemory",
-    )
+    decide = ("Partitions", "RocksDbMemoryFraction", "BrokerMemory", WORKSPACE)
+    named = next((name for name in decide if name in parameters), "BrokerMemory")
+    without = f", no {WORKSPACE} ({beside} MiB for its collector)" if beside else ""
     return [
         Problem(
             f"parameters.{named}",
             value(named),
-            f"a BrokerMemory of {least_memory(partitions, fraction)} or more, a larger "
-            f"RocksDbMemoryFraction, or fewer Partitions: {why}; a broker refuses to start then",
+            f"a BrokerMemory of {least_memory(partitions, fraction) + beside} or more, a larger "
+            f"RocksDbMemoryFraction{without}, or fewer Partitions: {why}; a broker refuses to "
+            "start then",
         )
     ]
 

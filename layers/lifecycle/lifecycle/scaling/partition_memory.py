@@ -14,7 +14,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
-from lifecycle.cluster.broker_memory import FRACTION, too_little
+from lifecycle.cluster.broker_memory import FRACTION, of_task, too_little
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,12 +33,13 @@ def does_not_fit(parameters: Mapping[str, str], partitions: int, *, fraction: bo
     memory = parameters.get("BrokerMemory", "")
     if not memory.isdecimal():
         return "the memory of its brokers is unknown"
+    mib = int(memory) - of_task(parameters)
     given = parameters.get("RocksDbMemoryFraction") or (FRACTION if fraction else "")
     if given:
-        return too_little(partitions, int(memory), given)
-    if partitions * EACH_MIB <= int(memory) * _MOST_FOR_PARTITIONS:
+        return too_little(partitions, mib, given)
+    if partitions * EACH_MIB <= mib * _MOST_FOR_PARTITIONS:
         return ""
     return (
         f"RocksDB takes {EACH_MIB} MiB for each of {partitions} partitions, more than half of "
-        f"{memory} MiB"
+        f"{mib} MiB"
     )

@@ -66,11 +66,6 @@ JOINING_IS_REMOVED: Final = (
 
 PRECONDITIONS: Final[tuple[Precondition, ...]] = (
     Precondition(
-        "cluster not frozen",
-        "the cluster's stack has no tag `camunda:frozen`",
-        "Find out who set the tag, remove it, then start again.",
-    ),
-    Precondition(
         "stack at rest",
         "CloudFormation is not changing the cluster's stack",
         "Wait until the stack's update has ended, or complete it.",

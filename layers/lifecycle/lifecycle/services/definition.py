@@ -21,6 +21,8 @@ BROKERS: Final = "orchestration-cluster"
 CONNECTORS: Final = "connectors"
 NAMES: Final = (BROKERS, CONNECTORS)
 """Names of the services, in the order in which they are created."""
+COLLECTOR: Final = "collector"
+"""Name of the container that collects metrics in a broker's task, if there is one."""
 
 """What a plan shows for a value that CloudFormation has not made yet."""
 

@@ -13,6 +13,8 @@ PARAMETER: Final = "CamundaVersion"
 BROKERS: Final = "OrchestrationImage"
 CONNECTORS: Final = "ConnectorsImage"
 IMAGES: Final = (BROKERS, CONNECTORS)
+COLLECTOR: Final = "CollectorImage"
+"""Of AWS, not of Camunda: a whole reference, and of no version that the brokers have."""
 _RELEASED: Final = re.compile(r"(8)\.(9|[1-9][0-9])\.(0|[1-9][0-9]*)")
 # 8.9.0-alpha3, 8.10.0-rc1, 8.10-SNAPSHOT: what Camunda calls its pre-releases.
 _PRE_RELEASE: Final = re.compile(r"(?i)\d+\.\d+(\.\d+)?-?(alpha|beta|rc|snapshot)")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from lifecycle.cluster.broker_memory import WORKSPACE
 from lifecycle.cluster.checks import Check, Result
 from lifecycle.cluster.validation import Problem
 from lifecycle.services import images
@@ -19,7 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CREDENTIALS: Final = "RegistryCredentialsArn"
-PARAMETERS: Final = (PREFIX, images.BROKERS, images.CONNECTORS, CREDENTIALS)
+PARAMETERS: Final = (
+    PREFIX,
+    images.BROKERS,
+    images.CONNECTORS,
+    CREDENTIALS,
+    WORKSPACE,
+    images.COLLECTOR,
+)
 NAME: Final = "image registries"
 _ECR: Final = "ecr"
 _HUB: Final = "docker.io"
@@ -29,15 +37,20 @@ _HUB_HOSTS: Final = frozenset({_HUB, "index.docker.io", "registry-1.docker.io"})
 
 @dataclass(frozen=True, slots=True)
 class Registries:
-    """Allowed registries, each ``host[:port][/path]``, or ``ecr`` for those of ``account``."""
+    """Allowed registries, each ``host[:port][/path]``, or ``ecr`` for those of ``account``.
+
+    ``account`` and ``region`` are those of the control plane and its clusters.
+    """
 
     allowed: tuple[str, ...]
     account: str
+    region: str
 
     @classmethod
-    def read(cls, text: str, account: str) -> Registries:
+    def read(cls, text: str, account: str, region: str) -> Registries:
         """Read the parameter's value: entries with commas between."""
-        return cls(tuple(one for one in (part.strip() for part in text.split(",")) if one), account)
+        allowed = tuple(one for one in (part.strip() for part in text.split(",")) if one)
+        return cls(allowed, account, region)
 
     def allows(self, image: str) -> bool:
         """Whether an image's reference is below an allowed host and path."""
@@ -55,9 +68,14 @@ class Registries:
             for name in images.IMAGES
             if not self.allows(f"{prefix}/{values[name]}" if prefix else values[name])
         ]
-        if prefix and outside:
-            return [(PREFIX, prefix)]
-        return [(name, values[name]) for name in outside]
+        refused = (
+            [(PREFIX, prefix)] if prefix and outside else [(name, values[name]) for name in outside]
+        )
+        # A whole reference, without the prefix, of what runs only with a workspace.
+        collector = values.get(images.COLLECTOR, "")
+        if values.get(WORKSPACE) and not self.allows(collector):
+            refused.append((images.COLLECTOR, collector))
+        return refused
 
     @property
     def rule(self) -> str:
@@ -98,9 +116,28 @@ def registry_problems(
     """
     if not any(name in requested for name in PARAMETERS):
         return []
-    return [
+    problems = [
         Problem(f"parameters.{name}", given, registries.rule)
         for name, given in registries.refused(values)
+    ]
+    if given := requested.get(WORKSPACE):
+        problems += _workspace_problems(given, registries)
+    return problems
+
+
+def _workspace_problems(arn: str, registries: Registries) -> list[Problem]:
+    """Refuse a workspace elsewhere: the collector signs for its own region, as the task's role."""
+    # arn:aws:aps:region:account:workspace/ws-…
+    region, account = arn.split(":")[3:5]
+    if (region, account) == (registries.region, registries.account):
+        return []
+    return [
+        Problem(
+            f"parameters.{WORKSPACE}",
+            arn,
+            f"a workspace in {registries.region} of account {registries.account}, where the "
+            "cluster runs",
+        )
     ]
 
 
@@ -111,7 +148,9 @@ def check_registries(
     refused = registries.refused(values)
     if not refused:
         return Check(NAME, Result.PASS, "every image is from an allowed registry")
-    kept = all(values.get(name, "") == present.get(name) for name in PARAMETERS)
+    # A stack from before the workspace has neither, and its collector counts with a workspace only.
+    compared = [name for name in PARAMETERS if name != images.COLLECTOR or values.get(WORKSPACE)]
+    kept = all(values.get(name, "") == present.get(name, "") for name in compared)
     return Check(
         NAME,
         Result.WARN if kept else Result.FAIL,

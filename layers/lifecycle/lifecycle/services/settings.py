@@ -336,7 +336,7 @@ def container_of(template: Mapping[str, Any], service: Service) -> dict[str, Any
     containers = template["Resources"][service.task_definition]["Properties"][
         "ContainerDefinitions"
     ]
-    found: dict[str, Any] = next(one for one in containers if one["Name"] == service.container)
+    found: dict[str, Any] = next(one for one in containers if one.get("Name") == service.container)
     return found
 
 

@@ -53,7 +53,8 @@ def registries() -> Registries:
     """Registries from which clusters may run images."""
     from lifecycle.services.registries import Registries
 
-    return Registries.read(os.environ["ALLOWED_IMAGE_REGISTRIES"], os.environ["ACCOUNT_ID"])
+    allowed, account = os.environ["ALLOWED_IMAGE_REGISTRIES"], os.environ["ACCOUNT_ID"]
+    return Registries.read(allowed, account, settings().region)
 
 
 def artifacts() -> Artifacts:

@@ -10,6 +10,7 @@ import itertools
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lifecycle.adapters.aws.session import client
+from lifecycle.services.definition import COLLECTOR
 from lifecycle.services.startup import Deployment
 from lifecycle.services.stops import StoppedTask
 from lifecycle.times import epoch, written
@@ -100,6 +101,18 @@ def address(task: Any) -> str:
     return ""
 
 
+def collector_status(task: Any) -> str:
+    """Return ``lastStatus`` of a task's collector of metrics; empty without one."""
+    return next(
+        (
+            str(one.get("lastStatus", ""))
+            for one in task.get("containers", ())
+            if one.get("name") == COLLECTOR
+        ),
+        "",
+    )
+
+
 def read_deployments(found: Any) -> tuple[Deployment, ...]:
     """Read the deployments of a service as DescribeServices returns them.
 
@@ -161,7 +174,12 @@ def described(found: Any) -> dict[str, Any]:
 
 
 def read_stopped(task: Any) -> StoppedTask:
-    """Read a stopped task as DescribeTasks returns it; the time is empty while it stops."""
+    """Read a stopped task as DescribeTasks returns it; the time is empty while it stops.
+
+    How a collector of metrics ended explains no end of a task that ran: it is not essential
+    (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html).
+    """
+    never_ran = task.get("stopCode") == "TaskFailedToStart"
     at = task.get("stoppedAt") or task.get("stoppingAt")
     return StoppedTask(
         task_id=task_id(task["taskArn"]),
@@ -169,7 +187,9 @@ def read_stopped(task: Any) -> StoppedTask:
         stop_code=task.get("stopCode", ""),
         reason=task.get("stoppedReason", ""),
         containers=tuple(
-            container for one in task.get("containers", ()) if (container := _container(one))
+            container
+            for one in task.get("containers", ())
+            if (never_ran or one.get("name") != COLLECTOR) and (container := _container(one))
         ),
     )
 

@@ -14,6 +14,7 @@ from lifecycle.adapters.aws.autoscaling import AwsScalableTargets
 from lifecycle.adapters.aws.ecs_reader import (
     EcsReader,
     address,
+    collector_status,
     described,
     read_deployments,
     read_stopped,
@@ -63,6 +64,7 @@ class AwsHealthSources:
                 "status": task["lastStatus"],
                 "startedAt": _iso(task.get("startedAt")),
                 "health": task.get("healthStatus", ""),
+                "collector": collector_status(task),
             }
             for task in self._ecs.tasks(ecs_cluster, service, "RUNNING")
         ]
