@@ -24,6 +24,10 @@ const encoded = (text) =>
 /** Path of an API resource from its segments: ["clusters", "demo"] is /clusters/demo. */
 export const pathOf = (segments) => segments.map((one) => `/${encoded(one)}`).join("");
 
+/** Whether a change may have been carried out although it failed like this. */
+export const isUnsure = (error) =>
+  error instanceof Unreachable || (error instanceof Refused && (error.status < 400 || error.status >= 500));
+
 /** Query string of what is given, encoded as it is signed. */
 export function queryOf(query = {}) {
   const pairs = Object.entries(query).filter(([, value]) => value !== "" && value != null);
@@ -68,14 +72,17 @@ export class Api {
     const header = (name) => response.headers.get(name);
     const body = (header("content-type") || "").includes("json") ? parsed(content) : content;
     const retryAfter = Number(header("retry-after")) || null;
-    if (response.ok && body !== undefined) {
+    // A page of something else in between is no answer of the API, whatever its status.
+    const usable = headers.Accept === "text/plain" ? body !== undefined : (body && typeof body === "object") || response.status === 204;
+    if (response.ok && usable) {
       return {
         status: response.status, body, retryAfter, etag: header("etag"), location: header("location"),
         release: header("x-camunda-ecs-version"),
       };
     }
     const plain = (header("content-type") || "").startsWith("text/plain") ? content.slice(0, 300) : "";
-    const problem = body && typeof body === "object" ? body : { title: `HTTP ${response.status}`, detail: plain };
+    const detail = response.ok ? "The response is not one of the API." : plain;
+    const problem = body && typeof body === "object" ? body : { title: `HTTP ${response.status}`, detail };
     throw new Refused(response.status, problem, { method, path: pathOf(path) }, retryAfter);
   }
 }

@@ -71,13 +71,21 @@ function change(action, { etag } = {}) {
     say(`${action.title}: accepted.`);
     for (const source of Object.values(sources)) source.now();
   };
-  confirm({ api, action, etag, done, navigate });
+  confirm({ api, action, etag, done, navigate, say });
 }
 
 function draw() {
   const out = Object.values(sources).find((one) => one.error instanceof SignedOut)?.error;
   if (out) return welcome(out.message);
-  render(view.draw(sources, context), main);
+  try {
+    render(view.draw(sources, context), main);
+  } catch (error) {
+    // Half of a view, or the one of before, would look current.
+    const unshown = new Error(`What the API returned cannot be shown (${error.message}).`);
+    render(html`<h1 tabindex="-1">${view.title}</h1>${problem(unshown)}`, main);
+    say(unshown.message);
+    return drawHead();
+  }
   const stale = Object.values(sources).some((one) => one.stale && one.at);
   if (stale !== context.stale) say((context.stale = stale) ? "What is shown is not current." : "What is shown is current again.");
   drawHead();
@@ -92,6 +100,13 @@ function drawHead() {
   render(html`<p>Release ${config.release}. The console is a client of the REST API: it can do what your rights allow, and nothing else.</p>`, foot);
 }
 
+// An answer under way is drawn into nothing.
+function left(reason) {
+  context = {};
+  document.getElementById("dialog").close();
+  welcome(reason);
+}
+
 function welcome(reason) {
   for (const source of Object.values(sources)) source.stop();
   document.title = "Sign in – Camunda on ECS";
@@ -104,7 +119,8 @@ async function start() {
   const response = await fetch("config.json", { cache: "no-store" });
   if (!response.ok) throw new Error(`config.json could not be read: HTTP ${response.status}.`);
   config = await response.json();
-  session = signIn(config, { location, history, storage: sessionStorage, crypto, fetch: (...given) => fetch(...given) });
+  const channel = new BroadcastChannel("camunda-ecs.sign-out");
+  session = signIn(config, { location, history, storage: sessionStorage, crypto, channel, left, fetch: (...given) => fetch(...given) });
   api = new Api(config, () => session.get());
   let reason;
   try {

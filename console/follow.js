@@ -13,7 +13,7 @@ export const patience = (failures, retryAfter) => Math.max(retryAfter || 0, Math
  * is final; changed() is called after each change of the returned state.
  */
 export function follow(read, wait, changed) {
-  const state = { answer: null, error: null, at: null, stale: true, next: null, stop, now };
+  const state = { answer: null, error: null, at: null, stale: true, next: null, stop, now: again };
   let failures = 0, timer = 0, late = 0, running = null, stopped = false;
 
   function now() {
@@ -21,14 +21,21 @@ export function follow(read, wait, changed) {
     return running;
   }
 
+  /** Read what is true from now on: a read under way may be of before. */
+  function again() {
+    return running ? running.then(now) : now();
+  }
+
   async function look() {
     clearTimeout(timer);
+    const began = Date.now();
     let seconds;
     try {
       const answer = await read();
       failures = 0;
       seconds = wait(answer);
-      Object.assign(state, { answer, error: null, at: Date.now(), stale: false });
+      // What a person read meanwhile is newer than this answer.
+      if (!state.at || state.at <= began) Object.assign(state, { answer, error: null, at: Date.now(), stale: false });
     } catch (error) {
       seconds = patience(++failures, error.retryAfter);
       Object.assign(state, { error, stale: true });

@@ -24,7 +24,8 @@ export const table = (label, heads, rows, kind = "") => html`<div class="scroll"
 export function problem(error) {
   if (!(error instanceof Refused)) return html`<div class="note bad"><p>${error.message}</p></div>`;
   const { problem: found, request, status } = error;
-  const lacking = status === 403 && request;
+  // Also an expired token and a clock that is wrong are 403, and no policy is missing then.
+  const lacking = status === 403 && request && /not authorized/i.test(found.detail || "");
   return html`<div class="note bad">
     <p><strong>${found.error || found.title || "Refused"}</strong> ${found.detail || ""}</p>
     ${lacking ? html`<p>Lacking right: <code>execute-api:Invoke</code> on <code>${request.method}${request.path}</code>. The policies viewer, planner, operator and administrator have more of them in this order.</p>` : nothing}

@@ -2,12 +2,16 @@
 // credentials that are valid for some minutes, or throws SignedOut; nothing of them is stored.
 
 const EARLY = 5 * 60_000;
+// Credentials are used until the last of them expires in a request under way.
+const LAST = 10_000;
+const PATIENCE = 10_000;
 const PENDING = "camunda-ecs.sign-in";
 
 /** There are no credentials; the message gives the reason. */
 export class SignedOut extends Error {}
 
-/** The way that config.json names. page is {location, history, storage, fetch, crypto}. */
+/** The way that config.json names. page is {location, history, storage, fetch, crypto, channel, left}:
+ * channel reaches the other tabs, left(reason) is called when this one is signed out. */
 export function signIn(config, page) {
   return config.signIn.kind === "cognito" ? new Cognito(config, page) : new Local(page);
 }
@@ -38,7 +42,8 @@ class Cognito {
     Object.assign(this, { page, domain, clientId, identityPoolId, region: config.region });
     this.login = `cognito-idp.${config.region}.amazonaws.com/${userPoolId}`;
     this.redirect = `${page.location.origin}/`;
-    Object.assign(this, { tokens: null, found: null, until: 0, user: "", identity: null });
+    Object.assign(this, { tokens: null, found: null, until: 0, user: "", identity: null, over: "" });
+    page.channel.onmessage = () => this.#leave("Signed out in another tab.");
   }
 
   /** Go to the hosted page. The verifier and the present view wait in this tab's session storage. */
@@ -75,23 +80,33 @@ class Cognito {
   }
 
   async get() {
+    if (!this.tokens) throw new SignedOut(this.over || "Sign in to continue.");
     if (this.found && Date.now() < this.until - EARLY) return this.found;
-    if (!this.tokens) throw new SignedOut("Sign in to continue.");
     // Calls at the same time share one renewal.
     this.renewal ??= this.#renewed().finally(() => (this.renewal = null));
-    return this.renewal;
+    try {
+      return await this.renewal;
+    } catch (error) {
+      // When Cognito is disturbed, the credentials that are still valid do.
+      if (error instanceof SignedOut || !this.found || Date.now() >= this.until - LAST) throw error;
+      return this.found;
+    }
   }
 
-  /** Revoke the refresh token, forget everything, and end the session of the hosted page. */
+  /** Sign out here and in the other tabs, and end the session of the hosted page. */
   async end() {
-    const token = this.tokens?.refresh_token;
-    Object.assign(this, { tokens: null, found: null, until: 0, identity: null });
-    if (token) {
-      const revoked = this.#form("/oauth2/revoke", { token, client_id: this.clientId });
-      await revoked.catch(() => undefined);
-    }
+    this.page.channel.postMessage("");
+    await Promise.race([this.#leave("Signed out."), new Promise((done) => setTimeout(done, 3000))]);
     const query = new URLSearchParams({ client_id: this.clientId, logout_uri: this.redirect });
     this.page.location.assign(`${this.domain}/logout?${query}`);
+  }
+
+  /** Forget everything, then revoke the refresh token. */
+  async #leave(reason) {
+    const token = this.tokens?.refresh_token;
+    Object.assign(this, { tokens: null, found: null, until: 0, identity: null, user: "", over: reason });
+    this.page.left(reason);
+    if (token) await this.#sent("/oauth2/revoke", { token, client_id: this.clientId }).catch(() => undefined);
   }
 
   async #renewed() {
@@ -101,6 +116,7 @@ class Cognito {
     const Logins = { [this.login]: this.tokens.id_token };
     this.identity ??= (await this.#pool("GetId", { IdentityPoolId: this.identityPoolId, Logins })).IdentityId;
     const { Credentials } = await this.#pool("GetCredentialsForIdentity", { IdentityId: this.identity, Logins });
+    if (this.over) throw new SignedOut(this.over);
     this.until = Credentials.Expiration * 1000;
     return (this.found = {
       accessKeyId: Credentials.AccessKeyId, secretAccessKey: Credentials.SecretKey, sessionToken: Credentials.SessionToken,
@@ -108,32 +124,40 @@ class Cognito {
   }
 
   async #token(fields) {
-    const response = await this.#form("/oauth2/token", { ...fields, client_id: this.clientId });
-    const found = await response.json().catch(() => ({}));
-    if (!response.ok || !found.id_token) {
-      if (response.status < 500) this.tokens = null;
-      throw new SignedOut(`No tokens (${found.error || `HTTP ${response.status}`}). Sign in again.`);
+    const { status, found } = await this.#sent("/oauth2/token", { ...fields, client_id: this.clientId });
+    if (this.over) throw new SignedOut(this.over);
+    if (status !== 200 || !found.id_token) {
+      this.tokens = null;
+      throw new SignedOut(`No tokens (${found.error || `HTTP ${status}`}). Sign in again.`);
     }
     // A refresh returns no new refresh token, unless its rotation is on.
     this.tokens = { ...this.tokens, ...found, until: Date.now() + found.expires_in * 1000 };
     this.user = claim(found.id_token, "email") || claim(found.id_token, "cognito:username");
   }
 
-  #form(path, fields) {
-    return this.page.fetch(`${this.domain}${path}`, { method: "POST", body: new URLSearchParams(fields), credentials: "omit" });
+  async #pool(operation, body) {
+    const { status, found } = await this.#sent(`https://cognito-identity.${this.region}.amazonaws.com/`, JSON.stringify(body), {
+      "Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": `AWSCognitoIdentityService.${operation}`,
+    });
+    if (status === 200) return found;
+    const reason = found.message || found.__type || `HTTP ${status}`;
+    throw new SignedOut(`No credentials (${reason}). The user may be in no group: groups carry the rights.`);
   }
 
-  async #pool(operation, body) {
-    const response = await this.page.fetch(`https://cognito-identity.${this.region}.amazonaws.com/`, {
-      method: "POST",
-      credentials: "omit",
-      headers: { "Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": `AWSCognitoIdentityService.${operation}` },
-      body: JSON.stringify(body),
-    });
-    const found = await response.json().catch(() => ({}));
-    if (response.ok) return found;
-    const reason = found.message || found.__type || `HTTP ${response.status}`;
-    throw new SignedOut(`No credentials (${reason}). The user may be in no group: groups carry the rights.`);
+  /** Send fields of a form to a path of the domain, or a text. Only a definite answer is one: {status, found}. */
+  async #sent(to, given, headers = {}) {
+    const form = typeof given === "string" ? given : new URLSearchParams(given);
+    const url = new URL(to, this.domain).href;
+    let response;
+    try {
+      const signal = AbortSignal.timeout(PATIENCE);
+      response = await this.page.fetch(url, { method: "POST", credentials: "omit", headers, body: form, signal });
+    } catch (problem) {
+      throw new Error(`Cognito did not respond (${problem.message}).`);
+    }
+    const { status } = response, found = await response.json().catch(() => ({}));
+    if (status < 500 && status !== 429 && !/TooManyRequests/.test(found.__type)) return { status, found };
+    throw new Error(`Cognito did not respond (${found.message || found.__type || `HTTP ${status}`}).`);
   }
 }
 

@@ -5,6 +5,8 @@ import { ago, count, instant, linkTo, number, verdictOf } from "./read.js";
 import { chip, facts, field, findings, form, html, nothing, problem, reading, table, topology, verdict } from "./parts.js";
 
 const OPEN = ["RUNNING", "PENDING_REDRIVE"];
+// These can be resumed, also by somebody else.
+const RESUMED = ["ABORTED", "TIMED_OUT"];
 const CALM = 20, LIVELY = 4;
 const hash = (...segments) => `#/${segments.map(encodeURIComponent).join("/")}`;
 const code = (text) => html`<code>${text}</code>`;
@@ -150,7 +152,7 @@ export function operation({ api, change, say }, id) {
   let spoken = "";
   return {
     title: id,
-    sources: { operation: [() => api.get(["operations", id]), ({ body, retryAfter }) => (OPEN.includes(body.status) ? retryAfter || LIVELY : body.status === "NOT_STARTED" ? CALM : null)] },
+    sources: { operation: [() => api.get(["operations", id]), ({ body, retryAfter }) => (OPEN.includes(body.status) ? retryAfter || LIVELY : body.status === "NOT_STARTED" || RESUMED.includes(body.status) ? CALM : null)] },
     draw({ operation: source }, context) {
       const body = source.answer?.body;
       const mark = body ? (source.stale ? verdict({ word: body.status, was: true }) : chip(body.status)) : nothing;
@@ -172,7 +174,7 @@ export function operation({ api, change, say }, id) {
     ${body.error ? html`<section><h2>Error</h2><div class="note bad"><p><strong>${body.error.name}</strong> ${body.error.cause}</p><p>Now: ${body.error.currentState || "the state after the failure is unknown"}</p><p>Next: ${body.error.nextStep}</p></div></section>` : nothing}
     <p class="buttons">
       ${open ? html`<button ?disabled=${source.stale} @click=${() => change(actions.cancel(id))}>Cancel</button>` : nothing}
-      ${["ABORTED", "TIMED_OUT"].includes(body.status) ? html`<button ?disabled=${source.stale} @click=${() => change(actions.resume(id))}>Resume</button>` : nothing}</p>
+      ${RESUMED.includes(body.status) ? html`<button ?disabled=${source.stale} @click=${() => change(actions.resume(id))}>Resume</button>` : nothing}</p>
     ${open ? nothing : html`<section><h2>Report</h2>${links(context.extra)}<p class="buttons"><button @click=${() => context.once(["operations", id, "report"])}>${context.extra ? "Renew the links" : "Show the links"}</button></p></section>`}
     ${body.result ? html`<details><summary>Result as JSON</summary><pre tabindex="0">${JSON.stringify(body.result, null, 1)}</pre></details>` : nothing}`;
   }

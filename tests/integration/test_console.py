@@ -954,3 +954,261 @@ def test_tokens_are_renewed_before_they_expire_and_given_up_at_the_end(bench: Be
         {"token": ["secret-refresh"], "client_id": ["client"]},
     )
     assert page.url.startswith(f"{COGNITO}/logout?client_id=client&logout_uri=")
+
+
+# --- answers that arrive late, or not at all ----------------------------------------------------
+
+
+class Held:
+    """Requests of one method to one path that wait until they are let go."""
+
+    def __init__(self, bench: Bench, method: str, path: str) -> None:
+        self.routes: list[Route] = []
+        self.method = method
+        bench.page.route(f"**/v1{path}", self._hold)
+
+    def _hold(self, route: Route) -> None:
+        if route.request.method == self.method:
+            self.routes.append(route)
+        else:
+            route.continue_()
+
+    def let_go(self) -> None:
+        for route in self.routes:
+            route.continue_()
+        self.routes.clear()
+
+
+def two_clusters(bench: Bench) -> None:
+    bench.filled()
+    bench.returns("/clusters/eu", cluster(name="eu"), ETag='"eu"')
+    bench.returns("/clusters/eu/health", health(cluster="eu"))
+
+
+@pytest.mark.parametrize("status", [202, 409])
+def test_a_late_answer_leaves_the_dialog_of_another_cluster_alone(
+    bench: Bench, status: int
+) -> None:
+    two_clusters(bench)
+    if status == 409:
+        bench.upstream.problem("PUT", "/clusters/demo/brokers", 409, error="ClusterBusy")
+    else:
+        bench.upstream.instead["PUT", "/clusters/demo/brokers"] = (
+            202,
+            {"Location": "/v1/operations/demo.scale.four"},
+            {"operationId": RUNNING},
+        )
+    page = bench.open("#/clusters/demo")
+    held = Held(bench, "PUT", "/clusters/demo/brokers")
+    scale(page, "4")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Send").click()
+    expect(dialog).to_contain_text("Sending …")
+    page.evaluate("() => (location.hash = '#/clusters/eu')")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("eu")
+    scale(page, "5")
+    expect(dialog).to_contain_text("Scale eu to 5 brokers")
+    with page.expect_response("**/v1/clusters/demo/brokers"):
+        held.let_go()
+    expect(page.locator("#spoken")).to_contain_text("Scale demo to 4 brokers")
+    expect(dialog).to_be_visible()
+    expect(dialog).to_contain_text("Scale eu to 5 brokers")
+    expect(dialog).not_to_contain_text("demo")
+    assert page.url.endswith("#/clusters/eu")
+
+
+def test_a_refusal_that_arrives_after_the_dialog_was_closed_is_shown(bench: Bench) -> None:
+    bench.filled()
+    bench.upstream.problem("PUT", "/clusters/demo/brokers", 409, error="ClusterBusy")
+    page = bench.open("#/clusters/demo")
+    held = Held(bench, "PUT", "/clusters/demo/brokers")
+    scale(page, "4")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Send").click()
+    dialog.get_by_role("button", name="Close").click()
+    expect(dialog).to_be_hidden()
+    held.let_go()
+    expect(dialog).to_be_visible()
+    expect(dialog).to_contain_text("ClusterBusy")
+
+
+def test_a_request_with_an_unknown_outcome_keeps_its_key_in_the_next_dialog(bench: Bench) -> None:
+    page = bench.open("#/clusters/demo")
+    bench.upstream.instead["PUT", "/clusters/demo/brokers"] = (0, {}, None)
+    scale(page, "4")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Send").click()
+    expect(dialog).to_contain_text("Whether it was carried out is not known.")
+    dialog.get_by_role("button", name="Close").click()
+    field = page.get_by_label("Brokers", exact=True)
+    form = page.locator("form").filter(has=field)
+    # Another request is another one.
+    field.fill("5")
+    form.get_by_role("button", name="Scale").click()
+    expect(dialog).not_to_contain_text("is not known")
+    dialog.get_by_role("button", name="Close").click()
+    field.fill("4")
+    form.get_by_role("button", name="Scale").click()
+    expect(dialog).to_contain_text("The outcome of this request is not known")
+    bench.upstream.instead.clear()
+    dialog.get_by_role("button", name="Send").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("demo.scale.")
+    keys = {one.headers["idempotency-key"] for one in bench.upstream.of("PUT")}
+    assert len(keys) == 1
+    # What was accepted is over: the next time, it is a new request.
+    bench.open("#/clusters/demo")
+    scale(page, "4")
+    expect(dialog.locator("pre")).not_to_contain_text(keys.pop())
+
+
+def test_a_request_that_was_never_sent_is_not_called_unknown(bench: Bench) -> None:
+    bench.filled()
+    page = bench.page
+    page.clock.install()
+    pool = Pool(bench)
+    pool.sign_in()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("demo")
+    scale(page, "4")
+    dialog = page.get_by_role("dialog")
+    page.evaluate("() => (window.fetch = () => Promise.reject(new TypeError('offline')))")
+    page.evaluate("() => (Date.now = () => 4_000_000_000_000)")
+    dialog.get_by_role("button", name="Send").click()
+    expect(dialog.get_by_role("alert")).not_to_be_empty()
+    expect(dialog.get_by_role("alert")).not_to_contain_text("is not known")
+    assert bench.upstream.of("PUT") == []
+
+
+def test_a_change_that_was_accepted_with_a_broken_body_is_called_unknown(bench: Bench) -> None:
+    bench.filled()
+    page = bench.open("#/clusters/demo")
+    page.route(
+        "**/v1/clusters/demo/brokers",
+        lambda route: route.fulfill(status=202, content_type="application/json", body='{"opera'),
+    )
+    scale(page, "4")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Send").click()
+    expect(dialog).to_contain_text("Whether it was carried out is not known.")
+
+
+@pytest.mark.parametrize(
+    ("detail", "lacking"),
+    [
+        ("User: arn:aws:iam::123456789012:user/vera is not authorized to perform", True),
+        ("Signature expired: 20261130T000000Z is now earlier than 20261130T001000Z", False),
+        ("The security token included in the request is expired", False),
+        ("", False),
+    ],
+)
+def test_only_a_denial_is_called_a_lacking_right(
+    bench: Bench, detail: str, *, lacking: bool
+) -> None:
+    bench.upstream.problem("GET", "/clusters/demo", 403, title="Forbidden", detail=detail)
+    page = bench.open("#/clusters/demo")
+    expect(page.locator(".note.bad").first).to_contain_text(detail)
+    expect(page.get_by_text("Lacking right")).to_have_count(1 if lacking else 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"), [("text/html", "<p>Maintenance</p>"), ("application/json", "{}")]
+)
+def test_an_answer_that_cannot_be_shown_leaves_nothing_that_looks_current(
+    bench: Bench, kind: str, body: str
+) -> None:
+    bench.filled()
+    page = bench.page
+    page.clock.install()
+    bench.open("#/clusters/demo")
+    expect(page.get_by_text("3 of 3").first).to_be_visible()
+    page.route(
+        "**/v1/clusters/demo",
+        lambda route: route.fulfill(status=200, content_type=kind, body=body),
+    )
+    page.clock.run_for(21_000)
+    expect(page.get_by_text(re.compile("Not current|cannot be shown")).first).to_be_visible()
+    page.evaluate(UNFOLD)
+    restart = page.get_by_role("button", name="Restart", disabled=False)
+    expect(restart).to_have_count(0)
+    expect(page.locator("#spoken")).to_contain_text(re.compile("not current|cannot be shown"))
+    page.unroute("**/v1/clusters/demo")
+    page.clock.run_for(61_000)
+    expect(page.get_by_text("3 of 3").first).to_be_visible()
+    expect(page.get_by_text("Not current")).to_have_count(0)
+    page.evaluate(UNFOLD)
+    expect(restart).to_have_count(1)
+
+
+def test_an_operation_that_others_can_resume_is_read_again(bench: Bench) -> None:
+    bench.filled()
+    path = f"/operations/{RUNNING}"
+    bench.returns(path, operation(status="ABORTED", endedAt="2026-11-30T00:01:00.000Z"))
+    page = bench.page
+    page.clock.install()
+    bench.open(f"#/operations/{RUNNING}")
+    expect(page.locator("h1 .chip")).to_have_text("ABORTED")
+    bench.returns(path, operation())
+    page.clock.run_for(21_000)
+    expect(page.locator("h1 .chip")).to_have_text("RUNNING")
+
+
+@pytest.mark.parametrize("fault", ["500", "429", "offline"])
+def test_a_disturbance_of_cognito_signs_nobody_out(bench: Bench, fault: str) -> None:
+    """Credentials are renewed early, and are valid until they expire."""
+    bench.filled()
+    pool = Pool(bench)
+    page = pool.sign_in()
+    expect(page.get_by_text("ada@example.com")).to_be_visible()
+
+    def disturbed(route: Route) -> None:
+        if fault == "offline":
+            route.abort()
+        else:
+            route.fulfill(
+                status=int(fault),
+                json={"__type": "TooManyRequestsException", "message": "later"},
+                headers={"Access-Control-Allow-Origin": "*"},
+            )
+
+    page.route(re.compile(rf"^{POOL}/.*"), disturbed)
+    page.route(re.compile(rf"^{COGNITO}/oauth2/.*"), disturbed)
+    page.evaluate("(then) => { const now = Date.now; Date.now = () => then; }", 3_999_999_880_000)
+    with page.expect_request(re.compile(COGNITO)):
+        page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")
+    before = len(bench.upstream.requests)
+    page.get_by_role("button", name="Check now").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("demo")
+    expect(page.get_by_text("ada@example.com")).to_be_visible()
+    page.wait_for_timeout(300)
+    assert len(bench.upstream.requests) > before
+    page.evaluate("() => (Date.now = () => 4_000_000_001_000)")
+    page.get_by_role("button", name="Check now").click()
+    expect(page.get_by_text("Cognito did not respond").first).to_be_visible()
+    expect(page.get_by_role("button", name="Sign in")).to_be_hidden()
+    bench.seen.foreign.clear()
+
+
+def test_signing_out_shows_and_keeps_nothing_whatever_cognito_does(bench: Bench) -> None:
+    bench.filled()
+    pool = Pool(bench)
+    page = pool.sign_in()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("demo")
+    page.route(f"{COGNITO}/oauth2/revoke", lambda _: None)
+    page.clock.install()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+    expect(page.locator("main")).not_to_contain_text("demo")
+    page.clock.run_for(60_000)
+    expect(page.get_by_text("Signed out")).to_be_visible()
+
+
+def test_signing_out_in_one_tab_signs_out_of_every_tab(bench: Bench) -> None:
+    bench.filled()
+    pool = Pool(bench)
+    page = pool.sign_in()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("demo")
+    page.evaluate("() => new BroadcastChannel('camunda-ecs.sign-out').postMessage('')")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+    expect(page.get_by_text("Signed out in another tab.")).to_be_visible()
+    revoked = [form for path, form in pool.forms if path == "/oauth2/revoke"]
+    assert [one["token"] for one in revoked] == [["secret-refresh"]]
+    assert page.url == f"{bench.origin}/#/clusters/demo"

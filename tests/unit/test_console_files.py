@@ -17,7 +17,7 @@ VENDOR = CONSOLE / "vendor"
 OWN = sorted(path for path in CONSOLE.glob("*.js"))
 LISTED = json.loads((VENDOR / "vendor.json").read_text())
 # More than this is another kind of program, with a build and a framework.
-MOST_LINES = 1000
+MOST_LINES = 1100
 
 
 @pytest.mark.parametrize("one", LISTED, ids=lambda one: str(one["name"]))
