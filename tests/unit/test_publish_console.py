@@ -201,9 +201,18 @@ def test_the_bucket_is_empty_after_a_deletion_and_can_be_deleted(s3: Any) -> Non
 @pytest.mark.parametrize("there", ["not-published", "2026/11/30/[$LATEST]0f3a"])
 def test_the_deletion_of_what_was_never_published_removes_nothing(s3: Any, there: str) -> None:
     s3.put_object(Bucket=BUCKET, Key="another", Body=b"")
-    answer = publisher().handle(request("Delete", there))
+    answer = publisher().handle(request("Delete", there, Bucket=None))
     assert (answer["Status"], answer["PhysicalResourceId"]) == ("SUCCESS", there)
     assert keys(s3) == ["another"]
+
+
+def test_a_creation_that_was_never_answered_is_rolled_back_to_an_empty_bucket(s3: Any) -> None:
+    """CloudFormation makes an id of its own then, and the files are there, or half of them."""
+    s3.put_object(Bucket=BUCKET, Key="app.js", Body=b"")
+    answer = publisher().handle(request("Delete", "camunda-lifecycle-ConsoleFiles-1KX"))
+    assert (answer["Status"], answer["Reason"]) == ("SUCCESS", "1 files removed")
+    assert answer["PhysicalResourceId"] == "camunda-lifecycle-ConsoleFiles-1KX"
+    s3.delete_bucket(Bucket=BUCKET)
 
 
 @pytest.mark.parametrize("missing", PROPERTIES)

@@ -78,8 +78,7 @@ class Publisher:
         if kind not in _REQUESTS:
             raise Refused(f"RequestType is {kind!r}; allowed are {', '.join(_REQUESTS)}.")
         if kind == _DELETE:
-            # What was never published has another id, which CloudFormation or this answer made.
-            bucket = physical_id.removeprefix(_PREFIX) if physical_id.startswith(_PREFIX) else ""
+            bucket = _bucket(request, physical_id)
             keys = self.website.keys(bucket) if bucket else []
             self.website.remove(bucket, keys)
             return f"{len(keys)} files removed"
@@ -130,6 +129,18 @@ def _physical_id(request: Mapping[str, Any]) -> str:
     if isinstance(bucket, str) and bucket:
         return f"{_PREFIX}{bucket}"
     return there or "not-published"
+
+
+def _bucket(request: Mapping[str, Any], physical_id: str) -> str:
+    """Return the bucket to empty; empty for none.
+
+    A creation that did not answer, because it ran into its timeout, may have written files. Its
+    deletion has an id that CloudFormation made, and the bucket in its properties only.
+    """
+    if physical_id.startswith(_PREFIX):
+        return physical_id.removeprefix(_PREFIX)
+    bucket = (request.get("ResourceProperties") or {}).get("Bucket")
+    return bucket if isinstance(bucket, str) else ""
 
 
 def _read(given: Mapping[str, Any]) -> dict[str, str]:
