@@ -17,6 +17,7 @@ import http.client
 import json
 import logging
 import os
+import re
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -63,11 +64,16 @@ _TYPES: Final[Mapping[str, str]] = {
 # The API responds within 29 seconds or not at all.
 _SECONDS: Final = 40.0
 _MOST_BYTES: Final = 10 * 1024 * 1024
+_TARGET: Final = re.compile(r"/[!-~]*")
+_LENGTH: Final = re.compile(r"[0-9]{1,8}")
 _NOT_FORWARDED: Final = {
     *("connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"),
     *("content-length", "cookie", "host", "origin", "expect"),
 }
-_NOT_RETURNED: Final = {"connection", "keep-alive", "transfer-encoding", "content-length"}
+_NOT_RETURNED: Final = {
+    *("connection", "keep-alive", "transfer-encoding", "content-length"),
+    *("date", "server"),  # of this response
+}
 
 
 @dataclass(frozen=True)
@@ -172,7 +178,7 @@ class Console:
             connection.endheaders(body or None)
             response = connection.getresponse()
             content = response.read()
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:
             return _text(502, f"The API did not respond ({type(error).__name__}).")
         finally:
             connection.close()
@@ -199,12 +205,12 @@ class _Handler(BaseHTTPRequestHandler):
             super().handle_one_request()
 
     def _serve(self) -> None:
-        length = self.headers.get("Content-Length", "0")
-        if not length.isdigit() or int(length) > _MOST_BYTES or "Transfer-Encoding" in self.headers:
+        body = self._body()
+        if isinstance(body, Reply):
+            # Where this request ends is not known: nothing behind it is read as another one.
             self.close_connection = True
-            self._reply(_text(411, f"Content-Length {length} is refused, or missing."))
+            self._reply(body)
             return
-        body = self.rfile.read(int(length))
         path = urlsplit(self.path).path
         if reason := self.console.refusal(self.headers, path):
             self._reply(_text(403, reason))
@@ -212,6 +218,28 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(self.console.forward(self.command, self.path, self.headers, body))
         else:
             self._reply(self.console.answer(self.command, path, local_user=self._is_local_user()))
+
+    def _body(self) -> bytes | Reply:
+        """Read the body, or return why the request is none that can be forwarded as it is.
+
+        A line that is no header ends what Python reads of them (``defects``).
+        https://www.rfc-editor.org/rfc/rfc9112#name-message-body-length
+        """
+        if not _TARGET.fullmatch(self.path):
+            return _text(400, "The target is refused; allowed is a path of printable ASCII.")
+        if self.headers.defects:
+            return _text(400, "A header is refused; allowed are names of printable ASCII.")
+        lengths = self.headers.get_all("Content-Length") or ["0"]
+        known = len(lengths) == 1 and _LENGTH.fullmatch(lengths[0])
+        if not known or int(lengths[0]) > _MOST_BYTES or "Transfer-Encoding" in self.headers:
+            named, allowed = ", ".join(lengths), f"one of at most {_MOST_BYTES}"
+            return _text(
+                411, f"Content-Length {named} is refused, or missing; allowed is {allowed}."
+            )
+        body = self.rfile.read(int(lengths[0]))
+        if len(body) < int(lengths[0]):
+            return _text(400, f"The body has {len(body)} bytes; Content-Length is {lengths[0]}.")
+        return body
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _serve  # noqa: N815
 

@@ -143,3 +143,49 @@ def test_no_other_file_is_served(console: ConsoleServer, path: str) -> None:
 def test_a_body_without_length_is_refused(console: ConsoleServer) -> None:
     status, _, _ = ask(console, "PUT", "/v1/clusters/demo", Transfer_Encoding="chunked")
     assert status == 411
+
+
+def raw(server: ConsoleServer, request: bytes) -> bytes:
+    """Send bytes that no client would, and read until the server closes."""
+    host, port = server.origin.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        named = request.replace(b"HOST", f"{host}:{port}".encode())
+        connection.sendall(named)
+        connection.shutdown(socket.SHUT_WR)
+        found = b""
+        while part := connection.recv(65536):
+            found += part
+    return found
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        (b"Content-Length: \xb2\r\n\r\n", 411),
+        (b"Content-Length: +1\r\n\r\nx", 411),
+        (b"Content-Length: 1\r\nContent-Length: 30\r\n\r\nx", 411),
+        (b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 411),
+        (b"Content-Length: 10485761\r\n\r\n", 411),
+        (b"Content-Length: 30\r\n\r\nx", 400),
+        (b"Na me: x\r\n\r\n", 400),
+        (b"N\xfcme: x\r\n\r\n", 400),
+    ],
+)
+def test_a_request_that_is_none_is_refused_and_not_forwarded(
+    console: ConsoleServer, upstream: Upstream, given: bytes, status: int
+) -> None:
+    start = b"PUT /v1/clusters/demo/brokers HTTP/1.1\r\nHost: HOST\r\n"
+    answer = raw(console, start + given)
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode()), answer[:200]
+    # What is behind it is not read as another request.
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize("target", [b"/v1/\xc3\xbc", b"/v1/\x01", b"http://HOST/v1/clusters"])
+def test_a_target_that_cannot_be_forwarded_is_refused(
+    console: ConsoleServer, upstream: Upstream, target: bytes
+) -> None:
+    answer = raw(console, b"GET " + target + b" HTTP/1.1\r\nHost: HOST\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 "), answer[:200]
+    assert upstream.requests == []
