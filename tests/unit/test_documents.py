@@ -139,8 +139,11 @@ ELSEWHERE = {
     "RotateSecret",
     "StateReasonCode",
 }
-OF_CODE = ("*.py", "*.yaml", "*.yml", "*.json", "*.toml", "Makefile")
-PLACES = ("layers", "functions", "stacks", "statemachines", "services", "local", "tools", "cli")
+OF_CODE = ("*.py", "*.js", "*.yaml", "*.yml", "*.json", "*.toml", "Makefile")
+PLACES = (
+    *("layers", "functions", "stacks", "statemachines", "services"),
+    *("local", "tools", "cli", "console"),
+)
 
 
 def test_names_in_code_exist() -> None:
