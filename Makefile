@@ -16,7 +16,7 @@ PYTEST := $(PYTHON) -m pytest
 # Tools with virtual environments of their own: their pins clash with others, or nothing else needs them.
 apart = .venv-$(1)/.requirements-$(shell sha256sum requirements/$(1).txt | cut -c1-16)
 
-.PHONY: help demo up down status health scale plan test test-all coverage test-unit contract lint checkov policies client spectral format generate site pictures lock licences build validate preflight close-group acceptance bench mutation clean
+.PHONY: help demo up down status env health scale plan test test-all coverage test-unit contract lint checkov policies client spectral format generate site pictures lock licences build validate preflight close-group acceptance bench mutation clean
 
 help: ## Show this list
 	@printf '%s\n\n' 'Camunda 8 on Amazon ECS: provision, scale, watch, remove. Start with: make demo'
@@ -34,6 +34,10 @@ down: $(LOCAL) ## Stop what `make up` started
 
 status: $(LOCAL) ## Show what runs on this machine
 	@$(PYTHON) -m local status
+
+# Without $(LOCAL), whose output would be evaluated.
+env: ## Point this shell at it (AWS's tools, camunda-ecs): eval "$(make env)"
+	@$(PYTHON) -m local env
 
 # Make turns every exit code into 2: scripts call .venv/bin/camunda-ecs.
 CLI := .venv/bin/camunda-ecs
@@ -116,6 +120,7 @@ generate: $(TEST) ## Regenerate files derived from the templates, the API routes
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_health
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_scaling
 	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_cli
+	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.generate_console
 	@$(PYTHON) -m tools.generate_definitions
 	@$(PYTHON) -m tools.generate_strict
 	@$(PYTHON) -m tools.site --addresses
@@ -158,7 +163,7 @@ validate: $(LINT) ## Validate the templates as AWS does (sam validate --lint)
 	@.venv/bin/sam validate --lint --region eu-central-1
 
 preflight: $(LOCAL) ## On AWS: check what `sam deploy` needs before it creates anything
-	@PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.preflight $(if $(STACK),--stack $(STACK)) $(if $(NAT_GATEWAYS),--nat-gateways $(NAT_GATEWAYS)) $(if $(ZONES),--zones $(ZONES)) $(if $(API_LOG_ROLE),--api-log-role $(API_LOG_ROLE))
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONPATH=layers/lifecycle $(PYTHON) -m tools.preflight $(if $(STACK),--stack $(STACK)) $(if $(NAT_GATEWAYS),--nat-gateways $(NAT_GATEWAYS)) $(if $(ZONES),--zones $(ZONES)) $(if $(API_LOG_ROLE),--api-log-role $(API_LOG_ROLE)) $(if $(CONSOLE),--console $(CONSOLE))
 
 close-group: $(LOCAL) ## On AWS: close the default security group of the created VPC: STACK=<control stack>
 	@$(PYTHON) -m tools.default_group --stack $(STACK)

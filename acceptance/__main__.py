@@ -214,7 +214,10 @@ def _stop_own(run: Run) -> None:
 
 
 def _say_how_to_go_on(run: Run) -> None:
-    print(f"Its resources still exist{'' if run.target.local else ', and is billed'}.")
+    if not run.state["steps"]:
+        print("Nothing was created.")
+        return
+    print(f"Its resources still exist{'' if run.target.local else ' and are billed'}.")
     print(f"  resume: RUN={run.id} make acceptance")
     print(f"  remove: CLEAN={run.id} make acceptance")
 

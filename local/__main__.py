@@ -1,4 +1,4 @@
-"""`python -m local up|demo|down|status`: the application on this machine.
+"""`python -m local up|demo|down|status|env`: the application on this machine.
 
 Environment: KEEP=1, BLOCK=127.<n>, INPUT=<file of events/>.
 """
@@ -47,7 +47,8 @@ def main() -> int:
         signal.signal(number, _interrupt)
     root = options.root.resolve()
     config = LocalConfig(root, options.block or served_block(root) or DEFAULT_BLOCK)
-    screen = Screen()
+    # A shell evaluates what `env` writes to stdout.
+    screen = Screen(stderr=options.command == "env")
     commands = Commands(
         Instance.of(config), screen, options.input.resolve(), keep=bool(options.keep)
     )
@@ -75,7 +76,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     environment = os.environ
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    parser.add_argument("command", choices=["up", "demo", "down", "status"])
+    parser.add_argument("command", choices=["up", "demo", "down", "status", "env"])
     parser.add_argument("--root", type=Path, default=REPOSITORY / ".local")
     parser.add_argument("--block", default=environment.get("BLOCK") or "")
     parser.add_argument(

@@ -1,10 +1,11 @@
-"""up, demo, down and status: the Makefile targets of these names."""
+"""up, demo, down, status and env: the Makefile targets of these names."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
 import json
+import shlex
 import signal
 import threading
 import time
@@ -129,6 +130,24 @@ class Commands:
         shown = ("console", "aws", "alb", "grpc")
         self.screen.say(_pairs("Endpoints", {key: found[key] for key in shown}))
         self._show_topology()
+
+    def env(self) -> None:
+        """Print what points a shell at the instance, for `eval`.
+
+        Credentials of an account would be used beside it: they are unset. Raises InstanceError if
+        none runs.
+        """
+        if instance.running(self.instance) is None:
+            raise instance.InstanceError("no instance runs: `make up` starts one")
+        found = endpoints.describe(self.instance)
+        values = {
+            **self.instance.config.client_environment(),
+            "CAMUNDA_ECS_API_URL": found["api"],
+        }
+        print("unset AWS_PROFILE AWS_SESSION_TOKEN")
+        for name, value in values.items():
+            if value:
+                print(f"export {name}={shlex.quote(value)}")
 
     # --- steps ---------------------------------------------------------------------------------
 

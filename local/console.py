@@ -40,8 +40,8 @@ class Phase:
 class Screen:
     """Shows one phase at a time and remembers how long each took."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False, emoji=False)
+    def __init__(self, console: Console | None = None, *, stderr: bool = False) -> None:
+        self.console = console or Console(highlight=False, emoji=False, stderr=stderr)
         if not self.console.is_terminal:
             # A log wraps nothing, so that it can be searched for whole ARNs.
             self.console.width = 200

@@ -304,7 +304,8 @@ HEAD: Mapping[str, Schema] = {
     "endedAt": TEXT_OR_NULL,
     "startedBy": {
         **TEXT_OR_NULL,
-        "description": "ARN of the principal; null if not started through this API",
+        "description": "ARN of the principal, or a user of the console as "
+        "<user pool>:CognitoSignIn:<sub>; null if not started through this API",
     },
     "execution": {**TEXT, "description": "ARN of the execution"},
 }

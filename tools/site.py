@@ -39,7 +39,7 @@ _HEADING: Final = re.compile(r"^(#{1,6})\s+(.+?)\s*#*$")
 _FENCE: Final = re.compile(r"^\s*(```|~~~)")
 # The order of the pages; what is not listed follows under "More".
 _CHAPTERS: Final[Mapping[str, Sequence[str]]] = {
-    "Begin": ("index", "concepts", "terraform", "adoption", "support", "costs", "faq"),
+    "Begin": ("index", "tour", "concepts", "terraform", "adoption", "support", "costs", "faq"),
     "Operate": ("plans", "scaling", "restarts", "rotation", "teardown", "health", "runbook"),
     "Reach it": ("console", "cli", "api", "events", "messages", "pipelines", "accounts"),
     "Run the control plane": ("network", "security", "upgrading", "changelog", "acceptance"),

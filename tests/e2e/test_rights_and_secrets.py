@@ -148,6 +148,7 @@ NEVER_RAN: Mapping[str, str] = {
     "FailPlan": "only for a plan that fails: test_plans",
     "HandleRetirement": "only before AWS retires tasks: test_work_goes_on",
     "ListClusters": "only to check all clusters: test_health",
+    "PublishConsole": "only with Console=cognito: test_publish_console",
     "RollBackStack": "only for a stack in UPDATE_FAILED: test_bad_moments",
     "ServeApi": "only for requests to the API: test_api",
     "StopCluster": "only for a removal: test_teardown",

@@ -53,6 +53,9 @@ class ApiWorld:
     between: Callable[[Any], Any] = lambda fake: fake
     keys: Any = field(default_factory=lambda: (f"generated-{n}" for n in itertools.count(1)))
 
+    # What API Gateway says of callers, if not their ARN alone.
+    identity: dict[str, Any] | None = None
+
     checks: FakeChecks = field(default_factory=FakeChecks)
     slots: FakeSlots = field(default_factory=FakeSlots)
     reads: FakeSlots = field(default_factory=FakeSlots)
@@ -169,6 +172,7 @@ class ApiWorld:
                 clock=self.world.clock,
             ),
             translate=of_aws,
+            control_stack=CONTROL,
         )
 
     def ask(
@@ -199,7 +203,7 @@ class ApiWorld:
             "isBase64Encoded": False,
             "requestContext": {
                 "requestId": "r-1",
-                "identity": {"userArn": caller},
+                "identity": self.identity or {"userArn": caller},
                 "path": at or "/v1" + resource.format(**path),
             },
         }

@@ -27,6 +27,7 @@ _PURPOSES = (
     "strict",
     "restore",
     "users",
+    "readme",
 )
 
 

@@ -20,18 +20,21 @@ _NAMED = re.compile(r"\$\{([A-Za-z][\w:.]*)\}")
 
 
 def templates() -> Mapping[str, Path]:
-    """Give the templates of the nested stacks that always exist, by their logical ids."""
+    """Give the templates of all nested stacks but the network, by their logical ids.
+
+    An existing VPC may stand for the network, so that its resources are not the control plane's.
+    """
     return {
         name: ROOT / resource["Properties"]["TemplateURL"]
         for name, resource in load_template(CONTROL)["Resources"].items()
-        if resource["Type"] == _STACK and "Condition" not in resource
+        if resource["Type"] == _STACK and name != "Network"
     }
 
 
 def expanded(template: Path) -> dict[str, Any]:
-    """Read a nested template with its loops written out."""
+    """Read a nested template with its loops written out; functions stay as SAM takes them."""
     written = load_template(template)
-    if "Transform" not in written:
+    if written.get("Transform") != "AWS::LanguageExtensions":
         return written
     found = engine.apply_transforms(written, [])
     assert not isinstance(found, engine.TransformFailed), found.error
@@ -55,8 +58,8 @@ def _given(stack: str) -> Mapping[str, Any]:
 def flattened() -> dict[str, Any]:
     """Give the root with the resources of its nested stacks in it.
 
-    Outputs and parameters that connect them are replaced by what they stand for. The network, which
-    is conditional, stays a nested stack.
+    Outputs and parameters that connect them are replaced by what they stand for. The network stays
+    a nested stack; the console, which is conditional, is there.
     """
     root = load_template(CONTROL)
     outputs: dict[str, Any] = {}
@@ -107,6 +110,8 @@ def _substituted(value: Any, values: Mapping[str, Any]) -> Any:
         named = values.get(found[1]) if found[1] not in own else None
         if named is None:
             return found[0]
+        if isinstance(named, str):
+            return named
         ((function, target),) = named.items()
         if function in {"Ref", "Fn::GetAtt"}:
             return f"${{{target if function == 'Ref' else '.'.join(target)}}}"

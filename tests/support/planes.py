@@ -27,6 +27,13 @@ ACCOUNT: Final = "123456789012"
 TAG: Final = "camunda:control-plane"
 _SUFFIX: Final = "1A2B3C4D5E6F"
 _NAMED: Final = re.compile(r"\$\{([A-Za-z][\w:.]*)\}")
+# What AWS chooses.
+_IDS: Final[Mapping[str, str]] = {
+    "AWS::ApiGateway::RestApi": "a1b2c3d4e5",
+    "AWS::CloudFront::Distribution": "E1A2B3C4D5",
+    "AWS::Cognito::IdentityPool": f"{REGION}:5a1d0000-0000-4000-8000-000000000000",
+    "AWS::Cognito::UserPool": f"{REGION}_AbCd12345",
+}
 _PARAMETERS: Final[Mapping[str, str]] = {
     "AdoptedEcsCluster": ".",
     "EventBusName": "default",
@@ -125,11 +132,13 @@ class Plane:
         path = self._value(properties.get("Path", properties.get("RolePath", "/")))
         match kind:
             case "AWS::IAM::Role":
-                return arn("iam", f"role{path}{generated}", region="")
+                named = self._value(properties.get("RoleName", generated))
+                return arn("iam", f"role{path}{named}", region="")
             case "AWS::IAM::ManagedPolicy":
                 return arn("iam", f"policy{path}{generated}", region="")
             case "AWS::S3::Bucket":
-                return f"arn:aws:s3:::{generated.lower()}"
+                named = self._value(properties.get("BucketName", generated))
+                return f"arn:aws:s3:::{named.lower()}"
             case "AWS::DynamoDB::Table":
                 return arn("dynamodb", f"table/{generated}")
             case "AWS::Logs::LogGroup":
@@ -212,6 +221,8 @@ class Plane:
             return pseudo[name]
         if name in self._source["Parameters"]:
             return _PARAMETERS.get(name, f"parameter-{name}")
+        if self._made[name]["Type"] in _IDS:
+            return _IDS[self._made[name]["Type"]]
         found = self.arn_of(name)
         if self._made[name]["Type"] in {"AWS::S3::Bucket", "AWS::Scheduler::ScheduleGroup"}:
             return re.split(r"[:/]", found)[-1]

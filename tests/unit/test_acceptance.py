@@ -396,3 +396,18 @@ def test_it_imports_nothing_of_what_it_judges() -> None:
         assert "from lifecycle" not in text, path
         assert "from local" not in text, path
         assert "import local" not in text, path
+
+
+def test_a_run_that_could_not_begin_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def identity(_: Target) -> tuple[str, str]:
+        raise NoTargetError("AWS_ENDPOINT_URL points to this machine: unset it for an account.")
+
+    monkeypatch.setattr(Target, "identity", identity)
+    given = ["--stack", "camunda-lifecycle-try", "--region", "eu-central-1"]
+    assert main([*given, "--state", str(tmp_path)]) == 1
+    shown = capsys.readouterr().out
+    assert "AWS_ENDPOINT_URL points to this machine" in shown
+    assert "Nothing was created." in shown
+    assert "still exist" not in shown

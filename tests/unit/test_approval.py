@@ -26,6 +26,10 @@ def session(role: str, name: str) -> str:
     return f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{name}"
 
 
+USER_OF_THE_CONSOLE = (
+    "cognito-idp.eu-central-1.amazonaws.com/eu-central-1_AbCd12345:CognitoSignIn:"
+    "3b0d0f2e-1111-4c5b-8a7a-000000000001"
+)
 SSO = "AWSReservedSSO_Admin_0123456789abcdef"
 
 
@@ -44,6 +48,11 @@ SSO = "AWSReservedSSO_Admin_0123456789abcdef"
             session("MyAWSReservedSSO_Admin", "ann"),
             f"arn:aws:sts::{ACCOUNT}:assumed-role/MyAWSReservedSSO_Admin",
         ),
+        # Every session of an identity pool has this name, whoever signed in.
+        (session("Operators", "CognitoIdentityCredentials"), ""),
+        (session(SSO, "CognitoIdentityCredentials"), ""),
+        (USER_OF_THE_CONSOLE, USER_OF_THE_CONSOLE),
+        (f"{USER_OF_THE_CONSOLE}0", ""),
         # Whoever calls GetFederationToken chooses the name.
         (f"arn:aws:sts::{ACCOUNT}:federated-user/ann", ""),
         (f"arn:aws:sts::{ACCOUNT}:assumed-role/Operators", ""),

@@ -48,7 +48,12 @@ ROOT = Path(__file__).parents[2]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), *map(ROOT.joinpath, ("SECURITY.md", "README.md"))]
 LAYER = ROOT / "layers" / "lifecycle" / "lifecycle"
 # Commands of the AWS CLI without an operation of the same name.
-CUSTOM = {("cloudformation", "deploy"), ("s3", "cp")}
+CUSTOM = {
+    ("cloudformation", "deploy"),
+    ("cloudformation", "wait"),
+    ("s3", "cp"),
+    ("sso", "login"),
+}
 SERVICES = {"elbv2": "elbv2", "stepfunctions": "stepfunctions", "s3api": "s3", "logs": "logs"}
 GLOBAL = {"query", "output", "region", "profile", "cli-binary-format"}
 
@@ -136,6 +141,7 @@ ELSEWHERE = {
     "GetFederationToken",
     "GetStackPolicy",
     "ListNamespaces",
+    "PendingConfirmation",
     "RotateSecret",
     "StateReasonCode",
 }

@@ -19,7 +19,7 @@ ROOMS = (
     *("errors", "times", "tables", "settings", "observability", "certificates"),
     *("pages", "camunda", "cluster", "services", "operation", "preflight", "verification"),
     *("provisioning", "restart", "rotation", "scaling", "teardown", "plans", "health"),
-    "messages",
+    *("messages", "console"),
     *("adapters", "api", "wiring"),
 )
 # What reaches outside of the process, or reads a clock: adapters and wiring only.

@@ -54,9 +54,9 @@ class Target:
 
 def find(api_url: str | None, profile: str | None, region: str | None) -> Target:
     """Return the target. Raises ``Stop`` (usage) if there is none or its parts disagree."""
-    if api_url:
-        return _remote(api_url, profile, region, None)
     path = endpoints_above(Path.cwd())
+    if api_url:
+        return _remote(api_url, profile, region, _instance_of(api_url, path))
     if path is None:
         raise usage("There is no API to address.", *_HOW)
     try:
@@ -78,6 +78,15 @@ def endpoints_above(directory: Path) -> Path | None:
         if (one / ENDPOINTS).is_file():
             return one / ENDPOINTS
     return None
+
+
+def _instance_of(url: str, path: Path | None) -> Mapping[str, Any] | None:
+    """Return the endpoints of the instance of ``make up`` if the URL is its API's."""
+    try:
+        found = json.loads(path.read_text()) if path else {}
+    except (OSError, ValueError):
+        return None
+    return found if str(found.get("api")).rstrip("/") == url.rstrip("/") else None
 
 
 def _remote(

@@ -182,6 +182,8 @@ def test_there_is_one_stage_with_throttling_and_access_logs(resources: dict[str,
     assert 0 < setting["ThrottlingRateLimit"] <= setting["ThrottlingBurstLimit"] <= 100
     line = json.loads(stage["AccessLogSetting"]["Format"])
     assert line["caller"] == "$context.identity.userArn"
+    # The ARN of a session of an identity pool is the same for every user.
+    assert line["user"] == "$context.identity.cognitoAuthenticationProvider"
     assert "\n" not in stage["AccessLogSetting"]["Format"]
 
 

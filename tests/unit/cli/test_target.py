@@ -77,6 +77,21 @@ def test_a_named_api_comes_before_the_instance(tmp_path: Path) -> None:
     assert (found.url, found.local, found.credentials.access_key) == (URL, None, "AKGIVEN")
 
 
+def test_the_instance_keeps_its_cluster_where_its_own_api_is_named(tmp_path: Path) -> None:
+    """As `make env` names it; the credentials are those of the environment."""
+    instance(tmp_path)
+    found = target.find(f"{LOCAL['api']}/", None, "eu-central-1")
+    assert found.local == LOCAL
+    assert found.credentials.access_key == "AKGIVEN"
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"api": null}'])
+def test_a_named_api_does_not_need_the_instance(text: str, tmp_path: Path) -> None:
+    instance(tmp_path)
+    (tmp_path / ".local" / "endpoints.json").write_text(text)
+    assert target.find(URL, None, None).local is None
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"api": null}'])
 def test_an_instance_that_is_not_ready_is_no_target(tmp_path: Path, text: str) -> None:
     instance(tmp_path)

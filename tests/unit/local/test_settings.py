@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from local import __main__ as local
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -28,3 +33,13 @@ def test_a_wrong_setting_is_told_before_anything_starts(
         local.main()
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_nothing_is_left_to_evaluate_where_nothing_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["local", "env", "--root", str(tmp_path)])
+    assert local.main() == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "no instance runs: `make up` starts one" in shown.err

@@ -50,6 +50,8 @@ WITHOUT_SCHEMA: Mapping[str, set[str]] = {
         "servicediscovery:CreatePrivateDnsNamespace",
         "servicediscovery:UpdatePrivateDnsNamespace",
     },
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-custom-resources-lambda.html
+    "Custom::ConsoleFiles": {"lambda:InvokeFunction"},
     # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
     "AWS::SQS::QueuePolicy": {"sqs:GetQueueAttributes", "sqs:SetQueueAttributes"},
 }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.authorization import action as documented
-from tests.support.nested import CONTROL, templates
+from tests.support.nested import CONTROL, expanded, templates
 from tests.support.planes import Plane, Resource, Role, arn, decide, plane, ready_policy
 from tests.unit.rights.actions import exists, standing_for
 from tests.unit.rights.schemas import has_property, needed, permissions, resources
@@ -24,6 +25,7 @@ CLUSTER = ROOT / "stacks" / "cluster.yaml"
 NETWORK = ROOT / "stacks" / "network.yaml"
 POLICY = ROOT / "docs" / "deployer-policy.json"
 OF_NETWORK = ROOT / "docs" / "deployer-network-policy.json"
+OF_CONSOLE = ROOT / "docs" / "console-policy.json"
 BOUNDARIES = ROOT / "docs" / "boundaries-policy.json"
 INLINE_LIMIT = 10_240
 MANAGED_LIMIT = 6_144
@@ -163,7 +165,9 @@ BEYOND_CONTROL = {
 
 def _deployer_statements() -> list[dict[str, Any]]:
     return [
-        one for path in (POLICY, OF_NETWORK) for one in json.loads(path.read_text())["Statement"]
+        one
+        for path in (POLICY, OF_NETWORK, OF_CONSOLE)
+        for one in json.loads(path.read_text())["Statement"]
     ]
 
 
@@ -202,12 +206,12 @@ def test_the_deployer_has_nothing_that_nothing_needs() -> None:
 
 
 def test_the_deployer_policy_fits_into_a_role() -> None:
-    inline, managed = (
+    inline, *managed = (
         len(json.dumps(json.loads(path.read_text()), separators=(",", ":")))
-        for path in (POLICY, OF_NETWORK)
+        for path in (POLICY, OF_NETWORK, OF_CONSOLE, BOUNDARIES)
     )
     assert inline < INLINE_LIMIT
-    assert managed < MANAGED_LIMIT
+    assert max(managed) < MANAGED_LIMIT
 
 
 def test_the_deployer_policy_names_known_actions() -> None:
@@ -224,7 +228,14 @@ _TAKES = {
 
 
 def test_the_deployer_passes_roles_to_the_services_of_the_control_plane_only() -> None:
-    (statement,) = [one for one in _deployer_statements() if one["Action"] == "iam:PassRole"]
+    statement, of_people = [
+        one for one in _deployer_statements() if one["Action"] == "iam:PassRole"
+    ]
+    assert of_people["Resource"] == "arn:aws:iam::*:role/camunda-console/camunda-lifecycle/*"
+    assert of_people["Condition"]["StringEquals"]["iam:PassedToService"] == [
+        "cognito-identity.amazonaws.com",
+        "cognito-idp.amazonaws.com",
+    ]
     both = (CONTROL, NETWORK)
     types = {resource["Type"] for path in both for resource in resources(path).values()}
     passed = sorted(service for kind, service in _TAKES.items() if kind in types)
@@ -236,6 +247,53 @@ def test_the_deployer_reaches_only_what_is_ours() -> None:
     for statement in _deployer_statements():
         if statement["Effect"] == "Allow" and "*" in _listed(statement["Resource"]):
             assert statement["Sid"].endswith(("Permissions", "ByEc2", "ByTheirServices")), statement
+
+
+def test_the_deployer_changes_every_nested_stack() -> None:
+    (stacks,) = [one for one in _deployer_statements() if one["Sid"] == "Stacks"]
+    named = {one for one in stacks["Resource"] if ":stack/camunda-lifecycle-" in one}
+    assert named == {
+        f"arn:aws:cloudformation:*:*:stack/camunda-lifecycle-{name}-*/*"
+        for name in (*templates(), "Network")
+    }
+
+
+def _types(of_the_console: bool) -> set[str]:
+    """Types of resources in the console's stack, or in all others."""
+    own = set(expanded(templates()["WebConsole"])["Resources"])
+    made = resources(CONTROL)
+    # SAM names what it makes of a function after it.
+    return {
+        one["Type"]
+        for name, one in made.items()
+        if any(name.startswith(each) for each in own) == of_the_console
+    }
+
+
+def test_without_the_console_its_policy_is_not_needed() -> None:
+    others = _types(of_the_console=False)
+    assert "AWS::Cognito::UserPool" in _types(of_the_console=True) - others
+    granted = {
+        action
+        for path in (POLICY, OF_NETWORK, BOUNDARIES)
+        for one in json.loads(path.read_text())["Statement"]
+        if one["Effect"] == "Allow"
+        for action in _listed(one["Action"])
+    }
+    missing = [
+        action
+        for action, types in _needed_by_deployer().items()
+        if types & others and not _covered(action, granted)
+    ]
+    assert missing == []
+
+
+def test_the_policy_of_the_console_holds_what_only_the_console_needs() -> None:
+    statements = json.loads(OF_CONSOLE.read_text())["Statement"]
+    own = _types(of_the_console=True)
+    needed_by_it = {action for action, types in _needed_by_deployer().items() if types & own}
+    granted = {action for one in statements for action in _listed(one["Action"])}
+    assert _surplus(granted, needed_by_it) == []
 
 
 def test_the_deployer_may_use_the_transforms_of_all_templates() -> None:
@@ -331,7 +389,9 @@ def test_no_policy_names_an_action_without_a_resource_for_some_resources() -> No
 
 def _deployer() -> tuple[Plane, Role]:
     own = plane("camunda-lifecycle")
-    return own, ready_policy("docs/deployer-policy.json", own.name)
+    deployer = ready_policy("docs/deployer-policy.json", own.name)
+    console = ready_policy("docs/console-policy.json", own.name)
+    return own, replace(deployer, documents=[*deployer.documents, *console.documents])
 
 
 GRANTING = [
@@ -370,7 +430,7 @@ WIDENING = [
 def test_the_deployer_neither_makes_nor_changes_a_boundary(widening: str) -> None:
     own, role = _deployer()
     boundaries = {own.arn_of(own.boundary_of(name)) for name in own.roles()}
-    assert len(boundaries) == 4
+    assert len(boundaries) == 5
     for one in (
         *boundaries,
         arn("iam", "policy/camunda-boundaries/camunda-lifecycle-x", region=""),

@@ -48,7 +48,7 @@ def _functions() -> dict[str, Any]:
 
 
 def _folder(properties: Any) -> str:
-    return str(properties["CodeUri"]).removeprefix("functions/")
+    return str(properties["CodeUri"]).removeprefix("../").removeprefix("functions/")
 
 
 def _granted(function: str) -> set[str]:
@@ -238,7 +238,12 @@ def test_nobody_but_the_functions_that_may_write_artifacts_can() -> None:
     denials = {one["Sid"]: one for one in policy["Statement"]}
     spared = denials["OnlyFunctionsWrite"]["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
     writers = {
-        name for name in _functions() if any("s3:PutObject" in one.actions for one in of(name))
+        name
+        for name in _functions()
+        if any(
+            "s3:PutObject" in one.actions and "ArtifactBucket" in str(one.resources)
+            for one in of(name)
+        )
     }
     assert {role["Fn::GetAtt"][0] for role in spared} == {f"{name}Role" for name in writers}
     assert set(denials["NobodyDeletesOrReplicates"]["Action"]) == {

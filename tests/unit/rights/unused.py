@@ -13,6 +13,48 @@ if TYPE_CHECKING:
 
 # (type, property): what only resources with that property need.
 ONLY_FOR: Mapping[tuple[str, str], set[str]] = {
+    ("AWS::CloudFront::Distribution", "ConnectionMode"): {
+        "cloudfront:CreateConnectionGroup",
+        "cloudfront:GetConnectionGroup",
+    },
+    ("AWS::CloudFront::Distribution", "ContinuousDeploymentPolicyId"): {
+        "cloudfront:UpdateDistributionWithStagingConfig"
+    },
+    ("AWS::CloudFront::Distribution", "VpcOriginConfig"): {"cloudfront:GetVpcOrigin"},
+    ("AWS::Cognito::IdentityPool", "CognitoEvents"): {"cognito-sync:SetCognitoEvents"},
+    ("AWS::Cognito::IdentityPool", "CognitoStreams"): {
+        "cognito-sync:SetIdentityPoolConfiguration",
+        "iam:PassRole",
+    },
+    ("AWS::Cognito::UserPool", "EmailConfiguration"): {"iam:CreateServiceLinkedRole"},
+    ("AWS::Cognito::UserPool", "KeyConfiguration"): {
+        "kms:CreateGrant",
+        "kms:Decrypt",
+        "kms:DescribeKey",
+        "kms:Encrypt",
+        "kms:GenerateDataKey",
+        "kms:GenerateDataKeyWithoutPlaintext",
+        "kms:ReEncryptFrom",
+        "kms:ReEncryptTo",
+    },
+    ("AWS::Cognito::UserPool", "Schema"): {"cognito-idp:AddCustomAttributes"},
+    ("AWS::Cognito::UserPool", "SmsConfiguration"): {"iam:PassRole"},
+    ("AWS::Cognito::UserPoolClient", "AnalyticsConfiguration"): {
+        "iam:CreateServiceLinkedRole",
+        "iam:DeleteRolePolicy",
+        "iam:PassRole",
+        "iam:PutRolePolicy",
+    },
+    ("AWS::Cognito::UserPoolDomain", "CustomDomainConfig"): {"cloudfront:updateDistribution"},
+    ("AWS::Cognito::UserPoolDomain", "Routing"): {
+        "kms:CreateGrant",
+        "kms:Decrypt",
+        "kms:DescribeKey",
+        "kms:Encrypt",
+        "kms:GenerateDataKeyWithoutPlaintext",
+        "kms:ReEncryptFrom",
+        "kms:ReEncryptTo",
+    },
     ("AWS::DynamoDB::Table", "ContributorInsightsSpecification"): {
         "dynamodb:UpdateContributorInsights"
     },
@@ -271,6 +313,8 @@ NEVER: Mapping[str, str] = {
 
 # Listed by one type's schema, of no use to that type here.
 NOT_FOR: Mapping[tuple[str, str], str] = {
+    ("AWS::Cognito::UserPoolGroup", "iam:PutRolePolicy"): "the template writes the role's policy",
+    ("AWS::Cognito::UserPoolUser", "iam:PassRole"): "a user has no role",
     ("AWS::DynamoDB::Table", "iam:CreateServiceLinkedRole"): "only replicas and scaling have one",
     ("AWS::EC2::FlowLog", "autoscaling:DescribeTags"): "the flow log is of a VPC, not of a group",
     (

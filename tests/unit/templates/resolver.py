@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 STACKS = ROOT / "stacks"
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
+STACK_ID = (
+    f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{{}}/0f3a1b2c-1111-4222-8333-444455556666"
+)
 _NOTHING = object()
 _MARKER = re.compile(r"(?:ref|att)\(([A-Za-z0-9]+)")
 
@@ -169,6 +172,7 @@ class _Resolver:
             "AWS::Partition": "aws",
             "AWS::URLSuffix": "amazonaws.com",
             "AWS::StackName": self.stack_name,
+            "AWS::StackId": STACK_ID.format(self.stack_name),
         }
         if name in pseudo:
             return pseudo[name]
@@ -182,7 +186,12 @@ class _Resolver:
         return f"att({resource}.{attribute})"
 
     def must_exist(self, name: str) -> None:
-        condition = self.template["Resources"][name].get("Condition")
+        made = self.template["Resources"]
+        # SAM makes a role of a function.
+        function = made.get(name.removesuffix("Role"), {})
+        if name not in made and function.get("Type") == "AWS::Serverless::Function":
+            return
+        condition = made[name].get("Condition")
         assert condition is None or self.condition(condition), f"{name} does not exist here"
 
     def substitute(self, arguments: Any) -> str:

@@ -18,6 +18,7 @@ from tools import preflight
 from tools.generate_parameters import ROOT
 from tools.preflight import (
     NETWORK,
+    OF_CONSOLE,
     POLICY,
     QUOTAS,
     Answer,
@@ -181,6 +182,29 @@ class TestCollected:
 
     def found(self, **given: Any) -> dict[str, Check]:
         return {check.name: check for check in collect("camunda-lifecycle", 1, **given)}
+
+    @pytest.mark.parametrize("exists", [False, True])
+    @pytest.mark.parametrize("console", [False, True])
+    def test_the_policies_that_a_deployment_needs_are_simulated(
+        self, monkeypatch: pytest.MonkeyPatch, *, console: bool, exists: bool
+    ) -> None:
+        """The console's users have a boundary, which an update may create, too."""
+        asked: list[Question] = []
+
+        def simulate(_iam: Any, _principal: str, questions: list[Question]) -> list[Answer]:
+            asked.extend(questions)
+            return []
+
+        monkeypatch.setattr(preflight, "simulate", simulate)
+        self.stacks = [{"StackStatus": "UPDATE_COMPLETE"}] * exists
+        self.found(console=console)
+        actions = [action for one in asked for action in one.actions]
+        assert "lambda:CreateFunction" in actions
+        assert ("cognito-idp:CreateUserPool" in actions) == console
+        boundaries = [one for one in asked if ":policy/camunda-boundaries/" in one.resource]
+        creates = any("iam:CreatePolicyVersion" in one.actions for one in boundaries)
+        assert creates == (console or not exists)
+        assert len(asked) == len({str(one) for one in asked}), "each once"
 
     def test_zones_are_those_of_the_account_by_their_ids(
         self, monkeypatch: pytest.MonkeyPatch
@@ -351,8 +375,8 @@ def test_the_name_is_checked_before_anything_is_asked(
 
 
 def deployer(old: str = "", new: str = "") -> dict[str, Any]:
-    """Statements of both policies of the deployer, after a replacement in their text."""
-    texts = [one.read_text() for one in (POLICY, NETWORK)]
+    """Statements of the deployer's policies, after a replacement in their text."""
+    texts = [one.read_text() for one in (POLICY, NETWORK, OF_CONSOLE)]
     read = [json.loads(text.replace(old, new) if old else text) for text in texts]
     statements = [one for policy in read for one in policy["Statement"]]
     return {"Version": "2012-10-17", "Statement": statements}
@@ -436,6 +460,10 @@ def test_the_policy_that_is_asked_for_is_enough() -> None:
         ("CreationIdsByEc2", "ec2:CreateVpc"),
         ("OwnNetworkIdsByEc2", "ec2:DeleteVpc"),
         ("RolesWithinOurBoundaries", "iam:CreateRole"),
+        ("CreationHasNoResourceLevelPermissions", "cognito-idp:CreateUserPool"),
+        ("OurDistributionAndPools", "cloudfront:UpdateDistribution"),
+        ("TagsOnlyThroughCloudFormation", "cognito-identity:TagResource"),
+        ("PoliciesOfTheDistribution", "cloudfront:UpdateOriginAccessControl"),
     ],
 )
 def test_a_statement_that_is_missing_is_told(sid: str, action: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle import __version__
 from lifecycle.api.accept import chosen
+from lifecycle.api.callers import caller_of
 from lifecycle.api.etag import HEADER, read_match, refuse_other
 from lifecycle.api.paging import (
     cursor_token,
@@ -90,6 +91,7 @@ class Api:
     plans: PlanReader
     reports: ReportLinker
     translate: Callable[[Exception], LifecycleError | None]
+    control_stack: str
 
     def answer(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Answer one request. Every error becomes a problem document; none is raised."""
@@ -129,11 +131,11 @@ class Api:
             case "freezeCluster":
                 request, _ = _request(event)
                 self._condition(event)()
-                return _response(200, self.freezer.freeze(request, _caller(context)))
+                return _response(200, self.freezer.freeze(request, self._caller(context)))
             case "thawCluster":
                 cluster = _cluster(path.get("name"), "name")
                 self._condition(event)()
-                return _response(200, self.freezer.thaw(cluster, _caller(context)))
+                return _response(200, self.freezer.thaw(cluster, self._caller(context)))
             case "listOperations":
                 return self._operations(query)
             case "readPlan":
@@ -145,6 +147,9 @@ class Api:
             case _:
                 document = self.operations.read(str(path.get("id")))
                 return _response(200, document, headers=_retry(document))
+
+    def _caller(self, context: Mapping[str, Any]) -> str:
+        return caller_of(context.get("identity") or {}, self.control_stack)
 
     def _read(self, cluster: str) -> dict[str, Any]:
         # The tag first: what changes meanwhile is then refused rather than overlooked.
@@ -202,7 +207,7 @@ class Api:
         if wrong or body != {}:
             raise invalid([Problem("(body)", body, wrong or "nothing, or an empty JSON object")])
         operation_id = str((event.get("pathParameters") or {}).get("id"))
-        caller = _caller(context)
+        caller = self._caller(context)
         case = self.canceller.cancel if route.name == "cancelOperation" else self.resumer.resume
         record, execution = case(operation_id, caller)
         logger.info(
@@ -230,7 +235,7 @@ class Api:
         foreign = _NOT_HERE.get(route.name)
         if foreign in request:
             raise invalid([Problem(str(foreign), request[foreign], _ELSEWHERE[foreign])])
-        caller = _caller(context)
+        caller = self._caller(context)
         record, execution = self.starter.start(
             route.verb, request, key=key, caller=caller, condition=self._condition(event)
         )
@@ -261,11 +266,6 @@ def _base(route: Route, context: Mapping[str, Any]) -> str:
 def _headers(event: Mapping[str, Any]) -> dict[str, str]:
     """Headers by their name in lower case."""
     return {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-
-
-def _caller(context: Mapping[str, Any]) -> str:
-    """ARN of the principal; empty where API Gateway gives none."""
-    return str((context.get("identity") or {}).get("userArn") or "")
 
 
 def _cluster(value: object, field: str) -> str:

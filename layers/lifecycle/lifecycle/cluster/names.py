@@ -23,6 +23,8 @@ OF_CONTROL_STACKS: Final = "-DeploymentRoleArn"
 ALIKE_RULE: Final = (
     "a name that does not begin with the other's and a hyphen, nor the other way round"
 )
+CONSOLE_GROUPS: Final = ("viewer", "planner", "operator", "administrator")
+"""Groups of the console's users, each with the rights of those before it."""
 TAG_CONTROL_PLANE: Final = "camunda:control-plane"
 TAG_CLUSTER: Final = "camunda:cluster"
 
@@ -30,6 +32,14 @@ TAG_CLUSTER: Final = "camunda:cluster"
 def is_cluster_name(value: object) -> bool:
     """Return whether ``value`` may name a cluster."""
     return isinstance(value, str) and CLUSTER_NAME.fullmatch(value) is not None
+
+
+def is_console_role(role: str, control_stack: str) -> bool:
+    """Return whether a role is one of the console's of that control plane (stacks/console.yaml).
+
+    No control plane's name has an underscore, so that no other one's role is called like that.
+    """
+    return role in {f"{control_stack}_console_{group}" for group in CONSOLE_GROUPS}
 
 
 def control_stack_problem(name: str) -> str:

@@ -32,6 +32,12 @@ OF_AWS: Final = "a notice of AWS Health"
 """Caller of the restarts before AWS retires tasks, in the records; callers of the API are ARNs."""
 PATTERN: Final = rf"[A-Za-z0-9_.-]{{1,{LONGEST_NAME}}}"
 LIFETIME: Final = timedelta(days=1)
+OF_POOLS: Final = "CognitoIdentityCredentials"
+"""Name of every session of every identity pool, whoever signed in."""
+POOL_USER: Final = (
+    r"cognito-idp\.[a-z0-9-]+\.amazonaws\.com/[A-Za-z0-9_-]+:CognitoSignIn:[0-9a-f-]{36}"
+)
+"""A user of the console, as the API records it: user pool and ``sub``, which is never reused."""
 _UNKNOWN: Final = (
     "Start it through the API with a user or a role: of an execution that was started otherwise "
     "AWS does not name the principal to the application."
@@ -44,9 +50,12 @@ def principal_of(arn: str, personal_sessions: Sequence[str]) -> str:
     A session of a role is the role, because the principal that assumes it names the session. For
     roles whose name matches a pattern of ``personal_sessions`` it is the session: an identity
     provider sets its name, or the trust policy binds it (``sts:RoleSessionName``). The name of a
-    federated user is chosen by its creator, so that the principal is not known.
+    federated user is chosen by its creator, and that of every session of an identity pool is the
+    same, so that the principal is not known. A user of the console is a principal in every role.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
     """
+    if re.fullmatch(POOL_USER, arn):
+        return arn
     parts = arn.split(":", 5)
     if len(parts) != 6 or parts[0] != "arn" or not parts[4].isdigit():
         return ""
@@ -55,6 +64,8 @@ def principal_of(arn: str, personal_sessions: Sequence[str]) -> str:
         return arn
     role, _, session = name.partition("/")
     if service != "sts" or kind != "assumed-role" or not role or not session:
+        return ""
+    if session == OF_POOLS:
         return ""
     if any(fnmatchcase(role, pattern) for pattern in personal_sessions):
         return arn

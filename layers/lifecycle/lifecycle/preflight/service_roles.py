@@ -62,7 +62,7 @@ def check_service_roles(found: ServiceRoles) -> Check:
         Result.WARN,
         f"missing: {absent}; each service creates its own at first use, which the deployment role "
         "allows",
-        "None. ECS may briefly reject the account's first service; that is retried.",
+        "Nothing to do: ECS may briefly reject the account's first service; that is retried.",
     )
 
 

@@ -213,4 +213,5 @@ def api(function_arn: str) -> Api:
         plans=PlanReader(operations=operations, artifacts=artifacts()),
         reports=ReportLinker(operations=operations, artifacts=artifacts(), clock=SystemClock()),
         translate=of_aws,
+        control_stack=control_stack,
     )

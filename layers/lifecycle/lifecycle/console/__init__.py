@@ -1,0 +1,1 @@
+"""The console on AWS: its files, its configuration, and how CloudFormation publishes them."""
