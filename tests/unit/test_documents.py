@@ -138,7 +138,9 @@ def test_targets_of_make_exist() -> None:
 
 # Of AWS's API, in no code of ours.
 ELSEWHERE = {
+    "GetCredentialsForIdentity",
     "GetFederationToken",
+    "GetId",
     "GetStackPolicy",
     "ListNamespaces",
     "PendingConfirmation",
