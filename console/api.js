@@ -52,6 +52,9 @@ export class Api {
   /** Resolves to {status, body, etag, retryAfter, location, release}; throws Refused or Unreachable. */
   async ask({ method, path, query, headers = {}, text }) {
     const { api, region } = this.config;
+    // A browser resolves these in a path: the request would be another one than the one that is shown.
+    const lost = path.find((one) => ["", ".", ".."].includes(one));
+    if (lost !== undefined) throw new Error(`The name is "${lost}"; allowed is one other than "", "." and "..".`);
     const target = `${api.base}${pathOf(path)}${queryOf(query)}`;
     const sent = text === undefined ? headers : { ...headers, "Content-Type": "application/json" };
     const signer = new AwsV4Signer({
