@@ -162,6 +162,31 @@ def test_a_command_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None
     assert "not ended after 0 s" in ended.output
 
 
+# What a reader has to have
+
+# Of a shell, or of a clone after `make`.
+OWN = {"cd", "eval", "export", "camunda-ecs", "make"}
+# Of others, as the requirements of a document name them.
+REQUIRED = {"aws": "AWS CLI", "git": "git", "uvx": "`uvx`"}
+
+
+@pytest.mark.parametrize(
+    ("page", "begins"), [("README.md", "Requirements: "), ("docs/tour.md", "You need a clone")]
+)
+def test_what_is_executed_is_installed_or_required(page: str, begins: str) -> None:
+    path = REPOSITORY / page
+    programs = {
+        word
+        for use in uses(blocks(path))
+        for command in use.commands
+        for part in re.split(r"&&|\||\$\(", one_line(command))
+        if not (word := part.split()[0].strip('"')).startswith(".venv/bin/")
+    }
+    assert programs <= {*OWN, *REQUIRED}
+    (required,) = (text for text in path.read_text().split("\n\n") if begins in text)
+    assert [one for one in sorted(programs - OWN) if REQUIRED[one] not in required] == []
+
+
 # What documents name exists
 
 
