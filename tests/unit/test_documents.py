@@ -138,15 +138,20 @@ def test_targets_of_make_exist() -> None:
 
 # Of AWS's API, in no code of ours.
 ELSEWHERE = {
+    "GetCredentialsForIdentity",
     "GetFederationToken",
+    "GetId",
     "GetStackPolicy",
     "ListNamespaces",
     "PendingConfirmation",
     "RotateSecret",
     "StateReasonCode",
 }
-OF_CODE = ("*.py", "*.yaml", "*.yml", "*.json", "*.toml", "Makefile")
-PLACES = ("layers", "functions", "stacks", "statemachines", "services", "local", "tools", "cli")
+OF_CODE = ("*.py", "*.js", "*.yaml", "*.yml", "*.json", "*.toml", "Makefile")
+PLACES = (
+    *("layers", "functions", "stacks", "statemachines", "services"),
+    *("local", "tools", "cli", "console"),
+)
 
 
 def test_names_in_code_exist() -> None:

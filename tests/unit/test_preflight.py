@@ -839,7 +839,7 @@ ECS = frozenset({"ecs.amazonaws.com"})
     ("roles", "result", "seen", "remedy"),
     [
         (ServiceRoles(), Result.PASS, "AWSServiceRoleForECS", ""),
-        (ServiceRoles(ECS), Result.WARN, "missing: AWSServiceRoleForECS;", "None"),
+        (ServiceRoles(ECS), Result.WARN, "missing: AWSServiceRoleForECS;", "Nothing to do"),
         (
             ServiceRoles(ALL_SERVICES, ECS),
             Result.FAIL,

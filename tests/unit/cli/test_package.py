@@ -87,7 +87,8 @@ def test_commands_in_documents_exist_with_their_options(path: Path) -> None:
             assert words[0] in {"--help", "--version", "--install-completion"}, words
             continue
         assert words[0] in COMMANDS, words
-        known = {name for one in COMMANDS[words[0]].params for name in one.opts}
+        parameters = COMMANDS[words[0]].params
+        known = {name for one in parameters for name in (*one.opts, *one.secondary_opts)}
         used = {word.partition("=")[0] for word in words if word.startswith("-") and word != "-"}
         assert used <= known | {"--help"}, words
 
