@@ -41,7 +41,7 @@ _LINES: Final = r"(?:^[^\n]*\n)*?"
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: where it begins (line from 1), its language, its text, what is above it."""
+    """A block: where it begins (line from 1), its language, its text, what is above it."""
 
     page: str
     line: int
@@ -66,13 +66,13 @@ class Use:
 
 
 def blocks(path: Path) -> list[Block]:
-    """Return the fenced blocks of a document, in its order."""
+    """Return the blocks of a document, in its order; one without a fence has no language."""
     found, heading, is_heading = [], "", False
     for token in MarkdownIt("commonmark").parse(path.read_text()):
         if token.type == "inline" and is_heading:
             heading = token.content
         is_heading = token.type == "heading_open"
-        if token.type == "fence" and token.map:
+        if token.type in {"fence", "code_block"} and token.map:
             language = token.info.strip()
             found.append(Block(path.name, token.map[0] + 1, language, token.content, heading))
     return found
@@ -176,7 +176,7 @@ def unlike(shown: str, output: str) -> str:
     for is_step, group in groupby(filter(str.strip, shown.splitlines()), _is_step):
         these = list(group)
         if is_step:
-            names = [_STEP.sub("", line).partition("  ")[0] for line in these]
+            names = steps("\n".join(these))
             if not any(name in real for name in names):
                 return f"none of these steps is in the output: {names}"
         lines += [ANYTHING] if is_step else these
@@ -186,6 +186,11 @@ def unlike(shown: str, output: str) -> str:
         if not re.match(_pattern(lines[:number]), real, re.MULTILINE):
             return f"not in the output after the lines before it: {lines[number - 1]!r}"
     return "the output goes on after the last line that is shown"
+
+
+def steps(shown: str) -> list[str]:
+    """Names of the steps of operations in an output."""
+    return [_STEP.sub("", line).partition("  ")[0] for line in shown.splitlines() if _is_step(line)]
 
 
 def _is_step(line: str) -> bool:

@@ -23,6 +23,7 @@ from tests.support.documents import (
     is_transcript,
     one_line,
     others,
+    steps,
     unlike,
     uses,
 )
@@ -57,6 +58,12 @@ def test_blocks_are_found_with_their_place(tmp_path: Path) -> None:
         (13, "text", "```\n"),
     ]
     assert {one.heading for one in found} == {"One"}
+
+
+def test_a_block_without_a_fence_is_one_that_is_not_executed(tmp_path: Path) -> None:
+    found = written(tmp_path, "# One\n\n    make up\n")
+    assert [(one.line, one.language, one.text) for one in found] == [(3, "", "make up\n")]
+    assert others(found) == found
 
 
 def test_a_script_is_split_into_its_commands() -> None:
@@ -185,6 +192,14 @@ def test_what_is_executed_is_installed_or_required(page: str, begins: str) -> No
     assert programs <= {*OWN, *REQUIRED}
     (required,) = (text for text in path.read_text().split("\n\n") if begins in text)
     assert [one for one in sorted(programs - OWN) if REQUIRED[one] not in required] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/tour.md", "docs/api.md"])
+def test_steps_that_are_shown_exist(page: str) -> None:
+    """Of some in a row, one in the output is enough: this is what holds the others."""
+    shown = {name for use in uses(blocks(REPOSITORY / page)) for name in steps(use.shown or "")}
+    code = "\n".join(one.read_text() for one in (REPOSITORY / "layers/lifecycle").rglob("*.py"))
+    assert {name for name in shown if f'"{name}"' not in code} == set()
 
 
 # What documents name exists
