@@ -65,9 +65,10 @@ class FakeServices:
         del ecs_cluster
         return [self._seen(self.services.get(name, missing(name))) for name in names]
 
-    def running_images(self, service: Service) -> Sequence[Running]:
-        """Images that a service runs."""
-        return self.running.get(service.name, [Running("", "", "no revision is kept")])
+    def running_images(self, service: Service, container: str) -> Sequence[Running]:
+        """Images that a container of a service runs."""
+        unknown = [Running("", "", "no revision is kept")] if container == service.name else []
+        return self.running.get(container, unknown)
 
     def _seen(self, service: Service) -> Service:
         """Where there are tasks, counts and deployments of the brokers' service are theirs."""

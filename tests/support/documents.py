@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 SHELL: Final = frozenset({"bash", "sh"})
 PROMPT: Final = "$ "
 ANYTHING: Final = "…"
-# What differs from run to run. A number of one or two digits is content: 4 brokers are not 3.
+# What differs from run to run. Every other number is content: 4 brokers are not 3, 503 is not 200,
+# and a price of the bundled list is the same in every run.
 _VARIES: Final = re.compile(
     r"(?P<time>\b\d{4}-\d\d(?:-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)?)?)?\b)"
     r"|(?P<uuid>\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)"
     r"|(?P<id>\b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b)"
-    r"|(?P<decimal>\d[\d,]*\.\d+)"
-    r"|(?P<number>\d{3,})"
+    r"|(?P<seconds>\d+\.\d+(?= s\b))"
     r"|(?P<anything>…)"
 )
 # A line of the progress of an operation: seconds since its start, the step, a detail.
@@ -32,15 +32,16 @@ _ANY_OF: Final = {
     "time": r"[\dT:.Z+-]+",
     "uuid": r"[0-9a-f-]{36}",
     "id": r"[0-9a-f]+",
-    "decimal": r"\d[\d,]*\.\d+",
-    "number": r"\d+",
-    "anything": r".*?",
+    "seconds": r"\d+\.\d+",
+    "anything": r"[^\n]*?",
 }
+_WITHIN: Final = _ANY_OF["anything"]
+_LINES: Final = r"(?:^[^\n]*\n)*?"
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: where it begins (line from 1), its language, its text, what is above it."""
+    """A block: where it begins (line from 1), its language, its text, what is above it."""
 
     page: str
     line: int
@@ -65,13 +66,13 @@ class Use:
 
 
 def blocks(path: Path) -> list[Block]:
-    """Return the fenced blocks of a document, in its order."""
+    """Return the blocks of a document, in its order; one without a fence has no language."""
     found, heading, is_heading = [], "", False
     for token in MarkdownIt("commonmark").parse(path.read_text()):
         if token.type == "inline" and is_heading:
             heading = token.content
         is_heading = token.type == "heading_open"
-        if token.type == "fence" and token.map:
+        if token.type in {"fence", "code_block"} and token.map:
             language = token.info.strip()
             found.append(Block(path.name, token.map[0] + 1, language, token.content, heading))
     return found
@@ -165,39 +166,51 @@ def one_line(command: str) -> str:
 def unlike(shown: str, output: str) -> str:
     """Return what of the shown output the real one does not have; empty if it is all there.
 
-    Spaces and line ends count alike. ``…`` stands for anything, on a line of its own or within
-    one. Times, ids, decimal numbers and numbers of three digits or more may be others. Which
-    steps of an operation a command shows depends on when it polls: of some in a row, one is enough.
+    Spaces count alike, and line ends of the document as spaces, because it wraps long lines.
+    ``…`` stands for any lines on a line of its own, for anything on its line within one. Times, ids
+    and seconds may be others. Which steps of an operation a command shows depends on when it polls:
+    of some in a row, one is enough.
     """
-    real = " ".join(output.split())
+    real = "".join(f"{' '.join(line.split())}\n" for line in output.splitlines() if line.strip())
     lines: list[str] = []
     for is_step, group in groupby(filter(str.strip, shown.splitlines()), _is_step):
         these = list(group)
         if is_step:
-            names = [_STEP.sub("", line).partition("  ")[0] for line in these]
+            names = steps("\n".join(these))
             if not any(name in real for name in names):
                 return f"none of these steps is in the output: {names}"
         lines += [ANYTHING] if is_step else these
-    if _pattern("\n".join(lines)).fullmatch(real):
+    if re.fullmatch(_pattern(lines), real, re.MULTILINE):
         return ""
     for number in range(1, len(lines) + 1):
-        if not _pattern("\n".join([*lines[:number], ANYTHING])).fullmatch(real):
+        if not re.match(_pattern(lines[:number]), real, re.MULTILINE):
             return f"not in the output after the lines before it: {lines[number - 1]!r}"
     return "the output goes on after the last line that is shown"
+
+
+def steps(shown: str) -> list[str]:
+    """Names of the steps of operations in an output."""
+    return [_STEP.sub("", line).partition("  ")[0] for line in shown.splitlines() if _is_step(line)]
 
 
 def _is_step(line: str) -> bool:
     return _STEP.match(line) is not None
 
 
-def _pattern(shown: str) -> re.Pattern[str]:
+def _pattern(lines: list[str]) -> str:
+    return "".join(_LINES if line.strip() == ANYTHING else rf"{_line(line)}\s" for line in lines)
+
+
+def _line(shown: str) -> str:
     text, at, parts = " ".join(shown.split()), 0, []
     for one in _VARIES.finditer(text):
         parts += [re.escape(text[at : one.start()]), _ANY_OF[str(one.lastgroup)]]
         at = one.end()
     pattern = "".join([*parts, re.escape(text[at:])])
     # Nothing, too: the space beside it is not in the output then.
-    pattern = pattern.replace(r"\ .*?\ ", r"(?:\ |\ .*?\ )")
-    pattern = re.sub(r"\\ \.\*\?$", r"(?:\\ .*?)?", pattern)
-    pattern = re.sub(r"^\.\*\?\\ ", r"(?:.*?\\ )?", pattern)
-    return re.compile(pattern, re.DOTALL)
+    pattern = pattern.replace(rf"\ {_WITHIN}\ ", rf"(?:\ |\ {_WITHIN}\ )")
+    if pattern.endswith(rf"\ {_WITHIN}"):
+        pattern = rf"{pattern.removesuffix(rf'\ {_WITHIN}')}(?:\ {_WITHIN})?"
+    if pattern.startswith(rf"{_WITHIN}\ "):
+        pattern = rf"(?:{_WITHIN}\ )?{pattern.removeprefix(rf'{_WITHIN}\ ')}"
+    return pattern

@@ -203,9 +203,19 @@ class TestAdapter:
             containerDefinitions=[
                 {"name": "init", "image": "busybox", "memory": 64},
                 {
+                    "name": "collector",
+                    "image": "otel:1",
+                    "memory": 64,
+                    "environment": [
+                        {"name": "CAMUNDA_CLUSTER_SIZE", "value": "5"},
+                        {"name": "CAMUNDA_CLUSTER_NODEIDPROVIDER_TYPE", "value": "fixed"},
+                    ],
+                },
+                {
                     "name": "broker",
                     "image": "camunda/camunda:8.9.16",
                     "memory": 512,
+                    "portMappings": [{"containerPort": 9600}],
                     "environment": [
                         {"name": "CAMUNDA_CLUSTER_SIZE", "value": "3"},
                         {"name": "CAMUNDA_CLUSTER_NODEIDPROVIDER_TYPE", "value": "s3"},

@@ -23,6 +23,7 @@ from tests.support.documents import (
     is_transcript,
     one_line,
     others,
+    steps,
     unlike,
     uses,
 )
@@ -57,6 +58,12 @@ def test_blocks_are_found_with_their_place(tmp_path: Path) -> None:
         (13, "text", "```\n"),
     ]
     assert {one.heading for one in found} == {"One"}
+
+
+def test_a_block_without_a_fence_is_one_that_is_not_executed(tmp_path: Path) -> None:
+    found = written(tmp_path, "# One\n\n    make up\n")
+    assert [(one.line, one.language, one.text) for one in found] == [(3, "", "make up\n")]
+    assert others(found) == found
 
 
 def test_a_script_is_split_into_its_commands() -> None:
@@ -95,9 +102,14 @@ def test_a_transcript_and_the_output_below_a_script_are_compared(tmp_path: Path)
         ("3 brokers", "3   brokers\n"),
         ("demo.scale.5d1f0a93c2b7", "demo.scale.0123456789ab"),
         ("   2.1 s  Tasks start", "  13.0 s  Tasks start  waiting"),
-        ("703.00 USD (prices of 2025-07)", "1,704.12 USD (prices of 2026-01)"),
+        ("703.00 USD (prices of 2025-07)", "703.00 USD (prices of 2026-01)"),
+        ("checked, in 8.3 s", "checked, in 12.0 s"),
         ("account 123456789012", "account 000000000000"),
-        ("PASS …\nend", "PASS a\nPASS b\nend"),
+        ("PASS …\nend", "PASS a b\nend"),
+        ("PASS …", "PASS"),
+        ("one …, three", "one two, three"),
+        ("a line that\nthe page wraps …", "a line that the page wraps here"),
+        ("PASS a\n…\nend", "PASS a\nPASS b\nend"),
         ("…\nend", "end"),
         ("begin\n…", "begin\nmore"),
         ("begin\n…\nend", "begin\nend"),
@@ -116,6 +128,13 @@ def test_what_varies_is_not_compared(shown: str, output: str) -> None:
         ("one\ntwo", "one\nthree", "'two'"),
         ("one", "one\ntwo", "goes on"),
         ("PASS\n…\nend", "PASS\nFAIL", "'end'"),
+        ("PASS a …\nPASS b", "PASS a 1\nFAIL c\nPASS b", "'PASS b'"),
+        ("API …, region\nend", "API a\nFAIL, region\nend", "'API …, region'"),
+        ("PASS …", "PASS a\nFAIL b", "goes on"),
+        ("answers 200", "answers 503", "'answers 200'"),
+        ("…:26500 answers", "a:8080 answers", "'…:26500 answers'"),
+        ("total 703.00 USD", "total 704.00 USD", "'total 703.00 USD'"),
+        ("100 of 100 free", "0 of 100 free", "'100 of 100 free'"),
         ("a\nb", "b\na", "'a'"),
         ("id\n   2.1 s  Tasks start  3", "id\n   2.1 s  Check", "none of these steps"),
     ],
@@ -148,6 +167,39 @@ def test_a_command_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None
     ended = terminal.run("tail -f /dev/null | cat", seconds=0.2)
     assert ended.code != 0
     assert "not ended after 0 s" in ended.output
+
+
+# What a reader has to have
+
+# Of a shell, or of a clone after `make`.
+OWN = {"cd", "eval", "export", "camunda-ecs", "make"}
+# Of others, as the requirements of a document name them.
+REQUIRED = {"aws": "AWS CLI", "git": "git", "uvx": "`uvx`"}
+
+
+@pytest.mark.parametrize(
+    ("page", "begins"), [("README.md", "Requirements: "), ("docs/tour.md", "You need a clone")]
+)
+def test_what_is_executed_is_installed_or_required(page: str, begins: str) -> None:
+    path = REPOSITORY / page
+    programs = {
+        word
+        for use in uses(blocks(path))
+        for command in use.commands
+        for part in re.split(r"&&|\||\$\(", one_line(command))
+        if not (word := part.split()[0].strip('"')).startswith(".venv/bin/")
+    }
+    assert programs <= {*OWN, *REQUIRED}
+    (required,) = (text for text in path.read_text().split("\n\n") if begins in text)
+    assert [one for one in sorted(programs - OWN) if REQUIRED[one] not in required] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/tour.md", "docs/api.md"])
+def test_steps_that_are_shown_exist(page: str) -> None:
+    """Of some in a row, one in the output is enough: this is what holds the others."""
+    shown = {name for use in uses(blocks(REPOSITORY / page)) for name in steps(use.shown or "")}
+    code = "\n".join(one.read_text() for one in (REPOSITORY / "layers/lifecycle").rglob("*.py"))
+    assert {name for name in shown if f'"{name}"' not in code} == set()
 
 
 # What documents name exists

@@ -184,12 +184,16 @@ READERS: tuple[Callable[[object], object], ...] = (
 
 
 def requests() -> list[tuple[str, str]]:
-    """Return the requests of machines in the documents: objects of at most three levels."""
+    """Return the requests of machines in the documents: blocks, objects of at most three levels."""
     inner = r"\{[^{}`]*\}"
     middle = rf"\{{(?:[^{{}}`]|{inner})*\}}"
     found = []
     for page in PAGES:
         text = page.read_text().replace('-…"', '-1"')  # the name of a change set
+        text = text.replace("secretsmanager:…:", "secretsmanager:eu-central-1:123456789012:")
+        for one in re.findall(r"^```json\n(\{.*?^\})$", text, re.DOTALL | re.MULTILINE):
+            if '"clusterName": "' in one:
+                found.append((page.name, one))
         for one in re.findall(rf"\{{(?:[^{{}}`]|{middle})*\}}", text):
             if '"clusterName": "' in one and "…" not in one:
                 found.append((page.name, one))

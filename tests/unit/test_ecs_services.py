@@ -150,9 +150,9 @@ def test_a_service_that_is_gone_needs_no_deletion(api: Stubber) -> None:
 REVISION = "arn:aws:ecs:eu-central-1:123456789012:service-revision/control-demo/connectors/1"
 
 
-def running(*revisions: str) -> list[Running]:
+def running(*revisions: str, container: str = "connectors") -> list[Running]:
     service = replace(missing("connectors"), service_revisions=revisions)
-    return list(EcsServices().running_images(service))
+    return list(EcsServices().running_images(service, container))
 
 
 def test_what_runs_is_what_ecs_resolved_for_the_service_s_own_container(api: Stubber) -> None:
@@ -166,6 +166,23 @@ def test_what_runs_is_what_ecs_resolved_for_the_service_s_own_container(api: Stu
         {"serviceRevisionArns": [REVISION]},
     )
     assert running(REVISION) == [Running("c:8.9.1", "sha256:1")]
+
+
+@pytest.mark.parametrize(
+    ("container", "expected"), [("sidecar", [Running("s:1", "sha256:2")]), ("collector", [])]
+)
+def test_what_runs_beside_it_is_that_container_s(
+    api: Stubber, container: str, expected: list[Running]
+) -> None:
+    """A revision from before there was one has none beside it, and nothing is unknown."""
+    images = [
+        {"containerName": "sidecar", "image": "s:1", "imageDigest": "sha256:2"},
+        {"containerName": "connectors", "image": "c:8.9.1", "imageDigest": "sha256:1"},
+    ]
+    api.add_response(
+        "describe_service_revisions", {"serviceRevisions": [{"containerImages": images}]}
+    )
+    assert running(REVISION, container=container) == expected
 
 
 def test_two_revisions_of_one_image_are_told_once(api: Stubber) -> None:

@@ -29,6 +29,8 @@ SERVICE: dict[str, Any] = {
     },
     "events": [
         {"id": "1", "createdAt": NOW, "message": "(service brokers) was unable to place a task."},
+        # ECS publishes it again with each try: it is one reason, and hides none of the others.
+        {"id": "3", "createdAt": NOW, "message": "(service brokers) was unable to place a task."},
         {"id": "2", "createdAt": datetime(2025, 1, 1, tzinfo=UTC), "message": "unable to place"},
     ],
 }

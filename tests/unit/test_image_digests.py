@@ -123,6 +123,25 @@ def test_images_are_those_of_the_task_definitions() -> None:
     assert mirrored["connectors"] == f"{HOST}/hub/c/c:8.9.2"
 
 
+WORKSPACE = {"PrometheusWorkspaceArn": "arn:aws:aps:eu-central-1:123456789012:workspace/ws-1"}
+COLLECTOR = f"{HOST}/aws-otel-collector:v0.49.0"
+
+
+def test_a_collector_s_image_is_one_with_a_workspace_and_takes_no_prefix() -> None:
+    """ECS starts no broker whose collector it cannot pull."""
+    own = {"CollectorImage": COLLECTOR, "ImageRegistryPrefix": f"{HOST}/hub"}
+    assert "collector" not in references({**DEFAULTS, **own})
+    assert references({**DEFAULTS, **own, **WORKSPACE})["collector"] == COLLECTOR
+
+
+def test_a_collector_s_tag_gets_its_digest() -> None:
+    parameters = {**WORKSPACE, "CollectorImage": COLLECTOR}
+    found = {image: Digest(ONE) for image in references({**DEFAULTS, **parameters}).values()}
+    named = to_pin(WORKSPACE, made=True)
+    result = pinned(parameters, found, named=named, defaults=DEFAULTS)
+    assert result == {**WORKSPACE, "CollectorImage": f"{COLLECTOR}@{ONE}"}
+
+
 def test_a_fingerprint_holds_what_is_known_and_what_is_missing() -> None:
     found = {"a": Digest(ONE), "b": Digest(reason="no", missing=True), "c": Digest(reason="no")}
     assert known(found) == {"a": ONE, "b": ""}
@@ -220,7 +239,9 @@ BROKERS, CONNECTORS = "OrchestrationImage", "ConnectorsImage"
     [
         ({BROKERS}, True, {BROKERS}),
         ({"LogRetentionDays"}, True, set()),
-        ({"LogRetentionDays"}, False, {BROKERS, CONNECTORS}),
+        ({"LogRetentionDays"}, False, {BROKERS, CONNECTORS, "CollectorImage"}),
+        ({"PrometheusWorkspaceArn"}, True, {"CollectorImage"}),
+        ({"CollectorImage"}, True, {"CollectorImage"}),
         ({"ImageRegistryPrefix"}, True, {BROKERS, CONNECTORS}),
     ],
 )

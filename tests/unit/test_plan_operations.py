@@ -141,6 +141,13 @@ REPOSITORY = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/camunda"
 OWN = {**LOGS, "OrchestrationImage": f"{REPOSITORY}:8.9.99"}
 FIRST, SECOND = (f"sha256:{digit * 64}" for digit in "12")
 
+COLLECTOR = f"{REPOSITORY.rpartition('/')[0]}/collector:v0.49.0"
+MEASURED = {
+    **LOGS,
+    "PrometheusWorkspaceArn": "arn:aws:aps:eu-central-1:123456789012:workspace/ws-1",
+    "CollectorImage": COLLECTOR,
+}
+
 
 class TestImages:
     @staticmethod
@@ -192,6 +199,23 @@ class TestImages:
         living.registry.tags["camunda", "8.9.99"] = FIRST
         with pytest.raises(PlanStale, match=f"not in its repository, now {FIRST}"):
             adopt(living, outline["changeSet"])
+
+    def test_a_plan_shows_the_collector_that_it_adds(self, living: World) -> None:
+        """A broker whose collector cannot be pulled does not start."""
+        outline = make(living, MEASURED)
+        collector = outline["images"][1]
+        found = (collector["service"], collector["missing"], collector["running"])
+        assert found == ("collector", True, [])
+        text = " ".join(self.told(living, outline).split())
+        assert f"The image of collector, {COLLECTOR}, is not in its repository" in text
+        living.registry.tags["collector", "v0.49.0"] = FIRST
+        with pytest.raises(PlanStale, match=f"not in its repository, now {FIRST}"):
+            adopt(living, outline["changeSet"])
+
+    def test_a_collector_is_pinned_when_it_is_added(self, living: World) -> None:
+        living.registry.tags["collector", "v0.49.0"] = FIRST
+        made = living.stacks.change_sets[make(living, MEASURED)["changeSet"]].parameters
+        assert made["CollectorImage"] == f"{COLLECTOR}@{FIRST}"
 
     def test_what_may_not_be_read_is_unknown_and_no_difference(self, living: World) -> None:
         living.registry.denied = "it may not be read"

@@ -41,7 +41,14 @@ from lifecycle.provisioning.change_set import present_settings, store_template
 from lifecycle.provisioning.change_set_owner import is_made_by, refuse_foreign
 from lifecycle.provisioning.template import effective_template, template_digest
 from lifecycle.services.definition import NAMES
-from lifecycle.services.image_digests import Images, image_lines, known, references, with_pinned
+from lifecycle.services.image_digests import (
+    CONTAINERS,
+    Images,
+    image_lines,
+    known,
+    references,
+    with_pinned,
+)
 from lifecycle.services.plan import refused_services, rendered, service_plan
 from lifecycle.services.settings import NOTHING, patched
 from lifecycle.services.startup import missing
@@ -397,9 +404,10 @@ class Planner:
                 references(after),
                 self._images.digests(print_.parameters, with_pinned(print_.images)),
                 {
-                    one.service.name: self.services.running_images(one.service)
+                    container: self.services.running_images(one.service, container)
                     for one in states
                     if one.service.exists
+                    for container in CONTAINERS[one.service.name]
                 },
             ),
         )

@@ -10,8 +10,9 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.cluster.broker_memory import WORKSPACE
 from lifecycle.services import images
-from lifecycle.services.definition import BROKERS, CONNECTORS
+from lifecycle.services.definition import BROKERS, COLLECTOR, CONNECTORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -27,7 +28,16 @@ _PRIVATE: Final = re.compile(
 )
 _PINNED: Final = re.compile(r".+@(sha256:[0-9a-f]{64})")
 PREFIX: Final = "ImageRegistryPrefix"
-_IMAGES: Final[Mapping[str, str]] = {BROKERS: images.BROKERS, CONNECTORS: images.CONNECTORS}
+_IMAGES: Final[Mapping[str, str]] = {
+    BROKERS: images.BROKERS,
+    COLLECTOR: images.COLLECTOR,
+    CONNECTORS: images.CONNECTORS,
+}
+CONTAINERS: Final[Mapping[str, tuple[str, ...]]] = {
+    BROKERS: (BROKERS, COLLECTOR),
+    CONNECTORS: (CONNECTORS,),
+}
+"""Containers of each service whose images a plan shows; a service's own is called like it."""
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html (image)
 _LONGEST: Final = 255
 MISSING: Final = ""
@@ -67,11 +77,17 @@ class Running:
 
 
 def references(parameters: Mapping[str, str]) -> dict[str, str]:
-    """Reference of the image of each service, by the cluster's parameters with their defaults."""
+    """Reference of each container's image, by the cluster's parameters with their defaults.
+
+    A collector is there only with a workspace, and its image has no prefix.
+    """
     prefix = parameters.get(PREFIX, "")
     return {
-        service: f"{prefix}/{parameters[name]}" if prefix else parameters[name]
-        for service, name in _IMAGES.items()
+        container: f"{prefix}/{parameters[name]}"
+        if prefix and name in images.IMAGES
+        else parameters[name]
+        for container, name in _IMAGES.items()
+        if container != COLLECTOR or parameters.get(WORKSPACE)
     }
 
 
@@ -127,8 +143,8 @@ def pinned(
     """
     complete = {**defaults, **parameters}
     result = dict(parameters)
-    for service, image in references(complete).items():
-        name = _IMAGES[service]
+    for container, image in references(complete).items():
+        name = _IMAGES[container]
         digest = found[image].digest
         fits = len(f"{image}@{digest}") <= _LONGEST
         if name in named and digest and "@" not in image and fits:
@@ -137,10 +153,18 @@ def pinned(
 
 
 def to_pin(requested: Collection[str], *, made: bool) -> set[str]:
-    """Return the images to pin: those requested, all with another registry or for a new cluster."""
-    if not made or PREFIX in requested:
-        return set(images.IMAGES)
-    return set(images.IMAGES) & set(requested)
+    """Return the images to pin: those requested, and all of a new cluster.
+
+    Another prefix requests those that have it, a workspace the collector's.
+    """
+    if not made:
+        return set(_IMAGES.values())
+    found = set(_IMAGES.values()) & set(requested)
+    if PREFIX in requested:
+        found.update(images.IMAGES)
+    if WORKSPACE in requested:
+        found.add(images.COLLECTOR)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,24 +224,24 @@ def image_lines(
     found: Mapping[str, Digest],
     running: Mapping[str, Sequence[Running]],
 ) -> list[dict[str, Any]]:
-    """Return what a plan shows of each service's image.
+    """Return what a plan shows of each image; ``service`` is the container, as its service called.
 
-    ``named`` are the references by service, ``found`` what they name by reference, ``running`` what
-    each service runs; nothing of it where there is no service.
+    ``named`` are the references by container, ``found`` what they name by reference, ``running``
+    what each container runs; nothing of it where there is none.
     """
     return [
         {
-            "service": service,
+            "service": container,
             "image": image,
             "digest": found[image].digest or None,
             "unknown": found[image].reason or None,
             "missing": found[image].missing,
             "running": [
                 {name: value or None for name, value in asdict(one).items()}
-                for one in running.get(service, ())
+                for one in running.get(container, ())
             ],
         }
-        for service, image in named.items()
+        for container, image in named.items()
     ]
 
 

@@ -38,8 +38,11 @@ class Services(Protocol):
         """Describe services, in the order of ``names``; one that does not exist is ``MISSING``."""
         ...
 
-    def running_images(self, service: Service) -> Sequence[Running]:
-        """Images that a service runs; of one that ECS does not show, the reason."""
+    def running_images(self, service: Service, container: str) -> Sequence[Running]:
+        """Images that a container of a service runs; of one that ECS does not show, the reason.
+
+        Nothing for a container beside the service's own that no revision has.
+        """
         ...
 
     def create(self, definition: Mapping[str, Any]) -> None:

@@ -46,8 +46,8 @@ class EcsServices:
             found = {}
         return [_service(found[name]) if name in found else missing(name) for name in names]
 
-    def running_images(self, service: Service) -> Sequence[Running]:
-        """Return the images that a service runs, by its current revisions.
+    def running_images(self, service: Service, container: str) -> Sequence[Running]:
+        """Return the images that a container of a service runs, by its current revisions.
 
         A service's own container is called like the service. ECS resolves an image when the first
         task of a revision starts, and keeps no revision from before 25 October 2024:
@@ -68,14 +68,16 @@ class EcsServices:
             )
             for revision in answer["serviceRevisions"]
             for one in revision.get("containerImages", ())
-            if one.get("containerName") == service.name
+            if one.get("containerName") == container
         ]
         found += [
             Running("", "", f"ECS does not describe revision {one.get('arn', '')}")
             for one in answer.get("failures", ())
         ]
         unique = list(dict.fromkeys(found))
-        return unique or [Running("", "", "its revision has no container of its name")]
+        if not unique and container == service.name:
+            return [Running("", "", "its revision has no container of its name")]
+        return unique
 
     def create(self, definition: Mapping[str, Any]) -> None:
         """Create a service. Raises ``ServiceDraining`` while one of that name is being deleted.

@@ -155,13 +155,17 @@ def _reasons(stops: Sequence[StoppedTask]) -> tuple[str, ...]:
 
 
 def _unplaced(found: Any, since: str) -> tuple[str, ...]:
-    """Events about tasks that could not be placed, the newest first."""
+    """Events about tasks that could not be placed, the newest first, each text once.
+
+    ECS publishes the same text with each try, and of all reasons only the first are shown.
+    """
     start = datetime.fromisoformat(since)
-    return tuple(
+    found_texts = (
         event["message"]
         for event in found.get("events", ())[:10]
         if missing_capacity(event["message"]) and event["createdAt"] >= start
     )
+    return tuple(dict.fromkeys(found_texts))
 
 
 def _task(task: Any, protected: dict[str, datetime]) -> BrokerTask:

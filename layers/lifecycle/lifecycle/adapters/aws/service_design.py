@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from lifecycle.adapters.aws.session import client
 from lifecycle.errors import ServiceMissing
-from lifecycle.scaling.adoption import Ingress, ServiceDesign
+from lifecycle.scaling.adoption import MANAGEMENT_PORT, Ingress, ServiceDesign
 
 _ALL_PORTS: Final = 65535
 _SIZE: Final = "CAMUNDA_CLUSTER_SIZE"
@@ -56,12 +56,23 @@ class EcsTaskSecrets:
 
 
 def _environment(definition: Any) -> dict[str, str]:
-    """Variables of all containers; the first one that sets a variable counts."""
+    """Variables of the broker's container, wherever it is in the list of a task's containers.
+
+    It is the one with the management port, 9600, as health checks and functions reach it. Where
+    none maps it, which ``awsvpc`` allows, the first container that sets a variable counts.
+    """
+    containers = definition["containerDefinitions"]
     found: dict[str, str] = {}
-    for container in definition["containerDefinitions"]:
+    for container in [one for one in containers if _has_management(one)] or containers:
         for entry in container.get("environment", ()):
             found.setdefault(entry["name"], str(entry["value"]))
     return found
+
+
+def _has_management(container: Any) -> bool:
+    return any(
+        one.get("containerPort") == MANAGEMENT_PORT for one in container.get("portMappings", ())
+    )
 
 
 def _ingress(groups: tuple[str, ...]) -> tuple[Ingress, ...]:
