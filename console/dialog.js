@@ -16,7 +16,7 @@ function settle(request) {
 /**
  * Ask for confirmation of an action and send it. done(answer) is called after a success.
  * One Idempotency-Key for each request, in whichever dialog, until there is a definite answer. An
- * answer that arrives when the dialog shows something else, or nothing, moves nobody anywhere.
+ * answer that arrives when the dialog shows something else, or nothing, changes no view.
  */
 export function confirm({ api, action, etag, done, navigate, say }) {
   const element = document.getElementById("dialog");

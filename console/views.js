@@ -5,7 +5,7 @@ import { ago, count, instant, linkTo, number, verdictOf } from "./read.js";
 import { chip, facts, field, findings, form, html, nothing, problem, reading, table, topology, verdict } from "./parts.js";
 
 const OPEN = ["RUNNING", "PENDING_REDRIVE"];
-// These can be resumed, also by somebody else.
+// These can be resumed, also by another user.
 const RESUMED = ["ABORTED", "TIMED_OUT"];
 const CALM = 20, LIVELY = 4;
 const hash = (...segments) => `#/${segments.map(encodeURIComponent).join("/")}`;

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 from lifecycle import __version__
+from lifecycle.console.files import TYPES
 
 from local.config import CONSOLE_PORT, REGION, REPOSITORY
 from local.processes import connecting_user
@@ -52,14 +53,6 @@ _HEADERS: Final[Mapping[str, str]] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
-}
-_TYPES: Final[Mapping[str, str]] = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".json": "application/json",
-    ".svg": "image/svg+xml",
-    ".txt": "text/plain; charset=utf-8",
 }
 # The API responds within 29 seconds or not at all.
 _SECONDS: Final = 40.0
@@ -119,7 +112,7 @@ class Console:
         found = {
             f"/{path.relative_to(self.folder).as_posix()}": path
             for path in self.folder.rglob("*")
-            if path.is_file() and path.suffix in _TYPES
+            if path.is_file() and path.suffix in TYPES
         }
         return {"/": self.folder / "index.html"} | found
 
@@ -140,7 +133,7 @@ class Console:
         file = self.files().get(path)
         if file is None:
             return _text(404, "There is no such file.")
-        return Reply(200, [("Content-Type", _TYPES[file.suffix])], file.read_bytes())
+        return Reply(200, [("Content-Type", TYPES[file.suffix])], file.read_bytes())
 
     def _configuration(self) -> Reply:
         api = self.api()

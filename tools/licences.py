@@ -150,7 +150,7 @@ def problems(
 def named_by_npm(lock: Mapping[str, Any]) -> dict[str, str]:
     """Return the licence of each ``name==version`` in npm's lock file, empty where it names none.
 
-    https://docs.npmjs.com/cli/v11/configuring-npm/package-lock-json
+    Its format: npm help package-lock-json.
     """
     return {
         f"{path.rpartition('node_modules/')[2]}=={one['version']}": spdx(one.get("license", ""))

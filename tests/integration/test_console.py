@@ -916,7 +916,7 @@ def test_tokens_are_in_memory_only(bench: Bench) -> None:
 
 def test_an_answer_with_another_state_is_refused(bench: Bench) -> None:
     pool = Pool(bench, 3600)
-    pool.other_state = "of-somebody-else"
+    pool.other_state = "of-another-sign-in"
     page = pool.sign_in()
     expect(page.get_by_text("The sign-in was not begun in this tab")).to_be_visible()
     assert pool.forms == []

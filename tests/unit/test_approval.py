@@ -48,7 +48,7 @@ SSO = "AWSReservedSSO_Admin_0123456789abcdef"
             session("MyAWSReservedSSO_Admin", "ann"),
             f"arn:aws:sts::{ACCOUNT}:assumed-role/MyAWSReservedSSO_Admin",
         ),
-        # Every session of an identity pool has this name, whoever signed in.
+        # Every session of an identity pool has this name, of any user.
         (session("Operators", "CognitoIdentityCredentials"), ""),
         (session(SSO, "CognitoIdentityCredentials"), ""),
         (USER_OF_THE_CONSOLE, USER_OF_THE_CONSOLE),

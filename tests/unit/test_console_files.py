@@ -7,6 +7,7 @@ import json
 import re
 
 import pytest
+from lifecycle.console.files import TYPES
 from lifecycle.pages.look import PAIRS, PALETTE
 
 from local.config import REPOSITORY
@@ -55,6 +56,10 @@ def test_it_stays_small_and_builds_no_markup_from_data() -> None:
     assert {name: forbidden.findall(text) for name, text in texts.items()} == {
         name: [] for name in texts
     }
+
+
+def test_each_file_has_a_content_type() -> None:
+    assert {path.suffix for path in CONSOLE.rglob("*") if path.is_file()} <= TYPES.keys()
 
 
 def test_the_page_has_no_script_or_style_of_its_own() -> None:

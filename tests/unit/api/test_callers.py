@@ -48,7 +48,7 @@ def test_two_users_of_the_console_are_two_principals() -> None:
 
 @pytest.mark.parametrize("group", ["viewer", "operator", "administrator"])
 def test_one_user_in_several_groups_is_one_principal(group: str) -> None:
-    """Whoever is in two groups may choose the role, so that the role tells nobody apart."""
+    """A user in two groups may choose the role, so that the role identifies no user."""
     first, second = principal(signed_in(ADA)), principal(signed_in(ADA, group))
     assert "another principal" in why_refused(first, second)
 
@@ -74,8 +74,10 @@ def test_a_new_identity_of_the_pool_is_no_other_principal() -> None:
         {"userArn": arn(f"{CONTROL}_console_planner")},
     ],
 )
-def test_another_session_of_an_identity_pool_is_nobody(identity: dict[str, Any]) -> None:
-    """Its session name is the same for everybody, even where all names count as personal."""
+def test_another_session_of_an_identity_pool_is_no_principal(
+    identity: dict[str, Any],
+) -> None:
+    """Its session name is the same for all users, even where all names count as personal."""
     assert caller_of(identity, CONTROL) == identity["userArn"]
     assert principal(identity) == ""
     assert principal(identity, ()) == ""

@@ -287,7 +287,7 @@ def test_address_sign_in_and_invitation_agree(given: dict[str, str], address: st
 # --- sign-in -------------------------------------------------------------------------------------
 
 
-def test_nobody_signs_up_and_everybody_has_a_second_factor() -> None:
+def test_there_is_no_sign_up_and_each_user_has_a_second_factor() -> None:
     pool = console().properties("UserPool")
     assert pool["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"] is True
     assert (pool["MfaConfiguration"], pool["EnabledMfas"]) == ("ON", ["SOFTWARE_TOKEN_MFA"])
@@ -336,10 +336,10 @@ def test_credentials_are_only_for_users_of_this_pool_and_by_their_group() -> Non
         "ServerSideTokenCheck": True,
     }
     attached = made.properties("RolesOfGroups")
-    assert attached["Roles"] == {"authenticated": "att(NobodyRole.Arn)"}
-    nobody = made.properties("NobodyRole")
-    assert not {"Policies", "ManagedPolicyArns"} & set(nobody)
-    assert not is_console_role(nobody["RoleName"], "control")
+    assert attached["Roles"] == {"authenticated": "att(GrouplessRole.Arn)"}
+    groupless = made.properties("GrouplessRole")
+    assert not {"Policies", "ManagedPolicyArns"} & set(groupless)
+    assert not is_console_role(groupless["RoleName"], "control")
     (mapping,) = attached["RoleMappings"].values()
     assert mapping == {
         "IdentityProvider": "cognito-idp.eu-central-1.amazonaws.com/"

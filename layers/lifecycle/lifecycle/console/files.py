@@ -15,22 +15,16 @@ CONFIGURATION: Final = "config.json"
 PAGE: Final = "index.html"
 # A layer's folder for Python's modules: https://docs.aws.amazon.com/lambda/latest/dg/python-layers.html
 _OF_PYTHON: Final = "python"
-# Of the files that a browser loads. With nosniff it takes scripts and styles only as these.
-_TYPES: Final = {
+# With nosniff a browser takes scripts and styles only as these.
+TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
-    ".ico": "image/x-icon",
     ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
-    ".map": "application/json",
-    ".md": "text/markdown; charset=utf-8",
-    ".mjs": "text/javascript; charset=utf-8",
-    ".png": "image/png",
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
-    ".webmanifest": "application/manifest+json",
-    ".woff2": "font/woff2",
 }
+"""Content type by the ending of a file of the console."""
 _ANY: Final = "application/octet-stream"
 # No name changes with its content, so that a browser has to ask again; and nothing may keep what
 # names API and sign-in.
@@ -102,5 +96,5 @@ def superseded(there: Iterable[str], files: Iterable[File]) -> list[str]:
 
 
 def _file(key: str, body: bytes) -> File:
-    kind = _TYPES.get(PurePosixPath(key).suffix.lower(), _ANY)
+    kind = TYPES.get(PurePosixPath(key).suffix.lower(), _ANY)
     return File(key, body, kind, _KEEP_NOTHING if key == CONFIGURATION else _ASK_AGAIN)

@@ -33,7 +33,7 @@ OF_AWS: Final = "a notice of AWS Health"
 PATTERN: Final = rf"[A-Za-z0-9_.-]{{1,{LONGEST_NAME}}}"
 LIFETIME: Final = timedelta(days=1)
 OF_POOLS: Final = "CognitoIdentityCredentials"
-"""Name of every session of every identity pool, whoever signed in."""
+"""Name of every session of every identity pool, of any user."""
 POOL_USER: Final = (
     r"cognito-idp\.[a-z0-9-]+\.amazonaws\.com/[A-Za-z0-9_-]+:CognitoSignIn:[0-9a-f-]{36}"
 )
