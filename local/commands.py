@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from local.component import Instance
     from local.console import Screen
+    from local.processes import ProcessRecord
 
 BUILD = REPOSITORY / ".aws-sam" / "build"
 _REST_SECONDS = 10.0
@@ -120,11 +121,8 @@ class Commands:
         self.screen.say("Nothing is left running." if stopped else "Nothing was running.")
 
     def status(self) -> None:
-        """Show what runs."""
-        host = instance.running(self.instance)
-        if host is None:
-            self.screen.say("Not running. `make up` starts it.")
-            return
+        """Show what runs. Raises InstanceError if nothing does."""
+        host = self._running()
         found = endpoints.describe(self.instance)
         self.screen.say(f"Running (pid {host.pid}) in {self.instance.config.root}")
         shown = ("console", "aws", "alb", "grpc")
@@ -137,8 +135,7 @@ class Commands:
         Credentials of an account would be used beside it: they are unset. Raises InstanceError if
         none runs.
         """
-        if instance.running(self.instance) is None:
-            raise instance.InstanceError("no instance runs: `make up` starts one")
+        self._running()
         found = endpoints.describe(self.instance)
         values = {
             **self.instance.config.client_environment(),
@@ -281,6 +278,12 @@ class Commands:
         here |= {"REST": found["alb"], "gRPC": found["grpc"], "AWS": found["aws"]}
         here |= {f"broker {one['nodeId']}": one["management"] for one in found["brokers"]}
         self.screen.say(_pairs("On this machine", here))
+
+    def _running(self) -> ProcessRecord:
+        found = instance.running(self.instance)
+        if found is None:
+            raise instance.InstanceError("no instance runs: `make up` starts one")
+        return found
 
     def _show_topology(self) -> None:
         topology = self._topology()
